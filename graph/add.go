@@ -1,0 +1,31 @@
+package graph
+
+import "github.com/residual-ml/residual/tensor"
+
+// Add is the elementwise sum of two tensors of one shape: the residual connection.
+type Add struct{}
+
+func (Add) Name() string                           { return "Add" }
+func (o Add) Shape(in []tensor.Shape) tensor.Shape { return sameShapes(o, in, 2) }
+func (Add) Gradient(n, dy *Node) []*Node           { return []*Node{dy, dy} }
+func (Add) Reference(n *Node, out []float64, in [][]float64) {
+	for i := range out {
+		out[i] = in[0][i] + in[1][i]
+	}
+}
+
+// Plus returns n + m, elementwise over one shape.
+func (n *Node) Plus(m *Node) *Node { return n.Graph.Apply(Add{}, n, m) }
+
+// sameShapes checks for count inputs of one shape and returns it.
+func sameShapes(op Op, in []tensor.Shape, count int) tensor.Shape {
+	if len(in) != count {
+		badShapes(op, in, "wants %d inputs", count)
+	}
+	for _, s := range in[1:] {
+		if !s.Equal(in[0]) {
+			badShapes(op, in, "shapes differ")
+		}
+	}
+	return in[0]
+}

@@ -1,0 +1,42 @@
+package graph
+
+import "github.com/residual-ml/residual/tensor"
+
+// Input is a value fed at every run.
+type Input struct {
+	Label string
+	DType tensor.DType
+	Size  tensor.Shape
+}
+
+func (o *Input) Name() string                                  { return "Input" }
+func (o *Input) Shape([]tensor.Shape) tensor.Shape             { return o.Size }
+func (o *Input) Gradient(n, dy *Node) []*Node                  { return nil }
+func (o *Input) Reference(n *Node, _ []float64, _ [][]float64) { panic("Input: not fed: " + o.Label) }
+
+// Leaf is the value of a variable at the start of a run.
+type Leaf struct{ Variable *Variable }
+
+func (o *Leaf) Name() string                      { return "Variable" }
+func (o *Leaf) Shape([]tensor.Shape) tensor.Shape { return o.Variable.Value.Shape() }
+func (o *Leaf) Gradient(n, dy *Node) []*Node      { return nil }
+func (o *Leaf) Reference(n *Node, out []float64, _ [][]float64) {
+	for i, v := range o.Variable.Value.Data() {
+		out[i] = float64(v)
+	}
+}
+
+// Constant is a tensor filled with one value.
+type Constant struct {
+	Value float64
+	Size  tensor.Shape
+}
+
+func (o *Constant) Name() string                      { return "Constant" }
+func (o *Constant) Shape([]tensor.Shape) tensor.Shape { return o.Size }
+func (o *Constant) Gradient(n, dy *Node) []*Node      { return nil }
+func (o *Constant) Reference(n *Node, out []float64, _ [][]float64) {
+	for i := range out {
+		out[i] = o.Value
+	}
+}

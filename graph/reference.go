@@ -1,0 +1,33 @@
+package graph
+
+// Reference computes nodes in float64 by the reference loop of every operation
+// below them, row-major. feeds gives the inputs; it may also override any other
+// node, which finite differences use. Labels are fed as float64.
+func Reference(outputs []*Node, feeds map[*Node][]float64) [][]float64 {
+	values := map[*Node][]float64{}
+	for n, v := range feeds {
+		if len(v) != n.Shape.Numel() {
+			panic("graph.Reference: wrong number of values for " + n.String())
+		}
+		values[n] = v
+	}
+	var eval func(n *Node) []float64
+	eval = func(n *Node) []float64 {
+		if v, ok := values[n]; ok {
+			return v
+		}
+		in := make([][]float64, len(n.Inputs))
+		for i, m := range n.Inputs {
+			in[i] = eval(m)
+		}
+		out := make([]float64, n.Shape.Numel())
+		n.Op.Reference(n, out, in)
+		values[n] = out
+		return out
+	}
+	res := make([][]float64, len(outputs))
+	for i, n := range outputs {
+		res[i] = eval(n)
+	}
+	return res
+}
