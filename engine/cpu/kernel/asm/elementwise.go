@@ -1,0 +1,3 @@
+package main
+
+func vectorFile(e *emitter) {}

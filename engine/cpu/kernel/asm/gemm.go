@@ -1,0 +1,238 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// width is one of the three variants of the product kernel in columns: two
+// whole vectors, two of which the second is masked, or one masked.
+type width struct {
+	name    string
+	vectors int
+	masked  bool
+}
+
+var widths = []width{{"Full", 2, false}, {"Tail", 2, true}, {"Half", 1, true}}
+
+// gemmFile writes the product kernels, one body for each row count and width,
+// and the loop that measures the machine's peak.
+func gemmFile(e *emitter) {
+	for _, w := range widths {
+		for rows := 1; rows <= e.rows; rows++ {
+			gemm(e, rows, w)
+		}
+	}
+	peak(e)
+}
+
+// product holds the registers of one product kernel.
+//
+// All rows of a are addressed from two pointers, row 0 and row 1, and the
+// strides s, 3s and 5s times 1, 2, 4 and 8, so that a step in k costs two
+// additions for a and one for b whatever the strides are.
+type product struct {
+	*emitter
+	width
+	rows     int
+	a0, a1   reg.GPVirtual
+	s        [3]reg.GPVirtual // ars, 3*ars, 5*ars in bytes
+	aks, bks reg.GPVirtual
+	b        reg.GPVirtual
+}
+
+func (p *product) acc(r, v int) reg.VecPhysical { return p.regs[r*p.vectors+v] }
+
+func (p *product) bvec(v int) reg.VecPhysical { return p.regs[p.emitter.rows*2+v] }
+
+// avec alternates between two registers where there are two.
+func (p *product) avec(r int) reg.VecPhysical {
+	i := p.emitter.rows*2 + 2
+	if r%2 == 1 && (p.wide() || !p.masked) {
+		i++
+	}
+	return p.regs[i]
+}
+
+// last says whether vector v of this width is the masked one.
+func (p *product) last(v int) bool { return p.masked && v == p.vectors-1 }
+
+// row is the address of row r of a.
+func (p *product) row(r int) operand.Mem {
+	base := p.a0
+	switch r {
+	case 7, 9, 11, 13:
+		base, r = p.a1, r-1
+	case 0:
+		return operand.Mem{Base: base}
+	}
+	for i, f := range []int{1, 3, 5} {
+		if q := r / f; r%f == 0 && (q == 1 || q == 2 || q == 4 || q == 8) {
+			return operand.Mem{Base: base, Index: p.s[i], Scale: uint8(q)}
+		}
+	}
+	panic(fmt.Sprintf("row %d has no address", r))
+}
+
+// step adds one k to every element of the block.
+func (p *product) step() {
+	for v := range p.vectors {
+		p.load(operand.Mem{Base: p.b, Disp: v * p.bytes()}, p.bvec(v), p.last(v))
+	}
+	for r := range p.rows {
+		a := p.avec(r)
+		p.VBROADCASTSS(p.row(r), a)
+		for v := range p.vectors {
+			p.VFMADD231PS(a, p.bvec(v), p.acc(r, v))
+		}
+	}
+	p.ADDQ(p.aks, p.a0)
+	if p.rows > 7 {
+		p.ADDQ(p.aks, p.a1)
+	}
+	p.ADDQ(p.bks, p.b)
+}
+
+// walkC visits the block of c by rows.
+func (p *product) walkC(visit func(m operand.Mem, r, v int)) {
+	c, crs := p.arg("c"), p.arg("crs")
+	p.SHLQ(operand.U8(2), crs)
+	for r := range p.rows {
+		for v := range p.vectors {
+			visit(operand.Mem{Base: c, Disp: v * p.bytes()}, r, v)
+		}
+		if r < p.rows-1 {
+			p.ADDQ(crs, c)
+		}
+	}
+}
+
+// begin sets the accumulators to c or to zero.
+func (p *product) begin() {
+	acc := p.arg("acc")
+	p.TESTQ(acc, acc)
+	p.JZ(operand.LabelRef("clear"))
+	p.walkC(func(m operand.Mem, r, v int) { p.load(m, p.acc(r, v), p.last(v)) })
+	p.JMP(operand.LabelRef("begun"))
+	p.Label("clear")
+	for r := range p.rows {
+		for v := range p.vectors {
+			p.zero(p.acc(r, v))
+		}
+	}
+	p.Label("begun")
+}
+
+// strides loads what all segments share, in bytes.
+func (p *product) strides() {
+	p.s[0], p.aks, p.bks = p.arg("ars"), p.arg("aks"), p.arg("bks")
+	for _, r := range []reg.GPVirtual{p.s[0], p.aks, p.bks} {
+		p.SHLQ(operand.U8(2), r)
+	}
+	if p.rows > 3 {
+		p.s[1] = p.GP64()
+		p.LEAQ(operand.Mem{Base: p.s[0], Index: p.s[0], Scale: 2}, p.s[1])
+	}
+	if p.rows > 5 {
+		p.s[2] = p.GP64()
+		p.LEAQ(operand.Mem{Base: p.s[0], Index: p.s[0], Scale: 4}, p.s[2])
+	}
+	p.a0, p.a1, p.b = p.GP64(), p.GP64(), p.GP64()
+}
+
+// segment points a and b at a segment.
+func (p *product) segment(seg reg.GPVirtual) {
+	p.MOVQ(operand.Mem{Base: seg}, p.a0)
+	p.MOVQ(operand.Mem{Base: seg, Disp: 8}, p.b)
+	p.ADDQ(p.addr("first"), p.a0)
+	p.SHLQ(operand.U8(2), p.a0)
+	p.SHLQ(operand.U8(2), p.b)
+	p.ADDQ(p.addr("a"), p.a0)
+	p.ADDQ(p.addr("b"), p.b)
+	if p.rows > 7 {
+		p.LEAQ(operand.Mem{Base: p.a0, Index: p.s[0], Scale: 1}, p.a1)
+	}
+}
+
+func gemm(e *emitter, rows int, w width) {
+	args := "c, a, b *float32, segs *int, nsegs, k, crs, ars, aks, bks, first, acc int"
+	if w.masked {
+		args += ", " + e.maskParam()
+	}
+	e.function(fmt.Sprintf("gemm%s%d", w.name, rows),
+		fmt.Sprintf("computes %d rows of a product, %d vectors wide.", rows, w.vectors), args)
+	p := &product{emitter: e, width: w, rows: rows}
+	if w.masked {
+		e.loadMask()
+	}
+	p.begin()
+	p.strides()
+	seg, nsegs, k := e.arg("segs"), e.arg("nsegs"), e.GP64()
+
+	e.Label("segment")
+	p.segment(seg)
+	e.Load(e.Param("k"), k)
+	e.SUBQ(operand.U8(2), k)
+	e.JLT(operand.LabelRef("odd"))
+	e.Label("pair")
+	p.step()
+	p.step()
+	e.SUBQ(operand.U8(2), k)
+	e.JGE(operand.LabelRef("pair"))
+	e.Label("odd")
+	e.TESTQ(operand.U32(1), k)
+	e.JZ(operand.LabelRef("next"))
+	p.step()
+	e.Label("next")
+	e.ADDQ(operand.U8(16), seg)
+	e.DECQ(nsegs)
+	e.JNZ(operand.LabelRef("segment"))
+
+	p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
+	e.done()
+}
+
+// peak writes the loop of multiply-adds that touches registers only.
+func peak(e *emitter) {
+	const steps = 2
+	n := len(e.regs) - 4
+	e.function("peak", fmt.Sprintf("does %d vector multiply-adds an iteration.", steps*n), "iterations int")
+	count := e.arg("iterations")
+	for _, r := range e.regs {
+		e.zero(r)
+	}
+	e.Label("loop")
+	for range steps {
+		for i := range n {
+			e.VFMADD231PS(e.regs[n], e.regs[n+1], e.regs[i])
+		}
+	}
+	e.DECQ(count)
+	e.JNZ(operand.LabelRef("loop"))
+	e.done()
+}
+
+// gemmSwitch is the Go function that calls the product kernel of a width and
+// a row count: a switch, because a call through a table would make every
+// argument escape.
+func gemmSwitch(isa isa) string {
+	var s strings.Builder
+	for _, w := range widths {
+		param, arg := "", ""
+		if w.masked {
+			param, arg = ", mask uint32", ", mask"
+			if !isa.wide() {
+				param = ", mask *int32"
+			}
+		}
+		fmt.Fprintf(&s, "\n// gemm%[1]s%[2]s calls the kernel of p.rows rows.\nfunc gemm%[1]s%[2]s(p *block%[3]s) {\n\tswitch p.rows {\n", w.name, isa.suffix, param)
+		for rows := 1; rows <= isa.rows; rows++ {
+			fmt.Fprintf(&s, "\tcase %d:\n\t\tgemm%s%d%s(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc%s)\n", rows, w.name, rows, isa.suffix, arg)
+		}
+		s.WriteString("\t}\n}\n")
+	}
+	return s.String()
+}

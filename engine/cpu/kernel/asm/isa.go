@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// isa is what a kernel is parametrised by: the vector registers and the
+// register block of the product kernel.
+type isa struct {
+	name   string // as in the files' names
+	suffix string // of the functions' names
+	lanes  int    // float32 in a vector
+	regs   []reg.VecPhysical
+	rows   int // of the product kernel's block; it is two vectors wide
+}
+
+var avx512 = isa{
+	name: "avx512", suffix: "AVX512", lanes: 16, rows: 14,
+	regs: []reg.VecPhysical{
+		reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
+		reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
+		reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
+		reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
+	},
+}
+
+var avx2 = isa{
+	name: "avx2", suffix: "AVX2", lanes: 8, rows: 6,
+	regs: []reg.VecPhysical{
+		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
+		reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
+	},
+}
+
+// bytes is the size of a vector.
+func (i isa) bytes() int { return 4 * i.lanes }
+
+// wide says that masks live in mask registers.
+func (i isa) wide() bool { return i.lanes == 16 }
+
+// emitter adds to avo's context what both ISAs spell differently.
+//
+// The mask of a last, partial vector is K1 in AVX-512; in AVX2 it is the
+// highest vector register, loaded from a table. Both come from the parameter
+// "mask": a bit set there, the address of eight int32 here.
+type emitter struct {
+	*build.Context
+	isa
+}
+
+// function starts a function that keeps to the caller's frame.
+func (e *emitter) function(name, doc, args string) {
+	e.Function(name + e.suffix)
+	e.Attributes(attr.NOSPLIT)
+	e.Pragma("noescape")
+	e.SignatureExpr("func(" + args + ")")
+	e.Doc(name + e.suffix + " " + doc)
+}
+
+func (e *emitter) done() {
+	e.VZEROUPPER()
+	e.RET()
+}
+
+// maskParam declares the mask of a last, partial vector.
+func (e *emitter) maskParam() string {
+	if e.wide() {
+		return "mask uint32"
+	}
+	return "mask *int32"
+}
+
+// maskReg is where AVX2 keeps its mask.
+func (e *emitter) maskReg() reg.VecPhysical { return e.regs[len(e.regs)-1] }
+
+// loadMask puts the parameter "mask" in its place.
+func (e *emitter) loadMask() {
+	p := e.GP64()
+	if e.wide() {
+		e.Load(e.Param("mask"), p.As32())
+		e.KMOVW(p.As32(), reg.K1)
+		return
+	}
+	e.Load(e.Param("mask"), p)
+	e.VMOVUPS(operand.Mem{Base: p}, e.maskReg())
+}
+
+// load reads a vector; where masked, lanes outside the mask are not touched in
+// memory and are zero in the register.
+func (e *emitter) load(m operand.Mem, v reg.VecPhysical, masked bool) {
+	switch {
+	case !masked:
+		e.VMOVUPS(m, v)
+	case e.wide():
+		e.VMOVUPS_Z(m, reg.K1, v)
+	default:
+		e.VMASKMOVPS(m, e.maskReg(), v)
+	}
+}
+
+// store writes a vector; lanes outside the mask are not touched in memory.
+func (e *emitter) store(v reg.VecPhysical, m operand.Mem, masked bool) {
+	switch {
+	case !masked:
+		e.VMOVUPS(v, m)
+	case e.wide():
+		e.VMOVUPS(v, reg.K1, m)
+	default:
+		e.VMASKMOVPS(v, e.maskReg(), m)
+	}
+}
+
+// zero clears a vector.
+func (e *emitter) zero(v reg.VecPhysical) {
+	if e.wide() {
+		e.VPXORD(v, v, v)
+	} else {
+		e.VXORPS(v, v, v)
+	}
+}
+
+// arg loads a parameter into a general register.
+func (e *emitter) arg(name string) reg.GPVirtual {
+	r := e.GP64()
+	e.Load(e.Param(name), r)
+	return r
+}
+
+// addr is a parameter where it lies in the caller's frame.
+func (e *emitter) addr(name string) operand.Mem {
+	b, err := e.Param(name).Resolve()
+	if err != nil {
+		panic(fmt.Sprintf("parameter %s: %v", name, err))
+	}
+	return b.Addr
+}

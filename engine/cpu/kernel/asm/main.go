@@ -1,0 +1,52 @@
+// Command asm writes the assembly of package kernel. Run it with "go generate"
+// in the parent folder after any change here, and commit what it writes.
+package main
+
+import (
+	"flag"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/pass"
+	"github.com/mmcloughlin/avo/printer"
+)
+
+func main() {
+	log.SetFlags(0)
+	dir := flag.String("dir", "..", "folder of package kernel")
+	flag.Parse()
+	for _, isa := range []isa{avx512, avx2} {
+		write(*dir, "gemm_"+isa.name+"_amd64", isa, gemmFile, gemmSwitch(isa))
+		write(*dir, "vector_"+isa.name+"_amd64", isa, vectorFile, "")
+	}
+}
+
+// write generates one assembly file and the Go declarations of its functions,
+// followed by extra, Go text that belongs to them.
+func write(dir, name string, isa isa, body func(*emitter), extra string) {
+	ctx := build.NewContext()
+	ctx.ConstraintExpr("!noasm")
+	body(&emitter{Context: ctx, isa: isa})
+	file, err := ctx.Result()
+	if err == nil {
+		err = pass.Compile.Execute(file)
+	}
+	if err != nil {
+		log.Fatalf("%s: %v", name, err)
+	}
+	cfg := printer.Config{Name: "engine/cpu/kernel/asm", Pkg: "kernel"}
+	for suffix, p := range map[string]printer.Printer{".s": printer.NewGoAsm(cfg), ".go": printer.NewStubs(cfg)} {
+		text, err := p.Print(file)
+		if err != nil {
+			log.Fatalf("%s%s: %v", name, suffix, err)
+		}
+		if suffix == ".go" {
+			text = append(text, extra...)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+suffix), text, 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+}

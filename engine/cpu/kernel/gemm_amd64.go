@@ -1,0 +1,90 @@
+//go:build !noasm
+
+package kernel
+
+// block is one call of a product kernel: at most a register block of rows.
+type block struct {
+	c, a, b       *float32
+	segs          *int
+	nsegs, k      int
+	crs, ars, aks int
+	bks, first    int // first is the offset of the first row in a
+	acc, rows     int
+}
+
+// blockRows is the row count of the next block: the rest divided evenly into
+// as few blocks as there must be.
+func blockRows(rest, most int) int {
+	blocks := (rest + most - 1) / most
+	return (rest + blocks - 1) / blocks
+}
+
+func gemmAVX512(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows, cols int, accumulate bool) {
+	if k <= 0 || len(segs) == 0 {
+		gemmNothing(c, crs, rows, cols, accumulate)
+		return
+	}
+	p := block{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
+	if accumulate {
+		p.acc = 1
+	}
+	mask := uint32(1)<<uint((cols-1)%16+1) - 1
+	for r := 0; r < rows; r += p.rows {
+		p.rows = blockRows(rows-r, 14)
+		p.c = &c[r*crs]
+		p.first = r * ars
+		switch {
+		case cols <= 16:
+			gemmHalfAVX512(&p, mask)
+		case cols < 32:
+			gemmTailAVX512(&p, mask)
+		default:
+			gemmFullAVX512(&p)
+		}
+	}
+}
+
+func gemmAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows, cols int, accumulate bool) {
+	if k <= 0 || len(segs) == 0 {
+		gemmNothing(c, crs, rows, cols, accumulate)
+		return
+	}
+	p := block{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
+	if accumulate {
+		p.acc = 1
+	}
+	mask := &laneMasks[8-((cols-1)%8+1)]
+	for r := 0; r < rows; r += p.rows {
+		p.rows = blockRows(rows-r, 6)
+		p.c = &c[r*crs]
+		p.first = r * ars
+		switch {
+		case cols <= 8:
+			gemmHalfAVX2(&p, mask)
+		case cols < 16:
+			gemmTailAVX2(&p, mask)
+		default:
+			gemmFullAVX2(&p)
+		}
+	}
+}
+
+// laneMasks gives AVX2 the mask of its first n lanes, at 8-n.
+var laneMasks = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}
+
+// gemmNothing is the product over an empty sum.
+func gemmNothing(c []float32, crs, rows, cols int, accumulate bool) {
+	for r := 0; r < rows && !accumulate; r++ {
+		clear(c[r*crs : r*crs+cols])
+	}
+}
+
+func peakFMAAVX512(iterations int) float64 {
+	peakAVX512(max(iterations, 1))
+	return float64(max(iterations, 1)) * 2 * 28 * 2 * 16
+}
+
+func peakFMAAVX2(iterations int) float64 {
+	peakAVX2(max(iterations, 1))
+	return float64(max(iterations, 1)) * 2 * 12 * 2 * 8
+}

@@ -1,0 +1,65 @@
+package kernel
+
+import "fmt"
+
+// ISA names an instruction set that kernels are written for, from the most
+// portable to the fastest.
+type ISA uint8
+
+// The instruction sets.
+const (
+	Portable ISA = iota // plain Go, on every machine
+	AVX2                // AVX2 with FMA
+	AVX512              // AVX-512 F, BW, DQ and VL
+)
+
+var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512"}
+
+// String is the name ParseISA reads.
+func (i ISA) String() string {
+	if int(i) < len(names) {
+		return names[i]
+	}
+	return fmt.Sprintf("isa(%d)", uint8(i))
+}
+
+// ParseISA reads the name of an instruction set; whether this machine has it
+// is for Available to say.
+func ParseISA(s string) (ISA, error) {
+	for i, name := range names {
+		if s == name {
+			return ISA(i), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown instruction set %q: choose one of %q", s, names[:])
+}
+
+// Best is the fastest instruction set this machine and this build can run.
+func Best() ISA {
+	all := Available()
+	return all[len(all)-1]
+}
+
+// Available lists the instruction sets this machine and this build can run,
+// slowest first. Portable is always among them.
+func Available() []ISA {
+	isas := []ISA{Portable}
+	for i := Portable + 1; int(i) < len(names); i++ {
+		if sets[i] != nil {
+			isas = append(isas, i)
+		}
+	}
+	return isas
+}
+
+// For returns the kernels of one instruction set. It panics if this machine or
+// this build cannot run them.
+func For(isa ISA) *Set {
+	if isa == Portable {
+		return &portable
+	}
+	if int(isa) >= len(sets) || sets[isa] == nil {
+		panic(fmt.Sprintf("kernel.For: no %v on this machine or in this build, only %v", isa, Available()))
+	}
+	return sets[isa]
+}
