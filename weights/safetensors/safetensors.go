@@ -1,0 +1,176 @@
+// Package safetensors reads and writes the safetensors format: eight bytes of
+// little-endian header length, a JSON header that gives every tensor's type,
+// shape and place, and the elements. The format is described at
+// https://github.com/huggingface/safetensors.
+//
+// A file is untrusted: the reader accepts a header only when every byte of the
+// data belongs to exactly one tensor, and allocates in proportion to the bytes
+// that are there, whatever the header says.
+package safetensors
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Named is a tensor with its name in the state dict, such as layer1.0.conv1.weight.
+type Named struct {
+	Name   string
+	Tensor *tensor.Tensor
+}
+
+// File is an opened safetensors file. Its methods may be called from several
+// goroutines at once, except Close.
+type File struct {
+	name   string
+	r      io.ReaderAt
+	closer io.Closer
+	header header
+	start  int64 // of the data, in the file
+}
+
+// Open opens the file at path and checks its header; elements are read by
+// Tensor. The caller closes the File.
+func Open(path string) (*File, error) {
+	// Looked at before it is opened, because opening a named pipe would wait for a writer.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w; check the path of the model file", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file; give the path of a .safetensors file", path)
+	}
+	osFile, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w; check the path of the model file and its permissions", err)
+	}
+	f, err := Read(osFile, info.Size(), path)
+	if err != nil {
+		osFile.Close()
+		return nil, err
+	}
+	f.closer = osFile
+	return f, nil
+}
+
+// Read checks the header of the size bytes in r. The name stands for the file
+// in errors. Close leaves r alone.
+func Read(r io.ReaderAt, size int64, name string) (*File, error) {
+	h, start, err := readHeader(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &File{name: name, r: r, header: h, start: start}, nil
+}
+
+// Close closes a file that Open opened.
+func (f *File) Close() error {
+	if f.closer == nil {
+		return nil
+	}
+	return f.closer.Close()
+}
+
+// Names returns the names of the tensors in the order of the header.
+func (f *File) Names() []string {
+	names := make([]string, len(f.header.entries))
+	for i, e := range f.header.entries {
+		names[i] = e.name
+	}
+	return names
+}
+
+// Metadata returns a copy of the file's text metadata, nil when it has none.
+func (f *File) Metadata() map[string]string { return maps.Clone(f.header.metadata) }
+
+// Info returns the type a tensor is stored in, in the format's words (F32,
+// BF16, I64 ...), and its shape.
+func (f *File) Info(name string) (dtype string, shape tensor.Shape, ok bool) {
+	i, ok := f.header.index[name]
+	if !ok {
+		return "", nil, false
+	}
+	e := &f.header.entries[i]
+	return e.dtype, e.shape.Clone(), true
+}
+
+// Tensor reads one tensor. F32 comes as it is and F16, BF16 and F64 are
+// converted to Float32: the first two exactly, F64 rounded to the nearest, to an
+// infinity when it is out of range. Integers of every size and BOOL (false is 0,
+// true 1) become Int64. The remaining types of the format (F8 and smaller, C64)
+// give an error.
+func (f *File) Tensor(name string) (*tensor.Tensor, error) {
+	i, ok := f.header.index[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: holds no tensor %s; its %d tensors belong to another architecture or use other names",
+			f.name, quote(name), len(f.header.entries))
+	}
+	e := &f.header.entries[i]
+	t, err := f.decode(e)
+	if err != nil {
+		return nil, fmt.Errorf("%s: tensor %s: %w", f.name, quote(name), err)
+	}
+	return t, nil
+}
+
+func (f *File) decode(e *entry) (*tensor.Tensor, error) {
+	n := e.shape.Numel()
+	if convert, ok := toFloat[e.dtype]; ok {
+		data := make([]float32, n)
+		if err := decodeInto(f, e, data, convert); err != nil {
+			return nil, err
+		}
+		return tensor.FromSlice(data, e.shape...), nil
+	}
+	if convert, ok := toInt[e.dtype]; ok {
+		ints := make([]int64, n)
+		if err := decodeInto(f, e, ints, convert); err != nil {
+			return nil, err
+		}
+		return tensor.FromInts(ints, e.shape...), nil
+	}
+	return nil, fmt.Errorf("type %s cannot be read; store it as F32, F16, BF16, F64 or an integer type", e.dtype)
+}
+
+// decodeInto reads the elements of e in pieces, so that a converted tensor
+// costs no second copy of the whole.
+func decodeInto[T any](f *File, e *entry, dst []T, convert func(dst []T, src []byte) error) error {
+	const piece = 64 << 10
+	size := int(dtypeBits[e.dtype] / 8)
+	buf := make([]byte, min(piece, len(dst)*size))
+	at := f.start + e.begin
+	for len(dst) > 0 {
+		n := min(len(dst), len(buf)/size)
+		if k, err := f.r.ReadAt(buf[:n*size], at); k < n*size {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("reading %d bytes at %d: %w; copy or download the file again", n*size, at, err)
+		}
+		if err := convert(dst[:n], buf[:n*size]); err != nil {
+			return err
+		}
+		dst = dst[n:]
+		at += int64(n * size)
+	}
+	return nil
+}
+
+// Types returns the names of the format's types that Tensor can read, sorted.
+func Types() []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for t := range dtypeBits {
+			_, float := toFloat[t]
+			_, integer := toInt[t]
+			if (float || integer) && !yield(t) {
+				return
+			}
+		}
+	})
+}

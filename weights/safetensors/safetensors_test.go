@@ -1,0 +1,243 @@
+package safetensors
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+func readBytes(b []byte) (*File, error) {
+	return Read(bytes.NewReader(b), int64(len(b)), "model.safetensors")
+}
+
+// sameBits compares tensors bit by bit, so that NaN equals itself and -0 is not 0.
+func sameBits(a, b *tensor.Tensor) bool {
+	return a.DType() == b.DType() && a.Shape().Equal(b.Shape()) && slices.Equal(a.Ints(), b.Ints()) &&
+		slices.EqualFunc(a.Data(), b.Data(), func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
+}
+
+func sample() []Named {
+	long := tensor.New(3, 20_001) // more than one piece of the reader's and the writer's
+	for i := range long.Data() {
+		long.Data()[i] = float32(i) / 7
+	}
+	nan := math.Float32frombits(0x7fc12345)
+	return []Named{
+		{"z.bias", tensor.FromSlice([]float32{1, -2.5, nan}, 3)},
+		{"bn1.num_batches_tracked", tensor.FromInts([]int64{math.MinInt64}, []int{}...)},
+		{"long", long},
+		{"empty", tensor.New(4, 0)},
+		{`odd "name" <ü>` + "\n", tensor.FromSlice([]float32{float32(math.Copysign(0, -1))}, 1, 1)},
+		{"labels", tensor.FromInts([]int64{1, 2, 3}, 3)},
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	tensors := sample()
+	meta := map[string]string{"format": "pt", "a<b": "ü\n\"", "": ""}
+	var b bytes.Buffer
+	if err := Write(&b, tensors, meta); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "m.safetensors")
+	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if d := cmp.Diff(meta, f.Metadata()); d != "" {
+		t.Errorf("metadata (-written +read):\n%s", d)
+	}
+	var names []string
+	for _, n := range tensors {
+		names = append(names, n.Name)
+		got, err := f.Tensor(n.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !sameBits(n.Tensor, got) {
+			t.Errorf("%q: wrote %v, read %v", n.Name, n.Tensor, got)
+		}
+	}
+	if d := cmp.Diff(names, f.Names()); d != "" {
+		t.Errorf("names (-written +read):\n%s", d)
+	}
+	if _, err := f.Tensor("absent"); err == nil || !strings.Contains(err.Error(), `no tensor "absent"`) {
+		t.Errorf("an absent tensor: %v", err)
+	}
+	if _, _, ok := f.Info("absent"); ok {
+		t.Error("Info knows an absent tensor")
+	}
+	if dtype, shape, ok := f.Info("long"); !ok || dtype != "F32" || !shape.Equal(tensor.Shape{3, 20_001}) {
+		t.Errorf("Info(long) = %s %v %v", dtype, shape, ok)
+	}
+}
+
+// The bytes themselves are fixed: sorted metadata, header in the given order
+// padded to eight, Int64 data first.
+func TestWriteBytes(t *testing.T) {
+	var b bytes.Buffer
+	err := Write(&b, []Named{
+		{"b", tensor.FromSlice([]float32{1}, 1)},
+		{"a", tensor.FromInts([]int64{-2}, 1)},
+	}, map[string]string{"y": "2", "x": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := `{"__metadata__":{"x":"1","y":"2"},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},` +
+		`"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}`
+	text += strings.Repeat(" ", (8-len(text)%8)%8)
+	want := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
+	want = append(append(want, text...), "\xfe\xff\xff\xff\xff\xff\xff\xff\x00\x00\x80\x3f"...)
+	if !bytes.Equal(b.Bytes(), want) {
+		t.Errorf("got\n%q\nwant\n%q", b.Bytes(), want)
+	}
+}
+
+func TestWriteNothing(t *testing.T) {
+	var b bytes.Buffer
+	if err := Write(&b, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\x08\x00\x00\x00\x00\x00\x00\x00{}      "; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+	if f, err := readBytes(b.Bytes()); err != nil || len(f.Names()) != 0 || f.Metadata() != nil {
+		t.Errorf("reading it back: %v, %v", f, err)
+	}
+}
+
+func TestWriteRefuses(t *testing.T) {
+	one := tensor.New(1)
+	for _, c := range []struct {
+		tensors []Named
+		meta    map[string]string
+		want    string
+	}{
+		{[]Named{{"a", one}, {"a", one}}, nil, `tensor "a": given twice`},
+		{[]Named{{"a", nil}}, nil, `tensor "a": is nil`},
+		{[]Named{{"__metadata__", one}}, nil, "cannot be the name"},
+		{[]Named{{"\xff", one}}, nil, "cannot be the name"},
+		{nil, map[string]string{"k": "\xff"}, `metadata "k": is not UTF-8`},
+		{nil, map[string]string{"k": strings.Repeat("x", maxHeader+1)}, "shorten the metadata"},
+	} {
+		var b bytes.Buffer
+		if err := Write(&b, c.tensors, c.meta); err == nil || !strings.Contains(err.Error(), c.want) || b.Len() > 0 {
+			t.Errorf("want %q and nothing written, got %v and %d bytes", c.want, err, b.Len())
+		}
+	}
+}
+
+// failAfter fails the write that would exceed its room.
+type failAfter struct{ room int }
+
+func (w *failAfter) Write(p []byte) (int, error) {
+	if len(p) > w.room {
+		return 0, os.ErrClosed
+	}
+	w.room -= len(p)
+	return len(p), nil
+}
+
+func TestWriteReportsEveryFailure(t *testing.T) {
+	var whole bytes.Buffer
+	if err := Write(&whole, sample(), nil); err != nil {
+		t.Fatal(err)
+	}
+	for room := 0; room < whole.Len(); room += 1 + room/2 {
+		if err := Write(&failAfter{room}, sample(), nil); err != os.ErrClosed {
+			t.Errorf("disk full after %d of %d bytes: %v", room, whole.Len(), err)
+		}
+	}
+	if err := Write(&failAfter{whole.Len() - 1}, sample(), nil); err != os.ErrClosed {
+		t.Errorf("disk full one byte short: %v", err)
+	}
+}
+
+// testdata/types.safetensors holds every type beside what numpy makes of it.
+func TestTypesAgainstNumpy(t *testing.T) {
+	f, err := Open("testdata/types.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	read := map[string]bool{}
+	for _, name := range f.Names() {
+		if !strings.HasSuffix(name, ".want") {
+			continue
+		}
+		source := strings.TrimSuffix(name, ".want")
+		got, err := f.Tensor(source)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		want, err := f.Tensor(name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !sameBits(got, want) {
+			t.Errorf("%s: got %v, want %v", source, got, want)
+		}
+		dtype, _, _ := f.Info(source)
+		read[dtype] = true
+	}
+	for _, dtype := range Types() {
+		if !read[dtype] {
+			t.Errorf("the fixture does not show type %s", dtype)
+		}
+	}
+	if _, err := f.Tensor("unreadable"); err == nil || !strings.Contains(err.Error(), "F8_E4M3 cannot be read") {
+		t.Errorf("an F8 tensor: %v", err)
+	}
+	if f.Metadata()["made by"] != "make_types.py" {
+		t.Errorf("metadata %v", f.Metadata())
+	}
+}
+
+func TestFloat16Exhaustively(t *testing.T) {
+	for h := range 1 << 16 {
+		got := float64(fromFloat16(uint16(h)))
+		sign, exponent, fraction := 1.0, h>>10&31, float64(h&1023)
+		if h>>15 == 1 {
+			sign = -1
+		}
+		want := sign * math.Ldexp(1024+fraction, exponent-25)
+		switch {
+		case exponent == 31 && fraction > 0:
+			want = math.NaN()
+		case exponent == 31:
+			want = math.Inf(int(sign))
+		case exponent == 0:
+			want = math.Copysign(math.Ldexp(fraction, -24), sign)
+		}
+		if !(math.IsNaN(got) && math.IsNaN(want)) && math.Float64bits(got) != math.Float64bits(want) {
+			t.Fatalf("%#04x: got %v, want %v", h, got, want)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{
+		dir:                          "not a regular file",
+		filepath.Join(dir, "absent"): "check the path",
+	} {
+		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: want %q, got %v", path, want, err)
+		}
+	}
+}

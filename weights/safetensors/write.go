@@ -1,0 +1,175 @@
+package safetensors
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Write writes Float32 tensors as F32 and Int64 tensors as I64. The header lists
+// them in the given order and is padded with spaces so that the data starts at a
+// multiple of eight; the same arguments give the same bytes. In the data the
+// Int64 tensors come first, so that every element is aligned to its size
+// whatever the shapes: PyTorch refuses to view a misaligned one.
+func Write(w io.Writer, tensors []Named, metadata map[string]string) error {
+	if err := checkWritable(tensors, metadata); err != nil {
+		return fmt.Errorf("safetensors.Write: %w", err)
+	}
+	text := encodeHeader(tensors, metadata)
+	if err := checkLength(len(text)); err != nil { // quoting may have lengthened it
+		return fmt.Errorf("safetensors.Write: %w", err)
+	}
+	buf := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
+	if _, err := w.Write(append(buf, text...)); err != nil {
+		return err
+	}
+	for _, dtype := range dataOrder {
+		for _, n := range tensors {
+			if n.Tensor.DType() == dtype {
+				if err := writeElements(w, n.Tensor); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// dataOrder puts the wider elements first.
+var dataOrder = []tensor.DType{tensor.Int64, tensor.Float32}
+
+func checkWritable(tensors []Named, metadata map[string]string) error {
+	seen := map[string]bool{}
+	length := 0
+	for _, n := range tensors {
+		switch {
+		case n.Name == metadataKey || !utf8.ValidString(n.Name):
+			return fmt.Errorf("%s cannot be the name of a tensor; rename it", quote(n.Name))
+		case seen[n.Name]:
+			return fmt.Errorf("tensor %s: given twice; give each a name of its own", quote(n.Name))
+		case n.Tensor == nil:
+			return fmt.Errorf("tensor %s: is nil", quote(n.Name))
+		case !slices.Contains(dataOrder, n.Tensor.DType()):
+			return fmt.Errorf("tensor %s: type %v cannot be written; convert it to float32", quote(n.Name), n.Tensor.DType())
+		}
+		seen[n.Name] = true
+		length += len(n.Name)
+	}
+	for key, value := range metadata {
+		length += len(key) + len(value)
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return fmt.Errorf("metadata %s: is not UTF-8", quote(key))
+		}
+	}
+	return checkLength(length)
+}
+
+func checkLength(header int) error {
+	if header > maxHeader {
+		return fmt.Errorf("header of %d bytes or more, where %d are allowed; shorten the metadata", header, maxHeader)
+	}
+	return nil
+}
+
+func encodeHeader(tensors []Named, metadata map[string]string) []byte {
+	offsets := make([]int, len(tensors))
+	at := 0
+	for _, dtype := range dataOrder {
+		for i, n := range tensors {
+			if n.Tensor.DType() == dtype {
+				offsets[i] = at
+				at += n.Tensor.Numel() * dtype.Size()
+			}
+		}
+	}
+	b := []byte{'{'}
+	if len(metadata) > 0 {
+		b = append(appendString(b, metadataKey), ":{"...)
+		for i, key := range slices.Sorted(maps.Keys(metadata)) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendString(b, key), ':')
+			b = appendString(b, metadata[key])
+		}
+		b = append(b, "},"...)
+	}
+	for i, n := range tensors {
+		b = appendEntry(b, n, offsets[i])
+		b = append(b, ',')
+	}
+	b = append(bytes.TrimSuffix(b, []byte{','}), '}')
+	for len(b)%8 != 0 {
+		b = append(b, ' ')
+	}
+	return b
+}
+
+func appendEntry(b []byte, n Named, begin int) []byte {
+	dtype := "F32"
+	if n.Tensor.DType() == tensor.Int64 {
+		dtype = "I64"
+	}
+	b = append(appendString(b, n.Name), `:{"dtype":"`...)
+	b = append(append(b, dtype...), `","shape":[`...)
+	for i, d := range n.Tensor.Shape() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(d), 10)
+	}
+	b = append(b, `],"data_offsets":[`...)
+	b = append(strconv.AppendInt(b, int64(begin), 10), ',')
+	b = strconv.AppendInt(b, int64(begin+n.Tensor.Numel()*n.Tensor.DType().Size()), 10)
+	return append(b, "]}"...)
+}
+
+// appendString appends s as a JSON string, with < > & as they are.
+func appendString(b []byte, s string) []byte {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic(err) // a string cannot fail
+	}
+	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})...)
+}
+
+func writeElements(w io.Writer, t *tensor.Tensor) error {
+	const piece = 64 << 10
+	buf := make([]byte, 0, min(piece, t.Numel()*t.DType().Size()))
+	flush := func(room int) error {
+		if len(buf)+room <= cap(buf) {
+			return nil
+		}
+		_, err := w.Write(buf)
+		buf = buf[:0]
+		return err
+	}
+	for _, v := range t.Data() {
+		if err := flush(4); err != nil {
+			return err
+		}
+		buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+	}
+	for _, v := range t.Ints() {
+		if err := flush(8); err != nil {
+			return err
+		}
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(v))
+	}
+	if len(buf) == 0 {
+		return nil
+	}
+	_, err := w.Write(buf)
+	return err
+}
