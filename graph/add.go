@@ -2,7 +2,9 @@ package graph
 
 import "github.com/residual-ml/residual/tensor"
 
-// Add is the elementwise sum of two tensors of one shape: the residual connection.
+// Add is the elementwise sum of two tensors of one shape, y = a + b: the
+// residual connection, y = F(x) + x (He et al., "Deep Residual Learning for
+// Image Recognition", 2015, eq. 1). Inputs a, b of any one shape.
 type Add struct{}
 
 func (Add) Name() string                           { return "Add" }
@@ -19,9 +21,7 @@ func (n *Node) Plus(m *Node) *Node { return n.Graph.Apply(Add{}, n, m) }
 
 // sameShapes checks for count inputs of one shape and returns it.
 func sameShapes(op Op, in []tensor.Shape, count int) tensor.Shape {
-	if len(in) != count {
-		badShapes(op, in, "wants %d inputs", count)
-	}
+	wantInputs(op, in, count, count)
 	for _, s := range in[1:] {
 		if !s.Equal(in[0]) {
 			badShapes(op, in, "shapes differ")

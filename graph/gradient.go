@@ -57,3 +57,8 @@ func reaching(loss *Node, wrt []*Node) map[*Node]bool {
 	}
 	return marked
 }
+
+// noSecond ends a gradient through op, which is itself a gradient.
+func noSecond(op Op) []*Node {
+	panic(op.Name() + ": second derivatives are not supported")
+}

@@ -177,3 +177,27 @@ func badShapes(op Op, in []tensor.Shape, why string, args ...any) {
 	}
 	panic(fmt.Sprintf("%s: %s (inputs %s)", op.Name(), fmt.Sprintf(why, args...), strings.Join(names, " ")))
 }
+
+// wantInputs panics unless op got between least and most inputs.
+func wantInputs(op Op, in []tensor.Shape, least, most int) {
+	if len(in) < least || len(in) > most {
+		if least == most {
+			badShapes(op, in, "wants %d inputs", least)
+		}
+		badShapes(op, in, "wants %d to %d inputs", least, most)
+	}
+}
+
+// wantRank panics unless input i of op has that many dimensions, named by what.
+func wantRank(op Op, in []tensor.Shape, i, rank int, what string) {
+	if len(in[i]) != rank {
+		badShapes(op, in, "input %d is not %s", i, what)
+	}
+}
+
+// wantShape panics unless input i of op has the given sizes.
+func wantShape(op Op, in []tensor.Shape, i int, what string, sizes ...int) {
+	if !in[i].Equal(tensor.Shape(sizes)) {
+		badShapes(op, in, "%s (input %d) is not %v", what, i, tensor.Shape(sizes))
+	}
+}

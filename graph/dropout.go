@@ -1,0 +1,57 @@
+package graph
+
+import "github.com/residual-ml/residual/tensor"
+
+// Dropout zeroes elements at random with probability P and scales the others by
+// 1/(1-P) (Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks
+// from Overfitting", 2014, section 10, the inverted form). DropoutKeep says which,
+// so that the mask depends on key, Stream and position alone.
+//
+// Inputs x of any shape and the graph's key, an Int64 scalar; the output has the
+// shape of x. The gradient is the same op on dy. P = 1 gives zeros.
+// https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html
+type Dropout struct {
+	P      float64
+	Stream int // from Graph.NextStream: tells apart the dropouts of one graph
+}
+
+func (Dropout) Name() string { return "Dropout" }
+
+func (o Dropout) Shape(in []tensor.Shape) tensor.Shape {
+	wantInputs(o, in, 2, 2)
+	wantRank(o, in, 1, 0, "a scalar key")
+	if !(o.P >= 0 && o.P <= 1) {
+		badShapes(o, in, "probability %v is not between 0 and 1", o.P)
+	}
+	return in[0]
+}
+
+func (o Dropout) Gradient(n, dy *Node) []*Node {
+	return []*Node{n.Graph.Apply(o, dy, n.Inputs[1]), nil}
+}
+
+func (o Dropout) Reference(n *Node, y []float64, in [][]float64) {
+	key := int64(in[1][0])
+	for i, x := range in[0] {
+		if DropoutKeep(key, o.Stream, uint64(i), o.P) {
+			y[i] = x / (1 - o.P)
+		}
+	}
+}
+
+// DropoutKeep reports whether the element at a row-major index is kept, which
+// happens with probability 1-p. It hashes its arguments and holds no state: every
+// device and any number of threads draw the same mask.
+func DropoutKeep(key int64, stream int, index uint64, p float64) bool {
+	h := mix64(mix64(mix64(uint64(key))+uint64(stream)) + index)
+	return float64(h>>11)*0x1p-53 >= p
+}
+
+// mix64 is one step of SplitMix64 (Steele, Lea & Flood, "Fast Splittable
+// Pseudorandom Number Generators", 2014, figure 17).
+func mix64(z uint64) uint64 {
+	z += 0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
