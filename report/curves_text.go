@@ -1,0 +1,157 @@
+package report
+
+import (
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/guptarohit/asciigraph"
+)
+
+// The smallest chart that still says something, legend and axes included.
+const (
+	minChartWidth  = 30
+	minChartHeight = 7
+)
+
+// mark is how a curve is drawn in text: told apart by its characters where
+// there is no colour.
+type mark struct {
+	color   asciigraph.AnsiColor
+	escape  string // the same colour for the legend
+	chars   asciigraph.CharSet
+	example string
+}
+
+func marks() []mark {
+	return []mark{
+		{asciigraph.Blue, "\x1b[94m", asciigraph.DefaultCharSet, "──"},
+		{asciigraph.Magenta, "\x1b[95m", asciigraph.CreateCharSet("+"), "++"},
+		{asciigraph.Green, "\x1b[32m", asciigraph.CreateCharSet("•"), "••"},
+		{asciigraph.Red, "\x1b[91m", asciigraph.CreateCharSet("x"), "xx"},
+	}
+}
+
+// Terminal draws the curves as text that fits into width columns and height
+// lines, axes and legend included: lines joined by newlines, no newline at
+// the end. Colour uses ANSI escape sequences; without it the output holds
+// none. Where width is under 30 or height under 7 it returns "".
+func (c *Curves) Terminal(width, height int, color bool) string {
+	if width < minChartWidth || height < minChartHeight {
+		return ""
+	}
+	f := c.figure(0)
+	f.xmax = math.Ceil(f.xmax)
+	lo, hi := textRange(f.ymin, f.ymax)
+	labels := axisFormat(lo, hi)
+	labelWidth := max(len(labels(lo)), len(labels(hi)))
+	// asciigraph puts three columns between label and data, and the last x
+	// label hangs over by up to half its length.
+	columns := width - labelWidth - 3 - len(strconv.Itoa(int(f.xmax)))/2
+	if columns < 8 {
+		return ""
+	}
+	rows := height - 4
+
+	var data [][]float64
+	var colors []asciigraph.AnsiColor
+	var chars []asciigraph.CharSet
+	all := marks()
+	for i, s := range f.series {
+		m := all[i%len(all)]
+		data = append(data, sample(s.Points, f.xmax, columns))
+		chars = append(chars, m.chars)
+		if color {
+			colors = append(colors, m.color)
+		}
+	}
+	if len(data) == 0 {
+		data = [][]float64{sample(nil, f.xmax, columns)}
+	}
+	chart := asciigraph.PlotMany(data,
+		asciigraph.Height(rows), asciigraph.LowerBound(lo), asciigraph.UpperBound(hi),
+		asciigraph.YAxisValueFormatter(labels),
+		asciigraph.XAxisRange(0, f.xmax), asciigraph.XAxisTickCount(ticks(int(f.xmax), columns)),
+		asciigraph.XAxisValueFormatter(func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }),
+		asciigraph.SeriesColors(colors...), asciigraph.SeriesChars(chars...))
+	return chart + "\n" + legend(f.series, width, color)
+}
+
+// textRange widens the range so that zero, where it is near, is the foot of
+// the axis: with a foot of zero the chart has the same height at every draw.
+func textRange(lo, hi float64) (float64, float64) {
+	if lo > 0 {
+		lo = 0
+	}
+	if hi < 1 && lo == 0 {
+		hi = 1
+	}
+	return lo, hi
+}
+
+// axisFormat gives y labels two decimals, or few digits where they are long.
+func axisFormat(lo, hi float64) func(float64) string {
+	if math.Max(math.Abs(lo), math.Abs(hi)) < 1000 {
+		return func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }
+	}
+	return func(v float64) string { return strconv.FormatFloat(v, 'e', 1, 64) }
+}
+
+// ticks chooses the number of x labels: whole epochs, evenly spaced, with at
+// least five columns each.
+func ticks(epochs, columns int) int {
+	for step := 1; step < epochs; step++ {
+		if epochs%step == 0 && (epochs/step)*5 <= columns {
+			return epochs/step + 1
+		}
+	}
+	return 2
+}
+
+// sample reads a curve at `columns` places from 0 to xmax, straight lines
+// between its points and NaN outside them. A point always marks the column
+// nearest to it, so that a curve of one point is seen.
+func sample(points []Point, xmax float64, columns int) []float64 {
+	out := make([]float64, columns)
+	for i := range out {
+		out[i] = math.NaN()
+	}
+	if len(points) == 0 {
+		return out
+	}
+	for i := range out {
+		x := xmax * float64(i) / float64(columns-1)
+		k := sort.Search(len(points), func(k int) bool { return points[k].X >= x })
+		if k < len(points) && points[k].X == x {
+			out[i] = points[k].Y
+		} else if k > 0 && k < len(points) {
+			out[i] = between(points[k-1], points[k], x)
+		}
+	}
+	for _, p := range []Point{points[0], points[len(points)-1]} {
+		if i := int(math.Round(p.X / xmax * float64(columns-1))); i >= 0 && i < columns {
+			out[i] = p.Y
+		}
+	}
+	return out
+}
+
+func legend(series []Series, width int, color bool) string {
+	all := marks()
+	plain, colored := "epoch", "epoch"
+	for i, s := range series {
+		m := all[i%len(all)]
+		name := printable(s.Name)
+		plain += "   " + m.example + " " + name
+		colored += "   " + m.escape + m.example + "\x1b[0m " + name
+	}
+	indent := max(0, (width-textWidth(plain))/2)
+	if textWidth(plain) > width {
+		return clip(plain, width)
+	}
+	if color {
+		plain = colored
+	}
+	return strings.Repeat(" ", indent) + plain
+}

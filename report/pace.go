@@ -1,0 +1,63 @@
+package report
+
+import "time"
+
+// pace estimates the time left from the batches done lately: over a window,
+// not from the start, because the first batch of a run pays for compilation.
+type pace struct {
+	batches, epochs int // in an epoch, in the run; 0 if unknown
+
+	epoch    int
+	window   []tick
+	perBatch time.Duration // 0 until known
+	testing  time.Duration // from an epoch's last batch to its end
+}
+
+// tick is the moment at which a number of batches of the epoch were done.
+type tick struct {
+	at   time.Time
+	done int
+}
+
+const paceWindow = 50
+
+// step notes that `batch` batches of the epoch are done.
+func (p *pace) step(now time.Time, epoch, batch int) {
+	if epoch != p.epoch {
+		p.epoch, p.window = epoch, p.window[:0]
+	}
+	if n := len(p.window); n > 0 && batch <= p.window[n-1].done {
+		p.window = p.window[:0] // the epoch began again
+	}
+	p.window = append(p.window, tick{now, batch})
+	if len(p.window) > paceWindow {
+		p.window = append(p.window[:0], p.window[1:]...)
+	}
+	first := p.window[0]
+	if took := now.Sub(first.at); batch > first.done && took > 0 {
+		p.perBatch = took / time.Duration(batch-first.done)
+	}
+}
+
+// epochEnd notes that an epoch, its test included, is over; the next one
+// begins now.
+func (p *pace) epochEnd(now time.Time, epoch int) {
+	if n := len(p.window); n > 0 && epoch == p.epoch {
+		p.testing = now.Sub(p.window[n-1].at)
+	}
+	p.epoch = epoch + 1
+	p.window = append(p.window[:0], tick{now, 0})
+}
+
+// left is the time to the end of the epoch and of the run, its tests
+// included; ok is false as long as it cannot be told.
+func (p *pace) left(now time.Time) (epoch, run time.Duration, ok bool) {
+	if p.perBatch == 0 || p.batches <= 0 || len(p.window) == 0 {
+		return 0, 0, false
+	}
+	last := p.window[len(p.window)-1]
+	whole := time.Duration(p.batches)*p.perBatch + p.testing
+	epoch = time.Duration(max(0, p.batches-last.done))*p.perBatch + p.testing - now.Sub(last.at)
+	epoch = max(0, epoch)
+	return epoch, epoch + time.Duration(max(0, p.epochs-p.epoch))*whole, true
+}

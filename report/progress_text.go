@@ -1,0 +1,186 @@
+package report
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// stepLine is the plain line for the latest step.
+func (p *Progress) stepLine() string {
+	s := p.step
+	batch := "batch " + strconv.Itoa(s.Batch)
+	if n := p.o.BatchesPerEpoch; n > 0 {
+		batch = "batch " + of(s.Batch, n) + " (" + strconv.Itoa(100*s.Batch/n) + "%)"
+	}
+	parts := append([]string{p.epochName(s.Epoch), batch}, scores(s)...)
+	epoch, run, ok := p.pace.left(p.o.Now())
+	if ok {
+		parts = append(parts, "left "+whole(epoch))
+		if p.o.Epochs > s.Epoch {
+			parts = append(parts, "run "+whole(run))
+		}
+	}
+	return strings.Join(parts, "  ")
+}
+
+// epochLine is the line for an epoch, on a terminal and elsewhere.
+func (p *Progress) epochLine(e EpochInfo) string {
+	parts := []string{p.epochName(e.Epoch), "loss " + score(e.TrainLoss)}
+	if known(e.TrainAcc) {
+		parts = append(parts, "train acc "+score(e.TrainAcc))
+	}
+	if known(e.TestAcc) {
+		parts = append(parts, "test acc "+score(e.TestAcc))
+	}
+	if e.ImagesPerSecond > 0 && known(e.ImagesPerSecond) {
+		parts = append(parts, rate(e.ImagesPerSecond))
+	}
+	if e.Elapsed > 0 {
+		parts = append(parts, Duration(e.Elapsed))
+	}
+	return strings.Join(parts, "  ")
+}
+
+func (p *Progress) epochName(epoch int) string {
+	if p.o.Epochs <= 0 {
+		return "epoch " + strconv.Itoa(epoch)
+	}
+	return "epoch " + of(epoch, p.o.Epochs)
+}
+
+// scores are the numbers of a step that are known.
+func scores(s StepInfo) []string {
+	out := []string{"loss " + score(s.Loss)}
+	if known(s.Acc) {
+		out = append(out, "acc "+score(s.Acc))
+	}
+	if s.ImagesPerSecond > 0 && known(s.ImagesPerSecond) {
+		out = append(out, rate(s.ImagesPerSecond))
+	}
+	return out
+}
+
+// bar is the live line for the latest step, at most width columns. Where
+// they do not suffice it gives up, in this order: the time left of the run,
+// the bar, images a second, the time left of the epoch, the batch; the epoch
+// and the loss stay to the last.
+func (p *Progress) bar(width int) string {
+	s, total := p.step, p.o.BatchesPerEpoch
+	numbers := scores(s)
+	loss, rest := numbers[0], numbers[1:]
+	var speed string
+	if n := len(rest); n > 0 && strings.HasSuffix(rest[n-1], "images/s") {
+		speed, rest = rest[n-1], rest[:n-1]
+	}
+	batch := strconv.Itoa(s.Batch)
+	if total > 0 {
+		batch = of(s.Batch, total)
+	}
+	left, run := p.timeLeft()
+
+	const bar = "\x00" // its place
+	first := p.epochName(s.Epoch)
+	head := append([]string{loss}, rest...)
+	for _, line := range [][]string{
+		join(first, bar, batch, head, speed, left, run),
+		join(first, bar, batch, head, speed, left),
+		join(first, batch, head, speed, left),
+		join(first, batch, head, left),
+		join(first, batch, head),
+		join(first, head),
+		join(first, loss),
+	} {
+		text := strings.Join(line, "  ")
+		place := strings.Index(text, bar)
+		if place >= 0 && total <= 0 {
+			continue
+		}
+		free := width - len(strings.Replace(text, bar, "", 1))
+		if place >= 0 && free >= 8 {
+			return strings.Replace(text, bar, fill(min(free, 32), s.Batch, total, p.color), 1)
+		}
+		if place < 0 && free >= 0 {
+			return text
+		}
+	}
+	return clip(first, width)
+}
+
+// timeLeft are the times left of the epoch and of the run, or what is being
+// waited for.
+func (p *Progress) timeLeft() (left, run string) {
+	if p.closed {
+		return "", ""
+	}
+	epoch, all, ok := p.pace.left(p.o.Now())
+	switch {
+	case p.testing:
+		left = "testing"
+	case ok && p.pace.epoch == p.step.Epoch:
+		left = "left " + whole(epoch)
+	}
+	if ok && p.o.Epochs > p.step.Epoch {
+		run = "run " + whole(all)
+	}
+	return left, run
+}
+
+// join flattens strings and lists of strings, without the empty ones.
+func join(parts ...any) []string {
+	var out []string
+	for _, p := range parts {
+		switch p := p.(type) {
+		case string:
+			if p != "" {
+				out = append(out, p)
+			}
+		case []string:
+			out = append(out, p...)
+		}
+	}
+	return out
+}
+
+// fill is a bar of the given width.
+func fill(width, done, total int, color bool) string {
+	style := mpb.BarStyle().Padding(" ")
+	if color {
+		green := func(s string) string { return "\x1b[32m" + s + "\x1b[0m" }
+		style = style.FillerMeta(green).TipMeta(green)
+	}
+	done = max(0, min(done, total))
+	var b strings.Builder
+	// A strings.Builder does not fail, so neither does Fill.
+	_ = style.Build().Fill(&b, decor.Statistics{
+		AvailableWidth: width,
+		Total:          int64(total),
+		Current:        int64(done),
+		Completed:      done == total,
+	})
+	return b.String()
+}
+
+// of writes "  3/10", as wide for every n up to total.
+func of(n, total int) string {
+	t := strconv.Itoa(total)
+	return pad(strconv.Itoa(n), len(t), Right) + "/" + t
+}
+
+// whole is a time left: never tenths of a second, which would flicker.
+func whole(d time.Duration) string {
+	if s := d.Round(time.Second); s < 10*time.Second {
+		return strconv.Itoa(int(s/time.Second)) + "s"
+	}
+	return Duration(d)
+}
+
+func splitLines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
