@@ -1,0 +1,229 @@
+package optim
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+type traceFile struct {
+	SGD []struct {
+		Config struct {
+			Momentum, Dampening float32
+			WeightDecay         float32 `json:"weight_decay"`
+			Nesterov            bool
+		}
+		Start []float32
+		Steps []struct {
+			LR               float32
+			Grad, Param, Buf []float32
+		}
+	}
+	Rates map[string][]float32
+}
+
+func trace(t *testing.T) traceFile {
+	t.Helper()
+	b, err := os.ReadFile("testdata/trace.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f traceFile
+	if err := json.Unmarshal(b, &f); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// near allows the few last bits by which PyTorch's fused products differ from
+// rounded ones.
+func near(a, b float32) bool {
+	return math.Abs(float64(a)-float64(b)) <= 4e-7*max(1, math.Abs(float64(b)))
+}
+
+func TestSGDAgainstPyTorch(t *testing.T) {
+	traces := trace(t).SGD
+	if len(traces) != 6 {
+		t.Fatalf("%d traces", len(traces))
+	}
+	for _, tr := range traces {
+		o, err := New("sgd", Config(tr.Config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		param := slices.Clone(tr.Start)
+		slots := make([][]float32, o.Slots())
+		for i := range slots {
+			slots[i] = make([]float32, len(param))
+		}
+		for i, s := range tr.Steps {
+			o.Update(param, s.Grad, slots, s.LR, i+1)
+			if !slices.EqualFunc(param, s.Param, near) {
+				t.Errorf("%+v: parameters after step %d: %v, PyTorch %v", tr.Config, i+1, param, s.Param)
+			}
+			if (s.Buf != nil) != (len(slots) == 1) || s.Buf != nil && !slices.EqualFunc(slots[0], s.Buf, near) {
+				t.Errorf("%+v: momentum after step %d: %v, PyTorch %v", tr.Config, i+1, slots, s.Buf)
+			}
+		}
+	}
+}
+
+// The formula worked by hand, in numbers that float32 holds exactly.
+func TestSGDByHand(t *testing.T) {
+	type state struct{ param, buf float32 }
+	for _, c := range []struct {
+		sgd  SGD
+		want [2]state // after gradients 2 and 4 from parameter 1, rate 1/2
+	}{
+		{SGD{}, [2]state{{0, 0}, {-2, 0}}},
+		// 2+1/2=2.5, 1-1.25=-0.25; 4-0.125=3.875, -0.25-1.9375
+		{SGD{WeightDecay: 0.5}, [2]state{{-0.25, 0}, {-2.1875, 0}}},
+		// buf 2, 1-1=0; buf 1+4=5, 0-2.5
+		{SGD{Momentum: 0.5}, [2]state{{0, 2}, {-2.5, 5}}},
+		// buf 2 undampened, 1-1=0; buf 1+3=4, 0-2
+		{SGD{Momentum: 0.5, Dampening: 0.25}, [2]state{{0, 2}, {-2, 4}}},
+		// buf 2, g 2+1=3, 1-1.5; buf 1+4=5, g 4+2.5=6.5, -0.5-3.25
+		{SGD{Momentum: 0.5, Nesterov: true}, [2]state{{-0.5, 2}, {-3.75, 5}}},
+	} {
+		param, buf := []float32{1}, []float32{0}
+		slots := [][]float32{buf}[:c.sgd.Slots()]
+		for i, g := range []float32{2, 4} {
+			c.sgd.Update(param, []float32{g}, slots, 0.5, i+1)
+			if got := (state{param[0], buf[0]}); got != c.want[i] {
+				t.Errorf("%+v step %d: %v, want %v", c.sgd, i+1, got, c.want[i])
+			}
+		}
+	}
+}
+
+// A product and a sum that a fused instruction would round to other bits.
+func TestSGDRoundsEveryProduct(t *testing.T) {
+	x := math.Float32frombits(0x3f800001) // 1 + 2^-23; its square rounded is 1 + 2^-22
+	square := math.Float32frombits(0x3f800002)
+	for _, o := range []SGD{{}, {Momentum: 0.5}} {
+		param := []float32{square}
+		slots := [][]float32{{0}}[:o.Slots()]
+		o.Update(param, []float32{x}, slots, x, 1)
+		if param[0] != 0 {
+			t.Errorf("%+v: left %g, so the product was not rounded", o, param[0])
+		}
+	}
+}
+
+// Pieces in any order and at the same time give the bits of the whole.
+func TestUpdateInPieces(t *testing.T) {
+	const n = 1003
+	for _, o := range []SGD{{}, {WeightDecay: 0.01}, {Momentum: 0.9, WeightDecay: 0.01}, {Momentum: 0.9, Nesterov: true}} {
+		run := func(cuts ...int) []float32 {
+			param, grad, buf := make([]float32, n), make([]float32, n), make([]float32, n)
+			for step := 1; step <= 3; step++ {
+				for i := range grad {
+					grad[i] = float32(math.Sin(float64(i * step)))
+				}
+				var wg sync.WaitGroup
+				from := 0
+				for _, to := range append(cuts, n) {
+					a, b := from, to
+					wg.Go(func() {
+						o.Update(param[a:b], grad[a:b], [][]float32{buf[a:b]}[:o.Slots()], 0.1, step)
+					})
+					from = to
+				}
+				wg.Wait()
+			}
+			return append(param, buf...)
+		}
+		whole := run()
+		if !slices.Equal(whole, run(0, 1, 5, 512, 1000)) {
+			t.Errorf("%+v: pieces give other bits", o)
+		}
+		if whole[7] == 0 {
+			t.Errorf("%+v: nothing moved", o)
+		}
+	}
+}
+
+func TestUpdateDoesNotAllocate(t *testing.T) {
+	var o Optimizer = SGD{Momentum: 0.9}
+	p, g, slots := make([]float32, 64), make([]float32, 64), [][]float32{make([]float32, 64)}
+	if n := testing.AllocsPerRun(10, func() { o.Update(p, g, slots, 0.1, 2) }); n != 0 {
+		t.Errorf("%v allocations a step", n)
+	}
+}
+
+func TestUpdatePanics(t *testing.T) {
+	two, three := make([]float32, 2), make([]float32, 3)
+	for _, c := range []struct {
+		want string
+		call func()
+	}{
+		{"parameter of 2 elements, gradient of 3", func() { SGD{}.Update(two, three, nil, 1, 1) }},
+		{"0 slots, needs 1", func() { SGD{Momentum: 1}.Update(two, two, nil, 1, 1) }},
+		{"1 slots, needs 0", func() { SGD{}.Update(two, two, [][]float32{two}, 1, 1) }},
+		{"gradient of 2 elements, slot of 3", func() { SGD{Momentum: 1}.Update(two, two, [][]float32{three}, 1, 1) }},
+		{"step 0, the first is 1", func() { SGD{}.Update(two, two, nil, 1, 0) }},
+	} {
+		func() {
+			defer func() {
+				if s, _ := recover().(string); !strings.Contains(s, c.want) {
+					t.Errorf("want a panic with %q, got %q", c.want, s)
+				}
+			}()
+			c.call()
+		}()
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, c := range []struct {
+		name   string
+		config Config
+		want   string
+	}{
+		{"adamax", Config{}, `optimizer "adamax" is not known; choose one of: sgd`},
+		{"SGD", Config{}, "is not known"},
+		{"sgd", Config{Momentum: -0.9}, "momentum -0.9: must be"},
+		{"sgd", Config{Momentum: nan}, "momentum NaN: must be"},
+		{"sgd", Config{WeightDecay: inf}, "weight decay +Inf: must be"},
+		{"sgd", Config{Dampening: nan}, "dampening NaN: must be"},
+		{"sgd", Config{Nesterov: true}, "needs a momentum above 0"},
+		{"sgd", Config{Nesterov: true, Momentum: 0.9, Dampening: 0.1}, "no dampening"},
+	} {
+		if o, err := New(c.name, c.config); err == nil || o != nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %+v: want %q, got %v, %v", c.name, c.config, c.want, o, err)
+		}
+	}
+	for _, name := range Names() {
+		if o, err := New(name, Config{}); err != nil || o.Name() != name {
+			t.Errorf("%s: %v, %v", name, o, err)
+		}
+	}
+}
+
+func BenchmarkSGD(b *testing.B) {
+	const n = 1 << 16 // the size of a piece that stays in cache
+	p, g, buf := make([]float32, n), make([]float32, n), make([]float32, n)
+	for i := range g {
+		g[i], p[i], buf[i] = 1e-3, 1, 1
+	}
+	b.Run("copy", func(b *testing.B) {
+		b.SetBytes(4 * n)
+		for b.Loop() {
+			copy(p, g)
+		}
+	})
+	for name, o := range map[string]SGD{"plain": {}, "momentum": {Momentum: 0.9}} {
+		slots := [][]float32{buf}[:o.Slots()]
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(4 * n)
+			for b.Loop() {
+				o.Update(p, g, slots, 1e-6, 2)
+			}
+		})
+	}
+}

@@ -1,0 +1,160 @@
+package optim
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Schedule gives the learning rate of a step. Steps count from 1, total is the
+// number of steps of the whole training; a step beyond it has the last one's rate.
+type Schedule interface {
+	LR(step, total int) float32
+}
+
+// Constant keeps one rate.
+type Constant struct{ Base float32 }
+
+// LR returns Base.
+func (c Constant) LR(step, total int) float32 { return c.Base }
+
+// Cosine falls from Base to Min along half a cosine, as
+// https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CosineAnnealingLR.html
+// does (Loshchilov and Hutter, https://arxiv.org/abs/1608.03983, equation 5,
+// without restarts): in n steps, the rate of step s is
+//
+//	Min + (Base-Min) * (1 + cos(pi*(s-1)/n)) / 2
+//
+// With Warmup, a share of the training from 0 to below 1, the rate first rises
+// linearly to Base over that share, and the cosine takes the rest.
+type Cosine struct {
+	Base, Min float32
+	Warmup    float64
+}
+
+// LR returns the rate of the step.
+func (c Cosine) LR(step, total int) float32 {
+	step = min(max(step, 1), max(total, 1))
+	warm := int(c.Warmup * float64(total))
+	if step <= warm {
+		return float32(float64(c.Base) * float64(step) / float64(warm+1))
+	}
+	phase := math.Pi * float64(step-1-warm) / float64(max(total-warm, 1))
+	half := float64(c.Base-c.Min) / 2
+	return float32(float64(c.Min) + float64(half*(1+math.Cos(phase))))
+}
+
+// Step multiplies the rate by Gamma each time a share of the training has
+// passed. The zero values are those of He et al. on CIFAR-10
+// (https://arxiv.org/abs/1512.03385, section 4.2): a tenth after 1/2 and 3/4 of
+// the steps (32k and 48k of 64k).
+type Step struct {
+	Base  float32
+	Gamma float32   // 0 means 0.1
+	At    []float64 // shares between 0 and 1; nil means 1/2 and 3/4
+}
+
+// LR returns the rate of the step.
+func (s Step) LR(step, total int) float32 {
+	step = min(step, total)
+	gamma, at := s.Gamma, s.At
+	if gamma == 0 {
+		gamma = 0.1
+	}
+	if at == nil {
+		at = []float64{0.5, 0.75}
+	}
+	lr := s.Base
+	for _, share := range at {
+		if float64(step) > share*float64(total) {
+			lr *= gamma
+		}
+	}
+	return lr
+}
+
+// ScheduleNames lists the schedules that ParseSchedule knows.
+func ScheduleNames() []string { return []string{"constant", "cosine", "step"} }
+
+// ParseSchedule reads a schedule as the command line gives it: a name, and after
+// it settings in the form key=value, all separated by commas:
+//
+//	constant
+//	cosine,warmup=0.05,min=0.0001
+//	step,gamma=0.1,at=0.5,at=0.75
+//
+// Shares (warmup, at) are parts of the whole training. The base is the highest
+// rate.
+func ParseSchedule(text string, base float32) (Schedule, error) {
+	if !(base > 0) || math.IsInf(float64(base), 1) {
+		return nil, fmt.Errorf("learning rate %v: must be a number above 0, such as 0.05", base)
+	}
+	fields := strings.Split(text, ",")
+	name := strings.TrimSpace(fields[0])
+	keys, ok := map[string][]string{"constant": nil, "cosine": {"min", "warmup"}, "step": {"gamma", "at"}}[name]
+	if !ok {
+		return nil, fmt.Errorf("schedule %q is not known; choose one of: %s", name, strings.Join(ScheduleNames(), ", "))
+	}
+	values, err := parseSettings(name, fields[1:], keys)
+	if err != nil {
+		return nil, err
+	}
+	switch name {
+	case "cosine":
+		c := Cosine{Base: base, Min: float32(first(values["min"])), Warmup: first(values["warmup"])}
+		if c.Min > base {
+			return nil, fmt.Errorf("schedule cosine: min %v is above the learning rate %v", c.Min, base)
+		}
+		return c, nil
+	case "step":
+		return Step{Base: base, Gamma: float32(first(values["gamma"])), At: values["at"]}, nil
+	}
+	return Constant{Base: base}, nil
+}
+
+func first(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return values[0]
+}
+
+// ranges says what a setting may be: from low to below high, low itself only
+// where that is sensible.
+var ranges = map[string]struct {
+	low, high float64
+	open      bool
+	words     string
+}{
+	"min":    {0, math.MaxFloat32, false, "a number of at least 0"},
+	"warmup": {0, 1, false, "a share of the training from 0 to below 1"},
+	"gamma":  {0, math.MaxFloat32, true, "a number above 0"},
+	"at":     {0, 1, true, "a share of the training between 0 and 1"},
+}
+
+func parseSettings(name string, fields, keys []string) (map[string][]float64, error) {
+	values := map[string][]float64{}
+	for _, f := range fields {
+		key, number, _ := strings.Cut(f, "=")
+		key = strings.TrimSpace(key)
+		if !slices.Contains(keys, key) {
+			known := "it takes none"
+			if len(keys) > 0 {
+				known = "it takes " + strings.Join(keys, "=, ") + "="
+			}
+			return nil, fmt.Errorf("schedule %s has no setting %q; %s", name, key, known)
+		}
+		if len(values[key]) > 0 && key != "at" {
+			return nil, fmt.Errorf("schedule %s: %s is given twice", name, key)
+		}
+		r := ranges[key]
+		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err != nil || !(v >= r.low && v < r.high) || r.open && v == r.low {
+			return nil, fmt.Errorf("schedule %s: %s=%s must be %s", name, key, number, r.words)
+		}
+		values[key] = append(values[key], v)
+	}
+	return values, nil
+}

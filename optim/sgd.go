@@ -1,0 +1,107 @@
+package optim
+
+import "fmt"
+
+// SGD is stochastic gradient descent with momentum, by the formula of
+// https://pytorch.org/docs/stable/generated/torch.optim.SGD.html:
+//
+//	g = grad + WeightDecay*param
+//	buf = g at step 1, Momentum*buf + (1-Dampening)*g after it
+//	g = g + Momentum*buf with Nesterov, buf without
+//	param = param - lr*g
+//
+// The buffer, one slot, exists only with momentum. Every product is rounded to
+// float32 before it is added, so the bits are the same on every machine.
+type SGD Config
+
+// Name returns "sgd".
+func (o SGD) Name() string { return "sgd" }
+
+// Slots returns 1 with momentum, 0 without.
+func (o SGD) Slots() int {
+	if o.Momentum != 0 {
+		return 1
+	}
+	return 0
+}
+
+// Update makes one step, as Optimizer says.
+func (o SGD) Update(param, grad []float32, slots [][]float32, lr float32, step int) {
+	o.check(param, grad, slots, step)
+	switch {
+	case o.Momentum == 0 && o.WeightDecay == 0:
+		descend(param, grad, lr)
+	case o.Momentum == 0:
+		for i, g := range grad {
+			p := param[i]
+			g += float32(o.WeightDecay * p)
+			param[i] = p - float32(lr*g)
+		}
+	case step == 1:
+		o.first(param, grad, slots[0], lr)
+	default:
+		o.next(param, grad, slots[0], lr)
+	}
+}
+
+// descend is the recipe's own case, a loop of one product and one difference.
+func descend(param, grad []float32, lr float32) {
+	param = param[:len(grad)] // one check here in place of one an element
+	for i, g := range grad {
+		param[i] -= float32(lr * g)
+	}
+}
+
+// first fills the momentum with the gradient, undampened as in PyTorch.
+func (o SGD) first(param, grad, buf []float32, lr float32) {
+	decay := o.WeightDecay
+	param, buf = param[:len(grad)], buf[:len(grad)]
+	for i, g := range grad {
+		p := param[i]
+		g += float32(decay * p)
+		buf[i] = g
+		if o.Nesterov {
+			g += float32(o.Momentum * g)
+		}
+		param[i] = p - float32(lr*g)
+	}
+}
+
+func (o SGD) next(param, grad, buf []float32, lr float32) {
+	decay, momentum, keep := o.WeightDecay, o.Momentum, 1-o.Dampening
+	param, buf = param[:len(grad)], buf[:len(grad)]
+	if o.Nesterov {
+		for i, g := range grad {
+			p := param[i]
+			g += float32(decay * p)
+			b := float32(momentum*buf[i]) + float32(keep*g)
+			buf[i] = b
+			param[i] = p - float32(lr*(g+float32(momentum*b)))
+		}
+		return
+	}
+	for i, g := range grad {
+		p := param[i]
+		g += float32(decay * p)
+		b := float32(momentum*buf[i]) + float32(keep*g)
+		buf[i] = b
+		param[i] = p - float32(lr*b)
+	}
+}
+
+func (o SGD) check(param, grad []float32, slots [][]float32, step int) {
+	if len(param) != len(grad) {
+		panic(fmt.Sprintf("optim.SGD: parameter of %d elements, gradient of %d", len(param), len(grad)))
+	}
+	if len(slots) != o.Slots() {
+		panic(fmt.Sprintf("optim.SGD: %d slots, needs %d", len(slots), o.Slots()))
+	}
+	for _, s := range slots {
+		if len(s) != len(grad) {
+			panic(fmt.Sprintf("optim.SGD: gradient of %d elements, slot of %d", len(grad), len(s)))
+		}
+	}
+	if step < 1 {
+		panic(fmt.Sprintf("optim.SGD: step %d, the first is 1", step))
+	}
+}
