@@ -1,0 +1,262 @@
+package data
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// idxFile is one file of a data set as its makers published it.
+type idxFile struct {
+	name  string // without .gz
+	split Split
+	dims  []int  // [n, h, w] for images, [n] for labels
+	md5   string // of the uncompressed content
+}
+
+// contentSize returns the bytes of the uncompressed file.
+func (f idxFile) contentSize() int64 {
+	n := int64(1)
+	for _, d := range f.dims {
+		n *= int64(d)
+	}
+	return n + 4 + 4*int64(len(f.dims))
+}
+
+// idxSet is a data set of IDX files: images and labels for each split.
+type idxSet struct {
+	name    string
+	about   string
+	classes []string
+	files   []idxFile // of each split the images first, then the labels
+	mirrors []string  // base URLs that serve name + ".gz"
+}
+
+// fashionMNIST is Zalando's data set of 70,000 garments (Xiao, Rasul and Vollgraf,
+// 2017, arXiv:1708.07747). The digests are of the official files' content.
+func fashionMNIST() idxSet {
+	return idxSet{
+		name:    "fashion-mnist",
+		about:   "Zalando's 60,000 + 10,000 grey pictures of garments, 28x28, ten classes",
+		classes: garmentClasses(),
+		files: []idxFile{
+			{"train-images-idx3-ubyte", Train, []int{60000, 28, 28}, "f4a8712d7a061bf5bd6d2ca38dc4d50a"},
+			{"train-labels-idx1-ubyte", Train, []int{60000}, "9018921c3c673c538a1fc5bad174d6f9"},
+			{"t10k-images-idx3-ubyte", Test, []int{10000, 28, 28}, "8181f5470baa50b63fa0f6fddb340f0a"},
+			{"t10k-labels-idx1-ubyte", Test, []int{10000}, "15d484375f8d13e6eb1aabb0c3f46965"},
+		},
+		mirrors: []string{
+			"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+			"https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+		},
+	}
+}
+
+func (s idxSet) info() SourceInfo {
+	var bytes int64
+	for _, f := range s.files {
+		bytes += f.contentSize()
+	}
+	return SourceInfo{s.name, s.about, fmt.Sprintf(
+		"%d files, %d MB unpacked: from --data-dir, RESIDUAL_DATA or the cache, else a download",
+		len(s.files), bytes/1e6)}
+}
+
+// part returns the files of one split, images first.
+func (s idxSet) part(split Split) []idxFile {
+	var out []idxFile
+	for _, f := range s.files {
+		if f.split == split {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (s idxSet) open(ctx context.Context, o Options) (Dataset, error) {
+	files := s.part(o.Split)
+	paths, err := s.locate(ctx, o, files)
+	if err != nil {
+		return nil, err
+	}
+	var arrays [2]*idxArray
+	for i, f := range files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if arrays[i], err = s.load(ctx, paths[i], f); err != nil {
+			return nil, err
+		}
+	}
+	images, labels := arrays[0], arrays[1]
+	if images.dims[0] != labels.dims[0] {
+		return nil, fmt.Errorf("%s holds %d pictures but %s holds %d labels; %s",
+			paths[0], images.dims[0], paths[1], labels.dims[0], s.nextStep())
+	}
+	if _, _, _, err := labelStats(labels.data, len(s.classes)); err != nil {
+		return nil, fmt.Errorf("%s: %w; %s", paths[1], err, s.nextStep())
+	}
+	return &memory{
+		info:   Info{Name: s.name, Classes: s.classes, Channels: 1, Height: images.dims[1], Width: images.dims[2]},
+		pixels: images.data, labels: labels.data,
+	}, nil
+}
+
+func (s idxSet) nextStep() string {
+	return fmt.Sprintf("get good files with: residual data fetch %s", s.name)
+}
+
+// folders lists where the files may lie, most wanted first. A folder named with
+// --data-dir stands alone: nothing is looked for elsewhere.
+func (s idxSet) folders(o Options) []string {
+	var roots []string
+	if o.Dir != "" {
+		roots = append(roots, o.Dir)
+	} else {
+		if env := os.Getenv("RESIDUAL_DATA"); env != "" {
+			roots = append(roots, env)
+		}
+		if cache, err := os.UserCacheDir(); err == nil {
+			roots = append(roots, filepath.Join(cache, "residual"))
+		}
+	}
+	var out []string
+	for _, r := range roots {
+		out = append(out, r, filepath.Join(r, s.name))
+	}
+	return out
+}
+
+// find returns the path of a file in the first folder that has it, plain or .gz;
+// fs.ErrNotExist when none has.
+func (s idxSet) find(o Options, f idxFile) (string, error) {
+	for _, dir := range s.folders(o) {
+		for _, name := range []string{f.name, f.name + ".gz"} {
+			path := filepath.Join(dir, name)
+			switch st, err := os.Stat(path); {
+			case err == nil && st.Mode().IsRegular():
+				return path, nil
+			case err == nil:
+				return "", fmt.Errorf("%s is not a regular file; put the data file there or name another folder with --data-dir", path)
+			case !errors.Is(err, fs.ErrNotExist):
+				return "", fmt.Errorf("%w; make it readable or name another folder with --data-dir", err)
+			}
+		}
+	}
+	return "", fs.ErrNotExist
+}
+
+// locate returns the path of each file, downloading what is missing into the user
+// cache folder unless a folder was named.
+func (s idxSet) locate(ctx context.Context, o Options, files []idxFile) ([]string, error) {
+	paths := make([]string, len(files))
+	for i, f := range files {
+		path, err := s.find(o, f)
+		if errors.Is(err, fs.ErrNotExist) {
+			path, err = s.missing(ctx, o, f)
+		}
+		if err != nil {
+			return nil, err
+		}
+		paths[i] = path
+	}
+	return paths, nil
+}
+
+// missing downloads a file that no folder has, or says why it must not.
+func (s idxSet) missing(ctx context.Context, o Options, f idxFile) (string, error) {
+	if o.Dir != "" {
+		return "", fmt.Errorf("%s: neither %s nor %s.gz is in %s; download it with: residual data fetch %s --data-dir %s",
+			s.name, f.name, f.name, o.Dir, s.name, o.Dir)
+	}
+	if o.Offline {
+		return "", fmt.Errorf("%s: %s.gz is not on this machine and downloading is turned off; name its folder with --data-dir or RESIDUAL_DATA, or use --data garments",
+			s.name, f.name)
+	}
+	dir, err := s.cacheFolder()
+	if err != nil {
+		return "", err
+	}
+	return s.download(ctx, o, dir, f)
+}
+
+func (s idxSet) cacheFolder() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("%s: no user cache folder (%w); name a folder with --data-dir", s.name, err)
+	}
+	return filepath.Join(cache, "residual", s.name), nil
+}
+
+// load reads one file and verifies its sizes and its digest.
+func (s idxSet) load(ctx context.Context, path string, f idxFile) (*idxArray, error) {
+	a, digest, err := readIDXFile(ctx, path, f)
+	if err == nil && digest != f.md5 {
+		err = fmt.Errorf("has other content than the published file: MD5 of the uncompressed content %s, not %s", digest, f.md5)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%s: %w; %s", path, err, s.nextStep())
+	}
+	return a, nil
+}
+
+// readIDXFile reads a plain or gzip-compressed IDX file and returns the MD5 of its
+// uncompressed content.
+func readIDXFile(ctx context.Context, path string, f idxFile) (*idxArray, string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer file.Close()
+	r, err := newContentReader(ctx, file)
+	if err != nil {
+		return nil, "", err
+	}
+	a, err := readIDX(r, len(f.dims), f.contentSize())
+	if err != nil {
+		return nil, "", err
+	}
+	return a, hex.EncodeToString(r.digest.Sum(nil)), nil
+}
+
+// contentReader reads the uncompressed content of a file, compressed or not, and
+// digests it on the way. It stops when its context ends.
+type contentReader struct {
+	ctx    context.Context
+	r      io.Reader
+	digest hash.Hash
+}
+
+func newContentReader(ctx context.Context, r io.Reader) (*contentReader, error) {
+	b := bufio.NewReaderSize(r, 1<<16)
+	c := &contentReader{ctx, b, md5.New()}
+	if magic, err := b.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
+		z, err := gzip.NewReader(b)
+		if err != nil {
+			return nil, fmt.Errorf("is not a whole gzip file: %w", err)
+		}
+		c.r = z
+	}
+	return c, nil
+}
+
+func (c *contentReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := c.r.Read(p)
+	c.digest.Write(p[:n])
+	return n, err
+}

@@ -1,0 +1,270 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// LoaderConfig says how a data set is cut into batches.
+type LoaderConfig struct {
+	Batch    int    // pictures in a batch, at least 1
+	Shuffle  bool   // a new order every epoch, fixed by (Seed, epoch)
+	Seed     uint64 // of the order
+	Workers  int    // goroutines that prepare batches; 0 chooses. It never changes a batch
+	DropLast bool   // leave out the last batch when it is not full
+}
+
+// Loader prepares batches beside the training.
+type Loader struct {
+	ds    Dataset
+	info  Info
+	c     LoaderConfig
+	total int
+	ahead int // batches prepared and not yet taken, at most
+	free  chan *Batch
+}
+
+// NewLoader checks the settings. Nothing runs before Epoch.
+func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
+	info := ds.Info()
+	if c.Batch < 1 {
+		return nil, fmt.Errorf("batch size %d; it must be at least 1 (--batch)", c.Batch)
+	}
+	if c.Workers < 0 {
+		return nil, fmt.Errorf("%d loader workers; use 1 or more, or 0 to choose", c.Workers)
+	}
+	if ds.Len() == 0 {
+		return nil, fmt.Errorf("data set %s holds no pictures", info.Name)
+	}
+	if c.DropLast && ds.Len() < c.Batch {
+		return nil, fmt.Errorf("data set %s holds %d pictures, fewer than one batch of %d; use a smaller --batch or keep the last partial batch",
+			info.Name, ds.Len(), c.Batch)
+	}
+	if c.Workers == 0 {
+		c.Workers = min(max(runtime.GOMAXPROCS(0)/2, 1), 4)
+	}
+	l := &Loader{ds: ds, info: info, c: c, total: ds.Len(), ahead: c.Workers + 2}
+	l.c.Batch = min(c.Batch, l.total)
+	l.free = make(chan *Batch, l.ahead+2)
+	return l, nil
+}
+
+// Batches returns the number of batches in an epoch.
+func (l *Loader) Batches() int {
+	if l.c.DropLast {
+		return l.total / l.c.Batch
+	}
+	return (l.total + l.c.Batch - 1) / l.c.Batch
+}
+
+// Samples returns the number of pictures in an epoch.
+func (l *Loader) Samples() int {
+	if l.c.DropLast {
+		return l.Batches() * l.c.Batch
+	}
+	return l.total
+}
+
+// Batch is a part of an epoch. Its tensors belong to the loader and are valid until
+// Release.
+type Batch struct {
+	Images  *tensor.Tensor // [n, C, H, W] Float32 in [0, 1]
+	Labels  *tensor.Tensor // [n] Int64
+	Indices []int          // of the pictures in the data set
+
+	loader      *Loader
+	pix         []uint8 // one picture
+	images      []float32
+	labels      []int64
+	indices     []int
+	full, part  tensors // views of the buffers for the two sizes of batch there are
+	outstanding atomic.Bool
+	err         error
+}
+
+type tensors struct{ images, labels *tensor.Tensor }
+
+// Release gives the buffers back; the batch must not be used after it. Releasing
+// twice does nothing.
+func (b *Batch) Release() {
+	if !b.outstanding.CompareAndSwap(true, false) {
+		return
+	}
+	select {
+	case b.loader.free <- b:
+	default: // more batches are about than the loader needs
+	}
+}
+
+// batch returns a free batch for n pictures.
+func (l *Loader) batch(n int) *Batch {
+	var b *Batch
+	select {
+	case b = <-l.free:
+	default:
+		b = &Batch{
+			loader: l, pix: make([]uint8, l.info.Numel()),
+			images: make([]float32, l.c.Batch*l.info.Numel()),
+			labels: make([]int64, l.c.Batch), indices: make([]int, l.c.Batch),
+		}
+	}
+	b.outstanding.Store(true)
+	b.err = nil
+	view := &b.full
+	if n < l.c.Batch {
+		view = &b.part
+	}
+	if view.images == nil {
+		view.images = tensor.FromSlice(b.images[:n*l.info.Numel()], n, l.info.Channels, l.info.Height, l.info.Width)
+		view.labels = tensor.FromInts(b.labels[:n], n)
+	}
+	b.Images, b.Labels, b.Indices = view.images, view.labels, b.indices[:n]
+	return b
+}
+
+// unit[v] is v/255 as PyTorch's ToTensor computes it.
+var unit = func() (u [256]float32) {
+	for v := range u {
+		u[v] = float32(v) / 255
+	}
+	return u
+}()
+
+// fill reads the pictures named by Indices.
+func (b *Batch) fill(ctx context.Context) error {
+	size, classes := len(b.pix), len(b.loader.info.Classes)
+	for k, i := range b.Indices {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		label, err := b.loader.ds.Get(i, b.pix)
+		if err == nil && (label < 0 || classes > 0 && label >= classes) {
+			err = fmt.Errorf("label %d is outside 0..%d", label, classes-1)
+		}
+		if err != nil {
+			return fmt.Errorf("data set %s, picture %d: %w", b.loader.info.Name, i, err)
+		}
+		b.labels[k] = int64(label)
+		out := b.images[k*size : (k+1)*size]
+		for j, v := range b.pix[:len(out)] {
+			out[j] = unit[v]
+		}
+	}
+	return nil
+}
+
+// Epoch is one walk over the data set. Next is for one goroutine.
+type Epoch struct {
+	l      *Loader
+	ctx    context.Context
+	cancel context.CancelFunc
+	order  []int32 // nil for the order of the data set
+	count  int
+	next   int // the batch that Next gives
+	claim  atomic.Int64
+	tokens chan struct{} // one for every batch that may be ahead of Next
+	ready  []chan *Batch // batch k arrives in ready[k % len]; tokens keep it free
+	wg     sync.WaitGroup
+	err    error // sticky
+}
+
+// Epoch starts the workers. The order is a permutation drawn from (Seed, epoch), so
+// an epoch can be repeated without those before it. Close it unless Next has
+// returned an error, io.EOF included.
+func (l *Loader) Epoch(ctx context.Context, epoch int) *Epoch {
+	e := &Epoch{l: l, count: l.Batches(), tokens: make(chan struct{}, l.ahead), ready: make([]chan *Batch, l.ahead)}
+	e.ctx, e.cancel = context.WithCancel(ctx)
+	if l.c.Shuffle {
+		var r random
+		r.reset(l.c.Seed, streamOrder, uint64(epoch))
+		e.order = r.permutation(l.total)
+	}
+	for i := range e.ready {
+		e.ready[i] = make(chan *Batch, 1)
+		e.tokens <- struct{}{}
+	}
+	for range min(l.c.Workers, e.count) {
+		e.wg.Go(e.work)
+	}
+	return e
+}
+
+// work prepares batches until none is left. A worker takes its token before it
+// claims a batch, so the batch that Next waits for always has one.
+func (e *Epoch) work() {
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-e.tokens:
+		}
+		k := int(e.claim.Add(1)) - 1
+		if k >= e.count {
+			return
+		}
+		first := k * e.l.c.Batch
+		b := e.l.batch(min(e.l.c.Batch, e.l.total-first))
+		for i := range b.Indices {
+			b.Indices[i] = first + i
+			if e.order != nil {
+				b.Indices[i] = int(e.order[first+i])
+			}
+		}
+		b.err = b.fill(e.ctx)
+		e.ready[k%len(e.ready)] <- b
+	}
+}
+
+// Next returns the next batch, in order, waiting for it if need be; io.EOF after
+// the last one. An error ends the epoch and is returned again by later calls.
+func (e *Epoch) Next() (*Batch, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
+	if e.next == e.count {
+		return nil, e.stop(io.EOF)
+	}
+	var b *Batch
+	select {
+	case b = <-e.ready[e.next%len(e.ready)]:
+	default:
+		select {
+		case b = <-e.ready[e.next%len(e.ready)]:
+		case <-e.ctx.Done():
+			return nil, e.stop(e.ctx.Err())
+		}
+	}
+	if err := b.err; err != nil {
+		b.Release()
+		return nil, e.stop(err)
+	}
+	e.next++
+	e.tokens <- struct{}{}
+	return b, nil
+}
+
+// Close ends the workers and waits for them. It may be called twice.
+func (e *Epoch) Close() { e.stop(errors.New("data: the epoch is closed")) }
+
+func (e *Epoch) stop(err error) error {
+	e.cancel()
+	e.wg.Wait()
+	for _, slot := range e.ready {
+		select {
+		case b := <-slot:
+			b.Release()
+		default:
+		}
+	}
+	if e.err == nil {
+		e.err = err
+	}
+	return e.err
+}
