@@ -1,0 +1,147 @@
+package nn
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Norm configures a batch normalisation. The zero value is PyTorch's default.
+type Norm struct {
+	Eps      float64 // added to the variance; zero: 1e-5
+	Momentum float64 // weight of a batch in the running statistics; zero: 0.1
+	NoAffine bool    // no weight and bias: they are 1 and 0
+}
+
+// BatchNorm is what BatchNorm1d and BatchNorm2d share. It normalises every channel to mean 0 and variance 1, then scales by
+// weight and shifts by bias (Ioffe and Szegedy 2015, algorithm 1). In training
+// the statistics are the batch's, with the biased variance, and the running ones
+// move by Momentum towards the batch's, with the unbiased variance; in
+// evaluation the running ones are used.
+type BatchNorm struct {
+	Weight        *Parameter // [C], or nil
+	Bias          *Parameter // [C], or nil
+	RunningMean   *Parameter // [C], buffer
+	RunningVar    *Parameter // [C], buffer
+	Eps, Momentum float64
+}
+
+// BatchNorm1d normalises [N,C] or [N,C,L] as PyTorch does.
+// https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
+type BatchNorm1d struct{ BatchNorm }
+
+// BatchNorm2d normalises [N,C,H,W] as PyTorch does.
+// https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
+type BatchNorm2d struct{ BatchNorm }
+
+// NewBatchNorm1d returns a batch normalisation of dense or sequence features.
+func NewBatchNorm1d(channels int, c ...Norm) *BatchNorm1d {
+	return &BatchNorm1d{newBatchNorm("NewBatchNorm1d", channels, one("NewBatchNorm1d", c))}
+}
+
+// NewBatchNorm2d returns a batch normalisation of images.
+func NewBatchNorm2d(channels int, c ...Norm) *BatchNorm2d {
+	return &BatchNorm2d{newBatchNorm("NewBatchNorm2d", channels, one("NewBatchNorm2d", c))}
+}
+
+func newBatchNorm(class string, channels int, c Norm) BatchNorm {
+	if channels < 1 || c.Eps < 0 || c.Momentum < 0 || c.Momentum > 1 {
+		panic(fmt.Sprintf("nn.%s(%d, %+v): channels must be at least 1, Eps at least 0, Momentum in [0, 1]", class, channels, c))
+	}
+	b := BatchNorm{
+		RunningMean: &Parameter{Value: tensor.New(channels)},
+		RunningVar:  &Parameter{Value: tensor.New(channels).Fill(1)},
+		Eps:         c.Eps, Momentum: c.Momentum,
+	}
+	if b.Eps == 0 {
+		b.Eps = 1e-5
+	}
+	if b.Momentum == 0 {
+		b.Momentum = 0.1
+	}
+	if !c.NoAffine {
+		b.Weight, b.Bias = parameter(channels), parameter(channels)
+		b.Weight.Value.Fill(1)
+	}
+	return b
+}
+
+func (l *BatchNorm1d) Forward(x *graph.Node) *graph.Node {
+	first := len(x.Graph.Nodes)
+	if len(x.Shape) != 2 && len(x.Shape) != 3 {
+		misfit(l, l.RunningMean, x, "wants [N, %d] or [N, %[1]d, L]", l.channels())
+	}
+	return x.Graph.Record(l, first, l.apply(l, x))
+}
+
+func (l *BatchNorm2d) Forward(x *graph.Node) *graph.Node {
+	first := len(x.Graph.Nodes)
+	if len(x.Shape) != 4 {
+		misfit(l, l.RunningMean, x, "wants [N, %d, H, W]", l.channels())
+	}
+	return x.Graph.Record(l, first, l.apply(l, x))
+}
+
+func (b *BatchNorm) apply(l fmt.Stringer, x *graph.Node) *graph.Node {
+	g, c := x.Graph, b.channels()
+	if x.Shape[1] != c {
+		misfit(l, b.RunningMean, x, "has %d channels, wants %d", x.Shape[1], c)
+	}
+	gamma, beta := affine(g, b.Weight, 1, c), affine(g, b.Bias, 0, c)
+	if g.Mode == graph.Eval {
+		stats := g.Apply(graph.Stack{}, g.Variable(b.RunningMean), g.Variable(b.RunningVar))
+		return g.Apply(graph.BatchNorm{Eps: b.Eps, Frozen: true}, x, stats, gamma, beta)
+	}
+	count := x.Shape.Numel() / c
+	if count < 2 {
+		misfit(l, b.RunningMean, x, "training wants more than one value a channel; use a larger batch")
+	}
+	stats := g.Apply(graph.BatchNormStats{}, x)
+	for row, v := range []*Parameter{b.RunningMean, b.RunningVar} {
+		op := graph.RunningStats{Momentum: b.Momentum, Row: row, Count: count}
+		g.Assign(v, g.Apply(op, latest(g, v), stats))
+	}
+	return g.Apply(graph.BatchNorm{Eps: b.Eps}, x, stats, gamma, beta)
+}
+
+func affine(g *graph.Graph, p *Parameter, otherwise float64, channels int) *graph.Node {
+	if p == nil {
+		return g.Constant(otherwise, channels)
+	}
+	return g.Variable(p)
+}
+
+// latest returns what v will hold after the assignments so far, so that a layer
+// used twice in one graph moves its statistics twice.
+func latest(g *graph.Graph, v *Parameter) *graph.Node {
+	for i := len(g.Assignments) - 1; i >= 0; i-- {
+		if a := g.Assignments[i]; a.Variable == v {
+			return a.Value
+		}
+	}
+	return g.Variable(v)
+}
+
+// Init implements Initialiser: every scheme gives weight 1, bias 0, mean 0, variance 1.
+func (b *BatchNorm) Init(Scheme, func(name string) *Source) {
+	if b.Weight != nil {
+		b.Weight.Value.Fill(1)
+		b.Bias.Value.Fill(0)
+	}
+	b.RunningMean.Value.Fill(0)
+	b.RunningVar.Value.Fill(1)
+}
+
+func (b *BatchNorm) channels() int { return b.RunningMean.Value.Numel() }
+
+func (l *BatchNorm1d) String() string { return "BatchNorm1d" + l.arguments() }
+func (l *BatchNorm2d) String() string { return "BatchNorm2d" + l.arguments() }
+
+func (b *BatchNorm) arguments() string {
+	text := fmt.Sprintf("(%d, eps=%g, momentum=%g", b.channels(), b.Eps, b.Momentum)
+	if b.Weight == nil {
+		text += ", affine=False"
+	}
+	return text + ")"
+}

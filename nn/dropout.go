@@ -1,0 +1,36 @@
+package nn
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/graph"
+)
+
+// Dropout sets elements to zero with probability P in training and scales the
+// others by 1/(1-P); in evaluation it returns its input. Which ones are dropped
+// depends on the graph's key alone (see graph.Key), not on the device.
+// https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html
+type Dropout struct {
+	P float64 // zero: 0.5; leave the layer out for none
+}
+
+func (m Dropout) Forward(x *graph.Node) *graph.Node {
+	g, first, p := x.Graph, len(x.Graph.Nodes), m.probability()
+	if !(p > 0 && p < 1) {
+		panic(fmt.Sprintf("nn: %v: P must lie between 0 and 1", m))
+	}
+	if g.Mode == graph.Eval {
+		return g.Record(m, first, x)
+	}
+	key := g.Key()
+	return g.Record(m, first, g.Apply(graph.Dropout{P: p, Stream: g.NextStream()}, x, key))
+}
+
+func (m Dropout) probability() float64 {
+	if m.P == 0 {
+		return 0.5
+	}
+	return m.P
+}
+
+func (m Dropout) String() string { return fmt.Sprintf("Dropout(p=%g)", m.probability()) }

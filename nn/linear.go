@@ -1,0 +1,60 @@
+package nn
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/graph"
+)
+
+// Dense configures a linear layer. The zero value is PyTorch's default.
+type Dense struct{ NoBias bool }
+
+// Linear is PyTorch's layer of that name: [N,in] -> [N,out], y = x W^T + b.
+// https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
+type Linear struct {
+	Weight *Parameter // [out, in]
+	Bias   *Parameter // [out], or nil
+}
+
+// NewLinear returns a linear layer from in to out features.
+func NewLinear(in, out int, c ...Dense) *Linear {
+	conf := one("NewLinear", c)
+	if in < 1 || out < 1 {
+		panic(fmt.Sprintf("nn.NewLinear(%d, %d): sizes must be at least 1", in, out))
+	}
+	l := &Linear{Weight: parameter(out, in)}
+	if !conf.NoBias {
+		l.Bias = parameter(out)
+	}
+	fresh(l)
+	return l
+}
+
+func (l *Linear) Forward(x *graph.Node) *graph.Node {
+	g, first := x.Graph, len(x.Graph.Nodes)
+	in := l.Weight.Value.Shape()[1]
+	if len(x.Shape) != 2 || x.Shape[1] != in {
+		misfit(l, l.Weight, x, "wants [N, %d]", in)
+	}
+	inputs := []*graph.Node{x, g.Variable(l.Weight)}
+	if l.Bias != nil {
+		inputs = append(inputs, g.Variable(l.Bias))
+	}
+	return g.Record(l, first, g.Apply(graph.Linear{}, inputs...))
+}
+
+// Init implements Initialiser.
+func (l *Linear) Init(s Scheme, source func(name string) *Source) {
+	if s == KaimingNormal {
+		s = PyTorchDefault
+	}
+	initWeightAndBias(s, l.Weight, l.Bias, source)
+}
+
+func (l *Linear) String() string {
+	w := l.Weight.Value.Shape()
+	if l.Bias == nil {
+		return fmt.Sprintf("Linear(in_features=%d, out_features=%d, bias=False)", w[1], w[0])
+	}
+	return fmt.Sprintf("Linear(in_features=%d, out_features=%d)", w[1], w[0])
+}

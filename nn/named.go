@@ -1,0 +1,209 @@
+package nn
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/residual-ml/residual/graph"
+)
+
+// NamedParameter is a parameter or buffer and its path in a module.
+type NamedParameter struct {
+	Name string
+	*graph.Variable
+}
+
+// Named lists the parameters and buffers of m in the order in which their fields
+// are declared, and writes each one's name into it for messages.
+//
+// A name is the path of fields to the parameter, as PyTorch and torchvision
+// write it: Conv1 becomes conv1, RunningMean running_mean, BN1 bn1, an element of
+// a slice its index, and an embedded struct adds nothing. The tag `nn:"name"` gives
+// a field another name and `nn:"-"` hides it. A parameter that is reached twice
+// is listed once, at its first place. A parameter below an unexported field
+// panics, for it would silently not be trained.
+func Named(m Module) []NamedParameter {
+	ps := walk(m).parameters
+	for _, p := range ps {
+		p.Variable.Name = p.Name
+	}
+	return ps
+}
+
+// Parameters lists what of Named(m) is trained.
+func Parameters(m Module) []NamedParameter {
+	return slices.DeleteFunc(Named(m), func(p NamedParameter) bool { return !p.Trainable })
+}
+
+// Buffers lists what of Named(m) is not trained.
+func Buffers(m Module) []NamedParameter {
+	return slices.DeleteFunc(Named(m), func(p NamedParameter) bool { return p.Trainable })
+}
+
+// Count returns how many numbers the parameters of m hold, buffers left out.
+func Count(m Module) int64 {
+	params, _ := walk(m).count()
+	return params
+}
+
+func (w *walker) count() (params, buffers int64) {
+	for _, p := range w.parameters {
+		if p.Trainable {
+			params += int64(p.Value.Numel())
+		} else {
+			buffers += int64(p.Value.Numel())
+		}
+	}
+	return params, buffers
+}
+
+type namedModule struct {
+	path   string
+	module Module
+}
+
+// walker visits the fields below a module.
+type walker struct {
+	parameters []NamedParameter
+	modules    []namedModule // parents before children
+	seen       map[any]bool  // pointers followed
+}
+
+func walk(m any) *walker {
+	w := &walker{seen: map[any]bool{}}
+	w.visit("", reflect.ValueOf(m))
+	return w
+}
+
+var (
+	variableType = reflect.TypeFor[*graph.Variable]()
+	moduleType   = reflect.TypeFor[Module]()
+	nodeType     = reflect.TypeFor[*graph.Node]() // leads to modules that are not below
+	graphType    = reflect.TypeFor[*graph.Graph]()
+)
+
+func (w *walker) visit(path string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		w.pointer(path, v)
+		return
+	case reflect.Interface:
+		if !v.IsNil() {
+			w.visit(path, v.Elem())
+		}
+		return
+	}
+	if v.CanAddr() && v.Type() == variableType.Elem() {
+		w.pointer(path, v.Addr())
+		return
+	}
+	if v.IsValid() && !w.note(path, v) && v.CanAddr() {
+		w.note(path, v.Addr()) // a layer held by value whose methods want a pointer
+	}
+	w.inside(path, v)
+}
+
+func (w *walker) pointer(path string, v reflect.Value) {
+	if v.IsNil() || v.Type() == nodeType || v.Type() == graphType {
+		return
+	}
+	if v.Elem().Type().Size() > 0 { // pointers to nothing may be equal
+		key := [2]any{v.Pointer(), v.Type()}
+		if w.seen[key] {
+			return
+		}
+		w.seen[key] = true
+	}
+	if v.Type() == variableType {
+		if !v.CanInterface() {
+			panic(fmt.Sprintf("nn: parameter %s lies below an unexported field; export the field or tag it `nn:\"-\"`", path))
+		}
+		w.parameters = append(w.parameters, NamedParameter{path, v.Interface().(*graph.Variable)})
+		return
+	}
+	w.note(path, v)
+	w.inside(path, v.Elem())
+}
+
+// note lists v if it is a module.
+func (w *walker) note(path string, v reflect.Value) bool {
+	if !v.CanInterface() || !v.Type().Implements(moduleType) {
+		return false
+	}
+	w.modules = append(w.modules, namedModule{path, v.Interface().(Module)})
+	return true
+}
+
+// inside visits the elements or fields of v.
+func (w *walker) inside(path string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Array:
+		if k := v.Type().Elem().Kind(); k <= reflect.Complex128 || k == reflect.String {
+			return // plain data
+		}
+		for i := range v.Len() {
+			w.visit(join(path, strconv.Itoa(i)), v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			name, tagged := f.Tag.Lookup("nn")
+			switch {
+			case name == "-":
+			case f.Anonymous && !tagged:
+				w.inside(path, reflect.Indirect(v.Field(i)))
+			default:
+				if !tagged {
+					name = snake(f.Name)
+				}
+				w.visit(join(path, name), v.Field(i))
+			}
+		}
+	case reflect.Map:
+		w.entries(path, v)
+	case reflect.Pointer:
+		w.visit(path, v)
+	case reflect.Interface:
+		w.visit(path, v)
+	}
+}
+
+// entries visits a map of strings in the order of its keys.
+func (w *walker) entries(path string, v reflect.Value) {
+	if v.Type().Key().Kind() != reflect.String {
+		return
+	}
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	for _, k := range keys {
+		w.visit(join(path, k.String()), v.MapIndex(k))
+	}
+}
+
+func join(path, name string) string {
+	if path == "" || name == "" {
+		return path + name
+	}
+	return path + "." + name
+}
+
+// snake writes a Go name as Python would: RunningMean as running_mean, BN1 as
+// bn1, FCHead as fc_head.
+func snake(name string) string {
+	r := []rune(name)
+	var b strings.Builder
+	for i, c := range r {
+		if i > 0 && unicode.IsUpper(c) {
+			next := i+1 < len(r) && unicode.IsLower(r[i+1])
+			if !unicode.IsUpper(r[i-1]) || next {
+				b.WriteByte('_')
+			}
+		}
+		b.WriteRune(unicode.ToLower(c))
+	}
+	return b.String()
+}

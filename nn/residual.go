@@ -1,0 +1,79 @@
+package nn
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/graph"
+)
+
+// Block configures a Residual. The zero value keeps size and channels.
+type Block struct {
+	Use1x1Conv bool // put a 1x1 convolution on the shortcut, which changes channels and size
+	Stride     int  // of the first convolution and the shortcut's; zero: 1
+}
+
+// Residual is the block of He et al. 2016 (https://arxiv.org/abs/1512.03385,
+// figure 2) in the form of "Dive into Deep Learning", section 8.6:
+//
+//	Y = ReLU(BN1(Conv1(x)))
+//	Y = BN2(Conv2(Y))
+//	ReLU(Y + x), or ReLU(Y + Conv3(x))
+//
+// All convolutions have a bias, and the shortcut has no batch norm.
+// [N,in,H,W] -> [N,out,H',W'].
+type Residual struct {
+	Conv1, Conv2 *Conv2d // 3x3, padding 1
+	Conv3        *Conv2d // 1x1, or nil for an identity shortcut
+	BN1, BN2     *BatchNorm2d
+}
+
+// NewResidual returns a block from in to out channels.
+func NewResidual(in, out int, c ...Block) *Residual {
+	conf := one("NewResidual", c)
+	b := &Residual{
+		Conv1: NewConv2d(in, out, 3, Conv{Stride: conf.Stride, Padding: 1}),
+		Conv2: NewConv2d(out, out, 3, Conv{Padding: 1}),
+		BN1:   NewBatchNorm2d(out),
+		BN2:   NewBatchNorm2d(out),
+	}
+	if conf.Use1x1Conv {
+		b.Conv3 = NewConv2d(in, out, 1, Conv{Stride: conf.Stride})
+	}
+	return b
+}
+
+func (b *Residual) Forward(x *graph.Node) *graph.Node {
+	first, in := len(x.Graph.Nodes), x
+	y := ReLU{}.Forward(b.BN1.Forward(b.Conv1.Forward(x)))
+	y = b.BN2.Forward(b.Conv2.Forward(y))
+	if b.Conv3 != nil {
+		x = b.Conv3.Forward(x)
+	}
+	if !y.Shape.Equal(x.Shape) {
+		misfit(b, b.Conv1.Weight, in, "the block gives %v and its shortcut %v; set Use1x1Conv", y.Shape, x.Shape)
+	}
+	return x.Graph.Record(b, first, ReLU{}.Forward(y.Plus(x)))
+}
+
+func (b *Residual) String() string {
+	w := b.Conv1.Weight.Value.Shape()
+	return fmt.Sprintf("Residual(%d, %d, use_1x1conv=%t, strides=%d)", w[1], w[0], b.Conv3 != nil, b.Conv1.Geometry.StrideH)
+}
+
+// ResnetBlock returns a stage: numResiduals blocks from in to out channels. The
+// first block halves height and width and has a 1x1 convolution on its shortcut,
+// unless the stage is the network's first, which must keep its channels.
+func ResnetBlock(in, out, numResiduals int, first bool) []Module {
+	if first && in != out {
+		panic(fmt.Sprintf("nn.ResnetBlock(%d, %d, %d, true): a first stage keeps its channels", in, out, numResiduals))
+	}
+	var blocks []Module
+	for i := range numResiduals {
+		if i == 0 && !first {
+			blocks = append(blocks, NewResidual(in, out, Block{Use1x1Conv: true, Stride: 2}))
+		} else {
+			blocks = append(blocks, NewResidual(out, out))
+		}
+	}
+	return blocks
+}

@@ -1,0 +1,80 @@
+package nn
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// NamedTensor is an entry of a state dict.
+type NamedTensor struct {
+	Name   string
+	Tensor *tensor.Tensor
+}
+
+// StateDict lists the values of m's parameters and buffers in the order of
+// Named. The tensors are those of m, not copies.
+func StateDict(m Module) []NamedTensor {
+	var entries []NamedTensor
+	for _, p := range Named(m) {
+		entries = append(entries, NamedTensor{p.Name, p.Value})
+	}
+	return entries
+}
+
+// LoadStateDict copies values into the parameters and buffers of m by name. It
+// returns an error that lists what is missing, unexpected or of another shape or
+// type, and has then changed nothing. Entries called num_batches_tracked, which
+// PyTorch writes and nothing here needs, are passed over.
+func LoadStateDict(m Module, values map[string]*tensor.Tensor) error {
+	ps := Named(m)
+	var missing, unexpected, other []string
+	known := make(map[string]bool, len(ps))
+	for _, p := range ps {
+		known[p.Name] = true
+		v, ok := values[p.Name]
+		switch {
+		case !ok || v == nil:
+			missing = append(missing, p.Name)
+		case !v.Shape().Equal(p.Value.Shape()) || v.DType() != p.Value.DType():
+			other = append(other, fmt.Sprintf("%s is %v %v and should be %v %v",
+				p.Name, v.DType(), v.Shape(), p.Value.DType(), p.Value.Shape()))
+		}
+	}
+	for name := range values {
+		if !known[name] && name != "num_batches_tracked" && !strings.HasSuffix(name, ".num_batches_tracked") {
+			unexpected = append(unexpected, name)
+		}
+	}
+	if len(missing)+len(unexpected)+len(other) > 0 {
+		slices.Sort(unexpected)
+		return mismatch(m, missing, unexpected, other)
+	}
+	for _, p := range ps {
+		copy(p.Value.Data(), values[p.Name].Data())
+		copy(p.Value.Ints(), values[p.Name].Ints())
+	}
+	return nil
+}
+
+// mismatch describes a state dict of another model, a few names of each kind.
+func mismatch(m Module, missing, unexpected, other []string) error {
+	const most = 6
+	var parts []string
+	for _, kind := range []struct {
+		label, separator string
+		names            []string
+	}{{"missing", ", ", missing}, {"unexpected", ", ", unexpected}, {"of another shape", "; ", other}} {
+		if n := len(kind.names); n > 0 {
+			text := strings.Join(kind.names[:min(n, most)], kind.separator)
+			if n > most {
+				text += fmt.Sprintf("%sand %d more", kind.separator, n-most)
+			}
+			parts = append(parts, fmt.Sprintf("%d %s (%s)", n, kind.label, text))
+		}
+	}
+	return fmt.Errorf("the state dict does not fit %s: %s; use the architecture, channels and classes it was saved from",
+		Class(m), strings.Join(parts, ", "))
+}

@@ -1,0 +1,165 @@
+package nn
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Row describes one call of a module.
+type Row struct {
+	Path   string // as in Named; empty for the whole model
+	Class  string // "Conv2d"
+	Output tensor.Shape
+	Params int64 // numbers trained in the module and below it
+	MACs   int64 // multiply-adds of its convolutions and linear layers, for the whole batch
+	Depth  int   // 0 for the whole model
+}
+
+// Table is the summary of a model.
+type Table struct {
+	Rows    []Row // in the order of the calls, a module before those within it
+	Params  int64 // numbers trained
+	Buffers int64 // numbers kept beside them: running statistics
+	MACs    int64 // multiply-adds of one forward pass over the whole batch
+}
+
+// Summary traces m in evaluation mode on an input of the given shape. The error
+// says which layer does not take what it is given.
+func Summary(m Module, input tensor.Shape) (*Table, error) {
+	g := graph.New(graph.Eval)
+	if err := trace(g, m, input); err != nil {
+		return nil, err
+	}
+	w := walk(m)
+	t := &Table{MACs: macs(g.Nodes)}
+	t.Params, t.Buffers = w.count()
+	t.add(g, w, topCalls(g.Calls), "", 0)
+	return t, nil
+}
+
+// trace runs m's Forward and returns its panic about shapes as an error.
+func trace(g *graph.Graph, m Module, input tensor.Shape) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case string:
+			err = fmt.Errorf("%s does not take an input of shape %v: %s", Class(m), input, r)
+		default:
+			panic(r)
+		}
+	}()
+	out := m.Forward(g.Input("input", tensor.Float32, input...))
+	if n := len(g.Calls); n == 0 || identity(g.Calls[n-1].Module) != identity(m) {
+		g.Record(m, 0, out)
+	}
+	return nil
+}
+
+// calls is a node of the tree that the recorded calls make. A call is recorded
+// once it is over, so those within it come before it.
+type calls struct {
+	graph.Call
+	within []*calls
+}
+
+func topCalls(list []graph.Call) []*calls {
+	var open []*calls
+	for _, c := range list {
+		node := &calls{Call: c}
+		n := len(open)
+		for n > 0 && node.contains(open[n-1]) {
+			n--
+		}
+		node.within = append(node.within, open[n:]...)
+		open = append(open[:n], node)
+	}
+	return open
+}
+
+// contains reports whether the earlier call d was made within c. One that made
+// no node, such as a dropout in evaluation, fits before c too: then it must be
+// among c's fields.
+func (c *calls) contains(d *calls) bool {
+	if d.First < c.First {
+		return false
+	}
+	if d.First < d.Last || d.First > c.First {
+		return true
+	}
+	for _, m := range walk(c.Module).modules {
+		if m.path != "" && identity(m.module) == identity(d.Module) {
+			return true
+		}
+	}
+	return false
+}
+
+// add appends the rows of the calls below the module at path.
+func (t *Table) add(g *graph.Graph, w *walker, list []*calls, path string, depth int) {
+	used := map[string]bool{}
+	for _, c := range list {
+		p := w.find(c.Module, path, used)
+		used[p] = true
+		params, _ := walk(c.Module).count()
+		t.Rows = append(t.Rows, Row{
+			Path: p, Class: Class(c.Module), Output: c.Output.Shape, Depth: depth,
+			Params: params, MACs: macs(g.Nodes[c.First:c.Last]),
+		})
+		t.add(g, w, c.within, p, depth+1)
+	}
+}
+
+// find returns the path of m below a parent. Modules without fields are all
+// equal, so that the first one not yet called is taken; one made within a
+// Forward gets its class for a path.
+func (w *walker) find(m any, parent string, used map[string]bool) string {
+	again := ""
+	for _, c := range w.modules {
+		below := parent == "" || c.path == parent || strings.HasPrefix(c.path, parent+".")
+		if !below || identity(c.module) != identity(m) {
+			continue
+		}
+		if !used[c.path] {
+			return c.path
+		}
+		again = c.path
+	}
+	if again == "" {
+		again = join(parent, "("+Class(m)+")")
+	}
+	return again
+}
+
+func macs(nodes []*graph.Node) int64 {
+	var n int64
+	for _, node := range nodes {
+		n += graph.MACs(node)
+	}
+	return n
+}
+
+// String sets the table in columns.
+func (t *Table) String() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "layer\tclass\toutput shape\tparameters\tmultiply-adds")
+	for _, r := range t.Rows {
+		fmt.Fprintf(w, "%s%s\t%s\t%v\t%s\t%s\n", strings.Repeat("  ", r.Depth), r.Path, r.Class, r.Output, thousands(r.Params), thousands(r.MACs))
+	}
+	w.Flush()
+	fmt.Fprintf(&b, "%s parameters, %s buffers, %s multiply-adds\n", thousands(t.Params), thousands(t.Buffers), thousands(t.MACs))
+	return b.String()
+}
+
+// thousands groups digits: 11,178,378.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
