@@ -1,0 +1,103 @@
+package models
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+func TestParameterCounts(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		conf   Config
+		params int64
+	}{
+		{"d2l-resnet18", Config{}, 11178378},
+		{"d2l-resnet18", Config{Channels: 3, Classes: 100}, 11178378 + 2*64*49 + 90*513},
+		{"d2l-bnlenet", Config{}, 44878},
+		{"d2l-bnlenet", Config{Classes: 2}, 44878 - 8*85},
+	} {
+		m, err := New(c.name, c.conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := nn.Count(m); n != c.params {
+			t.Errorf("%s %+v has %d parameters, want %d", c.name, c.conf, n, c.params)
+		}
+	}
+}
+
+func TestEveryEntryTakesItsInput(t *testing.T) {
+	for _, name := range Names() {
+		e, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := nn.Summary(e.New(Config{}), tensor.Shape{2, e.Channels, e.Height, e.Width})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Rows[0].Output; !got.Equal(tensor.Shape{2, e.Classes}) {
+			t.Errorf("%s gives %v, want [2, %d]", name, got, e.Classes)
+		}
+		if e.Description == "" || e.Source == "" {
+			t.Errorf("%s lacks a description or a source", name)
+		}
+	}
+}
+
+func TestUnknownModelListsNames(t *testing.T) {
+	_, err := New("resnet19", Config{})
+	if err == nil || !strings.Contains(err.Error(), "resnet19") || !strings.Contains(err.Error(), strings.Join(Names(), ", ")) {
+		t.Errorf("error %v does not name the model and the choices", err)
+	}
+	if _, err := New("d2l-bnlenet", Config{Classes: -1}); err == nil {
+		t.Error("a negative number of classes was accepted")
+	}
+}
+
+func TestResNetNames(t *testing.T) {
+	var names []string
+	for _, p := range nn.Named(NewD2LResNet18(1, 10)) {
+		names = append(names, p.Name)
+	}
+	for _, want := range []string{
+		"b1.0.weight", "b1.0.bias", "b1.1.running_var", "b2.0.conv1.weight", "b2.1.bn2.running_mean",
+		"b3.0.conv3.bias", "b5.1.conv2.weight", "fc.weight", "fc.bias",
+	} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no parameter %s", want)
+		}
+	}
+	if slices.Contains(names, "b2.0.conv3.weight") || len(names) != 110 {
+		t.Errorf("%d names, want 110 and no 1x1 convolution in b2: %v", len(names), names)
+	}
+}
+
+// The shapes that the notes print for an image of 224x224.
+func TestResNetShapes(t *testing.T) {
+	s, err := nn.Summary(NewD2LResNet18(1, 10), tensor.Shape{1, 1, 224, 224})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"Conv2d [1, 64, 112, 112]", "MaxPool2d [1, 64, 56, 56]",
+		"Sequential [1, 64, 56, 56]", "Sequential [1, 128, 28, 28]", "Sequential [1, 256, 14, 14]", "Sequential [1, 512, 7, 7]",
+		"AdaptiveAvgPool2d [1, 512, 1, 1]", "Flatten [1, 512]", "Linear [1, 10]",
+	}
+	i := 0
+	for _, r := range s.Rows {
+		if i < len(want) && r.Class+" "+r.Output.String() == want[i] {
+			i++
+		}
+	}
+	if i < len(want) {
+		t.Errorf("line %q does not come in its order in\n%v", want[i], s)
+	}
+	if s.Params != 11178378 || s.Buffers != 2*(5*64+4*128+4*256+4*512) {
+		t.Errorf("%d parameters and %d buffers", s.Params, s.Buffers)
+	}
+}
