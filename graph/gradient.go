@@ -1,6 +1,9 @@
 package graph
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Gradients builds, into loss's graph, the gradient of the scalar loss with
 // respect to every node of wrt, by reverse accumulation. A node that loss does
@@ -16,17 +19,14 @@ func Gradients(loss *Node, wrt []*Node) []*Node {
 	for id := loss.ID; id >= 0; id-- {
 		n := g.Nodes[id]
 		dy := grads[n]
-		if dy == nil || !needed[n] {
+		if dy == nil || !slices.ContainsFunc(n.Inputs, func(in *Node) bool { return needed[in] }) {
 			continue
 		}
-		for i, d := range n.Op.Gradient(n, dy) {
-			in := n.Inputs[i]
-			if d == nil || !needed[in] {
+		for i, d := range inputGradients(n, dy, needed) {
+			if d == nil {
 				continue
 			}
-			if !d.Shape.Equal(in.Shape) {
-				panic(fmt.Sprintf("graph: %v gave its input %v a gradient of shape %v", n, in, d.Shape))
-			}
+			in := n.Inputs[i]
 			if old := grads[in]; old != nil {
 				d = old.Plus(d)
 			}
@@ -40,6 +40,40 @@ func Gradients(loss *Node, wrt []*Node) []*Node {
 		}
 	}
 	return out
+}
+
+// inputGradients applies the gradient rule of n, checks its shapes, and takes out
+// of the graph what the rule made for inputs that are not needed, such as the
+// gradient for the images of a network's first convolution.
+func inputGradients(n, dy *Node, needed map[*Node]bool) []*Node {
+	g := n.Graph
+	first := len(g.Nodes)
+	grads := n.Op.Gradient(n, dy)
+	used := map[*Node]bool{}
+	for i, d := range grads {
+		in := n.Inputs[i]
+		if d == nil || !needed[in] {
+			grads[i] = nil
+			continue
+		}
+		if !d.Shape.Equal(in.Shape) {
+			panic(fmt.Sprintf("graph: %v gave its input %v a gradient of shape %v", n, in, d.Shape))
+		}
+		used[d] = true
+	}
+	made := g.Nodes[first:]
+	for _, m := range slices.Backward(made) {
+		if used[m] {
+			for _, in := range m.Inputs {
+				used[in] = true
+			}
+		}
+	}
+	g.Nodes = append(g.Nodes[:first], slices.DeleteFunc(made, func(m *Node) bool { return !used[m] })...)
+	for i, m := range g.Nodes[first:] {
+		m.ID = first + i
+	}
+	return grads
 }
 
 // reaching marks the nodes up to loss that lie on a path from one of wrt.

@@ -2,7 +2,7 @@ package graph
 
 import "github.com/residual-ml/residual/tensor"
 
-// Input is a value fed at every run.
+// Input is a value fed at every run, of shape Size. No inputs.
 type Input struct {
 	Label string
 	DType tensor.DType
@@ -14,7 +14,7 @@ func (o *Input) Shape([]tensor.Shape) tensor.Shape             { return o.Size }
 func (o *Input) Gradient(n, dy *Node) []*Node                  { return nil }
 func (o *Input) Reference(n *Node, _ []float64, _ [][]float64) { panic("Input: not fed: " + o.Label) }
 
-// Leaf is the value of a variable at the start of a run.
+// Leaf is the value of a variable at the start of a run, in its shape. No inputs.
 type Leaf struct{ Variable *Variable }
 
 func (o *Leaf) Name() string                      { return "Variable" }
@@ -24,9 +24,12 @@ func (o *Leaf) Reference(n *Node, out []float64, _ [][]float64) {
 	for i, v := range o.Variable.Value.Data() {
 		out[i] = float64(v)
 	}
+	for i, v := range o.Variable.Value.Ints() {
+		out[i] = float64(v)
+	}
 }
 
-// Constant is a tensor filled with one value.
+// Constant is a tensor of shape Size filled with one value. No inputs.
 type Constant struct {
 	Value float64
 	Size  tensor.Shape

@@ -1,0 +1,265 @@
+package graph
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// trial is one random instance of an op: a graph, its leaves and their values.
+type trial struct {
+	*rand.Rand
+	g     *Graph
+	free  []*Node // leaves to differentiate by
+	feeds map[*Node][]float64
+}
+
+func newTrial(seed uint64) *trial {
+	return &trial{rand.New(rand.NewPCG(seed, 7)), New(Train), nil, map[*Node][]float64{}}
+}
+
+// between draws an integer, both ends included.
+func (t *trial) between(lo, hi int) int { return lo + t.IntN(hi-lo+1) }
+
+// normal adds a leaf of normal values to differentiate by.
+func (t *trial) normal(shape ...int) *Node {
+	return t.leaf(shape, func(int) float64 { return t.NormFloat64() })
+}
+
+// leaf adds a leaf to differentiate by.
+func (t *trial) leaf(shape []int, value func(i int) float64) *Node {
+	n := t.fixed(shape, value)
+	t.free = append(t.free, n)
+	return n
+}
+
+// distinct adds a leaf whose values all lie apart, and apart from zero.
+func (t *trial) distinct(shape ...int) *Node {
+	order := t.Perm(tensor.Shape(shape).Numel())
+	return t.leaf(shape, func(i int) float64 { return float64(order[i]-len(order)/2)*0.05 + 0.02 })
+}
+
+// fixed adds an input that no gradient is asked for.
+func (t *trial) fixed(shape []int, value func(i int) float64) *Node {
+	n := t.g.Input(fmt.Sprint("in", len(t.feeds)), tensor.Float32, shape...)
+	v := make([]float64, n.Shape.Numel())
+	for i := range v {
+		v[i] = value(i)
+	}
+	t.feeds[n] = v
+	return n
+}
+
+func (t *trial) labels(n, k int) *Node {
+	return t.fixed([]int{n}, func(int) float64 { return float64(t.IntN(k)) })
+}
+
+// image draws the shape of a small image batch.
+func (t *trial) image() []int {
+	return []int{t.between(1, 3), t.between(1, 4), t.between(1, 8), t.between(1, 8)}
+}
+
+// worst compares the gradients of a random functional of y with central
+// differences and returns the largest error relative to 1 + the derivative.
+func (t *trial) worst(y *Node) (err float64, where string) {
+	weights := t.fixed(y.Shape, func(int) float64 { return t.NormFloat64() })
+	loss := t.g.Apply(Sum{}, t.g.Apply(Mul{}, y, weights))
+	grads := Reference(Gradients(loss, t.free), t.feeds)
+	at := func() float64 { return Reference([]*Node{loss}, t.feeds)[0][0] }
+	const step = 1e-5
+	for i, leaf := range t.free {
+		values := t.feeds[leaf]
+		for j := range values {
+			if len(values) > 60 && t.IntN(len(values)) >= 60 {
+				continue
+			}
+			old := values[j]
+			values[j] = old + step
+			above := at()
+			values[j] = old - step
+			below := at()
+			values[j] = old
+			want := (above - below) / (2 * step)
+			e := math.Abs(grads[i][j]-want) / (1 + math.Abs(want))
+			if e > err || e != e {
+				err, where = e, fmt.Sprintf("%v[%d] of %v: gradient %v, difference %v", leaf, j, y, grads[i][j], want)
+			}
+			if e != e {
+				return e, where
+			}
+		}
+	}
+	return err, where
+}
+
+// trials builds one random instance of every op that has a gradient.
+var trials = map[string]func(t *trial) *Node{
+	"Conv2d":          func(t *trial) *Node { return t.conv(1, false) },
+	"Conv2d bias":     func(t *trial) *Node { return t.conv(1, true) },
+	"Conv2d grouped":  func(t *trial) *Node { return t.conv(t.between(2, 3), true) },
+	"Conv2d 1x1":      func(t *trial) *Node { return t.conv1x1() },
+	"Linear":          func(t *trial) *Node { return t.linear(false) },
+	"Linear bias":     func(t *trial) *Node { return t.linear(true) },
+	"BatchNorm":       func(t *trial) *Node { return t.batchNorm(t.normalisable()) },
+	"BatchNorm 2-d":   func(t *trial) *Node { return t.batchNorm([]int{t.between(2, 9), t.between(1, 5)}) },
+	"BatchNorm eval":  func(t *trial) *Node { return t.frozenBatchNorm(t.normalisable()) },
+	"BatchNorm fixed": func(t *trial) *Node { return t.batchNormOfConstantStats() },
+	"ReLU":            func(t *trial) *Node { return t.g.Apply(ReLU{}, t.distinct(t.image()...)) },
+	"Sigmoid":         func(t *trial) *Node { return t.g.Apply(Sigmoid{}, t.normal(t.image()...)) },
+	"Tanh":            func(t *trial) *Node { return t.g.Apply(Tanh{}, t.normal(t.image()...)) },
+	"Add":             func(t *trial) *Node { s := t.image(); return t.normal(s...).Plus(t.normal(s...)) },
+	"Mul":             func(t *trial) *Node { s := t.image(); return t.g.Apply(Mul{}, t.normal(s...), t.normal(s...)) },
+	"Mul square":      func(t *trial) *Node { x := t.normal(t.image()...); return t.g.Apply(Mul{}, x, x) },
+	"Scale":           func(t *trial) *Node { return t.g.Apply(Scale{t.NormFloat64()}, t.normal(t.image()...)) },
+	"Sum":             func(t *trial) *Node { return t.g.Apply(Sum{}, t.normal(t.image()...)) },
+	"Expand":          func(t *trial) *Node { return t.g.Apply(&Expand{t.image()}, t.normal()) },
+	"MaxPool2d":       func(t *trial) *Node { return t.maxPool() },
+	"AvgPool2d":       func(t *trial) *Node { return t.avgPool() },
+	"AdaptiveAvgPool2d": func(t *trial) *Node {
+		return t.g.Apply(AdaptiveAvgPool2d{t.between(1, 9), t.between(1, 9)}, t.normal(t.image()...))
+	},
+	"Reshape": func(t *trial) *Node {
+		s := t.image()
+		return t.g.Apply(&Reshape{tensor.Shape{s[0], s[1] * s[2] * s[3]}}, t.normal(s...))
+	},
+	"Dropout": func(t *trial) *Node {
+		key := t.fixed(nil, func(int) float64 { return float64(t.IntN(100)) })
+		return t.g.Apply(Dropout{P: t.Float64(), Stream: t.g.NextStream()}, t.normal(t.image()...), key)
+	},
+	"CrossEntropy": func(t *trial) *Node {
+		n, k := t.between(1, 6), t.between(1, 6)
+		return t.g.Apply(CrossEntropy{}, t.normal(n, k), t.labels(n, k))
+	},
+	"Softmax": func(t *trial) *Node { return t.g.Apply(Softmax{}, t.normal(t.between(1, 6), t.between(1, 6))) },
+	"Row": func(t *trial) *Node {
+		return t.g.Apply(Row{t.IntN(2)}, t.normal(2, t.between(1, 5)))
+	},
+	"Stack": func(t *trial) *Node {
+		c := t.between(1, 5)
+		return t.g.Apply(Stack{}, t.normal(c), t.normal(c))
+	},
+}
+
+func (t *trial) conv(groups int, bias bool) *Node {
+	for {
+		kh, kw := t.between(1, 4), t.between(1, 4)
+		o := Conv2d{
+			StrideH: t.between(1, 3), StrideW: t.between(1, 3), PadH: t.between(0, 3), PadW: t.between(0, 3),
+			DilationH: t.between(1, 3), DilationW: t.between(1, 3), Groups: groups,
+		}
+		s := []int{t.between(1, 2), groups * t.between(1, 2), t.between(1, 7), t.between(1, 7)}
+		if oh, ow := o.Out(s[2], s[3], kh, kw); oh < 1 || ow < 1 {
+			continue
+		}
+		outs := groups * t.between(1, 2)
+		in := []*Node{t.normal(s...), t.normal(outs, s[1]/groups, kh, kw)}
+		if bias {
+			in = append(in, t.normal(outs))
+		}
+		return t.g.Apply(o, in...)
+	}
+}
+
+func (t *trial) conv1x1() *Node {
+	s, stride := t.image(), t.between(1, 2)
+	o := Conv2d{StrideH: stride, StrideW: stride, DilationH: 1, DilationW: 1, Groups: 1}
+	return t.g.Apply(o, t.normal(s...), t.normal(t.between(1, 4), s[1], 1, 1))
+}
+
+func (t *trial) linear(bias bool) *Node {
+	n, ins, outs := t.between(1, 5), t.between(1, 5), t.between(1, 5)
+	in := []*Node{t.normal(n, ins), t.normal(outs, ins)}
+	if bias {
+		in = append(in, t.normal(outs))
+	}
+	return t.g.Apply(Linear{}, in...)
+}
+
+// normalisable draws [N, C, L] or [N, C, H, W] with several values a channel.
+func (t *trial) normalisable() []int {
+	s := []int{t.between(1, 3), t.between(1, 3), t.between(3, 7), t.between(1, 5)}
+	return s[:t.between(3, 4)]
+}
+
+func (t *trial) batchNorm(shape []int) *Node {
+	x, gamma, beta := t.normal(shape...), t.normal(shape[1]), t.normal(shape[1])
+	stats := t.g.Apply(BatchNormStats{}, x)
+	return t.g.Apply(BatchNorm{Eps: 0.1 * t.Float64()}, x, stats, gamma, beta)
+}
+
+func (t *trial) frozenBatchNorm(shape []int) *Node {
+	x, gamma, beta := t.normal(shape...), t.normal(shape[1]), t.normal(shape[1])
+	positive := func(int) float64 { return 0.5 + t.Float64() }
+	mean, variance := t.fixed(shape[1:2], positive), t.fixed(shape[1:2], positive)
+	return t.g.Apply(BatchNorm{Eps: 1e-5, Frozen: true}, x, t.g.Apply(Stack{}, mean, variance), gamma, beta)
+}
+
+// batchNormOfConstantStats differentiates by gamma and beta alone, where the path
+// through the statistics plays no part.
+func (t *trial) batchNormOfConstantStats() *Node {
+	y := t.batchNorm(t.normalisable())
+	t.free = t.free[1:]
+	return y
+}
+
+func (t *trial) maxPool() *Node {
+	for {
+		o := MaxPool2d{
+			KH: t.between(1, 4), KW: t.between(1, 4), StrideH: t.between(1, 3), StrideW: t.between(1, 3),
+			DilationH: t.between(1, 2), DilationW: t.between(1, 2), CeilMode: t.IntN(2) == 0,
+		}
+		o.PadH, o.PadW = t.between(0, o.KH/2), t.between(0, o.KW/2)
+		s := t.image()
+		oh, ow := o.Out(s[2], s[3])
+		if oh < 1 || ow < 1 || missesImage(s[2], oh, o.KH, o.StrideH, o.PadH, o.DilationH) ||
+			missesImage(s[3], ow, o.KW, o.StrideW, o.PadW, o.DilationW) {
+			continue
+		}
+		return t.g.Apply(o, t.distinct(s...))
+	}
+}
+
+func (t *trial) avgPool() *Node {
+	for {
+		o := AvgPool2d{
+			KH: t.between(1, 4), KW: t.between(1, 4), StrideH: t.between(1, 3), StrideW: t.between(1, 3),
+			CeilMode: t.IntN(2) == 0, ExcludePad: t.IntN(2) == 0, Divisor: t.IntN(2) * t.between(1, 7),
+		}
+		o.PadH, o.PadW = t.between(0, o.KH/2), t.between(0, o.KW/2)
+		s := t.image()
+		if oh, ow := o.Out(s[2], s[3]); oh < 1 || ow < 1 {
+			continue
+		}
+		return t.g.Apply(o, t.normal(s...))
+	}
+}
+
+func TestGradientsAgainstDifferences(t *testing.T) {
+	const shapes, most = 24, 1e-6
+	for name, build := range trials {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			for seed := range uint64(shapes) {
+				tr := newTrial(seed)
+				if err, where := tr.worst(build(tr)); !(err <= most) {
+					t.Errorf("seed %d: relative error %.2g at %s", seed, err, where)
+				}
+			}
+		})
+	}
+}
+
+// wrongScale is Scale with the gradient of the identity.
+type wrongScale struct{ Scale }
+
+func (wrongScale) Gradient(n, dy *Node) []*Node { return []*Node{dy} }
+
+func TestDifferencesFindAWrongGradient(t *testing.T) {
+	tr := newTrial(1)
+	if err, _ := tr.worst(tr.g.Apply(wrongScale{Scale{1.001}}, tr.normal(3))); err < 1e-5 {
+		t.Errorf("a gradient wrong by a thousandth passed with error %g", err)
+	}
+}
