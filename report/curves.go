@@ -131,7 +131,8 @@ func (f *figure) fitY() {
 		lo, hi = 0, 1
 	}
 	if hi-lo < 1e-6*math.Max(1, math.Abs(hi)) {
-		lo, hi = lo-0.5, hi+0.5
+		half := 0.5 * math.Max(1, math.Abs(hi))
+		lo, hi = lo-half, hi+half
 		if lo < 0 && lo > -0.5 {
 			lo = 0
 		}

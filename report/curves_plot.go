@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"image/color"
 	"io"
 	"math"
@@ -40,7 +41,13 @@ func (c *Curves) WriteSVG(w io.Writer) error {
 	if err := c.draw(canvas); err != nil {
 		return err
 	}
-	_, err := canvas.WriteTo(w)
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return err
+	}
+	// The reader's machine may lack the font that the canvas names alone.
+	_, err := w.Write(bytes.ReplaceAll(b.Bytes(),
+		[]byte(`style="font-family:Liberation Sans;`), []byte(`style="font-family:Liberation Sans,Arial,sans-serif;`)))
 	return err
 }
 

@@ -43,7 +43,8 @@ func (c *Curves) Terminal(width, height int, color bool) string {
 	}
 	f := c.figure(0)
 	f.xmax = math.Ceil(f.xmax)
-	lo, hi := textRange(f.ymin, f.ymax)
+	rows := height - 4
+	lo, hi := textRange(f.ymin, f.ymax, rows)
 	labels := axisFormat(lo, hi)
 	labelWidth := max(len(labels(lo)), len(labels(hi)))
 	// asciigraph puts three columns between label and data, and the last x
@@ -52,7 +53,6 @@ func (c *Curves) Terminal(width, height int, color bool) string {
 	if columns < 8 {
 		return ""
 	}
-	rows := height - 4
 
 	var data [][]float64
 	var colors []asciigraph.AnsiColor
@@ -79,15 +79,16 @@ func (c *Curves) Terminal(width, height int, color bool) string {
 }
 
 // textRange widens the range so that zero, where it is near, is the foot of
-// the axis: with a foot of zero the chart has the same height at every draw.
-func textRange(lo, hi float64) (float64, float64) {
-	if lo > 0 {
-		lo = 0
+// the axis, and so that zero falls on a row: else rounding would give the
+// chart a row more at some draws than at others.
+func textRange(lo, hi float64, rows int) (float64, float64) {
+	hi = math.Max(hi, 1)
+	if lo >= 0 {
+		return 0, hi
 	}
-	if hi < 1 && lo == 0 {
-		hi = 1
-	}
-	return lo, hi
+	row := (hi - lo) / float64(rows-1)
+	lo = -math.Ceil(-lo/row) * row
+	return lo, lo + float64(rows)*row
 }
 
 // axisFormat gives y labels two decimals, or few digits where they are long.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Duration spells d for people: "1h02m", "3m05s", "12s", and with one
-// decimal below ten seconds ("4.2s").
+// Duration spells d for people: "1h02m", "3m05s", "12s", below ten
+// seconds "4.2s", below a tenth of one "45ms".
 func Duration(d time.Duration) string {
 	if d < 0 {
 		if d == math.MinInt64 {
@@ -17,6 +17,9 @@ func Duration(d time.Duration) string {
 	}
 	if d == 0 {
 		return "0s"
+	}
+	if d < 100*time.Millisecond {
+		return strconv.FormatInt(d.Round(time.Millisecond).Milliseconds(), 10) + "ms"
 	}
 	if t := d.Round(100 * time.Millisecond); t < 10*time.Second {
 		return strconv.FormatFloat(t.Seconds(), 'f', 1, 64) + "s"

@@ -154,17 +154,17 @@ func (p *Progress) EpochEnd(e EpochInfo) {
 	p.keep(p.epochLine(e))
 }
 
-// Note prints a line that stays: a file saved, a warning.
+// Note prints a line that stays: a file saved, a warning. It does so even
+// after Close.
 func (p *Progress) Note(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed {
-		p.keep(printable(text))
-	}
+	p.keep(printable(text))
 }
 
 // Close draws the last state, gives the cursor back and ends the display;
-// calls after it do nothing. It returns the first error of the writer.
+// later steps and epochs are not shown. It returns the first error of the
+// writer.
 func (p *Progress) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -185,7 +185,7 @@ func (p *Progress) Close() error {
 }
 
 func (p *Progress) keep(line string) {
-	if p.live {
+	if p.live && !p.closed {
 		p.draw([]string{line})
 		return
 	}
