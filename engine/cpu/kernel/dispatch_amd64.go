@@ -9,7 +9,7 @@ var sets = func() (s [AVX512 + 1]*Set) {
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		s[AVX2] = &setAVX2
 	}
-	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 && s[AVX2] != nil {
 		s[AVX512] = &setAVX512
 	}
 	return s
@@ -17,12 +17,42 @@ var sets = func() (s [AVX512 + 1]*Set) {
 
 var setAVX512 = Set{
 	ISA: AVX512, Rows: 14, Cols: 32,
-	Gemm:    gemmAVX512,
-	PeakFMA: peakFMAAVX512,
+	Gemm:           gemmAVX512,
+	MeanM2:         meanM2AVX512,
+	ScaleShift:     scaleShiftAVX512,
+	BNReduce:       bnReduceAVX512,
+	BNGrad:         bnGradAVX512,
+	SumRows:        sumRowsAVX512,
+	MaxPool:        maxPoolAVX512,
+	MaxPoolGrad:    maxPoolGradAVX512,
+	Add:            addAVX512,
+	Mul:            mulAVX512,
+	Axpy:           axpyAVX512,
+	Scale:          scaleAVX512,
+	ReLU:           reluAVX512,
+	ReLUGrad:       reluGradAVX512,
+	Pack:           packPortable,
+	PackTransposed: packTransposedAVX2,
+	PeakFMA:        peakFMAAVX512,
 }
 
 var setAVX2 = Set{
 	ISA: AVX2, Rows: 6, Cols: 16,
-	Gemm:    gemmAVX2,
-	PeakFMA: peakFMAAVX2,
+	Gemm:           gemmAVX2,
+	MeanM2:         meanM2AVX2,
+	ScaleShift:     scaleShiftAVX2,
+	BNReduce:       bnReduceAVX2,
+	BNGrad:         bnGradAVX2,
+	SumRows:        sumRowsAVX2,
+	MaxPool:        maxPoolAVX2,
+	MaxPoolGrad:    maxPoolGradAVX2,
+	Add:            addAVX2,
+	Mul:            mulAVX2,
+	Axpy:           axpyAVX2,
+	Scale:          scaleAVX2,
+	ReLU:           reluAVX2,
+	ReLUGrad:       reluGradAVX2,
+	Pack:           packPortable,
+	PackTransposed: packTransposedAVX2,
+	PeakFMA:        peakFMAAVX2,
 }

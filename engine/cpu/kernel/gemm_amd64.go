@@ -28,7 +28,7 @@ func gemmAVX512(c []float32, crs int, a []float32, ars, aks int, b []float32, bk
 	if accumulate {
 		p.acc = 1
 	}
-	mask := uint32(1)<<uint((cols-1)%16+1) - 1
+	mask := uint16(1<<((cols-1)%16+1) - 1)
 	for r := 0; r < rows; r += p.rows {
 		p.rows = blockRows(rows-r, 14)
 		p.c = &c[r*crs]

@@ -77,142 +77,142 @@ func gemmFull14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, 
 // gemmTail1AVX512 computes 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail2AVX512 computes 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail3AVX512 computes 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail4AVX512 computes 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail5AVX512 computes 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail6AVX512 computes 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail7AVX512 computes 7 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail8AVX512 computes 8 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail9AVX512 computes 9 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail10AVX512 computes 10 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail11AVX512 computes 11 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail12AVX512 computes 12 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail13AVX512 computes 13 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmTail14AVX512 computes 14 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmTail14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf1AVX512 computes 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf2AVX512 computes 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf3AVX512 computes 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf4AVX512 computes 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf5AVX512 computes 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf6AVX512 computes 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf7AVX512 computes 7 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf8AVX512 computes 8 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf9AVX512 computes 9 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf10AVX512 computes 10 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf11AVX512 computes 11 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf12AVX512 computes 12 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf13AVX512 computes 13 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // gemmHalf14AVX512 computes 14 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 
 // peakAVX512 does 56 vector multiply-adds an iteration.
 //
@@ -254,7 +254,7 @@ func gemmFullAVX512(p *block) {
 }
 
 // gemmTailAVX512 calls the kernel of p.rows rows.
-func gemmTailAVX512(p *block, mask uint32) {
+func gemmTailAVX512(p *block, mask uint16) {
 	switch p.rows {
 	case 1:
 		gemmTail1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
@@ -288,7 +288,7 @@ func gemmTailAVX512(p *block, mask uint32) {
 }
 
 // gemmHalfAVX512 calls the kernel of p.rows rows.
-func gemmHalfAVX512(p *block, mask uint32) {
+func gemmHalfAVX512(p *block, mask uint16) {
 	switch p.rows {
 	case 1:
 		gemmHalf1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)

@@ -2719,11 +2719,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail1AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail1AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -2801,11 +2800,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail2AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail2AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -2900,11 +2898,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail3AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail3AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -3016,11 +3013,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail4AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail4AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -3150,11 +3146,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail5AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail5AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -3301,11 +3296,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail6AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail6AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -3470,11 +3464,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail7AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail7AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -3656,11 +3649,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail8AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail8AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -3863,11 +3855,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail9AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail9AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -4087,11 +4078,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail10AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail10AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -4328,11 +4318,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail11AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail11AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -4586,11 +4575,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail12AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail12AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -4861,11 +4849,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail13AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail13AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -5153,11 +5140,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmTail14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmTail14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmTail14AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmTail14AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -5462,11 +5448,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf1AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf1AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -5535,11 +5520,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf2AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf2AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -5619,11 +5603,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf3AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf3AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -5714,11 +5697,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf4AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf4AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -5821,11 +5803,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf5AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf5AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -5939,11 +5920,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf6AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf6AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -6069,11 +6049,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf7AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf7AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -6210,11 +6189,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf8AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf8AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -6366,11 +6344,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf9AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf9AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -6533,11 +6510,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf10AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf10AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -6711,11 +6687,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf11AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf11AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -6900,11 +6875,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf12AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf12AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -7100,11 +7074,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf13AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf13AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -7311,11 +7284,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint32)
+// func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
 // Requires: AVX, AVX512F
-TEXT ·gemmHalf14AVX512(SB), NOSPLIT, $0-100
-	MOVL      mask+96(FP), AX
-	KMOVW     AX, K1
+TEXT ·gemmHalf14AVX512(SB), NOSPLIT, $0-98
+	KMOVW     mask+96(FP), K1
 	MOVQ      acc+88(FP), AX
 	TESTQ     AX, AX
 	JZ        clear

@@ -38,6 +38,62 @@ type Set struct {
 	// not overlap a or b.
 	Gemm func(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows, cols int, accumulate bool)
 
+	// The kernels of batch normalisation work on a block of rows x n values,
+	// rows ld apart, and on one value a column elsewhere; n is any number.
+	// Outputs may be the inputs they are named after in-place uses of: y may
+	// be x or res, dx may be dy or x, dres may be dy. Sums run down the rows in
+	// order. The gradient g of a ReLU whose output is y is dy, or 0 where
+	// y <= 0: a NaN in y lets dy pass, as in PyTorch.
+
+	// MeanM2 overwrites mean with the mean of each column and m2 with the sum
+	// of squared deviations from it, in two passes. rows >= 1.
+	MeanM2 func(mean, m2, x []float32, rows, n, ld int)
+
+	// ScaleShift computes y = x*scale + shift + res, then max(0, y) if relu is
+	// set; NaN stays NaN. A nil scale is 1, a nil shift 0, a nil res 0.
+	ScaleShift func(y, x, scale, shift, res []float32, relu bool, rows, n, ld int)
+
+	// BNReduce overwrites sumDy with Σ g and sumDyX with Σ g*(x-mean), column
+	// by column. A nil y means no ReLU: g = dy.
+	BNReduce func(sumDy, sumDyX, dy, y, x, mean []float32, rows, n, ld int)
+
+	// BNGrad computes dx = a*g + b*x + d with a, b, d one value a column,
+	// dres = g unless dres is nil, and overwrites sumDx with Σ dx unless that
+	// is nil. A nil y means no ReLU: g = dy.
+	BNGrad func(dx, dres, sumDx, dy, y, x, a, b, d []float32, rows, n, ld int)
+
+	// SumRows overwrites sum with the sum of each column.
+	SumRows func(sum, x []float32, rows, n, ld int)
+
+	// MaxPool computes dst[i] = max over o in offs of x[o+i] for i < n. A NaN
+	// wins. Without offs it is -Inf.
+	MaxPool func(dst, x []float32, offs []int, n int)
+
+	// MaxPoolGrad adds dy[i] to dx[o+i] for the first o in offs where x[o+i]
+	// is y[i], the output of MaxPool, or NaN. Offsets must be at least n
+	// apart, so that every element of dx has one o.
+	MaxPoolGrad func(dx, dy, x, y []float32, offs []int, n int)
+
+	// The flat kernels work on len(dst) values; dst may be an operand.
+
+	Add   func(dst, a, b []float32)                       // dst = a + b
+	Mul   func(dst, a, b []float32)                       // dst = a * b
+	Axpy  func(dst []float32, alpha float32, x []float32) // dst += alpha * x
+	Scale func(dst []float32, alpha float32, x []float32) // dst = alpha * x
+	ReLU  func(dst, x []float32)                          // dst = max(0, x), NaN stays NaN
+
+	// ReLUGrad computes dx = dy, or 0 where y <= 0.
+	ReLUGrad func(dx, dy, y []float32)
+
+	// Pack writes a panel for Gemm: dst[k*cols+j] = src[k*ld+j] for k < rows
+	// and j < n, and 0 for n <= j < cols.
+	Pack func(dst, src []float32, rows, n, ld, cols int)
+
+	// PackTransposed writes a panel of the transpose, that of the data
+	// gradient: dst[k*cols+j] = src[j*ld+k] for k < n and j < rows, and 0 for
+	// rows <= j < cols.
+	PackTransposed func(dst, src []float32, rows, n, ld, cols int)
+
 	// PeakFMA runs the given number of rounds of independent multiply-adds on
 	// registers alone and returns how many floating-point operations these
 	// were: the yardstick of the other kernels.

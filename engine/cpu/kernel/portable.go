@@ -4,6 +4,21 @@ package kernel
 // and what machines without assembly run.
 var portable = Set{
 	ISA: Portable, Rows: 4, Cols: 16,
-	Gemm:    gemmPortable,
-	PeakFMA: peakPortable,
+	Gemm:           gemmPortable,
+	MeanM2:         meanM2Portable,
+	ScaleShift:     scaleShiftPortable,
+	BNReduce:       bnReducePortable,
+	BNGrad:         bnGradPortable,
+	SumRows:        sumRowsPortable,
+	MaxPool:        maxPoolPortable,
+	MaxPoolGrad:    maxPoolGradPortable,
+	Add:            addPortable,
+	Mul:            mulPortable,
+	Axpy:           axpyPortable,
+	Scale:          scalePortable,
+	ReLU:           reluPortable,
+	ReLUGrad:       reluGradPortable,
+	Pack:           packPortable,
+	PackTransposed: packTransposedPortable,
+	PeakFMA:        peakPortable,
 }

@@ -3,3 +3,73 @@
 //go:build !noasm
 
 package kernel
+
+// addAVX2 computes dst = a + b.
+//
+//go:noescape
+func addAVX2(dst []float32, a []float32, b []float32)
+
+// mulAVX2 computes dst = a * b.
+//
+//go:noescape
+func mulAVX2(dst []float32, a []float32, b []float32)
+
+// axpyAVX2 computes dst += alpha * x.
+//
+//go:noescape
+func axpyAVX2(dst []float32, alpha float32, x []float32)
+
+// scaleAVX2 computes dst = alpha * x.
+//
+//go:noescape
+func scaleAVX2(dst []float32, alpha float32, x []float32)
+
+// reluAVX2 computes dst = max(0, x).
+//
+//go:noescape
+func reluAVX2(dst []float32, x []float32)
+
+// reluGradAVX2 computes dst = dy, or 0 where y <= 0.
+//
+//go:noescape
+func reluGradAVX2(dst []float32, dy []float32, y []float32)
+
+// sumRowsAVX2 sums the rows of a block.
+//
+//go:noescape
+func sumRowsAVX2(sum []float32, x []float32, rows int, n int, ld int)
+
+// meanM2AVX2 computes mean and squared deviations of the columns of a block.
+//
+//go:noescape
+func meanM2AVX2(mean []float32, m2 []float32, x []float32, rows int, n int, ld int)
+
+// scaleShiftAVX2 computes y = x*scale + shift + res, then a ReLU.
+//
+//go:noescape
+func scaleShiftAVX2(y []float32, x []float32, scale []float32, shift []float32, res []float32, relu bool, rows int, n int, ld int)
+
+// bnReduceAVX2 sums g and g*(x-mean) down the columns of a block.
+//
+//go:noescape
+func bnReduceAVX2(sumDy []float32, sumDyX []float32, dy []float32, y []float32, x []float32, mean []float32, rows int, n int, ld int)
+
+// bnGradAVX2 computes dx = a*g + b*x + d, dres = g and the column sums of dx.
+//
+//go:noescape
+func bnGradAVX2(dx []float32, dres []float32, sumDx []float32, dy []float32, y []float32, x []float32, a []float32, b []float32, d []float32, rows int, n int, ld int)
+
+// maxPoolAVX2 takes the maximum over a window.
+//
+//go:noescape
+func maxPoolAVX2(dst []float32, x []float32, offs []int, n int)
+
+// maxPoolGradAVX2 adds dy to dx at the first offset where x is y or NaN.
+//
+//go:noescape
+func maxPoolGradAVX2(dx []float32, dy []float32, x []float32, y []float32, offs []int, n int)
+
+// transposeAVX2 transposes 8 rows of src, blocks times 8 columns, into rows of dst; strides in elements.
+//
+//go:noescape
+func transposeAVX2(dst *float32, src *float32, blocks int, ld int, cols int)

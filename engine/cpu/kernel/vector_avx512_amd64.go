@@ -3,3 +3,68 @@
 //go:build !noasm
 
 package kernel
+
+// addAVX512 computes dst = a + b.
+//
+//go:noescape
+func addAVX512(dst []float32, a []float32, b []float32)
+
+// mulAVX512 computes dst = a * b.
+//
+//go:noescape
+func mulAVX512(dst []float32, a []float32, b []float32)
+
+// axpyAVX512 computes dst += alpha * x.
+//
+//go:noescape
+func axpyAVX512(dst []float32, alpha float32, x []float32)
+
+// scaleAVX512 computes dst = alpha * x.
+//
+//go:noescape
+func scaleAVX512(dst []float32, alpha float32, x []float32)
+
+// reluAVX512 computes dst = max(0, x).
+//
+//go:noescape
+func reluAVX512(dst []float32, x []float32)
+
+// reluGradAVX512 computes dst = dy, or 0 where y <= 0.
+//
+//go:noescape
+func reluGradAVX512(dst []float32, dy []float32, y []float32)
+
+// sumRowsAVX512 sums the rows of a block.
+//
+//go:noescape
+func sumRowsAVX512(sum []float32, x []float32, rows int, n int, ld int)
+
+// meanM2AVX512 computes mean and squared deviations of the columns of a block.
+//
+//go:noescape
+func meanM2AVX512(mean []float32, m2 []float32, x []float32, rows int, n int, ld int)
+
+// scaleShiftAVX512 computes y = x*scale + shift + res, then a ReLU.
+//
+//go:noescape
+func scaleShiftAVX512(y []float32, x []float32, scale []float32, shift []float32, res []float32, relu bool, rows int, n int, ld int)
+
+// bnReduceAVX512 sums g and g*(x-mean) down the columns of a block.
+//
+//go:noescape
+func bnReduceAVX512(sumDy []float32, sumDyX []float32, dy []float32, y []float32, x []float32, mean []float32, rows int, n int, ld int)
+
+// bnGradAVX512 computes dx = a*g + b*x + d, dres = g and the column sums of dx.
+//
+//go:noescape
+func bnGradAVX512(dx []float32, dres []float32, sumDx []float32, dy []float32, y []float32, x []float32, a []float32, b []float32, d []float32, rows int, n int, ld int)
+
+// maxPoolAVX512 takes the maximum over a window.
+//
+//go:noescape
+func maxPoolAVX512(dst []float32, x []float32, offs []int, n int)
+
+// maxPoolGradAVX512 adds dy to dx at the first offset where x is y or NaN.
+//
+//go:noescape
+func maxPoolGradAVX512(dx []float32, dy []float32, x []float32, y []float32, offs []int, n int)

@@ -96,6 +96,16 @@ func (p *product) step() {
 	p.ADDQ(p.bks, p.b)
 }
 
+// maskParam loads the mask from its parameter: a bit set for AVX-512, the
+// address of eight int32 for AVX2.
+func (p *product) maskParam() {
+	if p.wide() {
+		p.KMOVW(p.addr("mask"), reg.K1)
+		return
+	}
+	p.VMOVUPS(operand.Mem{Base: p.arg("mask")}, p.maskReg())
+}
+
 // walkC visits the block of c by rows.
 func (p *product) walkC(visit func(m operand.Mem, r, v int)) {
 	c, crs := p.arg("c"), p.arg("crs")
@@ -160,13 +170,13 @@ func (p *product) segment(seg reg.GPVirtual) {
 func gemm(e *emitter, rows int, w width) {
 	args := "c, a, b *float32, segs *int, nsegs, k, crs, ars, aks, bks, first, acc int"
 	if w.masked {
-		args += ", " + e.maskParam()
+		args += ", mask " + map[bool]string{true: "uint16", false: "*int32"}[e.wide()]
 	}
 	e.function(fmt.Sprintf("gemm%s%d", w.name, rows),
 		fmt.Sprintf("computes %d rows of a product, %d vectors wide.", rows, w.vectors), args)
 	p := &product{emitter: e, width: w, rows: rows}
 	if w.masked {
-		e.loadMask()
+		p.maskParam()
 	}
 	p.begin()
 	p.strides()
@@ -223,7 +233,7 @@ func gemmSwitch(isa isa) string {
 	for _, w := range widths {
 		param, arg := "", ""
 		if w.masked {
-			param, arg = ", mask uint32", ", mask"
+			param, arg = ", mask uint16", ", mask"
 			if !isa.wide() {
 				param = ", mask *int32"
 			}

@@ -46,11 +46,11 @@ func (i isa) wide() bool { return i.lanes == 16 }
 // emitter adds to avo's context what both ISAs spell differently.
 //
 // The mask of a last, partial vector is K1 in AVX-512; in AVX2 it is the
-// highest vector register, loaded from a table. Both come from the parameter
-// "mask": a bit set there, the address of eight int32 here.
+// highest vector register.
 type emitter struct {
 	*build.Context
 	isa
+	lanesTable operand.Mem // AVX2: eight set lanes, then eight clear ones
 }
 
 // function starts a function that keeps to the caller's frame.
@@ -67,27 +67,39 @@ func (e *emitter) done() {
 	e.RET()
 }
 
-// maskParam declares the mask of a last, partial vector.
-func (e *emitter) maskParam() string {
-	if e.wide() {
-		return "mask uint32"
-	}
-	return "mask *int32"
-}
-
 // maskReg is where AVX2 keeps its mask.
 func (e *emitter) maskReg() reg.VecPhysical { return e.regs[len(e.regs)-1] }
 
-// loadMask puts the parameter "mask" in its place.
-func (e *emitter) loadMask() {
-	p := e.GP64()
+// maskTable writes the table that AVX2 masks are read from.
+func (e *emitter) maskTable() {
 	if e.wide() {
-		e.Load(e.Param("mask"), p.As32())
-		e.KMOVW(p.As32(), reg.K1)
 		return
 	}
-	e.Load(e.Param("mask"), p)
-	e.VMOVUPS(operand.Mem{Base: p}, e.maskReg())
+	e.lanesTable = e.StaticGlobal("laneMasks")
+	e.DataAttributes(attr.RODATA | attr.NOPTR)
+	for i := range 16 {
+		lane := uint32(0)
+		if i < 8 {
+			lane = 0xffffffff
+		}
+		e.AddDatum(4*i, operand.U32(lane))
+	}
+}
+
+// mask sets the mask to the lanes that remain of n beyond whole vectors.
+func (e *emitter) mask(n reg.GPVirtual) {
+	count, bits := e.GP64(), e.GP64()
+	e.MOVQ(n, count)
+	e.ANDQ(operand.U32(uint32(e.lanes-1)), count)
+	if e.wide() {
+		e.MOVL(operand.U32(0xffffffff), bits.As32())
+		e.BZHIL(count.As32(), bits.As32(), bits.As32())
+		e.KMOVW(bits.As32(), reg.K1)
+		return
+	}
+	e.NEGQ(count)
+	e.LEAQ(e.lanesTable, bits)
+	e.VMOVUPS(operand.Mem{Base: bits, Index: count, Scale: 4, Disp: 32}, e.maskReg())
 }
 
 // load reads a vector; where masked, lanes outside the mask are not touched in
@@ -124,18 +136,30 @@ func (e *emitter) zero(v reg.VecPhysical) {
 	}
 }
 
-// arg loads a parameter into a general register.
+// arg loads a parameter into a general register; of a slice, its address.
 func (e *emitter) arg(name string) reg.GPVirtual {
 	r := e.GP64()
-	e.Load(e.Param(name), r)
+	e.MOVQ(e.addr(name), r)
 	return r
 }
 
-// addr is a parameter where it lies in the caller's frame.
+// addr is a parameter where it lies in the caller's frame; of a slice, its
+// address.
 func (e *emitter) addr(name string) operand.Mem {
-	b, err := e.Param(name).Resolve()
+	p := e.Param(name)
+	b, err := p.Resolve()
+	if err != nil {
+		b, err = p.Base().Resolve()
+	}
 	if err != nil {
 		panic(fmt.Sprintf("parameter %s: %v", name, err))
 	}
 	return b.Addr
+}
+
+// length loads the length of a slice parameter into a general register.
+func (e *emitter) length(name string) reg.GPVirtual {
+	r := e.GP64()
+	e.Load(e.Param(name).Len(), r)
+	return r
 }

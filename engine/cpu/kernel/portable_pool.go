@@ -1,0 +1,32 @@
+package kernel
+
+import "math"
+
+func maxPoolPortable(dst, x []float32, offs []int, n int) {
+	dst = dst[:n]
+	if len(offs) == 0 {
+		for i := range dst {
+			dst[i] = float32(math.Inf(-1))
+		}
+		return
+	}
+	copy(dst, x[offs[0]:][:n])
+	for _, o := range offs[1:] {
+		for i, v := range x[o:][:n] {
+			if v > dst[i] || v != v {
+				dst[i] = v
+			}
+		}
+	}
+}
+
+func maxPoolGradPortable(dx, dy, x, y []float32, offs []int, n int) {
+	for i := range n {
+		for _, o := range offs {
+			if v := x[o+i]; v == y[i] || v != v {
+				dx[o+i] += dy[i]
+				break
+			}
+		}
+	}
+}
