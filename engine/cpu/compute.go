@@ -1,0 +1,240 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+)
+
+// compute binds the operations that have no step of their own.
+func (b *binder) compute(s *engine.Compute) (func(), error) {
+	in := make([]memory, len(s.In))
+	for i, v := range s.In {
+		in[i] = b.mem(v)
+	}
+	if f, ok := b.elementwise(s, in, b.mem(s.Out)); ok {
+		return f, nil
+	}
+	if f, ok := b.spatial(s); ok {
+		return f, nil
+	}
+	if f, ok := b.reduction(s, in, b.mem(s.Out)); ok {
+		return f, nil
+	}
+	return nil, fmt.Errorf("cpu: no kernel for %s", s.Op.Name())
+}
+
+// elementwise binds operations whose elements do not look at each other.
+func (b *binder) elementwise(s *engine.Compute, in []memory, out memory) (func(), bool) {
+	pieces := func(f func(lo, hi int)) (func(), bool) { return b.blocks(len(out), f), true }
+	switch op := s.Op.(type) {
+	case graph.ReLU:
+		return pieces(func(lo, hi int) { b.set.ReLU(out[lo:hi], in[0][lo:hi]) })
+	case graph.ReLUGrad:
+		return pieces(func(lo, hi int) { b.set.ReLUGrad(out[lo:hi], in[0][lo:hi], in[1][lo:hi]) })
+	case graph.Add:
+		return pieces(func(lo, hi int) { b.set.Add(out[lo:hi], in[0][lo:hi], in[1][lo:hi]) })
+	case graph.Mul:
+		return pieces(func(lo, hi int) { b.set.Mul(out[lo:hi], in[0][lo:hi], in[1][lo:hi]) })
+	case graph.Scale:
+		return pieces(func(lo, hi int) { b.set.Scale(out[lo:hi], float32(op.Factor), in[0][lo:hi]) })
+	case graph.Sigmoid:
+		return pieces(func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				out[i] = float32(1 / (1 + math.Exp(-float64(in[0][i]))))
+			}
+		})
+	case graph.SigmoidGrad:
+		return pieces(func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				y := in[1][i]
+				out[i] = float32(in[0][i]*y) * (1 - y)
+			}
+		})
+	case graph.Tanh:
+		return pieces(func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				out[i] = float32(math.Tanh(float64(in[0][i])))
+			}
+		})
+	case graph.TanhGrad:
+		return pieces(func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				y := in[1][i]
+				out[i] = in[0][i] * (1 - float32(y*y))
+			}
+		})
+	case *graph.Constant:
+		return pieces(func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				out[i] = float32(op.Value)
+			}
+		})
+	case *graph.Expand:
+		return pieces(func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				out[i] = in[0][0]
+			}
+		})
+	case *graph.Reshape:
+		return b.reshape(s), true
+	case graph.Row:
+		c := len(out)
+		return func() { copy(out, in[0][op.I*c:(op.I+1)*c]) }, true
+	case graph.Stack:
+		return func() { copy(out[copy(out, in[0]):], in[1]) }, true
+	case graph.RunningStats:
+		return runningStats(op, in, out), true
+	}
+	return nil, false
+}
+
+func runningStats(op graph.RunningStats, in []memory, out memory) func() {
+	m := op.Momentum
+	unbiased := 1.0
+	if op.Row == 1 {
+		unbiased = float64(op.Count) / float64(op.Count-1)
+	}
+	return func() {
+		for c, old := range in[0] {
+			out[c] = float32(float64((1-m)*float64(old)) + m*float64(float64(in[1][op.Row*len(out)+c])*unbiased))
+		}
+	}
+}
+
+// spatial binds operations over the pixels of images.
+func (b *binder) spatial(s *engine.Compute) (func(), bool) {
+	in := s.In
+	switch op := s.Op.(type) {
+	case graph.MaxPool2d:
+		return b.maxPool(op, in[0], s.Out), true
+	case graph.MaxPool2dGrad:
+		return b.maxPoolGrad(op.MaxPool2d, in[0], in[1], in[2], s.Out), true
+	case graph.AvgPool2d:
+		_, _, h, w := in[0].Dims()
+		_, _, oh, ow := s.Out.Dims()
+		return b.weigh(averages(op, h, w, oh, ow), in[0], s.Out), true
+	case graph.AvgPool2dGrad:
+		_, _, oh, ow := in[0].Dims()
+		return b.weigh(transposed(averages(op.AvgPool2d, op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
+	case graph.AdaptiveAvgPool2d:
+		_, _, h, w := in[0].Dims()
+		return b.weigh(adaptiveAverages(h, w, op.H, op.W), in[0], s.Out), true
+	case graph.AdaptiveAvgPool2dGrad:
+		_, _, oh, ow := in[0].Dims()
+		return b.weigh(transposed(adaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
+	case graph.Dropout:
+		return b.dropout(op, in[0], s.Out), true
+	}
+	return nil, false
+}
+
+// reduction binds sums, and operations over the classes of an example.
+func (b *binder) reduction(s *engine.Compute, in []memory, out memory) (func(), bool) {
+	k := 1
+	if sh := s.In; len(sh) > 0 && len(sh[0].Shape) > 0 {
+		k = sh[0].Shape[len(sh[0].Shape)-1]
+	}
+	row := make([]float64, k)
+	rows := 0
+	if len(in) > 0 && k > 0 {
+		rows = len(in[0]) / k
+	}
+	switch s.Op.(type) {
+	case graph.SumChannels:
+		return b.sumChannels(s), true
+	case graph.Sum:
+		return func() {
+			total := 0.0
+			for _, v := range in[0] {
+				total += float64(v)
+			}
+			out[0] = float32(total)
+		}, true
+	case graph.Softmax:
+		return func() {
+			for i := range rows {
+				softmaxRow(row, in[0][i*k:(i+1)*k])
+				for j, v := range row {
+					out[i*k+j] = float32(v)
+				}
+			}
+		}, true
+	case graph.SoftmaxGrad:
+		return func() {
+			for i := range rows {
+				softmaxGradRow(out[i*k:(i+1)*k], in[0][i*k:(i+1)*k], in[1][i*k:(i+1)*k])
+			}
+		}, true
+	case graph.CrossEntropy:
+		return func() {
+			total := 0.0
+			for i := range rows {
+				x := in[0][i*k : (i+1)*k]
+				total += softmaxRow(row, x) - float64(x[int(in[1][i])])
+			}
+			out[0] = float32(total / float64(rows))
+		}, true
+	case graph.CrossEntropyGrad:
+		return func() {
+			scale := float64(in[2][0]) / float64(rows)
+			for i := range rows {
+				softmaxRow(row, in[0][i*k:(i+1)*k])
+				row[int(in[1][i])]--
+				for j, v := range row {
+					out[i*k+j] = float32(v * scale)
+				}
+			}
+		}, true
+	case graph.CountCorrect:
+		return func() { out[0] = countCorrect(in[0], in[1], k) }, true
+	}
+	return nil, false
+}
+
+func softmaxGradRow(dx, dy, y []float32) {
+	dot := 0.0
+	for j, v := range y {
+		dot += float64(v) * float64(dy[j])
+	}
+	for j, v := range y {
+		dx[j] = float32(float64(v) * (float64(dy[j]) - dot))
+	}
+}
+
+// countCorrect counts the rows whose first largest logit is at the label; NaN
+// counts as larger than any number, as in PyTorch's argmax.
+func countCorrect(logits, labels memory, k int) float32 {
+	n := 0
+	for i, label := range labels {
+		x, best := logits[i*k:(i+1)*k], 0
+		for j, v := range x {
+			if v > x[best] || v != v && x[best] == x[best] {
+				best = j
+			}
+		}
+		if best == int(label) {
+			n++
+		}
+	}
+	return float32(n)
+}
+
+func (b *binder) sumChannels(s *engine.Compute) func() {
+	blocks := blocksOf(s.In[0])
+	c := blocks.channels
+	part := b.newSums(blocks.count, c)
+	x, out := b.mem(s.In[0]), b.mem(s.Out)
+	work := func(i int) {
+		lo, rows := blocks.at(i)
+		b.set.SumRows(part.block(i), x[lo:], rows, c, c)
+	}
+	return func() {
+		b.pool.run(blocks.count, work)
+		for i, v := range part.add() {
+			out[i] = float32(v)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+// Package cpu is the CPU device: layouts, kernels and how steps are divided
+// over threads.
+//
+// Activations lie batch-inner, [H][W][N][C]: the N images of one pixel are the
+// rows of a matrix of C columns, so every tap of a convolution is a plain matrix
+// product, and taps that fall outside the image are left out instead of being
+// multiplied by zeros. Every element of a result is computed by one task in a
+// fixed order, so results do not depend on the number of threads.
+package cpu
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+)
+
+// Options choose how the device works. The zero value is the best the machine has.
+type Options struct {
+	Threads int         // 0: GOMAXPROCS
+	ISA     *kernel.ISA // nil: kernel.Best()
+}
+
+// Device is the CPU.
+type Device struct {
+	set    *kernel.Set
+	pool   *pool
+	images imageUpload
+}
+
+// New returns a CPU device, or an error when the instruction set is not there.
+func New(o Options) (*Device, error) {
+	isa := kernel.Best()
+	if o.ISA != nil {
+		isa = *o.ISA
+	}
+	found := false
+	for _, have := range kernel.Available() {
+		found = found || have == isa
+	}
+	if !found {
+		return nil, fmt.Errorf("cpu: this machine cannot run %v kernels; it has %v", isa, kernel.Available())
+	}
+	threads := o.Threads
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	d := &Device{set: kernel.For(isa), pool: newPool(threads)}
+	d.images.work = d.images.task
+	return d, nil
+}
+
+// Close ends the device's threads; no program may run on it afterwards.
+func (d *Device) Close() { d.pool.close() }
+
+// Name returns "cpu".
+func (d *Device) Name() string { return "cpu" }
+
+// ISA returns the instruction set of the kernels.
+func (d *Device) ISA() kernel.ISA { return d.set.ISA }
+
+// Threads returns how many threads share a step.
+func (d *Device) Threads() int { return d.pool.threads }
+
+// memory is a stretch of the device's memory: ordinary Go memory, aligned to
+// cache lines.
+type memory []float32
+
+func (m memory) Len() int { return len(m) }
+
+// Alloc returns zeroed memory that begins on a cache line.
+func (d *Device) Alloc(n int) engine.Buffer { return alloc(n) }
+
+func alloc(n int) memory {
+	const line = 64
+	s := make([]float32, n+line/4)
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s)))%line) / 4
+	return s[skip : skip+n : skip+n]
+}
+
+// Slice returns n elements of b from off on.
+func (d *Device) Slice(b engine.Buffer, off, n int) engine.Buffer {
+	return b.(memory)[off : off+n : off+n]
+}
+
+// BindUpdate prepares an optimiser's pass: pieces of all parameters in parallel.
+func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
+	const most = 1 << 15
+	type part struct {
+		param, grad []float32
+		slots       [][]float32
+	}
+	var parts []part
+	for _, p := range pieces {
+		param, grad := p.Param.(memory), p.Grad.(memory)
+		for lo := 0; lo < len(param); lo += most {
+			hi := min(lo+most, len(param))
+			q := part{param: param[lo:hi], grad: grad[lo:hi]}
+			for _, s := range p.Slots {
+				q.slots = append(q.slots, s.(memory)[lo:hi])
+			}
+			parts = append(parts, q)
+		}
+	}
+	var u engine.Updater
+	var lr float32
+	var step int
+	work := func(i int) { u.Update(parts[i].param, parts[i].grad, parts[i].slots, lr, step) }
+	return func(updater engine.Updater, rate float32, number int) {
+		u, lr, step = updater, rate, number
+		d.pool.run(len(parts), work)
+	}
+}

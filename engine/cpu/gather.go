@@ -1,0 +1,127 @@
+package cpu
+
+import (
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+)
+
+// tap says that a pixel of the source reaches a pixel of the destination
+// through one element of the filter.
+type tap struct{ source, index int }
+
+// run is a stretch of neighbouring destination pixels that the same taps reach,
+// each from sources that lie step pixels further from one to the next.
+type run struct {
+	pixel, count, step int
+	taps               []tap
+}
+
+// forwardTaps lists the taps of output pixel (y, x) of a convolution.
+func forwardTaps(w engine.Window, inH, inW, y, x int) []tap {
+	var taps []tap
+	for i := range w.KH {
+		sy := y*w.StrideH - w.PadH + i*w.DilationH
+		for j := range w.KW {
+			sx := x*w.StrideW - w.PadW + j*w.DilationW
+			if sy >= 0 && sy < inH && sx >= 0 && sx < inW {
+				taps = append(taps, tap{sy*inW + sx, i*w.KW + j})
+			}
+		}
+	}
+	return taps
+}
+
+// backwardTaps lists the output pixels that input pixel (y, x) takes part in.
+func backwardTaps(w engine.Window, outH, outW, y, x int) []tap {
+	var taps []tap
+	for i := range w.KH {
+		sy := y + w.PadH - i*w.DilationH
+		for j := range w.KW {
+			sx := x + w.PadW - j*w.DilationW
+			if sy%w.StrideH != 0 || sx%w.StrideW != 0 {
+				continue
+			}
+			oy, ox := sy/w.StrideH, sx/w.StrideW
+			if sy >= 0 && sx >= 0 && oy < outH && ox < outW {
+				taps = append(taps, tap{oy*outW + ox, i*w.KW + j})
+			}
+		}
+	}
+	return taps
+}
+
+// gather groups the pixels of an h by w destination into runs. Batch-inner rows
+// of neighbouring pixels follow each other in memory when their sources are
+// neighbours too; with a batch of one any fixed step will do.
+func gather(h, w, batch int, taps func(y, x int) []tap) []run {
+	var runs []run
+	for y := range h {
+		for x := range w {
+			t := taps(y, x)
+			if x > 0 {
+				if last := &runs[len(runs)-1]; last.extend(t, batch) {
+					continue
+				}
+			}
+			runs = append(runs, run{pixel: y*w + x, count: 1, taps: t})
+		}
+	}
+	return runs
+}
+
+// extend takes in the next pixel if it continues the run.
+func (r *run) extend(t []tap, batch int) bool {
+	if len(t) != len(r.taps) {
+		return false
+	}
+	if len(t) == 0 {
+		r.count++
+		return true
+	}
+	// What the sources are further by than at the run's first pixel.
+	ahead := t[0].source - r.taps[0].source
+	step := ahead / r.count
+	if step*r.count != ahead || batch > 1 && step != 1 || r.count > 1 && step != r.step {
+		return false
+	}
+	for i := range t {
+		if t[i].index != r.taps[i].index || t[i].source-r.taps[i].source != ahead {
+			return false
+		}
+	}
+	r.step = step
+	r.count++
+	return true
+}
+
+// chunk is a piece of a run small enough to stay in the cache while everything
+// that follows the products is done to it.
+type chunk struct {
+	row, rows int // rows of the destination, pixels times batch
+	source    int // what the first row's sources are further by, in elements
+	ars       int // elements between the sources of neighbouring rows
+	segs      []kernel.Seg
+}
+
+// chunks cuts runs into pieces of at most most rows. srcC is the number of
+// channels of the source; panel is how many elements one tap's weights take.
+func chunks(runs []run, batch, srcC, panel, most int) []chunk {
+	var out []chunk
+	for _, r := range runs {
+		segs := make([]kernel.Seg, len(r.taps))
+		for i, t := range r.taps {
+			segs[i] = kernel.Seg{A: t.source * batch * srcC, B: t.index * panel}
+		}
+		ars := srcC
+		if batch == 1 && r.count > 1 {
+			ars = r.step * srcC
+		}
+		total := r.count * batch
+		pieces := (total + most - 1) / most
+		for i := range pieces {
+			lo, hi := total*i/pieces, total*(i+1)/pieces
+			out = append(out, chunk{r.pixel*batch + lo, hi - lo, lo * ars, ars, segs})
+		}
+	}
+	return out
+}

@@ -1,0 +1,194 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+)
+
+// lanes is how many neighbouring elements (images times channels) of every
+// pixel one task of a pooling works on.
+const lanes = 512
+
+// windows lists, for every output pixel, the offsets of the input pixels it
+// looks at, in elements.
+func windows(o graph.MaxPool2d, h, w, oh, ow, pixel int) [][]int {
+	geometry := engine.Window{
+		Conv2d: graph.Conv2d{StrideH: o.StrideH, StrideW: o.StrideW, PadH: o.PadH, PadW: o.PadW, DilationH: o.DilationH, DilationW: o.DilationW, Groups: 1},
+		KH:     o.KH, KW: o.KW,
+	}
+	out := make([][]int, 0, oh*ow)
+	for y := range oh {
+		for x := range ow {
+			var offs []int
+			for _, t := range forwardTaps(geometry, h, w, y, x) {
+				offs = append(offs, t.source*pixel)
+			}
+			out = append(out, offs)
+		}
+	}
+	return out
+}
+
+func (b *binder) maxPool(op graph.MaxPool2d, in, out *engine.Value) func() {
+	n, c, h, w := in.Dims()
+	_, _, oh, ow := out.Dims()
+	pixel := n * c
+	wins := windows(op, h, w, oh, ow, pixel)
+	x, y := b.mem(in), b.mem(out)
+	work := func(i int) {
+		for p := i * ow; p < (i+1)*ow; p++ {
+			b.set.MaxPool(y[p*pixel:], x, wins[p], pixel)
+		}
+	}
+	return func() { b.pool.run(oh, work) }
+}
+
+func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
+	n, c, h, w := x.Dims()
+	_, _, oh, ow := y.Dims()
+	pixel := n * c
+	wins := windows(op, h, w, oh, ow, pixel)
+	mx, my, mdy, mdx := b.mem(x), b.mem(y), b.mem(dy), b.mem(dx)
+	tasks := (pixel + lanes - 1) / lanes
+	work := func(i int) {
+		lo := i * lanes
+		size := min(lanes, pixel-lo)
+		for p := range h * w {
+			clear(mdx[p*pixel+lo : p*pixel+lo+size])
+		}
+		for p, offs := range wins {
+			at := p*pixel + lo
+			b.set.MaxPoolGrad(mdx[lo:], mdy[at:], mx[lo:], my[at:], offs, size)
+		}
+	}
+	return func() { b.pool.run(tasks, work) }
+}
+
+// share says that a pixel of the destination takes a part of one of the source.
+type share struct {
+	source int
+	weight float32
+}
+
+// averages lists the shares of every output pixel of an average pooling.
+func averages(op graph.AvgPool2d, h, w, oh, ow int) [][]share {
+	out := make([][]share, oh*ow)
+	for i := range out {
+		y0, x0 := i/ow*op.StrideH-op.PadH, i%ow*op.StrideW-op.PadW
+		y1, x1 := min(y0+op.KH, h+op.PadH), min(x0+op.KW, w+op.PadW)
+		count := (y1 - y0) * (x1 - x0)
+		y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, h), min(x1, w)
+		if op.ExcludePad {
+			count = (y1 - y0) * (x1 - x0)
+		}
+		if op.Divisor != 0 {
+			count = op.Divisor
+		}
+		out[i] = box(y0, y1, x0, x1, w, count)
+	}
+	return out
+}
+
+// adaptiveAverages lists the shares of every output pixel of an adaptive
+// average pooling: window i of n over size begins at floor(i*size/n) and ends at
+// ceil((i+1)*size/n).
+func adaptiveAverages(h, w, oh, ow int) [][]share {
+	out := make([][]share, oh*ow)
+	for i := range out {
+		y, x := i/ow, i%ow
+		y0, y1 := y*h/oh, ((y+1)*h+oh-1)/oh
+		x0, x1 := x*w/ow, ((x+1)*w+ow-1)/ow
+		out[i] = box(y0, y1, x0, x1, w, (y1-y0)*(x1-x0))
+	}
+	return out
+}
+
+func box(y0, y1, x0, x1, w, count int) []share {
+	var s []share
+	for y := y0; y < y1; y++ {
+		for x := x0; x < x1; x++ {
+			s = append(s, share{y*w + x, float32(1 / float64(count))})
+		}
+	}
+	return s
+}
+
+// transposed turns shares of outputs into those of inputs: the gradient.
+func transposed(shares [][]share, sources int) [][]share {
+	out := make([][]share, sources)
+	for i, list := range shares {
+		for _, s := range list {
+			out[s.source] = append(out[s.source], share{i, s.weight})
+		}
+	}
+	return out
+}
+
+// weigh binds a weighted sum of whole pixels.
+func (b *binder) weigh(shares [][]share, in, out *engine.Value) func() {
+	n, c, _, _ := in.Dims()
+	pixel := n * c
+	src, dst := b.mem(in), b.mem(out)
+	pieces := (pixel + lanes - 1) / lanes
+	work := func(i int) {
+		lo := i % pieces * lanes
+		size := min(lanes, pixel-lo)
+		p := i / pieces
+		to := dst[p*pixel+lo : p*pixel+lo+size]
+		clear(to)
+		for _, s := range shares[p] {
+			b.set.Axpy(to, s.weight, src[s.source*pixel+lo:s.source*pixel+lo+size])
+		}
+	}
+	return func() { b.pool.run(len(shares)*pieces, work) }
+}
+
+// dropout binds the mask of one run of the random stream. Its numbers belong to
+// row-major indices, so they do not depend on the layout.
+func (b *binder) dropout(op graph.Dropout, in, out *engine.Value) func() {
+	shape, prog := in.Shape, b.prog
+	src, dst := b.mem(in), b.mem(out)
+	keep := float32(0)
+	if op.P < 1 {
+		keep = float32(1 / (1 - op.P))
+	}
+	strides := in.Layout.Strides(shape)
+	rows := shape.Numel() / max(1, shape[len(shape)-1])
+	work := func(i int) {
+		last := len(shape) - 1
+		at, index := 0, i
+		for d := last - 1; d >= 0; d-- {
+			at += index % shape[d] * strides[d]
+			index /= shape[d]
+		}
+		for j := range shape[last] {
+			o := at + j*strides[last]
+			if graph.DropoutKeep(prog.key, op.Stream, uint64(i*shape[last]+j), op.P) {
+				dst[o] = src[o] * keep
+			} else {
+				dst[o] = 0
+			}
+		}
+	}
+	return func() { b.pool.run(rows, work) }
+}
+
+// softmaxRow writes exp(x - max) / Σ of one row in float64 and returns the
+// logarithm of the sum with the largest element added back.
+func softmaxRow(out []float64, x []float32) (logSum float64) {
+	most := math.Inf(-1)
+	for _, v := range x {
+		most = math.Max(most, float64(v))
+	}
+	sum := 0.0
+	for i, v := range x {
+		out[i] = math.Exp(float64(v) - most)
+		sum += out[i]
+	}
+	for i := range out {
+		out[i] /= sum
+	}
+	return most + math.Log(sum)
+}

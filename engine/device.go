@@ -1,0 +1,61 @@
+// Package engine compiles graphs into programs and runs them on a device:
+// graph → steps (lower) → fewer steps (fuse) → places in memory (plan) → run.
+//
+// A program is made for one set of shapes. Programs over the same Store share
+// parameters, so the smaller last batch of an epoch, or evaluation, is just
+// another program. Running one allocates nothing.
+package engine
+
+import "github.com/residual-ml/residual/tensor"
+
+// Buffer is device memory for float32 elements.
+type Buffer interface{ Len() int }
+
+// Device is what computes.
+type Device interface {
+	// Name is what the user calls it, such as "cpu".
+	Name() string
+	// Alloc returns zeroed memory for n elements.
+	Alloc(n int) Buffer
+	// Slice returns n elements of b from off on.
+	Slice(b Buffer, off, n int) Buffer
+	// Upload writes a host tensor in v's layout; Download reads it back.
+	Upload(dst Buffer, v *Value, src *tensor.Tensor)
+	Download(dst *tensor.Tensor, src Buffer, v *Value)
+	// Bind turns steps into a function that runs them in order.
+	Bind(b Binding) (Executable, error)
+	// BindUpdate prepares an optimiser's pass over whole parameters.
+	BindUpdate(pieces []Piece) func(u Updater, lr float32, step int)
+}
+
+// Binding is what a device needs to make a program executable.
+type Binding struct {
+	Steps []Step
+	// At returns the memory of a value.
+	At func(*Value) Buffer
+	// Version changes whenever variables do; a program that is Static may keep
+	// what it derives from them until then.
+	Version *uint64
+	Static  bool
+}
+
+// Executable is a bound program.
+type Executable interface {
+	// Run computes every step. key numbers the run in its random stream.
+	Run(key int64)
+	// ScratchElements is the memory the device took beside the arena.
+	ScratchElements() int
+}
+
+// Updater is an optimiser's rule for one parameter, elementwise: it may be
+// called on any piece of a parameter. Package optim has them.
+type Updater interface {
+	Slots() int
+	Update(param, grad []float32, slots [][]float32, lr float32, step int)
+}
+
+// Piece is one parameter with its gradient and the optimiser's buffers.
+type Piece struct {
+	Param, Grad Buffer
+	Slots       []Buffer
+}

@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"slices"
+)
+
+// align is the granularity of places in the arena: one cache line of float32.
+const align = 16
+
+// schedule orders steps so that each comes after those whose results it reads,
+// keeping the given order wherever there is a choice.
+func schedule(steps []Step) []Step {
+	writer := map[*Value]int{}
+	for i, s := range steps {
+		for _, v := range s.Writes() {
+			if _, isAssign := s.(*Assign); !isAssign {
+				writer[v] = i
+			}
+		}
+	}
+	out := make([]Step, 0, len(steps))
+	state := make([]uint8, len(steps))
+	var visit func(i int)
+	visit = func(i int) {
+		if state[i] != 0 {
+			if state[i] == 1 {
+				panic("engine: steps depend on each other in a circle")
+			}
+			return
+		}
+		state[i] = 1
+		for _, v := range steps[i].Reads() {
+			if w, ok := writer[v]; ok && w != i {
+				visit(w)
+			}
+		}
+		state[i] = 2
+		out = append(out, steps[i])
+	}
+	for i, s := range steps {
+		if _, last := s.(*Assign); !last {
+			visit(i)
+		}
+	}
+	for i := range steps { // assignments overwrite what others read: last
+		visit(i)
+	}
+	return out
+}
+
+// plan gives every temporary value a place in one arena and returns the arena's
+// elements. Values whose lives do not overlap share memory; a step that may work
+// in place takes over the memory of an input that dies with it.
+func plan(steps []Step) int {
+	var temps []*Value
+	for i, s := range steps {
+		for _, v := range s.Writes() {
+			if v.Place == Temporary {
+				v.first, v.last = i, i
+				temps = append(temps, v)
+			}
+		}
+		for _, v := range s.Reads() {
+			v.last = i
+		}
+	}
+	for _, v := range temps {
+		if v.Keep {
+			v.last = len(steps)
+		}
+	}
+	shareInPlace(steps)
+	return place(temps)
+}
+
+func shareInPlace(steps []Step) {
+	for i, s := range steps {
+		taken := map[*Value]bool{}
+		for _, p := range s.InPlace() {
+			in, out := p[0], p[1]
+			root := in.Root()
+			if in.Place != Temporary || out.Place != Temporary || out.Alias != nil || taken[root] ||
+				root.last != i || in.Numel() != out.Numel() || readTwice(s, in, root) {
+				continue
+			}
+			out.Alias = root
+			root.last = max(root.last, out.last)
+			root.Keep = root.Keep || out.Keep
+			taken[root] = true
+		}
+	}
+}
+
+// readTwice reports whether step s reads root's memory through another value
+// than in as well.
+func readTwice(s Step, in, root *Value) bool {
+	seen := 0
+	for _, v := range s.Reads() {
+		if v.Root() == root {
+			seen++
+		}
+	}
+	return seen > 1
+}
+
+// place assigns offsets, largest values first, each at the lowest offset that
+// is free during its life.
+func place(temps []*Value) int {
+	var roots []*Value
+	for _, v := range temps {
+		if v.Alias == nil {
+			roots = append(roots, v)
+		}
+	}
+	slices.SortStableFunc(roots, func(a, b *Value) int { return b.Numel() - a.Numel() })
+	var placed []*Value
+	total := 0
+	for _, v := range roots {
+		size := roundUp(v.Numel())
+		off := 0
+		for _, p := range placed { // sorted by offset
+			if p.last < v.first || v.last < p.first {
+				continue
+			}
+			if p.Offset >= off+size {
+				break
+			}
+			off = max(off, p.Offset+roundUp(p.Numel()))
+		}
+		v.Offset = off
+		total = max(total, off+size)
+		at, _ := slices.BinarySearchFunc(placed, v, func(a, b *Value) int { return a.Offset - b.Offset })
+		placed = slices.Insert(placed, at, v)
+	}
+	return total
+}
+
+func roundUp(n int) int { return (max(n, 1) + align - 1) / align * align }

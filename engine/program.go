@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Update pairs a variable with the node of its gradient.
+type Update struct {
+	Variable *graph.Variable
+	Gradient *graph.Node
+}
+
+// Spec says what a program is to give.
+type Spec struct {
+	Outputs []*graph.Node // readable after a run
+	Updates []Update      // applied by Program.Step
+	Unfused bool          // keep every node a step of its own: for tests and for looking into a net
+}
+
+// Program is a compiled graph for one set of shapes.
+type Program struct {
+	device  Device
+	store   *Store
+	values  map[*graph.Node]*Value
+	fed     map[*graph.Node]Buffer
+	steps   []Step
+	arena   Buffer
+	exec    Executable
+	pieces  []Piece
+	updates []Update
+	grads   []*Value
+	slots   int
+	update  func(u Updater, lr float32, step int)
+}
+
+// Compile makes a program over the variables of store.
+func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
+	wanted := append([]*graph.Node(nil), spec.Outputs...)
+	for _, u := range spec.Updates {
+		wanted = append(wanted, u.Gradient)
+	}
+	lo, err := lower(g, store, wanted)
+	if err != nil {
+		return nil, err
+	}
+	p := &Program{device: store.device, store: store, values: lo.values, fed: map[*graph.Node]Buffer{}, updates: spec.Updates, slots: -1}
+	for _, u := range spec.Updates {
+		v, err := store.value(u.Variable)
+		if err != nil {
+			return nil, err
+		}
+		grad := lo.as(lo.values[u.Gradient], v.Layout)
+		grad.Keep = true
+		p.grads = append(p.grads, grad)
+	}
+	steps := lo.steps
+	if !spec.Unfused {
+		steps = fuse(steps)
+	}
+	p.steps = schedule(steps)
+	return p, p.place(spec)
+}
+
+// place plans the memory and binds the steps to it.
+func (p *Program) place(spec Spec) error {
+	total := plan(p.steps)
+	p.arena = p.device.Alloc(total)
+	fed := map[*Value]Buffer{}
+	for n, v := range p.values {
+		if v.Place == Fed {
+			if _, ok := n.Op.(*graph.Input); ok {
+				b := p.device.Alloc(v.Numel())
+				fed[v], p.fed[n] = b, b
+			}
+		}
+	}
+	at := func(v *Value) Buffer {
+		switch v.Place {
+		case Fed:
+			return fed[v]
+		case Persistent:
+			return p.store.entries[v.Variable].buffer
+		}
+		return p.device.Slice(p.arena, v.Root().Offset, v.Numel())
+	}
+	for i, u := range p.updates {
+		p.pieces = append(p.pieces, Piece{Param: p.store.entries[u.Variable].buffer, Grad: at(p.grads[i])})
+	}
+	exec, err := p.device.Bind(Binding{Steps: p.steps, At: at, Version: &p.store.version, Static: len(spec.Updates) == 0})
+	p.exec = exec
+	return err
+}
+
+// Feed gives an input its value for the coming runs. Shapes must be equal.
+func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
+	b := p.fed[n]
+	if b == nil {
+		return fmt.Errorf("engine: %v is no input of this program", n)
+	}
+	if !t.Shape().Equal(n.Shape) {
+		return fmt.Errorf("engine: input %v was fed a tensor of shape %v", n, t.Shape())
+	}
+	p.device.Upload(b, p.values[n], t)
+	return nil
+}
+
+// Run computes all outputs and assignments. key numbers the run in its random
+// stream: dropout draws from it, and nothing else.
+func (p *Program) Run(key int64) {
+	p.exec.Run(key)
+	for _, s := range p.steps[len(p.steps)-1:] {
+		if _, ok := s.(*Assign); ok {
+			p.store.version++
+		}
+	}
+}
+
+// Step applies one optimiser step to every variable of Spec.Updates, from the
+// gradients of the last run.
+func (p *Program) Step(u Updater, lr float32) {
+	if p.slots != u.Slots() {
+		p.slots = u.Slots()
+		for i := range p.pieces {
+			p.pieces[i].Slots = p.store.slots(p.updates[i].Variable, p.slots)
+		}
+		p.update = p.device.BindUpdate(p.pieces)
+	}
+	p.store.step++
+	p.update(u, lr, p.store.step)
+	p.store.version++
+}
+
+// Read copies an output of the last run into dst, which must have its shape.
+func (p *Program) Read(n *graph.Node, dst *tensor.Tensor) {
+	v := p.values[n]
+	if v == nil || !v.Keep && v.Place == Temporary {
+		panic(fmt.Sprintf("engine: %v is no output of this program", n))
+	}
+	if !dst.Shape().Equal(n.Shape) {
+		panic(fmt.Sprintf("engine: reading %v into shape %v", n, dst.Shape()))
+	}
+	p.device.Download(dst, p.buffer(v), v)
+}
+
+// Gradient copies the gradient of update i of the last run into dst.
+func (p *Program) Gradient(i int, dst *tensor.Tensor) {
+	p.device.Download(dst, p.pieces[i].Grad, p.grads[i])
+}
+
+func (p *Program) buffer(v *Value) Buffer {
+	switch v.Place {
+	case Persistent:
+		return p.store.entries[v.Variable].buffer
+	case Fed:
+		for n, w := range p.values {
+			if w == v {
+				return p.fed[n]
+			}
+		}
+	}
+	return p.device.Slice(p.arena, v.Root().Offset, v.Numel())
+}
+
+// Memory says where a program's bytes go.
+type Memory struct {
+	Arena, Inputs, Scratch int64 // of this program
+	Variables              int64 // shared by all programs of the store
+	Unplanned              int64 // what the arena would take if no two values shared memory
+}
+
+// Memory returns the planned bytes.
+func (p *Program) Memory() Memory {
+	m := Memory{Arena: 4 * int64(p.arena.Len()), Scratch: 4 * int64(p.exec.ScratchElements()), Variables: 4 * int64(p.store.Elements())}
+	for _, b := range p.fed {
+		m.Inputs += 4 * int64(b.Len())
+	}
+	for _, s := range p.steps {
+		for _, v := range s.Writes() {
+			if v.Place == Temporary {
+				m.Unplanned += 4 * int64(v.Numel())
+			}
+		}
+	}
+	return m
+}
+
+// Steps returns the compiled steps in order, for reports and tests.
+func (p *Program) Steps() []Step { return p.steps }

@@ -1,0 +1,195 @@
+package engine
+
+import "github.com/residual-ml/residual/graph"
+
+// Step is one piece of work of a program. Steps run in order, each one on all
+// threads of the device.
+type Step interface {
+	Reads() []*Value
+	Writes() []*Value
+	// InPlace lists pairs of a read and a written value that may share memory
+	// when the read one is not needed any more.
+	InPlace() [][2]*Value
+}
+
+// Window is the geometry of a convolution; a linear layer is a 1x1 one on one pixel.
+type Window struct {
+	graph.Conv2d
+	KH, KW int
+}
+
+// Norm is a batch normalisation whose statistics are known beforehand.
+type Norm struct {
+	Stats, Gamma, Beta *Value
+	Eps                float64
+}
+
+// Conv computes Y = conv(X, W) and, while a piece of Y is still in the cache:
+// + Bias, then Norm, + Residual, ReLU, and the statistics of a following batch
+// norm. All but X, W and Y may be nil.
+type Conv struct {
+	Window
+	X, W, Bias, Y *Value
+	Norm          *Norm
+	Residual      *Value
+	ReLU          bool
+	Stats         *Value // [2, C]: mean and biased variance of Y
+}
+
+func (s *Conv) Reads() []*Value {
+	r := present(s.X, s.W, s.Bias, s.Residual)
+	if s.Norm != nil {
+		r = append(r, s.Norm.Stats, s.Norm.Gamma, s.Norm.Beta)
+	}
+	return r
+}
+func (s *Conv) Writes() []*Value { return present(s.Y, s.Stats) }
+func (s *Conv) InPlace() [][2]*Value {
+	if s.Residual != nil {
+		return [][2]*Value{{s.Residual, s.Y}}
+	}
+	return nil
+}
+
+// ConvGradInput computes DX = the gradient of a convolution's input (+ Base).
+type ConvGradInput struct {
+	Window
+	W, DY, Base, DX *Value
+}
+
+func (s *ConvGradInput) Reads() []*Value  { return present(s.W, s.DY, s.Base) }
+func (s *ConvGradInput) Writes() []*Value { return []*Value{s.DX} }
+func (s *ConvGradInput) InPlace() [][2]*Value {
+	if s.Base != nil {
+		return [][2]*Value{{s.Base, s.DX}}
+	}
+	return nil
+}
+
+// ConvGradWeight computes DW = the gradient of a convolution's weight.
+type ConvGradWeight struct {
+	Window
+	X, DY, DW *Value
+}
+
+func (s *ConvGradWeight) Reads() []*Value      { return []*Value{s.X, s.DY} }
+func (s *ConvGradWeight) Writes() []*Value     { return []*Value{s.DW} }
+func (s *ConvGradWeight) InPlace() [][2]*Value { return nil }
+
+// BatchNormStats computes mean and biased variance per channel.
+type BatchNormStats struct{ X, Stats *Value }
+
+func (s *BatchNormStats) Reads() []*Value      { return []*Value{s.X} }
+func (s *BatchNormStats) Writes() []*Value     { return []*Value{s.Stats} }
+func (s *BatchNormStats) InPlace() [][2]*Value { return nil }
+
+// BatchNorm computes Y = normalise(X) (+ Residual) (then ReLU).
+type BatchNorm struct {
+	Norm
+	X, Residual, Y *Value
+	ReLU           bool
+}
+
+func (s *BatchNorm) Reads() []*Value {
+	return present(s.X, s.Stats, s.Gamma, s.Beta, s.Residual)
+}
+func (s *BatchNorm) Writes() []*Value { return []*Value{s.Y} }
+func (s *BatchNorm) InPlace() [][2]*Value {
+	pairs := [][2]*Value{{s.X, s.Y}}
+	if s.Residual != nil {
+		pairs = append(pairs, [2]*Value{s.Residual, s.Y})
+	}
+	return pairs
+}
+
+// BatchNormReduce computes, with g = DY where Mask is positive (all of DY when
+// Mask is nil), the gradients of gamma (row 0) and beta (row 1) of Out.
+type BatchNormReduce struct {
+	X, Stats, DY, Mask, Out *Value
+	Eps                     float64
+}
+
+func (s *BatchNormReduce) Reads() []*Value      { return present(s.X, s.Stats, s.DY, s.Mask) }
+func (s *BatchNormReduce) Writes() []*Value     { return []*Value{s.Out} }
+func (s *BatchNormReduce) InPlace() [][2]*Value { return nil }
+
+// BatchNormGrad computes DX from g (see BatchNormReduce), hands on g itself as
+// Masked for the shortcut, and sums DX over each channel as Sum. Masked and Sum
+// may be nil.
+type BatchNormGrad struct {
+	X, Stats, Gamma, Reduced, DY, Mask *Value
+	DX, Masked, Sum                    *Value
+	Eps                                float64
+	Frozen                             bool
+}
+
+func (s *BatchNormGrad) Reads() []*Value {
+	return present(s.X, s.Stats, s.Gamma, s.Reduced, s.DY, s.Mask)
+}
+func (s *BatchNormGrad) Writes() []*Value { return present(s.DX, s.Masked, s.Sum) }
+func (s *BatchNormGrad) InPlace() [][2]*Value {
+	if s.Masked != nil {
+		return [][2]*Value{{s.X, s.DX}, {s.DY, s.Masked}}
+	}
+	return [][2]*Value{{s.DY, s.DX}, {s.X, s.DX}}
+}
+
+// Compute is any other operation, as the graph has it.
+type Compute struct {
+	Op  graph.Op
+	In  []*Value
+	Out *Value
+}
+
+func (s *Compute) Reads() []*Value  { return s.In }
+func (s *Compute) Writes() []*Value { return []*Value{s.Out} }
+func (s *Compute) InPlace() [][2]*Value {
+	var pairs [][2]*Value
+	if _, ok := s.Op.(*graph.Reshape); ok {
+		if SameOrder(s.In[0], s.Out) {
+			pairs = append(pairs, [2]*Value{s.In[0], s.Out})
+		}
+	} else if elementwise(s.Op) {
+		for _, in := range s.In {
+			if SameOrder(in, s.Out) {
+				pairs = append(pairs, [2]*Value{in, s.Out})
+			}
+		}
+	}
+	return pairs
+}
+
+// Relayout copies a value into another order of elements.
+type Relayout struct{ From, To *Value }
+
+func (s *Relayout) Reads() []*Value      { return []*Value{s.From} }
+func (s *Relayout) Writes() []*Value     { return []*Value{s.To} }
+func (s *Relayout) InPlace() [][2]*Value { return nil }
+
+// Assign writes a value to a variable, after everything else.
+type Assign struct{ From, To *Value }
+
+func (s *Assign) Reads() []*Value      { return []*Value{s.From} }
+func (s *Assign) Writes() []*Value     { return []*Value{s.To} }
+func (s *Assign) InPlace() [][2]*Value { return nil }
+
+// elementwise reports whether element i of op's output depends on nothing but
+// elements i of its inputs.
+func elementwise(op graph.Op) bool {
+	switch op.(type) {
+	case graph.ReLU, graph.ReLUGrad, graph.Sigmoid, graph.SigmoidGrad, graph.Tanh, graph.TanhGrad,
+		graph.Add, graph.Mul, graph.Scale, graph.RunningStats:
+		return true
+	}
+	return false
+}
+
+func present(vs ...*Value) []*Value {
+	out := vs[:0:0]
+	for _, v := range vs {
+		if v != nil {
+			out = append(out, v)
+		}
+	}
+	return out
+}

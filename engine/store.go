@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Store holds the device's copies of variables and of what an optimiser keeps
+// about them. Variables join when the first program that uses them is compiled.
+type Store struct {
+	device  Device
+	entries map[*graph.Variable]*entry
+	order   []*entry
+	version uint64
+	step    int // optimiser steps taken
+}
+
+type entry struct {
+	value  *Value
+	buffer Buffer
+	slots  []Buffer
+}
+
+// NewStore returns an empty store on a device.
+func NewStore(d Device) *Store {
+	return &Store{device: d, entries: map[*graph.Variable]*entry{}}
+}
+
+// Device returns the device the store lives on.
+func (s *Store) Device() Device { return s.device }
+
+// adopt takes in the variables of g that live nodes use.
+func (s *Store) adopt(g *graph.Graph, live []bool) error {
+	layouts := layoutsOf(g, live)
+	add := func(v *graph.Variable, l Layout) error {
+		if s.entries[v] != nil {
+			return nil
+		}
+		if v.Value == nil || v.Value.DType() != tensor.Float32 {
+			return fmt.Errorf("engine: variable %s has no float32 value", nameOf(v))
+		}
+		value := &Value{ID: -len(s.order) - 1, Shape: v.Value.Shape(), Layout: l, Place: Persistent, Variable: v}
+		e := &entry{value: value, buffer: s.device.Alloc(v.Value.Numel())}
+		s.device.Upload(e.buffer, value, v.Value)
+		s.entries[v], s.order = e, append(s.order, e)
+		return nil
+	}
+	for _, v := range g.Variables() {
+		if l, ok := layouts[v]; ok {
+			if err := add(v, l); err != nil {
+				return err
+			}
+		}
+	}
+	for _, a := range g.Assignments {
+		if err := add(a.Variable, defaultLayout(a.Variable.Value.Shape())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) value(v *graph.Variable) (*Value, error) {
+	e := s.entries[v]
+	if e == nil {
+		return nil, fmt.Errorf("engine: variable %s is in no compiled program", nameOf(v))
+	}
+	return e.value, nil
+}
+
+// Pull copies the device's values to the host copies of all variables.
+func (s *Store) Pull() {
+	for _, e := range s.order {
+		s.device.Download(e.value.Variable.Value, e.buffer, e.value)
+	}
+}
+
+// Push copies the host copies of all variables to the device.
+func (s *Store) Push() {
+	for _, e := range s.order {
+		s.device.Upload(e.buffer, e.value, e.value.Variable.Value)
+	}
+	s.version++
+}
+
+// Elements returns how many elements variables and optimiser state take.
+func (s *Store) Elements() int {
+	n := 0
+	for _, e := range s.order {
+		n += e.value.Numel() * (1 + len(e.slots))
+	}
+	return n
+}
+
+// Step returns how many optimiser steps were taken.
+func (s *Store) Step() int { return s.step }
+
+// SetStep continues from a saved run.
+func (s *Store) SetStep(n int) { s.step = n }
+
+// slots returns n optimiser buffers of a variable, zero at first.
+func (s *Store) slots(v *graph.Variable, n int) []Buffer {
+	e := s.entries[v]
+	for len(e.slots) < n {
+		e.slots = append(e.slots, s.device.Alloc(e.value.Numel()))
+	}
+	return e.slots[:n]
+}
+
+// Slot copies optimiser buffer i of v to a host tensor of v's shape; nil when
+// there is none yet.
+func (s *Store) Slot(v *graph.Variable, i int) *tensor.Tensor {
+	e := s.entries[v]
+	if e == nil || i >= len(e.slots) {
+		return nil
+	}
+	t := tensor.New(e.value.Shape...)
+	s.device.Download(t, e.slots[i], e.value)
+	return t
+}
+
+// SetSlot restores optimiser buffer i of v from a host tensor.
+func (s *Store) SetSlot(v *graph.Variable, i int, t *tensor.Tensor) error {
+	e := s.entries[v]
+	if e == nil {
+		return fmt.Errorf("engine: variable %s is in no compiled program", nameOf(v))
+	}
+	if !t.Shape().Equal(e.value.Shape) {
+		return fmt.Errorf("engine: optimiser state of %s has shape %v, the parameter %v", nameOf(v), t.Shape(), e.value.Shape)
+	}
+	s.device.Upload(s.slots(v, i+1)[i], e.value, t)
+	return nil
+}
