@@ -1,6 +1,7 @@
 package data
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"sync"
@@ -98,14 +99,7 @@ func (t *taps) vertical(dst []uint8, w, dh int, src []uint8, acc []uint32) {
 		out := dst[y*w : (y+1)*w]
 		weight, first := t.weight[y*t.n:(y+1)*t.n], int(t.start[y])*w
 		if t.n == 2 {
-			a, b := src[first:first+w], src[first+w:first+2*w]
-			wa, wb := weight[0], weight[1]
-			b = b[:len(a)]
-			out = out[:len(a)]
-			for x, p := range a {
-				s := half + uint32(p)*wa + uint32(b[x])*wb
-				out[x] = uint8(min(s>>precisionBits, 255))
-			}
+			blend(out, src[first:first+w], src[first+w:first+2*w], weight[0], weight[1])
 			continue
 		}
 		for x := range acc {
@@ -121,6 +115,30 @@ func (t *taps) vertical(dst []uint8, w, dh int, src []uint8, acc []uint32) {
 		for x, s := range acc {
 			out[x] = uint8(min(s>>precisionBits, 255))
 		}
+	}
+}
+
+// blend writes (a*wa + b*wb) rounded, eight pixels at a time: two 32-bit lanes of a
+// word each hold one sum, which stays below 256<<precisionBits as the weights add up
+// to 1 within a unit in the last place.
+func blend(out, a, b []uint8, wa, wb uint32) {
+	const (
+		half  = 1 << (precisionBits - 1)
+		both  = half<<32 | half
+		lanes = 0xff<<32 | 0xff
+	)
+	va, vb := uint64(wa), uint64(wb)
+	for ; len(out) >= 8; out, a, b = out[8:], a[8:], b[8:] {
+		p, q := binary.LittleEndian.Uint64(a), binary.LittleEndian.Uint64(b)
+		s0 := (p&lanes)*va + (q&lanes)*vb + both
+		s1 := (p>>8&lanes)*va + (q>>8&lanes)*vb + both
+		s2 := (p>>16&lanes)*va + (q>>16&lanes)*vb + both
+		s3 := (p>>24&lanes)*va + (q>>24&lanes)*vb + both
+		binary.LittleEndian.PutUint64(out, s0>>precisionBits&lanes|s1>>precisionBits&lanes<<8|
+			s2>>precisionBits&lanes<<16|s3>>precisionBits&lanes<<24)
+	}
+	for x := range out {
+		out[x] = uint8((half + uint32(a[x])*wa + uint32(b[x])*wb) >> precisionBits)
 	}
 }
 
