@@ -30,6 +30,7 @@ type Table struct {
 // Summary traces m in evaluation mode on an input of the given shape. The error
 // says which layer does not take what it is given.
 func Summary(m Module, input tensor.Shape) (*Table, error) {
+	Named(m) // so that a complaint about a shape can say which layer it is
 	g := graph.New(graph.Eval)
 	if err := trace(g, m, input); err != nil {
 		return nil, err
