@@ -1,0 +1,254 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// MetricsLog appends rows to metrics.csv and metrics.jsonl. A row is written
+// with one call, so a program that dies leaves whole lines; one that was cut by a
+// power failure is dropped when the log is next opened. Append is for one
+// goroutine at a time.
+type MetricsLog struct {
+	columns []string
+	table   lines // metrics.csv
+	objects lines // metrics.jsonl
+}
+
+// Metrics opens the run's log with the given columns, new or, to go on with
+// an interrupted run, where it ended. It fails when the run has a log of other columns.
+func (r *Run) Metrics(columns ...string) (*MetricsLog, error) {
+	for i, c := range columns {
+		if c == "" || strings.ContainsAny(c, "\r\n") || slices.Contains(columns[:i], c) {
+			return nil, fmt.Errorf("column %d of the metrics, %q: must be one line and unlike the others", i+1, c)
+		}
+	}
+	if len(columns) == 0 {
+		return nil, errors.New("metrics need at least one column")
+	}
+	m := &MetricsLog{columns: slices.Clone(columns)}
+	head, err := csvLine(columns)
+	if err != nil {
+		return nil, err
+	}
+	if m.table, err = openLines(r.Path("metrics.csv"), head); err != nil {
+		return nil, err
+	}
+	if m.objects, err = openLines(r.Path("metrics.jsonl"), nil); err != nil {
+		m.table.f.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Append writes one row: a map with string keys, or a struct or a pointer to
+// one, whose fields are named by their json tags or else by their own names in
+// lower case. Values are numbers, strings and booleans. A column without value is
+// empty in the CSV and left out of the JSON, and so is a nil pointer; a value
+// without column is an error. NaN and infinities are strings in the JSON.
+func (m *MetricsLog) Append(row any) error {
+	values, err := rowValues(row)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	cells := make([]string, len(m.columns))
+	object := []byte{'{'}
+	for i, column := range m.columns {
+		v, ok := values[column]
+		if !ok {
+			continue
+		}
+		delete(values, column)
+		text, jsonText, err := encodeValue(v)
+		if err != nil {
+			return fmt.Errorf("metrics: %s: %w", column, err)
+		}
+		if len(object) > 1 {
+			object = append(object, ',')
+		}
+		object = append(append(append(object, jsonString(column)...), ':'), jsonText...)
+		cells[i] = text
+	}
+	for name := range values {
+		return fmt.Errorf("metrics: no column %q; the columns are %s", name, strings.Join(m.columns, ", "))
+	}
+	line, err := csvLine(cells)
+	if err != nil {
+		return err
+	}
+	before := m.table.size
+	if err := m.table.add(line); err != nil {
+		return err
+	}
+	if err := m.objects.add(append(object, '}', '\n')); err != nil {
+		m.table.cut(before) // both files have the row, or neither
+		return err
+	}
+	return nil
+}
+
+// Close brings both files to the disk and closes them.
+func (m *MetricsLog) Close() error {
+	return errors.Join(m.table.close(), m.objects.close())
+}
+
+// rowValues lists the values of a row that are there.
+func rowValues(row any) (map[string]reflect.Value, error) {
+	values := map[string]reflect.Value{}
+	set := func(name string, v reflect.Value) {
+		for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+			v = v.Elem()
+		}
+		if v.IsValid() {
+			values[name] = v
+		}
+	}
+	v := reflect.ValueOf(row)
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	switch {
+	case v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String:
+		for it := v.MapRange(); it.Next(); {
+			set(it.Key().String(), it.Value())
+		}
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			name, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
+			omit := strings.Contains(rest, "omitempty") || strings.Contains(rest, "omitzero")
+			if !f.IsExported() || f.Tag.Get("json") == "-" || omit && v.Field(i).IsZero() {
+				continue
+			}
+			if name == "" {
+				name = strings.ToLower(f.Name)
+			}
+			set(name, v.Field(i))
+		}
+	default:
+		return nil, fmt.Errorf("a row of type %T; give a struct or a map with string keys", row)
+	}
+	return values, nil
+}
+
+// encodeValue returns a value as a CSV cell and as JSON.
+func encodeValue(v reflect.Value) (cell string, jsonText []byte, err error) {
+	switch {
+	case v.CanFloat():
+		return strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits()), appendNumber(nil, v.Float(), v.Type().Bits()), nil
+	case v.CanInt():
+		cell = strconv.FormatInt(v.Int(), 10)
+	case v.CanUint():
+		cell = strconv.FormatUint(v.Uint(), 10)
+	case v.Kind() == reflect.Bool:
+		cell = strconv.FormatBool(v.Bool())
+	case v.Kind() == reflect.String && strings.ContainsAny(v.String(), "\r\n"):
+		return "", nil, fmt.Errorf("%.100q has several lines", v.String())
+	case v.Kind() == reflect.String:
+		return v.String(), jsonString(v.String()), nil
+	default:
+		return "", nil, fmt.Errorf("a value of type %v; give a number, a string or a boolean", v.Type())
+	}
+	return cell, []byte(cell), nil
+}
+
+func jsonString(s string) []byte {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a string cannot fail
+	}
+	return b
+}
+
+func csvLine(cells []string) ([]byte, error) {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	if err := w.Write(cells); err != nil {
+		return nil, err
+	}
+	w.Flush()
+	return b.Bytes(), w.Error()
+}
+
+// lines is a file of whole lines.
+type lines struct {
+	path string
+	f    lineFile
+	size int64
+}
+
+type lineFile interface {
+	io.WriterAt
+	Truncate(size int64) error
+	Sync() error
+	Close() error
+}
+
+// openLines opens or creates a file that starts with the line head, if any,
+// and drops a last line that was not ended.
+func openLines(path string, head []byte) (lines, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return lines{}, fmt.Errorf("metrics cannot be written: %w; choose another folder with --out", err)
+	}
+	l := lines{path: path, f: f}
+	if err := l.resume(f, head); err != nil {
+		f.Close()
+		return lines{}, err
+	}
+	return l, nil
+}
+
+// resume goes to the end of the whole lines in r, which must begin with head.
+func (l *lines) resume(r io.Reader, head []byte) error {
+	old, err := io.ReadAll(r)
+	if err != nil {
+		return fmt.Errorf("%s: %w; choose another folder with --out", l.path, err)
+	}
+	n := min(len(old), len(head))
+	if !bytes.Equal(old[:n], head[:n]) { // a shorter file may be a head that was cut
+		first, _, _ := bytes.Cut(old, []byte{'\n'})
+		return fmt.Errorf("%s has the columns %.200q, not %q; give the new run a folder of its own", l.path, first, bytes.TrimSpace(head))
+	}
+	l.size = int64(bytes.LastIndexByte(old, '\n') + 1)
+	if err := l.f.Truncate(l.size); err != nil {
+		return fmt.Errorf("%s: %w; choose another folder with --out", l.path, err)
+	}
+	if l.size == 0 && len(head) > 0 {
+		return l.add(head)
+	}
+	return nil
+}
+
+// add appends one line, all of it or nothing.
+func (l *lines) add(line []byte) error {
+	if _, err := l.f.WriteAt(line, l.size); err != nil {
+		l.cut(l.size)
+		return fmt.Errorf("%s: %w; check that the disk has room", l.path, err)
+	}
+	l.size += int64(len(line))
+	return nil
+}
+
+// cut drops what stands behind size, as far as a failing disk lets it; the error
+// that led here is the one to report.
+func (l *lines) cut(size int64) {
+	l.size = size
+	l.f.Truncate(size)
+}
+
+func (l *lines) close() error {
+	if err := errors.Join(l.f.Sync(), l.f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", l.path, err)
+	}
+	return nil
+}

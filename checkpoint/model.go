@@ -1,0 +1,191 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// Model says all that is needed to use a file of weights.
+type Model struct {
+	Architecture string   `json:"architecture"` // a name the registry of models knows
+	Classes      []string `json:"classes"`      // names, in the order of the logits
+
+	// The input: Channels x Height x Width. A height and width of 0 mean any.
+	Channels int `json:"channels"`
+	Height   int `json:"height"`
+	Width    int `json:"width"`
+
+	Preprocess Preprocess `json:"preprocess"`
+
+	// Versions of what made the file; SaveModel fills them in when they are empty.
+	Residual string `json:"residual"`
+	Go       string `json:"go"`
+
+	Dataset string  `json:"dataset,omitempty"`
+	Epoch   int     `json:"epoch"` // epochs trained
+	Metrics Metrics `json:"metrics,omitempty"`
+}
+
+// Preprocess turns a decoded image of bytes into the model's input: grey, resize,
+// times Scale, less Mean, over Std.
+type Preprocess struct {
+	Resize        int       `json:"resize"`        // pixels of both sides, 0 leaves them
+	Interpolation string    `json:"interpolation"` // empty means bilinear, as Pillow does it
+	Scale         float64   `json:"scale"`         // of a byte, 0 means 1/255
+	Mean          []float64 `json:"mean,omitempty"`
+	Std           []float64 `json:"std,omitempty"`
+	Grey          bool      `json:"grey"` // colours become one channel
+}
+
+// Metrics are figures by name, such as test_accuracy. In JSON, which has no
+// other word for them, NaN and the infinities are the strings NaN, +Inf, -Inf.
+type Metrics map[string]float64
+
+// MarshalJSON implements json.Marshaler.
+func (m Metrics) MarshalJSON() ([]byte, error) {
+	values := make(map[string]json.RawMessage, len(m))
+	for name, v := range m {
+		values[name] = appendNumber(nil, v, 64)
+	}
+	return json.Marshal(values)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *Metrics) UnmarshalJSON(b []byte) error {
+	var values map[string]any
+	if err := json.Unmarshal(b, &values); err != nil {
+		return err
+	}
+	*m = make(Metrics, len(values))
+	for name, v := range values {
+		switch v := v.(type) {
+		case float64:
+			(*m)[name] = v
+		case string:
+			f, err := strconv.ParseFloat(v, 64)
+			if err != nil {
+				return fmt.Errorf("metric %q: %q is not a number", name, v)
+			}
+			(*m)[name] = f
+		default:
+			return fmt.Errorf("metric %q is not a number", name)
+		}
+	}
+	return nil
+}
+
+// appendNumber appends a JSON number, or a string where JSON has no number.
+func appendNumber(b []byte, v float64, bits int) []byte {
+	text := strconv.FormatFloat(v, 'g', -1, bits)
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		text = strconv.Quote(text)
+	}
+	return append(b, text...)
+}
+
+// metadataKey is where a model file keeps its Model, as JSON.
+const metadataKey = "residual"
+
+// SaveModel writes the weights and m into one safetensors file, whole or not at
+// all. Empty versions, scale and interpolation are written as what they mean.
+func SaveModel(path string, m Model, state []safetensors.Named) error {
+	m = m.resolved()
+	residual, goVersion := Versions()
+	if m.Residual == "" {
+		m.Residual = residual
+	}
+	if m.Go == "" {
+		m.Go = goVersion
+	}
+	if err := m.check(); err != nil {
+		return fmt.Errorf("%s was not written: %w", path, err)
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("%s was not written: %w", path, err)
+	}
+	// "format" tells PyTorch's readers how the elements lie.
+	metadata := map[string]string{metadataKey: string(text), "format": "pt"}
+	return WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, state, metadata) })
+}
+
+// LoadModel opens a model file and reads what it says of itself; the weights
+// are read from the File, which the caller closes. Unknown fields, those of a
+// later version, are left out.
+func LoadModel(path string) (Model, *safetensors.File, error) {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return Model{}, nil, err
+	}
+	m, err := modelIn(f.Metadata())
+	if err != nil {
+		f.Close()
+		return Model{}, nil, fmt.Errorf("%s: not a Residual model: %w; give a file that residual train wrote", path, err)
+	}
+	return m, f, nil
+}
+
+func modelIn(metadata map[string]string) (Model, error) {
+	text, ok := metadata[metadataKey]
+	if !ok {
+		return Model{}, fmt.Errorf("its metadata has no entry %q, so its architecture and classes are not known", metadataKey)
+	}
+	var m Model
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return Model{}, fmt.Errorf("its description cannot be read (%w)", err)
+	}
+	m = m.resolved()
+	return m, m.check()
+}
+
+func (m Model) resolved() Model {
+	if m.Preprocess.Scale == 0 {
+		m.Preprocess.Scale = 1.0 / 255
+	}
+	if m.Preprocess.Interpolation == "" {
+		m.Preprocess.Interpolation = "bilinear"
+	}
+	return m
+}
+
+// check bounds every figure, so that whoever builds a network or an image from
+// a file's description need not fear it.
+func (m Model) check() error {
+	const most = 1 << 16
+	p := m.Preprocess
+	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+	switch {
+	case m.Architecture == "":
+		return fmt.Errorf("it names no architecture")
+	case len(m.Classes) == 0:
+		return fmt.Errorf("it names no classes")
+	case m.Channels < 1 || m.Channels > most:
+		return fmt.Errorf("%d channels, where 1 to %d are possible", m.Channels, most)
+	case m.Height < 0 || m.Height > most || m.Width < 0 || m.Width > most:
+		return fmt.Errorf("an input of %d x %d pixels, where each side may have 0 (any) to %d", m.Height, m.Width, most)
+	case p.Resize < 0 || p.Resize > most:
+		return fmt.Errorf("resize to %d pixels, where 0 (none) to %d are possible", p.Resize, most)
+	case !finite(p.Scale):
+		return fmt.Errorf("a scale of %v", p.Scale)
+	case p.Grey && m.Channels != 1:
+		return fmt.Errorf("grey images for %d channels", m.Channels)
+	case m.Epoch < 0:
+		return fmt.Errorf("epoch %d", m.Epoch)
+	}
+	for name, values := range map[string][]float64{"mean": p.Mean, "std": p.Std} {
+		if n := len(values); n != 0 && n != m.Channels {
+			return fmt.Errorf("a %s of %d values for %d channels", name, n, m.Channels)
+		}
+		for _, v := range values {
+			if !finite(v) || name == "std" && v <= 0 {
+				return fmt.Errorf("a %s of %v", name, v)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Run is the folder of one training or experiment.
+type Run struct {
+	Dir string
+}
+
+// NewRun creates the next numbered folder under root: runs/train-1, then
+// runs/train-2 ... for the name train. An empty root means runs. Programs that
+// start at the same time get folders of their own.
+func NewRun(root, name string) (*Run, error) {
+	if root == "" {
+		root = "runs"
+	}
+	if name == "" || name != filepath.Base(name) || name == "." || name == ".." || strings.ContainsAny(name, `/\`) {
+		return nil, fmt.Errorf("run name %q: must be one word without slashes, such as train", name)
+	}
+	next, err := nextNumber(root, name)
+	for err == nil {
+		dir := filepath.Join(root, name+"-"+strconv.Itoa(next))
+		if err = os.Mkdir(dir, 0o777); err == nil {
+			return &Run{Dir: dir}, nil
+		}
+		if errors.Is(err, fs.ErrExist) { // another program was faster
+			next, err = next+1, nil
+		}
+	}
+	return nil, fmt.Errorf("the folder %s for runs cannot be written: %w; choose another with --out", root, err)
+}
+
+// nextNumber counts from the highest folder there is, so that the numbers of
+// deleted runs are not used again below it.
+func nextNumber(root, name string) (int, error) {
+	if err := os.MkdirAll(root, 0o777); err != nil {
+		return 0, err
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return 0, err
+	}
+	highest := 0
+	for _, e := range entries {
+		digits, ok := strings.CutPrefix(e.Name(), name+"-")
+		n, err := strconv.Atoi(digits)
+		if ok && err == nil && strconv.Itoa(n) == digits && n < 1<<30 {
+			highest = max(highest, n)
+		}
+	}
+	return highest + 1, nil
+}
+
+// Path returns the path of a file in the run's folder.
+func (r *Run) Path(file string) string { return filepath.Join(r.Dir, file) }
+
+// WriteSettings writes v, a struct or map of the resolved settings, to settings.yaml.
+func (r *Run) WriteSettings(v any) error {
+	return WriteFile(r.Path("settings.yaml"), func(w io.Writer) error {
+		e := yaml.NewEncoder(w)
+		e.SetIndent(2)
+		if err := e.Encode(v); err != nil {
+			return err
+		}
+		return e.Close()
+	})
+}

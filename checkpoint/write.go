@@ -1,0 +1,126 @@
+// Package checkpoint keeps what a training leaves behind: numbered run folders
+// with settings and metrics, and model files that carry all that is needed to
+// use them. Files are replaced whole or not at all.
+package checkpoint
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// WriteFile replaces the file at path by what write produces, or creates it. The
+// content goes to a temporary file in the same folder, reaches the disk, and
+// only then takes the name; the folder is synced last. On an error, or a panic
+// in write, the old file stays as it was and the temporary one is removed. The
+// exception is a failure of that last sync: the new file is then in place, and
+// the error says that a power cut may still lose it. A killed program can leave
+// a file named .residual-*.tmp, which may be deleted.
+func WriteFile(path string, write func(io.Writer) error) error {
+	return writeFile(osFiles{}, path, write)
+}
+
+// fileSystem is what writeFile needs of the operating system; tests fail each call in turn.
+type fileSystem interface {
+	create(path string) (file, error) // fails when path exists
+	rename(from, to string) error
+	remove(path string) error
+	syncDir(dir string) error
+}
+
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+func writeFile(files fileSystem, path string, write func(io.Writer) error) (err error) {
+	dir := filepath.Dir(path)
+	temp, f, err := createTemp(files, dir)
+	if err != nil {
+		return fmt.Errorf("%s cannot be written: %w; check that its folder exists and can be written", path, err)
+	}
+	done := false
+	defer func() {
+		if !done {
+			files.remove(temp) // the first error is the one to report
+		}
+	}()
+	if err := fill(f, write); err != nil {
+		return fmt.Errorf("%s was not written: %w; check that the disk has room, and try again", path, err)
+	}
+	if err := files.rename(temp, path); err != nil {
+		return fmt.Errorf("%s was not replaced: %w; check that it is a file and may be written", path, err)
+	}
+	done = true
+	if err := files.syncDir(dir); err != nil {
+		return fmt.Errorf("%s is written, but a power cut may still lose it, since its folder cannot be synced: %w; check the disk", path, err)
+	}
+	return nil
+}
+
+// createTemp makes a new file with the permissions any new file gets, which
+// os.CreateTemp does not.
+func createTemp(files fileSystem, dir string) (string, file, error) {
+	for {
+		temp := filepath.Join(dir, fmt.Sprintf(".residual-%016x.tmp", rand.Uint64()))
+		f, err := files.create(temp)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		return temp, f, err
+	}
+}
+
+// fill writes, syncs and closes f; it is closed in any case.
+func fill(f file, write func(io.Writer) error) (err error) {
+	closed := false
+	defer func() {
+		if !closed {
+			f.Close()
+		}
+	}()
+	w := bufio.NewWriterSize(f, 64<<10)
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	closed = true
+	return f.Close()
+}
+
+type osFiles struct{}
+
+func (osFiles) create(path string) (file, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (osFiles) rename(from, to string) error { return os.Rename(from, to) }
+func (osFiles) remove(path string) error     { return os.Remove(path) }
+
+func (osFiles) syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // a folder cannot be opened for that; NTFS journals the rename
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	return errors.Join(err, d.Close())
+}
