@@ -3,6 +3,7 @@ package report
 import (
 	"io"
 	"math"
+	"strings"
 	"sync"
 	"time"
 )
@@ -197,7 +198,11 @@ func (p *Progress) draw(above []string) {
 	columns, rows := p.o.Size()
 	var block []string
 	if p.stepped {
-		block = append(p.chart(columns-1, rows-3), p.bar(columns-1))
+		bar := p.bar(columns - 1)
+		block = append(p.chart(columns-1, rows-3), bar)
+		if _, run := p.timeLeft(); rows > 5 && !strings.Contains(bar, run) {
+			block = append(block, clip(run+" left", columns-1)) // a line of its own, then
+		}
 	}
 	p.screen.draw(above, block)
 	p.drawnAt, p.drawnFor = p.o.Now(), [2]int{columns, rows}
