@@ -66,3 +66,48 @@ func BenchmarkGemm(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkPasses reports the time an element of the passes over a block of 64
+// images and 64 channels, which lies in the caches.
+func BenchmarkPasses(b *testing.B) {
+	const rows, n = 256, 64
+	rng := rand.New(rand.NewPCG(1, 2))
+	block := func() []float32 { return fill(rng, make([]float32, rows*n+64)) }
+	x, y, dy, dx, res := block(), block(), block(), block(), block()
+	p, q, r, s := block(), block(), block(), block()
+	offs := make([]int, 9)
+	for i := range offs {
+		offs[i] = i * n
+	}
+	pooled := rows*n - 8*n
+	for _, c := range []struct {
+		name     string
+		elements int
+		run      func(k *Set)
+	}{
+		{"MeanM2", rows * n, func(k *Set) { k.MeanM2(p, q, x, rows, n, n) }},
+		{"ScaleShift", rows * n, func(k *Set) { k.ScaleShift(y, x, p, q, res, true, rows, n, n) }},
+		{"BNReduce", rows * n, func(k *Set) { k.BNReduce(p, q, dy, y, x, r, rows, n, n) }},
+		{"BNGrad", rows * n, func(k *Set) { k.BNGrad(dx, res, s, dy, y, x, p, q, r, rows, n, n) }},
+		{"SumRows", rows * n, func(k *Set) { k.SumRows(p, x, rows, n, n) }},
+		{"MaxPool9", pooled, func(k *Set) { k.MaxPool(y, x, offs, pooled) }},
+		{"MaxPoolGrad9", pooled, func(k *Set) { k.MaxPoolGrad(dx, dy, x, y, offs, pooled) }},
+		{"Add", rows * n, func(k *Set) { k.Add(dx[:rows*n], x, y) }},
+		{"Axpy", rows * n, func(k *Set) { k.Axpy(dx[:rows*n], 1e-9, x) }},
+		{"ReLU", rows * n, func(k *Set) { k.ReLU(dx[:rows*n], x) }},
+		{"ReLUGrad", rows * n, func(k *Set) { k.ReLUGrad(dx[:rows*n], dy, y) }},
+		{"Pack", 16 * n, func(k *Set) { k.Pack(dx, x, n, 16, n, k.Cols) }},
+		{"PackTransposed", 16 * rows, func(k *Set) { k.PackTransposed(dx, x, 16, rows, rows, k.Cols) }},
+	} {
+		for _, isa := range Available() {
+			b.Run(c.name+"/"+isa.String(), func(b *testing.B) {
+				set := For(isa)
+				for b.Loop() {
+					c.run(set)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(c.elements), "ns/element")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}

@@ -13,9 +13,7 @@ func maxPoolPortable(dst, x []float32, offs []int, n int) {
 	copy(dst, x[offs[0]:][:n])
 	for _, o := range offs[1:] {
 		for i, v := range x[o:][:n] {
-			if v > dst[i] || v != v {
-				dst[i] = v
-			}
+			dst[i] = max(dst[i], v) // NaN if either is
 		}
 	}
 }
