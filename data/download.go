@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -144,8 +145,8 @@ func (d downloader) file(ctx context.Context, path string, f idxFile, mirrors []
 			if errors.As(failed[i], &errUseless{}) {
 				continue
 			}
-			url := strings.TrimSuffix(m, "/") + "/" + f.name + ".gz"
-			failed[i] = d.try(ctx, url, path, f, progress)
+			address := strings.TrimSuffix(m, "/") + "/" + f.name + ".gz"
+			failed[i] = d.try(ctx, address, path, f, progress)
 			if failed[i] == nil || ctx.Err() != nil {
 				return failed[i]
 			}
@@ -171,7 +172,7 @@ func (d downloader) file(ctx context.Context, path string, f idxFile, mirrors []
 
 // try downloads from one address into a file beside path, verifies it, and only
 // then gives it its name.
-func (d downloader) try(ctx context.Context, url, path string, f idxFile, progress func(int64, int64, string)) (err error) {
+func (d downloader) try(ctx context.Context, address, path string, f idxFile, progress func(int64, int64, string)) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.part")
 	if err != nil {
 		return err
@@ -182,7 +183,7 @@ func (d downloader) try(ctx context.Context, url, path string, f idxFile, progre
 			os.Remove(tmp.Name())
 		}
 	}()
-	if err := d.body(ctx, url, tmp, f, progress); err != nil {
+	if err := d.body(ctx, address, tmp, f, progress); err != nil {
 		return err
 	}
 	if err := verify(ctx, tmp, f); err != nil {
@@ -205,12 +206,12 @@ func (d downloader) try(ctx context.Context, url, path string, f idxFile, progre
 
 // body copies an answer into w. It ends early when the context does, when nothing
 // arrives for a while, or when more arrives than the file can need.
-func (d downloader) body(ctx context.Context, url string, w io.Writer, f idxFile, progress func(int64, int64, string)) error {
+func (d downloader) body(ctx context.Context, address string, w io.Writer, f idxFile, progress func(int64, int64, string)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stalled := time.AfterFunc(d.stall, func() { cancel(fmt.Errorf("nothing arrived for %v", d.stall)) })
 	defer stalled.Stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return errUseless{err}
 	}
@@ -254,10 +255,15 @@ func (d downloader) body(ctx context.Context, url string, w io.Writer, f idxFile
 	}
 }
 
-// cause prefers the reason a context was cancelled for to the error that followed.
+// cause prefers the reason a context was cancelled for to the error that followed,
+// and leaves out the address, which the caller names.
 func cause(ctx context.Context, err error) error {
 	if c := context.Cause(ctx); c != nil {
 		return c
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
 	}
 	return err
 }

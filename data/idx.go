@@ -49,6 +49,8 @@ func readIDX(r io.Reader, rank int, limit int64) (*idxArray, error) {
 	switch _, err := io.ReadFull(r, extra[:]); {
 	case err == nil:
 		return nil, fmt.Errorf("goes on after the %d bytes of data its header promises", size)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errors.New("is cut short: its compressed stream has no end")
 	case !errors.Is(err, io.EOF):
 		return nil, err
 	}
@@ -68,7 +70,7 @@ func readIDXHeader(r io.Reader, rank int, limit int64) ([]int, int64, error) {
 		return nil, 0, err
 	}
 	if want := 0x800 | uint32(rank); binary.BigEndian.Uint32(head[:]) != want {
-		return nil, 0, fmt.Errorf("is not an IDX file of unsigned bytes with %d dimensions: it begins with %#08x, not %#08x",
+		return nil, 0, fmt.Errorf("is not an IDX file of unsigned bytes with %d dimensions: it begins with 0x%08x, not 0x%08x",
 			rank, binary.BigEndian.Uint32(head[:]), want)
 	}
 	dims, size := make([]int, rank), int64(1)
