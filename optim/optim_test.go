@@ -100,16 +100,35 @@ func TestSGDByHand(t *testing.T) {
 	}
 }
 
-// A product and a sum that a fused instruction would round to other bits.
+// Products whose rounded value cancels against what is added, so that a fused
+// instruction, which does not round them, leaves a rest. The large rate shows it.
 func TestSGDRoundsEveryProduct(t *testing.T) {
-	x := math.Float32frombits(0x3f800001) // 1 + 2^-23; its square rounded is 1 + 2^-22
-	square := math.Float32frombits(0x3f800002)
-	for _, o := range []SGD{{}, {Momentum: 0.5}} {
-		param := []float32{square}
-		slots := [][]float32{{0}}[:o.Slots()]
-		o.Update(param, []float32{x}, slots, x, 1)
-		if param[0] != 0 {
-			t.Errorf("%+v: left %g, so the product was not rounded", o, param[0])
+	x := math.Float32frombits(0x3f800001)      // 1 + 2^-23
+	square := math.Float32frombits(0x3f800002) // its square rounded, 1 + 2^-22
+	const far = 1 << 40
+	for _, c := range []struct {
+		what               string
+		sgd                SGD
+		param, grad, buf   float32
+		lr                 float32
+		step               int
+		wantParam, wantBuf float32
+	}{
+		{"plain rate", SGD{}, square, x, 0, x, 1, 0, 0},
+		{"plain decay", SGD{WeightDecay: x}, x, -square, 0, far, 1, x, 0},
+		{"first rate", SGD{Momentum: 0.5}, square, x, 0, x, 1, 0, x},
+		{"first decay", SGD{Momentum: 0.5, WeightDecay: x}, x, -square, 0, far, 1, x, 0},
+		{"next rate", SGD{Momentum: 0.5}, square, x, 0, x, 2, 0, x},
+		{"next decay", SGD{Momentum: 0.5, WeightDecay: x}, x, -square, 0, far, 2, x, 0},
+		{"momentum", SGD{Momentum: x}, 1, -square, x, far, 2, 1, 0},
+		{"dampened", SGD{Momentum: 1, Dampening: 1 - x}, 1, x, -square, far, 2, 1, 0},
+		{"first nesterov", SGD{Momentum: -x, Nesterov: true}, 0, x, 0, 1, 1, square - x, x},
+		{"next nesterov", SGD{Momentum: -x, Nesterov: true}, 0, x, 0, 1, 2, square - x, x},
+	} {
+		param, buf := []float32{c.param}, []float32{c.buf}
+		c.sgd.Update(param, []float32{c.grad}, [][]float32{buf}[:c.sgd.Slots()], c.lr, c.step)
+		if param[0] != c.wantParam || c.sgd.Slots() == 1 && buf[0] != c.wantBuf {
+			t.Errorf("%s: parameter %g and momentum %g, want %g and %g", c.what, param[0], buf[0], c.wantParam, c.wantBuf)
 		}
 	}
 }

@@ -58,7 +58,6 @@ type Step struct {
 
 // LR returns the rate of the step.
 func (s Step) LR(step, total int) float32 {
-	step = min(step, total)
 	gamma, at := s.Gamma, s.At
 	if gamma == 0 {
 		gamma = 0.1
