@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"io"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -78,6 +80,15 @@ func TestTerminalChartFits(t *testing.T) {
 		c.Add(TrainLoss, 0.4, y)
 		c.Add(TestAcc, 7, y/3)
 		runs[name] = c
+	}
+	for i := 1; i < 40; i++ {
+		c := NewCurves(4)
+		c.Add(TrainLoss, 1, -0.037*float64(i))
+		c.Add(TrainLoss, 2, 0.91*float64(i%7))
+		runs[fmt.Sprint("below zero ", i)] = c
+		if got := c.Terminal(40, 12, false); !strings.Contains(got, " 0.00 ") || strings.Contains(got, "-0.00") {
+			t.Errorf("no zero on the axis:\n%s", got)
+		}
 	}
 	for name, c := range runs {
 		for _, width := range []int{30, 41, 80, 200} {
@@ -247,6 +258,12 @@ func TestSVG(t *testing.T) {
 		if n := strings.Count(b.String(), "stroke-dasharray:"+dashes+`"`); n != 2 {
 			t.Errorf("dashes %s drawn %d times, want a curve and its legend", dashes, n)
 		}
+	}
+	var x float64
+	if at := regexp.MustCompile(`<text x="([0-9.]+)"[^>]*>1</text>`).FindStringSubmatch(b.String()); at == nil {
+		t.Error("no tick at epoch 1")
+	} else if fmt.Sscan(at[1], &x); x > 40 {
+		t.Errorf("epoch 1 is at %g points, want the left edge", x)
 	}
 	if !strings.Contains(b.String(), "font-family:Liberation Sans,Arial,sans-serif;") {
 		t.Error("no second choice of font")

@@ -78,9 +78,8 @@ func (c *Curves) Terminal(width, height int, color bool) string {
 	return chart + "\n" + legend(f.series, width, color)
 }
 
-// textRange widens the range so that zero, where it is near, is the foot of
-// the axis, and so that zero falls on a row: else rounding would give the
-// chart a row more at some draws than at others.
+// textRange widens the range so that zero is on the axis: its foot, or, where
+// there are values below it, one of the rows.
 func textRange(lo, hi float64, rows int) (float64, float64) {
 	hi = math.Max(hi, 1)
 	if lo >= 0 {
@@ -94,7 +93,12 @@ func textRange(lo, hi float64, rows int) (float64, float64) {
 // axisFormat gives y labels two decimals, or few digits where they are long.
 func axisFormat(lo, hi float64) func(float64) string {
 	if math.Max(math.Abs(lo), math.Abs(hi)) < 1000 {
-		return func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }
+		return func(v float64) string {
+			if math.Abs(v) < 0.005 {
+				v = 0 // not "-0.00"
+			}
+			return strconv.FormatFloat(v, 'f', 2, 64)
+		}
 	}
 	return func(v float64) string { return strconv.FormatFloat(v, 'e', 1, 64) }
 }

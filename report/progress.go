@@ -150,7 +150,7 @@ func (p *Progress) EpochEnd(e EpochInfo) {
 	}
 	now := p.o.Now()
 	p.pace.epochEnd(now, e.Epoch)
-	p.lines.epochEnd(now)
+	p.lines.said(now)
 	p.testing = false
 	p.keep(p.epochLine(e))
 }
@@ -244,6 +244,7 @@ func (r *lineRhythm) due(now time.Time, s StepInfo, o ProgressOptions) bool {
 	return true
 }
 
-func (r *lineRhythm) epochEnd(now time.Time) { r.last, r.tenth = now, 0 }
+// said notes that a line of another kind was written.
+func (r *lineRhythm) said(now time.Time) { r.last = now }
 
 func known(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

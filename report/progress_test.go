@@ -73,7 +73,10 @@ func TestPlainProgressOfASlowRun(t *testing.T) {
 		c.pass(10)
 		p.Step(StepInfo{Epoch: 1, Batch: batch, Loss: math.NaN(), Acc: math.NaN(), ImagesPerSecond: math.NaN()})
 	}
+	c.pass(10)
 	p.EpochEnd(EpochInfo{Epoch: 1, TrainLoss: 2e7, TrainAcc: math.NaN(), TestAcc: math.NaN(), ImagesPerSecond: 1.26})
+	c.pass(25) // 35 seconds after the last step
+	p.Step(StepInfo{Epoch: 2, Batch: 1, Loss: 1, Acc: math.NaN()})
 	p.Close()
 	want := `epoch 1  batch 3  loss NaN
 epoch 1  batch 6  loss NaN
@@ -336,5 +339,21 @@ func TestPaceForgetsTheSlowStart(t *testing.T) {
 	c.pass(5000)
 	if left, _, _ := p.left(c.at); left != 0 {
 		t.Errorf("left %v long after the estimate, want 0", left)
+	}
+}
+
+func TestPaceCountsTheTests(t *testing.T) {
+	c := newClock()
+	p := pace{batches: 10, epochs: 4}
+	for batch := 1; batch <= 10; batch++ {
+		c.pass(1)
+		p.step(c.at, 1, batch)
+	}
+	c.pass(5)
+	p.epochEnd(c.at, 1)
+	c.pass(1)
+	p.step(c.at, 2, 1)
+	if epoch, run, _ := p.left(c.at); epoch.Seconds() != 9+5 || run.Seconds() != 9+5+2*15 {
+		t.Errorf("left %v and %v, want 14 s and 44 s", epoch, run)
 	}
 }
