@@ -6,7 +6,11 @@
 // another program. Running one allocates nothing.
 package engine
 
-import "github.com/residual-ml/residual/tensor"
+import (
+	"time"
+
+	"github.com/residual-ml/residual/tensor"
+)
 
 // Buffer is device memory for float32 elements.
 type Buffer interface{ Len() int }
@@ -45,6 +49,8 @@ type Executable interface {
 	Run(key int64)
 	// ScratchElements is the memory the device took beside the arena.
 	ScratchElements() int
+	// Profile is Run with a clock: how long each step took.
+	Profile() []time.Duration
 }
 
 // Updater is an optimiser's rule for one parameter, elementwise: it may be

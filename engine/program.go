@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/tensor"
@@ -189,3 +190,7 @@ func (p *Program) Memory() Memory {
 
 // Steps returns the compiled steps in order, for reports and tests.
 func (p *Program) Steps() []Step { return p.steps }
+
+// Profile runs the program once and returns how long each step took. Steps that
+// need no work take no time.
+func (p *Program) Profile() []time.Duration { return p.exec.Profile() }

@@ -21,7 +21,8 @@ func (ReLU) Reference(n *Node, y []float64, in [][]float64) {
 	}
 }
 
-// ReLUGrad is the gradient of ReLU: dy where y > 0, and 0 elsewhere, at 0 too.
+// ReLUGrad is the gradient of ReLU: 0 where y <= 0, so at 0 too, and dy elsewhere,
+// so that a NaN lets dy pass as in PyTorch.
 // Inputs dy and the output y of ReLU, of one shape.
 type ReLUGrad struct{}
 
@@ -30,7 +31,7 @@ func (o ReLUGrad) Shape(in []tensor.Shape) tensor.Shape { return sameShapes(o, i
 func (o ReLUGrad) Gradient(n, dy *Node) []*Node         { return noSecond(o) }
 func (ReLUGrad) Reference(n *Node, dx []float64, in [][]float64) {
 	for i, y := range in[1] {
-		if y > 0 {
+		if !(y <= 0) {
 			dx[i] = in[0][i]
 		}
 	}

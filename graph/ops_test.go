@@ -40,7 +40,7 @@ func want(t *testing.T, what string, got, want []float64) {
 func TestReLUAtZeroAndNaN(t *testing.T) {
 	y, dx := run(ReLU{}, shapes{{5}}, []float64{-1, 0, math.Copysign(0, -1), 2, nan})
 	want(t, "ReLU", y, []float64{0, 0, 0, 2, nan})
-	want(t, "gradient of ReLU", dx, []float64{0, 0, 0, 1, 0})
+	want(t, "gradient of ReLU", dx, []float64{0, 0, 0, 1, 1})
 }
 
 func TestSigmoidFarFromZero(t *testing.T) {

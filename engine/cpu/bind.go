@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
@@ -28,8 +29,22 @@ type program struct {
 func (p *program) Run(key int64) {
 	p.key = key
 	for _, f := range p.runs {
-		f()
+		if f != nil {
+			f()
+		}
 	}
+}
+
+func (p *program) Profile() []time.Duration {
+	took := make([]time.Duration, len(p.runs))
+	for i, f := range p.runs {
+		if f != nil {
+			start := time.Now()
+			f()
+			took[i] = time.Since(start)
+		}
+	}
+	return took
 }
 
 func (p *program) ScratchElements() int { return p.elements }
@@ -42,9 +57,7 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 		if err != nil {
 			return nil, err
 		}
-		if f != nil {
-			bd.prog.runs = append(bd.prog.runs, f)
-		}
+		bd.prog.runs = append(bd.prog.runs, f)
 	}
 	bd.prog.scratch = alloc(bd.shared)
 	bd.prog.elements = bd.shared + bd.private
