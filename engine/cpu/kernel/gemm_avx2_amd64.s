@@ -28,20 +28,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DI
+	MOVQ first+80(FP), AX
+	LEAQ (SI)(AX*4), SI
+	MOVQ segs+24(FP), R8
+	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), BX
-	ADDQ first+80(FP), AX
-	SHLQ $0x02, AX
-	SHLQ $0x02, BX
-	ADDQ a+8(FP), AX
-	ADDQ b+16(FP), BX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  odd
+	MOVQ (R8), AX
+	MOVQ 8(R8), BX
+	LEAQ (SI)(AX*4), AX
+	LEAQ (DI)(BX*4), BX
+	MOVQ k+40(FP), R10
+	SUBQ $0x02, R10
+	JLT  last
 
 pair:
 	VMOVUPS      (BX), Y12
@@ -58,23 +59,21 @@ pair:
 	VFMADD231PS  Y14, Y13, Y1
 	ADDQ         CX, AX
 	ADDQ         DX, BX
-	SUBQ         $0x02, R8
+	SUBQ         $0x02, R10
 	JGE          pair
+	CMPQ         R10, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R8
-	JZ           next
+last:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
 
 next:
-	ADDQ    $0x10, SI
-	DECQ    DI
+	ADDQ    $0x10, R8
+	DECQ    R9
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -113,20 +112,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS      (SI), Y12
@@ -149,12 +149,12 @@ pair:
 	VFMADD231PS  Y15, Y13, Y3
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS      (SI), Y12
 	VMOVUPS      32(SI), Y13
 	VBROADCASTSS (BX), Y14
@@ -163,12 +163,10 @@ odd:
 	VBROADCASTSS (BX)(AX*1), Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ    $0x10, DI
-	DECQ    R8
+	ADDQ    $0x10, R9
+	DECQ    R10
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -215,20 +213,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS      (SI), Y12
@@ -257,12 +256,12 @@ pair:
 	VFMADD231PS  Y14, Y13, Y5
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS      (SI), Y12
 	VMOVUPS      32(SI), Y13
 	VBROADCASTSS (BX), Y14
@@ -274,12 +273,10 @@ odd:
 	VBROADCASTSS (BX)(AX*2), Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ    $0x10, DI
-	DECQ    R8
+	ADDQ    $0x10, R9
+	DECQ    R10
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -335,20 +332,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS      (DI), Y12
@@ -383,12 +381,12 @@ pair:
 	VFMADD231PS  Y15, Y13, Y7
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS      (DI), Y12
 	VMOVUPS      32(DI), Y13
 	VBROADCASTSS (SI), Y14
@@ -403,12 +401,10 @@ odd:
 	VBROADCASTSS (SI)(BX*1), Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ    $0x10, R8
-	DECQ    R9
+	ADDQ    $0x10, R10
+	DECQ    R11
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -472,20 +468,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS      (DI), Y12
@@ -526,12 +523,12 @@ pair:
 	VFMADD231PS  Y14, Y13, Y9
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS      (DI), Y12
 	VMOVUPS      32(DI), Y13
 	VBROADCASTSS (SI), Y14
@@ -549,12 +546,10 @@ odd:
 	VBROADCASTSS (SI)(AX*4), Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ    $0x10, R8
-	DECQ    R9
+	ADDQ    $0x10, R10
+	DECQ    R11
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -627,20 +622,21 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), DI
-	MOVQ 8(R9), R8
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R8
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R8
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
-	JLT  odd
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
 
 pair:
 	VMOVUPS      (R8), Y12
@@ -687,12 +683,12 @@ pair:
 	VFMADD231PS  Y15, Y13, Y11
 	ADDQ         CX, DI
 	ADDQ         DX, R8
-	SUBQ         $0x02, R11
+	SUBQ         $0x02, R13
 	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R11
-	JZ           next
+last:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -713,12 +709,10 @@ odd:
 	VBROADCASTSS (DI)(SI*1), Y15
 	VFMADD231PS  Y15, Y12, Y10
 	VFMADD231PS  Y15, Y13, Y11
-	ADDQ         CX, DI
-	ADDQ         DX, R8
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -769,20 +763,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DI
+	MOVQ first+80(FP), AX
+	LEAQ (SI)(AX*4), SI
+	MOVQ segs+24(FP), R8
+	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), BX
-	ADDQ first+80(FP), AX
-	SHLQ $0x02, AX
-	SHLQ $0x02, BX
-	ADDQ a+8(FP), AX
-	ADDQ b+16(FP), BX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  odd
+	MOVQ (R8), AX
+	MOVQ 8(R8), BX
+	LEAQ (SI)(AX*4), AX
+	LEAQ (DI)(BX*4), BX
+	MOVQ k+40(FP), R10
+	SUBQ $0x02, R10
+	JLT  last
 
 pair:
 	VMOVUPS      (BX), Y12
@@ -799,23 +794,21 @@ pair:
 	VFMADD231PS  Y14, Y13, Y1
 	ADDQ         CX, AX
 	ADDQ         DX, BX
-	SUBQ         $0x02, R8
+	SUBQ         $0x02, R10
 	JGE          pair
+	CMPQ         R10, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R8
-	JZ           next
+last:
 	VMOVUPS      (BX), Y12
 	VMASKMOVPS   32(BX), Y15, Y13
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
 
 next:
-	ADDQ       $0x10, SI
-	DECQ       DI
+	ADDQ       $0x10, R8
+	DECQ       R9
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -856,20 +849,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS      (SI), Y12
@@ -892,12 +886,12 @@ pair:
 	VFMADD231PS  Y14, Y13, Y3
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS      (SI), Y12
 	VMASKMOVPS   32(SI), Y15, Y13
 	VBROADCASTSS (BX), Y14
@@ -906,12 +900,10 @@ odd:
 	VBROADCASTSS (BX)(AX*1), Y14
 	VFMADD231PS  Y14, Y12, Y2
 	VFMADD231PS  Y14, Y13, Y3
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ       $0x10, DI
-	DECQ       R8
+	ADDQ       $0x10, R9
+	DECQ       R10
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -960,20 +952,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS      (SI), Y12
@@ -1002,12 +995,12 @@ pair:
 	VFMADD231PS  Y14, Y13, Y5
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS      (SI), Y12
 	VMASKMOVPS   32(SI), Y15, Y13
 	VBROADCASTSS (BX), Y14
@@ -1019,12 +1012,10 @@ odd:
 	VBROADCASTSS (BX)(AX*2), Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ       $0x10, DI
-	DECQ       R8
+	ADDQ       $0x10, R9
+	DECQ       R10
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -1082,20 +1073,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS      (DI), Y12
@@ -1130,12 +1122,12 @@ pair:
 	VFMADD231PS  Y14, Y13, Y7
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS      (DI), Y12
 	VMASKMOVPS   32(DI), Y15, Y13
 	VBROADCASTSS (SI), Y14
@@ -1150,12 +1142,10 @@ odd:
 	VBROADCASTSS (SI)(BX*1), Y14
 	VFMADD231PS  Y14, Y12, Y6
 	VFMADD231PS  Y14, Y13, Y7
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ       $0x10, R8
-	DECQ       R9
+	ADDQ       $0x10, R10
+	DECQ       R11
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -1221,20 +1211,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS      (DI), Y12
@@ -1275,12 +1266,12 @@ pair:
 	VFMADD231PS  Y14, Y13, Y9
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS      (DI), Y12
 	VMASKMOVPS   32(DI), Y15, Y13
 	VBROADCASTSS (SI), Y14
@@ -1298,12 +1289,10 @@ odd:
 	VBROADCASTSS (SI)(AX*4), Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ       $0x10, R8
-	DECQ       R9
+	ADDQ       $0x10, R10
+	DECQ       R11
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -1378,20 +1367,21 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), DI
-	MOVQ 8(R9), R8
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R8
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R8
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
-	JLT  odd
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
 
 pair:
 	VMOVUPS      (R8), Y12
@@ -1438,12 +1428,12 @@ pair:
 	VFMADD231PS  Y14, Y13, Y11
 	ADDQ         CX, DI
 	ADDQ         DX, R8
-	SUBQ         $0x02, R11
+	SUBQ         $0x02, R13
 	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R11
-	JZ           next
+last:
 	VMOVUPS      (R8), Y12
 	VMASKMOVPS   32(R8), Y15, Y13
 	VBROADCASTSS (DI), Y14
@@ -1464,12 +1454,10 @@ odd:
 	VBROADCASTSS (DI)(SI*1), Y14
 	VFMADD231PS  Y14, Y12, Y10
 	VFMADD231PS  Y14, Y13, Y11
-	ADDQ         CX, DI
-	ADDQ         DX, R8
 
 next:
-	ADDQ       $0x10, R9
-	DECQ       R10
+	ADDQ       $0x10, R11
+	DECQ       R12
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -1518,20 +1506,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DI
+	MOVQ first+80(FP), AX
+	LEAQ (SI)(AX*4), SI
+	MOVQ segs+24(FP), R8
+	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), BX
-	ADDQ first+80(FP), AX
-	SHLQ $0x02, AX
-	SHLQ $0x02, BX
-	ADDQ a+8(FP), AX
-	ADDQ b+16(FP), BX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  odd
+	MOVQ (R8), AX
+	MOVQ 8(R8), BX
+	LEAQ (SI)(AX*4), AX
+	LEAQ (DI)(BX*4), BX
+	MOVQ k+40(FP), R10
+	SUBQ $0x02, R10
+	JLT  last
 
 pair:
 	VMASKMOVPS   (BX), Y15, Y12
@@ -1544,21 +1533,19 @@ pair:
 	VFMADD231PS  Y14, Y12, Y0
 	ADDQ         CX, AX
 	ADDQ         DX, BX
-	SUBQ         $0x02, R8
+	SUBQ         $0x02, R10
 	JGE          pair
+	CMPQ         R10, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R8
-	JZ           next
+last:
 	VMASKMOVPS   (BX), Y15, Y12
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y14, Y12, Y0
-	ADDQ         CX, AX
-	ADDQ         DX, BX
 
 next:
-	ADDQ       $0x10, SI
-	DECQ       DI
+	ADDQ       $0x10, R8
+	DECQ       R9
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -1594,20 +1581,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMASKMOVPS   (SI), Y15, Y12
@@ -1624,23 +1612,21 @@ pair:
 	VFMADD231PS  Y14, Y12, Y1
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMASKMOVPS   (SI), Y15, Y12
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VBROADCASTSS (BX)(AX*1), Y14
 	VFMADD231PS  Y14, Y12, Y1
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ       $0x10, DI
-	DECQ       R8
+	ADDQ       $0x10, R9
+	DECQ       R10
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -1681,20 +1667,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMASKMOVPS   (SI), Y15, Y12
@@ -1715,12 +1702,12 @@ pair:
 	VFMADD231PS  Y14, Y12, Y2
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMASKMOVPS   (SI), Y15, Y12
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y14, Y12, Y0
@@ -1728,12 +1715,10 @@ odd:
 	VFMADD231PS  Y14, Y12, Y1
 	VBROADCASTSS (BX)(AX*2), Y14
 	VFMADD231PS  Y14, Y12, Y2
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ       $0x10, DI
-	DECQ       R8
+	ADDQ       $0x10, R9
+	DECQ       R10
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -1780,20 +1765,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMASKMOVPS   (DI), Y15, Y12
@@ -1818,12 +1804,12 @@ pair:
 	VFMADD231PS  Y14, Y12, Y3
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMASKMOVPS   (DI), Y15, Y12
 	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y14, Y12, Y0
@@ -1833,12 +1819,10 @@ odd:
 	VFMADD231PS  Y14, Y12, Y2
 	VBROADCASTSS (SI)(BX*1), Y14
 	VFMADD231PS  Y14, Y12, Y3
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ       $0x10, R8
-	DECQ       R9
+	ADDQ       $0x10, R10
+	DECQ       R11
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -1890,20 +1874,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMASKMOVPS   (DI), Y15, Y12
@@ -1932,12 +1917,12 @@ pair:
 	VFMADD231PS  Y14, Y12, Y4
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMASKMOVPS   (DI), Y15, Y12
 	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y14, Y12, Y0
@@ -1949,12 +1934,10 @@ odd:
 	VFMADD231PS  Y14, Y12, Y3
 	VBROADCASTSS (SI)(AX*4), Y14
 	VFMADD231PS  Y14, Y12, Y4
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ       $0x10, R8
-	DECQ       R9
+	ADDQ       $0x10, R10
+	DECQ       R11
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
@@ -2012,20 +1995,21 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), DI
-	MOVQ 8(R9), R8
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R8
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R8
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
-	JLT  odd
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
 
 pair:
 	VMASKMOVPS   (R8), Y15, Y12
@@ -2058,12 +2042,12 @@ pair:
 	VFMADD231PS  Y14, Y12, Y5
 	ADDQ         CX, DI
 	ADDQ         DX, R8
-	SUBQ         $0x02, R11
+	SUBQ         $0x02, R13
 	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R11
-	JZ           next
+last:
 	VMASKMOVPS   (R8), Y15, Y12
 	VBROADCASTSS (DI), Y14
 	VFMADD231PS  Y14, Y12, Y0
@@ -2077,12 +2061,10 @@ odd:
 	VFMADD231PS  Y14, Y12, Y4
 	VBROADCASTSS (DI)(SI*1), Y14
 	VFMADD231PS  Y14, Y12, Y5
-	ADDQ         CX, DI
-	ADDQ         DX, R8
 
 next:
-	ADDQ       $0x10, R9
-	DECQ       R10
+	ADDQ       $0x10, R11
+	DECQ       R12
 	JNZ        segment
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX

@@ -28,20 +28,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DI
+	MOVQ first+80(FP), AX
+	LEAQ (SI)(AX*4), SI
+	MOVQ segs+24(FP), R8
+	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), BX
-	ADDQ first+80(FP), AX
-	SHLQ $0x02, AX
-	SHLQ $0x02, BX
-	ADDQ a+8(FP), AX
-	ADDQ b+16(FP), BX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  odd
+	MOVQ (R8), AX
+	MOVQ 8(R8), BX
+	LEAQ (SI)(AX*4), AX
+	LEAQ (DI)(BX*4), BX
+	MOVQ k+40(FP), R10
+	SUBQ $0x02, R10
+	JLT  last
 
 pair:
 	VMOVUPS      (BX), Z28
@@ -58,23 +59,21 @@ pair:
 	VFMADD231PS  Z30, Z29, Z1
 	ADDQ         CX, AX
 	ADDQ         DX, BX
-	SUBQ         $0x02, R8
+	SUBQ         $0x02, R10
 	JGE          pair
+	CMPQ         R10, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R8
-	JZ           next
+last:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
 
 next:
-	ADDQ    $0x10, SI
-	DECQ    DI
+	ADDQ    $0x10, R8
+	DECQ    R9
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -113,20 +112,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS      (SI), Z28
@@ -149,12 +149,12 @@ pair:
 	VFMADD231PS  Z31, Z29, Z3
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS      (SI), Z28
 	VMOVUPS      64(SI), Z29
 	VBROADCASTSS (BX), Z30
@@ -163,12 +163,10 @@ odd:
 	VBROADCASTSS (BX)(AX*1), Z31
 	VFMADD231PS  Z31, Z28, Z2
 	VFMADD231PS  Z31, Z29, Z3
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ    $0x10, DI
-	DECQ    R8
+	ADDQ    $0x10, R9
+	DECQ    R10
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -215,20 +213,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS      (SI), Z28
@@ -257,12 +256,12 @@ pair:
 	VFMADD231PS  Z30, Z29, Z5
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS      (SI), Z28
 	VMOVUPS      64(SI), Z29
 	VBROADCASTSS (BX), Z30
@@ -274,12 +273,10 @@ odd:
 	VBROADCASTSS (BX)(AX*2), Z30
 	VFMADD231PS  Z30, Z28, Z4
 	VFMADD231PS  Z30, Z29, Z5
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ    $0x10, DI
-	DECQ    R8
+	ADDQ    $0x10, R9
+	DECQ    R10
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -335,20 +332,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS      (DI), Z28
@@ -383,12 +381,12 @@ pair:
 	VFMADD231PS  Z31, Z29, Z7
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS      (DI), Z28
 	VMOVUPS      64(DI), Z29
 	VBROADCASTSS (SI), Z30
@@ -403,12 +401,10 @@ odd:
 	VBROADCASTSS (SI)(BX*1), Z31
 	VFMADD231PS  Z31, Z28, Z6
 	VFMADD231PS  Z31, Z29, Z7
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ    $0x10, R8
-	DECQ    R9
+	ADDQ    $0x10, R10
+	DECQ    R11
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -472,20 +468,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS      (DI), Z28
@@ -526,12 +523,12 @@ pair:
 	VFMADD231PS  Z30, Z29, Z9
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS      (DI), Z28
 	VMOVUPS      64(DI), Z29
 	VBROADCASTSS (SI), Z30
@@ -549,12 +546,10 @@ odd:
 	VBROADCASTSS (SI)(AX*4), Z30
 	VFMADD231PS  Z30, Z28, Z8
 	VFMADD231PS  Z30, Z29, Z9
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ    $0x10, R8
-	DECQ    R9
+	ADDQ    $0x10, R10
+	DECQ    R11
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -627,20 +622,21 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), DI
-	MOVQ 8(R9), R8
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R8
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R8
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
-	JLT  odd
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
 
 pair:
 	VMOVUPS      (R8), Z28
@@ -687,12 +683,12 @@ pair:
 	VFMADD231PS  Z31, Z29, Z11
 	ADDQ         CX, DI
 	ADDQ         DX, R8
-	SUBQ         $0x02, R11
+	SUBQ         $0x02, R13
 	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R11
-	JZ           next
+last:
 	VMOVUPS      (R8), Z28
 	VMOVUPS      64(R8), Z29
 	VBROADCASTSS (DI), Z30
@@ -713,12 +709,10 @@ odd:
 	VBROADCASTSS (DI)(SI*1), Z31
 	VFMADD231PS  Z31, Z28, Z10
 	VFMADD231PS  Z31, Z29, Z11
-	ADDQ         CX, DI
-	ADDQ         DX, R8
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -799,20 +793,21 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), DI
-	MOVQ 8(R9), R8
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R8
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R8
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
-	JLT  odd
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
 
 pair:
 	VMOVUPS      (R8), Z28
@@ -865,12 +860,12 @@ pair:
 	VFMADD231PS  Z30, Z29, Z13
 	ADDQ         CX, DI
 	ADDQ         DX, R8
-	SUBQ         $0x02, R11
+	SUBQ         $0x02, R13
 	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R11
-	JZ           next
+last:
 	VMOVUPS      (R8), Z28
 	VMOVUPS      64(R8), Z29
 	VBROADCASTSS (DI), Z30
@@ -894,12 +889,10 @@ odd:
 	VBROADCASTSS (DI)(BX*2), Z30
 	VFMADD231PS  Z30, Z28, Z12
 	VFMADD231PS  Z30, Z29, Z13
-	ADDQ         CX, DI
-	ADDQ         DX, R8
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -988,21 +981,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -1063,12 +1057,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (DI), Z30
@@ -1095,13 +1089,10 @@ odd:
 	VBROADCASTSS (R8)(BX*2), Z31
 	VFMADD231PS  Z31, Z28, Z14
 	VFMADD231PS  Z31, Z29, Z15
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -1198,21 +1189,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -1279,12 +1271,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (DI), Z30
@@ -1314,13 +1306,10 @@ odd:
 	VBROADCASTSS (DI)(AX*8), Z30
 	VFMADD231PS  Z30, Z28, Z16
 	VFMADD231PS  Z30, Z29, Z17
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -1425,21 +1414,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -1512,12 +1502,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (DI), Z30
@@ -1550,13 +1540,10 @@ odd:
 	VBROADCASTSS (R8)(AX*8), Z31
 	VFMADD231PS  Z31, Z28, Z18
 	VFMADD231PS  Z31, Z29, Z19
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -1669,21 +1656,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -1762,12 +1750,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (DI), Z30
@@ -1803,13 +1791,10 @@ odd:
 	VBROADCASTSS (DI)(SI*2), Z30
 	VFMADD231PS  Z30, Z28, Z20
 	VFMADD231PS  Z30, Z29, Z21
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -1930,21 +1915,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -2029,12 +2015,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (DI), Z30
@@ -2073,13 +2059,10 @@ odd:
 	VBROADCASTSS (R8)(SI*2), Z31
 	VFMADD231PS  Z31, Z28, Z22
 	VFMADD231PS  Z31, Z29, Z23
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -2208,21 +2191,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -2313,12 +2297,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (DI), Z30
@@ -2360,13 +2344,10 @@ odd:
 	VBROADCASTSS (DI)(BX*4), Z30
 	VFMADD231PS  Z30, Z28, Z24
 	VFMADD231PS  Z30, Z29, Z25
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -2503,21 +2484,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -2614,12 +2596,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (DI), Z30
@@ -2664,13 +2646,10 @@ odd:
 	VBROADCASTSS (R8)(BX*4), Z31
 	VFMADD231PS  Z31, Z28, Z26
 	VFMADD231PS  Z31, Z29, Z27
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -2744,20 +2723,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DI
+	MOVQ first+80(FP), AX
+	LEAQ (SI)(AX*4), SI
+	MOVQ segs+24(FP), R8
+	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), BX
-	ADDQ first+80(FP), AX
-	SHLQ $0x02, AX
-	SHLQ $0x02, BX
-	ADDQ a+8(FP), AX
-	ADDQ b+16(FP), BX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  odd
+	MOVQ (R8), AX
+	MOVQ 8(R8), BX
+	LEAQ (SI)(AX*4), AX
+	LEAQ (DI)(BX*4), BX
+	MOVQ k+40(FP), R10
+	SUBQ $0x02, R10
+	JLT  last
 
 pair:
 	VMOVUPS      (BX), Z28
@@ -2774,23 +2754,21 @@ pair:
 	VFMADD231PS  Z30, Z29, Z1
 	ADDQ         CX, AX
 	ADDQ         DX, BX
-	SUBQ         $0x02, R8
+	SUBQ         $0x02, R10
 	JGE          pair
+	CMPQ         R10, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R8
-	JZ           next
+last:
 	VMOVUPS      (BX), Z28
 	VMOVUPS.Z    64(BX), K1, Z29
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
 
 next:
-	ADDQ    $0x10, SI
-	DECQ    DI
+	ADDQ    $0x10, R8
+	DECQ    R9
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -2830,20 +2808,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS      (SI), Z28
@@ -2866,12 +2845,12 @@ pair:
 	VFMADD231PS  Z31, Z29, Z3
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS      (SI), Z28
 	VMOVUPS.Z    64(SI), K1, Z29
 	VBROADCASTSS (BX), Z30
@@ -2880,12 +2859,10 @@ odd:
 	VBROADCASTSS (BX)(AX*1), Z31
 	VFMADD231PS  Z31, Z28, Z2
 	VFMADD231PS  Z31, Z29, Z3
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ    $0x10, DI
-	DECQ    R8
+	ADDQ    $0x10, R9
+	DECQ    R10
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -2933,20 +2910,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS      (SI), Z28
@@ -2975,12 +2953,12 @@ pair:
 	VFMADD231PS  Z30, Z29, Z5
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS      (SI), Z28
 	VMOVUPS.Z    64(SI), K1, Z29
 	VBROADCASTSS (BX), Z30
@@ -2992,12 +2970,10 @@ odd:
 	VBROADCASTSS (BX)(AX*2), Z30
 	VFMADD231PS  Z30, Z28, Z4
 	VFMADD231PS  Z30, Z29, Z5
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ    $0x10, DI
-	DECQ    R8
+	ADDQ    $0x10, R9
+	DECQ    R10
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -3054,20 +3030,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS      (DI), Z28
@@ -3102,12 +3079,12 @@ pair:
 	VFMADD231PS  Z31, Z29, Z7
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS      (DI), Z28
 	VMOVUPS.Z    64(DI), K1, Z29
 	VBROADCASTSS (SI), Z30
@@ -3122,12 +3099,10 @@ odd:
 	VBROADCASTSS (SI)(BX*1), Z31
 	VFMADD231PS  Z31, Z28, Z6
 	VFMADD231PS  Z31, Z29, Z7
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ    $0x10, R8
-	DECQ    R9
+	ADDQ    $0x10, R10
+	DECQ    R11
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -3192,20 +3167,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS      (DI), Z28
@@ -3246,12 +3222,12 @@ pair:
 	VFMADD231PS  Z30, Z29, Z9
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS      (DI), Z28
 	VMOVUPS.Z    64(DI), K1, Z29
 	VBROADCASTSS (SI), Z30
@@ -3269,12 +3245,10 @@ odd:
 	VBROADCASTSS (SI)(AX*4), Z30
 	VFMADD231PS  Z30, Z28, Z8
 	VFMADD231PS  Z30, Z29, Z9
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ    $0x10, R8
-	DECQ    R9
+	ADDQ    $0x10, R10
+	DECQ    R11
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -3348,20 +3322,21 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), DI
-	MOVQ 8(R9), R8
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R8
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R8
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
-	JLT  odd
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
 
 pair:
 	VMOVUPS      (R8), Z28
@@ -3408,12 +3383,12 @@ pair:
 	VFMADD231PS  Z31, Z29, Z11
 	ADDQ         CX, DI
 	ADDQ         DX, R8
-	SUBQ         $0x02, R11
+	SUBQ         $0x02, R13
 	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R11
-	JZ           next
+last:
 	VMOVUPS      (R8), Z28
 	VMOVUPS.Z    64(R8), K1, Z29
 	VBROADCASTSS (DI), Z30
@@ -3434,12 +3409,10 @@ odd:
 	VBROADCASTSS (DI)(SI*1), Z31
 	VFMADD231PS  Z31, Z28, Z10
 	VFMADD231PS  Z31, Z29, Z11
-	ADDQ         CX, DI
-	ADDQ         DX, R8
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -3521,20 +3494,21 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), DI
-	MOVQ 8(R9), R8
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R8
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R8
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
-	JLT  odd
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
 
 pair:
 	VMOVUPS      (R8), Z28
@@ -3587,12 +3561,12 @@ pair:
 	VFMADD231PS  Z30, Z29, Z13
 	ADDQ         CX, DI
 	ADDQ         DX, R8
-	SUBQ         $0x02, R11
+	SUBQ         $0x02, R13
 	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R11
-	JZ           next
+last:
 	VMOVUPS      (R8), Z28
 	VMOVUPS.Z    64(R8), K1, Z29
 	VBROADCASTSS (DI), Z30
@@ -3616,12 +3590,10 @@ odd:
 	VBROADCASTSS (DI)(BX*2), Z30
 	VFMADD231PS  Z30, Z28, Z12
 	VFMADD231PS  Z30, Z29, Z13
-	ADDQ         CX, DI
-	ADDQ         DX, R8
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -3711,21 +3683,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -3786,12 +3759,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS.Z    64(R9), K1, Z29
 	VBROADCASTSS (DI), Z30
@@ -3818,13 +3791,10 @@ odd:
 	VBROADCASTSS (R8)(BX*2), Z31
 	VFMADD231PS  Z31, Z28, Z14
 	VFMADD231PS  Z31, Z29, Z15
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -3922,21 +3892,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -4003,12 +3974,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS.Z    64(R9), K1, Z29
 	VBROADCASTSS (DI), Z30
@@ -4038,13 +4009,10 @@ odd:
 	VBROADCASTSS (DI)(AX*8), Z30
 	VFMADD231PS  Z30, Z28, Z16
 	VFMADD231PS  Z30, Z29, Z17
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -4150,21 +4118,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -4237,12 +4206,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS.Z    64(R9), K1, Z29
 	VBROADCASTSS (DI), Z30
@@ -4275,13 +4244,10 @@ odd:
 	VBROADCASTSS (R8)(AX*8), Z31
 	VFMADD231PS  Z31, Z28, Z18
 	VFMADD231PS  Z31, Z29, Z19
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -4395,21 +4361,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -4488,12 +4455,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS.Z    64(R9), K1, Z29
 	VBROADCASTSS (DI), Z30
@@ -4529,13 +4496,10 @@ odd:
 	VBROADCASTSS (DI)(SI*2), Z30
 	VFMADD231PS  Z30, Z28, Z20
 	VFMADD231PS  Z30, Z29, Z21
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -4657,21 +4621,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -4756,12 +4721,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS.Z    64(R9), K1, Z29
 	VBROADCASTSS (DI), Z30
@@ -4800,13 +4765,10 @@ odd:
 	VBROADCASTSS (R8)(SI*2), Z31
 	VFMADD231PS  Z31, Z28, Z22
 	VFMADD231PS  Z31, Z29, Z23
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -4936,21 +4898,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -5041,12 +5004,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS.Z    64(R9), K1, Z29
 	VBROADCASTSS (DI), Z30
@@ -5088,13 +5051,10 @@ odd:
 	VBROADCASTSS (DI)(BX*4), Z30
 	VFMADD231PS  Z30, Z28, Z24
 	VFMADD231PS  Z30, Z29, Z25
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -5232,21 +5192,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS      (R9), Z28
@@ -5343,12 +5304,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS      (R9), Z28
 	VMOVUPS.Z    64(R9), K1, Z29
 	VBROADCASTSS (DI), Z30
@@ -5393,13 +5354,10 @@ odd:
 	VBROADCASTSS (R8)(BX*4), Z31
 	VFMADD231PS  Z31, Z28, Z26
 	VFMADD231PS  Z31, Z29, Z27
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -5471,20 +5429,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DI
+	MOVQ first+80(FP), AX
+	LEAQ (SI)(AX*4), SI
+	MOVQ segs+24(FP), R8
+	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), BX
-	ADDQ first+80(FP), AX
-	SHLQ $0x02, AX
-	SHLQ $0x02, BX
-	ADDQ a+8(FP), AX
-	ADDQ b+16(FP), BX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  odd
+	MOVQ (R8), AX
+	MOVQ 8(R8), BX
+	LEAQ (SI)(AX*4), AX
+	LEAQ (DI)(BX*4), BX
+	MOVQ k+40(FP), R10
+	SUBQ $0x02, R10
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (BX), K1, Z28
@@ -5497,21 +5456,19 @@ pair:
 	VFMADD231PS  Z30, Z28, Z0
 	ADDQ         CX, AX
 	ADDQ         DX, BX
-	SUBQ         $0x02, R8
+	SUBQ         $0x02, R10
 	JGE          pair
+	CMPQ         R10, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R8
-	JZ           next
+last:
 	VMOVUPS.Z    (BX), K1, Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z30, Z28, Z0
-	ADDQ         CX, AX
-	ADDQ         DX, BX
 
 next:
-	ADDQ    $0x10, SI
-	DECQ    DI
+	ADDQ    $0x10, R8
+	DECQ    R9
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -5546,20 +5503,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (SI), K1, Z28
@@ -5576,23 +5534,21 @@ pair:
 	VFMADD231PS  Z31, Z28, Z1
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS.Z    (SI), K1, Z28
 	VBROADCASTSS (BX), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VBROADCASTSS (BX)(AX*1), Z31
 	VFMADD231PS  Z31, Z28, Z1
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ    $0x10, DI
-	DECQ    R8
+	ADDQ    $0x10, R9
+	DECQ    R10
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -5632,20 +5588,21 @@ begun:
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+80(FP), BX
+	LEAQ (DI)(BX*4), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), BX
-	MOVQ 8(DI), SI
-	ADDQ first+80(FP), BX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	ADDQ a+8(FP), BX
-	ADDQ b+16(FP), SI
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  odd
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*4), BX
+	LEAQ (R8)(SI*4), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (SI), K1, Z28
@@ -5666,12 +5623,12 @@ pair:
 	VFMADD231PS  Z30, Z28, Z2
 	ADDQ         CX, BX
 	ADDQ         DX, SI
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R11
 	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R9
-	JZ           next
+last:
 	VMOVUPS.Z    (SI), K1, Z28
 	VBROADCASTSS (BX), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -5679,12 +5636,10 @@ odd:
 	VFMADD231PS  Z31, Z28, Z1
 	VBROADCASTSS (BX)(AX*2), Z30
 	VFMADD231PS  Z30, Z28, Z2
-	ADDQ         CX, BX
-	ADDQ         DX, SI
 
 next:
-	ADDQ    $0x10, DI
-	DECQ    R8
+	ADDQ    $0x10, R9
+	DECQ    R10
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -5730,20 +5685,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (DI), K1, Z28
@@ -5768,12 +5724,12 @@ pair:
 	VFMADD231PS  Z31, Z28, Z3
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS.Z    (DI), K1, Z28
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -5783,12 +5739,10 @@ odd:
 	VFMADD231PS  Z30, Z28, Z2
 	VBROADCASTSS (SI)(BX*1), Z31
 	VFMADD231PS  Z31, Z28, Z3
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ    $0x10, R8
-	DECQ    R9
+	ADDQ    $0x10, R10
+	DECQ    R11
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -5839,20 +5793,21 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), SI
-	MOVQ 8(R8), DI
-	ADDQ first+80(FP), SI
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	ADDQ a+8(FP), SI
-	ADDQ b+16(FP), DI
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  odd
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (DI), K1, Z28
@@ -5881,12 +5836,12 @@ pair:
 	VFMADD231PS  Z30, Z28, Z4
 	ADDQ         CX, SI
 	ADDQ         DX, DI
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R12
 	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R10
-	JZ           next
+last:
 	VMOVUPS.Z    (DI), K1, Z28
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -5898,12 +5853,10 @@ odd:
 	VFMADD231PS  Z31, Z28, Z3
 	VBROADCASTSS (SI)(AX*4), Z30
 	VFMADD231PS  Z30, Z28, Z4
-	ADDQ         CX, SI
-	ADDQ         DX, DI
 
 next:
-	ADDQ    $0x10, R8
-	DECQ    R9
+	ADDQ    $0x10, R10
+	DECQ    R11
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -5960,20 +5913,21 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), DI
-	MOVQ 8(R9), R8
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R8
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R8
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
-	JLT  odd
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (R8), K1, Z28
@@ -6006,12 +5960,12 @@ pair:
 	VFMADD231PS  Z31, Z28, Z5
 	ADDQ         CX, DI
 	ADDQ         DX, R8
-	SUBQ         $0x02, R11
+	SUBQ         $0x02, R13
 	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R11
-	JZ           next
+last:
 	VMOVUPS.Z    (R8), K1, Z28
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -6025,12 +5979,10 @@ odd:
 	VFMADD231PS  Z30, Z28, Z4
 	VBROADCASTSS (DI)(SI*1), Z31
 	VFMADD231PS  Z31, Z28, Z5
-	ADDQ         CX, DI
-	ADDQ         DX, R8
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -6092,20 +6044,21 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), DI
-	MOVQ 8(R9), R8
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R8
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R8
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
-	JLT  odd
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (R8), K1, Z28
@@ -6142,12 +6095,12 @@ pair:
 	VFMADD231PS  Z30, Z28, Z6
 	ADDQ         CX, DI
 	ADDQ         DX, R8
-	SUBQ         $0x02, R11
+	SUBQ         $0x02, R13
 	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R11
-	JZ           next
+last:
 	VMOVUPS.Z    (R8), K1, Z28
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -6163,12 +6116,10 @@ odd:
 	VFMADD231PS  Z31, Z28, Z5
 	VBROADCASTSS (DI)(BX*2), Z30
 	VFMADD231PS  Z30, Z28, Z6
-	ADDQ         CX, DI
-	ADDQ         DX, R8
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -6235,21 +6186,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (R9), K1, Z28
@@ -6292,12 +6244,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS.Z    (R9), K1, Z28
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -6315,13 +6267,10 @@ odd:
 	VFMADD231PS  Z30, Z28, Z6
 	VBROADCASTSS (R8)(BX*2), Z31
 	VFMADD231PS  Z31, Z28, Z7
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -6393,21 +6342,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (R9), K1, Z28
@@ -6454,12 +6404,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS.Z    (R9), K1, Z28
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -6479,13 +6429,10 @@ odd:
 	VFMADD231PS  Z31, Z28, Z7
 	VBROADCASTSS (DI)(AX*8), Z30
 	VFMADD231PS  Z30, Z28, Z8
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -6562,21 +6509,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (R9), K1, Z28
@@ -6627,12 +6575,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS.Z    (R9), K1, Z28
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -6654,13 +6602,10 @@ odd:
 	VFMADD231PS  Z30, Z28, Z8
 	VBROADCASTSS (R8)(AX*8), Z31
 	VFMADD231PS  Z31, Z28, Z9
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -6742,21 +6687,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (R9), K1, Z28
@@ -6811,12 +6757,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS.Z    (R9), K1, Z28
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -6840,13 +6786,10 @@ odd:
 	VFMADD231PS  Z31, Z28, Z9
 	VBROADCASTSS (DI)(SI*2), Z30
 	VFMADD231PS  Z30, Z28, Z10
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -6933,21 +6876,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (R9), K1, Z28
@@ -7006,12 +6950,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS.Z    (R9), K1, Z28
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -7037,13 +6981,10 @@ odd:
 	VFMADD231PS  Z30, Z28, Z10
 	VBROADCASTSS (R8)(SI*2), Z31
 	VFMADD231PS  Z31, Z28, Z11
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -7135,21 +7076,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (R9), K1, Z28
@@ -7212,12 +7154,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS.Z    (R9), K1, Z28
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -7245,13 +7187,10 @@ odd:
 	VFMADD231PS  Z31, Z28, Z11
 	VBROADCASTSS (DI)(BX*4), Z30
 	VFMADD231PS  Z30, Z28, Z12
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX
@@ -7348,21 +7287,22 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), DI
+	LEAQ (R10)(DI*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), DI
-	MOVQ 8(R10), R9
-	ADDQ first+80(FP), DI
-	SHLQ $0x02, DI
-	SHLQ $0x02, R9
-	ADDQ a+8(FP), DI
-	ADDQ b+16(FP), R9
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*4), DI
+	LEAQ (R11)(R9*4), R9
 	LEAQ (DI)(AX*1), R8
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
-	JLT  odd
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
 
 pair:
 	VMOVUPS.Z    (R9), K1, Z28
@@ -7429,12 +7369,12 @@ pair:
 	ADDQ         CX, DI
 	ADDQ         CX, R8
 	ADDQ         DX, R9
-	SUBQ         $0x02, R12
+	SUBQ         $0x02, R14
 	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
 
-odd:
-	TESTQ        $0x00000001, R12
-	JZ           next
+last:
 	VMOVUPS.Z    (R9), K1, Z28
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z30, Z28, Z0
@@ -7464,13 +7404,10 @@ odd:
 	VFMADD231PS  Z30, Z28, Z12
 	VBROADCASTSS (R8)(BX*4), Z31
 	VFMADD231PS  Z31, Z28, Z13
-	ADDQ         CX, DI
-	ADDQ         CX, R8
-	ADDQ         DX, R9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
 	MOVQ    c+0(FP), AX
 	MOVQ    crs+48(FP), CX

@@ -77,8 +77,18 @@ func (p *product) row(r int) operand.Mem {
 	panic(fmt.Sprintf("row %d has no address", r))
 }
 
-// step adds one k to every element of the block.
+// step adds one k to every element of the block and moves on to the next.
 func (p *product) step() {
+	p.term()
+	p.ADDQ(p.aks, p.a0)
+	if p.rows > 7 {
+		p.ADDQ(p.aks, p.a1)
+	}
+	p.ADDQ(p.bks, p.b)
+}
+
+// term adds one k to every element of the block.
+func (p *product) term() {
 	for v := range p.vectors {
 		p.load(operand.Mem{Base: p.b, Disp: v * p.bytes()}, p.bvec(v), p.last(v))
 	}
@@ -89,11 +99,6 @@ func (p *product) step() {
 			p.VFMADD231PS(a, p.bvec(v), p.acc(r, v))
 		}
 	}
-	p.ADDQ(p.aks, p.a0)
-	if p.rows > 7 {
-		p.ADDQ(p.aks, p.a1)
-	}
-	p.ADDQ(p.bks, p.b)
 }
 
 // maskParam loads the mask from its parameter: a bit set for AVX-512, the
@@ -153,15 +158,22 @@ func (p *product) strides() {
 	p.a0, p.a1, p.b = p.GP64(), p.GP64(), p.GP64()
 }
 
-// segment points a and b at a segment.
-func (p *product) segment(seg reg.GPVirtual) {
+// bases loads where the offsets of the segments count from: the first row of a
+// and b.
+func (p *product) bases() (a, b reg.GPVirtual) {
+	a, b = p.arg("a"), p.arg("b")
+	first := p.arg("first")
+	p.LEAQ(operand.Mem{Base: a, Index: first, Scale: 4}, a)
+	return a, b
+}
+
+// segment points a and b at a segment. With k = 1, as in the first convolution
+// of a grey image, there are nearly as many segments as terms, so this is short.
+func (p *product) segment(seg, a, b reg.GPVirtual) {
 	p.MOVQ(operand.Mem{Base: seg}, p.a0)
 	p.MOVQ(operand.Mem{Base: seg, Disp: 8}, p.b)
-	p.ADDQ(p.addr("first"), p.a0)
-	p.SHLQ(operand.U8(2), p.a0)
-	p.SHLQ(operand.U8(2), p.b)
-	p.ADDQ(p.addr("a"), p.a0)
-	p.ADDQ(p.addr("b"), p.b)
+	p.LEAQ(operand.Mem{Base: a, Index: p.a0, Scale: 4}, p.a0)
+	p.LEAQ(operand.Mem{Base: b, Index: p.b, Scale: 4}, p.b)
 	if p.rows > 7 {
 		p.LEAQ(operand.Mem{Base: p.a0, Index: p.s[0], Scale: 1}, p.a1)
 	}
@@ -180,22 +192,23 @@ func gemm(e *emitter, rows int, w width) {
 	}
 	p.begin()
 	p.strides()
+	a, b := p.bases()
 	seg, nsegs, k := e.arg("segs"), e.arg("nsegs"), e.GP64()
 
 	e.Label("segment")
-	p.segment(seg)
+	p.segment(seg, a, b)
 	e.Load(e.Param("k"), k)
 	e.SUBQ(operand.U8(2), k)
-	e.JLT(operand.LabelRef("odd"))
+	e.JLT(operand.LabelRef("last"))
 	e.Label("pair")
 	p.step()
 	p.step()
 	e.SUBQ(operand.U8(2), k)
 	e.JGE(operand.LabelRef("pair"))
-	e.Label("odd")
-	e.TESTQ(operand.U32(1), k)
-	e.JZ(operand.LabelRef("next"))
-	p.step()
+	e.CMPQ(k, operand.I8(-2))
+	e.JE(operand.LabelRef("next"))
+	e.Label("last")
+	p.term()
 	e.Label("next")
 	e.ADDQ(operand.U8(16), seg)
 	e.DECQ(nsegs)
