@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Call computes forward on x once and returns its result: the way to look into a
+// block or a layer.
+//
+//	y, err := engine.Call(dev, graph.Train, block.Forward, x)
+//
+// The mode is that of PyTorch's train() and eval(): in graph.Train a batch norm
+// uses the statistics of x and notes them in its running ones. A shape that
+// forward does not take is returned as an error. What is used many times should
+// be compiled once instead.
+func Call(dev Device, mode graph.Mode, forward func(*graph.Node) *graph.Node, x *tensor.Tensor) (*tensor.Tensor, error) {
+	g := graph.New(mode)
+	in := g.Input("x", x.DType(), x.Shape()...)
+	out, err := Trace(forward, in)
+	if err != nil {
+		return nil, err
+	}
+	store := NewStore(dev)
+	p, err := Compile(g, store, Spec{Outputs: []*graph.Node{out}})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Feed(in, x); err != nil {
+		return nil, err
+	}
+	p.Run(0)
+	y := tensor.New(out.Shape...)
+	p.Read(out, y)
+	if len(g.Assignments) > 0 {
+		store.Pull()
+	}
+	return y, nil
+}
+
+// Trace builds forward on x and returns what forward panics with about shapes
+// as an error, for inputs whose shape a user or a file has chosen.
+func Trace(forward func(*graph.Node) *graph.Node, x *graph.Node) (out *graph.Node, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case string:
+			out, err = nil, fmt.Errorf("an input of shape %v does not fit: %s", x.Shape, r)
+		default:
+			panic(r)
+		}
+	}()
+	return forward(x), nil
+}
