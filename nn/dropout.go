@@ -16,8 +16,8 @@ type Dropout struct {
 
 func (m Dropout) Forward(x *graph.Node) *graph.Node {
 	g, first, p := x.Graph, len(x.Graph.Nodes), m.probability()
-	if !(p > 0 && p < 1) {
-		panic(fmt.Sprintf("nn: %v: P must lie between 0 and 1", m))
+	if !(p > 0 && p <= 1) {
+		panic(fmt.Sprintf("nn: %v: P must be above 0 and at most 1", m))
 	}
 	if g.Mode == graph.Eval {
 		return g.Record(m, first, x)

@@ -136,7 +136,8 @@ func (s *Source) Uniform(t *tensor.Tensor, bound float64) {
 	}
 }
 
-// Normal fills t from N(0, deviation^2), by Box and Muller's method.
+// Normal fills t from N(0, deviation^2), by Box and Muller's method. Machines of
+// another architecture may differ in the last bit, as their logarithms do.
 func (s *Source) Normal(t *tensor.Tensor, deviation float64) {
 	data := t.Data()
 	for i := 0; i < len(data); i += 2 {

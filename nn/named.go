@@ -29,7 +29,9 @@ type NamedParameter struct {
 func Named(m Module) []NamedParameter {
 	ps := walk(m).parameters
 	for _, p := range ps {
-		p.Variable.Name = p.Name
+		if p.Variable.Name != p.Name { // once named, a module is only read
+			p.Variable.Name = p.Name
+		}
 	}
 	return ps
 }

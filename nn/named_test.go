@@ -90,6 +90,32 @@ func TestNamesOfFields(t *testing.T) {
 	}
 }
 
+// inline holds a layer and a parameter by value, and things that are neither.
+type inline struct {
+	FC    nn.Linear
+	Scale nn.Parameter
+	Names map[int]string
+	Done  chan int
+}
+
+func (m *inline) Forward(x *graph.Node) *graph.Node { return m.FC.Forward(x) }
+
+func TestLayersHeldByValue(t *testing.T) {
+	m := &inline{FC: *linear(), Scale: nn.Parameter{Value: tensor.New(1), Trainable: true}, Names: map[int]string{1: "a"}}
+	before := m.FC.Weight.Value.Clone()
+	if got := names(nn.Named(m)); !slices.Equal(got, []string{"fc.weight", "scale"}) {
+		t.Errorf("names are %v", got)
+	}
+	nn.Init(m, 3, nn.XavierUniform)
+	if slices.Equal(before.Data(), m.FC.Weight.Value.Data()) {
+		t.Error("Init passes over a layer held by value")
+	}
+	s, err := nn.Summary(m, tensor.Shape{1, 2})
+	if err != nil || len(s.Rows) != 2 || s.Rows[0].Class != "inline" || s.Rows[1].Path != "fc" {
+		t.Errorf("the summary is (%v)\n%v", err, s)
+	}
+}
+
 type secretive struct{ conv *nn.Conv2d }
 
 func (m *secretive) Forward(x *graph.Node) *graph.Node { return m.conv.Forward(x) }
