@@ -1,0 +1,55 @@
+package main
+
+import (
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/report"
+)
+
+// dataFlags say where data sets are looked for.
+type dataFlags struct {
+	dir     string
+	offline bool
+}
+
+func (f *dataFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
+	cmd.Flags().BoolVar(&f.offline, "offline", false, "download nothing")
+	_ = cmd.MarkFlagDirname("data-dir")
+}
+
+// options are those of one part of a data set; downloads are shown on stderr.
+func (f *dataFlags) options(cmd *cobra.Command, split data.Split) data.Options {
+	return data.Options{
+		Dir: f.dir, Split: split, Offline: f.offline,
+		Progress: showDownloads(cmd.ErrOrStderr()),
+	}
+}
+
+// showDownloads shows one download after the other. Drawing pictures is no
+// download, and soon over.
+func showDownloads(w io.Writer) func(done, total int64, what string) {
+	shown, tell := "", func(done, total int64) {}
+	return func(done, total int64, what string) {
+		if strings.HasPrefix(what, "draw") {
+			return
+		}
+		if what != shown {
+			shown, tell = what, report.Download(w, what)
+		}
+		tell(done, total)
+	}
+}
+
+// dataNames are the names of the data sets, for completion and complaints.
+func dataNames() []string {
+	var names []string
+	for _, s := range data.Names() {
+		names = append(names, s.Name)
+	}
+	return names
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+)
+
+// deviceFlags say what computes, and in which numbers.
+type deviceFlags struct {
+	threads   int
+	kernels   string
+	device    string
+	precision string
+}
+
+func (f *deviceFlags) add(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.IntVar(&f.threads, "threads", 0, "threads that compute; 0 takes all cores")
+	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto, avx512, avx2 or portable")
+	fs.StringVar(&f.device, "device", "auto", "what computes: auto or cpu")
+	fs.StringVar(&f.precision, "precision", "auto", "numbers that are computed in: auto or fp32")
+	_ = cmd.RegisterFlagCompletionFunc("kernels", words("auto", "avx512", "avx2", "portable"))
+	_ = cmd.RegisterFlagCompletionFunc("device", words("auto", "cpu"))
+	_ = cmd.RegisterFlagCompletionFunc("precision", words("auto", "fp32"))
+}
+
+// open starts the device; close it after use. Errors name the flag.
+func (f *deviceFlags) open() (*cpu.Device, error) {
+	if f.threads < 0 {
+		return nil, usagef("--threads %d: give the number of threads, or 0 for all cores", f.threads)
+	}
+	switch f.device {
+	case "auto", "cpu":
+	case "cuda", "gpu":
+		return nil, usagef("--device %s: %s; use --device cpu", f.device, noGPU)
+	default:
+		return nil, usagef("--device %s is not known; choose auto or cpu", f.device)
+	}
+	switch f.precision {
+	case "auto", "fp32":
+	case "bf16":
+		return nil, usagef("--precision bf16: this build computes in fp32 only; use --precision auto or fp32")
+	default:
+		return nil, usagef("--precision %s is not known; choose auto or fp32", f.precision)
+	}
+	isa, err := f.isa()
+	if err != nil {
+		return nil, err
+	}
+	return cpu.New(cpu.Options{Threads: f.threads, ISA: isa})
+}
+
+// isa is the forced instruction set; nil leaves the choice to the device.
+func (f *deviceFlags) isa() (*kernel.ISA, error) {
+	if f.kernels == "auto" {
+		return nil, nil
+	}
+	isa, err := kernel.ParseISA(f.kernels)
+	if err != nil {
+		return nil, usagef("--kernels %s is not known; choose auto, avx512, avx2 or portable", f.kernels)
+	}
+	var have []string
+	for _, a := range kernel.Available() {
+		if a == isa {
+			return &isa, nil
+		}
+		have = append(have, a.String())
+	}
+	return nil, usagef("--kernels %v: this machine or this build cannot run them, only %s; use --kernels auto", isa, strings.Join(have, ", "))
+}
+
+// resolved is the precision that will be used; auto is fp32 in this build.
+func (f *deviceFlags) resolved() string { return "fp32" }
+
+// describe is the line that says what was chosen: "cpu, 2 threads, avx512 kernels, fp32".
+func (f *deviceFlags) describe(d *cpu.Device) string {
+	return fmt.Sprintf("%s, %d threads, %v kernels, %s", d.Name(), d.Threads(), d.ISA(), f.resolved())
+}
+
+// noGPU says why there is no device but the CPU.
+const noGPU = "this build has no GPU device, only the CPU"
+
+// words completes one of a few values.
+func words(w ...string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return w, cobra.ShellCompDirectiveNoFileComp
+	}
+}

@@ -1,0 +1,77 @@
+// Command residual trains, examines and uses residual networks. Each subcommand
+// lives in the file of its name; all they do is in the packages they call.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run executes one command line and returns the exit status: 0, or 1 when the
+// job failed, or 2 when the command line could not be understood. Whatever went
+// wrong becomes one line on stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintln(stderr, "residual:", panicLine(r))
+			status = 1
+		}
+	}()
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, errReported) {
+		fmt.Fprintln(stderr, "residual:", oneLine(err.Error()))
+	}
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+// errReported is returned by a command that has already said what was wrong.
+var errReported = errors.New("already reported")
+
+// usageError is a command line that cannot be understood: exit status 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// usagef makes an error about the command line itself: a flag's value, a
+// missing argument.
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// panicLine says what a panic was about. Shapes that do not fit panic with a
+// string that names the operation; anything else is a fault of the program.
+func panicLine(r any) string {
+	if text, ok := r.(string); ok {
+		return oneLine(text)
+	}
+	text := fmt.Sprint(r)
+	if err, ok := r.(runtime.Error); ok {
+		text = err.Error()
+	}
+	return oneLine("internal fault: " + text + "; please report it with the command line and `residual doctor`")
+}
+
+// oneLine joins the lines of an error.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// newRoot builds the command tree anew: nothing of a run is kept in globals.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "residual",
+		Short: "Train, examine and use residual networks",
+		Long: `Residual trains, examines and uses residual networks: one program, no Python.
+
+Start with
+
+  residual train --data garments
+
+which needs no file and no network, and takes a few minutes.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(
+		summaryCommand(),
+		modelsCommand(),
+		dataCommand(),
+		versionCommand(),
+	)
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+// flagError says which command does not take a flag, and where to look.
+func flagError(cmd *cobra.Command, err error) error {
+	return usagef("%s: %v; `%s --help` lists the flags", cmd.Name(), err, cmd.CommandPath())
+}
+
+// unknownCommand names the nearest commands.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	next := fmt.Sprintf("`%s --help` lists the commands", cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		next = fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), strings.Join(near, "` or `"+cmd.CommandPath()+" "))
+	}
+	return usagef("%q is no command of %s; %s", word, cmd.CommandPath(), next)
+}
+
+// group runs a command that only has subcommands.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return unknownCommand(cmd, args[0])
+	}
+	return cmd.Help()
+}
+
+// exactly demands n arguments; what says what they are.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		if n == 0 {
+			return usagef("%s takes no arguments, got %q; `%s --help` shows its flags", cmd.Name(), args, cmd.CommandPath())
+		}
+		return usagef("%s takes %s, got %d arguments; `%s --help` has examples", cmd.Name(), what, len(args), cmd.CommandPath())
+	}
+}
+
+// interruptible returns a context that ends at the first Ctrl-C, for commands
+// that leave something whole behind. The second Ctrl-C ends the program.
+func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// printJSON writes a result for programs: keys are lower_snake and stay as they are.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// jsonFlag adds --json.
+func jsonFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "json", false, "print the result as JSON")
+}
+
+// printf writes to a command's standard output.
+func printf(cmd *cobra.Command, format string, args ...any) {
+	fmt.Fprintf(cmd.OutOrStdout(), format, args...)
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// summaryResult is what summary --json prints.
+type summaryResult struct {
+	Model        string       `json:"model"`
+	Input        []int        `json:"input"`
+	Layers       []summaryRow `json:"layers"`
+	Parameters   int64        `json:"parameters"`
+	Buffers      int64        `json:"buffers"`
+	MultiplyAdds int64        `json:"multiply_adds"`
+}
+
+type summaryRow struct {
+	Layer        string `json:"layer"`
+	Class        string `json:"class"`
+	Depth        int    `json:"depth"`
+	Output       []int  `json:"output"`
+	Parameters   int64  `json:"parameters"`
+	MultiplyAdds int64  `json:"multiply_adds"`
+}
+
+func summaryCommand() *cobra.Command {
+	var input string
+	var depth int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "summary MODEL",
+		Short: "Show a model's layers, output shapes, parameters and multiply-adds",
+		Long: `Show a model's layers: class, output shape, parameters and multiply-adds. MODEL is
+the name of a model or a model file. The multiply-adds are those of the whole
+batch, in convolutions and linear layers; parameters are counted once, at the
+layer that holds them and again in the modules around it.`,
+		Example: `  residual summary d2l-resnet18 --input 1,1,224,224
+  residual summary d2l-resnet18 --depth 2
+  residual summary runs/train-1/best.safetensors --json`,
+		Args:              exactly(1, "the name of a model or a model file"),
+		ValidArgsFunction: completeModel,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if depth < 0 {
+				return usagef("--depth %d: give the number of levels to show, or 0 for all", depth)
+			}
+			shape, err := parseInput(input)
+			if err != nil {
+				return err
+			}
+			m, shape, err := modelNamed(args[0], shape)
+			if err != nil {
+				return err
+			}
+			t, err := nn.Summary(m, shape)
+			if err != nil {
+				return usagef("the input does not suit %s: %w; choose another --input", args[0], err)
+			}
+			if depth > 0 {
+				t = shallow(t, depth)
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), summaryJSON(args[0], shape, t))
+			}
+			return writeSummary(cmd, t)
+		},
+	}
+	cmd.Flags().StringVar(&input, "input", "", "shape of the input: batch,channels,height,width (default: the model's own, one image)")
+	cmd.Flags().IntVar(&depth, "depth", 0, "levels to show; 0 shows all")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// modelNamed builds a model by name, with the channels of the input, or the
+// network of a model file. Without an input it chooses one image of the size the
+// model was made for.
+func modelNamed(name string, input tensor.Shape) (nn.Module, tensor.Shape, error) {
+	if !looksLikeFile(name) {
+		e, err := lookupModel(name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w; a model file is given by its path, ending in .safetensors", err)
+		}
+		if input == nil {
+			input = tensor.Shape{1, e.Channels, e.Height, e.Width}
+		}
+		return e.New(models.Config{Channels: input[1]}), input, nil
+	}
+	about, file, err := checkpoint.LoadModel(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	e, err := models.Lookup(about.Architecture)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w; this program is too old for it, or the file is not what it says", name, err)
+	}
+	if input == nil {
+		input = tensor.Shape{1, about.Channels, cmp.Or(about.Height, e.Height), cmp.Or(about.Width, e.Width)}
+	}
+	return e.New(models.Config{Channels: about.Channels, Classes: len(about.Classes)}), input, nil
+}
+
+// looksLikeFile tells a model file from the name of a model.
+func looksLikeFile(name string) bool {
+	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".safetensors") {
+		return true
+	}
+	if _, err := models.Lookup(name); err == nil {
+		return false
+	}
+	st, err := os.Stat(name)
+	return err == nil && st.Mode().IsRegular()
+}
+
+// parseInput reads 1,1,224,224 or 1x1x224x224; empty text is no shape.
+func parseInput(text string) (tensor.Shape, error) {
+	if text == "" {
+		return nil, nil
+	}
+	parts := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == 'x' })
+	var shape tensor.Shape
+	elements := 1
+	for _, p := range parts {
+		n, err := strconv.Atoi(strings.TrimSpace(p))
+		if err != nil || n < 1 {
+			return nil, usagef("--input %q: %q is no size; give batch,channels,height,width such as 1,1,224,224", text, p)
+		}
+		if elements *= n; n > 1<<20 || elements > 1<<32 {
+			return nil, usagef("--input %q is too large; give batch,channels,height,width such as 1,1,224,224", text)
+		}
+		shape = append(shape, n)
+	}
+	if len(shape) != 4 {
+		return nil, usagef("--input %q has %d sizes; give batch,channels,height,width such as 1,1,224,224", text, len(shape))
+	}
+	return shape, nil
+}
+
+// shallow keeps the rows above a depth.
+func shallow(t *nn.Table, depth int) *nn.Table {
+	kept := *t
+	kept.Rows = nil
+	for _, r := range t.Rows {
+		if r.Depth < depth {
+			kept.Rows = append(kept.Rows, r)
+		}
+	}
+	return &kept
+}
+
+func summaryJSON(name string, input tensor.Shape, t *nn.Table) summaryResult {
+	r := summaryResult{Model: name, Input: input, Parameters: t.Params, Buffers: t.Buffers, MultiplyAdds: t.MACs}
+	for _, row := range t.Rows {
+		r.Layers = append(r.Layers, summaryRow{
+			Layer: row.Path, Class: row.Class, Depth: row.Depth, Output: row.Output,
+			Parameters: row.Params, MultiplyAdds: row.MACs,
+		})
+	}
+	return r
+}
+
+func writeSummary(cmd *cobra.Command, t *nn.Table) error {
+	right := func(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
+	out := report.NewTable(report.Column{Title: "layer"}, report.Column{Title: "class"}, report.Column{Title: "output shape"}, right("parameters"), right("multiply-adds"))
+	for _, r := range t.Rows {
+		out.Row(strings.Repeat("  ", r.Depth)+r.Path, r.Class, "["+joinInts(r.Output)+"]", report.Count(r.Params), report.Count(r.MACs))
+	}
+	out.Rule()
+	out.Row("total", "", "", report.Count(t.Params), report.Count(t.MACs))
+	if err := out.Write(cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	printf(cmd, "\n%s parameters (%s), %s buffers, %s multiply-adds\n",
+		report.Count(t.Params), report.Bytes(4*t.Params), report.Count(t.Buffers), report.SI(float64(t.MACs), ""))
+	return nil
+}
+
+func joinInts(ints []int) string {
+	var words []string
+	for _, n := range ints {
+		words = append(words, strconv.Itoa(n))
+	}
+	return strings.Join(words, ", ")
+}
+
+func completeModel(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return models.Names(), cobra.ShellCompDirectiveDefault
+}
