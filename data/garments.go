@@ -55,6 +55,7 @@ func (garmentSource) fetch(context.Context, Options) (string, error) { return ""
 
 func (s garmentSource) check(ctx context.Context, o Options) (*Report, error) {
 	r := &Report{Name: "garments", OK: true}
+	o.Size = min(o.Size, garmentsKept/pictureSize)
 	for _, split := range []Split{Train, Test} {
 		o.Split = split
 		ds, err := s.open(ctx, o)

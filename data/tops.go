@@ -240,8 +240,7 @@ func (a *artist) dress() {
 		t.wide, t.cuff = float64(t.wide*0.8), float64(t.cuff*0.7)
 	case r.chance(0.2):
 		a.long(&t)
-		t.sleeve *= 0.85
-		t.cuff *= 0.8
+		t.sleeve, t.cuff = float64(t.sleeve*0.85), float64(t.cuff*0.8)
 	}
 	waist := pt{t.chest - r.between(0.03, 0.09), r.between(-0.22, 0.0)}
 	hem := pt{t.chest + r.between(0.04, 0.28), t.down}
