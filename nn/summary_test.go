@@ -20,7 +20,7 @@ func (d *double) Forward(x *graph.Node) *graph.Node {
 func TestSummaryRows(t *testing.T) {
 	net := nn.Sequential{
 		nn.NewConv2d(1, 2, 3), nn.ReLU{}, nn.NewBatchNorm2d(2), nn.ReLU{}, nn.Flatten{},
-		nn.Dropout{}, nn.Sequential{nn.Dropout{P: 0.2}, nn.NewLinear(8, 8)}, &double{nn.NewLinear(8, 8)},
+		nn.Dropout{}, nn.Sequential{nn.Dropout{P: 0.2}, nn.Dropout{P: 0.2}, nn.NewLinear(8, 8)}, &double{nn.NewLinear(8, 8)},
 	}
 	s, err := nn.Summary(net, tensor.Shape{5, 1, 4, 4})
 	if err != nil {
@@ -40,7 +40,8 @@ func TestSummaryRows(t *testing.T) {
 		"1 5 Dropout [5, 8] 0 0",
 		"1 6 Sequential [5, 8] 72 320",
 		"2 6.0 Dropout [5, 8] 0 0",
-		"2 6.1 Linear [5, 8] 72 320",
+		"2 6.1 Dropout [5, 8] 0 0",
+		"2 6.2 Linear [5, 8] 72 320",
 		"1 7 double [5, 8] 72 640",
 		"2 7.fc Linear [5, 8] 72 320",
 		"2 7.(ReLU) ReLU [5, 8] 0 0",
@@ -53,7 +54,7 @@ func TestSummaryRows(t *testing.T) {
 		t.Errorf("totals are %d, %d, %d", s.Params, s.Buffers, s.MACs)
 	}
 	if text := s.String(); !strings.Contains(text, "168 parameters, 4 buffers, 1,320 multiply-adds") ||
-		!strings.Contains(text, "\n    6.1  ") {
+		!strings.Contains(text, "\n    6.1 ") {
 		t.Errorf("the table is\n%s", text)
 	}
 }
