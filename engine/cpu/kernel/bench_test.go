@@ -69,8 +69,8 @@ func BenchmarkGemm(b *testing.B) {
 	}
 }
 
-// BenchmarkPasses reports the time an element of the passes over a block of 64
-// images and 64 channels, which lies in the caches.
+// BenchmarkPasses reports the time an element of the passes over a block of
+// 256 rows and 64 channels, which lies in the second cache.
 func BenchmarkPasses(b *testing.B) {
 	const rows, n = 256, 64
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -5,7 +5,7 @@ package kernel
 import "golang.org/x/sys/cpu"
 
 // sets holds what this machine can run; Portable stands for itself.
-var sets = func() (s [AVX512 + 1]*Set) {
+var sets = func() (s [len(names)]*Set) {
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		s[AVX2] = &setAVX2
 	}

@@ -52,14 +52,15 @@ func Available() []ISA {
 	return isas
 }
 
-// For returns the kernels of one instruction set. It panics if this machine or
-// this build cannot run them.
+// For returns the kernels of one instruction set, in a table of the caller's
+// own. It panics if this machine or this build cannot run them.
 func For(isa ISA) *Set {
-	if isa == Portable {
-		return &portable
+	set := portable
+	if isa != Portable {
+		if int(isa) >= len(sets) || sets[isa] == nil {
+			panic(fmt.Sprintf("kernel.For: no %v on this machine or in this build, only %v", isa, Available()))
+		}
+		set = *sets[isa]
 	}
-	if int(isa) >= len(sets) || sets[isa] == nil {
-		panic(fmt.Sprintf("kernel.For: no %v on this machine or in this build, only %v", isa, Available()))
-	}
-	return sets[isa]
+	return &set
 }

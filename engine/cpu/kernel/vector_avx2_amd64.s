@@ -73,7 +73,7 @@ single:
 
 tail:
 	TESTQ      SI, SI
-	JZ         end
+	JLE        end
 	VMASKMOVPS (DX)(CX*1), Y15, Y1
 	VMASKMOVPS (BX)(CX*1), Y15, Y2
 	VADDPS     Y2, Y1, Y1
@@ -134,7 +134,7 @@ single:
 
 tail:
 	TESTQ      SI, SI
-	JZ         end
+	JLE        end
 	VMASKMOVPS (DX)(CX*1), Y15, Y1
 	VMASKMOVPS (BX)(CX*1), Y15, Y2
 	VMULPS     Y2, Y1, Y1
@@ -194,7 +194,7 @@ single:
 
 tail:
 	TESTQ       BX, BX
-	JZ          end
+	JLE         end
 	VMASKMOVPS  (DX)(CX*1), Y15, Y1
 	VMASKMOVPS  (AX)(CX*1), Y15, Y2
 	VFMADD213PS Y2, Y0, Y1
@@ -249,7 +249,7 @@ single:
 
 tail:
 	TESTQ      BX, BX
-	JZ         end
+	JLE        end
 	VMASKMOVPS (DX)(CX*1), Y15, Y1
 	VMULPS     Y1, Y0, Y1
 	VMASKMOVPS Y1, Y15, (AX)(CX*1)
@@ -303,7 +303,7 @@ single:
 
 tail:
 	TESTQ      BX, BX
-	JZ         end
+	JLE        end
 	VMASKMOVPS (DX)(CX*1), Y15, Y1
 	VMAXPS     Y1, Y0, Y1
 	VMASKMOVPS Y1, Y15, (AX)(CX*1)
@@ -368,7 +368,7 @@ single:
 
 tail:
 	TESTQ      SI, SI
-	JZ         end
+	JLE        end
 	VMASKMOVPS (DX)(CX*1), Y15, Y1
 	VMASKMOVPS (BX)(CX*1), Y15, Y2
 	VCMPPS     $0x16, Y0, Y2, Y2
@@ -453,7 +453,7 @@ singleRowsDone:
 
 tail:
 	TESTQ  DI, DI
-	JZ     end
+	JLE    end
 	VXORPS Y0, Y0, Y0
 	MOVQ   AX, CX
 	MOVQ   rows+48(FP), BX
@@ -606,7 +606,7 @@ singleDeviationDone:
 
 tail:
 	TESTQ  DI, DI
-	JZ     end
+	JLE    end
 	VXORPS Y0, Y0, Y0
 	MOVQ   AX, CX
 	MOVQ   rows+72(FP), BX
@@ -806,7 +806,7 @@ singleRowsDone:
 
 tail:
 	TESTQ        R9, R9
-	JZ           end
+	JLE          end
 	MOVL         $0x3f800000, CX
 	VMOVD        CX, X2
 	VBROADCASTSS X2, Y2
@@ -958,7 +958,7 @@ singleRowsDone:
 
 tail:
 	TESTQ      R9, R9
-	JZ         end
+	JLE        end
 	MOVQ       mean_base+120(FP), CX
 	VMASKMOVPS (CX)(AX*1), Y15, Y2
 	VXORPS     Y4, Y4, Y4
@@ -1129,7 +1129,7 @@ singleNoSum:
 
 tail:
 	TESTQ      R11, R11
-	JZ         end
+	JLE        end
 	MOVQ       a_base+144(FP), CX
 	VMASKMOVPS (CX)(AX*1), Y15, Y2
 	MOVQ       b_base+168(FP), CX
@@ -1264,7 +1264,7 @@ singleWindowDone:
 
 tail:
 	TESTQ   SI, SI
-	JZ      end
+	JLE     end
 	VMOVAPS Y6, Y0
 	MOVQ    offs_base+48(FP), SI
 	MOVQ    offs_len+56(FP), DI
@@ -1385,7 +1385,7 @@ singleWindowDone:
 
 tail:
 	TESTQ      R8, R8
-	JZ         end
+	JLE        end
 	VMASKMOVPS (DX)(SI*1), Y15, Y0
 	VMASKMOVPS (BX)(SI*1), Y15, Y2
 	VPCMPEQD   Y4, Y4, Y4

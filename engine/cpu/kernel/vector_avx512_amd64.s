@@ -55,7 +55,7 @@ single:
 
 tail:
 	TESTQ     SI, SI
-	JZ        end
+	JLE       end
 	VMOVUPS.Z (DX)(CX*1), K1, Z1
 	VMOVUPS.Z (BX)(CX*1), K1, Z2
 	VADDPS    Z2, Z1, Z1
@@ -116,7 +116,7 @@ single:
 
 tail:
 	TESTQ     SI, SI
-	JZ        end
+	JLE       end
 	VMOVUPS.Z (DX)(CX*1), K1, Z1
 	VMOVUPS.Z (BX)(CX*1), K1, Z2
 	VMULPS    Z2, Z1, Z1
@@ -176,7 +176,7 @@ single:
 
 tail:
 	TESTQ       BX, BX
-	JZ          end
+	JLE         end
 	VMOVUPS.Z   (DX)(CX*1), K1, Z1
 	VMOVUPS.Z   (AX)(CX*1), K1, Z2
 	VFMADD213PS Z2, Z0, Z1
@@ -231,7 +231,7 @@ single:
 
 tail:
 	TESTQ     BX, BX
-	JZ        end
+	JLE       end
 	VMOVUPS.Z (DX)(CX*1), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, (AX)(CX*1)
@@ -285,7 +285,7 @@ single:
 
 tail:
 	TESTQ     BX, BX
-	JZ        end
+	JLE       end
 	VMOVUPS.Z (DX)(CX*1), K1, Z1
 	VMAXPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, (AX)(CX*1)
@@ -350,7 +350,7 @@ single:
 
 tail:
 	TESTQ     SI, SI
-	JZ        end
+	JLE       end
 	VMOVUPS.Z (DX)(CX*1), K1, Z1
 	VMOVUPS.Z (BX)(CX*1), K1, Z2
 	VCMPPS    $0x16, Z0, Z2, K2
@@ -435,7 +435,7 @@ singleRowsDone:
 
 tail:
 	TESTQ  DI, DI
-	JZ     end
+	JLE    end
 	VPXORD Z0, Z0, Z0
 	MOVQ   AX, CX
 	MOVQ   rows+48(FP), BX
@@ -588,7 +588,7 @@ singleDeviationDone:
 
 tail:
 	TESTQ  DI, DI
-	JZ     end
+	JLE    end
 	VPXORD Z0, Z0, Z0
 	MOVQ   AX, CX
 	MOVQ   rows+72(FP), BX
@@ -788,7 +788,7 @@ singleRowsDone:
 
 tail:
 	TESTQ        R9, R9
-	JZ           end
+	JLE          end
 	MOVL         $0x3f800000, CX
 	VMOVD        CX, X2
 	VBROADCASTSS X2, Z2
@@ -966,7 +966,7 @@ singleRowsDone:
 
 tail:
 	TESTQ     R9, R9
-	JZ        end
+	JLE       end
 	MOVQ      mean_base+120(FP), CX
 	VMOVUPS.Z (CX)(AX*1), K1, Z2
 	VPXORD    Z6, Z6, Z6
@@ -1167,7 +1167,7 @@ singleNoSum:
 
 tail:
 	TESTQ     R11, R11
-	JZ        end
+	JLE       end
 	MOVQ      a_base+144(FP), CX
 	VMOVUPS.Z (CX)(AX*1), K1, Z2
 	MOVQ      b_base+168(FP), CX
@@ -1302,7 +1302,7 @@ singleWindowDone:
 
 tail:
 	TESTQ   SI, SI
-	JZ      end
+	JLE     end
 	VMOVAPS Z6, Z0
 	MOVQ    offs_base+48(FP), SI
 	MOVQ    offs_len+56(FP), DI
@@ -1439,7 +1439,7 @@ singleWindowDone:
 
 tail:
 	TESTQ     R8, R8
-	JZ        end
+	JLE       end
 	VMOVUPS.Z (DX)(SI*1), K1, Z0
 	VMOVUPS.Z (BX)(SI*1), K1, Z4
 	KXNORW    K2, K2, K2

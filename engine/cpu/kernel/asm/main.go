@@ -17,9 +17,14 @@ func main() {
 	log.SetFlags(0)
 	dir := flag.String("dir", "..", "folder of package kernel")
 	flag.Parse()
+	generate(*dir)
+}
+
+// generate writes all files into dir.
+func generate(dir string) {
 	for _, isa := range []isa{avx512, avx2} {
-		write(*dir, "gemm_"+isa.name+"_amd64", isa, gemmFile, gemmSwitch(isa))
-		write(*dir, "vector_"+isa.name+"_amd64", isa, vectorFile, "")
+		write(dir, "gemm_"+isa.name+"_amd64", isa, gemmFile, gemmSwitch(isa))
+		write(dir, "vector_"+isa.name+"_amd64", isa, vectorFile, "")
 	}
 }
 

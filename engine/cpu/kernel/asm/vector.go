@@ -53,7 +53,7 @@ func (e *emitter) chunks(most int, left, at reg.GPVirtual, body func(chunk)) {
 	}
 	e.Label("tail")
 	e.TESTQ(left, left)
-	e.JZ(operand.LabelRef("end"))
+	e.JLE(operand.LabelRef("end"))
 	body(chunk{1, true, "tail"})
 	e.Label("end")
 	e.done()
