@@ -31,9 +31,15 @@ type Model struct {
 	Metrics Metrics `json:"metrics,omitempty"`
 }
 
-// Preprocess turns a decoded image of bytes into the model's input: grey, resize,
-// times Scale, less Mean, over Std.
+// Preprocess turns a decoded image of bytes into the model's input: grey, to the
+// native size, resize, times Scale, less Mean, over Std.
 type Preprocess struct {
+	// The size of the training's pictures before they were resized: an image of
+	// another size is brought to it first, so that it is as sharp as they were.
+	// 0 leaves it out.
+	NativeHeight int `json:"native_height,omitempty"`
+	NativeWidth  int `json:"native_width,omitempty"`
+
 	Resize        int       `json:"resize"`        // pixels of both sides, 0 leaves them
 	Interpolation string    `json:"interpolation"` // empty means bilinear, as Pillow does it
 	Scale         float64   `json:"scale"`         // of a byte, 0 means 1/255
@@ -170,6 +176,8 @@ func (m Model) check() error {
 		return fmt.Errorf("an input of %d x %d pixels, where each side may have 0 (any) to %d", m.Height, m.Width, most)
 	case p.Resize < 0 || p.Resize > most:
 		return fmt.Errorf("resize to %d pixels, where 0 (none) to %d are possible", p.Resize, most)
+	case p.NativeHeight < 0 || p.NativeHeight > most || p.NativeWidth < 0 || p.NativeWidth > most:
+		return fmt.Errorf("pictures of %d x %d pixels, where each side may have 0 (any) to %d", p.NativeHeight, p.NativeWidth, most)
 	case !finite(p.Scale):
 		return fmt.Errorf("a scale of %v", p.Scale)
 	case p.Grey && m.Channels != 1:
