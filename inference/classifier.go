@@ -1,0 +1,244 @@
+package inference
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// Classifier is a trained model read from a file, with all it needs to answer
+// for an image. It may be used from several goroutines; they take turns.
+type Classifier struct {
+	path   string
+	info   checkpoint.Model
+	module nn.Module
+
+	mu     sync.Mutex
+	runner *Runner
+}
+
+// Prediction is one class and how likely the model thinks it.
+type Prediction struct {
+	Class       string  `json:"class"`
+	Index       int     `json:"index"`
+	Probability float64 `json:"probability"`
+}
+
+// Load reads a model file that residual train or checkpoint.SaveModel wrote:
+// builds the architecture that it names, and fills it with its weights on dev.
+// The error names the file, and what in it is missing, unexpected or of another
+// shape.
+func Load(path string, dev engine.Device) (*Classifier, error) {
+	info, f, err := checkpoint.LoadModel(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	m, err := build(info, f)
+	if err == nil {
+		err = read(m, f)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev))}, nil
+}
+
+// build makes the architecture that a file names.
+func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
+	entry, err := models.Lookup(info.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	if entry.FixedSize && (info.Height != entry.Height || info.Width != entry.Width) {
+		return nil, fmt.Errorf("says that its input is %dx%d, but %s takes only %dx%d; the file is damaged or from another program",
+			info.Height, info.Width, entry.Name, entry.Height, entry.Width)
+	}
+	if err := checkSizes(info); err != nil {
+		return nil, err
+	}
+	c := models.Config{Channels: info.Channels, Classes: len(info.Classes)}
+	if err := justified(entry, c, f); err != nil {
+		return nil, err
+	}
+	m := entry.New(c)
+	if info.Height > 0 && info.Width > 0 {
+		x := graph.New(graph.Eval).Input("images", tensor.Float32, 1, info.Channels, info.Height, info.Width)
+		if _, err := engine.Trace(m.Forward, x); err != nil {
+			return nil, fmt.Errorf("says that its input is %dx%d, but %s does not take it: %w", info.Height, info.Width, entry.Name, err)
+		}
+	}
+	return m, nil
+}
+
+// checkSizes bounds the images that a file may ask for.
+func checkSizes(info checkpoint.Model) error {
+	const most = 4096
+	p := info.Preprocess
+	for _, side := range []int{info.Height, info.Width, p.Resize, p.NativeHeight, p.NativeWidth} {
+		if side > most {
+			return fmt.Errorf("asks for images of %d pixels a side; at most %d are possible", side, most)
+		}
+	}
+	if p.Resize > 0 && info.Height > 0 && info.Width > 0 && (p.Resize != info.Height || p.Resize != info.Width) {
+		return fmt.Errorf("says that images are resized to %dx%d and that its input is %dx%d; the file is damaged", p.Resize, p.Resize, info.Height, info.Width)
+	}
+	return nil
+}
+
+// justified keeps a small file from demanding a large network: beyond ordinary
+// sizes the file must hold as many numbers as the network has parameters, which
+// grow linearly with channels and classes.
+func justified(e models.Entry, c models.Config, f *safetensors.File) error {
+	if c.Channels <= 16 && c.Classes <= 1000 {
+		return nil
+	}
+	count := func(channels, classes int) int64 {
+		return nn.Count(e.New(models.Config{Channels: channels, Classes: classes}))
+	}
+	one := count(1, 1)
+	need := one + int64(c.Channels-1)*(count(2, 1)-one) + int64(c.Classes-1)*(count(1, 2)-one)
+	var have int64
+	for _, name := range f.Names() {
+		_, shape, _ := f.Info(name)
+		have += int64(shape.Numel())
+	}
+	if have < need {
+		return fmt.Errorf("says that it is %s with %d channels and %d classes, which has %d parameters, but holds only %d numbers; the file is damaged",
+			e.Name, c.Channels, c.Classes, need, have)
+	}
+	return nil
+}
+
+// read fills m with the file's weights.
+func read(m nn.Module, f *safetensors.File) error {
+	values := map[string]*tensor.Tensor{}
+	for _, name := range f.Names() {
+		t, err := f.Tensor(name)
+		if err != nil {
+			return err
+		}
+		values[name] = t
+	}
+	return nn.LoadStateDict(m, values)
+}
+
+// Info returns what the file says of the model.
+func (c *Classifier) Info() checkpoint.Model { return c.info }
+
+// Module returns the network with its weights, for summaries and exports. It
+// must not be changed.
+func (c *Classifier) Module() nn.Module { return c.module }
+
+// Predict returns the k likeliest classes of one image, likeliest first; k below
+// 1 or above their number means all. See Prepare for how the image is read.
+func (c *Classifier) Predict(img image.Image, k int) ([]Prediction, error) {
+	all, err := c.PredictAll([]image.Image{img}, k)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// largestBatch bounds the memory of PredictAll.
+const largestBatch = 64
+
+// PredictAll is Predict for many images, in batches.
+func (c *Classifier) PredictAll(images []image.Image, k int) ([][]Prediction, error) {
+	var out [][]Prediction
+	for batch := range slices.Chunk(images, largestBatch) {
+		x, err := c.Prepare(batch)
+		if err != nil {
+			return nil, err
+		}
+		ps, err := c.classify(x, k)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ps...)
+	}
+	return out, nil
+}
+
+func (c *Classifier) classify(x *tensor.Tensor, k int) ([][]Prediction, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	logits, err := c.runner.Logits(x)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.path, err)
+	}
+	n, classes := logits.Shape()[0], logits.Shape()[1]
+	if classes != len(c.info.Classes) {
+		return nil, fmt.Errorf("%s: the network has %d outputs for %d class names", c.path, classes, len(c.info.Classes))
+	}
+	out := make([][]Prediction, n)
+	for i := range out {
+		if out[i], err = c.rank(logits.Data()[i*classes:(i+1)*classes], k); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// rank turns logits into the k likeliest classes; of equals the first comes first.
+func (c *Classifier) rank(logits []float32, k int) ([]Prediction, error) {
+	sum := logSumExp(logits)
+	ps := make([]Prediction, len(logits))
+	for j, v := range logits {
+		ps[j] = Prediction{c.info.Classes[j], j, math.Exp(float64(v) - sum)}
+		if math.IsNaN(ps[j].Probability) {
+			return nil, fmt.Errorf("%s: the network's output for this image is no number; its weights are damaged, or its training diverged", c.path)
+		}
+	}
+	slices.SortStableFunc(ps, func(a, b Prediction) int {
+		switch {
+		case a.Probability > b.Probability:
+			return -1
+		case a.Probability < b.Probability:
+			return 1
+		}
+		return 0
+	})
+	if k >= 1 && k < len(ps) {
+		ps = ps[:k]
+	}
+	return ps, nil
+}
+
+// Evaluate counts the model's answers on a data set, prepared as it was for the
+// training. Of config it wants the batch size and the workers; the order is the
+// data set's.
+func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.LoaderConfig, progress func(done, total int)) (Result, error) {
+	info := ds.Info()
+	if info.Channels != c.info.Channels {
+		return Result{}, fmt.Errorf("%s takes %d channels and the pictures of %s have %d; use the data set it was trained on (%s)",
+			c.path, c.info.Channels, info.Name, info.Channels, c.info.Dataset)
+	}
+	if len(info.Classes) != len(c.info.Classes) {
+		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
+			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
+	}
+	l, err := data.NewLoader(data.Resize(ds, c.info.Preprocess.Resize), config)
+	if err != nil {
+		return Result{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, err := evaluate(ctx, c.runner, l, c.fromUnit, progress)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%s: %w", c.path, err)
+	}
+	return r, err
+}

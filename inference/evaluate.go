@@ -1,0 +1,122 @@
+package inference
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Result is how well a model does on a data set.
+type Result struct {
+	Loss            float64 `json:"loss"`              // mean cross-entropy, in nats
+	Accuracy        float64 `json:"accuracy"`          // share of right answers, in [0,1]
+	Count           int     `json:"count"`             // images
+	Confusion       [][]int `json:"confusion"`         // [true class][predicted class]
+	ImagesPerSecond float64 `json:"images_per_second"` // loading and compiling included
+}
+
+// Evaluate runs one epoch of l and counts. progress, when it is not nil, hears
+// after every batch how many images are done. It returns ctx's error when ctx ends.
+func Evaluate(ctx context.Context, r *Runner, l *data.Loader, progress func(done, total int)) (Result, error) {
+	return evaluate(ctx, r, l, nil, progress)
+}
+
+// evaluate is Evaluate with a change to the images of every batch.
+func evaluate(ctx context.Context, r *Runner, l *data.Loader, change func(*tensor.Tensor), progress func(done, total int)) (Result, error) {
+	start := time.Now()
+	e := l.Epoch(ctx, 0)
+	defer e.Close()
+	var s score
+	for {
+		b, err := e.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return Result{}, err
+		}
+		if change != nil {
+			change(b.Images)
+		}
+		logits, err := r.Logits(b.Images)
+		if err == nil {
+			err = s.add(logits, b.Labels.Ints())
+		}
+		b.Release()
+		if err != nil {
+			return Result{}, err
+		}
+		if progress != nil {
+			progress(s.count, l.Samples())
+		}
+	}
+	return s.result(time.Since(start)), nil
+}
+
+// score sums up over batches, in their order, in float64.
+type score struct {
+	loss      float64
+	count     int
+	confusion [][]int
+}
+
+func (s *score) add(logits *tensor.Tensor, labels []int64) error {
+	k := logits.Shape()[1]
+	if s.confusion == nil {
+		s.confusion = make([][]int, k)
+		for i := range s.confusion {
+			s.confusion[i] = make([]int, k)
+		}
+	}
+	for i, label := range labels {
+		if label < 0 || label >= int64(k) {
+			return fmt.Errorf("label %d is outside 0..%d, the model's classes; use the data set the model was trained on", label, k-1)
+		}
+		row := logits.Data()[i*k : (i+1)*k]
+		best, logSum := argmax(row), logSumExp(row)
+		s.loss += logSum - float64(row[label])
+		s.confusion[label][best]++
+		s.count++
+	}
+	return nil
+}
+
+func (s *score) result(took time.Duration) Result {
+	right := 0
+	for i := range s.confusion {
+		right += s.confusion[i][i]
+	}
+	n := float64(s.count)
+	return Result{
+		Loss: s.loss / n, Accuracy: float64(right) / n, Count: s.count,
+		Confusion: s.confusion, ImagesPerSecond: n / took.Seconds(),
+	}
+}
+
+// argmax returns the first largest element; NaN counts as larger than any
+// number, as in PyTorch's argmax.
+func argmax(x []float32) int {
+	best := 0
+	for j, v := range x {
+		if v > x[best] || v != v && x[best] == x[best] {
+			best = j
+		}
+	}
+	return best
+}
+
+// logSumExp is log(sum(exp(x))), without overflow.
+func logSumExp(x []float32) float64 {
+	most := float64(x[argmax(x)])
+	sum := 0.0
+	for _, v := range x {
+		sum += math.Exp(float64(v) - most)
+	}
+	return most + math.Log(sum)
+}

@@ -1,0 +1,106 @@
+// Package inference uses trained models: on batches (Runner), on a data set
+// (Evaluate) and on images, straight from a model file (Classifier).
+package inference
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// programsKept is how many batch shapes a Runner keeps compiled: a full batch,
+// the last one of a data set and a few more.
+const programsKept = 4
+
+// Runner runs a model in evaluation mode over the variables of a store, which
+// training may share. It is for one goroutine at a time.
+type Runner struct {
+	module nn.Module
+	store  *engine.Store
+	kept   []*program // the latest used last
+}
+
+type program struct {
+	*engine.Program
+	input, logits *graph.Node
+	out           *tensor.Tensor
+}
+
+// NewRunner returns a runner of m. Nothing is compiled before the first batch.
+func NewRunner(m nn.Module, store *engine.Store) *Runner {
+	nn.Named(m) // so that messages can name parameters
+	return &Runner{module: m, store: store}
+}
+
+// Logits returns the model's result for a batch of images [N, C, H, W]. The
+// tensor is the runner's own, valid until the next call for this N. The first
+// batch of a shape is compiled; an image size that the model does not take is
+// an error.
+func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
+	p, err := r.program(images.Shape())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Feed(p.input, images); err != nil {
+		return nil, err
+	}
+	p.Run(0)
+	p.Read(p.logits, p.out)
+	return p.out, nil
+}
+
+// Memory returns the planned bytes of all programs that are kept now.
+func (r *Runner) Memory() engine.Memory {
+	var sum engine.Memory
+	for _, p := range r.kept {
+		m := p.Memory()
+		sum.Arena += m.Arena
+		sum.Inputs += m.Inputs
+		sum.Scratch += m.Scratch
+		sum.Unplanned += m.Unplanned
+		sum.Variables = m.Variables // shared
+	}
+	return sum
+}
+
+func (r *Runner) program(shape tensor.Shape) (*program, error) {
+	for i, p := range r.kept {
+		if p.input.Shape.Equal(shape) {
+			r.kept = append(slices.Delete(r.kept, i, i+1), p)
+			return p, nil
+		}
+	}
+	if len(shape) != 4 || shape.Numel() == 0 {
+		return nil, fmt.Errorf("a batch of images has the shape [N, C, H, W], got %v", shape)
+	}
+	if len(r.kept) == programsKept {
+		r.kept = slices.Delete(r.kept, 0, 1) // before compiling, so that its memory can be used again
+	}
+	p, err := compile(r.module, r.store, shape)
+	if err != nil {
+		return nil, err
+	}
+	r.kept = append(r.kept, p)
+	return p, nil
+}
+
+func compile(m nn.Module, store *engine.Store, shape tensor.Shape) (*program, error) {
+	g := graph.New(graph.Eval)
+	x := g.Input("images", tensor.Float32, shape...)
+	logits, err := engine.Trace(m.Forward, x)
+	if err != nil {
+		return nil, err
+	}
+	if len(logits.Shape) != 2 || logits.Shape[0] != shape[0] {
+		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(m), logits.Shape, shape)
+	}
+	p, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{logits}})
+	if err != nil {
+		return nil, err
+	}
+	return &program{p, x, logits, tensor.New(logits.Shape...)}, nil
+}
