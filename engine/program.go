@@ -27,6 +27,7 @@ type Program struct {
 	store   *Store
 	values  map[*graph.Node]*Value
 	fed     map[*graph.Node]Buffer
+	buffers map[*Value]Buffer // of values that can be read after a run
 	steps   []Step
 	arena   Buffer
 	exec    Executable
@@ -90,6 +91,12 @@ func (p *Program) place(spec Spec) error {
 	for i, u := range p.updates {
 		p.pieces = append(p.pieces, Piece{Param: p.store.entries[u.Variable].buffer, Grad: at(p.grads[i])})
 	}
+	p.buffers = map[*Value]Buffer{}
+	for _, v := range p.values {
+		if v.Keep || v.Place != Temporary {
+			p.buffers[v] = at(v)
+		}
+	}
 	exec, err := p.device.Bind(Binding{Steps: p.steps, At: at, Version: &p.store.version, Static: len(spec.Updates) == 0})
 	p.exec = exec
 	return err
@@ -137,32 +144,19 @@ func (p *Program) Step(u Updater, lr float32) {
 // Read copies an output of the last run into dst, which must have its shape.
 func (p *Program) Read(n *graph.Node, dst *tensor.Tensor) {
 	v := p.values[n]
-	if v == nil || !v.Keep && v.Place == Temporary {
+	b := p.buffers[v]
+	if b == nil {
 		panic(fmt.Sprintf("engine: %v is no output of this program", n))
 	}
 	if !dst.Shape().Equal(n.Shape) {
 		panic(fmt.Sprintf("engine: reading %v into shape %v", n, dst.Shape()))
 	}
-	p.device.Download(dst, p.buffer(v), v)
+	p.device.Download(dst, b, v)
 }
 
 // Gradient copies the gradient of update i of the last run into dst.
 func (p *Program) Gradient(i int, dst *tensor.Tensor) {
 	p.device.Download(dst, p.pieces[i].Grad, p.grads[i])
-}
-
-func (p *Program) buffer(v *Value) Buffer {
-	switch v.Place {
-	case Persistent:
-		return p.store.entries[v.Variable].buffer
-	case Fed:
-		for n, w := range p.values {
-			if w == v {
-				return p.fed[n]
-			}
-		}
-	}
-	return p.device.Slice(p.arena, v.Root().Offset, v.Numel())
 }
 
 // Memory says where a program's bytes go.

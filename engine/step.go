@@ -43,13 +43,8 @@ func (s *Conv) Reads() []*Value {
 	}
 	return r
 }
-func (s *Conv) Writes() []*Value { return present(s.Y, s.Stats) }
-func (s *Conv) InPlace() [][2]*Value {
-	if s.Residual != nil {
-		return [][2]*Value{{s.Residual, s.Y}}
-	}
-	return nil
-}
+func (s *Conv) Writes() []*Value     { return present(s.Y, s.Stats) }
+func (s *Conv) InPlace() [][2]*Value { return nil } // Y holds products before the residual is read
 
 // ConvGradInput computes DX = the gradient of a convolution's input (+ Base).
 type ConvGradInput struct {

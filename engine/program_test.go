@@ -1,0 +1,238 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// small is a residual net with both kinds of block, an input of several
+// channels and a batch that fills no vector.
+func small() nn.Module {
+	return nn.Sequential{
+		nn.NewConv2d(3, 20, 3, nn.Conv{Padding: 1}), nn.NewBatchNorm2d(20), nn.ReLU{},
+		nn.NewResidual(20, 20), nn.NewResidual(20, 24, nn.Block{Use1x1Conv: true, Stride: 2}),
+		nn.AdaptiveAvgPool2d{}, nn.Flatten{}, nn.NewLinear(24, 5),
+	}
+}
+
+type step struct {
+	images, labels, loss *graph.Node
+	program              *engine.Program
+}
+
+func trainStep(t testing.TB, m nn.Module, store *engine.Store, batch int, unfused bool) step {
+	t.Helper()
+	g := graph.New(graph.Train)
+	s := step{images: g.Input("images", tensor.Float32, batch, 3, 8, 8), labels: g.Input("labels", tensor.Int64, batch)}
+	s.loss = g.Apply(graph.CrossEntropy{}, m.Forward(s.images), s.labels)
+	params := nn.Parameters(m)
+	leaves := make([]*graph.Node, len(params))
+	for i, p := range params {
+		leaves[i] = g.Variable(p.Variable)
+	}
+	spec := engine.Spec{Outputs: []*graph.Node{s.loss}, Unfused: unfused}
+	for i, d := range graph.Gradients(s.loss, leaves) {
+		spec.Updates = append(spec.Updates, engine.Update{Variable: params[i].Variable, Gradient: d})
+	}
+	var err error
+	if s.program, err = engine.Compile(g, store, spec); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// batchOf makes images and labels that depend on seed alone.
+func batchOf(n, seed int) (images, labels *tensor.Tensor) {
+	images, labels = tensor.New(n, 3, 8, 8), tensor.FromInts(make([]int64, n), n)
+	for i := range images.Data() {
+		images.Data()[i] = float32((i*7919+seed*104729)%997) / 997
+	}
+	for i := range labels.Ints() {
+		labels.Ints()[i] = int64((i + seed) % 5)
+	}
+	return images, labels
+}
+
+func (s step) run(t testing.TB, seed int) float32 {
+	t.Helper()
+	images, labels := batchOf(s.images.Shape[0], seed)
+	if err := s.program.Feed(s.images, images); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.program.Feed(s.labels, labels); err != nil {
+		t.Fatal(err)
+	}
+	s.program.Run(int64(seed))
+	s.program.Step(optim.SGD{}, 0.1)
+	loss := tensor.New()
+	s.program.Read(s.loss, loss)
+	return loss.Data()[0]
+}
+
+func device(t testing.TB, threads int) *cpu.Device {
+	t.Helper()
+	d, err := cpu.New(cpu.Options{Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+// No two values that are needed at the same time may share memory.
+func TestPlanKeepsLivingValuesApart(t *testing.T) {
+	for _, unfused := range []bool{false, true} {
+		s := trainStep(t, small(), engine.NewStore(device(t, 1)), 7, unfused)
+		type life struct{ first, last int }
+		lives := map[*engine.Value]*life{} // by root
+		steps := s.program.Steps()
+		for i, st := range steps {
+			for _, v := range st.Writes() {
+				if r := v.Root(); v.Place == engine.Temporary && lives[r] == nil {
+					lives[r] = &life{i, i}
+				}
+			}
+			for _, v := range append(st.Reads(), st.Writes()...) {
+				if l := lives[v.Root()]; l != nil {
+					if l.last = i; v.Keep {
+						l.last = len(steps)
+					}
+				} else if v.Place == engine.Temporary {
+					t.Fatalf("step %d %T reads %v before it is written", i, st, v)
+				}
+			}
+		}
+		for v, a := range lives {
+			for w, b := range lives {
+				apart := v.Offset+v.Numel() <= w.Offset || w.Offset+w.Numel() <= v.Offset
+				if v != w && a.first <= b.last && b.first <= a.last && !apart {
+					t.Errorf("%v at %d and %v at %d live at the same time", v, v.Offset, w, w.Offset)
+				}
+			}
+		}
+		if m := s.program.Memory(); m.Arena >= m.Unplanned {
+			t.Errorf("the plan saves nothing: %+v", m)
+		}
+	}
+}
+
+func kinds(p *engine.Program) map[string]int {
+	count := map[string]int{}
+	for _, s := range p.Steps() {
+		name := fmt.Sprintf("%T", s)
+		if c, ok := s.(*engine.Compute); ok {
+			name = c.Op.Name()
+		}
+		count[name]++
+	}
+	return count
+}
+
+// Additions, ReLU, their gradients, statistics and bias gradients all find a
+// place in another pass.
+func TestFusion(t *testing.T) {
+	store := engine.NewStore(device(t, 1))
+	got := kinds(trainStep(t, small(), store, 4, false).program)
+	for _, gone := range []string{"Add", "ReLU", "ReLUGrad", "*engine.BatchNormStats"} {
+		if got[gone] != 0 {
+			t.Errorf("training still has %d steps %s: %v", got[gone], gone, got)
+		}
+	}
+	if got["SumChannels"] != 1 { // of the linear layer's bias
+		t.Errorf("training has %d steps SumChannels, want 1", got["SumChannels"])
+	}
+	g := graph.New(graph.Eval)
+	y := small().Forward(g.Input("images", tensor.Float32, 4, 3, 8, 8))
+	p, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{y}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = kinds(p)
+	if got["*engine.BatchNorm"]+got["ReLU"]+got["Add"] != 0 || got["*engine.Conv"] != 7 {
+		t.Errorf("inference is not convolutions alone: %v", got)
+	}
+}
+
+func TestFusedTrainsAsUnfused(t *testing.T) {
+	a, b := small(), small()
+	fused := trainStep(t, a, engine.NewStore(device(t, 2)), 9, false)
+	unfused := trainStep(t, b, engine.NewStore(device(t, 2)), 9, true)
+	for i := range 5 {
+		x, y := fused.run(t, i), unfused.run(t, i)
+		if d := float64(x - y); d > 1e-4 || d < -1e-4 || x != x {
+			t.Errorf("step %d: loss %v fused, %v unfused", i, x, y)
+		}
+	}
+}
+
+// Programs for several batch sizes train the same parameters, and inference
+// sees every update although it keeps packed weights.
+func TestProgramsShareTheStore(t *testing.T) {
+	m := small()
+	store := engine.NewStore(device(t, 2))
+	large, last := trainStep(t, m, store, 8, false), trainStep(t, m, store, 3, false)
+	g := graph.New(graph.Eval)
+	x := g.Input("images", tensor.Float32, 2, 3, 8, 8)
+	y := m.Forward(x)
+	infer, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{y}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, _ := batchOf(2, 1)
+	for i := range 3 {
+		large.run(t, i)
+		last.run(t, i)
+		if err := infer.Feed(x, images); err != nil {
+			t.Fatal(err)
+		}
+		infer.Run(0)
+		got := tensor.New(y.Shape...)
+		infer.Read(y, got)
+		store.Pull()
+		feeds := map[*graph.Node][]float64{x: nil}
+		for _, v := range images.Data() {
+			feeds[x] = append(feeds[x], float64(v))
+		}
+		for j, want := range graph.Reference([]*graph.Node{y}, feeds)[0] {
+			if d := float64(got.Data()[j]) - want; d > 1e-4 || d < -1e-4 {
+				t.Fatalf("after step %d: logit %d is %v, the pulled weights give %v", i, j, got.Data()[j], want)
+			}
+		}
+	}
+}
+
+func TestSteadyStepAllocatesNothing(t *testing.T) {
+	for _, threads := range []int{1, 2} {
+		s := trainStep(t, small(), engine.NewStore(device(t, threads)), 16, false)
+		images, labels := batchOf(16, 0)
+		loss := tensor.New()
+		n := testing.AllocsPerRun(20, func() {
+			if s.program.Feed(s.images, images) != nil || s.program.Feed(s.labels, labels) != nil {
+				t.Fatal("feeding failed")
+			}
+			s.program.Run(0)
+			s.program.Step(optim.SGD{}, 0.1)
+			s.program.Read(s.loss, loss)
+		})
+		if n != 0 {
+			t.Errorf("%d threads: %v allocations a step", threads, n)
+		}
+	}
+}
+
+func TestFeedChecksShapes(t *testing.T) {
+	s := trainStep(t, small(), engine.NewStore(device(t, 1)), 4, false)
+	if err := s.program.Feed(s.images, tensor.New(5, 3, 8, 8)); err == nil {
+		t.Error("a batch of 5 was fed to a program for 4")
+	}
+	if err := s.program.Feed(s.loss, tensor.New()); err == nil {
+		t.Error("an output was fed")
+	}
+}
