@@ -207,6 +207,10 @@ func (s idxSet) load(ctx context.Context, path string, f idxFile) (*idxArray, er
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		var known *fs.PathError // it names the file itself
+		if errors.As(err, &known) {
+			return nil, fmt.Errorf("%w; %s", err, s.nextStep())
+		}
 		return nil, fmt.Errorf("%s: %w; %s", path, err, s.nextStep())
 	}
 	return a, nil

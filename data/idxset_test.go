@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -255,6 +256,20 @@ func TestRealFashionMNIST(t *testing.T) {
 	// The mean and deviation that the literature quotes: 0.2860 and 0.3530.
 	if m, s := r.Files[0].PixelMean, r.Files[0].PixelStd; m < 0.28595 || m > 0.28605 || s < 0.35295 || s > 0.35305 {
 		t.Errorf("pixel mean %.5f, deviation %.5f", m, s)
+	}
+	test, err := Open(ctx, "fashion-mnist", Options{Split: Test, Offline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	view, big, h := Resize(test, 96), make([]uint8, 96*96), sha256.New()
+	for i := range 1000 {
+		if _, err := view.Get(i, big); err != nil {
+			t.Fatal(err)
+		}
+		h.Write(big)
+	}
+	if got, want := hex.EncodeToString(h.Sum(nil)), pillowFixture(t).T10k; got != want {
+		t.Errorf("1000 pictures at 96x96 have the digest %s, Pillow's have %s", got, want)
 	}
 	ds, err := Open(ctx, "fashion-mnist", Options{Split: Train, Offline: true})
 	if err != nil {

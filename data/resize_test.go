@@ -34,21 +34,29 @@ func guarded(n int) (dst []uint8, intact func() bool) {
 	}
 }
 
-func TestResizeIsPillows(t *testing.T) {
+// pillow is what testdata/pillow.py wrote.
+type pillow struct {
+	Sweep, T10k string
+	Cases       []struct {
+		From, To                  [2]int // width, height
+		Kind, SHA256, First, Last string
+	}
+}
+
+func pillowFixture(t *testing.T) (p pillow) {
+	t.Helper()
 	text, err := os.ReadFile("testdata/pillow.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want struct {
-		Sweep string
-		Cases []struct {
-			From, To                  [2]int
-			Kind, SHA256, First, Last string
-		}
-	}
-	if err := json.Unmarshal(text, &want); err != nil {
+	if err := json.Unmarshal(text, &p); err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+func TestResizeIsPillows(t *testing.T) {
+	want := pillowFixture(t)
 	if len(want.Cases) < 40 {
 		t.Fatalf("only %d cases in testdata/pillow.json", len(want.Cases))
 	}

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """Writes pillow.json, which the tests of ResizeBilinear read.
 
-Run it in this folder with Pillow installed (Debian: python3-pil). Made with
-Pillow 9.4.0. The inputs come from a formula that the tests repeat; of each
-output the digest of its pixels and its first and last 24 bytes are kept.
+Run it in this folder with Pillow installed (Debian: python3-pil):
+    python3 pillow.py FOLDER/t10k-images-idx3-ubyte.gz
+Made with Pillow 9.4.0. The inputs come from a formula that the tests repeat; of each
+output the digest of its pixels and its first and last 24 bytes are kept, and of
+the first 1,000 pictures of Fashion-MNIST's test part at 96 by 96 one digest.
 """
+import gzip
 import hashlib
 import json
+import sys
 
 import PIL
 from PIL import Image
@@ -50,6 +54,14 @@ for s in range(1, 49):
     for d in range(1, 49):
         sweep.update(resize(s, s, d, d, "noise"))
 
+real = hashlib.sha256()
+content = gzip.open(sys.argv[1]).read()[16:]
+for i in range(1000):
+    picture = Image.frombytes("L", (28, 28), content[784 * i : 784 * (i + 1)])
+    real.update(picture.resize((96, 96), Image.BILINEAR).tobytes())
+
 with open("pillow.json", "w") as f:
-    json.dump({"pillow": PIL.__version__, "sweep": sweep.hexdigest(), "cases": cases}, f, indent=1)
-    f.write("\n")
+    f.write('{"pillow": "%s",\n' % PIL.__version__)
+    f.write('"sweep": "%s",\n' % sweep.hexdigest())
+    f.write('"t10k": "%s",\n' % real.hexdigest())
+    f.write('"cases": [\n%s\n]}\n' % ",\n".join(json.dumps(c) for c in cases))
