@@ -69,7 +69,7 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 // place plans the memory and binds the steps to it.
 func (p *Program) place(spec Spec) error {
 	total := plan(p.steps)
-	p.arena = p.device.Alloc(total)
+	p.arena = p.store.workspace(total)
 	fed := map[*Value]Buffer{}
 	for n, v := range p.values {
 		if v.Place == Fed {
@@ -115,7 +115,9 @@ func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 	return nil
 }
 
-// Run computes all outputs and assignments. key numbers the run in its random
+// Run computes all outputs and assignments. Programs over one store share their
+// workspace: they run one at a time, and what one left is gone when the next one
+// runs. key numbers the run in its random
 // stream: dropout draws from it, and nothing else.
 func (p *Program) Run(key int64) {
 	p.exec.Run(key)

@@ -14,7 +14,8 @@ type Store struct {
 	entries map[*graph.Variable]*entry
 	order   []*entry
 	version uint64
-	step    int // optimiser steps taken
+	step    int    // optimiser steps taken
+	arena   Buffer // the workspace of the largest program so far
 }
 
 type entry struct {
@@ -68,6 +69,16 @@ func (s *Store) value(v *graph.Variable) (*Value, error) {
 		return nil, fmt.Errorf("engine: variable %s is in no compiled program", nameOf(v))
 	}
 	return e.value, nil
+}
+
+// workspace returns at least n elements that all programs of the store use in
+// turn. Compile the largest program first: a larger one needs memory of its own
+// beside that of those before it.
+func (s *Store) workspace(n int) Buffer {
+	if s.arena == nil || s.arena.Len() < n {
+		s.arena = s.device.Alloc(n)
+	}
+	return s.device.Slice(s.arena, 0, n)
 }
 
 // Pull copies the device's values to the host copies of all variables.
