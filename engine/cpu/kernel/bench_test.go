@@ -29,10 +29,12 @@ var products = []struct {
 	name           string
 	rows, k, segs  int
 	weightGradient bool
+	narrow         bool // half the columns
 }{
 	{name: "K64x9segs-rows1408", rows: 1408, k: 64, segs: 9},
 	{name: "K512x9segs-rows64", rows: 64, k: 512, segs: 9},
 	{name: "K1x49segs-rows1408", rows: 1408, k: 1, segs: 49},
+	{name: "K64x9segs-rows56-half", rows: 56, k: 64, segs: 9, narrow: true},
 	{name: "wgrad-K64x24segs-rows13", rows: 13, k: 64, segs: 24, weightGradient: true},
 	{name: "wgrad-K64x24segs-rows12", rows: 12, k: 64, segs: 24, weightGradient: true},
 }
@@ -47,7 +49,10 @@ func BenchmarkGemm(b *testing.B) {
 				rng := rand.New(rand.NewPCG(1, 2))
 				x, w := fill(rng, make([]float32, 1<<20)), fill(rng, make([]float32, 1<<18))
 				y := make([]float32, c.rows*set.Cols)
-				ars, aks, bks := c.k, 1, set.Cols
+				ars, aks, bks, cols := c.k, 1, set.Cols, set.Cols
+				if c.narrow {
+					cols /= 2
+				}
 				if c.weightGradient {
 					ars, aks, bks = 1, 64, 64
 				}
@@ -56,12 +61,12 @@ func BenchmarkGemm(b *testing.B) {
 					segs = append(segs, Seg{A: s * c.k * aks, B: s * c.k * bks})
 				}
 				run := func() {
-					set.Gemm(y, set.Cols, x, ars, aks, w, bks, segs, c.k, c.rows, set.Cols, false)
+					set.Gemm(y, set.Cols, x, ars, aks, w, bks, segs, c.k, c.rows, cols, false)
 				}
 				for b.Loop() {
 					run()
 				}
-				flops := 2 * float64(c.rows*set.Cols*c.k*c.segs) / fastest(run).Seconds()
+				flops := 2 * float64(c.rows*cols*c.k*c.segs) / fastest(run).Seconds()
 				b.ReportMetric(flops/peakOf(set), "of-peak")
 				b.ReportMetric(flops/1e9, "GFLOP/s")
 			})
