@@ -187,7 +187,7 @@ func (d downloader) try(ctx context.Context, address, path string, f idxFile, pr
 		return err
 	}
 	if err := verify(ctx, tmp, f); err != nil {
-		return errUseless{err}
+		return err
 	}
 	if err := tmp.Chmod(0o644); err != nil && runtime.GOOS != "windows" {
 		return err
@@ -268,7 +268,8 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// verify reads a downloaded file back and compares its content's digest.
+// verify reads a downloaded file back and compares its content's digest. A damaged
+// file may come whole the next time; a whole file of other content will not change.
 func verify(ctx context.Context, file *os.File, f idxFile) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -281,7 +282,7 @@ func verify(ctx context.Context, file *os.File, f idxFile) error {
 		return fmt.Errorf("sent a damaged file: %w", err)
 	}
 	if got := hex.EncodeToString(r.digest.Sum(nil)); got != f.md5 {
-		return fmt.Errorf("sent other content: MD5 of the uncompressed content %s, not %s", got, f.md5)
+		return errUseless{fmt.Errorf("sent other content: MD5 of the uncompressed content %s, not %s", got, f.md5)}
 	}
 	return nil
 }

@@ -90,6 +90,18 @@ func TestFetchAndOpen(t *testing.T) {
 	}
 }
 
+// flakyAfter answers with bad twice and then with good.
+func flakyAfter(bad, good http.HandlerFunc) http.HandlerFunc {
+	var n atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) < 3 {
+			bad(w, r)
+			return
+		}
+		good(w, r)
+	}
+}
+
 func TestDownloadFailures(t *testing.T) {
 	s, content := tinySet()
 	f := s.files[0]
@@ -112,16 +124,9 @@ func TestDownloadFailures(t *testing.T) {
 	}
 	huge := func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Length", "99999999") }
 	silent := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	flaky := func() http.HandlerFunc {
-		var n atomic.Int64
-		return func(w http.ResponseWriter, r *http.Request) {
-			if n.Add(1) < 3 {
-				broken(w, r)
-				return
-			}
-			good(w, r)
-		}
-	}
+	flaky := func() http.HandlerFunc { return flakyAfter(broken, good) }
+	// As from a server that ends an answer by closing the connection.
+	short := func(w http.ResponseWriter, r *http.Request) { w.Write(gz(content[f.name])[:30]) }
 	plain := func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("<html>not the file</html>")) }
 	for _, c := range []struct {
 		name    string
@@ -132,6 +137,7 @@ func TestDownloadFailures(t *testing.T) {
 		{"second after 500", []http.HandlerFunc{broken, good}, []int64{1, 1}, nil},
 		{"second after a cut", []http.HandlerFunc{cut, good}, []int64{1, 1}, nil},
 		{"second after other content", []http.HandlerFunc{other, good}, []int64{1, 1}, nil},
+		{"third round after short files", []http.HandlerFunc{flakyAfter(short, good)}, []int64{3}, nil},
 		{"second after 404", []http.HandlerFunc{http.NotFound, good}, []int64{1, 1}, nil},
 		{"second after an endless answer", []http.HandlerFunc{endless, good}, []int64{1, 1}, nil},
 		{"second after silence", []http.HandlerFunc{silent, good}, []int64{1, 1}, nil},
