@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/report"
+)
+
+// benchFlags are the settings of bench.
+type benchFlags struct {
+	device  deviceFlags
+	mode    string
+	model   string
+	resize  int
+	batch   int
+	repeat  int
+	warmup  int
+	feed    bool
+	profile bool
+	json    bool
+}
+
+func benchCommand() *cobra.Command {
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure images a second, in training or inference",
+		Long: `Measure images a second, in training or inference, on random images in memory.
+
+A training step feeds a batch, runs forward and backward passes and updates the
+weights; an inference step feeds a batch and reads the logits. With --feed=false
+the same batch stays on the device. Each of --repeat measurements takes steps for
+at least a fifth of a second; the median is what counts. The device's own peak is
+measured just before and after, by multiply-adds on registers alone on as many
+threads, and the model's arithmetic is given as a share of it: multiply-adds count
+as two operations, those of padding included, so that skipped work raises the share.`,
+		Example: `  residual bench --mode train --batch 64
+  residual bench --mode infer --model d2l-resnet18 --resize 96 --batch 1 --json
+  residual bench --mode train --profile
+  residual bench --kernels avx2 --threads 1`,
+		Args: exactly(0, ""),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			return f.run(ctx, cmd)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.mode, "mode", "train", "what is measured: train or infer")
+	fs.StringVar(&f.model, "model", "d2l-resnet18", "name of the model")
+	fs.IntVar(&f.resize, "resize", 0, "height and width of the images; 0 takes the model's own")
+	fs.IntVar(&f.batch, "batch", 64, "images in a batch")
+	fs.IntVar(&f.repeat, "repeat", 10, "measurements, of which the median is taken")
+	fs.IntVar(&f.warmup, "warmup", 3, "steps before the first measurement")
+	fs.BoolVar(&f.feed, "feed", true, "feed a batch from the host in every step")
+	fs.BoolVar(&f.profile, "profile", false, "also show the time each kind of step takes")
+	f.device.add(cmd)
+	jsonFlag(cmd, &f.json)
+	_ = cmd.RegisterFlagCompletionFunc("mode", words("train", "infer"))
+	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
+	return cmd
+}
+
+func (f *benchFlags) check() error {
+	switch {
+	case f.mode != "train" && f.mode != "infer":
+		return usagef("--mode %s is not known; choose train or infer", f.mode)
+	case f.batch < 1 || f.batch > 1<<16:
+		return usagef("--batch %d: give a number of images from 1 to %d", f.batch, 1<<16)
+	case f.resize < 0 || f.resize > 1<<12:
+		return usagef("--resize %d: give the pixels of a side from 1 to %d, or 0 for the model's own", f.resize, 1<<12)
+	case f.repeat < 1:
+		return usagef("--repeat %d: give a number of measurements, at least 1", f.repeat)
+	case f.warmup < 0:
+		return usagef("--warmup %d: give a number of steps, 0 for none", f.warmup)
+	}
+	return nil
+}
+
+func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	entry, err := lookupModel(f.model)
+	if err != nil {
+		return err
+	}
+	dev, err := f.device.open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	w, err := newWorkload(entry, f, dev)
+	if err != nil {
+		return err
+	}
+	r, err := f.measure(ctx, w, dev)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), r)
+	}
+	printf(cmd, "%s", r.text())
+	return nil
+}
+
+// text is the result for people.
+func (r *benchResult) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %d threads, %s kernels, %s\n\n",
+		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, r.Threads, r.Kernels, r.Precision)
+	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
+	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", r.Repeat, rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
+	fed := "feeding included"
+	if !r.Feed {
+		fed = "the batch stays on the device"
+	}
+	t.Row("time of a step", fmt.Sprintf("%.3f ms", r.StepMilliseconds), fed)
+	t.Row("arithmetic", report.SI(r.GFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%.3f GFLOP an image", r.GFLOPPerImage))
+	t.Row("peak beside it", report.SI(r.PeakGFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%s before, %s after",
+		report.SI(r.PeakBefore*1e9, "FLOP/s"), report.SI(r.PeakAfter*1e9, "FLOP/s")))
+	t.Row("share of peak", fmt.Sprintf("%.1f %%", 100*r.FractionOfPeak), "")
+	t.Row("planned memory", report.Bytes(r.PlannedBytes), fmt.Sprintf("activations %s, inputs %s, scratch %s, weights %s",
+		report.Bytes(r.ArenaBytes), report.Bytes(r.InputBytes), report.Bytes(r.ScratchBytes), report.Bytes(r.VariableBytes)))
+	if r.PeakRSSBytes > 0 {
+		t.Row("peak resident memory", report.Bytes(r.PeakRSSBytes), "of the whole program")
+	}
+	t.Row("allocations a step", fmt.Sprintf("%.4g", r.AllocationsPerStep), "")
+	b.WriteString(t.String())
+	if len(r.Profile) > 0 {
+		b.WriteString("\n" + profileText(r.Profile))
+	}
+	return b.String()
+}
+
+// rate writes images a second with as many digits as mean something.
+func rate(v float64) string {
+	if v < 100 {
+		return fmt.Sprintf("%.2f", v)
+	}
+	return report.Count(int64(v + 0.5))
+}
+
+func profileText(rows []profileRow) string {
+	t := report.NewTable(report.Column{Title: "kind of step"}, report.Column{Title: "steps", Align: report.Right},
+		report.Column{Title: "ms", Align: report.Right}, report.Column{Title: "share", Align: report.Right})
+	var sum float64
+	steps := 0
+	for _, r := range rows {
+		t.Row(r.Kind, fmt.Sprint(r.Steps), fmt.Sprintf("%.3f", r.Milliseconds), fmt.Sprintf("%.1f %%", 100*r.Share))
+		sum += r.Milliseconds
+		steps += r.Steps
+	}
+	t.Rule()
+	t.Row("all", fmt.Sprint(steps), fmt.Sprintf("%.3f", sum), "")
+	return t.String()
+}

@@ -1,0 +1,334 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// benchResult is what bench --json prints.
+type benchResult struct {
+	Model     string `json:"model"`
+	Mode      string `json:"mode"`
+	Batch     int    `json:"batch"`
+	Channels  int    `json:"channels"`
+	Height    int    `json:"height"`
+	Width     int    `json:"width"`
+	Device    string `json:"device"`
+	Threads   int    `json:"threads"`
+	Kernels   string `json:"kernels"`
+	Precision string `json:"precision"`
+	Feed      bool   `json:"feed"`
+
+	Repeat             int       `json:"repeat"`
+	Warmup             int       `json:"warmup"`
+	StepsPerRepeat     int       `json:"steps_per_repeat"`
+	ImagesPerSecond    float64   `json:"images_per_second"` // the median
+	ImagesPerSecondMin float64   `json:"images_per_second_min"`
+	ImagesPerSecondMax float64   `json:"images_per_second_max"`
+	Spread             float64   `json:"spread"` // (max - min) / median
+	Measurements       []float64 `json:"measurements"`
+	StepMilliseconds   float64   `json:"step_milliseconds"` // at the median
+
+	GFLOPPerImage      float64 `json:"gflop_per_image"`
+	GFLOPPerSecond     float64 `json:"gflop_per_second"`
+	PeakGFLOPPerSecond float64 `json:"peak_gflop_per_second"` // mean of before and after
+	PeakBefore         float64 `json:"peak_gflop_per_second_before"`
+	PeakAfter          float64 `json:"peak_gflop_per_second_after"`
+	FractionOfPeak     float64 `json:"fraction_of_peak"`
+
+	PlannedBytes       int64   `json:"planned_bytes"`
+	ArenaBytes         int64   `json:"arena_bytes"`
+	InputBytes         int64   `json:"input_bytes"`
+	ScratchBytes       int64   `json:"scratch_bytes"`
+	VariableBytes      int64   `json:"variable_bytes"`
+	PeakRSSBytes       int64   `json:"peak_rss_bytes"` // 0 where the system does not tell
+	AllocationsPerStep float64 `json:"allocations_per_step"`
+
+	Profile []profileRow `json:"profile,omitempty"`
+}
+
+type profileRow struct {
+	Kind         string  `json:"kind"`
+	Steps        int     `json:"steps"`
+	Milliseconds float64 `json:"milliseconds"`
+	Share        float64 `json:"share"`
+}
+
+// workload is a compiled program with a batch to feed it.
+type workload struct {
+	*engine.Program
+	train          bool
+	x, labels, out *graph.Node
+	images         *tensor.Tensor
+	targets        *tensor.Tensor
+	result         *tensor.Tensor
+	optimizer      optim.Optimizer
+	flops          float64 // of a step
+	key            int64
+}
+
+// benchRate is small: the images are noise, and the weights must stay finite.
+const benchRate = 0.01
+
+func newWorkload(e models.Entry, f *benchFlags, dev engine.Device) (*workload, error) {
+	m := e.New(models.Config{})
+	nn.Init(m, 1, nn.XavierUniform)
+	nn.Named(m)
+	w := &workload{train: f.mode == "train", optimizer: optim.SGD{}}
+	g := graph.New(graph.Eval)
+	if w.train {
+		g = graph.New(graph.Train)
+	}
+	w.x = g.Input("images", tensor.Float32, f.batch, e.Channels, cmp.Or(f.resize, e.Height), cmp.Or(f.resize, e.Width))
+	logits, err := engine.Trace(m.Forward, w.x)
+	if err != nil {
+		return nil, usagef("%s: %w; choose another --resize", e.Name, err)
+	}
+	spec := engine.Spec{Outputs: []*graph.Node{logits}}
+	w.out = logits
+	if w.train {
+		w.labels = g.Input("labels", tensor.Int64, f.batch)
+		w.out = g.Apply(graph.CrossEntropy{}, logits, w.labels)
+		spec.Outputs[0] = w.out
+		spec.Updates = updates(g, m, w.out)
+	}
+	w.flops = stepFLOPs(g, w.train)
+	if w.Program, err = engine.Compile(g, engine.NewStore(dev), spec); err != nil {
+		return nil, err
+	}
+	return w, w.fill(e.Classes)
+}
+
+// updates pairs every parameter of m with the gradient of loss.
+func updates(g *graph.Graph, m nn.Module, loss *graph.Node) []engine.Update {
+	var leaves []*graph.Node
+	parameters := nn.Parameters(m)
+	for _, p := range parameters {
+		leaves = append(leaves, g.Variable(p.Variable))
+	}
+	var list []engine.Update
+	for i, gradient := range graph.Gradients(loss, leaves) {
+		list = append(list, engine.Update{Variable: parameters[i].Variable, Gradient: gradient})
+	}
+	return list
+}
+
+// stepFLOPs counts two operations a multiply-add of convolutions and linear
+// layers. Training has two more products of the same size, the gradients of the
+// weight and of the input; that of the images themselves nobody needs.
+func stepFLOPs(g *graph.Graph, train bool) float64 {
+	var n int64
+	for _, node := range g.Nodes {
+		macs := graph.MACs(node)
+		n += macs
+		if !train || macs == 0 {
+			continue
+		}
+		n += macs
+		if _, fed := node.Inputs[0].Op.(*graph.Input); !fed {
+			n += macs
+		}
+	}
+	return 2 * float64(n)
+}
+
+// fill draws the batch and feeds it.
+func (w *workload) fill(classes int) error {
+	rng := rand.New(rand.NewPCG(1, 2))
+	w.images = tensor.New(w.x.Shape...)
+	for i := range w.images.Data() {
+		w.images.Data()[i] = rng.Float32()
+	}
+	w.result = tensor.New(w.out.Shape...)
+	if w.train {
+		labels := make([]int64, w.x.Shape[0])
+		for i := range labels {
+			labels[i] = rng.Int64N(int64(classes))
+		}
+		w.targets = tensor.FromInts(labels, len(labels))
+	}
+	return w.feed()
+}
+
+func (w *workload) feed() error {
+	if err := w.Feed(w.x, w.images); err != nil || !w.train {
+		return err
+	}
+	return w.Feed(w.labels, w.targets)
+}
+
+// step is what is measured.
+func (w *workload) step(feed bool) error {
+	if feed {
+		if err := w.feed(); err != nil {
+			return err
+		}
+	}
+	w.key++
+	w.Run(w.key)
+	if w.train {
+		w.Step(w.optimizer, benchRate)
+	}
+	w.Read(w.out, w.result)
+	return nil
+}
+
+// measure warms up, takes the repetitions and puts the result together.
+func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) (*benchResult, error) {
+	for range f.warmup {
+		if err := w.step(f.feed); err != nil {
+			return nil, err
+		}
+	}
+	start := time.Now()
+	if err := w.step(f.feed); err != nil {
+		return nil, err
+	}
+	const atLeast = 200 * time.Millisecond
+	steps := max(1, int(atLeast/max(time.Since(start), time.Microsecond)))
+
+	r := f.result(w, dev, steps)
+	r.PeakBefore = peakFMA(dev)
+	mallocs, err := f.repeats(ctx, w, r)
+	if err != nil {
+		return nil, err
+	}
+	r.PeakAfter = peakFMA(dev)
+	r.AllocationsPerStep = float64(mallocs) / float64(steps*f.repeat)
+	r.PeakRSSBytes = peakRSS()
+	r.summarise(w.flops)
+	if f.profile {
+		r.Profile = w.profile()
+	}
+	return r, nil
+}
+
+// repeats fills in the measurements and returns how many objects were allocated
+// meanwhile.
+func (f *benchFlags) repeats(ctx context.Context, w *workload, r *benchResult) (mallocs uint64, err error) {
+	var before, after runtime.MemStats
+	r.Measurements = make([]float64, 0, f.repeat)
+	runtime.GC()
+	if err := w.step(f.feed); err != nil { // the runtime fills again what it dropped for the collection
+		return 0, err
+	}
+	runtime.ReadMemStats(&before)
+	for range f.repeat {
+		start := time.Now()
+		for range r.StepsPerRepeat {
+			if err := w.step(f.feed); err != nil {
+				return 0, err
+			}
+			if ctx.Err() != nil {
+				return 0, fmt.Errorf("interrupted after %d of %d measurements", len(r.Measurements), f.repeat)
+			}
+		}
+		r.Measurements = append(r.Measurements, float64(r.Batch*r.StepsPerRepeat)/time.Since(start).Seconds())
+	}
+	runtime.ReadMemStats(&after)
+	return after.Mallocs - before.Mallocs, nil
+}
+
+func (f *benchFlags) result(w *workload, dev *cpu.Device, steps int) *benchResult {
+	shape, m := w.x.Shape, w.Memory()
+	return &benchResult{
+		Model: f.model, Mode: f.mode, Batch: shape[0], Channels: shape[1], Height: shape[2], Width: shape[3],
+		Device: dev.Name(), Threads: dev.Threads(), Kernels: dev.ISA().String(), Precision: f.device.resolved(),
+		Feed: f.feed, Repeat: f.repeat, Warmup: f.warmup, StepsPerRepeat: steps,
+		PlannedBytes: m.Arena + m.Inputs + m.Scratch + m.Variables,
+		ArenaBytes:   m.Arena, InputBytes: m.Inputs, ScratchBytes: m.Scratch, VariableBytes: m.Variables,
+	}
+}
+
+// summarise computes what follows from the measurements.
+func (r *benchResult) summarise(flops float64) {
+	sorted := slices.Sorted(slices.Values(r.Measurements))
+	n := len(sorted)
+	r.ImagesPerSecond = (sorted[(n-1)/2] + sorted[n/2]) / 2
+	r.ImagesPerSecondMin, r.ImagesPerSecondMax = sorted[0], sorted[n-1]
+	r.Spread = (sorted[n-1] - sorted[0]) / r.ImagesPerSecond
+	r.StepMilliseconds = 1e3 * float64(r.Batch) / r.ImagesPerSecond
+	r.GFLOPPerImage = flops / float64(r.Batch) / 1e9
+	r.GFLOPPerSecond = r.GFLOPPerImage * r.ImagesPerSecond
+	r.PeakGFLOPPerSecond = (r.PeakBefore + r.PeakAfter) / 2
+	r.FractionOfPeak = r.GFLOPPerSecond / r.PeakGFLOPPerSecond
+}
+
+// profileRuns are averaged.
+const profileRuns = 5
+
+// profile sums the time of the steps by kind.
+func (w *workload) profile() []profileRow {
+	steps := w.Steps()
+	byKind := map[string]*profileRow{}
+	total := 0.0
+	for run := range profileRuns {
+		for i, d := range w.Profile() {
+			kind := strings.TrimPrefix(fmt.Sprintf("%T", steps[i]), "*engine.")
+			row := byKind[kind]
+			if row == nil {
+				row = &profileRow{Kind: kind}
+				byKind[kind] = row
+			}
+			if run == 0 {
+				row.Steps++
+			}
+			ms := d.Seconds() * 1e3 / profileRuns
+			row.Milliseconds += ms
+			total += ms
+		}
+	}
+	var rows []profileRow
+	for _, row := range byKind {
+		row.Share = row.Milliseconds / total
+		rows = append(rows, *row)
+	}
+	slices.SortFunc(rows, func(a, b profileRow) int {
+		return cmp.Or(cmp.Compare(b.Milliseconds, a.Milliseconds), strings.Compare(a.Kind, b.Kind))
+	})
+	return rows
+}
+
+// peakFMA is the best of a few runs of multiply-adds on registers alone, on as
+// many threads as the device has, in GFLOP/s.
+func peakFMA(dev *cpu.Device) float64 {
+	set := kernel.For(dev.ISA())
+	const rounds = 1 << 17
+	set.PeakFMA(rounds)
+	best := 0.0
+	for range 5 {
+		var wait sync.WaitGroup
+		flops := make([]float64, dev.Threads())
+		start := time.Now()
+		for i := range flops {
+			wait.Go(func() {
+				for range 16 {
+					flops[i] += set.PeakFMA(rounds)
+				}
+			})
+		}
+		wait.Wait()
+		took, sum := time.Since(start).Seconds(), 0.0
+		for _, n := range flops {
+			sum += n
+		}
+		best = max(best, sum/took/1e9)
+	}
+	return best
+}
