@@ -39,6 +39,7 @@ which needs no file and no network, and takes a few minutes.`,
 	root.AddCommand(
 		benchCommand(),
 		summaryCommand(),
+		doctorCommand(),
 		modelsCommand(),
 		dataCommand(),
 		versionCommand(),
