@@ -37,6 +37,8 @@ which needs no file and no network, and takes a few minutes.`,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
+		evalCommand(),
+		predictCommand(),
 		benchCommand(),
 		summaryCommand(),
 		doctorCommand(),

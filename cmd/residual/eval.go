@@ -1,0 +1,186 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/report"
+)
+
+// evalFlags are the settings of eval.
+type evalFlags struct {
+	device deviceFlags
+	files  dataFlags
+	data   string
+	split  string
+	batch  int
+	json   bool
+}
+
+// evalResult is what eval --json prints.
+type evalResult struct {
+	Model           string              `json:"model"`
+	Architecture    string              `json:"architecture"`
+	Data            string              `json:"data"`
+	Split           string              `json:"split"`
+	Accuracy        float64             `json:"accuracy"`
+	Loss            number              `json:"loss"` // mean cross-entropy
+	Count           int                 `json:"count"`
+	ImagesPerSecond float64             `json:"images_per_second"`
+	Device          string              `json:"device"`
+	Classes         []string            `json:"classes"`
+	Confusion       [][]int             `json:"confusion"` // [true class][predicted class]
+	PerClass        []report.ClassScore `json:"per_class"`
+}
+
+func evalCommand() *cobra.Command {
+	var f evalFlags
+	cmd := &cobra.Command{
+		Use:   "eval MODEL",
+		Short: "Measure a trained model on a data set",
+		Long: `Measure a trained model on a data set: accuracy, loss, the confusion matrix, and
+precision, recall and F1 of every class. The data set is the one the model was
+trained on unless --data names another, the part of it that was held back.`,
+		Example: `  residual eval runs/train-1/best.safetensors
+  residual eval runs/train-1/best.safetensors --data fashion-mnist --data-dir ~/data
+  residual eval runs/train-1/best.safetensors --split train --json`,
+		Args:              exactly(1, "a model file"),
+		ValidArgsFunction: completeModelFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			return f.run(ctx, cmd, args[0])
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.data, "data", "", "name of the data set (default: the one the model was trained on)")
+	fs.StringVar(&f.split, "split", "test", "part of the data set: test or train")
+	fs.IntVar(&f.batch, "batch", 128, "images in a batch; the result does not depend on it")
+	f.files.add(cmd)
+	f.device.add(cmd)
+	jsonFlag(cmd, &f.json)
+	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
+	_ = cmd.RegisterFlagCompletionFunc("split", words("test", "train"))
+	return cmd
+}
+
+func (f *evalFlags) check() error {
+	if f.batch < 1 || f.batch > 1<<16 {
+		return usagef("--batch %d: give a number of images from 1 to %d", f.batch, 1<<16)
+	}
+	if f.split != "test" && f.split != "train" {
+		return usagef("--split %s is not known; choose test or train", f.split)
+	}
+	if f.data != "" {
+		return knownData(f.data)
+	}
+	return nil
+}
+
+func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	dev, err := f.device.open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	c, err := loadClassifier(path, dev)
+	if err != nil {
+		return err
+	}
+	r, err := f.evaluate(ctx, cmd, path, c, dev)
+	if ctx.Err() != nil {
+		return errors.New("interrupted: nothing was measured to the end")
+	}
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), r)
+	}
+	printf(cmd, "%s (%s) on the %s part of %s, %s\n\n", path, r.Architecture, r.Split, r.Data, r.Device)
+	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
+	printf(cmd, "loss %.4f\n%s images/s\n", float64(r.Loss), rate(r.ImagesPerSecond))
+	return nil
+}
+
+func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier, dev *cpu.Device) (*evalResult, error) {
+	about := c.Info()
+	name := cmp.Or(f.data, about.Dataset)
+	if name == "" {
+		return nil, usagef("%s does not say what it was trained on; name a data set with --data", path)
+	}
+	if err := knownData(name); err != nil {
+		return nil, fmt.Errorf("%s was trained on a data set that is not here: %w with --data", path, err)
+	}
+	ds, err := data.Open(ctx, name, f.files.options(cmd, data.Split(f.split)))
+	if err != nil {
+		return nil, err
+	}
+	if err := sameClasses(path, about.Classes, ds.Info()); err != nil {
+		return nil, err
+	}
+	shown := showCount(cmd.ErrOrStderr())
+	got, err := c.Evaluate(ctx, ds, data.LoaderConfig{Batch: f.batch}, shown)
+	if err != nil {
+		return nil, err
+	}
+	return &evalResult{
+		Model: path, Architecture: about.Architecture, Data: name, Split: f.split,
+		Accuracy: got.Accuracy, Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
+		Device: f.device.describe(dev), Classes: about.Classes, Confusion: got.Confusion,
+		PerClass: report.Scores(about.Classes, got.Confusion),
+	}, nil
+}
+
+// sameClasses refuses a data set whose classes are others than the model's; how
+// many there are, inference checks.
+func sameClasses(path string, classes []string, info data.Info) error {
+	if len(classes) != len(info.Classes) {
+		return nil
+	}
+	for i, class := range classes {
+		if class != info.Classes[i] {
+			return fmt.Errorf("%s calls class %d %q, and %s calls it %q; choose the data set it was trained on with --data",
+				path, i, class, info.Name, info.Classes[i])
+		}
+	}
+	return nil
+}
+
+// showCount keeps a terminal informed; elsewhere it is silent.
+func showCount(w io.Writer) func(done, total int) {
+	if !report.IsTerminal(w) {
+		return nil
+	}
+	return func(done, total int) {
+		fmt.Fprintf(w, "\r%s of %s images", report.Count(int64(done)), report.Count(int64(total)))
+		if done >= total {
+			fmt.Fprint(w, "\r\x1b[K")
+		}
+	}
+}
+
+// number is a figure that may be no number: JSON has no word for those, so they
+// are the strings NaN, +Inf and -Inf.
+type number float64
+
+// MarshalJSON implements json.Marshaler.
+func (n number) MarshalJSON() ([]byte, error) {
+	if v := float64(n); math.IsNaN(v) || math.IsInf(v, 0) {
+		return json.Marshal(fmt.Sprint(v))
+	}
+	return json.Marshal(float64(n))
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/models"
+)
+
+// loadClassifier reads a model file onto a device. What is often given in its
+// place gets an answer of its own.
+func loadClassifier(path string, dev engine.Device) (*inference.Classifier, error) {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil && slices.Contains(models.Names(), path):
+		return nil, usagef("%s is the name of a network, not a trained model; train one with `residual train --model %s` and give its best.safetensors", path, path)
+	case err != nil:
+		return nil, fmt.Errorf("model file: %w; `residual train` leaves one in its run folder, such as runs/train-1/best.safetensors", err)
+	case st.IsDir():
+		best := filepath.Join(path, "best.safetensors")
+		if _, err := os.Stat(best); err == nil {
+			return nil, fmt.Errorf("%s is a folder; did you mean %s?", path, best)
+		}
+		return nil, fmt.Errorf("%s is a folder; give a model file, such as best.safetensors of a run", path)
+	}
+	return inference.Load(path, dev)
+}
+
+// completeModelFile completes files of weights.
+func completeModelFile(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return []cobra.Completion{"safetensors"}, cobra.ShellCompDirectiveFilterFileExt
+}
