@@ -1,0 +1,124 @@
+"""Trains ResNet-18 of "Dive into Deep Learning" on Fashion-MNIST in PyTorch by
+the book's recipe: what "residual train" does when it is given no flags. Runs on
+PyTorch 1.13 and later; needs numpy and Pillow.
+
+    python3 torch_recipe.py --data ~/.cache/residual --epochs 2
+
+Images are resized to 96x96 by Pillow's bilinear rule and scaled to [0, 1];
+weights start Xavier-uniform; mean cross-entropy, SGD without momentum. Prints a
+line of JSON an epoch: loss and training accuracy as running means over the
+epoch, as the book does, accuracy on the test images after it, images a second of
+the training steps alone and of the whole epoch, and the peak resident memory.
+"""
+import argparse
+import gzip
+import json
+import os
+import sys
+import time
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from torch_resnet import peak_rss_bytes, resnet18, xavier
+
+
+def read_idx(folder, name):
+    """The array of one IDX file of unsigned bytes, compressed or not."""
+    for path, opener in ((os.path.join(folder, name), open), (os.path.join(folder, name + ".gz"), gzip.open)):
+        if os.path.exists(path):
+            with opener(path, "rb") as f:
+                raw = f.read()
+            sides = raw[3]
+            shape = np.frombuffer(raw, ">u4", sides, 4)
+            return np.frombuffer(raw, np.uint8, -1, 4 + 4 * sides).reshape(shape)
+    sys.exit(f"torch_recipe.py: {folder} has no {name} and no {name}.gz: fetch the files with "
+             "\"residual data fetch fashion-mnist\" and give their folder as --data")
+
+
+def load(folder, part, limit):
+    for inside in (os.path.join(folder, "fashion-mnist"), folder):
+        if os.path.isdir(inside):
+            break
+    images = read_idx(inside, part + "-images-idx3-ubyte")
+    labels = read_idx(inside, part + "-labels-idx1-ubyte")
+    return images[:limit], torch.from_numpy(labels[:limit].astype(np.int64))
+
+
+def batch(images, index, size, layout):
+    """Images of the index, resized and scaled to [0, 1]: (len(index), 1, size, size)."""
+    out = np.empty((len(index), 1, size, size), np.uint8)
+    for row, i in enumerate(index):
+        out[row, 0] = np.asarray(Image.fromarray(images[i]).resize((size, size), Image.BILINEAR))
+    return torch.from_numpy(out).float().div_(255).contiguous(memory_format=layout)
+
+
+def train_epoch(net, optimizer, images, labels, args, layout):
+    net.train()
+    order = torch.randperm(len(labels))
+    loss_sum, hits, stepping = 0.0, 0, 0.0
+    for index in order.split(args.batch):
+        x, y = batch(images, index.tolist(), args.resize, layout), labels[index]
+        began = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        logits = net(x)
+        loss = F.cross_entropy(logits, y)
+        loss.backward()
+        optimizer.step()
+        loss_sum += loss.item() * len(y)
+        hits += (logits.argmax(1) == y).sum().item()
+        stepping += time.perf_counter() - began
+    return loss_sum / len(labels), hits / len(labels), stepping
+
+
+def accuracy(net, images, labels, args, layout):
+    net.eval()
+    hits = 0
+    with torch.inference_mode():
+        for index in torch.arange(len(labels)).split(args.batch):
+            x = batch(images, index.tolist(), args.resize, layout)
+            hits += (net(x).argmax(1) == labels[index]).sum().item()
+    return hits / len(labels)
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--data", default=os.environ.get("RESIDUAL_DATA"), required="RESIDUAL_DATA" not in os.environ,
+                      help="folder of the four IDX files, or the one above it; else RESIDUAL_DATA")
+    args.add_argument("--epochs", type=int, default=10)
+    args.add_argument("--batch", type=int, default=256)
+    args.add_argument("--lr", type=float, default=0.05)
+    args.add_argument("--resize", type=int, default=96)
+    args.add_argument("--seed", type=int, default=0)
+    args.add_argument("--threads", type=int, default=os.cpu_count())
+    args.add_argument("--contiguous", action="store_true", help="plain memory format, not channels_last")
+    args.add_argument("--limit", type=int, help="take the first images of each part only, for a quick look")
+    args = args.parse_args()
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    layout = torch.contiguous_format if args.contiguous else torch.channels_last
+    images, labels = load(args.data, "train", args.limit)
+    test_images, test_labels = load(args.data, "t10k", args.limit)
+    net = resnet18()
+    net.apply(xavier)
+    net = net.to(memory_format=layout)
+    optimizer = torch.optim.SGD(net.parameters(), lr=args.lr)
+
+    for epoch in range(1, args.epochs + 1):
+        began = time.perf_counter()
+        loss, train_acc, stepping = train_epoch(net, optimizer, images, labels, args, layout)
+        seconds = time.perf_counter() - began
+        print(json.dumps({
+            "epoch": epoch, "loss": round(loss, 4), "train_acc": round(train_acc, 4),
+            "test_acc": round(accuracy(net, test_images, test_labels, args, layout), 4),
+            "images_per_second": round(len(labels) / stepping, 1),
+            "images_per_second_with_loading": round(len(labels) / seconds, 1),
+            "peak_rss_bytes": peak_rss_bytes(), "threads": torch.get_num_threads(), "torch": torch.__version__,
+        }), flush=True)
+
+
+if __name__ == "__main__":
+    main()

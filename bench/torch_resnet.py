@@ -1,0 +1,146 @@
+"""Measures ResNet-18 of "Dive into Deep Learning" in PyTorch: images a second
+and peak memory of training or inference, fp32, on the CPU. Runs on PyTorch
+1.13 and later; go run ./bench calls it beside Residual's own measurement.
+
+    python3 torch_resnet.py --mode train --batch 64
+
+Prints one line of JSON. A training step is forward, mean cross-entropy,
+backward and the SGD update; an inference is the forward pass of a network in
+eval mode. Each is timed by itself on a fixed random batch, and the rate is that
+of the median.
+"""
+import argparse
+import json
+import statistics
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Residual(nn.Module):
+    """The block of section 8.6 of the book."""
+
+    def __init__(self, inputs, outputs, use_1x1conv=False, strides=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, stride=strides)
+        self.conv2 = nn.Conv2d(outputs, outputs, kernel_size=3, padding=1)
+        self.conv3 = nn.Conv2d(inputs, outputs, kernel_size=1, stride=strides) if use_1x1conv else None
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.bn2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.bn2(self.conv2(y))
+        if self.conv3 is not None:
+            x = self.conv3(x)
+        y += x
+        return F.relu(y, inplace=True)
+
+
+def stage(inputs, outputs, first=False):
+    head = Residual(outputs, outputs) if first else Residual(inputs, outputs, use_1x1conv=True, strides=2)
+    return [head, Residual(outputs, outputs)]
+
+
+def resnet18(channels=1, classes=10):
+    return nn.Sequential(
+        nn.Conv2d(channels, 64, kernel_size=7, stride=2, padding=3), nn.BatchNorm2d(64), nn.ReLU(inplace=True),
+        nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+        *stage(64, 64, first=True), *stage(64, 128), *stage(128, 256), *stage(256, 512),
+        nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.Linear(512, classes))
+
+
+def xavier(module):
+    """The book's start: Xavier-uniform weights, biases as PyTorch makes them."""
+    if isinstance(module, (nn.Linear, nn.Conv2d)):
+        nn.init.xavier_uniform_(module.weight)
+
+
+def peak_rss_bytes():
+    """The largest resident size of this process so far; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def train_step(net, images, labels):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    net.train()
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(net(images), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def infer_step(net, images, frozen):
+    net.eval()
+    if frozen:
+        with torch.no_grad():
+            net = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, images)))
+
+    def step():
+        with torch.inference_mode():
+            return net(images)
+
+    return step
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--mode", choices=["train", "infer"], default="train")
+    args.add_argument("--layout", choices=["channels_last", "contiguous", "frozen"], default="channels_last",
+                      help="memory format of weights and images; frozen is channels_last with the network traced, "
+                           "frozen and its batch norms folded (inference only)")
+    args.add_argument("--batch", type=int, default=64)
+    args.add_argument("--size", type=int, default=96, help="height and width of the images")
+    args.add_argument("--threads", type=int, default=0, help="0 leaves PyTorch's own choice")
+    args.add_argument("--warmup", type=int, default=3, help="steps before the clock starts")
+    args.add_argument("--repeat", type=int, default=10, help="steps that are timed")
+    args = args.parse_args()
+    if args.layout == "frozen" and args.mode == "train":
+        sys.exit("torch_resnet.py: --layout frozen is for --mode infer")
+    if min(args.batch, args.size, args.repeat) < 1:
+        sys.exit("torch_resnet.py: --batch, --size and --repeat must be at least 1")
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+
+    torch.manual_seed(0)
+    net = resnet18()
+    net.apply(xavier)
+    images = torch.rand(args.batch, 1, args.size, args.size)
+    labels = torch.randint(0, 10, (args.batch,))
+    if args.layout != "contiguous":
+        net = net.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
+    step = train_step(net, images, labels) if args.mode == "train" else infer_step(net, images, args.layout == "frozen")
+
+    for _ in range(args.warmup):
+        step()
+    seconds = []
+    for _ in range(args.repeat):
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    print(json.dumps({
+        "images_per_second": args.batch / statistics.median(seconds),
+        "fastest": args.batch / min(seconds),
+        "slowest": args.batch / max(seconds),
+        "mode": args.mode, "layout": args.layout, "precision": "fp32", "batch": args.batch, "size": args.size,
+        "warmup": args.warmup, "repeat": args.repeat, "threads": torch.get_num_threads(),
+        "torch": torch.__version__, "python": sys.version.split()[0], "peak_rss_bytes": peak_rss_bytes(),
+    }))
+
+
+if __name__ == "__main__":
+    main()
