@@ -53,6 +53,13 @@ func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
 	return p.out, nil
 }
 
+// Prepare compiles the model for batches of the shape [N, C, H, W], as the first
+// call of Logits would.
+func (r *Runner) Prepare(shape ...int) error {
+	_, err := r.program(shape)
+	return err
+}
+
 // Memory returns the planned bytes of all programs that are kept now.
 func (r *Runner) Memory() engine.Memory {
 	var sum engine.Memory
