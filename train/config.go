@@ -1,0 +1,172 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/optim"
+)
+
+// Config is a whole training. The zero value is the recipe of the notes: the
+// ResNet-18 of Dive into Deep Learning on Fashion-MNIST at 96x96, Xavier-uniform
+// weights, batches of 256, gradient descent at 0.05 without momentum for 10
+// epochs. A field left zero takes the value that suits the data set and the model
+// (see Resolved); so 0 cannot be asked for where it would mean something else.
+type Config struct {
+	Model  string `yaml:"model" json:"model"`
+	Data   string `yaml:"data" json:"data"`
+	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
+
+	Batch       int     `yaml:"batch" json:"batch"`
+	LR          float32 `yaml:"lr" json:"lr"`
+	Epochs      int     `yaml:"epochs" json:"epochs"`
+	Optimizer   string  `yaml:"optimizer" json:"optimizer"`
+	Momentum    float32 `yaml:"momentum" json:"momentum"`
+	WeightDecay float32 `yaml:"weight_decay" json:"weight_decay"`
+	Nesterov    bool    `yaml:"nesterov" json:"nesterov"`
+	Schedule    string  `yaml:"schedule" json:"schedule"` // as optim.ParseSchedule reads it
+	Init        string  `yaml:"init" json:"init"`         // as nn.ParseScheme reads it
+	Seed        uint64  `yaml:"seed" json:"seed"`         // of weights and order
+
+	Precision string `yaml:"precision" json:"precision"` // auto or fp32
+	Workers   int    `yaml:"workers" json:"workers"`     // of the loader; 0 chooses. They never change a result
+	Threads   int    `yaml:"threads" json:"threads"`     // of the device, for the record
+
+	DataDir   string `yaml:"data_dir,omitempty" json:"data_dir,omitempty"`
+	Offline   bool   `yaml:"offline,omitempty" json:"offline,omitempty"`       // download nothing
+	TrainSize int    `yaml:"train_size,omitempty" json:"train_size,omitempty"` // pictures to train on; 0: all
+	TestSize  int    `yaml:"test_size,omitempty" json:"test_size,omitempty"`   // pictures to test on; 0: all
+
+	Out string `yaml:"out" json:"out"` // folder of the numbered run folders
+}
+
+// Resolved returns c with every zero field replaced by what it stands for.
+func (c Config) Resolved() Config {
+	if c.Data == "" {
+		c.Data = "fashion-mnist"
+	}
+	if c.Model == "" {
+		c.Model = "d2l-resnet18"
+		if c.Data == "garments" {
+			c.Model = "d2l-bnlenet"
+		}
+	}
+	r := recipeOf(c.Model, c.Data)
+	c.Resize = or(c.Resize, r.resize)
+	c.Batch = or(c.Batch, r.batch)
+	c.LR = or(c.LR, r.lr)
+	c.Epochs = or(c.Epochs, r.epochs)
+	c.Optimizer = or(c.Optimizer, "sgd")
+	c.Schedule = or(c.Schedule, "constant")
+	c.Init = or(c.Init, nn.XavierUniform.String())
+	if c.Precision == "" || c.Precision == "auto" {
+		c.Precision = "fp32"
+	}
+	c.Out = or(c.Out, "runs")
+	return c
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// recipe is what a model is trained with unless the user says otherwise.
+type recipe struct {
+	resize, batch int
+	lr            float32
+	epochs        int
+}
+
+// recipeOf gives d2l's settings, and for garments, which are fewer and smaller
+// pictures, such as reach their accuracy in a minute or two.
+func recipeOf(model, set string) recipe {
+	small := set == "garments"
+	switch {
+	case model == "d2l-bnlenet" && small:
+		return recipe{28, 64, 0.5, 20}
+	case model == "d2l-bnlenet": // d2l, section 8.5
+		return recipe{28, 256, 1, 10}
+	case small:
+		return recipe{28, 64, 0.05, 5}
+	}
+	return recipe{96, 256, 0.05, 10}
+}
+
+// plan is a Config that has been checked, with what its names stand for.
+type plan struct {
+	Config
+	entry     models.Entry
+	scheme    nn.Scheme
+	optimizer optim.Optimizer
+	schedule  optim.Schedule
+}
+
+// Check reports the first setting that cannot be, before any work.
+func (c Config) Check() error {
+	_, err := c.plan()
+	return err
+}
+
+func (c Config) plan() (p plan, err error) {
+	p = plan{Config: c.Resolved()}
+	if p.entry, err = models.Lookup(p.Model); err != nil {
+		return p, err
+	}
+	if err := p.checkData(); err != nil {
+		return p, err
+	}
+	if err := p.checkNumbers(); err != nil {
+		return p, err
+	}
+	if e := p.entry; e.FixedSize && (p.Resize != e.Height || p.Resize != e.Width) {
+		return p, fmt.Errorf("model %s takes only %dx%d images, not %dx%d; leave --resize out, or choose another --model",
+			e.Name, e.Height, e.Width, p.Resize, p.Resize)
+	}
+	if p.scheme, err = nn.ParseScheme(p.Init); err != nil {
+		return p, err
+	}
+	if p.schedule, err = optim.ParseSchedule(p.Schedule, p.LR); err != nil {
+		return p, err
+	}
+	p.optimizer, err = optim.New(p.Optimizer, optim.Config{Momentum: p.Momentum, WeightDecay: p.WeightDecay, Nesterov: p.Nesterov})
+	return p, err
+}
+
+func (p plan) checkData() error {
+	var names []string
+	for _, s := range data.Names() {
+		if s.Name == p.Data {
+			return nil
+		}
+		names = append(names, s.Name)
+	}
+	return fmt.Errorf("unknown data set %q; choose one of: %s", p.Data, strings.Join(names, ", "))
+}
+
+func (p plan) checkNumbers() error {
+	for _, f := range []struct {
+		name  string
+		value int
+		least int
+		most  int
+	}{
+		{"--batch", p.Batch, 1, 1 << 20}, {"--epochs", p.Epochs, 1, 1 << 30}, {"--resize", p.Resize, 1, 4096},
+		{"--workers", p.Workers, 0, 1 << 10}, {"--train-size", p.TrainSize, 0, math.MaxInt32}, {"--test-size", p.TestSize, 0, math.MaxInt32},
+	} {
+		if f.value < f.least || f.value > f.most {
+			return fmt.Errorf("%s %d: must be from %d to %d", f.name, f.value, f.least, f.most)
+		}
+	}
+	if p.Precision != "fp32" {
+		return fmt.Errorf("--precision %s is not there; use auto or fp32", p.Precision)
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/inference"
+)
+
+// Callbacks hear of a training as it goes on, from its goroutine. Any may be nil.
+type Callbacks struct {
+	OnData  func(done, total int64, what string) // a download or a drawing, see data.Options
+	OnStart func(Start)                          // all is checked and compiled
+	OnStep  func(Step)
+	OnPoint func(Point) // five times an epoch
+	OnEpoch func(Epoch)
+}
+
+// Start is known before the first step.
+type Start struct {
+	Config          Config // as resolved; empty when a Trainer is used by itself
+	Dir             string // the run's folder
+	Parameters      int64
+	Pictures, Tests int
+	Batches         int // in an epoch
+	PlannedBytes    int64
+}
+
+// Step is known after a batch. Loss and Accuracy are means over the epoch so far.
+type Step struct {
+	Epoch, Batch    int // from 1
+	Loss, Accuracy  float64
+	LR              float32
+	ImagesPerSecond float64 // of this epoch's training
+}
+
+// Point is a point of d2l's curves: the means over the epoch so far at X epochs,
+// every fifth of an epoch.
+type Point struct {
+	X              float64
+	Loss, Accuracy float64
+	LR             float32
+}
+
+// Epoch is known after an epoch and its evaluation. Test values are NaN without a
+// test set.
+type Epoch struct {
+	Epoch                  int // from 1
+	Loss, Accuracy         float64
+	TestLoss, TestAccuracy float64
+	ImagesPerSecond        float64       // of the training alone
+	Elapsed                time.Duration // with the evaluation
+	Best                   bool          // better than every epoch before
+}
+
+// Totals sum up a training. What was not measured is NaN.
+type Totals struct {
+	Epochs          int // completed
+	Steps           int
+	Loss, Accuracy  float64 // means over the last epoch, completed or not
+	TestAccuracy    float64 // after the last completed epoch
+	BestAccuracy    float64
+	BestEpoch       int
+	ImagesPerSecond float64 // of all steps, with the wait for their batches
+	Stopped         *Place  // nil when the training ended by itself
+}
+
+// Place is the last step of a training that was stopped.
+type Place struct{ Epoch, Batch int }
+
+// Fit trains for the epochs of the options. When ctx ends it finishes the step,
+// and returns ctx's error with the Totals so far; the model is then as usable as
+// at any other step. A loss that is not finite is an error that names epoch and
+// batch. In each case the module's host values are up to date, except after a loss
+// that is not finite, when they are those of the last completed epoch. save, when
+// it is not nil, is called after each epoch's evaluation with the values up to date.
+func (t *Trainer) Fit(ctx context.Context, cb Callbacks, save func(Epoch) error) (Totals, error) {
+	f := &fit{Trainer: t, cb: cb, save: save}
+	f.totals = Totals{Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(), BestAccuracy: math.NaN()}
+	for epoch := 1; epoch <= t.options.Epochs; epoch++ {
+		if err := f.epoch(ctx, epoch); err != nil {
+			return f.totals, err
+		}
+	}
+	return f.totals, nil
+}
+
+// fit is one call of Fit.
+type fit struct {
+	*Trainer
+	cb     Callbacks
+	save   func(Epoch) error
+	totals Totals
+	images int
+	took   time.Duration
+}
+
+// running sums an epoch.
+type running struct {
+	loss         float64
+	hits, images int
+	start        time.Time
+}
+
+func (r *running) means() (loss, acc float64) {
+	return r.loss / float64(r.images), float64(r.hits) / float64(r.images)
+}
+
+func (r *running) rate() float64 { return float64(r.images) / time.Since(r.start).Seconds() }
+
+func (f *fit) epoch(ctx context.Context, epoch int) error {
+	e := f.loader.Epoch(context.WithoutCancel(ctx), epoch)
+	defer e.Close()
+	r := running{start: time.Now()}
+	for batch := 1; ; batch++ {
+		b, err := e.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		err = f.step(&r, b, epoch, batch)
+		b.Release()
+		f.totals.Loss, f.totals.Accuracy = r.means()
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			f.count(&r)
+			f.store.Pull()
+			f.totals.Stopped = &Place{epoch, batch}
+			return ctx.Err()
+		}
+	}
+	f.count(&r)
+	return f.finish(ctx, epoch, &r)
+}
+
+// count adds an epoch's training, finished or not, to the totals.
+func (f *fit) count(r *running) {
+	f.images += r.images
+	f.took += time.Since(r.start)
+	f.totals.ImagesPerSecond = float64(f.images) / f.took.Seconds()
+}
+
+func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
+	batches := f.Batches()
+	lr := f.options.Schedule.LR(f.steps+1, f.options.Epochs*batches)
+	loss, hits, err := f.Step(b.Images, b.Labels, lr)
+	if errors.Is(err, errNotFinite) {
+		return fmt.Errorf("epoch %d, batch %d: the loss is %v: the training diverged at the learning rate %v; use a smaller one (--lr)", epoch, batch, loss, lr)
+	}
+	if err != nil {
+		return fmt.Errorf("epoch %d, batch %d: %w", epoch, batch, err)
+	}
+	n := len(b.Indices)
+	r.loss += loss * float64(n)
+	r.hits += hits
+	r.images += n
+	f.totals.Steps++
+	mean, acc := r.means()
+	if f.cb.OnStep != nil {
+		f.cb.OnStep(Step{epoch, batch, mean, acc, lr, r.rate()})
+	}
+	if f.cb.OnPoint != nil && (batch%max(batches/5, 1) == 0 || batch == batches) {
+		f.cb.OnPoint(Point{float64(epoch-1) + float64(batch)/float64(batches), mean, acc, lr})
+	}
+	return nil
+}
+
+// finish evaluates and saves.
+func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
+	e := Epoch{Epoch: epoch, TestLoss: math.NaN(), TestAccuracy: math.NaN(), ImagesPerSecond: r.rate()}
+	e.Loss, e.Accuracy = r.means()
+	f.store.Pull()
+	if f.tests != nil {
+		res, err := inference.Evaluate(ctx, f.runner, f.tests, nil)
+		if err != nil {
+			if ctx.Err() != nil {
+				f.totals.Stopped = &Place{epoch, f.Batches()}
+			}
+			return err
+		}
+		e.TestLoss, e.TestAccuracy = res.Loss, res.Accuracy
+	}
+	score, best := e.score(), f.totals.BestAccuracy
+	if e.Best = math.IsNaN(best) || score > best; e.Best {
+		f.totals.BestAccuracy, f.totals.BestEpoch = score, epoch
+	}
+	f.totals.Epochs, f.totals.TestAccuracy = epoch, e.TestAccuracy
+	e.Elapsed = time.Since(r.start)
+	if f.save != nil {
+		if err := f.save(e); err != nil {
+			return err
+		}
+	}
+	if f.cb.OnEpoch != nil {
+		f.cb.OnEpoch(e)
+	}
+	return nil
+}
+
+// score is what the best epoch is chosen by: the test accuracy, or that of the
+// training where there is no test.
+func (e Epoch) score() float64 {
+	if math.IsNaN(e.TestAccuracy) {
+		return e.Accuracy
+	}
+	return e.TestAccuracy
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

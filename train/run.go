@@ -1,0 +1,262 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// Summary is what a run ends with. What was not measured is NaN.
+type Summary struct {
+	Totals
+	Config       Config // as resolved
+	Device       string
+	Dir          string // the run's folder
+	Best, Last   string // model files; empty when none was written
+	Elapsed      time.Duration
+	PlannedBytes int64 // of all programs, parameters and buffers
+	PeakBytes    int64 // most memory the process had; 0 where the system does not say
+}
+
+// Run trains by c on dev and leaves a numbered run folder: settings.yaml,
+// metrics.csv and metrics.jsonl, and after each epoch last.safetensors and, when
+// it is the best so far, best.safetensors. All settings, the folder and the data
+// are checked first; an error before the first step leaves nothing behind.
+//
+// When ctx ends Run finishes the step, saves last.safetensors and returns the
+// Summary, Stopped set, with an error that wraps ctx's. After any other error in
+// the training the Summary names the files of the last completed epoch.
+func Run(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summary, error) {
+	p, err := c.plan()
+	if err != nil {
+		return Summary{}, err
+	}
+	_, statErr := os.Stat(p.Out)
+	folder, err := checkpoint.NewRun(p.Out, "train")
+	if err != nil {
+		return Summary{}, err
+	}
+	j, err := prepare(ctx, dev, p, folder, cb)
+	if err != nil {
+		discard(folder, p.Out, errors.Is(statErr, os.ErrNotExist))
+		return Summary{}, err
+	}
+	return j.run(ctx)
+}
+
+// discard removes the folder of a run that never began.
+func discard(r *checkpoint.Run, root string, madeRoot bool) {
+	for _, name := range []string{"settings.yaml", "metrics.csv", "metrics.jsonl"} {
+		os.Remove(r.Path(name)) // the first error is the one to report
+	}
+	os.Remove(r.Dir)
+	if madeRoot {
+		os.Remove(root) // only when empty
+	}
+}
+
+// job is a run under way.
+type job struct {
+	plan
+	dev     engine.Device
+	folder  *checkpoint.Run
+	metrics *checkpoint.MetricsLog
+	trainer *Trainer
+	module  nn.Module
+	cb      Callbacks
+	begun   time.Time
+	native  data.Info
+	summary Summary
+	pending *row  // the epoch's last point waits for the test
+	logErr  error // the first failure to write a point
+}
+
+// settings is what settings.yaml holds.
+type settings struct {
+	Config   `yaml:",inline"`
+	Device   string `yaml:"device"`
+	Residual string `yaml:"residual_version"`
+	Go       string `yaml:"go_version"`
+}
+
+func prepare(ctx context.Context, dev engine.Device, p plan, folder *checkpoint.Run, cb Callbacks) (*job, error) {
+	j := &job{plan: p, dev: dev, folder: folder, cb: cb, begun: time.Now()}
+	train, test, err := j.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j.native = train.Info()
+	m, err := models.New(p.Model, models.Config{Channels: j.native.Channels, Classes: len(j.native.Classes)})
+	if err != nil {
+		return nil, err
+	}
+	nn.Init(m, p.Seed, p.scheme)
+	j.module = m
+	train, test = data.Resize(train, p.Resize), data.Resize(test, p.Resize)
+	j.trainer, err = New(dev, m, train, test, Options{
+		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
+	})
+	if err != nil {
+		return nil, err
+	}
+	residual, goVersion := checkpoint.Versions()
+	if err := folder.WriteSettings(settings{p.Config, dev.Name(), residual, goVersion}); err != nil {
+		return nil, err
+	}
+	j.metrics, err = folder.Metrics("epoch", "step", "lr", "train_loss", "train_acc", "test_loss", "test_acc", "images_per_second", "seconds")
+	if err != nil {
+		return nil, err
+	}
+	j.summary = Summary{Config: p.Config, Device: dev.Name(), Dir: folder.Dir}
+	if cb.OnStart != nil {
+		cb.OnStart(Start{p.Config, folder.Dir, nn.Count(m), train.Len(), test.Len(), j.trainer.Batches(), total(j.trainer.Memory())})
+	}
+	return j, nil
+}
+
+func total(m engine.Memory) int64 { return m.Arena + m.Inputs + m.Scratch + m.Variables }
+
+// open returns the pictures in the data set's own size.
+func (j *job) open(ctx context.Context) (train, test data.Dataset, err error) {
+	part := func(split data.Split, size int) (data.Dataset, error) {
+		o := data.Options{Dir: j.DataDir, Split: split, Offline: j.Offline, Size: size, Progress: j.cb.OnData}
+		ds, err := data.Open(ctx, j.Data, o)
+		if err == nil && size > 0 && size < ds.Len() {
+			ds = first{ds, size}
+		}
+		return ds, err
+	}
+	if train, err = part(data.Train, j.TrainSize); err != nil {
+		return nil, nil, err
+	}
+	test, err = part(data.Test, j.TestSize)
+	return train, test, err
+}
+
+// first is a data set cut short.
+type first struct {
+	data.Dataset
+	n int
+}
+
+func (f first) Len() int { return f.n }
+
+func (j *job) run(ctx context.Context) (Summary, error) {
+	cb := j.cb
+	cb.OnPoint = func(p Point) {
+		if err := j.point(p); err != nil && j.logErr == nil {
+			j.logErr = err
+		}
+	}
+	totals, err := j.trainer.Fit(ctx, cb, j.epochEnd)
+	j.summary.Totals = totals
+	if err != nil && totals.Stopped != nil {
+		err = j.stopped(err)
+	} else if err != nil && j.summary.Last != "" {
+		err = fmt.Errorf("%w; the weights of epoch %d are in %s", err, totals.Epochs, j.summary.Last)
+	}
+	if j.pending != nil {
+		err = errors.Join(err, j.metrics.Append(*j.pending))
+	}
+	err = errors.Join(err, j.logErr, j.metrics.Close())
+	j.summary.Elapsed = time.Since(j.begun)
+	j.summary.PlannedBytes, j.summary.PeakBytes = total(j.trainer.Memory()), PeakMemory()
+	return j.summary, err
+}
+
+// stopped saves what was trained when the run was told to end.
+func (j *job) stopped(cause error) error {
+	t := j.summary.Totals
+	metrics := checkpoint.Metrics{"train_loss": t.Loss, "train_accuracy": t.Accuracy, "steps": float64(t.Steps)}
+	if err := j.write("last.safetensors", t.Epochs, metrics); err != nil {
+		return fmt.Errorf("stopped in epoch %d after batch %d, and the weights are lost: %w", t.Stopped.Epoch, t.Stopped.Batch, err)
+	}
+	j.summary.Last = j.folder.Path("last.safetensors")
+	return fmt.Errorf("stopped in epoch %d after batch %d of %d; the weights so far are in %s: %w",
+		t.Stopped.Epoch, t.Stopped.Batch, j.trainer.Batches(), j.summary.Last, cause)
+}
+
+// epochEnd saves the model and the epoch's metrics.
+func (j *job) epochEnd(e Epoch) error {
+	if j.logErr != nil {
+		return j.logErr
+	}
+	metrics := checkpoint.Metrics{
+		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
+	}
+	if err := j.write("last.safetensors", e.Epoch, metrics); err != nil {
+		return err
+	}
+	j.summary.Last = j.folder.Path("last.safetensors")
+	if e.Best {
+		if err := j.write("best.safetensors", e.Epoch, metrics); err != nil {
+			return err
+		}
+		j.summary.Best = j.folder.Path("best.safetensors")
+	}
+	r := *j.pending
+	j.pending = nil
+	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
+	r.Seconds = time.Since(j.begun).Seconds()
+	return j.metrics.Append(r)
+}
+
+func known(v float64) *float64 {
+	if math.IsNaN(v) {
+		return nil
+	}
+	return &v
+}
+
+// row is a line of the metrics: a point of the curves; the last one of an epoch
+// carries the test.
+type row struct {
+	Epoch     float64  `json:"epoch"`
+	Step      int      `json:"step"`
+	LR        float32  `json:"lr"`
+	TrainLoss float64  `json:"train_loss"`
+	TrainAcc  float64  `json:"train_acc"`
+	TestLoss  *float64 `json:"test_loss"`
+	TestAcc   *float64 `json:"test_acc"`
+	Rate      *float64 `json:"images_per_second"`
+	Seconds   float64  `json:"seconds"`
+}
+
+func (j *job) point(p Point) error {
+	r := row{Epoch: p.X, Step: j.trainer.steps, LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, Seconds: time.Since(j.begun).Seconds()}
+	if j.cb.OnPoint != nil {
+		j.cb.OnPoint(p)
+	}
+	if p.X == math.Trunc(p.X) {
+		j.pending = &r
+		return nil
+	}
+	return j.metrics.Append(r)
+}
+
+// write saves the module's host values as a model file.
+func (j *job) write(name string, epoch int, metrics checkpoint.Metrics) error {
+	info := j.native
+	m := checkpoint.Model{
+		Architecture: j.Model, Classes: info.Classes, Channels: info.Channels, Height: j.Resize, Width: j.Resize,
+		Preprocess: checkpoint.Preprocess{
+			NativeHeight: info.Height, NativeWidth: info.Width, Resize: j.Resize, Grey: info.Channels == 1,
+		},
+		Dataset: j.Data, Epoch: epoch, Metrics: metrics,
+	}
+	var state []safetensors.Named
+	for _, e := range nn.StateDict(j.module) {
+		state = append(state, safetensors.Named(e))
+	}
+	return checkpoint.SaveModel(j.folder.Path(name), m, state)
+}

@@ -1,0 +1,384 @@
+package train_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train"
+)
+
+func device(t *testing.T, threads int) *cpu.Device {
+	t.Helper()
+	d, err := cpu.New(cpu.Options{Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+func garments(t *testing.T, split data.Split, size int) data.Dataset {
+	t.Helper()
+	ds, err := data.Open(context.Background(), "garments", data.Options{Split: split, Size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ds
+}
+
+// small is a residual network with all that d2l-resnet18 has, and a dropout.
+type small struct {
+	Stem, Stages nn.Sequential
+	Drop         nn.Dropout
+	Head         *nn.Linear
+}
+
+func newSmall() *small {
+	return &small{
+		Stem:   nn.Sequential{nn.NewConv2d(1, 8, 5, nn.Conv{Stride: 2, Padding: 2}), nn.NewBatchNorm2d(8), nn.ReLU{}, nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}},
+		Stages: append(nn.ResnetBlock(8, 8, 1, true), nn.ResnetBlock(8, 20, 2, false)...),
+		Drop:   nn.Dropout{P: 0.2},
+		Head:   nn.NewLinear(20, 10),
+	}
+}
+
+func (m *small) Forward(x *graph.Node) *graph.Node {
+	x = m.Stages.Forward(m.Stem.Forward(x))
+	return m.Head.Forward(m.Drop.Forward(nn.Flatten{}.Forward(nn.AdaptiveAvgPool2d{}.Forward(x))))
+}
+
+func leNet() nn.Module { return models.NewD2LBNLeNet(1, 10) }
+
+// hash is of all parameters and buffers.
+func hash(m nn.Module) string {
+	h := sha256.New()
+	for _, e := range nn.StateDict(m) {
+		fmt.Fprintln(h, e.Name)
+		if err := binary.Write(h, binary.LittleEndian, e.Tensor.Data()); err != nil {
+			panic(err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// The same seed gives the same bits for any number of threads and of loader workers.
+func TestSameSeedSameBits(t *testing.T) {
+	ds := garments(t, data.Train, 100)
+	for name, build := range map[string]func() nn.Module{"d2l-bnlenet": leNet, "residual": func() nn.Module { return newSmall() }} {
+		fit := func(seed uint64, threads, workers int) string {
+			m := build()
+			nn.Init(m, seed, nn.XavierUniform)
+			tr, err := train.New(device(t, threads), m, ds, garments(t, data.Test, 20), train.Options{
+				Batch: 32, Epochs: 2, Seed: seed, Workers: workers,
+				Optimizer: optim.SGD{Momentum: 0.9, WeightDecay: 1e-4}, Schedule: optim.Constant{Base: 0.02},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tr.Fit(context.Background(), train.Callbacks{}, nil); err != nil {
+				t.Fatal(err)
+			}
+			return hash(m)
+		}
+		want := fit(5, 1, 1)
+		for _, c := range [][2]int{{1, 1}, {1, 3}, {2, 1}, {2, 2}, {3, 1}, {3, 4}} {
+			if got := fit(5, c[0], c[1]); got != want {
+				t.Errorf("%s: %d threads and %d workers give other weights than one of each", name, c[0], c[1])
+			}
+		}
+		if fit(6, 2, 2) == want {
+			t.Errorf("%s: two seeds give the same weights", name)
+		}
+	}
+}
+
+func TestTrainerLearns(t *testing.T) {
+	m := leNet()
+	nn.Init(m, 1, nn.XavierUniform)
+	tr, err := train.New(device(t, 0), m, garments(t, data.Train, 600), nil, train.Options{Batch: 50, Epochs: 4, Schedule: optim.Constant{Base: 0.5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []train.Step
+	var points []train.Point
+	var epochs []train.Epoch
+	totals, err := tr.Fit(context.Background(), train.Callbacks{
+		OnStep:  func(s train.Step) { steps = append(steps, s) },
+		OnPoint: func(p train.Point) { points = append(points, p) },
+		OnEpoch: func(e train.Epoch) { epochs = append(epochs, e) },
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(steps) != 48 || len(epochs) != 4 || totals.Steps != 48 || totals.Epochs != 4 || totals.Stopped != nil {
+		t.Errorf("%d steps and %d epochs, totals %+v", len(steps), len(epochs), totals)
+	}
+	if !(epochs[3].Loss < 0.7*epochs[0].Loss) || !(epochs[3].Accuracy > epochs[0].Accuracy) || totals.Loss != epochs[3].Loss {
+		t.Errorf("no progress: %+v", epochs)
+	}
+	if !math.IsNaN(totals.TestAccuracy) || totals.BestAccuracy != epochs[totals.BestEpoch-1].Accuracy {
+		t.Errorf("without a test set the totals are %+v", totals)
+	}
+	var xs []float64 // as d2l's train_ch6: every 12/5 = 2 batches and the last
+	for _, p := range points[:6] {
+		xs = append(xs, math.Round(p.X*12))
+	}
+	if len(points) != 24 || !slices.Equal(xs, []float64{2, 4, 6, 8, 10, 12}) || points[5].Loss != epochs[0].Loss {
+		t.Errorf("%d points, the first epoch's at batch %v", len(points), xs)
+	}
+	last := 0.0
+	for i, s := range steps[:12] {
+		if s.Epoch != 1 || s.Batch != i+1 || !(s.ImagesPerSecond > 0) || s.LR != 0.5 {
+			t.Errorf("step %d: %+v", i, s)
+		}
+		last = s.Loss
+	}
+	if last != epochs[0].Loss {
+		t.Errorf("the last step's running mean is %v, the epoch's %v", last, epochs[0].Loss)
+	}
+}
+
+func TestRunLeavesAFolder(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "deep", "runs")
+	dev := device(t, 0)
+	c := train.Config{Data: "garments", Model: "d2l-bnlenet", Batch: 50, Epochs: 2, LR: 0.5, TrainSize: 320, TestSize: 90, Out: out, Seed: 3}
+	var start train.Start
+	s, err := train.Run(context.Background(), dev, c, train.Callbacks{OnStart: func(st train.Start) { start = st }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if start.Parameters != 44878 || start.Pictures != 320 || start.Tests != 90 || start.Batches != 7 || start.PlannedBytes != s.PlannedBytes || start.Dir != s.Dir {
+		t.Errorf("start %+v", start)
+	}
+	if s.Dir != filepath.Join(out, "train-1") || s.Epochs != 2 || s.Config.Resize != 28 || s.Device != "cpu" || s.PlannedBytes <= 0 {
+		t.Errorf("summary %+v", s)
+	}
+	var names []string
+	entries, err := os.ReadDir(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if want := []string{"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl", "settings.yaml"}; !slices.Equal(names, want) {
+		t.Errorf("the folder holds %v, want %v", names, want)
+	}
+	settings := read(t, filepath.Join(s.Dir, "settings.yaml"))
+	for _, want := range []string{"model: d2l-bnlenet", "resize: 28", "lr: 0.5", "optimizer: sgd", "init: xavier-uniform", "go_version: go"} {
+		if !strings.Contains(settings, want) {
+			t.Errorf("settings.yaml says nothing of %q:\n%s", want, settings)
+		}
+	}
+	rows := strings.Split(strings.TrimSpace(read(t, filepath.Join(s.Dir, "metrics.jsonl"))), "\n")
+	if len(rows) != 14 { // 7 batches give a point each
+		t.Errorf("%d rows of metrics", len(rows))
+	}
+	var lastRow struct {
+		Epoch    float64
+		Step     int
+		TestAcc  *float64 `json:"test_acc"`
+		TrainAcc float64  `json:"train_acc"`
+	}
+	if err := json.Unmarshal([]byte(rows[len(rows)-1]), &lastRow); err != nil {
+		t.Fatal(err)
+	}
+	if lastRow.Epoch != 2 || lastRow.Step != 14 || lastRow.TestAcc == nil || *lastRow.TestAcc != s.TestAccuracy || lastRow.TrainAcc != s.Accuracy {
+		t.Errorf("the last row is %s, the summary %+v", rows[len(rows)-1], s)
+	}
+	usable(t, dev, s)
+	if again, err := train.Run(context.Background(), dev, c, train.Callbacks{}); err != nil || again.Dir != filepath.Join(out, "train-2") ||
+		again.Loss != s.Loss || again.TestAccuracy != s.TestAccuracy {
+		t.Errorf("once more: %+v (%v)", again, err)
+	}
+}
+
+// usable loads the last file and finds the accuracy that the run reported.
+func usable(t *testing.T, dev *cpu.Device, s train.Summary) {
+	t.Helper()
+	c, err := inference.Load(s.Last, dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := c.Info()
+	if m.Architecture != "d2l-bnlenet" || len(m.Classes) != 10 || m.Dataset != "garments" || m.Epoch != 2 || m.Preprocess.NativeWidth != 28 || !m.Preprocess.Grey {
+		t.Errorf("the file says %+v", m)
+	}
+	res, err := c.Evaluate(context.Background(), garments(t, data.Test, 90), data.LoaderConfig{Batch: 50}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Accuracy != s.TestAccuracy || m.Metrics["test_accuracy"] != s.TestAccuracy {
+		t.Errorf("the file has accuracy %v and says %v, the run %v", res.Accuracy, m.Metrics["test_accuracy"], s.TestAccuracy)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestStopLeavesAUsableFile(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	dev := device(t, 0)
+	c := train.Config{Data: "garments", Batch: 50, Epochs: 3, TrainSize: 300, TestSize: 50, Out: t.TempDir()}
+	steps := 0
+	s, err := train.Run(ctx, dev, c, train.Callbacks{OnStep: func(train.Step) {
+		if steps++; steps == 9 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "epoch 2 after batch 3 of 6") || !strings.Contains(err.Error(), s.Last) {
+		t.Errorf("stopped with %v", err)
+	}
+	if steps != 9 || s.Steps != 9 || s.Epochs != 1 || s.Stopped == nil || *s.Stopped != (train.Place{Epoch: 2, Batch: 3}) {
+		t.Errorf("%d steps, summary %+v", steps, s)
+	}
+	m, err := inference.Load(s.Last, dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Info().Epoch != 1 || m.Info().Metrics["steps"] != 9 {
+		t.Errorf("the file says %+v", m.Info())
+	}
+	if _, err := inference.Load(s.Best, dev); err != nil {
+		t.Error(err)
+	}
+}
+
+// A loss that is no number ends the run before it reaches the weights.
+func TestDivergenceIsSaid(t *testing.T) {
+	dev := device(t, 0)
+	c := train.Config{Data: "garments", Batch: 50, Epochs: 1, LR: 3e38, TrainSize: 300, TestSize: 50, Out: t.TempDir()}
+	s, err := train.Run(context.Background(), dev, c, train.Callbacks{})
+	if err == nil || !strings.Contains(err.Error(), "epoch 1, batch ") || !strings.Contains(err.Error(), "--lr") {
+		t.Fatalf("diverged with %v", err)
+	}
+	if s.Last != "" {
+		t.Errorf("there is a file %s of no completed epoch", s.Last)
+	}
+
+	m := leNet()
+	tr, err := train.New(dev, m, garments(t, data.Train, 50), nil, train.Options{Batch: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := slices.Clone(nn.Parameters(m)[0].Value.Data())
+	x := tensor.New(50, 1, 28, 28).Fill(float32(math.NaN()))
+	if loss, _, err := tr.Step(x, tensor.FromInts(make([]int64, 50), 50), 0.1); err == nil || !math.IsNaN(loss) {
+		t.Errorf("a step on NaN gives loss %v and %v", loss, err)
+	}
+	tr.Store().Pull()
+	if !slices.Equal(before, nn.Parameters(m)[0].Value.Data()) {
+		t.Error("the weights have changed")
+	}
+}
+
+func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
+	dev := device(t, 1)
+	taken := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(taken, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for want, c := range map[string]train.Config{
+		"d2l-resnet18, d2l-bnlenet": {Model: "alexnet"},
+		"fashion-mnist, garments":   {Data: "imagenet"},
+		"--batch -1":                {Batch: -1},
+		"--epochs -2":               {Epochs: -2},
+		"--resize 9999":             {Resize: 9999},
+		"only 28x28":                {Model: "d2l-bnlenet", Resize: 96},
+		"learning rate -1":          {LR: -1},
+		"optimizer":                 {Optimizer: "adam9"},
+		"schedule":                  {Schedule: "cosine,warmup=2"},
+		"initialisation":            {Init: "zeros"},
+		"momentum":                  {Momentum: -0.5},
+		"bf16":                      {Precision: "bf16"},
+		"--out":                     {Data: "garments", Out: taken},
+		"none-such":                 {Data: "fashion-mnist", DataDir: "none-such"},
+		"larger batch":              {Data: "garments", Model: "d2l-bnlenet", Batch: 20, TrainSize: 41, TestSize: 5},
+	} {
+		root := t.TempDir()
+		if c.Out == "" {
+			c.Out = filepath.Join(root, "runs")
+		}
+		_, err := train.Run(context.Background(), dev, c, train.Callbacks{})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%+v: got %v, want %q", c, err, want)
+		}
+		if left, _ := os.ReadDir(root); len(left) > 0 {
+			t.Errorf("%q leaves %v behind", want, left)
+		}
+	}
+}
+
+// strange is a data set whose labels do not fit its classes.
+type strange struct{ data.Dataset }
+
+func (s strange) Info() data.Info {
+	info := s.Dataset.Info()
+	info.Classes = nil
+	return info
+}
+
+func (s strange) Get(i int, pix []uint8) (int, error) {
+	_, err := s.Dataset.Get(i, pix)
+	return 10, err
+}
+
+func TestLabelsOutOfRange(t *testing.T) {
+	tr, err := train.New(device(t, 1), leNet(), strange{garments(t, data.Train, 20)}, nil, train.Options{Batch: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tr.Fit(context.Background(), train.Callbacks{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "label 10") || !strings.Contains(err.Error(), "0..9") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestZeroConfigIsTheRecipeOfTheNotes(t *testing.T) {
+	c := train.Config{}.Resolved()
+	want := train.Config{
+		Model: "d2l-resnet18", Data: "fashion-mnist", Resize: 96, Batch: 256, LR: 0.05, Epochs: 10, Optimizer: "sgd",
+		Schedule: "constant", Init: "xavier-uniform", Precision: "fp32", Out: "runs",
+	}
+	if c != want {
+		t.Errorf("got %+v", c)
+	}
+	if err := c.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPeakMemory(t *testing.T) {
+	ballast := make([]byte, 64<<20)
+	for i := 0; i < len(ballast); i += 4096 {
+		ballast[i] = 1
+	}
+	if got := train.PeakMemory(); got != 0 && got < int64(len(ballast)) {
+		t.Errorf("%d bytes at most, and %d are in use", got, len(ballast))
+	}
+}
