@@ -113,8 +113,8 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 // text is the result for people.
 func (r *benchResult) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %d threads, %s kernels, %s\n\n",
-		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, r.Threads, r.Kernels, r.Precision)
+	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %s, %s kernels, %s\n\n",
+		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, threadCount(r.Threads), r.Kernels, r.Precision)
 	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
 	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", r.Repeat, rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
 	fed := "feeding included"

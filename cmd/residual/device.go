@@ -79,7 +79,14 @@ func (f *deviceFlags) resolved() string { return "fp32" }
 
 // describe is the line that says what was chosen: "cpu, 2 threads, avx512 kernels, fp32".
 func (f *deviceFlags) describe(d *cpu.Device) string {
-	return fmt.Sprintf("%s, %d threads, %v kernels, %s", d.Name(), d.Threads(), d.ISA(), f.resolved())
+	return fmt.Sprintf("%s, %s, %v kernels, %s", d.Name(), threadCount(d.Threads()), d.ISA(), f.resolved())
+}
+
+func threadCount(n int) string {
+	if n == 1 {
+		return "1 thread"
+	}
+	return fmt.Sprintf("%d threads", n)
 }
 
 // noGPU says why there is no device but the CPU.

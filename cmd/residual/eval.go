@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -123,7 +124,10 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 		return nil, usagef("%s does not say what it was trained on; name a data set with --data", path)
 	}
 	if err := knownData(name); err != nil {
-		return nil, fmt.Errorf("%s was trained on a data set that is not here: %w with --data", path, err)
+		if f.data != "" {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%s was trained on %q, which is not known here; name one of %s with --data", path, name, strings.Join(dataNames(), ", "))
 	}
 	ds, err := data.Open(ctx, name, f.files.options(cmd, data.Split(f.split)))
 	if err != nil {

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/image/bmp"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// fails STATUS COMMAND... demands the exit status and exactly one line on
+// stderr, which begins with the program's name.
+func fails(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: fails STATUS COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != want {
+		ts.Fatalf("%q ended with %v, not with status %d", args[1:], err, want)
+	}
+	stderr := ts.ReadFile("stderr")
+	if !strings.HasPrefix(stderr, "residual: ") || strings.Count(stderr, "\n") != 1 {
+		ts.Fatalf("stderr is not one line of the program:\n%s", stderr)
+	}
+}
+
+// writeModel PATH writes a model file whose answer to every image is class 9.
+// What it says of itself may be a lie, by flags.
+func writeModel(ts *testscript.TestScript, neg bool, args []string) {
+	fs := flag.NewFlagSet("model", flag.ContinueOnError)
+	net := fs.String("net", "d2l-bnlenet", "network whose weights are written")
+	about := fs.String("says", "", "network that the file says it is")
+	set := fs.String("data", "garments", "data set it says it was trained on")
+	classes := fs.String("classes", "", "class names instead of the data set's")
+	channels := fs.Int("channels", 1, "channels of the images")
+	if err := fs.Parse(args); neg || err != nil || fs.NArg() != 1 {
+		ts.Fatalf("usage: model [flags] PATH: %v", err)
+	}
+	e, err := models.Lookup(*net)
+	ts.Check(err)
+	m := e.New(models.Config{Channels: *channels})
+	nn.Init(m, 1, nn.XavierUniform)
+	bias := nn.Parameters(m)
+	bias[len(bias)-1].Value.Data()[9] = 1000
+	info := checkpoint.Model{
+		Architecture: *net, Classes: strings.Split(*classes, ","), Channels: *channels, Height: 28, Width: 28, Dataset: *set,
+		Preprocess: checkpoint.Preprocess{Grey: *channels == 1},
+	}
+	if *about != "" {
+		info.Architecture = *about
+	}
+	if *classes == "" {
+		ds, err := data.Open(context.Background(), "garments", data.Options{Size: 1})
+		ts.Check(err)
+		info.Classes = ds.Info().Classes
+	}
+	var state []safetensors.Named
+	for _, t := range nn.StateDict(m) {
+		state = append(state, safetensors.Named{Name: t.Name, Tensor: t.Tensor})
+	}
+	ts.Check(checkpoint.SaveModel(ts.MkAbs(fs.Arg(0)), info, state))
+}
+
+// webp is a picture of one pixel; there is no encoder to write one with.
+const webp = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="
+
+// writePicture PATH WIDTHxHEIGHT writes an image of the kind its name says.
+func writePicture(ts *testscript.TestScript, neg bool, args []string) {
+	var w, h int
+	if len(args) == 2 {
+		_, err := fmt.Sscanf(args[1], "%dx%d", &w, &h)
+		ts.Check(err)
+	}
+	if neg || w < 1 || h < 1 {
+		ts.Fatalf("usage: picture PATH WIDTHxHEIGHT")
+	}
+	img := image.NewPaletted(image.Rect(0, 0, w, h), color.Palette{color.Black, color.White, color.RGBA{200, 30, 90, 255}})
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i % 3)
+	}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	encode := map[string]func(io.Writer) error{
+		".png": func(w io.Writer) error { return png.Encode(w, img) },
+		".jpg": func(w io.Writer) error { return jpeg.Encode(w, img, nil) },
+		".gif": func(w io.Writer) error { return gif.Encode(w, img, nil) },
+		".bmp": func(w io.Writer) error { return bmp.Encode(w, img) },
+		".webp": func(w io.Writer) error {
+			b, _ := base64.StdEncoding.DecodeString(webp)
+			_, err := w.Write(b)
+			return err
+		},
+	}[filepath.Ext(args[0])]
+	if encode == nil {
+		ts.Fatalf("picture: %s has an unknown ending", args[0])
+	}
+	ts.Check(encode(f))
+	ts.Check(f.Close())
+}
+
+// cut FROM TO BYTES copies the beginning of a file; fewer than 0 bytes are left
+// out at its end.
+func cut(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: cut FROM TO BYTES")
+	}
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if n < 0 {
+		n += len(b)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b[:n], 0o666))
+}
