@@ -74,10 +74,10 @@ func (f *benchFlags) check() error {
 		return usagef("--batch %d: give a number of images from 1 to %d", f.batch, 1<<16)
 	case f.resize < 0 || f.resize > 1<<12:
 		return usagef("--resize %d: give the pixels of a side from 1 to %d, or 0 for the model's own", f.resize, 1<<12)
-	case f.repeat < 1:
-		return usagef("--repeat %d: give a number of measurements, at least 1", f.repeat)
-	case f.warmup < 0:
-		return usagef("--warmup %d: give a number of steps, 0 for none", f.warmup)
+	case f.repeat < 1 || f.repeat > 1<<16:
+		return usagef("--repeat %d: give a number of measurements from 1 to %d", f.repeat, 1<<16)
+	case f.warmup < 0 || f.warmup > 1<<16:
+		return usagef("--warmup %d: give a number of steps up to %d, 0 for none", f.warmup, 1<<16)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -109,6 +110,9 @@ func newWorkload(e models.Entry, f *benchFlags, dev engine.Device) (*workload, e
 		spec.Updates = updates(g, m, w.out)
 	}
 	w.flops = stepFLOPs(g, w.train)
+	if err := room(leastBytes(g, w.train)); err != nil {
+		return nil, usagef("--batch %d of %dx%d: %w; choose a smaller --batch or --resize", f.batch, w.x.Shape[2], w.x.Shape[3], err)
+	}
 	if w.Program, err = engine.Compile(g, engine.NewStore(dev), spec); err != nil {
 		return nil, err
 	}
@@ -194,6 +198,9 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) 
 	for range f.warmup {
 		if err := w.step(f.feed); err != nil {
 			return nil, err
+		}
+		if ctx.Err() != nil {
+			return nil, errors.New("interrupted before the first measurement")
 		}
 	}
 	start := time.Now()

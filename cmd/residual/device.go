@@ -10,6 +10,9 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
+// mostThreads is beyond every machine's cores.
+const mostThreads = 4096
+
 // deviceFlags say what computes, and in which numbers.
 type deviceFlags struct {
 	threads   int
@@ -31,8 +34,8 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 
 // open starts the device; close it after use. Errors name the flag.
 func (f *deviceFlags) open() (*cpu.Device, error) {
-	if f.threads < 0 {
-		return nil, usagef("--threads %d: give the number of threads, or 0 for all cores", f.threads)
+	if f.threads < 0 || f.threads > mostThreads {
+		return nil, usagef("--threads %d: give a number of threads up to %d, or 0 for all cores", f.threads, mostThreads)
 	}
 	switch f.device {
 	case "auto", "cpu":

@@ -76,8 +76,9 @@ trained on unless --data names another, the part of it that was held back.`,
 }
 
 func (f *evalFlags) check() error {
-	if f.batch < 1 || f.batch > 1<<16 {
-		return usagef("--batch %d: give a number of images from 1 to %d", f.batch, 1<<16)
+	const most = 1024 // a larger batch takes memory and is no faster
+	if f.batch < 1 || f.batch > most {
+		return usagef("--batch %d: give a number of images from 1 to %d", f.batch, most)
 	}
 	if f.split != "test" && f.split != "train" {
 		return usagef("--split %s is not known; choose test or train", f.split)

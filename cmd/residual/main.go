@@ -26,11 +26,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 			status = 1
 		}
 	}()
-	root := newRoot()
+	root, out := newRoot(), &output{w: stdout}
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(asFile(out))
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if failed := out.failure(); failed != nil {
+		err = fmt.Errorf("standard output: %w", failed)
+	}
 	if err == nil {
 		return 0
 	}

@@ -46,8 +46,29 @@ which needs no file and no network, and takes a few minutes.`,
 		dataCommand(),
 		versionCommand(),
 	)
+	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	return root
+}
+
+// helpCommand shows the help of a command, and knows when there is no such one.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Show the help of a command",
+		Example: "  residual help train\n  residual help data fetch",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return usageError{err}
+			}
+			if len(rest) > 0 {
+				return unknownCommand(found, rest[0])
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
 }
 
 // flagError says which command does not take a flag, and where to look.

@@ -55,6 +55,7 @@ func writeModel(ts *testscript.TestScript, neg bool, args []string) {
 	about := fs.String("says", "", "network that the file says it is")
 	set := fs.String("data", "garments", "data set it says it was trained on")
 	classes := fs.String("classes", "", "class names instead of the data set's")
+	size := fs.Int("size", 28, "height and width it says its input has")
 	channels := fs.Int("channels", 1, "channels of the images")
 	if err := fs.Parse(args); neg || err != nil || fs.NArg() != 1 {
 		ts.Fatalf("usage: model [flags] PATH: %v", err)
@@ -66,7 +67,7 @@ func writeModel(ts *testscript.TestScript, neg bool, args []string) {
 	bias := nn.Parameters(m)
 	bias[len(bias)-1].Value.Data()[9] = 1000
 	info := checkpoint.Model{
-		Architecture: *net, Classes: strings.Split(*classes, ","), Channels: *channels, Height: 28, Width: 28, Dataset: *set,
+		Architecture: *net, Classes: strings.Split(*classes, ","), Channels: *channels, Height: *size, Width: *size, Dataset: *set,
 		Preprocess: checkpoint.Preprocess{Grey: *channels == 1},
 	}
 	if *about != "" {

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"io"
+	"sync"
+)
+
+// output is the program's standard output. It remembers the first failure, so
+// that a full disk behind a redirection ends in a message and not in a file cut
+// short in silence.
+type output struct {
+	w    io.Writer
+	lock sync.Mutex
+	err  error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil {
+		o.lock.Lock()
+		defer o.lock.Unlock()
+		if o.err == nil {
+			o.err = err
+		}
+	}
+	return n, err
+}
+
+// failure is the first failure to write.
+func (o *output) failure() error {
+	o.lock.Lock()
+	defer o.lock.Unlock()
+	return o.err
+}
+
+// descriptor is what a terminal is known by.
+type descriptor interface{ Fd() uintptr }
+
+// asFile shows the descriptor of a file behind o, so that a terminal is
+// recognised.
+func asFile(o *output) io.Writer {
+	if f, ok := o.w.(descriptor); ok {
+		return struct {
+			*output
+			descriptor
+		}{o, f}
+	}
+	return o
+}

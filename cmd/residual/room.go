@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/report"
+)
+
+// leastBytes is memory that a program of g cannot do without: in training every
+// result of a convolution, which its gradient wants again; in inference the
+// largest value. Doing with it is no promise, doing without it is impossible.
+func leastBytes(g *graph.Graph, train bool) int64 {
+	var kept, largest int64
+	for _, n := range g.Nodes {
+		bytes := int64(4)
+		for _, size := range n.Shape {
+			bytes *= int64(size)
+		}
+		largest = max(largest, bytes)
+		if graph.MACs(n) > 0 {
+			kept += bytes
+		}
+	}
+	if train {
+		return max(kept, largest)
+	}
+	return largest
+}
+
+// room says whether this machine has so much memory, where it tells.
+func room(bytes int64) error {
+	total, _ := memory()
+	if limit := memoryLimit(); limit > 0 && (total == 0 || limit < total) {
+		total = limit
+	}
+	if total > 0 && bytes > total {
+		return fmt.Errorf("that takes more than %s of memory and there are %s", report.Bytes(bytes), report.Bytes(total))
+	}
+	return nil
+}
