@@ -20,6 +20,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train"
 )
 
 // benchResult is what bench --json prints.
@@ -218,7 +219,7 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) 
 	}
 	r.PeakAfter = peakFMA(dev)
 	r.AllocationsPerStep = float64(mallocs) / float64(steps*f.repeat)
-	r.PeakRSSBytes = peakRSS()
+	r.PeakRSSBytes = train.PeakMemory()
 	r.summarise(w.flops)
 	if f.profile {
 		r.Profile = w.profile()

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// keysOf lists the keys of a JSON text, those within others with a dot.
+func keysOf(v any, prefix string, into map[string]bool) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			keysOf(e, prefix, into)
+		}
+	case map[string]any:
+		for k, e := range v {
+			into[prefix+k] = true
+			keysOf(e, prefix+k+".", into)
+		}
+	}
+}
+
+// TestJSONKeys holds the keys that programs rely on. Adding one is fine; a name
+// here must not change.
+func TestJSONKeys(t *testing.T) {
+	for _, c := range []struct{ line, keys string }{
+		{"version --json", "version go os arch"},
+		{"models --json", "name description parameters channels height width fixed_size classes source"},
+		{"summary d2l-bnlenet --json", "model input layers parameters buffers multiply_adds layers.layer layers.class layers.depth layers.output layers.parameters layers.multiply_adds"},
+		{"data list --json", "name about needs"},
+		{"data fetch garments --json", "name folder"},
+		{"data check garments --json", "name ok files files.file files.split files.kind files.count files.digest_ok files.histogram files.pixel_mean files.pixel_std"},
+		{"doctor --json --data-dir testdata", "version go os arch cpu features features.name features.has kernels kernels_available cores threads memory_bytes precision devices gpu data data.name data.ok data.problem"},
+		{"bench --model d2l-bnlenet --batch 2 --repeat 1 --warmup 0 --profile --json", "model mode batch channels height width device threads kernels precision feed repeat warmup " +
+			"steps_per_repeat images_per_second images_per_second_min images_per_second_max spread measurements step_milliseconds gflop_per_image gflop_per_second " +
+			"peak_gflop_per_second peak_gflop_per_second_before peak_gflop_per_second_after fraction_of_peak planned_bytes arena_bytes input_bytes scratch_bytes variable_bytes " +
+			"peak_rss_bytes allocations_per_step profile profile.kind profile.steps profile.milliseconds profile.share"},
+	} {
+		status, stdout, stderr := call(strings.Fields(c.line)...)
+		var v any
+		if err := json.Unmarshal([]byte(stdout), &v); err != nil || status != 0 {
+			t.Errorf("%s: status %d, %v, stderr %q", c.line, status, err, stderr)
+			continue
+		}
+		keys := map[string]bool{}
+		keysOf(v, "", keys)
+		for _, k := range strings.Fields(c.keys) {
+			if !keys[k] {
+				t.Errorf("%s: no key %s", c.line, k)
+			}
+		}
+		for k := range keys {
+			if !regexp.MustCompile(`^[a-z0-9_.]+$`).MatchString(k) {
+				t.Errorf("%s: the key %s is not in lower snake case", c.line, k)
+			}
+		}
+	}
+}
+
+// TestNumber holds the JSON of figures that JSON has no word for.
+func TestNumber(t *testing.T) {
+	zero := 0.0
+	got, err := json.Marshal([]number{1.5, number(zero / zero), number(1 / zero), number(-1 / zero)})
+	if want := `[1.5,"NaN","+Inf","-Inf"]`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v; want %s", got, err, want)
+	}
+}
+
+// TestSteadyStepAllocatesNothing covers what a training does in every step.
+func TestSteadyStepAllocatesNothing(t *testing.T) {
+	dev, err := cpu.New(cpu.Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	e, err := models.Lookup("d2l-bnlenet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWorkload(e, &benchFlags{mode: "train", batch: 4}, dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(20, func() {
+		if err := w.step(true); err != nil {
+			t.Error(err)
+		}
+	}); n != 0 {
+		t.Errorf("a step allocates %v times", n)
+	}
+}
+
+// TestStepFLOPs compares with the summary: twice its multiply-adds forward, and
+// three times that in training, but for the images' own gradient.
+func TestStepFLOPs(t *testing.T) {
+	dev, err := cpu.New(cpu.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	e, err := models.Lookup("d2l-bnlenet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := nn.Summary(e.New(models.Config{}), tensor.Shape{2, 1, 28, 28})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := int64(2 * 6 * 24 * 24 * 25)
+	for mode, want := range map[string]float64{"infer": 2 * float64(s.MACs), "train": 2 * float64(3*s.MACs-first)} {
+		w, err := newWorkload(e, &benchFlags{mode: mode, batch: 2}, dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.flops != want {
+			t.Errorf("%s: %v operations, not %v", mode, w.flops, want)
+		}
+	}
+}
+
+func TestInterruptedBenchSaysSo(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	var out, errs strings.Builder
+	status := run(ctx, strings.Fields("bench --model d2l-bnlenet --batch 2"), &out, &errs)
+	if status != 1 || out.Len() > 0 || !strings.HasPrefix(errs.String(), "residual: interrupted") {
+		t.Errorf("status %d, stdout %q, stderr %q", status, out.String(), errs.String())
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestFullDiskIsNoSuccess(t *testing.T) {
+	for _, line := range []string{"models", "models --json", "version", "bench --help"} {
+		var errs strings.Builder
+		if status := run(context.Background(), strings.Fields(line), full{}, &errs); status != 1 || errs.String() != "residual: standard output: no space left\n" {
+			t.Errorf("%s: status %d, stderr %q", line, status, errs.String())
+		}
+	}
+}
+
+func TestSummarise(t *testing.T) {
+	r := benchResult{Batch: 10, Measurements: []float64{400, 100, 200, 300}, PeakBefore: 4, PeakAfter: 6}
+	r.summarise(20e9) // of a step
+	got := []float64{r.ImagesPerSecond, r.ImagesPerSecondMin, r.ImagesPerSecondMax, r.Spread, r.StepMilliseconds, r.GFLOPPerImage, r.GFLOPPerSecond, r.FractionOfPeak}
+	if want := []float64{250, 100, 400, 1.2, 40, 2, 500, 100}; !slices.Equal(got, want) {
+		t.Error(fmt.Sprint("got ", got, ", want ", want))
+	}
+}
