@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -96,19 +96,24 @@ func modelNamed(name string, input tensor.Shape) (nn.Module, tensor.Shape, error
 		}
 		return e.New(models.Config{Channels: input[1]}), input, nil
 	}
-	about, file, err := checkpoint.LoadModel(name)
+	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {
 		return nil, nil, err
 	}
-	defer file.Close()
-	e, err := models.Lookup(about.Architecture)
+	defer dev.Close()
+	c, err := loadClassifier(name, dev)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w; this program is too old for it, or the file is not what it says", name, err)
+		return nil, nil, err
 	}
+	about := c.Info()
 	if input == nil {
+		e, err := models.Lookup(about.Architecture)
+		if err != nil {
+			return nil, nil, err
+		}
 		input = tensor.Shape{1, about.Channels, cmp.Or(about.Height, e.Height), cmp.Or(about.Width, e.Width)}
 	}
-	return e.New(models.Config{Channels: about.Channels, Classes: len(about.Classes)}), input, nil
+	return c.Module(), input, nil
 }
 
 // looksLikeFile tells a model file from the name of a model.
