@@ -59,8 +59,8 @@ type benchResult struct {
 	InputBytes         int64   `json:"input_bytes"`
 	ScratchBytes       int64   `json:"scratch_bytes"`
 	VariableBytes      int64   `json:"variable_bytes"`
-	PeakRSSBytes       int64   `json:"peak_rss_bytes"` // 0 where the system does not tell
-	AllocationsPerStep float64 `json:"allocations_per_step"`
+	PeakRSSBytes       int64   `json:"peak_rss_bytes"`       // 0 where the system does not tell
+	AllocationsPerStep float64 `json:"allocations_per_step"` // likewise the median
 
 	Profile []profileRow `json:"profile,omitempty"`
 }
@@ -213,12 +213,10 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) 
 
 	r := f.result(w, dev, steps)
 	r.PeakBefore = peakFMA(dev)
-	mallocs, err := f.repeats(ctx, w, r)
-	if err != nil {
+	if err := f.repeats(ctx, w, r); err != nil {
 		return nil, err
 	}
 	r.PeakAfter = peakFMA(dev)
-	r.AllocationsPerStep = float64(mallocs) / float64(steps*f.repeat)
 	r.PeakRSSBytes = train.PeakMemory()
 	r.summarise(w.flops)
 	if f.profile {
@@ -227,30 +225,39 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) 
 	return r, nil
 }
 
-// repeats fills in the measurements and returns how many objects were allocated
-// meanwhile.
-func (f *benchFlags) repeats(ctx context.Context, w *workload, r *benchResult) (mallocs uint64, err error) {
+// repeats takes the measurements, and counts the objects allocated meanwhile:
+// their median too, for now and then the runtime allocates one of its own.
+func (f *benchFlags) repeats(ctx context.Context, w *workload, r *benchResult) error {
 	var before, after runtime.MemStats
 	r.Measurements = make([]float64, 0, f.repeat)
+	mallocs := make([]float64, 0, f.repeat)
 	runtime.GC()
 	if err := w.step(f.feed); err != nil { // the runtime fills again what it dropped for the collection
-		return 0, err
+		return err
 	}
-	runtime.ReadMemStats(&before)
 	for range f.repeat {
+		runtime.ReadMemStats(&before)
 		start := time.Now()
 		for range r.StepsPerRepeat {
 			if err := w.step(f.feed); err != nil {
-				return 0, err
+				return err
 			}
 			if ctx.Err() != nil {
-				return 0, fmt.Errorf("interrupted after %d of %d measurements", len(r.Measurements), f.repeat)
+				return fmt.Errorf("interrupted after %d of %d measurements", len(r.Measurements), f.repeat)
 			}
 		}
 		r.Measurements = append(r.Measurements, float64(r.Batch*r.StepsPerRepeat)/time.Since(start).Seconds())
+		runtime.ReadMemStats(&after)
+		mallocs = append(mallocs, float64(after.Mallocs-before.Mallocs)/float64(r.StepsPerRepeat))
 	}
-	runtime.ReadMemStats(&after)
-	return after.Mallocs - before.Mallocs, nil
+	r.AllocationsPerStep = median(mallocs)
+	return nil
+}
+
+// median is the middle value, or the mean of the two in the middle.
+func median(values []float64) float64 {
+	sorted, n := slices.Sorted(slices.Values(values)), len(values)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 func (f *benchFlags) result(w *workload, dev *cpu.Device, steps int) *benchResult {
@@ -266,11 +273,9 @@ func (f *benchFlags) result(w *workload, dev *cpu.Device, steps int) *benchResul
 
 // summarise computes what follows from the measurements.
 func (r *benchResult) summarise(flops float64) {
-	sorted := slices.Sorted(slices.Values(r.Measurements))
-	n := len(sorted)
-	r.ImagesPerSecond = (sorted[(n-1)/2] + sorted[n/2]) / 2
-	r.ImagesPerSecondMin, r.ImagesPerSecondMax = sorted[0], sorted[n-1]
-	r.Spread = (sorted[n-1] - sorted[0]) / r.ImagesPerSecond
+	r.ImagesPerSecond = median(r.Measurements)
+	r.ImagesPerSecondMin, r.ImagesPerSecondMax = slices.Min(r.Measurements), slices.Max(r.Measurements)
+	r.Spread = (r.ImagesPerSecondMax - r.ImagesPerSecondMin) / r.ImagesPerSecond
 	r.StepMilliseconds = 1e3 * float64(r.Batch) / r.ImagesPerSecond
 	r.GFLOPPerImage = flops / float64(r.Batch) / 1e9
 	r.GFLOPPerSecond = r.GFLOPPerImage * r.ImagesPerSecond
