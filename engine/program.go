@@ -163,9 +163,21 @@ func (p *Program) Gradient(i int, dst *tensor.Tensor) {
 
 // Memory says where a program's bytes go.
 type Memory struct {
-	Arena, Inputs, Scratch int64 // of this program
-	Variables              int64 // shared by all programs of the store
-	Unplanned              int64 // what the arena would take if no two values shared memory
+	Arena           int64 // the workspace: programs of one store use the same in turn
+	Variables       int64 // parameters, buffers and what the optimiser keeps, shared as well
+	Inputs, Scratch int64 // of this program alone
+	Unplanned       int64 // what the arena would take if no two values shared memory
+}
+
+// Total returns the sum of the planned bytes.
+func (m Memory) Total() int64 { return m.Arena + m.Variables + m.Inputs + m.Scratch }
+
+// With returns the planned bytes of m's programs and of n's, all of one store.
+func (m Memory) With(n Memory) Memory {
+	return Memory{
+		Arena: max(m.Arena, n.Arena), Variables: max(m.Variables, n.Variables),
+		Inputs: m.Inputs + n.Inputs, Scratch: m.Scratch + n.Scratch, Unplanned: max(m.Unplanned, n.Unplanned),
+	}
 }
 
 // Memory returns the planned bytes.

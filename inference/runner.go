@@ -64,12 +64,7 @@ func (r *Runner) Prepare(shape ...int) error {
 func (r *Runner) Memory() engine.Memory {
 	var sum engine.Memory
 	for _, p := range r.kept {
-		m := p.Memory()
-		sum.Arena += m.Arena
-		sum.Inputs += m.Inputs
-		sum.Scratch += m.Scratch
-		sum.Unplanned += m.Unplanned
-		sum.Variables = m.Variables // shared
+		sum = sum.With(p.Memory())
 	}
 	return sum
 }

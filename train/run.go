@@ -119,12 +119,10 @@ func prepare(ctx context.Context, dev engine.Device, p plan, folder *checkpoint.
 	}
 	j.summary = Summary{Config: p.Config, Device: dev.Name(), Dir: folder.Dir}
 	if cb.OnStart != nil {
-		cb.OnStart(Start{p.Config, folder.Dir, nn.Count(m), train.Len(), test.Len(), j.trainer.Batches(), total(j.trainer.Memory())})
+		cb.OnStart(Start{p.Config, folder.Dir, nn.Count(m), train.Len(), test.Len(), j.trainer.Batches(), j.trainer.Memory().Total()})
 	}
 	return j, nil
 }
-
-func total(m engine.Memory) int64 { return m.Arena + m.Inputs + m.Scratch + m.Variables }
 
 // open returns the pictures in the data set's own size.
 func (j *job) open(ctx context.Context) (train, test data.Dataset, err error) {
@@ -170,7 +168,7 @@ func (j *job) run(ctx context.Context) (Summary, error) {
 	}
 	err = errors.Join(err, j.logErr, j.metrics.Close())
 	j.summary.Elapsed = time.Since(j.begun)
-	j.summary.PlannedBytes, j.summary.PeakBytes = total(j.trainer.Memory()), PeakMemory()
+	j.summary.PlannedBytes, j.summary.PeakBytes = j.trainer.Memory().Total(), PeakMemory()
 	return j.summary, err
 }
 

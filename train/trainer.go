@@ -222,12 +222,7 @@ func (t *Trainer) Batches() int { return t.loader.Batches() }
 func (t *Trainer) Memory() engine.Memory {
 	sum := t.runner.Memory()
 	for _, p := range t.programs {
-		m := p.Memory()
-		sum.Arena += m.Arena
-		sum.Inputs += m.Inputs
-		sum.Scratch += m.Scratch
-		sum.Unplanned += m.Unplanned
-		sum.Variables = m.Variables // shared
+		sum = sum.With(p.Memory())
 	}
 	return sum
 }

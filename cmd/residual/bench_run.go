@@ -266,7 +266,7 @@ func (f *benchFlags) result(w *workload, dev *cpu.Device, steps int) *benchResul
 		Model: f.model, Mode: f.mode, Batch: shape[0], Channels: shape[1], Height: shape[2], Width: shape[3],
 		Device: dev.Name(), Threads: dev.Threads(), Kernels: dev.ISA().String(), Precision: f.device.resolved(),
 		Feed: f.feed, Repeat: f.repeat, Warmup: f.warmup, StepsPerRepeat: steps,
-		PlannedBytes: m.Arena + m.Inputs + m.Scratch + m.Variables,
+		PlannedBytes: m.Total(),
 		ArenaBytes:   m.Arena, InputBytes: m.Inputs, ScratchBytes: m.Scratch, VariableBytes: m.Variables,
 	}
 }
