@@ -37,6 +37,7 @@ which needs no file and no network, and takes a few minutes.`,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
+		trainCommand(),
 		evalCommand(),
 		predictCommand(),
 		benchCommand(),

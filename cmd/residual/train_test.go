@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// tripwire cancels when a word is written.
+type tripwire struct {
+	mu     sync.Mutex
+	text   bytes.Buffer
+	word   string
+	cancel func()
+}
+
+func (w *tripwire) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.Write(p)
+	if strings.Contains(w.text.String(), w.word) {
+		w.cancel()
+	}
+	return len(p), nil
+}
+
+func (w *tripwire) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+// An interrupt leaves a model that eval takes, and says so.
+func TestTrainInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stdout, stderr := &tripwire{word: "batch  4/20", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
+	out := t.TempDir()
+	status := run(ctx, []string{"train", "--data", "garments", "--train-size", "640", "--test-size", "50", "--batch", "32", "--epochs", "50", "--out", out}, stdout, stderr)
+	last := filepath.Join(out, "train-1", "last.safetensors")
+	if status != 1 || !strings.Contains(stdout.String(), "stopped in epoch 1 after batch 4") || !strings.Contains(stdout.String(), "residual eval "+last) {
+		t.Errorf("status %d, stdout:\n%s", status, stdout)
+	}
+	if strings.Contains(stderr.String(), "residual:") || !strings.Contains(stderr.String(), "Ctrl-C again") {
+		t.Errorf("stderr:\n%s", stderr)
+	}
+	if status, text, problem := call("eval", last); status != 0 || !strings.Contains(text, "accuracy") {
+		t.Errorf("eval of %s: status %d, %s", last, status, problem)
+	}
+}

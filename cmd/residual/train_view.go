@@ -1,0 +1,194 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train"
+)
+
+// trainView shows a training and its result.
+type trainView struct {
+	cmd      *cobra.Command
+	flags    *trainFlags
+	device   string    // one line
+	w        io.Writer // of all but the result as JSON
+	curves   *report.Curves
+	progress atomic.Pointer[report.Progress] // nil before the start
+	dir      string
+	failed   bool // the curves could not be written, and that was said
+}
+
+func newTrainView(cmd *cobra.Command, f *trainFlags, device string) *trainView {
+	v := &trainView{cmd: cmd, flags: f, device: device, w: cmd.OutOrStdout()}
+	if f.json {
+		v.w = cmd.ErrOrStderr()
+	}
+	return v
+}
+
+func (v *trainView) callbacks() train.Callbacks {
+	return train.Callbacks{
+		OnData:  showDownloads(v.cmd.ErrOrStderr()),
+		OnStart: v.start,
+		OnStep: func(s train.Step) {
+			v.progress.Load().Step(report.StepInfo{Epoch: s.Epoch, Batch: s.Batch, Loss: s.Loss, Acc: s.Accuracy, ImagesPerSecond: s.ImagesPerSecond})
+		},
+		OnPoint: func(p train.Point) {
+			v.curves.Add(report.TrainLoss, p.X, p.Loss)
+			v.curves.Add(report.TrainAcc, p.X, p.Accuracy)
+		},
+		OnEpoch: func(e train.Epoch) {
+			v.curves.Add(report.TestAcc, float64(e.Epoch), e.TestAccuracy)
+			v.progress.Load().EpochEnd(report.EpochInfo{
+				Epoch: e.Epoch, TrainLoss: e.Loss, TrainAcc: e.Accuracy, TestAcc: e.TestAccuracy,
+				ImagesPerSecond: e.ImagesPerSecond, Elapsed: e.Elapsed,
+			})
+			v.draw()
+		},
+	}
+}
+
+// start prints what will be done, the defaults included.
+func (v *trainView) start(s train.Start) {
+	c := s.Config
+	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
+		c.Model, report.Count(s.Parameters), c.Data, report.Count(int64(s.Pictures)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
+	optimizer := c.Optimizer
+	if c.Momentum != 0 {
+		optimizer += fmt.Sprintf(", momentum %v", c.Momentum)
+	}
+	if c.WeightDecay != 0 {
+		optimizer += fmt.Sprintf(", weight decay %v", c.WeightDecay)
+	}
+	fmt.Fprintf(v.w, "epochs %d of %d batches of %d, %s, lr %v (%s), weights %s, seed %d\n",
+		c.Epochs, s.Batches, c.Batch, optimizer, c.LR, c.Schedule, c.Init, c.Seed)
+	fmt.Fprintf(v.w, "%s; %s of memory planned\n%s\n\n", v.device, report.Bytes(s.PlannedBytes), s.Dir)
+	v.dir = s.Dir
+	v.curves = report.NewCurves(c.Epochs)
+	v.progress.Store(report.NewProgress(v.w, report.ProgressOptions{
+		Plain: v.flags.plain, Epochs: c.Epochs, BatchesPerEpoch: s.Batches, Curves: v.curves,
+	}))
+}
+
+// draw writes the curves into the run's folder. A failure does not end the
+// training.
+func (v *trainView) draw() {
+	for name, write := range map[string]func(io.Writer) error{"curves.png": v.curves.WritePNG, "curves.svg": v.curves.WriteSVG} {
+		if err := checkpoint.WriteFile(filepath.Join(v.dir, name), write); err != nil && !v.failed {
+			v.failed = true
+			v.progress.Load().Note(err.Error())
+		}
+	}
+}
+
+// interrupted is called at the first Ctrl-C, beside the training. It ends the
+// display, which gives the terminal back: a second Ctrl-C leaves no time for that.
+func (v *trainView) interrupted() {
+	if p := v.progress.Load(); p != nil {
+		p.Close()
+	}
+	fmt.Fprintln(v.cmd.ErrOrStderr(), "finishing the step and saving; Ctrl-C again quits at once")
+}
+
+// close draws what came since the last epoch, and ends the display.
+func (v *trainView) close() {
+	if p := v.progress.Load(); p != nil {
+		v.draw()
+		p.Close()
+	}
+}
+
+// trainResult is what train --json prints. What was not measured is null.
+type trainResult struct {
+	Model           string       `json:"model"`
+	Data            string       `json:"data"`
+	Loss            number       `json:"loss"`
+	TrainAccuracy   number       `json:"train_accuracy"`
+	TestAccuracy    *float64     `json:"test_accuracy"`
+	BestAccuracy    *float64     `json:"best_accuracy"`
+	BestEpoch       int          `json:"best_epoch"`
+	Epochs          int          `json:"epochs"` // completed
+	Steps           int          `json:"steps"`
+	ImagesPerSecond float64      `json:"images_per_second"`
+	Device          string       `json:"device"`
+	Seconds         float64      `json:"seconds"`
+	PlannedBytes    int64        `json:"planned_memory_bytes"`
+	PeakBytes       *int64       `json:"peak_memory_bytes"`
+	Dir             string       `json:"dir"`
+	Best            string       `json:"best"`
+	Last            string       `json:"last"`
+	Stopped         bool         `json:"stopped"` // by Ctrl-C
+	Settings        train.Config `json:"settings"`
+}
+
+func (v *trainView) json(s train.Summary) error {
+	r := trainResult{
+		Model: s.Config.Model, Data: s.Config.Data, Loss: number(s.Loss), TrainAccuracy: number(s.Accuracy),
+		TestAccuracy: measured(s.TestAccuracy), BestAccuracy: measured(s.BestAccuracy), BestEpoch: s.BestEpoch,
+		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
+		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Stopped: s.Stopped != nil, Settings: s.Config,
+	}
+	if s.PeakBytes > 0 {
+		r.PeakBytes = &s.PeakBytes
+	}
+	return printJSON(v.cmd.OutOrStdout(), r)
+}
+
+func measured(x float64) *float64 {
+	if math.IsNaN(x) {
+		return nil
+	}
+	return &x
+}
+
+// result prints d2l's last lines, and what lies where.
+func (v *trainView) result(s train.Summary) error {
+	v.totals(s)
+	fmt.Fprintf(v.w, "%s: best.safetensors (epoch %d, test acc %.3f), last.safetensors, curves.png, curves.svg, metrics.csv, metrics.jsonl, settings.yaml\n",
+		s.Dir, s.BestEpoch, s.BestAccuracy)
+	fmt.Fprintf(v.w, "%s\n", memoryLine(s))
+	fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", s.Best)
+	if v.flags.json {
+		return v.json(s)
+	}
+	return nil
+}
+
+func (v *trainView) totals(s train.Summary) {
+	test := "unknown"
+	if !math.IsNaN(s.TestAccuracy) {
+		test = fmt.Sprintf("%.3f", s.TestAccuracy)
+	}
+	fmt.Fprintf(v.w, "\nloss %.3f, train acc %.3f, test acc %s\n", s.Loss, s.Accuracy, test)
+	fmt.Fprintf(v.w, "%.1f examples/sec on %s\n", s.ImagesPerSecond, s.Device)
+}
+
+func memoryLine(s train.Summary) string {
+	peak := "peak memory unknown on this system"
+	if s.PeakBytes > 0 {
+		peak = "peak memory " + report.Bytes(s.PeakBytes)
+	}
+	return fmt.Sprintf("%s, of which %s were planned for the network; %s in all",
+		peak, report.Bytes(s.PlannedBytes), report.Duration(s.Elapsed))
+}
+
+// stopped says what Ctrl-C left.
+func (v *trainView) stopped(s train.Summary) error {
+	v.totals(s)
+	fmt.Fprintf(v.w, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
+	fmt.Fprintf(v.w, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", s.Last)
+	if v.flags.json {
+		if err := v.json(s); err != nil {
+			return err
+		}
+	}
+	return errReported
+}
