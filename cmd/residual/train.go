@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
@@ -87,14 +86,14 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 }
 
 // given is the config of the flags that were given, the rest zero.
-func (f *trainFlags) given(fs *pflag.FlagSet) (train.Config, error) {
+func (f *trainFlags) given(changed func(flag string) bool) (train.Config, error) {
 	c := f.config
 	for name, clear := range map[string]func(){
 		"model": func() { c.Model = "" }, "data": func() { c.Data = "" }, "resize": func() { c.Resize = 0 },
 		"batch": func() { c.Batch = 0 }, "lr": func() { c.LR = 0 }, "epochs": func() { c.Epochs = 0 },
 		"optimizer": func() { c.Optimizer = "" }, "schedule": func() { c.Schedule = "" }, "init": func() { c.Init = "" },
 	} {
-		if !fs.Changed(name) {
+		if !changed(name) {
 			clear()
 		}
 	}
@@ -103,14 +102,14 @@ func (f *trainFlags) given(fs *pflag.FlagSet) (train.Config, error) {
 		"resize": c.Resize == 0, "batch": c.Batch == 0, "epochs": c.Epochs == 0, "lr": c.LR == 0,
 		"train-size": c.TrainSize == 0, "test-size": c.TestSize == 0,
 	} {
-		if zero && fs.Changed(name) {
+		if zero && changed(name) {
 			return c, usagef("--%s 0: must be above 0; leave the flag out for the default", name)
 		}
 	}
 	for name, empty := range map[string]bool{
 		"model": c.Model == "", "data": c.Data == "", "optimizer": c.Optimizer == "", "schedule": c.Schedule == "", "init": c.Init == "", "out": c.Out == "",
 	} {
-		if empty && fs.Changed(name) {
+		if empty && changed(name) {
 			return c, usagef("--%s is empty; give a value or leave the flag out", name)
 		}
 	}
@@ -119,7 +118,7 @@ func (f *trainFlags) given(fs *pflag.FlagSet) (train.Config, error) {
 }
 
 func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
-	c, err := f.given(cmd.Flags())
+	c, err := f.given(cmd.Flags().Changed)
 	if err != nil {
 		return err
 	}
