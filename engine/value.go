@@ -104,11 +104,12 @@ func defaultLayout(s tensor.Shape) Layout {
 // SameOrder reports whether a and b hold the same elements in the same order,
 // so that one can be the other by name.
 func SameOrder(a, b *Value) bool {
-	return a.Numel() == b.Numel() && rowMajorLike(a) && rowMajorLike(b) ||
+	return a.Numel() == b.Numel() && a.RowMajor() && b.RowMajor() ||
 		a.Layout == b.Layout && a.Shape.Equal(b.Shape)
 }
 
-func rowMajorLike(v *Value) bool {
+// RowMajor reports whether v's elements lie as on the host.
+func (v *Value) RowMajor() bool {
 	if v.Layout == Images {
 		_, _, h, w := v.Dims()
 		return h*w == 1

@@ -18,6 +18,10 @@ func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) 
 		}
 		return
 	}
+	if v.RowMajor() {
+		copy(to, src.Data())
+		return
+	}
 	n, c, h, w := v.Dims()
 	if v.Layout == engine.Images {
 		d.images.run(d.pool, to, src.Data(), n*c, h*w)
@@ -31,6 +35,10 @@ func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value
 	from := src.(memory)
 	if dst.DType() != tensor.Float32 {
 		panic(fmt.Sprintf("cpu: reading %v into %v", v, dst))
+	}
+	if v.RowMajor() {
+		copy(dst.Data(), from)
+		return
 	}
 	permute(dst.Data(), v.Shape.Strides(), from, v.Layout.Strides(v.Shape), v.Shape)
 }

@@ -15,6 +15,7 @@ type pool struct {
 	next    atomic.Int64
 	wake    chan struct{}
 	done    sync.WaitGroup
+	failure atomic.Pointer[any] // what a task panicked with
 }
 
 func newPool(threads int) *pool {
@@ -22,8 +23,7 @@ func newPool(threads int) *pool {
 	for range threads - 1 {
 		go func() {
 			for range p.wake {
-				p.work()
-				p.done.Done()
+				p.guarded()
 			}
 		}()
 	}
@@ -43,12 +43,29 @@ func (p *pool) run(n int, f func(task int)) {
 	p.f, p.count = f, int64(n)
 	p.next.Store(0)
 	helpers := min(p.threads, n) - 1
-	p.done.Add(helpers)
+	p.done.Add(helpers + 1)
 	for range helpers {
 		p.wake <- struct{}{}
 	}
-	p.work()
+	p.guarded()
 	p.done.Wait()
+	if f := p.failure.Swap(nil); f != nil {
+		panic(*f)
+	}
+}
+
+// guarded works until no task is left and keeps a panic until all threads are
+// done.
+func (p *pool) guarded() {
+	defer p.done.Done()
+	defer func() {
+		if r := recover(); r != nil {
+			first := r // a variable of its own, or every call would allocate
+			p.failure.CompareAndSwap(nil, &first)
+			p.next.Store(p.count) // leave the rest
+		}
+	}()
+	p.work()
 }
 
 func (p *pool) work() {
