@@ -280,6 +280,14 @@ func TestDivergenceIsSaid(t *testing.T) {
 	if s.Last != "" {
 		t.Errorf("there is a file %s of no completed epoch", s.Last)
 	}
+	c.LR, c.Epochs, c.Schedule = 1, 2, "step,gamma=3e38,at=0.5"
+	s, err = train.Run(context.Background(), dev, c, train.Callbacks{})
+	if err == nil || !strings.Contains(err.Error(), "epoch 2, batch ") || !strings.Contains(err.Error(), "weights of epoch 1 are in "+s.Last) {
+		t.Fatalf("diverged later with %v", err)
+	}
+	if m, err := inference.Load(s.Last, dev); err != nil || m.Info().Epoch != 1 {
+		t.Errorf("the file of the last good epoch: %v", err)
+	}
 
 	m := leNet()
 	tr, err := train.New(dev, m, garments(t, data.Train, 50), nil, train.Options{Batch: 50})
@@ -380,5 +388,23 @@ func TestPeakMemory(t *testing.T) {
 	}
 	if got := train.PeakMemory(); got != 0 && got < int64(len(ballast)) {
 		t.Errorf("%d bytes at most, and %d are in use", got, len(ballast))
+	}
+}
+
+func TestSteadyStepAllocatesNothing(t *testing.T) {
+	tr, err := train.New(device(t, 2), newSmall(), garments(t, data.Train, 32), nil, train.Options{Batch: 32, Optimizer: optim.SGD{Momentum: 0.9}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, labels := tensor.New(32, 1, 28, 28), tensor.FromInts(make([]int64, 32), 32)
+	nn.NewSource(1, "x").Uniform(x, 1)
+	step := func() {
+		if _, _, err := tr.Step(x, labels, 0.01); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step()
+	if n := testing.AllocsPerRun(20, step); n != 0 {
+		t.Errorf("a step makes %v allocations", n)
 	}
 }
