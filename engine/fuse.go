@@ -29,8 +29,17 @@ type fusion struct {
 	at       map[Step]int
 }
 
+// index notes who writes and reads each value. It runs before every rule, so it
+// fills the same maps again.
 func (f *fusion) index() {
-	f.producer, f.users, f.at = map[*Value]Step{}, map[*Value][]Step{}, map[Step]int{}
+	if f.users == nil {
+		f.producer, f.users, f.at = map[*Value]Step{}, map[*Value][]Step{}, map[Step]int{}
+	}
+	clear(f.producer)
+	clear(f.at)
+	for v, steps := range f.users {
+		f.users[v] = steps[:0]
+	}
 	for i, s := range f.steps {
 		if s == nil {
 			continue
