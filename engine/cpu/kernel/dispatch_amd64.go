@@ -33,6 +33,8 @@ var setAVX512 = Set{
 	ReLUGrad:       reluGradAVX512,
 	Pack:           packPortable,
 	PackTransposed: packTransposedAVX2,
+	Mix:            mixAVX512,
+	Mix2:           mix2AVX512,
 	PeakFMA:        peakFMAAVX512,
 }
 
@@ -54,5 +56,7 @@ var setAVX2 = Set{
 	ReLUGrad:       reluGradAVX2,
 	Pack:           packPortable,
 	PackTransposed: packTransposedAVX2,
+	Mix:            mixAVX2,
+	Mix2:           mix2AVX2,
 	PeakFMA:        peakFMAAVX2,
 }

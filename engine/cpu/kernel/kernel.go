@@ -93,6 +93,28 @@ type Set struct {
 	// rows <= j < cols.
 	PackTransposed func(dst, src []float32, rows, n, ld, cols int)
 
+	// Mix computes for i < outs and l < n, with T the matrix of kind,
+	//
+	//	dst[i*dstStride + l] = Σ over k < ins of T[i][k] * src[k*srcStride + l]
+	//
+	// dst must not overlap src. A pixel k with T[i][k] = 0 has no influence,
+	// whatever is in it.
+	Mix func(kind Mix, dst, src []float32, dstStride, srcStride, n int)
+
+	// Mix2 applies the matrix along both sides of a tile of pixels of n lanes
+	// each: for i < i1, j < j1 and l < n
+	//
+	//	dst[i*dstRow + j*dstCol + l] = Σ T[i][k] * T[j][p] * src[(k-k0)*srcRow + (p-p0)*srcCol + l]
+	//
+	// over k0 <= k < k1 and p0 <= p < p1, which bound the part of the tile
+	// inside the image, and are 0 and ins for a whole one: src begins with the
+	// first pixel of that part, (k0, p0), whose other pixels are zero. It may be
+	// empty. i1 and j1, outs at most, bound the part of the output to write.
+	// dst must not overlap src. scratch holds MixScratch elements, of any
+	// content. Time goes with n: short streams are dear, and those that are no
+	// multiple of 16 lanes cost a copy of the last.
+	Mix2 func(kind Mix, dst, src []float32, dstRow, dstCol, srcRow, srcCol, n, k0, k1, p0, p1, i1, j1 int, scratch []float32)
+
 	// PeakFMA runs the given number of rounds of independent multiply-adds on
 	// registers alone and returns how many floating-point operations these
 	// were: the yardstick of the other kernels.

@@ -20,5 +20,7 @@ var portable = Set{
 	ReLUGrad:       reluGradPortable,
 	Pack:           packPortable,
 	PackTransposed: packTransposedPortable,
+	Mix:            mixPortable,
+	Mix2:           mix2Portable,
 	PeakFMA:        peakPortable,
 }

@@ -25,6 +25,10 @@ func generate(dir string) {
 	for _, isa := range []isa{avx512, avx2} {
 		write(dir, "gemm_"+isa.name+"_amd64", isa, gemmFile, gemmSwitch(isa))
 		write(dir, "vector_"+isa.name+"_amd64", isa, vectorFile, "")
+		write(dir, "mix_"+isa.name+"_amd64", isa, mixFile, mixSwitch(isa))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "mix_matrices.go"), matricesFile(), 0o644); err != nil {
+		log.Fatal(err)
 	}
 }
 
