@@ -4,26 +4,62 @@ import (
 	"math"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// moments holds mean and sum of squared deviations of blocks of rows, per
-// channel, until they are combined.
+// moments holds mean and sum of squared deviations of parts of an activation,
+// per channel, until they are combined.
 type moments struct {
 	channels int
-	rows     []int
-	mean, m2 memory // [block][channel]
+	rows     []int  // of each part
+	growing  bool   // parts are taken piece by piece; else whole
+	mean, m2 memory // [part][channel]
+	piece    memory // [part][2][channel]: of the newest piece, when growing
 	mu, s    []float64
 }
 
-func newMoments(blocks, channels int) *moments {
-	return &moments{
-		channels: channels, rows: make([]int, blocks),
-		mean: alloc(blocks * channels), m2: alloc(blocks * channels),
-		mu: make([]float64, channels), s: make([]float64, channels),
+// initMoments makes room for parts of so many rows each, or for growing ones where
+// rows are zero.
+func (b *binder) initMoments(m *moments, rows []int, growing bool) {
+	n := len(rows) * m.channels
+	m.rows, m.growing = rows, growing
+	m.mean, m.m2 = alloc(n), alloc(n)
+	m.mu, m.s = make([]float64, m.channels), make([]float64, m.channels)
+	b.private += 2*n + 4*m.channels
+	if growing {
+		m.piece = alloc(2 * n)
+		b.private += 2 * n
 	}
 }
 
-func (m *moments) elements() int { return 2*len(m.mean) + 4*m.channels }
+// take adds some columns of rows to a part. A growing part belongs to one task,
+// which gives all columns at once.
+func (m *moments) take(set *kernel.Set, part int, block []float32, rows, lo, n int) {
+	at := part*m.channels + lo
+	mean, m2 := m.mean[at:at+n], m.m2[at:at+n]
+	if !m.growing || m.rows[part] == 0 {
+		set.MeanM2(mean, m2, block, rows, n, m.channels)
+	} else {
+		piece := m.piece[2*part*m.channels:]
+		pm, p2 := piece[:n], piece[n:2*n]
+		set.MeanM2(pm, p2, block, rows, n, m.channels)
+		merge(mean, m2, m.rows[part], pm, p2, rows)
+	}
+	if m.growing {
+		m.rows[part] += rows
+	}
+}
+
+// merge adds the moments of b rows to those of a rows; see combine.
+func merge(mean, m2 []float32, a int, bMean, bM2 []float32, b int) {
+	share := float32(b) / float32(a+b)
+	cross := float32(a) * share
+	for c, v := range bMean {
+		d := v - mean[c]
+		mean[c] += float32(d * share)
+		m2[c] += bM2[c] + float32(float32(d*d)*cross)
+	}
+}
 
 // combine writes mean and biased variance, [2, C], in the order of blocks: Chan,
 // Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for
@@ -48,6 +84,9 @@ func (m *moments) combine(stats memory) {
 		stats[c] = float32(m.mu[c])
 		stats[m.channels+c] = float32(m.s[c] / count)
 	}
+	if m.growing {
+		clear(m.rows)
+	}
 }
 
 // rowBlocks divides the rows of an activation, pixels times batch, into blocks
@@ -68,13 +107,17 @@ func (r rowBlocks) at(i int) (lo, rows int) {
 
 func (b *binder) batchNormStats(s *engine.BatchNormStats) func() {
 	blocks := blocksOf(s.X)
-	m := newMoments(blocks.count, blocks.channels)
-	b.private += m.elements()
-	x, stats, c := b.mem(s.X), b.mem(s.Stats), blocks.channels
+	c := blocks.channels
+	m := &moments{channels: c}
+	sizes := make([]int, blocks.count)
+	for i := range sizes {
+		_, sizes[i] = blocks.at(i)
+	}
+	b.initMoments(m, sizes, false)
+	x, stats := b.mem(s.X), b.mem(s.Stats)
 	work := func(i int) {
 		lo, rows := blocks.at(i)
-		m.rows[i] = rows
-		b.set.MeanM2(m.mean[i*c:(i+1)*c], m.m2[i*c:(i+1)*c], x[lo:], rows, c, c)
+		m.take(b.set, i, x[lo:], rows, 0, c)
 	}
 	return func() {
 		b.pool.run(blocks.count, work)

@@ -13,6 +13,9 @@ type binder struct {
 	engine.Binding
 	set     *kernel.Set
 	pool    *pool
+	direct  bool    // no Winograd
+	forced  *tiling // for tests: the only one to use
+	areas   *areas  // of tasks
 	prog    *program
 	shared  int // elements of scratch that steps use one after the other
 	private int // elements of scratch that a step keeps for itself
@@ -51,7 +54,7 @@ func (p *program) ScratchElements() int { return p.elements }
 
 // Bind makes steps executable.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
-	bd := &binder{Binding: b, set: d.set, pool: d.pool, prog: &program{}}
+	bd := &binder{Binding: b, set: d.set, pool: d.pool, direct: d.direct, forced: d.forced, areas: &areas{}, prog: &program{}}
 	for _, s := range b.Steps {
 		f, err := bd.step(s)
 		if err != nil {
@@ -60,7 +63,8 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 		bd.prog.runs = append(bd.prog.runs, f)
 	}
 	bd.prog.scratch = alloc(bd.shared)
-	bd.prog.elements = bd.shared + bd.private
+	bd.areas.make(d.pool.threads)
+	bd.prog.elements = bd.shared + bd.private + bd.areas.size*d.pool.threads
 	return bd.prog, nil
 }
 

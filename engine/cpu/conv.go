@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"math"
-
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
@@ -16,7 +14,6 @@ const (
 // destination pixel: a convolution, or the gradient of its input.
 type product struct {
 	set    *kernel.Set
-	pool   *pool
 	groups int
 	k      int // source channels of a group: the length of a tap's sum
 	n      int // destination channels of a group
@@ -24,14 +21,14 @@ type product struct {
 	chunks []chunk
 	src    memory
 	dst    memory
-	after  func(c *chunk, at, lo, n int) // what to do to columns lo..lo+n of chunk number at, still cached
+	after  *epilogue // of the destination, or nil
 
 	panels   int // per group
 	together int // panels that one task goes through
 	packed   func() memory
 	base     bool // add to what dst holds
 
-	work, pack func(int)
+	work func(int)
 }
 
 func (p *product) panelSize() int { return p.taps * p.k * p.set.Cols }
@@ -42,8 +39,6 @@ func (p *product) init() {
 	p.together = min(p.panels, max(1, panelBudget/(4*p.panelSize())))
 	p.work = p.task
 }
-
-func (p *product) packedElements() int { return p.groups * p.panels * p.panelSize() }
 
 func (p *product) tasks() int {
 	return p.groups * ((p.panels + p.together - 1) / p.together) * len(p.chunks)
@@ -68,7 +63,7 @@ func (p *product) task(i int) {
 			clearColumns(dst, c.rows, n, dstC)
 		}
 		if p.after != nil {
-			p.after(c, i%len(p.chunks), lo, n)
+			p.after.apply(i%len(p.chunks), c.row, c.rows, lo, n)
 		}
 	}
 }
@@ -79,25 +74,37 @@ func clearColumns(x []float32, rows, n, ld int) {
 	}
 }
 
-// packing returns how to get packed weights and the function that packs them.
-// A program without updates keeps them until the store's version changes.
-func (b *binder) packing(p *product, pack func(dst memory, g, q int)) func() {
-	n := p.packedElements()
-	tasks := p.groups * p.panels
-	p.pack = func(i int) { pack(p.packed()[i*p.panelSize():], i/p.panels, i%p.panels) }
+// product binds a product: pack fills panel q of group g with its weights.
+func (b *binder) product(p *product, pack func(dst memory, g, q int)) func() {
+	size := p.panelSize()
+	panels := p.groups * p.panels
+	var prepare func()
+	p.packed, prepare = b.packing(panels*size, panels, func(packed memory, i int) {
+		pack(packed[i*size:(i+1)*size], i/p.panels, i%p.panels)
+	})
+	tasks := p.tasks()
+	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
+}
+
+// packing reserves n elements for weights in a product's order. It returns how
+// to get them and the function that fills them, in some tasks. A program without
+// updates keeps them until the store's version changes.
+func (b *binder) packing(n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
 	if !b.Static {
-		p.packed = b.borrow(n)
-		return func() { b.pool.run(tasks, p.pack) }
+		packed = b.borrow(n)
+		work := func(i int) { pack(packed(), i) }
+		return packed, func() { b.pool.run(tasks, work) }
 	}
 	own := alloc(n)
 	b.private += n
-	p.packed = func() memory { return own }
-	version, packed := b.Version, false
+	packed = func() memory { return own }
+	work := func(i int) { pack(own, i) }
+	version, done := b.Version, false
 	var at uint64
-	return func() {
-		if !packed || at != *version {
-			b.pool.run(tasks, p.pack)
-			packed, at = true, *version
+	return packed, func() {
+		if !done || at != *version {
+			b.pool.run(tasks, work)
+			done, at = true, *version
 		}
 	}
 }
@@ -106,130 +113,81 @@ func (b *binder) packing(p *product, pack func(dst memory, g, q int)) func() {
 func (b *binder) conv(s *engine.Conv) func() {
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.Y.Dims()
-	p := &product{
-		set: b.set, pool: b.pool, groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups,
-		taps: s.KH * s.KW, src: b.mem(s.X), dst: b.mem(s.Y),
-	}
-	p.init()
-	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
-	p.chunks = chunks(runs, n, cin, p.k*p.set.Cols, chunkRows)
+	src, dst := picture{h, w, n, cin, b.mem(s.X)}, picture{oh, ow, n, cout, b.mem(s.Y)}
 	weight := b.mem(s.W)
-	pack := b.packing(p, func(dst memory, g, q int) {
-		lo := q * p.set.Cols
-		for t := range p.taps {
-			b.set.Pack(dst[t*p.k*p.set.Cols:], weight[t*p.k*cout+g*p.n+lo:], p.k, min(p.set.Cols, p.n-lo), cout, p.set.Cols)
-		}
-	})
-	prepare, finish := b.epilogue(s, p, cout)
-	tasks := p.tasks()
-	return func() {
-		pack()
-		if prepare != nil {
-			prepare()
-		}
-		p.pool.run(tasks, p.work)
-		if finish != nil {
-			finish()
-		}
-	}
-}
-
-// epilogue sets what a convolution does to each piece of its output; it returns
-// what has to be done before and after the convolution.
-func (b *binder) epilogue(s *engine.Conv, p *product, channels int) (prepare, finish func()) {
-	var scale, shift memory
-	if s.Bias != nil {
-		shift = b.mem(s.Bias)
-	}
-	if s.Norm != nil {
-		scale, shift = alloc(channels), alloc(channels)
-		b.private += 2 * channels
-		prepare = b.affine(s.Norm, s.Bias, scale, shift)
-	}
-	affine := s.Bias != nil || s.Norm != nil || s.Residual != nil || s.ReLU
-	var part *moments
-	if s.Stats != nil {
-		part = newMoments(len(p.chunks), channels)
-		b.private += part.elements()
-		for i, c := range p.chunks {
-			part.rows[i] = c.rows
-		}
-		stats := b.mem(s.Stats)
-		finish = func() { part.combine(stats) }
-	}
-	if !affine && part == nil {
-		return nil, nil
-	}
-	residual, relu, y := b.mem(s.Residual), s.ReLU, p.dst
-	p.after = func(c *chunk, at, lo, n int) {
-		block := y[c.row*channels+lo:]
-		if affine {
-			b.set.ScaleShift(block, block, from(scale, lo), from(shift, lo), from(residual, c.row*channels+lo), relu, c.rows, n, channels)
-		}
-		if part != nil {
-			o := at*channels + lo
-			b.set.MeanM2(part.mean[o:o+n], part.m2[o:o+n], block, c.rows, n, channels)
-		}
-	}
-	return prepare, finish
-}
-
-// from returns m from element i on; nil stays nil.
-func from(m memory, i int) []float32 {
-	if m == nil {
-		return nil
-	}
-	return m[i:]
-}
-
-// affine returns a function that turns a batch norm with known statistics, and
-// a bias before it, into scale and shift: y = x*scale + shift.
-func (b *binder) affine(norm *engine.Norm, bias *engine.Value, scale, shift memory) func() {
-	stats, gamma, beta, bs := b.mem(norm.Stats), b.mem(norm.Gamma), b.mem(norm.Beta), b.mem(bias)
-	eps := norm.Eps
-	return func() {
-		c := len(scale)
-		for i := range c {
-			k := float64(gamma[i]) / math.Sqrt(float64(stats[c+i])+eps)
-			m := float64(stats[i])
-			if bs != nil {
-				m -= float64(bs[i])
+	after, prepare, finish := b.epilogue(s, cout)
+	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
+	var compute func()
+	if f, ok := b.tiling(s.Window, n, cin, cout, oh, ow, runs); ok {
+		compute = b.winograd(f, f.filter, src, dst, s.PadH, s.PadW, nil, after, func(panel []float32, q, taps int) {
+			lo := q * b.set.Cols
+			for t := range taps {
+				b.set.Pack(panel[t*cin*b.set.Cols:], weight[t*cin*cout+lo:], cin, min(b.set.Cols, cout-lo), cout, b.set.Cols)
 			}
-			scale[i] = float32(k)
-			shift[i] = float32(float64(beta[i]) - float64(m*k))
+		})
+	} else {
+		p := &product{set: b.set, groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: s.KH * s.KW, src: src.data, dst: dst.data, after: after}
+		p.init()
+		p.chunks = chunks(runs, n, cin, p.k*p.set.Cols, chunkRows)
+		if after != nil && after.stats != nil {
+			rows := make([]int, len(p.chunks))
+			for i, c := range p.chunks {
+				rows[i] = c.rows
+			}
+			b.initMoments(after.stats, rows, false)
 		}
+		compute = b.product(p, func(dst memory, g, q int) {
+			lo := q * p.set.Cols
+			for t := range p.taps {
+				b.set.Pack(dst[t*p.k*p.set.Cols:], weight[t*p.k*cout+g*p.n+lo:], p.k, min(p.set.Cols, p.n-lo), cout, p.set.Cols)
+			}
+		})
 	}
+	return inOrder(prepare, compute, finish)
 }
 
-// convGradInput binds the gradient of a convolution's input: the same product
-// with the roles of channels and of taps turned round.
+// convGradInput binds the gradient of a convolution's input: the same sum with
+// the roles of channels and of taps turned round.
 func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
 	n, cin, h, w := s.DX.Dims()
 	_, cout, oh, ow := s.DY.Dims()
-	p := &product{
-		set: b.set, pool: b.pool, groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups,
-		taps: s.KH * s.KW, src: b.mem(s.DY), dst: b.mem(s.DX), base: s.Base != nil,
-	}
-	p.init()
-	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
-	p.chunks = chunks(runs, n, cout, p.k*p.set.Cols, chunkRows)
+	src, dst := picture{oh, ow, n, cout, b.mem(s.DY)}, picture{h, w, n, cin, b.mem(s.DX)}
 	weight := b.mem(s.W)
-	pack := b.packing(p, func(dst memory, g, q int) {
+	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
+	if f, ok := b.tiling(s.Window, n, cin, cout, h, w, runs); ok {
+		return b.winograd(f, f.flipped, src, dst, 2-s.PadH, 2-s.PadW, b.mem(s.Base), nil, func(panel []float32, q, taps int) {
+			lo := q * b.set.Cols
+			for t := range taps {
+				b.set.PackTransposed(panel[t*cout*b.set.Cols:], weight[(t*cin+lo)*cout:], min(b.set.Cols, cin-lo), cout, cout, b.set.Cols)
+			}
+		})
+	}
+	p := &product{set: b.set, groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: s.KH * s.KW, src: src.data, dst: dst.data, base: s.Base != nil}
+	p.init()
+	p.chunks = chunks(runs, n, cout, p.k*p.set.Cols, chunkRows)
+	compute := b.product(p, func(dst memory, g, q int) {
 		lo := q * p.set.Cols
 		for t := range p.taps {
 			b.set.PackTransposed(dst[t*p.k*p.set.Cols:], weight[(t*p.n+lo)*cout+g*p.k:], min(p.set.Cols, p.n-lo), p.k, cout, p.set.Cols)
 		}
 	})
-	var before func()
-	if s.Base != nil {
-		before = b.copy(p.dst, b.mem(s.Base))
+	if s.Base == nil {
+		return compute
 	}
-	tasks := p.tasks()
-	return func() {
-		if before != nil {
-			before()
+	return inOrder(b.copy(p.dst, b.mem(s.Base)), compute)
+}
+
+// inOrder calls those of its arguments that are not nil, one after the other.
+func inOrder(fs ...func()) func() {
+	var some []func()
+	for _, f := range fs {
+		if f != nil {
+			some = append(some, f)
 		}
-		pack()
-		p.pool.run(tasks, p.work)
+	}
+	return func() {
+		for _, f := range some {
+			f()
+		}
 	}
 }

@@ -35,6 +35,10 @@ type gradWeight struct {
 func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.DY.Dims()
+	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
+	if f, ok := b.tiling(s.Window, n, cin, cout, oh, ow, runs); ok {
+		return b.winogradWeight(f, picture{h, w, n, cin, b.mem(s.X)}, picture{oh, ow, n, cout, b.mem(s.DY)}, s)
+	}
 	g := &gradWeight{
 		set: b.set, win: s.Window, batch: n, cin: cin / s.Groups, cout: cout / s.Groups,
 		x: b.mem(s.X), dy: b.mem(s.DY), dw: b.mem(s.DW),

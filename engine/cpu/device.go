@@ -21,12 +21,15 @@ import (
 type Options struct {
 	Threads int         // 0: GOMAXPROCS
 	ISA     *kernel.ISA // nil: kernel.Best()
+	Direct  bool        // convolutions by their sums alone, never by Winograd's filtering
 }
 
 // Device is the CPU.
 type Device struct {
 	set    *kernel.Set
 	pool   *pool
+	direct bool
+	forced *tiling // set by tests
 	images imageUpload
 }
 
@@ -47,7 +50,7 @@ func New(o Options) (*Device, error) {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	d := &Device{set: kernel.For(isa), pool: newPool(threads)}
+	d := &Device{set: kernel.For(isa), pool: newPool(threads), direct: o.Direct}
 	d.images.work = d.images.task
 	return d, nil
 }

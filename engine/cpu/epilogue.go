@@ -1,0 +1,88 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+)
+
+// epilogue is what follows a convolution: scale and shift of channels, residual,
+// ReLU, and the statistics of a batch norm. It is applied to pieces of the result
+// while they are in the cache.
+type epilogue struct {
+	set          *kernel.Set
+	channels     int
+	y            memory
+	affine       bool
+	scale, shift memory
+	residual     memory
+	relu         bool
+	stats        *moments
+}
+
+// apply finishes some columns of some rows. Statistics go to a part that no other
+// task adds to.
+func (e *epilogue) apply(part, row, rows, lo, n int) {
+	block := e.y[row*e.channels+lo:]
+	if e.affine {
+		e.set.ScaleShift(block, block, from(e.scale, lo), from(e.shift, lo), from(e.residual, row*e.channels+lo), e.relu, rows, n, e.channels)
+	}
+	if e.stats != nil {
+		e.stats.take(e.set, part, block, rows, lo, n)
+	}
+}
+
+// epilogue returns what is fused behind a convolution, nil where there is
+// nothing, and what has to be done before and after the convolution. The
+// convolution must call parts of the statistics by their number.
+func (b *binder) epilogue(s *engine.Conv, channels int) (after *epilogue, prepare, finish func()) {
+	after = &epilogue{
+		set: b.set, channels: channels, y: b.mem(s.Y), residual: b.mem(s.Residual), relu: s.ReLU,
+		affine: s.Bias != nil || s.Norm != nil || s.Residual != nil || s.ReLU,
+	}
+	if s.Bias != nil {
+		after.shift = b.mem(s.Bias)
+	}
+	if s.Norm != nil {
+		after.scale, after.shift = alloc(channels), alloc(channels)
+		b.private += 2 * channels
+		prepare = b.affine(s.Norm, s.Bias, after.scale, after.shift)
+	}
+	if s.Stats != nil {
+		after.stats = &moments{channels: channels}
+		stats := b.mem(s.Stats)
+		finish = func() { after.stats.combine(stats) }
+	}
+	if !after.affine && after.stats == nil {
+		after = nil
+	}
+	return after, prepare, finish
+}
+
+// from returns m from element i on; nil stays nil.
+func from(m memory, i int) []float32 {
+	if m == nil {
+		return nil
+	}
+	return m[i:]
+}
+
+// affine returns a function that turns a batch norm with known statistics, and
+// a bias before it, into scale and shift: y = x*scale + shift.
+func (b *binder) affine(norm *engine.Norm, bias *engine.Value, scale, shift memory) func() {
+	stats, gamma, beta, bs := b.mem(norm.Stats), b.mem(norm.Gamma), b.mem(norm.Beta), b.mem(bias)
+	eps := norm.Eps
+	return func() {
+		c := len(scale)
+		for i := range c {
+			k := float64(gamma[i]) / math.Sqrt(float64(stats[c+i])+eps)
+			m := float64(stats[i])
+			if bs != nil {
+				m -= float64(bs[i])
+			}
+			scale[i] = float32(k)
+			shift[i] = float32(float64(beta[i]) - float64(m*k))
+		}
+	}
+}

@@ -1,0 +1,265 @@
+package cpu
+
+import (
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+)
+
+// tiling is one of Winograd's minimal filterings F(m,3): m by m results of a 3x3
+// convolution of stride 1 from t by t values, t = m+2, by t*t multiplications in
+// place of 9*m*m (Lavin & Gray 2015, "Fast Algorithms for Convolutional Neural
+// Networks", equation 8):
+//
+//	Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A
+//
+// Summed over channels, ⊙ becomes t*t products of matrices whose rows are the
+// images of tiles. In batch-inner layout the transforms take whole pixels, images
+// times channels side by side, so no data is rearranged for them.
+type tiling struct {
+	m, t                           int
+	input, output, filter, flipped kernel.Mix
+	outputGrad, filterGrad         kernel.Mix
+}
+
+var tilings = [...]tiling{
+	{2, 4, kernel.Input2, kernel.Output2, kernel.Filter2, kernel.FilterFlip2, kernel.OutputGrad2, kernel.FilterGrad2},
+	{3, 5, kernel.Input3, kernel.Output3, kernel.Filter3, kernel.FilterFlip3, kernel.OutputGrad3, kernel.FilterGrad3},
+	{4, 6, kernel.Input4, kernel.Output4, kernel.Filter4, kernel.FilterFlip4, kernel.OutputGrad4, kernel.FilterGrad4},
+}
+
+func (f tiling) points() int { return f.t * f.t }
+
+// chooseTiling returns the filtering that costs least for a convolution of n
+// images to outH by outW, or false where the direct sum costs less. Costs are in
+// multiply-adds: what a transformed value costs beside them was measured.
+func chooseTiling(n, cin, cout, outH, outW int, directTaps int) (tiling, bool) {
+	const valueCost, weightCost = 10, 20
+	if cin < 16 || cout < 16 || n*outH*outW < 128 {
+		return tiling{}, false
+	}
+	var best tiling
+	product := float64(cin * cout)
+	least := float64(n*directTaps) * product
+	for _, f := range tilings {
+		tiles, points := float64(n*ceil(outH, f.m)*ceil(outW, f.m)), float64(f.points())
+		if cost := points * (tiles*(product+float64(valueCost*(cin+cout))) + weightCost*product); cost < least {
+			best, least = f, cost
+		}
+	}
+	return best, best.m > 0
+}
+
+// tiled reports whether a convolution can be computed by a tiling at all.
+func tiled(w engine.Window) bool {
+	return w.KH == 3 && w.KW == 3 && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 && w.DilationW == 1 &&
+		w.Groups == 1 && w.PadH <= 2 && w.PadW <= 2
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// groupRows is about how many rows of a matrix, images times tiles, one task
+// works on: enough to use every packed weight often.
+const groupRows = 32
+
+// tileGroup is what one task works on: some tiles of some images.
+type tileGroup struct{ first, tiles, image, images int }
+
+func (g tileGroup) rows() int { return g.tiles * g.images }
+
+// groupTiles divides tiles and images into groups of about groupRows rows.
+func groupTiles(tiles, batch int) []tileGroup {
+	var out []tileGroup
+	parts, each := max(1, (batch+groupRows/2)/groupRows), max(1, groupRows/batch)
+	for t := 0; t < tiles; t += each {
+		for p := range parts {
+			lo, hi := batch*p/parts, batch*(p+1)/parts
+			out = append(out, tileGroup{t, min(each, tiles-t), lo, hi - lo})
+		}
+	}
+	return out
+}
+
+// picture is the geometry of an activation: pixels of batch times channels.
+type picture struct {
+	h, w, batch, channels int
+	data                  memory
+}
+
+func (p picture) pixel() int { return p.batch * p.channels }
+
+// window applies a transform to the size by size pixels from (y, x) on of some
+// images; pixels outside the picture count as zero. dst takes blocks that lie
+// step elements apart, in row-major order of the transform's results.
+func (p picture) window(set *kernel.Set, mix kernel.Mix, dst []float32, step, y, x, image, images int, scratch []float32) {
+	outs, ins := mix.Size()
+	k0, k1 := max(0, -y), min(ins, p.h-y)
+	p0, p1 := max(0, -x), min(ins, p.w-x)
+	var src []float32
+	if k0 < k1 && p0 < p1 {
+		src = p.data[((y+k0)*p.w+x+p0)*p.pixel()+image*p.channels:]
+	}
+	set.Mix2(mix, dst, src, outs*step, step, p.w*p.pixel(), p.pixel(), images*p.channels,
+		k0, k1, p0, p1, outs, outs, scratch)
+}
+
+// place applies a transform to blocks of src, step elements apart, and writes
+// those of its results that lie in the picture from (y, x) on: into the picture
+// itself, or one after the other into apart.
+func (p picture) place(set *kernel.Set, mix kernel.Mix, src []float32, step, y, x, image, images int, apart, scratch []float32) {
+	outs, ins := mix.Size()
+	dst, row, col := p.data[(y*p.w+x)*p.pixel()+image*p.channels:], p.w*p.pixel(), p.pixel()
+	if apart != nil {
+		dst, row, col = apart, outs*images*p.channels, images*p.channels
+	}
+	set.Mix2(mix, dst, src, row, col, ins*step, step, images*p.channels,
+		0, ins, 0, ins, min(outs, p.h-y), min(outs, p.w-x), scratch)
+}
+
+// winograd is a convolution, or the gradient of its input, by a tiling.
+type winograd struct {
+	set        *kernel.Set
+	f          tiling
+	src, dst   picture
+	padH, padW int
+	across     int // tiles in a row
+	groups     []tileGroup
+	rows       int // of the largest group
+	packed     func() memory
+	base       memory // to be added to the result, or nil
+	after      *epilogue
+	areas      *areas
+}
+
+// area is the elements a task works in: transformed inputs, products, results
+// before the base is added, and the transforms' own scratch.
+func (w *winograd) area() int {
+	n := w.f.points() * w.rows * (w.src.channels + w.dst.channels)
+	if w.base != nil {
+		n += w.f.m * w.f.m * w.rows * w.dst.channels
+	}
+	return n + kernel.MixScratch
+}
+
+// tiling chooses the algorithm of a convolution or of its input's gradient.
+func (b *binder) tiling(win engine.Window, n, cin, cout, outH, outW int, runs []run) (tiling, bool) {
+	if b.direct || !tiled(win) {
+		return tiling{}, false
+	}
+	if b.forced != nil {
+		return *b.forced, true
+	}
+	taps := 0
+	for _, r := range runs {
+		taps += r.count * len(r.taps)
+	}
+	return chooseTiling(n, cin, cout, outH, outW, taps)
+}
+
+// winograd binds a convolution by a tiling. pack fills a panel of weights, tap by
+// tap; filter says which way round the taps are.
+func (b *binder) winograd(f tiling, filter kernel.Mix, src, dst picture, padH, padW int, base memory, after *epilogue, pack func(panel []float32, q, taps int)) func() {
+	w := &winograd{set: b.set, f: f, src: src, dst: dst, padH: padH, padW: padW, base: base, after: after, across: ceil(dst.w, f.m)}
+	w.groups = groupTiles(w.across*ceil(dst.h, f.m), dst.batch)
+	for _, g := range w.groups {
+		w.rows = max(w.rows, g.rows())
+	}
+	if after != nil && after.stats != nil {
+		b.initMoments(after.stats, make([]int, len(w.groups)), true)
+	}
+	const taps = 9
+	panels, panel := ceil(dst.channels, b.set.Cols), src.channels*b.set.Cols
+	packed, prepare := b.packing(panels*f.points()*panel, panels, func(packed memory, q int) {
+		area := b.areas.get()
+		defer b.areas.put(area)
+		plain, scratch := area[:taps*panel], area[taps*panel:]
+		pack(plain, q, taps)
+		b.set.Mix2(filter, packed[q*f.points()*panel:], plain, f.t*panel, panel, 3*panel, panel, panel,
+			0, 3, 0, 3, f.t, f.t, scratch)
+	})
+	b.areas.need(max(w.area(), taps*panel+kernel.MixScratch))
+	w.packed, w.areas = packed, b.areas
+	work := w.task
+	return inOrder(prepare, func() { b.pool.run(len(w.groups), work) })
+}
+
+// task computes one group: transform, multiply, transform back, finish.
+func (w *winograd) task(i int) {
+	g := w.groups[i]
+	area := w.areas.get()
+	defer w.areas.put(area)
+	cs, cd, rows := w.src.channels, w.dst.channels, g.rows()
+	in, rest := area[:w.f.points()*rows*cs], area[w.f.points()*rows*cs:]
+	out, scratch := rest[:w.f.points()*rows*cd], rest[w.f.points()*rows*cd:]
+	for t := range g.tiles {
+		y, x := w.tile(g.first + t)
+		w.src.window(w.set, w.f.input, in[t*g.images*cs:], rows*cs, y-w.padH, x-w.padW, g.image, g.images, scratch)
+	}
+	w.multiply(in, out, rows)
+	var apart []float32 // the base may lie where the result goes
+	if w.base != nil {
+		n := w.f.m * w.f.m * g.images * cd
+		apart, scratch = scratch[:n], scratch[n:]
+	}
+	for t := range g.tiles {
+		y, x := w.tile(g.first + t)
+		w.dst.place(w.set, w.f.output, out[t*g.images*cd:], rows*cd, y, x, g.image, g.images, apart, scratch)
+		w.finish(i, g, y, x, apart)
+	}
+}
+
+// tile returns the first pixel of a tile of the destination.
+func (w *winograd) tile(i int) (y, x int) { return i / w.across * w.f.m, i % w.across * w.f.m }
+
+// multiply is the t*t products.
+func (w *winograd) multiply(in, out []float32, rows int) {
+	cs, cd, cols := w.src.channels, w.dst.channels, w.set.Cols
+	packed := w.packed()
+	for lo := 0; lo < cd; lo += cols {
+		n := min(cols, cd-lo)
+		for p := range w.f.points() {
+			w.set.Gemm(out[p*rows*cd+lo:], cd, in[p*rows*cs:], cs, 1,
+				packed[(lo/cols*w.f.points()+p)*cs*cols:], cols, oneSeg, cs, rows, n, false)
+		}
+	}
+}
+
+var oneSeg = []kernel.Seg{{}}
+
+// finish adds the base and does what follows the convolution to one tile, pixel
+// by pixel.
+func (w *winograd) finish(group int, g tileGroup, y, x int, apart []float32) {
+	c := w.dst.channels
+	n := g.images * c
+	for py := range min(w.f.m, w.dst.h-y) {
+		for px := range min(w.f.m, w.dst.w-x) {
+			row := ((y+py)*w.dst.w+x+px)*w.dst.batch + g.image
+			if apart != nil {
+				w.set.Add(w.dst.data[row*c:row*c+n], apart[(py*w.f.m+px)*n:], w.base[row*c:])
+			}
+			if w.after != nil {
+				w.after.apply(group, row, g.images, 0, c)
+			}
+		}
+	}
+}
+
+// areas are work areas of tasks, one for every thread of the device, all as large
+// as the most that a step of the program needs.
+type areas struct {
+	size int
+	free chan memory
+}
+
+// need makes areas at least n elements large; it is called while binding.
+func (a *areas) need(n int) { a.size = max(a.size, n) }
+
+// make allocates the areas once all steps are bound.
+func (a *areas) make(threads int) {
+	a.free = make(chan memory, threads)
+	for range threads {
+		a.free <- alloc(a.size)
+	}
+}
+
+func (a *areas) get() memory  { return <-a.free }
+func (a *areas) put(m memory) { a.free <- m }

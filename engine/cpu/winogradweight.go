@@ -1,0 +1,122 @@
+package cpu
+
+import (
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+)
+
+// winogradRows is about how many rows, images times tiles, are transformed
+// before they are multiplied: a few megabytes, what the last cache holds.
+const winogradRows = 512
+
+// winogradWeight is the gradient of a convolution's weight by a tiling:
+//
+//	dg = Gᵀ [ Σ (Bᵀ d B) ⊗ (A dY Aᵀ) ] G
+//
+// summed over tiles and images; ⊗ takes every input with every output channel.
+type winogradWeight struct {
+	set        *kernel.Set
+	f          tiling
+	x, dy      picture
+	padH, padW int
+	across     int
+	groups     []tileGroup
+	starts     []int // row of the pass at which each group begins
+	passes     [][2]int
+	rows       int // of the largest pass
+	blocks     int // of input channels
+	parts      int // of blocks, for more tasks than points
+	dw         memory
+	work       func() memory
+	areas      *areas
+	first      int // group of the pass under way
+	held       int // its rows
+}
+
+func (b *binder) winogradWeight(f tiling, x, dy picture, s *engine.ConvGradWeight) func() {
+	w := &winogradWeight{
+		set: b.set, f: f, x: x, dy: dy, padH: s.PadH, padW: s.PadW, dw: b.mem(s.DW), areas: b.areas,
+		across: ceil(dy.w, f.m), blocks: ceil(x.channels, b.set.Rows),
+	}
+	w.parts = min(w.blocks, 4)
+	w.groups = groupTiles(w.across*ceil(dy.h, f.m), dy.batch)
+	w.plan()
+	points, product := f.points(), x.channels*dy.channels
+	w.work = b.borrow(points * (w.rows*(x.channels+dy.channels) + product))
+	b.areas.need(kernel.MixScratch)
+	const lanes = 4096
+	pieces := ceil(product, lanes)
+	transform, multiply := w.transform, w.multiply
+	back := func(i int) {
+		area := b.areas.get()
+		defer b.areas.put(area)
+		lo := i * lanes
+		b.set.Mix2(f.filterGrad, w.dw[lo:], w.sums()[lo:], 3*product, product, f.t*product, product, min(lanes, product-lo),
+			0, f.t, 0, f.t, 3, 3, area)
+	}
+	return func() {
+		for _, pass := range w.passes {
+			w.first = pass[0]
+			last := pass[1] - 1
+			w.held = w.starts[last] + w.groups[last].rows()
+			b.pool.run(pass[1]-pass[0], transform)
+			b.pool.run(points*w.parts, multiply)
+		}
+		b.pool.run(pieces, back)
+	}
+}
+
+// plan divides the groups into passes.
+func (w *winogradWeight) plan() {
+	at, first := 0, 0
+	for i, g := range w.groups {
+		if at > 0 && at+g.rows() > winogradRows {
+			w.passes = append(w.passes, [2]int{first, i})
+			at, first = 0, i
+		}
+		w.starts = append(w.starts, at)
+		at += g.rows()
+		w.rows = max(w.rows, at)
+	}
+	w.passes = append(w.passes, [2]int{first, len(w.groups)})
+}
+
+// inputs and gradients hold the transformed rows of a pass, [point][row][channel];
+// sums holds the products, [point][input channel][output channel].
+func (w *winogradWeight) inputs() memory { return w.work() }
+
+func (w *winogradWeight) gradients() memory {
+	return w.work()[w.f.points()*w.rows*w.x.channels:]
+}
+
+func (w *winogradWeight) sums() memory {
+	return w.work()[w.f.points()*w.rows*(w.x.channels+w.dy.channels):]
+}
+
+// transform transforms the tiles of one group.
+func (w *winogradWeight) transform(i int) {
+	area := w.areas.get()
+	defer w.areas.put(area)
+	g, start := w.groups[w.first+i], w.starts[w.first+i]
+	for t := range g.tiles {
+		y, x := (g.first+t)/w.across*w.f.m, (g.first+t)%w.across*w.f.m
+		row := start + t*g.images
+		w.x.window(w.set, w.f.input, w.inputs()[row*w.x.channels:], w.rows*w.x.channels, y-w.padH, x-w.padW, g.image, g.images, area)
+		w.dy.window(w.set, w.f.outputGrad, w.gradients()[row*w.dy.channels:], w.rows*w.dy.channels, y, x, g.image, g.images, area)
+	}
+}
+
+// multiply adds the products of one point for some blocks of input channels.
+func (w *winogradWeight) multiply(i int) {
+	point, part := i/w.parts, i%w.parts
+	cin, cout := w.x.channels, w.dy.channels
+	in, grad := w.inputs()[point*w.rows*cin:], w.gradients()[point*w.rows*cout:]
+	sum := w.sums()[point*cin*cout:]
+	for block := w.blocks * part / w.parts; block < w.blocks*(part+1)/w.parts; block++ {
+		lo, hi := cin*block/w.blocks, cin*(block+1)/w.blocks
+		for co := 0; co < cout; co += w.set.Cols {
+			w.set.Gemm(sum[lo*cout+co:], cout, in[lo:], 1, cin, grad[co:], cout, oneSeg,
+				w.held, hi-lo, min(w.set.Cols, cout-co), w.first > 0)
+		}
+	}
+}
