@@ -4,8 +4,12 @@ package kernel
 
 import "unsafe"
 
-// mixLanes is how many lanes the assembly takes in one step.
-const mixLanes = 16
+// mixLanes is how many lanes a step of the assembly has, and mixBlock how many
+// steps it takes between its passes.
+const (
+	mixLanes = 16
+	mixBlock = 4
+)
 
 // mixRun is the most lanes of one call of the assembly, for which it gets a
 // table with a pointer to every pixel.
@@ -33,7 +37,8 @@ func (t *tile) divide(scratch []float32) {
 	const all = mixMost * mixMost * mixLanes
 	lead := -int(uintptr(unsafe.Pointer(&scratch[0]))/4) & (mixLanes - 1)
 	scratch = scratch[lead:]
-	t.spill, t.in, t.out, t.nowhere = scratch[:all], scratch[all:2*all], scratch[2*all:3*all], scratch[3*all:][:mixRun]
+	t.in, t.out = scratch[:all], scratch[all:2*all]
+	t.spill, t.nowhere = scratch[2*all:][:mixBlock*all], scratch[(2+mixBlock)*all:][:mixRun]
 }
 
 // point fills the tables for the lanes from the given one on. Pixel r of the

@@ -70,145 +70,241 @@ GLOBL mixConstants<>(SB), RODATA|NOPTR, $236
 TEXT ·mixLineInput2AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), CX
+	MOVQ steps+16(FP), R9
+	SHLQ $0x06, R9
+	XORQ R8, R8
+	LEAQ (R8)(R9*1), R10
 
 step:
-	MOVQ    16(CX), DX
-	VMOVUPS (DX)(BX*1), Z31
-	MOVQ    (CX), DX
-	VMOVUPS (DX)(BX*1), Z30
+	VMOVUPS (SI)(R8*1), Z31
+	VMOVUPS (DX)(R8*1), Z30
 	VSUBPS  Z30, Z31, Z30
-	MOVQ    (AX), DX
-	VMOVUPS Z30, (DX)(BX*1)
-	MOVQ    8(CX), DX
-	VMOVUPS (DX)(BX*1), Z30
+	MOVQ    (AX), DI
+	VMOVUPS Z30, (DI)(R8*1)
+	VMOVUPS (BX)(R8*1), Z30
 	VADDPS  Z30, Z31, Z29
-	MOVQ    8(AX), DX
-	VMOVUPS Z29, (DX)(BX*1)
+	MOVQ    8(AX), DI
+	VMOVUPS Z29, (DI)(R8*1)
 	VSUBPS  Z30, Z31, Z31
-	MOVQ    16(AX), DX
-	VMOVUPS Z31, (DX)(BX*1)
-	MOVQ    24(CX), DX
-	VMOVUPS (DX)(BX*1), Z31
+	MOVQ    16(AX), DI
+	VMOVUPS Z31, (DI)(R8*1)
+	VMOVUPS (CX)(R8*1), Z31
 	VSUBPS  Z30, Z31, Z31
-	MOVQ    24(AX), DX
-	VMOVUPS Z31, (DX)(BX*1)
-	ADDQ    $0x00000040, BX
-	DECQ    SI
-	JNZ     step
+	MOVQ    24(AX), DI
+	VMOVUPS Z31, (DI)(R8*1)
+	ADDQ    $0x00000040, R8
+	CMPQ    R8, R10
+	JNE     step
+	SUBQ    R9, R8
 	VZEROUPPER
 	RET
 
 // func mixSquareInput2AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareInput2AVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R9
-	XORQ R8, R8
+	MOVQ steps+24(FP), R10
+	SHLQ $0x06, R10
+	XORQ R9, R9
 
-step:
-	MOVQ    (CX), DX
-	MOVQ    32(CX), BX
-	MOVQ    64(CX), SI
-	MOVQ    96(CX), DI
-	VMOVUPS (SI)(R8*1), Z31
-	VMOVUPS (DX)(R8*1), Z30
+block:
+	MOVQ    $0x00000100, R11
+	CMPQ    R10, R11
+	CMOVQLT R10, R11
+	MOVQ    (CX), BX
+	MOVQ    32(CX), SI
+	MOVQ    64(CX), DI
+	MOVQ    96(CX), R8
+	LEAQ    (R9)(R11*1), R12
+
+column0:
+	VMOVUPS (DI)(R9*1), Z31
+	VMOVUPS (BX)(R9*1), Z30
 	VSUBPS  Z30, Z31, Z30
-	VMOVUPS (BX)(R8*1), Z29
-	VADDPS  Z29, Z31, Z28
-	VSUBPS  Z29, Z31, Z31
-	VMOVUPS (DI)(R8*1), Z27
-	VSUBPS  Z29, Z27, Z27
-	MOVQ    8(CX), DX
-	MOVQ    40(CX), BX
-	MOVQ    72(CX), SI
-	MOVQ    104(CX), DI
-	VMOVUPS (SI)(R8*1), Z29
-	VMOVUPS (DX)(R8*1), Z26
-	VSUBPS  Z26, Z29, Z26
-	VMOVUPS (BX)(R8*1), Z25
-	VADDPS  Z25, Z29, Z24
-	VSUBPS  Z25, Z29, Z29
-	VMOVUPS (DI)(R8*1), Z23
-	VSUBPS  Z25, Z23, Z23
-	MOVQ    16(CX), DX
-	MOVQ    48(CX), BX
-	MOVQ    80(CX), SI
-	MOVQ    112(CX), DI
-	VMOVUPS (SI)(R8*1), Z25
-	VMOVUPS (DX)(R8*1), Z22
-	VSUBPS  Z22, Z25, Z22
-	VMOVUPS (BX)(R8*1), Z21
-	VADDPS  Z21, Z25, Z20
-	VSUBPS  Z21, Z25, Z25
-	VMOVUPS (DI)(R8*1), Z19
-	VSUBPS  Z21, Z19, Z19
-	MOVQ    24(CX), DX
-	MOVQ    56(CX), BX
-	MOVQ    88(CX), SI
-	MOVQ    120(CX), DI
-	VMOVUPS (SI)(R8*1), Z21
-	VMOVUPS (DX)(R8*1), Z18
-	VSUBPS  Z18, Z21, Z18
-	VMOVUPS (BX)(R8*1), Z17
-	VADDPS  Z17, Z21, Z16
-	VSUBPS  Z17, Z21, Z21
-	VMOVUPS (DI)(R8*1), Z15
-	VSUBPS  Z17, Z15, Z15
-	MOVQ    (AX), DX
-	MOVQ    8(AX), BX
-	MOVQ    16(AX), SI
-	MOVQ    24(AX), DI
-	VSUBPS  Z30, Z22, Z30
-	VMOVUPS Z30, (DX)(R8*1)
-	VADDPS  Z26, Z22, Z30
-	VMOVUPS Z30, (BX)(R8*1)
-	VSUBPS  Z26, Z22, Z22
-	VMOVUPS Z22, (SI)(R8*1)
-	VSUBPS  Z26, Z18, Z18
-	VMOVUPS Z18, (DI)(R8*1)
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), BX
-	MOVQ    48(AX), SI
-	MOVQ    56(AX), DI
-	VSUBPS  Z28, Z20, Z28
-	VMOVUPS Z28, (DX)(R8*1)
-	VADDPS  Z24, Z20, Z28
-	VMOVUPS Z28, (BX)(R8*1)
-	VSUBPS  Z24, Z20, Z20
-	VMOVUPS Z20, (SI)(R8*1)
-	VSUBPS  Z24, Z16, Z16
-	VMOVUPS Z16, (DI)(R8*1)
-	MOVQ    64(AX), DX
-	MOVQ    72(AX), BX
-	MOVQ    80(AX), SI
-	MOVQ    88(AX), DI
-	VSUBPS  Z31, Z25, Z31
-	VMOVUPS Z31, (DX)(R8*1)
-	VADDPS  Z29, Z25, Z31
-	VMOVUPS Z31, (BX)(R8*1)
-	VSUBPS  Z29, Z25, Z25
-	VMOVUPS Z25, (SI)(R8*1)
-	VSUBPS  Z29, Z21, Z21
-	VMOVUPS Z21, (DI)(R8*1)
-	MOVQ    96(AX), DX
-	MOVQ    104(AX), BX
-	MOVQ    112(AX), SI
-	MOVQ    120(AX), DI
-	VSUBPS  Z27, Z19, Z27
-	VMOVUPS Z27, (DX)(R8*1)
-	VADDPS  Z23, Z19, Z27
-	VMOVUPS Z27, (BX)(R8*1)
-	VSUBPS  Z23, Z19, Z19
-	VMOVUPS Z19, (SI)(R8*1)
-	VSUBPS  Z23, Z15, Z15
-	VMOVUPS Z15, (DI)(R8*1)
-	ADDQ    $0x00000040, R8
-	DECQ    R9
-	JNZ     step
+	VMOVUPS Z30, (DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, 1024(DX)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 2048(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z31
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 3072(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     column0
+	SUBQ    R11, R9
+	MOVQ    8(CX), BX
+	MOVQ    40(CX), SI
+	MOVQ    72(CX), DI
+	MOVQ    104(CX), R8
+	LEAQ    (R9)(R11*1), R12
+
+column1:
+	VMOVUPS (DI)(R9*1), Z31
+	VMOVUPS (BX)(R9*1), Z30
+	VSUBPS  Z30, Z31, Z30
+	VMOVUPS Z30, 256(DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, 1280(DX)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 2304(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z31
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 3328(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     column1
+	SUBQ    R11, R9
+	MOVQ    16(CX), BX
+	MOVQ    48(CX), SI
+	MOVQ    80(CX), DI
+	MOVQ    112(CX), R8
+	LEAQ    (R9)(R11*1), R12
+
+column2:
+	VMOVUPS (DI)(R9*1), Z31
+	VMOVUPS (BX)(R9*1), Z30
+	VSUBPS  Z30, Z31, Z30
+	VMOVUPS Z30, 512(DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, 1536(DX)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 2560(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z31
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 3584(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     column2
+	SUBQ    R11, R9
+	MOVQ    24(CX), BX
+	MOVQ    56(CX), SI
+	MOVQ    88(CX), DI
+	MOVQ    120(CX), R8
+	LEAQ    (R9)(R11*1), R12
+
+column3:
+	VMOVUPS (DI)(R9*1), Z31
+	VMOVUPS (BX)(R9*1), Z30
+	VSUBPS  Z30, Z31, Z30
+	VMOVUPS Z30, 768(DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, 1792(DX)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 2816(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z31
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 3840(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     column3
+	SUBQ    R11, R9
+	MOVQ    (AX), BX
+	MOVQ    8(AX), SI
+	MOVQ    16(AX), DI
+	MOVQ    24(AX), R8
+	LEAQ    (R9)(R11*1), R12
+
+row0:
+	VMOVUPS 512(DX)(R9*1), Z31
+	VMOVUPS (DX)(R9*1), Z30
+	VSUBPS  Z30, Z31, Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 256(DX)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, (SI)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (DI)(R9*1)
+	VMOVUPS 768(DX)(R9*1), Z31
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (R8)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     row0
+	SUBQ    R11, R9
+	MOVQ    32(AX), BX
+	MOVQ    40(AX), SI
+	MOVQ    48(AX), DI
+	MOVQ    56(AX), R8
+	LEAQ    (R9)(R11*1), R12
+
+row1:
+	VMOVUPS 1536(DX)(R9*1), Z31
+	VMOVUPS 1024(DX)(R9*1), Z30
+	VSUBPS  Z30, Z31, Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 1280(DX)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, (SI)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (DI)(R9*1)
+	VMOVUPS 1792(DX)(R9*1), Z31
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (R8)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     row1
+	SUBQ    R11, R9
+	MOVQ    64(AX), BX
+	MOVQ    72(AX), SI
+	MOVQ    80(AX), DI
+	MOVQ    88(AX), R8
+	LEAQ    (R9)(R11*1), R12
+
+row2:
+	VMOVUPS 2560(DX)(R9*1), Z31
+	VMOVUPS 2048(DX)(R9*1), Z30
+	VSUBPS  Z30, Z31, Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 2304(DX)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, (SI)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (DI)(R9*1)
+	VMOVUPS 2816(DX)(R9*1), Z31
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (R8)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     row2
+	SUBQ    R11, R9
+	MOVQ    96(AX), BX
+	MOVQ    104(AX), SI
+	MOVQ    112(AX), DI
+	MOVQ    120(AX), R8
+	LEAQ    (R9)(R11*1), R12
+
+row3:
+	VMOVUPS 3584(DX)(R9*1), Z31
+	VMOVUPS 3072(DX)(R9*1), Z30
+	VSUBPS  Z30, Z31, Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 3328(DX)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, (SI)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (DI)(R9*1)
+	VMOVUPS 3840(DX)(R9*1), Z31
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (R8)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     row3
+	SUBQ    R11, R9
+	ADDQ    R11, R9
+	SUBQ    R11, DX
+	SUBQ    R11, R10
+	JNZ     block
 	VZEROUPPER
 	RET
 
@@ -217,109 +313,175 @@ step:
 TEXT ·mixLineOutput2AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
-
-step:
-	MOVQ    8(CX), DX
-	VMOVUPS (DX)(BX*1), Z31
-	MOVQ    16(CX), DX
-	VMOVUPS (DX)(BX*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VSUBPS  Z30, Z31, Z31
-	MOVQ    (CX), DX
-	VMOVUPS (DX)(BX*1), Z30
-	VADDPS  Z29, Z30, Z30
-	MOVQ    (AX), DX
-	VMOVUPS Z30, (DX)(BX*1)
-	MOVQ    24(CX), DX
-	VMOVUPS (DX)(BX*1), Z30
-	VADDPS  Z30, Z31, Z31
-	MOVQ    8(AX), DX
-	VMOVUPS Z31, (DX)(BX*1)
-	ADDQ    $0x00000040, BX
-	DECQ    SI
-	JNZ     step
-	VZEROUPPER
-	RET
-
-// func mixSquareOutput2AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
-TEXT ·mixSquareOutput2AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R9
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), CX
+	MOVQ steps+16(FP), R9
+	SHLQ $0x06, R9
 	XORQ R8, R8
+	LEAQ (R8)(R9*1), R10
 
 step:
-	MOVQ    (CX), DX
-	MOVQ    32(CX), BX
-	MOVQ    64(CX), SI
-	MOVQ    96(CX), DI
 	VMOVUPS (BX)(R8*1), Z31
 	VMOVUPS (SI)(R8*1), Z30
 	VADDPS  Z30, Z31, Z29
 	VSUBPS  Z30, Z31, Z31
 	VMOVUPS (DX)(R8*1), Z30
 	VADDPS  Z29, Z30, Z30
-	VMOVUPS (DI)(R8*1), Z29
-	VADDPS  Z29, Z31, Z31
-	MOVQ    8(CX), DX
-	MOVQ    40(CX), BX
-	MOVQ    72(CX), SI
-	MOVQ    104(CX), DI
-	VMOVUPS (BX)(R8*1), Z29
-	VMOVUPS (SI)(R8*1), Z28
-	VADDPS  Z28, Z29, Z27
-	VSUBPS  Z28, Z29, Z29
-	VMOVUPS (DX)(R8*1), Z28
-	VADDPS  Z27, Z28, Z28
-	VMOVUPS (DI)(R8*1), Z27
-	VADDPS  Z27, Z29, Z29
-	MOVQ    16(CX), DX
-	MOVQ    48(CX), BX
-	MOVQ    80(CX), SI
-	MOVQ    112(CX), DI
-	VMOVUPS (BX)(R8*1), Z27
-	VMOVUPS (SI)(R8*1), Z26
-	VADDPS  Z26, Z27, Z25
-	VSUBPS  Z26, Z27, Z27
-	VMOVUPS (DX)(R8*1), Z26
-	VADDPS  Z25, Z26, Z26
-	VMOVUPS (DI)(R8*1), Z25
-	VADDPS  Z25, Z27, Z27
-	MOVQ    24(CX), DX
-	MOVQ    56(CX), BX
-	MOVQ    88(CX), SI
-	MOVQ    120(CX), DI
-	VMOVUPS (BX)(R8*1), Z25
-	VMOVUPS (SI)(R8*1), Z24
-	VADDPS  Z24, Z25, Z23
-	VSUBPS  Z24, Z25, Z25
-	VMOVUPS (DX)(R8*1), Z24
-	VADDPS  Z23, Z24, Z24
-	VMOVUPS (DI)(R8*1), Z23
-	VADDPS  Z23, Z25, Z25
-	MOVQ    (AX), DX
-	MOVQ    8(AX), BX
-	VADDPS  Z26, Z28, Z23
-	VSUBPS  Z26, Z28, Z28
-	VADDPS  Z23, Z30, Z30
-	VMOVUPS Z30, (DX)(R8*1)
-	VADDPS  Z24, Z28, Z28
-	VMOVUPS Z28, (BX)(R8*1)
-	MOVQ    16(AX), DX
-	MOVQ    24(AX), BX
-	VADDPS  Z27, Z29, Z28
-	VSUBPS  Z27, Z29, Z29
-	VADDPS  Z28, Z31, Z31
-	VMOVUPS Z31, (DX)(R8*1)
-	VADDPS  Z25, Z29, Z29
-	VMOVUPS Z29, (BX)(R8*1)
+	MOVQ    (AX), DI
+	VMOVUPS Z30, (DI)(R8*1)
+	VMOVUPS (CX)(R8*1), Z30
+	VADDPS  Z30, Z31, Z31
+	MOVQ    8(AX), DI
+	VMOVUPS Z31, (DI)(R8*1)
 	ADDQ    $0x00000040, R8
-	DECQ    R9
-	JNZ     step
+	CMPQ    R8, R10
+	JNE     step
+	SUBQ    R9, R8
+	VZEROUPPER
+	RET
+
+// func mixSquareOutput2AVX512(dst **float32, src **float32, spill *float32, steps int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·mixSquareOutput2AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ spill+16(FP), DX
+	MOVQ steps+24(FP), R10
+	SHLQ $0x06, R10
+	XORQ R9, R9
+
+block:
+	MOVQ    $0x00000100, R11
+	CMPQ    R10, R11
+	CMOVQLT R10, R11
+	MOVQ    (CX), BX
+	MOVQ    32(CX), SI
+	MOVQ    64(CX), DI
+	MOVQ    96(CX), R8
+	LEAQ    (R9)(R11*1), R12
+
+column0:
+	VMOVUPS (SI)(R9*1), Z31
+	VMOVUPS (DI)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS (BX)(R9*1), Z30
+	VADDPS  Z29, Z30, Z30
+	VMOVUPS Z30, (DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z30
+	VADDPS  Z30, Z31, Z31
+	VMOVUPS Z31, 1024(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     column0
+	SUBQ    R11, R9
+	MOVQ    8(CX), BX
+	MOVQ    40(CX), SI
+	MOVQ    72(CX), DI
+	MOVQ    104(CX), R8
+	LEAQ    (R9)(R11*1), R12
+
+column1:
+	VMOVUPS (SI)(R9*1), Z31
+	VMOVUPS (DI)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS (BX)(R9*1), Z30
+	VADDPS  Z29, Z30, Z30
+	VMOVUPS Z30, 256(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z30
+	VADDPS  Z30, Z31, Z31
+	VMOVUPS Z31, 1280(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     column1
+	SUBQ    R11, R9
+	MOVQ    16(CX), BX
+	MOVQ    48(CX), SI
+	MOVQ    80(CX), DI
+	MOVQ    112(CX), R8
+	LEAQ    (R9)(R11*1), R12
+
+column2:
+	VMOVUPS (SI)(R9*1), Z31
+	VMOVUPS (DI)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS (BX)(R9*1), Z30
+	VADDPS  Z29, Z30, Z30
+	VMOVUPS Z30, 512(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z30
+	VADDPS  Z30, Z31, Z31
+	VMOVUPS Z31, 1536(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     column2
+	SUBQ    R11, R9
+	MOVQ    24(CX), BX
+	MOVQ    56(CX), SI
+	MOVQ    88(CX), DI
+	MOVQ    120(CX), R8
+	LEAQ    (R9)(R11*1), R12
+
+column3:
+	VMOVUPS (SI)(R9*1), Z31
+	VMOVUPS (DI)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS (BX)(R9*1), Z30
+	VADDPS  Z29, Z30, Z30
+	VMOVUPS Z30, 768(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z30
+	VADDPS  Z30, Z31, Z31
+	VMOVUPS Z31, 1792(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     column3
+	SUBQ    R11, R9
+	MOVQ    (AX), BX
+	MOVQ    8(AX), SI
+	LEAQ    (R9)(R11*1), DI
+
+row0:
+	VMOVUPS 256(DX)(R9*1), Z31
+	VMOVUPS 512(DX)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS (DX)(R9*1), Z30
+	VADDPS  Z29, Z30, Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 768(DX)(R9*1), Z30
+	VADDPS  Z30, Z31, Z31
+	VMOVUPS Z31, (SI)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, DI
+	JNE     row0
+	SUBQ    R11, R9
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	LEAQ    (R9)(R11*1), DI
+
+row1:
+	VMOVUPS 1280(DX)(R9*1), Z31
+	VMOVUPS 1536(DX)(R9*1), Z30
+	VADDPS  Z30, Z31, Z29
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS 1024(DX)(R9*1), Z30
+	VADDPS  Z29, Z30, Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 1792(DX)(R9*1), Z30
+	VADDPS  Z30, Z31, Z31
+	VMOVUPS Z31, (SI)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, DI
+	JNE     row1
+	SUBQ    R11, R9
+	ADDQ    R11, R9
+	SUBQ    R11, DX
+	SUBQ    R11, R10
+	JNZ     block
 	VZEROUPPER
 	RET
 
@@ -328,141 +490,222 @@ step:
 TEXT ·mixLineFilter2AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), CX
+	MOVQ steps+16(FP), R8
+	SHLQ $0x06, R8
+	XORQ DI, DI
+	LEAQ (DI)(R8*1), R9
 
 step:
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             24(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
+	VMOVUPS          (CX)(DI*1), Z31
+	MOVQ             24(AX), SI
+	VMOVUPS          Z31, (SI)(DI*1)
+	VMOVUPS          (DX)(DI*1), Z30
 	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
-	MOVQ             (AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
+	MOVQ             (AX), SI
+	VMOVUPS          Z29, (SI)(DI*1)
 	VADDPS           Z31, Z30, Z30
 	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
+	VMOVUPS          (BX)(DI*1), Z31
 	VMOVAPS          Z30, Z29
 	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
-	MOVQ             8(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
+	MOVQ             8(AX), SI
+	VMOVUPS          Z29, (SI)(DI*1)
 	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
-	MOVQ             16(AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
+	MOVQ             16(AX), SI
+	VMOVUPS          Z30, (SI)(DI*1)
+	ADDQ             $0x00000040, DI
+	CMPQ             DI, R9
+	JNE              step
+	SUBQ             R8, DI
 	VZEROUPPER
 	RET
 
 // func mixSquareFilter2AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareFilter2AVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R9
-	XORQ R8, R8
+	MOVQ steps+24(FP), R10
+	SHLQ $0x06, R10
+	XORQ R9, R9
 
-step:
-	MOVQ             (CX), DX
-	MOVQ             24(CX), BX
-	MOVQ             48(CX), SI
-	VMOVUPS          (SI)(R8*1), Z31
-	VMOVUPS          (DX)(R8*1), Z30
+block:
+	MOVQ    $0x00000100, R11
+	CMPQ    R10, R11
+	CMOVQLT R10, R11
+	MOVQ    (CX), BX
+	MOVQ    24(CX), SI
+	MOVQ    48(CX), DI
+	LEAQ    (R9)(R11*1), R8
+
+column0:
+	VMOVUPS          (DI)(R9*1), Z31
+	VMOVUPS          Z31, 2304(DX)(R9*1)
+	VMOVUPS          (BX)(R9*1), Z30
 	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
+	VMOVUPS          Z29, (DX)(R9*1)
 	VADDPS           Z31, Z30, Z30
 	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVUPS          (BX)(R8*1), Z28
-	VMOVAPS          Z30, Z27
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z28, Z30
-	MOVQ             8(CX), DX
-	MOVQ             32(CX), BX
-	MOVQ             56(CX), SI
-	VMOVUPS          (SI)(R8*1), Z28
-	VMOVUPS          (DX)(R8*1), Z26
-	VMULPS.BCST      mixConstants<>+0(SB), Z26, Z25
-	VADDPS           Z28, Z26, Z26
-	VMULPS.BCST      mixConstants<>+4(SB), Z26, Z26
-	VMOVUPS          (BX)(R8*1), Z24
-	VMOVAPS          Z26, Z23
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z24, Z23
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z24, Z26
-	MOVQ             16(CX), DX
-	MOVQ             40(CX), BX
-	MOVQ             64(CX), SI
-	VMOVUPS          (SI)(R8*1), Z24
-	VMOVUPS          (DX)(R8*1), Z22
-	VMULPS.BCST      mixConstants<>+0(SB), Z22, Z21
-	VADDPS           Z24, Z22, Z22
-	VMULPS.BCST      mixConstants<>+4(SB), Z22, Z22
-	VMOVUPS          (BX)(R8*1), Z20
-	VMOVAPS          Z22, Z19
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z20, Z19
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z20, Z22
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	MOVQ             24(AX), DI
-	VMOVUPS          Z21, (DI)(R8*1)
-	VMULPS.BCST      mixConstants<>+0(SB), Z29, Z20
-	VMOVUPS          Z20, (DX)(R8*1)
-	VADDPS           Z21, Z29, Z29
-	VMULPS.BCST      mixConstants<>+4(SB), Z29, Z29
-	VMOVAPS          Z29, Z21
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z25, Z21
-	VMOVUPS          Z21, (BX)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z25, Z29
-	VMOVUPS          Z29, (SI)(R8*1)
-	MOVQ             32(AX), DX
-	MOVQ             40(AX), BX
-	MOVQ             48(AX), SI
-	MOVQ             56(AX), DI
-	VMOVUPS          Z19, (DI)(R8*1)
-	VMULPS.BCST      mixConstants<>+0(SB), Z27, Z29
-	VMOVUPS          Z29, (DX)(R8*1)
-	VADDPS           Z19, Z27, Z27
-	VMULPS.BCST      mixConstants<>+4(SB), Z27, Z27
-	VMOVAPS          Z27, Z19
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z23, Z19
-	VMOVUPS          Z19, (BX)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z23, Z27
-	VMOVUPS          Z27, (SI)(R8*1)
-	MOVQ             64(AX), DX
-	MOVQ             72(AX), BX
-	MOVQ             80(AX), SI
-	MOVQ             88(AX), DI
-	VMOVUPS          Z22, (DI)(R8*1)
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z27
-	VMOVUPS          Z27, (DX)(R8*1)
-	VADDPS           Z22, Z30, Z30
+	VMOVUPS          (SI)(R9*1), Z31
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
+	VMOVUPS          Z29, 768(DX)(R9*1)
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
+	VMOVUPS          Z30, 1536(DX)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R8
+	JNE              column0
+	SUBQ             R11, R9
+	MOVQ             8(CX), BX
+	MOVQ             32(CX), SI
+	MOVQ             56(CX), DI
+	LEAQ             (R9)(R11*1), R8
+
+column1:
+	VMOVUPS          (DI)(R9*1), Z31
+	VMOVUPS          Z31, 2560(DX)(R9*1)
+	VMOVUPS          (BX)(R9*1), Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
+	VMOVUPS          Z29, 256(DX)(R9*1)
+	VADDPS           Z31, Z30, Z30
 	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVAPS          Z30, Z22
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z26, Z22
-	VMOVUPS          Z22, (BX)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z26, Z30
-	VMOVUPS          Z30, (SI)(R8*1)
-	MOVQ             96(AX), DX
-	MOVQ             104(AX), BX
-	MOVQ             112(AX), SI
-	MOVQ             120(AX), DI
-	VMOVUPS          Z24, (DI)(R8*1)
-	VMULPS.BCST      mixConstants<>+0(SB), Z31, Z30
-	VMOVUPS          Z30, (DX)(R8*1)
-	VADDPS           Z24, Z31, Z31
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	VMOVAPS          Z31, Z24
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z28, Z24
-	VMOVUPS          Z24, (BX)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z28, Z31
-	VMOVUPS          Z31, (SI)(R8*1)
-	ADDQ             $0x00000040, R8
-	DECQ             R9
-	JNZ              step
+	VMOVUPS          (SI)(R9*1), Z31
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
+	VMOVUPS          Z29, 1024(DX)(R9*1)
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
+	VMOVUPS          Z30, 1792(DX)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R8
+	JNE              column1
+	SUBQ             R11, R9
+	MOVQ             16(CX), BX
+	MOVQ             40(CX), SI
+	MOVQ             64(CX), DI
+	LEAQ             (R9)(R11*1), R8
+
+column2:
+	VMOVUPS          (DI)(R9*1), Z31
+	VMOVUPS          Z31, 2816(DX)(R9*1)
+	VMOVUPS          (BX)(R9*1), Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
+	VMOVUPS          Z29, 512(DX)(R9*1)
+	VADDPS           Z31, Z30, Z30
+	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
+	VMOVUPS          (SI)(R9*1), Z31
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
+	VMOVUPS          Z29, 1280(DX)(R9*1)
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
+	VMOVUPS          Z30, 2048(DX)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R8
+	JNE              column2
+	SUBQ             R11, R9
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	MOVQ             24(AX), R8
+	LEAQ             (R9)(R11*1), R12
+
+row0:
+	VMOVUPS          512(DX)(R9*1), Z31
+	VMOVUPS          Z31, (R8)(R9*1)
+	VMOVUPS          (DX)(R9*1), Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R9*1)
+	VADDPS           Z31, Z30, Z30
+	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
+	VMOVUPS          256(DX)(R9*1), Z31
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
+	VMOVUPS          Z29, (SI)(R9*1)
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
+	VMOVUPS          Z30, (DI)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R12
+	JNE              row0
+	SUBQ             R11, R9
+	MOVQ             32(AX), BX
+	MOVQ             40(AX), SI
+	MOVQ             48(AX), DI
+	MOVQ             56(AX), R8
+	LEAQ             (R9)(R11*1), R12
+
+row1:
+	VMOVUPS          1280(DX)(R9*1), Z31
+	VMOVUPS          Z31, (R8)(R9*1)
+	VMOVUPS          768(DX)(R9*1), Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R9*1)
+	VADDPS           Z31, Z30, Z30
+	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
+	VMOVUPS          1024(DX)(R9*1), Z31
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
+	VMOVUPS          Z29, (SI)(R9*1)
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
+	VMOVUPS          Z30, (DI)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R12
+	JNE              row1
+	SUBQ             R11, R9
+	MOVQ             64(AX), BX
+	MOVQ             72(AX), SI
+	MOVQ             80(AX), DI
+	MOVQ             88(AX), R8
+	LEAQ             (R9)(R11*1), R12
+
+row2:
+	VMOVUPS          2048(DX)(R9*1), Z31
+	VMOVUPS          Z31, (R8)(R9*1)
+	VMOVUPS          1536(DX)(R9*1), Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R9*1)
+	VADDPS           Z31, Z30, Z30
+	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
+	VMOVUPS          1792(DX)(R9*1), Z31
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
+	VMOVUPS          Z29, (SI)(R9*1)
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
+	VMOVUPS          Z30, (DI)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R12
+	JNE              row2
+	SUBQ             R11, R9
+	MOVQ             96(AX), BX
+	MOVQ             104(AX), SI
+	MOVQ             112(AX), DI
+	MOVQ             120(AX), R8
+	LEAQ             (R9)(R11*1), R12
+
+row3:
+	VMOVUPS          2816(DX)(R9*1), Z31
+	VMOVUPS          Z31, (R8)(R9*1)
+	VMOVUPS          2304(DX)(R9*1), Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R9*1)
+	VADDPS           Z31, Z30, Z30
+	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
+	VMOVUPS          2560(DX)(R9*1), Z31
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
+	VMOVUPS          Z29, (SI)(R9*1)
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
+	VMOVUPS          Z30, (DI)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R12
+	JNE              row3
+	SUBQ             R11, R9
+	ADDQ             R11, R9
+	SUBQ             R11, DX
+	SUBQ             R11, R10
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -471,95 +714,161 @@ step:
 TEXT ·mixLineOutputGrad2AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
+	MOVQ (CX), DX
+	MOVQ 8(CX), CX
+	MOVQ steps+16(FP), DI
+	SHLQ $0x06, DI
+	XORQ SI, SI
+	LEAQ (SI)(DI*1), R8
 
 step:
-	MOVQ    (CX), DX
-	VMOVUPS (DX)(BX*1), Z31
-	MOVQ    (AX), DX
-	VMOVUPS Z31, (DX)(BX*1)
-	MOVQ    8(CX), DX
-	VMOVUPS (DX)(BX*1), Z30
-	MOVQ    24(AX), DX
-	VMOVUPS Z30, (DX)(BX*1)
+	VMOVUPS (DX)(SI*1), Z31
+	MOVQ    (AX), BX
+	VMOVUPS Z31, (BX)(SI*1)
+	VMOVUPS (CX)(SI*1), Z30
+	MOVQ    24(AX), BX
+	VMOVUPS Z30, (BX)(SI*1)
 	VADDPS  Z30, Z31, Z29
-	MOVQ    8(AX), DX
-	VMOVUPS Z29, (DX)(BX*1)
+	MOVQ    8(AX), BX
+	VMOVUPS Z29, (BX)(SI*1)
 	VSUBPS  Z30, Z31, Z31
-	MOVQ    16(AX), DX
-	VMOVUPS Z31, (DX)(BX*1)
-	ADDQ    $0x00000040, BX
-	DECQ    SI
-	JNZ     step
+	MOVQ    16(AX), BX
+	VMOVUPS Z31, (BX)(SI*1)
+	ADDQ    $0x00000040, SI
+	CMPQ    SI, R8
+	JNE     step
+	SUBQ    DI, SI
 	VZEROUPPER
 	RET
 
 // func mixSquareOutputGrad2AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareOutputGrad2AVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R9
-	XORQ R8, R8
+	MOVQ steps+24(FP), R10
+	SHLQ $0x06, R10
+	XORQ R9, R9
 
-step:
-	MOVQ    (CX), DX
-	MOVQ    16(CX), BX
-	VMOVUPS (DX)(R8*1), Z31
-	VMOVUPS (BX)(R8*1), Z30
+block:
+	MOVQ    $0x00000100, R11
+	CMPQ    R10, R11
+	CMOVQLT R10, R11
+	MOVQ    (CX), BX
+	MOVQ    16(CX), SI
+	LEAQ    (R9)(R11*1), DI
+
+column0:
+	VMOVUPS (BX)(R9*1), Z31
+	VMOVUPS Z31, (DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z30
+	VMOVUPS Z30, 1536(DX)(R9*1)
 	VADDPS  Z30, Z31, Z29
-	VSUBPS  Z30, Z31, Z28
-	MOVQ    8(CX), DX
-	MOVQ    24(CX), BX
-	VMOVUPS (DX)(R8*1), Z27
-	VMOVUPS (BX)(R8*1), Z26
-	VADDPS  Z26, Z27, Z25
-	VSUBPS  Z26, Z27, Z24
-	MOVQ    (AX), DX
-	MOVQ    8(AX), BX
-	MOVQ    16(AX), SI
-	MOVQ    24(AX), DI
-	VMOVUPS Z31, (DX)(R8*1)
-	VMOVUPS Z27, (DI)(R8*1)
-	VADDPS  Z27, Z31, Z23
-	VMOVUPS Z23, (BX)(R8*1)
-	VSUBPS  Z27, Z31, Z31
-	VMOVUPS Z31, (SI)(R8*1)
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), BX
-	MOVQ    48(AX), SI
-	MOVQ    56(AX), DI
-	VMOVUPS Z29, (DX)(R8*1)
-	VMOVUPS Z25, (DI)(R8*1)
-	VADDPS  Z25, Z29, Z31
-	VMOVUPS Z31, (BX)(R8*1)
-	VSUBPS  Z25, Z29, Z29
-	VMOVUPS Z29, (SI)(R8*1)
-	MOVQ    64(AX), DX
-	MOVQ    72(AX), BX
-	MOVQ    80(AX), SI
-	MOVQ    88(AX), DI
-	VMOVUPS Z28, (DX)(R8*1)
-	VMOVUPS Z24, (DI)(R8*1)
-	VADDPS  Z24, Z28, Z29
-	VMOVUPS Z29, (BX)(R8*1)
-	VSUBPS  Z24, Z28, Z28
-	VMOVUPS Z28, (SI)(R8*1)
-	MOVQ    96(AX), DX
-	MOVQ    104(AX), BX
-	MOVQ    112(AX), SI
-	MOVQ    120(AX), DI
-	VMOVUPS Z30, (DX)(R8*1)
-	VMOVUPS Z26, (DI)(R8*1)
-	VADDPS  Z26, Z30, Z28
-	VMOVUPS Z28, (BX)(R8*1)
-	VSUBPS  Z26, Z30, Z30
-	VMOVUPS Z30, (SI)(R8*1)
-	ADDQ    $0x00000040, R8
-	DECQ    R9
-	JNZ     step
+	VMOVUPS Z29, 512(DX)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 1024(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, DI
+	JNE     column0
+	SUBQ    R11, R9
+	MOVQ    8(CX), BX
+	MOVQ    24(CX), SI
+	LEAQ    (R9)(R11*1), DI
+
+column1:
+	VMOVUPS (BX)(R9*1), Z31
+	VMOVUPS Z31, 256(DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z30
+	VMOVUPS Z30, 1792(DX)(R9*1)
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, 768(DX)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, 1280(DX)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, DI
+	JNE     column1
+	SUBQ    R11, R9
+	MOVQ    (AX), BX
+	MOVQ    8(AX), SI
+	MOVQ    16(AX), DI
+	MOVQ    24(AX), R8
+	LEAQ    (R9)(R11*1), R12
+
+row0:
+	VMOVUPS (DX)(R9*1), Z31
+	VMOVUPS Z31, (BX)(R9*1)
+	VMOVUPS 256(DX)(R9*1), Z30
+	VMOVUPS Z30, (R8)(R9*1)
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, (SI)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (DI)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     row0
+	SUBQ    R11, R9
+	MOVQ    32(AX), BX
+	MOVQ    40(AX), SI
+	MOVQ    48(AX), DI
+	MOVQ    56(AX), R8
+	LEAQ    (R9)(R11*1), R12
+
+row1:
+	VMOVUPS 512(DX)(R9*1), Z31
+	VMOVUPS Z31, (BX)(R9*1)
+	VMOVUPS 768(DX)(R9*1), Z30
+	VMOVUPS Z30, (R8)(R9*1)
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, (SI)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (DI)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     row1
+	SUBQ    R11, R9
+	MOVQ    64(AX), BX
+	MOVQ    72(AX), SI
+	MOVQ    80(AX), DI
+	MOVQ    88(AX), R8
+	LEAQ    (R9)(R11*1), R12
+
+row2:
+	VMOVUPS 1024(DX)(R9*1), Z31
+	VMOVUPS Z31, (BX)(R9*1)
+	VMOVUPS 1280(DX)(R9*1), Z30
+	VMOVUPS Z30, (R8)(R9*1)
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, (SI)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (DI)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     row2
+	SUBQ    R11, R9
+	MOVQ    96(AX), BX
+	MOVQ    104(AX), SI
+	MOVQ    112(AX), DI
+	MOVQ    120(AX), R8
+	LEAQ    (R9)(R11*1), R12
+
+row3:
+	VMOVUPS 1536(DX)(R9*1), Z31
+	VMOVUPS Z31, (BX)(R9*1)
+	VMOVUPS 1792(DX)(R9*1), Z30
+	VMOVUPS Z30, (R8)(R9*1)
+	VADDPS  Z30, Z31, Z29
+	VMOVUPS Z29, (SI)(R9*1)
+	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z31, (DI)(R9*1)
+	ADDQ    $0x00000040, R9
+	CMPQ    R9, R12
+	JNE     row3
+	SUBQ    R11, R9
+	ADDQ    R11, R9
+	SUBQ    R11, DX
+	SUBQ    R11, R10
+	JNZ     block
 	VZEROUPPER
 	RET
 
@@ -568,50 +877,16 @@ step:
 TEXT ·mixLineFilterGrad2AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
-
-step:
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	MOVQ             (AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	MOVQ             8(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	MOVQ             24(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
-	MOVQ             16(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
-	VZEROUPPER
-	RET
-
-// func mixSquareFilterGrad2AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
-TEXT ·mixSquareFilterGrad2AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R9
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), CX
+	MOVQ steps+16(FP), R9
+	SHLQ $0x06, R9
 	XORQ R8, R8
+	LEAQ (R8)(R9*1), R10
 
 step:
-	MOVQ             (CX), DX
-	MOVQ             32(CX), BX
-	MOVQ             64(CX), SI
-	MOVQ             96(CX), DI
 	VMOVUPS          (BX)(R8*1), Z31
 	VMOVUPS          (SI)(R8*1), Z30
 	VADDPS           Z30, Z31, Z29
@@ -619,90 +894,205 @@ step:
 	VMOVUPS          (DX)(R8*1), Z30
 	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
 	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
+	MOVQ             (AX), DI
+	VMOVUPS          Z30, (DI)(R8*1)
 	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	VMOVUPS          (DI)(R8*1), Z28
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z28
-	MOVQ             8(CX), DX
-	MOVQ             40(CX), BX
-	MOVQ             72(CX), SI
-	MOVQ             104(CX), DI
-	VMOVUPS          (BX)(R8*1), Z29
-	VMOVUPS          (SI)(R8*1), Z27
-	VADDPS           Z27, Z29, Z26
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          (DX)(R8*1), Z27
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z26, Z27
-	VMULPS.BCST      mixConstants<>+0(SB), Z27, Z27
-	VMULPS.BCST      mixConstants<>+4(SB), Z29, Z29
-	VMOVUPS          (DI)(R8*1), Z25
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z26, Z25
-	MOVQ             16(CX), DX
-	MOVQ             48(CX), BX
-	MOVQ             80(CX), SI
-	MOVQ             112(CX), DI
-	VMOVUPS          (BX)(R8*1), Z26
-	VMOVUPS          (SI)(R8*1), Z24
-	VADDPS           Z24, Z26, Z23
-	VSUBPS           Z24, Z26, Z26
-	VMOVUPS          (DX)(R8*1), Z24
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z23, Z24
-	VMULPS.BCST      mixConstants<>+0(SB), Z24, Z24
-	VMULPS.BCST      mixConstants<>+4(SB), Z26, Z26
-	VMOVUPS          (DI)(R8*1), Z22
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z23, Z22
-	MOVQ             24(CX), DX
-	MOVQ             56(CX), BX
-	MOVQ             88(CX), SI
-	MOVQ             120(CX), DI
-	VMOVUPS          (BX)(R8*1), Z23
-	VMOVUPS          (SI)(R8*1), Z21
-	VADDPS           Z21, Z23, Z20
-	VSUBPS           Z21, Z23, Z23
-	VMOVUPS          (DX)(R8*1), Z21
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z20, Z21
-	VMULPS.BCST      mixConstants<>+0(SB), Z21, Z21
-	VMULPS.BCST      mixConstants<>+4(SB), Z23, Z23
-	VMOVUPS          (DI)(R8*1), Z19
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z20, Z19
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	VADDPS           Z24, Z27, Z20
-	VSUBPS           Z24, Z27, Z27
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z20, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	VMOVUPS          Z30, (DX)(R8*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z27, Z27
-	VMOVUPS          Z27, (BX)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z20, Z21
-	VMOVUPS          Z21, (SI)(R8*1)
-	MOVQ             24(AX), DX
-	MOVQ             32(AX), BX
-	MOVQ             40(AX), SI
-	VADDPS           Z26, Z29, Z21
-	VSUBPS           Z26, Z29, Z29
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z21, Z31
-	VMULPS.BCST      mixConstants<>+0(SB), Z31, Z31
-	VMOVUPS          Z31, (DX)(R8*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z29, Z29
-	VMOVUPS          Z29, (BX)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z21, Z23
-	VMOVUPS          Z23, (SI)(R8*1)
-	MOVQ             48(AX), DX
-	MOVQ             56(AX), BX
-	MOVQ             64(AX), SI
-	VADDPS           Z22, Z25, Z23
-	VSUBPS           Z22, Z25, Z25
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z23, Z28
-	VMULPS.BCST      mixConstants<>+0(SB), Z28, Z28
-	VMOVUPS          Z28, (DX)(R8*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z25, Z25
-	VMOVUPS          Z25, (BX)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z23, Z19
-	VMOVUPS          Z19, (SI)(R8*1)
+	MOVQ             8(AX), DI
+	VMOVUPS          Z31, (DI)(R8*1)
+	VMOVUPS          (CX)(R8*1), Z31
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
+	MOVQ             16(AX), DI
+	VMOVUPS          Z31, (DI)(R8*1)
 	ADDQ             $0x00000040, R8
-	DECQ             R9
-	JNZ              step
+	CMPQ             R8, R10
+	JNE              step
+	SUBQ             R9, R8
+	VZEROUPPER
+	RET
+
+// func mixSquareFilterGrad2AVX512(dst **float32, src **float32, spill *float32, steps int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·mixSquareFilterGrad2AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ spill+16(FP), DX
+	MOVQ steps+24(FP), R10
+	SHLQ $0x06, R10
+	XORQ R9, R9
+
+block:
+	MOVQ    $0x00000100, R11
+	CMPQ    R10, R11
+	CMOVQLT R10, R11
+	MOVQ    (CX), BX
+	MOVQ    32(CX), SI
+	MOVQ    64(CX), DI
+	MOVQ    96(CX), R8
+	LEAQ    (R9)(R11*1), R12
+
+column0:
+	VMOVUPS          (SI)(R9*1), Z31
+	VMOVUPS          (DI)(R9*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (BX)(R9*1), Z30
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
+	VMOVUPS          Z30, (DX)(R9*1)
+	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
+	VMOVUPS          Z31, 1024(DX)(R9*1)
+	VMOVUPS          (R8)(R9*1), Z31
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
+	VMOVUPS          Z31, 2048(DX)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R12
+	JNE              column0
+	SUBQ             R11, R9
+	MOVQ             8(CX), BX
+	MOVQ             40(CX), SI
+	MOVQ             72(CX), DI
+	MOVQ             104(CX), R8
+	LEAQ             (R9)(R11*1), R12
+
+column1:
+	VMOVUPS          (SI)(R9*1), Z31
+	VMOVUPS          (DI)(R9*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (BX)(R9*1), Z30
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
+	VMOVUPS          Z30, 256(DX)(R9*1)
+	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
+	VMOVUPS          Z31, 1280(DX)(R9*1)
+	VMOVUPS          (R8)(R9*1), Z31
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
+	VMOVUPS          Z31, 2304(DX)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R12
+	JNE              column1
+	SUBQ             R11, R9
+	MOVQ             16(CX), BX
+	MOVQ             48(CX), SI
+	MOVQ             80(CX), DI
+	MOVQ             112(CX), R8
+	LEAQ             (R9)(R11*1), R12
+
+column2:
+	VMOVUPS          (SI)(R9*1), Z31
+	VMOVUPS          (DI)(R9*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (BX)(R9*1), Z30
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
+	VMOVUPS          Z30, 512(DX)(R9*1)
+	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
+	VMOVUPS          Z31, 1536(DX)(R9*1)
+	VMOVUPS          (R8)(R9*1), Z31
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
+	VMOVUPS          Z31, 2560(DX)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R12
+	JNE              column2
+	SUBQ             R11, R9
+	MOVQ             24(CX), BX
+	MOVQ             56(CX), SI
+	MOVQ             88(CX), DI
+	MOVQ             120(CX), R8
+	LEAQ             (R9)(R11*1), R12
+
+column3:
+	VMOVUPS          (SI)(R9*1), Z31
+	VMOVUPS          (DI)(R9*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (BX)(R9*1), Z30
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
+	VMOVUPS          Z30, 768(DX)(R9*1)
+	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
+	VMOVUPS          Z31, 1792(DX)(R9*1)
+	VMOVUPS          (R8)(R9*1), Z31
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
+	VMOVUPS          Z31, 2816(DX)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R12
+	JNE              column3
+	SUBQ             R11, R9
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	LEAQ             (R9)(R11*1), R8
+
+row0:
+	VMOVUPS          256(DX)(R9*1), Z31
+	VMOVUPS          512(DX)(R9*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DX)(R9*1), Z30
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
+	VMOVUPS          Z30, (BX)(R9*1)
+	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
+	VMOVUPS          Z31, (SI)(R9*1)
+	VMOVUPS          768(DX)(R9*1), Z31
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
+	VMOVUPS          Z31, (DI)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R8
+	JNE              row0
+	SUBQ             R11, R9
+	MOVQ             24(AX), BX
+	MOVQ             32(AX), SI
+	MOVQ             40(AX), DI
+	LEAQ             (R9)(R11*1), R8
+
+row1:
+	VMOVUPS          1280(DX)(R9*1), Z31
+	VMOVUPS          1536(DX)(R9*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          1024(DX)(R9*1), Z30
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
+	VMOVUPS          Z30, (BX)(R9*1)
+	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
+	VMOVUPS          Z31, (SI)(R9*1)
+	VMOVUPS          1792(DX)(R9*1), Z31
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
+	VMOVUPS          Z31, (DI)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R8
+	JNE              row1
+	SUBQ             R11, R9
+	MOVQ             48(AX), BX
+	MOVQ             56(AX), SI
+	MOVQ             64(AX), DI
+	LEAQ             (R9)(R11*1), R8
+
+row2:
+	VMOVUPS          2304(DX)(R9*1), Z31
+	VMOVUPS          2560(DX)(R9*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          2048(DX)(R9*1), Z30
+	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
+	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
+	VMOVUPS          Z30, (BX)(R9*1)
+	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
+	VMOVUPS          Z31, (SI)(R9*1)
+	VMOVUPS          2816(DX)(R9*1), Z31
+	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
+	VMOVUPS          Z31, (DI)(R9*1)
+	ADDQ             $0x00000040, R9
+	CMPQ             R9, R8
+	JNE              row2
+	SUBQ             R11, R9
+	ADDQ             R11, R9
+	SUBQ             R11, DX
+	SUBQ             R11, R10
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -711,66 +1101,17 @@ step:
 TEXT ·mixLineInput3AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
-
-step:
-	MOVQ             24(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	MOVQ             (AX), DX
-	VMOVUPS          Z25, (DX)(BX*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	MOVQ             8(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	MOVQ             16(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	MOVQ             24(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	MOVQ             32(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	MOVQ             32(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
-	VZEROUPPER
-	RET
-
-// func mixSquareInput3AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
-TEXT ·mixSquareInput3AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 32(CX), CX
+	MOVQ steps+16(FP), R10
+	SHLQ $0x06, R10
 	XORQ R9, R9
+	LEAQ (R9)(R10*1), R11
 
 step:
-	MOVQ             (CX), DX
-	MOVQ             40(CX), BX
-	MOVQ             80(CX), SI
-	MOVQ             120(CX), DI
-	MOVQ             160(CX), R8
 	VMOVUPS          (DI)(R9*1), Z31
 	VMOVUPS          (BX)(R9*1), Z30
 	VMOVAPS          Z31, Z29
@@ -781,244 +1122,421 @@ step:
 	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
 	VMOVAPS          Z29, Z25
 	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	MOVQ             (AX), R8
+	VMOVUPS          Z25, (R8)(R9*1)
 	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	MOVQ             8(AX), R8
+	VMOVUPS          Z29, (R8)(R9*1)
 	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
 	VMOVAPS          Z28, Z30
 	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z26
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z26
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	MOVQ             16(AX), R8
+	VMOVUPS          Z29, (R8)(R9*1)
 	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          (R8)(R9*1), Z30
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z30
-	MOVQ             8(CX), DX
-	MOVQ             48(CX), BX
-	MOVQ             88(CX), SI
-	MOVQ             128(CX), DI
-	MOVQ             168(CX), R8
-	VMOVUPS          (DI)(R9*1), Z27
-	VMOVUPS          (BX)(R9*1), Z28
-	VMOVAPS          Z27, Z24
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z28, Z24
-	VMOVUPS          (DX)(R9*1), Z23
-	VMOVUPS          (SI)(R9*1), Z22
-	VMOVAPS          Z23, Z21
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z22, Z21
-	VMOVAPS          Z24, Z20
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z21, Z20
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z21, Z24
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z28, Z27
-	VMOVAPS          Z23, Z28
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z22, Z28
-	VMOVAPS          Z27, Z21
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z28, Z21
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z28, Z27
-	VMOVUPS          (R8)(R9*1), Z28
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z23, Z28
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z22, Z28
-	MOVQ             16(CX), DX
-	MOVQ             56(CX), BX
-	MOVQ             96(CX), SI
-	MOVQ             136(CX), DI
-	MOVQ             176(CX), R8
-	VMOVUPS          (DI)(R9*1), Z22
-	VMOVUPS          (BX)(R9*1), Z23
-	VMOVAPS          Z22, Z19
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z23, Z19
-	VMOVUPS          (DX)(R9*1), Z18
-	VMOVUPS          (SI)(R9*1), Z17
-	VMOVAPS          Z18, Z16
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z17, Z16
-	VMOVAPS          Z19, Z15
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z16, Z15
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z16, Z19
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z23, Z22
-	VMOVAPS          Z18, Z23
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z17, Z23
-	VMOVAPS          Z22, Z16
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z23, Z16
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z23, Z22
-	VMOVUPS          (R8)(R9*1), Z23
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z18, Z23
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z17, Z23
-	MOVQ             24(CX), DX
-	MOVQ             64(CX), BX
-	MOVQ             104(CX), SI
-	MOVQ             144(CX), DI
-	MOVQ             184(CX), R8
-	VMOVUPS          (DI)(R9*1), Z17
-	VMOVUPS          (BX)(R9*1), Z18
-	VMOVAPS          Z17, Z14
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z18, Z14
-	VMOVUPS          (DX)(R9*1), Z13
-	VMOVUPS          (SI)(R9*1), Z12
-	VMOVAPS          Z13, Z11
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z12, Z11
-	VMOVAPS          Z14, Z10
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z11, Z10
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z11, Z14
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z18, Z17
-	VMOVAPS          Z13, Z18
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z12, Z18
-	VMOVAPS          Z17, Z11
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z18, Z11
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z18, Z17
-	VMOVUPS          (R8)(R9*1), Z18
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z13, Z18
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z12, Z18
-	MOVQ             32(CX), DX
-	MOVQ             72(CX), BX
-	MOVQ             112(CX), SI
-	MOVQ             152(CX), DI
-	MOVQ             192(CX), R8
-	VMOVUPS          (DI)(R9*1), Z12
-	VMOVUPS          (BX)(R9*1), Z13
-	VMOVAPS          Z12, Z9
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z13, Z9
-	VMOVUPS          (DX)(R9*1), Z8
-	VMOVUPS          (SI)(R9*1), Z7
-	VMOVAPS          Z8, Z6
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z7, Z6
-	VMOVAPS          Z9, Z5
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z6, Z5
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z6, Z9
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z13, Z12
-	VMOVAPS          Z8, Z13
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z7, Z13
-	VMOVAPS          Z12, Z6
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z13, Z6
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z13, Z12
-	VMOVUPS          (R8)(R9*1), Z13
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z8, Z13
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z7, Z13
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	MOVQ             24(AX), DI
+	MOVQ             24(AX), R8
+	VMOVUPS          Z31, (R8)(R9*1)
+	VMOVUPS          (CX)(R9*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
 	MOVQ             32(AX), R8
-	VMOVAPS          Z10, Z7
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z20, Z7
-	VMOVAPS          Z25, Z8
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z15, Z8
-	VMOVAPS          Z7, Z4
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z8, Z4
-	VMOVUPS          Z4, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z8, Z7
-	VMOVUPS          Z7, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z20, Z10
-	VMOVAPS          Z25, Z20
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z15, Z20
-	VMOVAPS          Z10, Z7
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z20, Z7
-	VMOVUPS          Z7, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z20, Z10
-	VMOVUPS          Z10, (DI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z25, Z5
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z15, Z5
-	VMOVUPS          Z5, (R8)(R9*1)
-	MOVQ             40(AX), DX
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	MOVQ             72(AX), R8
-	VMOVAPS          Z14, Z5
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z24, Z5
-	VMOVAPS          Z29, Z15
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z19, Z15
-	VMOVAPS          Z5, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z15, Z25
-	VMOVUPS          Z25, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z15, Z5
-	VMOVUPS          Z5, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z24, Z14
-	VMOVAPS          Z29, Z24
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z19, Z24
-	VMOVAPS          Z14, Z5
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z24, Z5
-	VMOVUPS          Z5, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z24, Z14
-	VMOVUPS          Z14, (DI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z29, Z9
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z19, Z9
-	VMOVUPS          Z9, (R8)(R9*1)
-	MOVQ             80(AX), DX
-	MOVQ             88(AX), BX
-	MOVQ             96(AX), SI
-	MOVQ             104(AX), DI
-	MOVQ             112(AX), R8
-	VMOVAPS          Z11, Z9
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z21, Z9
-	VMOVAPS          Z26, Z19
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z16, Z19
-	VMOVAPS          Z9, Z29
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z19, Z29
-	VMOVUPS          Z29, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z19, Z9
-	VMOVUPS          Z9, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z21, Z11
-	VMOVAPS          Z26, Z21
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z16, Z21
-	VMOVAPS          Z11, Z9
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z21, Z9
-	VMOVUPS          Z9, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z21, Z11
-	VMOVUPS          Z11, (DI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z26, Z6
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z16, Z6
-	VMOVUPS          Z6, (R8)(R9*1)
-	MOVQ             120(AX), DX
-	MOVQ             128(AX), BX
-	MOVQ             136(AX), SI
-	MOVQ             144(AX), DI
-	MOVQ             152(AX), R8
-	VMOVAPS          Z17, Z6
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z27, Z6
-	VMOVAPS          Z31, Z16
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z22, Z16
-	VMOVAPS          Z6, Z26
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z16, Z26
-	VMOVUPS          Z26, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z16, Z6
-	VMOVUPS          Z6, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z27, Z17
-	VMOVAPS          Z31, Z27
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z22, Z27
-	VMOVAPS          Z17, Z6
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z27, Z6
-	VMOVUPS          Z6, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z27, Z17
-	VMOVUPS          Z17, (DI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z31, Z12
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z22, Z12
-	VMOVUPS          Z12, (R8)(R9*1)
-	MOVQ             160(AX), DX
-	MOVQ             168(AX), BX
-	MOVQ             176(AX), SI
-	MOVQ             184(AX), DI
-	MOVQ             192(AX), R8
-	VMOVAPS          Z18, Z12
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z28, Z12
-	VMOVAPS          Z30, Z22
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z23, Z22
-	VMOVAPS          Z12, Z31
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z22, Z31
-	VMOVUPS          Z31, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z22, Z12
-	VMOVUPS          Z12, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z28, Z18
-	VMOVAPS          Z30, Z28
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z23, Z28
-	VMOVAPS          Z18, Z12
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z28, Z12
-	VMOVUPS          Z12, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z28, Z18
-	VMOVUPS          Z18, (DI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z30, Z13
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z23, Z13
-	VMOVUPS          Z13, (R8)(R9*1)
+	VMOVUPS          Z31, (R8)(R9*1)
 	ADDQ             $0x00000040, R9
-	DECQ             R10
-	JNZ              step
+	CMPQ             R9, R11
+	JNE              step
+	SUBQ             R10, R9
+	VZEROUPPER
+	RET
+
+// func mixSquareInput3AVX512(dst **float32, src **float32, spill *float32, steps int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·mixSquareInput3AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ spill+16(FP), DX
+	MOVQ steps+24(FP), R11
+	SHLQ $0x06, R11
+	XORQ R10, R10
+
+block:
+	MOVQ    $0x00000100, R12
+	CMPQ    R11, R12
+	CMOVQLT R11, R12
+	MOVQ    (CX), BX
+	MOVQ    40(CX), SI
+	MOVQ    80(CX), DI
+	MOVQ    120(CX), R8
+	MOVQ    160(CX), R9
+	LEAQ    (R10)(R12*1), R13
+
+column0:
+	VMOVUPS          (R8)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          (BX)(R10*1), Z28
+	VMOVUPS          (DI)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, (DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, 1280(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, 2560(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, 3840(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, 5120(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column0
+	SUBQ             R12, R10
+	MOVQ             8(CX), BX
+	MOVQ             48(CX), SI
+	MOVQ             88(CX), DI
+	MOVQ             128(CX), R8
+	MOVQ             168(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column1:
+	VMOVUPS          (R8)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          (BX)(R10*1), Z28
+	VMOVUPS          (DI)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, 256(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, 1536(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, 2816(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, 4096(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, 5376(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column1
+	SUBQ             R12, R10
+	MOVQ             16(CX), BX
+	MOVQ             56(CX), SI
+	MOVQ             96(CX), DI
+	MOVQ             136(CX), R8
+	MOVQ             176(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column2:
+	VMOVUPS          (R8)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          (BX)(R10*1), Z28
+	VMOVUPS          (DI)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, 512(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, 1792(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, 3072(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, 4352(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, 5632(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column2
+	SUBQ             R12, R10
+	MOVQ             24(CX), BX
+	MOVQ             64(CX), SI
+	MOVQ             104(CX), DI
+	MOVQ             144(CX), R8
+	MOVQ             184(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column3:
+	VMOVUPS          (R8)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          (BX)(R10*1), Z28
+	VMOVUPS          (DI)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, 768(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, 2048(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, 3328(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, 4608(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, 5888(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column3
+	SUBQ             R12, R10
+	MOVQ             32(CX), BX
+	MOVQ             72(CX), SI
+	MOVQ             112(CX), DI
+	MOVQ             152(CX), R8
+	MOVQ             192(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column4:
+	VMOVUPS          (R8)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          (BX)(R10*1), Z28
+	VMOVUPS          (DI)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, 1024(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, 2304(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, 3584(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, 4864(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, 6144(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column4
+	SUBQ             R12, R10
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	MOVQ             24(AX), R8
+	MOVQ             32(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row0:
+	VMOVUPS          768(DX)(R10*1), Z31
+	VMOVUPS          256(DX)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          (DX)(R10*1), Z28
+	VMOVUPS          512(DX)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, (R8)(R10*1)
+	VMOVUPS          1024(DX)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row0
+	SUBQ             R12, R10
+	MOVQ             40(AX), BX
+	MOVQ             48(AX), SI
+	MOVQ             56(AX), DI
+	MOVQ             64(AX), R8
+	MOVQ             72(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row1:
+	VMOVUPS          2048(DX)(R10*1), Z31
+	VMOVUPS          1536(DX)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          1280(DX)(R10*1), Z28
+	VMOVUPS          1792(DX)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, (R8)(R10*1)
+	VMOVUPS          2304(DX)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row1
+	SUBQ             R12, R10
+	MOVQ             80(AX), BX
+	MOVQ             88(AX), SI
+	MOVQ             96(AX), DI
+	MOVQ             104(AX), R8
+	MOVQ             112(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row2:
+	VMOVUPS          3328(DX)(R10*1), Z31
+	VMOVUPS          2816(DX)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          2560(DX)(R10*1), Z28
+	VMOVUPS          3072(DX)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, (R8)(R10*1)
+	VMOVUPS          3584(DX)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row2
+	SUBQ             R12, R10
+	MOVQ             120(AX), BX
+	MOVQ             128(AX), SI
+	MOVQ             136(AX), DI
+	MOVQ             144(AX), R8
+	MOVQ             152(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row3:
+	VMOVUPS          4608(DX)(R10*1), Z31
+	VMOVUPS          4096(DX)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          3840(DX)(R10*1), Z28
+	VMOVUPS          4352(DX)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, (R8)(R10*1)
+	VMOVUPS          4864(DX)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row3
+	SUBQ             R12, R10
+	MOVQ             160(AX), BX
+	MOVQ             168(AX), SI
+	MOVQ             176(AX), DI
+	MOVQ             184(AX), R8
+	MOVQ             192(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row4:
+	VMOVUPS          5888(DX)(R10*1), Z31
+	VMOVUPS          5376(DX)(R10*1), Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
+	VMOVUPS          5120(DX)(R10*1), Z28
+	VMOVUPS          5632(DX)(R10*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
+	VMOVAPS          Z29, Z25
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
+	VMOVUPS          Z25, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
+	VMOVAPS          Z28, Z30
+	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
+	VMOVAPS          Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
+	VMOVUPS          Z29, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
+	VMOVUPS          Z31, (R8)(R10*1)
+	VMOVUPS          6144(DX)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row4
+	SUBQ             R12, R10
+	ADDQ             R12, R10
+	SUBQ             R12, DX
+	SUBQ             R12, R11
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -1027,56 +1545,17 @@ step:
 TEXT ·mixLineOutput3AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
-
-step:
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	MOVQ             24(CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	MOVQ             (AX), DX
-	VMOVUPS          Z28, (DX)(BX*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	MOVQ             8(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	MOVQ             32(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	MOVQ             16(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
-	VZEROUPPER
-	RET
-
-// func mixSquareOutput3AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
-TEXT ·mixSquareOutput3AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 32(CX), CX
+	MOVQ steps+16(FP), R10
+	SHLQ $0x06, R10
 	XORQ R9, R9
+	LEAQ (R9)(R10*1), R11
 
 step:
-	MOVQ             (CX), DX
-	MOVQ             40(CX), BX
-	MOVQ             80(CX), SI
-	MOVQ             120(CX), DI
-	MOVQ             160(CX), R8
 	VMOVUPS          (DX)(R9*1), Z31
 	VMOVUPS          (BX)(R9*1), Z30
 	VADDPS           Z30, Z31, Z29
@@ -1086,135 +1565,268 @@ step:
 	VADDPS           Z28, Z30, Z27
 	VSUBPS           Z28, Z30, Z30
 	VADDPS           Z27, Z29, Z28
+	MOVQ             (AX), R8
+	VMOVUPS          Z28, (R8)(R9*1)
 	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
 	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          (R8)(R9*1), Z30
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z30
-	MOVQ             8(CX), DX
-	MOVQ             48(CX), BX
-	MOVQ             88(CX), SI
-	MOVQ             128(CX), DI
-	MOVQ             168(CX), R8
-	VMOVUPS          (DX)(R9*1), Z27
-	VMOVUPS          (BX)(R9*1), Z29
-	VADDPS           Z29, Z27, Z26
-	VSUBPS           Z29, Z27, Z27
-	VMOVUPS          (SI)(R9*1), Z29
-	VMOVUPS          (DI)(R9*1), Z25
-	VADDPS           Z25, Z29, Z24
-	VSUBPS           Z25, Z29, Z29
-	VADDPS           Z24, Z26, Z25
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z29, Z27
-	VMULPS.BCST      mixConstants<>+56(SB), Z27, Z27
-	VMOVUPS          (R8)(R9*1), Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z26, Z29
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z24, Z29
-	MOVQ             16(CX), DX
-	MOVQ             56(CX), BX
-	MOVQ             96(CX), SI
-	MOVQ             136(CX), DI
-	MOVQ             176(CX), R8
-	VMOVUPS          (DX)(R9*1), Z24
-	VMOVUPS          (BX)(R9*1), Z26
-	VADDPS           Z26, Z24, Z23
-	VSUBPS           Z26, Z24, Z24
-	VMOVUPS          (SI)(R9*1), Z26
-	VMOVUPS          (DI)(R9*1), Z22
-	VADDPS           Z22, Z26, Z21
-	VSUBPS           Z22, Z26, Z26
-	VADDPS           Z21, Z23, Z22
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z26, Z24
-	VMULPS.BCST      mixConstants<>+56(SB), Z24, Z24
-	VMOVUPS          (R8)(R9*1), Z26
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z23, Z26
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z21, Z26
-	MOVQ             24(CX), DX
-	MOVQ             64(CX), BX
-	MOVQ             104(CX), SI
-	MOVQ             144(CX), DI
-	MOVQ             184(CX), R8
-	VMOVUPS          (DX)(R9*1), Z21
-	VMOVUPS          (BX)(R9*1), Z23
-	VADDPS           Z23, Z21, Z20
-	VSUBPS           Z23, Z21, Z21
-	VMOVUPS          (SI)(R9*1), Z23
-	VMOVUPS          (DI)(R9*1), Z19
-	VADDPS           Z19, Z23, Z18
-	VSUBPS           Z19, Z23, Z23
-	VADDPS           Z18, Z20, Z19
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z23, Z21
-	VMULPS.BCST      mixConstants<>+56(SB), Z21, Z21
-	VMOVUPS          (R8)(R9*1), Z23
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z20, Z23
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z18, Z23
-	MOVQ             32(CX), DX
-	MOVQ             72(CX), BX
-	MOVQ             112(CX), SI
-	MOVQ             152(CX), DI
-	MOVQ             192(CX), R8
-	VMOVUPS          (DX)(R9*1), Z18
-	VMOVUPS          (BX)(R9*1), Z20
-	VADDPS           Z20, Z18, Z17
-	VSUBPS           Z20, Z18, Z18
-	VMOVUPS          (SI)(R9*1), Z20
-	VMOVUPS          (DI)(R9*1), Z16
-	VADDPS           Z16, Z20, Z15
-	VSUBPS           Z16, Z20, Z20
-	VADDPS           Z15, Z17, Z16
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z20, Z18
-	VMULPS.BCST      mixConstants<>+56(SB), Z18, Z18
-	VMOVUPS          (R8)(R9*1), Z20
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z17, Z20
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z15, Z20
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	VADDPS           Z25, Z28, Z15
-	VSUBPS           Z25, Z28, Z28
-	VADDPS           Z19, Z22, Z25
-	VSUBPS           Z19, Z22, Z22
-	VADDPS           Z25, Z15, Z19
-	VMOVUPS          Z19, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z22, Z28
-	VMULPS.BCST      mixConstants<>+56(SB), Z28, Z28
-	VMOVUPS          Z28, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z15, Z16
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z25, Z16
-	VMOVUPS          Z16, (SI)(R9*1)
-	MOVQ             24(AX), DX
-	MOVQ             32(AX), BX
-	MOVQ             40(AX), SI
-	VADDPS           Z27, Z31, Z16
-	VSUBPS           Z27, Z31, Z31
-	VADDPS           Z21, Z24, Z27
-	VSUBPS           Z21, Z24, Z24
-	VADDPS           Z27, Z16, Z21
-	VMOVUPS          Z21, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z24, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          Z31, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z16, Z18
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z18
-	VMOVUPS          Z18, (SI)(R9*1)
-	MOVQ             48(AX), DX
-	MOVQ             56(AX), BX
-	MOVQ             64(AX), SI
-	VADDPS           Z29, Z30, Z18
-	VSUBPS           Z29, Z30, Z30
-	VADDPS           Z23, Z26, Z29
-	VSUBPS           Z23, Z26, Z26
-	VADDPS           Z29, Z18, Z23
-	VMOVUPS          Z23, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z26, Z30
-	VMULPS.BCST      mixConstants<>+56(SB), Z30, Z30
-	VMOVUPS          Z30, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z18, Z20
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z29, Z20
-	VMOVUPS          Z20, (SI)(R9*1)
+	MOVQ             8(AX), R8
+	VMOVUPS          Z31, (R8)(R9*1)
+	VMOVUPS          (CX)(R9*1), Z31
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
+	MOVQ             16(AX), R8
+	VMOVUPS          Z31, (R8)(R9*1)
 	ADDQ             $0x00000040, R9
-	DECQ             R10
-	JNZ              step
+	CMPQ             R9, R11
+	JNE              step
+	SUBQ             R10, R9
+	VZEROUPPER
+	RET
+
+// func mixSquareOutput3AVX512(dst **float32, src **float32, spill *float32, steps int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·mixSquareOutput3AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ spill+16(FP), DX
+	MOVQ steps+24(FP), R11
+	SHLQ $0x06, R11
+	XORQ R10, R10
+
+block:
+	MOVQ    $0x00000100, R12
+	CMPQ    R11, R12
+	CMOVQLT R11, R12
+	MOVQ    (CX), BX
+	MOVQ    40(CX), SI
+	MOVQ    80(CX), DI
+	MOVQ    120(CX), R8
+	MOVQ    160(CX), R9
+	LEAQ    (R10)(R12*1), R13
+
+column0:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VADDPS           Z27, Z29, Z28
+	VMOVUPS          Z28, (DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
+	VMOVUPS          Z31, 1280(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
+	VMOVUPS          Z31, 2560(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column0
+	SUBQ             R12, R10
+	MOVQ             8(CX), BX
+	MOVQ             48(CX), SI
+	MOVQ             88(CX), DI
+	MOVQ             128(CX), R8
+	MOVQ             168(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column1:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VADDPS           Z27, Z29, Z28
+	VMOVUPS          Z28, 256(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
+	VMOVUPS          Z31, 1536(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
+	VMOVUPS          Z31, 2816(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column1
+	SUBQ             R12, R10
+	MOVQ             16(CX), BX
+	MOVQ             56(CX), SI
+	MOVQ             96(CX), DI
+	MOVQ             136(CX), R8
+	MOVQ             176(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column2:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VADDPS           Z27, Z29, Z28
+	VMOVUPS          Z28, 512(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
+	VMOVUPS          Z31, 1792(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
+	VMOVUPS          Z31, 3072(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column2
+	SUBQ             R12, R10
+	MOVQ             24(CX), BX
+	MOVQ             64(CX), SI
+	MOVQ             104(CX), DI
+	MOVQ             144(CX), R8
+	MOVQ             184(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column3:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VADDPS           Z27, Z29, Z28
+	VMOVUPS          Z28, 768(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
+	VMOVUPS          Z31, 2048(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
+	VMOVUPS          Z31, 3328(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column3
+	SUBQ             R12, R10
+	MOVQ             32(CX), BX
+	MOVQ             72(CX), SI
+	MOVQ             112(CX), DI
+	MOVQ             152(CX), R8
+	MOVQ             192(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column4:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VADDPS           Z27, Z29, Z28
+	VMOVUPS          Z28, 1024(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
+	VMOVUPS          Z31, 2304(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
+	VMOVUPS          Z31, 3584(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column4
+	SUBQ             R12, R10
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	LEAQ             (R10)(R12*1), R8
+
+row0:
+	VMOVUPS          (DX)(R10*1), Z31
+	VMOVUPS          256(DX)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          512(DX)(R10*1), Z30
+	VMOVUPS          768(DX)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VADDPS           Z27, Z29, Z28
+	VMOVUPS          Z28, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
+	VMOVUPS          Z31, (SI)(R10*1)
+	VMOVUPS          1024(DX)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              row0
+	SUBQ             R12, R10
+	MOVQ             24(AX), BX
+	MOVQ             32(AX), SI
+	MOVQ             40(AX), DI
+	LEAQ             (R10)(R12*1), R8
+
+row1:
+	VMOVUPS          1280(DX)(R10*1), Z31
+	VMOVUPS          1536(DX)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          1792(DX)(R10*1), Z30
+	VMOVUPS          2048(DX)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VADDPS           Z27, Z29, Z28
+	VMOVUPS          Z28, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
+	VMOVUPS          Z31, (SI)(R10*1)
+	VMOVUPS          2304(DX)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              row1
+	SUBQ             R12, R10
+	MOVQ             48(AX), BX
+	MOVQ             56(AX), SI
+	MOVQ             64(AX), DI
+	LEAQ             (R10)(R12*1), R8
+
+row2:
+	VMOVUPS          2560(DX)(R10*1), Z31
+	VMOVUPS          2816(DX)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          3072(DX)(R10*1), Z30
+	VMOVUPS          3328(DX)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VADDPS           Z27, Z29, Z28
+	VMOVUPS          Z28, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
+	VMOVUPS          Z31, (SI)(R10*1)
+	VMOVUPS          3584(DX)(R10*1), Z31
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              row2
+	SUBQ             R12, R10
+	ADDQ             R12, R10
+	SUBQ             R12, DX
+	SUBQ             R12, R11
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -1223,212 +1835,306 @@ step:
 TEXT ·mixLineFilter3AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), CX
+	MOVQ steps+16(FP), R8
+	SHLQ $0x06, R8
+	XORQ DI, DI
+	LEAQ (DI)(R8*1), R9
 
 step:
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             32(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
+	VMOVUPS          (CX)(DI*1), Z31
+	MOVQ             32(AX), SI
+	VMOVUPS          Z31, (SI)(DI*1)
+	VMOVUPS          (BX)(DI*1), Z30
 	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
+	VMOVUPS          (DX)(DI*1), Z28
 	VMOVAPS          Z28, Z27
 	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
 	VMOVAPS          Z29, Z26
 	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	MOVQ             (AX), DX
-	VMOVUPS          Z26, (DX)(BX*1)
+	MOVQ             (AX), SI
+	VMOVUPS          Z26, (SI)(DI*1)
 	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	MOVQ             8(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
+	MOVQ             8(AX), SI
+	VMOVUPS          Z29, (SI)(DI*1)
 	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
 	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
 	VMOVAPS          Z30, Z31
 	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	MOVQ             16(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
+	MOVQ             16(AX), SI
+	VMOVUPS          Z31, (SI)(DI*1)
 	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	MOVQ             24(AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
+	MOVQ             24(AX), SI
+	VMOVUPS          Z30, (SI)(DI*1)
+	ADDQ             $0x00000040, DI
+	CMPQ             DI, R9
+	JNE              step
+	SUBQ             R8, DI
 	VZEROUPPER
 	RET
 
 // func mixSquareFilter3AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareFilter3AVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
-	XORQ R9, R9
+	MOVQ steps+24(FP), R11
+	SHLQ $0x06, R11
+	XORQ R10, R10
 
-step:
-	MOVQ             (CX), DX
-	MOVQ             24(CX), BX
-	MOVQ             48(CX), SI
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVUPS          (BX)(R9*1), Z30
+block:
+	MOVQ    $0x00000100, R12
+	CMPQ    R11, R12
+	CMOVQLT R11, R12
+	MOVQ    (CX), BX
+	MOVQ    24(CX), SI
+	MOVQ    48(CX), DI
+	LEAQ    (R10)(R12*1), R8
+
+column0:
+	VMOVUPS          (DI)(R10*1), Z31
+	VMOVUPS          Z31, 3072(DX)(R10*1)
+	VMOVUPS          (SI)(R10*1), Z30
 	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          (DX)(R9*1), Z28
+	VMOVUPS          (BX)(R10*1), Z28
 	VMOVAPS          Z28, Z27
 	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
 	VMOVAPS          Z29, Z26
 	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
+	VMOVUPS          Z26, (DX)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
+	VMOVUPS          Z29, 768(DX)(R10*1)
 	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
 	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z27
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z27
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
+	VMOVUPS          Z31, 1536(DX)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	MOVQ             8(CX), DX
-	MOVQ             32(CX), BX
-	MOVQ             56(CX), SI
-	VMOVUPS          (SI)(R9*1), Z28
-	VMOVUPS          (BX)(R9*1), Z25
-	VMULPS.BCST      mixConstants<>+68(SB), Z25, Z24
-	VMOVUPS          (DX)(R9*1), Z23
-	VMOVAPS          Z23, Z22
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z28, Z22
-	VMOVAPS          Z24, Z21
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z22, Z21
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z22, Z24
-	VMULPS.BCST      mixConstants<>+80(SB), Z25, Z25
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z28, Z23
-	VMOVAPS          Z25, Z22
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z23, Z22
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z23, Z25
-	MOVQ             16(CX), DX
-	MOVQ             40(CX), BX
-	MOVQ             64(CX), SI
-	VMOVUPS          (SI)(R9*1), Z23
-	VMOVUPS          (BX)(R9*1), Z20
-	VMULPS.BCST      mixConstants<>+68(SB), Z20, Z19
-	VMOVUPS          (DX)(R9*1), Z18
-	VMOVAPS          Z18, Z17
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z23, Z17
-	VMOVAPS          Z19, Z16
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z17, Z16
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z17, Z19
-	VMULPS.BCST      mixConstants<>+80(SB), Z20, Z20
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z23, Z18
-	VMOVAPS          Z20, Z17
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z18, Z17
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z18, Z20
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	MOVQ             24(AX), DI
-	MOVQ             32(AX), R8
-	VMOVUPS          Z16, (R8)(R9*1)
-	VMULPS.BCST      mixConstants<>+68(SB), Z21, Z18
-	VMOVAPS          Z26, Z15
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z16, Z15
-	VMOVAPS          Z18, Z14
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z15, Z14
-	VMOVUPS          Z14, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z15, Z18
-	VMOVUPS          Z18, (BX)(R9*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z21, Z21
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z16, Z26
-	VMOVAPS          Z21, Z16
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z26, Z16
-	VMOVUPS          Z16, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z26, Z21
-	VMOVUPS          Z21, (DI)(R9*1)
-	MOVQ             40(AX), DX
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	MOVQ             72(AX), R8
-	VMOVUPS          Z19, (R8)(R9*1)
-	VMULPS.BCST      mixConstants<>+68(SB), Z24, Z21
+	VMOVUPS          Z30, 2304(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              column0
+	SUBQ             R12, R10
+	MOVQ             8(CX), BX
+	MOVQ             32(CX), SI
+	MOVQ             56(CX), DI
+	LEAQ             (R10)(R12*1), R8
+
+column1:
+	VMOVUPS          (DI)(R10*1), Z31
+	VMOVUPS          Z31, 3328(DX)(R10*1)
+	VMOVUPS          (SI)(R10*1), Z30
+	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
+	VMOVUPS          (BX)(R10*1), Z28
+	VMOVAPS          Z28, Z27
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
 	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z19, Z26
-	VMOVAPS          Z21, Z16
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z26, Z16
-	VMOVUPS          Z16, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z26, Z21
-	VMOVUPS          Z21, (BX)(R9*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z24, Z24
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z19, Z29
-	VMOVAPS          Z24, Z19
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z29, Z19
-	VMOVUPS          Z19, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z29, Z24
-	VMOVUPS          Z24, (DI)(R9*1)
-	MOVQ             80(AX), DX
-	MOVQ             88(AX), BX
-	MOVQ             96(AX), SI
-	MOVQ             104(AX), DI
-	MOVQ             112(AX), R8
-	VMOVUPS          Z17, (R8)(R9*1)
-	VMULPS.BCST      mixConstants<>+68(SB), Z22, Z24
-	VMOVAPS          Z27, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z17, Z29
-	VMOVAPS          Z24, Z19
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z29, Z19
-	VMOVUPS          Z19, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z29, Z24
-	VMOVUPS          Z24, (BX)(R9*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z22, Z22
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z17, Z27
-	VMOVAPS          Z22, Z17
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z27, Z17
-	VMOVUPS          Z17, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z27, Z22
-	VMOVUPS          Z22, (DI)(R9*1)
-	MOVQ             120(AX), DX
-	MOVQ             128(AX), BX
-	MOVQ             136(AX), SI
-	MOVQ             144(AX), DI
-	MOVQ             152(AX), R8
-	VMOVUPS          Z20, (R8)(R9*1)
-	VMULPS.BCST      mixConstants<>+68(SB), Z25, Z22
-	VMOVAPS          Z30, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z20, Z27
-	VMOVAPS          Z22, Z17
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z17
-	VMOVUPS          Z17, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z22
-	VMOVUPS          Z22, (BX)(R9*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z25, Z25
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z20, Z30
-	VMOVAPS          Z25, Z20
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z30, Z20
-	VMOVUPS          Z20, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z30, Z25
-	VMOVUPS          Z25, (DI)(R9*1)
-	MOVQ             160(AX), DX
-	MOVQ             168(AX), BX
-	MOVQ             176(AX), SI
-	MOVQ             184(AX), DI
-	MOVQ             192(AX), R8
-	VMOVUPS          Z23, (R8)(R9*1)
-	VMULPS.BCST      mixConstants<>+68(SB), Z28, Z25
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z23, Z30
-	VMOVAPS          Z25, Z20
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z30, Z20
-	VMOVUPS          Z20, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z30, Z25
-	VMOVUPS          Z25, (BX)(R9*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z28, Z28
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z23, Z31
-	VMOVAPS          Z28, Z23
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z31, Z23
-	VMOVUPS          Z23, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z31, Z28
-	VMOVUPS          Z28, (DI)(R9*1)
-	ADDQ             $0x00000040, R9
-	DECQ             R10
-	JNZ              step
+	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
+	VMOVUPS          Z26, 256(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
+	VMOVUPS          Z29, 1024(DX)(R10*1)
+	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
+	VMOVUPS          Z31, 1792(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
+	VMOVUPS          Z30, 2560(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              column1
+	SUBQ             R12, R10
+	MOVQ             16(CX), BX
+	MOVQ             40(CX), SI
+	MOVQ             64(CX), DI
+	LEAQ             (R10)(R12*1), R8
+
+column2:
+	VMOVUPS          (DI)(R10*1), Z31
+	VMOVUPS          Z31, 3584(DX)(R10*1)
+	VMOVUPS          (SI)(R10*1), Z30
+	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
+	VMOVUPS          (BX)(R10*1), Z28
+	VMOVAPS          Z28, Z27
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
+	VMOVAPS          Z29, Z26
+	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
+	VMOVUPS          Z26, 512(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
+	VMOVUPS          Z29, 1280(DX)(R10*1)
+	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
+	VMOVUPS          Z31, 2048(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
+	VMOVUPS          Z30, 2816(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              column2
+	SUBQ             R12, R10
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	MOVQ             24(AX), R8
+	MOVQ             32(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row0:
+	VMOVUPS          512(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          256(DX)(R10*1), Z30
+	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
+	VMOVUPS          (DX)(R10*1), Z28
+	VMOVAPS          Z28, Z27
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
+	VMOVAPS          Z29, Z26
+	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
+	VMOVUPS          Z26, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row0
+	SUBQ             R12, R10
+	MOVQ             40(AX), BX
+	MOVQ             48(AX), SI
+	MOVQ             56(AX), DI
+	MOVQ             64(AX), R8
+	MOVQ             72(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row1:
+	VMOVUPS          1280(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          1024(DX)(R10*1), Z30
+	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
+	VMOVUPS          768(DX)(R10*1), Z28
+	VMOVAPS          Z28, Z27
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
+	VMOVAPS          Z29, Z26
+	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
+	VMOVUPS          Z26, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row1
+	SUBQ             R12, R10
+	MOVQ             80(AX), BX
+	MOVQ             88(AX), SI
+	MOVQ             96(AX), DI
+	MOVQ             104(AX), R8
+	MOVQ             112(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row2:
+	VMOVUPS          2048(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          1792(DX)(R10*1), Z30
+	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
+	VMOVUPS          1536(DX)(R10*1), Z28
+	VMOVAPS          Z28, Z27
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
+	VMOVAPS          Z29, Z26
+	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
+	VMOVUPS          Z26, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row2
+	SUBQ             R12, R10
+	MOVQ             120(AX), BX
+	MOVQ             128(AX), SI
+	MOVQ             136(AX), DI
+	MOVQ             144(AX), R8
+	MOVQ             152(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row3:
+	VMOVUPS          2816(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          2560(DX)(R10*1), Z30
+	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
+	VMOVUPS          2304(DX)(R10*1), Z28
+	VMOVAPS          Z28, Z27
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
+	VMOVAPS          Z29, Z26
+	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
+	VMOVUPS          Z26, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row3
+	SUBQ             R12, R10
+	MOVQ             160(AX), BX
+	MOVQ             168(AX), SI
+	MOVQ             176(AX), DI
+	MOVQ             184(AX), R8
+	MOVQ             192(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row4:
+	VMOVUPS          3584(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          3328(DX)(R10*1), Z30
+	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
+	VMOVUPS          3072(DX)(R10*1), Z28
+	VMOVAPS          Z28, Z27
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
+	VMOVAPS          Z29, Z26
+	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
+	VMOVUPS          Z26, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row4
+	SUBQ             R12, R10
+	ADDQ             R12, R10
+	SUBQ             R12, DX
+	SUBQ             R12, R11
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -1437,194 +2143,288 @@ step:
 TEXT ·mixLineOutputGrad3AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), CX
+	MOVQ steps+16(FP), R8
+	SHLQ $0x06, R8
+	XORQ DI, DI
+	LEAQ (DI)(R8*1), R9
 
 step:
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             32(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
+	VMOVUPS          (CX)(DI*1), Z31
+	MOVQ             32(AX), SI
+	VMOVUPS          Z31, (SI)(DI*1)
+	VMOVUPS          (DX)(DI*1), Z30
 	VMOVAPS          Z30, Z29
 	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
+	VMOVUPS          (BX)(DI*1), Z28
 	VMOVAPS          Z29, Z27
 	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	MOVQ             (AX), DX
-	VMOVUPS          Z27, (DX)(BX*1)
+	MOVQ             (AX), SI
+	VMOVUPS          Z27, (SI)(DI*1)
 	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	MOVQ             8(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
+	MOVQ             8(AX), SI
+	VMOVUPS          Z29, (SI)(DI*1)
 	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
 	VMOVAPS          Z30, Z31
 	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	MOVQ             16(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
+	MOVQ             16(AX), SI
+	VMOVUPS          Z31, (SI)(DI*1)
 	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	MOVQ             24(AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
+	MOVQ             24(AX), SI
+	VMOVUPS          Z30, (SI)(DI*1)
+	ADDQ             $0x00000040, DI
+	CMPQ             DI, R9
+	JNE              step
+	SUBQ             R8, DI
 	VZEROUPPER
 	RET
 
 // func mixSquareOutputGrad3AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareOutputGrad3AVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
-	XORQ R9, R9
+	MOVQ steps+24(FP), R11
+	SHLQ $0x06, R11
+	XORQ R10, R10
 
-step:
-	MOVQ             (CX), DX
-	MOVQ             24(CX), BX
-	MOVQ             48(CX), SI
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVUPS          (DX)(R9*1), Z30
+block:
+	MOVQ    $0x00000100, R12
+	CMPQ    R11, R12
+	CMOVQLT R11, R12
+	MOVQ    (CX), BX
+	MOVQ    24(CX), SI
+	MOVQ    48(CX), DI
+	LEAQ    (R10)(R12*1), R8
+
+column0:
+	VMOVUPS          (DI)(R10*1), Z31
+	VMOVUPS          Z31, 3072(DX)(R10*1)
+	VMOVUPS          (BX)(R10*1), Z30
 	VMOVAPS          Z30, Z29
 	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          (BX)(R9*1), Z28
+	VMOVUPS          (SI)(R10*1), Z28
 	VMOVAPS          Z29, Z27
 	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
+	VMOVUPS          Z27, (DX)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
+	VMOVUPS          Z29, 768(DX)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z26
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z26
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
+	VMOVUPS          Z31, 1536(DX)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	MOVQ             8(CX), DX
-	MOVQ             32(CX), BX
-	MOVQ             56(CX), SI
-	VMOVUPS          (SI)(R9*1), Z28
-	VMOVUPS          (DX)(R9*1), Z25
-	VMOVAPS          Z25, Z24
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z28, Z24
-	VMOVUPS          (BX)(R9*1), Z23
-	VMOVAPS          Z24, Z22
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z23, Z22
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z23, Z24
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z28, Z25
-	VMOVAPS          Z25, Z21
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z23, Z21
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z23, Z25
-	MOVQ             16(CX), DX
-	MOVQ             40(CX), BX
-	MOVQ             64(CX), SI
-	VMOVUPS          (SI)(R9*1), Z23
-	VMOVUPS          (DX)(R9*1), Z20
-	VMOVAPS          Z20, Z19
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z23, Z19
-	VMOVUPS          (BX)(R9*1), Z18
-	VMOVAPS          Z19, Z17
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z18, Z17
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z18, Z19
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z23, Z20
-	VMOVAPS          Z20, Z16
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z18, Z16
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z18, Z20
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	MOVQ             24(AX), DI
-	MOVQ             32(AX), R8
-	VMOVUPS          Z17, (R8)(R9*1)
-	VMOVAPS          Z27, Z18
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z17, Z18
-	VMOVAPS          Z18, Z15
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z22, Z15
-	VMOVUPS          Z15, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z22, Z18
-	VMOVUPS          Z18, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z17, Z27
-	VMOVAPS          Z27, Z17
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z22, Z17
-	VMOVUPS          Z17, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z22, Z27
-	VMOVUPS          Z27, (DI)(R9*1)
-	MOVQ             40(AX), DX
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	MOVQ             72(AX), R8
-	VMOVUPS          Z19, (R8)(R9*1)
+	VMOVUPS          Z30, 2304(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              column0
+	SUBQ             R12, R10
+	MOVQ             8(CX), BX
+	MOVQ             32(CX), SI
+	MOVQ             56(CX), DI
+	LEAQ             (R10)(R12*1), R8
+
+column1:
+	VMOVUPS          (DI)(R10*1), Z31
+	VMOVUPS          Z31, 3328(DX)(R10*1)
+	VMOVUPS          (BX)(R10*1), Z30
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
+	VMOVUPS          (SI)(R10*1), Z28
 	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z19, Z27
-	VMOVAPS          Z27, Z22
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z24, Z22
-	VMOVUPS          Z22, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z24, Z27
-	VMOVUPS          Z27, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z19, Z29
-	VMOVAPS          Z29, Z19
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z24, Z19
-	VMOVUPS          Z19, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z24, Z29
-	VMOVUPS          Z29, (DI)(R9*1)
-	MOVQ             80(AX), DX
-	MOVQ             88(AX), BX
-	MOVQ             96(AX), SI
-	MOVQ             104(AX), DI
-	MOVQ             112(AX), R8
-	VMOVUPS          Z16, (R8)(R9*1)
-	VMOVAPS          Z26, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z16, Z29
-	VMOVAPS          Z29, Z24
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z21, Z24
-	VMOVUPS          Z24, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z21, Z29
-	VMOVUPS          Z29, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z16, Z26
-	VMOVAPS          Z26, Z16
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z21, Z16
-	VMOVUPS          Z16, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z21, Z26
-	VMOVUPS          Z26, (DI)(R9*1)
-	MOVQ             120(AX), DX
-	MOVQ             128(AX), BX
-	MOVQ             136(AX), SI
-	MOVQ             144(AX), DI
-	MOVQ             152(AX), R8
-	VMOVUPS          Z20, (R8)(R9*1)
-	VMOVAPS          Z30, Z26
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z20, Z26
-	VMOVAPS          Z26, Z21
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z25, Z21
-	VMOVUPS          Z21, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z25, Z26
-	VMOVUPS          Z26, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z20, Z30
-	VMOVAPS          Z30, Z20
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z25, Z20
-	VMOVUPS          Z20, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z25, Z30
-	VMOVUPS          Z30, (DI)(R9*1)
-	MOVQ             160(AX), DX
-	MOVQ             168(AX), BX
-	MOVQ             176(AX), SI
-	MOVQ             184(AX), DI
-	MOVQ             192(AX), R8
-	VMOVUPS          Z23, (R8)(R9*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z23, Z30
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z25
-	VMOVUPS          Z25, (DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z30
-	VMOVUPS          Z30, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z23, Z31
-	VMOVAPS          Z31, Z23
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z23
-	VMOVUPS          Z23, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R9*1)
-	ADDQ             $0x00000040, R9
-	DECQ             R10
-	JNZ              step
+	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
+	VMOVUPS          Z27, 256(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
+	VMOVUPS          Z29, 1024(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
+	VMOVUPS          Z31, 1792(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
+	VMOVUPS          Z30, 2560(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              column1
+	SUBQ             R12, R10
+	MOVQ             16(CX), BX
+	MOVQ             40(CX), SI
+	MOVQ             64(CX), DI
+	LEAQ             (R10)(R12*1), R8
+
+column2:
+	VMOVUPS          (DI)(R10*1), Z31
+	VMOVUPS          Z31, 3584(DX)(R10*1)
+	VMOVUPS          (BX)(R10*1), Z30
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
+	VMOVUPS          (SI)(R10*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
+	VMOVUPS          Z27, 512(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
+	VMOVUPS          Z29, 1280(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
+	VMOVUPS          Z31, 2048(DX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
+	VMOVUPS          Z30, 2816(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              column2
+	SUBQ             R12, R10
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	MOVQ             24(AX), R8
+	MOVQ             32(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row0:
+	VMOVUPS          512(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          (DX)(R10*1), Z30
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
+	VMOVUPS          256(DX)(R10*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
+	VMOVUPS          Z27, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row0
+	SUBQ             R12, R10
+	MOVQ             40(AX), BX
+	MOVQ             48(AX), SI
+	MOVQ             56(AX), DI
+	MOVQ             64(AX), R8
+	MOVQ             72(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row1:
+	VMOVUPS          1280(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          768(DX)(R10*1), Z30
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
+	VMOVUPS          1024(DX)(R10*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
+	VMOVUPS          Z27, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row1
+	SUBQ             R12, R10
+	MOVQ             80(AX), BX
+	MOVQ             88(AX), SI
+	MOVQ             96(AX), DI
+	MOVQ             104(AX), R8
+	MOVQ             112(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row2:
+	VMOVUPS          2048(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          1536(DX)(R10*1), Z30
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
+	VMOVUPS          1792(DX)(R10*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
+	VMOVUPS          Z27, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row2
+	SUBQ             R12, R10
+	MOVQ             120(AX), BX
+	MOVQ             128(AX), SI
+	MOVQ             136(AX), DI
+	MOVQ             144(AX), R8
+	MOVQ             152(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row3:
+	VMOVUPS          2816(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          2304(DX)(R10*1), Z30
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
+	VMOVUPS          2560(DX)(R10*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
+	VMOVUPS          Z27, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row3
+	SUBQ             R12, R10
+	MOVQ             160(AX), BX
+	MOVQ             168(AX), SI
+	MOVQ             176(AX), DI
+	MOVQ             184(AX), R8
+	MOVQ             192(AX), R9
+	LEAQ             (R10)(R12*1), R13
+
+row4:
+	VMOVUPS          3584(DX)(R10*1), Z31
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          3072(DX)(R10*1), Z30
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
+	VMOVUPS          3328(DX)(R10*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
+	VMOVUPS          Z27, (BX)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
+	VMOVUPS          Z31, (DI)(R10*1)
+	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
+	VMOVUPS          Z30, (R8)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              row4
+	SUBQ             R12, R10
+	ADDQ             R12, R10
+	SUBQ             R12, DX
+	SUBQ             R12, R11
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -1633,58 +2433,17 @@ step:
 TEXT ·mixLineFilterGrad3AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
-
-step:
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	MOVQ             24(CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	MOVQ             (AX), DX
-	VMOVUPS          Z28, (DX)(BX*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	MOVQ             8(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
-	MOVQ             32(CX), DX
-	VMOVUPS          (DX)(BX*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	MOVQ             16(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
-	VZEROUPPER
-	RET
-
-// func mixSquareFilterGrad3AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
-TEXT ·mixSquareFilterGrad3AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 32(CX), CX
+	MOVQ steps+16(FP), R10
+	SHLQ $0x06, R10
 	XORQ R9, R9
+	LEAQ (R9)(R10*1), R11
 
 step:
-	MOVQ             (CX), DX
-	MOVQ             40(CX), BX
-	MOVQ             80(CX), SI
-	MOVQ             120(CX), DI
-	MOVQ             160(CX), R8
 	VMOVUPS          (DX)(R9*1), Z31
 	VMOVUPS          (BX)(R9*1), Z30
 	VADDPS           Z30, Z31, Z29
@@ -1696,149 +2455,284 @@ step:
 	VMOVAPS          Z31, Z28
 	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
 	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
+	MOVQ             (AX), R8
+	VMOVUPS          Z28, (R8)(R9*1)
 	VSUBPS           Z27, Z29, Z29
 	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	VMOVUPS          (R8)(R9*1), Z27
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z27
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z27
-	MOVQ             8(CX), DX
-	MOVQ             48(CX), BX
-	MOVQ             88(CX), SI
-	MOVQ             128(CX), DI
-	MOVQ             168(CX), R8
-	VMOVUPS          (DX)(R9*1), Z30
-	VMOVUPS          (BX)(R9*1), Z31
-	VADDPS           Z31, Z30, Z26
-	VSUBPS           Z31, Z30, Z30
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVUPS          (DI)(R9*1), Z25
-	VADDPS           Z25, Z31, Z24
-	VSUBPS           Z25, Z31, Z31
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z31, Z25
-	VMULPS.BCST      mixConstants<>+72(SB), Z25, Z25
-	VSUBPS           Z24, Z26, Z26
-	VMULPS.BCST      mixConstants<>+68(SB), Z26, Z26
-	VMOVUPS          (R8)(R9*1), Z24
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z30, Z24
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z31, Z24
-	MOVQ             16(CX), DX
-	MOVQ             56(CX), BX
-	MOVQ             96(CX), SI
-	MOVQ             136(CX), DI
-	MOVQ             176(CX), R8
-	VMOVUPS          (DX)(R9*1), Z31
-	VMOVUPS          (BX)(R9*1), Z30
-	VADDPS           Z30, Z31, Z23
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (SI)(R9*1), Z30
-	VMOVUPS          (DI)(R9*1), Z22
-	VADDPS           Z22, Z30, Z21
-	VSUBPS           Z22, Z30, Z30
-	VMOVAPS          Z31, Z22
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z22
-	VMULPS.BCST      mixConstants<>+72(SB), Z22, Z22
-	VSUBPS           Z21, Z23, Z23
-	VMULPS.BCST      mixConstants<>+68(SB), Z23, Z23
-	VMOVUPS          (R8)(R9*1), Z21
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z21
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z21
-	MOVQ             24(CX), DX
-	MOVQ             64(CX), BX
-	MOVQ             104(CX), SI
-	MOVQ             144(CX), DI
-	MOVQ             184(CX), R8
-	VMOVUPS          (DX)(R9*1), Z30
-	VMOVUPS          (BX)(R9*1), Z31
-	VADDPS           Z31, Z30, Z20
-	VSUBPS           Z31, Z30, Z30
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVUPS          (DI)(R9*1), Z19
-	VADDPS           Z19, Z31, Z18
-	VSUBPS           Z19, Z31, Z31
-	VMOVAPS          Z30, Z19
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z31, Z19
-	VMULPS.BCST      mixConstants<>+72(SB), Z19, Z19
-	VSUBPS           Z18, Z20, Z20
-	VMULPS.BCST      mixConstants<>+68(SB), Z20, Z20
-	VMOVUPS          (R8)(R9*1), Z18
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z30, Z18
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z31, Z18
-	MOVQ             32(CX), DX
-	MOVQ             72(CX), BX
-	MOVQ             112(CX), SI
-	MOVQ             152(CX), DI
-	MOVQ             192(CX), R8
-	VMOVUPS          (DX)(R9*1), Z31
-	VMOVUPS          (BX)(R9*1), Z30
-	VADDPS           Z30, Z31, Z17
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (SI)(R9*1), Z30
-	VMOVUPS          (DI)(R9*1), Z16
-	VADDPS           Z16, Z30, Z15
-	VSUBPS           Z16, Z30, Z30
-	VMOVAPS          Z31, Z16
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z16
-	VMULPS.BCST      mixConstants<>+72(SB), Z16, Z16
-	VSUBPS           Z15, Z17, Z17
-	VMULPS.BCST      mixConstants<>+68(SB), Z17, Z17
-	VMOVUPS          (R8)(R9*1), Z15
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z15
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z15
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	VADDPS           Z25, Z28, Z30
-	VSUBPS           Z25, Z28, Z28
-	VADDPS           Z19, Z22, Z25
-	VSUBPS           Z19, Z22, Z22
-	VMOVAPS          Z28, Z19
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z22, Z19
-	VMULPS.BCST      mixConstants<>+72(SB), Z19, Z19
-	VMOVUPS          Z19, (DX)(R9*1)
-	VSUBPS           Z25, Z30, Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z30
-	VMOVUPS          Z30, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z28, Z16
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z22, Z16
-	VMOVUPS          Z16, (SI)(R9*1)
-	MOVQ             24(AX), DX
-	MOVQ             32(AX), BX
-	MOVQ             40(AX), SI
-	VADDPS           Z26, Z29, Z16
-	VSUBPS           Z26, Z29, Z29
-	VADDPS           Z20, Z23, Z26
-	VSUBPS           Z20, Z23, Z23
-	VMOVAPS          Z29, Z20
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z23, Z20
-	VMULPS.BCST      mixConstants<>+72(SB), Z20, Z20
-	VMOVUPS          Z20, (DX)(R9*1)
-	VSUBPS           Z26, Z16, Z16
-	VMULPS.BCST      mixConstants<>+68(SB), Z16, Z16
-	VMOVUPS          Z16, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z29, Z17
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z23, Z17
-	VMOVUPS          Z17, (SI)(R9*1)
-	MOVQ             48(AX), DX
-	MOVQ             56(AX), BX
-	MOVQ             64(AX), SI
-	VADDPS           Z24, Z27, Z17
-	VSUBPS           Z24, Z27, Z27
-	VADDPS           Z18, Z21, Z24
-	VSUBPS           Z18, Z21, Z21
-	VMOVAPS          Z27, Z18
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z21, Z18
-	VMULPS.BCST      mixConstants<>+72(SB), Z18, Z18
-	VMOVUPS          Z18, (DX)(R9*1)
-	VSUBPS           Z24, Z17, Z17
-	VMULPS.BCST      mixConstants<>+68(SB), Z17, Z17
-	VMOVUPS          Z17, (BX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z27, Z15
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z21, Z15
-	VMOVUPS          Z15, (SI)(R9*1)
+	MOVQ             8(AX), R8
+	VMOVUPS          Z29, (R8)(R9*1)
+	VMOVUPS          (CX)(R9*1), Z29
+	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
+	MOVQ             16(AX), R8
+	VMOVUPS          Z29, (R8)(R9*1)
 	ADDQ             $0x00000040, R9
-	DECQ             R10
-	JNZ              step
+	CMPQ             R9, R11
+	JNE              step
+	SUBQ             R10, R9
+	VZEROUPPER
+	RET
+
+// func mixSquareFilterGrad3AVX512(dst **float32, src **float32, spill *float32, steps int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·mixSquareFilterGrad3AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ spill+16(FP), DX
+	MOVQ steps+24(FP), R11
+	SHLQ $0x06, R11
+	XORQ R10, R10
+
+block:
+	MOVQ    $0x00000100, R12
+	CMPQ    R11, R12
+	CMOVQLT R11, R12
+	MOVQ    (CX), BX
+	MOVQ    40(CX), SI
+	MOVQ    80(CX), DI
+	MOVQ    120(CX), R8
+	MOVQ    160(CX), R9
+	LEAQ    (R10)(R12*1), R13
+
+column0:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
+	VMOVUPS          Z28, (DX)(R10*1)
+	VSUBPS           Z27, Z29, Z29
+	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
+	VMOVUPS          Z29, 1280(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z29
+	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
+	VMOVUPS          Z29, 2560(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column0
+	SUBQ             R12, R10
+	MOVQ             8(CX), BX
+	MOVQ             48(CX), SI
+	MOVQ             88(CX), DI
+	MOVQ             128(CX), R8
+	MOVQ             168(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column1:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
+	VMOVUPS          Z28, 256(DX)(R10*1)
+	VSUBPS           Z27, Z29, Z29
+	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
+	VMOVUPS          Z29, 1536(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z29
+	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
+	VMOVUPS          Z29, 2816(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column1
+	SUBQ             R12, R10
+	MOVQ             16(CX), BX
+	MOVQ             56(CX), SI
+	MOVQ             96(CX), DI
+	MOVQ             136(CX), R8
+	MOVQ             176(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column2:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
+	VMOVUPS          Z28, 512(DX)(R10*1)
+	VSUBPS           Z27, Z29, Z29
+	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
+	VMOVUPS          Z29, 1792(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z29
+	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
+	VMOVUPS          Z29, 3072(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column2
+	SUBQ             R12, R10
+	MOVQ             24(CX), BX
+	MOVQ             64(CX), SI
+	MOVQ             104(CX), DI
+	MOVQ             144(CX), R8
+	MOVQ             184(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column3:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
+	VMOVUPS          Z28, 768(DX)(R10*1)
+	VSUBPS           Z27, Z29, Z29
+	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
+	VMOVUPS          Z29, 2048(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z29
+	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
+	VMOVUPS          Z29, 3328(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column3
+	SUBQ             R12, R10
+	MOVQ             32(CX), BX
+	MOVQ             72(CX), SI
+	MOVQ             112(CX), DI
+	MOVQ             152(CX), R8
+	MOVQ             192(CX), R9
+	LEAQ             (R10)(R12*1), R13
+
+column4:
+	VMOVUPS          (BX)(R10*1), Z31
+	VMOVUPS          (SI)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (DI)(R10*1), Z30
+	VMOVUPS          (R8)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
+	VMOVUPS          Z28, 1024(DX)(R10*1)
+	VSUBPS           Z27, Z29, Z29
+	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
+	VMOVUPS          Z29, 2304(DX)(R10*1)
+	VMOVUPS          (R9)(R10*1), Z29
+	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
+	VMOVUPS          Z29, 3584(DX)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R13
+	JNE              column4
+	SUBQ             R12, R10
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	LEAQ             (R10)(R12*1), R8
+
+row0:
+	VMOVUPS          (DX)(R10*1), Z31
+	VMOVUPS          256(DX)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          512(DX)(R10*1), Z30
+	VMOVUPS          768(DX)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
+	VMOVUPS          Z28, (BX)(R10*1)
+	VSUBPS           Z27, Z29, Z29
+	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VMOVUPS          1024(DX)(R10*1), Z29
+	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
+	VMOVUPS          Z29, (DI)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              row0
+	SUBQ             R12, R10
+	MOVQ             24(AX), BX
+	MOVQ             32(AX), SI
+	MOVQ             40(AX), DI
+	LEAQ             (R10)(R12*1), R8
+
+row1:
+	VMOVUPS          1280(DX)(R10*1), Z31
+	VMOVUPS          1536(DX)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          1792(DX)(R10*1), Z30
+	VMOVUPS          2048(DX)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
+	VMOVUPS          Z28, (BX)(R10*1)
+	VSUBPS           Z27, Z29, Z29
+	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VMOVUPS          2304(DX)(R10*1), Z29
+	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
+	VMOVUPS          Z29, (DI)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              row1
+	SUBQ             R12, R10
+	MOVQ             48(AX), BX
+	MOVQ             56(AX), SI
+	MOVQ             64(AX), DI
+	LEAQ             (R10)(R12*1), R8
+
+row2:
+	VMOVUPS          2560(DX)(R10*1), Z31
+	VMOVUPS          2816(DX)(R10*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          3072(DX)(R10*1), Z30
+	VMOVUPS          3328(DX)(R10*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
+	VMOVUPS          Z28, (BX)(R10*1)
+	VSUBPS           Z27, Z29, Z29
+	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
+	VMOVUPS          Z29, (SI)(R10*1)
+	VMOVUPS          3584(DX)(R10*1), Z29
+	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
+	VMOVUPS          Z29, (DI)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R8
+	JNE              row2
+	SUBQ             R12, R10
+	ADDQ             R12, R10
+	SUBQ             R12, DX
+	SUBQ             R12, R11
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -1847,434 +2741,582 @@ step:
 TEXT ·mixLineInput4AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 32(CX), R8
+	MOVQ 40(CX), CX
+	MOVQ steps+16(FP), R11
+	SHLQ $0x06, R11
+	XORQ R10, R10
+	LEAQ (R10)(R11*1), R12
 
 step:
-	MOVQ             32(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
+	VMOVUPS          (R8)(R10*1), Z31
+	VMOVUPS          (DX)(R10*1), Z30
 	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z29
+	VMOVUPS          (SI)(R10*1), Z29
 	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	MOVQ             (AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
+	MOVQ             (AX), R9
+	VMOVUPS          Z30, (R9)(R10*1)
 	VMOVAPS          Z31, Z30
 	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
-	MOVQ             24(CX), DX
-	VMOVUPS          (DX)(BX*1), Z27
+	VMOVUPS          (BX)(R10*1), Z28
+	VMOVUPS          (DI)(R10*1), Z27
 	VMOVAPS          Z28, Z26
 	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
 	VMOVAPS          Z30, Z25
 	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	MOVQ             8(AX), DX
-	VMOVUPS          Z25, (DX)(BX*1)
+	MOVQ             8(AX), R9
+	VMOVUPS          Z25, (R9)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	MOVQ             16(AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
+	MOVQ             16(AX), R9
+	VMOVUPS          Z30, (R9)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
 	VMOVAPS          Z28, Z29
 	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
 	VMOVAPS          Z31, Z30
 	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	MOVQ             24(AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
+	MOVQ             24(AX), R9
+	VMOVUPS          Z30, (R9)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	MOVQ             32(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	MOVQ             40(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
+	MOVQ             32(AX), R9
+	VMOVUPS          Z31, (R9)(R10*1)
+	VMOVUPS          (CX)(R10*1), Z31
 	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
 	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	MOVQ             40(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
+	MOVQ             40(AX), R9
+	VMOVUPS          Z31, (R9)(R10*1)
+	ADDQ             $0x00000040, R10
+	CMPQ             R10, R12
+	JNE              step
+	SUBQ             R11, R10
 	VZEROUPPER
 	RET
 
 // func mixSquareInput4AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareInput4AVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ spill+16(FP), DX
 	MOVQ steps+24(FP), R12
+	SHLQ $0x06, R12
 	XORQ R11, R11
 
-step:
-	MOVQ             (CX), BX
-	MOVQ             48(CX), SI
-	MOVQ             96(CX), DI
-	MOVQ             144(CX), R8
-	MOVQ             192(CX), R9
-	MOVQ             240(CX), R10
+block:
+	MOVQ    $0x00000100, R13
+	CMPQ    R12, R13
+	CMOVQLT R12, R13
+	MOVQ    (CX), BX
+	MOVQ    48(CX), SI
+	MOVQ    96(CX), DI
+	MOVQ    144(CX), R8
+	MOVQ    192(CX), R9
+	MOVQ    240(CX), R10
+	LEAQ    (R11)(R13*1), R14
+
+column0:
 	VMOVUPS          (R9)(R11*1), Z31
 	VMOVUPS          (BX)(R11*1), Z30
 	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
 	VMOVUPS          (DI)(R11*1), Z29
 	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z28
-	VMOVUPS          (SI)(R11*1), Z27
-	VMOVUPS          (R8)(R11*1), Z26
-	VMOVAPS          Z27, Z25
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z26, Z25
-	VMOVAPS          Z28, Z24
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z25, Z24
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z25, Z28
+	VMOVUPS          Z30, (DX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          (SI)(R11*1), Z28
+	VMOVUPS          (R8)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, 1536(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, 3072(DX)(R11*1)
 	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z27, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z26, Z29
-	VMOVAPS          Z31, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z25
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, 4608(DX)(R11*1)
 	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          (R10)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z27, Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z26, Z29
-	VMOVUPS          Z29, 1920(DX)
+	VMOVUPS          Z31, 6144(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, 7680(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column0
+	SUBQ             R13, R11
 	MOVQ             8(CX), BX
 	MOVQ             56(CX), SI
 	MOVQ             104(CX), DI
 	MOVQ             152(CX), R8
 	MOVQ             200(CX), R9
 	MOVQ             248(CX), R10
-	VMOVUPS          (R9)(R11*1), Z29
-	VMOVUPS          (BX)(R11*1), Z26
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z29, Z26
-	VMOVUPS          (DI)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z26
-	VMOVAPS          Z29, Z23
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z27, Z23
-	VMOVUPS          (SI)(R11*1), Z22
-	VMOVUPS          (R8)(R11*1), Z21
-	VMOVAPS          Z22, Z20
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z21, Z20
-	VMOVAPS          Z23, Z19
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z20, Z19
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z20, Z23
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z27, Z29
-	VMOVAPS          Z22, Z27
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z21, Z27
-	VMOVAPS          Z29, Z20
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z27, Z20
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z27, Z29
-	VMOVUPS          (R10)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z22, Z27
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z21, Z27
-	VMOVUPS          Z27, 1984(DX)
+	LEAQ             (R11)(R13*1), R14
+
+column1:
+	VMOVUPS          (R9)(R11*1), Z31
+	VMOVUPS          (BX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          (DI)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, 256(DX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          (SI)(R11*1), Z28
+	VMOVUPS          (R8)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, 1792(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, 3328(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, 4864(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, 6400(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, 7936(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column1
+	SUBQ             R13, R11
 	MOVQ             16(CX), BX
 	MOVQ             64(CX), SI
 	MOVQ             112(CX), DI
 	MOVQ             160(CX), R8
 	MOVQ             208(CX), R9
 	MOVQ             256(CX), R10
-	VMOVUPS          (R9)(R11*1), Z27
-	VMOVUPS          (BX)(R11*1), Z21
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z27, Z21
-	VMOVUPS          (DI)(R11*1), Z22
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z22, Z21
-	VMOVAPS          Z27, Z18
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z22, Z18
-	VMOVUPS          (SI)(R11*1), Z17
-	VMOVUPS          (R8)(R11*1), Z16
-	VMOVAPS          Z17, Z15
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z16, Z15
-	VMOVAPS          Z18, Z14
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z15, Z14
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z15, Z18
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z22, Z27
-	VMOVAPS          Z17, Z22
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z16, Z22
-	VMOVAPS          Z27, Z15
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z22, Z15
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z22, Z27
-	VMOVUPS          (R10)(R11*1), Z22
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z17, Z22
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z16, Z22
-	VMOVUPS          Z22, 2048(DX)
+	LEAQ             (R11)(R13*1), R14
+
+column2:
+	VMOVUPS          (R9)(R11*1), Z31
+	VMOVUPS          (BX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          (DI)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, 512(DX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          (SI)(R11*1), Z28
+	VMOVUPS          (R8)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, 2048(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, 3584(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, 5120(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, 6656(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, 8192(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column2
+	SUBQ             R13, R11
 	MOVQ             24(CX), BX
 	MOVQ             72(CX), SI
 	MOVQ             120(CX), DI
 	MOVQ             168(CX), R8
 	MOVQ             216(CX), R9
 	MOVQ             264(CX), R10
-	VMOVUPS          (R9)(R11*1), Z22
-	VMOVUPS          (BX)(R11*1), Z16
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z22, Z16
-	VMOVUPS          (DI)(R11*1), Z17
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z17, Z16
-	VMOVAPS          Z22, Z13
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z17, Z13
-	VMOVUPS          (SI)(R11*1), Z12
-	VMOVUPS          (R8)(R11*1), Z11
-	VMOVAPS          Z12, Z10
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z11, Z10
-	VMOVAPS          Z13, Z9
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z10, Z9
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z10, Z13
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z17, Z22
-	VMOVAPS          Z12, Z17
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z11, Z17
-	VMOVAPS          Z22, Z10
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z17, Z10
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z17, Z22
-	VMOVUPS          (R10)(R11*1), Z17
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z12, Z17
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z11, Z17
-	VMOVUPS          Z17, 2112(DX)
+	LEAQ             (R11)(R13*1), R14
+
+column3:
+	VMOVUPS          (R9)(R11*1), Z31
+	VMOVUPS          (BX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          (DI)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, 768(DX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          (SI)(R11*1), Z28
+	VMOVUPS          (R8)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, 2304(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, 3840(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, 5376(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, 6912(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, 8448(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column3
+	SUBQ             R13, R11
 	MOVQ             32(CX), BX
 	MOVQ             80(CX), SI
 	MOVQ             128(CX), DI
 	MOVQ             176(CX), R8
 	MOVQ             224(CX), R9
 	MOVQ             272(CX), R10
-	VMOVUPS          (R9)(R11*1), Z17
-	VMOVUPS          (BX)(R11*1), Z11
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z17, Z11
-	VMOVUPS          (DI)(R11*1), Z12
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z12, Z11
-	VMOVAPS          Z17, Z8
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z12, Z8
-	VMOVUPS          (SI)(R11*1), Z7
-	VMOVUPS          (R8)(R11*1), Z6
-	VMOVAPS          Z7, Z5
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z6, Z5
-	VMOVAPS          Z8, Z4
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z5, Z4
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z5, Z8
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z12, Z17
-	VMOVAPS          Z7, Z12
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z6, Z12
-	VMOVAPS          Z17, Z5
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z12, Z5
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z12, Z17
-	VMOVUPS          Z17, 1792(DX)
-	VMOVUPS          (R10)(R11*1), Z17
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z7, Z17
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z6, Z17
-	VMOVUPS          Z17, 2176(DX)
+	LEAQ             (R11)(R13*1), R14
+
+column4:
+	VMOVUPS          (R9)(R11*1), Z31
+	VMOVUPS          (BX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          (DI)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, 1024(DX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          (SI)(R11*1), Z28
+	VMOVUPS          (R8)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, 2560(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, 4096(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, 5632(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, 7168(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, 8704(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column4
+	SUBQ             R13, R11
 	MOVQ             40(CX), BX
 	MOVQ             88(CX), SI
 	MOVQ             136(CX), DI
 	MOVQ             184(CX), R8
 	MOVQ             232(CX), R9
 	MOVQ             280(CX), R10
-	VMOVUPS          (R9)(R11*1), Z17
-	VMOVUPS          (BX)(R11*1), Z6
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z17, Z6
-	VMOVUPS          (DI)(R11*1), Z7
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z7, Z6
-	VMOVAPS          Z17, Z12
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z7, Z12
-	VMOVUPS          (SI)(R11*1), Z3
-	VMOVUPS          (R8)(R11*1), Z2
-	VMOVAPS          Z3, Z1
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z2, Z1
-	VMOVAPS          Z12, Z0
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z1, Z0
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z1, Z12
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z7, Z17
-	VMOVAPS          Z3, Z7
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z2, Z7
-	VMOVAPS          Z17, Z1
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z7, Z1
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z7, Z17
-	VMOVUPS          Z17, 1856(DX)
-	VMOVUPS          (R10)(R11*1), Z17
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z3, Z17
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z2, Z17
-	VMOVUPS          Z17, 2240(DX)
+	LEAQ             (R11)(R13*1), R14
+
+column5:
+	VMOVUPS          (R9)(R11*1), Z31
+	VMOVUPS          (BX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          (DI)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, 1280(DX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          (SI)(R11*1), Z28
+	VMOVUPS          (R8)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, 2816(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, 4352(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, 5888(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, 7424(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, 8960(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column5
+	SUBQ             R13, R11
 	MOVQ             (AX), BX
 	MOVQ             8(AX), SI
 	MOVQ             16(AX), DI
 	MOVQ             24(AX), R8
 	MOVQ             32(AX), R9
 	MOVQ             40(AX), R10
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z11, Z30
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z21, Z30
+	LEAQ             (R11)(R13*1), R14
+
+row0:
+	VMOVUPS          1024(DX)(R11*1), Z31
+	VMOVUPS          (DX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          512(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
 	VMOVUPS          Z30, (BX)(R11*1)
-	VMOVAPS          Z11, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z21, Z30
-	VMOVAPS          Z26, Z17
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z16, Z17
-	VMOVAPS          Z30, Z2
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z17, Z2
-	VMOVUPS          Z2, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z17, Z30
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          256(DX)(R11*1), Z28
+	VMOVUPS          768(DX)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
 	VMOVUPS          Z30, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z21, Z11
-	VMOVAPS          Z26, Z21
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z16, Z21
-	VMOVAPS          Z11, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z21, Z30
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
 	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z21, Z11
-	VMOVUPS          Z11, (R9)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z26, Z6
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z16, Z6
-	VMOVUPS          Z6, (R10)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	VMOVUPS          1280(DX)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row0
+	SUBQ             R13, R11
 	MOVQ             48(AX), BX
 	MOVQ             56(AX), SI
 	MOVQ             64(AX), DI
 	MOVQ             72(AX), R8
 	MOVQ             80(AX), R9
 	MOVQ             88(AX), R10
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z4, Z24
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z14, Z24
-	VMOVUPS          Z24, (BX)(R11*1)
-	VMOVAPS          Z4, Z24
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z14, Z24
-	VMOVAPS          Z19, Z6
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z9, Z6
-	VMOVAPS          Z24, Z16
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z6, Z16
-	VMOVUPS          Z16, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z6, Z24
-	VMOVUPS          Z24, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z14, Z4
-	VMOVAPS          Z19, Z14
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z9, Z14
-	VMOVAPS          Z4, Z24
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z14, Z24
-	VMOVUPS          Z24, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z14, Z4
-	VMOVUPS          Z4, (R9)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z19, Z0
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z9, Z0
-	VMOVUPS          Z0, (R10)(R11*1)
+	LEAQ             (R11)(R13*1), R14
+
+row1:
+	VMOVUPS          2560(DX)(R11*1), Z31
+	VMOVUPS          1536(DX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          2048(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, (BX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          1792(DX)(R11*1), Z28
+	VMOVUPS          2304(DX)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	VMOVUPS          2816(DX)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row1
+	SUBQ             R13, R11
 	MOVQ             96(AX), BX
 	MOVQ             104(AX), SI
 	MOVQ             112(AX), DI
 	MOVQ             120(AX), R8
 	MOVQ             128(AX), R9
 	MOVQ             136(AX), R10
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z8, Z28
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z18, Z28
-	VMOVUPS          Z28, (BX)(R11*1)
-	VMOVAPS          Z8, Z28
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z18, Z28
-	VMOVAPS          Z23, Z0
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z13, Z0
-	VMOVAPS          Z28, Z9
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z0, Z9
-	VMOVUPS          Z9, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z0, Z28
-	VMOVUPS          Z28, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z18, Z8
-	VMOVAPS          Z23, Z18
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z13, Z18
-	VMOVAPS          Z8, Z28
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z18, Z28
-	VMOVUPS          Z28, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z18, Z8
-	VMOVUPS          Z8, (R9)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z23, Z12
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z13, Z12
-	VMOVUPS          Z12, (R10)(R11*1)
+	LEAQ             (R11)(R13*1), R14
+
+row2:
+	VMOVUPS          4096(DX)(R11*1), Z31
+	VMOVUPS          3072(DX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          3584(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, (BX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          3328(DX)(R11*1), Z28
+	VMOVUPS          3840(DX)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	VMOVUPS          4352(DX)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row2
+	SUBQ             R13, R11
 	MOVQ             144(AX), BX
 	MOVQ             152(AX), SI
 	MOVQ             160(AX), DI
 	MOVQ             168(AX), R8
 	MOVQ             176(AX), R9
 	MOVQ             184(AX), R10
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z5, Z25
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z15, Z25
-	VMOVUPS          Z25, (BX)(R11*1)
-	VMOVAPS          Z5, Z25
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z15, Z25
-	VMOVAPS          Z20, Z12
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z10, Z12
-	VMOVAPS          Z25, Z13
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z12, Z13
-	VMOVUPS          Z13, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z12, Z25
-	VMOVUPS          Z25, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z15, Z5
-	VMOVAPS          Z20, Z15
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z10, Z15
-	VMOVAPS          Z5, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z15, Z25
-	VMOVUPS          Z25, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z15, Z5
-	VMOVUPS          Z5, (R9)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z20, Z1
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z10, Z1
-	VMOVUPS          Z1, (R10)(R11*1)
+	LEAQ             (R11)(R13*1), R14
+
+row3:
+	VMOVUPS          5632(DX)(R11*1), Z31
+	VMOVUPS          4608(DX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          5120(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, (BX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          4864(DX)(R11*1), Z28
+	VMOVUPS          5376(DX)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	VMOVUPS          5888(DX)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row3
+	SUBQ             R13, R11
 	MOVQ             192(AX), BX
 	MOVQ             200(AX), SI
 	MOVQ             208(AX), DI
 	MOVQ             216(AX), R8
 	MOVQ             224(AX), R9
 	MOVQ             232(AX), R10
-	VMOVUPS          1792(DX), Z1
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z1, Z31
+	LEAQ             (R11)(R13*1), R14
+
+row4:
+	VMOVUPS          7168(DX)(R11*1), Z31
+	VMOVUPS          6144(DX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          6656(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, (BX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          6400(DX)(R11*1), Z28
+	VMOVUPS          6912(DX)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	VMOVUPS          7424(DX)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
 	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, (BX)(R11*1)
-	VMOVAPS          Z1, Z31
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z27, Z31
-	VMOVAPS          Z29, Z10
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z22, Z10
-	VMOVAPS          Z31, Z20
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z10, Z20
-	VMOVUPS          Z20, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z10, Z31
-	VMOVUPS          Z31, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z27, Z1
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z22, Z27
-	VMOVAPS          Z1, Z31
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z27, Z31
-	VMOVUPS          Z31, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z27, Z1
-	VMOVUPS          Z1, (R9)(R11*1)
-	VMOVUPS          1856(DX), Z1
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z29, Z1
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z22, Z1
-	VMOVUPS          Z1, (R10)(R11*1)
+	VMOVUPS          Z31, (R10)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row4
+	SUBQ             R13, R11
 	MOVQ             240(AX), BX
 	MOVQ             248(AX), SI
 	MOVQ             256(AX), DI
 	MOVQ             264(AX), R8
 	MOVQ             272(AX), R9
 	MOVQ             280(AX), R10
-	VMOVUPS          2176(DX), Z1
-	VMOVUPS          1920(DX), Z22
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z1, Z22
-	VMOVUPS          2048(DX), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z22
-	VMOVUPS          Z22, (BX)(R11*1)
-	VMOVAPS          Z1, Z22
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z22
-	VMOVUPS          1984(DX), Z27
-	VMOVUPS          2112(DX), Z31
-	VMOVAPS          Z27, Z10
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z31, Z10
-	VMOVAPS          Z22, Z20
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z10, Z20
-	VMOVUPS          Z20, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z10, Z22
-	VMOVUPS          Z22, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z1
-	VMOVAPS          Z27, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z31, Z29
-	VMOVAPS          Z1, Z22
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z22
-	VMOVUPS          Z22, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z1
-	VMOVUPS          Z1, (R9)(R11*1)
-	VMOVUPS          2240(DX), Z1
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z27, Z1
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z31, Z1
-	VMOVUPS          Z1, (R10)(R11*1)
+	LEAQ             (R11)(R13*1), R14
+
+row5:
+	VMOVUPS          8704(DX)(R11*1), Z31
+	VMOVUPS          7680(DX)(R11*1), Z30
+	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
+	VMOVUPS          8192(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
+	VMOVUPS          Z30, (BX)(R11*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
+	VMOVUPS          7936(DX)(R11*1), Z28
+	VMOVUPS          8448(DX)(R11*1), Z27
+	VMOVAPS          Z28, Z26
+	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
+	VMOVAPS          Z30, Z25
+	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
+	VMOVUPS          Z30, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
+	VMOVAPS          Z28, Z29
+	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	VMOVUPS          8960(DX)(R11*1), Z31
+	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
+	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
+	VMOVUPS          Z31, (R10)(R11*1)
 	ADDQ             $0x00000040, R11
-	DECQ             R12
-	JNZ              step
+	CMPQ             R11, R14
+	JNE              row5
+	SUBQ             R13, R11
+	ADDQ             R13, R11
+	SUBQ             R13, DX
+	SUBQ             R13, R12
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -2283,65 +3325,18 @@ step:
 TEXT ·mixLineOutput4AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
-
-step:
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	MOVQ             24(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	MOVQ             32(CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	MOVQ             (AX), DX
-	VMOVUPS          Z28, (DX)(BX*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	MOVQ             8(AX), DX
-	VMOVUPS          Z28, (DX)(BX*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	MOVQ             16(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
-	MOVQ             40(CX), DX
-	VMOVUPS          (DX)(BX*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	MOVQ             24(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
-	VZEROUPPER
-	RET
-
-// func mixSquareOutput4AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
-TEXT ·mixSquareOutput4AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R11
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 32(CX), R8
+	MOVQ 40(CX), CX
+	MOVQ steps+16(FP), R11
+	SHLQ $0x06, R11
 	XORQ R10, R10
+	LEAQ (R10)(R11*1), R12
 
 step:
-	MOVQ             (CX), DX
-	MOVQ             48(CX), BX
-	MOVQ             96(CX), SI
-	MOVQ             144(CX), DI
-	MOVQ             192(CX), R8
-	MOVQ             240(CX), R9
 	VMOVUPS          (BX)(R10*1), Z31
 	VMOVUPS          (SI)(R10*1), Z30
 	VADDPS           Z30, Z31, Z29
@@ -2353,226 +3348,399 @@ step:
 	VMOVUPS          (DX)(R10*1), Z28
 	VADDPS           Z29, Z28, Z28
 	VADDPS           Z27, Z28, Z28
-	VMOVAPS          Z31, Z26
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z26
-	VMULPS.BCST      mixConstants<>+152(SB), Z26, Z26
+	MOVQ             (AX), R9
+	VMOVUPS          Z28, (R9)(R10*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	MOVQ             8(AX), R9
+	VMOVUPS          Z28, (R9)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
 	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          (R9)(R10*1), Z27
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z27
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z27
-	MOVQ             8(CX), DX
-	MOVQ             56(CX), BX
-	MOVQ             104(CX), SI
-	MOVQ             152(CX), DI
-	MOVQ             200(CX), R8
-	MOVQ             248(CX), R9
-	VMOVUPS          (BX)(R10*1), Z30
-	VMOVUPS          (SI)(R10*1), Z31
-	VADDPS           Z31, Z30, Z25
-	VSUBPS           Z31, Z30, Z30
-	VMOVUPS          (DI)(R10*1), Z31
-	VMOVUPS          (R8)(R10*1), Z24
-	VADDPS           Z24, Z31, Z23
-	VSUBPS           Z24, Z31, Z31
-	VMOVUPS          (DX)(R10*1), Z24
-	VADDPS           Z25, Z24, Z24
-	VADDPS           Z23, Z24, Z24
-	VMOVAPS          Z30, Z22
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z31, Z22
-	VMULPS.BCST      mixConstants<>+152(SB), Z22, Z22
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z23, Z25
-	VMULPS.BCST      mixConstants<>+160(SB), Z25, Z25
-	VMOVUPS          (R9)(R10*1), Z23
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z30, Z23
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z31, Z23
-	MOVQ             16(CX), DX
-	MOVQ             64(CX), BX
-	MOVQ             112(CX), SI
-	MOVQ             160(CX), DI
-	MOVQ             208(CX), R8
-	MOVQ             256(CX), R9
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z21
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z20
-	VADDPS           Z20, Z30, Z19
-	VSUBPS           Z20, Z30, Z30
-	VMOVUPS          (DX)(R10*1), Z20
-	VADDPS           Z21, Z20, Z20
-	VADDPS           Z19, Z20, Z20
-	VMOVAPS          Z31, Z18
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z18
-	VMULPS.BCST      mixConstants<>+152(SB), Z18, Z18
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z19, Z21
-	VMULPS.BCST      mixConstants<>+160(SB), Z21, Z21
-	VMOVUPS          (R9)(R10*1), Z19
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z19
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z19
-	MOVQ             24(CX), DX
-	MOVQ             72(CX), BX
-	MOVQ             120(CX), SI
-	MOVQ             168(CX), DI
-	MOVQ             216(CX), R8
-	MOVQ             264(CX), R9
-	VMOVUPS          (BX)(R10*1), Z30
-	VMOVUPS          (SI)(R10*1), Z31
-	VADDPS           Z31, Z30, Z17
-	VSUBPS           Z31, Z30, Z30
-	VMOVUPS          (DI)(R10*1), Z31
-	VMOVUPS          (R8)(R10*1), Z16
-	VADDPS           Z16, Z31, Z15
-	VSUBPS           Z16, Z31, Z31
-	VMOVUPS          (DX)(R10*1), Z16
-	VADDPS           Z17, Z16, Z16
-	VADDPS           Z15, Z16, Z16
-	VMOVAPS          Z30, Z14
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z31, Z14
-	VMULPS.BCST      mixConstants<>+152(SB), Z14, Z14
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z15, Z17
-	VMULPS.BCST      mixConstants<>+160(SB), Z17, Z17
-	VMOVUPS          (R9)(R10*1), Z15
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z30, Z15
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z31, Z15
-	MOVQ             32(CX), DX
-	MOVQ             80(CX), BX
-	MOVQ             128(CX), SI
-	MOVQ             176(CX), DI
-	MOVQ             224(CX), R8
-	MOVQ             272(CX), R9
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z13
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z12
-	VADDPS           Z12, Z30, Z11
-	VSUBPS           Z12, Z30, Z30
-	VMOVUPS          (DX)(R10*1), Z12
-	VADDPS           Z13, Z12, Z12
-	VADDPS           Z11, Z12, Z12
-	VMOVAPS          Z31, Z10
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z10
-	VMULPS.BCST      mixConstants<>+152(SB), Z10, Z10
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z11, Z13
-	VMULPS.BCST      mixConstants<>+160(SB), Z13, Z13
-	VMOVUPS          (R9)(R10*1), Z11
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z11
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z11
-	MOVQ             40(CX), DX
-	MOVQ             88(CX), BX
-	MOVQ             136(CX), SI
-	MOVQ             184(CX), DI
-	MOVQ             232(CX), R8
-	MOVQ             280(CX), R9
-	VMOVUPS          (BX)(R10*1), Z30
-	VMOVUPS          (SI)(R10*1), Z31
-	VADDPS           Z31, Z30, Z9
-	VSUBPS           Z31, Z30, Z30
-	VMOVUPS          (DI)(R10*1), Z31
-	VMOVUPS          (R8)(R10*1), Z8
-	VADDPS           Z8, Z31, Z7
-	VSUBPS           Z8, Z31, Z31
-	VMOVUPS          (DX)(R10*1), Z8
-	VADDPS           Z9, Z8, Z8
-	VADDPS           Z7, Z8, Z8
-	VMOVAPS          Z30, Z6
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z31, Z6
-	VMULPS.BCST      mixConstants<>+152(SB), Z6, Z6
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z7, Z9
-	VMULPS.BCST      mixConstants<>+160(SB), Z9, Z9
-	VMOVUPS          (R9)(R10*1), Z7
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z30, Z7
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z31, Z7
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	MOVQ             24(AX), DI
-	VADDPS           Z20, Z24, Z31
-	VSUBPS           Z20, Z24, Z24
-	VADDPS           Z12, Z16, Z20
-	VSUBPS           Z12, Z16, Z16
-	VADDPS           Z31, Z28, Z28
-	VADDPS           Z20, Z28, Z28
-	VMOVUPS          Z28, (DX)(R10*1)
-	VMOVAPS          Z24, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z16, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z20, Z31
-	VMULPS.BCST      mixConstants<>+160(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z24, Z8
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z16, Z8
-	VMOVUPS          Z8, (DI)(R10*1)
-	MOVQ             32(AX), DX
-	MOVQ             40(AX), BX
-	MOVQ             48(AX), SI
-	MOVQ             56(AX), DI
-	VADDPS           Z18, Z22, Z8
-	VSUBPS           Z18, Z22, Z22
-	VADDPS           Z10, Z14, Z18
-	VSUBPS           Z10, Z14, Z14
-	VADDPS           Z8, Z26, Z26
-	VADDPS           Z18, Z26, Z26
-	VMOVUPS          Z26, (DX)(R10*1)
-	VMOVAPS          Z22, Z26
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z14, Z26
-	VMULPS.BCST      mixConstants<>+152(SB), Z26, Z26
-	VMOVUPS          Z26, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z18, Z8
-	VMULPS.BCST      mixConstants<>+160(SB), Z8, Z8
-	VMOVUPS          Z8, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z22, Z6
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z14, Z6
-	VMOVUPS          Z6, (DI)(R10*1)
-	MOVQ             64(AX), DX
-	MOVQ             72(AX), BX
-	MOVQ             80(AX), SI
-	MOVQ             88(AX), DI
-	VADDPS           Z21, Z25, Z6
-	VSUBPS           Z21, Z25, Z25
-	VADDPS           Z13, Z17, Z21
-	VSUBPS           Z13, Z17, Z17
-	VADDPS           Z6, Z29, Z29
-	VADDPS           Z21, Z29, Z29
-	VMOVUPS          Z29, (DX)(R10*1)
-	VMOVAPS          Z25, Z29
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z17, Z29
-	VMULPS.BCST      mixConstants<>+152(SB), Z29, Z29
-	VMOVUPS          Z29, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z21, Z6
-	VMULPS.BCST      mixConstants<>+160(SB), Z6, Z6
-	VMOVUPS          Z6, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z25, Z9
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z17, Z9
-	VMOVUPS          Z9, (DI)(R10*1)
-	MOVQ             96(AX), DX
-	MOVQ             104(AX), BX
-	MOVQ             112(AX), SI
-	MOVQ             120(AX), DI
-	VADDPS           Z19, Z23, Z9
-	VSUBPS           Z19, Z23, Z23
-	VADDPS           Z11, Z15, Z19
-	VSUBPS           Z11, Z15, Z15
-	VADDPS           Z9, Z27, Z27
-	VADDPS           Z19, Z27, Z27
-	VMOVUPS          Z27, (DX)(R10*1)
-	VMOVAPS          Z23, Z27
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z15, Z27
-	VMULPS.BCST      mixConstants<>+152(SB), Z27, Z27
-	VMOVUPS          Z27, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z19, Z9
-	VMULPS.BCST      mixConstants<>+160(SB), Z9, Z9
-	VMOVUPS          Z9, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z23, Z7
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z15, Z7
-	VMOVUPS          Z7, (DI)(R10*1)
+	MOVQ             16(AX), R9
+	VMOVUPS          Z29, (R9)(R10*1)
+	VMOVUPS          (CX)(R10*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	MOVQ             24(AX), R9
+	VMOVUPS          Z29, (R9)(R10*1)
 	ADDQ             $0x00000040, R10
-	DECQ             R11
-	JNZ              step
+	CMPQ             R10, R12
+	JNE              step
+	SUBQ             R11, R10
+	VZEROUPPER
+	RET
+
+// func mixSquareOutput4AVX512(dst **float32, src **float32, spill *float32, steps int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·mixSquareOutput4AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ spill+16(FP), DX
+	MOVQ steps+24(FP), R12
+	SHLQ $0x06, R12
+	XORQ R11, R11
+
+block:
+	MOVQ    $0x00000100, R13
+	CMPQ    R12, R13
+	CMOVQLT R12, R13
+	MOVQ    (CX), BX
+	MOVQ    48(CX), SI
+	MOVQ    96(CX), DI
+	MOVQ    144(CX), R8
+	MOVQ    192(CX), R9
+	MOVQ    240(CX), R10
+	LEAQ    (R11)(R13*1), R14
+
+column0:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, (DX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, 1536(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, 3072(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, 4608(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column0
+	SUBQ             R13, R11
+	MOVQ             8(CX), BX
+	MOVQ             56(CX), SI
+	MOVQ             104(CX), DI
+	MOVQ             152(CX), R8
+	MOVQ             200(CX), R9
+	MOVQ             248(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column1:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, 256(DX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, 1792(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, 3328(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, 4864(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column1
+	SUBQ             R13, R11
+	MOVQ             16(CX), BX
+	MOVQ             64(CX), SI
+	MOVQ             112(CX), DI
+	MOVQ             160(CX), R8
+	MOVQ             208(CX), R9
+	MOVQ             256(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column2:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, 512(DX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, 2048(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, 3584(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, 5120(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column2
+	SUBQ             R13, R11
+	MOVQ             24(CX), BX
+	MOVQ             72(CX), SI
+	MOVQ             120(CX), DI
+	MOVQ             168(CX), R8
+	MOVQ             216(CX), R9
+	MOVQ             264(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column3:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, 768(DX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, 2304(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, 3840(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, 5376(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column3
+	SUBQ             R13, R11
+	MOVQ             32(CX), BX
+	MOVQ             80(CX), SI
+	MOVQ             128(CX), DI
+	MOVQ             176(CX), R8
+	MOVQ             224(CX), R9
+	MOVQ             272(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column4:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, 1024(DX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, 2560(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, 4096(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, 5632(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column4
+	SUBQ             R13, R11
+	MOVQ             40(CX), BX
+	MOVQ             88(CX), SI
+	MOVQ             136(CX), DI
+	MOVQ             184(CX), R8
+	MOVQ             232(CX), R9
+	MOVQ             280(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column5:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, 1280(DX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, 2816(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, 4352(DX)(R11*1)
+	VMOVUPS          (R10)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, 5888(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column5
+	SUBQ             R13, R11
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	MOVQ             24(AX), R8
+	LEAQ             (R11)(R13*1), R9
+
+row0:
+	VMOVUPS          256(DX)(R11*1), Z31
+	VMOVUPS          512(DX)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          768(DX)(R11*1), Z30
+	VMOVUPS          1024(DX)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (DX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, (BX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VMOVUPS          1280(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, (R8)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R9
+	JNE              row0
+	SUBQ             R13, R11
+	MOVQ             32(AX), BX
+	MOVQ             40(AX), SI
+	MOVQ             48(AX), DI
+	MOVQ             56(AX), R8
+	LEAQ             (R11)(R13*1), R9
+
+row1:
+	VMOVUPS          1792(DX)(R11*1), Z31
+	VMOVUPS          2048(DX)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          2304(DX)(R11*1), Z30
+	VMOVUPS          2560(DX)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          1536(DX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, (BX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VMOVUPS          2816(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, (R8)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R9
+	JNE              row1
+	SUBQ             R13, R11
+	MOVQ             64(AX), BX
+	MOVQ             72(AX), SI
+	MOVQ             80(AX), DI
+	MOVQ             88(AX), R8
+	LEAQ             (R11)(R13*1), R9
+
+row2:
+	VMOVUPS          3328(DX)(R11*1), Z31
+	VMOVUPS          3584(DX)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          3840(DX)(R11*1), Z30
+	VMOVUPS          4096(DX)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          3072(DX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, (BX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VMOVUPS          4352(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, (R8)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R9
+	JNE              row2
+	SUBQ             R13, R11
+	MOVQ             96(AX), BX
+	MOVQ             104(AX), SI
+	MOVQ             112(AX), DI
+	MOVQ             120(AX), R8
+	LEAQ             (R11)(R13*1), R9
+
+row3:
+	VMOVUPS          4864(DX)(R11*1), Z31
+	VMOVUPS          5120(DX)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          5376(DX)(R11*1), Z30
+	VMOVUPS          5632(DX)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          4608(DX)(R11*1), Z28
+	VADDPS           Z29, Z28, Z28
+	VADDPS           Z27, Z28, Z28
+	VMOVUPS          Z28, (BX)(R11*1)
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
+	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
+	VMOVUPS          Z28, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VMOVUPS          5888(DX)(R11*1), Z29
+	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
+	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
+	VMOVUPS          Z29, (R8)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R9
+	JNE              row3
+	SUBQ             R13, R11
+	ADDQ             R13, R11
+	SUBQ             R13, DX
+	SUBQ             R13, R12
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -2581,257 +3749,364 @@ step:
 TEXT ·mixLineFilter4AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), CX
+	MOVQ steps+16(FP), R8
+	SHLQ $0x06, R8
+	XORQ DI, DI
+	LEAQ (DI)(R8*1), R9
 
 step:
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             40(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
+	VMOVUPS          (CX)(DI*1), Z31
+	MOVQ             40(AX), SI
+	VMOVUPS          Z31, (SI)(DI*1)
+	VMOVUPS          (DX)(DI*1), Z30
 	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	MOVQ             (AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
+	MOVQ             (AX), SI
+	VMOVUPS          Z29, (SI)(DI*1)
 	VMOVAPS          Z30, Z29
 	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
 	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
+	VMOVUPS          (BX)(DI*1), Z28
 	VMOVAPS          Z29, Z27
 	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	MOVQ             8(AX), DX
-	VMOVUPS          Z27, (DX)(BX*1)
+	MOVQ             8(AX), SI
+	VMOVUPS          Z27, (SI)(DI*1)
 	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	MOVQ             16(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
+	MOVQ             16(AX), SI
+	VMOVUPS          Z29, (SI)(DI*1)
 	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
 	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
 	VMOVAPS          Z30, Z31
 	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	MOVQ             24(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
+	MOVQ             24(AX), SI
+	VMOVUPS          Z31, (SI)(DI*1)
 	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	MOVQ             32(AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
+	MOVQ             32(AX), SI
+	VMOVUPS          Z30, (SI)(DI*1)
+	ADDQ             $0x00000040, DI
+	CMPQ             DI, R9
+	JNE              step
+	SUBQ             R8, DI
 	VZEROUPPER
 	RET
 
 // func mixSquareFilter4AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareFilter4AVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R11
-	XORQ R10, R10
+	MOVQ steps+24(FP), R12
+	SHLQ $0x06, R12
+	XORQ R11, R11
 
-step:
-	MOVQ             (CX), DX
-	MOVQ             24(CX), BX
-	MOVQ             48(CX), SI
-	VMOVUPS          (SI)(R10*1), Z31
-	VMOVUPS          (DX)(R10*1), Z30
+block:
+	MOVQ    $0x00000100, R13
+	CMPQ    R12, R13
+	CMOVQLT R12, R13
+	MOVQ    (CX), BX
+	MOVQ    24(CX), SI
+	MOVQ    48(CX), DI
+	LEAQ    (R11)(R13*1), R8
+
+column0:
+	VMOVUPS          (DI)(R11*1), Z31
+	VMOVUPS          Z31, 3840(DX)(R11*1)
+	VMOVUPS          (BX)(R11*1), Z30
 	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVAPS          Z30, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z28
-	VMULPS.BCST      mixConstants<>+176(SB), Z28, Z28
-	VMOVUPS          (BX)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z27, Z28
+	VMOVUPS          Z29, (DX)(R11*1)
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
+	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
+	VMOVUPS          (SI)(R11*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
+	VMOVUPS          Z27, 768(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
+	VMOVUPS          Z29, 1536(DX)(R11*1)
 	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
 	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z27, Z25
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z27, Z30
-	MOVQ             8(CX), DX
-	MOVQ             32(CX), BX
-	MOVQ             56(CX), SI
-	VMOVUPS          (SI)(R10*1), Z27
-	VMOVUPS          (DX)(R10*1), Z24
-	VMULPS.BCST      mixConstants<>+172(SB), Z24, Z23
-	VMOVAPS          Z24, Z22
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z27, Z22
-	VMULPS.BCST      mixConstants<>+176(SB), Z22, Z22
-	VMOVUPS          (BX)(R10*1), Z21
-	VMOVAPS          Z22, Z20
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z21, Z20
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z21, Z22
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z27, Z24
-	VMULPS.BCST      mixConstants<>+192(SB), Z24, Z24
-	VMOVAPS          Z24, Z19
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z21, Z19
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z21, Z24
-	MOVQ             16(CX), DX
-	MOVQ             40(CX), BX
-	MOVQ             64(CX), SI
-	VMOVUPS          (SI)(R10*1), Z21
-	VMOVUPS          (DX)(R10*1), Z18
-	VMULPS.BCST      mixConstants<>+172(SB), Z18, Z17
-	VMOVAPS          Z18, Z16
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z21, Z16
-	VMULPS.BCST      mixConstants<>+176(SB), Z16, Z16
-	VMOVUPS          (BX)(R10*1), Z15
-	VMOVAPS          Z16, Z14
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z15, Z14
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z15, Z16
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z21, Z18
-	VMULPS.BCST      mixConstants<>+192(SB), Z18, Z18
-	VMOVAPS          Z18, Z13
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z15, Z13
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z15, Z18
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	MOVQ             24(AX), DI
-	MOVQ             32(AX), R8
-	MOVQ             40(AX), R9
-	VMOVUPS          Z17, (R9)(R10*1)
-	VMULPS.BCST      mixConstants<>+172(SB), Z29, Z15
-	VMOVUPS          Z15, (DX)(R10*1)
-	VMOVAPS          Z29, Z15
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z17, Z15
-	VMULPS.BCST      mixConstants<>+176(SB), Z15, Z15
-	VMOVAPS          Z15, Z12
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z23, Z12
-	VMOVUPS          Z12, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z23, Z15
-	VMOVUPS          Z15, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z17, Z29
-	VMULPS.BCST      mixConstants<>+192(SB), Z29, Z29
-	VMOVAPS          Z29, Z17
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z23, Z17
-	VMOVUPS          Z17, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z23, Z29
-	VMOVUPS          Z29, (R8)(R10*1)
-	MOVQ             48(AX), DX
-	MOVQ             56(AX), BX
-	MOVQ             64(AX), SI
-	MOVQ             72(AX), DI
-	MOVQ             80(AX), R8
-	MOVQ             88(AX), R9
-	VMOVUPS          Z14, (R9)(R10*1)
-	VMULPS.BCST      mixConstants<>+172(SB), Z26, Z29
-	VMOVUPS          Z29, (DX)(R10*1)
-	VMOVAPS          Z26, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z14, Z29
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
+	VMOVUPS          Z31, 2304(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
+	VMOVUPS          Z30, 3072(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R8
+	JNE              column0
+	SUBQ             R13, R11
+	MOVQ             8(CX), BX
+	MOVQ             32(CX), SI
+	MOVQ             56(CX), DI
+	LEAQ             (R11)(R13*1), R8
+
+column1:
+	VMOVUPS          (DI)(R11*1), Z31
+	VMOVUPS          Z31, 4096(DX)(R11*1)
+	VMOVUPS          (BX)(R11*1), Z30
+	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
+	VMOVUPS          Z29, 256(DX)(R11*1)
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
 	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVAPS          Z29, Z23
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z20, Z23
-	VMOVUPS          Z23, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z20, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z14, Z26
-	VMULPS.BCST      mixConstants<>+192(SB), Z26, Z26
-	VMOVAPS          Z26, Z14
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z20, Z14
-	VMOVUPS          Z14, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z20, Z26
-	VMOVUPS          Z26, (R8)(R10*1)
-	MOVQ             96(AX), DX
-	MOVQ             104(AX), BX
-	MOVQ             112(AX), SI
-	MOVQ             120(AX), DI
-	MOVQ             128(AX), R8
-	MOVQ             136(AX), R9
-	VMOVUPS          Z16, (R9)(R10*1)
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z26
-	VMOVUPS          Z26, (DX)(R10*1)
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z16, Z26
-	VMULPS.BCST      mixConstants<>+176(SB), Z26, Z26
-	VMOVAPS          Z26, Z20
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z22, Z20
-	VMOVUPS          Z20, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z22, Z26
-	VMOVUPS          Z26, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z16, Z28
-	VMULPS.BCST      mixConstants<>+192(SB), Z28, Z28
-	VMOVAPS          Z28, Z16
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z22, Z16
-	VMOVUPS          Z16, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z22, Z28
-	VMOVUPS          Z28, (R8)(R10*1)
-	MOVQ             144(AX), DX
-	MOVQ             152(AX), BX
-	MOVQ             160(AX), SI
-	MOVQ             168(AX), DI
-	MOVQ             176(AX), R8
-	MOVQ             184(AX), R9
-	VMOVUPS          Z13, (R9)(R10*1)
-	VMULPS.BCST      mixConstants<>+172(SB), Z25, Z28
-	VMOVUPS          Z28, (DX)(R10*1)
-	VMOVAPS          Z25, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z13, Z28
-	VMULPS.BCST      mixConstants<>+176(SB), Z28, Z28
-	VMOVAPS          Z28, Z22
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z19, Z22
-	VMOVUPS          Z22, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z19, Z28
-	VMOVUPS          Z28, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z13, Z25
-	VMULPS.BCST      mixConstants<>+192(SB), Z25, Z25
-	VMOVAPS          Z25, Z13
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z19, Z13
-	VMOVUPS          Z13, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z19, Z25
-	VMOVUPS          Z25, (R8)(R10*1)
-	MOVQ             192(AX), DX
-	MOVQ             200(AX), BX
-	MOVQ             208(AX), SI
-	MOVQ             216(AX), DI
-	MOVQ             224(AX), R8
-	MOVQ             232(AX), R9
-	VMOVUPS          Z18, (R9)(R10*1)
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z25
-	VMOVUPS          Z25, (DX)(R10*1)
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z18, Z25
-	VMULPS.BCST      mixConstants<>+176(SB), Z25, Z25
-	VMOVAPS          Z25, Z19
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z24, Z19
-	VMOVUPS          Z19, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z24, Z25
-	VMOVUPS          Z25, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z18, Z30
+	VMOVUPS          (SI)(R11*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
+	VMOVUPS          Z27, 1024(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
+	VMOVUPS          Z29, 1792(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
 	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z18
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z24, Z18
-	VMOVUPS          Z18, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z24, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	MOVQ             240(AX), DX
-	MOVQ             248(AX), BX
-	MOVQ             256(AX), SI
-	MOVQ             264(AX), DI
-	MOVQ             272(AX), R8
-	MOVQ             280(AX), R9
-	VMOVUPS          Z21, (R9)(R10*1)
-	VMULPS.BCST      mixConstants<>+172(SB), Z31, Z30
-	VMOVUPS          Z30, (DX)(R10*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z21, Z30
-	VMULPS.BCST      mixConstants<>+176(SB), Z30, Z30
-	VMOVAPS          Z30, Z24
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z27, Z24
-	VMOVUPS          Z24, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z27, Z30
-	VMOVUPS          Z30, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z21, Z31
-	VMULPS.BCST      mixConstants<>+192(SB), Z31, Z31
-	VMOVAPS          Z31, Z21
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z27, Z21
-	VMOVUPS          Z21, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z27, Z31
-	VMOVUPS          Z31, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	DECQ             R11
-	JNZ              step
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
+	VMOVUPS          Z31, 2560(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
+	VMOVUPS          Z30, 3328(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R8
+	JNE              column1
+	SUBQ             R13, R11
+	MOVQ             16(CX), BX
+	MOVQ             40(CX), SI
+	MOVQ             64(CX), DI
+	LEAQ             (R11)(R13*1), R8
+
+column2:
+	VMOVUPS          (DI)(R11*1), Z31
+	VMOVUPS          Z31, 4352(DX)(R11*1)
+	VMOVUPS          (BX)(R11*1), Z30
+	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
+	VMOVUPS          Z29, 512(DX)(R11*1)
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
+	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
+	VMOVUPS          (SI)(R11*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
+	VMOVUPS          Z27, 1280(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
+	VMOVUPS          Z29, 2048(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
+	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
+	VMOVUPS          Z31, 2816(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
+	VMOVUPS          Z30, 3584(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R8
+	JNE              column2
+	SUBQ             R13, R11
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	MOVQ             24(AX), R8
+	MOVQ             32(AX), R9
+	MOVQ             40(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row0:
+	VMOVUPS          512(DX)(R11*1), Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	VMOVUPS          (DX)(R11*1), Z30
+	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R11*1)
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
+	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
+	VMOVUPS          256(DX)(R11*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
+	VMOVUPS          Z27, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
+	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
+	VMOVUPS          Z31, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
+	VMOVUPS          Z30, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row0
+	SUBQ             R13, R11
+	MOVQ             48(AX), BX
+	MOVQ             56(AX), SI
+	MOVQ             64(AX), DI
+	MOVQ             72(AX), R8
+	MOVQ             80(AX), R9
+	MOVQ             88(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row1:
+	VMOVUPS          1280(DX)(R11*1), Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	VMOVUPS          768(DX)(R11*1), Z30
+	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R11*1)
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
+	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
+	VMOVUPS          1024(DX)(R11*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
+	VMOVUPS          Z27, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
+	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
+	VMOVUPS          Z31, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
+	VMOVUPS          Z30, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row1
+	SUBQ             R13, R11
+	MOVQ             96(AX), BX
+	MOVQ             104(AX), SI
+	MOVQ             112(AX), DI
+	MOVQ             120(AX), R8
+	MOVQ             128(AX), R9
+	MOVQ             136(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row2:
+	VMOVUPS          2048(DX)(R11*1), Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	VMOVUPS          1536(DX)(R11*1), Z30
+	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R11*1)
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
+	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
+	VMOVUPS          1792(DX)(R11*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
+	VMOVUPS          Z27, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
+	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
+	VMOVUPS          Z31, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
+	VMOVUPS          Z30, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row2
+	SUBQ             R13, R11
+	MOVQ             144(AX), BX
+	MOVQ             152(AX), SI
+	MOVQ             160(AX), DI
+	MOVQ             168(AX), R8
+	MOVQ             176(AX), R9
+	MOVQ             184(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row3:
+	VMOVUPS          2816(DX)(R11*1), Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	VMOVUPS          2304(DX)(R11*1), Z30
+	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R11*1)
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
+	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
+	VMOVUPS          2560(DX)(R11*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
+	VMOVUPS          Z27, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
+	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
+	VMOVUPS          Z31, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
+	VMOVUPS          Z30, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row3
+	SUBQ             R13, R11
+	MOVQ             192(AX), BX
+	MOVQ             200(AX), SI
+	MOVQ             208(AX), DI
+	MOVQ             216(AX), R8
+	MOVQ             224(AX), R9
+	MOVQ             232(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row4:
+	VMOVUPS          3584(DX)(R11*1), Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	VMOVUPS          3072(DX)(R11*1), Z30
+	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R11*1)
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
+	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
+	VMOVUPS          3328(DX)(R11*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
+	VMOVUPS          Z27, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
+	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
+	VMOVUPS          Z31, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
+	VMOVUPS          Z30, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row4
+	SUBQ             R13, R11
+	MOVQ             240(AX), BX
+	MOVQ             248(AX), SI
+	MOVQ             256(AX), DI
+	MOVQ             264(AX), R8
+	MOVQ             272(AX), R9
+	MOVQ             280(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row5:
+	VMOVUPS          4352(DX)(R11*1), Z31
+	VMOVUPS          Z31, (R10)(R11*1)
+	VMOVUPS          3840(DX)(R11*1), Z30
+	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
+	VMOVUPS          Z29, (BX)(R11*1)
+	VMOVAPS          Z30, Z29
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
+	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
+	VMOVUPS          4096(DX)(R11*1), Z28
+	VMOVAPS          Z29, Z27
+	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
+	VMOVUPS          Z27, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
+	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
+	VMOVUPS          Z31, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
+	VMOVUPS          Z30, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row5
+	SUBQ             R13, R11
+	ADDQ             R13, R11
+	SUBQ             R13, DX
+	SUBQ             R13, R12
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -2840,285 +4115,411 @@ step:
 TEXT ·mixLineOutputGrad4AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), CX
+	MOVQ steps+16(FP), R9
+	SHLQ $0x06, R9
+	XORQ R8, R8
+	LEAQ (R8)(R9*1), R10
 
 step:
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             (AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	MOVQ             24(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	MOVQ             40(AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z29
+	VMOVUPS          (DX)(R8*1), Z31
+	MOVQ             (AX), DI
+	VMOVUPS          Z31, (DI)(R8*1)
+	VMOVUPS          (CX)(R8*1), Z30
+	MOVQ             40(AX), DI
+	VMOVUPS          Z30, (DI)(R8*1)
+	VMOVUPS          (SI)(R8*1), Z29
 	VMOVAPS          Z31, Z28
 	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z27
+	VMOVUPS          (BX)(R8*1), Z27
 	VMOVAPS          Z27, Z26
 	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
 	VMOVAPS          Z28, Z25
 	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	MOVQ             8(AX), DX
-	VMOVUPS          Z25, (DX)(BX*1)
+	MOVQ             8(AX), DI
+	VMOVUPS          Z25, (DI)(R8*1)
 	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	MOVQ             16(AX), DX
-	VMOVUPS          Z28, (DX)(BX*1)
+	MOVQ             16(AX), DI
+	VMOVUPS          Z28, (DI)(R8*1)
 	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
 	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
 	VMOVAPS          Z31, Z30
 	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	MOVQ             24(AX), DX
-	VMOVUPS          Z30, (DX)(BX*1)
+	MOVQ             24(AX), DI
+	VMOVUPS          Z30, (DI)(R8*1)
 	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	MOVQ             32(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
+	MOVQ             32(AX), DI
+	VMOVUPS          Z31, (DI)(R8*1)
+	ADDQ             $0x00000040, R8
+	CMPQ             R8, R10
+	JNE              step
+	SUBQ             R9, R8
 	VZEROUPPER
 	RET
 
 // func mixSquareOutputGrad4AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareOutputGrad4AVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R11
-	XORQ R10, R10
+	MOVQ steps+24(FP), R12
+	SHLQ $0x06, R12
+	XORQ R11, R11
 
-step:
-	MOVQ             (CX), DX
-	MOVQ             32(CX), BX
-	MOVQ             64(CX), SI
-	MOVQ             96(CX), DI
-	VMOVUPS          (DX)(R10*1), Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (SI)(R10*1), Z29
+block:
+	MOVQ    $0x00000100, R13
+	CMPQ    R12, R13
+	CMOVQLT R12, R13
+	MOVQ    (CX), BX
+	MOVQ    32(CX), SI
+	MOVQ    64(CX), DI
+	MOVQ    96(CX), R8
+	LEAQ    (R11)(R13*1), R9
+
+column0:
+	VMOVUPS          (BX)(R11*1), Z31
+	VMOVUPS          Z31, (DX)(R11*1)
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          Z30, 5120(DX)(R11*1)
+	VMOVUPS          (DI)(R11*1), Z29
 	VMOVAPS          Z31, Z28
 	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          (BX)(R10*1), Z27
+	VMOVUPS          (SI)(R11*1), Z27
 	VMOVAPS          Z27, Z26
 	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
 	VMOVAPS          Z28, Z25
 	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, 1024(DX)(R11*1)
 	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VFMADD132PS.BCST mixConstants<>+188(SB), Z31, Z29
+	VMOVUPS          Z28, 2048(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
 	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z29
-	MOVQ             8(CX), DX
-	MOVQ             40(CX), BX
-	MOVQ             72(CX), SI
-	MOVQ             104(CX), DI
-	VMOVUPS          (DX)(R10*1), Z27
-	VMOVUPS          (DI)(R10*1), Z24
-	VMOVUPS          (SI)(R10*1), Z23
-	VMOVAPS          Z27, Z22
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z23, Z22
-	VMOVUPS          (BX)(R10*1), Z21
-	VMOVAPS          Z21, Z20
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z24, Z20
-	VMOVAPS          Z22, Z19
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z20, Z19
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z20, Z22
-	VFMADD132PS.BCST mixConstants<>+188(SB), Z27, Z23
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z24, Z21
-	VMOVAPS          Z23, Z20
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z21, Z20
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z21, Z23
-	MOVQ             16(CX), DX
-	MOVQ             48(CX), BX
-	MOVQ             80(CX), SI
-	MOVQ             112(CX), DI
-	VMOVUPS          (DX)(R10*1), Z21
-	VMOVUPS          (DI)(R10*1), Z18
-	VMOVUPS          (SI)(R10*1), Z17
-	VMOVAPS          Z21, Z16
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z17, Z16
-	VMOVUPS          (BX)(R10*1), Z15
-	VMOVAPS          Z15, Z14
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z18, Z14
-	VMOVAPS          Z16, Z13
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z14, Z13
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z14, Z16
-	VFMADD132PS.BCST mixConstants<>+188(SB), Z21, Z17
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z18, Z15
-	VMOVAPS          Z17, Z14
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z15, Z14
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z15, Z17
-	MOVQ             24(CX), DX
-	MOVQ             56(CX), BX
-	MOVQ             88(CX), SI
-	MOVQ             120(CX), DI
-	VMOVUPS          (DX)(R10*1), Z15
-	VMOVUPS          (DI)(R10*1), Z12
-	VMOVUPS          (SI)(R10*1), Z11
-	VMOVAPS          Z15, Z10
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z11, Z10
-	VMOVUPS          (BX)(R10*1), Z9
-	VMOVAPS          Z9, Z8
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z12, Z8
-	VMOVAPS          Z10, Z7
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z8, Z7
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z8, Z10
-	VFMADD132PS.BCST mixConstants<>+188(SB), Z15, Z11
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z12, Z9
-	VMOVAPS          Z11, Z8
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z9, Z8
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z9, Z11
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	MOVQ             24(AX), DI
-	MOVQ             32(AX), R8
-	MOVQ             40(AX), R9
-	VMOVUPS          Z31, (DX)(R10*1)
-	VMOVUPS          Z15, (R9)(R10*1)
-	VMOVAPS          Z31, Z9
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z21, Z9
-	VMOVAPS          Z27, Z6
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z15, Z6
-	VMOVAPS          Z9, Z5
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z6, Z5
-	VMOVUPS          Z5, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z6, Z9
-	VMOVUPS          Z9, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z21, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z15, Z27
-	VMOVAPS          Z31, Z15
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z15
-	VMOVUPS          Z15, (DI)(R10*1)
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, 3072(DX)(R11*1)
 	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, (R8)(R10*1)
-	MOVQ             48(AX), DX
-	MOVQ             56(AX), BX
-	MOVQ             64(AX), SI
-	MOVQ             72(AX), DI
-	MOVQ             80(AX), R8
-	MOVQ             88(AX), R9
-	VMOVUPS          Z25, (DX)(R10*1)
-	VMOVUPS          Z7, (R9)(R10*1)
-	VMOVAPS          Z25, Z31
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z13, Z31
-	VMOVAPS          Z19, Z27
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z7, Z27
-	VMOVAPS          Z31, Z15
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z27, Z15
-	VMOVUPS          Z15, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z27, Z31
-	VMOVUPS          Z31, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z13, Z25
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z7, Z19
-	VMOVAPS          Z25, Z7
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z19, Z7
-	VMOVUPS          Z7, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z19, Z25
-	VMOVUPS          Z25, (R8)(R10*1)
-	MOVQ             96(AX), DX
-	MOVQ             104(AX), BX
-	MOVQ             112(AX), SI
-	MOVQ             120(AX), DI
-	MOVQ             128(AX), R8
-	MOVQ             136(AX), R9
-	VMOVUPS          Z28, (DX)(R10*1)
-	VMOVUPS          Z10, (R9)(R10*1)
+	VMOVUPS          Z31, 4096(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R9
+	JNE              column0
+	SUBQ             R13, R11
+	MOVQ             8(CX), BX
+	MOVQ             40(CX), SI
+	MOVQ             72(CX), DI
+	MOVQ             104(CX), R8
+	LEAQ             (R11)(R13*1), R9
+
+column1:
+	VMOVUPS          (BX)(R11*1), Z31
+	VMOVUPS          Z31, 256(DX)(R11*1)
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          Z30, 5376(DX)(R11*1)
+	VMOVUPS          (DI)(R11*1), Z29
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
+	VMOVUPS          (SI)(R11*1), Z27
+	VMOVAPS          Z27, Z26
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
 	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z16, Z25
-	VMOVAPS          Z22, Z19
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z10, Z19
-	VMOVAPS          Z25, Z7
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z19, Z7
-	VMOVUPS          Z7, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z19, Z25
-	VMOVUPS          Z25, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z16, Z28
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z10, Z22
-	VMOVAPS          Z28, Z10
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z22, Z10
-	VMOVUPS          Z10, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z22, Z28
-	VMOVUPS          Z28, (R8)(R10*1)
-	MOVQ             144(AX), DX
-	MOVQ             152(AX), BX
-	MOVQ             160(AX), SI
-	MOVQ             168(AX), DI
-	MOVQ             176(AX), R8
-	MOVQ             184(AX), R9
-	VMOVUPS          Z26, (DX)(R10*1)
-	VMOVUPS          Z8, (R9)(R10*1)
-	VMOVAPS          Z26, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z14, Z28
-	VMOVAPS          Z20, Z22
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z8, Z22
-	VMOVAPS          Z28, Z10
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z22, Z10
-	VMOVUPS          Z10, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z22, Z28
-	VMOVUPS          Z28, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z14, Z26
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z8, Z20
-	VMOVAPS          Z26, Z8
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z20, Z8
-	VMOVUPS          Z8, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z20, Z26
-	VMOVUPS          Z26, (R8)(R10*1)
-	MOVQ             192(AX), DX
-	MOVQ             200(AX), BX
-	MOVQ             208(AX), SI
-	MOVQ             216(AX), DI
-	MOVQ             224(AX), R8
-	MOVQ             232(AX), R9
-	VMOVUPS          Z29, (DX)(R10*1)
-	VMOVUPS          Z11, (R9)(R10*1)
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z17, Z26
-	VMOVAPS          Z23, Z20
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z11, Z20
-	VMOVAPS          Z26, Z8
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z20, Z8
-	VMOVUPS          Z8, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z20, Z26
-	VMOVUPS          Z26, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z17, Z29
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z11, Z23
-	VMOVAPS          Z29, Z11
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z23, Z11
-	VMOVUPS          Z11, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z23, Z29
-	VMOVUPS          Z29, (R8)(R10*1)
-	MOVQ             240(AX), DX
-	MOVQ             248(AX), BX
-	MOVQ             256(AX), SI
-	MOVQ             264(AX), DI
-	MOVQ             272(AX), R8
-	MOVQ             280(AX), R9
-	VMOVUPS          Z30, (DX)(R10*1)
-	VMOVUPS          Z12, (R9)(R10*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z18, Z29
-	VMOVAPS          Z24, Z23
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z12, Z23
-	VMOVAPS          Z29, Z11
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z23, Z11
-	VMOVUPS          Z11, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z23, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z18, Z30
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z12, Z24
-	VMOVAPS          Z30, Z12
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z24, Z12
-	VMOVUPS          Z12, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z24, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	DECQ             R11
-	JNZ              step
+	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, 1280(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
+	VMOVUPS          Z28, 2304(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, 3328(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
+	VMOVUPS          Z31, 4352(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R9
+	JNE              column1
+	SUBQ             R13, R11
+	MOVQ             16(CX), BX
+	MOVQ             48(CX), SI
+	MOVQ             80(CX), DI
+	MOVQ             112(CX), R8
+	LEAQ             (R11)(R13*1), R9
+
+column2:
+	VMOVUPS          (BX)(R11*1), Z31
+	VMOVUPS          Z31, 512(DX)(R11*1)
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          Z30, 5632(DX)(R11*1)
+	VMOVUPS          (DI)(R11*1), Z29
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
+	VMOVUPS          (SI)(R11*1), Z27
+	VMOVAPS          Z27, Z26
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
+	VMOVAPS          Z28, Z25
+	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, 1536(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
+	VMOVUPS          Z28, 2560(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, 3584(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
+	VMOVUPS          Z31, 4608(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R9
+	JNE              column2
+	SUBQ             R13, R11
+	MOVQ             24(CX), BX
+	MOVQ             56(CX), SI
+	MOVQ             88(CX), DI
+	MOVQ             120(CX), R8
+	LEAQ             (R11)(R13*1), R9
+
+column3:
+	VMOVUPS          (BX)(R11*1), Z31
+	VMOVUPS          Z31, 768(DX)(R11*1)
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          Z30, 5888(DX)(R11*1)
+	VMOVUPS          (DI)(R11*1), Z29
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
+	VMOVUPS          (SI)(R11*1), Z27
+	VMOVAPS          Z27, Z26
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
+	VMOVAPS          Z28, Z25
+	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, 1792(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
+	VMOVUPS          Z28, 2816(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, 3840(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
+	VMOVUPS          Z31, 4864(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R9
+	JNE              column3
+	SUBQ             R13, R11
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	MOVQ             24(AX), R8
+	MOVQ             32(AX), R9
+	MOVQ             40(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row0:
+	VMOVUPS          (DX)(R11*1), Z31
+	VMOVUPS          Z31, (BX)(R11*1)
+	VMOVUPS          768(DX)(R11*1), Z30
+	VMOVUPS          Z30, (R10)(R11*1)
+	VMOVUPS          512(DX)(R11*1), Z29
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
+	VMOVUPS          256(DX)(R11*1), Z27
+	VMOVAPS          Z27, Z26
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
+	VMOVAPS          Z28, Z25
+	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
+	VMOVUPS          Z28, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row0
+	SUBQ             R13, R11
+	MOVQ             48(AX), BX
+	MOVQ             56(AX), SI
+	MOVQ             64(AX), DI
+	MOVQ             72(AX), R8
+	MOVQ             80(AX), R9
+	MOVQ             88(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row1:
+	VMOVUPS          1024(DX)(R11*1), Z31
+	VMOVUPS          Z31, (BX)(R11*1)
+	VMOVUPS          1792(DX)(R11*1), Z30
+	VMOVUPS          Z30, (R10)(R11*1)
+	VMOVUPS          1536(DX)(R11*1), Z29
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
+	VMOVUPS          1280(DX)(R11*1), Z27
+	VMOVAPS          Z27, Z26
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
+	VMOVAPS          Z28, Z25
+	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
+	VMOVUPS          Z28, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row1
+	SUBQ             R13, R11
+	MOVQ             96(AX), BX
+	MOVQ             104(AX), SI
+	MOVQ             112(AX), DI
+	MOVQ             120(AX), R8
+	MOVQ             128(AX), R9
+	MOVQ             136(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row2:
+	VMOVUPS          2048(DX)(R11*1), Z31
+	VMOVUPS          Z31, (BX)(R11*1)
+	VMOVUPS          2816(DX)(R11*1), Z30
+	VMOVUPS          Z30, (R10)(R11*1)
+	VMOVUPS          2560(DX)(R11*1), Z29
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
+	VMOVUPS          2304(DX)(R11*1), Z27
+	VMOVAPS          Z27, Z26
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
+	VMOVAPS          Z28, Z25
+	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
+	VMOVUPS          Z28, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row2
+	SUBQ             R13, R11
+	MOVQ             144(AX), BX
+	MOVQ             152(AX), SI
+	MOVQ             160(AX), DI
+	MOVQ             168(AX), R8
+	MOVQ             176(AX), R9
+	MOVQ             184(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row3:
+	VMOVUPS          3072(DX)(R11*1), Z31
+	VMOVUPS          Z31, (BX)(R11*1)
+	VMOVUPS          3840(DX)(R11*1), Z30
+	VMOVUPS          Z30, (R10)(R11*1)
+	VMOVUPS          3584(DX)(R11*1), Z29
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
+	VMOVUPS          3328(DX)(R11*1), Z27
+	VMOVAPS          Z27, Z26
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
+	VMOVAPS          Z28, Z25
+	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
+	VMOVUPS          Z28, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row3
+	SUBQ             R13, R11
+	MOVQ             192(AX), BX
+	MOVQ             200(AX), SI
+	MOVQ             208(AX), DI
+	MOVQ             216(AX), R8
+	MOVQ             224(AX), R9
+	MOVQ             232(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row4:
+	VMOVUPS          4096(DX)(R11*1), Z31
+	VMOVUPS          Z31, (BX)(R11*1)
+	VMOVUPS          4864(DX)(R11*1), Z30
+	VMOVUPS          Z30, (R10)(R11*1)
+	VMOVUPS          4608(DX)(R11*1), Z29
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
+	VMOVUPS          4352(DX)(R11*1), Z27
+	VMOVAPS          Z27, Z26
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
+	VMOVAPS          Z28, Z25
+	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
+	VMOVUPS          Z28, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row4
+	SUBQ             R13, R11
+	MOVQ             240(AX), BX
+	MOVQ             248(AX), SI
+	MOVQ             256(AX), DI
+	MOVQ             264(AX), R8
+	MOVQ             272(AX), R9
+	MOVQ             280(AX), R10
+	LEAQ             (R11)(R13*1), R14
+
+row5:
+	VMOVUPS          5120(DX)(R11*1), Z31
+	VMOVUPS          Z31, (BX)(R11*1)
+	VMOVUPS          5888(DX)(R11*1), Z30
+	VMOVUPS          Z30, (R10)(R11*1)
+	VMOVUPS          5632(DX)(R11*1), Z29
+	VMOVAPS          Z31, Z28
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
+	VMOVUPS          5376(DX)(R11*1), Z27
+	VMOVAPS          Z27, Z26
+	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
+	VMOVAPS          Z28, Z25
+	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
+	VMOVUPS          Z25, (SI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
+	VMOVUPS          Z28, (DI)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
+	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
+	VMOVAPS          Z31, Z30
+	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
+	VMOVUPS          Z30, (R8)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
+	VMOVUPS          Z31, (R9)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              row5
+	SUBQ             R13, R11
+	ADDQ             R13, R11
+	SUBQ             R13, DX
+	SUBQ             R13, R12
+	JNZ              block
 	VZEROUPPER
 	RET
 
@@ -3127,62 +4528,18 @@ step:
 TEXT ·mixLineFilterGrad4AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ steps+16(FP), SI
-	XORQ BX, BX
-
-step:
-	MOVQ             8(CX), DX
-	VMOVUPS          (DX)(BX*1), Z31
-	MOVQ             16(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	MOVQ             24(CX), DX
-	VMOVUPS          (DX)(BX*1), Z30
-	MOVQ             32(CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	MOVQ             (CX), DX
-	VMOVUPS          (DX)(BX*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	MOVQ             (AX), DX
-	VMOVUPS          Z28, (DX)(BX*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	MOVQ             8(AX), DX
-	VMOVUPS          Z31, (DX)(BX*1)
-	VSUBPS           Z27, Z29, Z29
-	MOVQ             40(CX), DX
-	VMOVUPS          (DX)(BX*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	MOVQ             16(AX), DX
-	VMOVUPS          Z29, (DX)(BX*1)
-	ADDQ             $0x00000040, BX
-	DECQ             SI
-	JNZ              step
-	VZEROUPPER
-	RET
-
-// func mixSquareFilterGrad4AVX512(dst **float32, src **float32, spill *float32, steps int)
-// Requires: AVX, AVX512F
-TEXT ·mixSquareFilterGrad4AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R11
+	MOVQ (CX), DX
+	MOVQ 8(CX), BX
+	MOVQ 16(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 32(CX), R8
+	MOVQ 40(CX), CX
+	MOVQ steps+16(FP), R11
+	SHLQ $0x06, R11
 	XORQ R10, R10
+	LEAQ (R10)(R11*1), R12
 
 step:
-	MOVQ             (CX), DX
-	MOVQ             48(CX), BX
-	MOVQ             96(CX), SI
-	MOVQ             144(CX), DI
-	MOVQ             192(CX), R8
-	MOVQ             240(CX), R9
 	VMOVUPS          (BX)(R10*1), Z31
 	VMOVUPS          (SI)(R10*1), Z30
 	VADDPS           Z30, Z31, Z29
@@ -3195,188 +4552,339 @@ step:
 	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
 	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
 	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	MOVQ             (AX), R9
+	VMOVUPS          Z28, (R9)(R10*1)
 	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
 	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	MOVQ             8(AX), R9
+	VMOVUPS          Z31, (R9)(R10*1)
 	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          (R9)(R10*1), Z27
+	VMOVUPS          (CX)(R10*1), Z27
 	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
 	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	MOVQ             8(CX), DX
-	MOVQ             56(CX), BX
-	MOVQ             104(CX), SI
-	MOVQ             152(CX), DI
-	MOVQ             200(CX), R8
-	MOVQ             248(CX), R9
-	VMOVUPS          (BX)(R10*1), Z27
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z27, Z26
-	VSUBPS           Z30, Z27, Z27
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z25
-	VADDPS           Z25, Z30, Z24
-	VSUBPS           Z25, Z30, Z30
-	VMOVUPS          (DX)(R10*1), Z25
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z26, Z25
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z24, Z25
-	VMULPS.BCST      mixConstants<>+172(SB), Z25, Z25
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z27
-	VMULPS.BCST      mixConstants<>+180(SB), Z27, Z27
-	VSUBPS           Z24, Z26, Z26
-	VMOVUPS          (R9)(R10*1), Z24
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z24, Z26
-	VMULPS.BCST      mixConstants<>+232(SB), Z26, Z26
-	MOVQ             16(CX), DX
-	MOVQ             64(CX), BX
-	MOVQ             112(CX), SI
-	MOVQ             160(CX), DI
-	MOVQ             208(CX), R8
-	MOVQ             256(CX), R9
-	VMOVUPS          (BX)(R10*1), Z24
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z24, Z23
-	VSUBPS           Z30, Z24, Z24
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z22
-	VADDPS           Z22, Z30, Z21
-	VSUBPS           Z22, Z30, Z30
-	VMOVUPS          (DX)(R10*1), Z22
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z23, Z22
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z21, Z22
-	VMULPS.BCST      mixConstants<>+172(SB), Z22, Z22
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z24
-	VMULPS.BCST      mixConstants<>+180(SB), Z24, Z24
-	VSUBPS           Z21, Z23, Z23
-	VMOVUPS          (R9)(R10*1), Z21
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z21, Z23
-	VMULPS.BCST      mixConstants<>+232(SB), Z23, Z23
-	MOVQ             24(CX), DX
-	MOVQ             72(CX), BX
-	MOVQ             120(CX), SI
-	MOVQ             168(CX), DI
-	MOVQ             216(CX), R8
-	MOVQ             264(CX), R9
-	VMOVUPS          (BX)(R10*1), Z21
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z21, Z20
-	VSUBPS           Z30, Z21, Z21
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z19
-	VADDPS           Z19, Z30, Z18
-	VSUBPS           Z19, Z30, Z30
-	VMOVUPS          (DX)(R10*1), Z19
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z20, Z19
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z18, Z19
-	VMULPS.BCST      mixConstants<>+172(SB), Z19, Z19
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z21
-	VMULPS.BCST      mixConstants<>+180(SB), Z21, Z21
-	VSUBPS           Z18, Z20, Z20
-	VMOVUPS          (R9)(R10*1), Z18
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z18, Z20
-	VMULPS.BCST      mixConstants<>+232(SB), Z20, Z20
-	MOVQ             32(CX), DX
-	MOVQ             80(CX), BX
-	MOVQ             128(CX), SI
-	MOVQ             176(CX), DI
-	MOVQ             224(CX), R8
-	MOVQ             272(CX), R9
-	VMOVUPS          (BX)(R10*1), Z18
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z18, Z17
-	VSUBPS           Z30, Z18, Z18
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z16
-	VADDPS           Z16, Z30, Z15
-	VSUBPS           Z16, Z30, Z30
-	VMOVUPS          (DX)(R10*1), Z16
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z17, Z16
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z15, Z16
-	VMULPS.BCST      mixConstants<>+172(SB), Z16, Z16
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z18
-	VMULPS.BCST      mixConstants<>+180(SB), Z18, Z18
-	VSUBPS           Z15, Z17, Z17
-	VMOVUPS          (R9)(R10*1), Z15
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z15, Z17
-	VMULPS.BCST      mixConstants<>+232(SB), Z17, Z17
-	MOVQ             40(CX), DX
-	MOVQ             88(CX), BX
-	MOVQ             136(CX), SI
-	MOVQ             184(CX), DI
-	MOVQ             232(CX), R8
-	MOVQ             280(CX), R9
-	VMOVUPS          (BX)(R10*1), Z15
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z15, Z14
-	VSUBPS           Z30, Z15, Z15
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z13
-	VADDPS           Z13, Z30, Z12
-	VSUBPS           Z13, Z30, Z30
-	VMOVUPS          (DX)(R10*1), Z13
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z14, Z13
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z12, Z13
-	VMULPS.BCST      mixConstants<>+172(SB), Z13, Z13
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z15
-	VMULPS.BCST      mixConstants<>+180(SB), Z15, Z15
-	VSUBPS           Z12, Z14, Z14
-	VMOVUPS          (R9)(R10*1), Z12
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z12, Z14
-	VMULPS.BCST      mixConstants<>+232(SB), Z14, Z14
-	MOVQ             (AX), DX
-	MOVQ             8(AX), BX
-	MOVQ             16(AX), SI
-	VADDPS           Z22, Z25, Z12
-	VSUBPS           Z22, Z25, Z25
-	VADDPS           Z16, Z19, Z22
-	VSUBPS           Z16, Z19, Z19
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z12, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z22, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, (DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z19, Z25
-	VMULPS.BCST      mixConstants<>+180(SB), Z25, Z25
-	VMOVUPS          Z25, (BX)(R10*1)
-	VSUBPS           Z22, Z12, Z12
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z13, Z12
-	VMULPS.BCST      mixConstants<>+232(SB), Z12, Z12
-	VMOVUPS          Z12, (SI)(R10*1)
-	MOVQ             24(AX), DX
-	MOVQ             32(AX), BX
-	MOVQ             40(AX), SI
-	VADDPS           Z24, Z27, Z12
-	VSUBPS           Z24, Z27, Z27
-	VADDPS           Z18, Z21, Z24
-	VSUBPS           Z18, Z21, Z21
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z12, Z31
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z24, Z31
-	VMULPS.BCST      mixConstants<>+172(SB), Z31, Z31
-	VMOVUPS          Z31, (DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z21, Z27
-	VMULPS.BCST      mixConstants<>+180(SB), Z27, Z27
-	VMOVUPS          Z27, (BX)(R10*1)
-	VSUBPS           Z24, Z12, Z12
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z15, Z12
-	VMULPS.BCST      mixConstants<>+232(SB), Z12, Z12
-	VMOVUPS          Z12, (SI)(R10*1)
-	MOVQ             48(AX), DX
-	MOVQ             56(AX), BX
-	MOVQ             64(AX), SI
-	VADDPS           Z23, Z26, Z12
-	VSUBPS           Z23, Z26, Z26
-	VADDPS           Z17, Z20, Z23
-	VSUBPS           Z17, Z20, Z20
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z12, Z29
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z23, Z29
-	VMULPS.BCST      mixConstants<>+172(SB), Z29, Z29
-	VMOVUPS          Z29, (DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z20, Z26
-	VMULPS.BCST      mixConstants<>+180(SB), Z26, Z26
-	VMOVUPS          Z26, (BX)(R10*1)
-	VSUBPS           Z23, Z12, Z12
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z14, Z12
-	VMULPS.BCST      mixConstants<>+232(SB), Z12, Z12
-	VMOVUPS          Z12, (SI)(R10*1)
+	MOVQ             16(AX), R9
+	VMOVUPS          Z29, (R9)(R10*1)
 	ADDQ             $0x00000040, R10
-	DECQ             R11
-	JNZ              step
+	CMPQ             R10, R12
+	JNE              step
+	SUBQ             R11, R10
+	VZEROUPPER
+	RET
+
+// func mixSquareFilterGrad4AVX512(dst **float32, src **float32, spill *float32, steps int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·mixSquareFilterGrad4AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ spill+16(FP), DX
+	MOVQ steps+24(FP), R12
+	SHLQ $0x06, R12
+	XORQ R11, R11
+
+block:
+	MOVQ    $0x00000100, R13
+	CMPQ    R12, R13
+	CMOVQLT R12, R13
+	MOVQ    (CX), BX
+	MOVQ    48(CX), SI
+	MOVQ    96(CX), DI
+	MOVQ    144(CX), R8
+	MOVQ    192(CX), R9
+	MOVQ    240(CX), R10
+	LEAQ    (R11)(R13*1), R14
+
+column0:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
+	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
+	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	VMOVUPS          Z28, (DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	VMOVUPS          Z31, 1536(DX)(R11*1)
+	VSUBPS           Z27, Z29, Z29
+	VMOVUPS          (R10)(R11*1), Z27
+	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
+	VMOVUPS          Z29, 3072(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column0
+	SUBQ             R13, R11
+	MOVQ             8(CX), BX
+	MOVQ             56(CX), SI
+	MOVQ             104(CX), DI
+	MOVQ             152(CX), R8
+	MOVQ             200(CX), R9
+	MOVQ             248(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column1:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
+	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
+	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	VMOVUPS          Z28, 256(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	VMOVUPS          Z31, 1792(DX)(R11*1)
+	VSUBPS           Z27, Z29, Z29
+	VMOVUPS          (R10)(R11*1), Z27
+	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
+	VMOVUPS          Z29, 3328(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column1
+	SUBQ             R13, R11
+	MOVQ             16(CX), BX
+	MOVQ             64(CX), SI
+	MOVQ             112(CX), DI
+	MOVQ             160(CX), R8
+	MOVQ             208(CX), R9
+	MOVQ             256(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column2:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
+	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
+	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	VMOVUPS          Z28, 512(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	VMOVUPS          Z31, 2048(DX)(R11*1)
+	VSUBPS           Z27, Z29, Z29
+	VMOVUPS          (R10)(R11*1), Z27
+	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
+	VMOVUPS          Z29, 3584(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column2
+	SUBQ             R13, R11
+	MOVQ             24(CX), BX
+	MOVQ             72(CX), SI
+	MOVQ             120(CX), DI
+	MOVQ             168(CX), R8
+	MOVQ             216(CX), R9
+	MOVQ             264(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column3:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
+	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
+	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	VMOVUPS          Z28, 768(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	VMOVUPS          Z31, 2304(DX)(R11*1)
+	VSUBPS           Z27, Z29, Z29
+	VMOVUPS          (R10)(R11*1), Z27
+	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
+	VMOVUPS          Z29, 3840(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column3
+	SUBQ             R13, R11
+	MOVQ             32(CX), BX
+	MOVQ             80(CX), SI
+	MOVQ             128(CX), DI
+	MOVQ             176(CX), R8
+	MOVQ             224(CX), R9
+	MOVQ             272(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column4:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
+	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
+	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	VMOVUPS          Z28, 1024(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	VMOVUPS          Z31, 2560(DX)(R11*1)
+	VSUBPS           Z27, Z29, Z29
+	VMOVUPS          (R10)(R11*1), Z27
+	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
+	VMOVUPS          Z29, 4096(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column4
+	SUBQ             R13, R11
+	MOVQ             40(CX), BX
+	MOVQ             88(CX), SI
+	MOVQ             136(CX), DI
+	MOVQ             184(CX), R8
+	MOVQ             232(CX), R9
+	MOVQ             280(CX), R10
+	LEAQ             (R11)(R13*1), R14
+
+column5:
+	VMOVUPS          (SI)(R11*1), Z31
+	VMOVUPS          (DI)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          (R8)(R11*1), Z30
+	VMOVUPS          (R9)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (BX)(R11*1), Z28
+	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
+	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
+	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	VMOVUPS          Z28, 1280(DX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	VMOVUPS          Z31, 2816(DX)(R11*1)
+	VSUBPS           Z27, Z29, Z29
+	VMOVUPS          (R10)(R11*1), Z27
+	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
+	VMOVUPS          Z29, 4352(DX)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R14
+	JNE              column5
+	SUBQ             R13, R11
+	MOVQ             (AX), BX
+	MOVQ             8(AX), SI
+	MOVQ             16(AX), DI
+	LEAQ             (R11)(R13*1), R8
+
+row0:
+	VMOVUPS          256(DX)(R11*1), Z31
+	VMOVUPS          512(DX)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          768(DX)(R11*1), Z30
+	VMOVUPS          1024(DX)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          (DX)(R11*1), Z28
+	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
+	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
+	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	VMOVUPS          Z28, (BX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	VMOVUPS          Z31, (SI)(R11*1)
+	VSUBPS           Z27, Z29, Z29
+	VMOVUPS          1280(DX)(R11*1), Z27
+	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R8
+	JNE              row0
+	SUBQ             R13, R11
+	MOVQ             24(AX), BX
+	MOVQ             32(AX), SI
+	MOVQ             40(AX), DI
+	LEAQ             (R11)(R13*1), R8
+
+row1:
+	VMOVUPS          1792(DX)(R11*1), Z31
+	VMOVUPS          2048(DX)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          2304(DX)(R11*1), Z30
+	VMOVUPS          2560(DX)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          1536(DX)(R11*1), Z28
+	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
+	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
+	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	VMOVUPS          Z28, (BX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	VMOVUPS          Z31, (SI)(R11*1)
+	VSUBPS           Z27, Z29, Z29
+	VMOVUPS          2816(DX)(R11*1), Z27
+	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R8
+	JNE              row1
+	SUBQ             R13, R11
+	MOVQ             48(AX), BX
+	MOVQ             56(AX), SI
+	MOVQ             64(AX), DI
+	LEAQ             (R11)(R13*1), R8
+
+row2:
+	VMOVUPS          3328(DX)(R11*1), Z31
+	VMOVUPS          3584(DX)(R11*1), Z30
+	VADDPS           Z30, Z31, Z29
+	VSUBPS           Z30, Z31, Z31
+	VMOVUPS          3840(DX)(R11*1), Z30
+	VMOVUPS          4096(DX)(R11*1), Z28
+	VADDPS           Z28, Z30, Z27
+	VSUBPS           Z28, Z30, Z30
+	VMOVUPS          3072(DX)(R11*1), Z28
+	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
+	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
+	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
+	VMOVUPS          Z28, (BX)(R11*1)
+	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
+	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
+	VMOVUPS          Z31, (SI)(R11*1)
+	VSUBPS           Z27, Z29, Z29
+	VMOVUPS          4352(DX)(R11*1), Z27
+	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
+	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
+	VMOVUPS          Z29, (DI)(R11*1)
+	ADDQ             $0x00000040, R11
+	CMPQ             R11, R8
+	JNE              row2
+	SUBQ             R13, R11
+	ADDQ             R13, R11
+	SUBQ             R13, DX
+	SUBQ             R13, R12
+	JNZ              block
 	VZEROUPPER
 	RET
