@@ -59,12 +59,19 @@ const (
 // mixMost is the size of the largest matrix.
 const mixMost = 6
 
-// MixScratch is how many elements of scratch Mix2 needs.
-const MixScratch = mixMost*mixMost*mixPiece + 16
+// How the assembly divides the lanes: into steps, the same for every instruction
+// set, into blocks of steps between its two passes, and into runs, for each of
+// which it gets a pointer to every pixel.
+const (
+	mixLanes = 16   // in a step
+	mixBlock = 8    // steps in a block
+	mixRun   = 1024 // lanes in a run
+)
 
-// mixPiece is how many lanes Mix2 takes at a time in plain Go, so that what lies
-// between its passes stays in the first cache.
-const mixPiece = 128
+// MixScratch is how many elements of scratch Mix2 needs: a block of what lies
+// between the passes, both ends of the last, partial step, a run of what nobody
+// asked for, and room to begin at a line of the cache.
+const MixScratch = mixMost*mixMost*mixLanes*(mixBlock+2) + mixRun + mixLanes
 
 // fraction is an entry of a matrix: a numerator and a denominator.
 type fraction [2]int64

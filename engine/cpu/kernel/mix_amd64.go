@@ -4,17 +4,6 @@ package kernel
 
 import "unsafe"
 
-// mixLanes is how many lanes a step of the assembly has, and mixBlock how many
-// steps it takes between its passes.
-const (
-	mixLanes = 16
-	mixBlock = 4
-)
-
-// mixRun is the most lanes of one call of the assembly, for which it gets a
-// table with a pointer to every pixel.
-const mixRun = 1024
-
 // mixZeros stands for the pixels outside the image. Nothing writes to it.
 var mixZeros [mixRun]float32
 

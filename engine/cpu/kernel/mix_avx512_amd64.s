@@ -68,34 +68,35 @@ GLOBL mixConstants<>(SB), RODATA|NOPTR, $236
 // func mixLineInput2AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineInput2AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), CX
-	MOVQ steps+16(FP), R9
-	SHLQ $0x06, R9
-	XORQ R8, R8
-	LEAQ (R8)(R9*1), R10
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), CX
+	MOVQ         steps+16(FP), R9
+	SHLQ         $0x06, R9
+	XORQ         R8, R8
+	LEAQ         (R8)(R9*1), R10
 
 step:
-	VMOVUPS (SI)(R8*1), Z31
-	VMOVUPS (DX)(R8*1), Z30
-	VSUBPS  Z30, Z31, Z30
+	VMOVUPS (SI)(R8*1), Z30
+	VMOVUPS (DX)(R8*1), Z29
+	VSUBPS  Z29, Z30, Z29
 	MOVQ    (AX), DI
-	VMOVUPS Z30, (DI)(R8*1)
-	VMOVUPS (BX)(R8*1), Z30
-	VADDPS  Z30, Z31, Z29
-	MOVQ    8(AX), DI
 	VMOVUPS Z29, (DI)(R8*1)
-	VSUBPS  Z30, Z31, Z31
+	VMOVUPS (BX)(R8*1), Z29
+	VADDPS  Z29, Z30, Z28
+	MOVQ    8(AX), DI
+	VMOVUPS Z28, (DI)(R8*1)
+	VSUBPS  Z29, Z30, Z30
 	MOVQ    16(AX), DI
-	VMOVUPS Z31, (DI)(R8*1)
-	VMOVUPS (CX)(R8*1), Z31
-	VSUBPS  Z30, Z31, Z31
+	VMOVUPS Z30, (DI)(R8*1)
+	VMOVUPS (CX)(R8*1), Z30
+	VSUBPS  Z29, Z30, Z30
 	MOVQ    24(AX), DI
-	VMOVUPS Z31, (DI)(R8*1)
+	VMOVUPS Z30, (DI)(R8*1)
 	ADDQ    $0x00000040, R8
 	CMPQ    R8, R10
 	JNE     step
@@ -106,15 +107,16 @@ step:
 // func mixSquareInput2AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareInput2AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
-	SHLQ $0x06, R10
-	XORQ R9, R9
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R10
+	SHLQ         $0x06, R10
+	XORQ         R9, R9
 
 block:
-	MOVQ    $0x00000100, R11
+	MOVQ    $0x00000200, R11
 	CMPQ    R10, R11
 	CMOVQLT R10, R11
 	MOVQ    (CX), BX
@@ -124,18 +126,18 @@ block:
 	LEAQ    (R9)(R11*1), R12
 
 column0:
-	VMOVUPS (DI)(R9*1), Z31
-	VMOVUPS (BX)(R9*1), Z30
-	VSUBPS  Z30, Z31, Z30
-	VMOVUPS Z30, (DX)(R9*1)
-	VMOVUPS (SI)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, 1024(DX)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 2048(DX)(R9*1)
-	VMOVUPS (R8)(R9*1), Z31
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 3072(DX)(R9*1)
+	VMOVUPS (DI)(R9*1), Z30
+	VMOVUPS (BX)(R9*1), Z29
+	VSUBPS  Z29, Z30, Z29
+	VMOVUPS Z29, (DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, 2048(DX)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 4096(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z30
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 6144(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     column0
@@ -147,18 +149,18 @@ column0:
 	LEAQ    (R9)(R11*1), R12
 
 column1:
-	VMOVUPS (DI)(R9*1), Z31
-	VMOVUPS (BX)(R9*1), Z30
-	VSUBPS  Z30, Z31, Z30
-	VMOVUPS Z30, 256(DX)(R9*1)
-	VMOVUPS (SI)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, 1280(DX)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 2304(DX)(R9*1)
-	VMOVUPS (R8)(R9*1), Z31
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 3328(DX)(R9*1)
+	VMOVUPS (DI)(R9*1), Z30
+	VMOVUPS (BX)(R9*1), Z29
+	VSUBPS  Z29, Z30, Z29
+	VMOVUPS Z29, 512(DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, 2560(DX)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 4608(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z30
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 6656(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     column1
@@ -170,18 +172,18 @@ column1:
 	LEAQ    (R9)(R11*1), R12
 
 column2:
-	VMOVUPS (DI)(R9*1), Z31
-	VMOVUPS (BX)(R9*1), Z30
-	VSUBPS  Z30, Z31, Z30
-	VMOVUPS Z30, 512(DX)(R9*1)
-	VMOVUPS (SI)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, 1536(DX)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 2560(DX)(R9*1)
-	VMOVUPS (R8)(R9*1), Z31
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 3584(DX)(R9*1)
+	VMOVUPS (DI)(R9*1), Z30
+	VMOVUPS (BX)(R9*1), Z29
+	VSUBPS  Z29, Z30, Z29
+	VMOVUPS Z29, 1024(DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, 3072(DX)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 5120(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z30
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 7168(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     column2
@@ -193,18 +195,18 @@ column2:
 	LEAQ    (R9)(R11*1), R12
 
 column3:
-	VMOVUPS (DI)(R9*1), Z31
-	VMOVUPS (BX)(R9*1), Z30
-	VSUBPS  Z30, Z31, Z30
-	VMOVUPS Z30, 768(DX)(R9*1)
-	VMOVUPS (SI)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, 1792(DX)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 2816(DX)(R9*1)
-	VMOVUPS (R8)(R9*1), Z31
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 3840(DX)(R9*1)
+	VMOVUPS (DI)(R9*1), Z30
+	VMOVUPS (BX)(R9*1), Z29
+	VSUBPS  Z29, Z30, Z29
+	VMOVUPS Z29, 1536(DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, 3584(DX)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 5632(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z30
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 7680(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     column3
@@ -216,18 +218,18 @@ column3:
 	LEAQ    (R9)(R11*1), R12
 
 row0:
-	VMOVUPS 512(DX)(R9*1), Z31
-	VMOVUPS (DX)(R9*1), Z30
-	VSUBPS  Z30, Z31, Z30
-	VMOVUPS Z30, (BX)(R9*1)
-	VMOVUPS 256(DX)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, (SI)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (DI)(R9*1)
-	VMOVUPS 768(DX)(R9*1), Z31
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (R8)(R9*1)
+	VMOVUPS 1024(DX)(R9*1), Z30
+	VMOVUPS (DX)(R9*1), Z29
+	VSUBPS  Z29, Z30, Z29
+	VMOVUPS Z29, (BX)(R9*1)
+	VMOVUPS 512(DX)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, (SI)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (DI)(R9*1)
+	VMOVUPS 1536(DX)(R9*1), Z30
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (R8)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     row0
@@ -239,18 +241,18 @@ row0:
 	LEAQ    (R9)(R11*1), R12
 
 row1:
-	VMOVUPS 1536(DX)(R9*1), Z31
-	VMOVUPS 1024(DX)(R9*1), Z30
-	VSUBPS  Z30, Z31, Z30
-	VMOVUPS Z30, (BX)(R9*1)
-	VMOVUPS 1280(DX)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, (SI)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (DI)(R9*1)
-	VMOVUPS 1792(DX)(R9*1), Z31
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (R8)(R9*1)
+	VMOVUPS 3072(DX)(R9*1), Z30
+	VMOVUPS 2048(DX)(R9*1), Z29
+	VSUBPS  Z29, Z30, Z29
+	VMOVUPS Z29, (BX)(R9*1)
+	VMOVUPS 2560(DX)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, (SI)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (DI)(R9*1)
+	VMOVUPS 3584(DX)(R9*1), Z30
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (R8)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     row1
@@ -262,18 +264,18 @@ row1:
 	LEAQ    (R9)(R11*1), R12
 
 row2:
-	VMOVUPS 2560(DX)(R9*1), Z31
-	VMOVUPS 2048(DX)(R9*1), Z30
-	VSUBPS  Z30, Z31, Z30
-	VMOVUPS Z30, (BX)(R9*1)
-	VMOVUPS 2304(DX)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, (SI)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (DI)(R9*1)
-	VMOVUPS 2816(DX)(R9*1), Z31
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (R8)(R9*1)
+	VMOVUPS 5120(DX)(R9*1), Z30
+	VMOVUPS 4096(DX)(R9*1), Z29
+	VSUBPS  Z29, Z30, Z29
+	VMOVUPS Z29, (BX)(R9*1)
+	VMOVUPS 4608(DX)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, (SI)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (DI)(R9*1)
+	VMOVUPS 5632(DX)(R9*1), Z30
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (R8)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     row2
@@ -285,18 +287,18 @@ row2:
 	LEAQ    (R9)(R11*1), R12
 
 row3:
-	VMOVUPS 3584(DX)(R9*1), Z31
-	VMOVUPS 3072(DX)(R9*1), Z30
-	VSUBPS  Z30, Z31, Z30
-	VMOVUPS Z30, (BX)(R9*1)
-	VMOVUPS 3328(DX)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, (SI)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (DI)(R9*1)
-	VMOVUPS 3840(DX)(R9*1), Z31
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (R8)(R9*1)
+	VMOVUPS 7168(DX)(R9*1), Z30
+	VMOVUPS 6144(DX)(R9*1), Z29
+	VSUBPS  Z29, Z30, Z29
+	VMOVUPS Z29, (BX)(R9*1)
+	VMOVUPS 6656(DX)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, (SI)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (DI)(R9*1)
+	VMOVUPS 7680(DX)(R9*1), Z30
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (R8)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     row3
@@ -311,30 +313,31 @@ row3:
 // func mixLineOutput2AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineOutput2AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), CX
-	MOVQ steps+16(FP), R9
-	SHLQ $0x06, R9
-	XORQ R8, R8
-	LEAQ (R8)(R9*1), R10
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), CX
+	MOVQ         steps+16(FP), R9
+	SHLQ         $0x06, R9
+	XORQ         R8, R8
+	LEAQ         (R8)(R9*1), R10
 
 step:
-	VMOVUPS (BX)(R8*1), Z31
-	VMOVUPS (SI)(R8*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS (DX)(R8*1), Z30
-	VADDPS  Z29, Z30, Z30
+	VMOVUPS (BX)(R8*1), Z30
+	VMOVUPS (SI)(R8*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS (DX)(R8*1), Z29
+	VADDPS  Z28, Z29, Z29
 	MOVQ    (AX), DI
-	VMOVUPS Z30, (DI)(R8*1)
-	VMOVUPS (CX)(R8*1), Z30
-	VADDPS  Z30, Z31, Z31
+	VMOVUPS Z29, (DI)(R8*1)
+	VMOVUPS (CX)(R8*1), Z29
+	VADDPS  Z29, Z30, Z30
 	MOVQ    8(AX), DI
-	VMOVUPS Z31, (DI)(R8*1)
+	VMOVUPS Z30, (DI)(R8*1)
 	ADDQ    $0x00000040, R8
 	CMPQ    R8, R10
 	JNE     step
@@ -345,15 +348,16 @@ step:
 // func mixSquareOutput2AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareOutput2AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
-	SHLQ $0x06, R10
-	XORQ R9, R9
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R10
+	SHLQ         $0x06, R10
+	XORQ         R9, R9
 
 block:
-	MOVQ    $0x00000100, R11
+	MOVQ    $0x00000200, R11
 	CMPQ    R10, R11
 	CMOVQLT R10, R11
 	MOVQ    (CX), BX
@@ -363,16 +367,16 @@ block:
 	LEAQ    (R9)(R11*1), R12
 
 column0:
-	VMOVUPS (SI)(R9*1), Z31
-	VMOVUPS (DI)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS (BX)(R9*1), Z30
+	VMOVUPS (SI)(R9*1), Z30
+	VMOVUPS (DI)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS (BX)(R9*1), Z29
+	VADDPS  Z28, Z29, Z29
+	VMOVUPS Z29, (DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z29
 	VADDPS  Z29, Z30, Z30
-	VMOVUPS Z30, (DX)(R9*1)
-	VMOVUPS (R8)(R9*1), Z30
-	VADDPS  Z30, Z31, Z31
-	VMOVUPS Z31, 1024(DX)(R9*1)
+	VMOVUPS Z30, 2048(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     column0
@@ -384,16 +388,16 @@ column0:
 	LEAQ    (R9)(R11*1), R12
 
 column1:
-	VMOVUPS (SI)(R9*1), Z31
-	VMOVUPS (DI)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS (BX)(R9*1), Z30
+	VMOVUPS (SI)(R9*1), Z30
+	VMOVUPS (DI)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS (BX)(R9*1), Z29
+	VADDPS  Z28, Z29, Z29
+	VMOVUPS Z29, 512(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z29
 	VADDPS  Z29, Z30, Z30
-	VMOVUPS Z30, 256(DX)(R9*1)
-	VMOVUPS (R8)(R9*1), Z30
-	VADDPS  Z30, Z31, Z31
-	VMOVUPS Z31, 1280(DX)(R9*1)
+	VMOVUPS Z30, 2560(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     column1
@@ -405,16 +409,16 @@ column1:
 	LEAQ    (R9)(R11*1), R12
 
 column2:
-	VMOVUPS (SI)(R9*1), Z31
-	VMOVUPS (DI)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS (BX)(R9*1), Z30
+	VMOVUPS (SI)(R9*1), Z30
+	VMOVUPS (DI)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS (BX)(R9*1), Z29
+	VADDPS  Z28, Z29, Z29
+	VMOVUPS Z29, 1024(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z29
 	VADDPS  Z29, Z30, Z30
-	VMOVUPS Z30, 512(DX)(R9*1)
-	VMOVUPS (R8)(R9*1), Z30
-	VADDPS  Z30, Z31, Z31
-	VMOVUPS Z31, 1536(DX)(R9*1)
+	VMOVUPS Z30, 3072(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     column2
@@ -426,16 +430,16 @@ column2:
 	LEAQ    (R9)(R11*1), R12
 
 column3:
-	VMOVUPS (SI)(R9*1), Z31
-	VMOVUPS (DI)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS (BX)(R9*1), Z30
+	VMOVUPS (SI)(R9*1), Z30
+	VMOVUPS (DI)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS (BX)(R9*1), Z29
+	VADDPS  Z28, Z29, Z29
+	VMOVUPS Z29, 1536(DX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z29
 	VADDPS  Z29, Z30, Z30
-	VMOVUPS Z30, 768(DX)(R9*1)
-	VMOVUPS (R8)(R9*1), Z30
-	VADDPS  Z30, Z31, Z31
-	VMOVUPS Z31, 1792(DX)(R9*1)
+	VMOVUPS Z30, 3584(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     column3
@@ -445,16 +449,16 @@ column3:
 	LEAQ    (R9)(R11*1), DI
 
 row0:
-	VMOVUPS 256(DX)(R9*1), Z31
 	VMOVUPS 512(DX)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS (DX)(R9*1), Z30
+	VMOVUPS 1024(DX)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS (DX)(R9*1), Z29
+	VADDPS  Z28, Z29, Z29
+	VMOVUPS Z29, (BX)(R9*1)
+	VMOVUPS 1536(DX)(R9*1), Z29
 	VADDPS  Z29, Z30, Z30
-	VMOVUPS Z30, (BX)(R9*1)
-	VMOVUPS 768(DX)(R9*1), Z30
-	VADDPS  Z30, Z31, Z31
-	VMOVUPS Z31, (SI)(R9*1)
+	VMOVUPS Z30, (SI)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, DI
 	JNE     row0
@@ -464,16 +468,16 @@ row0:
 	LEAQ    (R9)(R11*1), DI
 
 row1:
-	VMOVUPS 1280(DX)(R9*1), Z31
-	VMOVUPS 1536(DX)(R9*1), Z30
-	VADDPS  Z30, Z31, Z29
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS 1024(DX)(R9*1), Z30
+	VMOVUPS 2560(DX)(R9*1), Z30
+	VMOVUPS 3072(DX)(R9*1), Z29
+	VADDPS  Z29, Z30, Z28
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS 2048(DX)(R9*1), Z29
+	VADDPS  Z28, Z29, Z29
+	VMOVUPS Z29, (BX)(R9*1)
+	VMOVUPS 3584(DX)(R9*1), Z29
 	VADDPS  Z29, Z30, Z30
-	VMOVUPS Z30, (BX)(R9*1)
-	VMOVUPS 1792(DX)(R9*1), Z30
-	VADDPS  Z30, Z31, Z31
-	VMOVUPS Z31, (SI)(R9*1)
+	VMOVUPS Z30, (SI)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, DI
 	JNE     row1
@@ -488,53 +492,59 @@ row1:
 // func mixLineFilter2AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineFilter2AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), CX
-	MOVQ steps+16(FP), R8
-	SHLQ $0x06, R8
-	XORQ DI, DI
-	LEAQ (DI)(R8*1), R9
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+4(SB), Z30
+	VBROADCASTSS mixConstants<>+8(SB), Z29
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), CX
+	MOVQ         steps+16(FP), R8
+	SHLQ         $0x06, R8
+	XORQ         DI, DI
+	LEAQ         (DI)(R8*1), R9
 
 step:
-	VMOVUPS          (CX)(DI*1), Z31
-	MOVQ             24(AX), SI
-	VMOVUPS          Z31, (SI)(DI*1)
-	VMOVUPS          (DX)(DI*1), Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
-	MOVQ             (AX), SI
-	VMOVUPS          Z29, (SI)(DI*1)
-	VADDPS           Z31, Z30, Z30
-	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVUPS          (BX)(DI*1), Z31
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
-	MOVQ             8(AX), SI
-	VMOVUPS          Z29, (SI)(DI*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
-	MOVQ             16(AX), SI
-	VMOVUPS          Z30, (SI)(DI*1)
-	ADDQ             $0x00000040, DI
-	CMPQ             DI, R9
-	JNE              step
-	SUBQ             R8, DI
+	VMOVUPS     (CX)(DI*1), Z28
+	MOVQ        24(AX), SI
+	VMOVUPS     Z28, (SI)(DI*1)
+	VMOVUPS     (DX)(DI*1), Z27
+	VMULPS      Z31, Z27, Z26
+	MOVQ        (AX), SI
+	VMOVUPS     Z26, (SI)(DI*1)
+	VADDPS      Z28, Z27, Z27
+	VMULPS      Z30, Z27, Z27
+	VMOVUPS     (BX)(DI*1), Z28
+	VMOVAPS     Z27, Z26
+	VFMADD231PS Z30, Z28, Z26
+	MOVQ        8(AX), SI
+	VMOVUPS     Z26, (SI)(DI*1)
+	VFMADD231PS Z29, Z28, Z27
+	MOVQ        16(AX), SI
+	VMOVUPS     Z27, (SI)(DI*1)
+	ADDQ        $0x00000040, DI
+	CMPQ        DI, R9
+	JNE         step
+	SUBQ        R8, DI
 	VZEROUPPER
 	RET
 
 // func mixSquareFilter2AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareFilter2AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
-	SHLQ $0x06, R10
-	XORQ R9, R9
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+4(SB), Z30
+	VBROADCASTSS mixConstants<>+8(SB), Z29
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R10
+	SHLQ         $0x06, R10
+	XORQ         R9, R9
 
 block:
-	MOVQ    $0x00000100, R11
+	MOVQ    $0x00000200, R11
 	CMPQ    R10, R11
 	CMOVQLT R10, R11
 	MOVQ    (CX), BX
@@ -543,197 +553,198 @@ block:
 	LEAQ    (R9)(R11*1), R8
 
 column0:
-	VMOVUPS          (DI)(R9*1), Z31
-	VMOVUPS          Z31, 2304(DX)(R9*1)
-	VMOVUPS          (BX)(R9*1), Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
-	VMOVUPS          Z29, (DX)(R9*1)
-	VADDPS           Z31, Z30, Z30
-	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
-	VMOVUPS          Z29, 768(DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
-	VMOVUPS          Z30, 1536(DX)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R8
-	JNE              column0
-	SUBQ             R11, R9
-	MOVQ             8(CX), BX
-	MOVQ             32(CX), SI
-	MOVQ             56(CX), DI
-	LEAQ             (R9)(R11*1), R8
+	VMOVUPS     (DI)(R9*1), Z28
+	VMOVUPS     Z28, 4608(DX)(R9*1)
+	VMOVUPS     (BX)(R9*1), Z27
+	VMULPS      Z31, Z27, Z26
+	VMOVUPS     Z26, (DX)(R9*1)
+	VADDPS      Z28, Z27, Z27
+	VMULPS      Z30, Z27, Z27
+	VMOVUPS     (SI)(R9*1), Z28
+	VMOVAPS     Z27, Z26
+	VFMADD231PS Z30, Z28, Z26
+	VMOVUPS     Z26, 1536(DX)(R9*1)
+	VFMADD231PS Z29, Z28, Z27
+	VMOVUPS     Z27, 3072(DX)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R8
+	JNE         column0
+	SUBQ        R11, R9
+	MOVQ        8(CX), BX
+	MOVQ        32(CX), SI
+	MOVQ        56(CX), DI
+	LEAQ        (R9)(R11*1), R8
 
 column1:
-	VMOVUPS          (DI)(R9*1), Z31
-	VMOVUPS          Z31, 2560(DX)(R9*1)
-	VMOVUPS          (BX)(R9*1), Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
-	VMOVUPS          Z29, 256(DX)(R9*1)
-	VADDPS           Z31, Z30, Z30
-	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
-	VMOVUPS          Z29, 1024(DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
-	VMOVUPS          Z30, 1792(DX)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R8
-	JNE              column1
-	SUBQ             R11, R9
-	MOVQ             16(CX), BX
-	MOVQ             40(CX), SI
-	MOVQ             64(CX), DI
-	LEAQ             (R9)(R11*1), R8
+	VMOVUPS     (DI)(R9*1), Z27
+	VMOVUPS     Z27, 5120(DX)(R9*1)
+	VMOVUPS     (BX)(R9*1), Z28
+	VMULPS      Z31, Z28, Z26
+	VMOVUPS     Z26, 512(DX)(R9*1)
+	VADDPS      Z27, Z28, Z28
+	VMULPS      Z30, Z28, Z28
+	VMOVUPS     (SI)(R9*1), Z27
+	VMOVAPS     Z28, Z26
+	VFMADD231PS Z30, Z27, Z26
+	VMOVUPS     Z26, 2048(DX)(R9*1)
+	VFMADD231PS Z29, Z27, Z28
+	VMOVUPS     Z28, 3584(DX)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R8
+	JNE         column1
+	SUBQ        R11, R9
+	MOVQ        16(CX), BX
+	MOVQ        40(CX), SI
+	MOVQ        64(CX), DI
+	LEAQ        (R9)(R11*1), R8
 
 column2:
-	VMOVUPS          (DI)(R9*1), Z31
-	VMOVUPS          Z31, 2816(DX)(R9*1)
-	VMOVUPS          (BX)(R9*1), Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
-	VMOVUPS          Z29, 512(DX)(R9*1)
-	VADDPS           Z31, Z30, Z30
-	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
-	VMOVUPS          Z29, 1280(DX)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
-	VMOVUPS          Z30, 2048(DX)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R8
-	JNE              column2
-	SUBQ             R11, R9
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	MOVQ             24(AX), R8
-	LEAQ             (R9)(R11*1), R12
+	VMOVUPS     (DI)(R9*1), Z28
+	VMOVUPS     Z28, 5632(DX)(R9*1)
+	VMOVUPS     (BX)(R9*1), Z27
+	VMULPS      Z31, Z27, Z26
+	VMOVUPS     Z26, 1024(DX)(R9*1)
+	VADDPS      Z28, Z27, Z27
+	VMULPS      Z30, Z27, Z27
+	VMOVUPS     (SI)(R9*1), Z28
+	VMOVAPS     Z27, Z26
+	VFMADD231PS Z30, Z28, Z26
+	VMOVUPS     Z26, 2560(DX)(R9*1)
+	VFMADD231PS Z29, Z28, Z27
+	VMOVUPS     Z27, 4096(DX)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R8
+	JNE         column2
+	SUBQ        R11, R9
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	MOVQ        24(AX), R8
+	LEAQ        (R9)(R11*1), R12
 
 row0:
-	VMOVUPS          512(DX)(R9*1), Z31
-	VMOVUPS          Z31, (R8)(R9*1)
-	VMOVUPS          (DX)(R9*1), Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R9*1)
-	VADDPS           Z31, Z30, Z30
-	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVUPS          256(DX)(R9*1), Z31
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
-	VMOVUPS          Z29, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
-	VMOVUPS          Z30, (DI)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R12
-	JNE              row0
-	SUBQ             R11, R9
-	MOVQ             32(AX), BX
-	MOVQ             40(AX), SI
-	MOVQ             48(AX), DI
-	MOVQ             56(AX), R8
-	LEAQ             (R9)(R11*1), R12
+	VMOVUPS     1024(DX)(R9*1), Z27
+	VMOVUPS     Z27, (R8)(R9*1)
+	VMOVUPS     (DX)(R9*1), Z28
+	VMULPS      Z31, Z28, Z26
+	VMOVUPS     Z26, (BX)(R9*1)
+	VADDPS      Z27, Z28, Z28
+	VMULPS      Z30, Z28, Z28
+	VMOVUPS     512(DX)(R9*1), Z27
+	VMOVAPS     Z28, Z26
+	VFMADD231PS Z30, Z27, Z26
+	VMOVUPS     Z26, (SI)(R9*1)
+	VFMADD231PS Z29, Z27, Z28
+	VMOVUPS     Z28, (DI)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R12
+	JNE         row0
+	SUBQ        R11, R9
+	MOVQ        32(AX), BX
+	MOVQ        40(AX), SI
+	MOVQ        48(AX), DI
+	MOVQ        56(AX), R8
+	LEAQ        (R9)(R11*1), R12
 
 row1:
-	VMOVUPS          1280(DX)(R9*1), Z31
-	VMOVUPS          Z31, (R8)(R9*1)
-	VMOVUPS          768(DX)(R9*1), Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R9*1)
-	VADDPS           Z31, Z30, Z30
-	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVUPS          1024(DX)(R9*1), Z31
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
-	VMOVUPS          Z29, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
-	VMOVUPS          Z30, (DI)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R12
-	JNE              row1
-	SUBQ             R11, R9
-	MOVQ             64(AX), BX
-	MOVQ             72(AX), SI
-	MOVQ             80(AX), DI
-	MOVQ             88(AX), R8
-	LEAQ             (R9)(R11*1), R12
+	VMOVUPS     2560(DX)(R9*1), Z28
+	VMOVUPS     Z28, (R8)(R9*1)
+	VMOVUPS     1536(DX)(R9*1), Z27
+	VMULPS      Z31, Z27, Z26
+	VMOVUPS     Z26, (BX)(R9*1)
+	VADDPS      Z28, Z27, Z27
+	VMULPS      Z30, Z27, Z27
+	VMOVUPS     2048(DX)(R9*1), Z28
+	VMOVAPS     Z27, Z26
+	VFMADD231PS Z30, Z28, Z26
+	VMOVUPS     Z26, (SI)(R9*1)
+	VFMADD231PS Z29, Z28, Z27
+	VMOVUPS     Z27, (DI)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R12
+	JNE         row1
+	SUBQ        R11, R9
+	MOVQ        64(AX), BX
+	MOVQ        72(AX), SI
+	MOVQ        80(AX), DI
+	MOVQ        88(AX), R8
+	LEAQ        (R9)(R11*1), R12
 
 row2:
-	VMOVUPS          2048(DX)(R9*1), Z31
-	VMOVUPS          Z31, (R8)(R9*1)
-	VMOVUPS          1536(DX)(R9*1), Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R9*1)
-	VADDPS           Z31, Z30, Z30
-	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVUPS          1792(DX)(R9*1), Z31
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
-	VMOVUPS          Z29, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
-	VMOVUPS          Z30, (DI)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R12
-	JNE              row2
-	SUBQ             R11, R9
-	MOVQ             96(AX), BX
-	MOVQ             104(AX), SI
-	MOVQ             112(AX), DI
-	MOVQ             120(AX), R8
-	LEAQ             (R9)(R11*1), R12
+	VMOVUPS     4096(DX)(R9*1), Z27
+	VMOVUPS     Z27, (R8)(R9*1)
+	VMOVUPS     3072(DX)(R9*1), Z28
+	VMULPS      Z31, Z28, Z26
+	VMOVUPS     Z26, (BX)(R9*1)
+	VADDPS      Z27, Z28, Z28
+	VMULPS      Z30, Z28, Z28
+	VMOVUPS     3584(DX)(R9*1), Z27
+	VMOVAPS     Z28, Z26
+	VFMADD231PS Z30, Z27, Z26
+	VMOVUPS     Z26, (SI)(R9*1)
+	VFMADD231PS Z29, Z27, Z28
+	VMOVUPS     Z28, (DI)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R12
+	JNE         row2
+	SUBQ        R11, R9
+	MOVQ        96(AX), BX
+	MOVQ        104(AX), SI
+	MOVQ        112(AX), DI
+	MOVQ        120(AX), R8
+	LEAQ        (R9)(R11*1), R12
 
 row3:
-	VMOVUPS          2816(DX)(R9*1), Z31
-	VMOVUPS          Z31, (R8)(R9*1)
-	VMOVUPS          2304(DX)(R9*1), Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R9*1)
-	VADDPS           Z31, Z30, Z30
-	VMULPS.BCST      mixConstants<>+4(SB), Z30, Z30
-	VMOVUPS          2560(DX)(R9*1), Z31
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z31, Z29
-	VMOVUPS          Z29, (SI)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z31, Z30
-	VMOVUPS          Z30, (DI)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R12
-	JNE              row3
-	SUBQ             R11, R9
-	ADDQ             R11, R9
-	SUBQ             R11, DX
-	SUBQ             R11, R10
-	JNZ              block
+	VMOVUPS     5632(DX)(R9*1), Z28
+	VMOVUPS     Z28, (R8)(R9*1)
+	VMOVUPS     4608(DX)(R9*1), Z27
+	VMULPS      Z31, Z27, Z26
+	VMOVUPS     Z26, (BX)(R9*1)
+	VADDPS      Z28, Z27, Z27
+	VMULPS      Z30, Z27, Z27
+	VMOVUPS     5120(DX)(R9*1), Z28
+	VMOVAPS     Z27, Z26
+	VFMADD231PS Z30, Z28, Z26
+	VMOVUPS     Z26, (SI)(R9*1)
+	VFMADD231PS Z29, Z28, Z27
+	VMOVUPS     Z27, (DI)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R12
+	JNE         row3
+	SUBQ        R11, R9
+	ADDQ        R11, R9
+	SUBQ        R11, DX
+	SUBQ        R11, R10
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineOutputGrad2AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineOutputGrad2AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), CX
-	MOVQ steps+16(FP), DI
-	SHLQ $0x06, DI
-	XORQ SI, SI
-	LEAQ (SI)(DI*1), R8
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), CX
+	MOVQ         steps+16(FP), DI
+	SHLQ         $0x06, DI
+	XORQ         SI, SI
+	LEAQ         (SI)(DI*1), R8
 
 step:
-	VMOVUPS (DX)(SI*1), Z31
+	VMOVUPS (DX)(SI*1), Z30
 	MOVQ    (AX), BX
-	VMOVUPS Z31, (BX)(SI*1)
-	VMOVUPS (CX)(SI*1), Z30
-	MOVQ    24(AX), BX
 	VMOVUPS Z30, (BX)(SI*1)
-	VADDPS  Z30, Z31, Z29
-	MOVQ    8(AX), BX
+	VMOVUPS (CX)(SI*1), Z29
+	MOVQ    24(AX), BX
 	VMOVUPS Z29, (BX)(SI*1)
-	VSUBPS  Z30, Z31, Z31
+	VADDPS  Z29, Z30, Z28
+	MOVQ    8(AX), BX
+	VMOVUPS Z28, (BX)(SI*1)
+	VSUBPS  Z29, Z30, Z30
 	MOVQ    16(AX), BX
-	VMOVUPS Z31, (BX)(SI*1)
+	VMOVUPS Z30, (BX)(SI*1)
 	ADDQ    $0x00000040, SI
 	CMPQ    SI, R8
 	JNE     step
@@ -744,15 +755,16 @@ step:
 // func mixSquareOutputGrad2AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareOutputGrad2AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
-	SHLQ $0x06, R10
-	XORQ R9, R9
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R10
+	SHLQ         $0x06, R10
+	XORQ         R9, R9
 
 block:
-	MOVQ    $0x00000100, R11
+	MOVQ    $0x00000200, R11
 	CMPQ    R10, R11
 	CMOVQLT R10, R11
 	MOVQ    (CX), BX
@@ -760,14 +772,14 @@ block:
 	LEAQ    (R9)(R11*1), DI
 
 column0:
-	VMOVUPS (BX)(R9*1), Z31
-	VMOVUPS Z31, (DX)(R9*1)
-	VMOVUPS (SI)(R9*1), Z30
-	VMOVUPS Z30, 1536(DX)(R9*1)
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, 512(DX)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 1024(DX)(R9*1)
+	VMOVUPS (BX)(R9*1), Z30
+	VMOVUPS Z30, (DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z29
+	VMOVUPS Z29, 3072(DX)(R9*1)
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, 1024(DX)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 2048(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, DI
 	JNE     column0
@@ -777,14 +789,14 @@ column0:
 	LEAQ    (R9)(R11*1), DI
 
 column1:
-	VMOVUPS (BX)(R9*1), Z31
-	VMOVUPS Z31, 256(DX)(R9*1)
-	VMOVUPS (SI)(R9*1), Z30
-	VMOVUPS Z30, 1792(DX)(R9*1)
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, 768(DX)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, 1280(DX)(R9*1)
+	VMOVUPS (BX)(R9*1), Z30
+	VMOVUPS Z30, 512(DX)(R9*1)
+	VMOVUPS (SI)(R9*1), Z29
+	VMOVUPS Z29, 3584(DX)(R9*1)
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, 1536(DX)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, 2560(DX)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, DI
 	JNE     column1
@@ -796,14 +808,14 @@ column1:
 	LEAQ    (R9)(R11*1), R12
 
 row0:
-	VMOVUPS (DX)(R9*1), Z31
-	VMOVUPS Z31, (BX)(R9*1)
-	VMOVUPS 256(DX)(R9*1), Z30
-	VMOVUPS Z30, (R8)(R9*1)
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, (SI)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (DI)(R9*1)
+	VMOVUPS (DX)(R9*1), Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 512(DX)(R9*1), Z29
+	VMOVUPS Z29, (R8)(R9*1)
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, (SI)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (DI)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     row0
@@ -815,14 +827,14 @@ row0:
 	LEAQ    (R9)(R11*1), R12
 
 row1:
-	VMOVUPS 512(DX)(R9*1), Z31
-	VMOVUPS Z31, (BX)(R9*1)
-	VMOVUPS 768(DX)(R9*1), Z30
-	VMOVUPS Z30, (R8)(R9*1)
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, (SI)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (DI)(R9*1)
+	VMOVUPS 1024(DX)(R9*1), Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 1536(DX)(R9*1), Z29
+	VMOVUPS Z29, (R8)(R9*1)
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, (SI)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (DI)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     row1
@@ -834,14 +846,14 @@ row1:
 	LEAQ    (R9)(R11*1), R12
 
 row2:
-	VMOVUPS 1024(DX)(R9*1), Z31
-	VMOVUPS Z31, (BX)(R9*1)
-	VMOVUPS 1280(DX)(R9*1), Z30
-	VMOVUPS Z30, (R8)(R9*1)
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, (SI)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (DI)(R9*1)
+	VMOVUPS 2048(DX)(R9*1), Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 2560(DX)(R9*1), Z29
+	VMOVUPS Z29, (R8)(R9*1)
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, (SI)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (DI)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     row2
@@ -853,14 +865,14 @@ row2:
 	LEAQ    (R9)(R11*1), R12
 
 row3:
-	VMOVUPS 1536(DX)(R9*1), Z31
-	VMOVUPS Z31, (BX)(R9*1)
-	VMOVUPS 1792(DX)(R9*1), Z30
-	VMOVUPS Z30, (R8)(R9*1)
-	VADDPS  Z30, Z31, Z29
-	VMOVUPS Z29, (SI)(R9*1)
-	VSUBPS  Z30, Z31, Z31
-	VMOVUPS Z31, (DI)(R9*1)
+	VMOVUPS 3072(DX)(R9*1), Z30
+	VMOVUPS Z30, (BX)(R9*1)
+	VMOVUPS 3584(DX)(R9*1), Z29
+	VMOVUPS Z29, (R8)(R9*1)
+	VADDPS  Z29, Z30, Z28
+	VMOVUPS Z28, (SI)(R9*1)
+	VSUBPS  Z29, Z30, Z30
+	VMOVUPS Z30, (DI)(R9*1)
 	ADDQ    $0x00000040, R9
 	CMPQ    R9, R12
 	JNE     row3
@@ -875,53 +887,59 @@ row3:
 // func mixLineFilterGrad2AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineFilterGrad2AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), CX
-	MOVQ steps+16(FP), R9
-	SHLQ $0x06, R9
-	XORQ R8, R8
-	LEAQ (R8)(R9*1), R10
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+8(SB), Z30
+	VBROADCASTSS mixConstants<>+4(SB), Z29
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), CX
+	MOVQ         steps+16(FP), R9
+	SHLQ         $0x06, R9
+	XORQ         R8, R8
+	LEAQ         (R8)(R9*1), R10
 
 step:
-	VMOVUPS          (BX)(R8*1), Z31
-	VMOVUPS          (SI)(R8*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DX)(R8*1), Z30
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	MOVQ             (AX), DI
-	VMOVUPS          Z30, (DI)(R8*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	MOVQ             8(AX), DI
-	VMOVUPS          Z31, (DI)(R8*1)
-	VMOVUPS          (CX)(R8*1), Z31
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
-	MOVQ             16(AX), DI
-	VMOVUPS          Z31, (DI)(R8*1)
-	ADDQ             $0x00000040, R8
-	CMPQ             R8, R10
-	JNE              step
-	SUBQ             R9, R8
+	VMOVUPS     (BX)(R8*1), Z28
+	VMOVUPS     (SI)(R8*1), Z27
+	VADDPS      Z27, Z28, Z26
+	VSUBPS      Z27, Z28, Z28
+	VMOVUPS     (DX)(R8*1), Z27
+	VFMADD231PS Z30, Z26, Z27
+	VMULPS      Z31, Z27, Z27
+	MOVQ        (AX), DI
+	VMOVUPS     Z27, (DI)(R8*1)
+	VMULPS      Z29, Z28, Z28
+	MOVQ        8(AX), DI
+	VMOVUPS     Z28, (DI)(R8*1)
+	VMOVUPS     (CX)(R8*1), Z28
+	VFMADD231PS Z29, Z26, Z28
+	MOVQ        16(AX), DI
+	VMOVUPS     Z28, (DI)(R8*1)
+	ADDQ        $0x00000040, R8
+	CMPQ        R8, R10
+	JNE         step
+	SUBQ        R9, R8
 	VZEROUPPER
 	RET
 
 // func mixSquareFilterGrad2AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareFilterGrad2AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R10
-	SHLQ $0x06, R10
-	XORQ R9, R9
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+8(SB), Z30
+	VBROADCASTSS mixConstants<>+4(SB), Z29
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R10
+	SHLQ         $0x06, R10
+	XORQ         R9, R9
 
 block:
-	MOVQ    $0x00000100, R11
+	MOVQ    $0x00000200, R11
 	CMPQ    R10, R11
 	CMOVQLT R10, R11
 	MOVQ    (CX), BX
@@ -931,236 +949,256 @@ block:
 	LEAQ    (R9)(R11*1), R12
 
 column0:
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVUPS          (DI)(R9*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (BX)(R9*1), Z30
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	VMOVUPS          Z30, (DX)(R9*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	VMOVUPS          Z31, 1024(DX)(R9*1)
-	VMOVUPS          (R8)(R9*1), Z31
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
-	VMOVUPS          Z31, 2048(DX)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R12
-	JNE              column0
-	SUBQ             R11, R9
-	MOVQ             8(CX), BX
-	MOVQ             40(CX), SI
-	MOVQ             72(CX), DI
-	MOVQ             104(CX), R8
-	LEAQ             (R9)(R11*1), R12
+	VMOVUPS     (SI)(R9*1), Z28
+	VMOVUPS     (DI)(R9*1), Z27
+	VADDPS      Z27, Z28, Z26
+	VSUBPS      Z27, Z28, Z28
+	VMOVUPS     (BX)(R9*1), Z27
+	VFMADD231PS Z30, Z26, Z27
+	VMULPS      Z31, Z27, Z27
+	VMOVUPS     Z27, (DX)(R9*1)
+	VMULPS      Z29, Z28, Z28
+	VMOVUPS     Z28, 2048(DX)(R9*1)
+	VMOVUPS     (R8)(R9*1), Z28
+	VFMADD231PS Z29, Z26, Z28
+	VMOVUPS     Z28, 4096(DX)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R12
+	JNE         column0
+	SUBQ        R11, R9
+	MOVQ        8(CX), BX
+	MOVQ        40(CX), SI
+	MOVQ        72(CX), DI
+	MOVQ        104(CX), R8
+	LEAQ        (R9)(R11*1), R12
 
 column1:
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVUPS          (DI)(R9*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (BX)(R9*1), Z30
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	VMOVUPS          Z30, 256(DX)(R9*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	VMOVUPS          Z31, 1280(DX)(R9*1)
-	VMOVUPS          (R8)(R9*1), Z31
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
-	VMOVUPS          Z31, 2304(DX)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R12
-	JNE              column1
-	SUBQ             R11, R9
-	MOVQ             16(CX), BX
-	MOVQ             48(CX), SI
-	MOVQ             80(CX), DI
-	MOVQ             112(CX), R8
-	LEAQ             (R9)(R11*1), R12
+	VMOVUPS     (SI)(R9*1), Z28
+	VMOVUPS     (DI)(R9*1), Z26
+	VADDPS      Z26, Z28, Z27
+	VSUBPS      Z26, Z28, Z28
+	VMOVUPS     (BX)(R9*1), Z26
+	VFMADD231PS Z30, Z27, Z26
+	VMULPS      Z31, Z26, Z26
+	VMOVUPS     Z26, 512(DX)(R9*1)
+	VMULPS      Z29, Z28, Z28
+	VMOVUPS     Z28, 2560(DX)(R9*1)
+	VMOVUPS     (R8)(R9*1), Z28
+	VFMADD231PS Z29, Z27, Z28
+	VMOVUPS     Z28, 4608(DX)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R12
+	JNE         column1
+	SUBQ        R11, R9
+	MOVQ        16(CX), BX
+	MOVQ        48(CX), SI
+	MOVQ        80(CX), DI
+	MOVQ        112(CX), R8
+	LEAQ        (R9)(R11*1), R12
 
 column2:
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVUPS          (DI)(R9*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (BX)(R9*1), Z30
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	VMOVUPS          Z30, 512(DX)(R9*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	VMOVUPS          Z31, 1536(DX)(R9*1)
-	VMOVUPS          (R8)(R9*1), Z31
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
-	VMOVUPS          Z31, 2560(DX)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R12
-	JNE              column2
-	SUBQ             R11, R9
-	MOVQ             24(CX), BX
-	MOVQ             56(CX), SI
-	MOVQ             88(CX), DI
-	MOVQ             120(CX), R8
-	LEAQ             (R9)(R11*1), R12
+	VMOVUPS     (SI)(R9*1), Z28
+	VMOVUPS     (DI)(R9*1), Z27
+	VADDPS      Z27, Z28, Z26
+	VSUBPS      Z27, Z28, Z28
+	VMOVUPS     (BX)(R9*1), Z27
+	VFMADD231PS Z30, Z26, Z27
+	VMULPS      Z31, Z27, Z27
+	VMOVUPS     Z27, 1024(DX)(R9*1)
+	VMULPS      Z29, Z28, Z28
+	VMOVUPS     Z28, 3072(DX)(R9*1)
+	VMOVUPS     (R8)(R9*1), Z28
+	VFMADD231PS Z29, Z26, Z28
+	VMOVUPS     Z28, 5120(DX)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R12
+	JNE         column2
+	SUBQ        R11, R9
+	MOVQ        24(CX), BX
+	MOVQ        56(CX), SI
+	MOVQ        88(CX), DI
+	MOVQ        120(CX), R8
+	LEAQ        (R9)(R11*1), R12
 
 column3:
-	VMOVUPS          (SI)(R9*1), Z31
-	VMOVUPS          (DI)(R9*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (BX)(R9*1), Z30
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	VMOVUPS          Z30, 768(DX)(R9*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	VMOVUPS          Z31, 1792(DX)(R9*1)
-	VMOVUPS          (R8)(R9*1), Z31
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
-	VMOVUPS          Z31, 2816(DX)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R12
-	JNE              column3
-	SUBQ             R11, R9
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	LEAQ             (R9)(R11*1), R8
+	VMOVUPS     (SI)(R9*1), Z28
+	VMOVUPS     (DI)(R9*1), Z26
+	VADDPS      Z26, Z28, Z27
+	VSUBPS      Z26, Z28, Z28
+	VMOVUPS     (BX)(R9*1), Z26
+	VFMADD231PS Z30, Z27, Z26
+	VMULPS      Z31, Z26, Z26
+	VMOVUPS     Z26, 1536(DX)(R9*1)
+	VMULPS      Z29, Z28, Z28
+	VMOVUPS     Z28, 3584(DX)(R9*1)
+	VMOVUPS     (R8)(R9*1), Z28
+	VFMADD231PS Z29, Z27, Z28
+	VMOVUPS     Z28, 5632(DX)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R12
+	JNE         column3
+	SUBQ        R11, R9
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	LEAQ        (R9)(R11*1), R8
 
 row0:
-	VMOVUPS          256(DX)(R9*1), Z31
-	VMOVUPS          512(DX)(R9*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DX)(R9*1), Z30
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	VMOVUPS          Z30, (BX)(R9*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R9*1)
-	VMOVUPS          768(DX)(R9*1), Z31
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
-	VMOVUPS          Z31, (DI)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R8
-	JNE              row0
-	SUBQ             R11, R9
-	MOVQ             24(AX), BX
-	MOVQ             32(AX), SI
-	MOVQ             40(AX), DI
-	LEAQ             (R9)(R11*1), R8
+	VMOVUPS     512(DX)(R9*1), Z28
+	VMOVUPS     1024(DX)(R9*1), Z27
+	VADDPS      Z27, Z28, Z26
+	VSUBPS      Z27, Z28, Z28
+	VMOVUPS     (DX)(R9*1), Z27
+	VFMADD231PS Z30, Z26, Z27
+	VMULPS      Z31, Z27, Z27
+	VMOVUPS     Z27, (BX)(R9*1)
+	VMULPS      Z29, Z28, Z28
+	VMOVUPS     Z28, (SI)(R9*1)
+	VMOVUPS     1536(DX)(R9*1), Z28
+	VFMADD231PS Z29, Z26, Z28
+	VMOVUPS     Z28, (DI)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R8
+	JNE         row0
+	SUBQ        R11, R9
+	MOVQ        24(AX), BX
+	MOVQ        32(AX), SI
+	MOVQ        40(AX), DI
+	LEAQ        (R9)(R11*1), R8
 
 row1:
-	VMOVUPS          1280(DX)(R9*1), Z31
-	VMOVUPS          1536(DX)(R9*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          1024(DX)(R9*1), Z30
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	VMOVUPS          Z30, (BX)(R9*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R9*1)
-	VMOVUPS          1792(DX)(R9*1), Z31
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
-	VMOVUPS          Z31, (DI)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R8
-	JNE              row1
-	SUBQ             R11, R9
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	LEAQ             (R9)(R11*1), R8
+	VMOVUPS     2560(DX)(R9*1), Z28
+	VMOVUPS     3072(DX)(R9*1), Z26
+	VADDPS      Z26, Z28, Z27
+	VSUBPS      Z26, Z28, Z28
+	VMOVUPS     2048(DX)(R9*1), Z26
+	VFMADD231PS Z30, Z27, Z26
+	VMULPS      Z31, Z26, Z26
+	VMOVUPS     Z26, (BX)(R9*1)
+	VMULPS      Z29, Z28, Z28
+	VMOVUPS     Z28, (SI)(R9*1)
+	VMOVUPS     3584(DX)(R9*1), Z28
+	VFMADD231PS Z29, Z27, Z28
+	VMOVUPS     Z28, (DI)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R8
+	JNE         row1
+	SUBQ        R11, R9
+	MOVQ        48(AX), BX
+	MOVQ        56(AX), SI
+	MOVQ        64(AX), DI
+	LEAQ        (R9)(R11*1), R8
 
 row2:
-	VMOVUPS          2304(DX)(R9*1), Z31
-	VMOVUPS          2560(DX)(R9*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          2048(DX)(R9*1), Z30
-	VFMADD231PS.BCST mixConstants<>+8(SB), Z29, Z30
-	VMULPS.BCST      mixConstants<>+0(SB), Z30, Z30
-	VMOVUPS          Z30, (BX)(R9*1)
-	VMULPS.BCST      mixConstants<>+4(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R9*1)
-	VMOVUPS          2816(DX)(R9*1), Z31
-	VFMADD231PS.BCST mixConstants<>+4(SB), Z29, Z31
-	VMOVUPS          Z31, (DI)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R8
-	JNE              row2
-	SUBQ             R11, R9
-	ADDQ             R11, R9
-	SUBQ             R11, DX
-	SUBQ             R11, R10
-	JNZ              block
+	VMOVUPS     4608(DX)(R9*1), Z28
+	VMOVUPS     5120(DX)(R9*1), Z27
+	VADDPS      Z27, Z28, Z26
+	VSUBPS      Z27, Z28, Z28
+	VMOVUPS     4096(DX)(R9*1), Z27
+	VFMADD231PS Z30, Z26, Z27
+	VMULPS      Z31, Z27, Z27
+	VMOVUPS     Z27, (BX)(R9*1)
+	VMULPS      Z29, Z28, Z28
+	VMOVUPS     Z28, (SI)(R9*1)
+	VMOVUPS     5632(DX)(R9*1), Z28
+	VFMADD231PS Z29, Z26, Z28
+	VMOVUPS     Z28, (DI)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R8
+	JNE         row2
+	SUBQ        R11, R9
+	ADDQ        R11, R9
+	SUBQ        R11, DX
+	SUBQ        R11, R10
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineInput3AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineInput3AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 32(CX), CX
-	MOVQ steps+16(FP), R10
-	SHLQ $0x06, R10
-	XORQ R9, R9
-	LEAQ (R9)(R10*1), R11
+	VBROADCASTSS mixConstants<>+12(SB), Z31
+	VBROADCASTSS mixConstants<>+16(SB), Z30
+	VBROADCASTSS mixConstants<>+20(SB), Z29
+	VBROADCASTSS mixConstants<>+24(SB), Z28
+	VBROADCASTSS mixConstants<>+28(SB), Z27
+	VBROADCASTSS mixConstants<>+32(SB), Z26
+	VBROADCASTSS mixConstants<>+36(SB), Z25
+	VBROADCASTSS mixConstants<>+40(SB), Z24
+	VBROADCASTSS mixConstants<>+44(SB), Z23
+	VBROADCASTSS mixConstants<>+48(SB), Z22
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), DI
+	MOVQ         32(CX), CX
+	MOVQ         steps+16(FP), R10
+	SHLQ         $0x06, R10
+	XORQ         R9, R9
+	LEAQ         (R9)(R10*1), R11
 
 step:
-	VMOVUPS          (DI)(R9*1), Z31
-	VMOVUPS          (BX)(R9*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          (DX)(R9*1), Z28
-	VMOVUPS          (SI)(R9*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	MOVQ             (AX), R8
-	VMOVUPS          Z25, (R8)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	MOVQ             8(AX), R8
-	VMOVUPS          Z29, (R8)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	MOVQ             16(AX), R8
-	VMOVUPS          Z29, (R8)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	MOVQ             24(AX), R8
-	VMOVUPS          Z31, (R8)(R9*1)
-	VMOVUPS          (CX)(R9*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	MOVQ             32(AX), R8
-	VMOVUPS          Z31, (R8)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R11
-	JNE              step
-	SUBQ             R10, R9
+	VMOVUPS     (DI)(R9*1), Z21
+	VMOVUPS     (BX)(R9*1), Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z31, Z20, Z19
+	VMOVUPS     (DX)(R9*1), Z18
+	VMOVUPS     (SI)(R9*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z30, Z17, Z16
+	VMOVAPS     Z19, Z15
+	VFMADD231PS Z29, Z16, Z15
+	MOVQ        (AX), R8
+	VMOVUPS     Z15, (R8)(R9*1)
+	VFMADD231PS Z28, Z16, Z19
+	MOVQ        8(AX), R8
+	VMOVUPS     Z19, (R8)(R9*1)
+	VFMADD231PS Z27, Z20, Z21
+	VMOVAPS     Z18, Z20
+	VFMADD231PS Z26, Z17, Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z25, Z20, Z19
+	MOVQ        16(AX), R8
+	VMOVUPS     Z19, (R8)(R9*1)
+	VFMADD231PS Z24, Z20, Z21
+	MOVQ        24(AX), R8
+	VMOVUPS     Z21, (R8)(R9*1)
+	VMOVUPS     (CX)(R9*1), Z21
+	VFMADD231PS Z23, Z18, Z21
+	VFMADD231PS Z22, Z17, Z21
+	MOVQ        32(AX), R8
+	VMOVUPS     Z21, (R8)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R11
+	JNE         step
+	SUBQ        R10, R9
 	VZEROUPPER
 	RET
 
 // func mixSquareInput3AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareInput3AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R11
-	SHLQ $0x06, R11
-	XORQ R10, R10
+	VBROADCASTSS mixConstants<>+12(SB), Z31
+	VBROADCASTSS mixConstants<>+16(SB), Z30
+	VBROADCASTSS mixConstants<>+20(SB), Z29
+	VBROADCASTSS mixConstants<>+24(SB), Z28
+	VBROADCASTSS mixConstants<>+28(SB), Z27
+	VBROADCASTSS mixConstants<>+32(SB), Z26
+	VBROADCASTSS mixConstants<>+36(SB), Z25
+	VBROADCASTSS mixConstants<>+40(SB), Z24
+	VBROADCASTSS mixConstants<>+44(SB), Z23
+	VBROADCASTSS mixConstants<>+48(SB), Z22
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R11
+	SHLQ         $0x06, R11
+	XORQ         R10, R10
 
 block:
-	MOVQ    $0x00000100, R12
+	MOVQ    $0x00000200, R12
 	CMPQ    R11, R12
 	CMOVQLT R11, R12
 	MOVQ    (CX), BX
@@ -1171,430 +1209,440 @@ block:
 	LEAQ    (R10)(R12*1), R13
 
 column0:
-	VMOVUPS          (R8)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          (BX)(R10*1), Z28
-	VMOVUPS          (DI)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, (DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, 1280(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, 2560(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, 3840(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, 5120(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column0
-	SUBQ             R12, R10
-	MOVQ             8(CX), BX
-	MOVQ             48(CX), SI
-	MOVQ             88(CX), DI
-	MOVQ             128(CX), R8
-	MOVQ             168(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (R8)(R10*1), Z21
+	VMOVUPS     (SI)(R10*1), Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z31, Z20, Z19
+	VMOVUPS     (BX)(R10*1), Z18
+	VMOVUPS     (DI)(R10*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z30, Z17, Z16
+	VMOVAPS     Z19, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, (DX)(R10*1)
+	VFMADD231PS Z28, Z16, Z19
+	VMOVUPS     Z19, 2560(DX)(R10*1)
+	VFMADD231PS Z27, Z20, Z21
+	VMOVAPS     Z18, Z20
+	VFMADD231PS Z26, Z17, Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z25, Z20, Z19
+	VMOVUPS     Z19, 5120(DX)(R10*1)
+	VFMADD231PS Z24, Z20, Z21
+	VMOVUPS     Z21, 7680(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z21
+	VFMADD231PS Z23, Z18, Z21
+	VFMADD231PS Z22, Z17, Z21
+	VMOVUPS     Z21, 10240(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column0
+	SUBQ        R12, R10
+	MOVQ        8(CX), BX
+	MOVQ        48(CX), SI
+	MOVQ        88(CX), DI
+	MOVQ        128(CX), R8
+	MOVQ        168(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column1:
-	VMOVUPS          (R8)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          (BX)(R10*1), Z28
-	VMOVUPS          (DI)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, 256(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, 1536(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, 2816(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, 4096(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, 5376(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column1
-	SUBQ             R12, R10
-	MOVQ             16(CX), BX
-	MOVQ             56(CX), SI
-	MOVQ             96(CX), DI
-	MOVQ             136(CX), R8
-	MOVQ             176(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (R8)(R10*1), Z21
+	VMOVUPS     (SI)(R10*1), Z17
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z31, Z17, Z18
+	VMOVUPS     (BX)(R10*1), Z20
+	VMOVUPS     (DI)(R10*1), Z19
+	VMOVAPS     Z20, Z16
+	VFMADD231PS Z30, Z19, Z16
+	VMOVAPS     Z18, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, 512(DX)(R10*1)
+	VFMADD231PS Z28, Z16, Z18
+	VMOVUPS     Z18, 3072(DX)(R10*1)
+	VFMADD231PS Z27, Z17, Z21
+	VMOVAPS     Z20, Z17
+	VFMADD231PS Z26, Z19, Z17
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z25, Z17, Z18
+	VMOVUPS     Z18, 5632(DX)(R10*1)
+	VFMADD231PS Z24, Z17, Z21
+	VMOVUPS     Z21, 8192(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z21
+	VFMADD231PS Z23, Z20, Z21
+	VFMADD231PS Z22, Z19, Z21
+	VMOVUPS     Z21, 10752(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column1
+	SUBQ        R12, R10
+	MOVQ        16(CX), BX
+	MOVQ        56(CX), SI
+	MOVQ        96(CX), DI
+	MOVQ        136(CX), R8
+	MOVQ        176(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column2:
-	VMOVUPS          (R8)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          (BX)(R10*1), Z28
-	VMOVUPS          (DI)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, 512(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, 1792(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, 3072(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, 4352(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, 5632(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column2
-	SUBQ             R12, R10
-	MOVQ             24(CX), BX
-	MOVQ             64(CX), SI
-	MOVQ             104(CX), DI
-	MOVQ             144(CX), R8
-	MOVQ             184(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (R8)(R10*1), Z21
+	VMOVUPS     (SI)(R10*1), Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z31, Z19, Z20
+	VMOVUPS     (BX)(R10*1), Z17
+	VMOVUPS     (DI)(R10*1), Z18
+	VMOVAPS     Z17, Z16
+	VFMADD231PS Z30, Z18, Z16
+	VMOVAPS     Z20, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, 1024(DX)(R10*1)
+	VFMADD231PS Z28, Z16, Z20
+	VMOVUPS     Z20, 3584(DX)(R10*1)
+	VFMADD231PS Z27, Z19, Z21
+	VMOVAPS     Z17, Z19
+	VFMADD231PS Z26, Z18, Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z25, Z19, Z20
+	VMOVUPS     Z20, 6144(DX)(R10*1)
+	VFMADD231PS Z24, Z19, Z21
+	VMOVUPS     Z21, 8704(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z21
+	VFMADD231PS Z23, Z17, Z21
+	VFMADD231PS Z22, Z18, Z21
+	VMOVUPS     Z21, 11264(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column2
+	SUBQ        R12, R10
+	MOVQ        24(CX), BX
+	MOVQ        64(CX), SI
+	MOVQ        104(CX), DI
+	MOVQ        144(CX), R8
+	MOVQ        184(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column3:
-	VMOVUPS          (R8)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          (BX)(R10*1), Z28
-	VMOVUPS          (DI)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, 768(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, 2048(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, 3328(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, 4608(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, 5888(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column3
-	SUBQ             R12, R10
-	MOVQ             32(CX), BX
-	MOVQ             72(CX), SI
-	MOVQ             112(CX), DI
-	MOVQ             152(CX), R8
-	MOVQ             192(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (R8)(R10*1), Z21
+	VMOVUPS     (SI)(R10*1), Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z31, Z18, Z17
+	VMOVUPS     (BX)(R10*1), Z19
+	VMOVUPS     (DI)(R10*1), Z20
+	VMOVAPS     Z19, Z16
+	VFMADD231PS Z30, Z20, Z16
+	VMOVAPS     Z17, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, 1536(DX)(R10*1)
+	VFMADD231PS Z28, Z16, Z17
+	VMOVUPS     Z17, 4096(DX)(R10*1)
+	VFMADD231PS Z27, Z18, Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z26, Z20, Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z25, Z18, Z17
+	VMOVUPS     Z17, 6656(DX)(R10*1)
+	VFMADD231PS Z24, Z18, Z21
+	VMOVUPS     Z21, 9216(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z21
+	VFMADD231PS Z23, Z19, Z21
+	VFMADD231PS Z22, Z20, Z21
+	VMOVUPS     Z21, 11776(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column3
+	SUBQ        R12, R10
+	MOVQ        32(CX), BX
+	MOVQ        72(CX), SI
+	MOVQ        112(CX), DI
+	MOVQ        152(CX), R8
+	MOVQ        192(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column4:
-	VMOVUPS          (R8)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          (BX)(R10*1), Z28
-	VMOVUPS          (DI)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, 1024(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, 2304(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, 3584(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, 4864(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, 6144(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column4
-	SUBQ             R12, R10
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	MOVQ             24(AX), R8
-	MOVQ             32(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (R8)(R10*1), Z21
+	VMOVUPS     (SI)(R10*1), Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z31, Z20, Z19
+	VMOVUPS     (BX)(R10*1), Z18
+	VMOVUPS     (DI)(R10*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z30, Z17, Z16
+	VMOVAPS     Z19, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, 2048(DX)(R10*1)
+	VFMADD231PS Z28, Z16, Z19
+	VMOVUPS     Z19, 4608(DX)(R10*1)
+	VFMADD231PS Z27, Z20, Z21
+	VMOVAPS     Z18, Z20
+	VFMADD231PS Z26, Z17, Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z25, Z20, Z19
+	VMOVUPS     Z19, 7168(DX)(R10*1)
+	VFMADD231PS Z24, Z20, Z21
+	VMOVUPS     Z21, 9728(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z21
+	VFMADD231PS Z23, Z18, Z21
+	VFMADD231PS Z22, Z17, Z21
+	VMOVUPS     Z21, 12288(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column4
+	SUBQ        R12, R10
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	MOVQ        24(AX), R8
+	MOVQ        32(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row0:
-	VMOVUPS          768(DX)(R10*1), Z31
-	VMOVUPS          256(DX)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          (DX)(R10*1), Z28
-	VMOVUPS          512(DX)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, (R8)(R10*1)
-	VMOVUPS          1024(DX)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row0
-	SUBQ             R12, R10
-	MOVQ             40(AX), BX
-	MOVQ             48(AX), SI
-	MOVQ             56(AX), DI
-	MOVQ             64(AX), R8
-	MOVQ             72(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     1536(DX)(R10*1), Z21
+	VMOVUPS     512(DX)(R10*1), Z17
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z31, Z17, Z18
+	VMOVUPS     (DX)(R10*1), Z20
+	VMOVUPS     1024(DX)(R10*1), Z19
+	VMOVAPS     Z20, Z16
+	VFMADD231PS Z30, Z19, Z16
+	VMOVAPS     Z18, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, (BX)(R10*1)
+	VFMADD231PS Z28, Z16, Z18
+	VMOVUPS     Z18, (SI)(R10*1)
+	VFMADD231PS Z27, Z17, Z21
+	VMOVAPS     Z20, Z17
+	VFMADD231PS Z26, Z19, Z17
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z25, Z17, Z18
+	VMOVUPS     Z18, (DI)(R10*1)
+	VFMADD231PS Z24, Z17, Z21
+	VMOVUPS     Z21, (R8)(R10*1)
+	VMOVUPS     2048(DX)(R10*1), Z21
+	VFMADD231PS Z23, Z20, Z21
+	VFMADD231PS Z22, Z19, Z21
+	VMOVUPS     Z21, (R9)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row0
+	SUBQ        R12, R10
+	MOVQ        40(AX), BX
+	MOVQ        48(AX), SI
+	MOVQ        56(AX), DI
+	MOVQ        64(AX), R8
+	MOVQ        72(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row1:
-	VMOVUPS          2048(DX)(R10*1), Z31
-	VMOVUPS          1536(DX)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          1280(DX)(R10*1), Z28
-	VMOVUPS          1792(DX)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, (R8)(R10*1)
-	VMOVUPS          2304(DX)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row1
-	SUBQ             R12, R10
-	MOVQ             80(AX), BX
-	MOVQ             88(AX), SI
-	MOVQ             96(AX), DI
-	MOVQ             104(AX), R8
-	MOVQ             112(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     4096(DX)(R10*1), Z21
+	VMOVUPS     3072(DX)(R10*1), Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z31, Z19, Z20
+	VMOVUPS     2560(DX)(R10*1), Z17
+	VMOVUPS     3584(DX)(R10*1), Z18
+	VMOVAPS     Z17, Z16
+	VFMADD231PS Z30, Z18, Z16
+	VMOVAPS     Z20, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, (BX)(R10*1)
+	VFMADD231PS Z28, Z16, Z20
+	VMOVUPS     Z20, (SI)(R10*1)
+	VFMADD231PS Z27, Z19, Z21
+	VMOVAPS     Z17, Z19
+	VFMADD231PS Z26, Z18, Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z25, Z19, Z20
+	VMOVUPS     Z20, (DI)(R10*1)
+	VFMADD231PS Z24, Z19, Z21
+	VMOVUPS     Z21, (R8)(R10*1)
+	VMOVUPS     4608(DX)(R10*1), Z21
+	VFMADD231PS Z23, Z17, Z21
+	VFMADD231PS Z22, Z18, Z21
+	VMOVUPS     Z21, (R9)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row1
+	SUBQ        R12, R10
+	MOVQ        80(AX), BX
+	MOVQ        88(AX), SI
+	MOVQ        96(AX), DI
+	MOVQ        104(AX), R8
+	MOVQ        112(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row2:
-	VMOVUPS          3328(DX)(R10*1), Z31
-	VMOVUPS          2816(DX)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          2560(DX)(R10*1), Z28
-	VMOVUPS          3072(DX)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, (R8)(R10*1)
-	VMOVUPS          3584(DX)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row2
-	SUBQ             R12, R10
-	MOVQ             120(AX), BX
-	MOVQ             128(AX), SI
-	MOVQ             136(AX), DI
-	MOVQ             144(AX), R8
-	MOVQ             152(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     6656(DX)(R10*1), Z21
+	VMOVUPS     5632(DX)(R10*1), Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z31, Z18, Z17
+	VMOVUPS     5120(DX)(R10*1), Z19
+	VMOVUPS     6144(DX)(R10*1), Z20
+	VMOVAPS     Z19, Z16
+	VFMADD231PS Z30, Z20, Z16
+	VMOVAPS     Z17, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, (BX)(R10*1)
+	VFMADD231PS Z28, Z16, Z17
+	VMOVUPS     Z17, (SI)(R10*1)
+	VFMADD231PS Z27, Z18, Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z26, Z20, Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z25, Z18, Z17
+	VMOVUPS     Z17, (DI)(R10*1)
+	VFMADD231PS Z24, Z18, Z21
+	VMOVUPS     Z21, (R8)(R10*1)
+	VMOVUPS     7168(DX)(R10*1), Z21
+	VFMADD231PS Z23, Z19, Z21
+	VFMADD231PS Z22, Z20, Z21
+	VMOVUPS     Z21, (R9)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row2
+	SUBQ        R12, R10
+	MOVQ        120(AX), BX
+	MOVQ        128(AX), SI
+	MOVQ        136(AX), DI
+	MOVQ        144(AX), R8
+	MOVQ        152(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row3:
-	VMOVUPS          4608(DX)(R10*1), Z31
-	VMOVUPS          4096(DX)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          3840(DX)(R10*1), Z28
-	VMOVUPS          4352(DX)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, (R8)(R10*1)
-	VMOVUPS          4864(DX)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row3
-	SUBQ             R12, R10
-	MOVQ             160(AX), BX
-	MOVQ             168(AX), SI
-	MOVQ             176(AX), DI
-	MOVQ             184(AX), R8
-	MOVQ             192(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     9216(DX)(R10*1), Z21
+	VMOVUPS     8192(DX)(R10*1), Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z31, Z20, Z19
+	VMOVUPS     7680(DX)(R10*1), Z18
+	VMOVUPS     8704(DX)(R10*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z30, Z17, Z16
+	VMOVAPS     Z19, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, (BX)(R10*1)
+	VFMADD231PS Z28, Z16, Z19
+	VMOVUPS     Z19, (SI)(R10*1)
+	VFMADD231PS Z27, Z20, Z21
+	VMOVAPS     Z18, Z20
+	VFMADD231PS Z26, Z17, Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z25, Z20, Z19
+	VMOVUPS     Z19, (DI)(R10*1)
+	VFMADD231PS Z24, Z20, Z21
+	VMOVUPS     Z21, (R8)(R10*1)
+	VMOVUPS     9728(DX)(R10*1), Z21
+	VFMADD231PS Z23, Z18, Z21
+	VFMADD231PS Z22, Z17, Z21
+	VMOVUPS     Z21, (R9)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row3
+	SUBQ        R12, R10
+	MOVQ        160(AX), BX
+	MOVQ        168(AX), SI
+	MOVQ        176(AX), DI
+	MOVQ        184(AX), R8
+	MOVQ        192(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row4:
-	VMOVUPS          5888(DX)(R10*1), Z31
-	VMOVUPS          5376(DX)(R10*1), Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+12(SB), Z30, Z29
-	VMOVUPS          5120(DX)(R10*1), Z28
-	VMOVUPS          5632(DX)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+16(SB), Z27, Z26
-	VMOVAPS          Z29, Z25
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z26, Z25
-	VMOVUPS          Z25, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z26, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+28(SB), Z30, Z31
-	VMOVAPS          Z28, Z30
-	VFMADD231PS.BCST mixConstants<>+32(SB), Z27, Z30
-	VMOVAPS          Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+36(SB), Z30, Z29
-	VMOVUPS          Z29, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+40(SB), Z30, Z31
-	VMOVUPS          Z31, (R8)(R10*1)
-	VMOVUPS          6144(DX)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+44(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+48(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row4
-	SUBQ             R12, R10
-	ADDQ             R12, R10
-	SUBQ             R12, DX
-	SUBQ             R12, R11
-	JNZ              block
+	VMOVUPS     11776(DX)(R10*1), Z21
+	VMOVUPS     10752(DX)(R10*1), Z17
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z31, Z17, Z18
+	VMOVUPS     10240(DX)(R10*1), Z20
+	VMOVUPS     11264(DX)(R10*1), Z19
+	VMOVAPS     Z20, Z16
+	VFMADD231PS Z30, Z19, Z16
+	VMOVAPS     Z18, Z15
+	VFMADD231PS Z29, Z16, Z15
+	VMOVUPS     Z15, (BX)(R10*1)
+	VFMADD231PS Z28, Z16, Z18
+	VMOVUPS     Z18, (SI)(R10*1)
+	VFMADD231PS Z27, Z17, Z21
+	VMOVAPS     Z20, Z17
+	VFMADD231PS Z26, Z19, Z17
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z25, Z17, Z18
+	VMOVUPS     Z18, (DI)(R10*1)
+	VFMADD231PS Z24, Z17, Z21
+	VMOVUPS     Z21, (R8)(R10*1)
+	VMOVUPS     12288(DX)(R10*1), Z21
+	VFMADD231PS Z23, Z20, Z21
+	VFMADD231PS Z22, Z19, Z21
+	VMOVUPS     Z21, (R9)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row4
+	SUBQ        R12, R10
+	ADDQ        R12, R10
+	SUBQ        R12, DX
+	SUBQ        R12, R11
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineOutput3AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineOutput3AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 32(CX), CX
-	MOVQ steps+16(FP), R10
-	SHLQ $0x06, R10
-	XORQ R9, R9
-	LEAQ (R9)(R10*1), R11
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+52(SB), Z30
+	VBROADCASTSS mixConstants<>+56(SB), Z29
+	VBROADCASTSS mixConstants<>+60(SB), Z28
+	VBROADCASTSS mixConstants<>+64(SB), Z27
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), DI
+	MOVQ         32(CX), CX
+	MOVQ         steps+16(FP), R10
+	SHLQ         $0x06, R10
+	XORQ         R9, R9
+	LEAQ         (R9)(R10*1), R11
 
 step:
-	VMOVUPS          (DX)(R9*1), Z31
-	VMOVUPS          (BX)(R9*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (SI)(R9*1), Z30
-	VMOVUPS          (DI)(R9*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	MOVQ             (AX), R8
-	VMOVUPS          Z28, (R8)(R9*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	MOVQ             8(AX), R8
-	VMOVUPS          Z31, (R8)(R9*1)
-	VMOVUPS          (CX)(R9*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	MOVQ             16(AX), R8
-	VMOVUPS          Z31, (R8)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R11
-	JNE              step
-	SUBQ             R10, R9
+	VMOVUPS     (DX)(R9*1), Z26
+	VMOVUPS     (BX)(R9*1), Z25
+	VADDPS      Z25, Z26, Z24
+	VSUBPS      Z25, Z26, Z26
+	VMOVUPS     (SI)(R9*1), Z25
+	VMOVUPS     (DI)(R9*1), Z23
+	VADDPS      Z23, Z25, Z22
+	VSUBPS      Z23, Z25, Z25
+	VADDPS      Z22, Z24, Z23
+	MOVQ        (AX), R8
+	VMOVUPS     Z23, (R8)(R9*1)
+	VFMADD231PS Z30, Z25, Z26
+	VMULPS      Z29, Z26, Z26
+	MOVQ        8(AX), R8
+	VMOVUPS     Z26, (R8)(R9*1)
+	VMOVUPS     (CX)(R9*1), Z26
+	VFMADD231PS Z28, Z24, Z26
+	VFMADD231PS Z27, Z22, Z26
+	MOVQ        16(AX), R8
+	VMOVUPS     Z26, (R8)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R11
+	JNE         step
+	SUBQ        R10, R9
 	VZEROUPPER
 	RET
 
 // func mixSquareOutput3AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareOutput3AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R11
-	SHLQ $0x06, R11
-	XORQ R10, R10
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+52(SB), Z30
+	VBROADCASTSS mixConstants<>+56(SB), Z29
+	VBROADCASTSS mixConstants<>+60(SB), Z28
+	VBROADCASTSS mixConstants<>+64(SB), Z27
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R11
+	SHLQ         $0x06, R11
+	XORQ         R10, R10
 
 block:
-	MOVQ    $0x00000100, R12
+	MOVQ    $0x00000200, R12
 	CMPQ    R11, R12
 	CMOVQLT R11, R12
 	MOVQ    (CX), BX
@@ -1605,288 +1653,304 @@ block:
 	LEAQ    (R10)(R12*1), R13
 
 column0:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	VMOVUPS          Z28, (DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          Z31, 1280(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	VMOVUPS          Z31, 2560(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column0
-	SUBQ             R12, R10
-	MOVQ             8(CX), BX
-	MOVQ             48(CX), SI
-	MOVQ             88(CX), DI
-	MOVQ             128(CX), R8
-	MOVQ             168(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (BX)(R10*1), Z26
+	VMOVUPS     (SI)(R10*1), Z25
+	VADDPS      Z25, Z26, Z24
+	VSUBPS      Z25, Z26, Z26
+	VMOVUPS     (DI)(R10*1), Z25
+	VMOVUPS     (R8)(R10*1), Z23
+	VADDPS      Z23, Z25, Z22
+	VSUBPS      Z23, Z25, Z25
+	VADDPS      Z22, Z24, Z23
+	VMOVUPS     Z23, (DX)(R10*1)
+	VFMADD231PS Z30, Z25, Z26
+	VMULPS      Z29, Z26, Z26
+	VMOVUPS     Z26, 2560(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z26
+	VFMADD231PS Z28, Z24, Z26
+	VFMADD231PS Z27, Z22, Z26
+	VMOVUPS     Z26, 5120(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column0
+	SUBQ        R12, R10
+	MOVQ        8(CX), BX
+	MOVQ        48(CX), SI
+	MOVQ        88(CX), DI
+	MOVQ        128(CX), R8
+	MOVQ        168(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column1:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	VMOVUPS          Z28, 256(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          Z31, 1536(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	VMOVUPS          Z31, 2816(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column1
-	SUBQ             R12, R10
-	MOVQ             16(CX), BX
-	MOVQ             56(CX), SI
-	MOVQ             96(CX), DI
-	MOVQ             136(CX), R8
-	MOVQ             176(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (BX)(R10*1), Z26
+	VMOVUPS     (SI)(R10*1), Z22
+	VADDPS      Z22, Z26, Z24
+	VSUBPS      Z22, Z26, Z26
+	VMOVUPS     (DI)(R10*1), Z22
+	VMOVUPS     (R8)(R10*1), Z25
+	VADDPS      Z25, Z22, Z23
+	VSUBPS      Z25, Z22, Z22
+	VADDPS      Z23, Z24, Z25
+	VMOVUPS     Z25, 512(DX)(R10*1)
+	VFMADD231PS Z30, Z22, Z26
+	VMULPS      Z29, Z26, Z26
+	VMOVUPS     Z26, 3072(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z26
+	VFMADD231PS Z28, Z24, Z26
+	VFMADD231PS Z27, Z23, Z26
+	VMOVUPS     Z26, 5632(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column1
+	SUBQ        R12, R10
+	MOVQ        16(CX), BX
+	MOVQ        56(CX), SI
+	MOVQ        96(CX), DI
+	MOVQ        136(CX), R8
+	MOVQ        176(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column2:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	VMOVUPS          Z28, 512(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          Z31, 1792(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	VMOVUPS          Z31, 3072(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column2
-	SUBQ             R12, R10
-	MOVQ             24(CX), BX
-	MOVQ             64(CX), SI
-	MOVQ             104(CX), DI
-	MOVQ             144(CX), R8
-	MOVQ             184(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (BX)(R10*1), Z26
+	VMOVUPS     (SI)(R10*1), Z23
+	VADDPS      Z23, Z26, Z24
+	VSUBPS      Z23, Z26, Z26
+	VMOVUPS     (DI)(R10*1), Z23
+	VMOVUPS     (R8)(R10*1), Z22
+	VADDPS      Z22, Z23, Z25
+	VSUBPS      Z22, Z23, Z23
+	VADDPS      Z25, Z24, Z22
+	VMOVUPS     Z22, 1024(DX)(R10*1)
+	VFMADD231PS Z30, Z23, Z26
+	VMULPS      Z29, Z26, Z26
+	VMOVUPS     Z26, 3584(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z26
+	VFMADD231PS Z28, Z24, Z26
+	VFMADD231PS Z27, Z25, Z26
+	VMOVUPS     Z26, 6144(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column2
+	SUBQ        R12, R10
+	MOVQ        24(CX), BX
+	MOVQ        64(CX), SI
+	MOVQ        104(CX), DI
+	MOVQ        144(CX), R8
+	MOVQ        184(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column3:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	VMOVUPS          Z28, 768(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          Z31, 2048(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	VMOVUPS          Z31, 3328(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column3
-	SUBQ             R12, R10
-	MOVQ             32(CX), BX
-	MOVQ             72(CX), SI
-	MOVQ             112(CX), DI
-	MOVQ             152(CX), R8
-	MOVQ             192(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (BX)(R10*1), Z26
+	VMOVUPS     (SI)(R10*1), Z25
+	VADDPS      Z25, Z26, Z24
+	VSUBPS      Z25, Z26, Z26
+	VMOVUPS     (DI)(R10*1), Z25
+	VMOVUPS     (R8)(R10*1), Z23
+	VADDPS      Z23, Z25, Z22
+	VSUBPS      Z23, Z25, Z25
+	VADDPS      Z22, Z24, Z23
+	VMOVUPS     Z23, 1536(DX)(R10*1)
+	VFMADD231PS Z30, Z25, Z26
+	VMULPS      Z29, Z26, Z26
+	VMOVUPS     Z26, 4096(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z26
+	VFMADD231PS Z28, Z24, Z26
+	VFMADD231PS Z27, Z22, Z26
+	VMOVUPS     Z26, 6656(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column3
+	SUBQ        R12, R10
+	MOVQ        32(CX), BX
+	MOVQ        72(CX), SI
+	MOVQ        112(CX), DI
+	MOVQ        152(CX), R8
+	MOVQ        192(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column4:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	VMOVUPS          Z28, 1024(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          Z31, 2304(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	VMOVUPS          Z31, 3584(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column4
-	SUBQ             R12, R10
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     (BX)(R10*1), Z26
+	VMOVUPS     (SI)(R10*1), Z22
+	VADDPS      Z22, Z26, Z24
+	VSUBPS      Z22, Z26, Z26
+	VMOVUPS     (DI)(R10*1), Z22
+	VMOVUPS     (R8)(R10*1), Z25
+	VADDPS      Z25, Z22, Z23
+	VSUBPS      Z25, Z22, Z22
+	VADDPS      Z23, Z24, Z25
+	VMOVUPS     Z25, 2048(DX)(R10*1)
+	VFMADD231PS Z30, Z22, Z26
+	VMULPS      Z29, Z26, Z26
+	VMOVUPS     Z26, 4608(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z26
+	VFMADD231PS Z28, Z24, Z26
+	VFMADD231PS Z27, Z23, Z26
+	VMOVUPS     Z26, 7168(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column4
+	SUBQ        R12, R10
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	LEAQ        (R10)(R12*1), R8
 
 row0:
-	VMOVUPS          (DX)(R10*1), Z31
-	VMOVUPS          256(DX)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          512(DX)(R10*1), Z30
-	VMOVUPS          768(DX)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	VMOVUPS          Z28, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R10*1)
-	VMOVUPS          1024(DX)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              row0
-	SUBQ             R12, R10
-	MOVQ             24(AX), BX
-	MOVQ             32(AX), SI
-	MOVQ             40(AX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     (DX)(R10*1), Z26
+	VMOVUPS     512(DX)(R10*1), Z23
+	VADDPS      Z23, Z26, Z24
+	VSUBPS      Z23, Z26, Z26
+	VMOVUPS     1024(DX)(R10*1), Z23
+	VMOVUPS     1536(DX)(R10*1), Z22
+	VADDPS      Z22, Z23, Z25
+	VSUBPS      Z22, Z23, Z23
+	VADDPS      Z25, Z24, Z22
+	VMOVUPS     Z22, (BX)(R10*1)
+	VFMADD231PS Z30, Z23, Z26
+	VMULPS      Z29, Z26, Z26
+	VMOVUPS     Z26, (SI)(R10*1)
+	VMOVUPS     2048(DX)(R10*1), Z26
+	VFMADD231PS Z28, Z24, Z26
+	VFMADD231PS Z27, Z25, Z26
+	VMOVUPS     Z26, (DI)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         row0
+	SUBQ        R12, R10
+	MOVQ        24(AX), BX
+	MOVQ        32(AX), SI
+	MOVQ        40(AX), DI
+	LEAQ        (R10)(R12*1), R8
 
 row1:
-	VMOVUPS          1280(DX)(R10*1), Z31
-	VMOVUPS          1536(DX)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          1792(DX)(R10*1), Z30
-	VMOVUPS          2048(DX)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	VMOVUPS          Z28, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R10*1)
-	VMOVUPS          2304(DX)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              row1
-	SUBQ             R12, R10
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     2560(DX)(R10*1), Z26
+	VMOVUPS     3072(DX)(R10*1), Z25
+	VADDPS      Z25, Z26, Z24
+	VSUBPS      Z25, Z26, Z26
+	VMOVUPS     3584(DX)(R10*1), Z25
+	VMOVUPS     4096(DX)(R10*1), Z23
+	VADDPS      Z23, Z25, Z22
+	VSUBPS      Z23, Z25, Z25
+	VADDPS      Z22, Z24, Z23
+	VMOVUPS     Z23, (BX)(R10*1)
+	VFMADD231PS Z30, Z25, Z26
+	VMULPS      Z29, Z26, Z26
+	VMOVUPS     Z26, (SI)(R10*1)
+	VMOVUPS     4608(DX)(R10*1), Z26
+	VFMADD231PS Z28, Z24, Z26
+	VFMADD231PS Z27, Z22, Z26
+	VMOVUPS     Z26, (DI)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         row1
+	SUBQ        R12, R10
+	MOVQ        48(AX), BX
+	MOVQ        56(AX), SI
+	MOVQ        64(AX), DI
+	LEAQ        (R10)(R12*1), R8
 
 row2:
-	VMOVUPS          2560(DX)(R10*1), Z31
-	VMOVUPS          2816(DX)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          3072(DX)(R10*1), Z30
-	VMOVUPS          3328(DX)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VADDPS           Z27, Z29, Z28
-	VMOVUPS          Z28, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+52(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+56(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R10*1)
-	VMOVUPS          3584(DX)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z27, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              row2
-	SUBQ             R12, R10
-	ADDQ             R12, R10
-	SUBQ             R12, DX
-	SUBQ             R12, R11
-	JNZ              block
+	VMOVUPS     5120(DX)(R10*1), Z26
+	VMOVUPS     5632(DX)(R10*1), Z22
+	VADDPS      Z22, Z26, Z24
+	VSUBPS      Z22, Z26, Z26
+	VMOVUPS     6144(DX)(R10*1), Z22
+	VMOVUPS     6656(DX)(R10*1), Z25
+	VADDPS      Z25, Z22, Z23
+	VSUBPS      Z25, Z22, Z22
+	VADDPS      Z23, Z24, Z25
+	VMOVUPS     Z25, (BX)(R10*1)
+	VFMADD231PS Z30, Z22, Z26
+	VMULPS      Z29, Z26, Z26
+	VMOVUPS     Z26, (SI)(R10*1)
+	VMOVUPS     7168(DX)(R10*1), Z26
+	VFMADD231PS Z28, Z24, Z26
+	VFMADD231PS Z27, Z23, Z26
+	VMOVUPS     Z26, (DI)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         row2
+	SUBQ        R12, R10
+	ADDQ        R12, R10
+	SUBQ        R12, DX
+	SUBQ        R12, R11
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineFilter3AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineFilter3AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), CX
-	MOVQ steps+16(FP), R8
-	SHLQ $0x06, R8
-	XORQ DI, DI
-	LEAQ (DI)(R8*1), R9
+	VBROADCASTSS mixConstants<>+68(SB), Z31
+	VBROADCASTSS mixConstants<>+60(SB), Z30
+	VBROADCASTSS mixConstants<>+72(SB), Z29
+	VBROADCASTSS mixConstants<>+76(SB), Z28
+	VBROADCASTSS mixConstants<>+80(SB), Z27
+	VBROADCASTSS mixConstants<>+64(SB), Z26
+	VBROADCASTSS mixConstants<>+84(SB), Z25
+	VBROADCASTSS mixConstants<>+88(SB), Z24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), CX
+	MOVQ         steps+16(FP), R8
+	SHLQ         $0x06, R8
+	XORQ         DI, DI
+	LEAQ         (DI)(R8*1), R9
 
 step:
-	VMOVUPS          (CX)(DI*1), Z31
-	MOVQ             32(AX), SI
-	VMOVUPS          Z31, (SI)(DI*1)
-	VMOVUPS          (BX)(DI*1), Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          (DX)(DI*1), Z28
-	VMOVAPS          Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	MOVQ             (AX), SI
-	VMOVUPS          Z26, (SI)(DI*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	MOVQ             8(AX), SI
-	VMOVUPS          Z29, (SI)(DI*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	MOVQ             16(AX), SI
-	VMOVUPS          Z31, (SI)(DI*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	MOVQ             24(AX), SI
-	VMOVUPS          Z30, (SI)(DI*1)
-	ADDQ             $0x00000040, DI
-	CMPQ             DI, R9
-	JNE              step
-	SUBQ             R8, DI
+	VMOVUPS     (CX)(DI*1), Z23
+	MOVQ        32(AX), SI
+	VMOVUPS     Z23, (SI)(DI*1)
+	VMOVUPS     (BX)(DI*1), Z22
+	VMULPS      Z31, Z22, Z21
+	VMOVUPS     (DX)(DI*1), Z20
+	VMOVAPS     Z20, Z19
+	VFMADD231PS Z30, Z23, Z19
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z29, Z19, Z18
+	MOVQ        (AX), SI
+	VMOVUPS     Z18, (SI)(DI*1)
+	VFMADD231PS Z28, Z19, Z21
+	MOVQ        8(AX), SI
+	VMOVUPS     Z21, (SI)(DI*1)
+	VMULPS      Z27, Z22, Z22
+	VFMADD231PS Z26, Z23, Z20
+	VMOVAPS     Z22, Z23
+	VFMADD231PS Z25, Z20, Z23
+	MOVQ        16(AX), SI
+	VMOVUPS     Z23, (SI)(DI*1)
+	VFMADD231PS Z24, Z20, Z22
+	MOVQ        24(AX), SI
+	VMOVUPS     Z22, (SI)(DI*1)
+	ADDQ        $0x00000040, DI
+	CMPQ        DI, R9
+	JNE         step
+	SUBQ        R8, DI
 	VZEROUPPER
 	RET
 
 // func mixSquareFilter3AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareFilter3AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R11
-	SHLQ $0x06, R11
-	XORQ R10, R10
+	VBROADCASTSS mixConstants<>+68(SB), Z31
+	VBROADCASTSS mixConstants<>+60(SB), Z30
+	VBROADCASTSS mixConstants<>+72(SB), Z29
+	VBROADCASTSS mixConstants<>+76(SB), Z28
+	VBROADCASTSS mixConstants<>+80(SB), Z27
+	VBROADCASTSS mixConstants<>+64(SB), Z26
+	VBROADCASTSS mixConstants<>+84(SB), Z25
+	VBROADCASTSS mixConstants<>+88(SB), Z24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R11
+	SHLQ         $0x06, R11
+	XORQ         R10, R10
 
 block:
-	MOVQ    $0x00000100, R12
+	MOVQ    $0x00000200, R12
 	CMPQ    R11, R12
 	CMOVQLT R11, R12
 	MOVQ    (CX), BX
@@ -1895,304 +1959,316 @@ block:
 	LEAQ    (R10)(R12*1), R8
 
 column0:
-	VMOVUPS          (DI)(R10*1), Z31
-	VMOVUPS          Z31, 3072(DX)(R10*1)
-	VMOVUPS          (SI)(R10*1), Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          (BX)(R10*1), Z28
-	VMOVAPS          Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	VMOVUPS          Z26, (DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	VMOVUPS          Z29, 768(DX)(R10*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	VMOVUPS          Z31, 1536(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	VMOVUPS          Z30, 2304(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              column0
-	SUBQ             R12, R10
-	MOVQ             8(CX), BX
-	MOVQ             32(CX), SI
-	MOVQ             56(CX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     (DI)(R10*1), Z23
+	VMOVUPS     Z23, 6144(DX)(R10*1)
+	VMOVUPS     (SI)(R10*1), Z22
+	VMULPS      Z31, Z22, Z21
+	VMOVUPS     (BX)(R10*1), Z20
+	VMOVAPS     Z20, Z19
+	VFMADD231PS Z30, Z23, Z19
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z29, Z19, Z18
+	VMOVUPS     Z18, (DX)(R10*1)
+	VFMADD231PS Z28, Z19, Z21
+	VMOVUPS     Z21, 1536(DX)(R10*1)
+	VMULPS      Z27, Z22, Z22
+	VFMADD231PS Z26, Z23, Z20
+	VMOVAPS     Z22, Z23
+	VFMADD231PS Z25, Z20, Z23
+	VMOVUPS     Z23, 3072(DX)(R10*1)
+	VFMADD231PS Z24, Z20, Z22
+	VMOVUPS     Z22, 4608(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         column0
+	SUBQ        R12, R10
+	MOVQ        8(CX), BX
+	MOVQ        32(CX), SI
+	MOVQ        56(CX), DI
+	LEAQ        (R10)(R12*1), R8
 
 column1:
-	VMOVUPS          (DI)(R10*1), Z31
-	VMOVUPS          Z31, 3328(DX)(R10*1)
-	VMOVUPS          (SI)(R10*1), Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          (BX)(R10*1), Z28
-	VMOVAPS          Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	VMOVUPS          Z26, 256(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	VMOVUPS          Z29, 1024(DX)(R10*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	VMOVUPS          Z31, 1792(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	VMOVUPS          Z30, 2560(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              column1
-	SUBQ             R12, R10
-	MOVQ             16(CX), BX
-	MOVQ             40(CX), SI
-	MOVQ             64(CX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     (DI)(R10*1), Z22
+	VMOVUPS     Z22, 6656(DX)(R10*1)
+	VMOVUPS     (SI)(R10*1), Z20
+	VMULPS      Z31, Z20, Z23
+	VMOVUPS     (BX)(R10*1), Z21
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z30, Z22, Z19
+	VMOVAPS     Z23, Z18
+	VFMADD231PS Z29, Z19, Z18
+	VMOVUPS     Z18, 512(DX)(R10*1)
+	VFMADD231PS Z28, Z19, Z23
+	VMOVUPS     Z23, 2048(DX)(R10*1)
+	VMULPS      Z27, Z20, Z20
+	VFMADD231PS Z26, Z22, Z21
+	VMOVAPS     Z20, Z22
+	VFMADD231PS Z25, Z21, Z22
+	VMOVUPS     Z22, 3584(DX)(R10*1)
+	VFMADD231PS Z24, Z21, Z20
+	VMOVUPS     Z20, 5120(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         column1
+	SUBQ        R12, R10
+	MOVQ        16(CX), BX
+	MOVQ        40(CX), SI
+	MOVQ        64(CX), DI
+	LEAQ        (R10)(R12*1), R8
 
 column2:
-	VMOVUPS          (DI)(R10*1), Z31
-	VMOVUPS          Z31, 3584(DX)(R10*1)
-	VMOVUPS          (SI)(R10*1), Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          (BX)(R10*1), Z28
-	VMOVAPS          Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	VMOVUPS          Z26, 512(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	VMOVUPS          Z29, 1280(DX)(R10*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	VMOVUPS          Z31, 2048(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	VMOVUPS          Z30, 2816(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              column2
-	SUBQ             R12, R10
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	MOVQ             24(AX), R8
-	MOVQ             32(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (DI)(R10*1), Z20
+	VMOVUPS     Z20, 7168(DX)(R10*1)
+	VMOVUPS     (SI)(R10*1), Z21
+	VMULPS      Z31, Z21, Z22
+	VMOVUPS     (BX)(R10*1), Z23
+	VMOVAPS     Z23, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVAPS     Z22, Z18
+	VFMADD231PS Z29, Z19, Z18
+	VMOVUPS     Z18, 1024(DX)(R10*1)
+	VFMADD231PS Z28, Z19, Z22
+	VMOVUPS     Z22, 2560(DX)(R10*1)
+	VMULPS      Z27, Z21, Z21
+	VFMADD231PS Z26, Z20, Z23
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z25, Z23, Z20
+	VMOVUPS     Z20, 4096(DX)(R10*1)
+	VFMADD231PS Z24, Z23, Z21
+	VMOVUPS     Z21, 5632(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         column2
+	SUBQ        R12, R10
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	MOVQ        24(AX), R8
+	MOVQ        32(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row0:
-	VMOVUPS          512(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          256(DX)(R10*1), Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          (DX)(R10*1), Z28
-	VMOVAPS          Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	VMOVUPS          Z26, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row0
-	SUBQ             R12, R10
-	MOVQ             40(AX), BX
-	MOVQ             48(AX), SI
-	MOVQ             56(AX), DI
-	MOVQ             64(AX), R8
-	MOVQ             72(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     1024(DX)(R10*1), Z21
+	VMOVUPS     Z21, (R9)(R10*1)
+	VMOVUPS     512(DX)(R10*1), Z23
+	VMULPS      Z31, Z23, Z20
+	VMOVUPS     (DX)(R10*1), Z22
+	VMOVAPS     Z22, Z19
+	VFMADD231PS Z30, Z21, Z19
+	VMOVAPS     Z20, Z18
+	VFMADD231PS Z29, Z19, Z18
+	VMOVUPS     Z18, (BX)(R10*1)
+	VFMADD231PS Z28, Z19, Z20
+	VMOVUPS     Z20, (SI)(R10*1)
+	VMULPS      Z27, Z23, Z23
+	VFMADD231PS Z26, Z21, Z22
+	VMOVAPS     Z23, Z21
+	VFMADD231PS Z25, Z22, Z21
+	VMOVUPS     Z21, (DI)(R10*1)
+	VFMADD231PS Z24, Z22, Z23
+	VMOVUPS     Z23, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row0
+	SUBQ        R12, R10
+	MOVQ        40(AX), BX
+	MOVQ        48(AX), SI
+	MOVQ        56(AX), DI
+	MOVQ        64(AX), R8
+	MOVQ        72(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row1:
-	VMOVUPS          1280(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          1024(DX)(R10*1), Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          768(DX)(R10*1), Z28
-	VMOVAPS          Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	VMOVUPS          Z26, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row1
-	SUBQ             R12, R10
-	MOVQ             80(AX), BX
-	MOVQ             88(AX), SI
-	MOVQ             96(AX), DI
-	MOVQ             104(AX), R8
-	MOVQ             112(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     2560(DX)(R10*1), Z23
+	VMOVUPS     Z23, (R9)(R10*1)
+	VMOVUPS     2048(DX)(R10*1), Z22
+	VMULPS      Z31, Z22, Z21
+	VMOVUPS     1536(DX)(R10*1), Z20
+	VMOVAPS     Z20, Z19
+	VFMADD231PS Z30, Z23, Z19
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z29, Z19, Z18
+	VMOVUPS     Z18, (BX)(R10*1)
+	VFMADD231PS Z28, Z19, Z21
+	VMOVUPS     Z21, (SI)(R10*1)
+	VMULPS      Z27, Z22, Z22
+	VFMADD231PS Z26, Z23, Z20
+	VMOVAPS     Z22, Z23
+	VFMADD231PS Z25, Z20, Z23
+	VMOVUPS     Z23, (DI)(R10*1)
+	VFMADD231PS Z24, Z20, Z22
+	VMOVUPS     Z22, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row1
+	SUBQ        R12, R10
+	MOVQ        80(AX), BX
+	MOVQ        88(AX), SI
+	MOVQ        96(AX), DI
+	MOVQ        104(AX), R8
+	MOVQ        112(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row2:
-	VMOVUPS          2048(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          1792(DX)(R10*1), Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          1536(DX)(R10*1), Z28
-	VMOVAPS          Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	VMOVUPS          Z26, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row2
-	SUBQ             R12, R10
-	MOVQ             120(AX), BX
-	MOVQ             128(AX), SI
-	MOVQ             136(AX), DI
-	MOVQ             144(AX), R8
-	MOVQ             152(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     4096(DX)(R10*1), Z22
+	VMOVUPS     Z22, (R9)(R10*1)
+	VMOVUPS     3584(DX)(R10*1), Z20
+	VMULPS      Z31, Z20, Z23
+	VMOVUPS     3072(DX)(R10*1), Z21
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z30, Z22, Z19
+	VMOVAPS     Z23, Z18
+	VFMADD231PS Z29, Z19, Z18
+	VMOVUPS     Z18, (BX)(R10*1)
+	VFMADD231PS Z28, Z19, Z23
+	VMOVUPS     Z23, (SI)(R10*1)
+	VMULPS      Z27, Z20, Z20
+	VFMADD231PS Z26, Z22, Z21
+	VMOVAPS     Z20, Z22
+	VFMADD231PS Z25, Z21, Z22
+	VMOVUPS     Z22, (DI)(R10*1)
+	VFMADD231PS Z24, Z21, Z20
+	VMOVUPS     Z20, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row2
+	SUBQ        R12, R10
+	MOVQ        120(AX), BX
+	MOVQ        128(AX), SI
+	MOVQ        136(AX), DI
+	MOVQ        144(AX), R8
+	MOVQ        152(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row3:
-	VMOVUPS          2816(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          2560(DX)(R10*1), Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          2304(DX)(R10*1), Z28
-	VMOVAPS          Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	VMOVUPS          Z26, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row3
-	SUBQ             R12, R10
-	MOVQ             160(AX), BX
-	MOVQ             168(AX), SI
-	MOVQ             176(AX), DI
-	MOVQ             184(AX), R8
-	MOVQ             192(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     5632(DX)(R10*1), Z20
+	VMOVUPS     Z20, (R9)(R10*1)
+	VMOVUPS     5120(DX)(R10*1), Z21
+	VMULPS      Z31, Z21, Z22
+	VMOVUPS     4608(DX)(R10*1), Z23
+	VMOVAPS     Z23, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVAPS     Z22, Z18
+	VFMADD231PS Z29, Z19, Z18
+	VMOVUPS     Z18, (BX)(R10*1)
+	VFMADD231PS Z28, Z19, Z22
+	VMOVUPS     Z22, (SI)(R10*1)
+	VMULPS      Z27, Z21, Z21
+	VFMADD231PS Z26, Z20, Z23
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z25, Z23, Z20
+	VMOVUPS     Z20, (DI)(R10*1)
+	VFMADD231PS Z24, Z23, Z21
+	VMOVUPS     Z21, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row3
+	SUBQ        R12, R10
+	MOVQ        160(AX), BX
+	MOVQ        168(AX), SI
+	MOVQ        176(AX), DI
+	MOVQ        184(AX), R8
+	MOVQ        192(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row4:
-	VMOVUPS          3584(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          3328(DX)(R10*1), Z30
-	VMULPS.BCST      mixConstants<>+68(SB), Z30, Z29
-	VMOVUPS          3072(DX)(R10*1), Z28
-	VMOVAPS          Z28, Z27
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z27
-	VMOVAPS          Z29, Z26
-	VFMADD231PS.BCST mixConstants<>+72(SB), Z27, Z26
-	VMOVUPS          Z26, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+76(SB), Z27, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VMULPS.BCST      mixConstants<>+80(SB), Z30, Z30
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z28
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+84(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+88(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row4
-	SUBQ             R12, R10
-	ADDQ             R12, R10
-	SUBQ             R12, DX
-	SUBQ             R12, R11
-	JNZ              block
+	VMOVUPS     7168(DX)(R10*1), Z21
+	VMOVUPS     Z21, (R9)(R10*1)
+	VMOVUPS     6656(DX)(R10*1), Z23
+	VMULPS      Z31, Z23, Z20
+	VMOVUPS     6144(DX)(R10*1), Z22
+	VMOVAPS     Z22, Z19
+	VFMADD231PS Z30, Z21, Z19
+	VMOVAPS     Z20, Z18
+	VFMADD231PS Z29, Z19, Z18
+	VMOVUPS     Z18, (BX)(R10*1)
+	VFMADD231PS Z28, Z19, Z20
+	VMOVUPS     Z20, (SI)(R10*1)
+	VMULPS      Z27, Z23, Z23
+	VFMADD231PS Z26, Z21, Z22
+	VMOVAPS     Z23, Z21
+	VFMADD231PS Z25, Z22, Z21
+	VMOVUPS     Z21, (DI)(R10*1)
+	VFMADD231PS Z24, Z22, Z23
+	VMOVUPS     Z23, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row4
+	SUBQ        R12, R10
+	ADDQ        R12, R10
+	SUBQ        R12, DX
+	SUBQ        R12, R11
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineOutputGrad3AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineOutputGrad3AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), CX
-	MOVQ steps+16(FP), R8
-	SHLQ $0x06, R8
-	XORQ DI, DI
-	LEAQ (DI)(R8*1), R9
+	VBROADCASTSS mixConstants<>+60(SB), Z31
+	VBROADCASTSS mixConstants<>+56(SB), Z30
+	VBROADCASTSS mixConstants<>+92(SB), Z29
+	VBROADCASTSS mixConstants<>+64(SB), Z28
+	VBROADCASTSS mixConstants<>+96(SB), Z27
+	VBROADCASTSS mixConstants<>+100(SB), Z26
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), CX
+	MOVQ         steps+16(FP), R8
+	SHLQ         $0x06, R8
+	XORQ         DI, DI
+	LEAQ         (DI)(R8*1), R9
 
 step:
-	VMOVUPS          (CX)(DI*1), Z31
-	MOVQ             32(AX), SI
-	VMOVUPS          Z31, (SI)(DI*1)
-	VMOVUPS          (DX)(DI*1), Z30
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          (BX)(DI*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	MOVQ             (AX), SI
-	VMOVUPS          Z27, (SI)(DI*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	MOVQ             8(AX), SI
-	VMOVUPS          Z29, (SI)(DI*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	MOVQ             16(AX), SI
-	VMOVUPS          Z31, (SI)(DI*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	MOVQ             24(AX), SI
-	VMOVUPS          Z30, (SI)(DI*1)
-	ADDQ             $0x00000040, DI
-	CMPQ             DI, R9
-	JNE              step
-	SUBQ             R8, DI
+	VMOVUPS     (CX)(DI*1), Z25
+	MOVQ        32(AX), SI
+	VMOVUPS     Z25, (SI)(DI*1)
+	VMOVUPS     (DX)(DI*1), Z24
+	VMOVAPS     Z24, Z23
+	VFMADD231PS Z31, Z25, Z23
+	VMOVUPS     (BX)(DI*1), Z22
+	VMOVAPS     Z23, Z21
+	VFMADD231PS Z30, Z22, Z21
+	MOVQ        (AX), SI
+	VMOVUPS     Z21, (SI)(DI*1)
+	VFMADD231PS Z29, Z22, Z23
+	MOVQ        8(AX), SI
+	VMOVUPS     Z23, (SI)(DI*1)
+	VFMADD231PS Z28, Z25, Z24
+	VMOVAPS     Z24, Z25
+	VFMADD231PS Z27, Z22, Z25
+	MOVQ        16(AX), SI
+	VMOVUPS     Z25, (SI)(DI*1)
+	VFMADD231PS Z26, Z22, Z24
+	MOVQ        24(AX), SI
+	VMOVUPS     Z24, (SI)(DI*1)
+	ADDQ        $0x00000040, DI
+	CMPQ        DI, R9
+	JNE         step
+	SUBQ        R8, DI
 	VZEROUPPER
 	RET
 
 // func mixSquareOutputGrad3AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareOutputGrad3AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R11
-	SHLQ $0x06, R11
-	XORQ R10, R10
+	VBROADCASTSS mixConstants<>+60(SB), Z31
+	VBROADCASTSS mixConstants<>+56(SB), Z30
+	VBROADCASTSS mixConstants<>+92(SB), Z29
+	VBROADCASTSS mixConstants<>+64(SB), Z28
+	VBROADCASTSS mixConstants<>+96(SB), Z27
+	VBROADCASTSS mixConstants<>+100(SB), Z26
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R11
+	SHLQ         $0x06, R11
+	XORQ         R10, R10
 
 block:
-	MOVQ    $0x00000100, R12
+	MOVQ    $0x00000200, R12
 	CMPQ    R11, R12
 	CMOVQLT R11, R12
 	MOVQ    (CX), BX
@@ -2201,290 +2277,302 @@ block:
 	LEAQ    (R10)(R12*1), R8
 
 column0:
-	VMOVUPS          (DI)(R10*1), Z31
-	VMOVUPS          Z31, 3072(DX)(R10*1)
-	VMOVUPS          (BX)(R10*1), Z30
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          (SI)(R10*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	VMOVUPS          Z27, (DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	VMOVUPS          Z29, 768(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	VMOVUPS          Z31, 1536(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	VMOVUPS          Z30, 2304(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              column0
-	SUBQ             R12, R10
-	MOVQ             8(CX), BX
-	MOVQ             32(CX), SI
-	MOVQ             56(CX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     (DI)(R10*1), Z25
+	VMOVUPS     Z25, 6144(DX)(R10*1)
+	VMOVUPS     (BX)(R10*1), Z24
+	VMOVAPS     Z24, Z23
+	VFMADD231PS Z31, Z25, Z23
+	VMOVUPS     (SI)(R10*1), Z22
+	VMOVAPS     Z23, Z21
+	VFMADD231PS Z30, Z22, Z21
+	VMOVUPS     Z21, (DX)(R10*1)
+	VFMADD231PS Z29, Z22, Z23
+	VMOVUPS     Z23, 1536(DX)(R10*1)
+	VFMADD231PS Z28, Z25, Z24
+	VMOVAPS     Z24, Z25
+	VFMADD231PS Z27, Z22, Z25
+	VMOVUPS     Z25, 3072(DX)(R10*1)
+	VFMADD231PS Z26, Z22, Z24
+	VMOVUPS     Z24, 4608(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         column0
+	SUBQ        R12, R10
+	MOVQ        8(CX), BX
+	MOVQ        32(CX), SI
+	MOVQ        56(CX), DI
+	LEAQ        (R10)(R12*1), R8
 
 column1:
-	VMOVUPS          (DI)(R10*1), Z31
-	VMOVUPS          Z31, 3328(DX)(R10*1)
-	VMOVUPS          (BX)(R10*1), Z30
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          (SI)(R10*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	VMOVUPS          Z27, 256(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	VMOVUPS          Z29, 1024(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	VMOVUPS          Z31, 1792(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	VMOVUPS          Z30, 2560(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              column1
-	SUBQ             R12, R10
-	MOVQ             16(CX), BX
-	MOVQ             40(CX), SI
-	MOVQ             64(CX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     (DI)(R10*1), Z24
+	VMOVUPS     Z24, 6656(DX)(R10*1)
+	VMOVUPS     (BX)(R10*1), Z22
+	VMOVAPS     Z22, Z25
+	VFMADD231PS Z31, Z24, Z25
+	VMOVUPS     (SI)(R10*1), Z23
+	VMOVAPS     Z25, Z21
+	VFMADD231PS Z30, Z23, Z21
+	VMOVUPS     Z21, 512(DX)(R10*1)
+	VFMADD231PS Z29, Z23, Z25
+	VMOVUPS     Z25, 2048(DX)(R10*1)
+	VFMADD231PS Z28, Z24, Z22
+	VMOVAPS     Z22, Z24
+	VFMADD231PS Z27, Z23, Z24
+	VMOVUPS     Z24, 3584(DX)(R10*1)
+	VFMADD231PS Z26, Z23, Z22
+	VMOVUPS     Z22, 5120(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         column1
+	SUBQ        R12, R10
+	MOVQ        16(CX), BX
+	MOVQ        40(CX), SI
+	MOVQ        64(CX), DI
+	LEAQ        (R10)(R12*1), R8
 
 column2:
-	VMOVUPS          (DI)(R10*1), Z31
-	VMOVUPS          Z31, 3584(DX)(R10*1)
-	VMOVUPS          (BX)(R10*1), Z30
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          (SI)(R10*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	VMOVUPS          Z27, 512(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	VMOVUPS          Z29, 1280(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	VMOVUPS          Z31, 2048(DX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	VMOVUPS          Z30, 2816(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              column2
-	SUBQ             R12, R10
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	MOVQ             24(AX), R8
-	MOVQ             32(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (DI)(R10*1), Z22
+	VMOVUPS     Z22, 7168(DX)(R10*1)
+	VMOVUPS     (BX)(R10*1), Z23
+	VMOVAPS     Z23, Z24
+	VFMADD231PS Z31, Z22, Z24
+	VMOVUPS     (SI)(R10*1), Z25
+	VMOVAPS     Z24, Z21
+	VFMADD231PS Z30, Z25, Z21
+	VMOVUPS     Z21, 1024(DX)(R10*1)
+	VFMADD231PS Z29, Z25, Z24
+	VMOVUPS     Z24, 2560(DX)(R10*1)
+	VFMADD231PS Z28, Z22, Z23
+	VMOVAPS     Z23, Z22
+	VFMADD231PS Z27, Z25, Z22
+	VMOVUPS     Z22, 4096(DX)(R10*1)
+	VFMADD231PS Z26, Z25, Z23
+	VMOVUPS     Z23, 5632(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         column2
+	SUBQ        R12, R10
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	MOVQ        24(AX), R8
+	MOVQ        32(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row0:
-	VMOVUPS          512(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          (DX)(R10*1), Z30
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          256(DX)(R10*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	VMOVUPS          Z27, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row0
-	SUBQ             R12, R10
-	MOVQ             40(AX), BX
-	MOVQ             48(AX), SI
-	MOVQ             56(AX), DI
-	MOVQ             64(AX), R8
-	MOVQ             72(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     1024(DX)(R10*1), Z23
+	VMOVUPS     Z23, (R9)(R10*1)
+	VMOVUPS     (DX)(R10*1), Z25
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z31, Z23, Z22
+	VMOVUPS     512(DX)(R10*1), Z24
+	VMOVAPS     Z22, Z21
+	VFMADD231PS Z30, Z24, Z21
+	VMOVUPS     Z21, (BX)(R10*1)
+	VFMADD231PS Z29, Z24, Z22
+	VMOVUPS     Z22, (SI)(R10*1)
+	VFMADD231PS Z28, Z23, Z25
+	VMOVAPS     Z25, Z23
+	VFMADD231PS Z27, Z24, Z23
+	VMOVUPS     Z23, (DI)(R10*1)
+	VFMADD231PS Z26, Z24, Z25
+	VMOVUPS     Z25, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row0
+	SUBQ        R12, R10
+	MOVQ        40(AX), BX
+	MOVQ        48(AX), SI
+	MOVQ        56(AX), DI
+	MOVQ        64(AX), R8
+	MOVQ        72(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row1:
-	VMOVUPS          1280(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          768(DX)(R10*1), Z30
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          1024(DX)(R10*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	VMOVUPS          Z27, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row1
-	SUBQ             R12, R10
-	MOVQ             80(AX), BX
-	MOVQ             88(AX), SI
-	MOVQ             96(AX), DI
-	MOVQ             104(AX), R8
-	MOVQ             112(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     2560(DX)(R10*1), Z25
+	VMOVUPS     Z25, (R9)(R10*1)
+	VMOVUPS     1536(DX)(R10*1), Z24
+	VMOVAPS     Z24, Z23
+	VFMADD231PS Z31, Z25, Z23
+	VMOVUPS     2048(DX)(R10*1), Z22
+	VMOVAPS     Z23, Z21
+	VFMADD231PS Z30, Z22, Z21
+	VMOVUPS     Z21, (BX)(R10*1)
+	VFMADD231PS Z29, Z22, Z23
+	VMOVUPS     Z23, (SI)(R10*1)
+	VFMADD231PS Z28, Z25, Z24
+	VMOVAPS     Z24, Z25
+	VFMADD231PS Z27, Z22, Z25
+	VMOVUPS     Z25, (DI)(R10*1)
+	VFMADD231PS Z26, Z22, Z24
+	VMOVUPS     Z24, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row1
+	SUBQ        R12, R10
+	MOVQ        80(AX), BX
+	MOVQ        88(AX), SI
+	MOVQ        96(AX), DI
+	MOVQ        104(AX), R8
+	MOVQ        112(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row2:
-	VMOVUPS          2048(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          1536(DX)(R10*1), Z30
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          1792(DX)(R10*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	VMOVUPS          Z27, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row2
-	SUBQ             R12, R10
-	MOVQ             120(AX), BX
-	MOVQ             128(AX), SI
-	MOVQ             136(AX), DI
-	MOVQ             144(AX), R8
-	MOVQ             152(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     4096(DX)(R10*1), Z24
+	VMOVUPS     Z24, (R9)(R10*1)
+	VMOVUPS     3072(DX)(R10*1), Z22
+	VMOVAPS     Z22, Z25
+	VFMADD231PS Z31, Z24, Z25
+	VMOVUPS     3584(DX)(R10*1), Z23
+	VMOVAPS     Z25, Z21
+	VFMADD231PS Z30, Z23, Z21
+	VMOVUPS     Z21, (BX)(R10*1)
+	VFMADD231PS Z29, Z23, Z25
+	VMOVUPS     Z25, (SI)(R10*1)
+	VFMADD231PS Z28, Z24, Z22
+	VMOVAPS     Z22, Z24
+	VFMADD231PS Z27, Z23, Z24
+	VMOVUPS     Z24, (DI)(R10*1)
+	VFMADD231PS Z26, Z23, Z22
+	VMOVUPS     Z22, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row2
+	SUBQ        R12, R10
+	MOVQ        120(AX), BX
+	MOVQ        128(AX), SI
+	MOVQ        136(AX), DI
+	MOVQ        144(AX), R8
+	MOVQ        152(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row3:
-	VMOVUPS          2816(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          2304(DX)(R10*1), Z30
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          2560(DX)(R10*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	VMOVUPS          Z27, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row3
-	SUBQ             R12, R10
-	MOVQ             160(AX), BX
-	MOVQ             168(AX), SI
-	MOVQ             176(AX), DI
-	MOVQ             184(AX), R8
-	MOVQ             192(AX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     5632(DX)(R10*1), Z22
+	VMOVUPS     Z22, (R9)(R10*1)
+	VMOVUPS     4608(DX)(R10*1), Z23
+	VMOVAPS     Z23, Z24
+	VFMADD231PS Z31, Z22, Z24
+	VMOVUPS     5120(DX)(R10*1), Z25
+	VMOVAPS     Z24, Z21
+	VFMADD231PS Z30, Z25, Z21
+	VMOVUPS     Z21, (BX)(R10*1)
+	VFMADD231PS Z29, Z25, Z24
+	VMOVUPS     Z24, (SI)(R10*1)
+	VFMADD231PS Z28, Z22, Z23
+	VMOVAPS     Z23, Z22
+	VFMADD231PS Z27, Z25, Z22
+	VMOVUPS     Z22, (DI)(R10*1)
+	VFMADD231PS Z26, Z25, Z23
+	VMOVUPS     Z23, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row3
+	SUBQ        R12, R10
+	MOVQ        160(AX), BX
+	MOVQ        168(AX), SI
+	MOVQ        176(AX), DI
+	MOVQ        184(AX), R8
+	MOVQ        192(AX), R9
+	LEAQ        (R10)(R12*1), R13
 
 row4:
-	VMOVUPS          3584(DX)(R10*1), Z31
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          3072(DX)(R10*1), Z30
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+60(SB), Z31, Z29
-	VMOVUPS          3328(DX)(R10*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+56(SB), Z28, Z27
-	VMOVUPS          Z27, (BX)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+92(SB), Z28, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+64(SB), Z31, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+96(SB), Z28, Z31
-	VMOVUPS          Z31, (DI)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+100(SB), Z28, Z30
-	VMOVUPS          Z30, (R8)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              row4
-	SUBQ             R12, R10
-	ADDQ             R12, R10
-	SUBQ             R12, DX
-	SUBQ             R12, R11
-	JNZ              block
+	VMOVUPS     7168(DX)(R10*1), Z23
+	VMOVUPS     Z23, (R9)(R10*1)
+	VMOVUPS     6144(DX)(R10*1), Z25
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z31, Z23, Z22
+	VMOVUPS     6656(DX)(R10*1), Z24
+	VMOVAPS     Z22, Z21
+	VFMADD231PS Z30, Z24, Z21
+	VMOVUPS     Z21, (BX)(R10*1)
+	VFMADD231PS Z29, Z24, Z22
+	VMOVUPS     Z22, (SI)(R10*1)
+	VFMADD231PS Z28, Z23, Z25
+	VMOVAPS     Z25, Z23
+	VFMADD231PS Z27, Z24, Z23
+	VMOVUPS     Z23, (DI)(R10*1)
+	VFMADD231PS Z26, Z24, Z25
+	VMOVUPS     Z25, (R8)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         row4
+	SUBQ        R12, R10
+	ADDQ        R12, R10
+	SUBQ        R12, DX
+	SUBQ        R12, R11
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineFilterGrad3AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineFilterGrad3AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 32(CX), CX
-	MOVQ steps+16(FP), R10
-	SHLQ $0x06, R10
-	XORQ R9, R9
-	LEAQ (R9)(R10*1), R11
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+104(SB), Z30
+	VBROADCASTSS mixConstants<>+72(SB), Z29
+	VBROADCASTSS mixConstants<>+68(SB), Z28
+	VBROADCASTSS mixConstants<>+108(SB), Z27
+	VBROADCASTSS mixConstants<>+112(SB), Z26
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), DI
+	MOVQ         32(CX), CX
+	MOVQ         steps+16(FP), R10
+	SHLQ         $0x06, R10
+	XORQ         R9, R9
+	LEAQ         (R9)(R10*1), R11
 
 step:
-	VMOVUPS          (DX)(R9*1), Z31
-	VMOVUPS          (BX)(R9*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (SI)(R9*1), Z30
-	VMOVUPS          (DI)(R9*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	MOVQ             (AX), R8
-	VMOVUPS          Z28, (R8)(R9*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	MOVQ             8(AX), R8
-	VMOVUPS          Z29, (R8)(R9*1)
-	VMOVUPS          (CX)(R9*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	MOVQ             16(AX), R8
-	VMOVUPS          Z29, (R8)(R9*1)
-	ADDQ             $0x00000040, R9
-	CMPQ             R9, R11
-	JNE              step
-	SUBQ             R10, R9
+	VMOVUPS     (DX)(R9*1), Z25
+	VMOVUPS     (BX)(R9*1), Z24
+	VADDPS      Z24, Z25, Z23
+	VSUBPS      Z24, Z25, Z25
+	VMOVUPS     (SI)(R9*1), Z24
+	VMOVUPS     (DI)(R9*1), Z22
+	VADDPS      Z22, Z24, Z21
+	VSUBPS      Z22, Z24, Z24
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z30, Z24, Z22
+	VMULPS      Z29, Z22, Z22
+	MOVQ        (AX), R8
+	VMOVUPS     Z22, (R8)(R9*1)
+	VSUBPS      Z21, Z23, Z23
+	VMULPS      Z28, Z23, Z23
+	MOVQ        8(AX), R8
+	VMOVUPS     Z23, (R8)(R9*1)
+	VMOVUPS     (CX)(R9*1), Z23
+	VFMADD231PS Z27, Z25, Z23
+	VFMADD231PS Z26, Z24, Z23
+	MOVQ        16(AX), R8
+	VMOVUPS     Z23, (R8)(R9*1)
+	ADDQ        $0x00000040, R9
+	CMPQ        R9, R11
+	JNE         step
+	SUBQ        R10, R9
 	VZEROUPPER
 	RET
 
 // func mixSquareFilterGrad3AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareFilterGrad3AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R11
-	SHLQ $0x06, R11
-	XORQ R10, R10
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+104(SB), Z30
+	VBROADCASTSS mixConstants<>+72(SB), Z29
+	VBROADCASTSS mixConstants<>+68(SB), Z28
+	VBROADCASTSS mixConstants<>+108(SB), Z27
+	VBROADCASTSS mixConstants<>+112(SB), Z26
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R11
+	SHLQ         $0x06, R11
+	XORQ         R10, R10
 
 block:
-	MOVQ    $0x00000100, R12
+	MOVQ    $0x00000200, R12
 	CMPQ    R11, R12
 	CMOVQLT R11, R12
 	MOVQ    (CX), BX
@@ -2495,318 +2583,338 @@ block:
 	LEAQ    (R10)(R12*1), R13
 
 column0:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	VMOVUPS          Z28, (DX)(R10*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	VMOVUPS          Z29, 1280(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	VMOVUPS          Z29, 2560(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column0
-	SUBQ             R12, R10
-	MOVQ             8(CX), BX
-	MOVQ             48(CX), SI
-	MOVQ             88(CX), DI
-	MOVQ             128(CX), R8
-	MOVQ             168(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (BX)(R10*1), Z25
+	VMOVUPS     (SI)(R10*1), Z24
+	VADDPS      Z24, Z25, Z23
+	VSUBPS      Z24, Z25, Z25
+	VMOVUPS     (DI)(R10*1), Z24
+	VMOVUPS     (R8)(R10*1), Z22
+	VADDPS      Z22, Z24, Z21
+	VSUBPS      Z22, Z24, Z24
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z30, Z24, Z22
+	VMULPS      Z29, Z22, Z22
+	VMOVUPS     Z22, (DX)(R10*1)
+	VSUBPS      Z21, Z23, Z23
+	VMULPS      Z28, Z23, Z23
+	VMOVUPS     Z23, 2560(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z23
+	VFMADD231PS Z27, Z25, Z23
+	VFMADD231PS Z26, Z24, Z23
+	VMOVUPS     Z23, 5120(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column0
+	SUBQ        R12, R10
+	MOVQ        8(CX), BX
+	MOVQ        48(CX), SI
+	MOVQ        88(CX), DI
+	MOVQ        128(CX), R8
+	MOVQ        168(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column1:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	VMOVUPS          Z28, 256(DX)(R10*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	VMOVUPS          Z29, 1536(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	VMOVUPS          Z29, 2816(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column1
-	SUBQ             R12, R10
-	MOVQ             16(CX), BX
-	MOVQ             56(CX), SI
-	MOVQ             96(CX), DI
-	MOVQ             136(CX), R8
-	MOVQ             176(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (BX)(R10*1), Z23
+	VMOVUPS     (SI)(R10*1), Z24
+	VADDPS      Z24, Z23, Z25
+	VSUBPS      Z24, Z23, Z23
+	VMOVUPS     (DI)(R10*1), Z24
+	VMOVUPS     (R8)(R10*1), Z21
+	VADDPS      Z21, Z24, Z22
+	VSUBPS      Z21, Z24, Z24
+	VMOVAPS     Z23, Z21
+	VFMADD231PS Z30, Z24, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     Z21, 512(DX)(R10*1)
+	VSUBPS      Z22, Z25, Z25
+	VMULPS      Z28, Z25, Z25
+	VMOVUPS     Z25, 3072(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z25
+	VFMADD231PS Z27, Z23, Z25
+	VFMADD231PS Z26, Z24, Z25
+	VMOVUPS     Z25, 5632(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column1
+	SUBQ        R12, R10
+	MOVQ        16(CX), BX
+	MOVQ        56(CX), SI
+	MOVQ        96(CX), DI
+	MOVQ        136(CX), R8
+	MOVQ        176(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column2:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	VMOVUPS          Z28, 512(DX)(R10*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	VMOVUPS          Z29, 1792(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	VMOVUPS          Z29, 3072(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column2
-	SUBQ             R12, R10
-	MOVQ             24(CX), BX
-	MOVQ             64(CX), SI
-	MOVQ             104(CX), DI
-	MOVQ             144(CX), R8
-	MOVQ             184(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (BX)(R10*1), Z25
+	VMOVUPS     (SI)(R10*1), Z24
+	VADDPS      Z24, Z25, Z23
+	VSUBPS      Z24, Z25, Z25
+	VMOVUPS     (DI)(R10*1), Z24
+	VMOVUPS     (R8)(R10*1), Z22
+	VADDPS      Z22, Z24, Z21
+	VSUBPS      Z22, Z24, Z24
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z30, Z24, Z22
+	VMULPS      Z29, Z22, Z22
+	VMOVUPS     Z22, 1024(DX)(R10*1)
+	VSUBPS      Z21, Z23, Z23
+	VMULPS      Z28, Z23, Z23
+	VMOVUPS     Z23, 3584(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z23
+	VFMADD231PS Z27, Z25, Z23
+	VFMADD231PS Z26, Z24, Z23
+	VMOVUPS     Z23, 6144(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column2
+	SUBQ        R12, R10
+	MOVQ        24(CX), BX
+	MOVQ        64(CX), SI
+	MOVQ        104(CX), DI
+	MOVQ        144(CX), R8
+	MOVQ        184(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column3:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	VMOVUPS          Z28, 768(DX)(R10*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	VMOVUPS          Z29, 2048(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	VMOVUPS          Z29, 3328(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column3
-	SUBQ             R12, R10
-	MOVQ             32(CX), BX
-	MOVQ             72(CX), SI
-	MOVQ             112(CX), DI
-	MOVQ             152(CX), R8
-	MOVQ             192(CX), R9
-	LEAQ             (R10)(R12*1), R13
+	VMOVUPS     (BX)(R10*1), Z23
+	VMOVUPS     (SI)(R10*1), Z24
+	VADDPS      Z24, Z23, Z25
+	VSUBPS      Z24, Z23, Z23
+	VMOVUPS     (DI)(R10*1), Z24
+	VMOVUPS     (R8)(R10*1), Z21
+	VADDPS      Z21, Z24, Z22
+	VSUBPS      Z21, Z24, Z24
+	VMOVAPS     Z23, Z21
+	VFMADD231PS Z30, Z24, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     Z21, 1536(DX)(R10*1)
+	VSUBPS      Z22, Z25, Z25
+	VMULPS      Z28, Z25, Z25
+	VMOVUPS     Z25, 4096(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z25
+	VFMADD231PS Z27, Z23, Z25
+	VFMADD231PS Z26, Z24, Z25
+	VMOVUPS     Z25, 6656(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column3
+	SUBQ        R12, R10
+	MOVQ        32(CX), BX
+	MOVQ        72(CX), SI
+	MOVQ        112(CX), DI
+	MOVQ        152(CX), R8
+	MOVQ        192(CX), R9
+	LEAQ        (R10)(R12*1), R13
 
 column4:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	VMOVUPS          Z28, 1024(DX)(R10*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	VMOVUPS          Z29, 2304(DX)(R10*1)
-	VMOVUPS          (R9)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	VMOVUPS          Z29, 3584(DX)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R13
-	JNE              column4
-	SUBQ             R12, R10
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     (BX)(R10*1), Z25
+	VMOVUPS     (SI)(R10*1), Z24
+	VADDPS      Z24, Z25, Z23
+	VSUBPS      Z24, Z25, Z25
+	VMOVUPS     (DI)(R10*1), Z24
+	VMOVUPS     (R8)(R10*1), Z22
+	VADDPS      Z22, Z24, Z21
+	VSUBPS      Z22, Z24, Z24
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z30, Z24, Z22
+	VMULPS      Z29, Z22, Z22
+	VMOVUPS     Z22, 2048(DX)(R10*1)
+	VSUBPS      Z21, Z23, Z23
+	VMULPS      Z28, Z23, Z23
+	VMOVUPS     Z23, 4608(DX)(R10*1)
+	VMOVUPS     (R9)(R10*1), Z23
+	VFMADD231PS Z27, Z25, Z23
+	VFMADD231PS Z26, Z24, Z23
+	VMOVUPS     Z23, 7168(DX)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R13
+	JNE         column4
+	SUBQ        R12, R10
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	LEAQ        (R10)(R12*1), R8
 
 row0:
-	VMOVUPS          (DX)(R10*1), Z31
-	VMOVUPS          256(DX)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          512(DX)(R10*1), Z30
-	VMOVUPS          768(DX)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	VMOVUPS          Z28, (BX)(R10*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VMOVUPS          1024(DX)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	VMOVUPS          Z29, (DI)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              row0
-	SUBQ             R12, R10
-	MOVQ             24(AX), BX
-	MOVQ             32(AX), SI
-	MOVQ             40(AX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     (DX)(R10*1), Z23
+	VMOVUPS     512(DX)(R10*1), Z24
+	VADDPS      Z24, Z23, Z25
+	VSUBPS      Z24, Z23, Z23
+	VMOVUPS     1024(DX)(R10*1), Z24
+	VMOVUPS     1536(DX)(R10*1), Z21
+	VADDPS      Z21, Z24, Z22
+	VSUBPS      Z21, Z24, Z24
+	VMOVAPS     Z23, Z21
+	VFMADD231PS Z30, Z24, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     Z21, (BX)(R10*1)
+	VSUBPS      Z22, Z25, Z25
+	VMULPS      Z28, Z25, Z25
+	VMOVUPS     Z25, (SI)(R10*1)
+	VMOVUPS     2048(DX)(R10*1), Z25
+	VFMADD231PS Z27, Z23, Z25
+	VFMADD231PS Z26, Z24, Z25
+	VMOVUPS     Z25, (DI)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         row0
+	SUBQ        R12, R10
+	MOVQ        24(AX), BX
+	MOVQ        32(AX), SI
+	MOVQ        40(AX), DI
+	LEAQ        (R10)(R12*1), R8
 
 row1:
-	VMOVUPS          1280(DX)(R10*1), Z31
-	VMOVUPS          1536(DX)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          1792(DX)(R10*1), Z30
-	VMOVUPS          2048(DX)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	VMOVUPS          Z28, (BX)(R10*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VMOVUPS          2304(DX)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	VMOVUPS          Z29, (DI)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              row1
-	SUBQ             R12, R10
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	LEAQ             (R10)(R12*1), R8
+	VMOVUPS     2560(DX)(R10*1), Z25
+	VMOVUPS     3072(DX)(R10*1), Z24
+	VADDPS      Z24, Z25, Z23
+	VSUBPS      Z24, Z25, Z25
+	VMOVUPS     3584(DX)(R10*1), Z24
+	VMOVUPS     4096(DX)(R10*1), Z22
+	VADDPS      Z22, Z24, Z21
+	VSUBPS      Z22, Z24, Z24
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z30, Z24, Z22
+	VMULPS      Z29, Z22, Z22
+	VMOVUPS     Z22, (BX)(R10*1)
+	VSUBPS      Z21, Z23, Z23
+	VMULPS      Z28, Z23, Z23
+	VMOVUPS     Z23, (SI)(R10*1)
+	VMOVUPS     4608(DX)(R10*1), Z23
+	VFMADD231PS Z27, Z25, Z23
+	VFMADD231PS Z26, Z24, Z23
+	VMOVUPS     Z23, (DI)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         row1
+	SUBQ        R12, R10
+	MOVQ        48(AX), BX
+	MOVQ        56(AX), SI
+	MOVQ        64(AX), DI
+	LEAQ        (R10)(R12*1), R8
 
 row2:
-	VMOVUPS          2560(DX)(R10*1), Z31
-	VMOVUPS          2816(DX)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          3072(DX)(R10*1), Z30
-	VMOVUPS          3328(DX)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+104(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+72(SB), Z28, Z28
-	VMOVUPS          Z28, (BX)(R10*1)
-	VSUBPS           Z27, Z29, Z29
-	VMULPS.BCST      mixConstants<>+68(SB), Z29, Z29
-	VMOVUPS          Z29, (SI)(R10*1)
-	VMOVUPS          3584(DX)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+108(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+112(SB), Z30, Z29
-	VMOVUPS          Z29, (DI)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R8
-	JNE              row2
-	SUBQ             R12, R10
-	ADDQ             R12, R10
-	SUBQ             R12, DX
-	SUBQ             R12, R11
-	JNZ              block
+	VMOVUPS     5120(DX)(R10*1), Z23
+	VMOVUPS     5632(DX)(R10*1), Z24
+	VADDPS      Z24, Z23, Z25
+	VSUBPS      Z24, Z23, Z23
+	VMOVUPS     6144(DX)(R10*1), Z24
+	VMOVUPS     6656(DX)(R10*1), Z21
+	VADDPS      Z21, Z24, Z22
+	VSUBPS      Z21, Z24, Z24
+	VMOVAPS     Z23, Z21
+	VFMADD231PS Z30, Z24, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     Z21, (BX)(R10*1)
+	VSUBPS      Z22, Z25, Z25
+	VMULPS      Z28, Z25, Z25
+	VMOVUPS     Z25, (SI)(R10*1)
+	VMOVUPS     7168(DX)(R10*1), Z25
+	VFMADD231PS Z27, Z23, Z25
+	VFMADD231PS Z26, Z24, Z25
+	VMOVUPS     Z25, (DI)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R8
+	JNE         row2
+	SUBQ        R12, R10
+	ADDQ        R12, R10
+	SUBQ        R12, DX
+	SUBQ        R12, R11
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineInput4AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineInput4AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 32(CX), R8
-	MOVQ 40(CX), CX
-	MOVQ steps+16(FP), R11
-	SHLQ $0x06, R11
-	XORQ R10, R10
-	LEAQ (R10)(R11*1), R12
+	VBROADCASTSS mixConstants<>+116(SB), Z31
+	VBROADCASTSS mixConstants<>+120(SB), Z30
+	VBROADCASTSS mixConstants<>+124(SB), Z29
+	VBROADCASTSS mixConstants<>+128(SB), Z28
+	VBROADCASTSS mixConstants<>+132(SB), Z27
+	VBROADCASTSS mixConstants<>+136(SB), Z26
+	VBROADCASTSS mixConstants<>+140(SB), Z25
+	VBROADCASTSS mixConstants<>+144(SB), Z24
+	VBROADCASTSS mixConstants<>+20(SB), Z23
+	VBROADCASTSS mixConstants<>+24(SB), Z22
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), DI
+	MOVQ         32(CX), R8
+	MOVQ         40(CX), CX
+	MOVQ         steps+16(FP), R11
+	SHLQ         $0x06, R11
+	XORQ         R10, R10
+	LEAQ         (R10)(R11*1), R12
 
 step:
-	VMOVUPS          (R8)(R10*1), Z31
-	VMOVUPS          (DX)(R10*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          (SI)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	MOVQ             (AX), R9
-	VMOVUPS          Z30, (R9)(R10*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          (BX)(R10*1), Z28
-	VMOVUPS          (DI)(R10*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	MOVQ             8(AX), R9
-	VMOVUPS          Z25, (R9)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	MOVQ             16(AX), R9
-	VMOVUPS          Z30, (R9)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	MOVQ             24(AX), R9
-	VMOVUPS          Z30, (R9)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	MOVQ             32(AX), R9
-	VMOVUPS          Z31, (R9)(R10*1)
-	VMOVUPS          (CX)(R10*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	MOVQ             40(AX), R9
-	VMOVUPS          Z31, (R9)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R12
-	JNE              step
-	SUBQ             R11, R10
+	VMOVUPS     (R8)(R10*1), Z21
+	VMOVUPS     (DX)(R10*1), Z20
+	VFMADD132PS Z31, Z21, Z20
+	VMOVUPS     (SI)(R10*1), Z19
+	VFMADD231PS Z30, Z19, Z20
+	MOVQ        (AX), R9
+	VMOVUPS     Z20, (R9)(R10*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMOVUPS     (BX)(R10*1), Z18
+	VMOVUPS     (DI)(R10*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z28, Z17, Z16
+	VMOVAPS     Z20, Z15
+	VFMADD231PS Z27, Z16, Z15
+	MOVQ        8(AX), R9
+	VMOVUPS     Z15, (R9)(R10*1)
+	VFMADD231PS Z26, Z16, Z20
+	MOVQ        16(AX), R9
+	VMOVUPS     Z20, (R9)(R10*1)
+	VFMADD231PS Z25, Z19, Z21
+	VMOVAPS     Z18, Z19
+	VFMADD231PS Z24, Z17, Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z23, Z19, Z20
+	MOVQ        24(AX), R9
+	VMOVUPS     Z20, (R9)(R10*1)
+	VFMADD231PS Z22, Z19, Z21
+	MOVQ        32(AX), R9
+	VMOVUPS     Z21, (R9)(R10*1)
+	VMOVUPS     (CX)(R10*1), Z21
+	VFMADD231PS Z31, Z18, Z21
+	VFMADD231PS Z30, Z17, Z21
+	MOVQ        40(AX), R9
+	VMOVUPS     Z21, (R9)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R12
+	JNE         step
+	SUBQ        R11, R10
 	VZEROUPPER
 	RET
 
 // func mixSquareInput4AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareInput4AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R12
-	SHLQ $0x06, R12
-	XORQ R11, R11
+	VBROADCASTSS mixConstants<>+116(SB), Z31
+	VBROADCASTSS mixConstants<>+120(SB), Z30
+	VBROADCASTSS mixConstants<>+124(SB), Z29
+	VBROADCASTSS mixConstants<>+128(SB), Z28
+	VBROADCASTSS mixConstants<>+132(SB), Z27
+	VBROADCASTSS mixConstants<>+136(SB), Z26
+	VBROADCASTSS mixConstants<>+140(SB), Z25
+	VBROADCASTSS mixConstants<>+144(SB), Z24
+	VBROADCASTSS mixConstants<>+20(SB), Z23
+	VBROADCASTSS mixConstants<>+24(SB), Z22
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R12
+	SHLQ         $0x06, R12
+	XORQ         R11, R11
 
 block:
-	MOVQ    $0x00000100, R13
+	MOVQ    $0x00000200, R13
 	CMPQ    R12, R13
 	CMOVQLT R12, R13
 	MOVQ    (CX), BX
@@ -2818,571 +2926,585 @@ block:
 	LEAQ    (R11)(R13*1), R14
 
 column0:
-	VMOVUPS          (R9)(R11*1), Z31
-	VMOVUPS          (BX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          (DI)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, (DX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          (SI)(R11*1), Z28
-	VMOVUPS          (R8)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, 1536(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, 3072(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, 4608(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, 6144(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, 7680(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column0
-	SUBQ             R13, R11
-	MOVQ             8(CX), BX
-	MOVQ             56(CX), SI
-	MOVQ             104(CX), DI
-	MOVQ             152(CX), R8
-	MOVQ             200(CX), R9
-	MOVQ             248(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (R9)(R11*1), Z21
+	VMOVUPS     (BX)(R11*1), Z20
+	VFMADD132PS Z31, Z21, Z20
+	VMOVUPS     (DI)(R11*1), Z19
+	VFMADD231PS Z30, Z19, Z20
+	VMOVUPS     Z20, (DX)(R11*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMOVUPS     (SI)(R11*1), Z18
+	VMOVUPS     (R8)(R11*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z28, Z17, Z16
+	VMOVAPS     Z20, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, 3072(DX)(R11*1)
+	VFMADD231PS Z26, Z16, Z20
+	VMOVUPS     Z20, 6144(DX)(R11*1)
+	VFMADD231PS Z25, Z19, Z21
+	VMOVAPS     Z18, Z19
+	VFMADD231PS Z24, Z17, Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z23, Z19, Z20
+	VMOVUPS     Z20, 9216(DX)(R11*1)
+	VFMADD231PS Z22, Z19, Z21
+	VMOVUPS     Z21, 12288(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z21
+	VFMADD231PS Z31, Z18, Z21
+	VFMADD231PS Z30, Z17, Z21
+	VMOVUPS     Z21, 15360(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column0
+	SUBQ        R13, R11
+	MOVQ        8(CX), BX
+	MOVQ        56(CX), SI
+	MOVQ        104(CX), DI
+	MOVQ        152(CX), R8
+	MOVQ        200(CX), R9
+	MOVQ        248(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column1:
-	VMOVUPS          (R9)(R11*1), Z31
-	VMOVUPS          (BX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          (DI)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, 256(DX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          (SI)(R11*1), Z28
-	VMOVUPS          (R8)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, 1792(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, 3328(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, 4864(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, 6400(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, 7936(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column1
-	SUBQ             R13, R11
-	MOVQ             16(CX), BX
-	MOVQ             64(CX), SI
-	MOVQ             112(CX), DI
-	MOVQ             160(CX), R8
-	MOVQ             208(CX), R9
-	MOVQ             256(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (R9)(R11*1), Z21
+	VMOVUPS     (BX)(R11*1), Z17
+	VFMADD132PS Z31, Z21, Z17
+	VMOVUPS     (DI)(R11*1), Z18
+	VFMADD231PS Z30, Z18, Z17
+	VMOVUPS     Z17, 512(DX)(R11*1)
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z29, Z18, Z17
+	VMOVUPS     (SI)(R11*1), Z19
+	VMOVUPS     (R8)(R11*1), Z20
+	VMOVAPS     Z19, Z16
+	VFMADD231PS Z28, Z20, Z16
+	VMOVAPS     Z17, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, 3584(DX)(R11*1)
+	VFMADD231PS Z26, Z16, Z17
+	VMOVUPS     Z17, 6656(DX)(R11*1)
+	VFMADD231PS Z25, Z18, Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z24, Z20, Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z23, Z18, Z17
+	VMOVUPS     Z17, 9728(DX)(R11*1)
+	VFMADD231PS Z22, Z18, Z21
+	VMOVUPS     Z21, 12800(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z21
+	VFMADD231PS Z31, Z19, Z21
+	VFMADD231PS Z30, Z20, Z21
+	VMOVUPS     Z21, 15872(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column1
+	SUBQ        R13, R11
+	MOVQ        16(CX), BX
+	MOVQ        64(CX), SI
+	MOVQ        112(CX), DI
+	MOVQ        160(CX), R8
+	MOVQ        208(CX), R9
+	MOVQ        256(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column2:
-	VMOVUPS          (R9)(R11*1), Z31
-	VMOVUPS          (BX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          (DI)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, 512(DX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          (SI)(R11*1), Z28
-	VMOVUPS          (R8)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, 2048(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, 3584(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, 5120(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, 6656(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, 8192(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column2
-	SUBQ             R13, R11
-	MOVQ             24(CX), BX
-	MOVQ             72(CX), SI
-	MOVQ             120(CX), DI
-	MOVQ             168(CX), R8
-	MOVQ             216(CX), R9
-	MOVQ             264(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (R9)(R11*1), Z21
+	VMOVUPS     (BX)(R11*1), Z20
+	VFMADD132PS Z31, Z21, Z20
+	VMOVUPS     (DI)(R11*1), Z19
+	VFMADD231PS Z30, Z19, Z20
+	VMOVUPS     Z20, 1024(DX)(R11*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMOVUPS     (SI)(R11*1), Z18
+	VMOVUPS     (R8)(R11*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z28, Z17, Z16
+	VMOVAPS     Z20, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, 4096(DX)(R11*1)
+	VFMADD231PS Z26, Z16, Z20
+	VMOVUPS     Z20, 7168(DX)(R11*1)
+	VFMADD231PS Z25, Z19, Z21
+	VMOVAPS     Z18, Z19
+	VFMADD231PS Z24, Z17, Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z23, Z19, Z20
+	VMOVUPS     Z20, 10240(DX)(R11*1)
+	VFMADD231PS Z22, Z19, Z21
+	VMOVUPS     Z21, 13312(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z21
+	VFMADD231PS Z31, Z18, Z21
+	VFMADD231PS Z30, Z17, Z21
+	VMOVUPS     Z21, 16384(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column2
+	SUBQ        R13, R11
+	MOVQ        24(CX), BX
+	MOVQ        72(CX), SI
+	MOVQ        120(CX), DI
+	MOVQ        168(CX), R8
+	MOVQ        216(CX), R9
+	MOVQ        264(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column3:
-	VMOVUPS          (R9)(R11*1), Z31
-	VMOVUPS          (BX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          (DI)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, 768(DX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          (SI)(R11*1), Z28
-	VMOVUPS          (R8)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, 2304(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, 3840(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, 5376(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, 6912(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, 8448(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column3
-	SUBQ             R13, R11
-	MOVQ             32(CX), BX
-	MOVQ             80(CX), SI
-	MOVQ             128(CX), DI
-	MOVQ             176(CX), R8
-	MOVQ             224(CX), R9
-	MOVQ             272(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (R9)(R11*1), Z21
+	VMOVUPS     (BX)(R11*1), Z17
+	VFMADD132PS Z31, Z21, Z17
+	VMOVUPS     (DI)(R11*1), Z18
+	VFMADD231PS Z30, Z18, Z17
+	VMOVUPS     Z17, 1536(DX)(R11*1)
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z29, Z18, Z17
+	VMOVUPS     (SI)(R11*1), Z19
+	VMOVUPS     (R8)(R11*1), Z20
+	VMOVAPS     Z19, Z16
+	VFMADD231PS Z28, Z20, Z16
+	VMOVAPS     Z17, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, 4608(DX)(R11*1)
+	VFMADD231PS Z26, Z16, Z17
+	VMOVUPS     Z17, 7680(DX)(R11*1)
+	VFMADD231PS Z25, Z18, Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z24, Z20, Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z23, Z18, Z17
+	VMOVUPS     Z17, 10752(DX)(R11*1)
+	VFMADD231PS Z22, Z18, Z21
+	VMOVUPS     Z21, 13824(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z21
+	VFMADD231PS Z31, Z19, Z21
+	VFMADD231PS Z30, Z20, Z21
+	VMOVUPS     Z21, 16896(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column3
+	SUBQ        R13, R11
+	MOVQ        32(CX), BX
+	MOVQ        80(CX), SI
+	MOVQ        128(CX), DI
+	MOVQ        176(CX), R8
+	MOVQ        224(CX), R9
+	MOVQ        272(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column4:
-	VMOVUPS          (R9)(R11*1), Z31
-	VMOVUPS          (BX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          (DI)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, 1024(DX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          (SI)(R11*1), Z28
-	VMOVUPS          (R8)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, 2560(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, 4096(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, 5632(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, 7168(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, 8704(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column4
-	SUBQ             R13, R11
-	MOVQ             40(CX), BX
-	MOVQ             88(CX), SI
-	MOVQ             136(CX), DI
-	MOVQ             184(CX), R8
-	MOVQ             232(CX), R9
-	MOVQ             280(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (R9)(R11*1), Z21
+	VMOVUPS     (BX)(R11*1), Z20
+	VFMADD132PS Z31, Z21, Z20
+	VMOVUPS     (DI)(R11*1), Z19
+	VFMADD231PS Z30, Z19, Z20
+	VMOVUPS     Z20, 2048(DX)(R11*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMOVUPS     (SI)(R11*1), Z18
+	VMOVUPS     (R8)(R11*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z28, Z17, Z16
+	VMOVAPS     Z20, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, 5120(DX)(R11*1)
+	VFMADD231PS Z26, Z16, Z20
+	VMOVUPS     Z20, 8192(DX)(R11*1)
+	VFMADD231PS Z25, Z19, Z21
+	VMOVAPS     Z18, Z19
+	VFMADD231PS Z24, Z17, Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z23, Z19, Z20
+	VMOVUPS     Z20, 11264(DX)(R11*1)
+	VFMADD231PS Z22, Z19, Z21
+	VMOVUPS     Z21, 14336(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z21
+	VFMADD231PS Z31, Z18, Z21
+	VFMADD231PS Z30, Z17, Z21
+	VMOVUPS     Z21, 17408(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column4
+	SUBQ        R13, R11
+	MOVQ        40(CX), BX
+	MOVQ        88(CX), SI
+	MOVQ        136(CX), DI
+	MOVQ        184(CX), R8
+	MOVQ        232(CX), R9
+	MOVQ        280(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column5:
-	VMOVUPS          (R9)(R11*1), Z31
-	VMOVUPS          (BX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          (DI)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, 1280(DX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          (SI)(R11*1), Z28
-	VMOVUPS          (R8)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, 2816(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, 4352(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, 5888(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, 7424(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, 8960(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column5
-	SUBQ             R13, R11
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	MOVQ             24(AX), R8
-	MOVQ             32(AX), R9
-	MOVQ             40(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (R9)(R11*1), Z21
+	VMOVUPS     (BX)(R11*1), Z17
+	VFMADD132PS Z31, Z21, Z17
+	VMOVUPS     (DI)(R11*1), Z18
+	VFMADD231PS Z30, Z18, Z17
+	VMOVUPS     Z17, 2560(DX)(R11*1)
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z29, Z18, Z17
+	VMOVUPS     (SI)(R11*1), Z19
+	VMOVUPS     (R8)(R11*1), Z20
+	VMOVAPS     Z19, Z16
+	VFMADD231PS Z28, Z20, Z16
+	VMOVAPS     Z17, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, 5632(DX)(R11*1)
+	VFMADD231PS Z26, Z16, Z17
+	VMOVUPS     Z17, 8704(DX)(R11*1)
+	VFMADD231PS Z25, Z18, Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z24, Z20, Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z23, Z18, Z17
+	VMOVUPS     Z17, 11776(DX)(R11*1)
+	VFMADD231PS Z22, Z18, Z21
+	VMOVUPS     Z21, 14848(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z21
+	VFMADD231PS Z31, Z19, Z21
+	VFMADD231PS Z30, Z20, Z21
+	VMOVUPS     Z21, 17920(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column5
+	SUBQ        R13, R11
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	MOVQ        24(AX), R8
+	MOVQ        32(AX), R9
+	MOVQ        40(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row0:
-	VMOVUPS          1024(DX)(R11*1), Z31
-	VMOVUPS          (DX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          512(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, (BX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          256(DX)(R11*1), Z28
-	VMOVUPS          768(DX)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	VMOVUPS          1280(DX)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row0
-	SUBQ             R13, R11
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	MOVQ             72(AX), R8
-	MOVQ             80(AX), R9
-	MOVQ             88(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     2048(DX)(R11*1), Z21
+	VMOVUPS     (DX)(R11*1), Z20
+	VFMADD132PS Z31, Z21, Z20
+	VMOVUPS     1024(DX)(R11*1), Z19
+	VFMADD231PS Z30, Z19, Z20
+	VMOVUPS     Z20, (BX)(R11*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMOVUPS     512(DX)(R11*1), Z18
+	VMOVUPS     1536(DX)(R11*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z28, Z17, Z16
+	VMOVAPS     Z20, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, (SI)(R11*1)
+	VFMADD231PS Z26, Z16, Z20
+	VMOVUPS     Z20, (DI)(R11*1)
+	VFMADD231PS Z25, Z19, Z21
+	VMOVAPS     Z18, Z19
+	VFMADD231PS Z24, Z17, Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z23, Z19, Z20
+	VMOVUPS     Z20, (R8)(R11*1)
+	VFMADD231PS Z22, Z19, Z21
+	VMOVUPS     Z21, (R9)(R11*1)
+	VMOVUPS     2560(DX)(R11*1), Z21
+	VFMADD231PS Z31, Z18, Z21
+	VFMADD231PS Z30, Z17, Z21
+	VMOVUPS     Z21, (R10)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row0
+	SUBQ        R13, R11
+	MOVQ        48(AX), BX
+	MOVQ        56(AX), SI
+	MOVQ        64(AX), DI
+	MOVQ        72(AX), R8
+	MOVQ        80(AX), R9
+	MOVQ        88(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row1:
-	VMOVUPS          2560(DX)(R11*1), Z31
-	VMOVUPS          1536(DX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          2048(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, (BX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          1792(DX)(R11*1), Z28
-	VMOVUPS          2304(DX)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	VMOVUPS          2816(DX)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row1
-	SUBQ             R13, R11
-	MOVQ             96(AX), BX
-	MOVQ             104(AX), SI
-	MOVQ             112(AX), DI
-	MOVQ             120(AX), R8
-	MOVQ             128(AX), R9
-	MOVQ             136(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     5120(DX)(R11*1), Z21
+	VMOVUPS     3072(DX)(R11*1), Z17
+	VFMADD132PS Z31, Z21, Z17
+	VMOVUPS     4096(DX)(R11*1), Z18
+	VFMADD231PS Z30, Z18, Z17
+	VMOVUPS     Z17, (BX)(R11*1)
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z29, Z18, Z17
+	VMOVUPS     3584(DX)(R11*1), Z19
+	VMOVUPS     4608(DX)(R11*1), Z20
+	VMOVAPS     Z19, Z16
+	VFMADD231PS Z28, Z20, Z16
+	VMOVAPS     Z17, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, (SI)(R11*1)
+	VFMADD231PS Z26, Z16, Z17
+	VMOVUPS     Z17, (DI)(R11*1)
+	VFMADD231PS Z25, Z18, Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z24, Z20, Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z23, Z18, Z17
+	VMOVUPS     Z17, (R8)(R11*1)
+	VFMADD231PS Z22, Z18, Z21
+	VMOVUPS     Z21, (R9)(R11*1)
+	VMOVUPS     5632(DX)(R11*1), Z21
+	VFMADD231PS Z31, Z19, Z21
+	VFMADD231PS Z30, Z20, Z21
+	VMOVUPS     Z21, (R10)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row1
+	SUBQ        R13, R11
+	MOVQ        96(AX), BX
+	MOVQ        104(AX), SI
+	MOVQ        112(AX), DI
+	MOVQ        120(AX), R8
+	MOVQ        128(AX), R9
+	MOVQ        136(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row2:
-	VMOVUPS          4096(DX)(R11*1), Z31
-	VMOVUPS          3072(DX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          3584(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, (BX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          3328(DX)(R11*1), Z28
-	VMOVUPS          3840(DX)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	VMOVUPS          4352(DX)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row2
-	SUBQ             R13, R11
-	MOVQ             144(AX), BX
-	MOVQ             152(AX), SI
-	MOVQ             160(AX), DI
-	MOVQ             168(AX), R8
-	MOVQ             176(AX), R9
-	MOVQ             184(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     8192(DX)(R11*1), Z21
+	VMOVUPS     6144(DX)(R11*1), Z20
+	VFMADD132PS Z31, Z21, Z20
+	VMOVUPS     7168(DX)(R11*1), Z19
+	VFMADD231PS Z30, Z19, Z20
+	VMOVUPS     Z20, (BX)(R11*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMOVUPS     6656(DX)(R11*1), Z18
+	VMOVUPS     7680(DX)(R11*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z28, Z17, Z16
+	VMOVAPS     Z20, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, (SI)(R11*1)
+	VFMADD231PS Z26, Z16, Z20
+	VMOVUPS     Z20, (DI)(R11*1)
+	VFMADD231PS Z25, Z19, Z21
+	VMOVAPS     Z18, Z19
+	VFMADD231PS Z24, Z17, Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z23, Z19, Z20
+	VMOVUPS     Z20, (R8)(R11*1)
+	VFMADD231PS Z22, Z19, Z21
+	VMOVUPS     Z21, (R9)(R11*1)
+	VMOVUPS     8704(DX)(R11*1), Z21
+	VFMADD231PS Z31, Z18, Z21
+	VFMADD231PS Z30, Z17, Z21
+	VMOVUPS     Z21, (R10)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row2
+	SUBQ        R13, R11
+	MOVQ        144(AX), BX
+	MOVQ        152(AX), SI
+	MOVQ        160(AX), DI
+	MOVQ        168(AX), R8
+	MOVQ        176(AX), R9
+	MOVQ        184(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row3:
-	VMOVUPS          5632(DX)(R11*1), Z31
-	VMOVUPS          4608(DX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          5120(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, (BX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          4864(DX)(R11*1), Z28
-	VMOVUPS          5376(DX)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	VMOVUPS          5888(DX)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row3
-	SUBQ             R13, R11
-	MOVQ             192(AX), BX
-	MOVQ             200(AX), SI
-	MOVQ             208(AX), DI
-	MOVQ             216(AX), R8
-	MOVQ             224(AX), R9
-	MOVQ             232(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     11264(DX)(R11*1), Z21
+	VMOVUPS     9216(DX)(R11*1), Z17
+	VFMADD132PS Z31, Z21, Z17
+	VMOVUPS     10240(DX)(R11*1), Z18
+	VFMADD231PS Z30, Z18, Z17
+	VMOVUPS     Z17, (BX)(R11*1)
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z29, Z18, Z17
+	VMOVUPS     9728(DX)(R11*1), Z19
+	VMOVUPS     10752(DX)(R11*1), Z20
+	VMOVAPS     Z19, Z16
+	VFMADD231PS Z28, Z20, Z16
+	VMOVAPS     Z17, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, (SI)(R11*1)
+	VFMADD231PS Z26, Z16, Z17
+	VMOVUPS     Z17, (DI)(R11*1)
+	VFMADD231PS Z25, Z18, Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z24, Z20, Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z23, Z18, Z17
+	VMOVUPS     Z17, (R8)(R11*1)
+	VFMADD231PS Z22, Z18, Z21
+	VMOVUPS     Z21, (R9)(R11*1)
+	VMOVUPS     11776(DX)(R11*1), Z21
+	VFMADD231PS Z31, Z19, Z21
+	VFMADD231PS Z30, Z20, Z21
+	VMOVUPS     Z21, (R10)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row3
+	SUBQ        R13, R11
+	MOVQ        192(AX), BX
+	MOVQ        200(AX), SI
+	MOVQ        208(AX), DI
+	MOVQ        216(AX), R8
+	MOVQ        224(AX), R9
+	MOVQ        232(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row4:
-	VMOVUPS          7168(DX)(R11*1), Z31
-	VMOVUPS          6144(DX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          6656(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, (BX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          6400(DX)(R11*1), Z28
-	VMOVUPS          6912(DX)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	VMOVUPS          7424(DX)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row4
-	SUBQ             R13, R11
-	MOVQ             240(AX), BX
-	MOVQ             248(AX), SI
-	MOVQ             256(AX), DI
-	MOVQ             264(AX), R8
-	MOVQ             272(AX), R9
-	MOVQ             280(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     14336(DX)(R11*1), Z21
+	VMOVUPS     12288(DX)(R11*1), Z20
+	VFMADD132PS Z31, Z21, Z20
+	VMOVUPS     13312(DX)(R11*1), Z19
+	VFMADD231PS Z30, Z19, Z20
+	VMOVUPS     Z20, (BX)(R11*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMOVUPS     12800(DX)(R11*1), Z18
+	VMOVUPS     13824(DX)(R11*1), Z17
+	VMOVAPS     Z18, Z16
+	VFMADD231PS Z28, Z17, Z16
+	VMOVAPS     Z20, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, (SI)(R11*1)
+	VFMADD231PS Z26, Z16, Z20
+	VMOVUPS     Z20, (DI)(R11*1)
+	VFMADD231PS Z25, Z19, Z21
+	VMOVAPS     Z18, Z19
+	VFMADD231PS Z24, Z17, Z19
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z23, Z19, Z20
+	VMOVUPS     Z20, (R8)(R11*1)
+	VFMADD231PS Z22, Z19, Z21
+	VMOVUPS     Z21, (R9)(R11*1)
+	VMOVUPS     14848(DX)(R11*1), Z21
+	VFMADD231PS Z31, Z18, Z21
+	VFMADD231PS Z30, Z17, Z21
+	VMOVUPS     Z21, (R10)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row4
+	SUBQ        R13, R11
+	MOVQ        240(AX), BX
+	MOVQ        248(AX), SI
+	MOVQ        256(AX), DI
+	MOVQ        264(AX), R8
+	MOVQ        272(AX), R9
+	MOVQ        280(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row5:
-	VMOVUPS          8704(DX)(R11*1), Z31
-	VMOVUPS          7680(DX)(R11*1), Z30
-	VFMADD132PS.BCST mixConstants<>+116(SB), Z31, Z30
-	VMOVUPS          8192(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z29, Z30
-	VMOVUPS          Z30, (BX)(R11*1)
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+124(SB), Z29, Z30
-	VMOVUPS          7936(DX)(R11*1), Z28
-	VMOVUPS          8448(DX)(R11*1), Z27
-	VMOVAPS          Z28, Z26
-	VFMADD231PS.BCST mixConstants<>+128(SB), Z27, Z26
-	VMOVAPS          Z30, Z25
-	VFMADD231PS.BCST mixConstants<>+132(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+136(SB), Z26, Z30
-	VMOVUPS          Z30, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+140(SB), Z29, Z31
-	VMOVAPS          Z28, Z29
-	VFMADD231PS.BCST mixConstants<>+144(SB), Z27, Z29
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+20(SB), Z29, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+24(SB), Z29, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	VMOVUPS          8960(DX)(R11*1), Z31
-	VFMADD231PS.BCST mixConstants<>+116(SB), Z28, Z31
-	VFMADD231PS.BCST mixConstants<>+120(SB), Z27, Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row5
-	SUBQ             R13, R11
-	ADDQ             R13, R11
-	SUBQ             R13, DX
-	SUBQ             R13, R12
-	JNZ              block
+	VMOVUPS     17408(DX)(R11*1), Z21
+	VMOVUPS     15360(DX)(R11*1), Z17
+	VFMADD132PS Z31, Z21, Z17
+	VMOVUPS     16384(DX)(R11*1), Z18
+	VFMADD231PS Z30, Z18, Z17
+	VMOVUPS     Z17, (BX)(R11*1)
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z29, Z18, Z17
+	VMOVUPS     15872(DX)(R11*1), Z19
+	VMOVUPS     16896(DX)(R11*1), Z20
+	VMOVAPS     Z19, Z16
+	VFMADD231PS Z28, Z20, Z16
+	VMOVAPS     Z17, Z15
+	VFMADD231PS Z27, Z16, Z15
+	VMOVUPS     Z15, (SI)(R11*1)
+	VFMADD231PS Z26, Z16, Z17
+	VMOVUPS     Z17, (DI)(R11*1)
+	VFMADD231PS Z25, Z18, Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z24, Z20, Z18
+	VMOVAPS     Z21, Z17
+	VFMADD231PS Z23, Z18, Z17
+	VMOVUPS     Z17, (R8)(R11*1)
+	VFMADD231PS Z22, Z18, Z21
+	VMOVUPS     Z21, (R9)(R11*1)
+	VMOVUPS     17920(DX)(R11*1), Z21
+	VFMADD231PS Z31, Z19, Z21
+	VFMADD231PS Z30, Z20, Z21
+	VMOVUPS     Z21, (R10)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row5
+	SUBQ        R13, R11
+	ADDQ        R13, R11
+	SUBQ        R13, DX
+	SUBQ        R13, R12
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineOutput4AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineOutput4AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 32(CX), R8
-	MOVQ 40(CX), CX
-	MOVQ steps+16(FP), R11
-	SHLQ $0x06, R11
-	XORQ R10, R10
-	LEAQ (R10)(R11*1), R12
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+148(SB), Z30
+	VBROADCASTSS mixConstants<>+152(SB), Z29
+	VBROADCASTSS mixConstants<>+156(SB), Z28
+	VBROADCASTSS mixConstants<>+160(SB), Z27
+	VBROADCASTSS mixConstants<>+164(SB), Z26
+	VBROADCASTSS mixConstants<>+168(SB), Z25
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), DI
+	MOVQ         32(CX), R8
+	MOVQ         40(CX), CX
+	MOVQ         steps+16(FP), R11
+	SHLQ         $0x06, R11
+	XORQ         R10, R10
+	LEAQ         (R10)(R11*1), R12
 
 step:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (DX)(R10*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	MOVQ             (AX), R9
-	VMOVUPS          Z28, (R9)(R10*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	MOVQ             8(AX), R9
-	VMOVUPS          Z28, (R9)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	MOVQ             16(AX), R9
-	VMOVUPS          Z29, (R9)(R10*1)
-	VMOVUPS          (CX)(R10*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	MOVQ             24(AX), R9
-	VMOVUPS          Z29, (R9)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R12
-	JNE              step
-	SUBQ             R11, R10
+	VMOVUPS     (BX)(R10*1), Z24
+	VMOVUPS     (SI)(R10*1), Z23
+	VADDPS      Z23, Z24, Z22
+	VSUBPS      Z23, Z24, Z24
+	VMOVUPS     (DI)(R10*1), Z23
+	VMOVUPS     (R8)(R10*1), Z21
+	VADDPS      Z21, Z23, Z20
+	VSUBPS      Z21, Z23, Z23
+	VMOVUPS     (DX)(R10*1), Z21
+	VADDPS      Z22, Z21, Z21
+	VADDPS      Z20, Z21, Z21
+	MOVQ        (AX), R9
+	VMOVUPS     Z21, (R9)(R10*1)
+	VMOVAPS     Z24, Z21
+	VFMADD231PS Z30, Z23, Z21
+	VMULPS      Z29, Z21, Z21
+	MOVQ        8(AX), R9
+	VMOVUPS     Z21, (R9)(R10*1)
+	VFMADD231PS Z28, Z20, Z22
+	VMULPS      Z27, Z22, Z22
+	MOVQ        16(AX), R9
+	VMOVUPS     Z22, (R9)(R10*1)
+	VMOVUPS     (CX)(R10*1), Z22
+	VFMADD231PS Z26, Z24, Z22
+	VFMADD231PS Z25, Z23, Z22
+	MOVQ        24(AX), R9
+	VMOVUPS     Z22, (R9)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R12
+	JNE         step
+	SUBQ        R11, R10
 	VZEROUPPER
 	RET
 
 // func mixSquareOutput4AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareOutput4AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R12
-	SHLQ $0x06, R12
-	XORQ R11, R11
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+148(SB), Z30
+	VBROADCASTSS mixConstants<>+152(SB), Z29
+	VBROADCASTSS mixConstants<>+156(SB), Z28
+	VBROADCASTSS mixConstants<>+160(SB), Z27
+	VBROADCASTSS mixConstants<>+164(SB), Z26
+	VBROADCASTSS mixConstants<>+168(SB), Z25
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R12
+	SHLQ         $0x06, R12
+	XORQ         R11, R11
 
 block:
-	MOVQ    $0x00000100, R13
+	MOVQ    $0x00000200, R13
 	CMPQ    R12, R13
 	CMOVQLT R12, R13
 	MOVQ    (CX), BX
@@ -3394,416 +3516,434 @@ block:
 	LEAQ    (R11)(R13*1), R14
 
 column0:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, (DX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, 1536(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, 3072(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, 4608(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column0
-	SUBQ             R13, R11
-	MOVQ             8(CX), BX
-	MOVQ             56(CX), SI
-	MOVQ             104(CX), DI
-	MOVQ             152(CX), R8
-	MOVQ             200(CX), R9
-	MOVQ             248(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z24
+	VMOVUPS     (DI)(R11*1), Z23
+	VADDPS      Z23, Z24, Z22
+	VSUBPS      Z23, Z24, Z24
+	VMOVUPS     (R8)(R11*1), Z23
+	VMOVUPS     (R9)(R11*1), Z21
+	VADDPS      Z21, Z23, Z20
+	VSUBPS      Z21, Z23, Z23
+	VMOVUPS     (BX)(R11*1), Z21
+	VADDPS      Z22, Z21, Z21
+	VADDPS      Z20, Z21, Z21
+	VMOVUPS     Z21, (DX)(R11*1)
+	VMOVAPS     Z24, Z21
+	VFMADD231PS Z30, Z23, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     Z21, 3072(DX)(R11*1)
+	VFMADD231PS Z28, Z20, Z22
+	VMULPS      Z27, Z22, Z22
+	VMOVUPS     Z22, 6144(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z22
+	VFMADD231PS Z26, Z24, Z22
+	VFMADD231PS Z25, Z23, Z22
+	VMOVUPS     Z22, 9216(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column0
+	SUBQ        R13, R11
+	MOVQ        8(CX), BX
+	MOVQ        56(CX), SI
+	MOVQ        104(CX), DI
+	MOVQ        152(CX), R8
+	MOVQ        200(CX), R9
+	MOVQ        248(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column1:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, 256(DX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, 1792(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, 3328(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, 4864(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column1
-	SUBQ             R13, R11
-	MOVQ             16(CX), BX
-	MOVQ             64(CX), SI
-	MOVQ             112(CX), DI
-	MOVQ             160(CX), R8
-	MOVQ             208(CX), R9
-	MOVQ             256(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z22
+	VMOVUPS     (DI)(R11*1), Z23
+	VADDPS      Z23, Z22, Z24
+	VSUBPS      Z23, Z22, Z22
+	VMOVUPS     (R8)(R11*1), Z23
+	VMOVUPS     (R9)(R11*1), Z20
+	VADDPS      Z20, Z23, Z21
+	VSUBPS      Z20, Z23, Z23
+	VMOVUPS     (BX)(R11*1), Z20
+	VADDPS      Z24, Z20, Z20
+	VADDPS      Z21, Z20, Z20
+	VMOVUPS     Z20, 512(DX)(R11*1)
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z30, Z23, Z20
+	VMULPS      Z29, Z20, Z20
+	VMOVUPS     Z20, 3584(DX)(R11*1)
+	VFMADD231PS Z28, Z21, Z24
+	VMULPS      Z27, Z24, Z24
+	VMOVUPS     Z24, 6656(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z24
+	VFMADD231PS Z26, Z22, Z24
+	VFMADD231PS Z25, Z23, Z24
+	VMOVUPS     Z24, 9728(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column1
+	SUBQ        R13, R11
+	MOVQ        16(CX), BX
+	MOVQ        64(CX), SI
+	MOVQ        112(CX), DI
+	MOVQ        160(CX), R8
+	MOVQ        208(CX), R9
+	MOVQ        256(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column2:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, 512(DX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, 2048(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, 3584(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, 5120(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column2
-	SUBQ             R13, R11
-	MOVQ             24(CX), BX
-	MOVQ             72(CX), SI
-	MOVQ             120(CX), DI
-	MOVQ             168(CX), R8
-	MOVQ             216(CX), R9
-	MOVQ             264(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z24
+	VMOVUPS     (DI)(R11*1), Z23
+	VADDPS      Z23, Z24, Z22
+	VSUBPS      Z23, Z24, Z24
+	VMOVUPS     (R8)(R11*1), Z23
+	VMOVUPS     (R9)(R11*1), Z21
+	VADDPS      Z21, Z23, Z20
+	VSUBPS      Z21, Z23, Z23
+	VMOVUPS     (BX)(R11*1), Z21
+	VADDPS      Z22, Z21, Z21
+	VADDPS      Z20, Z21, Z21
+	VMOVUPS     Z21, 1024(DX)(R11*1)
+	VMOVAPS     Z24, Z21
+	VFMADD231PS Z30, Z23, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     Z21, 4096(DX)(R11*1)
+	VFMADD231PS Z28, Z20, Z22
+	VMULPS      Z27, Z22, Z22
+	VMOVUPS     Z22, 7168(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z22
+	VFMADD231PS Z26, Z24, Z22
+	VFMADD231PS Z25, Z23, Z22
+	VMOVUPS     Z22, 10240(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column2
+	SUBQ        R13, R11
+	MOVQ        24(CX), BX
+	MOVQ        72(CX), SI
+	MOVQ        120(CX), DI
+	MOVQ        168(CX), R8
+	MOVQ        216(CX), R9
+	MOVQ        264(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column3:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, 768(DX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, 2304(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, 3840(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, 5376(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column3
-	SUBQ             R13, R11
-	MOVQ             32(CX), BX
-	MOVQ             80(CX), SI
-	MOVQ             128(CX), DI
-	MOVQ             176(CX), R8
-	MOVQ             224(CX), R9
-	MOVQ             272(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z22
+	VMOVUPS     (DI)(R11*1), Z23
+	VADDPS      Z23, Z22, Z24
+	VSUBPS      Z23, Z22, Z22
+	VMOVUPS     (R8)(R11*1), Z23
+	VMOVUPS     (R9)(R11*1), Z20
+	VADDPS      Z20, Z23, Z21
+	VSUBPS      Z20, Z23, Z23
+	VMOVUPS     (BX)(R11*1), Z20
+	VADDPS      Z24, Z20, Z20
+	VADDPS      Z21, Z20, Z20
+	VMOVUPS     Z20, 1536(DX)(R11*1)
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z30, Z23, Z20
+	VMULPS      Z29, Z20, Z20
+	VMOVUPS     Z20, 4608(DX)(R11*1)
+	VFMADD231PS Z28, Z21, Z24
+	VMULPS      Z27, Z24, Z24
+	VMOVUPS     Z24, 7680(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z24
+	VFMADD231PS Z26, Z22, Z24
+	VFMADD231PS Z25, Z23, Z24
+	VMOVUPS     Z24, 10752(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column3
+	SUBQ        R13, R11
+	MOVQ        32(CX), BX
+	MOVQ        80(CX), SI
+	MOVQ        128(CX), DI
+	MOVQ        176(CX), R8
+	MOVQ        224(CX), R9
+	MOVQ        272(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column4:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, 1024(DX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, 2560(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, 4096(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, 5632(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column4
-	SUBQ             R13, R11
-	MOVQ             40(CX), BX
-	MOVQ             88(CX), SI
-	MOVQ             136(CX), DI
-	MOVQ             184(CX), R8
-	MOVQ             232(CX), R9
-	MOVQ             280(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z24
+	VMOVUPS     (DI)(R11*1), Z23
+	VADDPS      Z23, Z24, Z22
+	VSUBPS      Z23, Z24, Z24
+	VMOVUPS     (R8)(R11*1), Z23
+	VMOVUPS     (R9)(R11*1), Z21
+	VADDPS      Z21, Z23, Z20
+	VSUBPS      Z21, Z23, Z23
+	VMOVUPS     (BX)(R11*1), Z21
+	VADDPS      Z22, Z21, Z21
+	VADDPS      Z20, Z21, Z21
+	VMOVUPS     Z21, 2048(DX)(R11*1)
+	VMOVAPS     Z24, Z21
+	VFMADD231PS Z30, Z23, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     Z21, 5120(DX)(R11*1)
+	VFMADD231PS Z28, Z20, Z22
+	VMULPS      Z27, Z22, Z22
+	VMOVUPS     Z22, 8192(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z22
+	VFMADD231PS Z26, Z24, Z22
+	VFMADD231PS Z25, Z23, Z22
+	VMOVUPS     Z22, 11264(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column4
+	SUBQ        R13, R11
+	MOVQ        40(CX), BX
+	MOVQ        88(CX), SI
+	MOVQ        136(CX), DI
+	MOVQ        184(CX), R8
+	MOVQ        232(CX), R9
+	MOVQ        280(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column5:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, 1280(DX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, 2816(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, 4352(DX)(R11*1)
-	VMOVUPS          (R10)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, 5888(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column5
-	SUBQ             R13, R11
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	MOVQ             24(AX), R8
-	LEAQ             (R11)(R13*1), R9
+	VMOVUPS     (SI)(R11*1), Z22
+	VMOVUPS     (DI)(R11*1), Z23
+	VADDPS      Z23, Z22, Z24
+	VSUBPS      Z23, Z22, Z22
+	VMOVUPS     (R8)(R11*1), Z23
+	VMOVUPS     (R9)(R11*1), Z20
+	VADDPS      Z20, Z23, Z21
+	VSUBPS      Z20, Z23, Z23
+	VMOVUPS     (BX)(R11*1), Z20
+	VADDPS      Z24, Z20, Z20
+	VADDPS      Z21, Z20, Z20
+	VMOVUPS     Z20, 2560(DX)(R11*1)
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z30, Z23, Z20
+	VMULPS      Z29, Z20, Z20
+	VMOVUPS     Z20, 5632(DX)(R11*1)
+	VFMADD231PS Z28, Z21, Z24
+	VMULPS      Z27, Z24, Z24
+	VMOVUPS     Z24, 8704(DX)(R11*1)
+	VMOVUPS     (R10)(R11*1), Z24
+	VFMADD231PS Z26, Z22, Z24
+	VFMADD231PS Z25, Z23, Z24
+	VMOVUPS     Z24, 11776(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column5
+	SUBQ        R13, R11
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	MOVQ        24(AX), R8
+	LEAQ        (R11)(R13*1), R9
 
 row0:
-	VMOVUPS          256(DX)(R11*1), Z31
-	VMOVUPS          512(DX)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          768(DX)(R11*1), Z30
-	VMOVUPS          1024(DX)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (DX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, (BX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VMOVUPS          1280(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, (R8)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R9
-	JNE              row0
-	SUBQ             R13, R11
-	MOVQ             32(AX), BX
-	MOVQ             40(AX), SI
-	MOVQ             48(AX), DI
-	MOVQ             56(AX), R8
-	LEAQ             (R11)(R13*1), R9
+	VMOVUPS     512(DX)(R11*1), Z24
+	VMOVUPS     1024(DX)(R11*1), Z23
+	VADDPS      Z23, Z24, Z22
+	VSUBPS      Z23, Z24, Z24
+	VMOVUPS     1536(DX)(R11*1), Z23
+	VMOVUPS     2048(DX)(R11*1), Z21
+	VADDPS      Z21, Z23, Z20
+	VSUBPS      Z21, Z23, Z23
+	VMOVUPS     (DX)(R11*1), Z21
+	VADDPS      Z22, Z21, Z21
+	VADDPS      Z20, Z21, Z21
+	VMOVUPS     Z21, (BX)(R11*1)
+	VMOVAPS     Z24, Z21
+	VFMADD231PS Z30, Z23, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     Z21, (SI)(R11*1)
+	VFMADD231PS Z28, Z20, Z22
+	VMULPS      Z27, Z22, Z22
+	VMOVUPS     Z22, (DI)(R11*1)
+	VMOVUPS     2560(DX)(R11*1), Z22
+	VFMADD231PS Z26, Z24, Z22
+	VFMADD231PS Z25, Z23, Z22
+	VMOVUPS     Z22, (R8)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R9
+	JNE         row0
+	SUBQ        R13, R11
+	MOVQ        32(AX), BX
+	MOVQ        40(AX), SI
+	MOVQ        48(AX), DI
+	MOVQ        56(AX), R8
+	LEAQ        (R11)(R13*1), R9
 
 row1:
-	VMOVUPS          1792(DX)(R11*1), Z31
-	VMOVUPS          2048(DX)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          2304(DX)(R11*1), Z30
-	VMOVUPS          2560(DX)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          1536(DX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, (BX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VMOVUPS          2816(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, (R8)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R9
-	JNE              row1
-	SUBQ             R13, R11
-	MOVQ             64(AX), BX
-	MOVQ             72(AX), SI
-	MOVQ             80(AX), DI
-	MOVQ             88(AX), R8
-	LEAQ             (R11)(R13*1), R9
+	VMOVUPS     3584(DX)(R11*1), Z22
+	VMOVUPS     4096(DX)(R11*1), Z23
+	VADDPS      Z23, Z22, Z24
+	VSUBPS      Z23, Z22, Z22
+	VMOVUPS     4608(DX)(R11*1), Z23
+	VMOVUPS     5120(DX)(R11*1), Z20
+	VADDPS      Z20, Z23, Z21
+	VSUBPS      Z20, Z23, Z23
+	VMOVUPS     3072(DX)(R11*1), Z20
+	VADDPS      Z24, Z20, Z20
+	VADDPS      Z21, Z20, Z20
+	VMOVUPS     Z20, (BX)(R11*1)
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z30, Z23, Z20
+	VMULPS      Z29, Z20, Z20
+	VMOVUPS     Z20, (SI)(R11*1)
+	VFMADD231PS Z28, Z21, Z24
+	VMULPS      Z27, Z24, Z24
+	VMOVUPS     Z24, (DI)(R11*1)
+	VMOVUPS     5632(DX)(R11*1), Z24
+	VFMADD231PS Z26, Z22, Z24
+	VFMADD231PS Z25, Z23, Z24
+	VMOVUPS     Z24, (R8)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R9
+	JNE         row1
+	SUBQ        R13, R11
+	MOVQ        64(AX), BX
+	MOVQ        72(AX), SI
+	MOVQ        80(AX), DI
+	MOVQ        88(AX), R8
+	LEAQ        (R11)(R13*1), R9
 
 row2:
-	VMOVUPS          3328(DX)(R11*1), Z31
-	VMOVUPS          3584(DX)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          3840(DX)(R11*1), Z30
-	VMOVUPS          4096(DX)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          3072(DX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, (BX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VMOVUPS          4352(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, (R8)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R9
-	JNE              row2
-	SUBQ             R13, R11
-	MOVQ             96(AX), BX
-	MOVQ             104(AX), SI
-	MOVQ             112(AX), DI
-	MOVQ             120(AX), R8
-	LEAQ             (R11)(R13*1), R9
+	VMOVUPS     6656(DX)(R11*1), Z24
+	VMOVUPS     7168(DX)(R11*1), Z23
+	VADDPS      Z23, Z24, Z22
+	VSUBPS      Z23, Z24, Z24
+	VMOVUPS     7680(DX)(R11*1), Z23
+	VMOVUPS     8192(DX)(R11*1), Z21
+	VADDPS      Z21, Z23, Z20
+	VSUBPS      Z21, Z23, Z23
+	VMOVUPS     6144(DX)(R11*1), Z21
+	VADDPS      Z22, Z21, Z21
+	VADDPS      Z20, Z21, Z21
+	VMOVUPS     Z21, (BX)(R11*1)
+	VMOVAPS     Z24, Z21
+	VFMADD231PS Z30, Z23, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     Z21, (SI)(R11*1)
+	VFMADD231PS Z28, Z20, Z22
+	VMULPS      Z27, Z22, Z22
+	VMOVUPS     Z22, (DI)(R11*1)
+	VMOVUPS     8704(DX)(R11*1), Z22
+	VFMADD231PS Z26, Z24, Z22
+	VFMADD231PS Z25, Z23, Z22
+	VMOVUPS     Z22, (R8)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R9
+	JNE         row2
+	SUBQ        R13, R11
+	MOVQ        96(AX), BX
+	MOVQ        104(AX), SI
+	MOVQ        112(AX), DI
+	MOVQ        120(AX), R8
+	LEAQ        (R11)(R13*1), R9
 
 row3:
-	VMOVUPS          4864(DX)(R11*1), Z31
-	VMOVUPS          5120(DX)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          5376(DX)(R11*1), Z30
-	VMOVUPS          5632(DX)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          4608(DX)(R11*1), Z28
-	VADDPS           Z29, Z28, Z28
-	VADDPS           Z27, Z28, Z28
-	VMOVUPS          Z28, (BX)(R11*1)
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+148(SB), Z30, Z28
-	VMULPS.BCST      mixConstants<>+152(SB), Z28, Z28
-	VMOVUPS          Z28, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+156(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+160(SB), Z29, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VMOVUPS          5888(DX)(R11*1), Z29
-	VFMADD231PS.BCST mixConstants<>+164(SB), Z31, Z29
-	VFMADD231PS.BCST mixConstants<>+168(SB), Z30, Z29
-	VMOVUPS          Z29, (R8)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R9
-	JNE              row3
-	SUBQ             R13, R11
-	ADDQ             R13, R11
-	SUBQ             R13, DX
-	SUBQ             R13, R12
-	JNZ              block
+	VMOVUPS     9728(DX)(R11*1), Z22
+	VMOVUPS     10240(DX)(R11*1), Z23
+	VADDPS      Z23, Z22, Z24
+	VSUBPS      Z23, Z22, Z22
+	VMOVUPS     10752(DX)(R11*1), Z23
+	VMOVUPS     11264(DX)(R11*1), Z20
+	VADDPS      Z20, Z23, Z21
+	VSUBPS      Z20, Z23, Z23
+	VMOVUPS     9216(DX)(R11*1), Z20
+	VADDPS      Z24, Z20, Z20
+	VADDPS      Z21, Z20, Z20
+	VMOVUPS     Z20, (BX)(R11*1)
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z30, Z23, Z20
+	VMULPS      Z29, Z20, Z20
+	VMOVUPS     Z20, (SI)(R11*1)
+	VFMADD231PS Z28, Z21, Z24
+	VMULPS      Z27, Z24, Z24
+	VMOVUPS     Z24, (DI)(R11*1)
+	VMOVUPS     11776(DX)(R11*1), Z24
+	VFMADD231PS Z26, Z22, Z24
+	VFMADD231PS Z25, Z23, Z24
+	VMOVUPS     Z24, (R8)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R9
+	JNE         row3
+	SUBQ        R13, R11
+	ADDQ        R13, R11
+	SUBQ        R13, DX
+	SUBQ        R13, R12
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineFilter4AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineFilter4AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), CX
-	MOVQ steps+16(FP), R8
-	SHLQ $0x06, R8
-	XORQ DI, DI
-	LEAQ (DI)(R8*1), R9
+	VBROADCASTSS mixConstants<>+172(SB), Z31
+	VBROADCASTSS mixConstants<>+160(SB), Z30
+	VBROADCASTSS mixConstants<>+176(SB), Z29
+	VBROADCASTSS mixConstants<>+180(SB), Z28
+	VBROADCASTSS mixConstants<>+184(SB), Z27
+	VBROADCASTSS mixConstants<>+188(SB), Z26
+	VBROADCASTSS mixConstants<>+192(SB), Z25
+	VBROADCASTSS mixConstants<>+196(SB), Z24
+	VBROADCASTSS mixConstants<>+200(SB), Z23
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), CX
+	MOVQ         steps+16(FP), R8
+	SHLQ         $0x06, R8
+	XORQ         DI, DI
+	LEAQ         (DI)(R8*1), R9
 
 step:
-	VMOVUPS          (CX)(DI*1), Z31
-	MOVQ             40(AX), SI
-	VMOVUPS          Z31, (SI)(DI*1)
-	VMOVUPS          (DX)(DI*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	MOVQ             (AX), SI
-	VMOVUPS          Z29, (SI)(DI*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          (BX)(DI*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	MOVQ             8(AX), SI
-	VMOVUPS          Z27, (SI)(DI*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	MOVQ             16(AX), SI
-	VMOVUPS          Z29, (SI)(DI*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	MOVQ             24(AX), SI
-	VMOVUPS          Z31, (SI)(DI*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	MOVQ             32(AX), SI
-	VMOVUPS          Z30, (SI)(DI*1)
-	ADDQ             $0x00000040, DI
-	CMPQ             DI, R9
-	JNE              step
-	SUBQ             R8, DI
+	VMOVUPS     (CX)(DI*1), Z22
+	MOVQ        40(AX), SI
+	VMOVUPS     Z22, (SI)(DI*1)
+	VMOVUPS     (DX)(DI*1), Z21
+	VMULPS      Z31, Z21, Z20
+	MOVQ        (AX), SI
+	VMOVUPS     Z20, (SI)(DI*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z30, Z22, Z20
+	VMULPS      Z29, Z20, Z20
+	VMOVUPS     (BX)(DI*1), Z19
+	VMOVAPS     Z20, Z18
+	VFMADD231PS Z28, Z19, Z18
+	MOVQ        8(AX), SI
+	VMOVUPS     Z18, (SI)(DI*1)
+	VFMADD231PS Z27, Z19, Z20
+	MOVQ        16(AX), SI
+	VMOVUPS     Z20, (SI)(DI*1)
+	VFMADD231PS Z26, Z22, Z21
+	VMULPS      Z25, Z21, Z21
+	VMOVAPS     Z21, Z22
+	VFMADD231PS Z24, Z19, Z22
+	MOVQ        24(AX), SI
+	VMOVUPS     Z22, (SI)(DI*1)
+	VFMADD231PS Z23, Z19, Z21
+	MOVQ        32(AX), SI
+	VMOVUPS     Z21, (SI)(DI*1)
+	ADDQ        $0x00000040, DI
+	CMPQ        DI, R9
+	JNE         step
+	SUBQ        R8, DI
 	VZEROUPPER
 	RET
 
 // func mixSquareFilter4AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareFilter4AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R12
-	SHLQ $0x06, R12
-	XORQ R11, R11
+	VBROADCASTSS mixConstants<>+172(SB), Z31
+	VBROADCASTSS mixConstants<>+160(SB), Z30
+	VBROADCASTSS mixConstants<>+176(SB), Z29
+	VBROADCASTSS mixConstants<>+180(SB), Z28
+	VBROADCASTSS mixConstants<>+184(SB), Z27
+	VBROADCASTSS mixConstants<>+188(SB), Z26
+	VBROADCASTSS mixConstants<>+192(SB), Z25
+	VBROADCASTSS mixConstants<>+196(SB), Z24
+	VBROADCASTSS mixConstants<>+200(SB), Z23
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R12
+	SHLQ         $0x06, R12
+	XORQ         R11, R11
 
 block:
-	MOVQ    $0x00000100, R13
+	MOVQ    $0x00000200, R13
 	CMPQ    R12, R13
 	CMOVQLT R12, R13
 	MOVQ    (CX), BX
@@ -3812,366 +3952,378 @@ block:
 	LEAQ    (R11)(R13*1), R8
 
 column0:
-	VMOVUPS          (DI)(R11*1), Z31
-	VMOVUPS          Z31, 3840(DX)(R11*1)
-	VMOVUPS          (BX)(R11*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVUPS          Z29, (DX)(R11*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          (SI)(R11*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	VMOVUPS          Z27, 768(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	VMOVUPS          Z29, 1536(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	VMOVUPS          Z31, 2304(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	VMOVUPS          Z30, 3072(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R8
-	JNE              column0
-	SUBQ             R13, R11
-	MOVQ             8(CX), BX
-	MOVQ             32(CX), SI
-	MOVQ             56(CX), DI
-	LEAQ             (R11)(R13*1), R8
+	VMOVUPS     (DI)(R11*1), Z22
+	VMOVUPS     Z22, 7680(DX)(R11*1)
+	VMOVUPS     (BX)(R11*1), Z21
+	VMULPS      Z31, Z21, Z20
+	VMOVUPS     Z20, (DX)(R11*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z30, Z22, Z20
+	VMULPS      Z29, Z20, Z20
+	VMOVUPS     (SI)(R11*1), Z19
+	VMOVAPS     Z20, Z18
+	VFMADD231PS Z28, Z19, Z18
+	VMOVUPS     Z18, 1536(DX)(R11*1)
+	VFMADD231PS Z27, Z19, Z20
+	VMOVUPS     Z20, 3072(DX)(R11*1)
+	VFMADD231PS Z26, Z22, Z21
+	VMULPS      Z25, Z21, Z21
+	VMOVAPS     Z21, Z22
+	VFMADD231PS Z24, Z19, Z22
+	VMOVUPS     Z22, 4608(DX)(R11*1)
+	VFMADD231PS Z23, Z19, Z21
+	VMOVUPS     Z21, 6144(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R8
+	JNE         column0
+	SUBQ        R13, R11
+	MOVQ        8(CX), BX
+	MOVQ        32(CX), SI
+	MOVQ        56(CX), DI
+	LEAQ        (R11)(R13*1), R8
 
 column1:
-	VMOVUPS          (DI)(R11*1), Z31
-	VMOVUPS          Z31, 4096(DX)(R11*1)
-	VMOVUPS          (BX)(R11*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVUPS          Z29, 256(DX)(R11*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          (SI)(R11*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	VMOVUPS          Z27, 1024(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	VMOVUPS          Z29, 1792(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	VMOVUPS          Z31, 2560(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	VMOVUPS          Z30, 3328(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R8
-	JNE              column1
-	SUBQ             R13, R11
-	MOVQ             16(CX), BX
-	MOVQ             40(CX), SI
-	MOVQ             64(CX), DI
-	LEAQ             (R11)(R13*1), R8
+	VMOVUPS     (DI)(R11*1), Z21
+	VMOVUPS     Z21, 8192(DX)(R11*1)
+	VMOVUPS     (BX)(R11*1), Z19
+	VMULPS      Z31, Z19, Z22
+	VMOVUPS     Z22, 512(DX)(R11*1)
+	VMOVAPS     Z19, Z22
+	VFMADD231PS Z30, Z21, Z22
+	VMULPS      Z29, Z22, Z22
+	VMOVUPS     (SI)(R11*1), Z20
+	VMOVAPS     Z22, Z18
+	VFMADD231PS Z28, Z20, Z18
+	VMOVUPS     Z18, 2048(DX)(R11*1)
+	VFMADD231PS Z27, Z20, Z22
+	VMOVUPS     Z22, 3584(DX)(R11*1)
+	VFMADD231PS Z26, Z21, Z19
+	VMULPS      Z25, Z19, Z19
+	VMOVAPS     Z19, Z21
+	VFMADD231PS Z24, Z20, Z21
+	VMOVUPS     Z21, 5120(DX)(R11*1)
+	VFMADD231PS Z23, Z20, Z19
+	VMOVUPS     Z19, 6656(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R8
+	JNE         column1
+	SUBQ        R13, R11
+	MOVQ        16(CX), BX
+	MOVQ        40(CX), SI
+	MOVQ        64(CX), DI
+	LEAQ        (R11)(R13*1), R8
 
 column2:
-	VMOVUPS          (DI)(R11*1), Z31
-	VMOVUPS          Z31, 4352(DX)(R11*1)
-	VMOVUPS          (BX)(R11*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVUPS          Z29, 512(DX)(R11*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          (SI)(R11*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	VMOVUPS          Z27, 1280(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	VMOVUPS          Z29, 2048(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	VMOVUPS          Z31, 2816(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	VMOVUPS          Z30, 3584(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R8
-	JNE              column2
-	SUBQ             R13, R11
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	MOVQ             24(AX), R8
-	MOVQ             32(AX), R9
-	MOVQ             40(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (DI)(R11*1), Z19
+	VMOVUPS     Z19, 8704(DX)(R11*1)
+	VMOVUPS     (BX)(R11*1), Z20
+	VMULPS      Z31, Z20, Z21
+	VMOVUPS     Z21, 1024(DX)(R11*1)
+	VMOVAPS     Z20, Z21
+	VFMADD231PS Z30, Z19, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     (SI)(R11*1), Z22
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z28, Z22, Z18
+	VMOVUPS     Z18, 2560(DX)(R11*1)
+	VFMADD231PS Z27, Z22, Z21
+	VMOVUPS     Z21, 4096(DX)(R11*1)
+	VFMADD231PS Z26, Z19, Z20
+	VMULPS      Z25, Z20, Z20
+	VMOVAPS     Z20, Z19
+	VFMADD231PS Z24, Z22, Z19
+	VMOVUPS     Z19, 5632(DX)(R11*1)
+	VFMADD231PS Z23, Z22, Z20
+	VMOVUPS     Z20, 7168(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R8
+	JNE         column2
+	SUBQ        R13, R11
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	MOVQ        24(AX), R8
+	MOVQ        32(AX), R9
+	MOVQ        40(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row0:
-	VMOVUPS          512(DX)(R11*1), Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	VMOVUPS          (DX)(R11*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R11*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          256(DX)(R11*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	VMOVUPS          Z27, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	VMOVUPS          Z31, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	VMOVUPS          Z30, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row0
-	SUBQ             R13, R11
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	MOVQ             72(AX), R8
-	MOVQ             80(AX), R9
-	MOVQ             88(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     1024(DX)(R11*1), Z20
+	VMOVUPS     Z20, (R10)(R11*1)
+	VMOVUPS     (DX)(R11*1), Z22
+	VMULPS      Z31, Z22, Z19
+	VMOVUPS     Z19, (BX)(R11*1)
+	VMOVAPS     Z22, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMULPS      Z29, Z19, Z19
+	VMOVUPS     512(DX)(R11*1), Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z28, Z21, Z18
+	VMOVUPS     Z18, (SI)(R11*1)
+	VFMADD231PS Z27, Z21, Z19
+	VMOVUPS     Z19, (DI)(R11*1)
+	VFMADD231PS Z26, Z20, Z22
+	VMULPS      Z25, Z22, Z22
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z24, Z21, Z20
+	VMOVUPS     Z20, (R8)(R11*1)
+	VFMADD231PS Z23, Z21, Z22
+	VMOVUPS     Z22, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row0
+	SUBQ        R13, R11
+	MOVQ        48(AX), BX
+	MOVQ        56(AX), SI
+	MOVQ        64(AX), DI
+	MOVQ        72(AX), R8
+	MOVQ        80(AX), R9
+	MOVQ        88(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row1:
-	VMOVUPS          1280(DX)(R11*1), Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	VMOVUPS          768(DX)(R11*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R11*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          1024(DX)(R11*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	VMOVUPS          Z27, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	VMOVUPS          Z31, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	VMOVUPS          Z30, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row1
-	SUBQ             R13, R11
-	MOVQ             96(AX), BX
-	MOVQ             104(AX), SI
-	MOVQ             112(AX), DI
-	MOVQ             120(AX), R8
-	MOVQ             128(AX), R9
-	MOVQ             136(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     2560(DX)(R11*1), Z22
+	VMOVUPS     Z22, (R10)(R11*1)
+	VMOVUPS     1536(DX)(R11*1), Z21
+	VMULPS      Z31, Z21, Z20
+	VMOVUPS     Z20, (BX)(R11*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z30, Z22, Z20
+	VMULPS      Z29, Z20, Z20
+	VMOVUPS     2048(DX)(R11*1), Z19
+	VMOVAPS     Z20, Z18
+	VFMADD231PS Z28, Z19, Z18
+	VMOVUPS     Z18, (SI)(R11*1)
+	VFMADD231PS Z27, Z19, Z20
+	VMOVUPS     Z20, (DI)(R11*1)
+	VFMADD231PS Z26, Z22, Z21
+	VMULPS      Z25, Z21, Z21
+	VMOVAPS     Z21, Z22
+	VFMADD231PS Z24, Z19, Z22
+	VMOVUPS     Z22, (R8)(R11*1)
+	VFMADD231PS Z23, Z19, Z21
+	VMOVUPS     Z21, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row1
+	SUBQ        R13, R11
+	MOVQ        96(AX), BX
+	MOVQ        104(AX), SI
+	MOVQ        112(AX), DI
+	MOVQ        120(AX), R8
+	MOVQ        128(AX), R9
+	MOVQ        136(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row2:
-	VMOVUPS          2048(DX)(R11*1), Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	VMOVUPS          1536(DX)(R11*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R11*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          1792(DX)(R11*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	VMOVUPS          Z27, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	VMOVUPS          Z31, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	VMOVUPS          Z30, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row2
-	SUBQ             R13, R11
-	MOVQ             144(AX), BX
-	MOVQ             152(AX), SI
-	MOVQ             160(AX), DI
-	MOVQ             168(AX), R8
-	MOVQ             176(AX), R9
-	MOVQ             184(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     4096(DX)(R11*1), Z21
+	VMOVUPS     Z21, (R10)(R11*1)
+	VMOVUPS     3072(DX)(R11*1), Z19
+	VMULPS      Z31, Z19, Z22
+	VMOVUPS     Z22, (BX)(R11*1)
+	VMOVAPS     Z19, Z22
+	VFMADD231PS Z30, Z21, Z22
+	VMULPS      Z29, Z22, Z22
+	VMOVUPS     3584(DX)(R11*1), Z20
+	VMOVAPS     Z22, Z18
+	VFMADD231PS Z28, Z20, Z18
+	VMOVUPS     Z18, (SI)(R11*1)
+	VFMADD231PS Z27, Z20, Z22
+	VMOVUPS     Z22, (DI)(R11*1)
+	VFMADD231PS Z26, Z21, Z19
+	VMULPS      Z25, Z19, Z19
+	VMOVAPS     Z19, Z21
+	VFMADD231PS Z24, Z20, Z21
+	VMOVUPS     Z21, (R8)(R11*1)
+	VFMADD231PS Z23, Z20, Z19
+	VMOVUPS     Z19, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row2
+	SUBQ        R13, R11
+	MOVQ        144(AX), BX
+	MOVQ        152(AX), SI
+	MOVQ        160(AX), DI
+	MOVQ        168(AX), R8
+	MOVQ        176(AX), R9
+	MOVQ        184(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row3:
-	VMOVUPS          2816(DX)(R11*1), Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	VMOVUPS          2304(DX)(R11*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R11*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          2560(DX)(R11*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	VMOVUPS          Z27, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	VMOVUPS          Z31, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	VMOVUPS          Z30, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row3
-	SUBQ             R13, R11
-	MOVQ             192(AX), BX
-	MOVQ             200(AX), SI
-	MOVQ             208(AX), DI
-	MOVQ             216(AX), R8
-	MOVQ             224(AX), R9
-	MOVQ             232(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     5632(DX)(R11*1), Z19
+	VMOVUPS     Z19, (R10)(R11*1)
+	VMOVUPS     4608(DX)(R11*1), Z20
+	VMULPS      Z31, Z20, Z21
+	VMOVUPS     Z21, (BX)(R11*1)
+	VMOVAPS     Z20, Z21
+	VFMADD231PS Z30, Z19, Z21
+	VMULPS      Z29, Z21, Z21
+	VMOVUPS     5120(DX)(R11*1), Z22
+	VMOVAPS     Z21, Z18
+	VFMADD231PS Z28, Z22, Z18
+	VMOVUPS     Z18, (SI)(R11*1)
+	VFMADD231PS Z27, Z22, Z21
+	VMOVUPS     Z21, (DI)(R11*1)
+	VFMADD231PS Z26, Z19, Z20
+	VMULPS      Z25, Z20, Z20
+	VMOVAPS     Z20, Z19
+	VFMADD231PS Z24, Z22, Z19
+	VMOVUPS     Z19, (R8)(R11*1)
+	VFMADD231PS Z23, Z22, Z20
+	VMOVUPS     Z20, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row3
+	SUBQ        R13, R11
+	MOVQ        192(AX), BX
+	MOVQ        200(AX), SI
+	MOVQ        208(AX), DI
+	MOVQ        216(AX), R8
+	MOVQ        224(AX), R9
+	MOVQ        232(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row4:
-	VMOVUPS          3584(DX)(R11*1), Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	VMOVUPS          3072(DX)(R11*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R11*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          3328(DX)(R11*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	VMOVUPS          Z27, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	VMOVUPS          Z31, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	VMOVUPS          Z30, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row4
-	SUBQ             R13, R11
-	MOVQ             240(AX), BX
-	MOVQ             248(AX), SI
-	MOVQ             256(AX), DI
-	MOVQ             264(AX), R8
-	MOVQ             272(AX), R9
-	MOVQ             280(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     7168(DX)(R11*1), Z20
+	VMOVUPS     Z20, (R10)(R11*1)
+	VMOVUPS     6144(DX)(R11*1), Z22
+	VMULPS      Z31, Z22, Z19
+	VMOVUPS     Z19, (BX)(R11*1)
+	VMOVAPS     Z22, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMULPS      Z29, Z19, Z19
+	VMOVUPS     6656(DX)(R11*1), Z21
+	VMOVAPS     Z19, Z18
+	VFMADD231PS Z28, Z21, Z18
+	VMOVUPS     Z18, (SI)(R11*1)
+	VFMADD231PS Z27, Z21, Z19
+	VMOVUPS     Z19, (DI)(R11*1)
+	VFMADD231PS Z26, Z20, Z22
+	VMULPS      Z25, Z22, Z22
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z24, Z21, Z20
+	VMOVUPS     Z20, (R8)(R11*1)
+	VFMADD231PS Z23, Z21, Z22
+	VMOVUPS     Z22, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row4
+	SUBQ        R13, R11
+	MOVQ        240(AX), BX
+	MOVQ        248(AX), SI
+	MOVQ        256(AX), DI
+	MOVQ        264(AX), R8
+	MOVQ        272(AX), R9
+	MOVQ        280(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row5:
-	VMOVUPS          4352(DX)(R11*1), Z31
-	VMOVUPS          Z31, (R10)(R11*1)
-	VMOVUPS          3840(DX)(R11*1), Z30
-	VMULPS.BCST      mixConstants<>+172(SB), Z30, Z29
-	VMOVUPS          Z29, (BX)(R11*1)
-	VMOVAPS          Z30, Z29
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z31, Z29
-	VMULPS.BCST      mixConstants<>+176(SB), Z29, Z29
-	VMOVUPS          4096(DX)(R11*1), Z28
-	VMOVAPS          Z29, Z27
-	VFMADD231PS.BCST mixConstants<>+180(SB), Z28, Z27
-	VMOVUPS          Z27, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+184(SB), Z28, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z31, Z30
-	VMULPS.BCST      mixConstants<>+192(SB), Z30, Z30
-	VMOVAPS          Z30, Z31
-	VFMADD231PS.BCST mixConstants<>+196(SB), Z28, Z31
-	VMOVUPS          Z31, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+200(SB), Z28, Z30
-	VMOVUPS          Z30, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row5
-	SUBQ             R13, R11
-	ADDQ             R13, R11
-	SUBQ             R13, DX
-	SUBQ             R13, R12
-	JNZ              block
+	VMOVUPS     8704(DX)(R11*1), Z22
+	VMOVUPS     Z22, (R10)(R11*1)
+	VMOVUPS     7680(DX)(R11*1), Z21
+	VMULPS      Z31, Z21, Z20
+	VMOVUPS     Z20, (BX)(R11*1)
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z30, Z22, Z20
+	VMULPS      Z29, Z20, Z20
+	VMOVUPS     8192(DX)(R11*1), Z19
+	VMOVAPS     Z20, Z18
+	VFMADD231PS Z28, Z19, Z18
+	VMOVUPS     Z18, (SI)(R11*1)
+	VFMADD231PS Z27, Z19, Z20
+	VMOVUPS     Z20, (DI)(R11*1)
+	VFMADD231PS Z26, Z22, Z21
+	VMULPS      Z25, Z21, Z21
+	VMOVAPS     Z21, Z22
+	VFMADD231PS Z24, Z19, Z22
+	VMOVUPS     Z22, (R8)(R11*1)
+	VFMADD231PS Z23, Z19, Z21
+	VMOVUPS     Z21, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row5
+	SUBQ        R13, R11
+	ADDQ        R13, R11
+	SUBQ        R13, DX
+	SUBQ        R13, R12
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineOutputGrad4AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineOutputGrad4AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), CX
-	MOVQ steps+16(FP), R9
-	SHLQ $0x06, R9
-	XORQ R8, R8
-	LEAQ (R8)(R9*1), R10
+	VBROADCASTSS mixConstants<>+160(SB), Z31
+	VBROADCASTSS mixConstants<>+152(SB), Z30
+	VBROADCASTSS mixConstants<>+204(SB), Z29
+	VBROADCASTSS mixConstants<>+188(SB), Z28
+	VBROADCASTSS mixConstants<>+208(SB), Z27
+	VBROADCASTSS mixConstants<>+212(SB), Z26
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), CX
+	MOVQ         steps+16(FP), R9
+	SHLQ         $0x06, R9
+	XORQ         R8, R8
+	LEAQ         (R8)(R9*1), R10
 
 step:
-	VMOVUPS          (DX)(R8*1), Z31
-	MOVQ             (AX), DI
-	VMOVUPS          Z31, (DI)(R8*1)
-	VMOVUPS          (CX)(R8*1), Z30
-	MOVQ             40(AX), DI
-	VMOVUPS          Z30, (DI)(R8*1)
-	VMOVUPS          (SI)(R8*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          (BX)(R8*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	MOVQ             8(AX), DI
-	VMOVUPS          Z25, (DI)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	MOVQ             16(AX), DI
-	VMOVUPS          Z28, (DI)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	MOVQ             24(AX), DI
-	VMOVUPS          Z30, (DI)(R8*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	MOVQ             32(AX), DI
-	VMOVUPS          Z31, (DI)(R8*1)
-	ADDQ             $0x00000040, R8
-	CMPQ             R8, R10
-	JNE              step
-	SUBQ             R9, R8
+	VMOVUPS     (DX)(R8*1), Z25
+	MOVQ        (AX), DI
+	VMOVUPS     Z25, (DI)(R8*1)
+	VMOVUPS     (CX)(R8*1), Z24
+	MOVQ        40(AX), DI
+	VMOVUPS     Z24, (DI)(R8*1)
+	VMOVUPS     (SI)(R8*1), Z23
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z31, Z23, Z22
+	VMOVUPS     (BX)(R8*1), Z21
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z31, Z24, Z20
+	VMOVAPS     Z22, Z19
+	VFMADD231PS Z30, Z20, Z19
+	MOVQ        8(AX), DI
+	VMOVUPS     Z19, (DI)(R8*1)
+	VFMADD231PS Z29, Z20, Z22
+	MOVQ        16(AX), DI
+	VMOVUPS     Z22, (DI)(R8*1)
+	VFMADD231PS Z28, Z23, Z25
+	VFMADD231PS Z28, Z24, Z21
+	VMOVAPS     Z25, Z24
+	VFMADD231PS Z27, Z21, Z24
+	MOVQ        24(AX), DI
+	VMOVUPS     Z24, (DI)(R8*1)
+	VFMADD231PS Z26, Z21, Z25
+	MOVQ        32(AX), DI
+	VMOVUPS     Z25, (DI)(R8*1)
+	ADDQ        $0x00000040, R8
+	CMPQ        R8, R10
+	JNE         step
+	SUBQ        R9, R8
 	VZEROUPPER
 	RET
 
 // func mixSquareOutputGrad4AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareOutputGrad4AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R12
-	SHLQ $0x06, R12
-	XORQ R11, R11
+	VBROADCASTSS mixConstants<>+160(SB), Z31
+	VBROADCASTSS mixConstants<>+152(SB), Z30
+	VBROADCASTSS mixConstants<>+204(SB), Z29
+	VBROADCASTSS mixConstants<>+188(SB), Z28
+	VBROADCASTSS mixConstants<>+208(SB), Z27
+	VBROADCASTSS mixConstants<>+212(SB), Z26
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R12
+	SHLQ         $0x06, R12
+	XORQ         R11, R11
 
 block:
-	MOVQ    $0x00000100, R13
+	MOVQ    $0x00000200, R13
 	CMPQ    R12, R13
 	CMOVQLT R12, R13
 	MOVQ    (CX), BX
@@ -4181,408 +4333,424 @@ block:
 	LEAQ    (R11)(R13*1), R9
 
 column0:
-	VMOVUPS          (BX)(R11*1), Z31
-	VMOVUPS          Z31, (DX)(R11*1)
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          Z30, 5120(DX)(R11*1)
-	VMOVUPS          (DI)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          (SI)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, 1024(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, 2048(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, 3072(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, 4096(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R9
-	JNE              column0
-	SUBQ             R13, R11
-	MOVQ             8(CX), BX
-	MOVQ             40(CX), SI
-	MOVQ             72(CX), DI
-	MOVQ             104(CX), R8
-	LEAQ             (R11)(R13*1), R9
+	VMOVUPS     (BX)(R11*1), Z25
+	VMOVUPS     Z25, (DX)(R11*1)
+	VMOVUPS     (R8)(R11*1), Z24
+	VMOVUPS     Z24, 10240(DX)(R11*1)
+	VMOVUPS     (DI)(R11*1), Z23
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z31, Z23, Z22
+	VMOVUPS     (SI)(R11*1), Z21
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z31, Z24, Z20
+	VMOVAPS     Z22, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, 2048(DX)(R11*1)
+	VFMADD231PS Z29, Z20, Z22
+	VMOVUPS     Z22, 4096(DX)(R11*1)
+	VFMADD231PS Z28, Z23, Z25
+	VFMADD231PS Z28, Z24, Z21
+	VMOVAPS     Z25, Z24
+	VFMADD231PS Z27, Z21, Z24
+	VMOVUPS     Z24, 6144(DX)(R11*1)
+	VFMADD231PS Z26, Z21, Z25
+	VMOVUPS     Z25, 8192(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R9
+	JNE         column0
+	SUBQ        R13, R11
+	MOVQ        8(CX), BX
+	MOVQ        40(CX), SI
+	MOVQ        72(CX), DI
+	MOVQ        104(CX), R8
+	LEAQ        (R11)(R13*1), R9
 
 column1:
-	VMOVUPS          (BX)(R11*1), Z31
-	VMOVUPS          Z31, 256(DX)(R11*1)
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          Z30, 5376(DX)(R11*1)
-	VMOVUPS          (DI)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          (SI)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, 1280(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, 2304(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, 3328(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, 4352(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R9
-	JNE              column1
-	SUBQ             R13, R11
-	MOVQ             16(CX), BX
-	MOVQ             48(CX), SI
-	MOVQ             80(CX), DI
-	MOVQ             112(CX), R8
-	LEAQ             (R11)(R13*1), R9
+	VMOVUPS     (BX)(R11*1), Z25
+	VMOVUPS     Z25, 512(DX)(R11*1)
+	VMOVUPS     (R8)(R11*1), Z21
+	VMOVUPS     Z21, 10752(DX)(R11*1)
+	VMOVUPS     (DI)(R11*1), Z24
+	VMOVAPS     Z25, Z23
+	VFMADD231PS Z31, Z24, Z23
+	VMOVUPS     (SI)(R11*1), Z22
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z31, Z21, Z20
+	VMOVAPS     Z23, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, 2560(DX)(R11*1)
+	VFMADD231PS Z29, Z20, Z23
+	VMOVUPS     Z23, 4608(DX)(R11*1)
+	VFMADD231PS Z28, Z24, Z25
+	VFMADD231PS Z28, Z21, Z22
+	VMOVAPS     Z25, Z21
+	VFMADD231PS Z27, Z22, Z21
+	VMOVUPS     Z21, 6656(DX)(R11*1)
+	VFMADD231PS Z26, Z22, Z25
+	VMOVUPS     Z25, 8704(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R9
+	JNE         column1
+	SUBQ        R13, R11
+	MOVQ        16(CX), BX
+	MOVQ        48(CX), SI
+	MOVQ        80(CX), DI
+	MOVQ        112(CX), R8
+	LEAQ        (R11)(R13*1), R9
 
 column2:
-	VMOVUPS          (BX)(R11*1), Z31
-	VMOVUPS          Z31, 512(DX)(R11*1)
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          Z30, 5632(DX)(R11*1)
-	VMOVUPS          (DI)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          (SI)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, 1536(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, 2560(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, 3584(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, 4608(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R9
-	JNE              column2
-	SUBQ             R13, R11
-	MOVQ             24(CX), BX
-	MOVQ             56(CX), SI
-	MOVQ             88(CX), DI
-	MOVQ             120(CX), R8
-	LEAQ             (R11)(R13*1), R9
+	VMOVUPS     (BX)(R11*1), Z25
+	VMOVUPS     Z25, 1024(DX)(R11*1)
+	VMOVUPS     (R8)(R11*1), Z22
+	VMOVUPS     Z22, 11264(DX)(R11*1)
+	VMOVUPS     (DI)(R11*1), Z21
+	VMOVAPS     Z25, Z24
+	VFMADD231PS Z31, Z21, Z24
+	VMOVUPS     (SI)(R11*1), Z23
+	VMOVAPS     Z23, Z20
+	VFMADD231PS Z31, Z22, Z20
+	VMOVAPS     Z24, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, 3072(DX)(R11*1)
+	VFMADD231PS Z29, Z20, Z24
+	VMOVUPS     Z24, 5120(DX)(R11*1)
+	VFMADD231PS Z28, Z21, Z25
+	VFMADD231PS Z28, Z22, Z23
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z27, Z23, Z22
+	VMOVUPS     Z22, 7168(DX)(R11*1)
+	VFMADD231PS Z26, Z23, Z25
+	VMOVUPS     Z25, 9216(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R9
+	JNE         column2
+	SUBQ        R13, R11
+	MOVQ        24(CX), BX
+	MOVQ        56(CX), SI
+	MOVQ        88(CX), DI
+	MOVQ        120(CX), R8
+	LEAQ        (R11)(R13*1), R9
 
 column3:
-	VMOVUPS          (BX)(R11*1), Z31
-	VMOVUPS          Z31, 768(DX)(R11*1)
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          Z30, 5888(DX)(R11*1)
-	VMOVUPS          (DI)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          (SI)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, 1792(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, 2816(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, 3840(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, 4864(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R9
-	JNE              column3
-	SUBQ             R13, R11
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	MOVQ             24(AX), R8
-	MOVQ             32(AX), R9
-	MOVQ             40(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (BX)(R11*1), Z25
+	VMOVUPS     Z25, 1536(DX)(R11*1)
+	VMOVUPS     (R8)(R11*1), Z23
+	VMOVUPS     Z23, 11776(DX)(R11*1)
+	VMOVUPS     (DI)(R11*1), Z22
+	VMOVAPS     Z25, Z21
+	VFMADD231PS Z31, Z22, Z21
+	VMOVUPS     (SI)(R11*1), Z24
+	VMOVAPS     Z24, Z20
+	VFMADD231PS Z31, Z23, Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, 3584(DX)(R11*1)
+	VFMADD231PS Z29, Z20, Z21
+	VMOVUPS     Z21, 5632(DX)(R11*1)
+	VFMADD231PS Z28, Z22, Z25
+	VFMADD231PS Z28, Z23, Z24
+	VMOVAPS     Z25, Z23
+	VFMADD231PS Z27, Z24, Z23
+	VMOVUPS     Z23, 7680(DX)(R11*1)
+	VFMADD231PS Z26, Z24, Z25
+	VMOVUPS     Z25, 9728(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R9
+	JNE         column3
+	SUBQ        R13, R11
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	MOVQ        24(AX), R8
+	MOVQ        32(AX), R9
+	MOVQ        40(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row0:
-	VMOVUPS          (DX)(R11*1), Z31
-	VMOVUPS          Z31, (BX)(R11*1)
-	VMOVUPS          768(DX)(R11*1), Z30
-	VMOVUPS          Z30, (R10)(R11*1)
-	VMOVUPS          512(DX)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          256(DX)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row0
-	SUBQ             R13, R11
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	MOVQ             72(AX), R8
-	MOVQ             80(AX), R9
-	MOVQ             88(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (DX)(R11*1), Z25
+	VMOVUPS     Z25, (BX)(R11*1)
+	VMOVUPS     1536(DX)(R11*1), Z24
+	VMOVUPS     Z24, (R10)(R11*1)
+	VMOVUPS     1024(DX)(R11*1), Z23
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z31, Z23, Z22
+	VMOVUPS     512(DX)(R11*1), Z21
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z31, Z24, Z20
+	VMOVAPS     Z22, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, (SI)(R11*1)
+	VFMADD231PS Z29, Z20, Z22
+	VMOVUPS     Z22, (DI)(R11*1)
+	VFMADD231PS Z28, Z23, Z25
+	VFMADD231PS Z28, Z24, Z21
+	VMOVAPS     Z25, Z24
+	VFMADD231PS Z27, Z21, Z24
+	VMOVUPS     Z24, (R8)(R11*1)
+	VFMADD231PS Z26, Z21, Z25
+	VMOVUPS     Z25, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row0
+	SUBQ        R13, R11
+	MOVQ        48(AX), BX
+	MOVQ        56(AX), SI
+	MOVQ        64(AX), DI
+	MOVQ        72(AX), R8
+	MOVQ        80(AX), R9
+	MOVQ        88(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row1:
-	VMOVUPS          1024(DX)(R11*1), Z31
-	VMOVUPS          Z31, (BX)(R11*1)
-	VMOVUPS          1792(DX)(R11*1), Z30
-	VMOVUPS          Z30, (R10)(R11*1)
-	VMOVUPS          1536(DX)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          1280(DX)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row1
-	SUBQ             R13, R11
-	MOVQ             96(AX), BX
-	MOVQ             104(AX), SI
-	MOVQ             112(AX), DI
-	MOVQ             120(AX), R8
-	MOVQ             128(AX), R9
-	MOVQ             136(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     2048(DX)(R11*1), Z25
+	VMOVUPS     Z25, (BX)(R11*1)
+	VMOVUPS     3584(DX)(R11*1), Z21
+	VMOVUPS     Z21, (R10)(R11*1)
+	VMOVUPS     3072(DX)(R11*1), Z24
+	VMOVAPS     Z25, Z23
+	VFMADD231PS Z31, Z24, Z23
+	VMOVUPS     2560(DX)(R11*1), Z22
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z31, Z21, Z20
+	VMOVAPS     Z23, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, (SI)(R11*1)
+	VFMADD231PS Z29, Z20, Z23
+	VMOVUPS     Z23, (DI)(R11*1)
+	VFMADD231PS Z28, Z24, Z25
+	VFMADD231PS Z28, Z21, Z22
+	VMOVAPS     Z25, Z21
+	VFMADD231PS Z27, Z22, Z21
+	VMOVUPS     Z21, (R8)(R11*1)
+	VFMADD231PS Z26, Z22, Z25
+	VMOVUPS     Z25, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row1
+	SUBQ        R13, R11
+	MOVQ        96(AX), BX
+	MOVQ        104(AX), SI
+	MOVQ        112(AX), DI
+	MOVQ        120(AX), R8
+	MOVQ        128(AX), R9
+	MOVQ        136(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row2:
-	VMOVUPS          2048(DX)(R11*1), Z31
-	VMOVUPS          Z31, (BX)(R11*1)
-	VMOVUPS          2816(DX)(R11*1), Z30
-	VMOVUPS          Z30, (R10)(R11*1)
-	VMOVUPS          2560(DX)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          2304(DX)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row2
-	SUBQ             R13, R11
-	MOVQ             144(AX), BX
-	MOVQ             152(AX), SI
-	MOVQ             160(AX), DI
-	MOVQ             168(AX), R8
-	MOVQ             176(AX), R9
-	MOVQ             184(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     4096(DX)(R11*1), Z25
+	VMOVUPS     Z25, (BX)(R11*1)
+	VMOVUPS     5632(DX)(R11*1), Z22
+	VMOVUPS     Z22, (R10)(R11*1)
+	VMOVUPS     5120(DX)(R11*1), Z21
+	VMOVAPS     Z25, Z24
+	VFMADD231PS Z31, Z21, Z24
+	VMOVUPS     4608(DX)(R11*1), Z23
+	VMOVAPS     Z23, Z20
+	VFMADD231PS Z31, Z22, Z20
+	VMOVAPS     Z24, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, (SI)(R11*1)
+	VFMADD231PS Z29, Z20, Z24
+	VMOVUPS     Z24, (DI)(R11*1)
+	VFMADD231PS Z28, Z21, Z25
+	VFMADD231PS Z28, Z22, Z23
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z27, Z23, Z22
+	VMOVUPS     Z22, (R8)(R11*1)
+	VFMADD231PS Z26, Z23, Z25
+	VMOVUPS     Z25, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row2
+	SUBQ        R13, R11
+	MOVQ        144(AX), BX
+	MOVQ        152(AX), SI
+	MOVQ        160(AX), DI
+	MOVQ        168(AX), R8
+	MOVQ        176(AX), R9
+	MOVQ        184(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row3:
-	VMOVUPS          3072(DX)(R11*1), Z31
-	VMOVUPS          Z31, (BX)(R11*1)
-	VMOVUPS          3840(DX)(R11*1), Z30
-	VMOVUPS          Z30, (R10)(R11*1)
-	VMOVUPS          3584(DX)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          3328(DX)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row3
-	SUBQ             R13, R11
-	MOVQ             192(AX), BX
-	MOVQ             200(AX), SI
-	MOVQ             208(AX), DI
-	MOVQ             216(AX), R8
-	MOVQ             224(AX), R9
-	MOVQ             232(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     6144(DX)(R11*1), Z25
+	VMOVUPS     Z25, (BX)(R11*1)
+	VMOVUPS     7680(DX)(R11*1), Z23
+	VMOVUPS     Z23, (R10)(R11*1)
+	VMOVUPS     7168(DX)(R11*1), Z22
+	VMOVAPS     Z25, Z21
+	VFMADD231PS Z31, Z22, Z21
+	VMOVUPS     6656(DX)(R11*1), Z24
+	VMOVAPS     Z24, Z20
+	VFMADD231PS Z31, Z23, Z20
+	VMOVAPS     Z21, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, (SI)(R11*1)
+	VFMADD231PS Z29, Z20, Z21
+	VMOVUPS     Z21, (DI)(R11*1)
+	VFMADD231PS Z28, Z22, Z25
+	VFMADD231PS Z28, Z23, Z24
+	VMOVAPS     Z25, Z23
+	VFMADD231PS Z27, Z24, Z23
+	VMOVUPS     Z23, (R8)(R11*1)
+	VFMADD231PS Z26, Z24, Z25
+	VMOVUPS     Z25, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row3
+	SUBQ        R13, R11
+	MOVQ        192(AX), BX
+	MOVQ        200(AX), SI
+	MOVQ        208(AX), DI
+	MOVQ        216(AX), R8
+	MOVQ        224(AX), R9
+	MOVQ        232(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row4:
-	VMOVUPS          4096(DX)(R11*1), Z31
-	VMOVUPS          Z31, (BX)(R11*1)
-	VMOVUPS          4864(DX)(R11*1), Z30
-	VMOVUPS          Z30, (R10)(R11*1)
-	VMOVUPS          4608(DX)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          4352(DX)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row4
-	SUBQ             R13, R11
-	MOVQ             240(AX), BX
-	MOVQ             248(AX), SI
-	MOVQ             256(AX), DI
-	MOVQ             264(AX), R8
-	MOVQ             272(AX), R9
-	MOVQ             280(AX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     8192(DX)(R11*1), Z25
+	VMOVUPS     Z25, (BX)(R11*1)
+	VMOVUPS     9728(DX)(R11*1), Z24
+	VMOVUPS     Z24, (R10)(R11*1)
+	VMOVUPS     9216(DX)(R11*1), Z23
+	VMOVAPS     Z25, Z22
+	VFMADD231PS Z31, Z23, Z22
+	VMOVUPS     8704(DX)(R11*1), Z21
+	VMOVAPS     Z21, Z20
+	VFMADD231PS Z31, Z24, Z20
+	VMOVAPS     Z22, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, (SI)(R11*1)
+	VFMADD231PS Z29, Z20, Z22
+	VMOVUPS     Z22, (DI)(R11*1)
+	VFMADD231PS Z28, Z23, Z25
+	VFMADD231PS Z28, Z24, Z21
+	VMOVAPS     Z25, Z24
+	VFMADD231PS Z27, Z21, Z24
+	VMOVUPS     Z24, (R8)(R11*1)
+	VFMADD231PS Z26, Z21, Z25
+	VMOVUPS     Z25, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row4
+	SUBQ        R13, R11
+	MOVQ        240(AX), BX
+	MOVQ        248(AX), SI
+	MOVQ        256(AX), DI
+	MOVQ        264(AX), R8
+	MOVQ        272(AX), R9
+	MOVQ        280(AX), R10
+	LEAQ        (R11)(R13*1), R14
 
 row5:
-	VMOVUPS          5120(DX)(R11*1), Z31
-	VMOVUPS          Z31, (BX)(R11*1)
-	VMOVUPS          5888(DX)(R11*1), Z30
-	VMOVUPS          Z30, (R10)(R11*1)
-	VMOVUPS          5632(DX)(R11*1), Z29
-	VMOVAPS          Z31, Z28
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z29, Z28
-	VMOVUPS          5376(DX)(R11*1), Z27
-	VMOVAPS          Z27, Z26
-	VFMADD231PS.BCST mixConstants<>+160(SB), Z30, Z26
-	VMOVAPS          Z28, Z25
-	VFMADD231PS.BCST mixConstants<>+152(SB), Z26, Z25
-	VMOVUPS          Z25, (SI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+204(SB), Z26, Z28
-	VMOVUPS          Z28, (DI)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z29, Z31
-	VFMADD231PS.BCST mixConstants<>+188(SB), Z30, Z27
-	VMOVAPS          Z31, Z30
-	VFMADD231PS.BCST mixConstants<>+208(SB), Z27, Z30
-	VMOVUPS          Z30, (R8)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+212(SB), Z27, Z31
-	VMOVUPS          Z31, (R9)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              row5
-	SUBQ             R13, R11
-	ADDQ             R13, R11
-	SUBQ             R13, DX
-	SUBQ             R13, R12
-	JNZ              block
+	VMOVUPS     10240(DX)(R11*1), Z25
+	VMOVUPS     Z25, (BX)(R11*1)
+	VMOVUPS     11776(DX)(R11*1), Z21
+	VMOVUPS     Z21, (R10)(R11*1)
+	VMOVUPS     11264(DX)(R11*1), Z24
+	VMOVAPS     Z25, Z23
+	VFMADD231PS Z31, Z24, Z23
+	VMOVUPS     10752(DX)(R11*1), Z22
+	VMOVAPS     Z22, Z20
+	VFMADD231PS Z31, Z21, Z20
+	VMOVAPS     Z23, Z19
+	VFMADD231PS Z30, Z20, Z19
+	VMOVUPS     Z19, (SI)(R11*1)
+	VFMADD231PS Z29, Z20, Z23
+	VMOVUPS     Z23, (DI)(R11*1)
+	VFMADD231PS Z28, Z24, Z25
+	VFMADD231PS Z28, Z21, Z22
+	VMOVAPS     Z25, Z21
+	VFMADD231PS Z27, Z22, Z21
+	VMOVUPS     Z21, (R8)(R11*1)
+	VFMADD231PS Z26, Z22, Z25
+	VMOVUPS     Z25, (R9)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         row5
+	SUBQ        R13, R11
+	ADDQ        R13, R11
+	SUBQ        R13, DX
+	SUBQ        R13, R12
+	JNZ         block
 	VZEROUPPER
 	RET
 
 // func mixLineFilterGrad4AVX512(dst **float32, src **float32, steps int)
 // Requires: AVX, AVX512F
 TEXT ·mixLineFilterGrad4AVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ (CX), DX
-	MOVQ 8(CX), BX
-	MOVQ 16(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 32(CX), R8
-	MOVQ 40(CX), CX
-	MOVQ steps+16(FP), R11
-	SHLQ $0x06, R11
-	XORQ R10, R10
-	LEAQ (R10)(R11*1), R12
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+216(SB), Z30
+	VBROADCASTSS mixConstants<>+220(SB), Z29
+	VBROADCASTSS mixConstants<>+172(SB), Z28
+	VBROADCASTSS mixConstants<>+224(SB), Z27
+	VBROADCASTSS mixConstants<>+180(SB), Z26
+	VBROADCASTSS mixConstants<>+228(SB), Z25
+	VBROADCASTSS mixConstants<>+232(SB), Z24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), DI
+	MOVQ         32(CX), R8
+	MOVQ         40(CX), CX
+	MOVQ         steps+16(FP), R11
+	SHLQ         $0x06, R11
+	XORQ         R10, R10
+	LEAQ         (R10)(R11*1), R12
 
 step:
-	VMOVUPS          (BX)(R10*1), Z31
-	VMOVUPS          (SI)(R10*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (DI)(R10*1), Z30
-	VMOVUPS          (R8)(R10*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (DX)(R10*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	MOVQ             (AX), R9
-	VMOVUPS          Z28, (R9)(R10*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	MOVQ             8(AX), R9
-	VMOVUPS          Z31, (R9)(R10*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          (CX)(R10*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	MOVQ             16(AX), R9
-	VMOVUPS          Z29, (R9)(R10*1)
-	ADDQ             $0x00000040, R10
-	CMPQ             R10, R12
-	JNE              step
-	SUBQ             R11, R10
+	VMOVUPS     (BX)(R10*1), Z23
+	VMOVUPS     (SI)(R10*1), Z22
+	VADDPS      Z22, Z23, Z21
+	VSUBPS      Z22, Z23, Z23
+	VMOVUPS     (DI)(R10*1), Z22
+	VMOVUPS     (R8)(R10*1), Z20
+	VADDPS      Z20, Z22, Z19
+	VSUBPS      Z20, Z22, Z22
+	VMOVUPS     (DX)(R10*1), Z20
+	VFMADD231PS Z30, Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMULPS      Z28, Z20, Z20
+	MOVQ        (AX), R9
+	VMOVUPS     Z20, (R9)(R10*1)
+	VFMADD231PS Z27, Z22, Z23
+	VMULPS      Z26, Z23, Z23
+	MOVQ        8(AX), R9
+	VMOVUPS     Z23, (R9)(R10*1)
+	VSUBPS      Z19, Z21, Z21
+	VMOVUPS     (CX)(R10*1), Z19
+	VFMADD231PS Z25, Z19, Z21
+	VMULPS      Z24, Z21, Z21
+	MOVQ        16(AX), R9
+	VMOVUPS     Z21, (R9)(R10*1)
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R12
+	JNE         step
+	SUBQ        R11, R10
 	VZEROUPPER
 	RET
 
 // func mixSquareFilterGrad4AVX512(dst **float32, src **float32, spill *float32, steps int)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·mixSquareFilterGrad4AVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ spill+16(FP), DX
-	MOVQ steps+24(FP), R12
-	SHLQ $0x06, R12
-	XORQ R11, R11
+	VBROADCASTSS mixConstants<>+0(SB), Z31
+	VBROADCASTSS mixConstants<>+216(SB), Z30
+	VBROADCASTSS mixConstants<>+220(SB), Z29
+	VBROADCASTSS mixConstants<>+172(SB), Z28
+	VBROADCASTSS mixConstants<>+224(SB), Z27
+	VBROADCASTSS mixConstants<>+180(SB), Z26
+	VBROADCASTSS mixConstants<>+228(SB), Z25
+	VBROADCASTSS mixConstants<>+232(SB), Z24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         spill+16(FP), DX
+	MOVQ         steps+24(FP), R12
+	SHLQ         $0x06, R12
+	XORQ         R11, R11
 
 block:
-	MOVQ    $0x00000100, R13
+	MOVQ    $0x00000200, R13
 	CMPQ    R12, R13
 	CMOVQLT R12, R13
 	MOVQ    (CX), BX
@@ -4594,297 +4762,297 @@ block:
 	LEAQ    (R11)(R13*1), R14
 
 column0:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, (DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	VMOVUPS          Z31, 1536(DX)(R11*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          (R10)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	VMOVUPS          Z29, 3072(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column0
-	SUBQ             R13, R11
-	MOVQ             8(CX), BX
-	MOVQ             56(CX), SI
-	MOVQ             104(CX), DI
-	MOVQ             152(CX), R8
-	MOVQ             200(CX), R9
-	MOVQ             248(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z23
+	VMOVUPS     (DI)(R11*1), Z22
+	VADDPS      Z22, Z23, Z21
+	VSUBPS      Z22, Z23, Z23
+	VMOVUPS     (R8)(R11*1), Z22
+	VMOVUPS     (R9)(R11*1), Z20
+	VADDPS      Z20, Z22, Z19
+	VSUBPS      Z20, Z22, Z22
+	VMOVUPS     (BX)(R11*1), Z20
+	VFMADD231PS Z30, Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMULPS      Z28, Z20, Z20
+	VMOVUPS     Z20, (DX)(R11*1)
+	VFMADD231PS Z27, Z22, Z23
+	VMULPS      Z26, Z23, Z23
+	VMOVUPS     Z23, 3072(DX)(R11*1)
+	VSUBPS      Z19, Z21, Z21
+	VMOVUPS     (R10)(R11*1), Z19
+	VFMADD231PS Z25, Z19, Z21
+	VMULPS      Z24, Z21, Z21
+	VMOVUPS     Z21, 6144(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column0
+	SUBQ        R13, R11
+	MOVQ        8(CX), BX
+	MOVQ        56(CX), SI
+	MOVQ        104(CX), DI
+	MOVQ        152(CX), R8
+	MOVQ        200(CX), R9
+	MOVQ        248(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column1:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, 256(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	VMOVUPS          Z31, 1792(DX)(R11*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          (R10)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	VMOVUPS          Z29, 3328(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column1
-	SUBQ             R13, R11
-	MOVQ             16(CX), BX
-	MOVQ             64(CX), SI
-	MOVQ             112(CX), DI
-	MOVQ             160(CX), R8
-	MOVQ             208(CX), R9
-	MOVQ             256(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z21
+	VMOVUPS     (DI)(R11*1), Z19
+	VADDPS      Z19, Z21, Z23
+	VSUBPS      Z19, Z21, Z21
+	VMOVUPS     (R8)(R11*1), Z19
+	VMOVUPS     (R9)(R11*1), Z22
+	VADDPS      Z22, Z19, Z20
+	VSUBPS      Z22, Z19, Z19
+	VMOVUPS     (BX)(R11*1), Z22
+	VFMADD231PS Z30, Z23, Z22
+	VFMADD231PS Z29, Z20, Z22
+	VMULPS      Z28, Z22, Z22
+	VMOVUPS     Z22, 512(DX)(R11*1)
+	VFMADD231PS Z27, Z19, Z21
+	VMULPS      Z26, Z21, Z21
+	VMOVUPS     Z21, 3584(DX)(R11*1)
+	VSUBPS      Z20, Z23, Z23
+	VMOVUPS     (R10)(R11*1), Z20
+	VFMADD231PS Z25, Z20, Z23
+	VMULPS      Z24, Z23, Z23
+	VMOVUPS     Z23, 6656(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column1
+	SUBQ        R13, R11
+	MOVQ        16(CX), BX
+	MOVQ        64(CX), SI
+	MOVQ        112(CX), DI
+	MOVQ        160(CX), R8
+	MOVQ        208(CX), R9
+	MOVQ        256(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column2:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, 512(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	VMOVUPS          Z31, 2048(DX)(R11*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          (R10)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	VMOVUPS          Z29, 3584(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column2
-	SUBQ             R13, R11
-	MOVQ             24(CX), BX
-	MOVQ             72(CX), SI
-	MOVQ             120(CX), DI
-	MOVQ             168(CX), R8
-	MOVQ             216(CX), R9
-	MOVQ             264(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z23
+	VMOVUPS     (DI)(R11*1), Z20
+	VADDPS      Z20, Z23, Z21
+	VSUBPS      Z20, Z23, Z23
+	VMOVUPS     (R8)(R11*1), Z20
+	VMOVUPS     (R9)(R11*1), Z19
+	VADDPS      Z19, Z20, Z22
+	VSUBPS      Z19, Z20, Z20
+	VMOVUPS     (BX)(R11*1), Z19
+	VFMADD231PS Z30, Z21, Z19
+	VFMADD231PS Z29, Z22, Z19
+	VMULPS      Z28, Z19, Z19
+	VMOVUPS     Z19, 1024(DX)(R11*1)
+	VFMADD231PS Z27, Z20, Z23
+	VMULPS      Z26, Z23, Z23
+	VMOVUPS     Z23, 4096(DX)(R11*1)
+	VSUBPS      Z22, Z21, Z21
+	VMOVUPS     (R10)(R11*1), Z22
+	VFMADD231PS Z25, Z22, Z21
+	VMULPS      Z24, Z21, Z21
+	VMOVUPS     Z21, 7168(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column2
+	SUBQ        R13, R11
+	MOVQ        24(CX), BX
+	MOVQ        72(CX), SI
+	MOVQ        120(CX), DI
+	MOVQ        168(CX), R8
+	MOVQ        216(CX), R9
+	MOVQ        264(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column3:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, 768(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	VMOVUPS          Z31, 2304(DX)(R11*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          (R10)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	VMOVUPS          Z29, 3840(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column3
-	SUBQ             R13, R11
-	MOVQ             32(CX), BX
-	MOVQ             80(CX), SI
-	MOVQ             128(CX), DI
-	MOVQ             176(CX), R8
-	MOVQ             224(CX), R9
-	MOVQ             272(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z21
+	VMOVUPS     (DI)(R11*1), Z22
+	VADDPS      Z22, Z21, Z23
+	VSUBPS      Z22, Z21, Z21
+	VMOVUPS     (R8)(R11*1), Z22
+	VMOVUPS     (R9)(R11*1), Z20
+	VADDPS      Z20, Z22, Z19
+	VSUBPS      Z20, Z22, Z22
+	VMOVUPS     (BX)(R11*1), Z20
+	VFMADD231PS Z30, Z23, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMULPS      Z28, Z20, Z20
+	VMOVUPS     Z20, 1536(DX)(R11*1)
+	VFMADD231PS Z27, Z22, Z21
+	VMULPS      Z26, Z21, Z21
+	VMOVUPS     Z21, 4608(DX)(R11*1)
+	VSUBPS      Z19, Z23, Z23
+	VMOVUPS     (R10)(R11*1), Z19
+	VFMADD231PS Z25, Z19, Z23
+	VMULPS      Z24, Z23, Z23
+	VMOVUPS     Z23, 7680(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column3
+	SUBQ        R13, R11
+	MOVQ        32(CX), BX
+	MOVQ        80(CX), SI
+	MOVQ        128(CX), DI
+	MOVQ        176(CX), R8
+	MOVQ        224(CX), R9
+	MOVQ        272(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column4:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, 1024(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	VMOVUPS          Z31, 2560(DX)(R11*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          (R10)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	VMOVUPS          Z29, 4096(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column4
-	SUBQ             R13, R11
-	MOVQ             40(CX), BX
-	MOVQ             88(CX), SI
-	MOVQ             136(CX), DI
-	MOVQ             184(CX), R8
-	MOVQ             232(CX), R9
-	MOVQ             280(CX), R10
-	LEAQ             (R11)(R13*1), R14
+	VMOVUPS     (SI)(R11*1), Z23
+	VMOVUPS     (DI)(R11*1), Z19
+	VADDPS      Z19, Z23, Z21
+	VSUBPS      Z19, Z23, Z23
+	VMOVUPS     (R8)(R11*1), Z19
+	VMOVUPS     (R9)(R11*1), Z22
+	VADDPS      Z22, Z19, Z20
+	VSUBPS      Z22, Z19, Z19
+	VMOVUPS     (BX)(R11*1), Z22
+	VFMADD231PS Z30, Z21, Z22
+	VFMADD231PS Z29, Z20, Z22
+	VMULPS      Z28, Z22, Z22
+	VMOVUPS     Z22, 2048(DX)(R11*1)
+	VFMADD231PS Z27, Z19, Z23
+	VMULPS      Z26, Z23, Z23
+	VMOVUPS     Z23, 5120(DX)(R11*1)
+	VSUBPS      Z20, Z21, Z21
+	VMOVUPS     (R10)(R11*1), Z20
+	VFMADD231PS Z25, Z20, Z21
+	VMULPS      Z24, Z21, Z21
+	VMOVUPS     Z21, 8192(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column4
+	SUBQ        R13, R11
+	MOVQ        40(CX), BX
+	MOVQ        88(CX), SI
+	MOVQ        136(CX), DI
+	MOVQ        184(CX), R8
+	MOVQ        232(CX), R9
+	MOVQ        280(CX), R10
+	LEAQ        (R11)(R13*1), R14
 
 column5:
-	VMOVUPS          (SI)(R11*1), Z31
-	VMOVUPS          (DI)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          (R8)(R11*1), Z30
-	VMOVUPS          (R9)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (BX)(R11*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, 1280(DX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	VMOVUPS          Z31, 2816(DX)(R11*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          (R10)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	VMOVUPS          Z29, 4352(DX)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R14
-	JNE              column5
-	SUBQ             R13, R11
-	MOVQ             (AX), BX
-	MOVQ             8(AX), SI
-	MOVQ             16(AX), DI
-	LEAQ             (R11)(R13*1), R8
+	VMOVUPS     (SI)(R11*1), Z21
+	VMOVUPS     (DI)(R11*1), Z20
+	VADDPS      Z20, Z21, Z23
+	VSUBPS      Z20, Z21, Z21
+	VMOVUPS     (R8)(R11*1), Z20
+	VMOVUPS     (R9)(R11*1), Z19
+	VADDPS      Z19, Z20, Z22
+	VSUBPS      Z19, Z20, Z20
+	VMOVUPS     (BX)(R11*1), Z19
+	VFMADD231PS Z30, Z23, Z19
+	VFMADD231PS Z29, Z22, Z19
+	VMULPS      Z28, Z19, Z19
+	VMOVUPS     Z19, 2560(DX)(R11*1)
+	VFMADD231PS Z27, Z20, Z21
+	VMULPS      Z26, Z21, Z21
+	VMOVUPS     Z21, 5632(DX)(R11*1)
+	VSUBPS      Z22, Z23, Z23
+	VMOVUPS     (R10)(R11*1), Z22
+	VFMADD231PS Z25, Z22, Z23
+	VMULPS      Z24, Z23, Z23
+	VMOVUPS     Z23, 8704(DX)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R14
+	JNE         column5
+	SUBQ        R13, R11
+	MOVQ        (AX), BX
+	MOVQ        8(AX), SI
+	MOVQ        16(AX), DI
+	LEAQ        (R11)(R13*1), R8
 
 row0:
-	VMOVUPS          256(DX)(R11*1), Z31
-	VMOVUPS          512(DX)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          768(DX)(R11*1), Z30
-	VMOVUPS          1024(DX)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          (DX)(R11*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, (BX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R11*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          1280(DX)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R8
-	JNE              row0
-	SUBQ             R13, R11
-	MOVQ             24(AX), BX
-	MOVQ             32(AX), SI
-	MOVQ             40(AX), DI
-	LEAQ             (R11)(R13*1), R8
+	VMOVUPS     512(DX)(R11*1), Z23
+	VMOVUPS     1024(DX)(R11*1), Z22
+	VADDPS      Z22, Z23, Z21
+	VSUBPS      Z22, Z23, Z23
+	VMOVUPS     1536(DX)(R11*1), Z22
+	VMOVUPS     2048(DX)(R11*1), Z20
+	VADDPS      Z20, Z22, Z19
+	VSUBPS      Z20, Z22, Z22
+	VMOVUPS     (DX)(R11*1), Z20
+	VFMADD231PS Z30, Z21, Z20
+	VFMADD231PS Z29, Z19, Z20
+	VMULPS      Z28, Z20, Z20
+	VMOVUPS     Z20, (BX)(R11*1)
+	VFMADD231PS Z27, Z22, Z23
+	VMULPS      Z26, Z23, Z23
+	VMOVUPS     Z23, (SI)(R11*1)
+	VSUBPS      Z19, Z21, Z21
+	VMOVUPS     2560(DX)(R11*1), Z19
+	VFMADD231PS Z25, Z19, Z21
+	VMULPS      Z24, Z21, Z21
+	VMOVUPS     Z21, (DI)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R8
+	JNE         row0
+	SUBQ        R13, R11
+	MOVQ        24(AX), BX
+	MOVQ        32(AX), SI
+	MOVQ        40(AX), DI
+	LEAQ        (R11)(R13*1), R8
 
 row1:
-	VMOVUPS          1792(DX)(R11*1), Z31
-	VMOVUPS          2048(DX)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          2304(DX)(R11*1), Z30
-	VMOVUPS          2560(DX)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          1536(DX)(R11*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, (BX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R11*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          2816(DX)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R8
-	JNE              row1
-	SUBQ             R13, R11
-	MOVQ             48(AX), BX
-	MOVQ             56(AX), SI
-	MOVQ             64(AX), DI
-	LEAQ             (R11)(R13*1), R8
+	VMOVUPS     3584(DX)(R11*1), Z21
+	VMOVUPS     4096(DX)(R11*1), Z19
+	VADDPS      Z19, Z21, Z23
+	VSUBPS      Z19, Z21, Z21
+	VMOVUPS     4608(DX)(R11*1), Z19
+	VMOVUPS     5120(DX)(R11*1), Z22
+	VADDPS      Z22, Z19, Z20
+	VSUBPS      Z22, Z19, Z19
+	VMOVUPS     3072(DX)(R11*1), Z22
+	VFMADD231PS Z30, Z23, Z22
+	VFMADD231PS Z29, Z20, Z22
+	VMULPS      Z28, Z22, Z22
+	VMOVUPS     Z22, (BX)(R11*1)
+	VFMADD231PS Z27, Z19, Z21
+	VMULPS      Z26, Z21, Z21
+	VMOVUPS     Z21, (SI)(R11*1)
+	VSUBPS      Z20, Z23, Z23
+	VMOVUPS     5632(DX)(R11*1), Z20
+	VFMADD231PS Z25, Z20, Z23
+	VMULPS      Z24, Z23, Z23
+	VMOVUPS     Z23, (DI)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R8
+	JNE         row1
+	SUBQ        R13, R11
+	MOVQ        48(AX), BX
+	MOVQ        56(AX), SI
+	MOVQ        64(AX), DI
+	LEAQ        (R11)(R13*1), R8
 
 row2:
-	VMOVUPS          3328(DX)(R11*1), Z31
-	VMOVUPS          3584(DX)(R11*1), Z30
-	VADDPS           Z30, Z31, Z29
-	VSUBPS           Z30, Z31, Z31
-	VMOVUPS          3840(DX)(R11*1), Z30
-	VMOVUPS          4096(DX)(R11*1), Z28
-	VADDPS           Z28, Z30, Z27
-	VSUBPS           Z28, Z30, Z30
-	VMOVUPS          3072(DX)(R11*1), Z28
-	VFMADD231PS.BCST mixConstants<>+216(SB), Z29, Z28
-	VFMADD231PS.BCST mixConstants<>+220(SB), Z27, Z28
-	VMULPS.BCST      mixConstants<>+172(SB), Z28, Z28
-	VMOVUPS          Z28, (BX)(R11*1)
-	VFMADD231PS.BCST mixConstants<>+224(SB), Z30, Z31
-	VMULPS.BCST      mixConstants<>+180(SB), Z31, Z31
-	VMOVUPS          Z31, (SI)(R11*1)
-	VSUBPS           Z27, Z29, Z29
-	VMOVUPS          4352(DX)(R11*1), Z27
-	VFMADD231PS.BCST mixConstants<>+228(SB), Z27, Z29
-	VMULPS.BCST      mixConstants<>+232(SB), Z29, Z29
-	VMOVUPS          Z29, (DI)(R11*1)
-	ADDQ             $0x00000040, R11
-	CMPQ             R11, R8
-	JNE              row2
-	SUBQ             R13, R11
-	ADDQ             R13, R11
-	SUBQ             R13, DX
-	SUBQ             R13, R12
-	JNZ              block
+	VMOVUPS     6656(DX)(R11*1), Z23
+	VMOVUPS     7168(DX)(R11*1), Z20
+	VADDPS      Z20, Z23, Z21
+	VSUBPS      Z20, Z23, Z23
+	VMOVUPS     7680(DX)(R11*1), Z20
+	VMOVUPS     8192(DX)(R11*1), Z19
+	VADDPS      Z19, Z20, Z22
+	VSUBPS      Z19, Z20, Z20
+	VMOVUPS     6144(DX)(R11*1), Z19
+	VFMADD231PS Z30, Z21, Z19
+	VFMADD231PS Z29, Z22, Z19
+	VMULPS      Z28, Z19, Z19
+	VMOVUPS     Z19, (BX)(R11*1)
+	VFMADD231PS Z27, Z20, Z23
+	VMULPS      Z26, Z23, Z23
+	VMOVUPS     Z23, (SI)(R11*1)
+	VSUBPS      Z22, Z21, Z21
+	VMOVUPS     8704(DX)(R11*1), Z22
+	VFMADD231PS Z25, Z22, Z21
+	VMULPS      Z24, Z21, Z21
+	VMOVUPS     Z21, (DI)(R11*1)
+	ADDQ        $0x00000040, R11
+	CMPQ        R11, R8
+	JNE         row2
+	SUBQ        R13, R11
+	ADDQ        R13, R11
+	SUBQ        R13, DX
+	SUBQ        R13, R12
+	JNZ         block
 	VZEROUPPER
 	RET

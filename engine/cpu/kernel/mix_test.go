@@ -87,7 +87,7 @@ func (c mixCase) check(t *testing.T, set *Set, rng *rand.Rand) {
 			for l := range c.n {
 				at := i*c.dstRow + j*c.dstCol + l
 				want, size := c.want(matrix, src, i, j, l)
-				near(t, c, fmt.Sprintf("dst (%d,%d)", i, j), l, dst[at], want, size, 2*c.ins+6)
+				near(t, c, "dst", at, dst[at], want, size, 2*c.ins+6)
 				written[at] = true
 			}
 		}
@@ -191,7 +191,7 @@ func TestMix(t *testing.T) {
 							want += v
 							size += math.Abs(v)
 						}
-						near(t, g, fmt.Sprint(kind, " dst of row ", i), l, dst[i*g.ld+l], want, size, g.rows+6)
+						near(t, g, kind.String(), i*g.ld+l, dst[i*g.ld+l], want, size, g.rows+6)
 					}
 				}
 			}

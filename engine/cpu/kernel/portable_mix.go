@@ -1,5 +1,9 @@
 package kernel
 
+// mixPiece is how many lanes plain Go takes at a time, so that what lies between
+// the passes stays in the first cache.
+const mixPiece = 128
+
 func mixPortable(kind Mix, dst, src []float32, dstStride, srcStride, n int) {
 	m := &mixTable[kind]
 	for i := range m.outs {
@@ -33,6 +37,8 @@ func (m *mixMatrix) row(i int, dst, src []float32, stride, k0, k1 int) {
 	}
 }
 
+// mix2Portable takes row i of the matrix down the columns, then all rows along
+// what that gives.
 func mix2Portable(kind Mix, dst, src []float32, dstRow, dstCol, srcRow, srcCol, n, k0, k1, p0, p1, i1, j1 int, scratch []float32) {
 	m := &mixTable[kind]
 	for from := 0; from < n; from += mixPiece {
