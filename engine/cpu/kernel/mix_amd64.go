@@ -2,7 +2,10 @@
 
 package kernel
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 // mixZeros stands for the pixels outside the image. Nothing writes to it.
 var mixZeros [mixRun]float32
@@ -30,39 +33,44 @@ func (t *tile) divide(scratch []float32) {
 	t.spill, t.nowhere = scratch[2*all:][:mixBlock*all], scratch[(2+mixBlock)*all:][:mixRun]
 }
 
-// point fills the tables for the lanes from the given one on. Pixel r of the
-// filter turned about is the last but r.
+// point fills the tables for the lanes from the given one on.
 func (t *tile) point(outs, ins, from int) {
 	for i := range outs {
-		for j := range outs {
-			p := &t.nowhere[0]
-			if i < t.i1 && j < t.j1 {
-				p = &t.dst[i*t.dstRow+j*t.dstCol+from]
-			}
-			t.pixels[0][i*outs+j] = p
+		cols := t.j1
+		if i >= t.i1 {
+			cols = 0
 		}
+		pointRow(t.pixels[0][i*outs:][:outs], t.dst, i*t.dstRow+from, t.dstCol, 0, cols, &t.nowhere[0])
 	}
+	table := t.pixels[1][:ins*ins]
 	for k := range ins {
-		for p := range ins {
-			x := &mixZeros[0]
-			if k >= t.k0 && k < t.k1 && p >= t.p0 && p < t.p1 {
-				x = &t.src[(k-t.k0)*t.srcRow+(p-t.p0)*t.srcCol+from]
-			}
-			t.pixels[1][t.place(k*ins+p, ins*ins)] = x
+		p0, p1 := t.p0, t.p1
+		if k < t.k0 || k >= t.k1 {
+			p0, p1 = 0, 0
 		}
+		pointRow(table[k*ins:][:ins], t.src, (k-t.k0)*t.srcRow+from, t.srcCol, p0, p1, &mixZeros[0])
 	}
-}
-
-// flips says that the kernel is that of another matrix with columns reversed.
-func (m Mix) flips() bool { return m%6 == FilterFlip2 }
-
-// place is where in a table of n inputs the kernel looks for input i.
-func (t *tile) place(i, n int) int {
 	if t.kind.flips() {
-		return n - 1 - i
+		slices.Reverse(table)
 	}
-	return i
 }
+
+// pointRow points entries first to last of a row of a table to pixels of x, which
+// begin at an offset and lie step apart, and the others to the pixel absent.
+func pointRow(row []*float32, x []float32, at, step, first, last int, absent *float32) {
+	for p := range row {
+		if p < first || p >= last {
+			row[p] = absent
+			continue
+		}
+		row[p] = &x[at]
+		at += step
+	}
+}
+
+// flips says that the kernel is that of the filter as it is, which takes its
+// pixels from the last to the first.
+func (m Mix) flips() bool { return m%6 == FilterFlip2 }
 
 // part copies the last lanes of the input to scratch and points the tables
 // there; last copies the output back.
@@ -151,11 +159,10 @@ func mixLine(isa ISA, kind Mix, dst, src []float32, dstStride, srcStride, n int)
 	}
 	whole := n &^ (mixLanes - 1)
 	if whole > 0 {
-		for i := range outs {
-			t.pixels[0][i] = &dst[i*dstStride]
-		}
-		for k := range ins {
-			t.pixels[1][t.place(k, ins)] = &src[k*srcStride]
+		pointRow(t.pixels[0][:outs], dst, 0, dstStride, 0, outs, nil)
+		pointRow(t.pixels[1][:ins], src, 0, srcStride, 0, ins, nil)
+		if kind.flips() {
+			slices.Reverse(t.pixels[1][:ins])
 		}
 		call(whole / mixLanes)
 	}
@@ -168,7 +175,10 @@ func mixLine(isa ISA, kind Mix, dst, src []float32, dstStride, srcStride, n int)
 	}
 	for k := range ins {
 		copy(in[k][:n-whole], src[k*srcStride+whole:])
-		t.pixels[1][t.place(k, ins)] = &in[k][0]
+		t.pixels[1][k] = &in[k][0]
+	}
+	if kind.flips() {
+		slices.Reverse(t.pixels[1][:ins])
 	}
 	call(1)
 	for i := range outs {

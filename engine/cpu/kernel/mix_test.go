@@ -221,3 +221,17 @@ func TestMixSetsAgree(t *testing.T) {
 		}
 	}
 }
+
+// TestMix2AllocatesNothing: a training step calls it thousands of times.
+func TestMix2AllocatesNothing(t *testing.T) {
+	each(t, func(t *testing.T, set *Set) {
+		c := randomMix(rand.New(rand.NewPCG(33, 34)), Input4, 40, false)
+		src, dst, scratch := make([]float32, c.src()), make([]float32, c.dst()), make([]float32, MixScratch)
+		if n := testing.AllocsPerRun(10, func() { c.run(set, dst, src, scratch) }); n != 0 {
+			t.Errorf("Mix2 allocates %v times", n)
+		}
+		if n := testing.AllocsPerRun(10, func() { set.Mix(Input4, dst, src, 40, 40, 40) }); n != 0 {
+			t.Errorf("Mix allocates %v times", n)
+		}
+	})
+}
