@@ -74,8 +74,17 @@ func clearColumns(x []float32, rows, n, ld int) {
 	}
 }
 
-// product binds a product: pack fills panel q of group g with its weights.
-func (b *binder) product(p *product, pack func(dst memory, g, q int)) func() {
+// product binds a product over the runs of a destination of some images.
+func (b *binder) product(p *product, runs []run, images int, pack packer) func() {
+	p.init()
+	p.chunks = chunks(runs, images, p.groups*p.k, p.k*p.set.Cols, chunkRows)
+	if p.after != nil && p.after.stats != nil {
+		rows := make([]int, len(p.chunks))
+		for i, c := range p.chunks {
+			rows[i] = c.rows
+		}
+		b.initMoments(p.after.stats, rows, false)
+	}
 	size := p.panelSize()
 	panels := p.groups * p.panels
 	var prepare func()
@@ -109,39 +118,44 @@ func (b *binder) packing(n, tasks int, pack func(packed memory, task int)) (pack
 	}
 }
 
+// packer fills panel q of group g with the weights of all taps.
+type packer func(panel []float32, g, q int)
+
+// forward packs weights [taps][k][groups*n] for a convolution.
+func (b *binder) forward(weight memory, groups, taps, k, n int) packer {
+	cols, out := b.set.Cols, groups*n
+	return func(panel []float32, g, q int) {
+		for t := range taps {
+			b.set.Pack(panel[t*k*cols:], weight[t*k*out+g*n+q*cols:], k, min(cols, n-q*cols), out, cols)
+		}
+	}
+}
+
+// backward packs weights [taps][n][groups*k] for the gradient of the input.
+func (b *binder) backward(weight memory, groups, taps, k, n int) packer {
+	cols, out := b.set.Cols, groups*k
+	return func(panel []float32, g, q int) {
+		for t := range taps {
+			b.set.PackTransposed(panel[t*k*cols:], weight[(t*n+q*cols)*out+g*k:], min(cols, n-q*cols), k, out, cols)
+		}
+	}
+}
+
 // conv binds a convolution and what is fused behind it.
 func (b *binder) conv(s *engine.Conv) func() {
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.Y.Dims()
 	src, dst := picture{h, w, n, cin, b.mem(s.X)}, picture{oh, ow, n, cout, b.mem(s.Y)}
-	weight := b.mem(s.W)
+	taps := s.KH * s.KW
+	pack := b.forward(b.mem(s.W), s.Groups, taps, cin/s.Groups, cout/s.Groups)
 	after, prepare, finish := b.epilogue(s, cout)
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
 	var compute func()
 	if f, ok := b.tiling(s.Window, n, cin, cout, oh, ow, runs); ok {
-		compute = b.winograd(f, f.filter, src, dst, s.PadH, s.PadW, nil, after, func(panel []float32, q, taps int) {
-			lo := q * b.set.Cols
-			for t := range taps {
-				b.set.Pack(panel[t*cin*b.set.Cols:], weight[t*cin*cout+lo:], cin, min(b.set.Cols, cout-lo), cout, b.set.Cols)
-			}
-		})
+		compute = b.winograd(f, f.filter, src, dst, s.PadH, s.PadW, nil, after, pack)
 	} else {
-		p := &product{set: b.set, groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: s.KH * s.KW, src: src.data, dst: dst.data, after: after}
-		p.init()
-		p.chunks = chunks(runs, n, cin, p.k*p.set.Cols, chunkRows)
-		if after != nil && after.stats != nil {
-			rows := make([]int, len(p.chunks))
-			for i, c := range p.chunks {
-				rows[i] = c.rows
-			}
-			b.initMoments(after.stats, rows, false)
-		}
-		compute = b.product(p, func(dst memory, g, q int) {
-			lo := q * p.set.Cols
-			for t := range p.taps {
-				b.set.Pack(dst[t*p.k*p.set.Cols:], weight[t*p.k*cout+g*p.n+lo:], p.k, min(p.set.Cols, p.n-lo), cout, p.set.Cols)
-			}
-		})
+		p := &product{set: b.set, groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: taps, src: src.data, dst: dst.data, after: after}
+		compute = b.product(p, runs, n, pack)
 	}
 	return inOrder(prepare, compute, finish)
 }
@@ -152,25 +166,14 @@ func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
 	n, cin, h, w := s.DX.Dims()
 	_, cout, oh, ow := s.DY.Dims()
 	src, dst := picture{oh, ow, n, cout, b.mem(s.DY)}, picture{h, w, n, cin, b.mem(s.DX)}
-	weight := b.mem(s.W)
+	taps := s.KH * s.KW
+	pack := b.backward(b.mem(s.W), s.Groups, taps, cout/s.Groups, cin/s.Groups)
 	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
 	if f, ok := b.tiling(s.Window, n, cin, cout, h, w, runs); ok {
-		return b.winograd(f, f.flipped, src, dst, 2-s.PadH, 2-s.PadW, b.mem(s.Base), nil, func(panel []float32, q, taps int) {
-			lo := q * b.set.Cols
-			for t := range taps {
-				b.set.PackTransposed(panel[t*cout*b.set.Cols:], weight[(t*cin+lo)*cout:], min(b.set.Cols, cin-lo), cout, cout, b.set.Cols)
-			}
-		})
+		return b.winograd(f, f.flipped, src, dst, 2-s.PadH, 2-s.PadW, b.mem(s.Base), nil, pack)
 	}
-	p := &product{set: b.set, groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: s.KH * s.KW, src: src.data, dst: dst.data, base: s.Base != nil}
-	p.init()
-	p.chunks = chunks(runs, n, cout, p.k*p.set.Cols, chunkRows)
-	compute := b.product(p, func(dst memory, g, q int) {
-		lo := q * p.set.Cols
-		for t := range p.taps {
-			b.set.PackTransposed(dst[t*p.k*p.set.Cols:], weight[(t*p.n+lo)*cout+g*p.k:], min(p.set.Cols, p.n-lo), p.k, cout, p.set.Cols)
-		}
-	})
+	p := &product{set: b.set, groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: taps, src: src.data, dst: dst.data, base: s.Base != nil}
+	compute := b.product(p, runs, n, pack)
 	if s.Base == nil {
 		return compute
 	}

@@ -159,9 +159,9 @@ func (b *binder) tiling(win engine.Window, n, cin, cout, outH, outW int, runs []
 	return chooseTiling(n, cin, cout, outH, outW, taps)
 }
 
-// winograd binds a convolution by a tiling. pack fills a panel of weights, tap by
-// tap; filter says which way round the taps are.
-func (b *binder) winograd(f tiling, filter kernel.Mix, src, dst picture, padH, padW int, base memory, after *epilogue, pack func(panel []float32, q, taps int)) func() {
+// winograd binds a convolution by a tiling; filter says which way round the taps
+// are.
+func (b *binder) winograd(f tiling, filter kernel.Mix, src, dst picture, padH, padW int, base memory, after *epilogue, pack packer) func() {
 	w := &winograd{set: b.set, f: f, src: src, dst: dst, padH: padH, padW: padW, base: base, after: after, across: ceil(dst.w, f.m)}
 	w.groups = groupTiles(w.across*ceil(dst.h, f.m), dst.batch)
 	for _, g := range w.groups {
@@ -176,7 +176,7 @@ func (b *binder) winograd(f tiling, filter kernel.Mix, src, dst picture, padH, p
 		area := b.areas.get()
 		defer b.areas.put(area)
 		plain, scratch := area[:taps*panel], area[taps*panel:]
-		pack(plain, q, taps)
+		pack(plain, 0, q)
 		b.set.Mix2(filter, packed[q*f.points()*panel:], plain, f.t*panel, panel, 3*panel, panel, panel,
 			0, 3, 0, 3, f.t, f.t, scratch)
 	})
