@@ -104,11 +104,14 @@ func (c *Curves) draw(canvas vg.CanvasSizer) error {
 	return nil
 }
 
-// pictureFigure starts the x axis at 1 as d2l does, or at 0 where nothing
-// would be seen there: a run of one epoch, or one that ended in its first.
+// fewEpochs is how long a run may be whose first epoch is a large part of it.
+const fewEpochs = 4
+
+// pictureFigure starts the x axis at 1 as d2l does, or at 0 where too little
+// would be seen: in a run of few epochs, or one that ended in its first.
 func (c *Curves) pictureFigure() figure {
 	f := c.figure(1)
-	if f.xmax > 1 {
+	if f.xmax > fewEpochs {
 		for _, s := range f.series {
 			if n := len(s.Points); n > 0 && s.Points[n-1].X > 1 {
 				return f

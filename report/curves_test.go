@@ -280,7 +280,7 @@ func TestPictureErrors(t *testing.T) {
 	}
 }
 
-// The x axis begins at 1, as in the d2l plot, unless that would hide all.
+// The x axis begins at 1, as in the d2l plot, unless that would hide too much.
 func TestPictureRange(t *testing.T) {
 	c := NewCurves(10)
 	c.Add(TrainLoss, 0.2, 9)
@@ -292,7 +292,13 @@ func TestPictureRange(t *testing.T) {
 	if f := c.pictureFigure(); f.xmin != 1 || f.ymax != 5 || f.ymin != 1 {
 		t.Errorf("in the second: x from %g, y %g to %g", f.xmin, f.ymin, f.ymax)
 	}
-	c = NewCurves(3)
+	c = NewCurves(2)
+	c.Add(TrainLoss, 0.2, 3)
+	c.Add(TrainLoss, 2, 1)
+	if f := c.pictureFigure(); f.xmin != 0 || f.xmax != 2 || f.ymax != 3 {
+		t.Errorf("of two epochs: x %g to %g, y to %g", f.xmin, f.xmax, f.ymax)
+	}
+	c = NewCurves(6)
 	c.Add(TrainLoss, 0.5, 2)
 	c.Add(TrainLoss, 1.5, 1) // crosses x = 1 at 1.5
 	if f := c.pictureFigure(); math.Abs(f.ymax-1.5) > 1e-12 {
