@@ -41,14 +41,22 @@ type Binding struct {
 	// what it derives from them until then.
 	Version *uint64
 	Static  bool
+	// Scratch returns memory that the programs of a store use in turn, beside
+	// their arena: what is in it when a step begins is nobody's.
+	Scratch func(n int) Buffer
+	// Derived is where a device keeps what it derives from variables for all
+	// static programs of a store.
+	Derived map[any]any
 }
 
 // Executable is a bound program.
 type Executable interface {
 	// Run computes every step. key numbers the run in its random stream.
 	Run(key int64)
-	// ScratchElements is the memory the device took beside the arena.
-	ScratchElements() int
+	// SharedElements is what the program uses of Binding.Scratch, OwnElements
+	// the memory the device took for it alone.
+	SharedElements() int
+	OwnElements() int
 	// Profile is Run with a clock: how long each step took.
 	Profile() []time.Duration
 }

@@ -69,7 +69,7 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 // place plans the memory and binds the steps to it.
 func (p *Program) place(spec Spec) error {
 	total := plan(p.steps)
-	p.arena = p.store.workspace(total)
+	p.arena = p.store.share(&p.store.arena, total)
 	fed := map[*Value]Buffer{}
 	for n, v := range p.values {
 		if v.Place == Fed {
@@ -97,7 +97,10 @@ func (p *Program) place(spec Spec) error {
 			p.buffers[v] = at(v)
 		}
 	}
-	exec, err := p.device.Bind(Binding{Steps: p.steps, At: at, Version: &p.store.version, Static: len(spec.Updates) == 0})
+	scratch := func(n int) Buffer { return p.store.share(&p.store.scratch, n) }
+	exec, err := p.device.Bind(Binding{
+		Steps: p.steps, At: at, Version: &p.store.version, Static: len(spec.Updates) == 0, Scratch: scratch, Derived: p.store.derived,
+	})
 	p.exec = exec
 	return err
 }
@@ -163,28 +166,32 @@ func (p *Program) Gradient(i int, dst *tensor.Tensor) {
 
 // Memory says where a program's bytes go.
 type Memory struct {
-	Arena           int64 // the workspace: programs of one store use the same in turn
-	Variables       int64 // parameters, buffers and what the optimiser keeps, shared as well
-	Inputs, Scratch int64 // of this program alone
-	Unplanned       int64 // what the arena would take if no two values shared memory
+	Arena     int64 // values between steps; programs of one store use the same in turn
+	Scratch   int64 // values within a step, shared in the same way
+	Variables int64 // parameters, buffers and what the optimiser keeps, shared by all
+	Own       int64 // inputs, and what the device keeps for the program alone
+	Unplanned int64 // what the arena would take if no two values shared memory
 }
 
 // Total returns the sum of the planned bytes.
-func (m Memory) Total() int64 { return m.Arena + m.Variables + m.Inputs + m.Scratch }
+func (m Memory) Total() int64 { return m.Arena + m.Scratch + m.Variables + m.Own }
 
 // With returns the planned bytes of m's programs and of n's, all of one store.
 func (m Memory) With(n Memory) Memory {
 	return Memory{
-		Arena: max(m.Arena, n.Arena), Variables: max(m.Variables, n.Variables),
-		Inputs: m.Inputs + n.Inputs, Scratch: m.Scratch + n.Scratch, Unplanned: max(m.Unplanned, n.Unplanned),
+		Arena: max(m.Arena, n.Arena), Scratch: max(m.Scratch, n.Scratch), Variables: max(m.Variables, n.Variables),
+		Own: m.Own + n.Own, Unplanned: max(m.Unplanned, n.Unplanned),
 	}
 }
 
 // Memory returns the planned bytes.
 func (p *Program) Memory() Memory {
-	m := Memory{Arena: 4 * int64(p.arena.Len()), Scratch: 4 * int64(p.exec.ScratchElements()), Variables: 4 * int64(p.store.Elements())}
+	m := Memory{
+		Arena: 4 * int64(p.arena.Len()), Scratch: 4 * int64(p.exec.SharedElements()),
+		Variables: 4 * int64(p.store.Elements()), Own: 4 * int64(p.exec.OwnElements()),
+	}
 	for _, b := range p.fed {
-		m.Inputs += 4 * int64(b.Len())
+		m.Own += 4 * int64(b.Len())
 	}
 	for _, s := range p.steps {
 		for _, v := range s.Writes() {

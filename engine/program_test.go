@@ -236,3 +236,61 @@ func TestFeedChecksShapes(t *testing.T) {
 		t.Error("an output was fed")
 	}
 }
+
+// Inference keeps packed weights of variables only: weights that are fed may
+// change at every run. Both directions of one weight are packed apart.
+func TestFedWeightsAreNotKept(t *testing.T) {
+	for _, size := range [][2]int{{6, 5}, {20, 12}} { // direct sums, and Winograd's filtering
+		c, hw := size[0], size[1]
+		op := graph.Conv2d{StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1}
+		for _, fed := range []bool{true, false} {
+			g := graph.New(graph.Eval)
+			x, w := g.Input("x", tensor.Float32, 2, c, hw, hw), g.Input("w", tensor.Float32, c, c, 3, 3)
+			v := &graph.Variable{Value: tensor.New(c, c, 3, 3), Trainable: true}
+			if !fed {
+				w = g.Variable(v)
+			}
+			y := g.Apply(op, x, w)
+			back := g.Apply(graph.Conv2dGradInput{Conv2d: op, H: hw, W: hw}, w, y)
+			store := engine.NewStore(device(t, 2))
+			p, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{y, back}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for round := range 3 {
+				xs, ws := tensor.New(x.Shape...), v.Value
+				feeds := map[*graph.Node][]float64{}
+				for i := range xs.Data() {
+					xs.Data()[i] = float32((i*31+round)%17) / 17
+					feeds[x] = append(feeds[x], float64(xs.Data()[i]))
+				}
+				for i := range ws.Data() {
+					ws.Data()[i] = float32((i*29+7*round)%13)/13 - 0.5
+					feeds[w] = append(feeds[w], float64(ws.Data()[i]))
+				}
+				if err := p.Feed(x, xs); err != nil {
+					t.Fatal(err)
+				}
+				if fed {
+					err = p.Feed(w, ws)
+				} else {
+					store.Push()
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.Run(0)
+				for i, want := range graph.Reference([]*graph.Node{y, back}, feeds) {
+					n := []*graph.Node{y, back}[i]
+					got := tensor.New(n.Shape...)
+					p.Read(n, got)
+					for j := range want {
+						if d := float64(got.Data()[j]) - want[j]; d > 1e-3 || d < -1e-3 {
+							t.Fatalf("%d channels, fed %v, round %d: element %d of %v is %v, want %v", c, fed, round, j, n, got.Data()[j], want[j])
+						}
+					}
+				}
+			}
+		}
+	}
+}

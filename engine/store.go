@@ -16,6 +16,8 @@ type Store struct {
 	version uint64
 	step    int    // optimiser steps taken
 	arena   Buffer // the workspace of the largest program so far
+	scratch Buffer // and what its steps use beside it
+	derived map[any]any
 }
 
 type entry struct {
@@ -26,7 +28,7 @@ type entry struct {
 
 // NewStore returns an empty store on a device.
 func NewStore(d Device) *Store {
-	return &Store{device: d, entries: map[*graph.Variable]*entry{}}
+	return &Store{device: d, entries: map[*graph.Variable]*entry{}, derived: map[any]any{}}
 }
 
 // Device returns the device the store lives on.
@@ -71,14 +73,14 @@ func (s *Store) value(v *graph.Variable) (*Value, error) {
 	return e.value, nil
 }
 
-// workspace returns at least n elements that all programs of the store use in
-// turn. Compile the largest program first: a larger one needs memory of its own
-// beside that of those before it.
-func (s *Store) workspace(n int) Buffer {
-	if s.arena == nil || s.arena.Len() < n {
-		s.arena = s.device.Alloc(n)
+// share returns n elements of memory that all programs of the store use in turn,
+// replacing it where it is too small. Compile the largest program first: a larger
+// one needs memory of its own beside that of those before it.
+func (s *Store) share(b *Buffer, n int) Buffer {
+	if *b == nil || (*b).Len() < n {
+		*b = s.device.Alloc(n)
 	}
-	return s.device.Slice(s.arena, 0, n)
+	return s.device.Slice(*b, 0, n)
 }
 
 // Pull copies the device's values to the host copies of all variables.

@@ -122,12 +122,12 @@ func (r *benchResult) text() string {
 		fed = "the batch stays on the device"
 	}
 	t.Row("time of a step", fmt.Sprintf("%.3f ms", r.StepMilliseconds), fed)
-	t.Row("arithmetic", report.SI(r.GFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%.3f GFLOP an image", r.GFLOPPerImage))
+	t.Row("arithmetic", report.SI(r.GFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%.3f GFLOP an image, counted as plain sums", r.GFLOPPerImage))
 	t.Row("peak beside it", report.SI(r.PeakGFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%s before, %s after",
 		report.SI(r.PeakBefore*1e9, "FLOP/s"), report.SI(r.PeakAfter*1e9, "FLOP/s")))
-	t.Row("share of peak", fmt.Sprintf("%.1f %%", 100*r.FractionOfPeak), "")
-	t.Row("planned memory", report.Bytes(r.PlannedBytes), fmt.Sprintf("activations %s, inputs %s, scratch %s, weights %s",
-		report.Bytes(r.ArenaBytes), report.Bytes(r.InputBytes), report.Bytes(r.ScratchBytes), report.Bytes(r.VariableBytes)))
+	t.Row("share of peak", fmt.Sprintf("%.1f %%", 100*r.FractionOfPeak), "over 100 % where an algorithm multiplies less than the sums do")
+	t.Row("planned memory", report.Bytes(r.PlannedBytes), fmt.Sprintf("activations %s, scratch %s, weights %s, inputs and the rest %s",
+		report.Bytes(r.ArenaBytes), report.Bytes(r.ScratchBytes), report.Bytes(r.VariableBytes), report.Bytes(r.OwnBytes)))
 	if r.PeakRSSBytes > 0 {
 		t.Row("peak resident memory", report.Bytes(r.PeakRSSBytes), "of the whole program")
 	}

@@ -56,7 +56,7 @@ type benchResult struct {
 
 	PlannedBytes       int64   `json:"planned_bytes"`
 	ArenaBytes         int64   `json:"arena_bytes"`
-	InputBytes         int64   `json:"input_bytes"`
+	OwnBytes           int64   `json:"own_bytes"`
 	ScratchBytes       int64   `json:"scratch_bytes"`
 	VariableBytes      int64   `json:"variable_bytes"`
 	PeakRSSBytes       int64   `json:"peak_rss_bytes"`       // 0 where the system does not tell
@@ -267,7 +267,7 @@ func (f *benchFlags) result(w *workload, dev *cpu.Device, steps int) *benchResul
 		Device: dev.Name(), Threads: dev.Threads(), Kernels: dev.ISA().String(), Precision: f.device.resolved(),
 		Feed: f.feed, Repeat: f.repeat, Warmup: f.warmup, StepsPerRepeat: steps,
 		PlannedBytes: m.Total(),
-		ArenaBytes:   m.Arena, InputBytes: m.Inputs, ScratchBytes: m.Scratch, VariableBytes: m.Variables,
+		ArenaBytes:   m.Arena, OwnBytes: m.Own, ScratchBytes: m.Scratch, VariableBytes: m.Variables,
 	}
 }
 

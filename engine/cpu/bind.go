@@ -23,10 +23,10 @@ type binder struct {
 
 // program is a bound program.
 type program struct {
-	runs     []func()
-	scratch  memory
-	elements int
-	key      int64
+	runs    []func()
+	scratch memory
+	own     int
+	key     int64
 }
 
 func (p *program) Run(key int64) {
@@ -50,7 +50,8 @@ func (p *program) Profile() []time.Duration {
 	return took
 }
 
-func (p *program) ScratchElements() int { return p.elements }
+func (p *program) SharedElements() int { return len(p.scratch) }
+func (p *program) OwnElements() int    { return p.own }
 
 // Bind makes steps executable.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
@@ -62,9 +63,12 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 		}
 		bd.prog.runs = append(bd.prog.runs, f)
 	}
-	bd.prog.scratch = alloc(bd.shared)
-	bd.areas.make(d.pool.threads)
-	bd.prog.elements = bd.shared + bd.private + bd.areas.size*d.pool.threads
+	// The areas of tasks lie behind what steps use one after the other.
+	line := (bd.shared + 15) / 16 * 16
+	all := b.Scratch(line + bd.areas.room(d.pool.threads)).(memory)
+	bd.prog.scratch = all
+	bd.areas.divide(all[line:], d.pool.threads)
+	bd.prog.own = bd.private
 	return bd.prog, nil
 }
 

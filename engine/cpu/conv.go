@@ -75,7 +75,7 @@ func clearColumns(x []float32, rows, n, ld int) {
 }
 
 // product binds a product over the runs of a destination of some images.
-func (b *binder) product(p *product, runs []run, images int, pack packer) func() {
+func (b *binder) product(p *product, runs []run, images int, w weights) func() {
 	p.init()
 	p.chunks = chunks(runs, images, p.groups*p.k, p.k*p.set.Cols, chunkRows)
 	if p.after != nil && p.after.stats != nil {
@@ -88,32 +88,59 @@ func (b *binder) product(p *product, runs []run, images int, pack packer) func()
 	size := p.panelSize()
 	panels := p.groups * p.panels
 	var prepare func()
-	p.packed, prepare = b.packing(panels*size, panels, func(packed memory, i int) {
-		pack(packed[i*size:(i+1)*size], i/p.panels, i%p.panels)
+	p.packed, prepare = b.packing(w, 0, panels*size, panels, func(packed memory, i int) {
+		w.fill(packed[i*size:(i+1)*size], i/p.panels, i%p.panels)
 	})
 	tasks := p.tasks()
 	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
 }
 
+// weights are what a product packs, and how.
+type weights struct {
+	value *engine.Value
+	fill  packer
+	// backward packs for the gradient of the input.
+	backward bool
+}
+
+// packKey names packed weights: of which variable, for which direction and
+// algorithm, and how wide a panel is.
+type packKey struct {
+	variable *engine.Value
+	backward bool
+	tiling   int // 0 for none
+	cols     int
+}
+
+// packedWeights is what all static programs of a store share of one variable.
+type packedWeights struct {
+	data    memory
+	version uint64
+	done    bool
+}
+
 // packing reserves n elements for weights in a product's order. It returns how
-// to get them and the function that fills them, in some tasks. A program without
-// updates keeps them until the store's version changes.
-func (b *binder) packing(n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
-	if !b.Static {
+// to get them and the function that fills them, in some tasks. Programs without
+// updates keep those of variables until the store's version changes.
+func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
+	if !b.Static || w.value.Place != engine.Persistent {
 		packed = b.borrow(n)
 		work := func(i int) { pack(packed(), i) }
 		return packed, func() { b.pool.run(tasks, work) }
 	}
-	own := alloc(n)
-	b.private += n
-	packed = func() memory { return own }
-	work := func(i int) { pack(own, i) }
-	version, done := b.Version, false
-	var at uint64
+	key := packKey{w.value, w.backward, tiling, b.set.Cols}
+	own, ok := b.Derived[key].(*packedWeights)
+	if !ok {
+		own = &packedWeights{data: alloc(n)}
+		b.Derived[key] = own
+		b.private += n
+	}
+	work := func(i int) { pack(own.data, i) }
+	packed = func() memory { return own.data }
 	return packed, func() {
-		if !done || at != *version {
+		if !own.done || own.version != *b.Version {
 			b.pool.run(tasks, work)
-			done, at = true, *version
+			own.done, own.version = true, *b.Version
 		}
 	}
 }
@@ -122,23 +149,23 @@ func (b *binder) packing(n, tasks int, pack func(packed memory, task int)) (pack
 type packer func(panel []float32, g, q int)
 
 // forward packs weights [taps][k][groups*n] for a convolution.
-func (b *binder) forward(weight memory, groups, taps, k, n int) packer {
-	cols, out := b.set.Cols, groups*n
-	return func(panel []float32, g, q int) {
+func (b *binder) forward(value *engine.Value, groups, taps, k, n int) weights {
+	cols, out, weight := b.set.Cols, groups*n, b.mem(value)
+	return weights{value: value, fill: func(panel []float32, g, q int) {
 		for t := range taps {
 			b.set.Pack(panel[t*k*cols:], weight[t*k*out+g*n+q*cols:], k, min(cols, n-q*cols), out, cols)
 		}
-	}
+	}}
 }
 
 // backward packs weights [taps][n][groups*k] for the gradient of the input.
-func (b *binder) backward(weight memory, groups, taps, k, n int) packer {
-	cols, out := b.set.Cols, groups*k
-	return func(panel []float32, g, q int) {
+func (b *binder) backward(value *engine.Value, groups, taps, k, n int) weights {
+	cols, out, weight := b.set.Cols, groups*k, b.mem(value)
+	return weights{value: value, backward: true, fill: func(panel []float32, g, q int) {
 		for t := range taps {
 			b.set.PackTransposed(panel[t*k*cols:], weight[(t*n+q*cols)*out+g*k:], min(cols, n-q*cols), k, out, cols)
 		}
-	}
+	}}
 }
 
 // conv binds a convolution and what is fused behind it.
@@ -147,15 +174,15 @@ func (b *binder) conv(s *engine.Conv) func() {
 	_, cout, oh, ow := s.Y.Dims()
 	src, dst := picture{h, w, n, cin, b.mem(s.X)}, picture{oh, ow, n, cout, b.mem(s.Y)}
 	taps := s.KH * s.KW
-	pack := b.forward(b.mem(s.W), s.Groups, taps, cin/s.Groups, cout/s.Groups)
+	weight := b.forward(s.W, s.Groups, taps, cin/s.Groups, cout/s.Groups)
 	after, prepare, finish := b.epilogue(s, cout)
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
 	var compute func()
 	if f, ok := b.tiling(s.Window, n, cin, cout, oh, ow, runs); ok {
-		compute = b.winograd(f, f.filter, src, dst, s.PadH, s.PadW, nil, after, pack)
+		compute = b.winograd(f, src, dst, s.PadH, s.PadW, nil, after, weight)
 	} else {
 		p := &product{set: b.set, groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: taps, src: src.data, dst: dst.data, after: after}
-		compute = b.product(p, runs, n, pack)
+		compute = b.product(p, runs, n, weight)
 	}
 	return inOrder(prepare, compute, finish)
 }
@@ -167,13 +194,13 @@ func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
 	_, cout, oh, ow := s.DY.Dims()
 	src, dst := picture{oh, ow, n, cout, b.mem(s.DY)}, picture{h, w, n, cin, b.mem(s.DX)}
 	taps := s.KH * s.KW
-	pack := b.backward(b.mem(s.W), s.Groups, taps, cout/s.Groups, cin/s.Groups)
+	weight := b.backward(s.W, s.Groups, taps, cout/s.Groups, cin/s.Groups)
 	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
 	if f, ok := b.tiling(s.Window, n, cin, cout, h, w, runs); ok {
-		return b.winograd(f, f.flipped, src, dst, 2-s.PadH, 2-s.PadW, b.mem(s.Base), nil, pack)
+		return b.winograd(f, src, dst, 2-s.PadH, 2-s.PadW, b.mem(s.Base), nil, weight)
 	}
 	p := &product{set: b.set, groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: taps, src: src.data, dst: dst.data, base: s.Base != nil}
-	compute := b.product(p, runs, n, pack)
+	compute := b.product(p, runs, n, weight)
 	if s.Base == nil {
 		return compute
 	}

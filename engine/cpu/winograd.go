@@ -159,9 +159,8 @@ func (b *binder) tiling(win engine.Window, n, cin, cout, outH, outW int, runs []
 	return chooseTiling(n, cin, cout, outH, outW, taps)
 }
 
-// winograd binds a convolution by a tiling; filter says which way round the taps
-// are.
-func (b *binder) winograd(f tiling, filter kernel.Mix, src, dst picture, padH, padW int, base memory, after *epilogue, pack packer) func() {
+// winograd binds a convolution by a tiling.
+func (b *binder) winograd(f tiling, src, dst picture, padH, padW int, base memory, after *epilogue, weight weights) func() {
 	w := &winograd{set: b.set, f: f, src: src, dst: dst, padH: padH, padW: padW, base: base, after: after, across: ceil(dst.w, f.m)}
 	w.groups = groupTiles(w.across*ceil(dst.h, f.m), dst.batch)
 	for _, g := range w.groups {
@@ -170,13 +169,17 @@ func (b *binder) winograd(f tiling, filter kernel.Mix, src, dst picture, padH, p
 	if after != nil && after.stats != nil {
 		b.initMoments(after.stats, make([]int, len(w.groups)), true)
 	}
+	filter := f.filter
+	if weight.backward {
+		filter = f.flipped
+	}
 	const taps = 9
 	panels, panel := ceil(dst.channels, b.set.Cols), src.channels*b.set.Cols
-	packed, prepare := b.packing(panels*f.points()*panel, panels, func(packed memory, q int) {
+	packed, prepare := b.packing(weight, f.m, panels*f.points()*panel, panels, func(packed memory, q int) {
 		area := b.areas.get()
 		defer b.areas.put(area)
 		plain, scratch := area[:taps*panel], area[taps*panel:]
-		pack(plain, 0, q)
+		weight.fill(plain, 0, q)
 		b.set.Mix2(filter, packed[q*f.points()*panel:], plain, f.t*panel, panel, 3*panel, panel, panel,
 			0, 3, 0, 3, f.t, f.t, scratch)
 	})
@@ -257,11 +260,16 @@ type areas struct {
 // need makes areas at least n elements large; it is called while binding.
 func (a *areas) need(n int) { a.size = max(a.size, n) }
 
-// make allocates the areas once all steps are bound.
-func (a *areas) make(threads int) {
+// room returns how many elements the areas of all threads take.
+func (a *areas) room(threads int) int { return threads * a.stride() }
+
+func (a *areas) stride() int { return ceil(a.size, 16) * 16 }
+
+// divide cuts the areas out of m once all steps are bound.
+func (a *areas) divide(m memory, threads int) {
 	a.free = make(chan memory, threads)
-	for range threads {
-		a.free <- alloc(a.size)
+	for i := range threads {
+		a.free <- m[i*a.stride():][:a.size]
 	}
 }
 
