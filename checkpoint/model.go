@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
@@ -99,7 +100,7 @@ const metadataKey = "residual"
 
 // SaveModel writes the weights and m into one safetensors file, whole or not at
 // all. Empty versions, scale and interpolation are written as what they mean.
-func SaveModel(path string, m Model, state []safetensors.Named) error {
+func SaveModel(path string, m Model, state []tensor.Named) error {
 	m = m.resolved()
 	residual, goVersion := Versions()
 	if m.Residual == "" {

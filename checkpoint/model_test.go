@@ -30,7 +30,7 @@ func sampleModel() Model {
 func TestModelRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "best.safetensors")
 	weight := tensor.FromSlice([]float32{1, 2, 3}, 3)
-	state := []safetensors.Named{{Name: "bn.weight", Tensor: weight}, {Name: "bn.num_batches_tracked", Tensor: tensor.FromInts([]int64{7}, []int{}...)}}
+	state := []tensor.Named{{Name: "bn.weight", Tensor: weight}, {Name: "bn.num_batches_tracked", Tensor: tensor.FromInts([]int64{7}, []int{}...)}}
 	if err := SaveModel(path, sampleModel(), state); err != nil {
 		t.Fatal(err)
 	}
@@ -90,12 +90,12 @@ func TestSaveModelRefuses(t *testing.T) {
 		path := filepath.Join(dir, "m.safetensors")
 		m := sampleModel()
 		change(&m)
-		var state []safetensors.Named
+		var state []tensor.Named
 		switch want {
 		case `tensor "a": is nil`:
-			state = []safetensors.Named{{Name: "a"}}
+			state = []tensor.Named{{Name: "a"}}
 		case "cannot be the name":
-			state = []safetensors.Named{{Name: "__metadata__", Tensor: tensor.New(1)}}
+			state = []tensor.Named{{Name: "__metadata__", Tensor: tensor.New(1)}}
 		case "check that its folder exists and":
 			path = filepath.Join(dir, "no", "m.safetensors")
 		}

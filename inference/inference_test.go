@@ -19,7 +19,6 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/weights/safetensors"
 )
 
 func device(t *testing.T) engine.Device {
@@ -44,16 +43,16 @@ func leNetInfo() checkpoint.Model {
 }
 
 // save writes a model of random weights and returns it with the file's path.
-func save(t *testing.T, info checkpoint.Model, change func([]safetensors.Named) []safetensors.Named) (nn.Module, string) {
+func save(t *testing.T, info checkpoint.Model, change func([]tensor.Named) []tensor.Named) (nn.Module, string) {
 	t.Helper()
 	m, err := models.New(info.Architecture, models.Config{Channels: info.Channels, Classes: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
 	nn.Init(m, 7, nn.XavierUniform)
-	var state []safetensors.Named
+	var state []tensor.Named
 	for _, e := range nn.StateDict(m) {
-		state = append(state, safetensors.Named(e))
+		state = append(state, e)
 	}
 	if change != nil {
 		state = change(state)
@@ -178,11 +177,11 @@ func TestRunnerOfManyShapes(t *testing.T) {
 
 func TestLoadSaysWhatIsWrong(t *testing.T) {
 	dev := device(t)
-	drop := func(s []safetensors.Named) []safetensors.Named { return s[1:] }
-	extra := func(s []safetensors.Named) []safetensors.Named {
-		return append(s, safetensors.Named{Name: "head.weight", Tensor: tensor.New(2)})
+	drop := func(s []tensor.Named) []tensor.Named { return s[1:] }
+	extra := func(s []tensor.Named) []tensor.Named {
+		return append(s, tensor.Named{Name: "head.weight", Tensor: tensor.New(2)})
 	}
-	bent := func(s []safetensors.Named) []safetensors.Named {
+	bent := func(s []tensor.Named) []tensor.Named {
 		s[0].Tensor = tensor.New(6, 1, 5, 4)
 		return s
 	}
@@ -193,7 +192,7 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		info   checkpoint.Model
-		change func([]safetensors.Named) []safetensors.Named
+		change func([]tensor.Named) []tensor.Named
 		want   string
 	}{
 		"missing":      {leNetInfo(), drop, "missing (0.weight)"},
@@ -233,14 +232,14 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 	wantError(t, filepath.Join(t.TempDir(), "none.safetensors"), dev, "none.safetensors")
 }
 
-func leNetState([]safetensors.Named) []safetensors.Named {
+func leNetState([]tensor.Named) []tensor.Named {
 	m, err := models.New("d2l-bnlenet", models.Config{})
 	if err != nil {
 		panic(err)
 	}
-	var state []safetensors.Named
+	var state []tensor.Named
 	for _, e := range nn.StateDict(m) {
-		state = append(state, safetensors.Named(e))
+		state = append(state, e)
 	}
 	return state
 }

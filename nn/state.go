@@ -8,18 +8,12 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// NamedTensor is an entry of a state dict.
-type NamedTensor struct {
-	Name   string
-	Tensor *tensor.Tensor
-}
-
 // StateDict lists the values of m's parameters and buffers in the order of
 // Named. The tensors are those of m, not copies.
-func StateDict(m Module) []NamedTensor {
-	var entries []NamedTensor
+func StateDict(m Module) []tensor.Named {
+	var entries []tensor.Named
 	for _, p := range Named(m) {
-		entries = append(entries, NamedTensor{p.Name, p.Value})
+		entries = append(entries, tensor.Named{Name: p.Name, Tensor: p.Value})
 	}
 	return entries
 }

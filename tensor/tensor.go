@@ -138,3 +138,10 @@ func (t *Tensor) String() string {
 	b.WriteByte(')')
 	return b.String()
 }
+
+// Named is an entry of a state dict: a tensor with its path in a model, such as
+// layer1.0.conv1.weight.
+type Named struct {
+	Name   string
+	Tensor *Tensor
+}

@@ -13,7 +13,6 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/weights/safetensors"
 )
 
 // Summary is what a run ends with. What was not measured is NaN.
@@ -252,9 +251,5 @@ func (j *job) write(name string, epoch int, metrics checkpoint.Metrics) error {
 		},
 		Dataset: j.Data, Epoch: epoch, Metrics: metrics,
 	}
-	var state []safetensors.Named
-	for _, e := range nn.StateDict(j.module) {
-		state = append(state, safetensors.Named(e))
-	}
-	return checkpoint.SaveModel(j.folder.Path(name), m, state)
+	return checkpoint.SaveModel(j.folder.Path(name), m, nn.StateDict(j.module))
 }

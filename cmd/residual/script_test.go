@@ -25,7 +25,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/weights/safetensors"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // fails STATUS COMMAND... demands the exit status and exactly one line on
@@ -78,9 +78,9 @@ func writeModel(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		info.Classes = ds.Info().Classes
 	}
-	var state []safetensors.Named
+	var state []tensor.Named
 	for _, t := range nn.StateDict(m) {
-		state = append(state, safetensors.Named{Name: t.Name, Tensor: t.Tensor})
+		state = append(state, tensor.Named{Name: t.Name, Tensor: t.Tensor})
 	}
 	ts.Check(checkpoint.SaveModel(ts.MkAbs(fs.Arg(0)), info, state))
 }

@@ -11,7 +11,7 @@ import (
 func BenchmarkFile(b *testing.B) {
 	big := tensor.New(11_178_378).Fill(1)
 	var file bytes.Buffer
-	if err := Write(&file, []Named{{"w", big}}, nil); err != nil {
+	if err := Write(&file, []tensor.Named{{Name: "w", Tensor: big}}, nil); err != nil {
 		b.Fatal(err)
 	}
 	spare := make([]byte, file.Len())
@@ -24,7 +24,7 @@ func BenchmarkFile(b *testing.B) {
 	b.Run("write", func(b *testing.B) {
 		b.SetBytes(int64(file.Len()))
 		for b.Loop() {
-			if err := Write(bytes.NewBuffer(spare[:0]), []Named{{"w", big}}, nil); err != nil {
+			if err := Write(bytes.NewBuffer(spare[:0]), []tensor.Named{{Name: "w", Tensor: big}}, nil); err != nil {
 				b.Fatal(err)
 			}
 		}

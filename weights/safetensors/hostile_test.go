@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // raw puts a length before a header and zeros behind it.
@@ -197,7 +199,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var tensors []Named
+		var tensors []tensor.Named
 		total := 0
 		for _, name := range file.Names() {
 			x, err := file.Tensor(name)
@@ -205,7 +207,7 @@ func FuzzRead(f *testing.F) {
 				continue
 			}
 			total += x.Numel()
-			tensors = append(tensors, Named{name, x})
+			tensors = append(tensors, tensor.Named{Name: name, Tensor: x})
 		}
 		if total > len(b) {
 			t.Fatalf("%d elements out of %d bytes", total, len(b))

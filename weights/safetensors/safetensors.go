@@ -19,12 +19,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Named is a tensor with its name in the state dict, such as layer1.0.conv1.weight.
-type Named struct {
-	Name   string
-	Tensor *tensor.Tensor
-}
-
 // File is an opened safetensors file. Its methods may be called from several
 // goroutines at once, except Close.
 type File struct {
@@ -117,6 +111,19 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 		return nil, fmt.Errorf("%s: tensor %s: %w", f.name, quote(name), err)
 	}
 	return t, nil
+}
+
+// Tensors reads all tensors, by name: what a state dict is loaded from.
+func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
+	all := make(map[string]*tensor.Tensor, len(f.header.entries))
+	for _, name := range f.Names() {
+		t, err := f.Tensor(name)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = t
+	}
+	return all, nil
 }
 
 func (f *File) decode(e *entry) (*tensor.Tensor, error) {

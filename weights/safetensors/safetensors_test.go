@@ -25,19 +25,19 @@ func sameBits(a, b *tensor.Tensor) bool {
 		slices.EqualFunc(a.Data(), b.Data(), func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
 }
 
-func sample() []Named {
+func sample() []tensor.Named {
 	long := tensor.New(3, 20_001) // more than one piece of the reader's and the writer's
 	for i := range long.Data() {
 		long.Data()[i] = float32(i) / 7
 	}
 	nan := math.Float32frombits(0x7fc12345)
-	return []Named{
-		{"z.bias", tensor.FromSlice([]float32{1, -2.5, nan}, 3)},
-		{"bn1.num_batches_tracked", tensor.FromInts([]int64{math.MinInt64}, []int{}...)},
-		{"long", long},
-		{"empty", tensor.New(4, 0)},
-		{`odd "name" <ü>` + "\n", tensor.FromSlice([]float32{float32(math.Copysign(0, -1))}, 1, 1)},
-		{"labels", tensor.FromInts([]int64{1, 2, 3}, 3)},
+	return []tensor.Named{
+		{Name: "z.bias", Tensor: tensor.FromSlice([]float32{1, -2.5, nan}, 3)},
+		{Name: "bn1.num_batches_tracked", Tensor: tensor.FromInts([]int64{math.MinInt64}, []int{}...)},
+		{Name: "long", Tensor: long},
+		{Name: "empty", Tensor: tensor.New(4, 0)},
+		{Name: `odd "name" <ü>` + "\n", Tensor: tensor.FromSlice([]float32{float32(math.Copysign(0, -1))}, 1, 1)},
+		{Name: "labels", Tensor: tensor.FromInts([]int64{1, 2, 3}, 3)},
 	}
 }
 
@@ -89,9 +89,9 @@ func TestRoundTrip(t *testing.T) {
 // padded to eight, Int64 data first.
 func TestWriteBytes(t *testing.T) {
 	var b bytes.Buffer
-	err := Write(&b, []Named{
-		{"b", tensor.FromSlice([]float32{1}, 1)},
-		{"a", tensor.FromInts([]int64{-2}, 1)},
+	err := Write(&b, []tensor.Named{
+		{Name: "b", Tensor: tensor.FromSlice([]float32{1}, 1)},
+		{Name: "a", Tensor: tensor.FromInts([]int64{-2}, 1)},
 	}, map[string]string{"y": "2", "x": "1"})
 	if err != nil {
 		t.Fatal(err)
@@ -122,14 +122,14 @@ func TestWriteNothing(t *testing.T) {
 func TestWriteRefuses(t *testing.T) {
 	one := tensor.New(1)
 	for _, c := range []struct {
-		tensors []Named
+		tensors []tensor.Named
 		meta    map[string]string
 		want    string
 	}{
-		{[]Named{{"a", one}, {"a", one}}, nil, `tensor "a": given twice`},
-		{[]Named{{"a", nil}}, nil, `tensor "a": is nil`},
-		{[]Named{{"__metadata__", one}}, nil, "cannot be the name"},
-		{[]Named{{"\xff", one}}, nil, "cannot be the name"},
+		{[]tensor.Named{{Name: "a", Tensor: one}, {Name: "a", Tensor: one}}, nil, `tensor "a": given twice`},
+		{[]tensor.Named{{Name: "a", Tensor: nil}}, nil, `tensor "a": is nil`},
+		{[]tensor.Named{{Name: "__metadata__", Tensor: one}}, nil, "cannot be the name"},
+		{[]tensor.Named{{Name: "\xff", Tensor: one}}, nil, "cannot be the name"},
 		{nil, map[string]string{"k": "\xff"}, `metadata "k": is not UTF-8`},
 		{nil, map[string]string{"k": strings.Repeat("x", maxHeader+1)}, "shorten the metadata"},
 	} {

@@ -20,7 +20,7 @@ import (
 // multiple of eight; the same arguments give the same bytes. In the data the
 // Int64 tensors come first, so that every element is aligned to its size
 // whatever the shapes: PyTorch refuses to view a misaligned one.
-func Write(w io.Writer, tensors []Named, metadata map[string]string) error {
+func Write(w io.Writer, tensors []tensor.Named, metadata map[string]string) error {
 	if err := checkWritable(tensors, metadata); err != nil {
 		return fmt.Errorf("safetensors.Write: %w", err)
 	}
@@ -47,7 +47,7 @@ func Write(w io.Writer, tensors []Named, metadata map[string]string) error {
 // dataOrder puts the wider elements first.
 var dataOrder = []tensor.DType{tensor.Int64, tensor.Float32}
 
-func checkWritable(tensors []Named, metadata map[string]string) error {
+func checkWritable(tensors []tensor.Named, metadata map[string]string) error {
 	seen := map[string]bool{}
 	length := 0
 	for _, n := range tensors {
@@ -80,7 +80,7 @@ func checkLength(header int) error {
 	return nil
 }
 
-func encodeHeader(tensors []Named, metadata map[string]string) []byte {
+func encodeHeader(tensors []tensor.Named, metadata map[string]string) []byte {
 	offsets := make([]int, len(tensors))
 	at := 0
 	for _, dtype := range dataOrder {
@@ -114,7 +114,7 @@ func encodeHeader(tensors []Named, metadata map[string]string) []byte {
 	return b
 }
 
-func appendEntry(b []byte, n Named, begin int) []byte {
+func appendEntry(b []byte, n tensor.Named, begin int) []byte {
 	dtype := "F32"
 	if n.Tensor.DType() == tensor.Int64 {
 		dtype = "I64"
