@@ -90,7 +90,7 @@ type settings struct {
 
 func prepare(ctx context.Context, dev engine.Device, p plan, folder *checkpoint.Run, cb Callbacks) (*job, error) {
 	j := &job{plan: p, dev: dev, folder: folder, cb: cb, begun: time.Now()}
-	train, test, err := j.open(ctx)
+	train, test, err := j.open(ctx, cb.OnData)
 	if err != nil {
 		return nil, err
 	}
@@ -101,10 +101,7 @@ func prepare(ctx context.Context, dev engine.Device, p plan, folder *checkpoint.
 	}
 	nn.Init(m, p.Seed, p.scheme)
 	j.module = m
-	train, test = data.Resize(train, p.Resize), data.Resize(test, p.Resize)
-	j.trainer, err = New(dev, m, train, test, Options{
-		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
-	})
+	j.trainer, err = p.trainer(dev, m, train, test)
 	if err != nil {
 		return nil, err
 	}
@@ -124,20 +121,46 @@ func prepare(ctx context.Context, dev engine.Device, p plan, folder *checkpoint.
 }
 
 // open returns the pictures in the data set's own size.
-func (j *job) open(ctx context.Context) (train, test data.Dataset, err error) {
+func (p plan) open(ctx context.Context, progress func(done, total int64, what string)) (train, test data.Dataset, err error) {
 	part := func(split data.Split, size int) (data.Dataset, error) {
-		o := data.Options{Dir: j.DataDir, Split: split, Offline: j.Offline, Size: size, Progress: j.cb.OnData}
-		ds, err := data.Open(ctx, j.Data, o)
+		o := data.Options{Dir: p.DataDir, Split: split, Offline: p.Offline, Size: size, Progress: progress}
+		ds, err := data.Open(ctx, p.Data, o)
 		if err == nil && size > 0 && size < ds.Len() {
 			ds = first{ds, size}
 		}
 		return ds, err
 	}
-	if train, err = part(data.Train, j.TrainSize); err != nil {
+	if train, err = part(data.Train, p.TrainSize); err != nil {
 		return nil, nil, err
 	}
-	test, err = part(data.Test, j.TestSize)
+	test, err = part(data.Test, p.TestSize)
 	return train, test, err
+}
+
+// trainer prepares the training of m on pictures in their own size.
+func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*Trainer, error) {
+	return New(dev, m, data.Resize(train, p.Resize), data.Resize(test, p.Resize), Options{
+		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
+	})
+}
+
+// Module trains a module of the caller's own, from the values it has, by c: the
+// data, the size of the pictures, the batches and the optimiser. Model and Init
+// are not used. It writes no files.
+func Module(ctx context.Context, dev engine.Device, m nn.Module, c Config, cb Callbacks) (Totals, error) {
+	p, err := c.plan()
+	if err != nil {
+		return Totals{}, err
+	}
+	train, test, err := p.open(ctx, cb.OnData)
+	if err != nil {
+		return Totals{}, err
+	}
+	t, err := p.trainer(dev, m, train, test)
+	if err != nil {
+		return Totals{}, err
+	}
+	return t.Fit(ctx, cb, nil)
 }
 
 // first is a data set cut short.

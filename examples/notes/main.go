@@ -16,12 +16,10 @@ import (
 	"os"
 	"slices"
 
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train"
@@ -79,29 +77,20 @@ func resnet() nn.Sequential {
 	return nn.Sequential{b1, b2, b3, b4, b5, nn.AdaptiveAvgPool2d{}, nn.Flatten{}, nn.NewLinear(512, 10)}
 }
 
-// settings are those of the notes, or fewer for a quick look.
-type settings struct {
-	data                  string
-	resize, batch, epochs int
-	lr                    float32
-	trainSize, testSize   int // of drawn garments; 0 is the default
-	plot                  string
-}
-
 func main() {
-	s := settings{data: "fashion-mnist", resize: 96, batch: 256, epochs: 10, lr: 0.05, plot: "notes.png"}
-	flag.StringVar(&s.plot, "plot", s.plot, "where the curves go")
+	c := train.Config{Data: "fashion-mnist", Resize: 96, Batch: 256, LR: 0.05, Epochs: 10}
+	plot := flag.String("plot", "notes.png", "where the curves go")
 	quick := flag.Bool("quick", false, "small drawn pictures in place of Fashion-MNIST")
 	flag.Parse()
 	if *quick {
-		s.data, s.resize, s.batch, s.epochs = "garments", 28, 64, 2
+		c.Data, c.Resize, c.Batch, c.Epochs = "garments", 28, 64, 2
 	}
-	if err := run(context.Background(), os.Stdout, s); err != nil {
+	if err := run(os.Stdout, c, *plot); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, w io.Writer, s settings) error {
+func run(w io.Writer, c train.Config, plot string) error {
 	dev, err := cpu.New(cpu.Options{}) // d2l.try_gpu()
 	if err != nil {
 		return err
@@ -130,44 +119,25 @@ func run(ctx context.Context, w io.Writer, s settings) error {
 	}
 
 	nn.Init(net, 0, nn.XavierUniform)
-	return fit(ctx, w, dev, net, s)
-}
-
-// fit is d2l.train_ch6 and the plot.
-func fit(ctx context.Context, w io.Writer, dev engine.Device, net nn.Module, s settings) error {
-	var sets [2]data.Dataset
-	for i, o := range []data.Options{{Split: data.Train, Size: s.trainSize}, {Split: data.Test, Size: s.testSize}} {
-		ds, err := data.Open(ctx, s.data, o)
-		if err != nil {
-			return err
-		}
-		sets[i] = data.Resize(ds, s.resize)
-	}
-	t, err := train.New(dev, net, sets[0], sets[1], train.Options{
-		Batch: s.batch, Epochs: s.epochs, Optimizer: optim.SGD{}, Schedule: optim.Constant{Base: s.lr},
-	})
-	if err != nil {
-		return err
-	}
-	curves := report.NewCurves(s.epochs)
-	total, err := t.Fit(ctx, train.Callbacks{
+	curves := report.NewCurves(c.Epochs)
+	total, err := train.Module(context.Background(), dev, net, c, train.Callbacks{ // d2l.train_ch6(...)
 		OnPoint: func(p train.Point) {
 			curves.Add(report.TrainLoss, p.X, p.Loss)
 			curves.Add(report.TrainAcc, p.X, p.Accuracy)
 			fmt.Fprintf(w, "epoch %.1f: loss %.3f, train acc %.3f\n", p.X, p.Loss, p.Accuracy)
 		},
 		OnEpoch: func(e train.Epoch) { curves.Add(report.TestAcc, float64(e.Epoch), e.TestAccuracy) },
-	}, nil)
+	})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "loss %.3f, train acc %.3f, test acc %.3f\n", total.Loss, total.Accuracy, total.TestAccuracy)
 	fmt.Fprintf(w, "%.1f examples/sec on %s\n", total.ImagesPerSecond, dev.Name())
 
-	file, err := os.Create(s.plot)
+	file, err := os.Create(plot)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return curves.WritePNG(file)
+	return curves.WritePNG(file) // d2l.plt.show()
 }

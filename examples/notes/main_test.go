@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -10,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/train"
 )
 
 func TestNotes(t *testing.T) {
 	plot := filepath.Join(t.TempDir(), "notes.png")
 	var out bytes.Buffer
-	s := settings{data: "garments", resize: 28, batch: 32, epochs: 2, lr: 0.05, trainSize: 160, testSize: 40, plot: plot}
-	if err := run(context.Background(), &out, s); err != nil {
+	c := train.Config{Data: "garments", Resize: 28, Batch: 32, Epochs: 2, LR: 0.05, TrainSize: 160, TestSize: 40}
+	if err := run(&out, c, plot); err != nil {
 		t.Fatal(err)
 	}
 	want := regexp.MustCompile(`^\[4, 3, 6, 6\]
