@@ -124,13 +124,9 @@ func justified(e models.Entry, c models.Config, f *safetensors.File) error {
 
 // read fills m with the file's weights.
 func read(m nn.Module, f *safetensors.File) error {
-	values := map[string]*tensor.Tensor{}
-	for _, name := range f.Names() {
-		t, err := f.Tensor(name)
-		if err != nil {
-			return err
-		}
-		values[name] = t
+	values, err := f.Tensors()
+	if err != nil {
+		return err
 	}
 	return nn.LoadStateDict(m, values)
 }
