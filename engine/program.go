@@ -35,6 +35,7 @@ type Program struct {
 	updates []Update
 	grads   []*Value
 	slots   int
+	assigns bool // some steps write variables
 	update  func(u Updater, lr float32, step int)
 }
 
@@ -63,6 +64,7 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 		steps = fuse(steps)
 	}
 	p.steps = schedule(steps)
+	p.assigns = len(g.Assignments) > 0
 	return p, p.place(spec)
 }
 
@@ -124,10 +126,8 @@ func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 // stream: dropout draws from it, and nothing else.
 func (p *Program) Run(key int64) {
 	p.exec.Run(key)
-	for _, s := range p.steps[len(p.steps)-1:] {
-		if _, ok := s.(*Assign); ok {
-			p.store.version++
-		}
+	if p.assigns {
+		p.store.version++
 	}
 }
 

@@ -294,3 +294,28 @@ func TestFedWeightsAreNotKept(t *testing.T) {
 		}
 	}
 }
+
+// A program may have nothing to compute: its output is a variable or an input.
+func TestProgramWithoutSteps(t *testing.T) {
+	g := graph.New(graph.Eval)
+	x := g.Input("x", tensor.Float32, 2, 3, 4, 5)
+	v := g.Variable(&graph.Variable{Value: tensor.New(3).Fill(7), Trainable: true})
+	p, err := engine.Compile(g, engine.NewStore(device(t, 1)), engine.Spec{Outputs: []*graph.Node{x, v}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := tensor.New(2, 3, 4, 5)
+	for i := range images.Data() {
+		images.Data()[i] = float32(i)
+	}
+	if err := p.Feed(x, images); err != nil {
+		t.Fatal(err)
+	}
+	p.Run(0)
+	gotX, gotV := tensor.New(2, 3, 4, 5), tensor.New(3)
+	p.Read(x, gotX)
+	p.Read(v, gotV)
+	if gotV.At(2) != 7 || gotX.At(1, 2, 3, 4) != images.At(1, 2, 3, 4) || gotX.At(0, 1, 0, 2) != images.At(0, 1, 0, 2) {
+		t.Errorf("read %v and %v", gotX, gotV)
+	}
+}
