@@ -97,7 +97,7 @@ func blocksOf(v *engine.Value) rowBlocks {
 	n, c, h, w := v.Dims()
 	size := max(1, (1<<15)/max(c, 1))
 	rows := n * h * w
-	return rowBlocks{rows, c, size, (rows + size - 1) / size}
+	return rowBlocks{rows, c, size, ceil(rows, size)}
 }
 
 // at returns the first element and the number of rows of block i.

@@ -64,7 +64,7 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 		bd.prog.runs = append(bd.prog.runs, f)
 	}
 	// The areas of tasks lie behind what steps use one after the other.
-	line := (bd.shared + 15) / 16 * 16
+	line := ceil(bd.shared, 16) * 16
 	all := b.Scratch(line + bd.areas.room(d.pool.threads)).(memory)
 	bd.prog.scratch = all
 	bd.areas.divide(all[line:], d.pool.threads)
@@ -128,7 +128,10 @@ func (b *binder) copy(dst, src memory) func() {
 // blocks divides n elements into pieces of a fixed size.
 func (b *binder) blocks(n int, f func(lo, hi int)) func() {
 	const size = 1 << 14
-	tasks := (n + size - 1) / size
+	tasks := ceil(n, size)
 	work := func(i int) { f(i*size, min((i+1)*size, n)) }
 	return func() { b.pool.run(tasks, work) }
 }
+
+// ceil returns a/b rounded up.
+func ceil(a, b int) int { return (a + b - 1) / b }

@@ -35,20 +35,20 @@ func (p *product) panelSize() int { return p.taps * p.k * p.set.Cols }
 
 // init chooses the division of the work.
 func (p *product) init() {
-	p.panels = (p.n + p.set.Cols - 1) / p.set.Cols
+	p.panels = ceil(p.n, p.set.Cols)
 	p.together = min(p.panels, max(1, panelBudget/(4*p.panelSize())))
 	p.work = p.task
 }
 
 func (p *product) tasks() int {
-	return p.groups * ((p.panels + p.together - 1) / p.together) * len(p.chunks)
+	return p.groups * ceil(p.panels, p.together) * len(p.chunks)
 }
 
 // task works on one chunk of rows and as many panels as fit the cache. Chunks
 // follow each other, so that a thread finds its panels in its own cache.
 func (p *product) task(i int) {
 	c := &p.chunks[i%len(p.chunks)]
-	sets := (p.panels + p.together - 1) / p.together
+	sets := ceil(p.panels, p.together)
 	g, first := i/len(p.chunks)/sets, i/len(p.chunks)%sets*p.together
 	dstC, size := p.groups*p.n, p.panelSize()
 	packed := p.packed()

@@ -32,6 +32,8 @@ type gradWeight struct {
 	empty          []int // taps that no pixel reaches
 }
 
+// convGradWeight binds the gradient of a convolution's weight, by the algorithm
+// that costs least for its shape.
 func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.DY.Dims()
@@ -44,8 +46,7 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
 		x: b.mem(s.X), dy: b.mem(s.DY), dw: b.mem(s.DW),
 	}
 	g.byTap = g.cin < 4 && s.KW > g.cin
-	g.panels = (g.cout + b.set.Cols - 1) / b.set.Cols
-	g.blocks = (g.cin + b.set.Rows - 1) / b.set.Rows
+	g.panels, g.blocks = ceil(g.cout, b.set.Cols), ceil(g.cin, b.set.Rows)
 	if g.byTap {
 		g.blocks = g.cin
 	}

@@ -117,7 +117,7 @@ func chunks(runs []run, batch, srcC, panel, most int) []chunk {
 			ars = r.step * srcC
 		}
 		total := r.count * batch
-		pieces := (total + most - 1) / most
+		pieces := ceil(total, most)
 		for i := range pieces {
 			lo, hi := total*i/pieces, total*(i+1)/pieces
 			out = append(out, chunk{r.pixel*batch + lo, hi - lo, lo * ars, ars, segs})

@@ -51,7 +51,7 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) fun
 	pixel := n * c
 	wins := windows(op, h, w, oh, ow, pixel)
 	mx, my, mdy, mdx := b.mem(x), b.mem(y), b.mem(dy), b.mem(dx)
-	tasks := (pixel + lanes - 1) / lanes
+	tasks := ceil(pixel, lanes)
 	work := func(i int) {
 		lo := i * lanes
 		size := min(lanes, pixel-lo)
@@ -131,7 +131,7 @@ func (b *binder) weigh(shares [][]share, in, out *engine.Value) func() {
 	n, c, _, _ := in.Dims()
 	pixel := n * c
 	src, dst := b.mem(in), b.mem(out)
-	pieces := (pixel + lanes - 1) / lanes
+	pieces := ceil(pixel, lanes)
 	work := func(i int) {
 		lo := i % pieces * lanes
 		size := min(lanes, pixel-lo)

@@ -59,8 +59,6 @@ func tiled(w engine.Window) bool {
 		w.Groups == 1 && w.PadH <= 2 && w.PadW <= 2
 }
 
-func ceil(a, b int) int { return (a + b - 1) / b }
-
 // groupRows is about how many rows of a matrix, images times tiles, one task
 // works on: enough to use every packed weight often.
 const groupRows = 32
