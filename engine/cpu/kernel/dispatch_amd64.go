@@ -36,6 +36,7 @@ var setAVX512 = Set{
 	Mix:            mixAVX512,
 	Mix2:           mix2AVX512,
 	PeakFMA:        peakFMAAVX512,
+	Half:           portableHalf,
 }
 
 var setAVX2 = Set{
@@ -59,4 +60,5 @@ var setAVX2 = Set{
 	Mix:            mixAVX2,
 	Mix2:           mix2AVX2,
 	PeakFMA:        peakFMAAVX2,
+	Half:           portableHalf,
 }

@@ -119,4 +119,7 @@ type Set struct {
 	// registers alone and returns how many floating-point operations these
 	// were: the yardstick of the other kernels.
 	PeakFMA func(iterations int) (flops float64)
+
+	// Half has the kernels on activations in bfloat16.
+	Half Half
 }

@@ -2,18 +2,18 @@ package kernel
 
 import "math"
 
-func maxPoolPortable(dst, x []float32, offs []int, n int) {
+func maxPoolPortable[T stored](dst, x []T, offs []int, n int) {
 	dst = dst[:n]
 	if len(offs) == 0 {
 		for i := range dst {
-			dst[i] = float32(math.Inf(-1))
+			store(&dst[i], float32(math.Inf(-1)))
 		}
 		return
 	}
 	copy(dst, x[offs[0]:][:n])
 	for _, o := range offs[1:] {
 		for i, v := range x[o:][:n] {
-			dst[i] = max(dst[i], v) // NaN if either is
+			store(&dst[i], max(load(dst[i]), load(v))) // NaN if either is
 		}
 	}
 }

@@ -1,0 +1,203 @@
+package kernel
+
+import (
+	"math"
+	"unsafe"
+)
+
+// portableHalf is the table of plain Go kernels on bfloat16.
+var portableHalf = Half{
+	Unit: "plain Go", Rows: 4, Cols: 16, Depth: 2,
+	Dot:                 dotPortable,
+	PackPairs:           packPairsPortable,
+	PackPairsFloat:      packPairsFloatPortable,
+	PackPairsTransposed: packPairsTransposedPortable,
+	Transpose:           transposePortable,
+	Patches:             patchesPortable,
+	Narrow:              narrowPortable,
+	Widen:               widenPortable,
+	Finish:              finishPortable,
+	MeanM2:              meanM2Portable[uint16],
+	ScaleShift:          scaleShiftPortable[uint16],
+	BNReduce:            bnReducePortable[uint16],
+	BNGrad:              bnGradPortable[uint16],
+	SumRows:             sumRowsPortable[uint16],
+	MaxPool:             maxPoolPortable[uint16],
+	MaxPoolGrad:         maxPoolGradHalfPortable,
+	PeakDot:             peakPortable,
+}
+
+// narrow rounds to the nearest bfloat16, ties to even, as VCVTNEPS2BF16 does.
+func narrow(f float32) uint16 {
+	b := math.Float32bits(f)
+	switch e := b & 0x7f800000; {
+	case e == 0:
+		return uint16(b>>16) & 0x8000
+	case f != f:
+		return uint16(b>>16) | 0x40
+	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}
+
+// widen is exact.
+func widen(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+
+// stored is what an activation's elements are stored as.
+type stored interface{ float32 | uint16 }
+
+// load returns an element as float32.
+func load[T stored](v T) float32 {
+	if unsafe.Sizeof(v) == 4 {
+		return *(*float32)(unsafe.Pointer(&v))
+	}
+	return widen(*(*uint16)(unsafe.Pointer(&v)))
+}
+
+// store rounds to an element.
+func store[T stored](p *T, f float32) {
+	if unsafe.Sizeof(*p) == 4 {
+		*(*float32)(unsafe.Pointer(p)) = f
+		return
+	}
+	*(*uint16)(unsafe.Pointer(p)) = narrow(f)
+}
+
+func narrowPortable(dst []uint16, src []float32) {
+	dst = dst[:len(src)]
+	for i, v := range src {
+		dst[i] = narrow(v)
+	}
+}
+
+func widenPortable(dst []float32, src []uint16) {
+	dst = dst[:len(src)]
+	for i, h := range src {
+		dst[i] = widen(h)
+	}
+}
+
+// dotPortable works in pieces of 4 columns, whose sums stay in registers.
+func dotPortable(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool) {
+	for r := range rows {
+		for j := 0; j < cols; j += 4 {
+			var sum [4]float32
+			n := min(4, cols-j)
+			out := c[r*crs+j:][:n]
+			if accumulate {
+				copy(sum[:], out)
+			}
+			for _, s := range segs {
+				dot4(&sum, a[s.A+r*ars:][:k], b[s.B+2*j:])
+			}
+			copy(out, sum[:n])
+		}
+	}
+}
+
+// dot4 adds to sum the products of a with four columns of a panel.
+func dot4(sum *[4]float32, a, b []uint16) {
+	const pair = 2 * 16
+	s0, s1, s2, s3 := sum[0], sum[1], sum[2], sum[3]
+	for i := 0; i+1 < len(a); i += 2 {
+		x, y := widen(a[i]), widen(a[i+1])
+		w := (*[8]uint16)(b[i/2*pair:])
+		s0 += float32(y * widen(w[1]))
+		s1 += float32(y * widen(w[3]))
+		s2 += float32(y * widen(w[5]))
+		s3 += float32(y * widen(w[7]))
+		s0 += float32(x * widen(w[0]))
+		s1 += float32(x * widen(w[2]))
+		s2 += float32(x * widen(w[4]))
+		s3 += float32(x * widen(w[6]))
+	}
+	*sum = [4]float32{s0, s1, s2, s3}
+}
+
+func packPairsPortable(dst, src []uint16, rows, n, ld, cols int) {
+	for k := 0; k < rows; k += 2 {
+		pair := dst[k*cols:][:2*cols]
+		clear(pair)
+		for i := k; i < min(k+2, rows); i++ {
+			for j, v := range src[i*ld:][:n] {
+				pair[2*j+i-k] = v
+			}
+		}
+	}
+}
+
+func packPairsFloatPortable(dst []uint16, src []float32, rows, n, ld, cols int) {
+	for k := 0; k < rows; k += 2 {
+		pair := dst[k*cols:][:2*cols]
+		clear(pair)
+		for i := k; i < min(k+2, rows); i++ {
+			for j, v := range src[i*ld:][:n] {
+				pair[2*j+i-k] = narrow(v)
+			}
+		}
+	}
+}
+
+func packPairsTransposedPortable(dst []uint16, src []float32, rows, n, ld, cols int) {
+	clear(dst[:(n+1)/2*2*cols])
+	for j := range rows {
+		for k, v := range src[j*ld:][:n] {
+			dst[k/2*2*cols+2*j+k%2] = narrow(v)
+		}
+	}
+}
+
+func transposePortable(dst, src []uint16, rows, n, ld, dld int) {
+	for j := range n {
+		out := dst[j*dld:][:dld]
+		for i := range rows {
+			out[i] = src[i*ld+j]
+		}
+		clear(out[rows:])
+	}
+}
+
+func patchesPortable(dst, src []uint16, offs []int, rows, c, dld int) {
+	for i := range rows {
+		out := dst[i*dld:][:dld]
+		for t, o := range offs {
+			if o < 0 {
+				clear(out[t*c:][:c])
+				continue
+			}
+			copy(out[t*c:], src[o+i*c:][:c])
+		}
+		clear(out[len(offs)*c:])
+	}
+}
+
+func finishPortable(y []uint16, ldy int, x []float32, ldx int, scale, shift []float32, res []uint16, relu bool, rows, n int) {
+	for r := range rows {
+		for c := range n {
+			v := x[r*ldx+c]
+			if scale != nil {
+				v = float32(v * scale[c])
+			}
+			if shift != nil {
+				v += shift[c]
+			}
+			if res != nil {
+				v += widen(res[r*ldy+c])
+			}
+			if relu && v < 0 {
+				v = 0
+			}
+			y[r*ldy+c] = narrow(v)
+		}
+	}
+}
+
+func maxPoolGradHalfPortable(dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int) {
+	for i := range n {
+		for t, o := range xOffs {
+			if v := widen(x[o+i]); v == widen(y[i]) || v != v {
+				dx[dxOffs[t]+i] += widen(dy[i])
+				break
+			}
+		}
+	}
+}
