@@ -48,9 +48,9 @@ type Half struct {
 	Transpose func(dst, src []uint16, rows, n, ld, dld int)
 
 	// Patches gathers the inputs of rows of outputs: for i < rows, t < len(offs)
-	// and j < c, dst[i*dld + t*c + j] = src[offs[t] + i*c + j], or 0 where
-	// offs[t] < 0, and 0 from len(offs)*c up to dld.
-	Patches func(dst, src []uint16, offs []int, rows, c, dld int)
+	// and j < c, dst[i*dld + t*c + j] = src[offs[t] + i*ld + j], or 0 where
+	// offs[t] < 0, and 0 from len(offs)*c up to dld. Mostly ld is c, and 1 or 3.
+	Patches func(dst, src []uint16, offs []int, rows, c, ld, dld int)
 
 	Narrow func(dst []uint16, src []float32) // dst = src, rounded
 	Widen  func(dst []float32, src []uint16) // dst = src

@@ -156,7 +156,7 @@ func transposePortable(dst, src []uint16, rows, n, ld, dld int) {
 	}
 }
 
-func patchesPortable(dst, src []uint16, offs []int, rows, c, dld int) {
+func patchesPortable(dst, src []uint16, offs []int, rows, c, ld, dld int) {
 	for i := range rows {
 		out := dst[i*dld:][:dld]
 		for t, o := range offs {
@@ -164,7 +164,7 @@ func patchesPortable(dst, src []uint16, offs []int, rows, c, dld int) {
 				clear(out[t*c:][:c])
 				continue
 			}
-			copy(out[t*c:], src[o+i*c:][:c])
+			copy(out[t*c:], src[o+i*ld:][:c])
 		}
 		clear(out[len(offs)*c:])
 	}
