@@ -39,13 +39,13 @@ func flatKernels(e *emitter) {
 			args = "dst []float32, alpha float32, x []float32"
 		}
 		e.function(f.name, f.doc, args)
-		f.emit(e)
+		f.emit(&sweep{emitter: e})
 	}
 }
 
-func (f flat) emit(e *emitter) {
+func (f flat) emit(e *sweep) {
 	const most = 4
-	free := registers{e: e}
+	free := registers{e: e.emitter}
 	constant := free.one()
 	if f.alpha {
 		e.VBROADCASTSS(e.addr("alpha"), constant)
@@ -67,7 +67,7 @@ func (f flat) emit(e *emitter) {
 			for i, b := range bases {
 				e.load(e.vec(b, at, v), x[i], c.masked)
 			}
-			f.apply(e, x, constant)
+			f.apply(e.emitter, x, constant)
 			e.store(x[0], e.vec(dst, at, v), c.masked)
 		}
 	})

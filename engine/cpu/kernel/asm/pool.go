@@ -5,14 +5,14 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-func poolKernels(e *emitter) {
+func poolKernels(e *sweep) {
 	maxPool(e)
 	maxPoolGrad(e)
 }
 
 // windows walks the offsets of a pooling window; at is the place in x of the
 // chunk under the offset, in bytes.
-func (e *emitter) windows(label string, col, at reg.GPVirtual, body func()) {
+func (e *sweep) windows(label string, col, at reg.GPVirtual, body func()) {
 	offs, count := e.arg("offs"), e.length("offs")
 	e.TESTQ(count, count)
 	e.JZ(operand.LabelRef(label + "Done"))
@@ -26,10 +26,10 @@ func (e *emitter) windows(label string, col, at reg.GPVirtual, body func()) {
 	e.Label(label + "Done")
 }
 
-func maxPool(e *emitter) {
+func maxPool(e *sweep) {
 	const most = 4
-	e.function("maxPool", "takes the maximum over a window.", "dst, x []float32, offs []int, n int")
-	free := registers{e: e}
+	e.function("maxPool", "takes the maximum over a window.", "dst, x []T, offs []int, n int")
+	free := registers{e: e.emitter}
 	best, t, nan, lowest := free.take(most), free.one(), free.one(), free.one()
 	e.constant(bitsNegInf, lowest)
 	x, dst, col, at := e.arg("x"), e.arg("dst"), e.GP64(), e.GP64()
@@ -43,7 +43,7 @@ func maxPool(e *emitter) {
 				e.raise(best[v], t, nan)
 			}
 		})
-		e.storeAll(c, dst, col, best)
+		e.writeAll(c, dst, col, best)
 	})
 }
 
@@ -61,18 +61,18 @@ func (e *emitter) raise(best, t, nan reg.VecPhysical) {
 	e.VBLENDVPS(nan, t, best, best)
 }
 
-func maxPoolGrad(e *emitter) {
+func maxPoolGrad(e *sweep) {
 	most := e.most()
 	e.function("maxPoolGrad", "adds dy to dx at the first offset where x is y or NaN.",
 		"dx, dy, x, y []float32, offs []int, n int")
-	free := registers{e: e}
+	free := registers{e: e.emitter}
 	y, dy, todo := free.take(most), free.take(most), free.take(most)
 	t, u, w := free.one(), free.one(), free.one()
 	dxBase, xBase, yBase, dyBase := e.arg("dx"), e.arg("x"), e.arg("y"), e.arg("dy")
 	col, at := e.GP64(), e.GP64()
 	e.chunks(most, e.arg("n"), col, func(c chunk) {
-		e.loadAll(c, yBase, col, y)
-		e.loadAll(c, dyBase, col, dy)
+		e.readAll(c, yBase, col, y)
+		e.readAll(c, dyBase, col, dy)
 		for v := range c.vectors {
 			e.all(v, todo[v])
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -9,8 +11,8 @@ import (
 func vectorFile(e *emitter) {
 	e.maskTable()
 	flatKernels(e)
-	normKernels(e)
-	poolKernels(e)
+	normKernels(&sweep{emitter: e})
+	poolKernels(&sweep{emitter: e})
 	if !e.wide() {
 		transpose(e)
 	}
@@ -26,8 +28,39 @@ const (
 	bitsNegInf = 0xff800000
 )
 
+// sweep is a kernel that passes over activations: of float32, or of bfloat16
+// where half is set. Columns, sums and arithmetic are float32 in both.
+type sweep struct {
+	*emitter
+	half bool
+}
+
+// size is that of an element of the activations in bytes.
+func (e *sweep) size() int {
+	if e.half {
+		return 2
+	}
+	return 4
+}
+
+// element is the Go type of an element of the activations.
+func (e *sweep) element() string {
+	if e.half {
+		return "uint16"
+	}
+	return "float32"
+}
+
+// function starts a function with these arguments, where T is the element.
+func (e *sweep) function(name, doc, args string) {
+	if e.half {
+		name += "Half"
+	}
+	e.emitter.function(name, doc, strings.ReplaceAll(args, "[]T", "[]"+e.element()))
+}
+
 // chunk is a stretch of columns that a body works on: the number of vectors,
-// whether the last is masked, and the offset of the first in bytes.
+// and whether the last is masked.
 type chunk struct {
 	vectors int
 	masked  bool
@@ -35,9 +68,9 @@ type chunk struct {
 }
 
 // chunks walks n columns in chunks of up to most vectors, one vector, and the
-// rest under a mask. at is the byte offset of the chunk, for the body to use
-// and the walk to advance; left is n, and is used up.
-func (e *emitter) chunks(most int, left, at reg.GPVirtual, body func(chunk)) {
+// rest under a mask. at is the byte offset of the chunk in the activations, for
+// the body to use and the walk to advance; left is n, and is used up.
+func (e *sweep) chunks(most int, left, at reg.GPVirtual, body func(chunk)) {
 	e.mask(left)
 	e.XORQ(at, at)
 	next := "single"
@@ -46,7 +79,7 @@ func (e *emitter) chunks(most int, left, at reg.GPVirtual, body func(chunk)) {
 		e.CMPQ(left, operand.U32(uint32(c.vectors*e.lanes)))
 		e.JLT(operand.LabelRef(next))
 		body(c)
-		e.ADDQ(operand.U32(uint32(c.vectors*e.bytes())), at)
+		e.ADDQ(operand.U32(uint32(c.vectors*e.lanes*e.size())), at)
 		e.SUBQ(operand.U32(uint32(c.vectors*e.lanes)), left)
 		e.JMP(operand.LabelRef(c.prefix))
 		next = "tail"
@@ -59,20 +92,30 @@ func (e *emitter) chunks(most int, left, at reg.GPVirtual, body func(chunk)) {
 	e.done()
 }
 
-// vec is vector v of a chunk at base + at.
+// vec is vector v of a chunk of float32 at base + at.
 func (e *emitter) vec(base, at reg.GPVirtual, v int) operand.Mem {
 	return operand.Mem{Base: base, Index: at, Scale: 1, Disp: v * e.bytes()}
 }
 
-// loadAll reads the chunk's vectors at base + at into regs.
-func (e *emitter) loadAll(c chunk, base, at reg.GPVirtual, regs []reg.VecPhysical) {
+// floats is vector v of a chunk of float32, whose activations are at offset at.
+func (e *sweep) floats(base, at reg.GPVirtual, v int) operand.Mem {
+	return operand.Mem{Base: base, Index: at, Scale: uint8(4 / e.size()), Disp: v * e.bytes()}
+}
+
+// read loads vector v of a chunk of activations at base + at.
+func (e *sweep) read(c chunk, base, at reg.GPVirtual, v int, to reg.VecPhysical) {
+	e.load(e.vec(base, at, v), to, c.masked)
+}
+
+// readAll loads the chunk's activations at base + at into regs.
+func (e *sweep) readAll(c chunk, base, at reg.GPVirtual, regs []reg.VecPhysical) {
 	for v := range c.vectors {
-		e.load(e.vec(base, at, v), regs[v], c.masked)
+		e.read(c, base, at, v, regs[v])
 	}
 }
 
-// storeAll writes the chunk's vectors to base + at.
-func (e *emitter) storeAll(c chunk, base, at reg.GPVirtual, regs []reg.VecPhysical) {
+// writeAll stores the chunk's activations at base + at.
+func (e *sweep) writeAll(c chunk, base, at reg.GPVirtual, regs []reg.VecPhysical) {
 	for v := range c.vectors {
 		e.store(regs[v], e.vec(base, at, v), c.masked)
 	}
