@@ -12,18 +12,21 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Buffer is device memory for float32 elements.
+// Buffer is device memory, counted in words of four bytes: a float32, or two
+// elements of bfloat16.
 type Buffer interface{ Len() int }
 
 // Device is what computes.
 type Device interface {
 	// Name is what the user calls it, such as "cpu".
 	Name() string
-	// Alloc returns zeroed memory for n elements.
+	// Preferred is the precision that suits the device best.
+	Preferred() Precision
+	// Alloc returns zeroed memory of n words.
 	Alloc(n int) Buffer
-	// Slice returns n elements of b from off on.
+	// Slice returns n words of b from off on.
 	Slice(b Buffer, off, n int) Buffer
-	// Upload writes a host tensor in v's layout; Download reads it back.
+	// Upload writes a host tensor in v's layout and type; Download reads it back.
 	Upload(dst Buffer, v *Value, src *tensor.Tensor)
 	Download(dst *tensor.Tensor, src Buffer, v *Value)
 	// Bind turns steps into a function that runs them in order.

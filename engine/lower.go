@@ -9,21 +9,23 @@ import (
 
 // lowering turns the nodes that outputs depend on into steps over values.
 type lowering struct {
-	g        *graph.Graph
-	store    *Store
-	values   map[*graph.Node]*Value
-	converts map[convertKey]*Value
-	steps    []Step
-	count    int
+	g         *graph.Graph
+	precision Precision
+	store     *Store
+	values    map[*graph.Node]*Value
+	converts  map[convertKey]*Value
+	steps     []Step
+	count     int
 }
 
 type convertKey struct {
 	v *Value
 	l Layout
+	t tensor.DType
 }
 
-func lower(g *graph.Graph, store *Store, outputs []*graph.Node) (*lowering, error) {
-	lo := &lowering{g: g, store: store, values: map[*graph.Node]*Value{}, converts: map[convertKey]*Value{}}
+func lower(g *graph.Graph, store *Store, precision Precision, outputs []*graph.Node) (*lowering, error) {
+	lo := &lowering{g: g, store: store, precision: precision, values: map[*graph.Node]*Value{}, converts: map[convertKey]*Value{}}
 	roots := append([]*graph.Node(nil), outputs...)
 	for _, a := range g.Assignments {
 		roots = append(roots, a.Value)
@@ -45,7 +47,7 @@ func lower(g *graph.Graph, store *Store, outputs []*graph.Node) (*lowering, erro
 		if err != nil {
 			return nil, err
 		}
-		lo.steps = append(lo.steps, &Assign{From: lo.as(lo.values[a.Value], to.Layout), To: to})
+		lo.steps = append(lo.steps, &Assign{From: lo.as(lo.values[a.Value], to.Layout, tensor.Float32), To: to})
 	}
 	return lo, nil
 }
@@ -68,19 +70,20 @@ func reachable(g *graph.Graph, roots []*graph.Node) []bool {
 
 func (lo *lowering) newValue(s tensor.Shape, l Layout) *Value {
 	lo.count++
-	return &Value{ID: lo.count, Shape: s, Layout: l}
+	return &Value{ID: lo.count, Shape: s, Layout: l, DType: lo.precision.dtype(l)}
 }
 
-// as returns v in layout l, adding a copy where it is not.
-func (lo *lowering) as(v *Value, l Layout) *Value {
-	if v.Layout == l {
+// as returns v in layout l and type t, adding a copy where it is not.
+func (lo *lowering) as(v *Value, l Layout, t tensor.DType) *Value {
+	if v.Layout == l && v.DType == t {
 		return v
 	}
-	k := convertKey{v, l}
+	k := convertKey{v, l, t}
 	if c := lo.converts[k]; c != nil {
 		return c
 	}
 	c := lo.newValue(v.Shape, l)
+	c.DType = t
 	lo.steps = append(lo.steps, &Relayout{From: v, To: c})
 	lo.converts[k] = c
 	return c
@@ -91,7 +94,8 @@ func (lo *lowering) in(n *graph.Node, i int) *Value { return lo.values[n.Inputs[
 // act returns input i as an activation.
 func (lo *lowering) act(n *graph.Node, i int) *Value {
 	v := lo.in(n, i)
-	return lo.as(v, defaultLayout(v.Shape))
+	l := defaultLayout(v.Shape)
+	return lo.as(v, l, lo.precision.dtype(l))
 }
 
 func (lo *lowering) node(n *graph.Node) {
@@ -117,19 +121,24 @@ var pointwise = graph.Conv2d{StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1,
 func (lo *lowering) convolution(n *graph.Node) {
 	window := func(c graph.Conv2d, w tensor.Shape) Window { return Window{c, w[2], w[3]} }
 	linear := Window{pointwise, 1, 1}
+	// What a linear layer multiplies has no pixels, but is of the type of what does.
+	factor := func(i int) *Value {
+		v := lo.act(n, i)
+		return lo.as(v, v.Layout, lo.precision.operand())
+	}
 	forward := func(win Window, wl Layout) {
-		s := &Conv{Window: win, X: lo.act(n, 0), W: lo.as(lo.in(n, 1), wl), Y: lo.newValue(n.Shape, defaultLayout(n.Shape))}
+		s := &Conv{Window: win, X: factor(0), W: lo.as(lo.in(n, 1), wl, tensor.Float32), Y: lo.newValue(n.Shape, defaultLayout(n.Shape))}
 		if len(n.Inputs) == 3 {
 			s.Bias = lo.in(n, 2)
 		}
 		lo.add(n, s, s.Y)
 	}
 	input := func(win Window, wl Layout) {
-		s := &ConvGradInput{Window: win, W: lo.as(lo.in(n, 0), wl), DY: lo.act(n, 1), DX: lo.newValue(n.Shape, defaultLayout(n.Shape))}
+		s := &ConvGradInput{Window: win, W: lo.as(lo.in(n, 0), wl, tensor.Float32), DY: factor(1), DX: lo.newValue(n.Shape, defaultLayout(n.Shape))}
 		lo.add(n, s, s.DX)
 	}
 	weight := func(win Window, wl Layout) {
-		s := &ConvGradWeight{Window: win, X: lo.act(n, 0), DY: lo.act(n, 1), DW: lo.newValue(n.Shape, wl)}
+		s := &ConvGradWeight{Window: win, X: factor(0), DY: factor(1), DW: lo.newValue(n.Shape, wl)}
 		lo.add(n, s, s.DW)
 	}
 	switch op := n.Op.(type) {
@@ -184,7 +193,7 @@ func (lo *lowering) compute(n *graph.Node) {
 			if i == 0 {
 				layout = v.Layout
 			}
-			v = lo.as(v, layout)
+			v = lo.as(v, layout, v.DType)
 		} else {
 			v = lo.act(n, i)
 		}

@@ -49,7 +49,7 @@ func schedule(steps []Step) []Step {
 }
 
 // plan gives every temporary value a place in one arena and returns the arena's
-// elements. Values whose lives do not overlap share memory; a step that may work
+// words. Values whose lives do not overlap share memory; a step that may work
 // in place takes over the memory of an input that dies with it.
 func plan(steps []Step) int {
 	var temps []*Value
@@ -80,7 +80,7 @@ func shareInPlace(steps []Step) {
 			in, out := p[0], p[1]
 			root := in.Root()
 			if in.Place != Temporary || out.Place != Temporary || out.Alias != nil || taken[root] ||
-				root.last != i || in.Numel() != out.Numel() || readTwice(s, in, root) {
+				root.last != i || in.Numel() != out.Numel() || in.DType != out.DType || readTwice(s, in, root) {
 				continue
 			}
 			out.Alias = root
@@ -112,11 +112,11 @@ func place(temps []*Value) int {
 			roots = append(roots, v)
 		}
 	}
-	slices.SortStableFunc(roots, func(a, b *Value) int { return b.Numel() - a.Numel() })
+	slices.SortStableFunc(roots, func(a, b *Value) int { return b.Words() - a.Words() })
 	var placed []*Value
 	total := 0
 	for _, v := range roots {
-		size := roundUp(v.Numel())
+		size := roundUp(v.Words())
 		off := 0
 		for _, p := range placed { // sorted by offset
 			if p.last < v.first || v.last < p.first {
@@ -125,7 +125,7 @@ func place(temps []*Value) int {
 			if p.Offset >= off+size {
 				break
 			}
-			off = max(off, p.Offset+roundUp(p.Numel()))
+			off = max(off, p.Offset+roundUp(p.Words()))
 		}
 		v.Offset = off
 		total = max(total, off+size)

@@ -16,9 +16,10 @@ type Update struct {
 
 // Spec says what a program is to give.
 type Spec struct {
-	Outputs []*graph.Node // readable after a run
-	Updates []Update      // applied by Program.Step
-	Unfused bool          // keep every node a step of its own: for tests and for looking into a net
+	Outputs   []*graph.Node // readable after a run
+	Updates   []Update      // applied by Program.Step
+	Precision Precision     // of what it computes; the zero value is FP32
+	Unfused   bool          // keep every node a step of its own: for tests and for looking into a net
 }
 
 // Program is a compiled graph for one set of shapes.
@@ -45,7 +46,7 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 	for _, u := range spec.Updates {
 		wanted = append(wanted, u.Gradient)
 	}
-	lo, err := lower(g, store, wanted)
+	lo, err := lower(g, store, spec.Precision, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 		if err != nil {
 			return nil, err
 		}
-		grad := lo.as(lo.values[u.Gradient], v.Layout)
+		grad := lo.as(lo.values[u.Gradient], v.Layout, tensor.Float32)
 		grad.Keep = true
 		p.grads = append(p.grads, grad)
 	}
@@ -76,7 +77,7 @@ func (p *Program) place(spec Spec) error {
 	for n, v := range p.values {
 		if v.Place == Fed {
 			if _, ok := n.Op.(*graph.Input); ok {
-				b := p.device.Alloc(v.Numel())
+				b := p.device.Alloc(v.Words())
 				fed[v], p.fed[n] = b, b
 			}
 		}
@@ -88,7 +89,7 @@ func (p *Program) place(spec Spec) error {
 		case Persistent:
 			return p.store.entries[v.Variable].buffer
 		}
-		return p.device.Slice(p.arena, v.Root().Offset, v.Numel())
+		return p.device.Slice(p.arena, v.Root().Offset, v.Words())
 	}
 	for i, u := range p.updates {
 		p.pieces = append(p.pieces, Piece{Param: p.store.entries[u.Variable].buffer, Grad: at(p.grads[i])})
@@ -196,7 +197,7 @@ func (p *Program) Memory() Memory {
 	for _, s := range p.steps {
 		for _, v := range s.Writes() {
 			if v.Place == Temporary {
-				m.Unplanned += 4 * int64(v.Numel())
+				m.Unplanned += 4 * int64(v.Words())
 			}
 		}
 	}

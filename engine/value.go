@@ -53,10 +53,11 @@ type Value struct {
 	ID       int
 	Shape    tensor.Shape
 	Layout   Layout
+	DType    tensor.DType // Float32 or BFloat16
 	Place    Place
 	Variable *graph.Variable // of a persistent value
 
-	Offset      int    // of a temporary value, in elements of the arena
+	Offset      int    // of a temporary value, in words of the arena
 	Alias       *Value // another value whose memory this one takes over
 	Keep        bool   // still wanted when the run is over
 	first, last int    // the steps between which it lives
@@ -64,6 +65,9 @@ type Value struct {
 
 // Numel returns the number of elements.
 func (v *Value) Numel() int { return v.Shape.Numel() }
+
+// Words returns the memory v takes, in float32 elements.
+func (v *Value) Words() int { return (v.Numel()*v.DType.Size() + 3) / 4 }
 
 // Root returns the value whose memory v uses.
 func (v *Value) Root() *Value {
@@ -101,11 +105,11 @@ func defaultLayout(s tensor.Shape) Layout {
 	return RowMajor
 }
 
-// SameOrder reports whether a and b hold the same elements in the same order,
+// SameOrder reports whether a and b hold elements of one type in the same order,
 // so that one can be the other by name.
 func SameOrder(a, b *Value) bool {
-	return a.Numel() == b.Numel() && a.RowMajor() && b.RowMajor() ||
-		a.Layout == b.Layout && a.Shape.Equal(b.Shape)
+	return a.DType == b.DType && (a.Numel() == b.Numel() && a.RowMajor() && b.RowMajor() ||
+		a.Layout == b.Layout && a.Shape.Equal(b.Shape))
 }
 
 // RowMajor reports whether v's elements lie as on the host.

@@ -64,12 +64,25 @@ func (d *Device) Name() string { return "cpu" }
 // ISA returns the instruction set of the kernels.
 func (d *Device) ISA() kernel.ISA { return d.set.ISA }
 
+// Preferred is BF16 where the processor multiplies bfloat16 itself.
+func (d *Device) Preferred() engine.Precision {
+	if d.set.Half.Native {
+		return engine.BF16
+	}
+	return engine.FP32
+}
+
 // Threads returns how many threads share a step.
 func (d *Device) Threads() int { return d.pool.threads }
 
 // memory is a stretch of the device's memory: ordinary Go memory, aligned to
 // cache lines.
 type memory []float32
+
+// half returns the same memory as elements of bfloat16.
+func (m memory) half() []uint16 {
+	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(m))), 2*len(m))
+}
 
 func (m memory) Len() int { return len(m) }
 
