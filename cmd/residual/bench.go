@@ -20,7 +20,9 @@ type benchFlags struct {
 	batch   int
 	repeat  int
 	warmup  int
-	feed    bool
+	feed    string
+	data    string
+	dir     string
 	profile bool
 	json    bool
 }
@@ -33,8 +35,10 @@ func benchCommand() *cobra.Command {
 		Long: `Measure images a second, in training or inference, on random images in memory.
 
 A training step feeds a batch, runs forward and backward passes and updates the
-weights; an inference step feeds a batch and reads the logits. With --feed=false
-the same batch stays on the device. Each of --repeat measurements takes steps for
+weights; an inference step feeds a batch and reads the logits. The batch is in
+memory, with --feed loader it comes from the loader as in training (pictures of
+--data, opened, resized and scaled beside the steps), and with --feed none the same
+batch stays on the device. Each of --repeat measurements takes steps for
 at least a fifth of a second; the median is what counts. The device's own peak is
 measured just before and after, by multiply-adds on registers alone on as many
 threads, and the model's arithmetic is given as a share of it: multiply-adds count
@@ -42,6 +46,7 @@ as two operations, those of padding included, so that skipped work raises the sh
 		Example: `  residual bench --mode train --batch 64
   residual bench --mode infer --model d2l-resnet18 --resize 96 --batch 1 --json
   residual bench --mode train --profile
+  residual bench --mode train --feed loader --data garments
   residual bench --kernels avx2 --threads 1`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,11 +62,16 @@ as two operations, those of padding included, so that skipped work raises the sh
 	fs.IntVar(&f.batch, "batch", 64, "images in a batch")
 	fs.IntVar(&f.repeat, "repeat", 10, "measurements, of which the median is taken")
 	fs.IntVar(&f.warmup, "warmup", 3, "steps before the first measurement")
-	fs.BoolVar(&f.feed, "feed", true, "feed a batch from the host in every step")
+	fs.StringVar(&f.feed, "feed", feedMemory, "where the batch of a step comes from: memory, loader or none")
+	fs.StringVar(&f.data, "data", "fashion-mnist", "data set of --feed loader; nothing is downloaded")
+	fs.StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
 	fs.BoolVar(&f.profile, "profile", false, "also show the time each kind of step takes")
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
+	_ = cmd.MarkFlagDirname("data-dir")
 	_ = cmd.RegisterFlagCompletionFunc("mode", words("train", "infer"))
+	_ = cmd.RegisterFlagCompletionFunc("feed", words(feedMemory, feedLoader, feedNone))
+	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
 	return cmd
 }
@@ -70,6 +80,8 @@ func (f *benchFlags) check() error {
 	switch {
 	case f.mode != "train" && f.mode != "infer":
 		return usagef("--mode %s is not known; choose train or infer", f.mode)
+	case f.feed != feedMemory && f.feed != feedLoader && f.feed != feedNone:
+		return usagef("--feed %s is not known; choose memory, loader or none", f.feed)
 	case f.batch < 1 || f.batch > 1<<16:
 		return usagef("--batch %d: give a number of images from 1 to %d", f.batch, 1<<16)
 	case f.resize < 0 || f.resize > 1<<12:
@@ -99,6 +111,11 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	done, err := f.feedBy(ctx, w, entry)
+	if err != nil {
+		return err
+	}
+	defer done()
 	r, err := f.measure(ctx, w, dev)
 	if err != nil {
 		return err
@@ -117,11 +134,13 @@ func (r *benchResult) text() string {
 		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, threadCount(r.Threads), r.Kernels, r.Precision)
 	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
 	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", r.Repeat, rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
-	fed := "feeding included"
-	if !r.Feed {
-		fed = "the batch stays on the device"
-	}
+	fed := map[string]string{
+		feedMemory: "feeding included", feedLoader: "fed by the loader from " + r.Data, feedNone: "the batch stays on the device",
+	}[r.Feed]
 	t.Row("time of a step", fmt.Sprintf("%.3f ms", r.StepMilliseconds), fed)
+	if r.LoaderImagesPerSecond > 0 {
+		t.Row("loader alone", rate(r.LoaderImagesPerSecond)+" images/s", "on one core")
+	}
 	t.Row("arithmetic", report.SI(r.GFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%.3f GFLOP an image, counted as plain sums", r.GFLOPPerImage))
 	t.Row("peak beside it", report.SI(r.PeakGFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%s before, %s after",
 		report.SI(r.PeakBefore*1e9, "FLOP/s"), report.SI(r.PeakAfter*1e9, "FLOP/s")))

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
@@ -35,7 +36,8 @@ type benchResult struct {
 	Threads   int    `json:"threads"`
 	Kernels   string `json:"kernels"`
 	Precision string `json:"precision"`
-	Feed      bool   `json:"feed"`
+	Feed      string `json:"feed"`           // memory, loader or none
+	Data      string `json:"data,omitempty"` // of the loader
 
 	Repeat             int       `json:"repeat"`
 	Warmup             int       `json:"warmup"`
@@ -46,6 +48,8 @@ type benchResult struct {
 	Spread             float64   `json:"spread"` // (max - min) / median
 	Measurements       []float64 `json:"measurements"`
 	StepMilliseconds   float64   `json:"step_milliseconds"` // at the median
+
+	LoaderImagesPerSecond float64 `json:"loader_images_per_second,omitempty"` // alone, on one core
 
 	GFLOPPerImage      float64 `json:"gflop_per_image"`
 	GFLOPPerSecond     float64 `json:"gflop_per_second"`
@@ -81,7 +85,9 @@ type workload struct {
 	targets        *tensor.Tensor
 	result         *tensor.Tensor
 	optimizer      optim.Optimizer
-	flops          float64 // of a step
+	next           func() error // feeds the batch of a step; nil where it stays
+	pictures       data.Dataset // of the loader
+	flops          float64      // of a step
 	key            int64
 }
 
@@ -168,6 +174,7 @@ func (w *workload) fill(classes int) error {
 		}
 		w.targets = tensor.FromInts(labels, len(labels))
 	}
+	w.next = w.feed
 	return w.feed()
 }
 
@@ -179,9 +186,9 @@ func (w *workload) feed() error {
 }
 
 // step is what is measured.
-func (w *workload) step(feed bool) error {
-	if feed {
-		if err := w.feed(); err != nil {
+func (w *workload) step() error {
+	if w.next != nil {
+		if err := w.next(); err != nil {
 			return err
 		}
 	}
@@ -197,7 +204,7 @@ func (w *workload) step(feed bool) error {
 // measure warms up, takes the repetitions and puts the result together.
 func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) (*benchResult, error) {
 	for range f.warmup {
-		if err := w.step(f.feed); err != nil {
+		if err := w.step(); err != nil {
 			return nil, err
 		}
 		if ctx.Err() != nil {
@@ -205,7 +212,7 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) 
 		}
 	}
 	start := time.Now()
-	if err := w.step(f.feed); err != nil {
+	if err := w.step(); err != nil {
 		return nil, err
 	}
 	const atLeast = 200 * time.Millisecond
@@ -218,6 +225,12 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) 
 	}
 	r.PeakAfter = peakFMA(dev)
 	r.PeakRSSBytes = train.PeakMemory()
+	if w.pictures != nil {
+		var err error
+		if r.LoaderImagesPerSecond, err = loaderAlone(ctx, w.pictures, r.Batch); err != nil {
+			return nil, err
+		}
+	}
 	r.summarise(w.flops)
 	if f.profile {
 		r.Profile = w.profile()
@@ -232,14 +245,14 @@ func (f *benchFlags) repeats(ctx context.Context, w *workload, r *benchResult) e
 	r.Measurements = make([]float64, 0, f.repeat)
 	mallocs := make([]float64, 0, f.repeat)
 	runtime.GC()
-	if err := w.step(f.feed); err != nil { // the runtime fills again what it dropped for the collection
+	if err := w.step(); err != nil { // the runtime fills again what it dropped for the collection
 		return err
 	}
 	for range f.repeat {
 		runtime.ReadMemStats(&before)
 		start := time.Now()
 		for range r.StepsPerRepeat {
-			if err := w.step(f.feed); err != nil {
+			if err := w.step(); err != nil {
 				return err
 			}
 			if ctx.Err() != nil {
@@ -265,7 +278,7 @@ func (f *benchFlags) result(w *workload, dev *cpu.Device, steps int) *benchResul
 	return &benchResult{
 		Model: f.model, Mode: f.mode, Batch: shape[0], Channels: shape[1], Height: shape[2], Width: shape[3],
 		Device: dev.Name(), Threads: dev.Threads(), Kernels: dev.ISA().String(), Precision: f.device.resolved(),
-		Feed: f.feed, Repeat: f.repeat, Warmup: f.warmup, StepsPerRepeat: steps,
+		Feed: f.feed, Data: f.fedFrom(), Repeat: f.repeat, Warmup: f.warmup, StepsPerRepeat: steps,
 		PlannedBytes: m.Total(),
 		ArenaBytes:   m.Arena, OwnBytes: m.Own, ScratchBytes: m.Scratch, VariableBytes: m.Variables,
 	}

@@ -93,7 +93,7 @@ func TestSteadyStepAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := testing.AllocsPerRun(20, func() {
-		if err := w.step(true); err != nil {
+		if err := w.step(); err != nil {
 			t.Error(err)
 		}
 	}); n != 0 {

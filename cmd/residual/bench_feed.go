@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/models"
+)
+
+// The ways a batch comes to a step.
+const (
+	feedMemory = "memory" // the same batch again, from the host's memory
+	feedLoader = "loader" // a new one from the loader, as in training
+	feedNone   = "none"   // the batch stays on the device
+)
+
+// loaded feeds a workload from the loader, one epoch after the other.
+type loaded struct {
+	ctx    context.Context
+	w      *workload
+	loader *data.Loader
+	epoch  int
+	walk   *data.Epoch
+}
+
+// feedBy opens what --feed asks for. The function it returns ends it.
+func (f *benchFlags) feedBy(ctx context.Context, w *workload, e models.Entry) (func(), error) {
+	switch f.feed {
+	case feedNone:
+		w.next = nil
+	case feedLoader:
+		ds, err := f.open(ctx, w, e)
+		if err != nil {
+			return nil, err
+		}
+		l := &loaded{ctx: ctx, w: w}
+		if l.loader, err = data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true}); err != nil {
+			return nil, err
+		}
+		l.walk = l.loader.Epoch(ctx, 0)
+		w.next, w.pictures = l.next, ds
+		return func() { l.walk.Close() }, nil
+	}
+	return func() {}, nil
+}
+
+// open is the data set as the network wants it: resized to the input's sides.
+func (f *benchFlags) open(ctx context.Context, w *workload, e models.Entry) (data.Dataset, error) {
+	if err := knownData(f.data); err != nil {
+		return nil, err
+	}
+	// A measurement does not wait for a download.
+	ds, err := data.Open(ctx, f.data, data.Options{Dir: f.dir, Offline: true})
+	if err != nil {
+		return nil, err
+	}
+	if in := ds.Info(); in.Channels != w.x.Shape[1] || len(in.Classes) > e.Classes {
+		return nil, usagef("--data %s: its pictures have %d channels and %d classes, and %s takes %d and %d; choose another --data or --model",
+			f.data, in.Channels, len(in.Classes), e.Name, w.x.Shape[1], e.Classes)
+	}
+	if w.x.Shape[2] != w.x.Shape[3] {
+		return nil, usagef("--feed loader: %s takes images of %dx%d, and the loader makes squares; choose another --resize", e.Name, w.x.Shape[2], w.x.Shape[3])
+	}
+	return data.Resize(ds, w.x.Shape[2]), nil
+}
+
+// next feeds the next batch.
+func (l *loaded) next() error {
+	b, err := l.walk.Next()
+	if errors.Is(err, io.EOF) {
+		l.epoch++
+		l.walk = l.loader.Epoch(l.ctx, l.epoch)
+		b, err = l.walk.Next()
+	}
+	if err != nil {
+		return err
+	}
+	defer b.Release()
+	if err := l.w.Feed(l.w.x, b.Images); err != nil || !l.w.train {
+		return err
+	}
+	return l.w.Feed(l.w.labels, b.Labels)
+}
+
+// loaderAlone is how many images a second one core prepares when nothing else
+// runs: opening, resizing and scaling, in batches of the given size.
+func loaderAlone(ctx context.Context, ds data.Dataset, batch int) (float64, error) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	loader, err := data.NewLoader(ds, data.LoaderConfig{Batch: batch, Shuffle: true, DropLast: true, Workers: 1})
+	if err != nil {
+		return 0, err
+	}
+	const atLeast = time.Second
+	images, start := 0, time.Now()
+	for epoch := 0; ; epoch++ {
+		walk := loader.Epoch(ctx, epoch)
+		for {
+			b, err := walk.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return 0, err
+			}
+			images += len(b.Indices)
+			b.Release()
+			if took := time.Since(start); took > atLeast {
+				walk.Close()
+				return float64(images) / took.Seconds(), nil
+			}
+		}
+	}
+}
+
+// fedFrom names the data set the loader reads, if it does.
+func (f *benchFlags) fedFrom() string {
+	if f.feed != feedLoader {
+		return ""
+	}
+	return f.data
+}
