@@ -12,6 +12,16 @@ var sets = func() (s [len(names)]*Set) {
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 && s[AVX2] != nil {
 		s[AVX512] = &setAVX512
 	}
+	if s[AVX512] != nil && cpu.X86.HasAVX512BF16 {
+		s[AVX512BF16] = &setAVX512BF16
+	}
+	return s
+}()
+
+// setAVX512BF16 differs from setAVX512 on bfloat16 alone.
+var setAVX512BF16 = func() Set {
+	s := setAVX512
+	s.ISA, s.Half = AVX512BF16, halfAVX512BF16
 	return s
 }()
 
@@ -36,7 +46,7 @@ var setAVX512 = Set{
 	Mix:            mixAVX512,
 	Mix2:           mix2AVX512,
 	PeakFMA:        peakFMAAVX512,
-	Half:           portableHalf,
+	Half:           halfAVX512,
 }
 
 var setAVX2 = Set{
@@ -60,5 +70,68 @@ var setAVX2 = Set{
 	Mix:            mixAVX2,
 	Mix2:           mix2AVX2,
 	PeakFMA:        peakFMAAVX2,
-	Half:           portableHalf,
+	Half:           halfAVX2,
+}
+
+var halfAVX512BF16 = Half{
+	Unit: portableHalf.Unit, Rows: portableHalf.Rows, Cols: portableHalf.Cols, Depth: portableHalf.Depth,
+	Dot:                 dotPortable,
+	PackPairs:           packPairsPortable,
+	PackPairsFloat:      packPairsFloatPortable,
+	PackPairsTransposed: packPairsTransposedPortable,
+	Transpose:           transposePortable,
+	Patches:             patchesPortable,
+	Narrow:              narrowPortable,
+	Widen:               widenPortable,
+	Finish:              finishPortable,
+	MeanM2:              meanM2Portable[uint16],
+	ScaleShift:          scaleShiftPortable[uint16],
+	BNReduce:            bnReducePortable[uint16],
+	BNGrad:              bnGradPortable[uint16],
+	SumRows:             sumRowsPortable[uint16],
+	MaxPool:             maxPoolPortable[uint16],
+	MaxPoolGrad:         maxPoolGradHalfPortable,
+	PeakDot:             peakPortable,
+}
+
+var halfAVX512 = Half{
+	Unit: portableHalf.Unit, Rows: portableHalf.Rows, Cols: portableHalf.Cols, Depth: portableHalf.Depth,
+	Dot:                 dotPortable,
+	PackPairs:           packPairsPortable,
+	PackPairsFloat:      packPairsFloatPortable,
+	PackPairsTransposed: packPairsTransposedPortable,
+	Transpose:           transposePortable,
+	Patches:             patchesPortable,
+	Narrow:              narrowPortable,
+	Widen:               widenPortable,
+	Finish:              finishPortable,
+	MeanM2:              meanM2Portable[uint16],
+	ScaleShift:          scaleShiftPortable[uint16],
+	BNReduce:            bnReducePortable[uint16],
+	BNGrad:              bnGradPortable[uint16],
+	SumRows:             sumRowsPortable[uint16],
+	MaxPool:             maxPoolPortable[uint16],
+	MaxPoolGrad:         maxPoolGradHalfPortable,
+	PeakDot:             peakPortable,
+}
+
+var halfAVX2 = Half{
+	Unit: portableHalf.Unit, Rows: portableHalf.Rows, Cols: portableHalf.Cols, Depth: portableHalf.Depth,
+	Dot:                 dotPortable,
+	PackPairs:           packPairsPortable,
+	PackPairsFloat:      packPairsFloatPortable,
+	PackPairsTransposed: packPairsTransposedPortable,
+	Transpose:           transposePortable,
+	Patches:             patchesPortable,
+	Narrow:              narrowPortable,
+	Widen:               widenPortable,
+	Finish:              finishPortable,
+	MeanM2:              meanM2Portable[uint16],
+	ScaleShift:          scaleShiftPortable[uint16],
+	BNReduce:            bnReducePortable[uint16],
+	BNGrad:              bnGradPortable[uint16],
+	SumRows:             sumRowsPortable[uint16],
+	MaxPool:             maxPoolPortable[uint16],
+	MaxPoolGrad:         maxPoolGradHalfPortable,
+	PeakDot:             peakPortable,
 }

@@ -8,12 +8,14 @@ type ISA uint8
 
 // The instruction sets.
 const (
-	Portable ISA = iota // plain Go, on every machine
-	AVX2                // AVX2 with FMA
-	AVX512              // AVX-512 F, BW, DQ and VL
+	Portable   ISA = iota // plain Go, on every machine
+	AVX2                  // AVX2 with FMA
+	AVX512                // AVX-512 F, BW, DQ and VL
+	AVX512BF16            // AVX512 with products of bfloat16, AVX512_BF16
+	AMX                   // AVX512BF16 with tiles, AMX-BF16
 )
 
-var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512"}
+var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512bf16", AMX: "amx"}
 
 // String is the name ParseISA reads.
 func (i ISA) String() string {

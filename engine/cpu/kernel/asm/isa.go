@@ -16,7 +16,8 @@ type isa struct {
 	suffix string // of the functions' names
 	lanes  int    // float32 in a vector
 	regs   []reg.VecPhysical
-	rows   int // of the product kernel's block; it is two vectors wide
+	rows   int  // of the product kernel's block; it is two vectors wide
+	bf16   bool // AVX512_BF16 as well
 }
 
 var avx512 = isa{
@@ -28,6 +29,9 @@ var avx512 = isa{
 		reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
 	},
 }
+
+// avx512bf16 differs from avx512 in the kernels on bfloat16 alone.
+var avx512bf16 = isa{name: "avx512bf16", suffix: "AVX512BF16", lanes: avx512.lanes, rows: avx512.rows, regs: avx512.regs, bf16: true}
 
 var avx2 = isa{
 	name: "avx2", suffix: "AVX2", lanes: 8, rows: 6,
@@ -51,6 +55,8 @@ type emitter struct {
 	*build.Context
 	isa
 	lanesTable operand.Mem // AVX2: eight set lanes, then eight clear ones
+	rounding   operand.Mem // numbers that rounding needs
+	labels     int         // made so far
 }
 
 // function starts a function that keeps to the caller's frame.

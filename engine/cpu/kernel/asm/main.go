@@ -45,6 +45,7 @@ func write(dir, name string, isa isa, body func(*emitter), extra string) {
 	if err != nil {
 		log.Fatalf("%s: %v", name, err)
 	}
+	spellBytes(file)
 	cfg := printer.Config{Name: "engine/cpu/kernel/asm", Pkg: "kernel"}
 	for suffix, p := range map[string]printer.Printer{".s": printer.NewGoAsm(cfg), ".go": printer.NewStubs(cfg)} {
 		text, err := p.Print(file)

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// loadHalf reads a vector of bfloat16 as float32; where masked, lanes outside
+// the mask are not touched in memory and are zero in the register.
+func (e *emitter) loadHalf(m operand.Mem, v reg.VecPhysical, masked bool) {
+	switch {
+	case masked && e.wide():
+		e.VPMOVZXWD_Z(m, reg.K1, v)
+	case masked:
+		e.VPXOR(v.AsX(), v.AsX(), v.AsX())
+		e.eachLane(func(i int) { e.VPINSRW(operand.U8(uint8(i)), m.Offset(2*i), v.AsX(), v.AsX()) })
+		e.VPMOVZXWD(v.AsX(), v)
+	default:
+		e.VPMOVZXWD(m, v)
+	}
+	e.VPSLLD(operand.U8(16), v, v)
+}
+
+// storeHalf rounds a vector to bfloat16, to nearest, ties to even, and writes
+// it; lanes outside the mask are not touched in memory. A NaN becomes quiet and
+// a number below the smallest normal one a zero. It spoils v, two vectors t
+// and K3; the processor's own rounding, of avx512bf16, spoils v only.
+func (e *emitter) storeHalf(v reg.VecPhysical, m operand.Mem, masked bool, t ...reg.VecPhysical) {
+	e.narrow(v, t...)
+	e.storeNarrow(v, m, masked)
+}
+
+// storeNarrow writes the bfloat16 that are the lower half of v.
+func (e *emitter) storeNarrow(v reg.VecPhysical, m operand.Mem, masked bool) {
+	switch {
+	case masked && e.wide():
+		e.VMOVDQU16(v.AsY(), reg.K1, m)
+	case masked:
+		e.eachLane(func(i int) { e.VPEXTRW(operand.U8(uint8(i)), v.AsX(), m.Offset(2*i)) })
+	case e.wide():
+		e.VMOVDQU(v.AsY(), m)
+	default:
+		e.VMOVDQU(v.AsX(), m)
+	}
+}
+
+// eachLane runs body for the lanes in AVX2's mask but the last, which is never
+// set where there is a mask: AVX2 has none for words.
+func (e *emitter) eachLane(body func(i int)) {
+	set := e.GP32()
+	done := e.label("lanesDone")
+	e.VMOVMSKPS(e.maskReg(), set)
+	for i := range e.lanes - 1 {
+		e.TESTL(operand.U32(1<<i), set)
+		e.JZ(operand.LabelRef(done))
+		body(i)
+	}
+	e.Label(done)
+}
+
+// label makes a label of its own.
+func (e *emitter) label(name string) string {
+	e.labels++
+	return fmt.Sprintf("%s%d", name, e.labels)
+}
+
+// The numbers that rounding takes from memory, at their offsets.
+const (
+	roundExponent = iota * 32
+	roundOne
+	roundBias
+	roundQuiet
+	roundSign
+)
+
+// roundTable writes those numbers, where a file needs them.
+func (e *emitter) roundTable() {
+	if e.rounding.Base != nil {
+		return
+	}
+	e.rounding = e.StaticGlobal("rounding")
+	e.DataAttributes(attr.RODATA | attr.NOPTR)
+	for i, v := range []uint32{0x7f800000, 1, 0x7fff, 0x400000, bitsNoSign} {
+		for lane := range 8 {
+			e.AddDatum(32*i+4*lane, operand.U32(v))
+		}
+	}
+}
+
+// narrow rounds the float32 of v to bfloat16, in the lower half of v.
+func (e *emitter) narrow(v reg.VecPhysical, t ...reg.VecPhysical) {
+	switch {
+	case e.bf16:
+		e.VCVTNEPS2BF16(v, v.AsY())
+	case e.wide():
+		e.roundBits(v, t[0])
+		e.VPMOVDW(v, v.AsY())
+	default:
+		e.roundBitsAVX2(v, t[0], t[1])
+		e.VEXTRACTI128(operand.U8(1), v, t[0].AsX())
+		e.VPACKUSDW(t[0].AsX(), v.AsX(), v.AsX())
+	}
+}
+
+// roundBits rounds every float32 to a bfloat16 in the lower half of its lane:
+// adds to the bits one less than half a unit, and one more if the unit is odd.
+func (e *emitter) roundBits(v, t reg.VecPhysical) {
+	const denormal, ordered = operand.U8(0x20), operand.U8(0x07)
+	e.roundTable()
+	e.VFPCLASSPSZ(denormal, v, reg.K3)
+	e.VPANDD_BCST(e.rounding.Offset(roundSign), v, reg.K3, v)
+	e.VPSRLD(operand.U8(16), v, t)
+	e.VPANDD_BCST(e.rounding.Offset(roundOne), t, t)
+	e.VPADDD_BCST(e.rounding.Offset(roundBias), t, t)
+	e.VCMPPS(ordered, v, v, reg.K3)
+	e.VPADDD(t, v, reg.K3, v)
+	e.KNOTW(reg.K3, reg.K3)
+	e.VPORD_BCST(e.rounding.Offset(roundQuiet), v, reg.K3, v)
+	e.VPSRLD(operand.U8(16), v, v)
+}
+
+// roundBitsAVX2 is roundBits with masks in vectors.
+func (e *emitter) roundBitsAVX2(v, t, u reg.VecPhysical) {
+	e.roundTable()
+	e.VPXOR(u, u, u)
+	e.VPAND(e.rounding.Offset(roundExponent), v, t)
+	e.VPCMPEQD(u, t, t)
+	e.VPSRLD(operand.U8(1), t, t)
+	e.VPANDN(v, t, v) // all but the sign of zeros and denormals
+	e.VPSRLD(operand.U8(16), v, u)
+	e.VPAND(e.rounding.Offset(roundOne), u, u)
+	e.VPADDD(e.rounding.Offset(roundBias), u, u)
+	e.VCMPPS(unordered, v, v, t)
+	e.VPANDN(u, t, u)
+	e.VPADDD(u, v, v)
+	e.VPAND(e.rounding.Offset(roundQuiet), t, t)
+	e.VPOR(t, v, v)
+	e.VPSRLD(operand.U8(16), v, v)
+}
