@@ -13,7 +13,9 @@ func maxPoolPortable[T stored](dst, x []T, offs []int, n int) {
 	copy(dst, x[offs[0]:][:n])
 	for _, o := range offs[1:] {
 		for i, v := range x[o:][:n] {
-			store(&dst[i], max(load(dst[i]), load(v))) // NaN if either is
+			if l := load(v); l > load(dst[i]) || l != l { // a NaN stays
+				dst[i] = v
+			}
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (e *emitter) storeNarrow(v reg.VecPhysical, m operand.Mem, masked bool) {
 	case masked:
 		e.eachLane(func(i int) { e.VPEXTRW(operand.U8(uint8(i)), v.AsX(), m.Offset(2*i)) })
 	case e.wide():
-		e.VMOVDQU(v.AsY(), m)
+		e.VMOVDQU32(v.AsY(), m) // takes registers from 16 on, too
 	default:
 		e.VMOVDQU(v.AsX(), m)
 	}
@@ -97,12 +97,22 @@ func (e *emitter) narrow(v reg.VecPhysical, t ...reg.VecPhysical) {
 		e.VCVTNEPS2BF16(v, v.AsY())
 	case e.wide():
 		e.roundBits(v, t[0])
-		e.VPMOVDW(v, v.AsY())
+		e.packWords(v, t[0])
 	default:
 		e.roundBitsAVX2(v, t[0], t[1])
-		e.VEXTRACTI128(operand.U8(1), v, t[0].AsX())
-		e.VPACKUSDW(t[0].AsX(), v.AsX(), v.AsX())
+		e.packWords(v, t[0])
 	}
+}
+
+// packWords moves the lower half of every lane, whose upper half is zero, to the
+// lower half of v. AVX2 spoils t.
+func (e *emitter) packWords(v, t reg.VecPhysical) {
+	if e.wide() {
+		e.VPMOVDW(v, v.AsY())
+		return
+	}
+	e.VEXTRACTI128(operand.U8(1), v, t.AsX())
+	e.VPACKUSDW(t.AsX(), v.AsX(), v.AsX())
 }
 
 // roundBits rounds every float32 to a bfloat16 in the lower half of its lane:

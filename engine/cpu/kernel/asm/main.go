@@ -27,6 +27,9 @@ func generate(dir string) {
 		write(dir, "vector_"+isa.name+"_amd64", isa, vectorFile, "")
 		write(dir, "mix_"+isa.name+"_amd64", isa, mixFile, mixSwitch(isa))
 	}
+	for _, isa := range []isa{avx512bf16, avx512, avx2} {
+		write(dir, "vectorhalf_"+isa.name+"_amd64", isa, vectorHalfFile, "")
+	}
 	if err := os.WriteFile(filepath.Join(dir, "mix_matrices.go"), matricesFile(), 0o644); err != nil {
 		log.Fatal(err)
 	}

@@ -120,6 +120,7 @@ func scaleShift(e *sweep) {
 	free := registers{e: e.emitter}
 	floor, t := free.one(), free.one()
 	scale, shift, x := free.take(most), free.take(most), free.take(most)
+	rounding := e.spare(&free, t)
 	e.constant(bitsNegInf, floor)
 	e.CMPB(e.addr("relu"), operand.U8(0))
 	e.JE(operand.LabelRef("linear"))
@@ -144,7 +145,7 @@ func scaleShift(e *sweep) {
 			for v := range c.vectors {
 				e.VMAXPS(x[v], floor, x[v]) // x where it is NaN
 			}
-			b.writeAll(c, yBase, b.at, x)
+			b.writeAll(c, yBase, b.at, x, rounding)
 		})
 	})
 }
@@ -212,6 +213,7 @@ func bnGrad(e *sweep) {
 	free := registers{e: e.emitter}
 	zero, t := free.one(), free.one()
 	a, bb, d, g, sum := free.take(most), free.take(most), free.take(most), free.take(most), free.take(most)
+	rounding := e.spare(&free)
 	e.zero(zero)
 	b := newBlock(e)
 	dx, dres, dy, y, x := e.arg("dx"), e.arg("dres"), e.arg("dy"), e.arg("y"), e.arg("x")
@@ -222,16 +224,28 @@ func bnGrad(e *sweep) {
 		b.zeroAll(c, sum)
 		b.rows(c.prefix+"Rows", func() {
 			b.gated(c, dy, y, zero, t, g)
-			e.unless(c.prefix+"NoRes", dres, func() { b.writeAll(c, dres, b.at, g) })
+			e.unless(c.prefix+"NoRes", dres, func() { b.keep(c, dres, g, t, rounding) })
 			for v := range c.vectors {
 				e.read(c, x, b.at, v, t)
 				e.VFMADD213PS(d[v], bb[v], t)
 				e.VFMADD213PS(t, a[v], g[v])
 				e.VADDPS(g[v], sum[v], sum[v])
 			}
-			b.writeAll(c, dx, b.at, g)
+			b.writeAll(c, dx, b.at, g, rounding)
 		})
 		p := e.arg("sumDx")
 		e.unless(c.prefix+"NoSum", p, func() { b.put(c, p, sum) })
 	})
+}
+
+// keep stores the chunk's activations g, which stay what they are.
+func (b *block) keep(c chunk, base reg.GPVirtual, g []reg.VecPhysical, copied reg.VecPhysical, t []reg.VecPhysical) {
+	for v := range c.vectors {
+		from := g[v]
+		if b.half {
+			b.VMOVAPS(from, copied)
+			from = copied
+		}
+		b.write(c, from, base, b.at, v, t)
+	}
 }

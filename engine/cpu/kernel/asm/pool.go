@@ -10,17 +10,25 @@ func poolKernels(e *sweep) {
 	maxPoolGrad(e)
 }
 
-// windows walks the offsets of a pooling window; at is the place in x of the
-// chunk under the offset, in bytes.
-func (e *sweep) windows(label string, col, at reg.GPVirtual, body func()) {
-	offs, count := e.arg("offs"), e.length("offs")
+// windows walks lists of offsets of a pooling window; at holds for each list the
+// place of the chunk under its offset, in bytes of activations.
+func (e *sweep) windows(label string, col reg.GPVirtual, lists []string, at []reg.GPVirtual, body func()) {
+	var offs []reg.GPVirtual
+	for _, l := range lists {
+		offs = append(offs, e.arg(l))
+	}
+	count := e.length(lists[0])
 	e.TESTQ(count, count)
 	e.JZ(operand.LabelRef(label + "Done"))
 	e.Label(label)
-	e.MOVQ(operand.Mem{Base: offs}, at)
-	e.LEAQ(operand.Mem{Base: col, Index: at, Scale: 4}, at)
+	for i := range lists {
+		e.MOVQ(operand.Mem{Base: offs[i]}, at[i])
+		e.LEAQ(operand.Mem{Base: col, Index: at[i], Scale: uint8(e.size())}, at[i])
+	}
 	body()
-	e.ADDQ(operand.U8(8), offs)
+	for i := range lists {
+		e.ADDQ(operand.U8(8), offs[i])
+	}
 	e.DECQ(count)
 	e.JNZ(operand.LabelRef(label))
 	e.Label(label + "Done")
@@ -37,14 +45,29 @@ func maxPool(e *sweep) {
 		for v := range c.vectors {
 			e.VMOVAPS(lowest, best[v])
 		}
-		e.windows(c.prefix+"Window", col, at, func() {
+		e.windows(c.prefix+"Window", col, []string{"offs"}, []reg.GPVirtual{at}, func() {
 			for v := range c.vectors {
-				e.load(e.vec(x, at, v), t, c.masked)
+				e.read(c, x, at, v, t)
 				e.raise(best[v], t, nan)
 			}
 		})
-		e.writeAll(c, dst, col, best)
+		for v := range c.vectors {
+			e.writeExact(c, best[v], dst, col, v, t)
+		}
 	})
+}
+
+// writeExact is write for numbers that activations can hold as they are: they
+// are not rounded, so that even a NaN or a number below the smallest normal one
+// stays what it was.
+func (e *sweep) writeExact(c chunk, from reg.VecPhysical, base, at reg.GPVirtual, v int, t reg.VecPhysical) {
+	if e.half {
+		e.VPSRLD(operand.U8(16), from, from)
+		e.packWords(from, t)
+		e.storeNarrow(from, e.activations(base, at, v), c.masked)
+		return
+	}
+	e.store(from, e.activations(base, at, v), c.masked)
 }
 
 // raise sets best to the larger of best and t, or to a NaN among them. The
@@ -63,25 +86,29 @@ func (e *emitter) raise(best, t, nan reg.VecPhysical) {
 
 func maxPoolGrad(e *sweep) {
 	most := e.most()
-	e.function("maxPoolGrad", "adds dy to dx at the first offset where x is y or NaN.",
-		"dx, dy, x, y []float32, offs []int, n int")
+	args, lists := "dx, dy, x, y []float32, offs []int, n int", []string{"offs"}
+	if e.half {
+		args, lists = "dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int", []string{"xOffs", "dxOffs"}
+	}
+	e.function("maxPoolGrad", "adds dy to dx at the first offset where x is y or NaN.", args)
 	free := registers{e: e.emitter}
 	y, dy, todo := free.take(most), free.take(most), free.take(most)
 	t, u, w := free.one(), free.one(), free.one()
 	dxBase, xBase, yBase, dyBase := e.arg("dx"), e.arg("x"), e.arg("y"), e.arg("dy")
-	col, at := e.GP64(), e.GP64()
+	col, at := e.GP64(), []reg.GPVirtual{e.GP64(), e.GP64()}[:len(lists)]
+	xAt, dxAt := at[0], at[len(at)-1]
 	e.chunks(most, e.arg("n"), col, func(c chunk) {
 		e.readAll(c, yBase, col, y)
 		e.readAll(c, dyBase, col, dy)
 		for v := range c.vectors {
 			e.all(v, todo[v])
 		}
-		e.windows(c.prefix+"Window", col, at, func() {
+		e.windows(c.prefix+"Window", col, lists, at, func() {
 			for v := range c.vectors {
-				e.load(e.vec(xBase, at, v), t, c.masked)
-				e.load(e.vec(dxBase, at, v), u, c.masked)
+				e.read(c, xBase, xAt, v, t)
+				e.load(e.floats(dxBase, dxAt, v), u, c.masked)
 				e.assign(v, y[v], dy[v], todo[v], t, u, w)
-				e.store(u, e.vec(dxBase, at, v), c.masked)
+				e.store(u, e.floats(dxBase, dxAt, v), c.masked)
 			}
 		})
 	})

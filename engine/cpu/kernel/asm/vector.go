@@ -28,6 +28,13 @@ const (
 	bitsNegInf = 0xff800000
 )
 
+// vectorHalfFile writes those over activations in bfloat16.
+func vectorHalfFile(e *emitter) {
+	e.maskTable()
+	normKernels(&sweep{emitter: e, half: true})
+	poolKernels(&sweep{emitter: e, half: true})
+}
+
 // sweep is a kernel that passes over activations: of float32, or of bfloat16
 // where half is set. Columns, sums and arithmetic are float32 in both.
 type sweep struct {
@@ -97,14 +104,33 @@ func (e *emitter) vec(base, at reg.GPVirtual, v int) operand.Mem {
 	return operand.Mem{Base: base, Index: at, Scale: 1, Disp: v * e.bytes()}
 }
 
-// floats is vector v of a chunk of float32, whose activations are at offset at.
+// activations is vector v of a chunk of activations at base + at.
+func (e *sweep) activations(base, at reg.GPVirtual, v int) operand.Mem {
+	return operand.Mem{Base: base, Index: at, Scale: 1, Disp: v * e.lanes * e.size()}
+}
+
+// floats is vector v of a chunk of float32 whose activations are at offset at.
 func (e *sweep) floats(base, at reg.GPVirtual, v int) operand.Mem {
 	return operand.Mem{Base: base, Index: at, Scale: uint8(4 / e.size()), Disp: v * e.bytes()}
 }
 
 // read loads vector v of a chunk of activations at base + at.
 func (e *sweep) read(c chunk, base, at reg.GPVirtual, v int, to reg.VecPhysical) {
-	e.load(e.vec(base, at, v), to, c.masked)
+	if e.half {
+		e.loadHalf(e.activations(base, at, v), to, c.masked)
+		return
+	}
+	e.load(e.activations(base, at, v), to, c.masked)
+}
+
+// write stores vector v of a chunk of activations at base + at. In bfloat16 it
+// spoils from, two vectors t and K3.
+func (e *sweep) write(c chunk, from reg.VecPhysical, base, at reg.GPVirtual, v int, t []reg.VecPhysical) {
+	if e.half {
+		e.storeHalf(from, e.activations(base, at, v), c.masked, t...)
+		return
+	}
+	e.store(from, e.activations(base, at, v), c.masked)
 }
 
 // readAll loads the chunk's activations at base + at into regs.
@@ -114,11 +140,20 @@ func (e *sweep) readAll(c chunk, base, at reg.GPVirtual, regs []reg.VecPhysical)
 	}
 }
 
-// writeAll stores the chunk's activations at base + at.
-func (e *sweep) writeAll(c chunk, base, at reg.GPVirtual, regs []reg.VecPhysical) {
+// writeAll stores the chunk's activations at base + at, as write does.
+func (e *sweep) writeAll(c chunk, base, at reg.GPVirtual, regs, t []reg.VecPhysical) {
 	for v := range c.vectors {
-		e.store(regs[v], e.vec(base, at, v), c.masked)
+		e.write(c, regs[v], base, at, v, t)
 	}
+}
+
+// spare takes what write needs beside the vectors that are idle where it is
+// used.
+func (e *sweep) spare(free *registers, idle ...reg.VecPhysical) []reg.VecPhysical {
+	for e.half && len(idle) < 2 {
+		idle = append(idle, free.one())
+	}
+	return idle
 }
 
 // zeroAll clears the chunk's vectors.
