@@ -4,7 +4,19 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-// sets holds what this machine can run; Portable stands for itself.
+// set returns the kernels that this machine has for an instruction set, or nil;
+// Portable stands for itself.
+func (i ISA) set() *Set {
+	switch {
+	case i == AMX:
+		return setAMX()
+	case int(i) < len(sets):
+		return sets[i]
+	}
+	return nil
+}
+
+// sets holds what this machine can run but for AMX, which is asked for later.
 var sets = func() (s [len(names)]*Set) {
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		s[AVX2] = &setAVX2

@@ -47,7 +47,7 @@ func Best() ISA {
 func Available() []ISA {
 	isas := []ISA{Portable}
 	for i := Portable + 1; int(i) < len(names); i++ {
-		if sets[i] != nil {
+		if i.set() != nil {
 			isas = append(isas, i)
 		}
 	}
@@ -59,10 +59,11 @@ func Available() []ISA {
 func For(isa ISA) *Set {
 	set := portable
 	if isa != Portable {
-		if int(isa) >= len(sets) || sets[isa] == nil {
+		s := isa.set()
+		if s == nil {
 			panic(fmt.Sprintf("kernel.For: no %v on this machine or in this build, only %v", isa, Available()))
 		}
-		set = *sets[isa]
+		set = *s
 	}
 	return &set
 }

@@ -1,0 +1,148 @@
+//go:build !noasm
+
+package kernel
+
+import (
+	"sync"
+
+	"golang.org/x/sys/cpu"
+)
+
+// setAMX is the table of AMX, or nil. It differs from AVX512BF16 in products
+// alone. The kernel of the system is asked for tiles when a table is, and not by
+// every program that this package is part of: what it permits, it permits the
+// process, and makes room for on every signal's frame.
+var setAMX = sync.OnceValue(func() *Set {
+	if sets[AVX512BF16] == nil || !cpu.X86.HasAMXTile || !cpu.X86.HasAMXBF16 || !permitTiles() {
+		return nil
+	}
+	s := *sets[AVX512BF16]
+	s.ISA = AMX
+	h := &s.Half
+	h.Native, h.Unit = true, "AMX TDPBF16PS"
+	h.Rows, h.Cols, h.Depth = 2*tileRows, 2*tileCols, tileDepth
+	h.Dot, h.PeakDot = dotAMX, peakDotAMX
+	return &s
+})
+
+// A tile of c has 16 x 16 elements; one of a, 16 rows of 32; one of b, 16 rows
+// of pairs of 16 columns.
+const (
+	tileRows  = 16
+	tileCols  = 16
+	tileDepth = 32
+)
+
+// A tileConfig is the operand of LDTILECFG: palette 1, then from byte 16 the
+// bytes of a row of every tile, 16 bits each, and from byte 48 their rows, 8
+// bits each.
+type tileConfig [8]uint64
+
+// A tileDot is a call of dotTiles, which uses it up.
+type tileDot struct {
+	c                *float32
+	a, b             *uint16
+	segs             *Seg
+	nsegs            int
+	cStride, aStride int // bytes between rows
+	nparts           int
+	parts            [4]tilePart
+}
+
+// A tilePart is a part of a product that is done in one configuration of the
+// tiles: some blocks of 32 rows, or one block of fewer, over some steps of 32
+// terms, or one of fewer, in every segment.
+type tilePart struct {
+	config  tileConfig
+	c, a, b int // bytes to where it begins
+	blocks  int
+	steps   int
+	add     int // whether c is added to
+	tiles   int // the tiles of a block besides its first
+}
+
+// The tiles of a block besides its first.
+const (
+	tileSecondCol = 1
+	tileSecondRow = 2
+)
+
+// dotTiles computes the parts of a product in order. Between its first
+// instruction and its last the goroutine cannot be moved to another thread,
+// whose tiles would be others.
+//
+//go:noescape
+func dotTiles(p *tileDot)
+
+//go:noescape
+func peakTiles(config *tileConfig, iterations int)
+
+// dotAMX is Dot. Terms that are left over when k is divided by 32 need tiles of
+// another shape, and loading another configuration clears them all, so these
+// terms of all segments are added after the others, to c.
+func dotAMX(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool) {
+	if k <= 0 || len(segs) == 0 {
+		gemmNothing(c, crs, rows, cols, accumulate)
+		return
+	}
+	p := tileDot{c: &c[0], a: &a[0], b: &b[0], segs: &segs[0], nsegs: len(segs), cStride: 4 * crs, aStride: 2 * ars}
+	if steps := k / tileDepth; steps > 0 {
+		p.add(0, tileDepth, steps, rows, cols, accumulate)
+		accumulate = true
+	}
+	if rest := k % tileDepth; rest > 0 {
+		p.add(k-rest, rest, 1, rows, cols, accumulate)
+	}
+	dotTiles(&p)
+}
+
+// add appends the parts for steps of some terms, beginning with term k.
+func (p *tileDot) add(k, terms, steps, rows, cols int, accumulate bool) {
+	const block = 2 * tileRows
+	part := tilePart{a: 2 * k, b: 2 * k * 2 * tileCols, steps: steps}
+	if accumulate {
+		part.add = 1
+	}
+	if cols > tileCols {
+		part.tiles = tileSecondCol
+	}
+	if whole := rows / block; whole > 0 {
+		full := part
+		full.blocks, full.tiles = whole, part.tiles|tileSecondRow
+		full.config.set(block, cols, terms)
+		p.parts[p.nparts] = full
+		p.nparts++
+	}
+	if rest := rows % block; rest > 0 {
+		first := rows - rest
+		part.c, part.a = first*p.cStride, part.a+first*p.aStride
+		if part.blocks = 1; rest > tileRows {
+			part.tiles |= tileSecondRow
+		}
+		part.config.set(rest, cols, terms)
+		p.parts[p.nparts] = part
+		p.nparts++
+	}
+}
+
+// set configures the tiles of dotTiles for a block of rows x cols and steps of
+// some terms. Tiles that the block does not have stay unconfigured.
+func (t *tileConfig) set(rows, cols, terms int) {
+	r0, c0, a, b := min(rows, tileRows), 4*min(cols, tileCols), 2*terms, terms/2
+	r1, c1 := rows-r0, 4*cols-c0
+	*t = tileConfig{1} // the palette
+	for n, s := range [8]struct{ rows, bytes int }{{r0, c0}, {r0, c1}, {r1, c0}, {r1, c1}, {r0, a}, {r1, a}, {b, c0}, {b, c1}} {
+		if s.rows > 0 && s.bytes > 0 {
+			t[2+n/4] |= uint64(s.bytes) << (16 * (n % 4))
+			t[6] |= uint64(s.rows) << (8 * n)
+		}
+	}
+}
+
+// peakDotAMX multiplies tiles of zeros, which take as long as others.
+func peakDotAMX(iterations int) float64 {
+	var config tileConfig
+	config.set(2*tileRows, 2*tileCols, tileDepth)
+	peakTiles(&config, max(iterations, 1))
+	return float64(max(iterations, 1)) * 6 * 2 * tileRows * tileCols * tileDepth
+}
