@@ -33,20 +33,28 @@ func (b *binder) initMoments(m *moments, rows []int, growing bool) {
 }
 
 // take adds some columns of rows to a part. A growing part belongs to one task,
-// which gives all columns at once.
-func (m *moments) take(set *kernel.Set, part int, block []float32, rows, lo, n int) {
+// which gives all columns at once. Rows of the block lie ld elements apart.
+func (m *moments) take(set *kernel.Set, part int, block activation, ld, rows, lo, n int) {
 	at := part*m.channels + lo
 	mean, m2 := m.mean[at:at+n], m.m2[at:at+n]
 	if !m.growing || m.rows[part] == 0 {
-		set.MeanM2(mean, m2, block, rows, n, m.channels)
+		meanM2(set, mean, m2, block, rows, n, ld)
 	} else {
 		piece := m.piece[2*part*m.channels:]
 		pm, p2 := piece[:n], piece[n:2*n]
-		set.MeanM2(pm, p2, block, rows, n, m.channels)
+		meanM2(set, pm, p2, block, rows, n, ld)
 		merge(mean, m2, m.rows[part], pm, p2, rows)
 	}
 	if m.growing {
 		m.rows[part] += rows
+	}
+}
+
+// move adds to the means of some columns of a part that is taken whole.
+func (m *moments) move(part, lo int, by []float32) {
+	mean := m.mean[part*m.channels+lo:]
+	for c, v := range by {
+		mean[c] += v
 	}
 }
 
@@ -114,10 +122,10 @@ func (b *binder) batchNormStats(s *engine.BatchNormStats) func() {
 		_, sizes[i] = blocks.at(i)
 	}
 	b.initMoments(m, sizes, false)
-	x, stats := b.mem(s.X), b.mem(s.Stats)
+	x, stats := b.act(s.X), b.mem(s.Stats)
 	work := func(i int) {
 		lo, rows := blocks.at(i)
-		m.take(b.set, i, x[lo:], rows, 0, c)
+		m.take(b.set, i, x.at(lo), c, rows, 0, c)
 	}
 	return func() {
 		b.pool.run(blocks.count, work)
@@ -131,10 +139,10 @@ func (b *binder) batchNorm(s *engine.BatchNorm) func() {
 	scale, shift := alloc(c), alloc(c)
 	b.private += 2 * c
 	prepare := b.affine(&s.Norm, nil, scale, shift)
-	x, y, res, relu := b.mem(s.X), b.mem(s.Y), b.mem(s.Residual), s.ReLU
+	x, y, res, relu := b.act(s.X), b.act(s.Y), b.act(s.Residual), s.ReLU
 	work := func(i int) {
 		lo, rows := blocks.at(i)
-		b.set.ScaleShift(y[lo:], x[lo:], scale, shift, from(res, lo), relu, rows, c, c)
+		scaleShift(b.set, y.at(lo), x.at(lo), scale, shift, res.at(lo), relu, rows, c, c)
 	}
 	return func() {
 		prepare()
@@ -171,10 +179,11 @@ func (b *binder) batchNormReduce(s *engine.BatchNormReduce) func() {
 	blocks := blocksOf(s.X)
 	c := blocks.channels
 	dys, dyx := b.newSums(blocks.count, c), b.newSums(blocks.count, c)
-	x, dy, mask, stats, out, eps := b.mem(s.X), b.mem(s.DY), b.mem(s.Mask), b.mem(s.Stats), b.mem(s.Out), s.Eps
+	x, dy, mask := b.act(s.X), b.act(s.DY), b.act(s.Mask)
+	stats, out, eps := b.mem(s.Stats), b.mem(s.Out), s.Eps
 	work := func(i int) {
 		lo, rows := blocks.at(i)
-		b.set.BNReduce(dys.block(i), dyx.block(i), dy[lo:], from(mask, lo), x[lo:], stats[:c], rows, c, c)
+		bnReduce(b.set, dys.block(i), dyx.block(i), dy.at(lo), mask.at(lo), x.at(lo), stats[:c], rows, c, c)
 	}
 	return func() {
 		b.pool.run(blocks.count, work)
@@ -195,7 +204,7 @@ func (b *binder) batchNormGrad(s *engine.BatchNormGrad) func() {
 	c := blocks.channels
 	ka, kb, kd := alloc(c), alloc(c), alloc(c)
 	b.private += 3 * c
-	x, dy, mask, dx, masked := b.mem(s.X), b.mem(s.DY), b.mem(s.Mask), b.mem(s.DX), b.mem(s.Masked)
+	x, dy, mask, dx, masked := b.act(s.X), b.act(s.DY), b.act(s.Mask), b.act(s.DX), b.act(s.Masked)
 	stats, gamma, reduced := b.mem(s.Stats), b.mem(s.Gamma), b.mem(s.Reduced)
 	var total *sums
 	sum := b.mem(s.Sum)
@@ -208,7 +217,7 @@ func (b *binder) batchNormGrad(s *engine.BatchNormGrad) func() {
 		if total != nil {
 			part = total.block(i)
 		}
-		b.set.BNGrad(dx[lo:], from(masked, lo), part, dy[lo:], from(mask, lo), x[lo:], ka, kb, kd, rows, c, c)
+		bnGrad(b.set, dx.at(lo), masked.at(lo), part, dy.at(lo), mask.at(lo), x.at(lo), ka, kb, kd, rows, c, c)
 	}
 	count, eps, frozen := float64(blocks.rows), s.Eps, s.Frozen
 	return func() {

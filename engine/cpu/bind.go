@@ -6,6 +6,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // binder turns the steps of one program into functions.
@@ -72,8 +73,16 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 	return bd.prog, nil
 }
 
-// mem returns the memory of a value; nil for none.
+// mem returns the memory of a value of float32; nil for none.
 func (b *binder) mem(v *engine.Value) memory {
+	if v != nil && v.DType != tensor.Float32 {
+		panic(fmt.Sprintf("cpu: %v is taken for float32", v))
+	}
+	return b.words(v)
+}
+
+// words returns the memory of a value of any type; nil for none.
+func (b *binder) words(v *engine.Value) memory {
 	if v == nil {
 		return nil
 	}

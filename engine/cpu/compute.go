@@ -5,88 +5,148 @@ import (
 	"math"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
 )
 
 // compute binds the operations that have no step of their own.
 func (b *binder) compute(s *engine.Compute) (func(), error) {
-	in := make([]memory, len(s.In))
-	for i, v := range s.In {
-		in[i] = b.mem(v)
-	}
-	if f, ok := b.elementwise(s, in, b.mem(s.Out)); ok {
-		return f, nil
-	}
 	if f, ok := b.spatial(s); ok {
 		return f, nil
 	}
-	if f, ok := b.reduction(s, in, b.mem(s.Out)); ok {
-		return f, nil
+	in := make([]activation, len(s.In))
+	for i, v := range s.In {
+		in[i] = b.act(v)
 	}
-	return nil, fmt.Errorf("cpu: no kernel for %s", s.Op.Name())
+	out := b.act(s.Out)
+	if f, ok := elementwise(b.set, s.Op); ok {
+		return b.inPieces(s.Out.Numel(), in, out, f), nil
+	}
+	if _, ok := s.Op.(*graph.Reshape); ok {
+		return b.reshape(s), nil
+	}
+	// What is left is small, or comes in float32.
+	full, before := make([]memory, len(in)), make([]func(), len(in))
+	for i, v := range s.In {
+		full[i], before[i] = b.widened(in[i], v.Numel())
+	}
+	result, after := b.narrowed(out, s.Out.Numel())
+	f, ok := b.reduction(s, full, result)
+	if !ok {
+		return nil, fmt.Errorf("cpu: no kernel for %s", s.Op.Name())
+	}
+	return inOrder(append(before, f, after)...), nil
 }
 
-// elementwise binds operations whose elements do not look at each other.
-func (b *binder) elementwise(s *engine.Compute, in []memory, out memory) (func(), bool) {
-	pieces := func(f func(lo, hi int)) (func(), bool) { return b.blocks(len(out), f), true }
-	switch op := s.Op.(type) {
-	case graph.ReLU:
-		return pieces(func(lo, hi int) { b.set.ReLU(out[lo:hi], in[0][lo:hi]) })
-	case graph.ReLUGrad:
-		return pieces(func(lo, hi int) { b.set.ReLUGrad(out[lo:hi], in[0][lo:hi], in[1][lo:hi]) })
-	case graph.Add:
-		return pieces(func(lo, hi int) { b.set.Add(out[lo:hi], in[0][lo:hi], in[1][lo:hi]) })
-	case graph.Mul:
-		return pieces(func(lo, hi int) { b.set.Mul(out[lo:hi], in[0][lo:hi], in[1][lo:hi]) })
-	case graph.Scale:
-		return pieces(func(lo, hi int) { b.set.Scale(out[lo:hi], float32(op.Factor), in[0][lo:hi]) })
-	case graph.Sigmoid:
-		return pieces(func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				out[i] = float32(1 / (1 + math.Exp(-float64(in[0][i]))))
+// widened returns an activation as float32: its own memory, or a copy and the
+// function that makes it.
+func (b *binder) widened(a activation, n int) (memory, func()) {
+	if a.half == nil {
+		return a.full, nil
+	}
+	m := alloc(n)
+	b.private += n
+	return m, b.convert(activation{full: m}, a, n)
+}
+
+// narrowed returns where the float32 result for an activation goes, and the
+// function that rounds it.
+func (b *binder) narrowed(a activation, n int) (memory, func()) {
+	if a.half == nil {
+		return a.full, nil
+	}
+	m := alloc(n)
+	b.private += n
+	return m, b.convert(a, activation{full: m}, n)
+}
+
+// pieceSize is how many elements one task of an elementwise operation takes.
+const pieceSize = 1 << 14
+
+// inPieces binds an operation whose elements do not look at each other; those in
+// bfloat16 are widened and rounded piece by piece.
+func (b *binder) inPieces(n int, in []activation, out activation, f func(out []float32, in [][]float32)) func() {
+	halves := 0
+	for _, a := range append(in, out) {
+		if a.half != nil {
+			halves++
+		}
+	}
+	b.areas.need(halves * pieceSize)
+	arguments := make([][][]float32, ceil(n, pieceSize))
+	for i := range arguments {
+		arguments[i] = make([][]float32, len(in))
+	}
+	work := func(i int) {
+		lo, size := i*pieceSize, min(pieceSize, n-i*pieceSize)
+		area := b.areas.get()
+		defer b.areas.put(area)
+		rest, args := area, arguments[i]
+		take := func(a activation) (piece []float32) {
+			if a.half == nil {
+				return a.full[lo : lo+size]
 			}
-		})
+			piece, rest = rest[:size], rest[size:]
+			return piece
+		}
+		for j, a := range in {
+			args[j] = take(a)
+			if a.half != nil {
+				b.set.Half.Widen(args[j], a.half[lo:lo+size])
+			}
+		}
+		result := take(out)
+		f(result, args)
+		if out.half != nil {
+			b.set.Half.Narrow(out.half[lo:lo+size], result)
+		}
+	}
+	return func() { b.pool.run(len(arguments), work) }
+}
+
+// elementwise returns an operation whose elements do not look at each other.
+func elementwise(set *kernel.Set, op graph.Op) (f func(out []float32, in [][]float32), ok bool) {
+	switch op := op.(type) {
+	case graph.ReLU:
+		return func(out []float32, in [][]float32) { set.ReLU(out, in[0]) }, true
+	case graph.ReLUGrad:
+		return func(out []float32, in [][]float32) { set.ReLUGrad(out, in[0], in[1]) }, true
+	case graph.Add:
+		return func(out []float32, in [][]float32) { set.Add(out, in[0], in[1]) }, true
+	case graph.Mul:
+		return func(out []float32, in [][]float32) { set.Mul(out, in[0], in[1]) }, true
+	case graph.Scale:
+		return func(out []float32, in [][]float32) { set.Scale(out, float32(op.Factor), in[0]) }, true
+	case graph.Sigmoid:
+		return func(out []float32, in [][]float32) {
+			for i, x := range in[0] {
+				out[i] = float32(1 / (1 + math.Exp(-float64(x))))
+			}
+		}, true
 	case graph.SigmoidGrad:
-		return pieces(func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				y := in[1][i]
+		return func(out []float32, in [][]float32) {
+			for i, y := range in[1] {
 				out[i] = float32(in[0][i]*y) * (1 - y)
 			}
-		})
+		}, true
 	case graph.Tanh:
-		return pieces(func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				out[i] = float32(math.Tanh(float64(in[0][i])))
+		return func(out []float32, in [][]float32) {
+			for i, x := range in[0] {
+				out[i] = float32(math.Tanh(float64(x)))
 			}
-		})
+		}, true
 	case graph.TanhGrad:
-		return pieces(func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				y := in[1][i]
+		return func(out []float32, in [][]float32) {
+			for i, y := range in[1] {
 				out[i] = in[0][i] * (1 - float32(y*y))
 			}
-		})
+		}, true
 	case *graph.Constant:
-		return pieces(func(lo, hi int) {
-			for i := lo; i < hi; i++ {
+		return func(out []float32, _ [][]float32) {
+			for i := range out {
 				out[i] = float32(op.Value)
 			}
-		})
-	case *graph.Expand:
-		return pieces(func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				out[i] = in[0][0]
-			}
-		})
-	case *graph.Reshape:
-		return b.reshape(s), true
-	case graph.Row:
-		c := len(out)
-		return func() { copy(out, in[0][op.I*c:(op.I+1)*c]) }, true
-	case graph.Stack:
-		return func() { copy(out[copy(out, in[0]):], in[1]) }, true
-	case graph.RunningStats:
-		return runningStats(op, in, out), true
+		}, true
 	}
 	return nil, false
 }
@@ -127,6 +187,8 @@ func (b *binder) spatial(s *engine.Compute) (func(), bool) {
 		return b.weigh(transposed(adaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
 	case graph.Dropout:
 		return b.dropout(op, in[0], s.Out), true
+	case graph.SumChannels:
+		return b.sumChannels(s), true
 	}
 	return nil, false
 }
@@ -142,9 +204,20 @@ func (b *binder) reduction(s *engine.Compute, in []memory, out memory) (func(), 
 	if len(in) > 0 && k > 0 {
 		rows = len(in[0]) / k
 	}
-	switch s.Op.(type) {
-	case graph.SumChannels:
-		return b.sumChannels(s), true
+	switch op := s.Op.(type) {
+	case *graph.Expand:
+		return b.blocks(len(out), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				out[i] = in[0][0]
+			}
+		}), true
+	case graph.Row:
+		c := len(out)
+		return func() { copy(out, in[0][op.I*c:(op.I+1)*c]) }, true
+	case graph.Stack:
+		return func() { copy(out[copy(out, in[0]):], in[1]) }, true
+	case graph.RunningStats:
+		return runningStats(op, in, out), true
 	case graph.Sum:
 		return func() {
 			total := 0.0
@@ -226,10 +299,10 @@ func (b *binder) sumChannels(s *engine.Compute) func() {
 	blocks := blocksOf(s.In[0])
 	c := blocks.channels
 	part := b.newSums(blocks.count, c)
-	x, out := b.mem(s.In[0]), b.mem(s.Out)
+	x, out := b.act(s.In[0]), b.mem(s.Out)
 	work := func(i int) {
 		lo, rows := blocks.at(i)
-		b.set.SumRows(part.block(i), x[lo:], rows, c, c)
+		sumRows(b.set, part.block(i), x.at(lo), rows, c, c)
 	}
 	return func() {
 		b.pool.run(blocks.count, work)

@@ -101,6 +101,8 @@ type weights struct {
 	fill  packer
 	// backward packs for the gradient of the input.
 	backward bool
+	half     bool
+	patches  bool
 }
 
 // packKey names packed weights: of which variable, for which direction and
@@ -108,7 +110,9 @@ type weights struct {
 type packKey struct {
 	variable *engine.Value
 	backward bool
-	tiling   int // 0 for none
+	half     bool // rounded to bfloat16
+	patches  bool // all taps of a filter as one sum
+	tiling   int  // 0 for none
 	cols     int
 }
 
@@ -128,7 +132,7 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 		work := func(i int) { pack(packed(), i) }
 		return packed, func() { b.pool.run(tasks, work) }
 	}
-	key := packKey{w.value, w.backward, tiling, b.set.Cols}
+	key := packKey{w.value, w.backward, w.half, w.patches, tiling, b.set.Cols}
 	own, ok := b.Derived[key].(*packedWeights)
 	if !ok {
 		own = &packedWeights{data: alloc(n)}
@@ -170,6 +174,9 @@ func (b *binder) backward(value *engine.Value, groups, taps, k, n int) weights {
 
 // conv binds a convolution and what is fused behind it.
 func (b *binder) conv(s *engine.Conv) func() {
+	if half(s.X) {
+		return b.convHalf(s)
+	}
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.Y.Dims()
 	src, dst := picture{h, w, n, cin, b.mem(s.X)}, picture{oh, ow, n, cout, b.mem(s.Y)}
@@ -190,6 +197,9 @@ func (b *binder) conv(s *engine.Conv) func() {
 // convGradInput binds the gradient of a convolution's input: the same sum with
 // the roles of channels and of taps turned round.
 func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
+	if half(s.DY) {
+		return b.convGradInputHalf(s)
+	}
 	n, cin, h, w := s.DX.Dims()
 	_, cout, oh, ow := s.DY.Dims()
 	src, dst := picture{oh, ow, n, cout, b.mem(s.DY)}, picture{h, w, n, cin, b.mem(s.DX)}

@@ -35,6 +35,9 @@ type gradWeight struct {
 // convGradWeight binds the gradient of a convolution's weight, by the algorithm
 // that costs least for its shape.
 func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
+	if half(s.X) {
+		return b.convGradWeightHalf(s)
+	}
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.DY.Dims()
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
@@ -50,14 +53,15 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
 	if g.byTap {
 		g.blocks = g.cin
 	}
-	g.plan(h, w, oh, ow)
+	g.plan(h, w, oh, ow, n*cin, n*cout)
 	tasks := s.Groups * g.panels * g.blocks
 	work := g.task
 	return func() { b.pool.run(tasks, work) }
 }
 
-// plan lists the products, piece of the picture by piece of the picture.
-func (g *gradWeight) plan(h, w, oh, ow int) {
+// plan lists the products, piece of the picture by piece of the picture. x and dy
+// are the elements of one pixel of the inputs and of the gradients.
+func (g *gradWeight) plan(h, w, oh, ow, x, dy int) {
 	seen := make([]bool, g.win.KH*g.win.KW)
 	step := max(1, weightRows/g.batch)
 	for lo := 0; lo < oh*ow; lo += step {
@@ -78,8 +82,8 @@ func (g *gradWeight) plan(h, w, oh, ow int) {
 					g.calls = append(g.calls, weightCall{element: k[0], rows: rows})
 				}
 				g.calls[c].segs = append(g.calls[c].segs, kernel.Seg{
-					A: taps[i].source * g.batch * g.cin * g.win.Groups,
-					B: p * g.batch * g.cout * g.win.Groups,
+					A: taps[i].source * x,
+					B: p * dy,
 				})
 				i += rows
 			}

@@ -13,10 +13,10 @@ import (
 type epilogue struct {
 	set          *kernel.Set
 	channels     int
-	y            memory
+	y            activation
 	affine       bool
 	scale, shift memory
-	residual     memory
+	residual     activation
 	relu         bool
 	stats        *moments
 }
@@ -24,13 +24,27 @@ type epilogue struct {
 // apply finishes some columns of some rows. Statistics go to a part that no other
 // task adds to.
 func (e *epilogue) apply(part, row, rows, lo, n int) {
-	block := e.y[row*e.channels+lo:]
+	block := e.y.at(row*e.channels + lo)
 	if e.affine {
-		e.set.ScaleShift(block, block, from(e.scale, lo), from(e.shift, lo), from(e.residual, row*e.channels+lo), e.relu, rows, n, e.channels)
+		scaleShift(e.set, block, block, from(e.scale, lo), from(e.shift, lo), e.residual.at(row*e.channels+lo), e.relu, rows, n, e.channels)
 	}
 	if e.stats != nil {
-		e.stats.take(e.set, part, block, rows, lo, n)
+		e.stats.take(e.set, part, block, e.channels, rows, lo, n)
 	}
+}
+
+// finish does the same to a block of products, rows ld elements apart, on its
+// way to a result in bfloat16. Statistics are those of the sums before they are
+// rounded; of what fusion puts before them, a bias moves only their mean.
+func (e *epilogue) finish(block []float32, ld, part, row, rows, lo, n int) {
+	to := row*e.channels + lo
+	if e.stats != nil {
+		e.stats.take(e.set, part, activation{full: block}, ld, rows, lo, n)
+		if e.shift != nil {
+			e.stats.move(part, lo, e.shift[lo:lo+n])
+		}
+	}
+	e.set.Half.Finish(e.y.half[to:], e.channels, block, ld, from(e.scale, lo), from(e.shift, lo), e.residual.at(to).half, e.relu, rows, n)
 }
 
 // epilogue returns what is fused behind a convolution, nil where there is
@@ -38,7 +52,7 @@ func (e *epilogue) apply(part, row, rows, lo, n int) {
 // convolution must call parts of the statistics by their number.
 func (b *binder) epilogue(s *engine.Conv, channels int) (after *epilogue, prepare, finish func()) {
 	after = &epilogue{
-		set: b.set, channels: channels, y: b.mem(s.Y), residual: b.mem(s.Residual), relu: s.ReLU,
+		set: b.set, channels: channels, y: b.act(s.Y), residual: b.act(s.Residual), relu: s.ReLU,
 		affine: s.Bias != nil || s.Norm != nil || s.Residual != nil || s.ReLU,
 	}
 	if s.Bias != nil {

@@ -8,10 +8,14 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Upload writes a host tensor in the layout of v. Labels (Int64) become float32,
+// Upload writes a host tensor in the layout and type of v. Labels (Int64) become float32,
 // which holds them exactly up to 2^24.
 func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) {
 	to := dst.(memory)
+	if v.DType == tensor.BFloat16 {
+		d.uploadHalf(to.half()[:v.Numel()], v, src)
+		return
+	}
 	if src.DType() == tensor.Int64 {
 		for i, x := range src.Ints() {
 			to[i] = float32(x)
@@ -24,7 +28,7 @@ func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) 
 	}
 	n, c, h, w := v.Dims()
 	if v.Layout == engine.Images {
-		d.images.run(d.pool, to, src.Data(), n*c, h*w)
+		d.images.run(d.pool, activation{full: to}, src.Data(), n*c, h*w)
 		return
 	}
 	permute(to, v.Layout.Strides(v.Shape), src.Data(), v.Shape.Strides(), v.Shape)
@@ -36,6 +40,11 @@ func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value
 	if dst.DType() != tensor.Float32 {
 		panic(fmt.Sprintf("cpu: reading %v into %v", v, dst))
 	}
+	if v.DType == tensor.BFloat16 {
+		values := make([]float32, v.Numel())
+		d.set.Half.Widen(values, from.half()[:len(values)])
+		from = values
+	}
 	if v.RowMajor() {
 		copy(dst.Data(), from)
 		return
@@ -43,11 +52,29 @@ func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value
 	permute(dst.Data(), v.Shape.Strides(), from, v.Layout.Strides(v.Shape), v.Shape)
 }
 
+// uploadHalf rounds a host tensor to bfloat16.
+func (d *Device) uploadHalf(to []uint16, v *engine.Value, src *tensor.Tensor) {
+	n, c, h, w := v.Dims()
+	switch {
+	case src.DType() == tensor.Int64:
+		for i, x := range src.Ints() {
+			to[i] = tensor.ToBFloat16(float32(x))
+		}
+	case v.RowMajor():
+		d.set.Half.Narrow(to, src.Data())
+	case v.Layout == engine.Images:
+		d.images.run(d.pool, activation{half: to}, src.Data(), n*c, h*w)
+	default:
+		panic(fmt.Sprintf("cpu: no upload of %v in %v", v, v.Layout))
+	}
+}
+
 // imageUpload turns [n][c][pixels] into [pixels][n][c], a few pixels of all
 // images a task.
 type imageUpload struct {
 	mu           sync.Mutex
-	dst, src     []float32
+	dst          activation
+	src          []float32
 	rows, pixels int
 	work         func(int)
 }
@@ -56,19 +83,32 @@ const uploadPixels = 16 // a cache line of the source
 
 func (u *imageUpload) task(i int) {
 	lo, hi := i*uploadPixels, min((i+1)*uploadPixels, u.pixels)
+	if u.dst.half != nil {
+		u.round(lo, hi)
+		return
+	}
 	for row := range u.rows {
 		for p := lo; p < hi; p++ {
-			u.dst[p*u.rows+row] = u.src[row*u.pixels+p]
+			u.dst.full[p*u.rows+row] = u.src[row*u.pixels+p]
 		}
 	}
 }
 
-func (u *imageUpload) run(p *pool, dst, src []float32, rows, pixels int) {
+// round is task for bfloat16.
+func (u *imageUpload) round(lo, hi int) {
+	for row := range u.rows {
+		for p := lo; p < hi; p++ {
+			u.dst.half[p*u.rows+row] = tensor.ToBFloat16(u.src[row*u.pixels+p])
+		}
+	}
+}
+
+func (u *imageUpload) run(p *pool, dst activation, src []float32, rows, pixels int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.dst, u.src, u.rows, u.pixels = dst, src, rows, pixels
-	p.run((pixels+uploadPixels-1)/uploadPixels, u.work)
-	u.dst, u.src = nil, nil
+	p.run(ceil(pixels, uploadPixels), u.work)
+	u.dst, u.src = activation{}, nil
 }
 
 // permute copies a tensor between two orders of its elements.
@@ -92,27 +132,68 @@ func permute(dst []float32, ds []int, src []float32, ss []int, shape tensor.Shap
 // relayout binds a copy between the layouts of two values that hold the same
 // tensor of the given shape.
 func (b *binder) relayout(from, to *engine.Value, shape tensor.Shape) func() {
-	src, dst := b.mem(from), b.mem(to)
-	ds, ss := to.Layout.Strides(shape), from.Layout.Strides(shape)
-	if len(shape) == 0 {
-		return func() { dst[0] = src[0] }
+	src, dst := b.act(from), b.act(to)
+	if from.Layout == to.Layout {
+		return b.convert(dst, src, from.Numel())
 	}
-	work := func(i int) { permute(dst[i*ds[0]:], ds[1:], src[i*ss[0]:], ss[1:], shape[1:]) }
+	ds, ss := to.Layout.Strides(shape), from.Layout.Strides(shape)
+	if src.half != nil || dst.half != nil {
+		return b.gatherTo(dst, src, from.Numel(), func(i int) (int, int) { return offset(shape, ds, i), offset(shape, ss, i) })
+	}
+	work := func(i int) { permute(dst.full[i*ds[0]:], ds[1:], src.full[i*ss[0]:], ss[1:], shape[1:]) }
 	return func() { b.pool.run(shape[0], work) }
+}
+
+// convert binds a copy into another type.
+func (b *binder) convert(dst, src activation, n int) func() {
+	return b.blocks(n, func(lo, hi int) {
+		if dst.half != nil {
+			b.set.Half.Narrow(dst.half[lo:hi], src.full[lo:hi])
+		} else {
+			b.set.Half.Widen(dst.full[lo:hi], src.half[lo:hi])
+		}
+	})
+}
+
+// gatherTo binds a copy of n elements, element by element, between types and
+// orders: at returns where element i lies in dst and in src.
+func (b *binder) gatherTo(dst, src activation, n int, at func(i int) (int, int)) func() {
+	return b.blocks(n, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			d, s := at(i)
+			dst.set(d, src.get(s))
+		}
+	})
+}
+
+// offset returns where row-major element i of a shape lies under some strides.
+func offset(shape tensor.Shape, strides []int, i int) int {
+	at := 0
+	for d := len(shape) - 1; d >= 0; d-- {
+		at += i % shape[d] * strides[d]
+		i /= shape[d]
+	}
+	return at
 }
 
 // reshape binds a copy in row-major order between tensors of different shapes,
 // or nothing where the memory can stay as it is.
 func (b *binder) reshape(s *engine.Compute) func() {
 	in, out := s.In[0], s.Out
-	src, dst := b.mem(in), b.mem(out)
 	if engine.SameOrder(in, out) {
-		return b.copy(dst, src)
+		return b.copy(b.words(out), b.words(in))
+	}
+	src, dst := b.act(in), b.act(out)
+	if in.RowMajor() && out.RowMajor() {
+		return b.convert(dst, src, in.Numel())
 	}
 	si, di := rowMajorIndex(in), rowMajorIndex(out)
+	if src.half != nil || dst.half != nil {
+		return b.gatherTo(dst, src, in.Numel(), func(i int) (int, int) { return int(di[i]), int(si[i]) })
+	}
 	return b.blocks(in.Numel(), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
-			dst[di[i]] = src[si[i]]
+			dst.full[di[i]] = src.full[si[i]]
 		}
 	})
 }
@@ -122,12 +203,7 @@ func rowMajorIndex(v *engine.Value) []int32 {
 	strides := v.Layout.Strides(v.Shape)
 	out := make([]int32, v.Numel())
 	for i := range out {
-		at, rest := 0, i
-		for d := len(v.Shape) - 1; d >= 0; d-- {
-			at += rest % v.Shape[d] * strides[d]
-			rest /= v.Shape[d]
-		}
-		out[i] = int32(at)
+		out[i] = int32(offset(v.Shape, strides, i))
 	}
 	return out
 }

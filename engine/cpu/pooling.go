@@ -36,16 +36,23 @@ func (b *binder) maxPool(op graph.MaxPool2d, in, out *engine.Value) func() {
 	_, _, oh, ow := out.Dims()
 	pixel := n * c
 	wins := windows(op, h, w, oh, ow, pixel)
-	x, y := b.mem(in), b.mem(out)
+	x, y := b.act(in), b.act(out)
 	work := func(i int) {
 		for p := i * ow; p < (i+1)*ow; p++ {
-			b.set.MaxPool(y[p*pixel:], x, wins[p], pixel)
+			if x.half != nil {
+				b.set.Half.MaxPool(y.half[p*pixel:], x.half, wins[p], pixel)
+			} else {
+				b.set.MaxPool(y.full[p*pixel:], x.full, wins[p], pixel)
+			}
 		}
 	}
 	return func() { b.pool.run(oh, work) }
 }
 
 func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
+	if half(x) {
+		return b.maxPoolGradHalf(op, x, y, dy, dx)
+	}
 	n, c, h, w := x.Dims()
 	_, _, oh, ow := y.Dims()
 	pixel := n * c
@@ -65,6 +72,45 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) fun
 	}
 	return func() { b.pool.run(tasks, work) }
 }
+
+// maxPoolGradHalf sums in float32, row by row of the input: when the windows of
+// an output row are done, the input rows above the next row's are complete.
+func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
+	n, c, h, w := x.Dims()
+	_, _, oh, ow := y.Dims()
+	pixel := n * c
+	size := min(halfLanes, pixel)
+	wins, sums := windows(op, h, w, oh, ow, pixel), windows(op, h, w, oh, ow, size)
+	mx, my, mdy, mdx := b.act(x).half, b.act(y).half, b.act(dy).half, b.act(dx).half
+	b.areas.need(h * w * size)
+	tasks := ceil(pixel, size)
+	work := func(i int) {
+		area := b.areas.get()
+		defer b.areas.put(area)
+		lo := i * size
+		lanes := min(size, pixel-lo)
+		clear(area[:h*w*size])
+		done := 0
+		for row := range oh {
+			for p := row * ow; p < (row+1)*ow; p++ {
+				at := p*pixel + lo
+				b.set.Half.MaxPoolGrad(area, mdy[at:], mx[lo:], my[at:], sums[p], wins[p], lanes)
+			}
+			complete := h
+			if row+1 < oh {
+				complete = min(max((row+1)*op.StrideH-op.PadH, 0), h)
+			}
+			for ; done < complete*w; done++ {
+				b.set.Half.Narrow(mdx[done*pixel+lo:][:lanes], area[done*size:][:lanes])
+			}
+		}
+	}
+	return func() { b.pool.run(tasks, work) }
+}
+
+// halfLanes is lanes for sums in float32 beside bfloat16: two cache lines of a
+// pixel, so that a whole picture's sums stay near.
+const halfLanes = 64
 
 // share says that a pixel of the destination takes a part of one of the source.
 type share struct {
@@ -130,17 +176,24 @@ func transposed(shares [][]share, sources int) [][]share {
 func (b *binder) weigh(shares [][]share, in, out *engine.Value) func() {
 	n, c, _, _ := in.Dims()
 	pixel := n * c
-	src, dst := b.mem(in), b.mem(out)
+	src, dst := b.act(in), b.act(out)
 	pieces := ceil(pixel, lanes)
+	b.areas.need(2 * lanes)
 	work := func(i int) {
+		area := b.areas.get()
+		defer b.areas.put(area)
 		lo := i % pieces * lanes
 		size := min(lanes, pixel-lo)
 		p := i / pieces
-		to := dst[p*pixel+lo : p*pixel+lo+size]
+		to := area[lanes : lanes+size]
+		if dst.full != nil {
+			to = dst.full[p*pixel+lo : p*pixel+lo+size]
+		}
 		clear(to)
 		for _, s := range shares[p] {
-			b.set.Axpy(to, s.weight, src[s.source*pixel+lo:s.source*pixel+lo+size])
+			b.set.Axpy(to, s.weight, src.read(b.set, s.source*pixel+lo, size, area))
 		}
+		dst.write(b.set, p*pixel+lo, to)
 	}
 	return func() { b.pool.run(len(shares)*pieces, work) }
 }
@@ -149,7 +202,7 @@ func (b *binder) weigh(shares [][]share, in, out *engine.Value) func() {
 // row-major indices, so they do not depend on the layout.
 func (b *binder) dropout(op graph.Dropout, in, out *engine.Value) func() {
 	shape, prog := in.Shape, b.prog
-	src, dst := b.mem(in), b.mem(out)
+	src, dst := b.act(in), b.act(out)
 	keep := float32(0)
 	if op.P < 1 {
 		keep = float32(1 / (1 - op.P))
@@ -166,9 +219,9 @@ func (b *binder) dropout(op graph.Dropout, in, out *engine.Value) func() {
 		for j := range shape[last] {
 			o := at + j*strides[last]
 			if graph.DropoutKeep(prog.key, op.Stream, uint64(i*shape[last]+j), op.P) {
-				dst[o] = src[o] * keep
+				dst.set(o, src.get(o)*keep)
 			} else {
-				dst[o] = 0
+				dst.set(o, 0)
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func TestWinograd(t *testing.T) {
 					for threads := 1; threads <= 3; threads++ {
 						got := evaluateBy(t, &tilings[i], g, feeds, outputs, Options{Threads: threads, ISA: &isa})
 						for j := range outputs {
-							compare(t, fmt.Sprintf("%v, %v, %d threads", outputs[j], isa, threads), got[j], want[j], 2e-5)
+							compare(t, fmt.Sprintf("%v, %v, %d threads", outputs[j], isa, threads), got[j], want[j], 2e-5, 0)
 							if first != nil && !sameBits(first[j], got[j]) {
 								t.Errorf("%v, %v: other bits with %d threads", outputs[j], isa, threads)
 							}
@@ -137,7 +137,7 @@ func TestWinogradError(t *testing.T) {
 		}
 		return math.Sqrt(sum / all)
 	}
-	direct := rms(evaluate(t, g, feeds, []*graph.Node{y}, Options{Direct: true}, false)[0])
+	direct := rms(evaluate(t, g, feeds, Options{Direct: true}, engine.Spec{Outputs: []*graph.Node{y}})[0])
 	for i := range tilings {
 		e := rms(evaluateBy(t, &tilings[i], g, feeds, []*graph.Node{y}, Options{})[0])
 		t.Logf("F(%d,3): error %.3g, direct %.3g", tilings[i].m, e, direct)

@@ -1,0 +1,242 @@
+package cpu
+
+import (
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu/kernel"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// halfProduct is product for sources in bfloat16. The destination is bfloat16,
+// too, and its sums pass through a block of float32 on their way; or it is
+// float32, as for linear layers, and they go there at once.
+type halfProduct struct {
+	set    *kernel.Set
+	half   *kernel.Half
+	groups int
+	k, n   int // channels of a group: of the source, of the destination
+	taps   int
+	src    []uint16
+	dst    activation
+	base   activation // added to the result, or none
+	after  *epilogue
+	areas  *areas
+
+	// patches says that the sources of a row of the destination are gathered and
+	// multiplied at once. It is for channels too few, or odd in number, to be
+	// multiplied tap by tap: those of the first convolution of a network.
+	patches bool
+	sum     int // terms of one product: k, or what a row of patches holds
+	chunks  []chunk
+	offs    [][]int // for patches: where each tap of a chunk begins, or -1
+
+	panels   int // per group
+	together int // panels that one task goes through
+	packed   func() memory
+	work     func(int)
+}
+
+// init chooses the division of the work.
+func (p *halfProduct) init(runs []run, images int) {
+	depth := p.half.Depth
+	p.patches = p.k%2 == 1 || p.k < depth/2 && p.taps > 1
+	p.sum = p.k
+	most, block := chunkRows, p.half.Cols
+	if p.patches {
+		p.sum = ceil(p.taps*p.k, depth) * depth
+		block += p.sum / 2
+		most = max(p.half.Rows, min(most, (192<<10)/(2*p.sum)))
+	}
+	p.panels = ceil(p.n, p.half.Cols)
+	p.together = min(p.panels, max(1, panelBudget/(2*p.panelSize())))
+	p.chunks = chunks(runs, images, p.groups*p.k, p.tapSize(), most)
+	if p.patches {
+		for i := range p.chunks {
+			p.offs = append(p.offs, p.offsets(&p.chunks[i]))
+		}
+	}
+	p.areas.need(most * block)
+	p.work = p.task
+}
+
+// tapSize is the elements of a panel that belong to one tap; of patches, 1, so
+// that offsets are the numbers of taps.
+func (p *halfProduct) tapSize() int {
+	if p.patches {
+		return 1
+	}
+	return p.k * p.half.Cols
+}
+
+func (p *halfProduct) panelSize() int {
+	if p.patches {
+		return p.sum * p.half.Cols
+	}
+	return p.taps * p.sum * p.half.Cols
+}
+
+// offsets turns the taps of a chunk into where patches begin.
+func (p *halfProduct) offsets(c *chunk) []int {
+	offs := make([]int, p.taps)
+	for t := range offs {
+		offs[t] = -1
+	}
+	for _, s := range c.segs {
+		offs[s.B] = s.A
+	}
+	return offs
+}
+
+func (p *halfProduct) tasks() int {
+	return p.groups * ceil(p.panels, p.together) * len(p.chunks)
+}
+
+// task works on one chunk of rows and as many panels as fit the cache.
+func (p *halfProduct) task(i int) {
+	area := p.areas.get()
+	defer p.areas.put(area)
+	at := i % len(p.chunks)
+	c := &p.chunks[at]
+	sets := ceil(p.panels, p.together)
+	g, first := i/len(p.chunks)/sets, i/len(p.chunks)%sets*p.together
+	a, ars, segs := p.src[c.source+g*p.k:], c.ars, c.segs
+	if p.patches && len(segs) > 0 {
+		gathered := area[c.rows*p.half.Cols:].half()
+		p.half.Patches(gathered, a, p.offs[at], c.rows, p.k, c.ars, p.sum)
+		a, ars, segs = gathered, p.sum, oneSeg
+	}
+	packed, size := p.packed().half(), p.panelSize()
+	for q := first; q < min(first+p.together, p.panels); q++ {
+		lo, n := g*p.n+q*p.half.Cols, min(p.half.Cols, p.n-q*p.half.Cols)
+		if p.dst.half == nil {
+			p.direct(at, lo, n, a, ars, packed[(g*p.panels+q)*size:], segs)
+			continue
+		}
+		block := area[:c.rows*p.half.Cols]
+		if len(segs) == 0 {
+			clear(block)
+		} else {
+			p.half.Dot(block, p.half.Cols, a, ars, packed[(g*p.panels+q)*size:], segs, p.sum, c.rows, n, false)
+		}
+		p.finish(block, at, lo, n)
+	}
+}
+
+// direct computes some columns of a chunk where they belong.
+func (p *halfProduct) direct(at, lo, n int, a []uint16, ars int, panel []uint16, segs []kernel.Seg) {
+	c, channels := &p.chunks[at], p.groups*p.n
+	dst := p.dst.full[c.row*channels+lo:]
+	switch {
+	case len(segs) > 0:
+		p.half.Dot(dst, channels, a, ars, panel, segs, p.sum, c.rows, n, p.base.full != nil)
+	case p.base.full == nil:
+		clearColumns(dst, c.rows, n, channels)
+	}
+	if p.after != nil {
+		p.after.apply(at, c.row, c.rows, lo, n)
+	}
+}
+
+// finish rounds a block to where it belongs.
+func (p *halfProduct) finish(block []float32, at, lo, n int) {
+	c, channels, ld := &p.chunks[at], p.groups*p.n, p.half.Cols
+	if p.after != nil {
+		p.after.finish(block, ld, at, c.row, c.rows, lo, n)
+		return
+	}
+	to := c.row*channels + lo
+	p.half.Finish(p.dst.half[to:], channels, block, ld, nil, nil, p.base.at(to).half, false, c.rows, n)
+}
+
+// halfProduct binds a product over the runs of a destination of some images.
+func (b *binder) halfProduct(p *halfProduct, runs []run, images int, weight *engine.Value, backward bool) func() {
+	p.set, p.half, p.areas = b.set, &b.set.Half, b.areas
+	p.init(runs, images)
+	if p.after != nil && p.after.stats != nil {
+		rows := make([]int, len(p.chunks))
+		for i, c := range p.chunks {
+			rows[i] = c.rows
+		}
+		b.initMoments(p.after.stats, rows, false)
+	}
+	w := weights{value: weight, backward: backward, half: true, patches: p.patches}
+	fill := p.packForward
+	if backward {
+		fill = p.packBackward
+	}
+	values, size, panels := b.mem(weight), p.panelSize(), p.groups*p.panels
+	var prepare func()
+	p.packed, prepare = b.packing(w, 0, panels*size/2, panels, func(packed memory, i int) {
+		fill(packed.half()[i*size:(i+1)*size], values, i/p.panels, i%p.panels)
+	})
+	tasks := p.tasks()
+	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
+}
+
+// packForward fills panel q of group g from weights [taps][k][groups*n].
+func (p *halfProduct) packForward(panel []uint16, weight memory, g, q int) {
+	cols, out := p.half.Cols, p.groups*p.n
+	columns, n := g*p.n+q*cols, min(cols, p.n-q*cols)
+	if p.patches {
+		rows := p.taps * p.k
+		p.half.PackPairsFloat(panel, weight[columns:], rows, n, out, cols)
+		clear(panel[ceil(rows, 2)*2*cols:])
+		return
+	}
+	for t := range p.taps {
+		p.half.PackPairsFloat(panel[t*p.k*cols:], weight[t*p.k*out+columns:], p.k, n, out, cols)
+	}
+}
+
+// packBackward fills panel q of group g from weights [taps][n][groups*k], for the
+// gradient of the input.
+func (p *halfProduct) packBackward(panel []uint16, weight memory, g, q int) {
+	cols, out := p.half.Cols, p.groups*p.k
+	rows := min(cols, p.n-q*cols)
+	if !p.patches {
+		for t := range p.taps {
+			p.half.PackPairsTransposed(panel[t*p.k*cols:], weight[(t*p.n+q*cols)*out+g*p.k:], rows, p.k, out, cols)
+		}
+		return
+	}
+	clear(panel)
+	for t := range p.taps {
+		for j := range rows {
+			for i, v := range weight[(t*p.n+q*cols+j)*out+g*p.k:][:p.k] {
+				term := t*p.k + i
+				panel[term/2*2*cols+2*j+term%2] = tensor.ToBFloat16(v)
+			}
+		}
+	}
+}
+
+// half reports whether a step multiplies bfloat16.
+func half(x *engine.Value) bool { return x.DType == tensor.BFloat16 }
+
+// convHalf binds a convolution and what is fused behind it.
+func (b *binder) convHalf(s *engine.Conv) func() {
+	n, cin, h, w := s.X.Dims()
+	_, cout, oh, ow := s.Y.Dims()
+	after, prepare, finish := b.epilogue(s, cout)
+	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
+	p := &halfProduct{
+		groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: s.KH * s.KW,
+		src: b.act(s.X).half, dst: b.act(s.Y), after: after,
+	}
+	return inOrder(prepare, b.halfProduct(p, runs, n, s.W, false), finish)
+}
+
+// convGradInputHalf binds the gradient of a convolution's input.
+func (b *binder) convGradInputHalf(s *engine.ConvGradInput) func() {
+	n, cin, h, w := s.DX.Dims()
+	_, cout, oh, ow := s.DY.Dims()
+	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
+	p := &halfProduct{
+		groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: s.KH * s.KW,
+		src: b.act(s.DY).half, dst: b.act(s.DX), base: b.act(s.Base),
+	}
+	compute := b.halfProduct(p, runs, n, s.W, true)
+	if p.base.full == nil {
+		return compute
+	}
+	return inOrder(b.copy(p.dst.full, p.base.full), compute)
+}
