@@ -86,8 +86,8 @@ var setAVX2 = Set{
 }
 
 var halfAVX512BF16 = Half{
-	Unit: portableHalf.Unit, Rows: portableHalf.Rows, Cols: portableHalf.Cols, Depth: portableHalf.Depth,
-	Dot:                 dotPortable,
+	Native: true, Unit: "VDPBF16PS", Rows: 14, Cols: 32, Depth: 2,
+	Dot:                 dotAVX512BF16,
 	PackPairs:           packPairsPortable,
 	PackPairsFloat:      packPairsFloatPortable,
 	PackPairsTransposed: packPairsTransposedPortable,
@@ -103,12 +103,12 @@ var halfAVX512BF16 = Half{
 	SumRows:             sumRowsHalfAVX512BF16,
 	MaxPool:             maxPoolHalfAVX512BF16,
 	MaxPoolGrad:         maxPoolGradHalfAVX512BF16,
-	PeakDot:             peakPortable,
+	PeakDot:             peakDotAVX512BF16,
 }
 
 var halfAVX512 = Half{
-	Unit: portableHalf.Unit, Rows: portableHalf.Rows, Cols: portableHalf.Cols, Depth: portableHalf.Depth,
-	Dot:                 dotPortable,
+	Unit: "AVX-512 FMA on widened bfloat16", Rows: 14, Cols: 32, Depth: 2,
+	Dot:                 dotAVX512,
 	PackPairs:           packPairsPortable,
 	PackPairsFloat:      packPairsFloatPortable,
 	PackPairsTransposed: packPairsTransposedPortable,
@@ -124,12 +124,12 @@ var halfAVX512 = Half{
 	SumRows:             sumRowsHalfAVX512,
 	MaxPool:             maxPoolHalfAVX512,
 	MaxPoolGrad:         maxPoolGradHalfAVX512,
-	PeakDot:             peakPortable,
+	PeakDot:             peakFMAAVX512,
 }
 
 var halfAVX2 = Half{
-	Unit: portableHalf.Unit, Rows: portableHalf.Rows, Cols: portableHalf.Cols, Depth: portableHalf.Depth,
-	Dot:                 dotPortable,
+	Unit: "AVX2 FMA on widened bfloat16", Rows: 6, Cols: 16, Depth: 2,
+	Dot:                 dotAVX2,
 	PackPairs:           packPairsPortable,
 	PackPairsFloat:      packPairsFloatPortable,
 	PackPairsTransposed: packPairsTransposedPortable,
@@ -145,5 +145,5 @@ var halfAVX2 = Half{
 	SumRows:             sumRowsHalfAVX2,
 	MaxPool:             maxPoolHalfAVX2,
 	MaxPoolGrad:         maxPoolGradHalfAVX2,
-	PeakDot:             peakPortable,
+	PeakDot:             peakFMAAVX2,
 }

@@ -3,8 +3,9 @@
 package kernel
 
 // block is one call of a product kernel: at most a register block of rows.
-type block struct {
-	c, a, b       *float32
+type block[T stored] struct {
+	c             *float32
+	a, b          *T
 	segs          *int
 	nsegs, k      int
 	crs, ars, aks int
@@ -24,11 +25,11 @@ func gemmAVX512(c []float32, crs int, a []float32, ars, aks int, b []float32, bk
 		gemmNothing(c, crs, rows, cols, accumulate)
 		return
 	}
-	p := block{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
+	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
 	if accumulate {
 		p.acc = 1
 	}
-	mask := uint16(1<<((cols-1)%16+1) - 1)
+	mask := lastLanes(cols)
 	for r := 0; r < rows; r += p.rows {
 		p.rows = blockRows(rows-r, 14)
 		p.c = &c[r*crs]
@@ -49,11 +50,11 @@ func gemmAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32, bks 
 		gemmNothing(c, crs, rows, cols, accumulate)
 		return
 	}
-	p := block{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
+	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
 	if accumulate {
 		p.acc = 1
 	}
-	mask := &laneMasks[8-((cols-1)%8+1)]
+	mask := lastLanesAVX2(cols)
 	for r := 0; r < rows; r += p.rows {
 		p.rows = blockRows(rows-r, 6)
 		p.c = &c[r*crs]
@@ -68,6 +69,11 @@ func gemmAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32, bks 
 		}
 	}
 }
+
+// lastLanes is the mask of the last vector of some columns.
+func lastLanes(cols int) uint16 { return 1<<((cols-1)%16+1) - 1 }
+
+func lastLanesAVX2(cols int) *int32 { return &laneMasks[8-((cols-1)%8+1)] }
 
 // laneMasks gives AVX2 the mask of its first n lanes, at 8-n.
 var laneMasks = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}

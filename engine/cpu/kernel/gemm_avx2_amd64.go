@@ -100,7 +100,7 @@ func gemmHalf6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k i
 func peakAVX2(iterations int)
 
 // gemmFullAVX2 calls the kernel of p.rows rows.
-func gemmFullAVX2(p *block) {
+func gemmFullAVX2(p *block[float32]) {
 	switch p.rows {
 	case 1:
 		gemmFull1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
@@ -118,7 +118,7 @@ func gemmFullAVX2(p *block) {
 }
 
 // gemmTailAVX2 calls the kernel of p.rows rows.
-func gemmTailAVX2(p *block, mask *int32) {
+func gemmTailAVX2(p *block[float32], mask *int32) {
 	switch p.rows {
 	case 1:
 		gemmTail1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
@@ -136,7 +136,7 @@ func gemmTailAVX2(p *block, mask *int32) {
 }
 
 // gemmHalfAVX2 calls the kernel of p.rows rows.
-func gemmHalfAVX2(p *block, mask *int32) {
+func gemmHalfAVX2(p *block[float32], mask *int32) {
 	switch p.rows {
 	case 1:
 		gemmHalf1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)

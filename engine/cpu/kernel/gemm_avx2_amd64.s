@@ -23,22 +23,22 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), AX
+	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
-	MOVQ first+80(FP), AX
-	LEAQ (SI)(AX*4), SI
+	MOVQ first+80(FP), DX
+	LEAQ (SI)(DX*4), SI
 	MOVQ segs+24(FP), R8
 	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (R8), AX
+	MOVQ (R8), DX
 	MOVQ 8(R8), BX
-	LEAQ (SI)(AX*4), AX
+	LEAQ (SI)(DX*4), DX
 	LEAQ (DI)(BX*4), BX
 	MOVQ k+40(FP), R10
 	SUBQ $0x02, R10
@@ -47,18 +47,18 @@ segment:
 pair:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	SUBQ         $0x02, R10
 	JGE          pair
 	CMPQ         R10, $-2
@@ -67,7 +67,7 @@ pair:
 last:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
 
@@ -107,9 +107,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -208,9 +208,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -326,9 +326,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -462,9 +462,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -615,9 +615,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -758,22 +758,22 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), AX
+	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
-	MOVQ first+80(FP), AX
-	LEAQ (SI)(AX*4), SI
+	MOVQ first+80(FP), DX
+	LEAQ (SI)(DX*4), SI
 	MOVQ segs+24(FP), R8
 	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (R8), AX
+	MOVQ (R8), DX
 	MOVQ 8(R8), BX
-	LEAQ (SI)(AX*4), AX
+	LEAQ (SI)(DX*4), DX
 	LEAQ (DI)(BX*4), BX
 	MOVQ k+40(FP), R10
 	SUBQ $0x02, R10
@@ -782,18 +782,18 @@ segment:
 pair:
 	VMOVUPS      (BX), Y12
 	VMASKMOVPS   32(BX), Y15, Y13
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	VMOVUPS      (BX), Y12
 	VMASKMOVPS   32(BX), Y15, Y13
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	SUBQ         $0x02, R10
 	JGE          pair
 	CMPQ         R10, $-2
@@ -802,7 +802,7 @@ pair:
 last:
 	VMOVUPS      (BX), Y12
 	VMASKMOVPS   32(BX), Y15, Y13
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
 
@@ -844,9 +844,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -947,9 +947,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -1067,9 +1067,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -1205,9 +1205,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -1360,9 +1360,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -1501,22 +1501,22 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), AX
+	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
-	MOVQ first+80(FP), AX
-	LEAQ (SI)(AX*4), SI
+	MOVQ first+80(FP), DX
+	LEAQ (SI)(DX*4), SI
 	MOVQ segs+24(FP), R8
 	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (R8), AX
+	MOVQ (R8), DX
 	MOVQ 8(R8), BX
-	LEAQ (SI)(AX*4), AX
+	LEAQ (SI)(DX*4), DX
 	LEAQ (DI)(BX*4), BX
 	MOVQ k+40(FP), R10
 	SUBQ $0x02, R10
@@ -1524,15 +1524,15 @@ segment:
 
 pair:
 	VMASKMOVPS   (BX), Y15, Y12
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y14, Y12, Y0
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	VMASKMOVPS   (BX), Y15, Y12
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y14, Y12, Y0
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	SUBQ         $0x02, R10
 	JGE          pair
 	CMPQ         R10, $-2
@@ -1540,7 +1540,7 @@ pair:
 
 last:
 	VMASKMOVPS   (BX), Y15, Y12
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y14, Y12, Y0
 
 next:
@@ -1576,9 +1576,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -1662,9 +1662,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -1759,9 +1759,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -1868,9 +1868,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -1988,9 +1988,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX

@@ -220,7 +220,7 @@ func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, 
 func peakAVX512(iterations int)
 
 // gemmFullAVX512 calls the kernel of p.rows rows.
-func gemmFullAVX512(p *block) {
+func gemmFullAVX512(p *block[float32]) {
 	switch p.rows {
 	case 1:
 		gemmFull1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
@@ -254,7 +254,7 @@ func gemmFullAVX512(p *block) {
 }
 
 // gemmTailAVX512 calls the kernel of p.rows rows.
-func gemmTailAVX512(p *block, mask uint16) {
+func gemmTailAVX512(p *block[float32], mask uint16) {
 	switch p.rows {
 	case 1:
 		gemmTail1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
@@ -288,7 +288,7 @@ func gemmTailAVX512(p *block, mask uint16) {
 }
 
 // gemmHalfAVX512 calls the kernel of p.rows rows.
-func gemmHalfAVX512(p *block, mask uint16) {
+func gemmHalfAVX512(p *block[float32], mask uint16) {
 	switch p.rows {
 	case 1:
 		gemmHalf1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)

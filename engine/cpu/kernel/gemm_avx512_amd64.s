@@ -23,22 +23,22 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), AX
+	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
-	MOVQ first+80(FP), AX
-	LEAQ (SI)(AX*4), SI
+	MOVQ first+80(FP), DX
+	LEAQ (SI)(DX*4), SI
 	MOVQ segs+24(FP), R8
 	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (R8), AX
+	MOVQ (R8), DX
 	MOVQ 8(R8), BX
-	LEAQ (SI)(AX*4), AX
+	LEAQ (SI)(DX*4), DX
 	LEAQ (DI)(BX*4), BX
 	MOVQ k+40(FP), R10
 	SUBQ $0x02, R10
@@ -47,18 +47,18 @@ segment:
 pair:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
-	VBROADCASTSS (AX), Z30
+	VBROADCASTSS (DX), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
-	VBROADCASTSS (AX), Z30
+	VBROADCASTSS (DX), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	SUBQ         $0x02, R10
 	JGE          pair
 	CMPQ         R10, $-2
@@ -67,7 +67,7 @@ pair:
 last:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
-	VBROADCASTSS (AX), Z30
+	VBROADCASTSS (DX), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
 
@@ -107,9 +107,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -208,9 +208,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -326,9 +326,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -462,9 +462,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -615,9 +615,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -786,9 +786,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -974,9 +974,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -1182,9 +1182,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -1407,9 +1407,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -1649,9 +1649,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -1908,9 +1908,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -2184,9 +2184,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -2477,9 +2477,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -2718,22 +2718,22 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), AX
+	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
-	MOVQ first+80(FP), AX
-	LEAQ (SI)(AX*4), SI
+	MOVQ first+80(FP), DX
+	LEAQ (SI)(DX*4), SI
 	MOVQ segs+24(FP), R8
 	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (R8), AX
+	MOVQ (R8), DX
 	MOVQ 8(R8), BX
-	LEAQ (SI)(AX*4), AX
+	LEAQ (SI)(DX*4), DX
 	LEAQ (DI)(BX*4), BX
 	MOVQ k+40(FP), R10
 	SUBQ $0x02, R10
@@ -2742,18 +2742,18 @@ segment:
 pair:
 	VMOVUPS      (BX), Z28
 	VMOVUPS.Z    64(BX), K1, Z29
-	VBROADCASTSS (AX), Z30
+	VBROADCASTSS (DX), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	VMOVUPS      (BX), Z28
 	VMOVUPS.Z    64(BX), K1, Z29
-	VBROADCASTSS (AX), Z30
+	VBROADCASTSS (DX), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
-	ADDQ         CX, AX
-	ADDQ         DX, BX
+	ADDQ         AX, DX
+	ADDQ         CX, BX
 	SUBQ         $0x02, R10
 	JGE          pair
 	CMPQ         R10, $-2
@@ -2762,7 +2762,7 @@ pair:
 last:
 	VMOVUPS      (BX), Z28
 	VMOVUPS.Z    64(BX), K1, Z29
-	VBROADCASTSS (AX), Z30
+	VBROADCASTSS (DX), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
 
@@ -2803,9 +2803,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -2905,9 +2905,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -3024,9 +3024,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -3161,9 +3161,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -3315,9 +3315,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -3487,9 +3487,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -3676,9 +3676,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -3885,9 +3885,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -4111,9 +4111,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -4354,9 +4354,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -4614,9 +4614,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -4891,9 +4891,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -5185,9 +5185,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -5424,22 +5424,22 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), AX
+	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
-	MOVQ first+80(FP), AX
-	LEAQ (SI)(AX*4), SI
+	MOVQ first+80(FP), DX
+	LEAQ (SI)(DX*4), SI
 	MOVQ segs+24(FP), R8
 	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (R8), AX
+	MOVQ (R8), DX
 	MOVQ 8(R8), BX
-	LEAQ (SI)(AX*4), AX
+	LEAQ (SI)(DX*4), DX
 	LEAQ (DI)(BX*4), BX
 	MOVQ k+40(FP), R10
 	SUBQ $0x02, R10
@@ -5447,13 +5447,13 @@ segment:
 
 pair:
 	VMOVUPS.Z        (BX), K1, Z28
-	VFMADD231PS.BCST (AX), Z28, Z0
-	ADDQ             CX, AX
-	ADDQ             DX, BX
+	VFMADD231PS.BCST (DX), Z28, Z0
+	ADDQ             AX, DX
+	ADDQ             CX, BX
 	VMOVUPS.Z        (BX), K1, Z28
-	VFMADD231PS.BCST (AX), Z28, Z0
-	ADDQ             CX, AX
-	ADDQ             DX, BX
+	VFMADD231PS.BCST (DX), Z28, Z0
+	ADDQ             AX, DX
+	ADDQ             CX, BX
 	SUBQ             $0x02, R10
 	JGE              pair
 	CMPQ             R10, $-2
@@ -5461,7 +5461,7 @@ pair:
 
 last:
 	VMOVUPS.Z        (BX), K1, Z28
-	VFMADD231PS.BCST (AX), Z28, Z0
+	VFMADD231PS.BCST (DX), Z28, Z0
 
 next:
 	ADDQ    $0x10, R8
@@ -5495,9 +5495,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -5574,9 +5574,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
@@ -5661,9 +5661,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -5757,9 +5757,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -5861,9 +5861,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -5974,9 +5974,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -6095,9 +6095,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -6227,9 +6227,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -6367,9 +6367,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -6515,9 +6515,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -6671,9 +6671,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -6835,9 +6835,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
@@ -7007,9 +7007,9 @@ clear:
 
 begun:
 	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
-	SHLQ $0x02, AX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX

@@ -78,6 +78,9 @@ func widenPortable(dst []float32, src []uint16) {
 
 // dotPortable works in pieces of 4 columns, whose sums stay in registers.
 func dotPortable(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool) {
+	if k == 0 {
+		segs = nil
+	}
 	for r := range rows {
 		for j := 0; j < cols; j += 4 {
 			var sum [4]float32

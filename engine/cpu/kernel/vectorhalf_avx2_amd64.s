@@ -807,7 +807,15 @@ DATA rounding<>+144(SB)/4, $0x80000000
 DATA rounding<>+148(SB)/4, $0x80000000
 DATA rounding<>+152(SB)/4, $0x80000000
 DATA rounding<>+156(SB)/4, $0x80000000
-GLOBL rounding<>(SB), RODATA|NOPTR, $160
+DATA rounding<>+160(SB)/4, $0xffff0000
+DATA rounding<>+164(SB)/4, $0xffff0000
+DATA rounding<>+168(SB)/4, $0xffff0000
+DATA rounding<>+172(SB)/4, $0xffff0000
+DATA rounding<>+176(SB)/4, $0xffff0000
+DATA rounding<>+180(SB)/4, $0xffff0000
+DATA rounding<>+184(SB)/4, $0xffff0000
+DATA rounding<>+188(SB)/4, $0xffff0000
+GLOBL rounding<>(SB), RODATA|NOPTR, $192
 
 // func bnReduceHalfAVX2(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3

@@ -21,12 +21,16 @@ var widths = []width{{"Full", 2, false}, {"Tail", 2, true}, {"Half", 1, true}}
 // gemmFile writes the product kernels, one body for each row count and width,
 // and the loop that measures the machine's peak.
 func gemmFile(e *emitter) {
+	products(e, "gemm", false)
+	peak(e, "peak", "multiply-adds", e.fma)
+}
+
+func products(e *emitter, name string, pairs bool) {
 	for _, w := range widths {
 		for rows := 1; rows <= e.rows; rows++ {
-			gemm(e, rows, w)
+			(&product{emitter: e, width: w, pairs: pairs, rows: rows}).write(name)
 		}
 	}
-	peak(e)
 }
 
 // product holds the registers of one product kernel.
@@ -34,9 +38,13 @@ func gemmFile(e *emitter) {
 // All rows of a are addressed from two pointers, row 0 and row 1, and the
 // strides s, 3s and 5s times 1, 2, 4 and 8, so that a step in k costs two
 // additions for a and one for b whatever the strides are.
+//
+// Of bfloat16, a step is a pair of k, which has the size of a float32; a row of
+// a has its pairs one after another, and all rows of b are whole.
 type product struct {
 	*emitter
 	width
+	pairs    bool // of bfloat16
 	rows     int
 	a0, a1   reg.GPVirtual
 	s        [3]reg.GPVirtual // ars, 3*ars, 5*ars in bytes
@@ -51,7 +59,7 @@ func (p *product) bvec(v int) reg.VecPhysical { return p.regs[p.emitter.rows*2+v
 // avec alternates between two registers where there are two.
 func (p *product) avec(r int) reg.VecPhysical {
 	i := p.emitter.rows*2 + 2
-	if r%2 == 1 && (p.wide() || !p.masked) {
+	if r%2 == 1 && (p.wide() || !p.masked || p.pairs) {
 		i++
 	}
 	return p.regs[i]
@@ -77,32 +85,49 @@ func (p *product) row(r int) operand.Mem {
 	panic(fmt.Sprintf("row %d has no address", r))
 }
 
-// step adds one k to every element of the block and moves on to the next.
-func (p *product) step() {
-	p.term()
-	p.ADDQ(p.aks, p.a0)
-	if p.rows > 7 {
-		p.ADDQ(p.aks, p.a1)
+// steps adds n steps to every element of the block and moves on.
+func (p *product) steps(n int) {
+	if p.pairs {
+		for i := range n {
+			p.term(i)
+		}
+		p.advance(operand.U8(uint8(4*n)), operand.U32(uint32(2*n*p.bytes())))
+		return
 	}
-	p.ADDQ(p.bks, p.b)
+	for range n {
+		p.term(0)
+		p.advance(p.aks, p.bks)
+	}
 }
 
-// term adds one k to every element of the block.
-func (p *product) term() {
-	for v := range p.vectors {
-		p.load(operand.Mem{Base: p.b, Disp: v * p.bytes()}, p.bvec(v), p.last(v))
+// advance moves on by a number of bytes in a and in b.
+func (p *product) advance(a, b operand.Op) {
+	p.ADDQ(a, p.a0)
+	if p.rows > 7 {
+		p.ADDQ(a, p.a1)
 	}
-	for r := range p.rows {
-		// One vector wide, a broadcast serves one multiply-add only, and is
-		// cheaper inside it: 0.99 of peak on Zen 4 where apart gives 0.72.
-		if p.vectors == 1 && p.wide() {
-			p.VFMADD231PS_BCST(p.row(r), p.bvec(0), p.acc(r, 0))
-			continue
-		}
-		a := p.avec(r)
-		p.VBROADCASTSS(p.row(r), a)
+	p.ADDQ(b, p.b)
+}
+
+// term adds the step that is the given number ahead, which is for pairs only.
+func (p *product) term(ahead int) {
+	for _, part := range p.parts() {
 		for v := range p.vectors {
-			p.VFMADD231PS(a, p.bvec(v), p.acc(r, v))
+			p.loadB(part, operand.Mem{Base: p.b, Disp: (2*ahead + v) * p.bytes()}, v)
+		}
+		for r := range p.rows {
+			m := p.row(r).Offset(4 * ahead)
+			// One vector wide, a broadcast serves one multiply-add only, and is
+			// cheaper inside it: 0.99 of peak on Zen 4 where apart gives 0.72.
+			if p.vectors == 1 && p.wide() && part == whole {
+				p.multiplyAddBroadcast(m, p.bvec(0), p.acc(r, 0))
+				continue
+			}
+			a := p.avec(r)
+			p.loadA(part, m, a)
+			for v := range p.vectors {
+				p.multiplyAdd(a, p.bvec(v), p.acc(r, v))
+			}
 		}
 	}
 }
@@ -147,11 +172,22 @@ func (p *product) begin() {
 	p.Label("begun")
 }
 
+// shift is the binary logarithm of the size of an element of a and b.
+func (p *product) shift() uint8 {
+	if p.pairs {
+		return 1
+	}
+	return 2
+}
+
 // strides loads what all segments share, in bytes.
 func (p *product) strides() {
-	p.s[0], p.aks, p.bks = p.arg("ars"), p.arg("aks"), p.arg("bks")
-	for _, r := range []reg.GPVirtual{p.s[0], p.aks, p.bks} {
-		p.SHLQ(operand.U8(2), r)
+	p.s[0] = p.arg("ars")
+	p.SHLQ(operand.U8(p.shift()), p.s[0])
+	if !p.pairs {
+		p.aks, p.bks = p.arg("aks"), p.arg("bks")
+		p.SHLQ(operand.U8(2), p.aks)
+		p.SHLQ(operand.U8(2), p.bks)
 	}
 	if p.rows > 3 {
 		p.s[1] = p.GP64()
@@ -169,7 +205,7 @@ func (p *product) strides() {
 func (p *product) bases() (a, b reg.GPVirtual) {
 	a, b = p.arg("a"), p.arg("b")
 	first := p.arg("first")
-	p.LEAQ(operand.Mem{Base: a, Index: first, Scale: 4}, a)
+	p.LEAQ(operand.Mem{Base: a, Index: first, Scale: 1 << p.shift()}, a)
 	return a, b
 }
 
@@ -178,57 +214,63 @@ func (p *product) bases() (a, b reg.GPVirtual) {
 func (p *product) segment(seg, a, b reg.GPVirtual) {
 	p.MOVQ(operand.Mem{Base: seg}, p.a0)
 	p.MOVQ(operand.Mem{Base: seg, Disp: 8}, p.b)
-	p.LEAQ(operand.Mem{Base: a, Index: p.a0, Scale: 4}, p.a0)
-	p.LEAQ(operand.Mem{Base: b, Index: p.b, Scale: 4}, p.b)
+	p.LEAQ(operand.Mem{Base: a, Index: p.a0, Scale: 1 << p.shift()}, p.a0)
+	p.LEAQ(operand.Mem{Base: b, Index: p.b, Scale: 1 << p.shift()}, p.b)
 	if p.rows > 7 {
 		p.LEAQ(operand.Mem{Base: p.a0, Index: p.s[0], Scale: 1}, p.a1)
 	}
 }
 
-func gemm(e *emitter, rows int, w width) {
+// write writes the kernel.
+func (p *product) write(name string) {
 	args := "c, a, b *float32, segs *int, nsegs, k, crs, ars, aks, bks, first, acc int"
-	if w.masked {
-		args += ", mask " + map[bool]string{true: "uint16", false: "*int32"}[e.wide()]
+	if p.pairs {
+		args = "c *float32, a, b *uint16, segs *int, nsegs, k, crs, ars, first, acc int"
 	}
-	e.function(fmt.Sprintf("gemm%s%d", w.name, rows),
-		fmt.Sprintf("computes %d rows of a product, %d vectors wide.", rows, w.vectors), args)
-	p := &product{emitter: e, width: w, rows: rows}
-	if w.masked {
+	if p.masked {
+		args += ", mask " + map[bool]string{true: "uint16", false: "*int32"}[p.wide()]
+	}
+	p.function(fmt.Sprintf("%s%s%d", name, p.name, p.rows),
+		fmt.Sprintf("computes %d rows of a product, %d vectors wide.", p.rows, p.vectors), args)
+	if p.masked {
 		p.maskParam()
 	}
+	p.partMask()
 	p.begin()
 	p.strides()
 	a, b := p.bases()
-	seg, nsegs, k := e.arg("segs"), e.arg("nsegs"), e.GP64()
+	seg, nsegs, k := p.arg("segs"), p.arg("nsegs"), p.GP64()
 
-	e.Label("segment")
+	p.Label("segment")
 	p.segment(seg, a, b)
-	e.Load(e.Param("k"), k)
-	e.SUBQ(operand.U8(2), k)
-	e.JLT(operand.LabelRef("last"))
-	e.Label("pair")
-	p.step()
-	p.step()
-	e.SUBQ(operand.U8(2), k)
-	e.JGE(operand.LabelRef("pair"))
-	e.CMPQ(k, operand.I8(-2))
-	e.JE(operand.LabelRef("next"))
-	e.Label("last")
-	p.term()
-	e.Label("next")
-	e.ADDQ(operand.U8(16), seg)
-	e.DECQ(nsegs)
-	e.JNZ(operand.LabelRef("segment"))
+	p.Load(p.Param("k"), k)
+	p.SUBQ(operand.U8(2), k)
+	p.JLT(operand.LabelRef("last"))
+	p.Label("pair")
+	p.steps(2)
+	p.SUBQ(operand.U8(2), k)
+	p.JGE(operand.LabelRef("pair"))
+	p.CMPQ(k, operand.I8(-2))
+	p.JE(operand.LabelRef("next"))
+	p.Label("last")
+	p.term(0)
+	p.Label("next")
+	p.ADDQ(operand.U8(16), seg)
+	p.DECQ(nsegs)
+	p.JNZ(operand.LabelRef("segment"))
 
+	if p.masked && p.pairs && !p.wide() {
+		p.maskParam() // the sums needed its register
+	}
 	p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
-	e.done()
+	p.done()
 }
 
 // peak writes the loop of multiply-adds that touches registers only.
-func peak(e *emitter) {
+func peak(e *emitter, name, what string, multiplyAdd func(a, b, acc reg.VecPhysical)) {
 	const steps = 2
 	n := len(e.regs) - 4
-	e.function("peak", fmt.Sprintf("does %d vector multiply-adds an iteration.", steps*n), "iterations int")
+	e.function(name, fmt.Sprintf("does %d vector %s an iteration.", steps*n, what), "iterations int")
 	count := e.arg("iterations")
 	for _, r := range e.regs {
 		e.zero(r)
@@ -236,7 +278,7 @@ func peak(e *emitter) {
 	e.Label("loop")
 	for range steps {
 		for i := range n {
-			e.VFMADD231PS(e.regs[n], e.regs[n+1], e.regs[i])
+			multiplyAdd(e.regs[n], e.regs[n+1], e.regs[i])
 		}
 	}
 	e.DECQ(count)
@@ -244,10 +286,10 @@ func peak(e *emitter) {
 	e.done()
 }
 
-// gemmSwitch is the Go function that calls the product kernel of a width and
+// productSwitch is the Go function that calls the product kernel of a width and
 // a row count: a switch, because a call through a table would make every
 // argument escape.
-func gemmSwitch(isa isa) string {
+func productSwitch(isa isa, name, element, strides string) string {
 	var s strings.Builder
 	for _, w := range widths {
 		param, arg := "", ""
@@ -257,9 +299,9 @@ func gemmSwitch(isa isa) string {
 				param = ", mask *int32"
 			}
 		}
-		fmt.Fprintf(&s, "\n// gemm%[1]s%[2]s calls the kernel of p.rows rows.\nfunc gemm%[1]s%[2]s(p *block%[3]s) {\n\tswitch p.rows {\n", w.name, isa.suffix, param)
+		fmt.Fprintf(&s, "\n// %[1]s%[2]s%[3]s calls the kernel of p.rows rows.\nfunc %[1]s%[2]s%[3]s(p *block[%[4]s]%[5]s) {\n\tswitch p.rows {\n", name, w.name, isa.suffix, element, param)
 		for rows := 1; rows <= isa.rows; rows++ {
-			fmt.Fprintf(&s, "\tcase %d:\n\t\tgemm%s%d%s(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc%s)\n", rows, w.name, rows, isa.suffix, arg)
+			fmt.Fprintf(&s, "\tcase %d:\n\t\t%s%s%d%s(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars%s, p.first, p.acc%s)\n", rows, name, w.name, rows, isa.suffix, strides, arg)
 		}
 		s.WriteString("\t}\n}\n")
 	}

@@ -74,6 +74,7 @@ const (
 	roundBias
 	roundQuiet
 	roundSign
+	roundUpper
 )
 
 // roundTable writes those numbers, where a file needs them.
@@ -83,7 +84,7 @@ func (e *emitter) roundTable() {
 	}
 	e.rounding = e.StaticGlobal("rounding")
 	e.DataAttributes(attr.RODATA | attr.NOPTR)
-	for i, v := range []uint32{0x7f800000, 1, 0x7fff, 0x400000, bitsNoSign} {
+	for i, v := range []uint32{0x7f800000, 1, 0x7fff, 0x400000, bitsNoSign, 0xffff0000} {
 		for lane := range 8 {
 			e.AddDatum(32*i+4*lane, operand.U32(v))
 		}

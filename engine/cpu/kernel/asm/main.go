@@ -23,12 +23,13 @@ func main() {
 // generate writes all files into dir.
 func generate(dir string) {
 	for _, isa := range []isa{avx512, avx2} {
-		write(dir, "gemm_"+isa.name+"_amd64", isa, gemmFile, gemmSwitch(isa))
+		write(dir, "gemm_"+isa.name+"_amd64", isa, gemmFile, productSwitch(isa, "gemm", "float32", ", p.aks, p.bks"))
 		write(dir, "vector_"+isa.name+"_amd64", isa, vectorFile, "")
 		write(dir, "mix_"+isa.name+"_amd64", isa, mixFile, mixSwitch(isa))
 	}
 	for _, isa := range []isa{avx512bf16, avx512, avx2} {
 		write(dir, "vectorhalf_"+isa.name+"_amd64", isa, vectorHalfFile, "")
+		write(dir, "dot_"+isa.name+"_amd64", isa, dotFile, productSwitch(isa, "dot", "uint16", ""))
 	}
 	if err := os.WriteFile(filepath.Join(dir, "mix_matrices.go"), matricesFile(), 0o644); err != nil {
 		log.Fatal(err)

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// dotFile writes the product kernels of bfloat16.
+func dotFile(e *emitter) {
+	products(e, "dot", true)
+	if e.bf16 {
+		peak(e, "peakDotAll", "multiply-adds of pairs", func(a, b, acc reg.VecPhysical) { e.VDPBF16PS(a, b, acc) })
+	}
+}
+
+// part is what of a step goes into one multiply-add: all, or, without an
+// instruction for pairs of bfloat16, the second and then the first of a pair.
+type part int
+
+const (
+	whole part = iota
+	second
+	first
+)
+
+func (p *product) parts() []part {
+	if p.pairs && !p.bf16 {
+		return []part{second, first}
+	}
+	return []part{whole}
+}
+
+// partMask sets K2 to the second words of pairs. As the upper half of a float32
+// a bfloat16 keeps its place there.
+func (p *product) partMask() {
+	if p.pairs && !p.bf16 && p.wide() {
+		bits := p.GP32()
+		p.MOVL(operand.U32(0xaaaaaaaa), bits)
+		p.KMOVD(bits, reg.K2)
+	}
+}
+
+// loadB reads a vector of a row of b.
+func (p *product) loadB(part part, m operand.Mem, v int) {
+	b := p.bvec(v)
+	switch {
+	case part == whole:
+		p.load(m, b, p.last(v) && !p.pairs)
+	case part == second && p.wide():
+		p.VMOVDQU16_Z(m, reg.K2, b)
+	case part == second:
+		p.roundTable()
+		p.VMOVUPS(m, b)
+		p.VANDPS(p.rounding.Offset(roundUpper), b, b)
+	case p.wide():
+		p.VPSLLD(operand.U8(16), m, b)
+	default:
+		p.VMOVDQU(m, b)
+		p.VPSLLD(operand.U8(16), b, b)
+	}
+}
+
+// loadA fills a vector with the part of a pair of a.
+func (p *product) loadA(part part, m operand.Mem, a reg.VecPhysical) {
+	switch {
+	case part == whole:
+		p.VBROADCASTSS(m, a)
+	case p.wide():
+		if part == second {
+			m = m.Offset(2)
+		}
+		p.VPBROADCASTW_Z(m, reg.K2, a)
+	case part == second:
+		p.VBROADCASTSS(m, a)
+		p.VANDPS(p.rounding.Offset(roundUpper), a, a)
+	default:
+		p.VPBROADCASTD(m, a)
+		p.VPSLLD(operand.U8(16), a, a)
+	}
+}
+
+// multiplyAdd adds the products of a and b, of pairs the second first.
+func (p *product) multiplyAdd(a, b, acc reg.VecPhysical) {
+	if p.pairs && p.bf16 {
+		p.VDPBF16PS(a, b, acc)
+		return
+	}
+	p.fma(a, b, acc)
+}
+
+// multiplyAddBroadcast is multiplyAdd with one element, or pair, for all of a.
+func (p *product) multiplyAddBroadcast(a operand.Mem, b, acc reg.VecPhysical) {
+	if p.pairs {
+		p.VDPBF16PS_BCST(a, b, acc)
+		return
+	}
+	p.VFMADD231PS_BCST(a, b, acc)
+}
+
+func (e *emitter) fma(a, b, acc reg.VecPhysical) { e.VFMADD231PS(a, b, acc) }

@@ -1,0 +1,83 @@
+//go:build !noasm
+
+package kernel
+
+func dotAVX512BF16(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool) {
+	dot(AVX512BF16, c, crs, a, ars, b, segs, k, rows, cols, accumulate)
+}
+
+func dotAVX512(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool) {
+	dot(AVX512, c, crs, a, ars, b, segs, k, rows, cols, accumulate)
+}
+
+func dotAVX2(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool) {
+	dot(AVX2, c, crs, a, ars, b, segs, k, rows, cols, accumulate)
+}
+
+// dot works through register blocks of rows.
+func dot(isa ISA, c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool) {
+	if k <= 0 || len(segs) == 0 {
+		gemmNothing(c, crs, rows, cols, accumulate)
+		return
+	}
+	p := block[uint16]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k / 2, crs: crs, ars: ars}
+	if accumulate {
+		p.acc = 1
+	}
+	most := 14
+	if isa == AVX2 {
+		most = 6
+	}
+	for r := 0; r < rows; r += p.rows {
+		p.rows = blockRows(rows-r, most)
+		p.c = &c[r*crs]
+		p.first = r * ars
+		switch isa {
+		case AVX512BF16:
+			dotBlockAVX512BF16(&p, cols)
+		case AVX512:
+			dotBlockAVX512(&p, cols)
+		default:
+			dotBlockAVX2(&p, cols)
+		}
+	}
+}
+
+func dotBlockAVX512BF16(p *block[uint16], cols int) {
+	switch mask := lastLanes(cols); {
+	case cols <= 16:
+		dotHalfAVX512BF16(p, mask)
+	case cols < 32:
+		dotTailAVX512BF16(p, mask)
+	default:
+		dotFullAVX512BF16(p)
+	}
+}
+
+func dotBlockAVX512(p *block[uint16], cols int) {
+	switch mask := lastLanes(cols); {
+	case cols <= 16:
+		dotHalfAVX512(p, mask)
+	case cols < 32:
+		dotTailAVX512(p, mask)
+	default:
+		dotFullAVX512(p)
+	}
+}
+
+func dotBlockAVX2(p *block[uint16], cols int) {
+	switch mask := lastLanesAVX2(cols); {
+	case cols <= 8:
+		dotHalfAVX2(p, mask)
+	case cols < 16:
+		dotTailAVX2(p, mask)
+	default:
+		dotFullAVX2(p)
+	}
+}
+
+// peakDotAVX512BF16: 28 sums of 16 lanes in two rounds, each of two products.
+func peakDotAVX512BF16(iterations int) float64 {
+	peakDotAllAVX512BF16(max(iterations, 1))
+	return float64(max(iterations, 1)) * 2 * 28 * 2 * 16 * 2
+}
