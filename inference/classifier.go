@@ -37,10 +37,11 @@ type Prediction struct {
 }
 
 // Load reads a model file that residual train or checkpoint.SaveModel wrote:
-// builds the architecture that it names, and fills it with its weights on dev.
+// builds the architecture that it names, and fills it with its weights on dev, to
+// compute in the given precision (dev.Preferred() suits the device best).
 // The error names the file, and what in it is missing, unexpected or of another
 // shape.
-func Load(path string, dev engine.Device) (*Classifier, error) {
+func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
 	info, f, err := checkpoint.LoadModel(path)
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func Load(path string, dev engine.Device) (*Classifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev))}, nil
+	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, nil
 }
 
 // build makes the architecture that a file names.

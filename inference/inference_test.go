@@ -77,7 +77,7 @@ func garments(t *testing.T, size int) data.Dataset {
 func TestPredictAgreesWithEvaluate(t *testing.T) {
 	dev := device(t)
 	_, path := save(t, leNetInfo(), nil)
-	c, err := inference.Load(path, dev)
+	c, err := inference.Load(path, dev, engine.FP32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestPredictAgreesWithEvaluate(t *testing.T) {
 // The programs that a runner drops and makes again give the same numbers.
 func TestRunnerOfManyShapes(t *testing.T) {
 	m, _ := save(t, leNetInfo(), nil)
-	r := inference.NewRunner(m, engine.NewStore(device(t)))
+	r := inference.NewRunner(m, engine.NewStore(device(t)), engine.FP32)
 	x := tensor.New(7, 1, 28, 28)
 	nn.NewSource(3, "x").Uniform(x, 1)
 	first := map[int][]float32{}
@@ -246,7 +246,7 @@ func leNetState([]tensor.Named) []tensor.Named {
 
 func wantError(t *testing.T, path string, dev engine.Device, want string) {
 	t.Helper()
-	_, err := inference.Load(path, dev)
+	_, err := inference.Load(path, dev, engine.FP32)
 	if err == nil {
 		t.Fatal("the file has been loaded")
 	}
@@ -258,7 +258,7 @@ func wantError(t *testing.T, path string, dev engine.Device, want string) {
 // The values follow from the formula of Pillow's Image.convert("L").
 func TestPrepareGrey(t *testing.T) {
 	_, path := save(t, leNetInfo(), nil)
-	c, err := inference.Load(path, device(t))
+	c, err := inference.Load(path, device(t), engine.FP32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +292,7 @@ func TestPrepareKindsOfImages(t *testing.T) {
 	info := leNetInfo()
 	info.Preprocess.Mean, info.Preprocess.Std = []float64{0.25}, []float64{0.5}
 	_, path := save(t, info, nil)
-	c, err := inference.Load(path, device(t))
+	c, err := inference.Load(path, device(t), engine.FP32)
 	if err != nil {
 		t.Fatal(err)
 	}

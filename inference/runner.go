@@ -19,9 +19,10 @@ const programsKept = 4
 // Runner runs a model in evaluation mode over the variables of a store, which
 // training may share. It is for one goroutine at a time.
 type Runner struct {
-	module nn.Module
-	store  *engine.Store
-	kept   []*program // the latest used last
+	module    nn.Module
+	store     *engine.Store
+	precision engine.Precision
+	kept      []*program // the latest used last
 }
 
 type program struct {
@@ -30,10 +31,11 @@ type program struct {
 	out           *tensor.Tensor
 }
 
-// NewRunner returns a runner of m. Nothing is compiled before the first batch.
-func NewRunner(m nn.Module, store *engine.Store) *Runner {
+// NewRunner returns a runner of m that computes in a precision. Nothing is
+// compiled before the first batch.
+func NewRunner(m nn.Module, store *engine.Store, p engine.Precision) *Runner {
 	nn.Named(m) // so that messages can name parameters
-	return &Runner{module: m, store: store}
+	return &Runner{module: m, store: store, precision: p}
 }
 
 // Logits returns the model's result for a batch of images [N, C, H, W]. The
@@ -82,7 +84,7 @@ func (r *Runner) program(shape tensor.Shape) (*program, error) {
 	if len(r.kept) == programsKept {
 		r.kept = slices.Delete(r.kept, 0, 1) // before compiling, so that its memory can be used again
 	}
-	p, err := compile(r.module, r.store, shape)
+	p, err := r.compile(shape)
 	if err != nil {
 		return nil, err
 	}
@@ -90,17 +92,17 @@ func (r *Runner) program(shape tensor.Shape) (*program, error) {
 	return p, nil
 }
 
-func compile(m nn.Module, store *engine.Store, shape tensor.Shape) (*program, error) {
+func (r *Runner) compile(shape tensor.Shape) (*program, error) {
 	g := graph.New(graph.Eval)
 	x := g.Input("images", tensor.Float32, shape...)
-	logits, err := engine.Trace(m.Forward, x)
+	logits, err := engine.Trace(r.module.Forward, x)
 	if err != nil {
 		return nil, err
 	}
 	if len(logits.Shape) != 2 || logits.Shape[0] != shape[0] {
-		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(m), logits.Shape, shape)
+		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(r.module), logits.Shape, shape)
 	}
-	p, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{logits}})
+	p, err := engine.Compile(g, r.store, engine.Spec{Outputs: []*graph.Node{logits}, Precision: r.precision})
 	if err != nil {
 		return nil, err
 	}

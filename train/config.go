@@ -3,9 +3,11 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
@@ -32,7 +34,7 @@ type Config struct {
 	Init        string  `yaml:"init" json:"init"`         // as nn.ParseScheme reads it
 	Seed        uint64  `yaml:"seed" json:"seed"`         // of weights and order
 
-	Precision string `yaml:"precision" json:"precision"` // auto or fp32
+	Precision string `yaml:"precision" json:"precision"` // auto (what suits the device), bf16 or fp32
 	Workers   int    `yaml:"workers" json:"workers"`     // of the loader; 0 chooses. They never change a result
 	Threads   int    `yaml:"threads" json:"threads"`     // of the device, for the record
 
@@ -63,9 +65,7 @@ func (c Config) Resolved() Config {
 	c.Optimizer = or(c.Optimizer, "sgd")
 	c.Schedule = or(c.Schedule, r.schedule)
 	c.Init = or(c.Init, nn.XavierUniform.String())
-	if c.Precision == "" || c.Precision == "auto" {
-		c.Precision = "fp32"
-	}
+	c.Precision = or(c.Precision, "auto")
 	c.Out = or(c.Out, "runs")
 	return c
 }
@@ -108,6 +108,7 @@ type plan struct {
 	scheme    nn.Scheme
 	optimizer optim.Optimizer
 	schedule  optim.Schedule
+	precision engine.Precision
 }
 
 // Check reports the first setting that cannot be, before any work.
@@ -141,6 +142,16 @@ func (c Config) plan() (p plan, err error) {
 	return p, err
 }
 
+// planOn is plan with the precision that auto stands for on a device.
+func (c Config) planOn(dev engine.Device) (p plan, err error) {
+	if p, err = c.plan(); err != nil {
+		return p, err
+	}
+	p.precision, err = engine.ParsePrecision(p.Precision, dev)
+	p.Precision = p.precision.String()
+	return p, err
+}
+
 func (p plan) checkData() error {
 	var names []string
 	for _, s := range data.Names() {
@@ -166,8 +177,8 @@ func (p plan) checkNumbers() error {
 			return fmt.Errorf("%s %d: must be from %d to %d", f.name, f.value, f.least, f.most)
 		}
 	}
-	if p.Precision != "fp32" {
-		return fmt.Errorf("--precision %s is not there; use auto or fp32", p.Precision)
+	if !slices.Contains([]string{"auto", "bf16", "fp32"}, p.Precision) {
+		return fmt.Errorf("--precision %s is not known; choose auto, bf16 or fp32", p.Precision)
 	}
 	return nil
 }

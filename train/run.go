@@ -36,7 +36,7 @@ type Summary struct {
 // Summary, Stopped set, with an error that wraps ctx's. After any other error in
 // the training the Summary names the files of the last completed epoch.
 func Run(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summary, error) {
-	p, err := c.plan()
+	p, err := c.planOn(dev)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -141,6 +141,7 @@ func (p plan) open(ctx context.Context, progress func(done, total int64, what st
 func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*Trainer, error) {
 	return New(dev, m, data.Resize(train, p.Resize), data.Resize(test, p.Resize), Options{
 		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
+		Precision: p.precision,
 	})
 }
 
@@ -148,7 +149,7 @@ func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) 
 // data, the size of the pictures, the batches and the optimiser. Model and Init
 // are not used. It writes no files.
 func Module(ctx context.Context, dev engine.Device, m nn.Module, c Config, cb Callbacks) (Totals, error) {
-	p, err := c.plan()
+	p, err := c.planOn(dev)
 	if err != nil {
 		return Totals{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
@@ -215,7 +216,7 @@ func TestRunLeavesAFolder(t *testing.T) {
 // usable loads the last file and finds the accuracy that the run reported.
 func usable(t *testing.T, dev *cpu.Device, s train.Summary) {
 	t.Helper()
-	c, err := inference.Load(s.Last, dev)
+	c, err := inference.Load(s.Last, dev, engine.FP32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,14 +258,14 @@ func TestStopLeavesAUsableFile(t *testing.T) {
 	if steps != 9 || s.Steps != 9 || s.Epochs != 1 || s.Stopped == nil || *s.Stopped != (train.Place{Epoch: 2, Batch: 3}) {
 		t.Errorf("%d steps, summary %+v", steps, s)
 	}
-	m, err := inference.Load(s.Last, dev)
+	m, err := inference.Load(s.Last, dev, engine.FP32)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if m.Info().Epoch != 1 || m.Info().Metrics["steps"] != 9 {
 		t.Errorf("the file says %+v", m.Info())
 	}
-	if _, err := inference.Load(s.Best, dev); err != nil {
+	if _, err := inference.Load(s.Best, dev, engine.FP32); err != nil {
 		t.Error(err)
 	}
 }
@@ -285,7 +286,7 @@ func TestDivergenceIsSaid(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "epoch 2, batch ") || !strings.Contains(err.Error(), "weights of epoch 1 are in "+s.Last) {
 		t.Fatalf("diverged later with %v", err)
 	}
-	if m, err := inference.Load(s.Last, dev); err != nil || m.Info().Epoch != 1 {
+	if m, err := inference.Load(s.Last, dev, engine.FP32); err != nil || m.Info().Epoch != 1 {
 		t.Errorf("the file of the last good epoch: %v", err)
 	}
 
@@ -323,7 +324,7 @@ func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
 		"schedule":                  {Schedule: "cosine,warmup=2"},
 		"initialisation":            {Init: "zeros"},
 		"momentum":                  {Momentum: -0.5},
-		"bf16":                      {Precision: "bf16"},
+		"auto, bf16 or fp32":        {Precision: "int8"},
 		"--out":                     {Data: "garments", Out: taken},
 		"none-such":                 {Data: "fashion-mnist", DataDir: "none-such"},
 		"larger batch":              {Data: "garments", Model: "d2l-bnlenet", Batch: 20, TrainSize: 41, TestSize: 5},
@@ -371,7 +372,7 @@ func TestZeroConfigIsTheRecipeOfTheNotes(t *testing.T) {
 	c := train.Config{}.Resolved()
 	want := train.Config{
 		Model: "d2l-resnet18", Data: "fashion-mnist", Resize: 96, Batch: 256, LR: 0.05, Epochs: 10, Optimizer: "sgd",
-		Schedule: "constant", Init: "xavier-uniform", Precision: "fp32", Out: "runs",
+		Schedule: "constant", Init: "xavier-uniform", Precision: "auto", Out: "runs",
 	}
 	if c != want {
 		t.Errorf("got %+v", c)

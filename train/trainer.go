@@ -24,6 +24,7 @@ type Options struct {
 	Schedule  optim.Schedule
 	Seed      uint64 // of the order of the pictures
 	Workers   int    // of the loader; 0 chooses. It never changes a result
+	Precision engine.Precision
 }
 
 func (o Options) resolved() Options {
@@ -79,7 +80,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		module: m, options: o, store: engine.NewStore(dev), programs: map[int]*program{},
 		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
 	}
-	t.runner = inference.NewRunner(m, t.store)
+	t.runner = inference.NewRunner(m, t.store, o.Precision)
 	var err error
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers})
 	if err != nil {
@@ -165,7 +166,7 @@ func (t *Trainer) program(n int) (*program, error) {
 		}
 		updates = append(updates, engine.Update{Variable: params[i].Variable, Gradient: grad})
 	}
-	p.Program, err = engine.Compile(g, t.store, engine.Spec{Outputs: []*graph.Node{p.loss, p.hits}, Updates: updates})
+	p.Program, err = engine.Compile(g, t.store, engine.Spec{Outputs: []*graph.Node{p.loss, p.hits}, Updates: updates, Precision: t.options.Precision})
 	if err != nil {
 		return nil, err
 	}
