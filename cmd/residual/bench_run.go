@@ -108,7 +108,7 @@ func newWorkload(e models.Entry, f *benchFlags, dev engine.Device) (*workload, e
 	if err != nil {
 		return nil, usagef("%s: %w; choose another --resize", e.Name, err)
 	}
-	spec := engine.Spec{Outputs: []*graph.Node{logits}}
+	spec := engine.Spec{Outputs: []*graph.Node{logits}, Precision: f.device.on(dev)}
 	w.out = logits
 	if w.train {
 		w.labels = g.Input("labels", tensor.Int64, f.batch)
@@ -277,7 +277,7 @@ func (f *benchFlags) result(w *workload, dev *cpu.Device, steps int) *benchResul
 	shape, m := w.x.Shape, w.Memory()
 	return &benchResult{
 		Model: f.model, Mode: f.mode, Batch: shape[0], Channels: shape[1], Height: shape[2], Width: shape[3],
-		Device: dev.Name(), Threads: dev.Threads(), Kernels: dev.ISA().String(), Precision: f.device.resolved(),
+		Device: dev.Name(), Threads: dev.Threads(), Kernels: dev.ISA().String(), Precision: f.device.on(dev).String(),
 		Feed: f.feed, Data: f.fedFrom(), Repeat: f.repeat, Warmup: f.warmup, StepsPerRepeat: steps,
 		PlannedBytes: m.Total(),
 		ArenaBytes:   m.Arena, OwnBytes: m.Own, ScratchBytes: m.Scratch, VariableBytes: m.Variables,

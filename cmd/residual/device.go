@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
@@ -24,12 +26,12 @@ type deviceFlags struct {
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.IntVar(&f.threads, "threads", 0, "threads that compute; 0 takes all cores")
-	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto, avx512, avx2 or portable")
+	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto or one of "+strings.Join(kernelNames(), ", "))
 	fs.StringVar(&f.device, "device", "auto", "what computes: auto or cpu")
-	fs.StringVar(&f.precision, "precision", "auto", "numbers that are computed in: auto or fp32")
-	_ = cmd.RegisterFlagCompletionFunc("kernels", words("auto", "avx512", "avx2", "portable"))
+	fs.StringVar(&f.precision, "precision", "auto", "numbers that are computed in: bf16 (activations in bfloat16, half the memory), fp32, or auto: bf16 where the processor multiplies it")
+	_ = cmd.RegisterFlagCompletionFunc("kernels", words(append([]string{"auto"}, kernelNames()...)...))
 	_ = cmd.RegisterFlagCompletionFunc("device", words("auto", "cpu"))
-	_ = cmd.RegisterFlagCompletionFunc("precision", words("auto", "fp32"))
+	_ = cmd.RegisterFlagCompletionFunc("precision", words("auto", "bf16", "fp32"))
 }
 
 // open starts the device; close it after use. Errors name the flag.
@@ -44,12 +46,8 @@ func (f *deviceFlags) open() (*cpu.Device, error) {
 	default:
 		return nil, usagef("--device %s is not known; choose auto or cpu", f.device)
 	}
-	switch f.precision {
-	case "auto", "fp32":
-	case "bf16":
-		return nil, usagef("--precision bf16: this build computes in fp32 only; use --precision auto or fp32")
-	default:
-		return nil, usagef("--precision %s is not known; choose auto or fp32", f.precision)
+	if !slices.Contains([]string{"auto", "bf16", "fp32"}, f.precision) {
+		return nil, usagef("--precision %s is not known; choose auto, bf16 or fp32", f.precision)
 	}
 	isa, err := f.isa()
 	if err != nil {
@@ -65,7 +63,7 @@ func (f *deviceFlags) isa() (*kernel.ISA, error) {
 	}
 	isa, err := kernel.ParseISA(f.kernels)
 	if err != nil {
-		return nil, usagef("--kernels %s is not known; choose auto, avx512, avx2 or portable", f.kernels)
+		return nil, usagef("--kernels %s is not known; choose auto or one of %s", f.kernels, strings.Join(kernelNames(), ", "))
 	}
 	var have []string
 	for _, a := range kernel.Available() {
@@ -77,12 +75,25 @@ func (f *deviceFlags) isa() (*kernel.ISA, error) {
 	return nil, usagef("--kernels %v: this machine or this build cannot run them, only %s; use --kernels auto", isa, strings.Join(have, ", "))
 }
 
-// resolved is the precision that will be used; auto is fp32 in this build.
-func (f *deviceFlags) resolved() string { return "fp32" }
+// kernelNames lists the instruction sets, the fastest first.
+func kernelNames() []string {
+	names := kernel.Names()
+	slices.Reverse(names)
+	return names
+}
+
+// on is the precision that will be used on a device; open has checked the flag.
+func (f *deviceFlags) on(d engine.Device) engine.Precision {
+	p, err := engine.ParsePrecision(f.precision, d)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
 
 // describe is the line that says what was chosen: "cpu, 2 threads, avx512 kernels, fp32".
 func (f *deviceFlags) describe(d *cpu.Device) string {
-	return fmt.Sprintf("%s, %s, %v kernels, %s", d.Name(), threadCount(d.Threads()), d.ISA(), f.resolved())
+	return fmt.Sprintf("%s, %s, %v kernels, %v", d.Name(), threadCount(d.Threads()), d.ISA(), f.on(d))
 }
 
 func threadCount(n int) string {

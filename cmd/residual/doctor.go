@@ -13,6 +13,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/report"
 )
@@ -86,9 +87,13 @@ func examine() *doctorResult {
 	r := &doctorResult{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpuModel(), Features: cpuFeatures(),
 		Kernels: kernel.Best().String(), Cores: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0),
-		Caches: cpuCaches(), Precision: (&deviceFlags{}).resolved(), Devices: []string{"cpu"}, GPU: noGPU,
+		Caches: cpuCaches(), Devices: []string{"cpu"}, GPU: noGPU,
 	}
 	r.Version, r.Go = checkpoint.Versions()
+	r.Precision = engine.FP32.String()
+	if kernel.For(kernel.Best()).Half.Native {
+		r.Precision = engine.BF16.String()
+	}
 	r.MemoryBytes, r.AvailableBytes = memory()
 	r.MemoryLimit = memoryLimit()
 	for _, isa := range kernel.Available() {

@@ -98,7 +98,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		return err
 	}
 	defer dev.Close()
-	c, err := loadClassifier(path, dev)
+	c, err := loadClassifier(path, dev, f.device.on(dev))
 	if err != nil {
 		return err
 	}

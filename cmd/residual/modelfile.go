@@ -15,7 +15,7 @@ import (
 
 // loadClassifier reads a model file onto a device. What is often given in its
 // place gets an answer of its own.
-func loadClassifier(path string, dev engine.Device) (*inference.Classifier, error) {
+func loadClassifier(path string, dev engine.Device, p engine.Precision) (*inference.Classifier, error) {
 	st, err := os.Stat(path)
 	switch {
 	case err != nil && slices.Contains(models.Names(), path):
@@ -29,7 +29,7 @@ func loadClassifier(path string, dev engine.Device) (*inference.Classifier, erro
 		}
 		return nil, fmt.Errorf("%s is a folder; give a model file, such as best.safetensors of a run", path)
 	}
-	return inference.Load(path, dev)
+	return inference.Load(path, dev, p)
 }
 
 // completeModelFile completes files of weights.

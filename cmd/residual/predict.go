@@ -50,7 +50,7 @@ be read gets a line on stderr and the exit status is 1, the others are answered.
 				return err
 			}
 			defer dev.Close()
-			c, err := loadClassifier(args[0], dev)
+			c, err := loadClassifier(args[0], dev, device.on(dev))
 			if err != nil {
 				return err
 			}

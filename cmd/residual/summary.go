@@ -101,7 +101,7 @@ func modelNamed(name string, input tensor.Shape) (nn.Module, tensor.Shape, error
 		return nil, nil, err
 	}
 	defer dev.Close()
-	c, err := loadClassifier(name, dev)
+	c, err := loadClassifier(name, dev, dev.Preferred())
 	if err != nil {
 		return nil, nil, err
 	}

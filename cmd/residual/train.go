@@ -113,7 +113,7 @@ func (f *trainFlags) given(changed func(flag string) bool) (train.Config, error)
 			return c, usagef("--%s is empty; give a value or leave the flag out", name)
 		}
 	}
-	c.DataDir, c.Offline, c.Precision = f.files.dir, f.files.offline, f.device.resolved()
+	c.DataDir, c.Offline, c.Precision = f.files.dir, f.files.offline, f.device.precision
 	return c, nil
 }
 

@@ -25,6 +25,9 @@ func (i ISA) String() string {
 	return fmt.Sprintf("isa(%d)", uint8(i))
 }
 
+// Names lists what ParseISA reads, from the most portable to the fastest.
+func Names() []string { return append([]string(nil), names[:]...) }
+
 // ParseISA reads the name of an instruction set; whether this machine has it
 // is for Available to say.
 func ParseISA(s string) (ISA, error) {
