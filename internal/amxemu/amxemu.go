@@ -1,0 +1,136 @@
+// Package amxemu runs tests of AMX code on machines without AMX: it stands in
+// for the processor's tiles. It is support for tests and is linked into no
+// program.
+//
+// A test re-executes its own binary as a traced process. Where that process
+// meets a tile instruction, which its processor does not know, the kernel stops
+// it, and the tracer does with its registers and memory what the instruction
+// would have done. So the very bytes that a processor with AMX will run are
+// proven: their encodings, their addresses, their arithmetic, and that every
+// thread configures its tiles before it uses them, for each has its own.
+//
+// The instructions are LDTILECFG, STTILECFG, TILERELEASE, TILEZERO, TILELOADD,
+// TILELOADDT1, TILESTORED and TDPBF16PS, as Intel's Software Developer's Manual,
+// volume 2, describes them, with the faults it names. Three things are left out:
+// the payload of a NaN is not modelled, an instruction that faults halfway does
+// not note the row where it stopped, and a signal handler sees the tiles of the
+// code it interrupted, where Linux would give it fresh ones.
+package amxemu
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/cpu"
+)
+
+// traced is the variable that is set in the environment of a traced process.
+const traced = "RESIDUAL_TEST_AMX_TRACED"
+
+// A traced process takes its processor for one with AMX. CPUID cannot be
+// intercepted, so what was read from it is amended; the kernel's permission, the
+// other thing to ask for, is granted by the tracer.
+func init() {
+	if os.Getenv(traced) != "" {
+		cpu.X86.HasAMXTile, cpu.X86.HasAMXBF16 = true, true
+	}
+}
+
+// Test runs f on AMX: here, where have says that the code under test finds AMX,
+// and otherwise in a process of its own under the emulator, in which the calling
+// test comes to this place again. Such a process runs no other test, and what it
+// prints is the log of this one. A test that finds no way to have AMX is skipped.
+// Call it once a test, before anything that costs time.
+func Test(t *testing.T, have bool, f func(t *testing.T)) {
+	t.Helper()
+	switch {
+	case have:
+		f(t)
+	case os.Getenv(traced) != "":
+		t.Fatal("AMX is emulated here, but the code under test does not find it")
+	case !cpu.X86.HasAVX512BF16:
+		t.Skip("AMX code needs the AVX-512 and AVX512_BF16 that every processor with AMX has, and this one has not")
+	default:
+		again(t)
+	}
+}
+
+// again runs the calling test in a traced process.
+func again(t *testing.T) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{self, "-test.v", "-test.count=1", "-test.run=" + pattern(t.Name())}
+	if testing.Short() {
+		args = append(args, "-test.short")
+	}
+	if end, ok := t.Deadline(); ok {
+		args = append(args, fmt.Sprintf("-test.timeout=%v", time.Until(end)*9/10))
+	}
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	start := time.Now()
+	end, err := run(args, append(os.Environ(), traced+"=1"), out)
+	if err != nil {
+		t.Skipf("cannot emulate AMX: %v", err)
+	}
+	text, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("under the emulator, %.1f s, %d tile instructions in %d stops:\n%s", time.Since(start).Seconds(), end.instructions, end.stops, text)
+	switch result := verdict(text, t.Name()); {
+	case end.code != 0:
+		t.Errorf("failed under the emulator with %s", end)
+	case result == "SKIP":
+		t.Skip("skipped under the emulator")
+	case result != "PASS":
+		t.Errorf("the process under the emulator did not run %s", t.Name())
+	}
+}
+
+// pattern is the argument of -test.run for one test.
+func pattern(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+// verdict is what a verbose log says of a test: PASS, FAIL, SKIP or nothing.
+func verdict(log []byte, name string) string {
+	for line := range bytes.Lines(log) {
+		rest, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("--- "))
+		word, rest, _ := bytes.Cut(rest, []byte(": "))
+		if got, _, _ := bytes.Cut(rest, []byte(" (")); ok && string(got) == name {
+			return string(word)
+		}
+	}
+	return ""
+}
+
+// An outcome is how a traced process ended.
+type outcome struct {
+	code                int // its exit code, or -1
+	signal              string
+	instructions, stops int // tile instructions carried out, and how often the process stopped for them
+}
+
+func (o outcome) String() string {
+	if o.signal != "" {
+		return "signal " + o.signal
+	}
+	return fmt.Sprintf("exit code %d", o.code)
+}

@@ -1,0 +1,13 @@
+//go:build !linux || !amd64
+
+package amxemu
+
+import (
+	"errors"
+	"os"
+)
+
+// run is for Linux on amd64.
+func run(args, env []string, out *os.File) (outcome, error) {
+	return outcome{}, errors.New("the emulator needs Linux on amd64")
+}
