@@ -158,7 +158,15 @@ DATA rounding<>+176(SB)/4, $0xffff0000
 DATA rounding<>+180(SB)/4, $0xffff0000
 DATA rounding<>+184(SB)/4, $0xffff0000
 DATA rounding<>+188(SB)/4, $0xffff0000
-GLOBL rounding<>(SB), RODATA|NOPTR, $192
+DATA rounding<>+192(SB)/4, $0x00010000
+DATA rounding<>+196(SB)/4, $0x00010000
+DATA rounding<>+200(SB)/4, $0x00010000
+DATA rounding<>+204(SB)/4, $0x00010000
+DATA rounding<>+208(SB)/4, $0x00010000
+DATA rounding<>+212(SB)/4, $0x00010000
+DATA rounding<>+216(SB)/4, $0x00010000
+DATA rounding<>+220(SB)/4, $0x00010000
+GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
 // func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
 // Requires: AVX, AVX2, FMA3

@@ -501,8 +501,8 @@ manyNoRes:
 	VPANDN       Y14, Y1, Y14
 	VPADDD       Y14, Y10, Y10
 	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y1, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
+	VPOR         Y10, Y1, Y1
+	VPSRLD       $0x10, Y1, Y10
 	VEXTRACTI128 $0x01, Y10, X1
 	VPACKUSDW    X1, X10, X10
 	VMOVDQU      X10, (SI)(CX*1)
@@ -518,8 +518,8 @@ manyNoRes:
 	VPANDN       Y14, Y1, Y14
 	VPADDD       Y14, Y11, Y11
 	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y1, Y11, Y11
-	VPSRLD       $0x10, Y11, Y11
+	VPOR         Y11, Y1, Y1
+	VPSRLD       $0x10, Y1, Y11
 	VEXTRACTI128 $0x01, Y11, X1
 	VPACKUSDW    X1, X11, X11
 	VMOVDQU      X11, 16(SI)(CX*1)
@@ -535,8 +535,8 @@ manyNoRes:
 	VPANDN       Y14, Y1, Y14
 	VPADDD       Y14, Y12, Y12
 	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y1, Y12, Y12
-	VPSRLD       $0x10, Y12, Y12
+	VPOR         Y12, Y1, Y1
+	VPSRLD       $0x10, Y1, Y12
 	VEXTRACTI128 $0x01, Y12, X1
 	VPACKUSDW    X1, X12, X12
 	VMOVDQU      X12, 32(SI)(CX*1)
@@ -552,8 +552,8 @@ manyNoRes:
 	VPANDN       Y14, Y1, Y14
 	VPADDD       Y14, Y13, Y13
 	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y1, Y13, Y13
-	VPSRLD       $0x10, Y13, Y13
+	VPOR         Y13, Y1, Y1
+	VPSRLD       $0x10, Y1, Y13
 	VEXTRACTI128 $0x01, Y13, X1
 	VPACKUSDW    X1, X13, X13
 	VMOVDQU      X13, 48(SI)(CX*1)
@@ -616,8 +616,8 @@ singleNoRes:
 	VPANDN       Y14, Y1, Y14
 	VPADDD       Y14, Y10, Y10
 	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y1, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
+	VPOR         Y10, Y1, Y1
+	VPSRLD       $0x10, Y1, Y10
 	VEXTRACTI128 $0x01, Y10, X1
 	VPACKUSDW    X1, X10, X10
 	VMOVDQU      X10, (SI)(CX*1)
@@ -730,8 +730,8 @@ tailNoRes:
 	VPANDN       Y14, Y1, Y14
 	VPADDD       Y14, Y10, Y10
 	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y1, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
+	VPOR         Y10, Y1, Y1
+	VPSRLD       $0x10, Y1, Y10
 	VEXTRACTI128 $0x01, Y10, X1
 	VPACKUSDW    X1, X10, X10
 	VMOVMSKPS    Y15, AX
@@ -815,7 +815,15 @@ DATA rounding<>+176(SB)/4, $0xffff0000
 DATA rounding<>+180(SB)/4, $0xffff0000
 DATA rounding<>+184(SB)/4, $0xffff0000
 DATA rounding<>+188(SB)/4, $0xffff0000
-GLOBL rounding<>(SB), RODATA|NOPTR, $192
+DATA rounding<>+192(SB)/4, $0x00010000
+DATA rounding<>+196(SB)/4, $0x00010000
+DATA rounding<>+200(SB)/4, $0x00010000
+DATA rounding<>+204(SB)/4, $0x00010000
+DATA rounding<>+208(SB)/4, $0x00010000
+DATA rounding<>+212(SB)/4, $0x00010000
+DATA rounding<>+216(SB)/4, $0x00010000
+DATA rounding<>+220(SB)/4, $0x00010000
+GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
 // func bnReduceHalfAVX2(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
@@ -1119,8 +1127,8 @@ manyNoReLU:
 	VPANDN       Y13, Y12, Y13
 	VPADDD       Y13, Y1, Y1
 	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y12, Y1, Y1
-	VPSRLD       $0x10, Y1, Y1
+	VPOR         Y1, Y12, Y12
+	VPSRLD       $0x10, Y12, Y1
 	VEXTRACTI128 $0x01, Y1, X12
 	VPACKUSDW    X12, X1, X1
 	VMOVDQU      X1, (DI)(CX*1)
@@ -1137,8 +1145,8 @@ manyNoReLU:
 	VPANDN       Y13, Y12, Y13
 	VPADDD       Y13, Y1, Y1
 	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y12, Y1, Y1
-	VPSRLD       $0x10, Y1, Y1
+	VPOR         Y1, Y12, Y12
+	VPSRLD       $0x10, Y12, Y1
 	VEXTRACTI128 $0x01, Y1, X12
 	VPACKUSDW    X12, X1, X1
 	VMOVDQU      X1, 16(DI)(CX*1)
@@ -1166,8 +1174,8 @@ manyNoRes:
 	VPANDN       Y13, Y12, Y13
 	VPADDD       Y13, Y8, Y8
 	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y12, Y8, Y8
-	VPSRLD       $0x10, Y8, Y8
+	VPOR         Y8, Y12, Y12
+	VPSRLD       $0x10, Y12, Y8
 	VEXTRACTI128 $0x01, Y8, X12
 	VPACKUSDW    X12, X8, X8
 	VMOVDQU      X8, (SI)(CX*1)
@@ -1183,8 +1191,8 @@ manyNoRes:
 	VPANDN       Y13, Y12, Y13
 	VPADDD       Y13, Y9, Y9
 	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y12, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
+	VPOR         Y9, Y12, Y12
+	VPSRLD       $0x10, Y12, Y9
 	VEXTRACTI128 $0x01, Y9, X12
 	VPACKUSDW    X12, X9, X9
 	VMOVDQU      X9, 16(SI)(CX*1)
@@ -1245,8 +1253,8 @@ singleNoReLU:
 	VPANDN       Y13, Y12, Y13
 	VPADDD       Y13, Y1, Y1
 	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y12, Y1, Y1
-	VPSRLD       $0x10, Y1, Y1
+	VPOR         Y1, Y12, Y12
+	VPSRLD       $0x10, Y12, Y1
 	VEXTRACTI128 $0x01, Y1, X12
 	VPACKUSDW    X12, X1, X1
 	VMOVDQU      X1, (DI)(CX*1)
@@ -1269,8 +1277,8 @@ singleNoRes:
 	VPANDN       Y13, Y12, Y13
 	VPADDD       Y13, Y8, Y8
 	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y12, Y8, Y8
-	VPSRLD       $0x10, Y8, Y8
+	VPOR         Y8, Y12, Y12
+	VPSRLD       $0x10, Y12, Y8
 	VEXTRACTI128 $0x01, Y8, X12
 	VPACKUSDW    X12, X8, X8
 	VMOVDQU      X8, (SI)(CX*1)
@@ -1380,8 +1388,8 @@ tailNoReLU:
 	VPANDN       Y13, Y12, Y13
 	VPADDD       Y13, Y1, Y1
 	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y12, Y1, Y1
-	VPSRLD       $0x10, Y1, Y1
+	VPOR         Y1, Y12, Y12
+	VPSRLD       $0x10, Y12, Y1
 	VEXTRACTI128 $0x01, Y1, X12
 	VPACKUSDW    X12, X1, X1
 	VMOVMSKPS    Y15, R11
@@ -1451,8 +1459,8 @@ lanesDone13:
 	VPANDN       Y13, Y12, Y13
 	VPADDD       Y13, Y8, Y8
 	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y12, Y8, Y8
-	VPSRLD       $0x10, Y8, Y8
+	VPOR         Y8, Y12, Y12
+	VPSRLD       $0x10, Y12, Y8
 	VEXTRACTI128 $0x01, Y8, X12
 	VPACKUSDW    X12, X8, X8
 	VMOVMSKPS    Y15, R11

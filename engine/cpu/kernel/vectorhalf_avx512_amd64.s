@@ -392,61 +392,53 @@ manyRows:
 	VADDPS      Z1, Z13, Z13
 
 manyNoRes:
-	VMAXPS      Z10, Z0, Z10
-	VMAXPS      Z11, Z0, Z11
-	VMAXPS      Z12, Z0, Z12
-	VMAXPS      Z13, Z0, Z13
-	VFPCLASSPSZ $0x20, Z10, K3
-	VPANDD.BCST rounding<>+128(SB), Z10, K3, Z10
-	VPSRLD      $0x10, Z10, Z1
-	VPANDD.BCST rounding<>+32(SB), Z1, Z1
-	VPADDD.BCST rounding<>+64(SB), Z1, Z1
-	VCMPPS      $0x07, Z10, Z10, K3
-	VPADDD      Z1, Z10, K3, Z10
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z10, K3, Z10
-	VPSRLD      $0x10, Z10, Z10
-	VPMOVDW     Z10, Y10
-	VMOVDQU32   Y10, (SI)(CX*1)
-	VFPCLASSPSZ $0x20, Z11, K3
-	VPANDD.BCST rounding<>+128(SB), Z11, K3, Z11
-	VPSRLD      $0x10, Z11, Z1
-	VPANDD.BCST rounding<>+32(SB), Z1, Z1
-	VPADDD.BCST rounding<>+64(SB), Z1, Z1
-	VCMPPS      $0x07, Z11, Z11, K3
-	VPADDD      Z1, Z11, K3, Z11
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z11, K3, Z11
-	VPSRLD      $0x10, Z11, Z11
-	VPMOVDW     Z11, Y11
-	VMOVDQU32   Y11, 32(SI)(CX*1)
-	VFPCLASSPSZ $0x20, Z12, K3
-	VPANDD.BCST rounding<>+128(SB), Z12, K3, Z12
-	VPSRLD      $0x10, Z12, Z1
-	VPANDD.BCST rounding<>+32(SB), Z1, Z1
-	VPADDD.BCST rounding<>+64(SB), Z1, Z1
-	VCMPPS      $0x07, Z12, Z12, K3
-	VPADDD      Z1, Z12, K3, Z12
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z12, K3, Z12
-	VPSRLD      $0x10, Z12, Z12
-	VPMOVDW     Z12, Y12
-	VMOVDQU32   Y12, 64(SI)(CX*1)
-	VFPCLASSPSZ $0x20, Z13, K3
-	VPANDD.BCST rounding<>+128(SB), Z13, K3, Z13
-	VPSRLD      $0x10, Z13, Z1
-	VPANDD.BCST rounding<>+32(SB), Z1, Z1
-	VPADDD.BCST rounding<>+64(SB), Z1, Z1
-	VCMPPS      $0x07, Z13, Z13, K3
-	VPADDD      Z1, Z13, K3, Z13
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z13, K3, Z13
-	VPSRLD      $0x10, Z13, Z13
-	VPMOVDW     Z13, Y13
-	VMOVDQU32   Y13, 96(SI)(CX*1)
-	ADDQ        DX, CX
-	DECQ        BX
-	JNZ         manyRows
+	VMAXPS        Z10, Z0, Z10
+	VMAXPS        Z11, Z0, Z11
+	VMAXPS        Z12, Z0, Z12
+	VMAXPS        Z13, Z0, Z13
+	VPTESTMD.BCST rounding<>+192(SB), Z10, K3
+	VPADDD.BCST   rounding<>+64(SB), Z10, Z1
+	VPADDD.BCST   rounding<>+32(SB), Z1, K3, Z1
+	VCMPPS        $0x03, Z10, Z10, K3
+	VPORD.BCST    rounding<>+96(SB), Z10, K3, Z1
+	VFPCLASSPSZ   $0x20, Z10, K3
+	VPANDD.BCST   rounding<>+128(SB), Z10, K3, Z1
+	VPSRLD        $0x10, Z1, Z10
+	VPMOVDW       Z10, Y10
+	VMOVDQU32     Y10, (SI)(CX*1)
+	VPTESTMD.BCST rounding<>+192(SB), Z11, K3
+	VPADDD.BCST   rounding<>+64(SB), Z11, Z1
+	VPADDD.BCST   rounding<>+32(SB), Z1, K3, Z1
+	VCMPPS        $0x03, Z11, Z11, K3
+	VPORD.BCST    rounding<>+96(SB), Z11, K3, Z1
+	VFPCLASSPSZ   $0x20, Z11, K3
+	VPANDD.BCST   rounding<>+128(SB), Z11, K3, Z1
+	VPSRLD        $0x10, Z1, Z11
+	VPMOVDW       Z11, Y11
+	VMOVDQU32     Y11, 32(SI)(CX*1)
+	VPTESTMD.BCST rounding<>+192(SB), Z12, K3
+	VPADDD.BCST   rounding<>+64(SB), Z12, Z1
+	VPADDD.BCST   rounding<>+32(SB), Z1, K3, Z1
+	VCMPPS        $0x03, Z12, Z12, K3
+	VPORD.BCST    rounding<>+96(SB), Z12, K3, Z1
+	VFPCLASSPSZ   $0x20, Z12, K3
+	VPANDD.BCST   rounding<>+128(SB), Z12, K3, Z1
+	VPSRLD        $0x10, Z1, Z12
+	VPMOVDW       Z12, Y12
+	VMOVDQU32     Y12, 64(SI)(CX*1)
+	VPTESTMD.BCST rounding<>+192(SB), Z13, K3
+	VPADDD.BCST   rounding<>+64(SB), Z13, Z1
+	VPADDD.BCST   rounding<>+32(SB), Z1, K3, Z1
+	VCMPPS        $0x03, Z13, Z13, K3
+	VPORD.BCST    rounding<>+96(SB), Z13, K3, Z1
+	VFPCLASSPSZ   $0x20, Z13, K3
+	VPANDD.BCST   rounding<>+128(SB), Z13, K3, Z1
+	VPSRLD        $0x10, Z1, Z13
+	VPMOVDW       Z13, Y13
+	VMOVDQU32     Y13, 96(SI)(CX*1)
+	ADDQ          DX, CX
+	DECQ          BX
+	JNZ           manyRows
 
 manyRowsDone:
 	ADDQ $0x00000080, AX
@@ -490,22 +482,20 @@ singleRows:
 	VADDPS      Z1, Z10, Z10
 
 singleNoRes:
-	VMAXPS      Z10, Z0, Z10
-	VFPCLASSPSZ $0x20, Z10, K3
-	VPANDD.BCST rounding<>+128(SB), Z10, K3, Z10
-	VPSRLD      $0x10, Z10, Z1
-	VPANDD.BCST rounding<>+32(SB), Z1, Z1
-	VPADDD.BCST rounding<>+64(SB), Z1, Z1
-	VCMPPS      $0x07, Z10, Z10, K3
-	VPADDD      Z1, Z10, K3, Z10
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z10, K3, Z10
-	VPSRLD      $0x10, Z10, Z10
-	VPMOVDW     Z10, Y10
-	VMOVDQU32   Y10, (SI)(CX*1)
-	ADDQ        DX, CX
-	DECQ        BX
-	JNZ         singleRows
+	VMAXPS        Z10, Z0, Z10
+	VPTESTMD.BCST rounding<>+192(SB), Z10, K3
+	VPADDD.BCST   rounding<>+64(SB), Z10, Z1
+	VPADDD.BCST   rounding<>+32(SB), Z1, K3, Z1
+	VCMPPS        $0x03, Z10, Z10, K3
+	VPORD.BCST    rounding<>+96(SB), Z10, K3, Z1
+	VFPCLASSPSZ   $0x20, Z10, K3
+	VPANDD.BCST   rounding<>+128(SB), Z10, K3, Z1
+	VPSRLD        $0x10, Z1, Z10
+	VPMOVDW       Z10, Y10
+	VMOVDQU32     Y10, (SI)(CX*1)
+	ADDQ          DX, CX
+	DECQ          BX
+	JNZ           singleRows
 
 singleRowsDone:
 	ADDQ $0x00000020, AX
@@ -549,22 +539,20 @@ tailRows:
 	VADDPS      Z1, Z10, Z10
 
 tailNoRes:
-	VMAXPS      Z10, Z0, Z10
-	VFPCLASSPSZ $0x20, Z10, K3
-	VPANDD.BCST rounding<>+128(SB), Z10, K3, Z10
-	VPSRLD      $0x10, Z10, Z1
-	VPANDD.BCST rounding<>+32(SB), Z1, Z1
-	VPADDD.BCST rounding<>+64(SB), Z1, Z1
-	VCMPPS      $0x07, Z10, Z10, K3
-	VPADDD      Z1, Z10, K3, Z10
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z10, K3, Z10
-	VPSRLD      $0x10, Z10, Z10
-	VPMOVDW     Z10, Y10
-	VMOVDQU16   Y10, K1, (SI)(CX*1)
-	ADDQ        DX, CX
-	DECQ        BX
-	JNZ         tailRows
+	VMAXPS        Z10, Z0, Z10
+	VPTESTMD.BCST rounding<>+192(SB), Z10, K3
+	VPADDD.BCST   rounding<>+64(SB), Z10, Z1
+	VPADDD.BCST   rounding<>+32(SB), Z1, K3, Z1
+	VCMPPS        $0x03, Z10, Z10, K3
+	VPORD.BCST    rounding<>+96(SB), Z10, K3, Z1
+	VFPCLASSPSZ   $0x20, Z10, K3
+	VPANDD.BCST   rounding<>+128(SB), Z10, K3, Z1
+	VPSRLD        $0x10, Z1, Z10
+	VPMOVDW       Z10, Y10
+	VMOVDQU16     Y10, K1, (SI)(CX*1)
+	ADDQ          DX, CX
+	DECQ          BX
+	JNZ           tailRows
 
 tailRowsDone:
 end:
@@ -619,7 +607,15 @@ DATA rounding<>+176(SB)/4, $0xffff0000
 DATA rounding<>+180(SB)/4, $0xffff0000
 DATA rounding<>+184(SB)/4, $0xffff0000
 DATA rounding<>+188(SB)/4, $0xffff0000
-GLOBL rounding<>(SB), RODATA|NOPTR, $192
+DATA rounding<>+192(SB)/4, $0x00010000
+DATA rounding<>+196(SB)/4, $0x00010000
+DATA rounding<>+200(SB)/4, $0x00010000
+DATA rounding<>+204(SB)/4, $0x00010000
+DATA rounding<>+208(SB)/4, $0x00010000
+DATA rounding<>+212(SB)/4, $0x00010000
+DATA rounding<>+216(SB)/4, $0x00010000
+DATA rounding<>+220(SB)/4, $0x00010000
+GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
 // func bnReduceHalfAVX512(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
 // Requires: AVX, AVX512F, BMI2
@@ -885,133 +881,117 @@ manyRows:
 	VMOVAPS.Z Z17, K2, Z17
 
 manyNoReLU:
-	TESTQ       DI, DI
-	JZ          manyNoRes
-	VMOVAPS     Z14, Z1
-	VFPCLASSPSZ $0x20, Z1, K3
-	VPANDD.BCST rounding<>+128(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z1, Z1, K3
-	VPADDD      Z22, Z1, K3, Z1
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z1
-	VPMOVDW     Z1, Y1
-	VMOVDQU32   Y1, (DI)(CX*1)
-	VMOVAPS     Z15, Z1
-	VFPCLASSPSZ $0x20, Z1, K3
-	VPANDD.BCST rounding<>+128(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z1, Z1, K3
-	VPADDD      Z22, Z1, K3, Z1
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z1
-	VPMOVDW     Z1, Y1
-	VMOVDQU32   Y1, 32(DI)(CX*1)
-	VMOVAPS     Z16, Z1
-	VFPCLASSPSZ $0x20, Z1, K3
-	VPANDD.BCST rounding<>+128(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z1, Z1, K3
-	VPADDD      Z22, Z1, K3, Z1
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z1
-	VPMOVDW     Z1, Y1
-	VMOVDQU32   Y1, 64(DI)(CX*1)
-	VMOVAPS     Z17, Z1
-	VFPCLASSPSZ $0x20, Z1, K3
-	VPANDD.BCST rounding<>+128(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z1, Z1, K3
-	VPADDD      Z22, Z1, K3, Z1
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z1
-	VPMOVDW     Z1, Y1
-	VMOVDQU32   Y1, 96(DI)(CX*1)
+	TESTQ         DI, DI
+	JZ            manyNoRes
+	VMOVAPS       Z14, Z1
+	VPTESTMD.BCST rounding<>+192(SB), Z1, K3
+	VPADDD.BCST   rounding<>+64(SB), Z1, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z1, Z1, K3
+	VPORD.BCST    rounding<>+96(SB), Z1, K3, Z22
+	VFPCLASSPSZ   $0x20, Z1, K3
+	VPANDD.BCST   rounding<>+128(SB), Z1, K3, Z22
+	VPSRLD        $0x10, Z22, Z1
+	VPMOVDW       Z1, Y1
+	VMOVDQU32     Y1, (DI)(CX*1)
+	VMOVAPS       Z15, Z1
+	VPTESTMD.BCST rounding<>+192(SB), Z1, K3
+	VPADDD.BCST   rounding<>+64(SB), Z1, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z1, Z1, K3
+	VPORD.BCST    rounding<>+96(SB), Z1, K3, Z22
+	VFPCLASSPSZ   $0x20, Z1, K3
+	VPANDD.BCST   rounding<>+128(SB), Z1, K3, Z22
+	VPSRLD        $0x10, Z22, Z1
+	VPMOVDW       Z1, Y1
+	VMOVDQU32     Y1, 32(DI)(CX*1)
+	VMOVAPS       Z16, Z1
+	VPTESTMD.BCST rounding<>+192(SB), Z1, K3
+	VPADDD.BCST   rounding<>+64(SB), Z1, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z1, Z1, K3
+	VPORD.BCST    rounding<>+96(SB), Z1, K3, Z22
+	VFPCLASSPSZ   $0x20, Z1, K3
+	VPANDD.BCST   rounding<>+128(SB), Z1, K3, Z22
+	VPSRLD        $0x10, Z22, Z1
+	VPMOVDW       Z1, Y1
+	VMOVDQU32     Y1, 64(DI)(CX*1)
+	VMOVAPS       Z17, Z1
+	VPTESTMD.BCST rounding<>+192(SB), Z1, K3
+	VPADDD.BCST   rounding<>+64(SB), Z1, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z1, Z1, K3
+	VPORD.BCST    rounding<>+96(SB), Z1, K3, Z22
+	VFPCLASSPSZ   $0x20, Z1, K3
+	VPANDD.BCST   rounding<>+128(SB), Z1, K3, Z22
+	VPSRLD        $0x10, Z22, Z1
+	VPMOVDW       Z1, Y1
+	VMOVDQU32     Y1, 96(DI)(CX*1)
 
 manyNoRes:
-	VPMOVZXWD   (R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z10, Z6, Z1
-	VFMADD213PS Z1, Z2, Z14
-	VADDPS      Z14, Z18, Z18
-	VPMOVZXWD   32(R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z11, Z7, Z1
-	VFMADD213PS Z1, Z3, Z15
-	VADDPS      Z15, Z19, Z19
-	VPMOVZXWD   64(R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z12, Z8, Z1
-	VFMADD213PS Z1, Z4, Z16
-	VADDPS      Z16, Z20, Z20
-	VPMOVZXWD   96(R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z13, Z9, Z1
-	VFMADD213PS Z1, Z5, Z17
-	VADDPS      Z17, Z21, Z21
-	VFPCLASSPSZ $0x20, Z14, K3
-	VPANDD.BCST rounding<>+128(SB), Z14, K3, Z14
-	VPSRLD      $0x10, Z14, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z14, Z14, K3
-	VPADDD      Z22, Z14, K3, Z14
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z14, K3, Z14
-	VPSRLD      $0x10, Z14, Z14
-	VPMOVDW     Z14, Y14
-	VMOVDQU32   Y14, (SI)(CX*1)
-	VFPCLASSPSZ $0x20, Z15, K3
-	VPANDD.BCST rounding<>+128(SB), Z15, K3, Z15
-	VPSRLD      $0x10, Z15, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z15, Z15, K3
-	VPADDD      Z22, Z15, K3, Z15
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z15, K3, Z15
-	VPSRLD      $0x10, Z15, Z15
-	VPMOVDW     Z15, Y15
-	VMOVDQU32   Y15, 32(SI)(CX*1)
-	VFPCLASSPSZ $0x20, Z16, K3
-	VPANDD.BCST rounding<>+128(SB), Z16, K3, Z16
-	VPSRLD      $0x10, Z16, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z16, Z16, K3
-	VPADDD      Z22, Z16, K3, Z16
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z16, K3, Z16
-	VPSRLD      $0x10, Z16, Z16
-	VPMOVDW     Z16, Y16
-	VMOVDQU32   Y16, 64(SI)(CX*1)
-	VFPCLASSPSZ $0x20, Z17, K3
-	VPANDD.BCST rounding<>+128(SB), Z17, K3, Z17
-	VPSRLD      $0x10, Z17, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z17, Z17, K3
-	VPADDD      Z22, Z17, K3, Z17
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z17, K3, Z17
-	VPSRLD      $0x10, Z17, Z17
-	VPMOVDW     Z17, Y17
-	VMOVDQU32   Y17, 96(SI)(CX*1)
-	ADDQ        DX, CX
-	DECQ        BX
-	JNZ         manyRows
+	VPMOVZXWD     (R10)(CX*1), Z1
+	VPSLLD        $0x10, Z1, Z1
+	VFMADD213PS   Z10, Z6, Z1
+	VFMADD213PS   Z1, Z2, Z14
+	VADDPS        Z14, Z18, Z18
+	VPMOVZXWD     32(R10)(CX*1), Z1
+	VPSLLD        $0x10, Z1, Z1
+	VFMADD213PS   Z11, Z7, Z1
+	VFMADD213PS   Z1, Z3, Z15
+	VADDPS        Z15, Z19, Z19
+	VPMOVZXWD     64(R10)(CX*1), Z1
+	VPSLLD        $0x10, Z1, Z1
+	VFMADD213PS   Z12, Z8, Z1
+	VFMADD213PS   Z1, Z4, Z16
+	VADDPS        Z16, Z20, Z20
+	VPMOVZXWD     96(R10)(CX*1), Z1
+	VPSLLD        $0x10, Z1, Z1
+	VFMADD213PS   Z13, Z9, Z1
+	VFMADD213PS   Z1, Z5, Z17
+	VADDPS        Z17, Z21, Z21
+	VPTESTMD.BCST rounding<>+192(SB), Z14, K3
+	VPADDD.BCST   rounding<>+64(SB), Z14, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z14, Z14, K3
+	VPORD.BCST    rounding<>+96(SB), Z14, K3, Z22
+	VFPCLASSPSZ   $0x20, Z14, K3
+	VPANDD.BCST   rounding<>+128(SB), Z14, K3, Z22
+	VPSRLD        $0x10, Z22, Z14
+	VPMOVDW       Z14, Y14
+	VMOVDQU32     Y14, (SI)(CX*1)
+	VPTESTMD.BCST rounding<>+192(SB), Z15, K3
+	VPADDD.BCST   rounding<>+64(SB), Z15, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z15, Z15, K3
+	VPORD.BCST    rounding<>+96(SB), Z15, K3, Z22
+	VFPCLASSPSZ   $0x20, Z15, K3
+	VPANDD.BCST   rounding<>+128(SB), Z15, K3, Z22
+	VPSRLD        $0x10, Z22, Z15
+	VPMOVDW       Z15, Y15
+	VMOVDQU32     Y15, 32(SI)(CX*1)
+	VPTESTMD.BCST rounding<>+192(SB), Z16, K3
+	VPADDD.BCST   rounding<>+64(SB), Z16, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z16, Z16, K3
+	VPORD.BCST    rounding<>+96(SB), Z16, K3, Z22
+	VFPCLASSPSZ   $0x20, Z16, K3
+	VPANDD.BCST   rounding<>+128(SB), Z16, K3, Z22
+	VPSRLD        $0x10, Z22, Z16
+	VPMOVDW       Z16, Y16
+	VMOVDQU32     Y16, 64(SI)(CX*1)
+	VPTESTMD.BCST rounding<>+192(SB), Z17, K3
+	VPADDD.BCST   rounding<>+64(SB), Z17, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z17, Z17, K3
+	VPORD.BCST    rounding<>+96(SB), Z17, K3, Z22
+	VFPCLASSPSZ   $0x20, Z17, K3
+	VPANDD.BCST   rounding<>+128(SB), Z17, K3, Z22
+	VPSRLD        $0x10, Z22, Z17
+	VPMOVDW       Z17, Y17
+	VMOVDQU32     Y17, 96(SI)(CX*1)
+	ADDQ          DX, CX
+	DECQ          BX
+	JNZ           manyRows
 
 manyRowsDone:
 	MOVQ    sumDx_base+48(FP), CX
@@ -1053,43 +1033,39 @@ singleRows:
 	VMOVAPS.Z Z14, K2, Z14
 
 singleNoReLU:
-	TESTQ       DI, DI
-	JZ          singleNoRes
-	VMOVAPS     Z14, Z1
-	VFPCLASSPSZ $0x20, Z1, K3
-	VPANDD.BCST rounding<>+128(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z1, Z1, K3
-	VPADDD      Z22, Z1, K3, Z1
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z1
-	VPMOVDW     Z1, Y1
-	VMOVDQU32   Y1, (DI)(CX*1)
+	TESTQ         DI, DI
+	JZ            singleNoRes
+	VMOVAPS       Z14, Z1
+	VPTESTMD.BCST rounding<>+192(SB), Z1, K3
+	VPADDD.BCST   rounding<>+64(SB), Z1, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z1, Z1, K3
+	VPORD.BCST    rounding<>+96(SB), Z1, K3, Z22
+	VFPCLASSPSZ   $0x20, Z1, K3
+	VPANDD.BCST   rounding<>+128(SB), Z1, K3, Z22
+	VPSRLD        $0x10, Z22, Z1
+	VPMOVDW       Z1, Y1
+	VMOVDQU32     Y1, (DI)(CX*1)
 
 singleNoRes:
-	VPMOVZXWD   (R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z10, Z6, Z1
-	VFMADD213PS Z1, Z2, Z14
-	VADDPS      Z14, Z18, Z18
-	VFPCLASSPSZ $0x20, Z14, K3
-	VPANDD.BCST rounding<>+128(SB), Z14, K3, Z14
-	VPSRLD      $0x10, Z14, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z14, Z14, K3
-	VPADDD      Z22, Z14, K3, Z14
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z14, K3, Z14
-	VPSRLD      $0x10, Z14, Z14
-	VPMOVDW     Z14, Y14
-	VMOVDQU32   Y14, (SI)(CX*1)
-	ADDQ        DX, CX
-	DECQ        BX
-	JNZ         singleRows
+	VPMOVZXWD     (R10)(CX*1), Z1
+	VPSLLD        $0x10, Z1, Z1
+	VFMADD213PS   Z10, Z6, Z1
+	VFMADD213PS   Z1, Z2, Z14
+	VADDPS        Z14, Z18, Z18
+	VPTESTMD.BCST rounding<>+192(SB), Z14, K3
+	VPADDD.BCST   rounding<>+64(SB), Z14, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z14, Z14, K3
+	VPORD.BCST    rounding<>+96(SB), Z14, K3, Z22
+	VFPCLASSPSZ   $0x20, Z14, K3
+	VPANDD.BCST   rounding<>+128(SB), Z14, K3, Z22
+	VPSRLD        $0x10, Z22, Z14
+	VPMOVDW       Z14, Y14
+	VMOVDQU32     Y14, (SI)(CX*1)
+	ADDQ          DX, CX
+	DECQ          BX
+	JNZ           singleRows
 
 singleRowsDone:
 	MOVQ    sumDx_base+48(FP), CX
@@ -1128,43 +1104,39 @@ tailRows:
 	VMOVAPS.Z   Z14, K2, Z14
 
 tailNoReLU:
-	TESTQ       DI, DI
-	JZ          tailNoRes
-	VMOVAPS     Z14, Z1
-	VFPCLASSPSZ $0x20, Z1, K3
-	VPANDD.BCST rounding<>+128(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z1, Z1, K3
-	VPADDD      Z22, Z1, K3, Z1
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z1, K3, Z1
-	VPSRLD      $0x10, Z1, Z1
-	VPMOVDW     Z1, Y1
-	VMOVDQU16   Y1, K1, (DI)(CX*1)
+	TESTQ         DI, DI
+	JZ            tailNoRes
+	VMOVAPS       Z14, Z1
+	VPTESTMD.BCST rounding<>+192(SB), Z1, K3
+	VPADDD.BCST   rounding<>+64(SB), Z1, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z1, Z1, K3
+	VPORD.BCST    rounding<>+96(SB), Z1, K3, Z22
+	VFPCLASSPSZ   $0x20, Z1, K3
+	VPANDD.BCST   rounding<>+128(SB), Z1, K3, Z22
+	VPSRLD        $0x10, Z22, Z1
+	VPMOVDW       Z1, Y1
+	VMOVDQU16     Y1, K1, (DI)(CX*1)
 
 tailNoRes:
-	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z10, Z6, Z1
-	VFMADD213PS Z1, Z2, Z14
-	VADDPS      Z14, Z18, Z18
-	VFPCLASSPSZ $0x20, Z14, K3
-	VPANDD.BCST rounding<>+128(SB), Z14, K3, Z14
-	VPSRLD      $0x10, Z14, Z22
-	VPANDD.BCST rounding<>+32(SB), Z22, Z22
-	VPADDD.BCST rounding<>+64(SB), Z22, Z22
-	VCMPPS      $0x07, Z14, Z14, K3
-	VPADDD      Z22, Z14, K3, Z14
-	KNOTW       K3, K3
-	VPORD.BCST  rounding<>+96(SB), Z14, K3, Z14
-	VPSRLD      $0x10, Z14, Z14
-	VPMOVDW     Z14, Y14
-	VMOVDQU16   Y14, K1, (SI)(CX*1)
-	ADDQ        DX, CX
-	DECQ        BX
-	JNZ         tailRows
+	VPMOVZXWD.Z   (R10)(CX*1), K1, Z1
+	VPSLLD        $0x10, Z1, Z1
+	VFMADD213PS   Z10, Z6, Z1
+	VFMADD213PS   Z1, Z2, Z14
+	VADDPS        Z14, Z18, Z18
+	VPTESTMD.BCST rounding<>+192(SB), Z14, K3
+	VPADDD.BCST   rounding<>+64(SB), Z14, Z22
+	VPADDD.BCST   rounding<>+32(SB), Z22, K3, Z22
+	VCMPPS        $0x03, Z14, Z14, K3
+	VPORD.BCST    rounding<>+96(SB), Z14, K3, Z22
+	VFPCLASSPSZ   $0x20, Z14, K3
+	VPANDD.BCST   rounding<>+128(SB), Z14, K3, Z22
+	VPSRLD        $0x10, Z22, Z14
+	VPMOVDW       Z14, Y14
+	VMOVDQU16     Y14, K1, (SI)(CX*1)
+	ADDQ          DX, CX
+	DECQ          BX
+	JNZ           tailRows
 
 tailRowsDone:
 	MOVQ    sumDx_base+48(FP), CX

@@ -75,6 +75,7 @@ const (
 	roundQuiet
 	roundSign
 	roundUpper
+	roundUnit
 )
 
 // roundTable writes those numbers, where a file needs them.
@@ -84,7 +85,7 @@ func (e *emitter) roundTable() {
 	}
 	e.rounding = e.StaticGlobal("rounding")
 	e.DataAttributes(attr.RODATA | attr.NOPTR)
-	for i, v := range []uint32{0x7f800000, 1, 0x7fff, 0x400000, bitsNoSign, 0xffff0000} {
+	for i, v := range []uint32{0x7f800000, 1, 0x7fff, 0x400000, bitsNoSign, 0xffff0000, 0x10000} {
 		for lane := range 8 {
 			e.AddDatum(32*i+4*lane, operand.U32(v))
 		}
@@ -93,16 +94,13 @@ func (e *emitter) roundTable() {
 
 // narrow rounds the float32 of v to bfloat16, in the lower half of v.
 func (e *emitter) narrow(v reg.VecPhysical, t ...reg.VecPhysical) {
-	switch {
-	case e.bf16:
+	if e.bf16 {
 		e.VCVTNEPS2BF16(v, v.AsY())
-	case e.wide():
-		e.roundBits(v, t[0])
-		e.packWords(v, t[0])
-	default:
-		e.roundBitsAVX2(v, t[0], t[1])
-		e.packWords(v, t[0])
+		return
 	}
+	e.roundBits(v, t...)
+	e.VPSRLD(operand.U8(16), t[0], v)
+	e.packWords(v, t[0])
 }
 
 // packWords moves the lower half of every lane, whose upper half is zero, to the
@@ -116,26 +114,27 @@ func (e *emitter) packWords(v, t reg.VecPhysical) {
 	e.VPACKUSDW(t.AsX(), v.AsX(), v.AsX())
 }
 
-// roundBits rounds every float32 to a bfloat16 in the lower half of its lane:
-// adds to the bits one less than half a unit, and one more if the unit is odd.
-func (e *emitter) roundBits(v, t reg.VecPhysical) {
-	const denormal, ordered = operand.U8(0x20), operand.U8(0x07)
+// roundBits rounds every float32 to a bfloat16 in the upper half of the lanes of
+// t[0], whose lower half is of no use: it adds to the bits one less than half a
+// unit, and one more if the unit is odd.
+func (e *emitter) roundBits(v reg.VecPhysical, t ...reg.VecPhysical) {
 	e.roundTable()
+	if !e.wide() {
+		e.roundBitsAVX2(v, t[0], t[1])
+		return
+	}
+	const denormal = operand.U8(0x20)
+	e.VPTESTMD_BCST(e.rounding.Offset(roundUnit), v, reg.K3)
+	e.VPADDD_BCST(e.rounding.Offset(roundBias), v, t[0])
+	e.VPADDD_BCST(e.rounding.Offset(roundOne), t[0], reg.K3, t[0])
+	e.VCMPPS(unordered, v, v, reg.K3)
+	e.VPORD_BCST(e.rounding.Offset(roundQuiet), v, reg.K3, t[0])
 	e.VFPCLASSPSZ(denormal, v, reg.K3)
-	e.VPANDD_BCST(e.rounding.Offset(roundSign), v, reg.K3, v)
-	e.VPSRLD(operand.U8(16), v, t)
-	e.VPANDD_BCST(e.rounding.Offset(roundOne), t, t)
-	e.VPADDD_BCST(e.rounding.Offset(roundBias), t, t)
-	e.VCMPPS(ordered, v, v, reg.K3)
-	e.VPADDD(t, v, reg.K3, v)
-	e.KNOTW(reg.K3, reg.K3)
-	e.VPORD_BCST(e.rounding.Offset(roundQuiet), v, reg.K3, v)
-	e.VPSRLD(operand.U8(16), v, v)
+	e.VPANDD_BCST(e.rounding.Offset(roundSign), v, reg.K3, t[0])
 }
 
-// roundBitsAVX2 is roundBits with masks in vectors.
+// roundBitsAVX2 is roundBits with masks in vectors. It spoils v.
 func (e *emitter) roundBitsAVX2(v, t, u reg.VecPhysical) {
-	e.roundTable()
 	e.VPXOR(u, u, u)
 	e.VPAND(e.rounding.Offset(roundExponent), v, t)
 	e.VPCMPEQD(u, t, t)
@@ -148,6 +147,5 @@ func (e *emitter) roundBitsAVX2(v, t, u reg.VecPhysical) {
 	e.VPANDN(u, t, u)
 	e.VPADDD(u, v, v)
 	e.VPAND(e.rounding.Offset(roundQuiet), t, t)
-	e.VPOR(t, v, v)
-	e.VPSRLD(operand.U8(16), v, v)
+	e.VPOR(v, t, t)
 }
