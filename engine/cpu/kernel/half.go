@@ -62,7 +62,8 @@ type Half struct {
 	Finish func(y []uint16, ldy int, x []float32, ldx int, scale, shift []float32, res []uint16, relu bool, rows, n int)
 
 	// These are the kernels of Set on activations in bfloat16; columns have
-	// float32, and so have sums. BNGrad sums dx before it is rounded.
+	// float32, and so have sums. BNGrad sums dx before it is rounded. dres and
+	// maxima are numbers read before, and are not rounded.
 
 	MeanM2     func(mean, m2 []float32, x []uint16, rows, n, ld int)
 	ScaleShift func(y, x []uint16, scale, shift []float32, res []uint16, relu bool, rows, n, ld int)

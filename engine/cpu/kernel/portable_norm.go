@@ -70,13 +70,14 @@ func bnGradPortable[T stored](dx, dres []T, sumDx []float32, dy, y, x []T, a, b,
 	}
 	for i := 0; i < rows*ld; i += ld {
 		for c := range n {
-			g := load(dy[i+c])
+			g := dy[i+c]
 			if y != nil && load(y[i+c]) <= 0 {
 				g = 0
 			}
-			v := float32(a[c]*g) + (float32(b[c]*load(x[i+c])) + d[c])
+			wide := load(g)
+			v := float32(a[c]*wide) + (float32(b[c]*load(x[i+c])) + d[c])
 			if dres != nil {
-				store(&dres[i+c], g)
+				dres[i+c] = g
 			}
 			if sumDx != nil {
 				sumDx[c] += v

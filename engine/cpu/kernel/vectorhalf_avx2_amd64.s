@@ -49,31 +49,39 @@ many:
 	JLE    manyRowsDone
 
 manyRows:
-	VPMOVZXWD (SI)(CX*1), Y4
-	VPSLLD    $0x10, Y4, Y4
-	VPMOVZXWD 16(SI)(CX*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VPMOVZXWD 32(SI)(CX*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VPMOVZXWD 48(SI)(CX*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VADDPS    Y4, Y0, Y0
-	VADDPS    Y5, Y1, Y1
-	VADDPS    Y6, Y2, Y2
-	VADDPS    Y7, Y3, Y3
-	ADDQ      DX, CX
-	DECQ      BX
-	JNZ       manyRows
+	VMOVUPS (SI)(CX*1), Y4
+	VPSLLD  $0x10, Y4, Y4
+	VMOVUPS (SI)(CX*1), Y5
+	VANDPS  rounding<>+160(SB), Y5, Y5
+	VMOVUPS 32(SI)(CX*1), Y6
+	VPSLLD  $0x10, Y6, Y6
+	VMOVUPS 32(SI)(CX*1), Y7
+	VANDPS  rounding<>+160(SB), Y7, Y7
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
+	ADDQ    DX, CX
+	DECQ    BX
+	JNZ     manyRows
 
 manyRowsDone:
-	MOVQ    sum_base+0(FP), CX
-	VMOVUPS Y0, (CX)(AX*2)
-	VMOVUPS Y1, 32(CX)(AX*2)
-	VMOVUPS Y2, 64(CX)(AX*2)
-	VMOVUPS Y3, 96(CX)(AX*2)
-	ADDQ    $0x00000040, AX
-	SUBQ    $0x00000020, DI
-	JMP     many
+	MOVQ         sum_base+0(FP), CX
+	VUNPCKLPS    Y1, Y0, Y4
+	VMOVUPS      X4, (CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 32(CX)(AX*2)
+	VUNPCKHPS    Y1, Y0, Y4
+	VMOVUPS      X4, 16(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 48(CX)(AX*2)
+	VUNPCKLPS    Y3, Y2, Y4
+	VMOVUPS      X4, 64(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 96(CX)(AX*2)
+	VUNPCKHPS    Y3, Y2, Y4
+	VMOVUPS      X4, 80(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 112(CX)(AX*2)
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x00000020, DI
+	JMP          many
 
 single:
 	CMPQ   DI, $0x00000008
@@ -149,6 +157,64 @@ end:
 	VZEROUPPER
 	RET
 
+DATA rounding<>+0(SB)/4, $0x7f800000
+DATA rounding<>+4(SB)/4, $0x7f800000
+DATA rounding<>+8(SB)/4, $0x7f800000
+DATA rounding<>+12(SB)/4, $0x7f800000
+DATA rounding<>+16(SB)/4, $0x7f800000
+DATA rounding<>+20(SB)/4, $0x7f800000
+DATA rounding<>+24(SB)/4, $0x7f800000
+DATA rounding<>+28(SB)/4, $0x7f800000
+DATA rounding<>+32(SB)/4, $0x00000001
+DATA rounding<>+36(SB)/4, $0x00000001
+DATA rounding<>+40(SB)/4, $0x00000001
+DATA rounding<>+44(SB)/4, $0x00000001
+DATA rounding<>+48(SB)/4, $0x00000001
+DATA rounding<>+52(SB)/4, $0x00000001
+DATA rounding<>+56(SB)/4, $0x00000001
+DATA rounding<>+60(SB)/4, $0x00000001
+DATA rounding<>+64(SB)/4, $0x00007fff
+DATA rounding<>+68(SB)/4, $0x00007fff
+DATA rounding<>+72(SB)/4, $0x00007fff
+DATA rounding<>+76(SB)/4, $0x00007fff
+DATA rounding<>+80(SB)/4, $0x00007fff
+DATA rounding<>+84(SB)/4, $0x00007fff
+DATA rounding<>+88(SB)/4, $0x00007fff
+DATA rounding<>+92(SB)/4, $0x00007fff
+DATA rounding<>+96(SB)/4, $0x00400000
+DATA rounding<>+100(SB)/4, $0x00400000
+DATA rounding<>+104(SB)/4, $0x00400000
+DATA rounding<>+108(SB)/4, $0x00400000
+DATA rounding<>+112(SB)/4, $0x00400000
+DATA rounding<>+116(SB)/4, $0x00400000
+DATA rounding<>+120(SB)/4, $0x00400000
+DATA rounding<>+124(SB)/4, $0x00400000
+DATA rounding<>+128(SB)/4, $0x80000000
+DATA rounding<>+132(SB)/4, $0x80000000
+DATA rounding<>+136(SB)/4, $0x80000000
+DATA rounding<>+140(SB)/4, $0x80000000
+DATA rounding<>+144(SB)/4, $0x80000000
+DATA rounding<>+148(SB)/4, $0x80000000
+DATA rounding<>+152(SB)/4, $0x80000000
+DATA rounding<>+156(SB)/4, $0x80000000
+DATA rounding<>+160(SB)/4, $0xffff0000
+DATA rounding<>+164(SB)/4, $0xffff0000
+DATA rounding<>+168(SB)/4, $0xffff0000
+DATA rounding<>+172(SB)/4, $0xffff0000
+DATA rounding<>+176(SB)/4, $0xffff0000
+DATA rounding<>+180(SB)/4, $0xffff0000
+DATA rounding<>+184(SB)/4, $0xffff0000
+DATA rounding<>+188(SB)/4, $0xffff0000
+DATA rounding<>+192(SB)/4, $0x00010000
+DATA rounding<>+196(SB)/4, $0x00010000
+DATA rounding<>+200(SB)/4, $0x00010000
+DATA rounding<>+204(SB)/4, $0x00010000
+DATA rounding<>+208(SB)/4, $0x00010000
+DATA rounding<>+212(SB)/4, $0x00010000
+DATA rounding<>+216(SB)/4, $0x00010000
+DATA rounding<>+220(SB)/4, $0x00010000
+GLOBL rounding<>(SB), RODATA|NOPTR, $224
+
 // func meanM2HalfAVX2(mean []float32, m2 []float32, x []uint16, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·meanM2HalfAVX2(SB), NOSPLIT, $0-96
@@ -179,50 +245,58 @@ many:
 	JLE    manyMeanDone
 
 manyMean:
-	VPMOVZXWD (SI)(CX*1), Y4
-	VPSLLD    $0x10, Y4, Y4
-	VPMOVZXWD 16(SI)(CX*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VPMOVZXWD 32(SI)(CX*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VPMOVZXWD 48(SI)(CX*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VADDPS    Y4, Y0, Y0
-	VADDPS    Y5, Y1, Y1
-	VADDPS    Y6, Y2, Y2
-	VADDPS    Y7, Y3, Y3
-	ADDQ      DX, CX
-	DECQ      BX
-	JNZ       manyMean
+	VMOVUPS (SI)(CX*1), Y4
+	VPSLLD  $0x10, Y4, Y4
+	VMOVUPS (SI)(CX*1), Y5
+	VANDPS  rounding<>+160(SB), Y5, Y5
+	VMOVUPS 32(SI)(CX*1), Y6
+	VPSLLD  $0x10, Y6, Y6
+	VMOVUPS 32(SI)(CX*1), Y7
+	VANDPS  rounding<>+160(SB), Y7, Y7
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
+	ADDQ    DX, CX
+	DECQ    BX
+	JNZ     manyMean
 
 manyMeanDone:
-	VDIVPS  Y12, Y0, Y0
-	VDIVPS  Y12, Y1, Y1
-	VDIVPS  Y12, Y2, Y2
-	VDIVPS  Y12, Y3, Y3
-	MOVQ    mean_base+0(FP), CX
-	VMOVUPS Y0, (CX)(AX*2)
-	VMOVUPS Y1, 32(CX)(AX*2)
-	VMOVUPS Y2, 64(CX)(AX*2)
-	VMOVUPS Y3, 96(CX)(AX*2)
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	VXORPS  Y10, Y10, Y10
-	VXORPS  Y11, Y11, Y11
-	MOVQ    AX, CX
-	MOVQ    rows+72(FP), BX
-	TESTQ   BX, BX
-	JLE     manyDeviationDone
+	VDIVPS       Y12, Y0, Y0
+	VDIVPS       Y12, Y1, Y1
+	VDIVPS       Y12, Y2, Y2
+	VDIVPS       Y12, Y3, Y3
+	MOVQ         mean_base+0(FP), CX
+	VUNPCKLPS    Y1, Y0, Y4
+	VMOVUPS      X4, (CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 32(CX)(AX*2)
+	VUNPCKHPS    Y1, Y0, Y4
+	VMOVUPS      X4, 16(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 48(CX)(AX*2)
+	VUNPCKLPS    Y3, Y2, Y4
+	VMOVUPS      X4, 64(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 96(CX)(AX*2)
+	VUNPCKHPS    Y3, Y2, Y4
+	VMOVUPS      X4, 80(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 112(CX)(AX*2)
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	MOVQ         AX, CX
+	MOVQ         rows+72(FP), BX
+	TESTQ        BX, BX
+	JLE          manyDeviationDone
 
 manyDeviation:
-	VPMOVZXWD   (SI)(CX*1), Y4
+	VMOVUPS     (SI)(CX*1), Y4
 	VPSLLD      $0x10, Y4, Y4
-	VPMOVZXWD   16(SI)(CX*1), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VPMOVZXWD   32(SI)(CX*1), Y6
+	VMOVUPS     (SI)(CX*1), Y5
+	VANDPS      rounding<>+160(SB), Y5, Y5
+	VMOVUPS     32(SI)(CX*1), Y6
 	VPSLLD      $0x10, Y6, Y6
-	VPMOVZXWD   48(SI)(CX*1), Y7
-	VPSLLD      $0x10, Y7, Y7
+	VMOVUPS     32(SI)(CX*1), Y7
+	VANDPS      rounding<>+160(SB), Y7, Y7
 	VSUBPS      Y0, Y4, Y4
 	VFMADD231PS Y4, Y4, Y8
 	VSUBPS      Y1, Y5, Y5
@@ -236,14 +310,22 @@ manyDeviation:
 	JNZ         manyDeviation
 
 manyDeviationDone:
-	MOVQ    m2_base+24(FP), CX
-	VMOVUPS Y8, (CX)(AX*2)
-	VMOVUPS Y9, 32(CX)(AX*2)
-	VMOVUPS Y10, 64(CX)(AX*2)
-	VMOVUPS Y11, 96(CX)(AX*2)
-	ADDQ    $0x00000040, AX
-	SUBQ    $0x00000020, DI
-	JMP     many
+	MOVQ         m2_base+24(FP), CX
+	VUNPCKLPS    Y9, Y8, Y4
+	VMOVUPS      X4, (CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 32(CX)(AX*2)
+	VUNPCKHPS    Y9, Y8, Y4
+	VMOVUPS      X4, 16(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 48(CX)(AX*2)
+	VUNPCKLPS    Y11, Y10, Y4
+	VMOVUPS      X4, 64(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 96(CX)(AX*2)
+	VUNPCKHPS    Y11, Y10, Y4
+	VMOVUPS      X4, 80(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y4, 112(CX)(AX*2)
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x00000020, DI
+	JMP          many
 
 single:
 	CMPQ   DI, $0x00000008
@@ -424,10 +506,16 @@ many:
 	MOVQ         scale_base+48(FP), CX
 	TESTQ        CX, CX
 	JZ           manyscale
-	VMOVUPS      (CX)(AX*2), Y2
-	VMOVUPS      32(CX)(AX*2), Y3
-	VMOVUPS      64(CX)(AX*2), Y4
-	VMOVUPS      96(CX)(AX*2), Y5
+	VMOVUPS      (CX)(AX*2), Y1
+	VSHUFPS      $0x88, 32(CX)(AX*2), Y1, Y2
+	VSHUFPS      $0xdd, 32(CX)(AX*2), Y1, Y3
+	VPERMPD      $0xd8, Y2, Y2
+	VPERMPD      $0xd8, Y3, Y3
+	VMOVUPS      64(CX)(AX*2), Y1
+	VSHUFPS      $0x88, 96(CX)(AX*2), Y1, Y4
+	VSHUFPS      $0xdd, 96(CX)(AX*2), Y1, Y5
+	VPERMPD      $0xd8, Y4, Y4
+	VPERMPD      $0xd8, Y5, Y5
 
 manyscale:
 	MOVL         $0x80000000, CX
@@ -445,10 +533,16 @@ manyscale:
 	MOVQ         shift_base+72(FP), CX
 	TESTQ        CX, CX
 	JZ           manyshift
-	VMOVUPS      (CX)(AX*2), Y6
-	VMOVUPS      32(CX)(AX*2), Y7
-	VMOVUPS      64(CX)(AX*2), Y8
-	VMOVUPS      96(CX)(AX*2), Y9
+	VMOVUPS      (CX)(AX*2), Y1
+	VSHUFPS      $0x88, 32(CX)(AX*2), Y1, Y6
+	VSHUFPS      $0xdd, 32(CX)(AX*2), Y1, Y7
+	VPERMPD      $0xd8, Y6, Y6
+	VPERMPD      $0xd8, Y7, Y7
+	VMOVUPS      64(CX)(AX*2), Y1
+	VSHUFPS      $0x88, 96(CX)(AX*2), Y1, Y8
+	VSHUFPS      $0xdd, 96(CX)(AX*2), Y1, Y9
+	VPERMPD      $0xd8, Y8, Y8
+	VPERMPD      $0xd8, Y9, Y9
 
 manyshift:
 	MOVQ  AX, CX
@@ -457,109 +551,99 @@ manyshift:
 	JLE   manyRowsDone
 
 manyRows:
-	VPMOVZXWD   (DI)(CX*1), Y10
+	VMOVUPS     (DI)(CX*1), Y10
 	VPSLLD      $0x10, Y10, Y10
-	VPMOVZXWD   16(DI)(CX*1), Y11
-	VPSLLD      $0x10, Y11, Y11
-	VPMOVZXWD   32(DI)(CX*1), Y12
+	VMOVUPS     (DI)(CX*1), Y11
+	VANDPS      rounding<>+160(SB), Y11, Y11
+	VMOVUPS     32(DI)(CX*1), Y12
 	VPSLLD      $0x10, Y12, Y12
-	VPMOVZXWD   48(DI)(CX*1), Y13
-	VPSLLD      $0x10, Y13, Y13
+	VMOVUPS     32(DI)(CX*1), Y13
+	VANDPS      rounding<>+160(SB), Y13, Y13
 	VFMADD213PS Y6, Y2, Y10
 	VFMADD213PS Y7, Y3, Y11
 	VFMADD213PS Y8, Y4, Y12
 	VFMADD213PS Y9, Y5, Y13
 	TESTQ       R8, R8
 	JZ          manyNoRes
-	VPMOVZXWD   (R8)(CX*1), Y1
+	VMOVUPS     (R8)(CX*1), Y1
 	VPSLLD      $0x10, Y1, Y1
 	VADDPS      Y1, Y10, Y10
-	VPMOVZXWD   16(R8)(CX*1), Y1
-	VPSLLD      $0x10, Y1, Y1
+	VMOVUPS     (R8)(CX*1), Y1
+	VANDPS      rounding<>+160(SB), Y1, Y1
 	VADDPS      Y1, Y11, Y11
-	VPMOVZXWD   32(R8)(CX*1), Y1
+	VMOVUPS     32(R8)(CX*1), Y1
 	VPSLLD      $0x10, Y1, Y1
 	VADDPS      Y1, Y12, Y12
-	VPMOVZXWD   48(R8)(CX*1), Y1
-	VPSLLD      $0x10, Y1, Y1
+	VMOVUPS     32(R8)(CX*1), Y1
+	VANDPS      rounding<>+160(SB), Y1, Y1
 	VADDPS      Y1, Y13, Y13
 
 manyNoRes:
-	VMAXPS       Y10, Y0, Y10
-	VMAXPS       Y11, Y0, Y11
-	VMAXPS       Y12, Y0, Y12
-	VMAXPS       Y13, Y0, Y13
-	VPXOR        Y14, Y14, Y14
-	VPAND        rounding<>+0(SB), Y10, Y1
-	VPCMPEQD     Y14, Y1, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPANDN       Y10, Y1, Y10
-	VPSRLD       $0x10, Y10, Y14
-	VPAND        rounding<>+32(SB), Y14, Y14
-	VPADDD       rounding<>+64(SB), Y14, Y14
-	VCMPPS       $0x03, Y10, Y10, Y1
-	VPANDN       Y14, Y1, Y14
-	VPADDD       Y14, Y10, Y10
-	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y10, Y1, Y1
-	VPSRLD       $0x10, Y1, Y10
-	VEXTRACTI128 $0x01, Y10, X1
-	VPACKUSDW    X1, X10, X10
-	VMOVDQU      X10, (SI)(CX*1)
-	VPXOR        Y14, Y14, Y14
-	VPAND        rounding<>+0(SB), Y11, Y1
-	VPCMPEQD     Y14, Y1, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPANDN       Y11, Y1, Y11
-	VPSRLD       $0x10, Y11, Y14
-	VPAND        rounding<>+32(SB), Y14, Y14
-	VPADDD       rounding<>+64(SB), Y14, Y14
-	VCMPPS       $0x03, Y11, Y11, Y1
-	VPANDN       Y14, Y1, Y14
-	VPADDD       Y14, Y11, Y11
-	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y11, Y1, Y1
-	VPSRLD       $0x10, Y1, Y11
-	VEXTRACTI128 $0x01, Y11, X1
-	VPACKUSDW    X1, X11, X11
-	VMOVDQU      X11, 16(SI)(CX*1)
-	VPXOR        Y14, Y14, Y14
-	VPAND        rounding<>+0(SB), Y12, Y1
-	VPCMPEQD     Y14, Y1, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPANDN       Y12, Y1, Y12
-	VPSRLD       $0x10, Y12, Y14
-	VPAND        rounding<>+32(SB), Y14, Y14
-	VPADDD       rounding<>+64(SB), Y14, Y14
-	VCMPPS       $0x03, Y12, Y12, Y1
-	VPANDN       Y14, Y1, Y14
-	VPADDD       Y14, Y12, Y12
-	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y12, Y1, Y1
-	VPSRLD       $0x10, Y1, Y12
-	VEXTRACTI128 $0x01, Y12, X1
-	VPACKUSDW    X1, X12, X12
-	VMOVDQU      X12, 32(SI)(CX*1)
-	VPXOR        Y14, Y14, Y14
-	VPAND        rounding<>+0(SB), Y13, Y1
-	VPCMPEQD     Y14, Y1, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPANDN       Y13, Y1, Y13
-	VPSRLD       $0x10, Y13, Y14
-	VPAND        rounding<>+32(SB), Y14, Y14
-	VPADDD       rounding<>+64(SB), Y14, Y14
-	VCMPPS       $0x03, Y13, Y13, Y1
-	VPANDN       Y14, Y1, Y14
-	VPADDD       Y14, Y13, Y13
-	VPAND        rounding<>+96(SB), Y1, Y1
-	VPOR         Y13, Y1, Y1
-	VPSRLD       $0x10, Y1, Y13
-	VEXTRACTI128 $0x01, Y13, X1
-	VPACKUSDW    X1, X13, X13
-	VMOVDQU      X13, 48(SI)(CX*1)
-	ADDQ         DX, CX
-	DECQ         BX
-	JNZ          manyRows
+	VMAXPS   Y10, Y0, Y10
+	VMAXPS   Y11, Y0, Y11
+	VMAXPS   Y12, Y0, Y12
+	VMAXPS   Y13, Y0, Y13
+	VPXOR    Y14, Y14, Y14
+	VPAND    rounding<>+0(SB), Y10, Y1
+	VPCMPEQD Y14, Y1, Y1
+	VPSRLD   $0x01, Y1, Y1
+	VPANDN   Y10, Y1, Y10
+	VPSRLD   $0x10, Y10, Y14
+	VPAND    rounding<>+32(SB), Y14, Y14
+	VPADDD   rounding<>+64(SB), Y14, Y14
+	VCMPPS   $0x03, Y10, Y10, Y1
+	VPANDN   Y14, Y1, Y14
+	VPADDD   Y14, Y10, Y10
+	VPAND    rounding<>+96(SB), Y1, Y1
+	VPOR     Y10, Y1, Y1
+	VPSRLD   $0x10, Y1, Y10
+	VPXOR    Y14, Y14, Y14
+	VPAND    rounding<>+0(SB), Y11, Y1
+	VPCMPEQD Y14, Y1, Y1
+	VPSRLD   $0x01, Y1, Y1
+	VPANDN   Y11, Y1, Y11
+	VPSRLD   $0x10, Y11, Y14
+	VPAND    rounding<>+32(SB), Y14, Y14
+	VPADDD   rounding<>+64(SB), Y14, Y14
+	VCMPPS   $0x03, Y11, Y11, Y1
+	VPANDN   Y14, Y1, Y14
+	VPADDD   Y14, Y11, Y11
+	VPAND    rounding<>+96(SB), Y1, Y1
+	VPOR     Y11, Y1, Y1
+	VPBLENDW $0xaa, Y1, Y10, Y10
+	VMOVUPS  Y10, (SI)(CX*1)
+	VPXOR    Y14, Y14, Y14
+	VPAND    rounding<>+0(SB), Y12, Y1
+	VPCMPEQD Y14, Y1, Y1
+	VPSRLD   $0x01, Y1, Y1
+	VPANDN   Y12, Y1, Y12
+	VPSRLD   $0x10, Y12, Y14
+	VPAND    rounding<>+32(SB), Y14, Y14
+	VPADDD   rounding<>+64(SB), Y14, Y14
+	VCMPPS   $0x03, Y12, Y12, Y1
+	VPANDN   Y14, Y1, Y14
+	VPADDD   Y14, Y12, Y12
+	VPAND    rounding<>+96(SB), Y1, Y1
+	VPOR     Y12, Y1, Y1
+	VPSRLD   $0x10, Y1, Y12
+	VPXOR    Y14, Y14, Y14
+	VPAND    rounding<>+0(SB), Y13, Y1
+	VPCMPEQD Y14, Y1, Y1
+	VPSRLD   $0x01, Y1, Y1
+	VPANDN   Y13, Y1, Y13
+	VPSRLD   $0x10, Y13, Y14
+	VPAND    rounding<>+32(SB), Y14, Y14
+	VPADDD   rounding<>+64(SB), Y14, Y14
+	VCMPPS   $0x03, Y13, Y13, Y1
+	VPANDN   Y14, Y1, Y14
+	VPADDD   Y14, Y13, Y13
+	VPAND    rounding<>+96(SB), Y1, Y1
+	VPOR     Y13, Y1, Y1
+	VPBLENDW $0xaa, Y1, Y12, Y12
+	VMOVUPS  Y12, 32(SI)(CX*1)
+	ADDQ     DX, CX
+	DECQ     BX
+	JNZ      manyRows
 
 manyRowsDone:
 	ADDQ $0x00000040, AX
@@ -767,64 +851,6 @@ end:
 	VZEROUPPER
 	RET
 
-DATA rounding<>+0(SB)/4, $0x7f800000
-DATA rounding<>+4(SB)/4, $0x7f800000
-DATA rounding<>+8(SB)/4, $0x7f800000
-DATA rounding<>+12(SB)/4, $0x7f800000
-DATA rounding<>+16(SB)/4, $0x7f800000
-DATA rounding<>+20(SB)/4, $0x7f800000
-DATA rounding<>+24(SB)/4, $0x7f800000
-DATA rounding<>+28(SB)/4, $0x7f800000
-DATA rounding<>+32(SB)/4, $0x00000001
-DATA rounding<>+36(SB)/4, $0x00000001
-DATA rounding<>+40(SB)/4, $0x00000001
-DATA rounding<>+44(SB)/4, $0x00000001
-DATA rounding<>+48(SB)/4, $0x00000001
-DATA rounding<>+52(SB)/4, $0x00000001
-DATA rounding<>+56(SB)/4, $0x00000001
-DATA rounding<>+60(SB)/4, $0x00000001
-DATA rounding<>+64(SB)/4, $0x00007fff
-DATA rounding<>+68(SB)/4, $0x00007fff
-DATA rounding<>+72(SB)/4, $0x00007fff
-DATA rounding<>+76(SB)/4, $0x00007fff
-DATA rounding<>+80(SB)/4, $0x00007fff
-DATA rounding<>+84(SB)/4, $0x00007fff
-DATA rounding<>+88(SB)/4, $0x00007fff
-DATA rounding<>+92(SB)/4, $0x00007fff
-DATA rounding<>+96(SB)/4, $0x00400000
-DATA rounding<>+100(SB)/4, $0x00400000
-DATA rounding<>+104(SB)/4, $0x00400000
-DATA rounding<>+108(SB)/4, $0x00400000
-DATA rounding<>+112(SB)/4, $0x00400000
-DATA rounding<>+116(SB)/4, $0x00400000
-DATA rounding<>+120(SB)/4, $0x00400000
-DATA rounding<>+124(SB)/4, $0x00400000
-DATA rounding<>+128(SB)/4, $0x80000000
-DATA rounding<>+132(SB)/4, $0x80000000
-DATA rounding<>+136(SB)/4, $0x80000000
-DATA rounding<>+140(SB)/4, $0x80000000
-DATA rounding<>+144(SB)/4, $0x80000000
-DATA rounding<>+148(SB)/4, $0x80000000
-DATA rounding<>+152(SB)/4, $0x80000000
-DATA rounding<>+156(SB)/4, $0x80000000
-DATA rounding<>+160(SB)/4, $0xffff0000
-DATA rounding<>+164(SB)/4, $0xffff0000
-DATA rounding<>+168(SB)/4, $0xffff0000
-DATA rounding<>+172(SB)/4, $0xffff0000
-DATA rounding<>+176(SB)/4, $0xffff0000
-DATA rounding<>+180(SB)/4, $0xffff0000
-DATA rounding<>+184(SB)/4, $0xffff0000
-DATA rounding<>+188(SB)/4, $0xffff0000
-DATA rounding<>+192(SB)/4, $0x00010000
-DATA rounding<>+196(SB)/4, $0x00010000
-DATA rounding<>+200(SB)/4, $0x00010000
-DATA rounding<>+204(SB)/4, $0x00010000
-DATA rounding<>+208(SB)/4, $0x00010000
-DATA rounding<>+212(SB)/4, $0x00010000
-DATA rounding<>+216(SB)/4, $0x00010000
-DATA rounding<>+220(SB)/4, $0x00010000
-GLOBL rounding<>(SB), RODATA|NOPTR, $224
-
 // func bnReduceHalfAVX2(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·bnReduceHalfAVX2(SB), NOSPLIT, $0-168
@@ -846,8 +872,11 @@ many:
 	CMPQ    R9, $0x00000010
 	JLT     single
 	MOVQ    mean_base+120(FP), CX
-	VMOVUPS (CX)(AX*2), Y2
-	VMOVUPS 32(CX)(AX*2), Y3
+	VMOVUPS (CX)(AX*2), Y1
+	VSHUFPS $0x88, 32(CX)(AX*2), Y1, Y2
+	VSHUFPS $0xdd, 32(CX)(AX*2), Y1, Y3
+	VPERMPD $0xd8, Y2, Y2
+	VPERMPD $0xd8, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
@@ -858,30 +887,30 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VPMOVZXWD (SI)(CX*1), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VPMOVZXWD 16(SI)(CX*1), Y9
-	VPSLLD    $0x10, Y9, Y9
-	TESTQ     DI, DI
-	JZ        manyNoReLU
-	VPMOVZXWD (DI)(CX*1), Y1
-	VPSLLD    $0x10, Y1, Y1
-	VCMPPS    $0x16, Y0, Y1, Y1
-	VANDPS    Y1, Y8, Y8
-	VPMOVZXWD 16(DI)(CX*1), Y1
-	VPSLLD    $0x10, Y1, Y1
-	VCMPPS    $0x16, Y0, Y1, Y1
-	VANDPS    Y1, Y9, Y9
+	VMOVUPS (SI)(CX*1), Y8
+	VPSLLD  $0x10, Y8, Y8
+	VMOVUPS (SI)(CX*1), Y9
+	VANDPS  rounding<>+160(SB), Y9, Y9
+	TESTQ   DI, DI
+	JZ      manyNoReLU
+	VMOVUPS (DI)(CX*1), Y1
+	VPSLLD  $0x10, Y1, Y1
+	VCMPPS  $0x16, Y0, Y1, Y1
+	VANDPS  Y1, Y8, Y8
+	VMOVUPS (DI)(CX*1), Y1
+	VANDPS  rounding<>+160(SB), Y1, Y1
+	VCMPPS  $0x16, Y0, Y1, Y1
+	VANDPS  Y1, Y9, Y9
 
 manyNoReLU:
 	VADDPS      Y8, Y4, Y4
-	VPMOVZXWD   (R8)(CX*1), Y1
+	VMOVUPS     (R8)(CX*1), Y1
 	VPSLLD      $0x10, Y1, Y1
 	VSUBPS      Y2, Y1, Y1
 	VFMADD231PS Y1, Y8, Y6
 	VADDPS      Y9, Y5, Y5
-	VPMOVZXWD   16(R8)(CX*1), Y1
-	VPSLLD      $0x10, Y1, Y1
+	VMOVUPS     (R8)(CX*1), Y1
+	VANDPS      rounding<>+160(SB), Y1, Y1
 	VSUBPS      Y3, Y1, Y1
 	VFMADD231PS Y1, Y9, Y7
 	ADDQ        DX, CX
@@ -889,15 +918,23 @@ manyNoReLU:
 	JNZ         manyRows
 
 manyRowsDone:
-	MOVQ    sumDy_base+0(FP), CX
-	VMOVUPS Y4, (CX)(AX*2)
-	VMOVUPS Y5, 32(CX)(AX*2)
-	MOVQ    sumDyX_base+24(FP), CX
-	VMOVUPS Y6, (CX)(AX*2)
-	VMOVUPS Y7, 32(CX)(AX*2)
-	ADDQ    $0x00000020, AX
-	SUBQ    $0x00000010, R9
-	JMP     many
+	MOVQ         sumDy_base+0(FP), CX
+	VUNPCKLPS    Y5, Y4, Y1
+	VMOVUPS      X1, (CX)(AX*2)
+	VEXTRACTF128 $0x01, Y1, 32(CX)(AX*2)
+	VUNPCKHPS    Y5, Y4, Y1
+	VMOVUPS      X1, 16(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y1, 48(CX)(AX*2)
+	MOVQ         sumDyX_base+24(FP), CX
+	VUNPCKLPS    Y7, Y6, Y1
+	VMOVUPS      X1, (CX)(AX*2)
+	VEXTRACTF128 $0x01, Y1, 32(CX)(AX*2)
+	VUNPCKHPS    Y7, Y6, Y1
+	VMOVUPS      X1, 16(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y1, 48(CX)(AX*2)
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x00000010, R9
+	JMP          many
 
 single:
 	CMPQ    R9, $0x00000008
@@ -1080,14 +1117,23 @@ many:
 	CMPQ    R11, $0x00000010
 	JLT     single
 	MOVQ    a_base+144(FP), CX
-	VMOVUPS (CX)(AX*2), Y2
-	VMOVUPS 32(CX)(AX*2), Y3
+	VMOVUPS (CX)(AX*2), Y1
+	VSHUFPS $0x88, 32(CX)(AX*2), Y1, Y2
+	VSHUFPS $0xdd, 32(CX)(AX*2), Y1, Y3
+	VPERMPD $0xd8, Y2, Y2
+	VPERMPD $0xd8, Y3, Y3
 	MOVQ    b_base+168(FP), CX
-	VMOVUPS (CX)(AX*2), Y4
-	VMOVUPS 32(CX)(AX*2), Y5
+	VMOVUPS (CX)(AX*2), Y1
+	VSHUFPS $0x88, 32(CX)(AX*2), Y1, Y4
+	VSHUFPS $0xdd, 32(CX)(AX*2), Y1, Y5
+	VPERMPD $0xd8, Y4, Y4
+	VPERMPD $0xd8, Y5, Y5
 	MOVQ    d_base+192(FP), CX
-	VMOVUPS (CX)(AX*2), Y6
-	VMOVUPS 32(CX)(AX*2), Y7
+	VMOVUPS (CX)(AX*2), Y1
+	VSHUFPS $0x88, 32(CX)(AX*2), Y1, Y6
+	VSHUFPS $0xdd, 32(CX)(AX*2), Y1, Y7
+	VPERMPD $0xd8, Y6, Y6
+	VPERMPD $0xd8, Y7, Y7
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 	MOVQ    AX, CX
@@ -1096,116 +1142,82 @@ many:
 	JLE     manyRowsDone
 
 manyRows:
-	VPMOVZXWD (R8)(CX*1), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VPMOVZXWD 16(R8)(CX*1), Y9
-	VPSLLD    $0x10, Y9, Y9
-	TESTQ     R9, R9
-	JZ        manyNoReLU
-	VPMOVZXWD (R9)(CX*1), Y1
-	VPSLLD    $0x10, Y1, Y1
-	VCMPPS    $0x16, Y0, Y1, Y1
-	VANDPS    Y1, Y8, Y8
-	VPMOVZXWD 16(R9)(CX*1), Y1
-	VPSLLD    $0x10, Y1, Y1
-	VCMPPS    $0x16, Y0, Y1, Y1
-	VANDPS    Y1, Y9, Y9
+	VMOVUPS (R8)(CX*1), Y8
+	VPSLLD  $0x10, Y8, Y8
+	VMOVUPS (R8)(CX*1), Y9
+	VANDPS  rounding<>+160(SB), Y9, Y9
+	TESTQ   R9, R9
+	JZ      manyNoReLU
+	VMOVUPS (R9)(CX*1), Y1
+	VPSLLD  $0x10, Y1, Y1
+	VCMPPS  $0x16, Y0, Y1, Y1
+	VANDPS  Y1, Y8, Y8
+	VMOVUPS (R9)(CX*1), Y1
+	VANDPS  rounding<>+160(SB), Y1, Y1
+	VCMPPS  $0x16, Y0, Y1, Y1
+	VANDPS  Y1, Y9, Y9
 
 manyNoReLU:
-	TESTQ        DI, DI
-	JZ           manyNoRes
-	VMOVAPS      Y8, Y1
-	VPXOR        Y13, Y13, Y13
-	VPAND        rounding<>+0(SB), Y1, Y12
-	VPCMPEQD     Y13, Y12, Y12
-	VPSRLD       $0x01, Y12, Y12
-	VPANDN       Y1, Y12, Y1
-	VPSRLD       $0x10, Y1, Y13
-	VPAND        rounding<>+32(SB), Y13, Y13
-	VPADDD       rounding<>+64(SB), Y13, Y13
-	VCMPPS       $0x03, Y1, Y1, Y12
-	VPANDN       Y13, Y12, Y13
-	VPADDD       Y13, Y1, Y1
-	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y1, Y12, Y12
-	VPSRLD       $0x10, Y12, Y1
-	VEXTRACTI128 $0x01, Y1, X12
-	VPACKUSDW    X12, X1, X1
-	VMOVDQU      X1, (DI)(CX*1)
-	VMOVAPS      Y9, Y1
-	VPXOR        Y13, Y13, Y13
-	VPAND        rounding<>+0(SB), Y1, Y12
-	VPCMPEQD     Y13, Y12, Y12
-	VPSRLD       $0x01, Y12, Y12
-	VPANDN       Y1, Y12, Y1
-	VPSRLD       $0x10, Y1, Y13
-	VPAND        rounding<>+32(SB), Y13, Y13
-	VPADDD       rounding<>+64(SB), Y13, Y13
-	VCMPPS       $0x03, Y1, Y1, Y12
-	VPANDN       Y13, Y12, Y13
-	VPADDD       Y13, Y1, Y1
-	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y1, Y12, Y12
-	VPSRLD       $0x10, Y12, Y1
-	VEXTRACTI128 $0x01, Y1, X12
-	VPACKUSDW    X12, X1, X1
-	VMOVDQU      X1, 16(DI)(CX*1)
+	TESTQ   DI, DI
+	JZ      manyNoRes
+	VPSRLD  $0x10, Y8, Y12
+	VORPS   Y9, Y12, Y12
+	VMOVUPS Y12, (DI)(CX*1)
 
 manyNoRes:
-	VPMOVZXWD    (R10)(CX*1), Y1
-	VPSLLD       $0x10, Y1, Y1
-	VFMADD213PS  Y6, Y4, Y1
-	VFMADD213PS  Y1, Y2, Y8
-	VADDPS       Y8, Y10, Y10
-	VPMOVZXWD    16(R10)(CX*1), Y1
-	VPSLLD       $0x10, Y1, Y1
-	VFMADD213PS  Y7, Y5, Y1
-	VFMADD213PS  Y1, Y3, Y9
-	VADDPS       Y9, Y11, Y11
-	VPXOR        Y13, Y13, Y13
-	VPAND        rounding<>+0(SB), Y8, Y12
-	VPCMPEQD     Y13, Y12, Y12
-	VPSRLD       $0x01, Y12, Y12
-	VPANDN       Y8, Y12, Y8
-	VPSRLD       $0x10, Y8, Y13
-	VPAND        rounding<>+32(SB), Y13, Y13
-	VPADDD       rounding<>+64(SB), Y13, Y13
-	VCMPPS       $0x03, Y8, Y8, Y12
-	VPANDN       Y13, Y12, Y13
-	VPADDD       Y13, Y8, Y8
-	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y8, Y12, Y12
-	VPSRLD       $0x10, Y12, Y8
-	VEXTRACTI128 $0x01, Y8, X12
-	VPACKUSDW    X12, X8, X8
-	VMOVDQU      X8, (SI)(CX*1)
-	VPXOR        Y13, Y13, Y13
-	VPAND        rounding<>+0(SB), Y9, Y12
-	VPCMPEQD     Y13, Y12, Y12
-	VPSRLD       $0x01, Y12, Y12
-	VPANDN       Y9, Y12, Y9
-	VPSRLD       $0x10, Y9, Y13
-	VPAND        rounding<>+32(SB), Y13, Y13
-	VPADDD       rounding<>+64(SB), Y13, Y13
-	VCMPPS       $0x03, Y9, Y9, Y12
-	VPANDN       Y13, Y12, Y13
-	VPADDD       Y13, Y9, Y9
-	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y9, Y12, Y12
-	VPSRLD       $0x10, Y12, Y9
-	VEXTRACTI128 $0x01, Y9, X12
-	VPACKUSDW    X12, X9, X9
-	VMOVDQU      X9, 16(SI)(CX*1)
-	ADDQ         DX, CX
-	DECQ         BX
-	JNZ          manyRows
+	VMOVUPS     (R10)(CX*1), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VFMADD213PS Y6, Y4, Y1
+	VFMADD213PS Y1, Y2, Y8
+	VADDPS      Y8, Y10, Y10
+	VMOVUPS     (R10)(CX*1), Y1
+	VANDPS      rounding<>+160(SB), Y1, Y1
+	VFMADD213PS Y7, Y5, Y1
+	VFMADD213PS Y1, Y3, Y9
+	VADDPS      Y9, Y11, Y11
+	VPXOR       Y13, Y13, Y13
+	VPAND       rounding<>+0(SB), Y8, Y12
+	VPCMPEQD    Y13, Y12, Y12
+	VPSRLD      $0x01, Y12, Y12
+	VPANDN      Y8, Y12, Y8
+	VPSRLD      $0x10, Y8, Y13
+	VPAND       rounding<>+32(SB), Y13, Y13
+	VPADDD      rounding<>+64(SB), Y13, Y13
+	VCMPPS      $0x03, Y8, Y8, Y12
+	VPANDN      Y13, Y12, Y13
+	VPADDD      Y13, Y8, Y8
+	VPAND       rounding<>+96(SB), Y12, Y12
+	VPOR        Y8, Y12, Y12
+	VPSRLD      $0x10, Y12, Y8
+	VPXOR       Y13, Y13, Y13
+	VPAND       rounding<>+0(SB), Y9, Y12
+	VPCMPEQD    Y13, Y12, Y12
+	VPSRLD      $0x01, Y12, Y12
+	VPANDN      Y9, Y12, Y9
+	VPSRLD      $0x10, Y9, Y13
+	VPAND       rounding<>+32(SB), Y13, Y13
+	VPADDD      rounding<>+64(SB), Y13, Y13
+	VCMPPS      $0x03, Y9, Y9, Y12
+	VPANDN      Y13, Y12, Y13
+	VPADDD      Y13, Y9, Y9
+	VPAND       rounding<>+96(SB), Y12, Y12
+	VPOR        Y9, Y12, Y12
+	VPBLENDW    $0xaa, Y12, Y8, Y8
+	VMOVUPS     Y8, (SI)(CX*1)
+	ADDQ        DX, CX
+	DECQ        BX
+	JNZ         manyRows
 
 manyRowsDone:
-	MOVQ    sumDx_base+48(FP), CX
-	TESTQ   CX, CX
-	JZ      manyNoSum
-	VMOVUPS Y10, (CX)(AX*2)
-	VMOVUPS Y11, 32(CX)(AX*2)
+	MOVQ         sumDx_base+48(FP), CX
+	TESTQ        CX, CX
+	JZ           manyNoSum
+	VUNPCKLPS    Y11, Y10, Y1
+	VMOVUPS      X1, (CX)(AX*2)
+	VEXTRACTF128 $0x01, Y1, 32(CX)(AX*2)
+	VUNPCKHPS    Y11, Y10, Y1
+	VMOVUPS      X1, 16(CX)(AX*2)
+	VEXTRACTF128 $0x01, Y1, 48(CX)(AX*2)
 
 manyNoSum:
 	ADDQ $0x00000020, AX
@@ -1240,24 +1252,10 @@ singleRows:
 singleNoReLU:
 	TESTQ        DI, DI
 	JZ           singleNoRes
-	VMOVAPS      Y8, Y1
-	VPXOR        Y13, Y13, Y13
-	VPAND        rounding<>+0(SB), Y1, Y12
-	VPCMPEQD     Y13, Y12, Y12
-	VPSRLD       $0x01, Y12, Y12
-	VPANDN       Y1, Y12, Y1
-	VPSRLD       $0x10, Y1, Y13
-	VPAND        rounding<>+32(SB), Y13, Y13
-	VPADDD       rounding<>+64(SB), Y13, Y13
-	VCMPPS       $0x03, Y1, Y1, Y12
-	VPANDN       Y13, Y12, Y13
-	VPADDD       Y13, Y1, Y1
-	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y1, Y12, Y12
-	VPSRLD       $0x10, Y12, Y1
-	VEXTRACTI128 $0x01, Y1, X12
-	VPACKUSDW    X12, X1, X1
-	VMOVDQU      X1, (DI)(CX*1)
+	VPSRLD       $0x10, Y8, Y12
+	VEXTRACTI128 $0x01, Y12, X13
+	VPACKUSDW    X13, X12, X12
+	VMOVDQU      X12, (DI)(CX*1)
 
 singleNoRes:
 	VPMOVZXWD    (R10)(CX*1), Y1
@@ -1375,45 +1373,31 @@ lanesDone11:
 tailNoReLU:
 	TESTQ        DI, DI
 	JZ           tailNoRes
-	VMOVAPS      Y8, Y1
-	VPXOR        Y13, Y13, Y13
-	VPAND        rounding<>+0(SB), Y1, Y12
-	VPCMPEQD     Y13, Y12, Y12
-	VPSRLD       $0x01, Y12, Y12
-	VPANDN       Y1, Y12, Y1
-	VPSRLD       $0x10, Y1, Y13
-	VPAND        rounding<>+32(SB), Y13, Y13
-	VPADDD       rounding<>+64(SB), Y13, Y13
-	VCMPPS       $0x03, Y1, Y1, Y12
-	VPANDN       Y13, Y12, Y13
-	VPADDD       Y13, Y1, Y1
-	VPAND        rounding<>+96(SB), Y12, Y12
-	VPOR         Y1, Y12, Y12
-	VPSRLD       $0x10, Y12, Y1
-	VEXTRACTI128 $0x01, Y1, X12
-	VPACKUSDW    X12, X1, X1
+	VPSRLD       $0x10, Y8, Y12
+	VEXTRACTI128 $0x01, Y12, X13
+	VPACKUSDW    X13, X12, X12
 	VMOVMSKPS    Y15, R11
 	TESTL        $0x00000001, R11
 	JZ           lanesDone12
-	VPEXTRW      $0x00, X1, (DI)(CX*1)
+	VPEXTRW      $0x00, X12, (DI)(CX*1)
 	TESTL        $0x00000002, R11
 	JZ           lanesDone12
-	VPEXTRW      $0x01, X1, 2(DI)(CX*1)
+	VPEXTRW      $0x01, X12, 2(DI)(CX*1)
 	TESTL        $0x00000004, R11
 	JZ           lanesDone12
-	VPEXTRW      $0x02, X1, 4(DI)(CX*1)
+	VPEXTRW      $0x02, X12, 4(DI)(CX*1)
 	TESTL        $0x00000008, R11
 	JZ           lanesDone12
-	VPEXTRW      $0x03, X1, 6(DI)(CX*1)
+	VPEXTRW      $0x03, X12, 6(DI)(CX*1)
 	TESTL        $0x00000010, R11
 	JZ           lanesDone12
-	VPEXTRW      $0x04, X1, 8(DI)(CX*1)
+	VPEXTRW      $0x04, X12, 8(DI)(CX*1)
 	TESTL        $0x00000020, R11
 	JZ           lanesDone12
-	VPEXTRW      $0x05, X1, 10(DI)(CX*1)
+	VPEXTRW      $0x05, X12, 10(DI)(CX*1)
 	TESTL        $0x00000040, R11
 	JZ           lanesDone12
-	VPEXTRW      $0x06, X1, 12(DI)(CX*1)
+	VPEXTRW      $0x06, X12, 12(DI)(CX*1)
 
 lanesDone12:
 tailNoRes:
@@ -1533,23 +1517,23 @@ many:
 manyWindow:
 	MOVQ      (DI), BX
 	LEAQ      (DX)(BX*2), BX
-	VPMOVZXWD (AX)(BX*1), Y4
+	VMOVUPS   (AX)(BX*1), Y4
 	VPSLLD    $0x10, Y4, Y4
 	VMAXPS    Y0, Y4, Y0
 	VCMPPS    $0x03, Y4, Y4, Y5
 	VBLENDVPS Y5, Y4, Y0, Y0
-	VPMOVZXWD 16(AX)(BX*1), Y4
-	VPSLLD    $0x10, Y4, Y4
+	VMOVUPS   (AX)(BX*1), Y4
+	VANDPS    rounding<>+160(SB), Y4, Y4
 	VMAXPS    Y1, Y4, Y1
 	VCMPPS    $0x03, Y4, Y4, Y5
 	VBLENDVPS Y5, Y4, Y1, Y1
-	VPMOVZXWD 32(AX)(BX*1), Y4
+	VMOVUPS   32(AX)(BX*1), Y4
 	VPSLLD    $0x10, Y4, Y4
 	VMAXPS    Y2, Y4, Y2
 	VCMPPS    $0x03, Y4, Y4, Y5
 	VBLENDVPS Y5, Y4, Y2, Y2
-	VPMOVZXWD 48(AX)(BX*1), Y4
-	VPSLLD    $0x10, Y4, Y4
+	VMOVUPS   32(AX)(BX*1), Y4
+	VANDPS    rounding<>+160(SB), Y4, Y4
 	VMAXPS    Y3, Y4, Y3
 	VCMPPS    $0x03, Y4, Y4, Y5
 	VBLENDVPS Y5, Y4, Y3, Y3
@@ -1558,25 +1542,15 @@ manyWindow:
 	JNZ       manyWindow
 
 manyWindowDone:
-	VPSRLD       $0x10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X4
-	VPACKUSDW    X4, X0, X0
-	VMOVDQU      X0, (CX)(DX*1)
-	VPSRLD       $0x10, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X4
-	VPACKUSDW    X4, X1, X1
-	VMOVDQU      X1, 16(CX)(DX*1)
-	VPSRLD       $0x10, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X4
-	VPACKUSDW    X4, X2, X2
-	VMOVDQU      X2, 32(CX)(DX*1)
-	VPSRLD       $0x10, Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X4
-	VPACKUSDW    X4, X3, X3
-	VMOVDQU      X3, 48(CX)(DX*1)
-	ADDQ         $0x00000040, DX
-	SUBQ         $0x00000020, SI
-	JMP          many
+	VPSRLD  $0x10, Y0, Y4
+	VORPS   Y1, Y4, Y4
+	VMOVUPS Y4, (CX)(DX*1)
+	VPSRLD  $0x10, Y2, Y4
+	VORPS   Y3, Y4, Y4
+	VMOVUPS Y4, 32(CX)(DX*1)
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000020, SI
+	JMP     many
 
 single:
 	CMPQ    SI, $0x00000008
@@ -1600,10 +1574,10 @@ singleWindow:
 	JNZ       singleWindow
 
 singleWindowDone:
-	VPSRLD       $0x10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X4
-	VPACKUSDW    X4, X0, X0
-	VMOVDQU      X0, (CX)(DX*1)
+	VPSRLD       $0x10, Y0, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPACKUSDW    X5, X4, X4
+	VMOVDQU      X4, (CX)(DX*1)
 	ADDQ         $0x00000010, DX
 	SUBQ         $0x00000008, SI
 	JMP          single
@@ -1655,31 +1629,31 @@ lanesDone15:
 	JNZ       tailWindow
 
 tailWindowDone:
-	VPSRLD       $0x10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X4
-	VPACKUSDW    X4, X0, X0
+	VPSRLD       $0x10, Y0, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPACKUSDW    X5, X4, X4
 	VMOVMSKPS    Y15, AX
 	TESTL        $0x00000001, AX
 	JZ           lanesDone16
-	VPEXTRW      $0x00, X0, (CX)(DX*1)
+	VPEXTRW      $0x00, X4, (CX)(DX*1)
 	TESTL        $0x00000002, AX
 	JZ           lanesDone16
-	VPEXTRW      $0x01, X0, 2(CX)(DX*1)
+	VPEXTRW      $0x01, X4, 2(CX)(DX*1)
 	TESTL        $0x00000004, AX
 	JZ           lanesDone16
-	VPEXTRW      $0x02, X0, 4(CX)(DX*1)
+	VPEXTRW      $0x02, X4, 4(CX)(DX*1)
 	TESTL        $0x00000008, AX
 	JZ           lanesDone16
-	VPEXTRW      $0x03, X0, 6(CX)(DX*1)
+	VPEXTRW      $0x03, X4, 6(CX)(DX*1)
 	TESTL        $0x00000010, AX
 	JZ           lanesDone16
-	VPEXTRW      $0x04, X0, 8(CX)(DX*1)
+	VPEXTRW      $0x04, X4, 8(CX)(DX*1)
 	TESTL        $0x00000020, AX
 	JZ           lanesDone16
-	VPEXTRW      $0x05, X0, 10(CX)(DX*1)
+	VPEXTRW      $0x05, X4, 10(CX)(DX*1)
 	TESTL        $0x00000040, AX
 	JZ           lanesDone16
-	VPEXTRW      $0x06, X0, 12(CX)(DX*1)
+	VPEXTRW      $0x06, X4, 12(CX)(DX*1)
 
 lanesDone16:
 end:

@@ -4,79 +4,169 @@
 
 #include "textflag.h"
 
+DATA weaves<>+0(SB)/4, $0x00000000
+DATA weaves<>+4(SB)/4, $0x00000002
+DATA weaves<>+8(SB)/4, $0x00000004
+DATA weaves<>+12(SB)/4, $0x00000006
+DATA weaves<>+16(SB)/4, $0x00000008
+DATA weaves<>+20(SB)/4, $0x0000000a
+DATA weaves<>+24(SB)/4, $0x0000000c
+DATA weaves<>+28(SB)/4, $0x0000000e
+DATA weaves<>+32(SB)/4, $0x00000010
+DATA weaves<>+36(SB)/4, $0x00000012
+DATA weaves<>+40(SB)/4, $0x00000014
+DATA weaves<>+44(SB)/4, $0x00000016
+DATA weaves<>+48(SB)/4, $0x00000018
+DATA weaves<>+52(SB)/4, $0x0000001a
+DATA weaves<>+56(SB)/4, $0x0000001c
+DATA weaves<>+60(SB)/4, $0x0000001e
+DATA weaves<>+64(SB)/4, $0x00000001
+DATA weaves<>+68(SB)/4, $0x00000003
+DATA weaves<>+72(SB)/4, $0x00000005
+DATA weaves<>+76(SB)/4, $0x00000007
+DATA weaves<>+80(SB)/4, $0x00000009
+DATA weaves<>+84(SB)/4, $0x0000000b
+DATA weaves<>+88(SB)/4, $0x0000000d
+DATA weaves<>+92(SB)/4, $0x0000000f
+DATA weaves<>+96(SB)/4, $0x00000011
+DATA weaves<>+100(SB)/4, $0x00000013
+DATA weaves<>+104(SB)/4, $0x00000015
+DATA weaves<>+108(SB)/4, $0x00000017
+DATA weaves<>+112(SB)/4, $0x00000019
+DATA weaves<>+116(SB)/4, $0x0000001b
+DATA weaves<>+120(SB)/4, $0x0000001d
+DATA weaves<>+124(SB)/4, $0x0000001f
+DATA weaves<>+128(SB)/4, $0x00000000
+DATA weaves<>+132(SB)/4, $0x00000010
+DATA weaves<>+136(SB)/4, $0x00000001
+DATA weaves<>+140(SB)/4, $0x00000011
+DATA weaves<>+144(SB)/4, $0x00000002
+DATA weaves<>+148(SB)/4, $0x00000012
+DATA weaves<>+152(SB)/4, $0x00000003
+DATA weaves<>+156(SB)/4, $0x00000013
+DATA weaves<>+160(SB)/4, $0x00000004
+DATA weaves<>+164(SB)/4, $0x00000014
+DATA weaves<>+168(SB)/4, $0x00000005
+DATA weaves<>+172(SB)/4, $0x00000015
+DATA weaves<>+176(SB)/4, $0x00000006
+DATA weaves<>+180(SB)/4, $0x00000016
+DATA weaves<>+184(SB)/4, $0x00000007
+DATA weaves<>+188(SB)/4, $0x00000017
+DATA weaves<>+192(SB)/4, $0x00000008
+DATA weaves<>+196(SB)/4, $0x00000018
+DATA weaves<>+200(SB)/4, $0x00000009
+DATA weaves<>+204(SB)/4, $0x00000019
+DATA weaves<>+208(SB)/4, $0x0000000a
+DATA weaves<>+212(SB)/4, $0x0000001a
+DATA weaves<>+216(SB)/4, $0x0000000b
+DATA weaves<>+220(SB)/4, $0x0000001b
+DATA weaves<>+224(SB)/4, $0x0000000c
+DATA weaves<>+228(SB)/4, $0x0000001c
+DATA weaves<>+232(SB)/4, $0x0000000d
+DATA weaves<>+236(SB)/4, $0x0000001d
+DATA weaves<>+240(SB)/4, $0x0000000e
+DATA weaves<>+244(SB)/4, $0x0000001e
+DATA weaves<>+248(SB)/4, $0x0000000f
+DATA weaves<>+252(SB)/4, $0x0000001f
+DATA weaves<>+256(SB)/4, $0x00200000
+DATA weaves<>+260(SB)/4, $0x00210001
+DATA weaves<>+264(SB)/4, $0x00220002
+DATA weaves<>+268(SB)/4, $0x00230003
+DATA weaves<>+272(SB)/4, $0x00240004
+DATA weaves<>+276(SB)/4, $0x00250005
+DATA weaves<>+280(SB)/4, $0x00260006
+DATA weaves<>+284(SB)/4, $0x00270007
+DATA weaves<>+288(SB)/4, $0x00280008
+DATA weaves<>+292(SB)/4, $0x00290009
+DATA weaves<>+296(SB)/4, $0x002a000a
+DATA weaves<>+300(SB)/4, $0x002b000b
+DATA weaves<>+304(SB)/4, $0x002c000c
+DATA weaves<>+308(SB)/4, $0x002d000d
+DATA weaves<>+312(SB)/4, $0x002e000e
+DATA weaves<>+316(SB)/4, $0x002f000f
+GLOBL weaves<>(SB), RODATA|NOPTR, $320
+
 // func sumRowsHalfAVX512BF16(sum []float32, x []uint16, rows int, n int, ld int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sumRowsHalfAVX512BF16(SB), NOSPLIT, $0-72
-	MOVQ  ld+64(FP), DX
-	SHLQ  $0x01, DX
-	MOVQ  x_base+24(FP), SI
-	MOVQ  n+56(FP), DI
-	MOVQ  DI, AX
-	ANDQ  $0x0000000f, AX
-	MOVL  $0xffffffff, CX
-	BZHIL AX, CX, CX
-	KMOVW CX, K1
-	XORQ  AX, AX
+	MOVL         $0xffff0000, AX
+	VMOVD        AX, X0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      weaves<>+256(SB), Z1
+	MOVQ         ld+64(FP), DX
+	SHLQ         $0x01, DX
+	MOVQ         x_base+24(FP), SI
+	MOVQ         n+56(FP), DI
+	MOVQ         DI, AX
+	ANDQ         $0x0000000f, AX
+	MOVL         $0xffffffff, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	XORQ         AX, AX
 
 many:
 	CMPQ   DI, $0x00000040
 	JLT    single
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
 	MOVQ   AX, CX
 	MOVQ   rows+48(FP), BX
 	TESTQ  BX, BX
 	JLE    manyRowsDone
 
 manyRows:
-	VPMOVZXWD (SI)(CX*1), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VPMOVZXWD 32(SI)(CX*1), Z5
-	VPSLLD    $0x10, Z5, Z5
-	VPMOVZXWD 64(SI)(CX*1), Z6
-	VPSLLD    $0x10, Z6, Z6
-	VPMOVZXWD 96(SI)(CX*1), Z7
-	VPSLLD    $0x10, Z7, Z7
-	VADDPS    Z4, Z0, Z0
-	VADDPS    Z5, Z1, Z1
-	VADDPS    Z6, Z2, Z2
-	VADDPS    Z7, Z3, Z3
-	ADDQ      DX, CX
-	DECQ      BX
-	JNZ       manyRows
+	VPSLLD $0x10, (SI)(CX*1), Z6
+	VPANDD (SI)(CX*1), Z0, Z7
+	VPSLLD $0x10, 64(SI)(CX*1), Z8
+	VPANDD 64(SI)(CX*1), Z0, Z9
+	VADDPS Z6, Z2, Z2
+	VADDPS Z7, Z3, Z3
+	VADDPS Z8, Z4, Z4
+	VADDPS Z9, Z5, Z5
+	ADDQ   DX, CX
+	DECQ   BX
+	JNZ    manyRows
 
 manyRowsDone:
-	MOVQ    sum_base+0(FP), CX
-	VMOVUPS Z0, (CX)(AX*2)
-	VMOVUPS Z1, 64(CX)(AX*2)
-	VMOVUPS Z2, 128(CX)(AX*2)
-	VMOVUPS Z3, 192(CX)(AX*2)
-	ADDQ    $0x00000080, AX
-	SUBQ    $0x00000040, DI
-	JMP     many
+	MOVQ      sum_base+0(FP), CX
+	VMOVUPS   weaves<>+128(SB), Z6
+	VPERMI2PS Z3, Z2, Z6
+	VMOVUPS   Z6, (CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z6
+	VPERMI2PS Z3, Z2, Z6
+	VMOVUPS   Z6, 64(CX)(AX*2)
+	VMOVUPS   weaves<>+128(SB), Z6
+	VPERMI2PS Z5, Z4, Z6
+	VMOVUPS   Z6, 128(CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z6
+	VPERMI2PS Z5, Z4, Z6
+	VMOVUPS   Z6, 192(CX)(AX*2)
+	ADDQ      $0x00000080, AX
+	SUBQ      $0x00000040, DI
+	JMP       many
 
 single:
 	CMPQ   DI, $0x00000010
 	JLT    tail
-	VPXORD Z0, Z0, Z0
+	VPXORD Z2, Z2, Z2
 	MOVQ   AX, CX
 	MOVQ   rows+48(FP), BX
 	TESTQ  BX, BX
 	JLE    singleRowsDone
 
 singleRows:
-	VPMOVZXWD (SI)(CX*1), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VADDPS    Z4, Z0, Z0
+	VPMOVZXWD (SI)(CX*1), Z6
+	VPSLLD    $0x10, Z6, Z6
+	VADDPS    Z6, Z2, Z2
 	ADDQ      DX, CX
 	DECQ      BX
 	JNZ       singleRows
 
 singleRowsDone:
 	MOVQ    sum_base+0(FP), CX
-	VMOVUPS Z0, (CX)(AX*2)
+	VMOVUPS Z2, (CX)(AX*2)
 	ADDQ    $0x00000020, AX
 	SUBQ    $0x00000010, DI
 	JMP     single
@@ -84,23 +174,23 @@ singleRowsDone:
 tail:
 	TESTQ  DI, DI
 	JLE    end
-	VPXORD Z0, Z0, Z0
+	VPXORD Z2, Z2, Z2
 	MOVQ   AX, CX
 	MOVQ   rows+48(FP), BX
 	TESTQ  BX, BX
 	JLE    tailRowsDone
 
 tailRows:
-	VPMOVZXWD.Z (SI)(CX*1), K1, Z4
-	VPSLLD      $0x10, Z4, Z4
-	VADDPS      Z4, Z0, Z0
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VADDPS      Z6, Z2, Z2
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         tailRows
 
 tailRowsDone:
 	MOVQ    sum_base+0(FP), CX
-	VMOVUPS Z0, K1, (CX)(AX*2)
+	VMOVUPS Z2, K1, (CX)(AX*2)
 
 end:
 	VZEROUPPER
@@ -109,9 +199,13 @@ end:
 // func meanM2HalfAVX512BF16(mean []float32, m2 []float32, x []uint16, rows int, n int, ld int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·meanM2HalfAVX512BF16(SB), NOSPLIT, $0-96
-	VXORPS       X12, X12, X12
-	VCVTSI2SSQ   rows+72(FP), X12, X12
-	VBROADCASTSS X12, Z12
+	MOVL         $0xffff0000, AX
+	VMOVD        AX, X0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      weaves<>+256(SB), Z1
+	VXORPS       X14, X14, X14
+	VCVTSI2SSQ   rows+72(FP), X14, X14
+	VBROADCASTSS X14, Z14
 	MOVQ         ld+88(FP), DX
 	SHLQ         $0x01, DX
 	MOVQ         x_base+48(FP), SI
@@ -126,121 +220,129 @@ TEXT ·meanM2HalfAVX512BF16(SB), NOSPLIT, $0-96
 many:
 	CMPQ   DI, $0x00000040
 	JLT    single
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
 	MOVQ   AX, CX
 	MOVQ   rows+72(FP), BX
 	TESTQ  BX, BX
 	JLE    manyMeanDone
 
 manyMean:
-	VPMOVZXWD (SI)(CX*1), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VPMOVZXWD 32(SI)(CX*1), Z5
-	VPSLLD    $0x10, Z5, Z5
-	VPMOVZXWD 64(SI)(CX*1), Z6
-	VPSLLD    $0x10, Z6, Z6
-	VPMOVZXWD 96(SI)(CX*1), Z7
-	VPSLLD    $0x10, Z7, Z7
-	VADDPS    Z4, Z0, Z0
-	VADDPS    Z5, Z1, Z1
-	VADDPS    Z6, Z2, Z2
-	VADDPS    Z7, Z3, Z3
-	ADDQ      DX, CX
-	DECQ      BX
-	JNZ       manyMean
+	VPSLLD $0x10, (SI)(CX*1), Z6
+	VPANDD (SI)(CX*1), Z0, Z7
+	VPSLLD $0x10, 64(SI)(CX*1), Z8
+	VPANDD 64(SI)(CX*1), Z0, Z9
+	VADDPS Z6, Z2, Z2
+	VADDPS Z7, Z3, Z3
+	VADDPS Z8, Z4, Z4
+	VADDPS Z9, Z5, Z5
+	ADDQ   DX, CX
+	DECQ   BX
+	JNZ    manyMean
 
 manyMeanDone:
-	VDIVPS  Z12, Z0, Z0
-	VDIVPS  Z12, Z1, Z1
-	VDIVPS  Z12, Z2, Z2
-	VDIVPS  Z12, Z3, Z3
-	MOVQ    mean_base+0(FP), CX
-	VMOVUPS Z0, (CX)(AX*2)
-	VMOVUPS Z1, 64(CX)(AX*2)
-	VMOVUPS Z2, 128(CX)(AX*2)
-	VMOVUPS Z3, 192(CX)(AX*2)
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	MOVQ    AX, CX
-	MOVQ    rows+72(FP), BX
-	TESTQ   BX, BX
-	JLE     manyDeviationDone
+	VDIVPS    Z14, Z2, Z2
+	VDIVPS    Z14, Z3, Z3
+	VDIVPS    Z14, Z4, Z4
+	VDIVPS    Z14, Z5, Z5
+	MOVQ      mean_base+0(FP), CX
+	VMOVUPS   weaves<>+128(SB), Z6
+	VPERMI2PS Z3, Z2, Z6
+	VMOVUPS   Z6, (CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z6
+	VPERMI2PS Z3, Z2, Z6
+	VMOVUPS   Z6, 64(CX)(AX*2)
+	VMOVUPS   weaves<>+128(SB), Z6
+	VPERMI2PS Z5, Z4, Z6
+	VMOVUPS   Z6, 128(CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z6
+	VPERMI2PS Z5, Z4, Z6
+	VMOVUPS   Z6, 192(CX)(AX*2)
+	VPXORD    Z10, Z10, Z10
+	VPXORD    Z11, Z11, Z11
+	VPXORD    Z12, Z12, Z12
+	VPXORD    Z13, Z13, Z13
+	MOVQ      AX, CX
+	MOVQ      rows+72(FP), BX
+	TESTQ     BX, BX
+	JLE       manyDeviationDone
 
 manyDeviation:
-	VPMOVZXWD   (SI)(CX*1), Z4
-	VPSLLD      $0x10, Z4, Z4
-	VPMOVZXWD   32(SI)(CX*1), Z5
-	VPSLLD      $0x10, Z5, Z5
-	VPMOVZXWD   64(SI)(CX*1), Z6
-	VPSLLD      $0x10, Z6, Z6
-	VPMOVZXWD   96(SI)(CX*1), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VSUBPS      Z0, Z4, Z4
-	VFMADD231PS Z4, Z4, Z8
-	VSUBPS      Z1, Z5, Z5
-	VFMADD231PS Z5, Z5, Z9
+	VPSLLD      $0x10, (SI)(CX*1), Z6
+	VPANDD      (SI)(CX*1), Z0, Z7
+	VPSLLD      $0x10, 64(SI)(CX*1), Z8
+	VPANDD      64(SI)(CX*1), Z0, Z9
 	VSUBPS      Z2, Z6, Z6
 	VFMADD231PS Z6, Z6, Z10
 	VSUBPS      Z3, Z7, Z7
 	VFMADD231PS Z7, Z7, Z11
+	VSUBPS      Z4, Z8, Z8
+	VFMADD231PS Z8, Z8, Z12
+	VSUBPS      Z5, Z9, Z9
+	VFMADD231PS Z9, Z9, Z13
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         manyDeviation
 
 manyDeviationDone:
-	MOVQ    m2_base+24(FP), CX
-	VMOVUPS Z8, (CX)(AX*2)
-	VMOVUPS Z9, 64(CX)(AX*2)
-	VMOVUPS Z10, 128(CX)(AX*2)
-	VMOVUPS Z11, 192(CX)(AX*2)
-	ADDQ    $0x00000080, AX
-	SUBQ    $0x00000040, DI
-	JMP     many
+	MOVQ      m2_base+24(FP), CX
+	VMOVUPS   weaves<>+128(SB), Z6
+	VPERMI2PS Z11, Z10, Z6
+	VMOVUPS   Z6, (CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z6
+	VPERMI2PS Z11, Z10, Z6
+	VMOVUPS   Z6, 64(CX)(AX*2)
+	VMOVUPS   weaves<>+128(SB), Z6
+	VPERMI2PS Z13, Z12, Z6
+	VMOVUPS   Z6, 128(CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z6
+	VPERMI2PS Z13, Z12, Z6
+	VMOVUPS   Z6, 192(CX)(AX*2)
+	ADDQ      $0x00000080, AX
+	SUBQ      $0x00000040, DI
+	JMP       many
 
 single:
 	CMPQ   DI, $0x00000010
 	JLT    tail
-	VPXORD Z0, Z0, Z0
+	VPXORD Z2, Z2, Z2
 	MOVQ   AX, CX
 	MOVQ   rows+72(FP), BX
 	TESTQ  BX, BX
 	JLE    singleMeanDone
 
 singleMean:
-	VPMOVZXWD (SI)(CX*1), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VADDPS    Z4, Z0, Z0
+	VPMOVZXWD (SI)(CX*1), Z6
+	VPSLLD    $0x10, Z6, Z6
+	VADDPS    Z6, Z2, Z2
 	ADDQ      DX, CX
 	DECQ      BX
 	JNZ       singleMean
 
 singleMeanDone:
-	VDIVPS  Z12, Z0, Z0
+	VDIVPS  Z14, Z2, Z2
 	MOVQ    mean_base+0(FP), CX
-	VMOVUPS Z0, (CX)(AX*2)
-	VPXORD  Z8, Z8, Z8
+	VMOVUPS Z2, (CX)(AX*2)
+	VPXORD  Z10, Z10, Z10
 	MOVQ    AX, CX
 	MOVQ    rows+72(FP), BX
 	TESTQ   BX, BX
 	JLE     singleDeviationDone
 
 singleDeviation:
-	VPMOVZXWD   (SI)(CX*1), Z4
-	VPSLLD      $0x10, Z4, Z4
-	VSUBPS      Z0, Z4, Z4
-	VFMADD231PS Z4, Z4, Z8
+	VPMOVZXWD   (SI)(CX*1), Z6
+	VPSLLD      $0x10, Z6, Z6
+	VSUBPS      Z2, Z6, Z6
+	VFMADD231PS Z6, Z6, Z10
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         singleDeviation
 
 singleDeviationDone:
 	MOVQ    m2_base+24(FP), CX
-	VMOVUPS Z8, (CX)(AX*2)
+	VMOVUPS Z10, (CX)(AX*2)
 	ADDQ    $0x00000020, AX
 	SUBQ    $0x00000010, DI
 	JMP     single
@@ -248,42 +350,42 @@ singleDeviationDone:
 tail:
 	TESTQ  DI, DI
 	JLE    end
-	VPXORD Z0, Z0, Z0
+	VPXORD Z2, Z2, Z2
 	MOVQ   AX, CX
 	MOVQ   rows+72(FP), BX
 	TESTQ  BX, BX
 	JLE    tailMeanDone
 
 tailMean:
-	VPMOVZXWD.Z (SI)(CX*1), K1, Z4
-	VPSLLD      $0x10, Z4, Z4
-	VADDPS      Z4, Z0, Z0
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VADDPS      Z6, Z2, Z2
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         tailMean
 
 tailMeanDone:
-	VDIVPS  Z12, Z0, Z0
+	VDIVPS  Z14, Z2, Z2
 	MOVQ    mean_base+0(FP), CX
-	VMOVUPS Z0, K1, (CX)(AX*2)
-	VPXORD  Z8, Z8, Z8
+	VMOVUPS Z2, K1, (CX)(AX*2)
+	VPXORD  Z10, Z10, Z10
 	MOVQ    AX, CX
 	MOVQ    rows+72(FP), BX
 	TESTQ   BX, BX
 	JLE     tailDeviationDone
 
 tailDeviation:
-	VPMOVZXWD.Z (SI)(CX*1), K1, Z4
-	VPSLLD      $0x10, Z4, Z4
-	VSUBPS      Z0, Z4, Z4
-	VFMADD231PS Z4, Z4, Z8
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VSUBPS      Z2, Z6, Z6
+	VFMADD231PS Z6, Z6, Z10
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         tailDeviation
 
 tailDeviationDone:
 	MOVQ    m2_base+24(FP), CX
-	VMOVUPS Z8, K1, (CX)(AX*2)
+	VMOVUPS Z10, K1, (CX)(AX*2)
 
 end:
 	VZEROUPPER
@@ -292,12 +394,16 @@ end:
 // func scaleShiftHalfAVX512BF16(y []uint16, x []uint16, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int, ld int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512_BF16, BMI2
 TEXT ·scaleShiftHalfAVX512BF16(SB), NOSPLIT, $0-152
-	MOVL         $0xff800000, AX
+	MOVL         $0xffff0000, AX
 	VMOVD        AX, X0
 	VBROADCASTSS X0, Z0
+	VMOVUPS      weaves<>+256(SB), Z1
+	MOVL         $0xff800000, AX
+	VMOVD        AX, X2
+	VBROADCASTSS X2, Z2
 	CMPB         relu+120(FP), $0x00
 	JE           linear
-	VPXORD       Z0, Z0, Z0
+	VPXORD       Z2, Z2, Z2
 
 linear:
 	MOVQ  ld+144(FP), DX
@@ -317,45 +423,57 @@ many:
 	CMPQ         R9, $0x00000040
 	JLT          single
 	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
-	VBROADCASTSS X2, Z2
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X3
-	VBROADCASTSS X3, Z3
-	MOVL         $0x3f800000, CX
 	VMOVD        CX, X4
 	VBROADCASTSS X4, Z4
 	MOVL         $0x3f800000, CX
 	VMOVD        CX, X5
 	VBROADCASTSS X5, Z5
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X6
+	VBROADCASTSS X6, Z6
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X7
+	VBROADCASTSS X7, Z7
 	MOVQ         scale_base+48(FP), CX
 	TESTQ        CX, CX
 	JZ           manyscale
-	VMOVUPS      (CX)(AX*2), Z2
-	VMOVUPS      64(CX)(AX*2), Z3
-	VMOVUPS      128(CX)(AX*2), Z4
-	VMOVUPS      192(CX)(AX*2), Z5
+	VMOVUPS      (CX)(AX*2), Z3
+	VMOVUPS      weaves<>+0(SB), Z4
+	VPERMI2PS    64(CX)(AX*2), Z3, Z4
+	VMOVUPS      weaves<>+64(SB), Z5
+	VPERMI2PS    64(CX)(AX*2), Z3, Z5
+	VMOVUPS      128(CX)(AX*2), Z3
+	VMOVUPS      weaves<>+0(SB), Z6
+	VPERMI2PS    192(CX)(AX*2), Z3, Z6
+	VMOVUPS      weaves<>+64(SB), Z7
+	VPERMI2PS    192(CX)(AX*2), Z3, Z7
 
 manyscale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
-	VBROADCASTSS X6, Z6
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X7
-	VBROADCASTSS X7, Z7
 	MOVL         $0x80000000, CX
 	VMOVD        CX, X8
 	VBROADCASTSS X8, Z8
 	MOVL         $0x80000000, CX
 	VMOVD        CX, X9
 	VBROADCASTSS X9, Z9
+	MOVL         $0x80000000, CX
+	VMOVD        CX, X10
+	VBROADCASTSS X10, Z10
+	MOVL         $0x80000000, CX
+	VMOVD        CX, X11
+	VBROADCASTSS X11, Z11
 	MOVQ         shift_base+72(FP), CX
 	TESTQ        CX, CX
 	JZ           manyshift
-	VMOVUPS      (CX)(AX*2), Z6
-	VMOVUPS      64(CX)(AX*2), Z7
-	VMOVUPS      128(CX)(AX*2), Z8
-	VMOVUPS      192(CX)(AX*2), Z9
+	VMOVUPS      (CX)(AX*2), Z3
+	VMOVUPS      weaves<>+0(SB), Z8
+	VPERMI2PS    64(CX)(AX*2), Z3, Z8
+	VMOVUPS      weaves<>+64(SB), Z9
+	VPERMI2PS    64(CX)(AX*2), Z3, Z9
+	VMOVUPS      128(CX)(AX*2), Z3
+	VMOVUPS      weaves<>+0(SB), Z10
+	VPERMI2PS    192(CX)(AX*2), Z3, Z10
+	VMOVUPS      weaves<>+64(SB), Z11
+	VPERMI2PS    192(CX)(AX*2), Z3, Z11
 
 manyshift:
 	MOVQ  AX, CX
@@ -364,49 +482,41 @@ manyshift:
 	JLE   manyRowsDone
 
 manyRows:
-	VPMOVZXWD   (DI)(CX*1), Z10
-	VPSLLD      $0x10, Z10, Z10
-	VPMOVZXWD   32(DI)(CX*1), Z11
-	VPSLLD      $0x10, Z11, Z11
-	VPMOVZXWD   64(DI)(CX*1), Z12
-	VPSLLD      $0x10, Z12, Z12
-	VPMOVZXWD   96(DI)(CX*1), Z13
-	VPSLLD      $0x10, Z13, Z13
-	VFMADD213PS Z6, Z2, Z10
-	VFMADD213PS Z7, Z3, Z11
+	VPSLLD      $0x10, (DI)(CX*1), Z12
+	VPANDD      (DI)(CX*1), Z0, Z13
+	VPSLLD      $0x10, 64(DI)(CX*1), Z14
+	VPANDD      64(DI)(CX*1), Z0, Z15
 	VFMADD213PS Z8, Z4, Z12
 	VFMADD213PS Z9, Z5, Z13
+	VFMADD213PS Z10, Z6, Z14
+	VFMADD213PS Z11, Z7, Z15
 	TESTQ       R8, R8
 	JZ          manyNoRes
-	VPMOVZXWD   (R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VADDPS      Z1, Z10, Z10
-	VPMOVZXWD   32(R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VADDPS      Z1, Z11, Z11
-	VPMOVZXWD   64(R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VADDPS      Z1, Z12, Z12
-	VPMOVZXWD   96(R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VADDPS      Z1, Z13, Z13
+	VPSLLD      $0x10, (R8)(CX*1), Z3
+	VADDPS      Z3, Z12, Z12
+	VPANDD      (R8)(CX*1), Z0, Z3
+	VADDPS      Z3, Z13, Z13
+	VPSLLD      $0x10, 64(R8)(CX*1), Z3
+	VADDPS      Z3, Z14, Z14
+	VPANDD      64(R8)(CX*1), Z0, Z3
+	VADDPS      Z3, Z15, Z15
 
 manyNoRes:
-	VMAXPS    Z10, Z0, Z10
-	VMAXPS    Z11, Z0, Z11
-	VMAXPS    Z12, Z0, Z12
-	VMAXPS    Z13, Z0, Z13
-	LONG      $0x487e5262; WORD $0xd272 // VCVTNEPS2BF16 Z10, Y10
-	VMOVDQU32 Y10, (SI)(CX*1)
-	LONG      $0x487e5262; WORD $0xdb72 // VCVTNEPS2BF16 Z11, Y11
-	VMOVDQU32 Y11, 32(SI)(CX*1)
-	LONG      $0x487e5262; WORD $0xe472 // VCVTNEPS2BF16 Z12, Y12
-	VMOVDQU32 Y12, 64(SI)(CX*1)
-	LONG      $0x487e5262; WORD $0xed72 // VCVTNEPS2BF16 Z13, Y13
-	VMOVDQU32 Y13, 96(SI)(CX*1)
-	ADDQ      DX, CX
-	DECQ      BX
-	JNZ       manyRows
+	VMAXPS   Z12, Z2, Z12
+	VMAXPS   Z13, Z2, Z13
+	VMAXPS   Z14, Z2, Z14
+	VMAXPS   Z15, Z2, Z15
+	LONG     $0x487e5262; WORD $0xe472 // VCVTNEPS2BF16 Z12, Y12
+	LONG     $0x487e5262; WORD $0xed72 // VCVTNEPS2BF16 Z13, Y13
+	VPERMT2W Z13, Z1, Z12
+	VMOVUPS  Z12, (SI)(CX*1)
+	LONG     $0x487e5262; WORD $0xf672 // VCVTNEPS2BF16 Z14, Y14
+	LONG     $0x487e5262; WORD $0xff72 // VCVTNEPS2BF16 Z15, Y15
+	VPERMT2W Z15, Z1, Z14
+	VMOVUPS  Z14, 64(SI)(CX*1)
+	ADDQ     DX, CX
+	DECQ     BX
+	JNZ      manyRows
 
 manyRowsDone:
 	ADDQ $0x00000080, AX
@@ -417,21 +527,21 @@ single:
 	CMPQ         R9, $0x00000010
 	JLT          tail
 	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
-	VBROADCASTSS X2, Z2
+	VMOVD        CX, X4
+	VBROADCASTSS X4, Z4
 	MOVQ         scale_base+48(FP), CX
 	TESTQ        CX, CX
 	JZ           singlescale
-	VMOVUPS      (CX)(AX*2), Z2
+	VMOVUPS      (CX)(AX*2), Z4
 
 singlescale:
 	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
-	VBROADCASTSS X6, Z6
+	VMOVD        CX, X8
+	VBROADCASTSS X8, Z8
 	MOVQ         shift_base+72(FP), CX
 	TESTQ        CX, CX
 	JZ           singleshift
-	VMOVUPS      (CX)(AX*2), Z6
+	VMOVUPS      (CX)(AX*2), Z8
 
 singleshift:
 	MOVQ  AX, CX
@@ -440,19 +550,19 @@ singleshift:
 	JLE   singleRowsDone
 
 singleRows:
-	VPMOVZXWD   (DI)(CX*1), Z10
-	VPSLLD      $0x10, Z10, Z10
-	VFMADD213PS Z6, Z2, Z10
+	VPMOVZXWD   (DI)(CX*1), Z12
+	VPSLLD      $0x10, Z12, Z12
+	VFMADD213PS Z8, Z4, Z12
 	TESTQ       R8, R8
 	JZ          singleNoRes
-	VPMOVZXWD   (R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VADDPS      Z1, Z10, Z10
+	VPMOVZXWD   (R8)(CX*1), Z3
+	VPSLLD      $0x10, Z3, Z3
+	VADDPS      Z3, Z12, Z12
 
 singleNoRes:
-	VMAXPS    Z10, Z0, Z10
-	LONG      $0x487e5262; WORD $0xd272 // VCVTNEPS2BF16 Z10, Y10
-	VMOVDQU32 Y10, (SI)(CX*1)
+	VMAXPS    Z12, Z2, Z12
+	LONG      $0x487e5262; WORD $0xe472 // VCVTNEPS2BF16 Z12, Y12
+	VMOVDQU32 Y12, (SI)(CX*1)
 	ADDQ      DX, CX
 	DECQ      BX
 	JNZ       singleRows
@@ -466,21 +576,21 @@ tail:
 	TESTQ        R9, R9
 	JLE          end
 	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
-	VBROADCASTSS X2, Z2
+	VMOVD        CX, X4
+	VBROADCASTSS X4, Z4
 	MOVQ         scale_base+48(FP), CX
 	TESTQ        CX, CX
 	JZ           tailscale
-	VMOVUPS.Z    (CX)(AX*2), K1, Z2
+	VMOVUPS.Z    (CX)(AX*2), K1, Z4
 
 tailscale:
 	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
-	VBROADCASTSS X6, Z6
+	VMOVD        CX, X8
+	VBROADCASTSS X8, Z8
 	MOVQ         shift_base+72(FP), CX
 	TESTQ        CX, CX
 	JZ           tailshift
-	VMOVUPS.Z    (CX)(AX*2), K1, Z6
+	VMOVUPS.Z    (CX)(AX*2), K1, Z8
 
 tailshift:
 	MOVQ  AX, CX
@@ -489,19 +599,19 @@ tailshift:
 	JLE   tailRowsDone
 
 tailRows:
-	VPMOVZXWD.Z (DI)(CX*1), K1, Z10
-	VPSLLD      $0x10, Z10, Z10
-	VFMADD213PS Z6, Z2, Z10
+	VPMOVZXWD.Z (DI)(CX*1), K1, Z12
+	VPSLLD      $0x10, Z12, Z12
+	VFMADD213PS Z8, Z4, Z12
 	TESTQ       R8, R8
 	JZ          tailNoRes
-	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
-	VPSLLD      $0x10, Z1, Z1
-	VADDPS      Z1, Z10, Z10
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VADDPS      Z3, Z12, Z12
 
 tailNoRes:
-	VMAXPS    Z10, Z0, Z10
-	LONG      $0x487e5262; WORD $0xd272 // VCVTNEPS2BF16 Z10, Y10
-	VMOVDQU16 Y10, K1, (SI)(CX*1)
+	VMAXPS    Z12, Z2, Z12
+	LONG      $0x487e5262; WORD $0xe472 // VCVTNEPS2BF16 Z12, Y12
+	VMOVDQU16 Y12, K1, (SI)(CX*1)
 	ADDQ      DX, CX
 	DECQ      BX
 	JNZ       tailRows
@@ -514,146 +624,160 @@ end:
 // func bnReduceHalfAVX512BF16(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·bnReduceHalfAVX512BF16(SB), NOSPLIT, $0-168
-	VPXORD Z0, Z0, Z0
-	MOVQ   ld+160(FP), DX
-	SHLQ   $0x01, DX
-	MOVQ   dy_base+48(FP), SI
-	MOVQ   y_base+72(FP), DI
-	MOVQ   x_base+96(FP), R8
-	MOVQ   n+152(FP), R9
-	MOVQ   R9, AX
-	ANDQ   $0x0000000f, AX
-	MOVL   $0xffffffff, CX
-	BZHIL  AX, CX, CX
-	KMOVW  CX, K1
-	XORQ   AX, AX
+	MOVL         $0xffff0000, AX
+	VMOVD        AX, X0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      weaves<>+256(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         ld+160(FP), DX
+	SHLQ         $0x01, DX
+	MOVQ         dy_base+48(FP), SI
+	MOVQ         y_base+72(FP), DI
+	MOVQ         x_base+96(FP), R8
+	MOVQ         n+152(FP), R9
+	MOVQ         R9, AX
+	ANDQ         $0x0000000f, AX
+	MOVL         $0xffffffff, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	XORQ         AX, AX
 
 many:
-	CMPQ    R9, $0x00000040
-	JLT     single
-	MOVQ    mean_base+120(FP), CX
-	VMOVUPS (CX)(AX*2), Z2
-	VMOVUPS 64(CX)(AX*2), Z3
-	VMOVUPS 128(CX)(AX*2), Z4
-	VMOVUPS 192(CX)(AX*2), Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	MOVQ    AX, CX
-	MOVQ    rows+144(FP), BX
-	TESTQ   BX, BX
-	JLE     manyRowsDone
+	CMPQ      R9, $0x00000040
+	JLT       single
+	MOVQ      mean_base+120(FP), CX
+	VMOVUPS   (CX)(AX*2), Z3
+	VMOVUPS   weaves<>+0(SB), Z4
+	VPERMI2PS 64(CX)(AX*2), Z3, Z4
+	VMOVUPS   weaves<>+64(SB), Z5
+	VPERMI2PS 64(CX)(AX*2), Z3, Z5
+	VMOVUPS   128(CX)(AX*2), Z3
+	VMOVUPS   weaves<>+0(SB), Z6
+	VPERMI2PS 192(CX)(AX*2), Z3, Z6
+	VMOVUPS   weaves<>+64(SB), Z7
+	VPERMI2PS 192(CX)(AX*2), Z3, Z7
+	VPXORD    Z8, Z8, Z8
+	VPXORD    Z9, Z9, Z9
+	VPXORD    Z10, Z10, Z10
+	VPXORD    Z11, Z11, Z11
+	VPXORD    Z12, Z12, Z12
+	VPXORD    Z13, Z13, Z13
+	VPXORD    Z14, Z14, Z14
+	VPXORD    Z15, Z15, Z15
+	MOVQ      AX, CX
+	MOVQ      rows+144(FP), BX
+	TESTQ     BX, BX
+	JLE       manyRowsDone
 
 manyRows:
-	VPMOVZXWD (SI)(CX*1), Z14
-	VPSLLD    $0x10, Z14, Z14
-	VPMOVZXWD 32(SI)(CX*1), Z15
-	VPSLLD    $0x10, Z15, Z15
-	VPMOVZXWD 64(SI)(CX*1), Z16
-	VPSLLD    $0x10, Z16, Z16
-	VPMOVZXWD 96(SI)(CX*1), Z17
-	VPSLLD    $0x10, Z17, Z17
+	VPSLLD    $0x10, (SI)(CX*1), Z16
+	VPANDD    (SI)(CX*1), Z0, Z17
+	VPSLLD    $0x10, 64(SI)(CX*1), Z18
+	VPANDD    64(SI)(CX*1), Z0, Z19
 	TESTQ     DI, DI
 	JZ        manyNoReLU
-	VPMOVZXWD (DI)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
-	VMOVAPS.Z Z14, K2, Z14
-	VPMOVZXWD 32(DI)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
-	VMOVAPS.Z Z15, K2, Z15
-	VPMOVZXWD 64(DI)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
+	VPSLLD    $0x10, (DI)(CX*1), Z3
+	VCMPPS    $0x16, Z2, Z3, K2
 	VMOVAPS.Z Z16, K2, Z16
-	VPMOVZXWD 96(DI)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
+	VPANDD    (DI)(CX*1), Z0, Z3
+	VCMPPS    $0x16, Z2, Z3, K2
 	VMOVAPS.Z Z17, K2, Z17
+	VPSLLD    $0x10, 64(DI)(CX*1), Z3
+	VCMPPS    $0x16, Z2, Z3, K2
+	VMOVAPS.Z Z18, K2, Z18
+	VPANDD    64(DI)(CX*1), Z0, Z3
+	VCMPPS    $0x16, Z2, Z3, K2
+	VMOVAPS.Z Z19, K2, Z19
 
 manyNoReLU:
-	VADDPS      Z14, Z6, Z6
-	VPMOVZXWD   (R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VSUBPS      Z2, Z1, Z1
-	VFMADD231PS Z1, Z14, Z10
-	VADDPS      Z15, Z7, Z7
-	VPMOVZXWD   32(R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VSUBPS      Z3, Z1, Z1
-	VFMADD231PS Z1, Z15, Z11
 	VADDPS      Z16, Z8, Z8
-	VPMOVZXWD   64(R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VSUBPS      Z4, Z1, Z1
-	VFMADD231PS Z1, Z16, Z12
+	VPSLLD      $0x10, (R8)(CX*1), Z3
+	VSUBPS      Z4, Z3, Z3
+	VFMADD231PS Z3, Z16, Z12
 	VADDPS      Z17, Z9, Z9
-	VPMOVZXWD   96(R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VSUBPS      Z5, Z1, Z1
-	VFMADD231PS Z1, Z17, Z13
+	VPANDD      (R8)(CX*1), Z0, Z3
+	VSUBPS      Z5, Z3, Z3
+	VFMADD231PS Z3, Z17, Z13
+	VADDPS      Z18, Z10, Z10
+	VPSLLD      $0x10, 64(R8)(CX*1), Z3
+	VSUBPS      Z6, Z3, Z3
+	VFMADD231PS Z3, Z18, Z14
+	VADDPS      Z19, Z11, Z11
+	VPANDD      64(R8)(CX*1), Z0, Z3
+	VSUBPS      Z7, Z3, Z3
+	VFMADD231PS Z3, Z19, Z15
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         manyRows
 
 manyRowsDone:
-	MOVQ    sumDy_base+0(FP), CX
-	VMOVUPS Z6, (CX)(AX*2)
-	VMOVUPS Z7, 64(CX)(AX*2)
-	VMOVUPS Z8, 128(CX)(AX*2)
-	VMOVUPS Z9, 192(CX)(AX*2)
-	MOVQ    sumDyX_base+24(FP), CX
-	VMOVUPS Z10, (CX)(AX*2)
-	VMOVUPS Z11, 64(CX)(AX*2)
-	VMOVUPS Z12, 128(CX)(AX*2)
-	VMOVUPS Z13, 192(CX)(AX*2)
-	ADDQ    $0x00000080, AX
-	SUBQ    $0x00000040, R9
-	JMP     many
+	MOVQ      sumDy_base+0(FP), CX
+	VMOVUPS   weaves<>+128(SB), Z3
+	VPERMI2PS Z9, Z8, Z3
+	VMOVUPS   Z3, (CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z3
+	VPERMI2PS Z9, Z8, Z3
+	VMOVUPS   Z3, 64(CX)(AX*2)
+	VMOVUPS   weaves<>+128(SB), Z3
+	VPERMI2PS Z11, Z10, Z3
+	VMOVUPS   Z3, 128(CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z3
+	VPERMI2PS Z11, Z10, Z3
+	VMOVUPS   Z3, 192(CX)(AX*2)
+	MOVQ      sumDyX_base+24(FP), CX
+	VMOVUPS   weaves<>+128(SB), Z3
+	VPERMI2PS Z13, Z12, Z3
+	VMOVUPS   Z3, (CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z3
+	VPERMI2PS Z13, Z12, Z3
+	VMOVUPS   Z3, 64(CX)(AX*2)
+	VMOVUPS   weaves<>+128(SB), Z3
+	VPERMI2PS Z15, Z14, Z3
+	VMOVUPS   Z3, 128(CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z3
+	VPERMI2PS Z15, Z14, Z3
+	VMOVUPS   Z3, 192(CX)(AX*2)
+	ADDQ      $0x00000080, AX
+	SUBQ      $0x00000040, R9
+	JMP       many
 
 single:
 	CMPQ    R9, $0x00000010
 	JLT     tail
 	MOVQ    mean_base+120(FP), CX
-	VMOVUPS (CX)(AX*2), Z2
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z10, Z10, Z10
+	VMOVUPS (CX)(AX*2), Z4
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z12, Z12, Z12
 	MOVQ    AX, CX
 	MOVQ    rows+144(FP), BX
 	TESTQ   BX, BX
 	JLE     singleRowsDone
 
 singleRows:
-	VPMOVZXWD (SI)(CX*1), Z14
-	VPSLLD    $0x10, Z14, Z14
+	VPMOVZXWD (SI)(CX*1), Z16
+	VPSLLD    $0x10, Z16, Z16
 	TESTQ     DI, DI
 	JZ        singleNoReLU
-	VPMOVZXWD (DI)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
-	VMOVAPS.Z Z14, K2, Z14
+	VPMOVZXWD (DI)(CX*1), Z3
+	VPSLLD    $0x10, Z3, Z3
+	VCMPPS    $0x16, Z2, Z3, K2
+	VMOVAPS.Z Z16, K2, Z16
 
 singleNoReLU:
-	VADDPS      Z14, Z6, Z6
-	VPMOVZXWD   (R8)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VSUBPS      Z2, Z1, Z1
-	VFMADD231PS Z1, Z14, Z10
+	VADDPS      Z16, Z8, Z8
+	VPMOVZXWD   (R8)(CX*1), Z3
+	VPSLLD      $0x10, Z3, Z3
+	VSUBPS      Z4, Z3, Z3
+	VFMADD231PS Z3, Z16, Z12
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         singleRows
 
 singleRowsDone:
 	MOVQ    sumDy_base+0(FP), CX
-	VMOVUPS Z6, (CX)(AX*2)
+	VMOVUPS Z8, (CX)(AX*2)
 	MOVQ    sumDyX_base+24(FP), CX
-	VMOVUPS Z10, (CX)(AX*2)
+	VMOVUPS Z12, (CX)(AX*2)
 	ADDQ    $0x00000020, AX
 	SUBQ    $0x00000010, R9
 	JMP     single
@@ -662,175 +786,187 @@ tail:
 	TESTQ     R9, R9
 	JLE       end
 	MOVQ      mean_base+120(FP), CX
-	VMOVUPS.Z (CX)(AX*2), K1, Z2
-	VPXORD    Z6, Z6, Z6
-	VPXORD    Z10, Z10, Z10
+	VMOVUPS.Z (CX)(AX*2), K1, Z4
+	VPXORD    Z8, Z8, Z8
+	VPXORD    Z12, Z12, Z12
 	MOVQ      AX, CX
 	MOVQ      rows+144(FP), BX
 	TESTQ     BX, BX
 	JLE       tailRowsDone
 
 tailRows:
-	VPMOVZXWD.Z (SI)(CX*1), K1, Z14
-	VPSLLD      $0x10, Z14, Z14
+	VPMOVZXWD.Z (SI)(CX*1), K1, Z16
+	VPSLLD      $0x10, Z16, Z16
 	TESTQ       DI, DI
 	JZ          tailNoReLU
-	VPMOVZXWD.Z (DI)(CX*1), K1, Z1
-	VPSLLD      $0x10, Z1, Z1
-	VCMPPS      $0x16, Z0, Z1, K2
-	VMOVAPS.Z   Z14, K2, Z14
+	VPMOVZXWD.Z (DI)(CX*1), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VCMPPS      $0x16, Z2, Z3, K2
+	VMOVAPS.Z   Z16, K2, Z16
 
 tailNoReLU:
-	VADDPS      Z14, Z6, Z6
-	VPMOVZXWD.Z (R8)(CX*1), K1, Z1
-	VPSLLD      $0x10, Z1, Z1
-	VSUBPS      Z2, Z1, Z1
-	VFMADD231PS Z1, Z14, Z10
+	VADDPS      Z16, Z8, Z8
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VSUBPS      Z4, Z3, Z3
+	VFMADD231PS Z3, Z16, Z12
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         tailRows
 
 tailRowsDone:
 	MOVQ    sumDy_base+0(FP), CX
-	VMOVUPS Z6, K1, (CX)(AX*2)
+	VMOVUPS Z8, K1, (CX)(AX*2)
 	MOVQ    sumDyX_base+24(FP), CX
-	VMOVUPS Z10, K1, (CX)(AX*2)
+	VMOVUPS Z12, K1, (CX)(AX*2)
 
 end:
 	VZEROUPPER
 	RET
 
 // func bnGradHalfAVX512BF16(dx []uint16, dres []uint16, sumDx []float32, dy []uint16, y []uint16, x []uint16, a []float32, b []float32, d []float32, rows int, n int, ld int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512_BF16, BMI2
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512_BF16, BMI2
 TEXT ·bnGradHalfAVX512BF16(SB), NOSPLIT, $0-240
-	VPXORD Z0, Z0, Z0
-	MOVQ   ld+232(FP), DX
-	SHLQ   $0x01, DX
-	MOVQ   dx_base+0(FP), SI
-	MOVQ   dres_base+24(FP), DI
-	MOVQ   dy_base+72(FP), R8
-	MOVQ   y_base+96(FP), R9
-	MOVQ   x_base+120(FP), R10
-	MOVQ   n+224(FP), R11
-	MOVQ   R11, AX
-	ANDQ   $0x0000000f, AX
-	MOVL   $0xffffffff, CX
-	BZHIL  AX, CX, CX
-	KMOVW  CX, K1
-	XORQ   AX, AX
+	MOVL         $0xffff0000, AX
+	VMOVD        AX, X0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      weaves<>+256(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         ld+232(FP), DX
+	SHLQ         $0x01, DX
+	MOVQ         dx_base+0(FP), SI
+	MOVQ         dres_base+24(FP), DI
+	MOVQ         dy_base+72(FP), R8
+	MOVQ         y_base+96(FP), R9
+	MOVQ         x_base+120(FP), R10
+	MOVQ         n+224(FP), R11
+	MOVQ         R11, AX
+	ANDQ         $0x0000000f, AX
+	MOVL         $0xffffffff, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	XORQ         AX, AX
 
 many:
-	CMPQ    R11, $0x00000040
-	JLT     single
-	MOVQ    a_base+144(FP), CX
-	VMOVUPS (CX)(AX*2), Z2
-	VMOVUPS 64(CX)(AX*2), Z3
-	VMOVUPS 128(CX)(AX*2), Z4
-	VMOVUPS 192(CX)(AX*2), Z5
-	MOVQ    b_base+168(FP), CX
-	VMOVUPS (CX)(AX*2), Z6
-	VMOVUPS 64(CX)(AX*2), Z7
-	VMOVUPS 128(CX)(AX*2), Z8
-	VMOVUPS 192(CX)(AX*2), Z9
-	MOVQ    d_base+192(FP), CX
-	VMOVUPS (CX)(AX*2), Z10
-	VMOVUPS 64(CX)(AX*2), Z11
-	VMOVUPS 128(CX)(AX*2), Z12
-	VMOVUPS 192(CX)(AX*2), Z13
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	MOVQ    AX, CX
-	MOVQ    rows+216(FP), BX
-	TESTQ   BX, BX
-	JLE     manyRowsDone
+	CMPQ      R11, $0x00000040
+	JLT       single
+	MOVQ      a_base+144(FP), CX
+	VMOVUPS   (CX)(AX*2), Z3
+	VMOVUPS   weaves<>+0(SB), Z4
+	VPERMI2PS 64(CX)(AX*2), Z3, Z4
+	VMOVUPS   weaves<>+64(SB), Z5
+	VPERMI2PS 64(CX)(AX*2), Z3, Z5
+	VMOVUPS   128(CX)(AX*2), Z3
+	VMOVUPS   weaves<>+0(SB), Z6
+	VPERMI2PS 192(CX)(AX*2), Z3, Z6
+	VMOVUPS   weaves<>+64(SB), Z7
+	VPERMI2PS 192(CX)(AX*2), Z3, Z7
+	MOVQ      b_base+168(FP), CX
+	VMOVUPS   (CX)(AX*2), Z3
+	VMOVUPS   weaves<>+0(SB), Z8
+	VPERMI2PS 64(CX)(AX*2), Z3, Z8
+	VMOVUPS   weaves<>+64(SB), Z9
+	VPERMI2PS 64(CX)(AX*2), Z3, Z9
+	VMOVUPS   128(CX)(AX*2), Z3
+	VMOVUPS   weaves<>+0(SB), Z10
+	VPERMI2PS 192(CX)(AX*2), Z3, Z10
+	VMOVUPS   weaves<>+64(SB), Z11
+	VPERMI2PS 192(CX)(AX*2), Z3, Z11
+	MOVQ      d_base+192(FP), CX
+	VMOVUPS   (CX)(AX*2), Z3
+	VMOVUPS   weaves<>+0(SB), Z12
+	VPERMI2PS 64(CX)(AX*2), Z3, Z12
+	VMOVUPS   weaves<>+64(SB), Z13
+	VPERMI2PS 64(CX)(AX*2), Z3, Z13
+	VMOVUPS   128(CX)(AX*2), Z3
+	VMOVUPS   weaves<>+0(SB), Z14
+	VPERMI2PS 192(CX)(AX*2), Z3, Z14
+	VMOVUPS   weaves<>+64(SB), Z15
+	VPERMI2PS 192(CX)(AX*2), Z3, Z15
+	VPXORD    Z20, Z20, Z20
+	VPXORD    Z21, Z21, Z21
+	VPXORD    Z22, Z22, Z22
+	VPXORD    Z23, Z23, Z23
+	MOVQ      AX, CX
+	MOVQ      rows+216(FP), BX
+	TESTQ     BX, BX
+	JLE       manyRowsDone
 
 manyRows:
-	VPMOVZXWD (R8)(CX*1), Z14
-	VPSLLD    $0x10, Z14, Z14
-	VPMOVZXWD 32(R8)(CX*1), Z15
-	VPSLLD    $0x10, Z15, Z15
-	VPMOVZXWD 64(R8)(CX*1), Z16
-	VPSLLD    $0x10, Z16, Z16
-	VPMOVZXWD 96(R8)(CX*1), Z17
-	VPSLLD    $0x10, Z17, Z17
+	VPSLLD    $0x10, (R8)(CX*1), Z16
+	VPANDD    (R8)(CX*1), Z0, Z17
+	VPSLLD    $0x10, 64(R8)(CX*1), Z18
+	VPANDD    64(R8)(CX*1), Z0, Z19
 	TESTQ     R9, R9
 	JZ        manyNoReLU
-	VPMOVZXWD (R9)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
-	VMOVAPS.Z Z14, K2, Z14
-	VPMOVZXWD 32(R9)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
-	VMOVAPS.Z Z15, K2, Z15
-	VPMOVZXWD 64(R9)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
+	VPSLLD    $0x10, (R9)(CX*1), Z3
+	VCMPPS    $0x16, Z2, Z3, K2
 	VMOVAPS.Z Z16, K2, Z16
-	VPMOVZXWD 96(R9)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
+	VPANDD    (R9)(CX*1), Z0, Z3
+	VCMPPS    $0x16, Z2, Z3, K2
 	VMOVAPS.Z Z17, K2, Z17
+	VPSLLD    $0x10, 64(R9)(CX*1), Z3
+	VCMPPS    $0x16, Z2, Z3, K2
+	VMOVAPS.Z Z18, K2, Z18
+	VPANDD    64(R9)(CX*1), Z0, Z3
+	VCMPPS    $0x16, Z2, Z3, K2
+	VMOVAPS.Z Z19, K2, Z19
 
 manyNoReLU:
-	TESTQ     DI, DI
-	JZ        manyNoRes
-	VMOVAPS   Z14, Z1
-	LONG      $0x487ef262; WORD $0xc972 // VCVTNEPS2BF16 Z1, Y1
-	VMOVDQU32 Y1, (DI)(CX*1)
-	VMOVAPS   Z15, Z1
-	LONG      $0x487ef262; WORD $0xc972 // VCVTNEPS2BF16 Z1, Y1
-	VMOVDQU32 Y1, 32(DI)(CX*1)
-	VMOVAPS   Z16, Z1
-	LONG      $0x487ef262; WORD $0xc972 // VCVTNEPS2BF16 Z1, Y1
-	VMOVDQU32 Y1, 64(DI)(CX*1)
-	VMOVAPS   Z17, Z1
-	LONG      $0x487ef262; WORD $0xc972 // VCVTNEPS2BF16 Z1, Y1
-	VMOVDQU32 Y1, 96(DI)(CX*1)
+	TESTQ   DI, DI
+	JZ      manyNoRes
+	VPSRLD  $0x10, Z16, Z24
+	VORPS   Z17, Z24, Z24
+	VMOVUPS Z24, (DI)(CX*1)
+	VPSRLD  $0x10, Z18, Z24
+	VORPS   Z19, Z24, Z24
+	VMOVUPS Z24, 64(DI)(CX*1)
 
 manyNoRes:
-	VPMOVZXWD   (R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z10, Z6, Z1
-	VFMADD213PS Z1, Z2, Z14
-	VADDPS      Z14, Z18, Z18
-	VPMOVZXWD   32(R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z11, Z7, Z1
-	VFMADD213PS Z1, Z3, Z15
-	VADDPS      Z15, Z19, Z19
-	VPMOVZXWD   64(R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z12, Z8, Z1
-	VFMADD213PS Z1, Z4, Z16
+	VPSLLD      $0x10, (R10)(CX*1), Z3
+	VFMADD213PS Z12, Z8, Z3
+	VFMADD213PS Z3, Z4, Z16
 	VADDPS      Z16, Z20, Z20
-	VPMOVZXWD   96(R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z13, Z9, Z1
-	VFMADD213PS Z1, Z5, Z17
+	VPANDD      (R10)(CX*1), Z0, Z3
+	VFMADD213PS Z13, Z9, Z3
+	VFMADD213PS Z3, Z5, Z17
 	VADDPS      Z17, Z21, Z21
-	LONG        $0x487e5262; WORD $0xf672 // VCVTNEPS2BF16 Z14, Y14
-	VMOVDQU32   Y14, (SI)(CX*1)
-	LONG        $0x487e5262; WORD $0xff72 // VCVTNEPS2BF16 Z15, Y15
-	VMOVDQU32   Y15, 32(SI)(CX*1)
+	VPSLLD      $0x10, 64(R10)(CX*1), Z3
+	VFMADD213PS Z14, Z10, Z3
+	VFMADD213PS Z3, Z6, Z18
+	VADDPS      Z18, Z22, Z22
+	VPANDD      64(R10)(CX*1), Z0, Z3
+	VFMADD213PS Z15, Z11, Z3
+	VFMADD213PS Z3, Z7, Z19
+	VADDPS      Z19, Z23, Z23
 	LONG        $0x487ea262; WORD $0xc072 // VCVTNEPS2BF16 Z16, Y16
-	VMOVDQU32   Y16, 64(SI)(CX*1)
 	LONG        $0x487ea262; WORD $0xc972 // VCVTNEPS2BF16 Z17, Y17
-	VMOVDQU32   Y17, 96(SI)(CX*1)
+	VPERMT2W    Z17, Z1, Z16
+	VMOVUPS     Z16, (SI)(CX*1)
+	LONG        $0x487ea262; WORD $0xd272 // VCVTNEPS2BF16 Z18, Y18
+	LONG        $0x487ea262; WORD $0xdb72 // VCVTNEPS2BF16 Z19, Y19
+	VPERMT2W    Z19, Z1, Z18
+	VMOVUPS     Z18, 64(SI)(CX*1)
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         manyRows
 
 manyRowsDone:
-	MOVQ    sumDx_base+48(FP), CX
-	TESTQ   CX, CX
-	JZ      manyNoSum
-	VMOVUPS Z18, (CX)(AX*2)
-	VMOVUPS Z19, 64(CX)(AX*2)
-	VMOVUPS Z20, 128(CX)(AX*2)
-	VMOVUPS Z21, 192(CX)(AX*2)
+	MOVQ      sumDx_base+48(FP), CX
+	TESTQ     CX, CX
+	JZ        manyNoSum
+	VMOVUPS   weaves<>+128(SB), Z3
+	VPERMI2PS Z21, Z20, Z3
+	VMOVUPS   Z3, (CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z3
+	VPERMI2PS Z21, Z20, Z3
+	VMOVUPS   Z3, 64(CX)(AX*2)
+	VMOVUPS   weaves<>+128(SB), Z3
+	VPERMI2PS Z23, Z22, Z3
+	VMOVUPS   Z3, 128(CX)(AX*2)
+	VMOVUPS   weaves<>+192(SB), Z3
+	VPERMI2PS Z23, Z22, Z3
+	VMOVUPS   Z3, 192(CX)(AX*2)
 
 manyNoSum:
 	ADDQ $0x00000080, AX
@@ -841,42 +977,42 @@ single:
 	CMPQ    R11, $0x00000010
 	JLT     tail
 	MOVQ    a_base+144(FP), CX
-	VMOVUPS (CX)(AX*2), Z2
+	VMOVUPS (CX)(AX*2), Z4
 	MOVQ    b_base+168(FP), CX
-	VMOVUPS (CX)(AX*2), Z6
+	VMOVUPS (CX)(AX*2), Z8
 	MOVQ    d_base+192(FP), CX
-	VMOVUPS (CX)(AX*2), Z10
-	VPXORD  Z18, Z18, Z18
+	VMOVUPS (CX)(AX*2), Z12
+	VPXORD  Z20, Z20, Z20
 	MOVQ    AX, CX
 	MOVQ    rows+216(FP), BX
 	TESTQ   BX, BX
 	JLE     singleRowsDone
 
 singleRows:
-	VPMOVZXWD (R8)(CX*1), Z14
-	VPSLLD    $0x10, Z14, Z14
+	VPMOVZXWD (R8)(CX*1), Z16
+	VPSLLD    $0x10, Z16, Z16
 	TESTQ     R9, R9
 	JZ        singleNoReLU
-	VPMOVZXWD (R9)(CX*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VCMPPS    $0x16, Z0, Z1, K2
-	VMOVAPS.Z Z14, K2, Z14
+	VPMOVZXWD (R9)(CX*1), Z3
+	VPSLLD    $0x10, Z3, Z3
+	VCMPPS    $0x16, Z2, Z3, K2
+	VMOVAPS.Z Z16, K2, Z16
 
 singleNoReLU:
 	TESTQ     DI, DI
 	JZ        singleNoRes
-	VMOVAPS   Z14, Z1
-	LONG      $0x487ef262; WORD $0xc972 // VCVTNEPS2BF16 Z1, Y1
-	VMOVDQU32 Y1, (DI)(CX*1)
+	VPSRLD    $0x10, Z16, Z24
+	VPMOVDW   Z24, Y24
+	VMOVDQU32 Y24, (DI)(CX*1)
 
 singleNoRes:
-	VPMOVZXWD   (R10)(CX*1), Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z10, Z6, Z1
-	VFMADD213PS Z1, Z2, Z14
-	VADDPS      Z14, Z18, Z18
-	LONG        $0x487e5262; WORD $0xf672 // VCVTNEPS2BF16 Z14, Y14
-	VMOVDQU32   Y14, (SI)(CX*1)
+	VPMOVZXWD   (R10)(CX*1), Z3
+	VPSLLD      $0x10, Z3, Z3
+	VFMADD213PS Z12, Z8, Z3
+	VFMADD213PS Z3, Z4, Z16
+	VADDPS      Z16, Z20, Z20
+	LONG        $0x487ea262; WORD $0xc072 // VCVTNEPS2BF16 Z16, Y16
+	VMOVDQU32   Y16, (SI)(CX*1)
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         singleRows
@@ -885,7 +1021,7 @@ singleRowsDone:
 	MOVQ    sumDx_base+48(FP), CX
 	TESTQ   CX, CX
 	JZ      singleNoSum
-	VMOVUPS Z18, (CX)(AX*2)
+	VMOVUPS Z20, (CX)(AX*2)
 
 singleNoSum:
 	ADDQ $0x00000020, AX
@@ -896,42 +1032,42 @@ tail:
 	TESTQ     R11, R11
 	JLE       end
 	MOVQ      a_base+144(FP), CX
-	VMOVUPS.Z (CX)(AX*2), K1, Z2
+	VMOVUPS.Z (CX)(AX*2), K1, Z4
 	MOVQ      b_base+168(FP), CX
-	VMOVUPS.Z (CX)(AX*2), K1, Z6
+	VMOVUPS.Z (CX)(AX*2), K1, Z8
 	MOVQ      d_base+192(FP), CX
-	VMOVUPS.Z (CX)(AX*2), K1, Z10
-	VPXORD    Z18, Z18, Z18
+	VMOVUPS.Z (CX)(AX*2), K1, Z12
+	VPXORD    Z20, Z20, Z20
 	MOVQ      AX, CX
 	MOVQ      rows+216(FP), BX
 	TESTQ     BX, BX
 	JLE       tailRowsDone
 
 tailRows:
-	VPMOVZXWD.Z (R8)(CX*1), K1, Z14
-	VPSLLD      $0x10, Z14, Z14
+	VPMOVZXWD.Z (R8)(CX*1), K1, Z16
+	VPSLLD      $0x10, Z16, Z16
 	TESTQ       R9, R9
 	JZ          tailNoReLU
-	VPMOVZXWD.Z (R9)(CX*1), K1, Z1
-	VPSLLD      $0x10, Z1, Z1
-	VCMPPS      $0x16, Z0, Z1, K2
-	VMOVAPS.Z   Z14, K2, Z14
+	VPMOVZXWD.Z (R9)(CX*1), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VCMPPS      $0x16, Z2, Z3, K2
+	VMOVAPS.Z   Z16, K2, Z16
 
 tailNoReLU:
 	TESTQ     DI, DI
 	JZ        tailNoRes
-	VMOVAPS   Z14, Z1
-	LONG      $0x487ef262; WORD $0xc972 // VCVTNEPS2BF16 Z1, Y1
-	VMOVDQU16 Y1, K1, (DI)(CX*1)
+	VPSRLD    $0x10, Z16, Z24
+	VPMOVDW   Z24, Y24
+	VMOVDQU16 Y24, K1, (DI)(CX*1)
 
 tailNoRes:
-	VPMOVZXWD.Z (R10)(CX*1), K1, Z1
-	VPSLLD      $0x10, Z1, Z1
-	VFMADD213PS Z10, Z6, Z1
-	VFMADD213PS Z1, Z2, Z14
-	VADDPS      Z14, Z18, Z18
-	LONG        $0x487e5262; WORD $0xf672 // VCVTNEPS2BF16 Z14, Y14
-	VMOVDQU16   Y14, K1, (SI)(CX*1)
+	VPMOVZXWD.Z (R10)(CX*1), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VFMADD213PS Z12, Z8, Z3
+	VFMADD213PS Z3, Z4, Z16
+	VADDPS      Z16, Z20, Z20
+	LONG        $0x487ea262; WORD $0xc072 // VCVTNEPS2BF16 Z16, Y16
+	VMOVDQU16   Y16, K1, (SI)(CX*1)
 	ADDQ        DX, CX
 	DECQ        BX
 	JNZ         tailRows
@@ -940,7 +1076,7 @@ tailRowsDone:
 	MOVQ    sumDx_base+48(FP), CX
 	TESTQ   CX, CX
 	JZ      tailNoSum
-	VMOVUPS Z18, K1, (CX)(AX*2)
+	VMOVUPS Z20, K1, (CX)(AX*2)
 
 tailNoSum:
 end:
@@ -948,11 +1084,15 @@ end:
 	RET
 
 // func maxPoolHalfAVX512BF16(dst []uint16, x []uint16, offs []int, n int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·maxPoolHalfAVX512BF16(SB), NOSPLIT, $0-80
+	MOVL         $0xffff0000, AX
+	VMOVD        AX, X0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      weaves<>+256(SB), Z1
 	MOVL         $0xff800000, AX
-	VMOVD        AX, X6
-	VBROADCASTSS X6, Z6
+	VMOVD        AX, X8
+	VBROADCASTSS X8, Z8
 	MOVQ         x_base+24(FP), AX
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         n+72(FP), SI
@@ -966,63 +1106,53 @@ TEXT ·maxPoolHalfAVX512BF16(SB), NOSPLIT, $0-80
 many:
 	CMPQ    SI, $0x00000040
 	JLT     single
-	VMOVAPS Z6, Z0
-	VMOVAPS Z6, Z1
-	VMOVAPS Z6, Z2
-	VMOVAPS Z6, Z3
+	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z3
+	VMOVAPS Z8, Z4
+	VMOVAPS Z8, Z5
 	MOVQ    offs_base+48(FP), DI
 	MOVQ    offs_len+56(FP), R8
 	TESTQ   R8, R8
 	JZ      manyWindowDone
 
 manyWindow:
-	MOVQ      (DI), BX
-	LEAQ      (DX)(BX*2), BX
-	VPMOVZXWD (AX)(BX*1), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMAXPS    Z0, Z4, Z0
-	VCMPPS    $0x03, Z4, Z4, K2
-	VMOVAPS   Z4, K2, Z0
-	VPMOVZXWD 32(AX)(BX*1), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMAXPS    Z1, Z4, Z1
-	VCMPPS    $0x03, Z4, Z4, K2
-	VMOVAPS   Z4, K2, Z1
-	VPMOVZXWD 64(AX)(BX*1), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMAXPS    Z2, Z4, Z2
-	VCMPPS    $0x03, Z4, Z4, K2
-	VMOVAPS   Z4, K2, Z2
-	VPMOVZXWD 96(AX)(BX*1), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMAXPS    Z3, Z4, Z3
-	VCMPPS    $0x03, Z4, Z4, K2
-	VMOVAPS   Z4, K2, Z3
-	ADDQ      $0x08, DI
-	DECQ      R8
-	JNZ       manyWindow
+	MOVQ    (DI), BX
+	LEAQ    (DX)(BX*2), BX
+	VPSLLD  $0x10, (AX)(BX*1), Z6
+	VMAXPS  Z2, Z6, Z2
+	VCMPPS  $0x03, Z6, Z6, K2
+	VMOVAPS Z6, K2, Z2
+	VPANDD  (AX)(BX*1), Z0, Z6
+	VMAXPS  Z3, Z6, Z3
+	VCMPPS  $0x03, Z6, Z6, K2
+	VMOVAPS Z6, K2, Z3
+	VPSLLD  $0x10, 64(AX)(BX*1), Z6
+	VMAXPS  Z4, Z6, Z4
+	VCMPPS  $0x03, Z6, Z6, K2
+	VMOVAPS Z6, K2, Z4
+	VPANDD  64(AX)(BX*1), Z0, Z6
+	VMAXPS  Z5, Z6, Z5
+	VCMPPS  $0x03, Z6, Z6, K2
+	VMOVAPS Z6, K2, Z5
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     manyWindow
 
 manyWindowDone:
-	VPSRLD    $0x10, Z0, Z0
-	VPMOVDW   Z0, Y0
-	VMOVDQU32 Y0, (CX)(DX*1)
-	VPSRLD    $0x10, Z1, Z1
-	VPMOVDW   Z1, Y1
-	VMOVDQU32 Y1, 32(CX)(DX*1)
-	VPSRLD    $0x10, Z2, Z2
-	VPMOVDW   Z2, Y2
-	VMOVDQU32 Y2, 64(CX)(DX*1)
-	VPSRLD    $0x10, Z3, Z3
-	VPMOVDW   Z3, Y3
-	VMOVDQU32 Y3, 96(CX)(DX*1)
-	ADDQ      $0x00000080, DX
-	SUBQ      $0x00000040, SI
-	JMP       many
+	VPSRLD  $0x10, Z2, Z6
+	VORPS   Z3, Z6, Z6
+	VMOVUPS Z6, (CX)(DX*1)
+	VPSRLD  $0x10, Z4, Z6
+	VORPS   Z5, Z6, Z6
+	VMOVUPS Z6, 64(CX)(DX*1)
+	ADDQ    $0x00000080, DX
+	SUBQ    $0x00000040, SI
+	JMP     many
 
 single:
 	CMPQ    SI, $0x00000010
 	JLT     tail
-	VMOVAPS Z6, Z0
+	VMOVAPS Z8, Z2
 	MOVQ    offs_base+48(FP), DI
 	MOVQ    offs_len+56(FP), R8
 	TESTQ   R8, R8
@@ -1031,19 +1161,19 @@ single:
 singleWindow:
 	MOVQ      (DI), BX
 	LEAQ      (DX)(BX*2), BX
-	VPMOVZXWD (AX)(BX*1), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMAXPS    Z0, Z4, Z0
-	VCMPPS    $0x03, Z4, Z4, K2
-	VMOVAPS   Z4, K2, Z0
+	VPMOVZXWD (AX)(BX*1), Z6
+	VPSLLD    $0x10, Z6, Z6
+	VMAXPS    Z2, Z6, Z2
+	VCMPPS    $0x03, Z6, Z6, K2
+	VMOVAPS   Z6, K2, Z2
 	ADDQ      $0x08, DI
 	DECQ      R8
 	JNZ       singleWindow
 
 singleWindowDone:
-	VPSRLD    $0x10, Z0, Z0
-	VPMOVDW   Z0, Y0
-	VMOVDQU32 Y0, (CX)(DX*1)
+	VPSRLD    $0x10, Z2, Z6
+	VPMOVDW   Z6, Y6
+	VMOVDQU32 Y6, (CX)(DX*1)
 	ADDQ      $0x00000020, DX
 	SUBQ      $0x00000010, SI
 	JMP       single
@@ -1051,7 +1181,7 @@ singleWindowDone:
 tail:
 	TESTQ   SI, SI
 	JLE     end
-	VMOVAPS Z6, Z0
+	VMOVAPS Z8, Z2
 	MOVQ    offs_base+48(FP), SI
 	MOVQ    offs_len+56(FP), DI
 	TESTQ   DI, DI
@@ -1060,19 +1190,19 @@ tail:
 tailWindow:
 	MOVQ        (SI), BX
 	LEAQ        (DX)(BX*2), BX
-	VPMOVZXWD.Z (AX)(BX*1), K1, Z4
-	VPSLLD      $0x10, Z4, Z4
-	VMAXPS      Z0, Z4, Z0
-	VCMPPS      $0x03, Z4, Z4, K2
-	VMOVAPS     Z4, K2, Z0
+	VPMOVZXWD.Z (AX)(BX*1), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VMAXPS      Z2, Z6, Z2
+	VCMPPS      $0x03, Z6, Z6, K2
+	VMOVAPS     Z6, K2, Z2
 	ADDQ        $0x08, SI
 	DECQ        DI
 	JNZ         tailWindow
 
 tailWindowDone:
-	VPSRLD    $0x10, Z0, Z0
-	VPMOVDW   Z0, Y0
-	VMOVDQU16 Y0, K1, (CX)(DX*1)
+	VPSRLD    $0x10, Z2, Z6
+	VPMOVDW   Z6, Y6
+	VMOVDQU16 Y6, K1, (CX)(DX*1)
 
 end:
 	VZEROUPPER
@@ -1081,37 +1211,41 @@ end:
 // func maxPoolGradHalfAVX512BF16(dx []float32, dy []uint16, x []uint16, y []uint16, dxOffs []int, xOffs []int, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·maxPoolGradHalfAVX512BF16(SB), NOSPLIT, $0-152
-	MOVQ  dx_base+0(FP), AX
-	MOVQ  x_base+48(FP), CX
-	MOVQ  y_base+72(FP), DX
-	MOVQ  dy_base+24(FP), BX
-	MOVQ  n+144(FP), R9
-	MOVQ  R9, SI
-	ANDQ  $0x0000000f, SI
-	MOVL  $0xffffffff, DI
-	BZHIL SI, DI, DI
-	KMOVW DI, K1
-	XORQ  SI, SI
+	MOVL         $0xffff0000, AX
+	VMOVD        AX, X0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      weaves<>+256(SB), Z1
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         x_base+48(FP), CX
+	MOVQ         y_base+72(FP), DX
+	MOVQ         dy_base+24(FP), BX
+	MOVQ         n+144(FP), R9
+	MOVQ         R9, SI
+	ANDQ         $0x0000000f, SI
+	MOVL         $0xffffffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	XORQ         SI, SI
 
 many:
 	CMPQ      R9, $0x00000040
 	JLT       single
-	VPMOVZXWD (DX)(SI*1), Z0
-	VPSLLD    $0x10, Z0, Z0
-	VPMOVZXWD 32(DX)(SI*1), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VPMOVZXWD 64(DX)(SI*1), Z2
+	VPMOVZXWD (DX)(SI*1), Z2
 	VPSLLD    $0x10, Z2, Z2
-	VPMOVZXWD 96(DX)(SI*1), Z3
+	VPMOVZXWD 32(DX)(SI*1), Z3
 	VPSLLD    $0x10, Z3, Z3
-	VPMOVZXWD (BX)(SI*1), Z4
+	VPMOVZXWD 64(DX)(SI*1), Z4
 	VPSLLD    $0x10, Z4, Z4
-	VPMOVZXWD 32(BX)(SI*1), Z5
+	VPMOVZXWD 96(DX)(SI*1), Z5
 	VPSLLD    $0x10, Z5, Z5
-	VPMOVZXWD 64(BX)(SI*1), Z6
+	VPMOVZXWD (BX)(SI*1), Z6
 	VPSLLD    $0x10, Z6, Z6
-	VPMOVZXWD 96(BX)(SI*1), Z7
+	VPMOVZXWD 32(BX)(SI*1), Z7
 	VPSLLD    $0x10, Z7, Z7
+	VPMOVZXWD 64(BX)(SI*1), Z8
+	VPSLLD    $0x10, Z8, Z8
+	VPMOVZXWD 96(BX)(SI*1), Z9
+	VPSLLD    $0x10, Z9, Z9
 	KXNORW    K2, K2, K2
 	KXNORW    K3, K3, K3
 	KXNORW    K4, K4, K4
@@ -1127,42 +1261,42 @@ manyWindow:
 	LEAQ      (SI)(DI*2), DI
 	MOVQ      (R11), R8
 	LEAQ      (SI)(R8*2), R8
-	VPMOVZXWD (CX)(DI*1), Z12
-	VPSLLD    $0x10, Z12, Z12
-	VMOVUPS   (AX)(R8*2), Z13
-	VCMPPS    $0x00, Z12, Z0, K2, K6
-	VCMPPS    $0x03, Z12, Z12, K2, K7
+	VPMOVZXWD (CX)(DI*1), Z14
+	VPSLLD    $0x10, Z14, Z14
+	VMOVUPS   (AX)(R8*2), Z15
+	VCMPPS    $0x00, Z14, Z2, K2, K6
+	VCMPPS    $0x03, Z14, Z14, K2, K7
 	KORW      K6, K7, K6
 	KANDNW    K2, K6, K2
-	VADDPS    Z4, Z13, K6, Z13
-	VMOVUPS   Z13, (AX)(R8*2)
-	VPMOVZXWD 32(CX)(DI*1), Z12
-	VPSLLD    $0x10, Z12, Z12
-	VMOVUPS   64(AX)(R8*2), Z13
-	VCMPPS    $0x00, Z12, Z1, K3, K6
-	VCMPPS    $0x03, Z12, Z12, K3, K7
+	VADDPS    Z6, Z15, K6, Z15
+	VMOVUPS   Z15, (AX)(R8*2)
+	VPMOVZXWD 32(CX)(DI*1), Z14
+	VPSLLD    $0x10, Z14, Z14
+	VMOVUPS   64(AX)(R8*2), Z15
+	VCMPPS    $0x00, Z14, Z3, K3, K6
+	VCMPPS    $0x03, Z14, Z14, K3, K7
 	KORW      K6, K7, K6
 	KANDNW    K3, K6, K3
-	VADDPS    Z5, Z13, K6, Z13
-	VMOVUPS   Z13, 64(AX)(R8*2)
-	VPMOVZXWD 64(CX)(DI*1), Z12
-	VPSLLD    $0x10, Z12, Z12
-	VMOVUPS   128(AX)(R8*2), Z13
-	VCMPPS    $0x00, Z12, Z2, K4, K6
-	VCMPPS    $0x03, Z12, Z12, K4, K7
+	VADDPS    Z7, Z15, K6, Z15
+	VMOVUPS   Z15, 64(AX)(R8*2)
+	VPMOVZXWD 64(CX)(DI*1), Z14
+	VPSLLD    $0x10, Z14, Z14
+	VMOVUPS   128(AX)(R8*2), Z15
+	VCMPPS    $0x00, Z14, Z4, K4, K6
+	VCMPPS    $0x03, Z14, Z14, K4, K7
 	KORW      K6, K7, K6
 	KANDNW    K4, K6, K4
-	VADDPS    Z6, Z13, K6, Z13
-	VMOVUPS   Z13, 128(AX)(R8*2)
-	VPMOVZXWD 96(CX)(DI*1), Z12
-	VPSLLD    $0x10, Z12, Z12
-	VMOVUPS   192(AX)(R8*2), Z13
-	VCMPPS    $0x00, Z12, Z3, K5, K6
-	VCMPPS    $0x03, Z12, Z12, K5, K7
+	VADDPS    Z8, Z15, K6, Z15
+	VMOVUPS   Z15, 128(AX)(R8*2)
+	VPMOVZXWD 96(CX)(DI*1), Z14
+	VPSLLD    $0x10, Z14, Z14
+	VMOVUPS   192(AX)(R8*2), Z15
+	VCMPPS    $0x00, Z14, Z5, K5, K6
+	VCMPPS    $0x03, Z14, Z14, K5, K7
 	KORW      K6, K7, K6
 	KANDNW    K5, K6, K5
-	VADDPS    Z7, Z13, K6, Z13
-	VMOVUPS   Z13, 192(AX)(R8*2)
+	VADDPS    Z9, Z15, K6, Z15
+	VMOVUPS   Z15, 192(AX)(R8*2)
 	ADDQ      $0x08, R10
 	ADDQ      $0x08, R11
 	DECQ      R12
@@ -1176,10 +1310,10 @@ manyWindowDone:
 single:
 	CMPQ      R9, $0x00000010
 	JLT       tail
-	VPMOVZXWD (DX)(SI*1), Z0
-	VPSLLD    $0x10, Z0, Z0
-	VPMOVZXWD (BX)(SI*1), Z4
-	VPSLLD    $0x10, Z4, Z4
+	VPMOVZXWD (DX)(SI*1), Z2
+	VPSLLD    $0x10, Z2, Z2
+	VPMOVZXWD (BX)(SI*1), Z6
+	VPSLLD    $0x10, Z6, Z6
 	KXNORW    K2, K2, K2
 	MOVQ      xOffs_base+120(FP), R10
 	MOVQ      dxOffs_base+96(FP), R11
@@ -1192,15 +1326,15 @@ singleWindow:
 	LEAQ      (SI)(DI*2), DI
 	MOVQ      (R11), R8
 	LEAQ      (SI)(R8*2), R8
-	VPMOVZXWD (CX)(DI*1), Z12
-	VPSLLD    $0x10, Z12, Z12
-	VMOVUPS   (AX)(R8*2), Z13
-	VCMPPS    $0x00, Z12, Z0, K2, K6
-	VCMPPS    $0x03, Z12, Z12, K2, K7
+	VPMOVZXWD (CX)(DI*1), Z14
+	VPSLLD    $0x10, Z14, Z14
+	VMOVUPS   (AX)(R8*2), Z15
+	VCMPPS    $0x00, Z14, Z2, K2, K6
+	VCMPPS    $0x03, Z14, Z14, K2, K7
 	KORW      K6, K7, K6
 	KANDNW    K2, K6, K2
-	VADDPS    Z4, Z13, K6, Z13
-	VMOVUPS   Z13, (AX)(R8*2)
+	VADDPS    Z6, Z15, K6, Z15
+	VMOVUPS   Z15, (AX)(R8*2)
 	ADDQ      $0x08, R10
 	ADDQ      $0x08, R11
 	DECQ      R12
@@ -1214,10 +1348,10 @@ singleWindowDone:
 tail:
 	TESTQ       R9, R9
 	JLE         end
-	VPMOVZXWD.Z (DX)(SI*1), K1, Z0
-	VPSLLD      $0x10, Z0, Z0
-	VPMOVZXWD.Z (BX)(SI*1), K1, Z4
-	VPSLLD      $0x10, Z4, Z4
+	VPMOVZXWD.Z (DX)(SI*1), K1, Z2
+	VPSLLD      $0x10, Z2, Z2
+	VPMOVZXWD.Z (BX)(SI*1), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
 	KXNORW      K2, K2, K2
 	MOVQ        xOffs_base+120(FP), DX
 	MOVQ        dxOffs_base+96(FP), BX
@@ -1230,15 +1364,15 @@ tailWindow:
 	LEAQ        (SI)(DI*2), DI
 	MOVQ        (BX), R8
 	LEAQ        (SI)(R8*2), R8
-	VPMOVZXWD.Z (CX)(DI*1), K1, Z12
-	VPSLLD      $0x10, Z12, Z12
-	VMOVUPS.Z   (AX)(R8*2), K1, Z13
-	VCMPPS      $0x00, Z12, Z0, K2, K6
-	VCMPPS      $0x03, Z12, Z12, K2, K7
+	VPMOVZXWD.Z (CX)(DI*1), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	VMOVUPS.Z   (AX)(R8*2), K1, Z15
+	VCMPPS      $0x00, Z14, Z2, K2, K6
+	VCMPPS      $0x03, Z14, Z14, K2, K7
 	KORW        K6, K7, K6
 	KANDNW      K2, K6, K2
-	VADDPS      Z4, Z13, K6, Z13
-	VMOVUPS     Z13, K1, (AX)(R8*2)
+	VADDPS      Z6, Z15, K6, Z15
+	VMOVUPS     Z15, K1, (AX)(R8*2)
 	ADDQ        $0x08, DX
 	ADDQ        $0x08, BX
 	DECQ        R9

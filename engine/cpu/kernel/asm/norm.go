@@ -45,30 +45,40 @@ func (b *block) rows(label string, body func()) {
 	b.Label(label + "Done")
 }
 
-// column loads the chunk's part of a vector with one value a column.
-func (b *block) column(c chunk, base reg.GPVirtual, regs []reg.VecPhysical) {
+// column loads the chunk's part of a vector with one value a column. It spoils t.
+func (b *block) column(c chunk, base reg.GPVirtual, regs []reg.VecPhysical, t reg.VecPhysical) {
 	for v := range c.vectors {
-		b.load(b.floats(base, b.col, v), regs[v], c.masked)
+		switch m := b.floats(base, b.col, v); {
+		case !c.woven:
+			b.load(m, regs[v], c.masked)
+		case v%2 == 1:
+			b.splitColumns(b.floats(base, b.col, v-1), m, regs[v-1], regs[v], t)
+		}
 	}
 }
 
-// put stores the chunk's part of a vector with one value a column.
-func (b *block) put(c chunk, base reg.GPVirtual, regs []reg.VecPhysical) {
+// put stores the chunk's part of a vector with one value a column. It spoils t.
+func (b *block) put(c chunk, base reg.GPVirtual, regs []reg.VecPhysical, t reg.VecPhysical) {
 	for v := range c.vectors {
-		b.store(regs[v], b.floats(base, b.col, v), c.masked)
+		switch m := b.floats(base, b.col, v); {
+		case !c.woven:
+			b.store(regs[v], m, c.masked)
+		case v%2 == 1:
+			b.joinColumns(regs[v-1], regs[v], b.floats(base, b.col, v-1), m, t)
+		}
 	}
 }
 
 func sumRows(e *sweep) {
 	const most = 4
 	e.function("sumRows", "sums the rows of a block.", "sum []float32, x []T, rows, n, ld int")
-	free := registers{e: e.emitter}
+	free := e.begin()
 	sum, x := free.take(most), free.take(most)
 	b := newBlock(e)
 	base := e.arg("x")
 	e.chunks(most, e.arg("n"), b.col, func(c chunk) {
 		b.sum(c, "Rows", base, sum, x)
-		b.put(c, b.arg("sum"), sum)
+		b.put(c, b.arg("sum"), sum, x[0])
 	})
 }
 
@@ -87,7 +97,7 @@ func meanM2(e *sweep) {
 	const most = 4
 	e.function("meanM2", "computes mean and squared deviations of the columns of a block.",
 		"mean, m2 []float32, x []T, rows, n, ld int")
-	free := registers{e: e.emitter}
+	free := e.begin()
 	sum, x, m2, count := free.take(most), free.take(most), free.take(most), free.one()
 	e.VXORPS(count.AsX(), count.AsX(), count.AsX())
 	e.VCVTSI2SSQ(e.addr("rows"), count.AsX(), count.AsX())
@@ -99,7 +109,7 @@ func meanM2(e *sweep) {
 		for v := range c.vectors {
 			e.VDIVPS(count, sum[v], sum[v])
 		}
-		b.put(c, b.arg("mean"), sum)
+		b.put(c, b.arg("mean"), sum, x[0])
 		mean := sum
 		b.zeroAll(c, m2)
 		b.rows(c.prefix+"Deviation", func() {
@@ -109,7 +119,7 @@ func meanM2(e *sweep) {
 				e.VFMADD231PS(x[v], x[v], m2[v])
 			}
 		})
-		b.put(c, b.arg("m2"), m2)
+		b.put(c, b.arg("m2"), m2, x[0])
 	})
 }
 
@@ -117,10 +127,10 @@ func scaleShift(e *sweep) {
 	const most = 4
 	e.function("scaleShift", "computes y = x*scale + shift + res, then a ReLU.",
 		"y, x []T, scale, shift []float32, res []T, relu bool, rows, n, ld int")
-	free := registers{e: e.emitter}
+	free := e.begin()
 	floor, t := free.one(), free.one()
 	scale, shift, x := free.take(most), free.take(most), free.take(most)
-	rounding := e.spare(&free, t)
+	rounding := e.spare(free, t)
 	e.constant(bitsNegInf, floor)
 	e.CMPB(e.addr("relu"), operand.U8(0))
 	e.JE(operand.LabelRef("linear"))
@@ -129,8 +139,8 @@ func scaleShift(e *sweep) {
 	b := newBlock(e)
 	yBase, xBase, resBase := e.arg("y"), e.arg("x"), e.arg("res")
 	e.chunks(most, e.arg("n"), b.col, func(c chunk) {
-		b.optional(c, "scale", bitsOne, scale)
-		b.optional(c, "shift", bitsNoSign, shift)
+		b.optional(c, "scale", bitsOne, scale, t)
+		b.optional(c, "shift", bitsNoSign, shift, t)
 		b.rows(c.prefix+"Rows", func() {
 			b.readAll(c, xBase, b.at, x)
 			for v := range c.vectors {
@@ -151,12 +161,13 @@ func scaleShift(e *sweep) {
 }
 
 // optional loads a vector with one value a column, or a constant where it is nil.
-func (b *block) optional(c chunk, name string, bits uint32, regs []reg.VecPhysical) {
+// It spoils t.
+func (b *block) optional(c chunk, name string, bits uint32, regs []reg.VecPhysical, t reg.VecPhysical) {
 	for v := range c.vectors {
 		b.constant(bits, regs[v])
 	}
 	p := b.arg(name)
-	b.unless(c.prefix+name, p, func() { b.column(c, p, regs) })
+	b.unless(c.prefix+name, p, func() { b.column(c, p, regs, t) })
 }
 
 // gated loads the gradient of a ReLU with output y, or dy itself if y is nil.
@@ -182,14 +193,14 @@ func bnReduce(e *sweep) {
 	most := e.most()
 	e.function("bnReduce", "sums g and g*(x-mean) down the columns of a block.",
 		"sumDy, sumDyX []float32, dy, y, x []T, mean []float32, rows, n, ld int")
-	free := registers{e: e.emitter}
+	free := e.begin()
 	zero, t := free.one(), free.one()
 	mean, s0, s1, g := free.take(most), free.take(most), free.take(most), free.take(most)
 	e.zero(zero)
 	b := newBlock(e)
 	dy, y, x := e.arg("dy"), e.arg("y"), e.arg("x")
 	e.chunks(most, e.arg("n"), b.col, func(c chunk) {
-		b.column(c, b.arg("mean"), mean)
+		b.column(c, b.arg("mean"), mean, t)
 		b.zeroAll(c, s0)
 		b.zeroAll(c, s1)
 		b.rows(c.prefix+"Rows", func() {
@@ -201,8 +212,8 @@ func bnReduce(e *sweep) {
 				e.VFMADD231PS(t, g[v], s1[v])
 			}
 		})
-		b.put(c, b.arg("sumDy"), s0)
-		b.put(c, b.arg("sumDyX"), s1)
+		b.put(c, b.arg("sumDy"), s0, t)
+		b.put(c, b.arg("sumDyX"), s1, t)
 	})
 }
 
@@ -210,21 +221,21 @@ func bnGrad(e *sweep) {
 	most := e.most()
 	e.function("bnGrad", "computes dx = a*g + b*x + d, dres = g and the column sums of dx.",
 		"dx, dres []T, sumDx []float32, dy, y, x []T, a, b, d []float32, rows, n, ld int")
-	free := registers{e: e.emitter}
+	free := e.begin()
 	zero, t := free.one(), free.one()
 	a, bb, d, g, sum := free.take(most), free.take(most), free.take(most), free.take(most), free.take(most)
-	rounding := e.spare(&free)
+	rounding := e.spare(free)
 	e.zero(zero)
 	b := newBlock(e)
 	dx, dres, dy, y, x := e.arg("dx"), e.arg("dres"), e.arg("dy"), e.arg("y"), e.arg("x")
 	e.chunks(most, e.arg("n"), b.col, func(c chunk) {
-		b.column(c, b.arg("a"), a)
-		b.column(c, b.arg("b"), bb)
-		b.column(c, b.arg("d"), d)
+		b.column(c, b.arg("a"), a, t)
+		b.column(c, b.arg("b"), bb, t)
+		b.column(c, b.arg("d"), d, t)
 		b.zeroAll(c, sum)
 		b.rows(c.prefix+"Rows", func() {
 			b.gated(c, dy, y, zero, t, g)
-			e.unless(c.prefix+"NoRes", dres, func() { b.keep(c, dres, g, t, rounding) })
+			e.unless(c.prefix+"NoRes", dres, func() { b.writeExact(c, dres, b.at, g, rounding) })
 			for v := range c.vectors {
 				e.read(c, x, b.at, v, t)
 				e.VFMADD213PS(d[v], bb[v], t)
@@ -234,18 +245,6 @@ func bnGrad(e *sweep) {
 			b.writeAll(c, dx, b.at, g, rounding)
 		})
 		p := e.arg("sumDx")
-		e.unless(c.prefix+"NoSum", p, func() { b.put(c, p, sum) })
+		e.unless(c.prefix+"NoSum", p, func() { b.put(c, p, sum, t) })
 	})
-}
-
-// keep stores the chunk's activations g, which stay what they are.
-func (b *block) keep(c chunk, base reg.GPVirtual, g []reg.VecPhysical, copied reg.VecPhysical, t []reg.VecPhysical) {
-	for v := range c.vectors {
-		from := g[v]
-		if b.half {
-			b.VMOVAPS(from, copied)
-			from = copied
-		}
-		b.write(c, from, base, b.at, v, t)
-	}
 }

@@ -37,7 +37,7 @@ func (e *sweep) windows(label string, col reg.GPVirtual, lists []string, at []re
 func maxPool(e *sweep) {
 	const most = 4
 	e.function("maxPool", "takes the maximum over a window.", "dst, x []T, offs []int, n int")
-	free := registers{e: e.emitter}
+	free := e.begin()
 	best, t, nan, lowest := free.take(most), free.one(), free.one(), free.one()
 	e.constant(bitsNegInf, lowest)
 	x, dst, col, at := e.arg("x"), e.arg("dst"), e.GP64(), e.GP64()
@@ -51,23 +51,8 @@ func maxPool(e *sweep) {
 				e.raise(best[v], t, nan)
 			}
 		})
-		for v := range c.vectors {
-			e.writeExact(c, best[v], dst, col, v, t)
-		}
+		e.writeExact(c, dst, col, best, []reg.VecPhysical{t, nan})
 	})
-}
-
-// writeExact is write for numbers that activations can hold as they are: they
-// are not rounded, so that even a NaN or a number below the smallest normal one
-// stays what it was.
-func (e *sweep) writeExact(c chunk, from reg.VecPhysical, base, at reg.GPVirtual, v int, t reg.VecPhysical) {
-	if e.half {
-		e.VPSRLD(operand.U8(16), from, from)
-		e.packWords(from, t)
-		e.storeNarrow(from, e.activations(base, at, v), c.masked)
-		return
-	}
-	e.store(from, e.activations(base, at, v), c.masked)
 }
 
 // raise sets best to the larger of best and t, or to a NaN among them. The
@@ -91,13 +76,14 @@ func maxPoolGrad(e *sweep) {
 		args, lists = "dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int", []string{"xOffs", "dxOffs"}
 	}
 	e.function("maxPoolGrad", "adds dy to dx at the first offset where x is y or NaN.", args)
-	free := registers{e: e.emitter}
+	free := e.begin()
 	y, dy, todo := free.take(most), free.take(most), free.take(most)
 	t, u, w := free.one(), free.one(), free.one()
 	dxBase, xBase, yBase, dyBase := e.arg("dx"), e.arg("x"), e.arg("y"), e.arg("dy")
 	col, at := e.GP64(), []reg.GPVirtual{e.GP64(), e.GP64()}[:len(lists)]
 	xAt, dxAt := at[0], at[len(at)-1]
 	e.chunks(most, e.arg("n"), col, func(c chunk) {
+		c.woven = false // dx is not
 		e.readAll(c, yBase, col, y)
 		e.readAll(c, dyBase, col, dy)
 		for v := range c.vectors {

@@ -31,15 +31,18 @@ const (
 // vectorHalfFile writes those over activations in bfloat16.
 func vectorHalfFile(e *emitter) {
 	e.maskTable()
-	normKernels(&sweep{emitter: e, half: true})
-	poolKernels(&sweep{emitter: e, half: true})
+	half := &sweep{emitter: e, half: true}
+	half.weaveTable()
+	normKernels(half)
+	poolKernels(half)
 }
 
 // sweep is a kernel that passes over activations: of float32, or of bfloat16
 // where half is set. Columns, sums and arithmetic are float32 in both.
 type sweep struct {
 	*emitter
-	half bool
+	half    bool
+	weaving weaving
 }
 
 // size is that of an element of the activations in bytes.
@@ -67,10 +70,11 @@ func (e *sweep) function(name, doc, args string) {
 }
 
 // chunk is a stretch of columns that a body works on: the number of vectors,
-// and whether the last is masked.
+// whether the last is masked, and whether they are woven.
 type chunk struct {
 	vectors int
 	masked  bool
+	woven   bool
 	prefix  string // of the labels within the body
 }
 
@@ -81,7 +85,7 @@ func (e *sweep) chunks(most int, left, at reg.GPVirtual, body func(chunk)) {
 	e.mask(left)
 	e.XORQ(at, at)
 	next := "single"
-	for _, c := range []chunk{{most, false, "many"}, {1, false, "single"}} {
+	for _, c := range []chunk{{most, false, e.half, "many"}, {1, false, false, "single"}} {
 		e.Label(c.prefix)
 		e.CMPQ(left, operand.U32(uint32(c.vectors*e.lanes)))
 		e.JLT(operand.LabelRef(next))
@@ -94,7 +98,7 @@ func (e *sweep) chunks(most int, left, at reg.GPVirtual, body func(chunk)) {
 	e.Label("tail")
 	e.TESTQ(left, left)
 	e.JLE(operand.LabelRef("end"))
-	body(chunk{1, true, "tail"})
+	body(chunk{1, true, false, "tail"})
 	e.Label("end")
 	e.done()
 }
@@ -104,8 +108,12 @@ func (e *emitter) vec(base, at reg.GPVirtual, v int) operand.Mem {
 	return operand.Mem{Base: base, Index: at, Scale: 1, Disp: v * e.bytes()}
 }
 
-// activations is vector v of a chunk of activations at base + at.
-func (e *sweep) activations(base, at reg.GPVirtual, v int) operand.Mem {
+// activations is vector v of a chunk of activations at base + at, or both
+// vectors of a woven pair.
+func (e *sweep) activations(c chunk, base, at reg.GPVirtual, v int) operand.Mem {
+	if c.woven {
+		v &^= 1
+	}
 	return operand.Mem{Base: base, Index: at, Scale: 1, Disp: v * e.lanes * e.size()}
 }
 
@@ -116,21 +124,14 @@ func (e *sweep) floats(base, at reg.GPVirtual, v int) operand.Mem {
 
 // read loads vector v of a chunk of activations at base + at.
 func (e *sweep) read(c chunk, base, at reg.GPVirtual, v int, to reg.VecPhysical) {
-	if e.half {
-		e.loadHalf(e.activations(base, at, v), to, c.masked)
-		return
+	switch m := e.activations(c, base, at, v); {
+	case c.woven:
+		e.loadWoven(m, v%2 == 1, to)
+	case e.half:
+		e.loadHalf(m, to, c.masked)
+	default:
+		e.load(m, to, c.masked)
 	}
-	e.load(e.activations(base, at, v), to, c.masked)
-}
-
-// write stores vector v of a chunk of activations at base + at. In bfloat16 it
-// spoils from, two vectors t and K3.
-func (e *sweep) write(c chunk, from reg.VecPhysical, base, at reg.GPVirtual, v int, t []reg.VecPhysical) {
-	if e.half {
-		e.storeHalf(from, e.activations(base, at, v), c.masked, t...)
-		return
-	}
-	e.store(from, e.activations(base, at, v), c.masked)
 }
 
 // readAll loads the chunk's activations at base + at into regs.
@@ -140,20 +141,51 @@ func (e *sweep) readAll(c chunk, base, at reg.GPVirtual, regs []reg.VecPhysical)
 	}
 }
 
-// writeAll stores the chunk's activations at base + at, as write does.
-func (e *sweep) writeAll(c chunk, base, at reg.GPVirtual, regs, t []reg.VecPhysical) {
-	for v := range c.vectors {
-		e.write(c, regs[v], base, at, v, t)
-	}
-}
-
-// spare takes what write needs beside the vectors that are idle where it is
-// used.
+// spare takes what writing needs beside the vectors that are idle where it is
+// done: two for bfloat16.
 func (e *sweep) spare(free *registers, idle ...reg.VecPhysical) []reg.VecPhysical {
 	for e.half && len(idle) < 2 {
 		idle = append(idle, free.one())
 	}
 	return idle
+}
+
+// writeAll stores the chunk's activations at base + at. In bfloat16 it rounds,
+// and spoils regs, t and K3.
+func (e *sweep) writeAll(c chunk, base, at reg.GPVirtual, regs, t []reg.VecPhysical) {
+	for v := 0; v < c.vectors; v++ {
+		switch m := e.activations(c, base, at, v); {
+		case c.woven:
+			e.storeWoven(regs[v], regs[v+1], m, t...)
+			v++
+		case e.half:
+			e.storeHalf(regs[v], m, c.masked, t...)
+		default:
+			e.store(regs[v], m, c.masked)
+		}
+	}
+}
+
+// writeExact is writeAll for numbers that were read from activations, which are
+// not rounded: even a NaN and a number below the smallest normal one stay what
+// they were. It spoils t only.
+func (e *sweep) writeExact(c chunk, base, at reg.GPVirtual, regs, t []reg.VecPhysical) {
+	for v := 0; v < c.vectors; v++ {
+		m := e.activations(c, base, at, v)
+		if !e.half {
+			e.store(regs[v], m, c.masked)
+			continue
+		}
+		e.VPSRLD(operand.U8(16), regs[v], t[0])
+		if c.woven {
+			v++
+			e.VORPS(regs[v], t[0], t[0])
+			e.VMOVUPS(t[0], m)
+			continue
+		}
+		e.packWords(t[0], t[1])
+		e.storeNarrow(t[0], m, c.masked)
+	}
 }
 
 // zeroAll clears the chunk's vectors.
