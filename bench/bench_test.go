@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 // standIn prints what a program would: Residual always 30 images a second and
-// 100 bytes, PyTorch 20 and 200, frozen 40.
+// 100 bytes, PyTorch 20 and 200, in bf16 25, frozen 40, and it cannot compile.
 func standIn(kind string) {
 	flag := func(name string) string {
 		if i := slices.Index(os.Args, name); i > 0 {
@@ -29,28 +30,59 @@ func standIn(kind string) {
 		}
 		return ""
 	}
-	speed, memory := 20, 200
+	end := func(complaint string) {
+		fmt.Fprintln(os.Stderr, complaint)
+		os.Exit(1)
+	}
+	command, threads := filepath.Base(os.Args[1]), flag("--threads")
 	switch {
-	case os.Args[1] == "bench":
+	case command == "doctor":
+		fmt.Println(`{"cpu": "Z80", "cores": 2, "threads": 2, "kernels": "abacus", "memory_bytes": 65536, "features": [{"name": "LDIR", "has": true}, {"name": "AMX", "has": false}],
+			"go": "go1.99", "version": "v9", "os": "cpm", "arch": "z80", "data": [{"name": "fashion-mnist", "ok": true, "where": "/here"}]}`)
+		return
+	case command == "-c":
+		fmt.Println("9.9")
+		return
+	case kind == "broken", kind == "no inference" && flag("--mode") == "infer":
+		end("no such thing")
+	case kind == "silent":
+		fmt.Println("{}")
+		return
+	case kind == "one thread":
+		threads = "1"
+	case slices.Contains(os.Args, "--compile"):
+		end("first line\nPyTorch 9.9 has no torch.compile")
+	}
+	speed, memory, precision := 20, 200, flag("--precision")
+	switch {
+	case command == "bench" || command == "train":
 		speed, memory = 30, 100
+		if precision == "auto" {
+			precision = "bf16"
+		}
+		if flag("--feed") != "" {
+			speed = 27
+		}
 	case flag("--layout") == "frozen":
 		speed = 40
+	case flag("--layout") == "contiguous":
+		speed = 10
+	case precision == "bf16":
+		speed, memory = 25, 400
 	}
-	switch threads := flag("--threads"); kind {
-	case "broken":
-		fmt.Fprintln(os.Stderr, "no such thing")
-		os.Exit(1)
-	case "silent":
-		fmt.Println("{}")
-	case "one thread":
-		fmt.Println(`{"images_per_second": 1, "threads": 1}`)
+	switch command {
+	case "train":
+		fmt.Printf(`{"images_per_second": 1, "seconds": 2, "peak_memory_bytes": 7, "settings": {"threads": %s, "precision": %q}}`, threads, precision)
+	case "torch_recipe.py":
+		fmt.Printf(`{"images_per_second": 1, "seconds": 5, "threads": %s, "torch": "9.9", "precision": %q}`, threads, precision)
 	default:
-		fmt.Printf(`{"images_per_second": %d, "peak_rss_bytes": %d, "threads": %s, "torch": "9.9", "kernels": "abacus"}`, speed, memory, threads)
+		fmt.Printf(`{"images_per_second": %d, "peak_rss_bytes": %d, "threads": %s, "torch": "9.9", "kernels": "abacus", "precision": %q, "loader_images_per_second": 5000}`,
+			speed, memory, threads, precision)
 	}
 }
 
-// sitting is a comparison of the stand-ins.
-func sitting(t *testing.T, kind string, args ...string) (*comparison, string, error) {
+// compared is a comparison of the stand-ins.
+func compared(t *testing.T, kind string, args ...string) (*comparison, string, error) {
 	t.Helper()
 	t.Setenv("BENCH_STAND_IN", kind)
 	s, err := parse(append([]string{"-threads", "2"}, args...), &bytes.Buffer{})
@@ -58,18 +90,18 @@ func sitting(t *testing.T, kind string, args ...string) (*comparison, string, er
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	m := &machine{settings: s, python: os.Args[0], script: "torch_resnet.py", program: os.Args[0], log: &log}
+	m := &machine{settings: s, python: os.Args[0], scripts: ".", program: os.Args[0], log: &log}
 	c, err := m.compare(context.Background())
 	return c, log.String(), err
 }
 
 func TestCompare(t *testing.T) {
-	c, log, err := sitting(t, "both", "-rounds", "3")
+	c, log, err := compared(t, "both", "-rounds", "3")
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := c.text()
-	for _, want := range []string{"PyTorch 9.9", "abacus kernels", "1.50", "0.75", "100 B", "200 B", "0.50 of it"} {
+	for _, want := range []string{"PyTorch 9.9", "Z80", "abacus kernels", "1.50", "0.75", "100 B", "200 B", "0.50 of it"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the table does not say %q:\n%s", want, text)
 		}
@@ -79,7 +111,7 @@ func TestCompare(t *testing.T) {
 	for _, line := range strings.Split(log, "\n")[:6] {
 		order = append(order, strings.Fields(line)[3])
 	}
-	want := []string{"Residual:", "PyTorch", "PyTorch", "Residual:", "Residual:", "PyTorch"}
+	want := []string{"Residual", "PyTorch", "PyTorch", "Residual", "Residual", "PyTorch"}
 	if !slices.Equal(order, want) {
 		t.Errorf("turns were taken in the order %q, want %q", order, want)
 	}
@@ -94,7 +126,7 @@ func TestCompareComplains(t *testing.T) {
 		"silent":     "no images_per_second",
 		"one thread": "1 threads when asked for 2",
 	} {
-		if _, _, err := sitting(t, kind); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := compared(t, kind); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want an error that says %q", kind, err, want)
 		}
 	}
@@ -115,7 +147,7 @@ func TestRelatePairsWithinRounds(t *testing.T) {
 }
 
 func TestParseComplains(t *testing.T) {
-	for _, args := range []string{"-batch=0", "-rounds=-1", "-modes=test", "-layouts=channels_last,", "train"} {
+	for _, args := range []string{"-batch=0", "-rounds=-1", "-modes=test", "-layouts=channels_last,", "-rows=train-63", "-epoch-images=0", "train"} {
 		if _, err := parse([]string{args}, &bytes.Buffer{}); err == nil {
 			t.Errorf("%s was accepted", args)
 		}

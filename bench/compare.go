@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -68,7 +66,11 @@ func (s spread) text(format string) string {
 
 // compare takes all the turns.
 func (m *machine) compare(ctx context.Context) (*comparison, error) {
-	c := &comparison{CPU: cpuName(), Threads: m.threads, Go: runtime.Version(), Precision: "fp32",
+	facts, err := m.examine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &comparison{CPU: facts.CPU, Threads: m.threads, Go: runtime.Version(), Precision: "fp32",
 		Batch: m.batch, Size: m.size, Rounds: m.rounds}
 	for _, mode := range m.modes {
 		rows, err := m.speed(ctx, mode)
@@ -79,7 +81,6 @@ func (m *machine) compare(ctx context.Context) (*comparison, error) {
 		c.Kernels, c.Torch = rows[0].perTurn[0].Kernels, rows[1].perTurn[0].Torch
 	}
 	if m.memoryBatch > 0 {
-		var err error
 		if c.Memory, err = m.memory(ctx); err != nil {
 			return nil, err
 		}
@@ -90,10 +91,10 @@ func (m *machine) compare(ctx context.Context) (*comparison, error) {
 // speed lets Residual and every setting of PyTorch that has this mode take
 // turns, in opposite order every other round, and relates them round by round.
 func (m *machine) speed(ctx context.Context, mode string) ([]speedRow, error) {
-	contenders := []contender{{}}
+	contenders := []contender{{Program: residual, Precision: "fp32"}}
 	for _, layout := range m.layouts {
 		if layout != "frozen" || mode == "infer" {
-			contenders = append(contenders, contender{layout})
+			contenders = append(contenders, contender{Program: torch, Precision: "fp32", Layout: layout})
 		}
 	}
 	if len(contenders) == 1 {
@@ -107,7 +108,7 @@ func (m *machine) speed(ctx context.Context, mode string) ([]speedRow, error) {
 	}
 	for range m.rounds {
 		for _, i := range order {
-			t, err := m.take(ctx, contenders[i], mode, m.batch, m.warmup, m.repeat)
+			t, err := m.take(ctx, contenders[i], job{Mode: mode, Batch: m.batch, Size: m.size, Warmup: m.warmup, Repeat: m.repeat})
 			if err != nil {
 				return nil, err
 			}
@@ -141,8 +142,8 @@ func relate(rows []speedRow) {
 // program itself and its libraries included.
 func (m *machine) memory(ctx context.Context) ([]memoryRow, error) {
 	var rows []memoryRow
-	for _, c := range []contender{{}, {layout: "channels_last"}} {
-		t, err := m.take(ctx, c, "train", m.memoryBatch, 1, 2)
+	for _, c := range []contender{{Program: residual, Precision: "fp32"}, {Program: torch, Precision: "fp32", Layout: "channels_last"}} {
+		t, err := m.take(ctx, c, job{Mode: "train", Batch: m.memoryBatch, Size: m.size, Warmup: 1, Repeat: 2})
 		if err != nil {
 			return nil, err
 		}
@@ -186,19 +187,4 @@ func (c *comparison) text() string {
 		memory.Row(r.Name, size, ratio)
 	}
 	return b.String() + "\n" + memory.String()
-}
-
-// cpuName is what the processor calls itself.
-func cpuName() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOOS + "/" + runtime.GOARCH
-	}
-	defer f.Close()
-	for in := bufio.NewScanner(f); in.Scan(); {
-		if key, value, ok := strings.Cut(in.Text(), ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOOS + "/" + runtime.GOARCH
 }

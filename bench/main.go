@@ -5,6 +5,13 @@
 //	go run ./bench
 //	PYTHON=/opt/torch/bin/python go run ./bench -rounds 7 -json
 //
+// With -all it measures the whole table, against several peers in their best
+// settings, and writes docs/benchmarks.md; with -run and -recipe it adds there
+// what trainings have reached.
+//
+//	go run ./bench -all -peers python3,/opt/torch/bin/python
+//	go run ./bench -run runs/train-7
+//
 // The two take turns, and each round gives a ratio of its own, so that a
 // machine that slows down or is shared slows both. README.md beside this file
 // says what is measured and how PyTorch is set up.
@@ -38,6 +45,21 @@ type settings struct {
 	warmup      int
 	threads     int
 	json        bool
+
+	// Of the whole table, and what stands beside it.
+	all         bool
+	peers       []string // interpreters with PyTorch
+	onnxruntime string   // the one with ONNX Runtime
+	only        []string // rows
+	skip        []string // rows that cannot be measured here
+	again       bool
+	epochImages int
+	data        string // data set of the loader
+	dataDir     string
+	run         string // a run folder to record
+	recipe      string // what torch_recipe.py printed
+	note        string
+	out, state  string
 }
 
 func main() {
@@ -56,13 +78,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if s.run != "" || s.recipe != "" {
+		return s.record(stderr)
+	}
 	folder, err := scripts()
 	if err != nil {
 		return err
 	}
-	python, err := findPython(ctx)
-	if err != nil {
-		return err
+	python := ""
+	if !s.all {
+		if python, err = findPython(ctx); err != nil {
+			return err
+		}
 	}
 	program := s.residual
 	if program == "" {
@@ -75,7 +102,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	m := &machine{settings: s, python: python, script: filepath.Join(folder, "torch_resnet.py"), program: program, log: stderr}
+	m := &machine{settings: s, python: python, scripts: folder, program: program, log: stderr}
+	if s.all {
+		return m.table(ctx)
+	}
 	result, err := m.compare(ctx)
 	if err != nil {
 		return err
@@ -89,9 +119,60 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
+// table measures the whole table.
+func (m *machine) table(ctx context.Context) error {
+	book, err := openLedger(m.state)
+	if err != nil {
+		return err
+	}
+	f, err := m.examine(ctx)
+	if err != nil {
+		return err
+	}
+	if m.pictures == "" {
+		fmt.Fprintln(m.log, "Fashion-MNIST is not here, its rows are left out and the loader reads garments: \"residual data fetch fashion-mnist\"")
+		if m.data == fashion {
+			m.data = "garments"
+		}
+		m.skip = append(m.skip, "epoch")
+	}
+	peers, err := m.findPeers(ctx, func(line string) { fmt.Fprintln(m.log, line) })
+	if err != nil {
+		return err
+	}
+	if err := (&sitting{machine: m, facts: f, peers: peers, book: book}).run(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(m.log, "the table is in %s\n", m.out)
+	return nil
+}
+
+// record adds a training to the document.
+func (s *settings) record(log io.Writer) error {
+	book, err := openLedger(s.state)
+	if err != nil {
+		return err
+	}
+	read, from := readRun, s.run
+	if s.recipe != "" {
+		read, from = readRecipe, s.recipe
+	}
+	r, err := read(from)
+	if err != nil {
+		return err
+	}
+	r.Note = s.note
+	book.putRun(r)
+	if err := book.write(s.out); err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "%s is recorded in %s\n", from, s.out)
+	return nil
+}
+
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
-	var modes, layouts string
+	var modes, layouts, peers, rows string
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&s.residual, "residual", "", "a built residual program; built from the sources when not given")
@@ -101,22 +182,49 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs.IntVar(&s.memoryBatch, "memory-batch", 256, "images in a batch where memory is measured; 0 leaves that out")
 	fs.IntVar(&s.size, "size", 96, "height and width of the images")
 	fs.IntVar(&s.rounds, "rounds", 3, "turns each program takes")
-	fs.IntVar(&s.repeat, "repeat", 10, "measurements in a turn, of which the median is taken")
+	fs.IntVar(&s.repeat, "repeat", 10, "measurements in a turn, of which the median is taken; fewer of large batches in the table")
 	fs.IntVar(&s.warmup, "warmup", 3, "steps before the first measurement of a turn")
 	fs.IntVar(&s.threads, "threads", runtime.NumCPU(), "threads of both programs")
 	fs.BoolVar(&s.json, "json", false, "print JSON")
+	fs.BoolVar(&s.all, "all", false, "measure the whole table and write it to -out; -batch, -modes and -layouts do not matter then")
+	fs.StringVar(&peers, "peers", "", "with -all: interpreters that have PyTorch, by commas (default: PYTHON, or the one that is found)")
+	fs.StringVar(&s.onnxruntime, "onnxruntime", "", "with -all: the interpreter that has ONNX Runtime (default: the first that has it)")
+	fs.StringVar(&rows, "rows", "", "with -all: only these rows: "+strings.Join(rowNames(), ","))
+	fs.BoolVar(&s.again, "again", false, "with -all: also measure rows that are recorded")
+	fs.IntVar(&s.epochImages, "epoch-images", 6000, "with -all: training images of the epoch, and a sixth as many to test; 60000 is the whole of it")
+	fs.StringVar(&s.data, "data", fashion, "with -all: data set that the loader is measured with")
+	fs.StringVar(&s.dataDir, "data-dir", "", "with -all: folder of the data; else RESIDUAL_DATA, which both programs know")
+	fs.StringVar(&s.run, "run", "", "record this run folder of residual train in -out")
+	fs.StringVar(&s.recipe, "recipe", "", "record this file, which torch_recipe.py printed, in -out")
+	fs.StringVar(&s.note, "note", "", "what to say of -run or -recipe, such as the machine it ran on")
+	fs.StringVar(&s.out, "out", filepath.Join("docs", "benchmarks.md"), "the document to write")
+	fs.StringVar(&s.state, "state", "", "what the document is written from (default: beside it, as .json); an interrupted -all goes on from it")
 	if err := fs.Parse(args); err != nil {
 		return s, err
 	}
 	if fs.NArg() > 0 {
 		return s, fmt.Errorf("unexpected argument %q: settings are flags, see -help", fs.Arg(0))
 	}
-	for name, n := range map[string]int{"batch": s.batch, "size": s.size, "rounds": s.rounds, "repeat": s.repeat, "threads": s.threads} {
+	for name, n := range map[string]int{"batch": s.batch, "size": s.size, "rounds": s.rounds, "repeat": s.repeat, "threads": s.threads, "epoch-images": s.epochImages} {
 		if n < 1 {
 			return s, fmt.Errorf("-%s %d: give at least 1", name, n)
 		}
 	}
+	if s.run != "" && s.recipe != "" {
+		return s, errors.New("-run and -recipe: give one at a time")
+	}
+	if s.state == "" {
+		s.state = strings.TrimSuffix(s.out, filepath.Ext(s.out)) + ".json"
+	}
+	if peers != "" {
+		s.peers = strings.Split(peers, ",")
+	}
 	var err error
+	if rows != "" {
+		if s.only, err = choose("rows", rows, rowNames()...); err != nil {
+			return s, err
+		}
+	}
 	if s.modes, err = choose("modes", modes, "train", "infer"); err != nil {
 		return s, err
 	}

@@ -4,73 +4,198 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// A turn is what one run of one program reports, in the JSON both print.
+// A turn is what one run of one program reports, in the JSON all print.
 type turn struct {
 	ImagesPerSecond float64 `json:"images_per_second"` // the median of the turn
 	PeakRSSBytes    int64   `json:"peak_rss_bytes"`    // of the whole process; 0 where the system does not tell
+	Seconds         float64 `json:"seconds"`           // of an epoch
 	Threads         int     `json:"threads"`
+	Precision       string  `json:"precision"`
 	Kernels         string  `json:"kernels"` // Residual only
 	Torch           string  `json:"torch"`   // PyTorch only
+
+	// Of residual train, which repeats its settings.
+	Settings struct {
+		Threads   int    `json:"threads"`
+		Precision string `json:"precision"`
+	} `json:"settings"`
+	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
+
+	LoaderImagesPerSecond float64 `json:"loader_images_per_second"` // of residual bench --feed loader
 }
+
+// The programs that take turns.
+const (
+	residual = "Residual"
+	torch    = "PyTorch"
+	onnx     = "ONNX Runtime"
+)
 
 // A contender is one program in one setting.
 type contender struct {
-	layout string // of PyTorch; "" is Residual
+	Program   string `json:"program"`
+	Precision string `json:"precision"`         // fp32 or bf16; of Residual also auto
+	Layout    string `json:"layout,omitempty"`  // of PyTorch: channels_last, contiguous or frozen
+	Compile   bool   `json:"compile,omitempty"` // through torch.compile
+	Feed      string `json:"feed,omitempty"`    // of Residual: loader; "" is memory
 }
 
+// name tells the setting within a row.
 func (c contender) name() string {
-	if c.layout == "" {
-		return "Residual"
+	words := []string{c.Program, c.Precision}
+	switch {
+	case c.Compile:
+		words = append(words, "compiled")
+	case c.Layout != "":
+		words = append(words, strings.ReplaceAll(c.Layout, "_", " "))
 	}
-	return "PyTorch " + c.layout
+	if c.Feed != "" {
+		words = append(words, "fed by the "+c.Feed)
+	}
+	return strings.Join(words, " ")
+}
+
+// A job is what the contenders do.
+type job struct {
+	Mode   string `json:"mode"` // train, infer or epoch
+	Batch  int    `json:"batch"`
+	Size   int    `json:"size"` // height and width of the images
+	Warmup int    `json:"warmup,omitempty"`
+	Repeat int    `json:"repeat,omitempty"`
+
+	// Of an epoch of Fashion-MNIST.
+	Train int `json:"train_images,omitempty"`
+	Test  int `json:"test_images,omitempty"`
 }
 
 // machine runs the programs.
 type machine struct {
 	settings
-	python, script string
-	program        string
-	log            io.Writer // a line for each turn
+	python  string // of PyTorch or ONNX Runtime, whichever is compared with
+	scripts string // folder of the scripts
+	program string // Residual
+	log     io.Writer
+
+	pictures string // folder of Fashion-MNIST; "" where it is not here
+}
+
+// fashion is the data set of the recipe.
+const fashion = "fashion-mnist"
+
+// command is the command line of c at work, and a folder to remove after it.
+func (m *machine) command(c contender, j job) (args []string, dir string, err error) {
+	n := strconv.Itoa
+	if j.Mode == "epoch" {
+		shared := []string{"--epochs", "1", "--batch", n(j.Batch), "--resize", n(j.Size), "--threads", n(m.threads),
+			"--train-size", n(j.Train), "--test-size", n(j.Test), "--precision", c.Precision}
+		if c.Program == residual {
+			if dir, err = os.MkdirTemp("", "residual-bench-run"); err != nil {
+				return nil, "", err
+			}
+			args = append([]string{m.program, "train", "--json", "--plain", "--offline", "--out", dir}, shared...)
+			if m.dataDir != "" {
+				args = append(args, "--data-dir", m.dataDir)
+			}
+			return args, dir, nil
+		}
+		args = append([]string{m.python, filepath.Join(m.scripts, "torch_recipe.py"), "--data", m.pictures, "--layout", c.Layout}, shared...)
+	} else {
+		shared := []string{"--batch", n(j.Batch), "--threads", n(m.threads), "--warmup", n(j.Warmup), "--repeat", n(j.Repeat)}
+		switch c.Program {
+		case residual:
+			args = append([]string{m.program, "bench", "--json", "--mode", j.Mode, "--resize", n(j.Size), "--precision", c.Precision}, shared...)
+			if c.Feed != "" {
+				args = append(args, "--feed", c.Feed, "--data", m.data)
+				if m.dataDir != "" {
+					args = append(args, "--data-dir", m.dataDir)
+				}
+			}
+		case torch:
+			args = append([]string{m.python, filepath.Join(m.scripts, "torch_resnet.py"), "--mode", j.Mode, "--size", n(j.Size),
+				"--precision", c.Precision, "--layout", c.Layout}, shared...)
+		default:
+			args = append([]string{m.python, filepath.Join(m.scripts, "onnx_resnet.py"), "--size", n(j.Size)}, shared...)
+		}
+	}
+	if c.Compile {
+		args = append(args, "--compile")
+	}
+	return args, dir, nil
 }
 
 // take runs one turn of c.
-func (m *machine) take(ctx context.Context, c contender, mode string, batch, warmup, repeat int) (turn, error) {
-	args := []string{"--mode", mode, "--batch", strconv.Itoa(batch), "--threads", strconv.Itoa(m.threads),
-		"--warmup", strconv.Itoa(warmup), "--repeat", strconv.Itoa(repeat)}
-	name := m.program
-	if c.layout == "" {
-		args = append([]string{"bench", "--json", "--precision", "fp32", "--resize", strconv.Itoa(m.size)}, args...)
-	} else {
-		name = m.python
-		args = append([]string{m.script, "--layout", c.layout, "--size", strconv.Itoa(m.size)}, args...)
-	}
+func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 	var t turn
+	args, dir, err := m.command(c, j)
+	if err != nil {
+		return t, err
+	}
+	if dir != "" {
+		defer os.RemoveAll(dir)
+	}
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS="+strconv.Itoa(m.threads))
+	cmd.WaitDelay = 10 * time.Second // a compiler that PyTorch started may hold the pipes
 	if err := cmd.Run(); err != nil {
-		return t, fmt.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, stderr.Bytes())
+		if ctx.Err() != nil {
+			return t, ctx.Err()
+		}
+		return t, &failure{strings.Join(args, " "), err, stderr.String()}
 	}
 	if err := json.Unmarshal(stdout.Bytes(), &t); err != nil {
-		return t, fmt.Errorf("%s printed what is no result: %v\n%s", name, err, stdout.Bytes())
+		return t, fmt.Errorf("%s printed what is no result: %v\n%s", args[0], err, stdout.Bytes())
 	}
-	if !(t.ImagesPerSecond > 0) {
-		return t, fmt.Errorf("%s printed no images_per_second:\n%s", name, stdout.Bytes())
+	if j.Mode == "epoch" && c.Program == residual {
+		t.Threads, t.Precision, t.PeakRSSBytes = t.Settings.Threads, t.Settings.Precision, t.PeakMemoryBytes
+	}
+	if !(t.ImagesPerSecond > 0) || j.Mode == "epoch" && !(t.Seconds > 0) {
+		return t, fmt.Errorf("%s printed no images_per_second:\n%s", args[0], stdout.Bytes())
 	}
 	if t.Threads != m.threads {
 		return t, fmt.Errorf("%s ran on %d threads when asked for %d: the two cannot be compared", c.name(), t.Threads, m.threads)
 	}
-	fmt.Fprintf(m.log, "%s, batch %d, %s: %.1f images/s\n", mode, batch, c.name(), t.ImagesPerSecond)
+	fmt.Fprintf(m.log, "%s, batch %d, %s: %.1f images/s\n", j.Mode, j.Batch, c.name(), t.ImagesPerSecond)
 	return t, nil
+}
+
+// failure is a program that ended badly.
+type failure struct {
+	command string
+	err     error
+	stderr  string
+}
+
+func (f *failure) Error() string { return fmt.Sprintf("%s: %v\n%s", f.command, f.err, f.stderr) }
+
+// reason is the last line that a failed program printed, for a table.
+func reason(err error) string {
+	var f *failure
+	if !errors.As(err, &f) {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(f.stderr), "\n")
+	last := strings.TrimSpace(lines[len(lines)-1])
+	if last == "" {
+		last = f.err.Error()
+	}
+	const longest = 160
+	if r := []rune(last); len(r) > longest {
+		last = string(r[:longest]) + "..."
+	}
+	return last
 }
 
 // findPython returns an interpreter that has PyTorch: $PYTHON if it is set,

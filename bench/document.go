@@ -1,0 +1,185 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/report"
+)
+
+// write saves the ledger and renders it to path.
+func (l *ledger) write(path string) error {
+	if err := l.save(); err != nil {
+		return err
+	}
+	return checkpoint.WriteFile(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, l.document())
+		return err
+	})
+}
+
+const preface = `# Benchmarks
+
+This file is written by ` + "`go run ./bench`" + ` from measurements it has recorded beside it; nothing here is typed in.
+[bench/README.md](../bench/README.md) says what is measured and how to repeat it.
+
+The network is ResNet-18 of the notes (11,178,378 parameters) on 1x96x96 images, on all cores. In a row the programs take turns in
+one sitting, in opposite order every other round; a ratio is taken within a round, and the table gives the middle one and the
+range. Of speed and latency the ratio says by how much Residual is faster; of memory, which share of the other's it takes. The
+other program runs in the fastest of its settings, found by trying each on the same work.
+`
+
+// document is the ledger as Markdown.
+func (l *ledger) document() string {
+	var b strings.Builder
+	b.WriteString(preface)
+	for _, f := range l.Machines {
+		l.machineText(&b, f)
+	}
+	l.accuracyText(&b)
+	return b.String()
+}
+
+func (l *ledger) machineText(b *strings.Builder, f facts) {
+	var rows, fed []record
+	for _, r := range l.Records {
+		switch {
+		case r.Machine != f.key():
+		case r.Peer == "":
+			fed = append(fed, r)
+		default:
+			rows = append(rows, r)
+		}
+	}
+	if len(rows)+len(fed) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n## %s\n\n", f.key())
+	fmt.Fprintf(b, "%s with %s of memory; features used: %s. Residual %s, built with %s.\n",
+		f.System, report.Bytes(f.Memory), cmp.Or(strings.Join(f.Has, ", "), "none"), f.Version, f.Go)
+	if len(rows) > 0 {
+		b.WriteString("\n" + ratioTable(rows))
+	}
+	l.trialText(b, f)
+	if len(fed) > 0 {
+		b.WriteString("\n### The data path\n\nA training step with its batch ready in memory, beside one fed by the loader, which opens, resizes and scales\nthe pictures while the step before runs. A ratio of 1 says that the loader is not the limit.\n\n" + loaderTable(fed))
+	}
+	b.WriteString("\n### Commands of the turns\n\n```\n")
+	for _, command := range commands(append(rows, fed...)) {
+		b.WriteString(command + "\n")
+	}
+	b.WriteString("```\n")
+}
+
+// ratioTable relates Residual and the best of its peers.
+func ratioTable(rows []record) string {
+	t := newMarkdown("work", "against", "Residual", "the other", "ratio", "range", "Residual computed in", "the other's setting", "rounds", "date")
+	for _, r := range rows {
+		best := r.Rivals[0]
+		t.row(r.work(), r.Peer, r.Unit.text(r.Ours.Value.Median), r.Unit.text(best.Value.Median),
+			fmt.Sprintf("**%.2f**", r.Ratio.Median), fmt.Sprintf("%.2f to %.2f", r.Ratio.Min, r.Ratio.Max),
+			r.Ours.setting(), best.Contender.setting(), fmt.Sprint(r.Rounds), r.Date)
+	}
+	return t.String()
+}
+
+// work is the title with what belongs to it.
+func (r record) work() string {
+	if r.Job.Mode != "epoch" {
+		return r.Title
+	}
+	return fmt.Sprintf("%s: %s training and %s test images of Fashion-MNIST, evaluation included",
+		r.Title, report.Count(int64(r.Job.Train)), report.Count(int64(r.Job.Test)))
+}
+
+func (u unit) text(v float64) string {
+	switch {
+	case u == memory:
+		return report.Bytes(int64(v))
+	case v < 10:
+		return fmt.Sprintf("%.2f %s", v, u)
+	case v < 1000:
+		return fmt.Sprintf("%.1f %s", v, u)
+	}
+	return report.Count(int64(v+0.5)) + " " + string(u)
+}
+
+// setting is what Residual computed in.
+func (s side) setting() string {
+	text := s.Precision
+	if s.Contender.Precision == "auto" {
+		text = "auto: " + s.Precision
+	}
+	if s.Kernels != "" {
+		text += ", " + s.Kernels
+	}
+	return text
+}
+
+// setting is the name without the program's.
+func (c contender) setting() string { return strings.TrimPrefix(c.name(), c.Program+" ") }
+
+// trialText shows how the settings of the peers were chosen.
+func (l *ledger) trialText(b *strings.Builder, f facts) {
+	t, any := newMarkdown("work", "program", "setting", "images/s"), false
+	for _, one := range l.Trials {
+		if one.Machine != f.key() {
+			continue
+		}
+		any = true
+		found := one.Problem
+		if found == "" {
+			found = perSecond.text(one.Rate)
+		}
+		t.row(fmt.Sprintf("%s, batch %d", one.Job.Mode, one.Job.Batch), one.Peer, one.Contender.setting(), found)
+	}
+	if any {
+		b.WriteString("\n### Settings tried\n\nOne short turn of each; the best two took full turns.\n\n" + t.String())
+	}
+}
+
+func loaderTable(rows []record) string {
+	t := newMarkdown("work", "fed by the loader", "from memory", "ratio", "range", "the loader alone, one core", "Residual computed in", "rounds", "date")
+	for _, r := range rows {
+		t.row(r.Title, r.Unit.text(r.Ours.Value.Median), r.Unit.text(r.Rivals[0].Value.Median), fmt.Sprintf("**%.2f**", r.Ratio.Median),
+			fmt.Sprintf("%.2f to %.2f", r.Ratio.Min, r.Ratio.Max), perSecond.text(r.LoaderRate), r.Ours.setting(), fmt.Sprint(r.Rounds), r.Date)
+	}
+	return t.String()
+}
+
+// commands are those of the turns, each once.
+func commands(rows []record) []string {
+	var list []string
+	for _, r := range rows {
+		for _, s := range append([]side{r.Ours}, r.Rivals...) {
+			if !slices.Contains(list, s.Command) {
+				list = append(list, s.Command)
+			}
+		}
+	}
+	return list
+}
+
+// markdown is a table of a Markdown file.
+type markdown struct{ b strings.Builder }
+
+func newMarkdown(titles ...string) *markdown {
+	t := &markdown{}
+	t.row(titles...)
+	t.b.WriteString(strings.Repeat("|---", len(titles)) + "|\n")
+	return t
+}
+
+func (t *markdown) row(cells ...string) {
+	for _, c := range cells {
+		c = strings.NewReplacer("|", `\|`, "\n", " ").Replace(c)
+		t.b.WriteString("| " + c + " ")
+	}
+	t.b.WriteString("|\n")
+}
+
+func (t *markdown) String() string { return t.b.String() }

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+
+	"github.com/residual-ml/residual/checkpoint"
+)
+
+// ledger is all that the document is written from. It is saved after every row,
+// so that an interrupted sitting goes on where it was.
+type ledger struct {
+	Machines []facts   `json:"machines"`
+	Trials   []trial   `json:"trials"`
+	Records  []record  `json:"records"`
+	Runs     []runOver `json:"runs"`
+
+	path string
+}
+
+// facts describe the machine and the program, as residual doctor --json has them.
+type facts struct {
+	CPU     string   `json:"cpu"`
+	Cores   int      `json:"cores"`
+	Threads int      `json:"threads"` // that compute
+	Has     []string `json:"has"`     // of the features the kernels are written for
+	Kernels string   `json:"kernels"`
+	Memory  int64    `json:"memory_bytes"`
+	Go      string   `json:"go"`
+	Version string   `json:"version"`
+	System  string   `json:"system"`
+	Build   string   `json:"build"` // digest of the program
+}
+
+// key tells machines apart.
+func (f facts) key() string { return fmt.Sprintf("%s, %d threads", f.CPU, f.Threads) }
+
+// A trial is the short turn of one of a peer's settings, from which the best are chosen.
+type trial struct {
+	Machine   string    `json:"machine"`
+	Peer      string    `json:"peer"`
+	Job       job       `json:"job"`
+	Contender contender `json:"contender"`
+	Rate      float64   `json:"images_per_second,omitempty"`
+	Problem   string    `json:"problem,omitempty"` // why there is no rate
+}
+
+// A record is a row of the table against one peer.
+type record struct {
+	Row     string `json:"row"`
+	Title   string `json:"title"`
+	Unit    unit   `json:"unit"`
+	Machine string `json:"machine"`
+	Build   string `json:"build"`
+	Peer    string `json:"peer"` // with its version; "" where Residual is compared with itself
+	Date    string `json:"date"`
+	Rounds  int    `json:"rounds"`
+	Job     job    `json:"job"`
+	Ours    side   `json:"ours"`
+	Rivals  []side `json:"rivals"` // the best first
+	Ratio   spread `json:"ratio"`  // Residual beside the best, as the unit has it
+
+	LoaderRate float64 `json:"loader_images_per_second,omitempty"` // alone, on one core
+}
+
+// side is one contender's part of a record.
+type side struct {
+	Contender contender `json:"contender"`
+	Precision string    `json:"precision,omitempty"` // what it became
+	Kernels   string    `json:"kernels,omitempty"`
+	Turns     []float64 `json:"turns"` // in the order of the rounds
+	Value     spread    `json:"value"`
+	Command   string    `json:"command"`
+}
+
+// openLedger reads the file at path, or begins it.
+func openLedger(path string) (*ledger, error) {
+	l := &ledger{path: path}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, l); err != nil {
+		return nil, fmt.Errorf("-state %s is no record of this program (%w): give another file, or remove it", path, err)
+	}
+	return l, nil
+}
+
+func (l *ledger) save() error {
+	return checkpoint.WriteFile(l.path, func(w io.Writer) error {
+		out := json.NewEncoder(w)
+		out.SetIndent("", " ")
+		return out.Encode(l)
+	})
+}
+
+// put replaces what is of the same kind, or adds it.
+func put[T any](list []T, v T, same func(a, b T) bool) []T {
+	if i := slices.IndexFunc(list, func(old T) bool { return same(old, v) }); i >= 0 {
+		list[i] = v
+		return list
+	}
+	return append(list, v)
+}
+
+func (l *ledger) putMachine(f facts) {
+	l.Machines = put(l.Machines, f, func(a, b facts) bool { return a.key() == b.key() })
+}
+
+func (l *ledger) putTrial(t trial) {
+	l.Trials = put(l.Trials, t, func(a, b trial) bool {
+		return a.Machine == b.Machine && a.Peer == b.Peer && a.Job == b.Job && a.Contender == b.Contender
+	})
+}
+
+func (l *ledger) putRecord(r record) {
+	l.Records = put(l.Records, r, func(a, b record) bool {
+		return a.Machine == b.Machine && a.Peer == b.Peer && a.Row == b.Row
+	})
+}
+
+// tried is what is known of a setting.
+func (l *ledger) tried(t trial) (trial, bool) {
+	for _, old := range l.Trials {
+		if old.Machine == t.Machine && old.Peer == t.Peer && old.Job == t.Job && old.Contender == t.Contender {
+			return old, true
+		}
+	}
+	return t, false
+}
+
+// has says whether the row stands there as it would be measured now, by the same
+// build and as thoroughly.
+func (l *ledger) has(row string, f facts, peer string, j job, rounds int) bool {
+	return slices.ContainsFunc(l.Records, func(r record) bool {
+		return r.Row == row && r.Machine == f.key() && r.Build == f.Build && r.Peer == peer && r.Job == j && r.Rounds >= rounds
+	})
+}
+
+// examine asks the program about the machine.
+func (m *machine) examine(ctx context.Context) (facts, error) {
+	var d struct {
+		facts
+		OS, Arch string
+		Features []struct {
+			Name string
+			Has  bool
+		}
+		Data []struct {
+			Name, Where string
+			OK          bool
+		}
+	}
+	args := []string{"doctor", "--json"}
+	if m.dataDir != "" {
+		args = append(args, "--data-dir", m.dataDir)
+	}
+	out, err := exec.CommandContext(ctx, m.program, args...).Output()
+	if err == nil {
+		err = json.Unmarshal(out, &d)
+	}
+	if err != nil {
+		return d.facts, fmt.Errorf("%s doctor --json: %w", m.program, err)
+	}
+	for _, f := range d.Features {
+		if f.Has {
+			d.Has = append(d.Has, f.Name)
+		}
+	}
+	for _, one := range d.Data {
+		if one.Name == fashion && one.OK {
+			m.pictures = one.Where
+		}
+	}
+	d.Threads, d.System = m.threads, d.OS+"/"+d.Arch
+	d.Build, err = digest(m.program)
+	return d.facts, err
+}
+
+// digest tells one build of a program from another.
+func digest(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12], nil
+}

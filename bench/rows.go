@@ -1,0 +1,138 @@
+package main
+
+import "slices"
+
+// unit is what a row measures.
+type unit string
+
+const (
+	perSecond unit = "images/s"
+	millis    unit = "ms"
+	seconds   unit = "s"
+	memory    unit = "bytes"
+)
+
+// of is the value of a turn in u.
+func (u unit) of(t turn, j job) float64 {
+	switch u {
+	case millis:
+		return 1e3 * float64(j.Batch) / t.ImagesPerSecond
+	case seconds:
+		return t.Seconds
+	case memory:
+		return float64(t.PeakRSSBytes)
+	}
+	return t.ImagesPerSecond
+}
+
+// ratio relates Residual's value to another's. Of speed and time, it is by how
+// much Residual is faster; of memory, which share of the other's it takes.
+func (u unit) ratio(ours, theirs float64) float64 {
+	if u == millis || u == seconds {
+		return theirs / ours
+	}
+	return ours / theirs
+}
+
+// row is a line of the table as it is to be measured.
+type row struct {
+	id, title string
+	unit      unit
+	job       job
+	ours      contender
+	rivals    []contender
+	trials    job // of the short turns that choose among the rivals
+	finalists int // rivals that take full turns
+	memory    string
+	memoryID  string // also relate peak memory, under this title and id
+}
+
+// peer is an interpreter with a library.
+type peer struct {
+	program string // torch or onnx; "" is Residual itself
+	python  string
+	version string
+}
+
+func (p peer) name() string {
+	if p.program == "" {
+		return ""
+	}
+	return p.program + " " + p.version
+}
+
+// The settings of PyTorch. Its best is found by trying all.
+var (
+	fp32Settings = []contender{
+		{Program: torch, Precision: "fp32", Layout: "contiguous"},
+		{Program: torch, Precision: "fp32", Layout: "channels_last"},
+		{Program: torch, Precision: "fp32", Layout: "channels_last", Compile: true},
+	}
+	bf16Settings = []contender{
+		{Program: torch, Precision: "bf16", Layout: "contiguous"},
+		{Program: torch, Precision: "bf16", Layout: "channels_last"},
+		{Program: torch, Precision: "bf16", Layout: "channels_last", Compile: true},
+	}
+	frozenSettings = []contender{
+		{Program: torch, Precision: "fp32", Layout: "frozen"},
+		{Program: torch, Precision: "bf16", Layout: "frozen"},
+	}
+)
+
+// rows are the lines of the table against p, in its order.
+func (s *settings) rows(p peer) []row {
+	auto := contender{Program: residual, Precision: "auto"}
+	fp32 := contender{Program: residual, Precision: "fp32"}
+	all := slices.Concat(fp32Settings, bf16Settings)
+	work := func(mode string, batch int) job {
+		return job{Mode: mode, Batch: batch, Size: s.size, Warmup: s.warmup, Repeat: max(min(s.repeat, 3), s.repeat*64/max(batch, 64))}
+	}
+	short := func(j job) job { j.Warmup, j.Repeat = min(j.Warmup, 1), 2; return j }
+	big := work("train", 256)
+	var list []row
+	switch p.program {
+	case torch:
+		list = []row{
+			{id: "train-64", title: "training, batch 64", unit: perSecond, job: work("train", 64), ours: auto, rivals: all},
+			{id: "train-256", title: "training, batch 256", unit: perSecond, job: big, ours: auto, rivals: all,
+				memoryID: "memory-256", memory: "peak memory of training, batch 256"},
+			{id: "train-64-fp32", title: "training in fp32, batch 64", unit: perSecond, job: work("train", 64), ours: fp32, rivals: fp32Settings},
+			{id: "infer-64", title: "inference, batch 64", unit: perSecond, job: work("infer", 64), ours: auto, rivals: slices.Concat(all, frozenSettings)},
+			{id: "epoch", title: "one epoch of the train command", unit: seconds, ours: auto, rivals: all, trials: short(big), finalists: 1,
+				job: job{Mode: "epoch", Batch: 256, Size: s.size, Train: s.epochImages, Test: max(s.epochImages/6, 1)}},
+		}
+	case onnx:
+		it := []contender{{Program: onnx, Precision: "fp32"}}
+		list = []row{
+			{id: "onnx-64", title: "inference in fp32, batch 64", unit: perSecond, job: work("infer", 64), ours: fp32, rivals: it},
+			{id: "onnx-1", title: "inference, batch 1, latency", unit: millis, job: work("infer", 1), ours: auto, rivals: it},
+			{id: "onnx-1-fp32", title: "inference in fp32, batch 1, latency", unit: millis, job: work("infer", 1), ours: fp32, rivals: it},
+		}
+	default:
+		list = []row{{id: "loader", title: "training fed by the loader, batch 64", unit: perSecond, job: work("train", 64), ours: contender{Program: residual, Precision: "auto", Feed: "loader"},
+			rivals: []contender{auto}}}
+	}
+	for i := range list {
+		r := &list[i]
+		if r.trials == (job{}) {
+			r.trials = short(r.job)
+		}
+		if r.finalists == 0 {
+			r.finalists = 2
+		}
+	}
+	return slices.DeleteFunc(list, func(r row) bool {
+		return slices.Contains(s.skip, r.id) || len(s.only) > 0 && !slices.Contains(s.only, r.id)
+	})
+}
+
+// rowNames are what -rows chooses from.
+func rowNames() []string {
+	var names []string
+	for _, program := range []string{torch, onnx, ""} {
+		for _, r := range (&settings{repeat: 1}).rows(peer{program: program}) {
+			names = append(names, r.id)
+		}
+	}
+	return names
+}

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/residual-ml/residual/report"
+)
+
+// sitting measures the rows of the table one after the other.
+type sitting struct {
+	*machine
+	facts facts
+	peers []peer
+	book  *ledger
+	pace  pace
+}
+
+// pace tells how long the rest takes, from guesses corrected by what was seen.
+type pace struct{ planned, done, spent time.Duration }
+
+func (p *pace) left() time.Duration {
+	rest := p.planned - p.done
+	if p.done > 0 {
+		rest = time.Duration(float64(rest) * float64(p.spent) / float64(p.done))
+	}
+	return max(rest, 0).Round(time.Minute)
+}
+
+// guess is about how long a turn takes. PyTorch's speed stands for all: the
+// guesses only have to be in proportion.
+func (m *machine) guess(c contender, j job) time.Duration {
+	train, infer := 30*float64(m.threads), 120*float64(m.threads) // images a second
+	rate := infer
+	if j.Mode == "train" {
+		rate = train
+	}
+	step := float64(j.Batch) / rate
+	took := 4 + float64(j.Warmup+1)*step + float64(j.Repeat)*max(step, 0.2)
+	if j.Mode == "epoch" {
+		took = 4 + float64(j.Train)/train + float64(j.Test)/infer
+	}
+	if c.Compile {
+		took += 60
+	}
+	return time.Duration(took * float64(time.Second))
+}
+
+// todo is a row against a peer that is not in the ledger.
+type todo struct {
+	row
+	peer peer
+}
+
+// plan lists what is to be measured, and how long that may take.
+func (s *sitting) plan() (list []todo, kept int) {
+	seen := map[trial]bool{}
+	for _, p := range s.peers {
+		for _, r := range s.rows(p) {
+			if !s.again && s.book.has(r.id, s.facts, p.name(), r.job, s.rounds) {
+				kept++
+				continue
+			}
+			list = append(list, todo{r, p})
+			if len(r.rivals) > r.finalists {
+				for _, c := range r.rivals {
+					t := s.trial(p, c, r.trials)
+					if _, ok := s.book.tried(t); !ok && !seen[t] {
+						s.pace.planned += s.guess(c, r.trials)
+					}
+					seen[t] = true
+				}
+			}
+			s.pace.planned += time.Duration(s.rounds*(1+min(r.finalists, len(r.rivals)))) * s.guess(contender{}, r.job)
+		}
+	}
+	return list, kept
+}
+
+func (s *sitting) trial(p peer, c contender, j job) trial {
+	return trial{Machine: s.facts.key(), Peer: p.name(), Job: j, Contender: c}
+}
+
+// run measures what is not yet there. After every row the ledger is saved and
+// the document written.
+func (s *sitting) run(ctx context.Context) error {
+	list, kept := s.plan()
+	fmt.Fprintf(s.log, "%d rows to measure, %d already in %s; about %s\n", len(list), kept, s.book.path, report.Duration(s.pace.left()))
+	s.book.putMachine(s.facts)
+	var failed []error
+	for i, t := range list {
+		against := cmp.Or(t.peer.name(), "itself, fed from memory")
+		fmt.Fprintf(s.log, "row %d of %d: %s, against %s; about %s left\n", i+1, len(list), t.title, against, report.Duration(s.pace.left()))
+		s.python = t.peer.python
+		err := s.measure(ctx, t)
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted; finished rows are in %s, the same command goes on with the rest", s.book.path)
+		}
+		if err != nil { // the other rows can be measured all the same
+			failed = append(failed, fmt.Errorf("%s, against %s: %w", t.title, against, err))
+			fmt.Fprintln(s.log, failed[len(failed)-1])
+		}
+		if err := s.book.write(s.out); err != nil {
+			return err
+		}
+	}
+	return errors.Join(append(failed, s.book.write(s.out))...)
+}
+
+// turn takes one turn and keeps the pace.
+func (s *sitting) turn(ctx context.Context, c contender, j job) (turn, error) {
+	began := time.Now()
+	t, err := s.take(ctx, c, j)
+	s.pace.done += s.guess(c, j)
+	s.pace.spent += time.Since(began)
+	return t, err
+}
+
+// measure lets Residual and the best settings of the peer take turns.
+func (s *sitting) measure(ctx context.Context, t todo) error {
+	rivals := t.rivals
+	if len(rivals) > t.finalists {
+		var err error
+		if rivals, err = s.choose(ctx, t); err != nil {
+			return err
+		}
+	}
+	both := append([]contender{t.ours}, rivals...)
+	turns := make([][]turn, len(both))
+	order := make([]int, len(both))
+	for i := range order {
+		order[i] = i
+	}
+	for range s.rounds {
+		for _, i := range order {
+			got, err := s.turn(ctx, both[i], t.job)
+			if err != nil {
+				return err
+			}
+			turns[i] = append(turns[i], got)
+		}
+		slices.Reverse(order)
+	}
+	r := record{
+		Row: t.id, Title: t.title, Unit: t.unit, Machine: s.facts.key(), Build: s.facts.Build, Peer: t.peer.name(),
+		Date: time.Now().UTC().Format(time.DateOnly), Rounds: s.rounds, Job: t.job,
+	}
+	if t.ours.Feed != "" {
+		r.LoaderRate = spreadOf(each(turns[0], func(t turn) float64 { return t.LoaderImagesPerSecond })).Median
+		r.Title += " (" + s.data + ")"
+	}
+	best := fastest(both, turns, t.unit, t.job)
+	s.book.putRecord(s.fill(r, both, turns, best))
+	if t.memoryID != "" && turns[0][0].PeakRSSBytes > 0 && turns[best][0].PeakRSSBytes > 0 {
+		r.Row, r.Title, r.Unit = t.memoryID, t.memory, memory
+		s.book.putRecord(s.fill(r, both, turns, best))
+	}
+	return s.book.save()
+}
+
+// fastest is the index of the rival with the best median.
+func fastest(both []contender, turns [][]turn, u unit, j job) int {
+	best := 1
+	for i := range both {
+		if i > 0 && u.ratio(middle(turns[i], u, j), middle(turns[best], u, j)) > 1 {
+			best = i
+		}
+	}
+	return best
+}
+
+func middle(turns []turn, u unit, j job) float64 {
+	return spreadOf(each(turns, func(t turn) float64 { return u.of(t, j) })).Median
+}
+
+func each(turns []turn, value func(turn) float64) []float64 {
+	var list []float64
+	for _, t := range turns {
+		list = append(list, value(t))
+	}
+	return list
+}
+
+// fill adds both sides to r and relates them round by round; best is the index of
+// the rival that counts.
+func (s *sitting) fill(r record, both []contender, turns [][]turn, best int) record {
+	sides := make([]side, len(both))
+	for i, c := range both {
+		values := each(turns[i], func(t turn) float64 { return r.Unit.of(t, r.Job) })
+		sides[i] = side{Contender: c, Precision: cmp.Or(turns[i][0].Precision, c.Precision), Kernels: turns[i][0].Kernels,
+			Turns: values, Value: spreadOf(values), Command: s.shown(c, r.Job)}
+	}
+	var ratios []float64
+	for round := range sides[0].Turns {
+		ratios = append(ratios, r.Unit.ratio(sides[0].Turns[round], sides[best].Turns[round]))
+	}
+	r.Ratio = spreadOf(ratios)
+	r.Ours = sides[0]
+	r.Rivals = append([]side{sides[best]}, slices.Delete(slices.Clone(sides[1:]), best-1, best)...)
+	return r
+}
+
+// longestTrial is where a setting that does not come to an end is given up.
+const longestTrial = 15 * time.Minute
+
+// choose gives every setting a short turn and returns the fastest.
+func (s *sitting) choose(ctx context.Context, t todo) ([]contender, error) {
+	var good []trial
+	var why []string
+	for _, c := range t.rivals {
+		one, known := s.book.tried(s.trial(t.peer, c, t.trials))
+		if !known || s.again && one.Problem != "" {
+			short, cancel := context.WithTimeout(ctx, longestTrial)
+			got, err := s.turn(short, c, t.trials)
+			timedOut := short.Err() != nil && ctx.Err() == nil
+			cancel()
+			one = s.trial(t.peer, c, t.trials)
+			var failed *failure
+			switch {
+			case err == nil:
+				one.Rate = got.ImagesPerSecond
+			case timedOut:
+				one.Problem = fmt.Sprintf("no result within %s", report.Duration(longestTrial))
+			case errors.As(err, &failed):
+				one.Problem = reason(err)
+				fmt.Fprintf(s.log, "%s: %s\n", c.name(), one.Problem)
+			default:
+				return nil, err
+			}
+			s.book.putTrial(one)
+			if err := s.book.save(); err != nil {
+				return nil, err
+			}
+		}
+		if one.Problem != "" {
+			why = append(why, c.name()+": "+one.Problem)
+			continue
+		}
+		good = append(good, one)
+	}
+	if len(good) == 0 { // and so the next time all are tried anew
+		s.book.Trials = slices.DeleteFunc(s.book.Trials, func(one trial) bool {
+			return one.Problem != "" && one.Peer == t.peer.name() && one.Job == t.trials
+		})
+		return nil, fmt.Errorf("no setting works:\n%s", strings.Join(why, "\n"))
+	}
+	slices.SortStableFunc(good, func(a, b trial) int { return cmp.Compare(b.Rate, a.Rate) })
+	var best []contender
+	for _, g := range good[:min(t.finalists, len(good))] {
+		best = append(best, g.Contender)
+	}
+	return best, nil
+}
+
+// shown is the command line of a turn as one would type it anywhere.
+func (m *machine) shown(c contender, j job) string {
+	args, dir, err := m.command(c, j)
+	if err != nil {
+		return ""
+	}
+	if dir != "" {
+		os.Remove(dir)
+	}
+	words := []string{"residual"}
+	if c.Program != residual {
+		words = []string{"python3", "bench/" + filepath.Base(args[1])}
+	}
+	for i := len(words); i < len(args); i++ {
+		switch args[i] {
+		case "--out", "--data-dir": // folders of this machine
+			i++
+		case "--data":
+			if c.Program == residual {
+				words = append(words, args[i], args[i+1])
+			}
+			i++
+		default:
+			words = append(words, args[i])
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// probe asks an interpreter for the version of a library.
+func probe(ctx context.Context, python, library string) (string, error) {
+	out, err := exec.CommandContext(ctx, python, "-c", "import "+library+"; print("+library+".__version__)").Output()
+	return strings.TrimSpace(string(out)), err
+}
+
+// findPeers are the interpreters to compare with: those of -peers, and the one
+// with ONNX Runtime; last Residual itself, for the loader.
+func (s *settings) findPeers(ctx context.Context, log func(string)) ([]peer, error) {
+	pythons := s.peers
+	if len(pythons) == 0 {
+		python, err := findPython(ctx)
+		if err != nil {
+			return nil, err
+		}
+		pythons = []string{python}
+	}
+	var peers []peer
+	for _, python := range pythons {
+		version, err := probe(ctx, python, "torch")
+		if err != nil {
+			return nil, fmt.Errorf("-peers: %s has no PyTorch (%v): install it there, or name another interpreter", python, err)
+		}
+		peers = append(peers, peer{torch, python, version})
+	}
+	candidates := append(slices.Clone(pythons), "python3")
+	if s.onnxruntime != "" {
+		candidates = []string{s.onnxruntime}
+	}
+	found := false
+	for _, python := range candidates {
+		if version, err := probe(ctx, python, "onnxruntime"); err == nil {
+			peers, found = append(peers, peer{onnx, python, version}), true
+			break
+		}
+	}
+	switch {
+	case !found && s.onnxruntime != "":
+		return nil, fmt.Errorf("-onnxruntime: %s has no ONNX Runtime: install it there with \"pip install onnxruntime\"", s.onnxruntime)
+	case !found:
+		log("ONNX Runtime was not found, its rows are left out: \"pip install onnxruntime\", or name its interpreter with -onnxruntime")
+	}
+	return append(peers, peer{}), nil
+}
