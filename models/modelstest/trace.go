@@ -28,8 +28,9 @@ type Trace struct {
 		Shape  tensor.Shape `json:"shape"`
 		Places []int        `json:"places"` // which elements Facts.At holds
 	} `json:"parameters"`
-	Float64 Run `json:"float64"`
-	Float32 Run `json:"float32"`
+	Float64  Run `json:"float64"`
+	Float32  Run `json:"float32"`
+	BFloat16 Run `json:"bfloat16"` // mixed precision, by torch.autocast
 }
 
 // Run is a computation in one precision: evaluation with the first weights, then
@@ -114,35 +115,43 @@ func (t *Trace) Places(name string) []int {
 }
 
 // Compare returns how far a gradient, parameter or buffer called name is from
-// the facts in one of the trace's maps: the larger of the relative error of its
-// length and the error of its elements relative to its largest one. A tensor
-// that is zero but for rounding, as the gradient of a bias ahead of a batch norm
-// is, is measured by the largest element of the whole map instead. NaN is
-// infinitely far.
+// the facts in one of the trace's maps; see Distance.
 func Compare[T float32 | float64](t *Trace, facts map[string]Facts, name string, got []T) (float64, error) {
+	f, sum := Facts{}, 0.0
+	for _, v := range got {
+		sum += float64(v) * float64(v)
+	}
+	f.L2 = math.Sqrt(sum)
+	for _, p := range t.Places(name) {
+		if p >= len(got) {
+			return 0, fmt.Errorf("%s has %d elements and no element %d", name, len(got), p)
+		}
+		f.At = append(f.At, float64(got[p]))
+	}
+	return Distance(t, facts, name, f, len(got))
+}
+
+// Distance returns how far the facts of n elements called name are from those in
+// one of the trace's maps: the larger of the relative error of the length and the
+// error of the elements relative to the largest one. A tensor that is zero but for
+// rounding, as the gradient of a bias ahead of a batch norm is, is measured by the
+// largest element of the whole map instead. NaN is infinitely far.
+func Distance(t *Trace, facts map[string]Facts, name string, got Facts, n int) (float64, error) {
 	want, ok := facts[name]
-	places := t.Places(name)
-	if !ok || len(places) != len(want.At) {
+	if !ok || len(got.At) != len(want.At) {
 		return 0, fmt.Errorf("the trace of %s says nothing of %s", t.Model, name)
 	}
 	largest := 0.0
 	for _, f := range facts {
 		largest = max(largest, f.Max)
 	}
-	sum := 0.0
-	for _, v := range got {
-		sum += float64(v) * float64(v)
-	}
 	length, scale := want.L2, want.Max
 	if scale < 1e-9*largest {
-		length, scale = largest*math.Sqrt(float64(len(got))), largest
+		length, scale = largest*math.Sqrt(float64(n)), largest
 	}
-	worst := math.Abs(math.Sqrt(sum)-want.L2) / length
-	for i, p := range places {
-		if p >= len(got) {
-			return 0, fmt.Errorf("%s has %d elements and no element %d", name, len(got), p)
-		}
-		worst = max(worst, math.Abs(float64(got[p])-want.At[i])/scale) // NaN stays NaN
+	worst := math.Abs(got.L2-want.L2) / length
+	for i, v := range got.At {
+		worst = max(worst, math.Abs(v-want.At[i])/scale) // NaN stays NaN
 	}
 	if math.IsNaN(worst) {
 		return math.Inf(1), nil

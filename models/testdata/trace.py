@@ -6,8 +6,8 @@ d2l-resnet18.json beside itself; made with PyTorch 1.13.0 on one thread:
 
 Weights, images and labels come from a formula that package models/modelstest
 repeats, so that the files hold results only: the output and loss of the first
-batch, the gradients at step 1, and ten steps of SGD on that batch, in float64
-and in float32. Of a tensor they hold its length, sum, largest magnitude and a
+batch, the gradients at step 1, and ten steps of SGD on that batch, in float64,
+in float32, and in the mixed precision of torch.autocast with bfloat16. Of a tensor they hold its length, sum, largest magnitude and a
 few elements.
 """
 import json
@@ -111,8 +111,9 @@ def facts(tensor, places, dtype):
             "at": [digits(x[i].item(), dtype) for i in places]}
 
 
-def run(net, images, labels, lr, places, dtype):
+def run(net, images, labels, lr, places, dtype, mixed=False):
     """Ten steps of SGD from the formula's weights, in one precision."""
+    autocast = lambda: torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed)
     with torch.no_grad():
         for name, p in net.state_dict().items():
             if "num_batches_tracked" not in name:
@@ -120,15 +121,16 @@ def run(net, images, labels, lr, places, dtype):
     net.to(dtype)
     x = images.to(dtype)
     rows = lambda y: [[digits(v, dtype) for v in row] for row in y.tolist()]
-    with torch.no_grad():
+    with torch.no_grad(), autocast():
         result = {"eval_logits": rows(net.eval()(x))}
     net.train()
     optimizer = torch.optim.SGD(net.parameters(), lr=lr)
     losses = []
     for step in range(STEPS):
         optimizer.zero_grad()
-        logits = net(x)
-        loss = F.cross_entropy(logits, labels)
+        with autocast():
+            logits = net(x)
+            loss = F.cross_entropy(logits, labels)
         loss.backward()
         if step == 0:
             result["train_logits"] = rows(logits)
@@ -153,6 +155,7 @@ def trace(name, build, batch, size, lr):
             "parameters": [{"name": n, "shape": s, "places": places[n]} for n, s in shapes.items()]}
     for key, dtype in (("float64", torch.float64), ("float32", torch.float32)):
         data[key] = run(build(), images, labels, lr, places, dtype)
+    data["bfloat16"] = run(build(), images, labels, lr, places, torch.float32, mixed=True)
     for a, b in zip(data["float64"]["losses"], data["float32"]["losses"]):
         print(f"{name}: loss {a:.9f} in float64, {b:.9f} in float32, apart by {abs(a - b) / a:.1e}")
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".json")
