@@ -52,11 +52,19 @@ func schedule(steps []Step) []Step {
 // words. Values whose lives do not overlap share memory; a step that may work
 // in place takes over the memory of an input that dies with it.
 func plan(steps []Step) int {
+	temps := lives(steps)
+	shareInPlace(steps)
+	return place(temps)
+}
+
+// lives notes between which steps every temporary value lives, and returns them
+// all, each with memory of its own.
+func lives(steps []Step) []*Value {
 	var temps []*Value
 	for i, s := range steps {
 		for _, v := range s.Writes() {
 			if v.Place == Temporary {
-				v.first, v.last = i, i
+				v.first, v.last, v.Alias = i, i, nil
 				temps = append(temps, v)
 			}
 		}
@@ -69,8 +77,24 @@ func plan(steps []Step) int {
 			v.last = len(steps)
 		}
 	}
-	shareInPlace(steps)
-	return place(temps)
+	return temps
+}
+
+// peak returns the most words that values of a program of n steps have at once.
+func peak(temps []*Value, n int) int {
+	change := make([]int, n+2)
+	for _, v := range temps {
+		if v.Alias == nil {
+			change[v.first] += roundUp(v.Words())
+			change[v.last+1] -= roundUp(v.Words())
+		}
+	}
+	most, now := 0, 0
+	for _, c := range change {
+		now += c
+		most = max(most, now)
+	}
+	return most
 }
 
 func shareInPlace(steps []Step) {
@@ -85,7 +109,6 @@ func shareInPlace(steps []Step) {
 			}
 			out.Alias = root
 			root.last = max(root.last, out.last)
-			root.Keep = root.Keep || out.Keep
 			taken[root] = true
 		}
 	}

@@ -20,6 +20,7 @@ type Spec struct {
 	Updates   []Update      // applied by Program.Step
 	Precision Precision     // of what it computes; the zero value is FP32
 	Unfused   bool          // keep every node a step of its own: for tests and for looking into a net
+	Recompute bool          // drop activations and compute them again for the gradients: less memory, more time, the same bits
 }
 
 // Program is a compiled graph for one set of shapes.
@@ -65,6 +66,9 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 		steps = fuse(steps)
 	}
 	p.steps = schedule(steps)
+	if spec.Recompute {
+		p.steps = recompute(p.steps, lo.forward(spec))
+	}
 	p.assigns = len(g.Assignments) > 0
 	return p, p.place(spec)
 }

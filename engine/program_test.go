@@ -89,36 +89,43 @@ func device(t testing.TB, threads int) *cpu.Device {
 // No two values that are needed at the same time may share memory.
 func TestPlanKeepsLivingValuesApart(t *testing.T) {
 	for _, unfused := range []bool{false, true} {
-		s := trainStep(t, small(), engine.NewStore(device(t, 1)), 7, unfused)
-		type life struct{ first, last int }
-		lives := map[*engine.Value]*life{} // by root
-		steps := s.program.Steps()
-		for i, st := range steps {
-			for _, v := range st.Writes() {
-				if r := v.Root(); v.Place == engine.Temporary && lives[r] == nil {
-					lives[r] = &life{i, i}
-				}
-			}
-			for _, v := range append(st.Reads(), st.Writes()...) {
-				if l := lives[v.Root()]; l != nil {
-					if l.last = i; v.Keep {
-						l.last = len(steps)
-					}
-				} else if v.Place == engine.Temporary {
-					t.Fatalf("step %d %T reads %v before it is written", i, st, v)
-				}
-			}
-		}
-		for v, a := range lives {
-			for w, b := range lives {
-				apart := v.Offset+v.Numel() <= w.Offset || w.Offset+w.Numel() <= v.Offset
-				if v != w && a.first <= b.last && b.first <= a.last && !apart {
-					t.Errorf("%v at %d and %v at %d live at the same time", v, v.Offset, w, w.Offset)
-				}
-			}
-		}
-		if m := s.program.Memory(); m.Arena >= m.Unplanned {
+		p := trainStep(t, small(), engine.NewStore(device(t, 1)), 7, unfused).program
+		checkPlan(t, p)
+		if m := p.Memory(); m.Arena >= m.Unplanned {
 			t.Errorf("the plan saves nothing: %+v", m)
+		}
+	}
+}
+
+// checkPlan reports values that share memory while both are needed, and values
+// that are read before they are written.
+func checkPlan(t *testing.T, p *engine.Program) {
+	t.Helper()
+	type life struct{ first, last int }
+	lives := map[*engine.Value]*life{} // by root
+	steps := p.Steps()
+	for i, st := range steps {
+		for _, v := range st.Writes() {
+			if r := v.Root(); v.Place == engine.Temporary && lives[r] == nil {
+				lives[r] = &life{i, i}
+			}
+		}
+		for _, v := range append(st.Reads(), st.Writes()...) {
+			if l := lives[v.Root()]; l != nil {
+				if l.last = i; v.Keep {
+					l.last = len(steps)
+				}
+			} else if v.Place == engine.Temporary {
+				t.Fatalf("step %d %T reads %v before it is written", i, st, v)
+			}
+		}
+	}
+	for v, a := range lives {
+		for w, b := range lives {
+			apart := v.Offset+v.Words() <= w.Offset || w.Offset+w.Words() <= v.Offset
+			if v != w && a.first <= b.last && b.first <= a.last && !apart {
+				t.Errorf("%v at %d and %v at %d live at the same time", v, v.Offset, w, w.Offset)
+			}
 		}
 	}
 }
