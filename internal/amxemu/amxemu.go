@@ -33,11 +33,15 @@ import (
 // traced is the variable that is set in the environment of a traced process.
 const traced = "RESIDUAL_TEST_AMX_TRACED"
 
+// Emulated reports whether this process has its AMX from the emulator, where it
+// costs some microseconds an instruction.
+func Emulated() bool { return os.Getenv(traced) != "" }
+
 // A traced process takes its processor for one with AMX. CPUID cannot be
 // intercepted, so what was read from it is amended; the kernel's permission, the
 // other thing to ask for, is granted by the tracer.
 func init() {
-	if os.Getenv(traced) != "" {
+	if Emulated() {
 		cpu.X86.HasAMXTile, cpu.X86.HasAMXBF16 = true, true
 	}
 }
@@ -52,7 +56,7 @@ func Test(t *testing.T, have bool, f func(t *testing.T)) {
 	switch {
 	case have:
 		f(t)
-	case os.Getenv(traced) != "":
+	case Emulated():
 		t.Fatal("AMX is emulated here, but the code under test does not find it")
 	case !cpu.X86.HasAVX512BF16:
 		t.Skip("AMX code needs the AVX-512 and AVX512_BF16 that every processor with AMX has, and this one has not")

@@ -13,27 +13,24 @@ const normal = 0x1p-126
 type pairs [maxRows][rowBytes / 2]float32
 
 // unpack fills p from the first rows and columns of pairs of t, and returns the
-// least and the greatest magnitude in it that is not zero. A NaN or an infinity
-// makes the greatest infinite.
+// least and the greatest magnitude in it that is not zero; the greatest is
+// infinite or NaN if one in it is.
 func (p *pairs) unpack(t *tile, rows, cols int) (least, most float32) {
-	least = math.MaxFloat32
+	const one = 0x80 // the least normal number
+	low, high := uint16(0x7f7f-one), uint16(0)
 	for r := range rows {
-		row := &t[r]
+		from, to := &t[r], &p[r]
 		for i := range 2 * cols {
-			bits := uint32(binary.LittleEndian.Uint16(row[2*i:])) << 16
-			v := math.Float32frombits(bits)
-			switch size := math.Float32frombits(bits &^ (1 << 31)); {
-			case size < normal:
-				v = 0
-			case !(size <= math.MaxFloat32):
-				most = float32(math.Inf(1))
-			default:
-				least, most = min(least, size), max(most, size)
+			half := binary.LittleEndian.Uint16(from[2*i:])
+			size := half &^ 0x8000
+			if size < one {
+				half &= 0x8000
 			}
-			p[r][i] = v
+			low, high = min(low, size-one), max(high, size) // below one it wraps
+			to[i] = math.Float32frombits(uint32(half) << 16)
 		}
 	}
-	return least, most
+	return math.Float32frombits(uint32(low+one) << 16), math.Float32frombits(uint32(high) << 16)
 }
 
 // dot adds to c the product of a and b, as TDPBF16PS does: for each element the
@@ -52,25 +49,37 @@ func dot(c, a, b *tile, rows, k, cols int) {
 	plain := least >= 0x1p-90 && most <= 0x1p100
 	for m := range rows {
 		var even, odd [maxRows]float32
-		for i := range k {
-			x, y, w := left[m][2*i], left[m][2*i+1], &right[i]
-			if !plain {
-				for n := range cols {
-					even[n], odd[n] = fma(x, w[2*n], even[n]), fma(y, w[2*n+1], odd[n])
-				}
-				continue
+		if row := &left[m]; plain {
+			for n := 0; n < cols; n += 4 {
+				four((*[4]float32)(even[n:]), (*[4]float32)(odd[n:]), row, &right, k, 2*n)
 			}
-			for n := range cols {
-				even[n] += float32(x * w[2*n])
-				odd[n] += float32(y * w[2*n+1])
+		} else {
+			for i := range k {
+				for n := range cols {
+					even[n] = fma(row[2*i], right[i][2*n], even[n])
+					odd[n] = fma(row[2*i+1], right[i][2*n+1], odd[n])
+				}
 			}
 		}
 		for n := range cols {
 			at := c[m][4*n:]
 			old := math.Float32frombits(binary.LittleEndian.Uint32(at))
-			binary.LittleEndian.PutUint32(at, math.Float32bits(fma(1, old, fma(1, even[n], odd[n]))))
+			binary.LittleEndian.PutUint32(at, math.Float32bits(add(old, add(even[n], odd[n]))))
 		}
 	}
+}
+
+// four sums up four elements of a product over k, by plain arithmetic in registers.
+func four(even, odd *[4]float32, row *[rowBytes / 2]float32, right *pairs, k, first int) {
+	var e0, e1, e2, e3, o0, o1, o2, o3 float32
+	for i := range k {
+		x, y, w := row[2*i], row[2*i+1], (*[8]float32)(right[i][first:])
+		e0, o0 = e0+float32(x*w[0]), o0+float32(y*w[1])
+		e1, o1 = e1+float32(x*w[2]), o1+float32(y*w[3])
+		e2, o2 = e2+float32(x*w[4]), o2+float32(y*w[5])
+		e3, o3 = e3+float32(x*w[6]), o3+float32(y*w[7])
+	}
+	*even, *odd = [4]float32{e0, e1, e2, e3}, [4]float32{o0, o1, o2, o3}
 }
 
 // fma is x*y + z, rounded once; subnormals are zero coming and going. x and y
@@ -93,6 +102,14 @@ func fma(x, y, z float32) float32 {
 		return float32(math.Copysign(0, s))
 	}
 	return float32(s)
+}
+
+// add is x + y as fma has it. Subnormals cannot change a sum that is far above them.
+func add(x, y float32) float32 {
+	if s := x + y; s > 0x1p-90 || s < -0x1p-90 {
+		return s
+	}
+	return fma(1, x, y)
 }
 
 // daz is x, or a zero of its sign if it is subnormal.

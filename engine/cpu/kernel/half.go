@@ -27,8 +27,9 @@ type Half struct {
 	// writes them: pairs of rows interleaved, Cols wide. Any rows; cols at most
 	// Cols, beyond which b must hold finite numbers, and c is left alone. Every
 	// element is one chain of sums in the order of segs and i, of a pair the
-	// second first as VDPBF16PS has it, whatever rows and cols are; AMX adds the
-	// even and the odd terms of 32 apart. c must not overlap a or b.
+	// second first as VDPBF16PS has it, whatever rows and cols are. AMX adds for
+	// every 32 terms of a seg the even and the odd ones apart, then their sum, and
+	// what is left over of k in each seg after all of these. c must not overlap a or b.
 	Dot func(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool)
 
 	// PackPairs writes a panel for Dot: dst[k/2*2*cols + 2*j + k%2] = src[k*ld + j]

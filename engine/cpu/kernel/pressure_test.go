@@ -1,0 +1,119 @@
+package kernel
+
+import (
+	"io"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"runtime/pprof"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/residual-ml/residual/internal/amxemu"
+)
+
+// A link of a list, for the collector to follow.
+type link struct {
+	next *link
+	_    [7]int
+}
+
+// press burdens the process until the function it returns is called: the
+// collector runs without end, SIGURG, by which goroutines are preempted, comes
+// from outside too where there is one, SIGPROF comes from a timer, and the number of threads that
+// run Go changes. It is for assembly that the state of its thread is lost for.
+func press(t *testing.T) (stop func()) {
+	t.Helper()
+	procs := runtime.GOMAXPROCS(0)
+	profiling := pprof.StartCPUProfile(io.Discard) == nil
+	quit := make(chan struct{})
+	var work sync.WaitGroup
+	repeat := func(f func(i int)) {
+		work.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-quit:
+					return
+				default:
+					f(i)
+				}
+			}
+		})
+	}
+	repeat(func(int) {
+		var list *link
+		for range 1000 {
+			list = &link{next: list}
+		}
+		runtime.GC()
+		runtime.KeepAlive(list)
+	})
+	repeat(func(int) {
+		interrupt()
+		time.Sleep(20 * time.Microsecond)
+	})
+	repeat(func(i int) {
+		runtime.GOMAXPROCS(1 + i%(2*procs))
+		time.Sleep(5 * time.Millisecond)
+	})
+	return func() {
+		close(quit)
+		work.Wait()
+		runtime.GOMAXPROCS(procs)
+		if profiling {
+			pprof.StopCPUProfile()
+		}
+	}
+}
+
+// TestProductsUnderPressure: products keep their bits when threads are
+// interrupted, preempted and changed all the time.
+func TestProductsUnderPressure(t *testing.T) {
+	calls := 2000
+	if testing.Short() {
+		calls = 200
+	}
+	each(t, func(t *testing.T, set *Set) {
+		calls := calls
+		if set.ISA == Portable || set.ISA == AMX && amxemu.Emulated() {
+			calls /= 40
+		}
+		rng := rand.New(rand.NewPCG(33, 3))
+		p := newDotCase(rng, set.Half.Cols, 70, set.Half.Cols, 72, 3)
+		a, b := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen)
+		x, y := random(t, rng, 100*100), random(t, rng, 100*set.Cols)
+		run := func(half, single []float32) {
+			set.Half.Dot(half, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, false)
+			set.Gemm(single, set.Cols, x, 100, 1, y, set.Cols, []Seg{{0, 0}}, 100, 100, set.Cols, false)
+		}
+		size := p.rows * p.crs
+		wantHalf, wantSingle := make([]float32, size), make([]float32, 100*set.Cols)
+		run(wantHalf, wantSingle)
+		stop := press(t)
+		var workers sync.WaitGroup
+		for range 8 {
+			workers.Go(func() {
+				for range calls {
+					half, single := make([]float32, size), make([]float32, 100*set.Cols)
+					run(half, single)
+					if !sameFloats(half, wantHalf) || !sameFloats(single, wantSingle) {
+						t.Error("a product under pressure has other bits")
+						return
+					}
+				}
+			})
+		}
+		workers.Wait()
+		stop()
+	})
+}
+
+func sameFloats(a, b []float32) bool {
+	for i, v := range a {
+		if math.Float32bits(v) != math.Float32bits(b[i]) {
+			return false
+		}
+	}
+	return true
+}
