@@ -35,6 +35,7 @@ type Config struct {
 	Seed        uint64  `yaml:"seed" json:"seed"`         // of weights and order
 
 	Precision string `yaml:"precision" json:"precision"` // auto (what suits the device), bf16 or fp32
+	Recompute bool   `yaml:"recompute" json:"recompute"` // activations, for the gradients: less memory, more time, the same result
 	Workers   int    `yaml:"workers" json:"workers"`     // of the loader; 0 chooses. They never change a result
 	Threads   int    `yaml:"threads" json:"threads"`     // of the device, for the record
 

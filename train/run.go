@@ -141,7 +141,7 @@ func (p plan) open(ctx context.Context, progress func(done, total int64, what st
 func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*Trainer, error) {
 	return New(dev, m, data.Resize(train, p.Resize), data.Resize(test, p.Resize), Options{
 		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
-		Precision: p.precision,
+		Precision: p.precision, Recompute: p.Recompute,
 	})
 }
 

@@ -25,6 +25,7 @@ type Options struct {
 	Seed      uint64 // of the order of the pictures
 	Workers   int    // of the loader; 0 chooses. It never changes a result
 	Precision engine.Precision
+	Recompute bool // activations, for the gradients: see engine.Spec
 }
 
 func (o Options) resolved() Options {
@@ -166,7 +167,7 @@ func (t *Trainer) program(n int) (*program, error) {
 		}
 		updates = append(updates, engine.Update{Variable: params[i].Variable, Gradient: grad})
 	}
-	p.Program, err = engine.Compile(g, t.store, engine.Spec{Outputs: []*graph.Node{p.loss, p.hits}, Updates: updates, Precision: t.options.Precision})
+	p.Program, err = engine.Compile(g, t.store, engine.Spec{Outputs: []*graph.Node{p.loss, p.hits}, Updates: updates, Precision: t.options.Precision, Recompute: t.options.Recompute})
 	if err != nil {
 		return nil, err
 	}

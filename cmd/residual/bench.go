@@ -13,18 +13,19 @@ import (
 
 // benchFlags are the settings of bench.
 type benchFlags struct {
-	device  deviceFlags
-	mode    string
-	model   string
-	resize  int
-	batch   int
-	repeat  int
-	warmup  int
-	feed    string
-	data    string
-	dir     string
-	profile bool
-	json    bool
+	device    deviceFlags
+	mode      string
+	model     string
+	resize    int
+	batch     int
+	repeat    int
+	warmup    int
+	feed      string
+	data      string
+	dir       string
+	profile   bool
+	json      bool
+	recompute bool // of training
 }
 
 func benchCommand() *cobra.Command {
@@ -65,6 +66,7 @@ as two operations, those of padding included, so that skipped work raises the sh
 	fs.StringVar(&f.feed, "feed", feedMemory, "where the batch of a step comes from: memory, loader or none")
 	fs.StringVar(&f.data, "data", "fashion-mnist", "data set of --feed loader; nothing is downloaded")
 	fs.StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
+	fs.BoolVar(&f.recompute, "recompute", false, recomputeHelp)
 	fs.BoolVar(&f.profile, "profile", false, "also show the time each kind of step takes")
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
@@ -84,6 +86,8 @@ func (f *benchFlags) check() error {
 		return usagef("--feed %s is not known; choose memory, loader or none", f.feed)
 	case f.batch < 1 || f.batch > 1<<16:
 		return usagef("--batch %d: give a number of images from 1 to %d", f.batch, 1<<16)
+	case f.recompute && f.mode != "train":
+		return usagef("--recompute is about training; inference keeps nothing that it could compute again")
 	case f.resize < 0 || f.resize > 1<<12:
 		return usagef("--resize %d: give the pixels of a side from 1 to %d, or 0 for the model's own", f.resize, 1<<12)
 	case f.repeat < 1 || f.repeat > 1<<16:
@@ -130,8 +134,8 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 // text is the result for people.
 func (r *benchResult) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %s, %s kernels, %s\n\n",
-		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, threadCount(r.Threads), r.Kernels, r.Precision)
+	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %s, %s kernels, %s%s\n\n",
+		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, threadCount(r.Threads), r.Kernels, r.Precision, recomputing(r.Recompute))
 	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
 	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", r.Repeat, rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
 	fed := map[string]string{
@@ -156,6 +160,14 @@ func (r *benchResult) text() string {
 		b.WriteString("\n" + profileText(r.Profile))
 	}
 	return b.String()
+}
+
+// recomputing says that activations are computed again; nothing where they are kept.
+func recomputing(on bool) string {
+	if on {
+		return ", activations computed again"
+	}
+	return ""
 }
 
 // rate writes images a second with as many digits as mean something.

@@ -36,6 +36,7 @@ type benchResult struct {
 	Threads   int    `json:"threads"`
 	Kernels   string `json:"kernels"`
 	Precision string `json:"precision"`
+	Recompute bool   `json:"recompute"`
 	Feed      string `json:"feed"`           // memory, loader or none
 	Data      string `json:"data,omitempty"` // of the loader
 
@@ -108,7 +109,7 @@ func newWorkload(e models.Entry, f *benchFlags, dev engine.Device) (*workload, e
 	if err != nil {
 		return nil, usagef("%s: %w; choose another --resize", e.Name, err)
 	}
-	spec := engine.Spec{Outputs: []*graph.Node{logits}, Precision: f.device.on(dev)}
+	spec := engine.Spec{Outputs: []*graph.Node{logits}, Precision: f.device.on(dev), Recompute: f.recompute}
 	w.out = logits
 	if w.train {
 		w.labels = g.Input("labels", tensor.Int64, f.batch)
@@ -117,8 +118,12 @@ func newWorkload(e models.Entry, f *benchFlags, dev engine.Device) (*workload, e
 		spec.Updates = updates(g, m, w.out)
 	}
 	w.flops = stepFLOPs(g, w.train)
-	if err := room(leastBytes(g, w.train)); err != nil {
-		return nil, usagef("--batch %d of %dx%d: %w; choose a smaller --batch or --resize", f.batch, w.x.Shape[2], w.x.Shape[3], err)
+	if err := room(leastBytes(g, w.train && !f.recompute, spec.Precision)); err != nil {
+		advice := "choose a smaller --batch or --resize"
+		if w.train && !f.recompute {
+			advice += ", or --recompute"
+		}
+		return nil, usagef("--batch %d of %dx%d: %w; %s", f.batch, w.x.Shape[2], w.x.Shape[3], err, advice)
 	}
 	if w.Program, err = engine.Compile(g, engine.NewStore(dev), spec); err != nil {
 		return nil, err
@@ -278,7 +283,8 @@ func (f *benchFlags) result(w *workload, dev *cpu.Device, steps int) *benchResul
 	return &benchResult{
 		Model: f.model, Mode: f.mode, Batch: shape[0], Channels: shape[1], Height: shape[2], Width: shape[3],
 		Device: dev.Name(), Threads: dev.Threads(), Kernels: dev.ISA().String(), Precision: f.device.on(dev).String(),
-		Feed: f.feed, Data: f.fedFrom(), Repeat: f.repeat, Warmup: f.warmup, StepsPerRepeat: steps,
+		Recompute: f.recompute,
+		Feed:      f.feed, Data: f.fedFrom(), Repeat: f.repeat, Warmup: f.warmup, StepsPerRepeat: steps,
 		PlannedBytes: m.Total(),
 		ArenaBytes:   m.Arena, OwnBytes: m.Own, ScratchBytes: m.Scratch, VariableBytes: m.Variables,
 	}

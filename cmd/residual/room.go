@@ -3,17 +3,21 @@ package main
 import (
 	"fmt"
 
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/report"
 )
 
 // leastBytes is memory that a program of g cannot do without: in training every
-// result of a convolution, which its gradient wants again; in inference the
-// largest value. Doing with it is no promise, doing without it is impossible.
-func leastBytes(g *graph.Graph, train bool) int64 {
+// result of a convolution, which its gradient wants again; in inference, and where
+// it is computed again, the largest value. Doing with it is no promise, doing without it is impossible.
+func leastBytes(g *graph.Graph, keeps bool, p engine.Precision) int64 {
 	var kept, largest int64
 	for _, n := range g.Nodes {
 		bytes := int64(4)
+		if p == engine.BF16 && len(n.Shape) > 2 {
+			bytes = 2
+		}
 		for _, size := range n.Shape {
 			bytes *= int64(size)
 		}
@@ -22,7 +26,7 @@ func leastBytes(g *graph.Graph, train bool) int64 {
 			kept += bytes
 		}
 	}
-	if train {
+	if keeps {
 		return max(kept, largest)
 	}
 	return largest

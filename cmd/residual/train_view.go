@@ -70,7 +70,7 @@ func (v *trainView) start(s train.Start) {
 	}
 	fmt.Fprintf(v.w, "epochs %d of %d batches of %d, %s, lr %v (%s), weights %s, seed %d\n",
 		c.Epochs, s.Batches, c.Batch, optimizer, c.LR, c.Schedule, c.Init, c.Seed)
-	fmt.Fprintf(v.w, "%s; %s of memory planned\n%s\n\n", v.device, report.Bytes(s.PlannedBytes), s.Dir)
+	fmt.Fprintf(v.w, "%s; %s of memory planned%s\n%s\n\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute), s.Dir)
 	v.dir = s.Dir
 	v.curves = report.NewCurves(c.Epochs)
 	v.progress.Store(report.NewProgress(v.w, report.ProgressOptions{
