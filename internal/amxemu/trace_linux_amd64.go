@@ -79,15 +79,25 @@ func trace(args, env []string, out *os.File) (outcome, error) {
 	}
 	options := unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_EXITKILL
 	if err := unix.PtraceSetOptions(t.pid, options); err != nil {
-		p.Kill()
-		t.wait(t.pid, &status)
+		t.kill(p)
 		return outcome{}, fmt.Errorf("tracing a process: %w", err)
 	}
 	if err := t.loop(); err != nil {
-		p.Kill()
+		t.kill(p)
 		return outcome{}, err
 	}
 	return t.outcome, nil
+}
+
+// kill ends the process and waits until all of it is gone.
+func (t *tracer) kill(p *os.Process) {
+	var status unix.WaitStatus
+	p.Kill()
+	for {
+		if _, err := t.wait(-1, &status); err != nil {
+			return
+		}
+	}
 }
 
 // wait waits for a traced thread, or with pid -1 for any.
@@ -207,7 +217,10 @@ func (t *tracer) emulate(tid int, th *thread) (unix.Signal, error) {
 		raw.Rax, raw.Rcx, raw.Rdx, raw.Rbx, raw.Rsp, raw.Rbp, raw.Rsi, raw.Rdi,
 		raw.R8, raw.R9, raw.R10, raw.R11, raw.R12, raw.R13, raw.R14, raw.R15}}
 	for done := 0; ; done++ {
-		in := t.at(regs.ip, mem)
+		in, err := t.at(regs.ip, mem)
+		if err != nil {
+			return 0, err
+		}
 		var fault error
 		if in.op != none {
 			fault = th.tiles.execute(in, &regs, mem)
@@ -227,15 +240,18 @@ func (t *tracer) emulate(tid int, th *thread) (unix.Signal, error) {
 }
 
 // at is the instruction at a place.
-func (t *tracer) at(ip uint64, mem remote) *instruction {
+func (t *tracer) at(ip uint64, mem remote) (*instruction, error) {
 	if in, ok := t.code[ip]; ok {
-		return in
+		return in, nil
 	}
 	var text [longest]byte
-	n := mem.text(text[:], ip)
+	n, err := mem.text(text[:], ip)
+	if err != nil {
+		return nil, err
+	}
 	in := decode(text[:n])
 	t.code[ip] = &in
-	return &in
+	return &in, nil
 }
 
 // A signalInfo is the kernel's siginfo_t.
@@ -324,15 +340,20 @@ func transfer(move func(int, []unix.Iovec, []unix.RemoteIovec, uint) (int, error
 	case err == unix.EFAULT:
 		return pageFault{at}
 	case err != nil:
-		return fmt.Errorf("memory of the traced process: %w", err)
+		return inaccessible(err)
 	case moved < rows*n:
 		return pageFault{at + uint64(moved/n)*stride + uint64(moved%n)}
 	}
 	return nil
 }
 
+// inaccessible is the error of a system that does not let a tracer at the memory.
+func inaccessible(err error) error {
+	return fmt.Errorf("reading and writing the memory of the traced process: %w", err)
+}
+
 // text reads code up to the end of what is mapped, and returns its length.
-func (m remote) text(dst []byte, at uint64) int {
+func (m remote) text(dst []byte, at uint64) (int, error) {
 	page := uint64(os.Getpagesize())
 	here := []unix.Iovec{{Base: &dst[0], Len: uint64(len(dst))}}
 	there := []unix.RemoteIovec{{Base: uintptr(at), Len: len(dst)}}
@@ -341,8 +362,8 @@ func (m remote) text(dst []byte, at uint64) int {
 		there = append(there, unix.RemoteIovec{Base: uintptr(at + uint64(there[0].Len)), Len: int(over)})
 	}
 	n, err := unix.ProcessVMReadv(m.pid, here, there, 0)
-	if err != nil {
-		return 0
+	if err != nil && err != unix.EFAULT {
+		return 0, inaccessible(err)
 	}
-	return n
+	return max(n, 0), nil
 }
