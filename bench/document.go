@@ -58,15 +58,16 @@ func (l *ledger) machineText(b *strings.Builder, f facts) {
 	if len(rows)+len(fed) == 0 {
 		return
 	}
+	slices.SortStableFunc(rows, func(a, b record) int { return cmp.Compare(rank(a.Row), rank(b.Row)) })
 	fmt.Fprintf(b, "\n## %s\n\n", f.key())
 	fmt.Fprintf(b, "%s with %s of memory; features used: %s. Residual %s, built with %s.\n",
-		f.System, report.Bytes(f.Memory), cmp.Or(strings.Join(f.Has, ", "), "none"), f.Version, f.Go)
+		f.System, report.Bytes(f.Memory), cmp.Or(strings.Join(f.Has, ", "), "none"), cmp.Or(f.Revision, f.Version), f.Go)
 	if len(rows) > 0 {
-		b.WriteString("\n" + ratioTable(rows))
+		b.WriteString("\n" + ratioTable(rows, f))
 	}
 	l.trialText(b, f)
 	if len(fed) > 0 {
-		b.WriteString("\n### The data path\n\nA training step with its batch ready in memory, beside one fed by the loader, which opens, resizes and scales\nthe pictures while the step before runs. A ratio of 1 says that the loader is not the limit.\n\n" + loaderTable(fed))
+		b.WriteString("\n### The data path\n\nA training step with its batch ready in memory, beside one fed by the loader, which opens, resizes and scales\nthe pictures while the step before runs. A ratio of 1 says that the loader is not the limit.\n\n" + loaderTable(fed, f))
 	}
 	b.WriteString("\n### Commands of the turns\n\n```\n")
 	for _, command := range commands(append(rows, fed...)) {
@@ -76,13 +77,13 @@ func (l *ledger) machineText(b *strings.Builder, f facts) {
 }
 
 // ratioTable relates Residual and the best of its peers.
-func ratioTable(rows []record) string {
+func ratioTable(rows []record, f facts) string {
 	t := newMarkdown("work", "against", "Residual", "the other", "ratio", "range", "Residual computed in", "the other's setting", "rounds", "date")
 	for _, r := range rows {
 		best := r.Rivals[0]
 		t.row(r.work(), r.Peer, r.Unit.text(r.Ours.Value.Median), r.Unit.text(best.Value.Median),
 			fmt.Sprintf("**%.2f**", r.Ratio.Median), fmt.Sprintf("%.2f to %.2f", r.Ratio.Min, r.Ratio.Max),
-			r.Ours.setting(), best.Contender.setting(), fmt.Sprint(r.Rounds), r.Date)
+			r.Ours.setting(), best.Contender.setting(), fmt.Sprint(r.Rounds), r.when(f))
 	}
 	return t.String()
 }
@@ -94,6 +95,14 @@ func (r record) work() string {
 	}
 	return fmt.Sprintf("%s: %s training and %s test images of Fashion-MNIST, evaluation included",
 		r.Title, report.Count(int64(r.Job.Train)), report.Count(int64(r.Job.Test)))
+}
+
+// when is the day, and whether the program has changed since.
+func (r record) when(f facts) string {
+	if r.Build != f.Build {
+		return r.Date + ", an earlier build"
+	}
+	return r.Date
 }
 
 func (u unit) text(v float64) string {
@@ -142,11 +151,11 @@ func (l *ledger) trialText(b *strings.Builder, f facts) {
 	}
 }
 
-func loaderTable(rows []record) string {
+func loaderTable(rows []record, f facts) string {
 	t := newMarkdown("work", "fed by the loader", "from memory", "ratio", "range", "the loader alone, one core", "Residual computed in", "rounds", "date")
 	for _, r := range rows {
 		t.row(r.Title, r.Unit.text(r.Ours.Value.Median), r.Unit.text(r.Rivals[0].Value.Median), fmt.Sprintf("**%.2f**", r.Ratio.Median),
-			fmt.Sprintf("%.2f to %.2f", r.Ratio.Min, r.Ratio.Max), perSecond.text(r.LoaderRate), r.Ours.setting(), fmt.Sprint(r.Rounds), r.Date)
+			fmt.Sprintf("%.2f to %.2f", r.Ratio.Min, r.Ratio.Max), perSecond.text(r.LoaderRate), r.Ours.setting(), fmt.Sprint(r.Rounds), r.when(f))
 	}
 	return t.String()
 }

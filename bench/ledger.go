@@ -29,16 +29,17 @@ type ledger struct {
 
 // facts describe the machine and the program, as residual doctor --json has them.
 type facts struct {
-	CPU     string   `json:"cpu"`
-	Cores   int      `json:"cores"`
-	Threads int      `json:"threads"` // that compute
-	Has     []string `json:"has"`     // of the features the kernels are written for
-	Kernels string   `json:"kernels"`
-	Memory  int64    `json:"memory_bytes"`
-	Go      string   `json:"go"`
-	Version string   `json:"version"`
-	System  string   `json:"system"`
-	Build   string   `json:"build"` // digest of the program
+	CPU      string   `json:"cpu"`
+	Cores    int      `json:"cores"`
+	Threads  int      `json:"threads"` // that compute
+	Has      []string `json:"has"`     // of the features the kernels are written for
+	Kernels  string   `json:"kernels"`
+	Memory   int64    `json:"memory_bytes"`
+	Go       string   `json:"go"`
+	Version  string   `json:"version"`
+	System   string   `json:"system"`
+	Build    string   `json:"build"`              // digest of the program
+	Revision string   `json:"revision,omitempty"` // of its sources
 }
 
 // key tells machines apart.
@@ -184,7 +185,7 @@ func (m *machine) examine(ctx context.Context) (facts, error) {
 			m.pictures = one.Where
 		}
 	}
-	d.Threads, d.System = m.threads, d.OS+"/"+d.Arch
+	d.Threads, d.System, d.Revision = m.threads, d.OS+"/"+d.Arch, m.revision
 	d.Build, err = digest(m.program)
 	return d.facts, err
 }

@@ -91,7 +91,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	program := s.residual
+	program, revision := s.residual, ""
 	if program == "" {
 		dir, err := os.MkdirTemp("", "residual-bench")
 		if err != nil {
@@ -101,8 +101,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if program, err = build(ctx, dir); err != nil {
 			return err
 		}
+		revision = commit(ctx)
 	}
-	m := &machine{settings: s, python: python, scripts: folder, program: program, log: stderr}
+	m := &machine{settings: s, python: python, scripts: folder, program: program, revision: revision, log: stderr}
 	if s.all {
 		return m.table(ctx)
 	}
@@ -257,16 +258,27 @@ func scripts() (string, error) {
 	return "", errors.New("bench/torch_resnet.py is not here: run this in the folder of the checkout, as go run ./bench")
 }
 
-// build compiles the program as it is meant to be used, without cgo.
+// build compiles the program as it is meant to be used, without cgo. Neither the
+// folder nor the commit goes into it, so that the same sources give the same file.
 func build(ctx context.Context, dir string) (string, error) {
 	program := filepath.Join(dir, "residual")
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/residual-ml/residual/cmd/residual")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", program, "github.com/residual-ml/residual/cmd/residual")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./cmd/residual: %v\n%s", err, out)
 	}
 	return program, nil
+}
+
+// commit is the one the sources are at, marked where they differ from it; "" where
+// git does not tell.
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -126,6 +126,23 @@ func (s *settings) rows(p peer) []row {
 	})
 }
 
+// rank is the place of a record in the document, that of its row in the table.
+func rank(id string) int {
+	at := 0
+	for _, program := range []string{torch, onnx, ""} {
+		for _, r := range (&settings{repeat: 1}).rows(peer{program: program}) {
+			switch id {
+			case r.id:
+				return at
+			case r.memoryID:
+				return at + 1
+			}
+			at += 2
+		}
+	}
+	return at
+}
+
 // rowNames are what -rows chooses from.
 func rowNames() []string {
 	var names []string

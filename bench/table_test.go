@@ -150,6 +150,24 @@ func TestDamagedStateIsNamed(t *testing.T) {
 	}
 }
 
+// However the rows came, the document has them in the order of the table, the
+// peers of a row together.
+func TestRowsStandInOrder(t *testing.T) {
+	l := &ledger{Machines: []facts{{CPU: "Z80"}}}
+	for _, r := range []record{{Row: "onnx-1", Peer: "o"}, {Row: "memory-256", Peer: "p"}, {Row: "train-64", Peer: "p"}, {Row: "train-256", Peer: "p"}, {Row: "train-64", Peer: "q"}} {
+		r.Machine, r.Title, r.Rivals = l.Machines[0].key(), "work "+r.Row, make([]side, 1)
+		l.Records = append(l.Records, r)
+	}
+	text, at := l.document(), 0
+	for _, want := range []string{"work train-64 | p", "work train-64 | q", "work train-256", "work memory-256", "work onnx-1"} {
+		i := strings.Index(text[at:], want)
+		if i < 0 {
+			t.Fatalf("%q is not there, or not in its place:\n%s", want, text)
+		}
+		at += i
+	}
+}
+
 // The best of speed is the most, of time the least.
 func TestFastest(t *testing.T) {
 	both := make([]contender, 3)

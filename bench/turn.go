@@ -82,10 +82,11 @@ type job struct {
 // machine runs the programs.
 type machine struct {
 	settings
-	python  string // of PyTorch or ONNX Runtime, whichever is compared with
-	scripts string // folder of the scripts
-	program string // Residual
-	log     io.Writer
+	python   string // of PyTorch or ONNX Runtime, whichever is compared with
+	scripts  string // folder of the scripts
+	program  string // Residual
+	revision string // of its sources; "" where it is not known
+	log      io.Writer
 
 	pictures string // folder of Fashion-MNIST; "" where it is not here
 }
