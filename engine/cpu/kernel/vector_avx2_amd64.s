@@ -649,95 +649,95 @@ end:
 // func scaleShiftAVX2(y []float32, x []float32, scale []float32, shift []float32, res []float32, relu bool, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·scaleShiftAVX2(SB), NOSPLIT, $0-152
-	MOVL         $0xff800000, AX
-	VMOVD        AX, X0
+	MOVQ         x_base+24(FP), AX
+	MOVL         $0xff800000, CX
+	VMOVD        CX, X0
 	VBROADCASTSS X0, Y0
 	CMPB         relu+120(FP), $0x00
 	JE           linear
 	VXORPS       Y0, Y0, Y0
 
 linear:
-	MOVQ    ld+144(FP), DX
-	SHLQ    $0x02, DX
-	MOVQ    y_base+0(FP), SI
-	MOVQ    x_base+24(FP), DI
+	MOVQ    ld+144(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    y_base+0(FP), DI
 	MOVQ    res_base+96(FP), R8
 	MOVQ    n+136(FP), R9
-	MOVQ    R9, AX
-	ANDQ    $0x00000007, AX
-	NEGQ    AX
-	LEAQ    laneMasks<>+0(SB), CX
-	VMOVUPS 32(CX)(AX*4), Y15
-	XORQ    AX, AX
+	MOVQ    R9, CX
+	ANDQ    $0x00000007, CX
+	NEGQ    CX
+	LEAQ    laneMasks<>+0(SB), DX
+	VMOVUPS 32(DX)(CX*4), Y15
+	XORQ    CX, CX
 
 many:
 	CMPQ         R9, $0x00000020
 	JLT          single
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X2
 	VBROADCASTSS X2, Y2
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X3
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X3
 	VBROADCASTSS X3, Y3
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X4
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X4
 	VBROADCASTSS X4, Y4
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X5
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X5
 	VBROADCASTSS X5, Y5
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           manyscale
-	VMOVUPS      (CX)(AX*1), Y2
-	VMOVUPS      32(CX)(AX*1), Y3
-	VMOVUPS      64(CX)(AX*1), Y4
-	VMOVUPS      96(CX)(AX*1), Y5
+	VMOVUPS      (DX)(CX*1), Y2
+	VMOVUPS      32(DX)(CX*1), Y3
+	VMOVUPS      64(DX)(CX*1), Y4
+	VMOVUPS      96(DX)(CX*1), Y5
 
 manyscale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Y6
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X7
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X7
 	VBROADCASTSS X7, Y7
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X8
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X8
 	VBROADCASTSS X8, Y8
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X9
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X9
 	VBROADCASTSS X9, Y9
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           manyshift
-	VMOVUPS      (CX)(AX*1), Y6
-	VMOVUPS      32(CX)(AX*1), Y7
-	VMOVUPS      64(CX)(AX*1), Y8
-	VMOVUPS      96(CX)(AX*1), Y9
+	VMOVUPS      (DX)(CX*1), Y6
+	VMOVUPS      32(DX)(CX*1), Y7
+	VMOVUPS      64(DX)(CX*1), Y8
+	VMOVUPS      96(DX)(CX*1), Y9
 
 manyshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   manyRowsDone
 
 manyRows:
-	VMOVUPS     (DI)(CX*1), Y10
-	VMOVUPS     32(DI)(CX*1), Y11
-	VMOVUPS     64(DI)(CX*1), Y12
-	VMOVUPS     96(DI)(CX*1), Y13
+	VMOVUPS     (AX)(DX*1), Y10
+	VMOVUPS     32(AX)(DX*1), Y11
+	VMOVUPS     64(AX)(DX*1), Y12
+	VMOVUPS     96(AX)(DX*1), Y13
 	VFMADD213PS Y6, Y2, Y10
 	VFMADD213PS Y7, Y3, Y11
 	VFMADD213PS Y8, Y4, Y12
 	VFMADD213PS Y9, Y5, Y13
 	TESTQ       R8, R8
 	JZ          manyNoRes
-	VMOVUPS     (R8)(CX*1), Y1
+	VMOVUPS     (R8)(DX*1), Y1
 	VADDPS      Y1, Y10, Y10
-	VMOVUPS     32(R8)(CX*1), Y1
+	VMOVUPS     32(R8)(DX*1), Y1
 	VADDPS      Y1, Y11, Y11
-	VMOVUPS     64(R8)(CX*1), Y1
+	VMOVUPS     64(R8)(DX*1), Y1
 	VADDPS      Y1, Y12, Y12
-	VMOVUPS     96(R8)(CX*1), Y1
+	VMOVUPS     96(R8)(DX*1), Y1
 	VADDPS      Y1, Y13, Y13
 
 manyNoRes:
@@ -745,104 +745,104 @@ manyNoRes:
 	VMAXPS  Y11, Y0, Y11
 	VMAXPS  Y12, Y0, Y12
 	VMAXPS  Y13, Y0, Y13
-	VMOVUPS Y10, (SI)(CX*1)
-	VMOVUPS Y11, 32(SI)(CX*1)
-	VMOVUPS Y12, 64(SI)(CX*1)
-	VMOVUPS Y13, 96(SI)(CX*1)
-	ADDQ    DX, CX
-	DECQ    BX
+	VMOVUPS Y10, (DI)(DX*1)
+	VMOVUPS Y11, 32(DI)(DX*1)
+	VMOVUPS Y12, 64(DI)(DX*1)
+	VMOVUPS Y13, 96(DI)(DX*1)
+	ADDQ    BX, DX
+	DECQ    SI
 	JNZ     manyRows
 
 manyRowsDone:
-	ADDQ $0x00000080, AX
+	ADDQ $0x00000080, CX
 	SUBQ $0x00000020, R9
 	JMP  many
 
 single:
 	CMPQ         R9, $0x00000008
 	JLT          tail
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X2
 	VBROADCASTSS X2, Y2
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           singlescale
-	VMOVUPS      (CX)(AX*1), Y2
+	VMOVUPS      (DX)(CX*1), Y2
 
 singlescale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Y6
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           singleshift
-	VMOVUPS      (CX)(AX*1), Y6
+	VMOVUPS      (DX)(CX*1), Y6
 
 singleshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   singleRowsDone
 
 singleRows:
-	VMOVUPS     (DI)(CX*1), Y10
+	VMOVUPS     (AX)(DX*1), Y10
 	VFMADD213PS Y6, Y2, Y10
 	TESTQ       R8, R8
 	JZ          singleNoRes
-	VMOVUPS     (R8)(CX*1), Y1
+	VMOVUPS     (R8)(DX*1), Y1
 	VADDPS      Y1, Y10, Y10
 
 singleNoRes:
 	VMAXPS  Y10, Y0, Y10
-	VMOVUPS Y10, (SI)(CX*1)
-	ADDQ    DX, CX
-	DECQ    BX
+	VMOVUPS Y10, (DI)(DX*1)
+	ADDQ    BX, DX
+	DECQ    SI
 	JNZ     singleRows
 
 singleRowsDone:
-	ADDQ $0x00000020, AX
+	ADDQ $0x00000020, CX
 	SUBQ $0x00000008, R9
 	JMP  single
 
 tail:
 	TESTQ        R9, R9
 	JLE          end
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X2
 	VBROADCASTSS X2, Y2
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           tailscale
-	VMASKMOVPS   (CX)(AX*1), Y15, Y2
+	VMASKMOVPS   (DX)(CX*1), Y15, Y2
 
 tailscale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Y6
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           tailshift
-	VMASKMOVPS   (CX)(AX*1), Y15, Y6
+	VMASKMOVPS   (DX)(CX*1), Y15, Y6
 
 tailshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   tailRowsDone
 
 tailRows:
-	VMASKMOVPS  (DI)(CX*1), Y15, Y10
+	VMASKMOVPS  (AX)(DX*1), Y15, Y10
 	VFMADD213PS Y6, Y2, Y10
 	TESTQ       R8, R8
 	JZ          tailNoRes
-	VMASKMOVPS  (R8)(CX*1), Y15, Y1
+	VMASKMOVPS  (R8)(DX*1), Y15, Y1
 	VADDPS      Y1, Y10, Y10
 
 tailNoRes:
 	VMAXPS     Y10, Y0, Y10
-	VMASKMOVPS Y10, Y15, (SI)(CX*1)
-	ADDQ       DX, CX
-	DECQ       BX
+	VMASKMOVPS Y10, Y15, (DI)(DX*1)
+	ADDQ       BX, DX
+	DECQ       SI
 	JNZ        tailRows
 
 tailRowsDone:

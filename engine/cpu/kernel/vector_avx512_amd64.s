@@ -631,95 +631,95 @@ end:
 // func scaleShiftAVX512(y []float32, x []float32, scale []float32, shift []float32, res []float32, relu bool, rows int, n int, ld int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scaleShiftAVX512(SB), NOSPLIT, $0-152
-	MOVL         $0xff800000, AX
-	VMOVD        AX, X0
+	MOVQ         x_base+24(FP), AX
+	MOVL         $0xff800000, CX
+	VMOVD        CX, X0
 	VBROADCASTSS X0, Z0
 	CMPB         relu+120(FP), $0x00
 	JE           linear
 	VPXORD       Z0, Z0, Z0
 
 linear:
-	MOVQ  ld+144(FP), DX
-	SHLQ  $0x02, DX
-	MOVQ  y_base+0(FP), SI
-	MOVQ  x_base+24(FP), DI
+	MOVQ  ld+144(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  y_base+0(FP), DI
 	MOVQ  res_base+96(FP), R8
 	MOVQ  n+136(FP), R9
-	MOVQ  R9, AX
-	ANDQ  $0x0000000f, AX
-	MOVL  $0xffffffff, CX
-	BZHIL AX, CX, CX
-	KMOVW CX, K1
-	XORQ  AX, AX
+	MOVQ  R9, CX
+	ANDQ  $0x0000000f, CX
+	MOVL  $0xffffffff, DX
+	BZHIL CX, DX, DX
+	KMOVW DX, K1
+	XORQ  CX, CX
 
 many:
 	CMPQ         R9, $0x00000040
 	JLT          single
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X2
 	VBROADCASTSS X2, Z2
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X3
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X3
 	VBROADCASTSS X3, Z3
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X4
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X4
 	VBROADCASTSS X4, Z4
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X5
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X5
 	VBROADCASTSS X5, Z5
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           manyscale
-	VMOVUPS      (CX)(AX*1), Z2
-	VMOVUPS      64(CX)(AX*1), Z3
-	VMOVUPS      128(CX)(AX*1), Z4
-	VMOVUPS      192(CX)(AX*1), Z5
+	VMOVUPS      (DX)(CX*1), Z2
+	VMOVUPS      64(DX)(CX*1), Z3
+	VMOVUPS      128(DX)(CX*1), Z4
+	VMOVUPS      192(DX)(CX*1), Z5
 
 manyscale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Z6
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X7
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X7
 	VBROADCASTSS X7, Z7
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X8
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X8
 	VBROADCASTSS X8, Z8
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X9
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X9
 	VBROADCASTSS X9, Z9
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           manyshift
-	VMOVUPS      (CX)(AX*1), Z6
-	VMOVUPS      64(CX)(AX*1), Z7
-	VMOVUPS      128(CX)(AX*1), Z8
-	VMOVUPS      192(CX)(AX*1), Z9
+	VMOVUPS      (DX)(CX*1), Z6
+	VMOVUPS      64(DX)(CX*1), Z7
+	VMOVUPS      128(DX)(CX*1), Z8
+	VMOVUPS      192(DX)(CX*1), Z9
 
 manyshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   manyRowsDone
 
 manyRows:
-	VMOVUPS     (DI)(CX*1), Z10
-	VMOVUPS     64(DI)(CX*1), Z11
-	VMOVUPS     128(DI)(CX*1), Z12
-	VMOVUPS     192(DI)(CX*1), Z13
+	VMOVUPS     (AX)(DX*1), Z10
+	VMOVUPS     64(AX)(DX*1), Z11
+	VMOVUPS     128(AX)(DX*1), Z12
+	VMOVUPS     192(AX)(DX*1), Z13
 	VFMADD213PS Z6, Z2, Z10
 	VFMADD213PS Z7, Z3, Z11
 	VFMADD213PS Z8, Z4, Z12
 	VFMADD213PS Z9, Z5, Z13
 	TESTQ       R8, R8
 	JZ          manyNoRes
-	VMOVUPS     (R8)(CX*1), Z1
+	VMOVUPS     (R8)(DX*1), Z1
 	VADDPS      Z1, Z10, Z10
-	VMOVUPS     64(R8)(CX*1), Z1
+	VMOVUPS     64(R8)(DX*1), Z1
 	VADDPS      Z1, Z11, Z11
-	VMOVUPS     128(R8)(CX*1), Z1
+	VMOVUPS     128(R8)(DX*1), Z1
 	VADDPS      Z1, Z12, Z12
-	VMOVUPS     192(R8)(CX*1), Z1
+	VMOVUPS     192(R8)(DX*1), Z1
 	VADDPS      Z1, Z13, Z13
 
 manyNoRes:
@@ -727,104 +727,104 @@ manyNoRes:
 	VMAXPS  Z11, Z0, Z11
 	VMAXPS  Z12, Z0, Z12
 	VMAXPS  Z13, Z0, Z13
-	VMOVUPS Z10, (SI)(CX*1)
-	VMOVUPS Z11, 64(SI)(CX*1)
-	VMOVUPS Z12, 128(SI)(CX*1)
-	VMOVUPS Z13, 192(SI)(CX*1)
-	ADDQ    DX, CX
-	DECQ    BX
+	VMOVUPS Z10, (DI)(DX*1)
+	VMOVUPS Z11, 64(DI)(DX*1)
+	VMOVUPS Z12, 128(DI)(DX*1)
+	VMOVUPS Z13, 192(DI)(DX*1)
+	ADDQ    BX, DX
+	DECQ    SI
 	JNZ     manyRows
 
 manyRowsDone:
-	ADDQ $0x00000100, AX
+	ADDQ $0x00000100, CX
 	SUBQ $0x00000040, R9
 	JMP  many
 
 single:
 	CMPQ         R9, $0x00000010
 	JLT          tail
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X2
 	VBROADCASTSS X2, Z2
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           singlescale
-	VMOVUPS      (CX)(AX*1), Z2
+	VMOVUPS      (DX)(CX*1), Z2
 
 singlescale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Z6
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           singleshift
-	VMOVUPS      (CX)(AX*1), Z6
+	VMOVUPS      (DX)(CX*1), Z6
 
 singleshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   singleRowsDone
 
 singleRows:
-	VMOVUPS     (DI)(CX*1), Z10
+	VMOVUPS     (AX)(DX*1), Z10
 	VFMADD213PS Z6, Z2, Z10
 	TESTQ       R8, R8
 	JZ          singleNoRes
-	VMOVUPS     (R8)(CX*1), Z1
+	VMOVUPS     (R8)(DX*1), Z1
 	VADDPS      Z1, Z10, Z10
 
 singleNoRes:
 	VMAXPS  Z10, Z0, Z10
-	VMOVUPS Z10, (SI)(CX*1)
-	ADDQ    DX, CX
-	DECQ    BX
+	VMOVUPS Z10, (DI)(DX*1)
+	ADDQ    BX, DX
+	DECQ    SI
 	JNZ     singleRows
 
 singleRowsDone:
-	ADDQ $0x00000040, AX
+	ADDQ $0x00000040, CX
 	SUBQ $0x00000010, R9
 	JMP  single
 
 tail:
 	TESTQ        R9, R9
 	JLE          end
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X2
 	VBROADCASTSS X2, Z2
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           tailscale
-	VMOVUPS.Z    (CX)(AX*1), K1, Z2
+	VMOVUPS.Z    (DX)(CX*1), K1, Z2
 
 tailscale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Z6
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           tailshift
-	VMOVUPS.Z    (CX)(AX*1), K1, Z6
+	VMOVUPS.Z    (DX)(CX*1), K1, Z6
 
 tailshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   tailRowsDone
 
 tailRows:
-	VMOVUPS.Z   (DI)(CX*1), K1, Z10
+	VMOVUPS.Z   (AX)(DX*1), K1, Z10
 	VFMADD213PS Z6, Z2, Z10
 	TESTQ       R8, R8
 	JZ          tailNoRes
-	VMOVUPS.Z   (R8)(CX*1), K1, Z1
+	VMOVUPS.Z   (R8)(DX*1), K1, Z1
 	VADDPS      Z1, Z10, Z10
 
 tailNoRes:
 	VMAXPS  Z10, Z0, Z10
-	VMOVUPS Z10, K1, (SI)(CX*1)
-	ADDQ    DX, CX
-	DECQ    BX
+	VMOVUPS Z10, K1, (DI)(DX*1)
+	ADDQ    BX, DX
+	DECQ    SI
 	JNZ     tailRows
 
 tailRowsDone:

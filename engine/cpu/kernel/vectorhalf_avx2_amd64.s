@@ -467,97 +467,97 @@ end:
 // func scaleShiftHalfAVX2(y []uint16, x []uint16, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·scaleShiftHalfAVX2(SB), NOSPLIT, $0-152
-	MOVL         $0xff800000, AX
-	VMOVD        AX, X0
+	MOVQ         x_base+24(FP), AX
+	MOVL         $0xff800000, CX
+	VMOVD        CX, X0
 	VBROADCASTSS X0, Y0
 	CMPB         relu+120(FP), $0x00
 	JE           linear
 	VXORPS       Y0, Y0, Y0
 
 linear:
-	MOVQ    ld+144(FP), DX
-	SHLQ    $0x01, DX
-	MOVQ    y_base+0(FP), SI
-	MOVQ    x_base+24(FP), DI
+	MOVQ    ld+144(FP), BX
+	SHLQ    $0x01, BX
+	MOVQ    y_base+0(FP), DI
 	MOVQ    res_base+96(FP), R8
 	MOVQ    n+136(FP), R9
-	MOVQ    R9, AX
-	ANDQ    $0x00000007, AX
-	NEGQ    AX
-	LEAQ    laneMasks<>+0(SB), CX
-	VMOVUPS 32(CX)(AX*4), Y15
-	XORQ    AX, AX
+	MOVQ    R9, CX
+	ANDQ    $0x00000007, CX
+	NEGQ    CX
+	LEAQ    laneMasks<>+0(SB), DX
+	VMOVUPS 32(DX)(CX*4), Y15
+	XORQ    CX, CX
 
 many:
 	CMPQ         R9, $0x00000020
 	JLT          single
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X2
 	VBROADCASTSS X2, Y2
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X3
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X3
 	VBROADCASTSS X3, Y3
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X4
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X4
 	VBROADCASTSS X4, Y4
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X5
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X5
 	VBROADCASTSS X5, Y5
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           manyscale
-	VMOVUPS      (CX)(AX*2), Y1
-	VSHUFPS      $0x88, 32(CX)(AX*2), Y1, Y2
-	VSHUFPS      $0xdd, 32(CX)(AX*2), Y1, Y3
+	VMOVUPS      (DX)(CX*2), Y1
+	VSHUFPS      $0x88, 32(DX)(CX*2), Y1, Y2
+	VSHUFPS      $0xdd, 32(DX)(CX*2), Y1, Y3
 	VPERMPD      $0xd8, Y2, Y2
 	VPERMPD      $0xd8, Y3, Y3
-	VMOVUPS      64(CX)(AX*2), Y1
-	VSHUFPS      $0x88, 96(CX)(AX*2), Y1, Y4
-	VSHUFPS      $0xdd, 96(CX)(AX*2), Y1, Y5
+	VMOVUPS      64(DX)(CX*2), Y1
+	VSHUFPS      $0x88, 96(DX)(CX*2), Y1, Y4
+	VSHUFPS      $0xdd, 96(DX)(CX*2), Y1, Y5
 	VPERMPD      $0xd8, Y4, Y4
 	VPERMPD      $0xd8, Y5, Y5
 
 manyscale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Y6
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X7
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X7
 	VBROADCASTSS X7, Y7
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X8
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X8
 	VBROADCASTSS X8, Y8
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X9
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X9
 	VBROADCASTSS X9, Y9
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           manyshift
-	VMOVUPS      (CX)(AX*2), Y1
-	VSHUFPS      $0x88, 32(CX)(AX*2), Y1, Y6
-	VSHUFPS      $0xdd, 32(CX)(AX*2), Y1, Y7
+	VMOVUPS      (DX)(CX*2), Y1
+	VSHUFPS      $0x88, 32(DX)(CX*2), Y1, Y6
+	VSHUFPS      $0xdd, 32(DX)(CX*2), Y1, Y7
 	VPERMPD      $0xd8, Y6, Y6
 	VPERMPD      $0xd8, Y7, Y7
-	VMOVUPS      64(CX)(AX*2), Y1
-	VSHUFPS      $0x88, 96(CX)(AX*2), Y1, Y8
-	VSHUFPS      $0xdd, 96(CX)(AX*2), Y1, Y9
+	VMOVUPS      64(DX)(CX*2), Y1
+	VSHUFPS      $0x88, 96(DX)(CX*2), Y1, Y8
+	VSHUFPS      $0xdd, 96(DX)(CX*2), Y1, Y9
 	VPERMPD      $0xd8, Y8, Y8
 	VPERMPD      $0xd8, Y9, Y9
 
 manyshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   manyRowsDone
 
 manyRows:
-	VMOVUPS     (DI)(CX*1), Y10
+	VMOVUPS     (AX)(DX*1), Y10
 	VPSLLD      $0x10, Y10, Y10
-	VMOVUPS     (DI)(CX*1), Y11
+	VMOVUPS     (AX)(DX*1), Y11
 	VANDPS      rounding<>+160(SB), Y11, Y11
-	VMOVUPS     32(DI)(CX*1), Y12
+	VMOVUPS     32(AX)(DX*1), Y12
 	VPSLLD      $0x10, Y12, Y12
-	VMOVUPS     32(DI)(CX*1), Y13
+	VMOVUPS     32(AX)(DX*1), Y13
 	VANDPS      rounding<>+160(SB), Y13, Y13
 	VFMADD213PS Y6, Y2, Y10
 	VFMADD213PS Y7, Y3, Y11
@@ -565,16 +565,16 @@ manyRows:
 	VFMADD213PS Y9, Y5, Y13
 	TESTQ       R8, R8
 	JZ          manyNoRes
-	VMOVUPS     (R8)(CX*1), Y1
+	VMOVUPS     (R8)(DX*1), Y1
 	VPSLLD      $0x10, Y1, Y1
 	VADDPS      Y1, Y10, Y10
-	VMOVUPS     (R8)(CX*1), Y1
+	VMOVUPS     (R8)(DX*1), Y1
 	VANDPS      rounding<>+160(SB), Y1, Y1
 	VADDPS      Y1, Y11, Y11
-	VMOVUPS     32(R8)(CX*1), Y1
+	VMOVUPS     32(R8)(DX*1), Y1
 	VPSLLD      $0x10, Y1, Y1
 	VADDPS      Y1, Y12, Y12
-	VMOVUPS     32(R8)(CX*1), Y1
+	VMOVUPS     32(R8)(DX*1), Y1
 	VANDPS      rounding<>+160(SB), Y1, Y1
 	VADDPS      Y1, Y13, Y13
 
@@ -611,7 +611,7 @@ manyNoRes:
 	VPAND    rounding<>+96(SB), Y1, Y1
 	VPOR     Y11, Y1, Y1
 	VPBLENDW $0xaa, Y1, Y10, Y10
-	VMOVUPS  Y10, (SI)(CX*1)
+	VMOVUPS  Y10, (DI)(DX*1)
 	VPXOR    Y14, Y14, Y14
 	VPAND    rounding<>+0(SB), Y12, Y1
 	VPCMPEQD Y14, Y1, Y1
@@ -640,49 +640,49 @@ manyNoRes:
 	VPAND    rounding<>+96(SB), Y1, Y1
 	VPOR     Y13, Y1, Y1
 	VPBLENDW $0xaa, Y1, Y12, Y12
-	VMOVUPS  Y12, 32(SI)(CX*1)
-	ADDQ     DX, CX
-	DECQ     BX
+	VMOVUPS  Y12, 32(DI)(DX*1)
+	ADDQ     BX, DX
+	DECQ     SI
 	JNZ      manyRows
 
 manyRowsDone:
-	ADDQ $0x00000040, AX
+	ADDQ $0x00000040, CX
 	SUBQ $0x00000020, R9
 	JMP  many
 
 single:
 	CMPQ         R9, $0x00000008
 	JLT          tail
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X2
 	VBROADCASTSS X2, Y2
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           singlescale
-	VMOVUPS      (CX)(AX*2), Y2
+	VMOVUPS      (DX)(CX*2), Y2
 
 singlescale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Y6
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           singleshift
-	VMOVUPS      (CX)(AX*2), Y6
+	VMOVUPS      (DX)(CX*2), Y6
 
 singleshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   singleRowsDone
 
 singleRows:
-	VPMOVZXWD   (DI)(CX*1), Y10
+	VPMOVZXWD   (AX)(DX*1), Y10
 	VPSLLD      $0x10, Y10, Y10
 	VFMADD213PS Y6, Y2, Y10
 	TESTQ       R8, R8
 	JZ          singleNoRes
-	VPMOVZXWD   (R8)(CX*1), Y1
+	VPMOVZXWD   (R8)(DX*1), Y1
 	VPSLLD      $0x10, Y1, Y1
 	VADDPS      Y1, Y10, Y10
 
@@ -704,66 +704,66 @@ singleNoRes:
 	VPSRLD       $0x10, Y1, Y10
 	VEXTRACTI128 $0x01, Y10, X1
 	VPACKUSDW    X1, X10, X10
-	VMOVDQU      X10, (SI)(CX*1)
-	ADDQ         DX, CX
-	DECQ         BX
+	VMOVDQU      X10, (DI)(DX*1)
+	ADDQ         BX, DX
+	DECQ         SI
 	JNZ          singleRows
 
 singleRowsDone:
-	ADDQ $0x00000010, AX
+	ADDQ $0x00000010, CX
 	SUBQ $0x00000008, R9
 	JMP  single
 
 tail:
 	TESTQ        R9, R9
 	JLE          end
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X2
 	VBROADCASTSS X2, Y2
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           tailscale
-	VMASKMOVPS   (CX)(AX*2), Y15, Y2
+	VMASKMOVPS   (DX)(CX*2), Y15, Y2
 
 tailscale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X6
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Y6
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           tailshift
-	VMASKMOVPS   (CX)(AX*2), Y15, Y6
+	VMASKMOVPS   (DX)(CX*2), Y15, Y6
 
 tailshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   tailRowsDone
 
 tailRows:
 	VPXOR     X10, X10, X10
-	VMOVMSKPS Y15, AX
-	TESTL     $0x00000001, AX
+	VMOVMSKPS Y15, CX
+	TESTL     $0x00000001, CX
 	JZ        lanesDone4
-	VPINSRW   $0x00, (DI)(CX*1), X10, X10
-	TESTL     $0x00000002, AX
+	VPINSRW   $0x00, (AX)(DX*1), X10, X10
+	TESTL     $0x00000002, CX
 	JZ        lanesDone4
-	VPINSRW   $0x01, 2(DI)(CX*1), X10, X10
-	TESTL     $0x00000004, AX
+	VPINSRW   $0x01, 2(AX)(DX*1), X10, X10
+	TESTL     $0x00000004, CX
 	JZ        lanesDone4
-	VPINSRW   $0x02, 4(DI)(CX*1), X10, X10
-	TESTL     $0x00000008, AX
+	VPINSRW   $0x02, 4(AX)(DX*1), X10, X10
+	TESTL     $0x00000008, CX
 	JZ        lanesDone4
-	VPINSRW   $0x03, 6(DI)(CX*1), X10, X10
-	TESTL     $0x00000010, AX
+	VPINSRW   $0x03, 6(AX)(DX*1), X10, X10
+	TESTL     $0x00000010, CX
 	JZ        lanesDone4
-	VPINSRW   $0x04, 8(DI)(CX*1), X10, X10
-	TESTL     $0x00000020, AX
+	VPINSRW   $0x04, 8(AX)(DX*1), X10, X10
+	TESTL     $0x00000020, CX
 	JZ        lanesDone4
-	VPINSRW   $0x05, 10(DI)(CX*1), X10, X10
-	TESTL     $0x00000040, AX
+	VPINSRW   $0x05, 10(AX)(DX*1), X10, X10
+	TESTL     $0x00000040, CX
 	JZ        lanesDone4
-	VPINSRW   $0x06, 12(DI)(CX*1), X10, X10
+	VPINSRW   $0x06, 12(AX)(DX*1), X10, X10
 
 lanesDone4:
 	VPMOVZXWD   X10, Y10
@@ -772,28 +772,28 @@ lanesDone4:
 	TESTQ       R8, R8
 	JZ          tailNoRes
 	VPXOR       X1, X1, X1
-	VMOVMSKPS   Y15, AX
-	TESTL       $0x00000001, AX
+	VMOVMSKPS   Y15, CX
+	TESTL       $0x00000001, CX
 	JZ          lanesDone5
-	VPINSRW     $0x00, (R8)(CX*1), X1, X1
-	TESTL       $0x00000002, AX
+	VPINSRW     $0x00, (R8)(DX*1), X1, X1
+	TESTL       $0x00000002, CX
 	JZ          lanesDone5
-	VPINSRW     $0x01, 2(R8)(CX*1), X1, X1
-	TESTL       $0x00000004, AX
+	VPINSRW     $0x01, 2(R8)(DX*1), X1, X1
+	TESTL       $0x00000004, CX
 	JZ          lanesDone5
-	VPINSRW     $0x02, 4(R8)(CX*1), X1, X1
-	TESTL       $0x00000008, AX
+	VPINSRW     $0x02, 4(R8)(DX*1), X1, X1
+	TESTL       $0x00000008, CX
 	JZ          lanesDone5
-	VPINSRW     $0x03, 6(R8)(CX*1), X1, X1
-	TESTL       $0x00000010, AX
+	VPINSRW     $0x03, 6(R8)(DX*1), X1, X1
+	TESTL       $0x00000010, CX
 	JZ          lanesDone5
-	VPINSRW     $0x04, 8(R8)(CX*1), X1, X1
-	TESTL       $0x00000020, AX
+	VPINSRW     $0x04, 8(R8)(DX*1), X1, X1
+	TESTL       $0x00000020, CX
 	JZ          lanesDone5
-	VPINSRW     $0x05, 10(R8)(CX*1), X1, X1
-	TESTL       $0x00000040, AX
+	VPINSRW     $0x05, 10(R8)(DX*1), X1, X1
+	TESTL       $0x00000040, CX
 	JZ          lanesDone5
-	VPINSRW     $0x06, 12(R8)(CX*1), X1, X1
+	VPINSRW     $0x06, 12(R8)(DX*1), X1, X1
 
 lanesDone5:
 	VPMOVZXWD X1, Y1
@@ -818,32 +818,32 @@ tailNoRes:
 	VPSRLD       $0x10, Y1, Y10
 	VEXTRACTI128 $0x01, Y10, X1
 	VPACKUSDW    X1, X10, X10
-	VMOVMSKPS    Y15, AX
-	TESTL        $0x00000001, AX
+	VMOVMSKPS    Y15, CX
+	TESTL        $0x00000001, CX
 	JZ           lanesDone6
-	VPEXTRW      $0x00, X10, (SI)(CX*1)
-	TESTL        $0x00000002, AX
+	VPEXTRW      $0x00, X10, (DI)(DX*1)
+	TESTL        $0x00000002, CX
 	JZ           lanesDone6
-	VPEXTRW      $0x01, X10, 2(SI)(CX*1)
-	TESTL        $0x00000004, AX
+	VPEXTRW      $0x01, X10, 2(DI)(DX*1)
+	TESTL        $0x00000004, CX
 	JZ           lanesDone6
-	VPEXTRW      $0x02, X10, 4(SI)(CX*1)
-	TESTL        $0x00000008, AX
+	VPEXTRW      $0x02, X10, 4(DI)(DX*1)
+	TESTL        $0x00000008, CX
 	JZ           lanesDone6
-	VPEXTRW      $0x03, X10, 6(SI)(CX*1)
-	TESTL        $0x00000010, AX
+	VPEXTRW      $0x03, X10, 6(DI)(DX*1)
+	TESTL        $0x00000010, CX
 	JZ           lanesDone6
-	VPEXTRW      $0x04, X10, 8(SI)(CX*1)
-	TESTL        $0x00000020, AX
+	VPEXTRW      $0x04, X10, 8(DI)(DX*1)
+	TESTL        $0x00000020, CX
 	JZ           lanesDone6
-	VPEXTRW      $0x05, X10, 10(SI)(CX*1)
-	TESTL        $0x00000040, AX
+	VPEXTRW      $0x05, X10, 10(DI)(DX*1)
+	TESTL        $0x00000040, CX
 	JZ           lanesDone6
-	VPEXTRW      $0x06, X10, 12(SI)(CX*1)
+	VPEXTRW      $0x06, X10, 12(DI)(DX*1)
 
 lanesDone6:
-	ADDQ DX, CX
-	DECQ BX
+	ADDQ BX, DX
+	DECQ SI
 	JNZ  tailRows
 
 tailRowsDone:

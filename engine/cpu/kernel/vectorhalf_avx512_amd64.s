@@ -392,110 +392,110 @@ end:
 // func scaleShiftHalfAVX512(y []uint16, x []uint16, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int, ld int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·scaleShiftHalfAVX512(SB), NOSPLIT, $0-152
-	MOVL         $0xffff0000, AX
-	VMOVD        AX, X0
+	MOVQ         x_base+24(FP), AX
+	MOVL         $0xffff0000, CX
+	VMOVD        CX, X0
 	VBROADCASTSS X0, Z0
-	MOVL         $0xff800000, AX
-	VMOVD        AX, X1
+	MOVL         $0xff800000, CX
+	VMOVD        CX, X1
 	VBROADCASTSS X1, Z1
 	CMPB         relu+120(FP), $0x00
 	JE           linear
 	VPXORD       Z1, Z1, Z1
 
 linear:
-	MOVQ  ld+144(FP), DX
-	SHLQ  $0x01, DX
-	MOVQ  y_base+0(FP), SI
-	MOVQ  x_base+24(FP), DI
+	MOVQ  ld+144(FP), BX
+	SHLQ  $0x01, BX
+	MOVQ  y_base+0(FP), DI
 	MOVQ  res_base+96(FP), R8
 	MOVQ  n+136(FP), R9
-	MOVQ  R9, AX
-	ANDQ  $0x0000000f, AX
-	MOVL  $0xffffffff, CX
-	BZHIL AX, CX, CX
-	KMOVW CX, K1
-	XORQ  AX, AX
+	MOVQ  R9, CX
+	ANDQ  $0x0000000f, CX
+	MOVL  $0xffffffff, DX
+	BZHIL CX, DX, DX
+	KMOVW DX, K1
+	XORQ  CX, CX
 
 many:
 	CMPQ         R9, $0x00000040
 	JLT          single
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X3
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X3
 	VBROADCASTSS X3, Z3
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X4
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X4
 	VBROADCASTSS X4, Z4
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X5
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X5
 	VBROADCASTSS X5, Z5
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X6
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X6
 	VBROADCASTSS X6, Z6
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           manyscale
-	VMOVUPS      (CX)(AX*2), Z2
+	VMOVUPS      (DX)(CX*2), Z2
 	VMOVUPS      weaves<>+0(SB), Z3
-	VPERMI2PS    64(CX)(AX*2), Z2, Z3
+	VPERMI2PS    64(DX)(CX*2), Z2, Z3
 	VMOVUPS      weaves<>+64(SB), Z4
-	VPERMI2PS    64(CX)(AX*2), Z2, Z4
-	VMOVUPS      128(CX)(AX*2), Z2
+	VPERMI2PS    64(DX)(CX*2), Z2, Z4
+	VMOVUPS      128(DX)(CX*2), Z2
 	VMOVUPS      weaves<>+0(SB), Z5
-	VPERMI2PS    192(CX)(AX*2), Z2, Z5
+	VPERMI2PS    192(DX)(CX*2), Z2, Z5
 	VMOVUPS      weaves<>+64(SB), Z6
-	VPERMI2PS    192(CX)(AX*2), Z2, Z6
+	VPERMI2PS    192(DX)(CX*2), Z2, Z6
 
 manyscale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X7
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X7
 	VBROADCASTSS X7, Z7
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X8
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X8
 	VBROADCASTSS X8, Z8
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X9
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X9
 	VBROADCASTSS X9, Z9
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X10
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X10
 	VBROADCASTSS X10, Z10
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           manyshift
-	VMOVUPS      (CX)(AX*2), Z2
+	VMOVUPS      (DX)(CX*2), Z2
 	VMOVUPS      weaves<>+0(SB), Z7
-	VPERMI2PS    64(CX)(AX*2), Z2, Z7
+	VPERMI2PS    64(DX)(CX*2), Z2, Z7
 	VMOVUPS      weaves<>+64(SB), Z8
-	VPERMI2PS    64(CX)(AX*2), Z2, Z8
-	VMOVUPS      128(CX)(AX*2), Z2
+	VPERMI2PS    64(DX)(CX*2), Z2, Z8
+	VMOVUPS      128(DX)(CX*2), Z2
 	VMOVUPS      weaves<>+0(SB), Z9
-	VPERMI2PS    192(CX)(AX*2), Z2, Z9
+	VPERMI2PS    192(DX)(CX*2), Z2, Z9
 	VMOVUPS      weaves<>+64(SB), Z10
-	VPERMI2PS    192(CX)(AX*2), Z2, Z10
+	VPERMI2PS    192(DX)(CX*2), Z2, Z10
 
 manyshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   manyRowsDone
 
 manyRows:
-	VPSLLD      $0x10, (DI)(CX*1), Z11
-	VPANDD      (DI)(CX*1), Z0, Z12
-	VPSLLD      $0x10, 64(DI)(CX*1), Z13
-	VPANDD      64(DI)(CX*1), Z0, Z14
+	VPSLLD      $0x10, (AX)(DX*1), Z11
+	VPANDD      (AX)(DX*1), Z0, Z12
+	VPSLLD      $0x10, 64(AX)(DX*1), Z13
+	VPANDD      64(AX)(DX*1), Z0, Z14
 	VFMADD213PS Z7, Z3, Z11
 	VFMADD213PS Z8, Z4, Z12
 	VFMADD213PS Z9, Z5, Z13
 	VFMADD213PS Z10, Z6, Z14
 	TESTQ       R8, R8
 	JZ          manyNoRes
-	VPSLLD      $0x10, (R8)(CX*1), Z2
+	VPSLLD      $0x10, (R8)(DX*1), Z2
 	VADDPS      Z2, Z11, Z11
-	VPANDD      (R8)(CX*1), Z0, Z2
+	VPANDD      (R8)(DX*1), Z0, Z2
 	VADDPS      Z2, Z12, Z12
-	VPSLLD      $0x10, 64(R8)(CX*1), Z2
+	VPSLLD      $0x10, 64(R8)(DX*1), Z2
 	VADDPS      Z2, Z13, Z13
-	VPANDD      64(R8)(CX*1), Z0, Z2
+	VPANDD      64(R8)(DX*1), Z0, Z2
 	VADDPS      Z2, Z14, Z14
 
 manyNoRes:
@@ -519,7 +519,7 @@ manyNoRes:
 	VFPCLASSPSZ   $0x20, Z12, K3
 	VPANDD.BCST   rounding<>+128(SB), Z12, K3, Z2
 	VPTERNLOGD    $0xf8, Z0, Z2, Z11
-	VMOVUPS       Z11, (SI)(CX*1)
+	VMOVUPS       Z11, (DI)(DX*1)
 	VPTESTMD.BCST rounding<>+192(SB), Z13, K3
 	VPADDD.BCST   rounding<>+64(SB), Z13, Z2
 	VPADDD.BCST   rounding<>+32(SB), Z2, K3, Z2
@@ -536,49 +536,49 @@ manyNoRes:
 	VFPCLASSPSZ   $0x20, Z14, K3
 	VPANDD.BCST   rounding<>+128(SB), Z14, K3, Z2
 	VPTERNLOGD    $0xf8, Z0, Z2, Z13
-	VMOVUPS       Z13, 64(SI)(CX*1)
-	ADDQ          DX, CX
-	DECQ          BX
+	VMOVUPS       Z13, 64(DI)(DX*1)
+	ADDQ          BX, DX
+	DECQ          SI
 	JNZ           manyRows
 
 manyRowsDone:
-	ADDQ $0x00000080, AX
+	ADDQ $0x00000080, CX
 	SUBQ $0x00000040, R9
 	JMP  many
 
 single:
 	CMPQ         R9, $0x00000010
 	JLT          tail
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X3
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X3
 	VBROADCASTSS X3, Z3
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           singlescale
-	VMOVUPS      (CX)(AX*2), Z3
+	VMOVUPS      (DX)(CX*2), Z3
 
 singlescale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X7
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X7
 	VBROADCASTSS X7, Z7
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           singleshift
-	VMOVUPS      (CX)(AX*2), Z7
+	VMOVUPS      (DX)(CX*2), Z7
 
 singleshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   singleRowsDone
 
 singleRows:
-	VPMOVZXWD   (DI)(CX*1), Z11
+	VPMOVZXWD   (AX)(DX*1), Z11
 	VPSLLD      $0x10, Z11, Z11
 	VFMADD213PS Z7, Z3, Z11
 	TESTQ       R8, R8
 	JZ          singleNoRes
-	VPMOVZXWD   (R8)(CX*1), Z2
+	VPMOVZXWD   (R8)(DX*1), Z2
 	VPSLLD      $0x10, Z2, Z2
 	VADDPS      Z2, Z11, Z11
 
@@ -593,49 +593,49 @@ singleNoRes:
 	VPANDD.BCST   rounding<>+128(SB), Z11, K3, Z2
 	VPSRLD        $0x10, Z2, Z11
 	VPMOVDW       Z11, Y11
-	VMOVDQU32     Y11, (SI)(CX*1)
-	ADDQ          DX, CX
-	DECQ          BX
+	VMOVDQU32     Y11, (DI)(DX*1)
+	ADDQ          BX, DX
+	DECQ          SI
 	JNZ           singleRows
 
 singleRowsDone:
-	ADDQ $0x00000020, AX
+	ADDQ $0x00000020, CX
 	SUBQ $0x00000010, R9
 	JMP  single
 
 tail:
 	TESTQ        R9, R9
 	JLE          end
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X3
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X3
 	VBROADCASTSS X3, Z3
-	MOVQ         scale_base+48(FP), CX
-	TESTQ        CX, CX
+	MOVQ         scale_base+48(FP), DX
+	TESTQ        DX, DX
 	JZ           tailscale
-	VMOVUPS.Z    (CX)(AX*2), K1, Z3
+	VMOVUPS.Z    (DX)(CX*2), K1, Z3
 
 tailscale:
-	MOVL         $0x80000000, CX
-	VMOVD        CX, X7
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X7
 	VBROADCASTSS X7, Z7
-	MOVQ         shift_base+72(FP), CX
-	TESTQ        CX, CX
+	MOVQ         shift_base+72(FP), DX
+	TESTQ        DX, DX
 	JZ           tailshift
-	VMOVUPS.Z    (CX)(AX*2), K1, Z7
+	VMOVUPS.Z    (DX)(CX*2), K1, Z7
 
 tailshift:
-	MOVQ  AX, CX
-	MOVQ  rows+128(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, DX
+	MOVQ  rows+128(FP), SI
+	TESTQ SI, SI
 	JLE   tailRowsDone
 
 tailRows:
-	VPMOVZXWD.Z (DI)(CX*1), K1, Z11
+	VPMOVZXWD.Z (AX)(DX*1), K1, Z11
 	VPSLLD      $0x10, Z11, Z11
 	VFMADD213PS Z7, Z3, Z11
 	TESTQ       R8, R8
 	JZ          tailNoRes
-	VPMOVZXWD.Z (R8)(CX*1), K1, Z2
+	VPMOVZXWD.Z (R8)(DX*1), K1, Z2
 	VPSLLD      $0x10, Z2, Z2
 	VADDPS      Z2, Z11, Z11
 
@@ -650,9 +650,9 @@ tailNoRes:
 	VPANDD.BCST   rounding<>+128(SB), Z11, K3, Z2
 	VPSRLD        $0x10, Z2, Z11
 	VPMOVDW       Z11, Y11
-	VMOVDQU16     Y11, K1, (SI)(CX*1)
-	ADDQ          DX, CX
-	DECQ          BX
+	VMOVDQU16     Y11, K1, (DI)(DX*1)
+	ADDQ          BX, DX
+	DECQ          SI
 	JNZ           tailRows
 
 tailRowsDone:

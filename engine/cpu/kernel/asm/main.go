@@ -30,6 +30,7 @@ func generate(dir string) {
 	for _, isa := range []isa{avx512bf16, avx512, avx2} {
 		write(dir, "vectorhalf_"+isa.name+"_amd64", isa, vectorHalfFile, "")
 		write(dir, "dot_"+isa.name+"_amd64", isa, dotFile, productSwitch(isa, "dot", "uint16", ""))
+		write(dir, "pairs_"+isa.name+"_amd64", isa, pairsFile, "")
 	}
 	if err := os.WriteFile(filepath.Join(dir, "mix_matrices.go"), matricesFile(), 0o644); err != nil {
 		log.Fatal(err)

@@ -124,10 +124,15 @@ func meanM2(e *sweep) {
 }
 
 func scaleShift(e *sweep) {
-	const most = 4
 	e.function("scaleShift", "computes y = x*scale + shift + res, then a ReLU.",
 		"y, x []T, scale, shift []float32, res []T, relu bool, rows, n, ld int")
-	free := e.begin()
+	x := e.arg("x")
+	affine(e, e.begin(), 4, func(*chunk) {}, func(b *block, c chunk, to []reg.VecPhysical) { b.readAll(c, x, b.at, to) })
+}
+
+// affine writes the body of ScaleShift and of Finish, which read a row of x each
+// in its way. begin stands before a chunk.
+func affine(e *sweep, free *registers, most int, begin func(*chunk), load func(b *block, c chunk, to []reg.VecPhysical)) {
 	floor, t := free.one(), free.one()
 	scale, shift, x := free.take(most), free.take(most), free.take(most)
 	rounding := e.spare(free, t)
@@ -137,12 +142,13 @@ func scaleShift(e *sweep) {
 	e.zero(floor)
 	e.Label("linear")
 	b := newBlock(e)
-	yBase, xBase, resBase := e.arg("y"), e.arg("x"), e.arg("res")
+	yBase, resBase := e.arg("y"), e.arg("res")
 	e.chunks(most, e.arg("n"), b.col, func(c chunk) {
+		begin(&c)
 		b.optional(c, "scale", bitsOne, scale, t)
 		b.optional(c, "shift", bitsNoSign, shift, t)
 		b.rows(c.prefix+"Rows", func() {
-			b.readAll(c, xBase, b.at, x)
+			load(b, c, x)
 			for v := range c.vectors {
 				e.VFMADD213PS(shift[v], scale[v], x[v])
 			}

@@ -1,0 +1,203 @@
+//go:build !noasm
+
+package kernel
+
+// An interleaving writes pairs of rows of src, whole panels. In AVX-512 it reads
+// the columns of the mask, in AVX2 all.
+type interleaving[T stored] func(dst *uint16, src *T, pairs, ld int, mask uint32)
+
+func packPairsAVX512(dst, src []uint16, rows, n, ld, cols int) {
+	packPairs(interleaveWordsAVX512, packPairsPortable, 32, dst, src, rows, n, ld, cols)
+}
+
+func packPairsAVX2(dst, src []uint16, rows, n, ld, cols int) {
+	packPairs(interleaveWordsAVX2, packPairsPortable, 16, dst, src, rows, n, ld, cols)
+}
+
+func packPairsFloatAVX512BF16(dst []uint16, src []float32, rows, n, ld, cols int) {
+	packPairs(interleaveFloatsAVX512BF16, packPairsFloatPortable, 32, dst, src, rows, n, ld, cols)
+}
+
+func packPairsFloatAVX512(dst []uint16, src []float32, rows, n, ld, cols int) {
+	packPairs(interleaveFloatsAVX512, packPairsFloatPortable, 32, dst, src, rows, n, ld, cols)
+}
+
+func packPairsFloatAVX2(dst []uint16, src []float32, rows, n, ld, cols int) {
+	packPairs(interleaveFloatsAVX2, packPairsFloatPortable, 16, dst, src, rows, n, ld, cols)
+}
+
+// packPairs interleaves two rows at a time and leaves a last, single one, and
+// what is not of the kernel's width, to the plain loop.
+func packPairs[T stored](kernel interleaving[T], portable func(dst []uint16, src []T, rows, n, ld, cols int), width int, dst []uint16, src []T, rows, n, ld, cols int) {
+	done := 0
+	if masks := width == 32; cols == width && n > 0 && (masks || n == cols) && rows >= 2 {
+		done = rows &^ 1
+		kernel(&dst[0], &src[0], done/2, ld, uint32(1<<n-1))
+	}
+	if done < rows {
+		portable(dst[done*cols:], src[done*ld:], rows-done, n, ld, cols)
+	}
+}
+
+func packPairsTransposedAVX512BF16(dst []uint16, src []float32, rows, n, ld, cols int) {
+	packPairsTransposed(transposeFloatsAVX512BF16, 16, dst, src, rows, n, ld, cols)
+}
+
+func packPairsTransposedAVX512(dst []uint16, src []float32, rows, n, ld, cols int) {
+	packPairsTransposed(transposeFloatsAVX512, 16, dst, src, rows, n, ld, cols)
+}
+
+func packPairsTransposedAVX2(dst []uint16, src []float32, rows, n, ld, cols int) {
+	packPairsTransposed(transposeFloatsAVX2, 8, dst, src, rows, n, ld, cols)
+}
+
+// packPairsTransposed transposes squares of pairs, lanes on a side. The last
+// ones of a row and of a column overlap those before.
+func packPairsTransposed(kernel func(dst *uint16, row *float32, ld, stride, blocks int), lanes int, dst []uint16, src []float32, rows, n, ld, cols int) {
+	whole := n &^ 1
+	if rows < lanes || whole < 2*lanes {
+		packPairsTransposedPortable(dst, src, rows, n, ld, cols)
+		return
+	}
+	blocks, last := whole/(2*lanes), whole-2*lanes
+	for j := 0; j < rows; j += lanes {
+		j = min(j, rows-lanes)
+		kernel(&dst[2*j], &src[j*ld], ld, 4*cols, blocks)
+		if blocks*2*lanes < whole {
+			kernel(&dst[last*cols+2*j], &src[j*ld+last], ld, 4*cols, 1)
+		}
+	}
+	for p := 0; p < whole && rows < cols; p += 2 {
+		clear(dst[p*cols+2*rows : (p+2)*cols])
+	}
+	if whole < n {
+		packPairsTransposedPortable(dst[whole*cols:], src[whole:], rows, 1, ld, cols)
+	}
+}
+
+// zeroWords stands for rows of zeros. Nothing writes to it.
+var zeroWords [1024]uint16
+
+func transposeHalfAVX512(dst, src []uint16, rows, n, ld, dld int) {
+	if !transposeRows(AVX512, dst, src, nil, rows, n, ld, dld) {
+		transposePortable(dst, src, rows, n, ld, dld)
+	}
+}
+
+func transposeHalfAVX2(dst, src []uint16, rows, n, ld, dld int) {
+	if !transposeRows(AVX2, dst, src, nil, rows, n, ld, dld) {
+		transposePortable(dst, src, rows, n, ld, dld)
+	}
+}
+
+// rowTable lists the rows of a square.
+type rowTable [32]*uint16
+
+// point lists rows of src from the column on: rows first to rows are ld apart,
+// or, if there are offs, at these, and those beyond and at negative ones zero.
+func (t *rowTable) point(src []uint16, offs []int, first, rows, ld, column int) {
+	for i := range t {
+		r := first + i
+		at := -1
+		switch {
+		case r >= rows:
+		case offs == nil:
+			at = r * ld
+		default:
+			at = offs[r]
+		}
+		if at < 0 {
+			t[i] = &zeroWords[0]
+			continue
+		}
+		t[i] = &src[at+column]
+	}
+}
+
+// transposeRows transposes n columns of rows, as point lists them, into rows of
+// dld. The last squares of a row and of a column overlap those before; it does
+// nothing, and says so, where a square is larger than the matrix.
+func transposeRows(isa ISA, dst, src []uint16, offs []int, rows, n, ld, dld int) bool {
+	lanes := 16
+	if isa == AVX2 {
+		lanes = 8
+	}
+	if n < lanes || dld < 2*lanes {
+		return false
+	}
+	var table rowTable
+	for from := 0; from < n; from += len(zeroWords) {
+		width := min(len(zeroWords), n-from)
+		for i := 0; i < dld; i += 2 * lanes {
+			i = min(i, dld-2*lanes)
+			if blocks := width / lanes; blocks > 0 {
+				table.point(src, offs, i, rows, ld, from)
+				transposeSquares(isa, &dst[from*dld+i], &table, dld, blocks)
+			}
+			if width%lanes > 0 {
+				last := from + width - lanes
+				table.point(src, offs, i, rows, ld, last)
+				transposeSquares(isa, &dst[last*dld+i], &table, dld, 1)
+			}
+		}
+	}
+	return true
+}
+
+func transposeSquares(isa ISA, dst *uint16, table *rowTable, dld, blocks int) {
+	if isa == AVX2 {
+		transposeWordsAVX2(dst, &table[0], 2*dld, blocks)
+	} else {
+		transposeWordsAVX512(dst, &table[0], 2*dld, blocks)
+	}
+}
+
+func patchesAVX512(dst, src []uint16, offs []int, rows, c, ld, dld int) {
+	patches(AVX512, dst, src, offs, rows, c, ld, dld)
+}
+
+func patchesAVX2(dst, src []uint16, offs []int, rows, c, ld, dld int) {
+	patches(AVX2, dst, src, offs, rows, c, ld, dld)
+}
+
+// patches of one channel are a transposition of the taps; those of two to four
+// are copied as four; of more, a plain copy is as good.
+func patches(isa ISA, dst, src []uint16, offs []int, rows, c, ld, dld int) {
+	switch {
+	case c == 1 && ld == 1 && len(offs) > 0 && transposeRows(isa, dst, src, offs, len(offs), rows, 0, dld):
+	case c >= 2 && c <= 4 && ld+c >= 4 && ld <= 64 && len(offs) >= 2 && rows >= 2:
+		patchesOfFour(dst, src, offs, rows, c, ld, dld)
+	default:
+		patchesPortable(dst, src, offs, rows, c, ld, dld)
+	}
+}
+
+// patchesOfFour copies four words for each tap, of which the next tap writes
+// over those that are too many; the last tap, and the last row, which would read
+// beyond src, are copied as they are.
+func patchesOfFour(dst, src []uint16, offs []int, rows, c, ld, dld int) {
+	var table [64]*uint16
+	last := len(offs) - 1
+	most := (len(zeroWords) - 4) / ld
+	for from := 0; from < rows-1; from += most {
+		part := min(most, rows-1-from)
+		for t := 0; t < last; t += len(table) {
+			taps := offs[t:min(t+len(table), last)]
+			for i, o := range taps {
+				table[i] = &zeroWords[0]
+				if o >= 0 {
+					table[i] = &src[o+from*ld]
+				}
+			}
+			copyTapsAVX2(&dst[from*dld+t*c], &table[0], len(taps), 2*c, part, 2*ld, 2*dld)
+		}
+	}
+	for i := range rows - 1 {
+		end := dst[i*dld:][last*c : dld]
+		clear(end)
+		if o := offs[last]; o >= 0 {
+			copy(end, src[o+i*ld:][:c])
+		}
+	}
+	patchesPortable(dst[(rows-1)*dld:], src[(rows-1)*ld:], offs, 1, c, ld, dld)
+}
