@@ -224,11 +224,11 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) 
 	steps := max(1, int(atLeast/max(time.Since(start), time.Microsecond)))
 
 	r := f.result(w, dev, steps)
-	r.PeakBefore = peakFMA(dev)
+	r.PeakBefore = peak(dev, f.device.on(dev))
 	if err := f.repeats(ctx, w, r); err != nil {
 		return nil, err
 	}
-	r.PeakAfter = peakFMA(dev)
+	r.PeakAfter = peak(dev, f.device.on(dev))
 	r.PeakRSSBytes = train.PeakMemory()
 	if w.pictures != nil {
 		var err error
@@ -337,12 +337,15 @@ func (w *workload) profile() []profileRow {
 	return rows
 }
 
-// peakFMA is the best of a few runs of multiply-adds on registers alone, on as
-// many threads as the device has, in GFLOP/s.
-func peakFMA(dev *cpu.Device) float64 {
-	set := kernel.For(dev.ISA())
+// peak is the best of a few runs of multiply-adds on registers alone, of the
+// precision's numbers and on as many threads as the device has, in GFLOP/s.
+func peak(dev *cpu.Device, precision engine.Precision) float64 {
+	multiply := kernel.For(dev.ISA()).PeakFMA
+	if precision == engine.BF16 {
+		multiply = kernel.For(dev.ISA()).Half.PeakDot
+	}
 	const rounds = 1 << 17
-	set.PeakFMA(rounds)
+	multiply(rounds)
 	best := 0.0
 	for range 5 {
 		var wait sync.WaitGroup
@@ -351,7 +354,7 @@ func peakFMA(dev *cpu.Device) float64 {
 		for i := range flops {
 			wait.Go(func() {
 				for range 16 {
-					flops[i] += set.PeakFMA(rounds)
+					flops[i] += multiply(rounds)
 				}
 			})
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,24 +21,25 @@ import (
 
 // doctorResult is what doctor --json prints.
 type doctorResult struct {
-	Version          string      `json:"version"`
-	Go               string      `json:"go"`
-	OS               string      `json:"os"`
-	Arch             string      `json:"arch"`
-	CPU              string      `json:"cpu"`
-	Features         []feature   `json:"features"`
-	Kernels          string      `json:"kernels"`           // what auto chooses
-	KernelsAvailable []string    `json:"kernels_available"` // slowest first
-	Cores            int         `json:"cores"`
-	Threads          int         `json:"threads"`          // GOMAXPROCS, what --threads 0 takes
-	MemoryBytes      int64       `json:"memory_bytes"`     // 0 where the system does not tell
-	AvailableBytes   int64       `json:"available_bytes"`  // likewise
-	MemoryLimit      int64       `json:"memory_limit"`     // of the container, 0 for none
-	Caches           []cpuCache  `json:"caches,omitempty"` // of the first core
-	Precision        string      `json:"precision"`        // what auto chooses
-	Devices          []string    `json:"devices"`
-	GPU              string      `json:"gpu"` // why there is none
-	Data             []foundData `json:"data"`
+	Version          string        `json:"version"`
+	Go               string        `json:"go"`
+	OS               string        `json:"os"`
+	Arch             string        `json:"arch"`
+	CPU              string        `json:"cpu"`
+	Features         []feature     `json:"features"`
+	Kernels          string        `json:"kernels"`           // what auto chooses
+	KernelsAvailable []string      `json:"kernels_available"` // slowest first
+	Cores            int           `json:"cores"`
+	Threads          int           `json:"threads"`          // GOMAXPROCS, what --threads 0 takes
+	MemoryBytes      int64         `json:"memory_bytes"`     // 0 where the system does not tell
+	AvailableBytes   int64         `json:"available_bytes"`  // likewise
+	MemoryLimit      int64         `json:"memory_limit"`     // of the container, 0 for none
+	Caches           []cpuCache    `json:"caches,omitempty"` // of the first core
+	Precision        string        `json:"precision"`        // what auto chooses
+	Paths            []kernel.Path `json:"paths"`            // by which instructions each operation is computed
+	Devices          []string      `json:"devices"`
+	GPU              string        `json:"gpu"` // why there is none
+	Data             []foundData   `json:"data"`
 }
 
 type feature struct {
@@ -90,8 +92,9 @@ func examine() *doctorResult {
 		Caches: cpuCaches(), Devices: []string{"cpu"}, GPU: noGPU,
 	}
 	r.Version, r.Go = checkpoint.Versions()
-	r.Precision = engine.FP32.String()
-	if kernel.For(kernel.Best()).Half.Native {
+	set := kernel.For(kernel.Best())
+	r.Paths, r.Precision = set.Paths(), engine.FP32.String()
+	if set.Half.Native {
 		r.Precision = engine.BF16.String()
 	}
 	r.MemoryBytes, r.AvailableBytes = memory()
@@ -156,7 +159,15 @@ func (r *doctorResult) write(w io.Writer) error {
 	for _, d := range r.Data {
 		t.Row("data "+d.Name, d.text())
 	}
-	return t.Write(w)
+	if err := t.Write(w); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	p := report.NewTable(report.Column{Title: "what computes"}, report.Column{Title: "fp32"}, report.Column{Title: "bf16"})
+	for _, path := range r.Paths {
+		p.Row(path.Op, path.FP32, cmp.Or(path.BF16, "not used"))
+	}
+	return p.Write(w)
 }
 
 func (r *doctorResult) memoryText() string {

@@ -41,7 +41,7 @@ func TestJSONKeys(t *testing.T) {
 		{"data list --json", "name about needs"},
 		{"data fetch garments --json", "name folder"},
 		{"data check garments --json", "name ok files files.file files.split files.kind files.count files.digest_ok files.histogram files.pixel_mean files.pixel_std"},
-		{"doctor --json --data-dir testdata", "version go os arch cpu features features.name features.has kernels kernels_available cores threads memory_bytes precision devices gpu data data.name data.ok data.problem"},
+		{"doctor --json --data-dir testdata", "version go os arch cpu features features.name features.has kernels kernels_available cores threads memory_bytes precision paths paths.op paths.fp32 paths.bf16 devices gpu data data.name data.ok data.problem"},
 		{"bench --model d2l-bnlenet --batch 2 --repeat 1 --warmup 0 --profile --json", "model mode batch channels height width device threads kernels precision feed repeat warmup " +
 			"steps_per_repeat images_per_second images_per_second_min images_per_second_max spread measurements step_milliseconds gflop_per_image gflop_per_second " +
 			"peak_gflop_per_second peak_gflop_per_second_before peak_gflop_per_second_after fraction_of_peak planned_bytes arena_bytes own_bytes scratch_bytes variable_bytes " +
@@ -88,16 +88,18 @@ func TestSteadyStepAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := newWorkload(e, &benchFlags{mode: "train", batch: 4}, dev)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := testing.AllocsPerRun(20, func() {
-		if err := w.step(); err != nil {
-			t.Error(err)
+	for _, precision := range []string{"fp32", "bf16"} {
+		w, err := newWorkload(e, &benchFlags{mode: "train", batch: 4, device: deviceFlags{precision: precision}}, dev)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}); n != 0 {
-		t.Errorf("a step allocates %v times", n)
+		if n := testing.AllocsPerRun(20, func() {
+			if err := w.step(); err != nil {
+				t.Error(err)
+			}
+		}); n != 0 {
+			t.Errorf("a step in %s allocates %v times", precision, n)
+		}
 	}
 }
 
@@ -119,7 +121,7 @@ func TestStepFLOPs(t *testing.T) {
 	}
 	first := int64(2 * 6 * 24 * 24 * 25)
 	for mode, want := range map[string]float64{"infer": 2 * float64(s.MACs), "train": 2 * float64(3*s.MACs-first)} {
-		w, err := newWorkload(e, &benchFlags{mode: mode, batch: 2}, dev)
+		w, err := newWorkload(e, &benchFlags{device: deviceFlags{precision: "fp32"}, mode: mode, batch: 2}, dev)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,58 @@
+package kernel
+
+import (
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Path says by which instructions one kind of work is done, in each precision;
+// empty where a precision has no kernel of its own for it.
+type Path struct {
+	Op   string `json:"op"`
+	FP32 string `json:"fp32"`
+	BF16 string `json:"bf16"`
+}
+
+// Paths lists by which instructions the operations of a network are computed, as
+// the table has it.
+func (s *Set) Paths() []Path {
+	h := &s.Half
+	return []Path{
+		{"convolution and linear layer, with both gradients", written(s.Gemm), h.Unit},
+		{"3x3 convolution of stride 1 by Winograd's filtering", written(s.Gemm, s.Mix2), ""},
+		{"batch norm, ReLU and residual addition", written(s.MeanM2, s.ScaleShift), written(h.MeanM2, h.ScaleShift, h.Finish)},
+		{"their gradients", written(s.BNReduce, s.BNGrad), written(h.BNReduce, h.BNGrad)},
+		{"max pooling and its gradient", written(s.MaxPool, s.MaxPoolGrad), written(h.MaxPool, h.MaxPoolGrad)},
+		{"average pooling, single elementwise operations", written(s.Axpy, s.Add, s.ReLU), written(s.Axpy, s.Add, s.ReLU, h.Widen, h.Narrow)},
+		{"weights into the order of the products", written(s.Pack, s.PackTransposed), written(h.PackPairsFloat, h.PackPairsTransposed)},
+		{"factors of a weight's gradient into that order", "as they are", written(h.Transpose, h.PackPairs)},
+		{"patches for convolutions of few channels", "as they are", written(h.Patches)},
+	}
+}
+
+// suffixes are how the names of kernels end for an instruction set.
+var suffixes = []struct{ suffix, unit string }{
+	{"AMX", "AMX"}, {"AVX512BF16", "AVX512_BF16"}, {"AVX512", "AVX-512"}, {"AVX2", "AVX2"},
+}
+
+// written names the instruction sets that functions of the tables are written for.
+func written(functions ...any) string {
+	var units []string
+	for _, f := range functions {
+		name := runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+		name = strings.TrimSuffix(name, "[...]")
+		found := "plain Go"
+		for _, s := range suffixes {
+			if strings.HasSuffix(name, s.suffix) {
+				found = s.unit
+				break
+			}
+		}
+		if !slices.Contains(units, found) {
+			units = append(units, found)
+		}
+	}
+	return strings.Join(units, ", ")
+}

@@ -1,0 +1,32 @@
+package kernel
+
+import (
+	"strings"
+	"testing"
+)
+
+// Every instruction set says of its products that they are done by its own
+// instructions, and none claims those of another.
+func TestPathsTellTheTables(t *testing.T) {
+	for _, isa := range Available() {
+		set := For(isa)
+		all := ""
+		for _, p := range set.Paths() {
+			if p.Op == "" || p.FP32 == "" {
+				t.Errorf("%v: a path says nothing: %+v", isa, p)
+			}
+			all += p.FP32 + " " + p.BF16 + " "
+		}
+		if isa == Portable && strings.Contains(all, "AVX") {
+			t.Errorf("portable kernels claim assembly: %s", all)
+		}
+		if isa == AVX2 && (!strings.Contains(all, "AVX2") || strings.Contains(all, "AVX-512")) {
+			t.Errorf("AVX2's kernels are said to be %s", all)
+		}
+	}
+	set := For(Portable)
+	set.Half.Dot, set.Gemm = nil, For(Best()).Gemm
+	if got, want := set.Paths()[0].FP32, written(For(Best()).Gemm); got != want {
+		t.Errorf("a table with another product says %s, not %s", got, want)
+	}
+}
