@@ -60,7 +60,7 @@ func (l *ledger) machineText(b *strings.Builder, f facts) {
 	}
 	slices.SortStableFunc(rows, func(a, b record) int { return cmp.Compare(rank(a.Row), rank(b.Row)) })
 	fmt.Fprintf(b, "\n## %s\n\n", f.key())
-	fmt.Fprintf(b, "%s with %s of memory; features used: %s. Residual %s, built with %s.\n",
+	fmt.Fprintf(b, "%s with %s of memory; features: %s. Residual %s, built with %s.\n",
 		f.System, report.Bytes(f.Memory), cmp.Or(strings.Join(f.Has, ", "), "none"), cmp.Or(f.Revision, f.Version), f.Go)
 	if len(rows) > 0 {
 		b.WriteString("\n" + ratioTable(rows, f))

@@ -65,7 +65,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"## Z80, 2 threads", "features used: LDIR.", "Residual v9, built with go1.99",
+		"## Z80, 2 threads", "features: LDIR.", "Residual v9, built with go1.99",
 		"| training, batch 64 | PyTorch 9.9 | 30.0 images/s | 25.0 images/s | **1.20** | 1.20 to 1.20 | auto: bf16, abacus | bf16 channels last | 2 |",
 		"| peak memory of training, batch 256 | PyTorch 9.9 | 100 B | 400 B | **0.25** |",
 		"6,000 training and 1,000 test images of Fashion-MNIST, evaluation included | PyTorch 9.9 | 2.00 s | 5.00 s | **2.50** |",
