@@ -147,7 +147,7 @@ func (l *ledger) trialText(b *strings.Builder, f facts) {
 		t.row(fmt.Sprintf("%s, batch %d", one.Job.Mode, one.Job.Batch), one.Peer, one.Contender.setting(), found)
 	}
 	if any {
-		b.WriteString("\n### Settings tried\n\nOne short turn of each; the best two took full turns.\n\n" + t.String())
+		b.WriteString("\n### Settings tried\n\nThe faster of two measurements each; the best two took full turns.\n\n" + t.String())
 	}
 }
 

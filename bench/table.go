@@ -226,7 +226,7 @@ func (s *sitting) choose(ctx context.Context, t todo) ([]contender, error) {
 			var failed *failure
 			switch {
 			case err == nil:
-				one.Rate = got.ImagesPerSecond
+				one.Rate = max(got.Fastest, got.ImagesPerSecond) // a moment when the machine is busy decides nothing
 			case timedOut:
 				one.Problem = fmt.Sprintf("no result within %s", report.Duration(longestTrial))
 			case errors.As(err, &failed):

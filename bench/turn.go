@@ -18,8 +18,9 @@ import (
 // A turn is what one run of one program reports, in the JSON all print.
 type turn struct {
 	ImagesPerSecond float64 `json:"images_per_second"` // the median of the turn
-	PeakRSSBytes    int64   `json:"peak_rss_bytes"`    // of the whole process; 0 where the system does not tell
-	Seconds         float64 `json:"seconds"`           // of an epoch
+	Fastest         float64 `json:"images_per_second_max"`
+	PeakRSSBytes    int64   `json:"peak_rss_bytes"` // of the whole process; 0 where the system does not tell
+	Seconds         float64 `json:"seconds"`        // of an epoch
 	Threads         int     `json:"threads"`
 	Precision       string  `json:"precision"`
 	Kernels         string  `json:"kernels"` // Residual only
