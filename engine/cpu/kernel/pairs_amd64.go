@@ -193,11 +193,18 @@ func patchesOfFour(dst, src []uint16, offs []int, rows, c, ld, dld int) {
 		}
 	}
 	for i := range rows - 1 {
-		end := dst[i*dld:][last*c : dld]
-		clear(end)
-		if o := offs[last]; o >= 0 {
-			copy(end, src[o+i*ld:][:c])
-		}
+		copyTap(dst[i*dld:][last*c:dld], src, offs[last], i*ld, c)
 	}
 	patchesPortable(dst[(rows-1)*dld:], src[(rows-1)*ld:], offs, 1, c, ld, dld)
+}
+
+// copyTap copies c words of a tap, and writes zeros beyond: too few for a call to
+// copy them.
+func copyTap(dst, src []uint16, off, at, c int) {
+	for j := range dst {
+		dst[j] = 0
+		if off >= 0 && j < c {
+			dst[j] = src[off+at+j]
+		}
+	}
 }

@@ -1191,21 +1191,47 @@ TEXT ·copyTapsAVX2(SB), NOSPLIT, $0-56
 	MOVQ dst+0(FP), AX
 	MOVQ step+24(FP), CX
 	MOVQ rows+32(FP), DX
+	LEAQ (CX)(CX*2), R9
 	XORQ BX, BX
 
 row:
 	MOVQ AX, SI
 	MOVQ taps+8(FP), DI
-	MOVQ ntaps+16(FP), R9
+	MOVQ ntaps+16(FP), R8
+
+four:
+	SUBQ $0x04, R8
+	JLT  rest
+	MOVQ (DI), R10
+	MOVQ (R10)(BX*1), R10
+	MOVQ R10, (SI)
+	MOVQ 8(DI), R10
+	MOVQ (R10)(BX*1), R10
+	MOVQ R10, (SI)(CX*1)
+	MOVQ 16(DI), R10
+	MOVQ (R10)(BX*1), R10
+	MOVQ R10, (SI)(CX*2)
+	MOVQ 24(DI), R10
+	MOVQ (R10)(BX*1), R10
+	MOVQ R10, (SI)(R9*1)
+	ADDQ $0x20, DI
+	LEAQ (SI)(CX*4), SI
+	JMP  four
+
+rest:
+	ADDQ $0x04, R8
+	JZ   next
 
 tap:
-	MOVQ (DI), R8
-	MOVQ (R8)(BX*1), R8
-	MOVQ R8, (SI)
+	MOVQ (DI), R10
+	MOVQ (R10)(BX*1), R10
+	MOVQ R10, (SI)
 	ADDQ $0x08, DI
 	ADDQ CX, SI
-	DECQ R9
+	DECQ R8
 	JNZ  tap
+
+next:
 	ADDQ srcStride+40(FP), BX
 	ADDQ dstStride+48(FP), AX
 	DECQ DX

@@ -232,3 +232,25 @@ func TestFinish(t *testing.T) {
 		}
 	})
 }
+
+func TestPairsDoNotAllocate(t *testing.T) {
+	each(t, func(t *testing.T, set *Set) {
+		half := set.Half
+		x, y, floats := make([]uint16, 8192), make([]uint16, 8192), make([]float32, 8192)
+		segs, offs := []Seg{{0, 0}, {64, 0}}, []int{0, 100, -1, 200, 300, 400, 500, 600, 700, 800, 900, 1000}
+		for name, f := range map[string]func(){
+			"Dot":                 func() { half.Dot(floats, half.Cols, x, 8, y, segs, 8, 33, half.Cols-1, true) },
+			"PackPairs":           func() { half.PackPairs(y, x, 9, half.Cols, 40, half.Cols) },
+			"PackPairsFloat":      func() { half.PackPairsFloat(y, floats, 9, half.Cols, 40, half.Cols) },
+			"PackPairsTransposed": func() { half.PackPairsTransposed(y, floats, half.Cols, 64, 70, half.Cols) },
+			"Transpose":           func() { half.Transpose(y, x, 70, 70, 70, 80) },
+			"Patches of one":      func() { half.Patches(y, x, offs, 70, 1, 1, 64) },
+			"Patches of three":    func() { half.Patches(y, x, offs, 70, 3, 3, 64) },
+			"Finish":              func() { half.Finish(y, 70, floats, 70, nil, floats, x, true, 10, 70) },
+		} {
+			if n := testing.AllocsPerRun(10, f); n != 0 {
+				t.Errorf("%s allocates %v times a call", name, n)
+			}
+		}
+	})
+}
