@@ -201,3 +201,31 @@ func TestDotSpecial(t *testing.T) {
 		}
 	})
 }
+
+// TestDotSubnormal: numbers, products and sums below the smallest normal number
+// may count as zero, and nothing worse.
+func TestDotSubnormal(t *testing.T) {
+	each(t, func(t *testing.T, set *Set) {
+		rng, half := rand.New(rand.NewPCG(27, 7)), &set.Half
+		const rows, k, tiny = 5, 8, 0x1p-126
+		a, b := randomHalf(t, rng, rows*k), randomHalf(t, rng, k*half.Cols)
+		for _, x := range [][]uint16{a, b} {
+			for i := range x {
+				x[i] = x[i]&0x807f | uint16(rng.IntN(128))<<7 // up to 2, most of them small
+			}
+		}
+		a[0], b[1] = 1, 0x8001
+		c := make([]float32, rows*half.Cols)
+		half.Dot(c, half.Cols, a, k, b, []Seg{{0, 0}}, k, rows, half.Cols, false)
+		for i, v := range c {
+			want, sum := 0.0, 0.0
+			for j := range k {
+				p := float64(widen(a[i/half.Cols*k+j])) * float64(widen(b[j/2*2*half.Cols+2*(i%half.Cols)+j%2]))
+				want, sum = want+p, sum+math.Abs(p)
+			}
+			if !(math.Abs(float64(v)-want) <= sum*k*0x1p-24+2*k*tiny) {
+				t.Fatalf("element %d is %v, want %v", i, v, want)
+			}
+		}
+	})
+}

@@ -7,8 +7,9 @@ package kernel
 // normal number becomes a zero of its sign.
 //
 // A product of two bfloat16 is exact in float32, so it does not matter whether
-// it is rounded before it is added: all instruction sets but AMX give the same
-// bits, which adds up in another order.
+// it is rounded before it is added: all instruction sets but AMX, which adds up
+// in another order, give the same bits, unless a number below the smallest
+// normal one is among them, which VDPBF16PS and AMX take for zero.
 type Half struct {
 	// Native says that the processor multiplies bfloat16 itself, by the
 	// instructions that Unit names.
