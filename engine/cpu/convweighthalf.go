@@ -10,23 +10,24 @@ import (
 const halfBudget = 6 << 20
 
 // halfWeight is the gradient of a convolution's weight from bfloat16. Its sums
-// run over images, so both factors are rearranged first: the inputs to
-// [pixel][channel][image], the gradients to panels of pairs of images. That is
-// done for some images at a time.
+// run over images, so both factors are rearranged first, for some images at a
+// time: the inputs to [pixel][channel][image], the gradients to panels of pairs
+// of images.
 type halfWeight struct {
 	half       *kernel.Half
 	win        engine.Window
 	cin, cout  int // of one group
 	batch      int
-	images     int // rearranged at a time
-	padded     int // images, rounded up to what Dot likes
-	inPixels   int
+	images     int   // rearranged at a time
+	padded     int   // images, rounded up to what Dot likes
+	used       []int // pixels of the input that some tap reaches
 	outPixels  int
 	x, dy      []uint16
 	dw         memory
 	calls      []weightCall
 	byTap      bool
-	blocks     int
+	pixel      int // elements of a rearranged pixel of the inputs
+	blocks     int // of one group
 	panels     int // of one group
 	empty      []int
 	work       func() memory
@@ -39,56 +40,83 @@ func (b *binder) convGradWeightHalf(s *engine.ConvGradWeight) func() {
 	_, cout, oh, ow := s.DY.Dims()
 	g := &halfWeight{
 		half: &b.set.Half, win: s.Window, batch: n, cin: cin / s.Groups, cout: cout / s.Groups,
-		inPixels: h * w, outPixels: oh * ow,
-		x: b.act(s.X).half, dy: b.act(s.DY).half, dw: b.mem(s.DW),
+		outPixels: oh * ow,
+		x:         b.act(s.X).half, dy: b.act(s.DY).half, dw: b.mem(s.DW),
 	}
 	depth := g.half.Depth
 	g.panels, g.blocks = ceil(g.cout, g.half.Cols), ceil(g.cin, g.half.Rows)
-	image := g.inPixels*cin + g.outPixels*s.Groups*g.panels*g.half.Cols
+	if g.byTap = s.Groups == 1 && s.DilationW == 1 && s.KW > 1 && g.cin < 8; g.byTap {
+		g.blocks = 1
+	}
+	where := g.reached(h, w, oh, ow)
+	image := len(g.used)*cin + g.outPixels*s.Groups*g.panels*g.half.Cols
 	g.images = n
 	if passes := ceil(n*image, halfBudget); passes > 1 {
 		const together = 32
 		g.images = min(n, ceil(ceil(n, passes), together)*together)
 	}
 	g.padded = ceil(g.images, depth) * depth
-	if g.byTap = s.Groups == 1 && s.DilationW == 1 && s.KW > 1 && g.cin < 8; g.byTap {
-		g.blocks = 1
+	g.pixel = cin * g.padded
+	if g.pixel%2048 == 0 {
+		g.pixel += 64 // or all pixels would share a few sets of the first cache
 	}
-	g.plan(h, w, oh, ow)
-	g.work = b.borrow(g.padded * image / 2)
+	g.plan(h, w, oh, ow, where)
+	g.work = b.borrow((len(g.used)*g.pixel + g.outPixels*s.Groups*g.panels*g.half.Cols*g.padded) / 2)
 	tasks := s.Groups * g.panels * g.blocks
 	rearrange, multiply := g.rearrange, g.multiply
 	return func() {
 		for g.first = 0; g.first < n; g.first += g.images {
 			g.now = min(g.images, n-g.first)
-			b.pool.run(g.inPixels+g.outPixels, rearrange)
+			b.pool.run(len(g.used)+g.outPixels, rearrange)
 			b.pool.run(tasks, multiply)
 		}
 	}
 }
 
+// reached lists the pixels of the input that taps reach, and returns which of
+// them each pixel is.
+func (g *halfWeight) reached(h, w, oh, ow int) (where []int) {
+	where = make([]int, h*w)
+	for p := range oh * ow {
+		for _, t := range forwardTaps(g.win, h, w, p/ow, p%ow) {
+			where[t.source] = 1
+		}
+	}
+	for p, yes := range where {
+		if where[p] = len(g.used); yes == 1 {
+			g.used = append(g.used, p)
+		}
+	}
+	return where
+}
+
 // plan lists the products, as those of float32.
-func (g *halfWeight) plan(h, w, oh, ow int) {
+func (g *halfWeight) plan(h, w, oh, ow int, where []int) {
 	p := gradWeight{win: g.win, batch: g.images, byTap: g.byTap}
-	p.plan(h, w, oh, ow, g.padded*g.cin*g.win.Groups, g.padded*g.half.Cols)
+	p.plan(h, w, oh, ow, 1, g.padded*g.half.Cols)
 	g.calls, g.empty = p.calls, p.empty
+	for _, c := range g.calls {
+		for i := range c.segs {
+			c.segs[i].A = where[c.segs[i].A] * g.pixel
+		}
+	}
 }
 
 // inputs and gradients are the rearranged copies.
 func (g *halfWeight) inputs() []uint16 { return g.work().half() }
 
 func (g *halfWeight) gradients() []uint16 {
-	return g.work().half()[g.inPixels*g.cin*g.win.Groups*g.padded:]
+	return g.work().half()[len(g.used)*g.pixel:]
 }
 
 // rearrange copies one pixel of the inputs or of the gradients.
 func (g *halfWeight) rearrange(i int) {
-	if i < g.inPixels {
+	if i < len(g.used) {
 		c := g.cin * g.win.Groups
-		g.half.Transpose(g.inputs()[i*c*g.padded:], g.x[(i*g.batch+g.first)*c:], g.now, c, c, g.padded)
+		g.half.Transpose(g.inputs()[i*g.pixel:], g.x[(g.used[i]*g.batch+g.first)*c:], g.now, c, c, g.padded)
 		return
 	}
-	i -= g.inPixels
+	i -= len(g.used)
 	c, cols := g.cout*g.win.Groups, g.half.Cols
 	dy := g.dy[(i*g.batch+g.first)*c:]
 	for q := range g.win.Groups * g.panels {
