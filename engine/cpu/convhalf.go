@@ -27,6 +27,7 @@ type halfProduct struct {
 	patches bool
 	sum     int // terms of one product: k, or what a row of patches holds
 	chunks  []chunk
+	lines   *padded // of the walk over one image, or nil
 	offs    [][]int // for patches: where each tap of a chunk begins, or -1
 
 	panels   int // per group
@@ -138,19 +139,35 @@ func (p *halfProduct) direct(at, lo, n int, a []uint16, ars int, panel []uint16,
 
 // finish rounds a block to where it belongs.
 func (p *halfProduct) finish(block []float32, at, lo, n int) {
-	c, channels, ld := &p.chunks[at], p.groups*p.n, p.half.Cols
-	if p.after != nil {
-		p.after.finish(block, ld, at, c.row, c.rows, lo, n)
+	c, ld := &p.chunks[at], p.half.Cols
+	if p.lines == nil {
+		p.round(block, at, c.row, c.rows, lo, n)
 		return
 	}
-	to := c.row*channels + lo
-	p.half.Finish(p.dst.half[to:], channels, block, ld, nil, nil, p.base.at(to).half, false, c.rows, n)
+	for i := 0; i*p.lines.distance < c.rows; i++ {
+		p.round(block[i*p.lines.distance*ld:], at, c.row+i*p.lines.line, p.lines.line, lo, n)
+	}
 }
 
-// halfProduct binds a product over the runs of a destination of some images.
-func (b *binder) halfProduct(p *halfProduct, runs []run, images int, weight *engine.Value, backward bool) func() {
+func (p *halfProduct) round(block []float32, at, row, rows, lo, n int) {
+	channels, ld := p.groups*p.n, p.half.Cols
+	if p.after != nil {
+		p.after.finish(block, ld, at, row, rows, lo, n)
+		return
+	}
+	to := row*channels + lo
+	p.half.Finish(p.dst.half[to:], channels, block, ld, nil, nil, p.base.at(to).half, false, rows, n)
+}
+
+// halfProduct binds a product over the runs of a destination of some images, or by
+// another walk, which may have something to do first.
+func (b *binder) halfProduct(p *halfProduct, runs []run, images int, weight *engine.Value, backward bool, walk func() (prepare func())) func() {
 	p.set, p.half, p.areas = b.set, &b.set.Half, b.areas
 	p.init(runs, images)
+	var first func()
+	if walk != nil {
+		first = walk()
+	}
 	if p.after != nil && p.after.stats != nil {
 		rows := make([]int, len(p.chunks))
 		for i, c := range p.chunks {
@@ -169,7 +186,7 @@ func (b *binder) halfProduct(p *halfProduct, runs []run, images int, weight *eng
 		fill(packed.half()[i*size:(i+1)*size], values, i/p.panels, i%p.panels)
 	})
 	tasks := p.tasks()
-	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
+	return inOrder(prepare, first, func() { b.pool.run(tasks, p.work) })
 }
 
 // packForward fills panel q of group g from weights [taps][k][groups*n].
@@ -222,7 +239,7 @@ func (b *binder) convHalf(s *engine.Conv) func() {
 		groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: s.KH * s.KW,
 		src: b.act(s.X).half, dst: b.act(s.Y), after: after,
 	}
-	return inOrder(prepare, b.halfProduct(p, runs, n, s.W, false), finish)
+	return inOrder(prepare, b.halfProduct(p, runs, n, s.W, false, func() func() { return b.paddedWalk(p, s) }), finish)
 }
 
 // convGradInputHalf binds the gradient of a convolution's input.
@@ -234,7 +251,7 @@ func (b *binder) convGradInputHalf(s *engine.ConvGradInput) func() {
 		groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: s.KH * s.KW,
 		src: b.act(s.DY).half, dst: b.act(s.DX), base: b.act(s.Base),
 	}
-	compute := b.halfProduct(p, runs, n, s.W, true)
+	compute := b.halfProduct(p, runs, n, s.W, true, nil)
 	if p.base.full == nil {
 		return compute
 	}

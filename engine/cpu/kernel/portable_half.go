@@ -160,6 +160,10 @@ func transposePortable(dst, src []uint16, rows, n, ld, dld int) {
 }
 
 func patchesPortable(dst, src []uint16, offs []int, rows, c, ld, dld int) {
+	if c == 1 {
+		patchesOfOne(dst, src, offs, rows, ld, dld)
+		return
+	}
 	for i := range rows {
 		out := dst[i*dld:][:dld]
 		for t, o := range offs {
@@ -170,6 +174,24 @@ func patchesPortable(dst, src []uint16, offs []int, rows, c, ld, dld int) {
 			copy(out[t*c:], src[o+i*ld:][:c])
 		}
 		clear(out[len(offs)*c:])
+	}
+}
+
+// patchesOfOne goes tap by tap, for single channels.
+func patchesOfOne(dst, src []uint16, offs []int, rows, ld, dld int) {
+	for t, o := range offs {
+		at := t
+		for i := range rows {
+			v := uint16(0)
+			if o >= 0 {
+				v = src[o+i*ld]
+			}
+			dst[at] = v
+			at += dld
+		}
+	}
+	for i := range rows {
+		clear(dst[i*dld+len(offs) : (i+1)*dld])
 	}
 }
 
