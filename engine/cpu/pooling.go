@@ -73,44 +73,63 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) fun
 	return func() { b.pool.run(tasks, work) }
 }
 
-// maxPoolGradHalf sums in float32, row by row of the input: when the windows of
-// an output row are done, the input rows above the next row's are complete.
+// halfLanes is lanes for sums in float32 beside bfloat16, of which a task holds a
+// few lines of the picture.
+const halfLanes = 256
+
+// maxPoolGradHalf sums in float32 over the lines of the input that the windows of
+// one line of the output look at; lines above them are complete.
 func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
 	n, c, h, w := x.Dims()
 	_, _, oh, ow := y.Dims()
 	pixel := n * c
 	size := min(halfLanes, pixel)
+	line := w * size
 	wins, sums := windows(op, h, w, oh, ow, pixel), windows(op, h, w, oh, ow, size)
+	top := func(row int) int { return min(max(row*op.StrideH-op.PadH, 0), h) }
+	for p := range sums {
+		for i := range sums[p] {
+			sums[p][i] -= top(p/ow) * line
+		}
+	}
 	mx, my, mdy, mdx := b.act(x).half, b.act(y).half, b.act(dy).half, b.act(dx).half
-	b.areas.need(h * w * size)
-	tasks := ceil(pixel, size)
+	b.areas.need(((op.KH-1)*op.DilationH + 1) * line)
 	work := func(i int) {
 		area := b.areas.get()
 		defer b.areas.put(area)
 		lo := i * size
 		lanes := min(size, pixel-lo)
-		clear(area[:h*w*size])
-		done := 0
+		// Lines first to first+held of the input are in the area.
+		first, held := 0, 0
+		finish := func(until int) {
+			for p := first * w; p < until*w; p++ {
+				if to := mdx[p*pixel+lo:][:lanes]; p < (first+held)*w {
+					b.set.Half.Narrow(to, area[(p-first*w)*size:][:lanes])
+				} else {
+					clear(to) // between windows
+				}
+			}
+			done := min(until-first, held)
+			copy(area, area[done*line:held*line])
+			first, held = until, held-done
+		}
 		for row := range oh {
+			finish(top(row))
+			bottom := min(row*op.StrideH-op.PadH+(op.KH-1)*op.DilationH+1, h)
+			if more := bottom - first - held; more > 0 {
+				clear(area[held*line : (held+more)*line])
+				held += more
+			}
 			for p := row * ow; p < (row+1)*ow; p++ {
 				at := p*pixel + lo
 				b.set.Half.MaxPoolGrad(area, mdy[at:], mx[lo:], my[at:], sums[p], wins[p], lanes)
 			}
-			complete := h
-			if row+1 < oh {
-				complete = min(max((row+1)*op.StrideH-op.PadH, 0), h)
-			}
-			for ; done < complete*w; done++ {
-				b.set.Half.Narrow(mdx[done*pixel+lo:][:lanes], area[done*size:][:lanes])
-			}
 		}
+		finish(h)
 	}
+	tasks := ceil(pixel, size)
 	return func() { b.pool.run(tasks, work) }
 }
-
-// halfLanes is lanes for sums in float32 beside bfloat16: two cache lines of a
-// pixel, so that a whole picture's sums stay near.
-const halfLanes = 64
 
 // share says that a pixel of the destination takes a part of one of the source.
 type share struct {
