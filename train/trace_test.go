@@ -3,12 +3,15 @@ package train_test
 import (
 	"fmt"
 	"math"
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/amxemu"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/models/modelstest"
 	"github.com/residual-ml/residual/nn"
@@ -48,6 +51,31 @@ func TestTrainsAsInPyTorch(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Training in bfloat16 on AMX's tiles; ResNet-18 takes minutes where they are
+// emulated, so there it is for the long tests.
+func TestTrainsOnAMX(t *testing.T) {
+	have := slices.Contains(kernel.Available(), kernel.AMX)
+	amxemu.Test(t, have, func(t *testing.T) {
+		amx := kernel.AMX
+		for _, model := range models.Names() {
+			if model == "d2l-resnet18" && amxemu.Emulated() && os.Getenv("RESIDUAL_LONG") == "" {
+				t.Logf("%s is left out under the emulator; set RESIDUAL_LONG=1", model)
+				continue
+			}
+			tr, err := modelstest.Read("../models/testdata/" + model + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			dev, err := cpu.New(cpu.Options{Threads: 2, ISA: &amx})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dev.Close()
+			replayHalf(t, dev, tr)
+		}
+	})
 }
 
 // session is the training of a trace.

@@ -28,6 +28,9 @@ func check(t *testing.T, g *graph.Graph, feeds map[*graph.Node]*tensor.Tensor, o
 	want := graph.Reference(outputs, values)
 	for _, isa := range kernel.Available() {
 		for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+			if precision == engine.FP32 && isa > kernel.AVX512 {
+				continue // its kernels are those of AVX512
+			}
 			tolerance, free := tolerance, 0.0
 			if precision == engine.BF16 {
 				tolerance = 0.02
