@@ -36,8 +36,10 @@ type halfProduct struct {
 	work     func(int)
 }
 
-// init chooses the division of the work.
-func (p *halfProduct) init(runs []run, images int) {
+// divide chooses the division of the work over the runs of a destination of some
+// images.
+func (b *binder) divide(p *halfProduct, runs []run, images int) {
+	p.set, p.half, p.areas = b.set, &b.set.Half, b.areas
 	depth := p.half.Depth
 	p.patches = p.k%2 == 1 || p.k < depth/2 && p.taps > 1
 	p.sum = p.k
@@ -159,15 +161,8 @@ func (p *halfProduct) round(block []float32, at, row, rows, lo, n int) {
 	p.half.Finish(p.dst.half[to:], channels, block, ld, nil, nil, p.base.at(to).half, false, rows, n)
 }
 
-// halfProduct binds a product over the runs of a destination of some images, or by
-// another walk, which may have something to do first.
-func (b *binder) halfProduct(p *halfProduct, runs []run, images int, weight *engine.Value, backward bool, walk func() (prepare func())) func() {
-	p.set, p.half, p.areas = b.set, &b.set.Half, b.areas
-	p.init(runs, images)
-	var first func()
-	if walk != nil {
-		first = walk()
-	}
+// halfProduct binds a product that is divided.
+func (b *binder) halfProduct(p *halfProduct, weight *engine.Value, backward bool) func() {
 	if p.after != nil && p.after.stats != nil {
 		rows := make([]int, len(p.chunks))
 		for i, c := range p.chunks {
@@ -186,7 +181,7 @@ func (b *binder) halfProduct(p *halfProduct, runs []run, images int, weight *eng
 		fill(packed.half()[i*size:(i+1)*size], values, i/p.panels, i%p.panels)
 	})
 	tasks := p.tasks()
-	return inOrder(prepare, first, func() { b.pool.run(tasks, p.work) })
+	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
 }
 
 // packForward fills panel q of group g from weights [taps][k][groups*n].
@@ -239,7 +234,9 @@ func (b *binder) convHalf(s *engine.Conv) func() {
 		groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: s.KH * s.KW,
 		src: b.act(s.X).half, dst: b.act(s.Y), after: after,
 	}
-	return inOrder(prepare, b.halfProduct(p, runs, n, s.W, false, func() func() { return b.paddedWalk(p, s) }), finish)
+	b.divide(p, runs, n)
+	frame := b.paddedWalk(p, s)
+	return inOrder(prepare, frame, b.halfProduct(p, s.W, false), finish)
 }
 
 // convGradInputHalf binds the gradient of a convolution's input.
@@ -251,7 +248,8 @@ func (b *binder) convGradInputHalf(s *engine.ConvGradInput) func() {
 		groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: s.KH * s.KW,
 		src: b.act(s.DY).half, dst: b.act(s.DX), base: b.act(s.Base),
 	}
-	compute := b.halfProduct(p, runs, n, s.W, true, nil)
+	b.divide(p, runs, n)
+	compute := b.halfProduct(p, s.W, true)
 	if p.base.full == nil {
 		return compute
 	}

@@ -18,7 +18,8 @@ type padded struct {
 	line, distance int // pixels of a line of the result, and from one line to the next
 }
 
-// paddedWalk turns p into the walk over one padded image, where that pays.
+// paddedWalk turns p into the walk over one padded image, where that pays, and
+// returns what is to be done before it.
 func (b *binder) paddedWalk(p *halfProduct, s *engine.Conv) (prepare func()) {
 	n, c, h, w := s.X.Dims()
 	_, _, oh, ow := s.Y.Dims()
