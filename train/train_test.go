@@ -81,34 +81,41 @@ func hash(m nn.Module) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// The same seed gives the same bits for any number of threads and of loader workers.
+// The same seed gives the same bits for any number of threads and of loader
+// workers, in both precisions.
 func TestSameSeedSameBits(t *testing.T) {
-	ds := garments(t, data.Train, 100)
 	for name, build := range map[string]func() nn.Module{"d2l-bnlenet": leNet, "residual": func() nn.Module { return newSmall() }} {
-		fit := func(seed uint64, threads, workers int) string {
-			m := build()
-			nn.Init(m, seed, nn.XavierUniform)
-			tr, err := train.New(device(t, threads), m, ds, garments(t, data.Test, 20), train.Options{
-				Batch: 32, Epochs: 2, Seed: seed, Workers: workers,
-				Optimizer: optim.SGD{Momentum: 0.9, WeightDecay: 1e-4}, Schedule: optim.Constant{Base: 0.02},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := tr.Fit(context.Background(), train.Callbacks{}, nil); err != nil {
-				t.Fatal(err)
-			}
-			return hash(m)
+		for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+			t.Run(name+"/"+precision.String(), func(t *testing.T) { sameBits(t, build, precision) })
 		}
-		want := fit(5, 1, 1)
-		for _, c := range [][2]int{{1, 1}, {1, 3}, {2, 1}, {2, 2}, {3, 1}, {3, 4}} {
-			if got := fit(5, c[0], c[1]); got != want {
-				t.Errorf("%s: %d threads and %d workers give other weights than one of each", name, c[0], c[1])
-			}
+	}
+}
+
+func sameBits(t *testing.T, build func() nn.Module, precision engine.Precision) {
+	ds := garments(t, data.Train, 100)
+	fit := func(seed uint64, threads, workers int) string {
+		m := build()
+		nn.Init(m, seed, nn.XavierUniform)
+		tr, err := train.New(device(t, threads), m, ds, garments(t, data.Test, 20), train.Options{
+			Batch: 32, Epochs: 2, Seed: seed, Workers: workers, Precision: precision,
+			Optimizer: optim.SGD{Momentum: 0.9, WeightDecay: 1e-4}, Schedule: optim.Constant{Base: 0.02},
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if fit(6, 2, 2) == want {
-			t.Errorf("%s: two seeds give the same weights", name)
+		if _, err := tr.Fit(context.Background(), train.Callbacks{}, nil); err != nil {
+			t.Fatal(err)
 		}
+		return hash(m)
+	}
+	want := fit(5, 1, 1)
+	for _, c := range [][2]int{{1, 1}, {1, 3}, {2, 1}, {2, 2}, {3, 1}, {3, 4}} {
+		if got := fit(5, c[0], c[1]); got != want {
+			t.Errorf("%d threads and %d workers give other weights than one of each", c[0], c[1])
+		}
+	}
+	if fit(6, 2, 2) == want {
+		t.Error("two seeds give the same weights")
 	}
 }
 
@@ -393,7 +400,13 @@ func TestPeakMemory(t *testing.T) {
 }
 
 func TestSteadyStepAllocatesNothing(t *testing.T) {
-	tr, err := train.New(device(t, 2), newSmall(), garments(t, data.Train, 32), nil, train.Options{Batch: 32, Optimizer: optim.SGD{Momentum: 0.9}})
+	for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+		steady(t, train.Options{Batch: 32, Optimizer: optim.SGD{Momentum: 0.9}, Precision: precision})
+	}
+}
+
+func steady(t *testing.T, o train.Options) {
+	tr, err := train.New(device(t, 2), newSmall(), garments(t, data.Train, 32), nil, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,6 +419,6 @@ func TestSteadyStepAllocatesNothing(t *testing.T) {
 	}
 	step()
 	if n := testing.AllocsPerRun(20, step); n != 0 {
-		t.Errorf("a step makes %v allocations", n)
+		t.Errorf("a step in %v makes %v allocations", o.Precision, n)
 	}
 }
