@@ -81,8 +81,8 @@ func TestTrainsOnAMX(t *testing.T) {
 	})
 }
 
-// session is the training of a trace.
-type session struct {
+// training is the training of a trace.
+type training struct {
 	*engine.Program
 	module nn.Module
 	store  *engine.Store
@@ -90,13 +90,13 @@ type session struct {
 	loss   *graph.Node
 }
 
-func begin(t *testing.T, dev engine.Device, tr *modelstest.Trace, precision engine.Precision) *session {
+func begin(t *testing.T, dev engine.Device, tr *modelstest.Trace, precision engine.Precision) *training {
 	t.Helper()
 	m, err := tr.Build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{module: m, store: engine.NewStore(dev), params: nn.Parameters(m)}
+	s := &training{module: m, store: engine.NewStore(dev), params: nn.Parameters(m)}
 	g := graph.New(graph.Train)
 	x := g.Input("images", tensor.Float32, tr.Input...)
 	labels := g.Input("labels", tensor.Int64, tr.Input[0])
@@ -123,7 +123,7 @@ func begin(t *testing.T, dev engine.Device, tr *modelstest.Trace, precision engi
 }
 
 // run runs one step, but for the update, and returns its loss.
-func (s *session) run(step int) float64 {
+func (s *training) run(step int) float64 {
 	out := tensor.New()
 	s.Run(int64(step))
 	s.Read(s.loss, out)
