@@ -96,6 +96,9 @@ func (m *MetricsLog) Append(row any) error {
 	return nil
 }
 
+// Sync brings both files to the disk.
+func (m *MetricsLog) Sync() error { return errors.Join(m.table.sync(), m.objects.sync()) }
+
 // Close brings both files to the disk and closes them.
 func (m *MetricsLog) Close() error {
 	return errors.Join(m.table.close(), m.objects.close())
@@ -244,6 +247,13 @@ func (l *lines) add(line []byte) error {
 func (l *lines) cut(size int64) {
 	l.size = size
 	l.f.Truncate(size)
+}
+
+func (l *lines) sync() error {
+	if err := l.f.Sync(); err != nil {
+		return fmt.Errorf("%s: %w; check the disk", l.path, err)
+	}
+	return nil
 }
 
 func (l *lines) close() error {

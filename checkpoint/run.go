@@ -76,3 +76,19 @@ func (r *Run) WriteSettings(v any) error {
 		return e.Close()
 	})
 }
+
+// ReadSettings reads what WriteSettings wrote into v, a pointer.
+func (r *Run) ReadSettings(v any) error {
+	path := r.Path("settings.yaml")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is no run folder, for it has no settings.yaml; give one that `residual train` left, such as runs/train-1", r.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("the settings of the run cannot be read: %w; check its permissions", err)
+	}
+	if err := yaml.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%s is damaged: %w; put back a copy of it", path, err)
+	}
+	return nil
+}

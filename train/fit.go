@@ -29,6 +29,14 @@ type Start struct {
 	Pictures, Tests int
 	Batches         int // in an epoch
 	PlannedBytes    int64
+	Past            *Past // nil unless a run is resumed
+}
+
+// Past is what a resumed run has behind it, as its metrics tell.
+type Past struct {
+	Epochs, Steps int // completed
+	Points        []Point
+	Tests         []Epoch // of which only the numbers and rates are known
 }
 
 // Step is known after a batch. Loss and Accuracy are means over the epoch so far.
@@ -60,13 +68,13 @@ type Epoch struct {
 
 // Totals sum up a training. What was not measured is NaN.
 type Totals struct {
-	Epochs          int // completed
-	Steps           int
+	Epochs          int     // completed
+	Steps           int     // of a resumed run with those before
 	Loss, Accuracy  float64 // means over the last epoch, completed or not
 	TestAccuracy    float64 // after the last completed epoch
 	BestAccuracy    float64
 	BestEpoch       int
-	ImagesPerSecond float64 // of all steps, with the wait for their batches
+	ImagesPerSecond float64 // of all steps since the start or resumption, with the wait for their batches
 	Stopped         *Place  // nil when the training ended by itself
 }
 
@@ -81,8 +89,8 @@ type Place struct{ Epoch, Batch int }
 // it is not nil, is called after each epoch's evaluation with the values up to date.
 func (t *Trainer) Fit(ctx context.Context, cb Callbacks, save func(Epoch) error) (Totals, error) {
 	f := &fit{Trainer: t, cb: cb, save: save}
-	f.totals = Totals{Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(), BestAccuracy: math.NaN()}
-	for epoch := 1; epoch <= t.options.Epochs; epoch++ {
+	f.totals = t.past
+	for epoch := t.past.Epochs + 1; epoch <= t.options.Epochs; epoch++ {
 		if err := f.epoch(ctx, epoch); err != nil {
 			return f.totals, err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Summary is what a run ends with. What was not measured is NaN.
@@ -20,17 +21,19 @@ type Summary struct {
 	Totals
 	Config       Config // as resolved
 	Device       string
-	Dir          string // the run's folder
-	Best, Last   string // model files; empty when none was written
-	Elapsed      time.Duration
-	PlannedBytes int64 // of all programs, parameters and buffers
-	PeakBytes    int64 // most memory the process had; 0 where the system does not say
+	Dir          string        // the run's folder
+	Best, Last   string        // model files; empty when none was written
+	State        string        // what OpenRun goes on from; empty before the end of an epoch
+	Elapsed      time.Duration // of a resumed run with what was spent before
+	PlannedBytes int64         // of all programs, parameters and buffers
+	PeakBytes    int64         // most memory the process had; 0 where the system does not say
 }
 
 // Run trains by c on dev and leaves a numbered run folder: settings.yaml,
 // metrics.csv and metrics.jsonl, and after each epoch last.safetensors and, when
-// it is the best so far, best.safetensors. All settings, the folder and the data
-// are checked first; an error before the first step leaves nothing behind.
+// it is the best so far, best.safetensors; and state.safetensors, from which
+// OpenRun and Resume go on. All settings, the folder and the data are checked
+// first; an error before the first step leaves nothing behind.
 //
 // When ctx ends Run finishes the step, saves last.safetensors and returns the
 // Summary, Stopped set, with an error that wraps ctx's. After any other error in
@@ -45,8 +48,8 @@ func Run(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summar
 	if err != nil {
 		return Summary{}, err
 	}
-	j, err := prepare(ctx, dev, p, folder, cb)
-	if err != nil {
+	j := &job{plan: p, dev: dev, folder: folder, cb: cb, begun: time.Now()}
+	if err := j.begin(ctx); err != nil {
 		discard(folder, p.Out, errors.Is(statErr, os.ErrNotExist))
 		return Summary{}, err
 	}
@@ -76,8 +79,14 @@ type job struct {
 	begun   time.Time
 	native  data.Info
 	summary Summary
+	best    best  // of the completed epochs
 	pending *row  // the epoch's last point waits for the test
 	logErr  error // the first failure to write a point
+}
+
+type best struct {
+	epoch    int
+	accuracy float64
 }
 
 // settings is what settings.yaml holds.
@@ -88,36 +97,47 @@ type settings struct {
 	Go       string `yaml:"go_version"`
 }
 
-func prepare(ctx context.Context, dev engine.Device, p plan, folder *checkpoint.Run, cb Callbacks) (*job, error) {
-	j := &job{plan: p, dev: dev, folder: folder, cb: cb, begun: time.Now()}
-	train, test, err := j.open(ctx, cb.OnData)
+// begin prepares a new run.
+func (j *job) begin(ctx context.Context) error {
+	train, test, err := j.open(ctx, j.cb.OnData)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	if err := j.build(train); err != nil {
+		return err
+	}
+	nn.Init(j.module, j.Seed, j.scheme)
+	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
+		return err
+	}
+	return j.start(Start{Pictures: train.Len(), Tests: test.Len()})
+}
+
+// build makes the module that suits the pictures.
+func (j *job) build(train data.Dataset) (err error) {
 	j.native = train.Info()
-	m, err := models.New(p.Model, models.Config{Channels: j.native.Channels, Classes: len(j.native.Classes)})
-	if err != nil {
-		return nil, err
-	}
-	nn.Init(m, p.Seed, p.scheme)
-	j.module = m
-	j.trainer, err = p.trainer(dev, m, train, test)
-	if err != nil {
-		return nil, err
-	}
+	j.module, err = models.New(j.Model, models.Config{Channels: j.native.Channels, Classes: len(j.native.Classes)})
+	return err
+}
+
+// start writes the settings, opens the metrics and tells what is about to happen.
+func (j *job) start(s Start) error {
 	residual, goVersion := checkpoint.Versions()
-	if err := folder.WriteSettings(settings{p.Config, dev.Name(), residual, goVersion}); err != nil {
-		return nil, err
-	}
-	j.metrics, err = folder.Metrics("epoch", "step", "lr", "train_loss", "train_acc", "test_loss", "test_acc", "images_per_second", "seconds")
+	err := j.folder.WriteSettings(settings{j.Config, j.dev.Name(), residual, goVersion})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	j.summary = Summary{Config: p.Config, Device: dev.Name(), Dir: folder.Dir}
-	if cb.OnStart != nil {
-		cb.OnStart(Start{p.Config, folder.Dir, nn.Count(m), train.Len(), test.Len(), j.trainer.Batches(), j.trainer.Memory().Total()})
+	j.metrics, err = j.folder.Metrics("epoch", "step", "lr", "train_loss", "train_acc", "test_loss", "test_acc", "images_per_second", "seconds")
+	if err != nil {
+		return err
 	}
-	return j, nil
+	j.summary.Config, j.summary.Device, j.summary.Dir = j.Config, j.dev.Name(), j.folder.Dir
+	s.Config, s.Dir, s.Parameters = j.Config, j.folder.Dir, nn.Count(j.module)
+	s.Batches, s.PlannedBytes = j.trainer.Batches(), j.trainer.Memory().Total()
+	if j.cb.OnStart != nil {
+		j.cb.OnStart(s)
+	}
+	return nil
 }
 
 // open returns the pictures in the data set's own size.
@@ -199,37 +219,55 @@ func (j *job) run(ctx context.Context) (Summary, error) {
 func (j *job) stopped(cause error) error {
 	t := j.summary.Totals
 	metrics := checkpoint.Metrics{"train_loss": t.Loss, "train_accuracy": t.Accuracy, "steps": float64(t.Steps)}
-	if err := j.write("last.safetensors", t.Epochs, metrics); err != nil {
+	if err := j.saveModels(j.about(t.Epochs, metrics), nn.StateDict(j.module), false); err != nil {
 		return fmt.Errorf("stopped in epoch %d after batch %d, and the weights are lost: %w", t.Stopped.Epoch, t.Stopped.Batch, err)
 	}
-	j.summary.Last = j.folder.Path("last.safetensors")
 	return fmt.Errorf("stopped in epoch %d after batch %d of %d; the weights so far are in %s: %w",
 		t.Stopped.Epoch, t.Stopped.Batch, j.trainer.Batches(), j.summary.Last, cause)
 }
 
-// epochEnd saves the model and the epoch's metrics.
+// epochEnd saves the epoch's metrics, the state and the models. The state, one
+// file, is what makes the epoch count: a crash before it leaves rows that Resume
+// cuts off, one behind it leaves older models, which Resume writes again.
 func (j *job) epochEnd(e Epoch) error {
 	if j.logErr != nil {
 		return j.logErr
-	}
-	metrics := checkpoint.Metrics{
-		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
-	}
-	if err := j.write("last.safetensors", e.Epoch, metrics); err != nil {
-		return err
-	}
-	j.summary.Last = j.folder.Path("last.safetensors")
-	if e.Best {
-		if err := j.write("best.safetensors", e.Epoch, metrics); err != nil {
-			return err
-		}
-		j.summary.Best = j.folder.Path("best.safetensors")
 	}
 	r := *j.pending
 	j.pending = nil
 	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
 	r.Seconds = time.Since(j.begun).Seconds()
-	return j.metrics.Append(r)
+	if err := errors.Join(j.metrics.Append(r), j.metrics.Sync()); err != nil {
+		return err
+	}
+	m := j.about(e.Epoch, checkpoint.Metrics{
+		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
+	})
+	if e.Best {
+		j.best = best{e.Epoch, e.score()}
+	}
+	if err := j.saveState(m, r.Seconds); err != nil {
+		return err
+	}
+	return j.saveModels(m, nn.StateDict(j.module), e.Best)
+}
+
+// saveModels writes the model files of an epoch.
+func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) error {
+	last := j.folder.Path("last.safetensors")
+	if err := checkpoint.SaveModel(last, m, values); err != nil {
+		return err
+	}
+	j.summary.Last = last
+	if !best {
+		return nil
+	}
+	path := j.folder.Path("best.safetensors")
+	if err := checkpoint.SaveModel(path, m, values); err != nil {
+		return err
+	}
+	j.summary.Best = path
+	return nil
 }
 
 func known(v float64) *float64 {
@@ -265,15 +303,14 @@ func (j *job) point(p Point) error {
 	return j.metrics.Append(r)
 }
 
-// write saves the module's host values as a model file.
-func (j *job) write(name string, epoch int, metrics checkpoint.Metrics) error {
+// about is what a model file says of the module.
+func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
-	m := checkpoint.Model{
+	return checkpoint.Model{
 		Architecture: j.Model, Classes: info.Classes, Channels: info.Channels, Height: j.Resize, Width: j.Resize,
 		Preprocess: checkpoint.Preprocess{
 			NativeHeight: info.Height, NativeWidth: info.Width, Resize: j.Resize, Grey: info.Channels == 1,
 		},
 		Dataset: j.Data, Epoch: epoch, Metrics: metrics,
 	}
-	return checkpoint.SaveModel(j.folder.Path(name), m, nn.StateDict(j.module))
 }

@@ -188,7 +188,7 @@ func TestRunLeavesAFolder(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if want := []string{"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl", "settings.yaml"}; !slices.Equal(names, want) {
+	if want := []string{"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl", "settings.yaml", "state.safetensors"}; !slices.Equal(names, want) {
 		t.Errorf("the folder holds %v, want %v", names, want)
 	}
 	settings := read(t, filepath.Join(s.Dir, "settings.yaml"))

@@ -5,6 +5,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
@@ -57,6 +58,7 @@ type Trainer struct {
 	runner   *inference.Runner
 	input    tensor.Shape // of one picture
 	steps    int
+	past     Totals // where Fit begins
 	scalar   *tensor.Tensor
 }
 
@@ -80,6 +82,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	t := &Trainer{
 		module: m, options: o, store: engine.NewStore(dev), programs: map[int]*program{},
 		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
+		past: Totals{Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(), BestAccuracy: math.NaN()},
 	}
 	t.runner = inference.NewRunner(m, t.store, o.Precision)
 	var err error

@@ -1,0 +1,65 @@
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// CutMetrics drops the end of a run's metrics: all rows from the first on that
+// keep refuses, which is given each row as JSON, in order. The files are replaced
+// whole; after a crash between them the next call finishes the work. Without
+// files there is nothing to do. Call it before Metrics.
+func (r *Run) CutMetrics(keep func(row []byte) (bool, error)) error {
+	table, objects := r.Path("metrics.csv"), r.Path("metrics.jsonl")
+	rows, err := wholeLines(objects)
+	if err != nil {
+		return err
+	}
+	cells, err := wholeLines(table)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for ; n < len(rows); n++ {
+		ok, err := keep(rows[n])
+		if err != nil {
+			return fmt.Errorf("%s, line %d: %w; put back a copy of the file, or move it and metrics.csv away", objects, n+1, err)
+		}
+		if !ok {
+			break
+		}
+	}
+	if len(cells) > 0 && len(cells)-1 < n || len(cells) == 0 && n > 0 { // the first line names the columns
+		return fmt.Errorf("%s has %d rows where metrics.jsonl has %d; put back a copy of the file, or move both away",
+			table, max(len(cells)-1, 0), n)
+	}
+	if err := cutFile(objects, rows, n); err != nil {
+		return err
+	}
+	return cutFile(table, cells, n+1)
+}
+
+// wholeLines returns a file's lines with their ends, without a last one that was
+// not ended; none of a file that is not there.
+func wholeLines(path string) ([][]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the metrics of the run cannot be read: %w; check its permissions", err)
+	}
+	lines := bytes.SplitAfter(text, []byte{'\n'})
+	return lines[:len(lines)-1], nil
+}
+
+func cutFile(path string, lines [][]byte, n int) error {
+	if n >= len(lines) {
+		return nil
+	}
+	return WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(bytes.Join(lines[:n], nil))
+		return err
+	})
+}

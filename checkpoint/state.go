@@ -1,0 +1,180 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// State is where a training stands at the end of an epoch. Its file holds, beside
+// it, the values of the model and of the optimiser: all that is needed to go on
+// is in one file, so no crash can leave parts of two epochs.
+type State struct {
+	Version        int     `json:"version"` // of the file's layout; SaveState fills it in
+	Epoch          int     `json:"epoch"`   // epochs completed, at least 1
+	Steps          int     `json:"steps"`   // steps made
+	OptimizerSteps int     `json:"optimizer_steps"`
+	BestEpoch      int     `json:"best_epoch"`
+	BestAccuracy   float64 `json:"best_accuracy"`
+	Seconds        float64 `json:"seconds"` // that it took so far
+
+	Settings json.RawMessage `json:"settings"` // of the training, as its caller writes them
+	Model    Model           `json:"model"`    // what the epoch's model file says of itself
+}
+
+// The parts of a state file: the metadata's entries, and what the names of the
+// tensors begin with.
+const (
+	stateKey      = "residual_state"
+	checksumKey   = "residual_checksum"
+	modelPart     = "model."
+	optimizerPart = "optimizer."
+	stateVersion  = 1
+)
+
+// Values are the tensors of a state by name: the model's state dict, and what the
+// optimiser keeps under names of the caller's choice.
+type Values struct{ Model, Optimizer []tensor.Named }
+
+// SaveState writes a state file, whole or not at all. A checksum in it covers the
+// state and every element.
+func SaveState(path string, s State, v Values) error {
+	s.Version = stateVersion
+	s.Model = s.Model.resolved()
+	if err := s.check(); err != nil {
+		return fmt.Errorf("%s was not written: %w", path, err)
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("%s was not written: %w", path, err)
+	}
+	var all []tensor.Named
+	for _, n := range v.Model {
+		all = append(all, tensor.Named{Name: modelPart + n.Name, Tensor: n.Tensor})
+	}
+	for _, n := range v.Optimizer {
+		all = append(all, tensor.Named{Name: optimizerPart + n.Name, Tensor: n.Tensor})
+	}
+	metadata := map[string]string{stateKey: string(text), checksumKey: checksum(text, all)}
+	return WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, all, metadata) })
+}
+
+// ReadState reads what a state file says of itself, without its tensors.
+func ReadState(path string) (State, error) {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return State{}, stateError(path, err)
+	}
+	defer f.Close()
+	s, err := stateIn(f.Metadata()[stateKey])
+	if err != nil {
+		return State{}, stateError(path, err)
+	}
+	return s, nil
+}
+
+// LoadState reads a whole state file and checks every element of it. The tensors
+// come in the order they were saved in.
+func LoadState(path string) (State, Values, error) {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return State{}, Values{}, stateError(path, err)
+	}
+	defer f.Close()
+	metadata := f.Metadata()
+	s, err := stateIn(metadata[stateKey])
+	if err != nil {
+		return State{}, Values{}, stateError(path, err)
+	}
+	var v Values
+	var all []tensor.Named
+	for _, name := range f.Names() {
+		t, err := f.Tensor(name)
+		if err != nil {
+			return State{}, Values{}, stateError(path, err)
+		}
+		all = append(all, tensor.Named{Name: name, Tensor: t})
+		if rest, ok := strings.CutPrefix(name, modelPart); ok {
+			v.Model = append(v.Model, tensor.Named{Name: rest, Tensor: t})
+		} else if rest, ok := strings.CutPrefix(name, optimizerPart); ok {
+			v.Optimizer = append(v.Optimizer, tensor.Named{Name: rest, Tensor: t})
+		}
+	}
+	if checksum([]byte(metadata[stateKey]), all) != metadata[checksumKey] {
+		return State{}, Values{}, stateError(path, errors.New("its checksum is not that of its content: the file is damaged"))
+	}
+	return s, v, nil
+}
+
+// stateError names the file, once, and what to do.
+func stateError(path string, err error) error {
+	if !strings.Contains(err.Error(), path) {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return fmt.Errorf("the training cannot go on: %w; put back a copy of the state, or start a new run", err)
+}
+
+func stateIn(text string) (State, error) {
+	if text == "" {
+		return State{}, fmt.Errorf("not the state of a training: its metadata has no entry %q", stateKey)
+	}
+	var s State
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return State{}, fmt.Errorf("its description cannot be read (%w)", err)
+	}
+	s.Model = s.Model.resolved()
+	return s, s.check()
+}
+
+func (s State) check() error {
+	switch {
+	case s.Version != stateVersion:
+		return fmt.Errorf("a state of layout %d, and this program reads %d: another version of Residual wrote it", s.Version, stateVersion)
+	case s.Epoch < 1 || s.BestEpoch < 1 || s.BestEpoch > s.Epoch:
+		return fmt.Errorf("a state after epoch %d, the best of which is %d", s.Epoch, s.BestEpoch)
+	case s.Steps < s.Epoch || s.OptimizerSteps < 0:
+		return fmt.Errorf("a state after %d steps, %d of the optimiser, in %d epochs", s.Steps, s.OptimizerSteps, s.Epoch)
+	case !(s.BestAccuracy >= 0 && s.BestAccuracy <= 1) || !(s.Seconds >= 0 && s.Seconds <= math.MaxInt32):
+		return fmt.Errorf("a state with accuracy %v after %v seconds", s.BestAccuracy, s.Seconds)
+	case len(s.Settings) == 0:
+		return errors.New("a state without settings")
+	}
+	return s.Model.check()
+}
+
+// checksum is the CRC-32C of the text and of the names and elements of the
+// tensors, in the order of their names.
+func checksum(text []byte, tensors []tensor.Named) string {
+	tensors = slices.Clone(tensors)
+	slices.SortFunc(tensors, func(a, b tensor.Named) int { return strings.Compare(a.Name, b.Name) })
+	table := crc32.MakeTable(crc32.Castagnoli)
+	sum := crc32.Update(0, table, text)
+	buffer := make([]byte, 0, 64<<10)
+	for _, n := range tensors {
+		sum = crc32.Update(sum, table, []byte(n.Name))
+		for part := range slices.Chunk(n.Tensor.Data(), cap(buffer)/4) {
+			buffer = buffer[:0]
+			for _, v := range part {
+				buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
+			}
+			sum = crc32.Update(sum, table, buffer)
+		}
+		for part := range slices.Chunk(n.Tensor.Ints(), cap(buffer)/8) {
+			buffer = buffer[:0]
+			for _, v := range part {
+				buffer = binary.LittleEndian.AppendUint64(buffer, uint64(v))
+			}
+			sum = crc32.Update(sum, table, buffer)
+		}
+	}
+	return fmt.Sprintf("crc32c %08x", sum)
+}

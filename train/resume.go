@@ -1,0 +1,286 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+const stateFile = "state.safetensors"
+
+// Saved is a run that has completed an epoch and can go on from there.
+type Saved struct {
+	Dir    string // the run's folder
+	Config Config // of its settings.yaml
+	Epochs int    // completed
+	state  checkpoint.State
+}
+
+// OpenRun reads what a run is, from its folder or from the last or state file in
+// it. It changes nothing.
+func OpenRun(path string) (*Saved, error) {
+	dir, err := runDir(path)
+	if err != nil {
+		return nil, err
+	}
+	folder := &checkpoint.Run{Dir: dir}
+	var c settings
+	if err := folder.ReadSettings(&c); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(folder.Path(stateFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s has no %s: the run was stopped before the end of its first epoch, or by a version that kept none; start a new run", dir, stateFile)
+	}
+	state, err := checkpoint.ReadState(folder.Path(stateFile))
+	if err != nil {
+		return nil, err
+	}
+	var then Config
+	if err := json.Unmarshal(state.Settings, &then); err != nil {
+		return nil, fmt.Errorf("%s: its settings cannot be read: %w; put back a copy of the file, or start a new run", folder.Path(stateFile), err)
+	}
+	if name, was, is, differ := c.Config.differs(then); differ {
+		return nil, fmt.Errorf("%s: %s is %v, and the training so far was with %v; put that back", folder.Path("settings.yaml"), name, is, was)
+	}
+	return &Saved{Dir: dir, Config: c.Config, Epochs: state.Epoch, state: state}, nil
+}
+
+// runDir is the folder of a run from a path to it or to one of its files.
+func runDir(path string) (string, error) {
+	info, err := os.Stat(path)
+	switch name := filepath.Base(path); {
+	case err != nil:
+		return "", fmt.Errorf("the run cannot be opened: %w; give its folder, such as runs/train-1", err)
+	case info.IsDir():
+		return filepath.Clean(path), nil
+	case name != stateFile && name != "last.safetensors":
+		return "", fmt.Errorf("%s is neither a run folder nor its %s; give the folder, such as runs/train-1", path, stateFile)
+	}
+	return filepath.Dir(path), nil
+}
+
+// differs names the first setting, as the flags do, that decides what is trained
+// and is another in c than it was. Epochs, threads, workers and where the data is
+// looked for do not.
+func (c Config) differs(then Config) (name string, was, is any, differ bool) {
+	for _, s := range []struct {
+		name    string
+		was, is any
+	}{
+		{"model", then.Model, c.Model}, {"data", then.Data, c.Data}, {"resize", then.Resize, c.Resize}, {"batch", then.Batch, c.Batch},
+		{"lr", then.LR, c.LR}, {"optimizer", then.Optimizer, c.Optimizer}, {"momentum", then.Momentum, c.Momentum},
+		{"weight-decay", then.WeightDecay, c.WeightDecay}, {"nesterov", then.Nesterov, c.Nesterov}, {"schedule", then.Schedule, c.Schedule},
+		{"init", then.Init, c.Init}, {"seed", then.Seed, c.Seed}, {"precision", then.Precision, c.Precision},
+		{"recompute", then.Recompute, c.Recompute}, {"train-size", then.TrainSize, c.TrainSize}, {"test-size", then.TestSize, c.TestSize},
+		{"out", then.Out, c.Out},
+	} {
+		if s.was != s.is {
+			return s.name, s.was, s.is, true
+		}
+	}
+	return "", nil, nil, false
+}
+
+// Check reports the first setting of c with which the run cannot go on.
+func (s *Saved) Check(c Config) error {
+	c = c.Resolved()
+	if c.Precision == "auto" {
+		c.Precision = s.Config.Precision // Resume asks the device
+	}
+	if name, was, is, differ := c.differs(s.Config); differ {
+		return fmt.Errorf("--%s %v: %s is a training with %v; leave the flag out, or start a new run", name, is, s.Dir, was)
+	}
+	if c.Epochs < s.Config.Epochs {
+		return fmt.Errorf("--epochs %d: %s is a training of %d epochs, which can only become more; leave the flag out", c.Epochs, s.Dir, s.Config.Epochs)
+	}
+	return c.Check()
+}
+
+// Resume goes on with the run from the end of its last completed epoch, in the
+// same folder, by c: its Config, in which Epochs may be raised and Threads,
+// Workers, DataDir and Offline be any. What was done of the next epoch is cut off
+// the metrics and trained again, and the end is to the bit that of a run that was
+// never stopped. A schedule that follows the share of the training that is done
+// goes by the new number of epochs from here on. An error before the first step
+// leaves the state as it was.
+func (s *Saved) Resume(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summary, error) {
+	if err := s.Check(c); err != nil {
+		return Summary{}, err
+	}
+	p, err := c.planOn(dev)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := s.Check(p.Config); err != nil { // the precision that auto stands for
+		return Summary{}, err
+	}
+	folder := &checkpoint.Run{Dir: s.Dir}
+	state, v, err := checkpoint.LoadState(folder.Path(stateFile))
+	if err != nil {
+		return Summary{}, err
+	}
+	j := &job{plan: p, dev: dev, folder: folder, cb: cb, best: best{state.BestEpoch, state.BestAccuracy}}
+	j.begun = time.Now().Add(-time.Duration(state.Seconds * float64(time.Second)))
+	if state.Epoch >= p.Epochs {
+		_, err := j.restore(state, v.Model)
+		return Summary{}, cmp.Or(err, fmt.Errorf("%s has completed all of its %d epochs; give more with --epochs to go on", s.Dir, state.Epoch))
+	}
+	if err := j.goOn(ctx, state, v); err != nil {
+		return Summary{}, err
+	}
+	return j.run(ctx)
+}
+
+// goOn prepares the rest of a run. The folder is changed only when all fits.
+func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values) error {
+	train, test, err := j.open(ctx, j.cb.OnData)
+	if err != nil {
+		return err
+	}
+	if err := j.build(train); err != nil {
+		return err
+	}
+	if err := nn.LoadStateDict(j.module, byName(v.Model)); err != nil {
+		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(stateFile), err)
+	}
+	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
+		return err
+	}
+	if n := j.trainer.Batches(); s.Steps != s.Epoch*n {
+		return fmt.Errorf("%s made %d steps in %d epochs, and with the %d pictures of %s there are %d in one; give the pictures it was begun with (--data-dir)",
+			j.folder.Dir, s.Steps, s.Epoch, train.Len(), j.Data, n)
+	}
+	if err := j.trainer.resume(s, byName(v.Optimizer)); err != nil {
+		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(stateFile), err)
+	}
+	past, err := j.restore(s, v.Model)
+	if err != nil {
+		return err
+	}
+	return j.start(Start{Pictures: train.Len(), Tests: test.Len(), Past: past})
+}
+
+// restore brings the folder to the end of the state's epoch, whatever came after
+// it, and returns what its metrics tell. Only the models of this epoch can be
+// behind the state: those before it were written before it.
+func (j *job) restore(s checkpoint.State, model []tensor.Named) (*Past, error) {
+	past := &Past{Epochs: s.Epoch, Steps: s.Steps}
+	if err := j.folder.CutMetrics(past.keep); err != nil {
+		return nil, err
+	}
+	if err := j.saveModels(s.Model, model, s.BestEpoch == s.Epoch); err != nil {
+		return nil, err
+	}
+	j.summary.Best, j.summary.State = j.folder.Path("best.safetensors"), j.folder.Path(stateFile)
+	return past, nil
+}
+
+func byName(all []tensor.Named) map[string]*tensor.Tensor {
+	m := make(map[string]*tensor.Tensor, len(all))
+	for _, n := range all {
+		m[n.Name] = n.Tensor
+	}
+	return m
+}
+
+// keep takes in a row of the metrics, unless it is from after the state.
+func (p *Past) keep(text []byte) (bool, error) {
+	var r struct {
+		Epoch    float64
+		Step     int
+		LR       float32
+		Loss     float64  `json:"train_loss"`
+		Accuracy float64  `json:"train_acc"`
+		Test     *float64 `json:"test_acc"`
+		Rate     float64  `json:"images_per_second"`
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return false, err
+	}
+	if r.Step > p.Steps {
+		return false, nil
+	}
+	p.Points = append(p.Points, Point{X: r.Epoch, Loss: r.Loss, Accuracy: r.Accuracy, LR: r.LR})
+	if r.Test != nil {
+		p.Tests = append(p.Tests, Epoch{
+			Epoch: int(r.Epoch), Loss: r.Loss, Accuracy: r.Accuracy, TestLoss: math.NaN(), TestAccuracy: *r.Test, ImagesPerSecond: r.Rate,
+		})
+	}
+	return true, nil
+}
+
+// saveState writes where the run stands at the end of an epoch.
+func (j *job) saveState(m checkpoint.Model, seconds float64) error {
+	text, err := json.Marshal(j.Config)
+	if err != nil {
+		return err
+	}
+	t := j.trainer
+	s := checkpoint.State{
+		Epoch: m.Epoch, Steps: t.steps, OptimizerSteps: t.store.Step(), BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
+		Seconds: seconds, Settings: text, Model: m,
+	}
+	path := j.folder.Path(stateFile)
+	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: nn.StateDict(j.module), Optimizer: t.slots()}); err != nil {
+		return err
+	}
+	j.summary.State = path
+	return nil
+}
+
+// slotName is under which buffer i of a parameter is saved.
+func slotName(p nn.NamedParameter, i int) string { return p.Name + "." + strconv.Itoa(i) }
+
+// slots lists copies of what the optimiser keeps.
+func (t *Trainer) slots() []tensor.Named {
+	var all []tensor.Named
+	for _, p := range nn.Parameters(t.module) {
+		for i := range t.options.Optimizer.Slots() {
+			if v := t.store.Slot(p.Variable, i); v != nil {
+				all = append(all, tensor.Named{Name: slotName(p, i), Tensor: v})
+			}
+		}
+	}
+	return all
+}
+
+// resume goes to the end of a saved epoch. The module had its values before New.
+func (t *Trainer) resume(s checkpoint.State, slots map[string]*tensor.Tensor) error {
+	used := 0
+	for _, p := range nn.Parameters(t.module) {
+		for i := range t.options.Optimizer.Slots() {
+			v := slots[slotName(p, i)]
+			if v == nil || v.DType() != tensor.Float32 {
+				return fmt.Errorf("nothing of the optimiser %s for parameter %s", t.options.Optimizer.Name(), p.Name)
+			}
+			if err := t.store.SetSlot(p.Variable, i, v); err != nil {
+				return err
+			}
+			used++
+		}
+	}
+	if used != len(slots) {
+		return fmt.Errorf("%d buffers of an optimiser, where %s has %d", len(slots), t.options.Optimizer.Name(), used)
+	}
+	t.steps = s.Steps
+	t.store.SetStep(s.OptimizerSteps)
+	t.past.Epochs, t.past.Steps = s.Epoch, s.Steps
+	t.past.BestEpoch, t.past.BestAccuracy = s.BestEpoch, s.BestAccuracy
+	if v, ok := s.Model.Metrics["test_accuracy"]; ok {
+		t.past.TestAccuracy = v
+	}
+	return nil
+}

@@ -1,0 +1,292 @@
+package train_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// brief is a training of a few seconds in which everything that is saved matters:
+// momentum, a rate that falls, and batch norm's statistics.
+func brief(out string, precision string) train.Config {
+	return train.Config{
+		Data: "garments", Batch: 50, Epochs: 4, LR: 0.3, Momentum: 0.9, Schedule: "cosine,min=0.1", TrainSize: 320, TestSize: 90,
+		Out: out, Seed: 3, Precision: precision,
+	}
+}
+
+// stopAt runs c until a step, counted over all epochs.
+func stopAt(t *testing.T, c train.Config, threads, step int) train.Summary {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	n := 0
+	s, err := train.Run(ctx, device(t, threads), c, train.Callbacks{OnStep: func(train.Step) {
+		if n++; n == step {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("stopped with %v", err)
+	}
+	return s
+}
+
+func resume(t *testing.T, dir string, threads int, cb train.Callbacks) train.Summary {
+	t.Helper()
+	r, err := train.OpenRun(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.Resume(context.Background(), device(t, threads), r.Config, cb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// same compares the files of two runs: the models and the state's values to the
+// bit, and the metrics but for what depends on the time.
+func same(t *testing.T, got, want string) {
+	t.Helper()
+	for _, name := range []string{"last.safetensors", "best.safetensors"} {
+		if read(t, filepath.Join(got, name)) != read(t, filepath.Join(want, name)) {
+			t.Errorf("%s is not that of the run that was never stopped", name)
+		}
+	}
+	a, b := values(t, filepath.Join(got, "state.safetensors")), values(t, filepath.Join(want, "state.safetensors"))
+	if len(a) != len(b) {
+		t.Errorf("%d values in the state, want %d", len(a), len(b))
+	}
+	for name, w := range b {
+		if v := a[name]; v == nil || !slices.Equal(v.Data(), w.Data()) {
+			t.Errorf("the state's %s is another", name)
+		}
+	}
+	if g, w := untimed(t, got), untimed(t, want); g != w {
+		t.Errorf("metrics\n%s\nwant\n%s", g, w)
+	}
+}
+
+func values(t *testing.T, path string) map[string]*tensor.Tensor {
+	t.Helper()
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all, err := f.Tensors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// untimed is metrics.csv without its last two columns, rate and seconds, and
+// the number of rows of metrics.jsonl.
+func untimed(t *testing.T, dir string) string {
+	t.Helper()
+	var text strings.Builder
+	for line := range strings.Lines(read(t, filepath.Join(dir, "metrics.csv"))) {
+		cells := strings.Split(strings.TrimSpace(line), ",")
+		text.WriteString(strings.Join(cells[:len(cells)-2], ",") + "\n")
+	}
+	rows := strings.Count(read(t, filepath.Join(dir, "metrics.jsonl")), "\n")
+	return text.String() + strings.Repeat("|", rows)
+}
+
+// A run that was stopped, twice, in the middle of an epoch and at another number
+// of threads, ends with the bits of one that was not.
+func TestResumeEndsWithTheSameBits(t *testing.T) {
+	for _, precision := range []string{"fp32", "bf16"} {
+		t.Run(precision, func(t *testing.T) {
+			root := t.TempDir()
+			want, err := train.Run(context.Background(), device(t, 2), brief(root, precision), train.Callbacks{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := stopAt(t, brief(root, precision), 1, 10) // 7 steps are an epoch
+			if s.State != filepath.Join(s.Dir, "state.safetensors") || s.Epochs != 1 {
+				t.Fatalf("stopped with %+v", s)
+			}
+			r, err := train.OpenRun(s.Last)
+			if err != nil || r.Dir != s.Dir || r.Epochs != 1 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			var start train.Start
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			_, err = r.Resume(ctx, device(t, 3), r.Config, train.Callbacks{
+				OnStart: func(s train.Start) { start = s },
+				OnEpoch: func(e train.Epoch) {
+					if e.Epoch == 3 {
+						cancel()
+					}
+				},
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("stopped again with %v", err)
+			}
+			if p := start.Past; p == nil || p.Epochs != 1 || p.Steps != 7 || len(p.Points) != 7 || len(p.Tests) != 1 || p.Points[6].X != 1 {
+				t.Errorf("the past is %+v", start.Past)
+			}
+			got := resume(t, s.Dir, 2, train.Callbacks{})
+			if got.Epochs != 4 || got.Steps != 28 || got.Loss != want.Loss || got.TestAccuracy != want.TestAccuracy ||
+				got.BestEpoch != want.BestEpoch || got.BestAccuracy != want.BestAccuracy || got.Best == "" {
+				t.Errorf("got %+v, want %+v", got.Totals, want.Totals)
+			}
+			same(t, got.Dir, want.Dir)
+		})
+	}
+}
+
+// A kill between the state and what is written after it, or before it, leaves
+// nothing of the wrong epoch once the run goes on.
+func TestResumeMendsTheFolder(t *testing.T) {
+	root := t.TempDir()
+	c := brief(root, "fp32")
+	c.Epochs, c.Schedule = 2, "constant"
+	want, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := stopAt(t, c, 0, 13)
+	for _, name := range []string{"last.safetensors", "best.safetensors"} { // those of the only epoch so far
+		if err := os.WriteFile(filepath.Join(s.Dir, name), []byte("older"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := resume(t, s.Dir, 0, train.Callbacks{}); got.BestEpoch != want.BestEpoch {
+		t.Errorf("the best is epoch %d, want %d", got.BestEpoch, want.BestEpoch)
+	}
+	same(t, s.Dir, want.Dir)
+
+	// Killed behind the last state: the run is at its end, and mended all the same.
+	if err := os.WriteFile(filepath.Join(s.Dir, "last.safetensors"), []byte("older"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	r, err := train.OpenRun(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Resume(context.Background(), device(t, 0), r.Config, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "all of its 2 epochs; give more with --epochs") {
+		t.Errorf("a run at its end: %v", err)
+	}
+	same(t, s.Dir, want.Dir)
+
+	more := r.Config
+	more.Epochs = 3
+	longer, err := r.Resume(context.Background(), device(t, 0), more, train.Callbacks{})
+	if err != nil || longer.Epochs != 3 || longer.Steps != 21 {
+		t.Fatalf("one epoch more: %+v, %v", longer.Totals, err)
+	}
+	c.Epochs = 3
+	if want, err = train.Run(context.Background(), device(t, 0), c, train.Callbacks{}); err != nil {
+		t.Fatal(err)
+	}
+	same(t, s.Dir, want.Dir)
+	if r, err = train.OpenRun(s.Dir); err != nil || r.Config.Epochs != 3 || r.Epochs != 3 {
+		t.Errorf("the folder says %+v, %v", r, err)
+	}
+}
+
+func TestResumeRefusesOtherSettings(t *testing.T) {
+	s := stopAt(t, brief(t.TempDir(), "fp32"), 0, 8)
+	r, err := train.OpenRun(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := read(t, filepath.Join(s.Dir, "metrics.csv"))
+	for want, change := range map[string]func(*train.Config){
+		"--lr 0.1":          func(c *train.Config) { c.LR = 0.1 },
+		"--momentum 0":      func(c *train.Config) { c.Momentum = 0 },
+		"--precision bf16":  func(c *train.Config) { c.Precision = "bf16" },
+		"--model d2l-resne": func(c *train.Config) { c.Model = "d2l-resnet18" },
+		"--train-size 321":  func(c *train.Config) { c.TrainSize = 321 },
+		"--seed 4":          func(c *train.Config) { c.Seed = 4 },
+		"--recompute true":  func(c *train.Config) { c.Recompute = true },
+		"--epochs 3":        func(c *train.Config) { c.Epochs = 3 },
+		"--workers -1":      func(c *train.Config) { c.Workers = -1 },
+	} {
+		c := r.Config
+		change(&c)
+		if _, err := r.Resume(context.Background(), device(t, 1), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	if read(t, filepath.Join(s.Dir, "metrics.csv")) != before {
+		t.Error("a refusal has changed the metrics")
+	}
+}
+
+// Whatever is wrong with the folder is said with the file's name, and changes
+// nothing in it.
+func TestResumeRefusesDamage(t *testing.T) {
+	s := stopAt(t, brief(t.TempDir(), "fp32"), 0, 8)
+	other := brief(t.TempDir(), "bf16")
+	other.Momentum = 0
+	plain := stopAt(t, other, 0, 8)
+	path := func(name string) string { return filepath.Join(s.Dir, name) }
+	state, yaml, rows := read(t, path("state.safetensors")), read(t, path("settings.yaml")), read(t, path("metrics.jsonl"))
+	half := len(state) / 2
+	for _, c := range []struct{ name, file, content, want string }{
+		{"cut", "state.safetensors", state[:half], "state.safetensors: "},
+		{"empty", "state.safetensors", "", "state.safetensors: "},
+		{"one bit", "state.safetensors", state[:half] + string([]byte{state[half] ^ 1}) + state[half+1:], "checksum"},
+		{"a model file", "state.safetensors", read(t, path("last.safetensors")), "not the state of a training"},
+		{"of another run", "state.safetensors", read(t, filepath.Join(plain.Dir, "state.safetensors")), "settings.yaml: momentum is 0.9, and the training so far was with 0"},
+		{"settings cut", "settings.yaml", yaml[:2], "settings.yaml is damaged"},
+		{"other settings", "settings.yaml", strings.Replace(yaml, "lr: 0.3", "lr: 0.4", 1), "settings.yaml: lr is 0.4"},
+		{"other precision", "settings.yaml", strings.Replace(yaml, "precision: fp32", "precision: bf16", 1), "settings.yaml: precision is bf16"},
+		{"damaged metrics", "metrics.jsonl", "{}}\n" + rows, "metrics.jsonl, line 1"},
+		{"lost metrics", "metrics.csv", "", "metrics.csv has 0 rows where metrics.jsonl has 7"},
+	} {
+		before := read(t, path(c.file))
+		if err := os.WriteFile(path(c.file), []byte(c.content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		last := read(t, path("last.safetensors"))
+		r, err := train.OpenRun(s.Dir)
+		if err == nil {
+			_, err = r.Resume(context.Background(), device(t, 1), r.Config, train.Callbacks{})
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: want %q, got %v", c.name, c.want, err)
+		}
+		if read(t, path("last.safetensors")) != last || read(t, path(c.file)) != c.content {
+			t.Errorf("%s: the folder was changed", c.name)
+		}
+		if err := os.WriteFile(path(c.file), []byte(before), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resume(t, s.Dir, 0, train.Callbacks{}) // nothing is wrong any more
+}
+
+func TestOpenRunWhereThereIsNone(t *testing.T) {
+	s := stopAt(t, brief(t.TempDir(), "fp32"), 0, 3)
+	empty := t.TempDir()
+	for path, want := range map[string]string{
+		s.Dir:                                    "stopped before the end of its first epoch",
+		empty:                                    "no run folder",
+		filepath.Join(empty, "none"):             "none",
+		filepath.Join(s.Dir, "settings.yaml"):    "give the folder",
+		filepath.Join(s.Dir, "metrics.jsonl"):    "give the folder",
+		filepath.Join(s.Dir, "best.safetensors"): "give its folder",
+	} {
+		if _, err := train.OpenRun(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: want %q, got %v", path, want, err)
+		}
+	}
+	if s.State != "" {
+		t.Errorf("a state %s before the end of an epoch", s.State)
+	}
+}
