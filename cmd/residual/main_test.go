@@ -32,6 +32,7 @@ func TestScripts(t *testing.T) {
 			"model":   writeModel,
 			"picture": writePicture,
 			"cut":     cut,
+			"await":   await,
 		},
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/train"
@@ -18,6 +19,7 @@ type trainFlags struct {
 	config train.Config
 	device deviceFlags
 	files  dataFlags
+	resume string // a run folder
 	plain  bool
 	json   bool
 }
@@ -43,11 +45,17 @@ epochs, the rate falling from 1 along a cosine. A flag that is given wins.
 What does not fit into memory may fit with --recompute: it keeps only some of the
 activations and computes the others again for the gradients.
 
-Ctrl-C finishes the step and saves last.safetensors; a second one quits at once.`,
+Ctrl-C finishes the step and saves last.safetensors; a second one quits at once.
+
+--resume goes on with a run that was interrupted or killed, in its folder and with
+its settings, from the end of its last whole epoch. It ends with the same weights
+to the last bit as a run that was never stopped. Of the flags that decide what is
+trained only --epochs may be given with it, to make more of them.`,
 		Example: `  residual train --data garments
   residual train --data garments --model d2l-resnet18
   residual train --data-dir ~/fashion-mnist --epochs 2
-  residual train --lr 0.1 --momentum 0.9 --schedule cosine,warmup=0.05 --json`,
+  residual train --lr 0.1 --momentum 0.9 --schedule cosine,warmup=0.05 --json
+  residual train --resume runs/train-3`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
@@ -81,27 +89,35 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.BoolVar(&c.Recompute, "recompute", false, recomputeHelp)
 	fs.IntVar(&c.Workers, "workers", 0, "goroutines that prepare batches (default: chosen); the result does not depend on it")
 	fs.StringVar(&c.Out, "out", d.Out, "folder of the numbered run folders")
+	fs.StringVar(&f.resume, "resume", "", "go on with the interrupted run in this folder, with its settings")
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar and the curves")
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("out")
+	_ = cmd.MarkFlagDirname("resume")
 	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
 	_ = cmd.RegisterFlagCompletionFunc("optimizer", words(optim.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("schedule", words(optim.ScheduleNames()...))
 	_ = cmd.RegisterFlagCompletionFunc("init", words(nn.XavierUniform.String(), nn.KaimingNormal.String(), nn.PyTorchDefault.String()))
 }
 
-// given is the config of the flags that were given, the rest zero.
-func (f *trainFlags) given(changed func(flag string) bool) (train.Config, error) {
-	c := f.config
-	for name, clear := range map[string]func(){
-		"model": func() { c.Model = "" }, "data": func() { c.Data = "" }, "resize": func() { c.Resize = 0 },
-		"batch": func() { c.Batch = 0 }, "lr": func() { c.LR = 0 }, "epochs": func() { c.Epochs = 0 },
-		"optimizer": func() { c.Optimizer = "" }, "schedule": func() { c.Schedule = "" }, "init": func() { c.Init = "" },
+// given is c with what the flags that were given say.
+func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (train.Config, error) {
+	g := f.config
+	for name, take := range map[string]func(){
+		"model": func() { c.Model = g.Model }, "data": func() { c.Data = g.Data }, "resize": func() { c.Resize = g.Resize },
+		"batch": func() { c.Batch = g.Batch }, "lr": func() { c.LR = g.LR }, "epochs": func() { c.Epochs = g.Epochs },
+		"optimizer": func() { c.Optimizer = g.Optimizer }, "momentum": func() { c.Momentum = g.Momentum },
+		"weight-decay": func() { c.WeightDecay = g.WeightDecay }, "nesterov": func() { c.Nesterov = g.Nesterov },
+		"schedule": func() { c.Schedule = g.Schedule }, "init": func() { c.Init = g.Init }, "seed": func() { c.Seed = g.Seed },
+		"train-size": func() { c.TrainSize = g.TrainSize }, "test-size": func() { c.TestSize = g.TestSize },
+		"recompute": func() { c.Recompute = g.Recompute }, "workers": func() { c.Workers = g.Workers }, "out": func() { c.Out = g.Out },
+		"data-dir": func() { c.DataDir = f.files.dir }, "offline": func() { c.Offline = f.files.offline },
+		"precision": func() { c.Precision = f.device.precision },
 	} {
-		if !changed(name) {
-			clear()
+		if changed(name) {
+			take()
 		}
 	}
 	// In a Config zero is the default, on the command line it is a mistake.
@@ -120,18 +136,15 @@ func (f *trainFlags) given(changed func(flag string) bool) (train.Config, error)
 			return c, usagef("--%s is empty; give a value or leave the flag out", name)
 		}
 	}
-	c.DataDir, c.Offline, c.Precision = f.files.dir, f.files.offline, f.device.precision
 	return c, nil
 }
 
 func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
-	c, err := f.given(cmd.Flags().Changed)
+	c, work, err := f.prepare(cmd)
 	if err != nil {
 		return err
 	}
-	if err := f.check(c); err != nil {
-		return err
-	}
+	f.device.precision = c.Precision
 	dev, err := f.device.open()
 	if err != nil {
 		return err
@@ -140,7 +153,7 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	c.Threads = dev.Threads()
 	v := newTrainView(cmd, f, f.device.describe(dev))
 	defer context.AfterFunc(ctx, v.interrupted)()
-	s, err := train.Run(ctx, dev, c, v.callbacks())
+	s, err := work(ctx, dev, c, v.callbacks())
 	v.close()
 	switch {
 	case err == nil:
@@ -152,6 +165,34 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	return err
 }
+
+// prepare returns the settings of a new run or of one that is resumed, checked,
+// and what trains by them.
+func (f *trainFlags) prepare(cmd *cobra.Command) (c train.Config, work trainer, err error) {
+	changed := cmd.Flags().Changed
+	if !changed("resume") {
+		if c, err = f.given(train.Config{Precision: f.device.precision}, changed); err != nil {
+			return c, nil, err
+		}
+		return c, train.Run, f.check(c)
+	}
+	if f.resume == "" {
+		return c, nil, usagef("--resume is empty; give a run folder, such as runs/train-1")
+	}
+	run, err := train.OpenRun(f.resume)
+	if err != nil {
+		return c, nil, fmt.Errorf("--resume: %w", err)
+	}
+	if c, err = f.given(run.Config, changed); err != nil {
+		return c, nil, err
+	}
+	if err := run.Check(c); err != nil {
+		return c, nil, usageError{fmt.Errorf("--resume: %w", err)}
+	}
+	return c, run.Resume, nil
+}
+
+type trainer func(context.Context, engine.Device, train.Config, train.Callbacks) (train.Summary, error)
 
 // check says what is wrong with the command line, before anything is opened.
 func (f *trainFlags) check(c train.Config) error {

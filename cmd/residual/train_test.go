@@ -47,7 +47,27 @@ func TestTrainInterrupted(t *testing.T) {
 	if strings.Contains(stderr.String(), "residual:") || !strings.Contains(stderr.String(), "Ctrl-C again") {
 		t.Errorf("stderr:\n%s", stderr)
 	}
+	if !strings.HasSuffix(stdout.String(), "\nno epoch was completed, so the training can only be begun anew\n") {
+		t.Errorf("nothing is said of going on:\n%s", stdout)
+	}
 	if status, text, problem := call("eval", last); status != 0 || !strings.Contains(text, "accuracy") {
 		t.Errorf("eval of %s: status %d, %s", last, status, problem)
+	}
+}
+
+// The last line after an interrupt is the command that goes on.
+func TestTrainSaysHowToGoOn(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stdout, stderr := &tripwire{word: "test acc 0.", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
+	out := t.TempDir()
+	status := run(ctx, []string{"train", "--data", "garments", "--train-size", "320", "--test-size", "50", "--epochs", "3", "--out", out}, stdout, stderr)
+	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
+	command, ok := strings.CutPrefix(lines[len(lines)-1], "go on after epoch 1: residual ")
+	if status != 1 || !ok {
+		t.Fatalf("status %d, stdout:\n%s", status, stdout)
+	}
+	if status, text, problem := call(strings.Fields(command)...); status != 0 || !strings.Contains(text, "goes on after epoch 1,") || !strings.Contains(text, "epoch 3/3 ") {
+		t.Errorf("%s: status %d, %s%s", command, status, text, problem)
 	}
 }

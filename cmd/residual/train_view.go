@@ -70,12 +70,29 @@ func (v *trainView) start(s train.Start) {
 	}
 	fmt.Fprintf(v.w, "epochs %d of %d batches of %d, %s, lr %v (%s), weights %s, seed %d\n",
 		c.Epochs, s.Batches, c.Batch, optimizer, c.LR, c.Schedule, c.Init, c.Seed)
-	fmt.Fprintf(v.w, "%s; %s of memory planned%s\n%s\n\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute), s.Dir)
+	fmt.Fprintf(v.w, "%s; %s of memory planned%s\n%s\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute), s.Dir)
 	v.dir = s.Dir
 	v.curves = report.NewCurves(c.Epochs)
+	v.past(s.Past)
+	fmt.Fprintln(v.w)
 	v.progress.Store(report.NewProgress(v.w, report.ProgressOptions{
 		Plain: v.flags.plain, Epochs: c.Epochs, BatchesPerEpoch: s.Batches, Curves: v.curves,
 	}))
+}
+
+// past shows what a resumed run has behind it.
+func (v *trainView) past(p *train.Past) {
+	if p == nil {
+		return
+	}
+	fmt.Fprintf(v.w, "goes on after epoch %d, the last that was completed: what came after its step %d is trained again\n", p.Epochs, p.Steps)
+	for _, point := range p.Points {
+		v.curves.Add(report.TrainLoss, point.X, point.Loss)
+		v.curves.Add(report.TrainAcc, point.X, point.Accuracy)
+	}
+	for _, e := range p.Tests {
+		v.curves.Add(report.TestAcc, float64(e.Epoch), e.TestAccuracy)
+	}
 }
 
 // draw writes the curves into the run's folder. A failure does not end the
@@ -125,6 +142,7 @@ type trainResult struct {
 	Dir             string       `json:"dir"`
 	Best            string       `json:"best"`
 	Last            string       `json:"last"`
+	State           *string      `json:"state"`   // what --resume goes on from; null before the end of an epoch
 	Stopped         bool         `json:"stopped"` // by Ctrl-C
 	Settings        train.Config `json:"settings"`
 }
@@ -139,6 +157,9 @@ func (v *trainView) json(s train.Summary) error {
 	if s.PeakBytes > 0 {
 		r.PeakBytes = &s.PeakBytes
 	}
+	if s.State != "" {
+		r.State = &s.State
+	}
 	return printJSON(v.cmd.OutOrStdout(), r)
 }
 
@@ -152,7 +173,7 @@ func measured(x float64) *float64 {
 // result prints d2l's last lines, and what lies where.
 func (v *trainView) result(s train.Summary) error {
 	v.totals(s)
-	fmt.Fprintf(v.w, "%s: best.safetensors (epoch %d, test acc %.3f), last.safetensors, curves.png, curves.svg, metrics.csv, metrics.jsonl, settings.yaml\n",
+	fmt.Fprintf(v.w, "%s: best.safetensors (epoch %d, test acc %.3f), last.safetensors, curves.png, curves.svg, metrics.csv, metrics.jsonl, settings.yaml, state.safetensors\n",
 		s.Dir, s.BestEpoch, s.BestAccuracy)
 	fmt.Fprintf(v.w, "%s\n", memoryLine(s))
 	fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", s.Best)
@@ -185,6 +206,11 @@ func (v *trainView) stopped(s train.Summary) error {
 	v.totals(s)
 	fmt.Fprintf(v.w, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
 	fmt.Fprintf(v.w, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", s.Last)
+	if s.State == "" {
+		fmt.Fprintln(v.w, "no epoch was completed, so the training can only be begun anew")
+	} else {
+		fmt.Fprintf(v.w, "go on after epoch %d: residual train --resume %s\n", s.Epochs, s.Dir)
+	}
 	if v.flags.json {
 		if err := v.json(s); err != nil {
 			return err
