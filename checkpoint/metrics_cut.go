@@ -54,12 +54,15 @@ func wholeLines(path string) ([][]byte, error) {
 	return lines[:len(lines)-1], nil
 }
 
+// cutFile leaves the first n lines of those there are, and what was not ended out.
 func cutFile(path string, lines [][]byte, n int) error {
-	if n >= len(lines) {
+	kept := bytes.Join(lines[:min(n, len(lines))], nil)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == int64(len(kept)) {
 		return nil
 	}
 	return WriteFile(path, func(w io.Writer) error {
-		_, err := w.Write(bytes.Join(lines[:n], nil))
+		_, err := w.Write(kept)
 		return err
 	})
 }

@@ -92,3 +92,20 @@ func (r *Run) ReadSettings(v any) error {
 	}
 	return nil
 }
+
+// Sweep removes what a program that was killed in the middle of WriteFile left in
+// the run's folder. No other program may be writing there.
+func (r *Run) Sweep() error {
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil {
+		return fmt.Errorf("the run cannot be read: %w; check its permissions", err)
+	}
+	for _, e := range entries {
+		if ok, _ := filepath.Match(tempName("*"), e.Name()); ok && e.Type().IsRegular() {
+			if err := os.Remove(r.Path(e.Name())); err != nil {
+				return fmt.Errorf("what a killed program left cannot be removed: %w; check its permissions", err)
+			}
+		}
+	}
+	return nil
+}

@@ -65,11 +65,13 @@ func writeFile(files fileSystem, path string, write func(io.Writer) error) (err 
 	return nil
 }
 
+func tempName(middle string) string { return ".residual-" + middle + ".tmp" }
+
 // createTemp makes a new file with the permissions any new file gets, which
 // os.CreateTemp does not.
 func createTemp(files fileSystem, dir string) (string, file, error) {
 	for {
-		temp := filepath.Join(dir, fmt.Sprintf(".residual-%016x.tmp", rand.Uint64()))
+		temp := filepath.Join(dir, tempName(fmt.Sprintf("%016x", rand.Uint64())))
 		f, err := files.create(temp)
 		if errors.Is(err, fs.ErrExist) {
 			continue

@@ -113,9 +113,9 @@ func (s *Saved) Check(c Config) error {
 // same folder, by c: its Config, in which Epochs may be raised and Threads,
 // Workers, DataDir and Offline be any. What was done of the next epoch is cut off
 // the metrics and trained again, and the end is to the bit that of a run that was
-// never stopped. A schedule that follows the share of the training that is done
+// never stopped, if the same kernels compute. A schedule that follows the share of the training that is done
 // goes by the new number of epochs from here on. An error before the first step
-// leaves the state as it was.
+// leaves the state as it was. Only one program may work on a folder at a time.
 func (s *Saved) Resume(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summary, error) {
 	if err := s.Check(c); err != nil {
 		return Summary{}, err
@@ -177,6 +177,9 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 // it, and returns what its metrics tell. Only the models of this epoch can be
 // behind the state: those before it were written before it.
 func (j *job) restore(s checkpoint.State, model []tensor.Named) (*Past, error) {
+	if err := j.folder.Sweep(); err != nil {
+		return nil, err
+	}
 	past := &Past{Epochs: s.Epoch, Steps: s.Steps}
 	if err := j.folder.CutMetrics(past.keep); err != nil {
 		return nil, err

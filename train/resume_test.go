@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train"
 	"github.com/residual-ml/residual/weights/safetensors"
@@ -159,12 +160,23 @@ func TestResumeMendsTheFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := stopAt(t, c, 0, 13)
-	for _, name := range []string{"last.safetensors", "best.safetensors"} { // those of the only epoch so far
+	best := read(t, s.Best)
+	for _, name := range []string{"last.safetensors", "best.safetensors", ".residual-0123456789abcdef.tmp"} { // of the only epoch so far
 		if err := os.WriteFile(filepath.Join(s.Dir, name), []byte("older"), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := resume(t, s.Dir, 0, train.Callbacks{}); got.BestEpoch != want.BestEpoch {
+	mended := func(start train.Start) {
+		for _, name := range []string{"last.safetensors", "best.safetensors"} {
+			if read(t, filepath.Join(start.Dir, name)) != best {
+				t.Errorf("%s is not that of the state", name)
+			}
+		}
+		if _, err := os.Stat(filepath.Join(start.Dir, ".residual-0123456789abcdef.tmp")); err == nil {
+			t.Error("what was not ended is still there")
+		}
+	}
+	if got := resume(t, s.Dir, 0, train.Callbacks{OnStart: mended}); got.BestEpoch != want.BestEpoch {
 		t.Errorf("the best is epoch %d, want %d", got.BestEpoch, want.BestEpoch)
 	}
 	same(t, s.Dir, want.Dir)
@@ -242,6 +254,8 @@ func TestResumeRefusesDamage(t *testing.T) {
 		{"empty", "state.safetensors", "", "state.safetensors: "},
 		{"one bit", "state.safetensors", state[:half] + string([]byte{state[half] ^ 1}) + state[half+1:], "checksum"},
 		{"a model file", "state.safetensors", read(t, path("last.safetensors")), "not the state of a training"},
+		{"of other pictures", "state.safetensors", altered(t, s.State, func(s *checkpoint.State) { s.Steps = 8 }), "made 8 steps in 1 epochs, and with the 320 pictures of garments there are 7 in one"},
+		{"of another network", "state.safetensors", altered(t, s.State, nil), "state.safetensors: the state dict does not fit"},
 		{"of another run", "state.safetensors", read(t, filepath.Join(plain.Dir, "state.safetensors")), "settings.yaml: momentum is 0.9, and the training so far was with 0"},
 		{"settings cut", "settings.yaml", yaml[:2], "settings.yaml is damaged"},
 		{"other settings", "settings.yaml", strings.Replace(yaml, "lr: 0.3", "lr: 0.4", 1), "settings.yaml: lr is 0.4"},
@@ -269,6 +283,50 @@ func TestResumeRefusesDamage(t *testing.T) {
 		}
 	}
 	resume(t, s.Dir, 0, train.Callbacks{}) // nothing is wrong any more
+}
+
+// altered is a state file after a change of the state; nil renames its values.
+func altered(t *testing.T, path string, change func(*checkpoint.State)) string {
+	t.Helper()
+	s, v, err := checkpoint.LoadState(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(&s)
+	} else {
+		for i := range v.Model {
+			v.Model[i].Name = "other." + v.Model[i].Name
+		}
+	}
+	path = filepath.Join(t.TempDir(), "altered")
+	if err := checkpoint.SaveState(path, s, v); err != nil {
+		t.Fatal(err)
+	}
+	return read(t, path)
+}
+
+// A resumed run that is stopped in its first step still knows what came before.
+func TestResumeStoppedAtOnce(t *testing.T) {
+	s := stopAt(t, brief(t.TempDir(), "fp32"), 0, 8)
+	r, err := train.OpenRun(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	again, err := r.Resume(ctx, device(t, 0), r.Config, train.Callbacks{OnStep: func(train.Step) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	again.ImagesPerSecond, s.ImagesPerSecond = 0, 0
+	if again.Stopped == nil || *again.Stopped != *s.Stopped {
+		t.Errorf("stopped at %v, want %v", again.Stopped, s.Stopped)
+	}
+	again.Stopped, s.Stopped = nil, nil
+	if again.Totals != s.Totals || again.State != s.State || again.Best != s.Best || again.Last != s.Last {
+		t.Errorf("got %+v, want %+v", again, s)
+	}
 }
 
 func TestOpenRunWhereThereIsNone(t *testing.T) {

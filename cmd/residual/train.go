@@ -33,8 +33,8 @@ func trainCommand() *cobra.Command {
 		Use:   "train",
 		Short: "Train a model and leave a run folder",
 		Long: `Train a model and leave a numbered run folder: the settings, the metrics as CSV and
-JSON lines, the curves as PNG and SVG, and the weights of the best and of the
-last epoch.
+JSON lines, the curves as PNG and SVG, the weights of the best and of the last epoch,
+and the state that --resume goes on from.
 
 Without flags it is ResNet-18 on Fashion-MNIST resized to 96x96, in batches of 256
 at the learning rate 0.05 for 10 epochs, from Xavier-uniform weights, without
@@ -48,9 +48,10 @@ activations and computes the others again for the gradients.
 Ctrl-C finishes the step and saves last.safetensors; a second one quits at once.
 
 --resume goes on with a run that was interrupted or killed, in its folder and with
-its settings, from the end of its last whole epoch. It ends with the same weights
-to the last bit as a run that was never stopped. Of the flags that decide what is
-trained only --epochs may be given with it, to make more of them.`,
+its settings, from the end of its last whole epoch. On the same kind of processor
+it ends with the weights, to the last bit, of a run that was never stopped. Of the
+flags that decide what is trained only --epochs may be given with it, to make more
+of them; a rate that falls over the training then falls by the new number.`,
 		Example: `  residual train --data garments
   residual train --data garments --model d2l-resnet18
   residual train --data-dir ~/fashion-mnist --epochs 2
