@@ -1,34 +1,102 @@
 package cpu
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
 
 // pool runs the tasks of one step on all threads. Which thread runs a task is
 // left to chance; what it computes never depends on that.
+//
+// The steps of a small batch take some microseconds, no longer than it takes to
+// wake a sleeping thread. So a helper looks for the next step for a while before
+// it sleeps, and a helper that comes when all is done is not waited for.
 type pool struct {
 	threads int
 	mu      sync.Mutex // one step at a time
 	f       func(task int)
 	count   int64
 	next    atomic.Int64
-	wake    chan struct{}
-	done    sync.WaitGroup
 	failure atomic.Pointer[any] // what a task panicked with
+
+	tickets signal // for helpers to take part in the step
+	busy    signal // helpers that may still take part or do; 0 lets the step end
+	closed  atomic.Bool
+}
+
+// signal is a number that goroutines wait for, first awake and then asleep.
+type signal struct {
+	n      atomic.Int64
+	asleep atomic.Int64
+	wake   chan struct{}
+}
+
+// looks is how often a waiting goroutine looks before it sleeps: some tens of
+// microseconds.
+const looks = 1 << 14
+
+// await returns when ready says so of the number. spin allows to look for it.
+func (s *signal) await(spin bool, ready func(n int64) bool) {
+	for i := 0; spin && i < looks; i++ {
+		if ready(s.n.Load()) {
+			return
+		}
+	}
+	for {
+		s.asleep.Add(1)
+		done := ready(s.n.Load()) // or whoever changes it sees that somebody sleeps
+		if !done {
+			<-s.wake
+		}
+		s.asleep.Add(-1)
+		if done || ready(s.n.Load()) {
+			return
+		}
+	}
+}
+
+// rouse wakes up to most sleepers. Waking one without need does no harm.
+func (s *signal) rouse(most int64) {
+	for range min(most, s.asleep.Load()) {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+			return // as many as there can be are on their way
+		}
+	}
 }
 
 func newPool(threads int) *pool {
-	p := &pool{threads: threads, wake: make(chan struct{}, threads)}
+	p := &pool{threads: threads}
+	p.tickets.wake = make(chan struct{}, threads)
+	p.busy.wake = make(chan struct{}, 1)
 	for range threads - 1 {
-		go func() {
-			for range p.wake {
-				p.guarded()
-			}
-		}()
+		go p.help()
 	}
 	return p
 }
+
+// help takes part in one step after the other.
+func (p *pool) help() {
+	taken := func(n int64) bool { return p.closed.Load() || n > 0 && p.tickets.n.CompareAndSwap(n, n-1) }
+	for {
+		p.tickets.await(p.spins(), taken)
+		if p.closed.Load() {
+			return
+		}
+		p.guarded()
+		if p.busy.n.Add(-1) == 0 {
+			p.busy.rouse(1)
+		}
+	}
+}
+
+// spins reports whether there is a processor for every thread.
+func (p *pool) spins() bool { return p.threads <= runtime.GOMAXPROCS(0) }
+
+// over reports whether nobody is busy.
+func over(n int64) bool { return n == 0 }
 
 // run calls f for every task below n and returns when all are done.
 func (p *pool) run(n int, f func(task int)) {
@@ -42,13 +110,16 @@ func (p *pool) run(n int, f func(task int)) {
 	defer p.mu.Unlock()
 	p.f, p.count = f, int64(n)
 	p.next.Store(0)
-	helpers := min(p.threads, n) - 1
-	p.done.Add(helpers + 1)
-	for range helpers {
-		p.wake <- struct{}{}
-	}
+	helpers := int64(min(p.threads, n) - 1)
+	p.busy.n.Store(helpers)
+	p.tickets.n.Store(helpers)
+	p.tickets.rouse(helpers)
 	p.guarded()
-	p.done.Wait()
+	// Tickets that nobody took are void.
+	if late := p.tickets.n.Swap(0); late > 0 {
+		p.busy.n.Add(-late)
+	}
+	p.busy.await(p.spins(), over)
 	if f := p.failure.Swap(nil); f != nil {
 		panic(*f)
 	}
@@ -57,7 +128,6 @@ func (p *pool) run(n int, f func(task int)) {
 // guarded works until no task is left and keeps a panic until all threads are
 // done.
 func (p *pool) guarded() {
-	defer p.done.Done()
 	defer func() {
 		if r := recover(); r != nil {
 			first := r // a variable of its own, or every call would allocate
@@ -79,4 +149,7 @@ func (p *pool) work() {
 }
 
 // close ends the pool's goroutines; the pool must not be used afterwards.
-func (p *pool) close() { close(p.wake) }
+func (p *pool) close() {
+	p.closed.Store(true)
+	close(p.tickets.wake)
+}

@@ -3,6 +3,7 @@ package cpu
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestPoolRunsEveryTaskOnce(t *testing.T) {
@@ -44,5 +45,39 @@ func TestPoolHandsOnPanics(t *testing.T) {
 	p.run(10, func(int) { n.Add(1) })
 	if n.Load() != 10 {
 		t.Errorf("after a panic %d of 10 tasks ran", n.Load())
+	}
+}
+
+// Steps follow each other at once, while helpers still look for them, or after
+// all have gone to sleep, with a processor for every thread and without.
+func TestPoolFindsItsHelpersAwakeAndAsleep(t *testing.T) {
+	for _, threads := range []int{2, 3, 16} {
+		p := newPool(threads)
+		for round := range 40 {
+			if round%10 == 0 {
+				time.Sleep(2 * time.Millisecond)
+			}
+			var sum atomic.Int64
+			n := 1 + round*7%23
+			p.run(n, func(i int) { sum.Add(int64(i) + 1) })
+			if want := int64(n * (n + 1) / 2); sum.Load() != want {
+				t.Fatalf("%d threads, step %d: the tasks add up to %d, want %d", threads, round, sum.Load(), want)
+			}
+			if busy, left := p.busy.n.Load(), p.tickets.n.Load(); busy != 0 || left != 0 {
+				t.Fatalf("%d threads, step %d ended with %d helpers busy and %d places free", threads, round, busy, left)
+			}
+		}
+		p.close()
+	}
+}
+
+// A step does not wait for a helper that never came, only for those at work.
+func TestPoolDoesNotWaitForSleepers(t *testing.T) {
+	p := newPool(1) // no helper of its own
+	p.threads = 3
+	var ran atomic.Int32
+	p.run(5, func(int) { ran.Add(1) })
+	if ran.Load() != 5 {
+		t.Errorf("%d of 5 tasks ran", ran.Load())
 	}
 }
