@@ -92,6 +92,7 @@ func (d *Device) Alloc(n int) engine.Buffer { return alloc(n) }
 func alloc(n int) memory {
 	const line = 64
 	s := make([]float32, n+line/4)
+	advise(s)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s)))%line) / 4
 	return s[skip : skip+n : skip+n]
 }
