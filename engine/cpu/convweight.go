@@ -6,8 +6,14 @@ import (
 )
 
 // weightRows is about how many rows (pixels times batch) of activations and
-// gradients one pass over the taps goes through: what the second-level cache holds.
-const weightRows = 1024
+// gradients one pass over the taps goes through, and weightInputs and
+// weightPanels how many input channels and panels of output channels one task
+// does: what the second-level cache holds.
+const (
+	weightRows   = 256
+	weightInputs = 128
+	weightPanels = 4
+)
 
 // weightCall is one product of the weight gradient: the sum over the pixels of
 // segs and the batch, added to rows of filter elements from element on.
@@ -29,7 +35,8 @@ type gradWeight struct {
 	calls          []weightCall // in the order of pixels
 	byTap          bool
 	blocks, panels int
-	empty          []int // taps that no pixel reaches
+	together       [2]int // blocks and panels that one task goes through
+	empty          []int  // taps that no pixel reaches
 }
 
 // convGradWeight binds the gradient of a convolution's weight, by the algorithm
@@ -54,7 +61,7 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
 		g.blocks = g.cin
 	}
 	g.plan(h, w, oh, ow, n*cin, n*cout)
-	tasks := s.Groups * g.panels * g.blocks
+	tasks := g.divide(4 * b.pool.threads)
 	work := g.task
 	return func() { b.pool.run(tasks, work) }
 }
@@ -107,25 +114,74 @@ func (g *gradWeight) markFirst(calls []weightCall, seen []bool) {
 	}
 }
 
-// task computes one block of input channels by one panel of output channels,
-// for all taps.
-func (g *gradWeight) task(i int) {
-	block, panel, group := i%g.blocks, i/g.blocks%g.panels, i/g.blocks/g.panels
-	ci, rows := g.cin*block/g.blocks, g.cin*(block+1)/g.blocks-g.cin*block/g.blocks
-	co := panel * g.set.Cols
-	cols := min(g.set.Cols, g.cout-co)
-	allIn, allOut := g.cin*g.win.Groups, g.cout*g.win.Groups
-	dw := func(element int) []float32 { return g.dw[(element*g.cin+ci)*allOut+group*g.cout+co:] }
-	for _, e := range g.empty {
-		clearColumns(dw(e), rows, cols, allOut)
-	}
-	x, dy := g.x[group*g.cin+ci:], g.dy[group*g.cout+co:]
-	crs, ars := allOut, 1
-	for _, c := range g.calls {
-		m := rows
-		if g.byTap {
-			m, crs, ars = c.rows, g.cin*allOut, g.win.DilationW*g.batch*allIn
+// divide chooses what one task goes through, and returns how many tasks there
+// are: at least as many as wanted, where that can be.
+func (g *gradWeight) divide(wanted int) int {
+	blocks, panels := min(g.blocks, max(1, weightInputs/g.set.Rows)), min(g.panels, weightPanels)
+	tasks := func() int { return g.win.Groups * ceil(g.blocks, blocks) * ceil(g.panels, panels) }
+	for tasks() < wanted && blocks*panels > 1 {
+		if blocks*g.set.Rows > panels*g.set.Cols || panels == 1 {
+			blocks = ceil(blocks, 2)
+		} else {
+			panels = ceil(panels, 2)
 		}
-		g.set.Gemm(dw(c.element), crs, x, ars, allIn, dy, allOut, c.segs, g.batch, m, cols, !c.first)
 	}
+	g.together = [2]int{blocks, panels}
+	return tasks()
+}
+
+// task computes some blocks of input channels by some panels of output channels,
+// for all taps: piece of the picture by piece, so that what is read of it for one
+// block is still near for the next.
+func (g *gradWeight) task(i int) {
+	parts, sets := ceil(g.blocks, g.together[0]), ceil(g.panels, g.together[1])
+	part, set, group := i%parts, i/parts%sets, i/parts/sets
+	firstBlock, firstPanel := part*g.together[0], set*g.together[1]
+	lastBlock, lastPanel := min(firstBlock+g.together[0], g.blocks), min(firstPanel+g.together[1], g.panels)
+	for panel := firstPanel; panel < lastPanel; panel++ {
+		for block := firstBlock; block < lastBlock; block++ {
+			g.clear(group, block, panel)
+		}
+	}
+	for c := range g.calls {
+		for panel := firstPanel; panel < lastPanel; panel++ {
+			for block := firstBlock; block < lastBlock; block++ {
+				g.multiply(&g.calls[c], group, block, panel)
+			}
+		}
+	}
+}
+
+// inputs returns the input channels of a block: the first, and how many.
+func (g *gradWeight) inputs(block int) (ci, rows int) {
+	ci = g.cin * block / g.blocks
+	return ci, g.cin*(block+1)/g.blocks - ci
+}
+
+// at returns the gradient of a filter element from an input and an output channel
+// of a group on.
+func (g *gradWeight) at(element, group, ci, co int) []float32 {
+	return g.dw[(element*g.cin+ci)*g.cout*g.win.Groups+group*g.cout+co:]
+}
+
+// clear sets a block of the taps that no pixel reaches to zero.
+func (g *gradWeight) clear(group, block, panel int) {
+	ci, rows := g.inputs(block)
+	co := panel * g.set.Cols
+	for _, e := range g.empty {
+		clearColumns(g.at(e, group, ci, co), rows, min(g.set.Cols, g.cout-co), g.cout*g.win.Groups)
+	}
+}
+
+// multiply adds one product to a block.
+func (g *gradWeight) multiply(c *weightCall, group, block, panel int) {
+	allIn, allOut := g.cin*g.win.Groups, g.cout*g.win.Groups
+	ci, m := g.inputs(block)
+	co := panel * g.set.Cols
+	crs, ars := allOut, 1
+	if g.byTap {
+		m, crs, ars = c.rows, g.cin*allOut, g.win.DilationW*g.batch*allIn
+	}
+	g.set.Gemm(g.at(c.element, group, ci, co), crs, g.x[group*g.cin+ci:], ars, allIn,
+		g.dy[group*g.cout+co:], allOut, c.segs, g.batch, m, min(g.set.Cols, g.cout-co), !c.first)
 }
