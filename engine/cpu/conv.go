@@ -25,46 +25,66 @@ type product struct {
 
 	panels   int // per group
 	together int // panels that one task goes through
+	each     int // chunks that one task goes through
 	packed   func() memory
 	base     bool // add to what dst holds
 
 	work func(int)
 }
 
-func (p *product) panelSize() int { return p.taps * p.k * p.set.Cols }
+func (p *product) tapSize() int   { return p.k * p.set.Cols }
+func (p *product) panelSize() int { return p.taps * p.tapSize() }
 
-// init chooses the division of the work.
-func (p *product) init() {
+// divide chooses the division of the work over the runs of a destination of some
+// images.
+func (p *product) divide(runs []run, images int) {
 	p.panels = ceil(p.n, p.set.Cols)
 	p.together = min(p.panels, max(1, panelBudget/(4*p.panelSize())))
+	p.each = 1
+	p.chunks = chunks(runs, images, p.groups*p.k, p.tapSize(), chunkRows)
 	p.work = p.task
 }
 
-func (p *product) tasks() int {
-	return p.groups * ceil(p.panels, p.together) * len(p.chunks)
+// balance lets a task work on as many chunks as leave some tasks for every thread:
+// few rows make little work of weights that come from afar.
+func (p *product) balance(threads int) {
+	p.together = ceil(p.panels, ceil(p.panels, p.together)) // sets of about one size
+	p.each = max(1, len(p.chunks)*p.groups*ceil(p.panels, p.together)/(4*threads))
+	p.each = min(p.each, len(p.chunks))
 }
 
-// task works on one chunk of rows and as many panels as fit the cache. Chunks
+func (p *product) tasks() int {
+	return p.groups * ceil(p.panels, p.together) * ceil(len(p.chunks), p.each)
+}
+
+// task works on some chunks of rows and as many panels as fit the cache. Chunks
 // follow each other, so that a thread finds its panels in its own cache.
 func (p *product) task(i int) {
-	c := &p.chunks[i%len(p.chunks)]
-	sets := ceil(p.panels, p.together)
-	g, first := i/len(p.chunks)/sets, i/len(p.chunks)%sets*p.together
-	dstC, size := p.groups*p.n, p.panelSize()
-	packed := p.packed()
+	parts, sets := ceil(len(p.chunks), p.each), ceil(p.panels, p.together)
+	g, first := i/parts/sets, i/parts%sets*p.together
+	from := i % parts * p.each
 	for q := first; q < min(first+p.together, p.panels); q++ {
-		lo, n := g*p.n+q*p.set.Cols, min(p.set.Cols, p.n-q*p.set.Cols)
-		dst := p.dst[c.row*dstC+lo:]
-		switch {
-		case len(c.segs) > 0:
-			p.set.Gemm(dst, dstC, p.src[c.source+g*p.k:], c.ars, 1,
-				packed[(g*p.panels+q)*size:], p.set.Cols, c.segs, p.k, c.rows, n, p.base)
-		case !p.base:
-			clearColumns(dst, c.rows, n, dstC)
+		for at := from; at < min(from+p.each, len(p.chunks)); at++ {
+			p.multiply(at, g, q)
 		}
-		if p.after != nil {
-			p.after.apply(i%len(p.chunks), c.row, c.rows, lo, n)
-		}
+	}
+}
+
+// multiply computes one chunk by panel q of group g.
+func (p *product) multiply(at, g, q int) {
+	c := &p.chunks[at]
+	dstC := p.groups * p.n
+	lo, n := g*p.n+q*p.set.Cols, min(p.set.Cols, p.n-q*p.set.Cols)
+	dst := p.dst[c.row*dstC+lo:]
+	switch {
+	case len(c.segs) > 0:
+		p.set.Gemm(dst, dstC, p.src[c.source+g*p.k:], c.ars, 1,
+			p.packed()[(g*p.panels+q)*p.panelSize():], p.set.Cols, c.segs, p.k, c.rows, n, p.base)
+	case !p.base:
+		clearColumns(dst, c.rows, n, dstC)
+	}
+	if p.after != nil {
+		p.after.apply(at, c.row, c.rows, lo, n)
 	}
 }
 
@@ -74,10 +94,8 @@ func clearColumns(x []float32, rows, n, ld int) {
 	}
 }
 
-// product binds a product over the runs of a destination of some images.
-func (b *binder) product(p *product, runs []run, images int, w weights) func() {
-	p.init()
-	p.chunks = chunks(runs, images, p.groups*p.k, p.k*p.set.Cols, chunkRows)
+// product binds a product that is divided.
+func (b *binder) product(p *product, w weights) func() {
 	if p.after != nil && p.after.stats != nil {
 		rows := make([]int, len(p.chunks))
 		for i, c := range p.chunks {
@@ -189,7 +207,9 @@ func (b *binder) conv(s *engine.Conv) func() {
 		compute = b.winograd(f, src, dst, s.PadH, s.PadW, nil, after, weight)
 	} else {
 		p := &product{set: b.set, groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: taps, src: src.data, dst: dst.data, after: after}
-		compute = b.product(p, runs, n, weight)
+		p.divide(runs, n)
+		frame := b.lines(p, s)
+		compute = inOrder(frame, b.product(p, weight))
 	}
 	return inOrder(prepare, compute, finish)
 }
@@ -210,7 +230,8 @@ func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
 		return b.winograd(f, src, dst, 2-s.PadH, 2-s.PadW, b.mem(s.Base), nil, weight)
 	}
 	p := &product{set: b.set, groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: taps, src: src.data, dst: dst.data, base: s.Base != nil}
-	compute := b.product(p, runs, n, weight)
+	p.divide(runs, n)
+	compute := b.product(p, weight)
 	if s.Base == nil {
 		return compute
 	}

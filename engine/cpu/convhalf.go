@@ -235,7 +235,7 @@ func (b *binder) convHalf(s *engine.Conv) func() {
 		src: b.act(s.X).half, dst: b.act(s.Y), after: after,
 	}
 	b.divide(p, runs, n)
-	frame := b.paddedWalk(p, s)
+	frame := b.halfLines(p, s)
 	return inOrder(prepare, frame, b.halfProduct(p, s.W, false), finish)
 }
 

@@ -38,7 +38,7 @@ func (f tiling) points() int { return f.t * f.t }
 // that (TestWinogradError), enough to move the tenth step of a training by 1e-3.
 func chooseTiling(n, cin, cout, outH, outW int, directTaps int) (tiling, bool) {
 	const valueCost, weightCost = 10, 20
-	if cin < 16 || cout < 16 || n*outH*outW < 128 {
+	if cin < 16 || cout < 16 || n*outH*outW < 256 {
 		return tiling{}, false
 	}
 	var best tiling

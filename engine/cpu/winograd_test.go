@@ -102,7 +102,7 @@ func evaluateBy(t *testing.T, f *tiling, g *graph.Graph, feeds map[*graph.Node]*
 // The nets' own shapes go by Winograd where it pays: the test of the choice.
 func TestChooseTiling(t *testing.T) {
 	for _, c := range []struct{ n, channels, size, want int }{
-		{64, 64, 24, 3}, {64, 128, 12, 3}, {64, 256, 6, 3}, {256, 512, 3, 3}, {64, 8, 24, 0}, {1, 64, 4, 0},
+		{64, 64, 24, 3}, {64, 128, 12, 3}, {64, 256, 6, 3}, {256, 512, 3, 3}, {64, 8, 24, 0}, {1, 64, 24, 3}, {1, 128, 12, 0},
 	} {
 		taps := 9*c.size*c.size - 4*3*c.size + 4 // those inside the image
 		f, _ := chooseTiling(c.n, c.channels, c.channels, c.size, c.size, taps)
