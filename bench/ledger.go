@@ -42,8 +42,9 @@ type facts struct {
 	Revision string   `json:"revision,omitempty"` // of its sources
 }
 
-// key tells machines apart.
-func (f facts) key() string { return fmt.Sprintf("%s, %d threads", f.CPU, f.Threads) }
+// key tells machines apart: a processor's name alone may be that of several
+// generations, with other instructions.
+func (f facts) key() string { return fmt.Sprintf("%s, %s, %d threads", f.CPU, f.Kernels, f.Threads) }
 
 // A trial is the short turn of one of a peer's settings, from which the best are chosen.
 type trial struct {

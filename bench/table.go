@@ -208,18 +208,40 @@ func (s *sitting) fill(r record, both []contender, turns [][]turn, best int) rec
 	return r
 }
 
-// longestTrial is where a setting that does not come to an end is given up.
-const longestTrial = 15 * time.Minute
+// A setting that does not come to an end is given up after longestTrial, and
+// sooner when it has taken hopeless times as long as the fastest before it. What is
+// compiled may take longestCompiling more.
+const (
+	longestTrial     = 15 * time.Minute
+	hopeless         = 5
+	longestCompiling = 5 * time.Minute
+)
+
+// patience is how long a setting may take when the fastest so far took best, 0
+// where there is none.
+func patience(c contender, best time.Duration) time.Duration {
+	limit := longestTrial
+	if best > 0 {
+		limit = min(limit, hopeless*best)
+		if c.Compile {
+			limit = min(longestTrial, limit+longestCompiling)
+		}
+	}
+	return limit
+}
 
 // choose gives every setting a short turn and returns the fastest.
 func (s *sitting) choose(ctx context.Context, t todo) ([]contender, error) {
 	var good []trial
 	var why []string
+	var shortest time.Duration // of this sitting
 	for _, c := range t.rivals {
 		one, known := s.book.tried(s.trial(t.peer, c, t.trials))
 		if !known || s.again && one.Problem != "" {
-			short, cancel := context.WithTimeout(ctx, longestTrial)
+			limit, began := patience(c, shortest), time.Now()
+			short, cancel := context.WithTimeout(ctx, limit)
 			got, err := s.turn(short, c, t.trials)
+			took := time.Since(began)
 			timedOut := short.Err() != nil && ctx.Err() == nil
 			cancel()
 			one = s.trial(t.peer, c, t.trials)
@@ -227,8 +249,12 @@ func (s *sitting) choose(ctx context.Context, t todo) ([]contender, error) {
 			switch {
 			case err == nil:
 				one.Rate = max(got.Fastest, got.ImagesPerSecond) // a moment when the machine is busy decides nothing
+				if shortest == 0 || took < shortest {
+					shortest = took
+				}
 			case timedOut:
-				one.Problem = fmt.Sprintf("no result within %s", report.Duration(longestTrial))
+				one.Problem = fmt.Sprintf("given up after %s", report.Duration(limit))
+				fmt.Fprintf(s.log, "%s: %s\n", c.name(), one.Problem)
 			case errors.As(err, &failed):
 				one.Problem = reason(err)
 				fmt.Fprintf(s.log, "%s: %s\n", c.name(), one.Problem)

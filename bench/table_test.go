@@ -65,7 +65,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"## Z80, 2 threads", "features: LDIR.", "Residual v9, built with go1.99",
+		"## Z80, abacus, 2 threads", "features: LDIR.", "Residual v9, built with go1.99",
 		"| training, batch 64 | PyTorch 9.9 | 30.0 images/s | 25.0 images/s | **1.20** | 1.20 to 1.20 | auto: bf16, abacus | bf16 channels last | 2 |",
 		"| peak memory of training, batch 256 | PyTorch 9.9 | 100 B | 400 B | **0.25** |",
 		"6,000 training and 1,000 test images of Fashion-MNIST, evaluation included | PyTorch 9.9 | 2.00 s | 5.00 s | **2.50** |",
@@ -187,5 +187,32 @@ func TestPaceLearns(t *testing.T) {
 	p.done, p.spent = 50*time.Minute, 100*time.Minute
 	if got := p.left(); got != 100*time.Minute {
 		t.Errorf("%v left, want twice the plan of the other half", got)
+	}
+}
+
+// A setting that is much slower than one before it is not waited for; a compiler is.
+func TestPatience(t *testing.T) {
+	plain, compiled := contender{Program: torch}, contender{Program: torch, Compile: true}
+	for _, c := range []struct {
+		contender
+		best, want time.Duration
+	}{
+		{plain, 0, longestTrial},
+		{plain, 10 * time.Second, 50 * time.Second},
+		{compiled, 10 * time.Second, 50*time.Second + longestCompiling},
+		{plain, time.Hour, longestTrial},
+		{compiled, time.Hour, longestTrial},
+	} {
+		if got := patience(c.contender, c.best); got != c.want {
+			t.Errorf("compiled %v, the fastest took %v: %v, want %v", c.Compile, c.best, got, c.want)
+		}
+	}
+}
+
+// Processors of one name and other instructions are other machines.
+func TestMachinesDifferByTheirInstructions(t *testing.T) {
+	a, b := facts{CPU: "Z80", Threads: 2, Kernels: "abacus"}, facts{CPU: "Z80", Threads: 2, Kernels: "fingers"}
+	if a.key() == b.key() {
+		t.Errorf("both are %q", a.key())
 	}
 }
