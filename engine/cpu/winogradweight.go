@@ -9,6 +9,13 @@ import (
 // before they are multiplied: a few megabytes, what the last cache holds.
 const winogradRows = 512
 
+// nearBudget is how many bytes of inputs and gradients of one point should stay in
+// the second-level cache; below nearLeast rows the sums cost more than that gains.
+const (
+	nearBudget = 256 << 10
+	nearLeast  = 64
+)
+
 // winogradWeight is the gradient of a convolution's weight by a tiling:
 //
 //	dg = Gᵀ [ Σ (Bᵀ d B) ⊗ (A dY Aᵀ) ] G
@@ -24,6 +31,7 @@ type winogradWeight struct {
 	starts     []int // row of the pass at which each group begins
 	passes     [][2]int
 	rows       int // of the largest pass
+	near       int // rows of a pass that one task takes at a time
 	blocks     int // of input channels
 	parts      int // of blocks, for more tasks than points
 	dw         memory
@@ -39,6 +47,7 @@ func (b *binder) winogradWeight(f tiling, x, dy picture, s *engine.ConvGradWeigh
 		across: ceil(dy.w, f.m), blocks: ceil(x.channels, b.set.Rows),
 	}
 	w.parts = min(w.blocks, 4)
+	w.near = max(nearLeast, nearBudget/(4*(ceil(x.channels, w.parts)+dy.channels)))
 	w.groups = groupTiles(w.across*ceil(dy.h, f.m), dy.batch)
 	w.plan()
 	points, product := f.points(), x.channels*dy.channels
@@ -106,17 +115,22 @@ func (w *winogradWeight) transform(i int) {
 	}
 }
 
-// multiply adds the products of one point for some blocks of input channels.
+// multiply adds the products of one point for some blocks of input channels: a
+// few rows of inputs and gradients at a time, which stay in the second-level cache
+// for all blocks.
 func (w *winogradWeight) multiply(i int) {
 	point, part := i/w.parts, i%w.parts
 	cin, cout := w.x.channels, w.dy.channels
 	in, grad := w.inputs()[point*w.rows*cin:], w.gradients()[point*w.rows*cout:]
 	sum := w.sums()[point*cin*cout:]
-	for block := w.blocks * part / w.parts; block < w.blocks*(part+1)/w.parts; block++ {
-		lo, hi := cin*block/w.blocks, cin*(block+1)/w.blocks
-		for co := 0; co < cout; co += w.set.Cols {
-			w.set.Gemm(sum[lo*cout+co:], cout, in[lo:], 1, cin, grad[co:], cout, oneSeg,
-				w.held, hi-lo, min(w.set.Cols, cout-co), w.first > 0)
+	for row := 0; row < w.held; row += w.near {
+		rows := min(w.near, w.held-row)
+		for block := w.blocks * part / w.parts; block < w.blocks*(part+1)/w.parts; block++ {
+			lo, hi := cin*block/w.blocks, cin*(block+1)/w.blocks
+			for co := 0; co < cout; co += w.set.Cols {
+				w.set.Gemm(sum[lo*cout+co:], cout, in[row*cin+lo:], 1, cin, grad[row*cout+co:], cout, oneSeg,
+					rows, hi-lo, min(w.set.Cols, cout-co), w.first > 0 || row > 0)
+			}
 		}
 	}
 }
