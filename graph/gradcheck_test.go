@@ -130,6 +130,18 @@ var trials = map[string]func(t *trial) *Node{
 		key := t.fixed(nil, func(int) float64 { return float64(t.IntN(100)) })
 		return t.g.Apply(Dropout{P: t.Float64(), Stream: t.g.NextStream()}, t.normal(t.image()...), key)
 	},
+	"StochasticDepth": func(t *trial) *Node {
+		key := t.fixed(nil, func(int) float64 { return float64(t.IntN(100)) })
+		return t.g.Apply(StochasticDepth{P: t.Float64(), Stream: t.g.NextStream()}, t.normal(t.image()...), key)
+	},
+	"PadChannels": func(t *trial) *Node {
+		s := t.image()
+		return t.g.Apply(PadChannels{s[1] + t.between(0, 3)}, t.normal(s[:t.between(2, 4)]...))
+	},
+	"TakeChannels": func(t *trial) *Node {
+		s := t.image()
+		return t.g.Apply(TakeChannels{t.between(1, s[1])}, t.normal(s[:t.between(2, 4)]...))
+	},
 	"CrossEntropy": func(t *trial) *Node {
 		n, k := t.between(1, 6), t.between(1, 6)
 		return t.g.Apply(CrossEntropy{}, t.normal(n, k), t.labels(n, k))

@@ -187,6 +187,10 @@ func (b *binder) spatial(s *engine.Compute) (func(), bool) {
 		return b.weigh(transposed(adaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
 	case graph.Dropout:
 		return b.dropout(op, in[0], s.Out), true
+	case graph.StochasticDepth:
+		return b.stochasticDepth(op, in[0], s.Out), true
+	case graph.PadChannels, graph.TakeChannels:
+		return b.channels(in[0], s.Out), true
 	case graph.SumChannels:
 		return b.sumChannels(s), true
 	}

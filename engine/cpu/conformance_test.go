@@ -270,3 +270,25 @@ func TestLossAndDropout(t *testing.T) {
 	y := g.Apply(graph.Dropout{P: 0.5, Stream: 3}, x, g.Key())
 	check(t, g, feeds, []*graph.Node{y}, 1e-6)
 }
+
+func TestChannelsAndStochasticDepth(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	for _, s := range []tensor.Shape{{3, 5}, {2, 7, 9}, {1, 16, 3, 5}, {5, 33, 4, 4}, {70, 2, 1, 1}} {
+		for _, more := range []int{0, 1, 16} {
+			checkOp(t, r, graph.PadChannels{To: s[1] + more}, s)
+		}
+		for _, first := range []int{1, (s[1] + 1) / 2, s[1]} {
+			checkOp(t, r, graph.TakeChannels{First: first}, s)
+		}
+	}
+	for i, s := range []tensor.Shape{{9}, {7, 5}, {5, 3, 4}, {6, 33, 4, 6}, {3, 2, 2, 3, 2}} {
+		for _, p := range []float64{0.5, 1} {
+			g := graph.New(graph.Train)
+			x := g.Input("images", tensor.Float32, s...)
+			feeds := map[*graph.Node]*tensor.Tensor{x: random(r, s...), g.Key(): tensor.FromInts([]int64{int64(i)})}
+			y := g.Apply(graph.StochasticDepth{P: p, Stream: g.NextStream()}, x, g.Key())
+			loss := weighted(g, y, feeds, r)
+			check(t, g, feeds, append([]*graph.Node{y}, graph.Gradients(loss, []*graph.Node{x})...), 1e-6)
+		}
+	}
+}
