@@ -12,6 +12,7 @@ type Norm struct {
 	Eps      float64 // added to the variance; zero: 1e-5
 	Momentum float64 // weight of a batch in the running statistics; zero: 0.1
 	NoAffine bool    // no weight and bias: they are 1 and 0
+	ZeroInit bool    // weight starts at 0, not 1, in every scheme: the end of a residual branch (Goyal et al. 2017, section 5.1)
 }
 
 // BatchNorm is what BatchNorm1d and BatchNorm2d share. It normalises every channel to mean 0 and variance 1, then scales by
@@ -25,6 +26,7 @@ type BatchNorm struct {
 	RunningMean   *Parameter // [C], buffer
 	RunningVar    *Parameter // [C], buffer
 	Eps, Momentum float64
+	ZeroInit      bool // see Norm
 }
 
 // BatchNorm1d normalises [N,C] or [N,C,L] as PyTorch does.
@@ -52,7 +54,7 @@ func newBatchNorm(class string, channels int, c Norm) BatchNorm {
 	b := BatchNorm{
 		RunningMean: &Parameter{Value: tensor.New(channels)},
 		RunningVar:  &Parameter{Value: tensor.New(channels).Fill(1)},
-		Eps:         c.Eps, Momentum: c.Momentum,
+		Eps:         c.Eps, Momentum: c.Momentum, ZeroInit: c.ZeroInit,
 	}
 	if b.Eps == 0 {
 		b.Eps = 1e-5
@@ -62,7 +64,7 @@ func newBatchNorm(class string, channels int, c Norm) BatchNorm {
 	}
 	if !c.NoAffine {
 		b.Weight, b.Bias = parameter(channels), parameter(channels)
-		b.Weight.Value.Fill(1)
+		b.Weight.Value.Fill(b.start())
 	}
 	return b
 }
@@ -123,10 +125,29 @@ func latest(g *graph.Graph, v *Parameter) *graph.Node {
 	return g.Variable(v)
 }
 
-// Init implements Initialiser: every scheme gives weight 1, bias 0, mean 0, variance 1.
+// start is the first value of the weight.
+func (b *BatchNorm) start() float32 {
+	if b.ZeroInit {
+		return 0
+	}
+	return 1
+}
+
+// Zero makes the layer return 0 whatever it is given, for now: a later Init goes
+// by ZeroInit. It panics without weight and bias.
+func (b *BatchNorm) Zero() {
+	if b.Weight == nil {
+		panic("nn: a batch norm without weight and bias cannot be zeroed")
+	}
+	b.Weight.Value.Fill(0)
+	b.Bias.Value.Fill(0)
+}
+
+// Init implements Initialiser: every scheme gives weight 1, or 0 with ZeroInit,
+// bias 0, mean 0, variance 1.
 func (b *BatchNorm) Init(Scheme, func(name string) *Source) {
 	if b.Weight != nil {
-		b.Weight.Value.Fill(1)
+		b.Weight.Value.Fill(b.start())
 		b.Bias.Value.Fill(0)
 	}
 	b.RunningMean.Value.Fill(0)

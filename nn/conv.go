@@ -16,6 +16,7 @@ type Axis struct{ Kernel, Stride, Padding, Dilation int }
 type Conv struct {
 	Stride, Padding, Dilation, Groups int // zero: 1, 0, 1, 1
 	NoBias                            bool
+	ZeroInit                          bool // weight and bias start at 0 in every scheme: the end of a residual branch
 	// Width, where set, gives kernel, stride, padding and dilation along the
 	// width; those above then hold along the height.
 	Width *Axis
@@ -28,6 +29,7 @@ type Conv2d struct {
 	Weight   *Parameter // [Cout, Cin/groups, KH, KW]
 	Bias     *Parameter // [Cout], or nil
 	Geometry graph.Conv2d
+	ZeroInit bool // see Conv
 }
 
 // NewConv2d returns a convolution with a square kernel (see Conv.Width for
@@ -49,6 +51,7 @@ func NewConv2d(in, out, kernel int, c ...Conv) *Conv2d {
 			StrideH: h.Stride, StrideW: w.Stride, PadH: h.Padding, PadW: w.Padding,
 			DilationH: h.Dilation, DilationW: w.Dilation, Groups: groups,
 		},
+		ZeroInit: conf.ZeroInit,
 	}
 	if !conf.NoBias {
 		l.Bias = parameter(out)
@@ -82,8 +85,21 @@ func (l *Conv2d) Forward(x *graph.Node) *graph.Node {
 	return g.Record(l, first, g.Apply(l.Geometry, inputs...))
 }
 
+// Zero makes the layer return 0 whatever it is given, for now: a later Init goes
+// by ZeroInit.
+func (l *Conv2d) Zero() {
+	l.Weight.Value.Fill(0)
+	if l.Bias != nil {
+		l.Bias.Value.Fill(0)
+	}
+}
+
 // Init implements Initialiser.
 func (l *Conv2d) Init(s Scheme, source func(name string) *Source) {
+	if l.ZeroInit {
+		l.Zero()
+		return
+	}
 	initWeightAndBias(s, l.Weight, l.Bias, source)
 }
 

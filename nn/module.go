@@ -42,6 +42,13 @@ type Module interface {
 	Forward(x *graph.Node) *graph.Node
 }
 
+// Zeroer is a layer that can be made to return 0 whatever it is given: a batch
+// norm or a convolution.
+type Zeroer interface {
+	Module
+	Zero()
+}
+
 // Parameter is a value of a module that outlives a run. Those with Trainable
 // set are trained; the others are buffers.
 type Parameter = graph.Variable

@@ -10,6 +10,10 @@ import (
 type Block struct {
 	Use1x1Conv bool // put a 1x1 convolution on the shortcut, which changes channels and size
 	Stride     int  // of the first convolution and the shortcut's; zero: 1
+	ZeroInit   bool // BN2's weight starts at 0, so that the branch does
+	// StochasticDepth is the probability with which the branch is left out for an
+	// image in training.
+	StochasticDepth float64
 }
 
 // Residual is the block of He et al. 2016 (https://arxiv.org/abs/1512.03385,
@@ -25,6 +29,7 @@ type Residual struct {
 	Conv1, Conv2 *Conv2d // 3x3, padding 1
 	Conv3        *Conv2d // 1x1, or nil for an identity shortcut
 	BN1, BN2     *BatchNorm2d
+	Drop         StochasticDepth
 }
 
 // NewResidual returns a block from in to out channels.
@@ -34,7 +39,8 @@ func NewResidual(in, out int, c ...Block) *Residual {
 		Conv1: NewConv2d(in, out, 3, Conv{Stride: conf.Stride, Padding: 1}),
 		Conv2: NewConv2d(out, out, 3, Conv{Padding: 1}),
 		BN1:   NewBatchNorm2d(out),
-		BN2:   NewBatchNorm2d(out),
+		BN2:   NewBatchNorm2d(out, Norm{ZeroInit: conf.ZeroInit}),
+		Drop:  StochasticDepth{conf.StochasticDepth},
 	}
 	if conf.Use1x1Conv {
 		b.Conv3 = NewConv2d(in, out, 1, Conv{Stride: conf.Stride})
@@ -43,17 +49,30 @@ func NewResidual(in, out int, c ...Block) *Residual {
 }
 
 func (b *Residual) Forward(x *graph.Node) *graph.Node {
-	first, in := len(x.Graph.Nodes), x
-	y := ReLU{}.Forward(b.BN1.Forward(b.Conv1.Forward(x)))
-	y = b.BN2.Forward(b.Conv2.Forward(y))
-	if b.Conv3 != nil {
-		x = b.Conv3.Forward(x)
-	}
-	if !y.Shape.Equal(x.Shape) {
-		misfit(b, b.Conv1.Weight, in, "the block gives %v and its shortcut %v; set Use1x1Conv", y.Shape, x.Shape)
-	}
-	return x.Graph.Record(b, first, ReLU{}.Forward(y.Plus(x)))
+	first := len(x.Graph.Nodes)
+	branch, shortcut := b.Parts(x)
+	return x.Graph.Record(b, first, ReLU{}.Forward(b.Drop.Branch(branch).Plus(shortcut)))
 }
+
+// Parts returns what Forward adds up: BN2's output and x or Conv3(x), both
+// [N,out,H',W'].
+func (b *Residual) Parts(x *graph.Node) (branch, shortcut *graph.Node) {
+	y := ReLU{}.Forward(b.BN1.Forward(b.Conv1.Forward(x)))
+	branch, shortcut = b.BN2.Forward(b.Conv2.Forward(y)), x
+	if b.Conv3 != nil {
+		shortcut = b.Conv3.Forward(x)
+	}
+	if !branch.Shape.Equal(shortcut.Shape) {
+		misfit(b, b.Conv1.Weight, x, "the block gives %v and its shortcut %v; set Use1x1Conv", branch.Shape, shortcut.Shape)
+	}
+	return branch, shortcut
+}
+
+// Identity reports whether the shortcut is x itself.
+func (b *Residual) Identity() bool { return b.Conv3 == nil }
+
+// Last returns the layer that ends the branch.
+func (b *Residual) Last() Zeroer { return b.BN2 }
 
 func (b *Residual) String() string {
 	w := b.Conv1.Weight.Value.Shape()
