@@ -13,8 +13,9 @@ import (
 
 // Model says all that is needed to use a file of weights.
 type Model struct {
-	Architecture string   `json:"architecture"` // a name the registry of models knows
-	Classes      []string `json:"classes"`      // names, in the order of the logits
+	Architecture string   `json:"architecture"`     // a name the registry of models knows
+	Blocks       []int    `json:"blocks,omitempty"` // in each stage, where they are not the architecture's own
+	Classes      []string `json:"classes"`          // names, in the order of the logits
 
 	// The input: Channels x Height x Width. A height and width of 0 mean any.
 	Channels int `json:"channels"`
@@ -185,6 +186,15 @@ func (m Model) check() error {
 		return fmt.Errorf("grey images for %d channels", m.Channels)
 	case m.Epoch < 0:
 		return fmt.Errorf("epoch %d", m.Epoch)
+	}
+	const mostStages, mostBlocks = 16, 1000
+	if n := len(m.Blocks); n > mostStages {
+		return fmt.Errorf("%d stages of blocks, where at most %d are possible", n, mostStages)
+	}
+	for i, n := range m.Blocks {
+		if n < 1 || n > mostBlocks {
+			return fmt.Errorf("%d blocks in stage %d, where 1 to %d are possible", n, i+1, mostBlocks)
+		}
 	}
 	for name, values := range map[string][]float64{"mean": p.Mean, "std": p.Std} {
 		if n := len(values); n != 0 && n != m.Channels {

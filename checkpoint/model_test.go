@@ -20,7 +20,7 @@ import (
 
 func sampleModel() Model {
 	return Model{
-		Architecture: "d2l-resnet18", Classes: []string{"coat", "bag <&>"}, Channels: 1, Height: 96, Width: 96,
+		Architecture: "d2l-resnet18", Blocks: []int{3, 4, 6, 3}, Classes: []string{"coat", "bag <&>"}, Channels: 1, Height: 96, Width: 96,
 		Preprocess: Preprocess{Resize: 96, Mean: []float64{0.1307}, Std: []float64{0.3081}, Grey: true},
 		Dataset:    "fashion-mnist", Epoch: 3,
 		Metrics: Metrics{"loss": math.NaN(), "best": math.Inf(-1), "test_accuracy": 0.893},
@@ -81,6 +81,9 @@ func TestSaveModelRefuses(t *testing.T) {
 		"a mean of NaN":                    func(m *Model) { m.Preprocess.Mean[0] = math.NaN() },
 		"a std of 0":                       func(m *Model) { m.Preprocess.Std[0] = 0 },
 		"grey images for 3 channels":       func(m *Model) { m.Channels = 3 },
+		"17 stages":                        func(m *Model) { m.Blocks = make([]int, 17) },
+		"0 blocks in stage 2":              func(m *Model) { m.Blocks = []int{1, 0} },
+		"1001 blocks in stage 1":           func(m *Model) { m.Blocks = []int{1001} },
 		"epoch -1":                         func(m *Model) { m.Epoch = -1 },
 		`tensor "a": is nil`:               func(m *Model) {},
 		"cannot be the name":               func(m *Model) {},
@@ -125,6 +128,7 @@ func TestLoadModelRefuses(t *testing.T) {
 		{`{"architecture":"a","classes":["x"],"channels":1.5}`, "its description cannot be read"},
 		{`{` + good + `,"height":-3}`, "an input of -3 x 0 pixels"},
 		{`{` + good + `,"preprocess":{"scale":1e999}}`, "its description cannot be read"},
+		{`{` + good + `,"blocks":[3,-1]}`, "-1 blocks in stage 2"},
 		{`{` + good + `,"metrics":{"loss":"low"}}`, `metric "loss": "low" is not a number`},
 		{`{` + good + `,"metrics":{"loss":null}}`, `metric "loss" is not a number`},
 	} {
@@ -154,6 +158,9 @@ func TestLoadModelIgnoresUnknownFields(t *testing.T) {
 	m, err := modelIn(map[string]string{"residual": `{"architecture":"a","classes":["x"],"channels":3,"from_the_future":{"x":[1]}}`})
 	if err != nil || m.Channels != 3 {
 		t.Errorf("%+v, %v", m, err)
+	}
+	if m.Blocks != nil {
+		t.Errorf("a file without blocks has %v", m.Blocks)
 	}
 }
 
