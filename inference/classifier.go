@@ -70,7 +70,10 @@ func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 	if err := checkSizes(info); err != nil {
 		return nil, err
 	}
-	c := models.Config{Channels: info.Channels, Classes: len(info.Classes)}
+	c := models.Config{Channels: info.Channels, Classes: len(info.Classes), Blocks: info.Blocks}
+	if err := entry.Check(c); err != nil {
+		return nil, err
+	}
 	if err := justified(entry, c, f); err != nil {
 		return nil, err
 	}
@@ -99,18 +102,14 @@ func checkSizes(info checkpoint.Model) error {
 	return nil
 }
 
-// justified keeps a small file from demanding a large network: beyond ordinary
-// sizes the file must hold as many numbers as the network has parameters, which
-// grow linearly with channels and classes.
+// justified keeps a small file from demanding a large network: beyond an ordinary
+// size the file must hold as many numbers as the network has parameters.
 func justified(e models.Entry, c models.Config, f *safetensors.File) error {
-	if c.Channels <= 16 && c.Classes <= 1000 {
+	const ordinary = 1 << 24
+	need := e.Count(c)
+	if need <= ordinary {
 		return nil
 	}
-	count := func(channels, classes int) int64 {
-		return nn.Count(e.New(models.Config{Channels: channels, Classes: classes}))
-	}
-	one := count(1, 1)
-	need := one + int64(c.Channels-1)*(count(2, 1)-one) + int64(c.Classes-1)*(count(1, 2)-one)
 	var have int64
 	for _, name := range f.Names() {
 		_, shape, _ := f.Info(name)

@@ -204,7 +204,16 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		"classes":      {with(func(m *checkpoint.Model) { m.Classes = classes()[:9] }), nil, "of another shape"},
 		"resize":       {with(func(m *checkpoint.Model) { m.Preprocess.Resize = 60000 }), nil, "at most 4096"},
 		"disagreement": {with(func(m *checkpoint.Model) { m.Preprocess.Resize = 32 }), nil, "resized to 32x32"},
-		"lie":          {with(func(m *checkpoint.Model) { m.Classes = slices.Repeat([]string{"x"}, 60000) }), nil, "holds only"},
+		"stages":       {with(func(m *checkpoint.Model) { m.Blocks = []int{1} }), nil, "no stages"},
+		"blocks": {with(func(m *checkpoint.Model) {
+			m.Architecture, m.Height, m.Width, m.Blocks = "d2l-resnet18", 96, 96, []int{2, 2, 2}
+		}), nil, "4 stages"},
+		"lie": {with(func(m *checkpoint.Model) {
+			m.Architecture, m.Height, m.Width, m.Classes = "d2l-resnet18", 96, 96, slices.Repeat([]string{"x"}, 60000)
+		}), leNetState, "holds only"},
+		"deep lie": {with(func(m *checkpoint.Model) {
+			m.Architecture, m.Height, m.Width, m.Blocks = "d2l-resnet18", 96, 96, []int{1000, 1000, 1000, 1000}
+		}), leNetState, "holds only"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			info := c.info

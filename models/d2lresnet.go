@@ -7,10 +7,22 @@ import (
 
 var d2lResNet18 = Entry{
 	Name:        "d2l-resnet18",
+	Family:      "Dive into Deep Learning",
+	Kind:        PostActivation,
 	Description: "ResNet-18 of Dive into Deep Learning: convolutions with bias, shortcuts without batch norm",
 	Channels:    1, Height: 96, Width: 96, Classes: 10,
+	Params: 11178378, Blocks: []int{2, 2, 2, 2},
+	growth: growth{64 * 49, 513, d2lGrowth(imagenetWidths)},
 	Source: "https://d2l.ai/chapter_convolutional-modern/resnet.html; He et al. 2016, https://arxiv.org/abs/1512.03385",
-	New:    func(c Config) nn.Module { return NewD2LResNet18(c.Channels, c.Classes) },
+	New:    func(c Config) nn.Module { return newD2LResNet(c) },
+}
+
+// d2lGrowth is that of a block whose convolutions have a bias.
+func d2lGrowth(widths []int) (g []int64) {
+	for i, n := range basicGrowth(widths) {
+		g = append(g, n+int64(2*widths[i]))
+	}
+	return g
 }
 
 // D2LResNet18 is the network of "Dive into Deep Learning", section 8.6:
@@ -25,23 +37,45 @@ type D2LResNet18 struct {
 
 // NewD2LResNet18 has 11,178,378 parameters for one channel and ten classes.
 func NewD2LResNet18(channels, classes int) *D2LResNet18 {
+	return newD2LResNet(d2lResNet18.fill(Config{Channels: channels, Classes: classes}))
+}
+
+func newD2LResNet(c Config) *D2LResNet18 {
+	s := stages(c, 64, imagenetWidths, 1, func(p place) nn.Module {
+		return nn.NewResidual(p.in, p.out, nn.Block{
+			Use1x1Conv: p.in != p.out, Stride: p.stride, ZeroInit: p.zero, StochasticDepth: p.drop,
+		})
+	})
 	return &D2LResNet18{
 		B1: nn.Sequential{
-			nn.NewConv2d(channels, 64, 7, nn.Conv{Stride: 2, Padding: 3}), nn.NewBatchNorm2d(64), nn.ReLU{},
+			nn.NewConv2d(c.Channels, 64, 7, nn.Conv{Stride: 2, Padding: 3}), nn.NewBatchNorm2d(64), nn.ReLU{},
 			nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1},
 		},
-		B2: nn.ResnetBlock(64, 64, 2, true),
-		B3: nn.ResnetBlock(64, 128, 2, false),
-		B4: nn.ResnetBlock(128, 256, 2, false),
-		B5: nn.ResnetBlock(256, 512, 2, false),
-		FC: nn.NewLinear(512, classes),
+		B2: s[0], B3: s[1], B4: s[2], B5: s[3],
+		FC: nn.NewLinear(512, c.Classes),
 	}
 }
 
-func (m *D2LResNet18) Forward(x *graph.Node) *graph.Node {
-	first := len(x.Graph.Nodes)
-	for _, part := range []nn.Module{m.B1, m.B2, m.B3, m.B4, m.B5, m.Pool, m.Flatten, m.FC} {
+func (m *D2LResNet18) Forward(x *graph.Node) *graph.Node { return m.Through(x, forward) }
+
+// Stages implements Net.
+func (m *D2LResNet18) Stages() []Stage {
+	return []Stage{stage("b2", m.B2), stage("b3", m.B3), stage("b4", m.B4), stage("b5", m.B5)}
+}
+
+// Through implements Net.
+func (m *D2LResNet18) Through(x *graph.Node, visit func(b Block, x *graph.Node) *graph.Node) *graph.Node {
+	g, first := x.Graph, len(x.Graph.Nodes)
+	x = m.B1.Forward(x)
+	for _, layer := range []nn.Sequential{m.B2, m.B3, m.B4, m.B5} {
+		from := len(g.Nodes)
+		for _, b := range layer {
+			x = visit(b.(Block), x)
+		}
+		g.Record(layer, from, x)
+	}
+	for _, part := range []nn.Module{m.Pool, m.Flatten, m.FC} {
 		x = part.Forward(x)
 	}
-	return x.Graph.Record(m, first, x)
+	return g.Record(m, first, x)
 }

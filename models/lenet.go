@@ -7,8 +7,11 @@ import (
 
 var d2lBNLeNet = Entry{
 	Name:        "d2l-bnlenet",
+	Family:      "Dive into Deep Learning",
+	Kind:        Plain,
 	Description: "LeNet-5 with batch normalisation and sigmoids, for 28x28 images",
 	Channels:    1, Height: 28, Width: 28, Classes: 10, FixedSize: true,
+	Params: 44878, growth: growth{6 * 25, 85, nil},
 	Source: "https://d2l.ai/chapter_convolutional-modern/batch-norm.html; LeCun et al. 1998",
 	New:    func(c Config) nn.Module { return NewD2LBNLeNet(c.Channels, c.Classes) },
 }

@@ -3,6 +3,7 @@ package models
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/nn"
@@ -12,25 +13,86 @@ import (
 type Config struct {
 	Channels int // of the input images
 	Classes  int
+
+	// Blocks is how many blocks each stage has; nil: the model's own. The first
+	// block of a stage has the shortcut that changes the shape; those behind it are
+	// the ones that can be added or taken away, and the rest be renumbered.
+	Blocks []int
+
+	// ZeroInit makes every residual branch start at zero, so that at first a block
+	// returns its shortcut: the weight of the batch norm that ends the branch
+	// (torchvision's zero_init_residual; Goyal et al. 2017, section 5.1), or the
+	// weight and bias of the convolution that does. nn.Init keeps to it.
+	ZeroInit bool
+
+	// StochasticDepth is the probability with which an image does without the last
+	// block's branch in training; it grows from block to block in equal steps (Huang
+	// et al. 2016, https://arxiv.org/abs/1603.09382, equation 4). From 0 to below 1.
+	StochasticDepth float64
 }
+
+// Kind says where a net's blocks have their activations.
+type Kind string
+
+const (
+	Plain          Kind = "plain"           // no shortcuts
+	PostActivation Kind = "post-activation" // ReLU behind the sum: He et al. 2015
+	PreActivation  Kind = "pre-activation"  // batch norm and ReLU before the convolutions: He et al. 2016
+)
 
 // Entry describes a model.
 type Entry struct {
 	Name        string
+	Family      string
+	Kind        Kind
 	Description string
 	Channels    int // defaults, and the input the model was made for
 	Height      int
 	Width       int
 	Classes     int
-	FixedSize   bool // takes no other height and width
-	Source      string
-	New         func(Config) nn.Module // zero values in Config are filled in
+	FixedSize   bool  // takes no other height and width
+	Blocks      []int // in each stage; nil where there are none
+	Params      int64 // numbers trained, with the model's own configuration
+
+	// How images become its input, where that is settled: of the shorter side
+	// Resize pixels by Interpolation (0 leaves them), the middle of Height x Width,
+	// bytes over 255, less Mean, over Std, by channel.
+	Resize        int
+	Interpolation string
+	Mean, Std     []float64
+
+	Source string
+	New    func(Config) nn.Module // panics where Check returns an error
+
+	growth growth
+}
+
+// growth is how many parameters more come with one more channel of the input, one
+// more class, and one more block in each stage.
+type growth struct {
+	channel, class int64
+	blocks         []int64
+}
+
+func basicGrowth(widths []int) (g []int64) {
+	for _, w := range widths {
+		g = append(g, int64(2*9*w*w+2*2*w))
+	}
+	return g
+}
+
+func bottleneckGrowth(widths []int, groups, base int) (g []int64) {
+	for _, w := range widths {
+		inner, out := w*base/64*groups, w*expansion
+		g = append(g, int64(2*inner*out+9*inner*inner/groups+2*(2*inner+out)))
+	}
+	return g
 }
 
 // entries is in the order in which models are listed.
-var entries = [...]Entry{d2lResNet18, d2lBNLeNet}
+var entries = slices.Concat([]Entry{d2lResNet18, d2lBNLeNet}, resNets, preResNets, cifarNets())
 
-// Names lists the models.
+// Names lists the models. CIFAR nets of any other depth 6n+2 have a name too.
 func Names() []string {
 	names := make([]string, len(entries))
 	for i, e := range entries {
@@ -41,14 +103,29 @@ func Names() []string {
 
 // Lookup returns the model of that name, or an error that lists the names.
 func Lookup(name string) (Entry, error) {
-	for _, e := range entries {
-		if e.Name == name {
-			build := e.New
-			e.New = func(c Config) nn.Module { return build(e.fill(c)) }
-			return e, nil
+	i := slices.IndexFunc(entries, func(e Entry) bool { return e.Name == name })
+	var e Entry
+	if i >= 0 {
+		e = entries[i]
+	} else {
+		other, ok, err := cifarNet(name)
+		if err != nil {
+			return Entry{}, err
 		}
+		if !ok {
+			return Entry{}, fmt.Errorf("model %q is not known; choose one of %s", name, strings.Join(Names(), ", "))
+		}
+		e = other
 	}
-	return Entry{}, fmt.Errorf("model %q is not known; choose one of %s", name, strings.Join(Names(), ", "))
+	given := e
+	e.Blocks = slices.Clone(e.Blocks)
+	e.New = func(c Config) nn.Module {
+		if err := given.Check(c); err != nil {
+			panic(err.Error())
+		}
+		return given.New(given.fill(c))
+	}
+	return e, nil
 }
 
 // New makes a model by name, with PyTorch's default weights (see package nn).
@@ -57,10 +134,49 @@ func New(name string, c Config) (nn.Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Channels < 0 || c.Classes < 0 {
-		return nil, fmt.Errorf("model %s: %d channels and %d classes: neither can be negative; 0 means the model's own", name, c.Channels, c.Classes)
+	if err := e.Check(c); err != nil {
+		return nil, err
 	}
 	return e.New(c), nil
+}
+
+// MostBlocks is how many blocks a stage can have.
+const MostBlocks = 1000
+
+// Check reports what of c the model cannot have.
+func (e Entry) Check(c Config) error {
+	switch {
+	case c.Channels < 0 || c.Classes < 0:
+		return fmt.Errorf("model %s: %d channels and %d classes: neither can be negative; 0 means the model's own", e.Name, c.Channels, c.Classes)
+	case len(c.Blocks) > 0 && len(e.Blocks) == 0:
+		return fmt.Errorf("model %s has no stages of blocks; leave the blocks out", e.Name)
+	case len(c.Blocks) > 0 && len(c.Blocks) != len(e.Blocks):
+		return fmt.Errorf("model %s has %d stages, but blocks were given for %d: %s; its own are %s",
+			e.Name, len(e.Blocks), len(c.Blocks), list(c.Blocks), list(e.Blocks))
+	case !(c.StochasticDepth >= 0 && c.StochasticDepth < 1):
+		return fmt.Errorf("model %s: a stochastic depth of %v; it is the probability to leave out the last block, from 0 to below 1", e.Name, c.StochasticDepth)
+	case e.Kind == Plain && c.ZeroInit:
+		return fmt.Errorf("model %s has no residual branches that could start at zero; leave the zero initialisation out", e.Name)
+	case e.Kind == Plain && c.StochasticDepth > 0:
+		return fmt.Errorf("model %s has no shortcuts, so no block can be left out; leave the stochastic depth out", e.Name)
+	}
+	for i, n := range c.Blocks {
+		if n < 1 || n > MostBlocks {
+			return fmt.Errorf("model %s: %d blocks in stage %d of %s; a stage has 1 to %d", e.Name, n, i+1, list(c.Blocks), MostBlocks)
+		}
+	}
+	return nil
+}
+
+// Count returns how many numbers a model under c trains, without making it. The
+// model must take c.
+func (e Entry) Count(c Config) int64 {
+	c = e.fill(c)
+	n := e.Params + int64(c.Channels-e.Channels)*e.growth.channel + int64(c.Classes-e.Classes)*e.growth.class
+	for i, blocks := range c.Blocks {
+		n += int64(blocks-e.Blocks[i]) * e.growth.blocks[i]
+	}
+	return n
 }
 
 func (e Entry) fill(c Config) Config {
@@ -70,5 +186,13 @@ func (e Entry) fill(c Config) Config {
 	if c.Classes == 0 {
 		c.Classes = e.Classes
 	}
+	if len(c.Blocks) == 0 {
+		c.Blocks = e.Blocks
+	}
 	return c
+}
+
+// list writes 3,4,6,3.
+func list(values []int) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")
 }

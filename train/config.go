@@ -23,6 +23,11 @@ type Config struct {
 	Data   string `yaml:"data" json:"data"`
 	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
 
+	// Changes of the model; see models.Config.
+	Blocks          []int   `yaml:"blocks,omitempty,flow" json:"blocks,omitempty"` // in each stage; nil: the model's own
+	ZeroInit        bool    `yaml:"zero_init,omitempty" json:"zero_init,omitempty"`
+	StochasticDepth float64 `yaml:"stochastic_depth,omitempty" json:"stochastic_depth,omitempty"`
+
 	Batch       int     `yaml:"batch" json:"batch"`
 	LR          float32 `yaml:"lr" json:"lr"`
 	Epochs      int     `yaml:"epochs" json:"epochs"`
@@ -112,6 +117,11 @@ type plan struct {
 	precision engine.Precision
 }
 
+// model is what c changes of its model.
+func (c Config) model() models.Config {
+	return models.Config{Blocks: c.Blocks, ZeroInit: c.ZeroInit, StochasticDepth: c.StochasticDepth}
+}
+
 // Check reports the first setting that cannot be, before any work.
 func (c Config) Check() error {
 	_, err := c.plan()
@@ -121,6 +131,9 @@ func (c Config) Check() error {
 func (c Config) plan() (p plan, err error) {
 	p = plan{Config: c.Resolved()}
 	if p.entry, err = models.Lookup(p.Model); err != nil {
+		return p, err
+	}
+	if err := p.entry.Check(p.model()); err != nil {
 		return p, err
 	}
 	if err := p.checkData(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -80,7 +81,8 @@ func (c Config) differs(then Config) (name string, was, is any, differ bool) {
 		name    string
 		was, is any
 	}{
-		{"model", then.Model, c.Model}, {"data", then.Data, c.Data}, {"resize", then.Resize, c.Resize}, {"batch", then.Batch, c.Batch},
+		{"model", then.Model, c.Model}, {"blocks", commas(then.Blocks), commas(c.Blocks)}, {"zero-init", then.ZeroInit, c.ZeroInit},
+		{"stochastic-depth", then.StochasticDepth, c.StochasticDepth}, {"data", then.Data, c.Data}, {"resize", then.Resize, c.Resize}, {"batch", then.Batch, c.Batch},
 		{"lr", then.LR, c.LR}, {"optimizer", then.Optimizer, c.Optimizer}, {"momentum", then.Momentum, c.Momentum},
 		{"weight-decay", then.WeightDecay, c.WeightDecay}, {"nesterov", then.Nesterov, c.Nesterov}, {"schedule", then.Schedule, c.Schedule},
 		{"init", then.Init, c.Init}, {"seed", then.Seed, c.Seed}, {"precision", then.Precision, c.Precision},
@@ -92,6 +94,14 @@ func (c Config) differs(then Config) (name string, was, is any, differ bool) {
 		}
 	}
 	return "", nil, nil, false
+}
+
+// commas writes blocks as the flag does.
+func commas(blocks []int) string {
+	if len(blocks) == 0 {
+		return "the model's own"
+	}
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(blocks), "[]"), " ", ",")
 }
 
 // Check reports the first setting of c with which the run cannot go on.

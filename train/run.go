@@ -116,7 +116,9 @@ func (j *job) begin(ctx context.Context) error {
 // build makes the module that suits the pictures.
 func (j *job) build(train data.Dataset) (err error) {
 	j.native = train.Info()
-	j.module, err = models.New(j.Model, models.Config{Channels: j.native.Channels, Classes: len(j.native.Classes)})
+	c := j.model()
+	c.Channels, c.Classes = j.native.Channels, len(j.native.Classes)
+	j.module, err = models.New(j.Model, c)
 	return err
 }
 
@@ -307,7 +309,7 @@ func (j *job) point(p Point) error {
 func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
 	return checkpoint.Model{
-		Architecture: j.Model, Classes: info.Classes, Channels: info.Channels, Height: j.Resize, Width: j.Resize,
+		Architecture: j.Model, Blocks: j.Blocks, Classes: info.Classes, Channels: info.Channels, Height: j.Resize, Width: j.Resize,
 		Preprocess: checkpoint.Preprocess{
 			NativeHeight: info.Height, NativeWidth: info.Width, Resize: j.Resize, Grey: info.Channels == 1,
 		},

@@ -12,17 +12,19 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/internal/amxemu"
-	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/models/modelstest"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
 )
 
+// traced are the models of models/testdata/trace.py.
+var traced = []string{"d2l-resnet18", "d2l-bnlenet"}
+
 // Both models against ten steps of PyTorch, by every kernel this machine has, on
 // one and two threads, and in both precisions.
 func TestTrainsAsInPyTorch(t *testing.T) {
-	for _, model := range models.Names() {
+	for _, model := range traced {
 		tr, err := modelstest.Read("../models/testdata/" + model + ".json")
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +64,7 @@ func TestTrainsOnAMX(t *testing.T) {
 	have := slices.Contains(kernel.Available(), kernel.AMX)
 	amxemu.Test(t, have, func(t *testing.T) {
 		amx := kernel.AMX
-		for _, model := range models.Names() {
+		for _, model := range traced {
 			if model == "d2l-resnet18" && amxemu.Emulated() && os.Getenv("RESIDUAL_LONG") == "" {
 				t.Logf("%s is left out under the emulator; set RESIDUAL_LONG=1", model)
 				continue

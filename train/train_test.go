@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -381,7 +382,7 @@ func TestZeroConfigIsTheRecipeOfTheNotes(t *testing.T) {
 		Model: "d2l-resnet18", Data: "fashion-mnist", Resize: 96, Batch: 256, LR: 0.05, Epochs: 10, Optimizer: "sgd",
 		Schedule: "constant", Init: "xavier-uniform", Precision: "auto", Out: "runs",
 	}
-	if c != want {
+	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v", c)
 	}
 	if err := c.Check(); err != nil {

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -64,10 +63,9 @@ func listModels() ([]modelRow, error) {
 			return nil, err
 		}
 		row := modelRow{
-			Name: e.Name, Description: e.Description, Source: e.Source, Classes: e.Classes,
+			Name: e.Name, Description: e.Description, Source: e.Source, Classes: e.Classes, Parameters: e.Params,
 			Channels: e.Channels, Height: e.Height, Width: e.Width, FixedSize: e.FixedSize,
 		}
-		row.Parameters = nn.Count(e.New(models.Config{}))
 		rows = append(rows, row)
 	}
 	return rows, nil

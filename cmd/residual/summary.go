@@ -38,6 +38,7 @@ type summaryRow struct {
 func summaryCommand() *cobra.Command {
 	var input string
 	var depth int
+	var blocks []int
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "summary MODEL",
@@ -48,6 +49,7 @@ batch, in convolutions and linear layers; parameters are counted once, at the
 layer that holds them and again in the modules around it.`,
 		Example: `  residual summary d2l-resnet18 --input 1,1,224,224
   residual summary d2l-resnet18 --depth 2
+  residual summary resnet18 --blocks 3,4,6,3
   residual summary runs/train-1/best.safetensors --json`,
 		Args:              exactly(1, "the name of a model or a model file"),
 		ValidArgsFunction: completeModel,
@@ -59,7 +61,7 @@ layer that holds them and again in the modules around it.`,
 			if err != nil {
 				return err
 			}
-			m, shape, err := modelNamed(args[0], shape)
+			m, shape, err := modelNamed(args[0], shape, blocks)
 			if err != nil {
 				return err
 			}
@@ -77,6 +79,7 @@ layer that holds them and again in the modules around it.`,
 		},
 	}
 	cmd.Flags().StringVar(&input, "input", "", "shape of the input: batch,channels,height,width (default: the model's own, one image)")
+	cmd.Flags().IntSliceVar(&blocks, "blocks", nil, blocksHelp)
 	cmd.Flags().IntVar(&depth, "depth", 0, "levels to show; 0 shows all")
 	jsonFlag(cmd, &asJSON)
 	return cmd
@@ -85,7 +88,7 @@ layer that holds them and again in the modules around it.`,
 // modelNamed builds a model by name, with the channels of the input, or the
 // network of a model file. Without an input it chooses one image of the size the
 // model was made for.
-func modelNamed(name string, input tensor.Shape) (nn.Module, tensor.Shape, error) {
+func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, tensor.Shape, error) {
 	if !looksLikeFile(name) {
 		e, err := lookupModel(name)
 		if err != nil {
@@ -94,7 +97,14 @@ func modelNamed(name string, input tensor.Shape) (nn.Module, tensor.Shape, error
 		if input == nil {
 			input = tensor.Shape{1, e.Channels, e.Height, e.Width}
 		}
-		return e.New(models.Config{Channels: input[1]}), input, nil
+		c := models.Config{Channels: input[1], Blocks: blocks}
+		if err := e.Check(c); err != nil {
+			return nil, nil, usagef("--blocks: %w", err)
+		}
+		return e.New(c), input, nil
+	}
+	if blocks != nil {
+		return nil, nil, usagef("--blocks: %s is a model file, whose blocks are its own; leave the flag out, or give the name of a model", name)
 	}
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {

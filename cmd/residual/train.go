@@ -27,6 +27,9 @@ type trainFlags struct {
 // recomputeHelp says what it costs and what it gives.
 const recomputeHelp = "keep only some activations and compute the rest again for the gradients: the same result to the last bit in less memory, half or less in deep nets, for at most one more forward pass a step"
 
+// blocksHelp is of the flag that deepens or prunes a model.
+const blocksHelp = "blocks in each stage, such as 3,4,6,3 (default: the model's own)"
+
 func trainCommand() *cobra.Command {
 	var f trainFlags
 	cmd := &cobra.Command{
@@ -73,6 +76,9 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs, c, d := cmd.Flags(), &f.config, train.Config{}.Resolved()
 	fs.SortFlags = false
 	fs.StringVar(&c.Model, "model", d.Model, "model to train; the command models lists them")
+	fs.IntSliceVar(&c.Blocks, "blocks", nil, blocksHelp)
+	fs.BoolVar(&c.ZeroInit, "zero-init", false, "start every residual branch at zero, so that at first each block returns its shortcut")
+	fs.Float64Var(&c.StochasticDepth, "stochastic-depth", 0, "probability with which an image does without the last block in training; for those before it, in equal steps from 0")
 	fs.StringVar(&c.Data, "data", d.Data, "data set; the command data list lists them")
 	fs.IntVar(&c.Resize, "resize", d.Resize, "pixels of both sides that images are resized to")
 	fs.IntVar(&c.Batch, "batch", d.Batch, "images in a batch")
@@ -107,7 +113,8 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (train.Config, error) {
 	g := f.config
 	for name, take := range map[string]func(){
-		"model": func() { c.Model = g.Model }, "data": func() { c.Data = g.Data }, "resize": func() { c.Resize = g.Resize },
+		"model": func() { c.Model = g.Model }, "blocks": func() { c.Blocks = g.Blocks },
+		"zero-init": func() { c.ZeroInit = g.ZeroInit }, "stochastic-depth": func() { c.StochasticDepth = g.StochasticDepth }, "data": func() { c.Data = g.Data }, "resize": func() { c.Resize = g.Resize },
 		"batch": func() { c.Batch = g.Batch }, "lr": func() { c.LR = g.LR }, "epochs": func() { c.Epochs = g.Epochs },
 		"optimizer": func() { c.Optimizer = g.Optimizer }, "momentum": func() { c.Momentum = g.Momentum },
 		"weight-decay": func() { c.WeightDecay = g.WeightDecay }, "nesterov": func() { c.Nesterov = g.Nesterov },

@@ -1,0 +1,126 @@
+package models
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/residual-ml/residual/nn"
+)
+
+// The nets of He et al. 2015, section 4.2: a 3x3 convolution, three stages of n
+// blocks of 16, 32 and 64 channels at 32, 16 and 8 pixels, and a linear layer,
+// which makes 6n+2 layers with weights. Shortcuts have no parameters (option A:
+// every second pixel, and zeros for the new channels, which come last), so that
+// cifar-plainN has the parameters of cifar-resnetN and is the same net minus the
+// additions. cifar-preresnetN is the pre-activation form of He et al. 2016.
+var (
+	cifarWidths = []int{16, 32, 64}
+	cifarDepths = []int{20, 32, 44, 56, 110} // those that are listed
+)
+
+const (
+	largestCIFAR = 2000  // layers
+	cifar8Params = 75290 // of the net of 8 layers, of any kind
+)
+
+type cifarKind struct {
+	prefix, family string
+	kind           Kind
+	description    string
+	build          func(Config) nn.Module
+}
+
+var cifarKinds = []cifarKind{
+	{"cifar-plain", "CIFAR plain net", Plain, "the residual net of %d layers minus its additions",
+		func(c Config) nn.Module { return &PlainNet{newCIFARTrunk(c, newCIFARPlainBlock)} }},
+	{"cifar-resnet", "CIFAR ResNet", PostActivation, "basic blocks, %d layers, shortcuts without parameters",
+		func(c Config) nn.Module { return &ResNet{newCIFARTrunk(c, newCIFARBlock)} }},
+	{"cifar-preresnet", "CIFAR pre-activation ResNet", PreActivation, "blocks that activate before they convolve, %d layers",
+		func(c Config) nn.Module {
+			m := &ResNet{newCIFARTrunk(c, newCIFARPreActBlock)}
+			m.BN1, m.BN = nil, nn.NewBatchNorm2d(cifarWidths[2])
+			return m
+		}},
+}
+
+func newCIFARTrunk(c Config, block func(place) nn.Module) Trunk {
+	s := stages(c, cifarWidths[0], cifarWidths, 1, block)
+	return Trunk{
+		Conv1:  nn.NewConv2d(c.Channels, cifarWidths[0], 3, nn.Conv{Padding: 1, NoBias: true}),
+		BN1:    nn.NewBatchNorm2d(cifarWidths[0]),
+		Layer1: s[0], Layer2: s[1], Layer3: s[2],
+		FC: nn.NewLinear(cifarWidths[2], c.Classes),
+	}
+}
+
+// optionA is the shortcut without parameters; nil where the shape stays.
+func optionA(p place) nn.Sequential {
+	if p.stride == 1 && p.in == p.out {
+		return nil
+	}
+	return nn.Sequential{nn.AvgPool2d{Kernel: 1, Stride: p.stride}, nn.PadChannels{To: p.out}}
+}
+
+func newCIFARPlainBlock(p place) nn.Module {
+	b := newPlainBlock(p)
+	return &b
+}
+
+func newCIFARBlock(p place) nn.Module {
+	return &BasicBlock{newPlainBlock(p), optionA(p), nn.StochasticDepth{P: p.drop}}
+}
+
+func newCIFARPreActBlock(p place) nn.Module { return newPreActBlock(p, optionA(p)) }
+
+// cifarNets lists the usual depths of every kind.
+func cifarNets() (all []Entry) {
+	for _, k := range cifarKinds {
+		for _, depth := range cifarDepths {
+			all = append(all, k.entry(depth))
+		}
+	}
+	return all
+}
+
+func (k cifarKind) entry(depth int) Entry {
+	n := (depth - 2) / 6
+	g := growth{9 * 16, 65, basicGrowth(cifarWidths)}
+	return Entry{
+		Name: k.prefix + strconv.Itoa(depth), Family: k.family, Kind: k.kind, Description: fmt.Sprintf(k.description, depth),
+		Channels: 3, Height: 32, Width: 32, Classes: 10,
+		Params: cifar8Params + int64(n-1)*(g.blocks[0]+g.blocks[1]+g.blocks[2]), Blocks: []int{n, n, n}, growth: g,
+		Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616},
+		Source: cifarSource[k.kind],
+		New:    k.build,
+	}
+}
+
+var cifarSource = map[Kind]string{
+	Plain:          "He et al. 2015, https://arxiv.org/abs/1512.03385, section 4.2",
+	PostActivation: "He et al. 2015, https://arxiv.org/abs/1512.03385, section 4.2",
+	PreActivation:  "He et al. 2016, https://arxiv.org/abs/1603.05027, section 3",
+}
+
+// cifarNet finds a net of 6n+2 layers by its name, whatever n. ok says whether
+// the name is of that form.
+func cifarNet(name string) (e Entry, ok bool, err error) {
+	for _, k := range cifarKinds {
+		digits, found := strings.CutPrefix(name, k.prefix)
+		if !found || digits == "" || strings.Trim(digits, "0123456789") != "" || digits[0] == '0' {
+			continue
+		}
+		depth, err := strconv.Atoi(digits)
+		switch below := (depth-2)/6*6 + 2; {
+		case err != nil || depth > largestCIFAR:
+			return e, true, fmt.Errorf("model %q: a depth can be at most %d; the deepest is %s%d", name, largestCIFAR, k.prefix, (largestCIFAR-2)/6*6+2)
+		case depth < 8:
+			return e, true, fmt.Errorf("model %q: a depth is 6n+2 for n blocks in each of three stages; the nearest is %s8", name, k.prefix)
+		case below != depth:
+			return e, true, fmt.Errorf("model %q: a depth is 6n+2 for n blocks in each of three stages; the nearest are %s%d and %s%d",
+				name, k.prefix, below, k.prefix, below+6)
+		}
+		return k.entry(depth), true, nil
+	}
+	return e, false, nil
+}

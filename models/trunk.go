@@ -1,0 +1,88 @@
+package models
+
+import (
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
+)
+
+// Trunk is what all nets of torchvision's form share, with its names of fields:
+// a stem, stages of blocks, and a classifier. [N,channels,H,W] -> logits
+// [N,classes], for images of any size.
+type Trunk struct {
+	Conv1                          *nn.Conv2d
+	BN1                            *nn.BatchNorm2d      // nil: the first block activates
+	ReLU                           nn.ReLU              `nn:"relu"`
+	MaxPool                        nn.MaxPool2d         `nn:"maxpool"` // Kernel 0: none
+	Layer1, Layer2, Layer3, Layer4 nn.Sequential        // Layer4 is nil in nets of three stages
+	BN                             *nn.BatchNorm2d      // of pre-activation nets, behind the last sum
+	AvgPool                        nn.AdaptiveAvgPool2d `nn:"avgpool"`
+	Flatten                        nn.Flatten
+	FC                             *nn.Linear
+}
+
+// newTrunk has the stem of He et al. 2015, table 1: a quarter of the size.
+func newTrunk(c Config, expansion int, block func(place) nn.Module) Trunk {
+	t := Trunk{
+		Conv1:   nn.NewConv2d(c.Channels, 64, 7, nn.Conv{Stride: 2, Padding: 3, NoBias: true}),
+		BN1:     nn.NewBatchNorm2d(64),
+		MaxPool: nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1},
+		FC:      nn.NewLinear(512*expansion, c.Classes),
+	}
+	s := stages(c, 64, imagenetWidths, expansion, block)
+	t.Layer1, t.Layer2, t.Layer3, t.Layer4 = s[0], s[1], s[2], s[3]
+	return t
+}
+
+// through computes m, the net that t is within, with visit in place of the
+// blocks' Forward.
+func (t *Trunk) through(m nn.Module, x *graph.Node, visit func(b nn.Module, x *graph.Node) *graph.Node) *graph.Node {
+	g, first := x.Graph, len(x.Graph.Nodes)
+	x = t.Conv1.Forward(x)
+	if t.BN1 != nil {
+		x = t.ReLU.Forward(t.BN1.Forward(x))
+	}
+	if t.MaxPool.Kernel > 0 {
+		x = t.MaxPool.Forward(x)
+	}
+	for _, layer := range []nn.Sequential{t.Layer1, t.Layer2, t.Layer3, t.Layer4} {
+		if layer == nil {
+			continue
+		}
+		from := len(g.Nodes)
+		for _, b := range layer {
+			x = visit(b, x)
+		}
+		g.Record(layer, from, x)
+	}
+	if t.BN != nil {
+		x = t.ReLU.Forward(t.BN.Forward(x))
+	}
+	x = t.FC.Forward(t.Flatten.Forward(t.AvgPool.Forward(x)))
+	return g.Record(m, first, x)
+}
+
+// ResNet is a trunk of residual blocks.
+type ResNet struct{ Trunk }
+
+func (m *ResNet) Forward(x *graph.Node) *graph.Node { return m.Through(x, forward) }
+
+// Stages implements Net.
+func (m *ResNet) Stages() []Stage {
+	all := []Stage{stage("layer1", m.Layer1), stage("layer2", m.Layer2), stage("layer3", m.Layer3)}
+	if m.Layer4 != nil {
+		all = append(all, stage("layer4", m.Layer4))
+	}
+	return all
+}
+
+// Through implements Net.
+func (m *ResNet) Through(x *graph.Node, visit func(b Block, x *graph.Node) *graph.Node) *graph.Node {
+	return m.through(m, x, func(b nn.Module, x *graph.Node) *graph.Node { return visit(b.(Block), x) })
+}
+
+// PlainNet is a trunk of plain blocks: the residual net minus its additions.
+type PlainNet struct{ Trunk }
+
+func (m *PlainNet) Forward(x *graph.Node) *graph.Node {
+	return m.through(m, x, nn.Module.Forward)
+}
