@@ -1,0 +1,97 @@
+package train_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/train"
+)
+
+// A changed model is trained as it was asked for, goes on after a stop to the same
+// bits, and is read again from its file.
+func TestRunWithBlocks(t *testing.T) {
+	c := train.Config{
+		Model: "cifar-resnet8", Blocks: []int{2, 1, 1}, ZeroInit: true, StochasticDepth: 0.4,
+		Data: "garments", Batch: 40, Epochs: 2, LR: 0.1, Momentum: 0.9, TrainSize: 120, TestSize: 40, Out: t.TempDir(), Seed: 5,
+	}
+	want, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := stopAt(t, c, 1, 4) // in the second epoch
+	resume(t, stopped.Dir, 2, train.Callbacks{})
+	same(t, stopped.Dir, want.Dir)
+
+	for _, path := range []string{want.Best, want.Last} {
+		m, err := inference.Load(path, device(t, 0), engine.FP32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(m.Info().Blocks, c.Blocks) {
+			t.Errorf("%s says that its blocks are %v", path, m.Info().Blocks)
+		}
+		if n := len(m.Module().(models.Net).Stages()[0].Blocks); n != 2 {
+			t.Errorf("%s gives a net of %d blocks in its first stage", path, n)
+		}
+	}
+	settings := read(t, want.Dir+"/settings.yaml")
+	for _, line := range []string{"blocks: [2, 1, 1]", "zero_init: true", "stochastic_depth: 0.4"} {
+		if !strings.Contains(settings, line) {
+			t.Errorf("settings.yaml says nothing of %s:\n%s", line, settings)
+		}
+	}
+
+	r, err := train.OpenRun(want.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := r.Config
+	other.Blocks = []int{1, 1, 1}
+	if err := r.Check(other); err == nil || !strings.Contains(err.Error(), "--blocks 1,1,1: ") || !strings.Contains(err.Error(), "with 2,1,1") {
+		t.Errorf("another net may go on: %v", err)
+	}
+	c.Blocks = []int{2, 1}
+	if _, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "has 3 stages") {
+		t.Errorf("two stages of blocks: %v", err)
+	}
+}
+
+// Which images do without a branch does not depend on threads, workers or
+// recomputation.
+func TestStochasticDepthSameBits(t *testing.T) {
+	build := func() nn.Module {
+		m, err := models.New("cifar-preresnet8", models.Config{Channels: 1, StochasticDepth: 0.5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	ds := garments(t, data.Train, 50)
+	for _, p := range []engine.Precision{engine.FP32, engine.BF16} {
+		sameBits(t, build, p)
+		fit := func(recompute bool) string {
+			m := build()
+			tr, err := train.New(device(t, 2), m, ds, nil, train.Options{
+				Batch: 20, Epochs: 1, Precision: p, Recompute: recompute, Schedule: optim.Constant{Base: 0.1},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tr.Fit(context.Background(), train.Callbacks{}, nil); err != nil {
+				t.Fatal(err)
+			}
+			return hash(m)
+		}
+		if fit(true) != fit(false) {
+			t.Errorf("%v: other weights with recomputation", p)
+		}
+	}
+}
