@@ -145,6 +145,10 @@ func Distance(t *Trace, facts map[string]Facts, name string, got Facts, n int) (
 	for _, f := range facts {
 		largest = max(largest, f.Max)
 	}
+	return distance(want, got, n, largest), nil
+}
+
+func distance(want, got Facts, n int, largest float64) float64 {
 	length, scale := want.L2, want.Max
 	if scale < 1e-9*largest {
 		length, scale = largest*math.Sqrt(float64(n)), largest
@@ -154,7 +158,7 @@ func Distance(t *Trace, facts map[string]Facts, name string, got Facts, n int) (
 		worst = max(worst, math.Abs(v-want.At[i])/scale) // NaN stays NaN
 	}
 	if math.IsNaN(worst) {
-		return math.Inf(1), nil
+		return math.Inf(1)
 	}
-	return worst, nil
+	return worst
 }

@@ -1,0 +1,139 @@
+package modelstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Nets is what torchvision's networks are: testdata/torchvision_nets.py says how
+// it was found.
+type Nets struct {
+	Torch       string `json:"torch"` // versions
+	Torchvision string `json:"torchvision"`
+	Seed        uint64 `json:"seed"`
+	Size        int    `json:"size"`  // of the images, both sides
+	Batch       int    `json:"batch"` // of the logits
+	Models      []Net  `json:"models"`
+}
+
+// Net is one network of torchvision.
+type Net struct {
+	Name    string `json:"name"`
+	Params  int64  `json:"params"`
+	Entries int    `json:"entries"` // parameters and buffers
+	Names   string `json:"names"`   // SHA-256 of names and shapes
+	MACs    int64  `json:"macs"`    // for one image of 224x224
+	Layers  string `json:"layers"`  // SHA-256 of layers, outputs, parameters and multiply-adds
+
+	Logits  Held    `json:"logits"`  // [Batch, 1000], in evaluation mode, in float64
+	Float32 float64 `json:"float32"` // how far PyTorch's are from them, relative to the largest
+
+	Step *Step `json:"step"` // nil for most
+}
+
+// Step is a step of training, in float64.
+type Step struct {
+	Images    string          `json:"images"` // name of their stream
+	Batch     int             `json:"batch"`
+	Shift     float32         `json:"shift"` // added to every bias
+	Loss      float64         `json:"loss"`
+	Float32   float64         `json:"float32"` // how far PyTorch's gradients in float32 are from these
+	Gradients map[string]Held `json:"gradients"`
+}
+
+// Held is a tensor of which little is kept.
+type Held struct {
+	Places []int `json:"places"` // of Facts.At
+	Facts
+}
+
+// ReadNets reads testdata/torchvision_nets.json.
+func ReadNets(path string) (*Nets, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	n := new(Nets)
+	if err := json.Unmarshal(text, n); err != nil {
+		return nil, fmt.Errorf("%s: %w; make it again by testdata/torchvision_nets.py", path, err)
+	}
+	return n, nil
+}
+
+// Find returns the network of that name, or nil.
+func (n *Nets) Find(name string) *Net {
+	for i := range n.Models {
+		if n.Models[i].Name == name {
+			return &n.Models[i]
+		}
+	}
+	return nil
+}
+
+// Build makes a network with the formula's weights, and shift added to every bias.
+func (n *Nets) Build(name string, shift float32) (nn.Module, error) {
+	m, err := models.New(name, models.Config{})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range nn.Named(m) {
+		data := p.Value.Data()
+		copy(data, value(n.Seed, p.Name, p.Value.Shape()).Data())
+		if strings.HasSuffix(p.Name, ".bias") {
+			for i := range data {
+				data[i] += shift
+			}
+		}
+	}
+	return m, nil
+}
+
+// Images returns a batch of the stream of that name.
+func (n *Nets) Images(stream string, batch int) *tensor.Tensor {
+	x, source := tensor.New(batch, 3, n.Size, n.Size), nn.NewSource(n.Seed, stream)
+	for i := range x.Data() {
+		x.Data()[i] = float32(source.Float64())
+	}
+	return x
+}
+
+// Labels returns the labels of a batch.
+func (n *Nets) Labels(batch int) *tensor.Tensor {
+	labels, source := make([]int64, batch), nn.NewSource(n.Seed, "labels")
+	for i := range labels {
+		labels[i] = int64(source.Uint64() % 1000)
+	}
+	return tensor.FromInts(labels, batch)
+}
+
+// Largest is the largest magnitude in all gradients of the step.
+func (s *Step) Largest() (most float64) {
+	for _, h := range s.Gradients {
+		most = math.Max(most, h.Max)
+	}
+	return most
+}
+
+// Compare returns how far a tensor is from what is held of it, as Distance does;
+// largest is the largest magnitude of all tensors beside it.
+func (h Held) Compare(got []float32, largest float64) (float64, error) {
+	f := Facts{}
+	for _, v := range got {
+		f.L2 += float64(v) * float64(v)
+	}
+	f.L2 = math.Sqrt(f.L2)
+	for _, p := range h.Places {
+		if p >= len(got) {
+			return 0, fmt.Errorf("%d elements and no element %d", len(got), p)
+		}
+		f.At = append(f.At, float64(got[p]))
+	}
+	return distance(h.Facts, f, len(got), largest), nil
+}

@@ -1,0 +1,121 @@
+package models_test
+
+import (
+	"math"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/models/modelstest"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+func torchvision(t *testing.T) *modelstest.Nets {
+	t.Helper()
+	nets, err := modelstest.ReadNets("testdata/torchvision_nets.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nets
+}
+
+func device(t *testing.T) engine.Device {
+	t.Helper()
+	dev, err := cpu.New(cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	return dev
+}
+
+// With the same weights every network gives torchvision's logits.
+func TestLogitsAreTorchvisions(t *testing.T) {
+	nets, dev := torchvision(t), device(t)
+	quick := []string{"resnet18", "resnet50", "resnext50_32x4d"}
+	for _, n := range nets.Models {
+		t.Run(n.Name, func(t *testing.T) {
+			if !slices.Contains(quick, n.Name) && os.Getenv("RESIDUAL_LONG") == "" {
+				t.Skip("a large network; set RESIDUAL_LONG=1")
+			}
+			m, err := nets.Build(n.Name, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			y, err := engine.Call(dev, graph.Eval, m.Forward, nets.Images("images", nets.Batch))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if off, err := n.Logits.Compare(y.Data(), n.Logits.Max); err != nil || !(off <= 1e-4) {
+				t.Errorf("the logits are off by %.1e of the largest (%v); PyTorch's own in float32 by %.1e", off, err, n.Float32)
+			} else {
+				t.Logf("off by %.1e of the largest; PyTorch's own in float32 by %.1e", off, n.Float32)
+			}
+		})
+	}
+}
+
+// One training step with the same weights has torchvision's loss and gradients.
+func TestGradientsAreTorchvisions(t *testing.T) {
+	nets, dev := torchvision(t), device(t)
+	for _, n := range nets.Models {
+		if n.Step == nil {
+			continue
+		}
+		t.Run(n.Name, func(t *testing.T) {
+			m, err := nets.Build(n.Name, n.Step.Shift)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareStep(t, dev, m, n.Step, nets.Images(n.Step.Images, n.Step.Batch), nets.Labels(n.Step.Batch))
+		})
+	}
+}
+
+func compareStep(t *testing.T, dev engine.Device, m nn.Module, want *modelstest.Step, images, targets *tensor.Tensor) {
+	t.Helper()
+	g := graph.New(graph.Train)
+	x := g.Input("images", tensor.Float32, images.Shape()...)
+	labels := g.Input("labels", tensor.Int64, want.Batch)
+	loss := nn.CrossEntropyLoss{}.Forward(m.Forward(x), labels)
+	params := nn.Parameters(m)
+	var leaves []*graph.Node
+	for _, p := range params {
+		leaves = append(leaves, g.Variable(p.Variable))
+	}
+	grads := graph.Gradients(loss, leaves)
+	p, err := engine.Compile(g, engine.NewStore(dev), engine.Spec{Outputs: append([]*graph.Node{loss}, grads...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Feed(x, images); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Feed(labels, targets); err != nil {
+		t.Fatal(err)
+	}
+	p.Run(0)
+	value := tensor.New()
+	p.Read(loss, value)
+	if off := math.Abs(float64(value.Data()[0])/want.Loss - 1); !(off <= 1e-5) {
+		t.Errorf("the loss is %v, torchvision's %v", value.Data()[0], want.Loss)
+	}
+	if len(params) != len(want.Gradients) {
+		t.Errorf("%d gradients, torchvision has %d", len(params), len(want.Gradients))
+	}
+	worst := 0.0
+	for i, q := range params {
+		grad := tensor.New(q.Value.Shape()...)
+		p.Read(grads[i], grad)
+		off, err := want.Gradients[q.Name].Compare(grad.Data(), want.Largest())
+		if err != nil || !(off <= 2e-4) {
+			t.Errorf("the gradient of %s is off by %.1e (%v)", q.Name, off, err)
+		}
+		worst = math.Max(worst, off)
+	}
+	t.Logf("gradients are off by at most %.1e; PyTorch's own in float32 by %.1e", worst, want.Float32)
+}
