@@ -1,22 +1,28 @@
 package models_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/models/modelstest"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
 
-func torchvision(t *testing.T) *modelstest.Nets {
+// read reads a fixture.
+func read(t *testing.T, file string) *modelstest.Nets {
 	t.Helper()
-	nets, err := modelstest.ReadNets("testdata/torchvision_nets.json")
+	nets, err := modelstest.ReadNets("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,16 +39,47 @@ func device(t *testing.T) engine.Device {
 	return dev
 }
 
-// With the same weights every network gives torchvision's logits.
-func TestLogitsAreTorchvisions(t *testing.T) {
-	nets, dev := torchvision(t), device(t)
-	quick := []string{"resnet18", "resnet50", "resnext50_32x4d"}
+// With the same weights every network gives torchvision's logits, and, of the two
+// that hold a step, its loss and gradients.
+func TestAsInTorchvision(t *testing.T) {
+	compareNets(t, read(t, "torchvision_nets.json"), []string{"resnet18", "resnet50", "resnext50_32x4d"})
+}
+
+// So do the nets that torchvision does not have, written in PyTorch after the
+// papers.
+func TestAsInPyTorch(t *testing.T) {
+	nets := read(t, "residual_nets.json")
+	compareNets(t, nets, []string{"cifar-plain20", "cifar-resnet20", "cifar-preresnet20", "preresnet18", "preresnet50"})
+	for _, n := range nets.Models {
+		m, err := models.New(n.Name, models.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for _, p := range nn.Named(m) {
+			lines = append(lines, fmt.Sprintf("%s %v", p.Name, p.Value.Shape()))
+		}
+		text := strings.Join(lines, "\n")
+		sum := sha256.Sum256([]byte(text))
+		s, err := nn.Summary(m, tensor.Shape{1, 3, 224, 224})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hex.EncodeToString(sum[:]) != n.Names || s.Params != n.Params || s.MACs != n.MACs {
+			t.Errorf("%s has %d parameters and %d multiply-adds, in PyTorch %d and %d; its names and shapes are\n%s",
+				n.Name, s.Params, s.MACs, n.Params, n.MACs, text)
+		}
+	}
+}
+
+func compareNets(t *testing.T, nets *modelstest.Nets, quick []string) {
+	dev := device(t)
 	for _, n := range nets.Models {
 		t.Run(n.Name, func(t *testing.T) {
 			if !slices.Contains(quick, n.Name) && os.Getenv("RESIDUAL_LONG") == "" {
 				t.Skip("a large network; set RESIDUAL_LONG=1")
 			}
-			m, err := nets.Build(n.Name, 0)
+			m, err := nets.Build(n.Name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,28 +87,16 @@ func TestLogitsAreTorchvisions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if off, err := n.Logits.Compare(y.Data(), n.Logits.Max); err != nil || !(off <= 1e-4) {
-				t.Errorf("the logits are off by %.1e of the largest (%v); PyTorch's own in float32 by %.1e", off, err, n.Float32)
-			} else {
-				t.Logf("off by %.1e of the largest; PyTorch's own in float32 by %.1e", off, n.Float32)
+			off, err := n.Logits.Compare(y.Data(), n.Logits.Max)
+			if err != nil || !(off <= 1e-4) {
+				t.Errorf("the logits are off by %.1e of the largest (%v)", off, err)
 			}
-		})
-	}
-}
-
-// One training step with the same weights has torchvision's loss and gradients.
-func TestGradientsAreTorchvisions(t *testing.T) {
-	nets, dev := torchvision(t), device(t)
-	for _, n := range nets.Models {
-		if n.Step == nil {
-			continue
-		}
-		t.Run(n.Name, func(t *testing.T) {
-			m, err := nets.Build(n.Name, n.Step.Shift)
-			if err != nil {
-				t.Fatal(err)
+			t.Logf("logits are off by %.1e of the largest; PyTorch's own in float32 by %.1e", off, n.Float32)
+			if n.Step == nil {
+				return
 			}
-			compareStep(t, dev, m, n.Step, nets.Images(n.Step.Images, n.Step.Batch), nets.Labels(n.Step.Batch))
+			n.Step.Begin(m)
+			compareStep(t, dev, m, n.Step, nets.Images(n.Step.Images, n.Step.Batch), nets.Labels(n.Step.Batch, y.Shape()[1]))
 		})
 	}
 }

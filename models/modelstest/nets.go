@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Nets is what torchvision's networks are: testdata/torchvision_nets.py says how
-// it was found.
+// Nets is what torchvision's networks are, or those of testdata/residual_nets.py:
+// testdata/torchvision_nets.py says how it was found.
 type Nets struct {
 	Torch       string `json:"torch"` // versions
 	Torchvision string `json:"torchvision"`
@@ -23,7 +23,7 @@ type Nets struct {
 	Models      []Net  `json:"models"`
 }
 
-// Net is one network of torchvision.
+// Net is one network in PyTorch.
 type Net struct {
 	Name    string `json:"name"`
 	Params  int64  `json:"params"`
@@ -32,7 +32,7 @@ type Net struct {
 	MACs    int64  `json:"macs"`    // for one image of 224x224
 	Layers  string `json:"layers"`  // SHA-256 of layers, outputs, parameters and multiply-adds
 
-	Logits  Held    `json:"logits"`  // [Batch, 1000], in evaluation mode, in float64
+	Logits  Held    `json:"logits"`  // [Batch, classes], in evaluation mode, in float64
 	Float32 float64 `json:"float32"` // how far PyTorch's are from them, relative to the largest
 
 	Step *Step `json:"step"` // nil for most
@@ -54,7 +54,7 @@ type Held struct {
 	Facts
 }
 
-// ReadNets reads testdata/torchvision_nets.json.
+// ReadNets reads testdata/torchvision_nets.json or residual_nets.json.
 func ReadNets(path string) (*Nets, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -67,32 +67,27 @@ func ReadNets(path string) (*Nets, error) {
 	return n, nil
 }
 
-// Find returns the network of that name, or nil.
-func (n *Nets) Find(name string) *Net {
-	for i := range n.Models {
-		if n.Models[i].Name == name {
-			return &n.Models[i]
-		}
-	}
-	return nil
-}
-
-// Build makes a network with the formula's weights, and shift added to every bias.
-func (n *Nets) Build(name string, shift float32) (nn.Module, error) {
+// Build makes a network with the formula's weights.
+func (n *Nets) Build(name string) (nn.Module, error) {
 	m, err := models.New(name, models.Config{})
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range nn.Named(m) {
-		data := p.Value.Data()
-		copy(data, value(n.Seed, p.Name, p.Value.Shape()).Data())
+		copy(p.Value.Data(), value(n.Seed, p.Name, p.Value.Shape()).Data())
+	}
+	return m, nil
+}
+
+// Begin changes the formula's weights to those of the step.
+func (s *Step) Begin(m nn.Module) {
+	for _, p := range nn.Named(m) {
 		if strings.HasSuffix(p.Name, ".bias") {
-			for i := range data {
-				data[i] += shift
+			for i := range p.Value.Data() {
+				p.Value.Data()[i] += s.Shift
 			}
 		}
 	}
-	return m, nil
 }
 
 // Images returns a batch of the stream of that name.
@@ -105,10 +100,10 @@ func (n *Nets) Images(stream string, batch int) *tensor.Tensor {
 }
 
 // Labels returns the labels of a batch.
-func (n *Nets) Labels(batch int) *tensor.Tensor {
+func (n *Nets) Labels(batch, classes int) *tensor.Tensor {
 	labels, source := make([]int64, batch), nn.NewSource(n.Seed, "labels")
 	for i := range labels {
-		labels[i] = int64(source.Uint64() % 1000)
+		labels[i] = int64(source.Uint64() % uint64(classes))
 	}
 	return tensor.FromInts(labels, batch)
 }

@@ -118,10 +118,14 @@ def step(net, stream, dtype):
     """The loss and gradients of one batch in training mode."""
     net.to(dtype).train()
     net.zero_grad()
-    labels = torch.from_numpy((words("labels", TRAIN_BATCH) % np.uint64(1000)).astype(np.int64))
+    labels = torch.from_numpy((words("labels", TRAIN_BATCH) % np.uint64(classes(net))).astype(np.int64))
     loss = F.cross_entropy(net(images(TRAIN_BATCH, SIZE, stream).to(dtype)), labels)
     loss.backward()
     return loss.item(), {n: p.grad.double().clone() for n, p in net.named_parameters()}
+
+
+def classes(net):
+    return net.fc.out_features
 
 
 def fill(net):
@@ -131,8 +135,8 @@ def fill(net):
                 p.copy_(value(n, tuple(p.shape)))
 
 
-def describe(name):
-    net = getattr(torchvision.models, name)()
+def describe(name, build, trained):
+    net = build()
     state = names(net)
     calls, macs = layers(net)
     d = {"name": name, "params": sum(p.numel() for p in net.parameters()), "entries": len(state), "names": sha(state),
@@ -142,10 +146,10 @@ def describe(name):
         single = net.eval()(images(BATCH, SIZE)).double()
         logits = net.double()(images(BATCH, SIZE).double())
     net.float()
-    d["logits"] = held(logits, "logits", 128)
+    d["logits"] = held(logits, "logits", min(128, BATCH * classes(net)))
     d["float32"] = float("%.2g" % ((single - logits).abs().max() / logits.abs().max()).item())
     print(name, "logits in float32 are off by", d["float32"])
-    if name in TRAINED:
+    if trained:
         with torch.no_grad():
             for n, p in net.named_parameters():
                 if n.endswith(".bias"):
@@ -163,16 +167,20 @@ def describe(name):
     return d
 
 
+def write(file, nets, trained):
+    data = {"torch": torch.__version__, "torchvision": torchvision.__version__, "seed": 1, "size": SIZE, "batch": BATCH,
+            "models": [describe(n, build, n in trained) for n, build in nets.items()]}
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), file)
+    with open(path, "w") as f:
+        f.write(json.dumps(data, separators=(",", ":")).replace('{"places"', '\n{"places"').replace('{"name"', '\n{"name"'))
+        f.write("\n")
+    print(path, os.path.getsize(path))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if len(sys.argv) > 1:
         chosen = getattr(torchvision.models, sys.argv[1])()
         print("\n".join(names(chosen)), "\n", "\n".join(layers(chosen)[0]), sep="\n")
         sys.exit()
-    data = {"torch": torch.__version__, "torchvision": torchvision.__version__, "seed": 1, "size": SIZE, "batch": BATCH,
-            "models": [describe(n) for n in NAMES]}
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torchvision_nets.json")
-    with open(path, "w") as f:
-        f.write(json.dumps(data, separators=(",", ":")).replace('{"places"', '\n{"places"').replace('{"name"', '\n{"name"'))
-        f.write("\n")
-    print(path, os.path.getsize(path))
+    write("torchvision_nets.json", {n: getattr(torchvision.models, n) for n in NAMES}, TRAINED)
