@@ -157,6 +157,41 @@ func TestDropout(t *testing.T) {
 	}
 }
 
+// Of every example all elements are kept or none, and as often as P says; the
+// gradient has the same mask.
+func TestStochasticDepth(t *testing.T) {
+	const rows, size = 8000, 3
+	x := slices.Repeat([]float64{3, -1, 2}, rows)
+	for _, p := range []float64{0, 0.1, 0.5, 0.9, 1} {
+		y, dx := run(StochasticDepth{P: p, Stream: 1}, shapes{{rows, size, 1}, {}}, x, []float64{5})
+		dropped, sum := 0, 0.0
+		for i := range rows {
+			keep := DropoutKeep(5, 1, uint64(i), p)
+			if !keep {
+				dropped++
+			}
+			for j := i * size; j < (i+1)*size; j++ {
+				factor := 0.0
+				if keep {
+					factor = 1 / (1 - p)
+				}
+				if math.Abs(y[j]-x[j]*factor) > 1e-12 || math.Abs(dx[j]-factor) > 1e-12 {
+					t.Fatalf("P %v: element %d of example %d is %v of %v with gradient %v, want a factor of %v", p, j-i*size, i, y[j], x[j], dx[j], factor)
+				}
+			}
+			sum += y[i*size]
+		}
+		// five standard deviations; none at 0 and 1
+		deviation := math.Sqrt(p * (1 - p) * rows)
+		if off := math.Abs(float64(dropped) - p*rows); off > 5*deviation {
+			t.Errorf("P %v: %d of %d examples are dropped", p, dropped, rows)
+		}
+		if mean := sum / rows; p < 1 && math.Abs(mean-3) > 5*deviation*3/(1-p)/rows+1e-9 {
+			t.Errorf("P %v: the mean of 3 became %v", p, mean)
+		}
+	}
+}
+
 func TestDropoutMasksDiffer(t *testing.T) {
 	const size, p = 4096, 0.5
 	type seed struct {

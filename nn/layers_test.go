@@ -3,6 +3,7 @@ package nn_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +114,8 @@ func TestLayerShapes(t *testing.T) {
 		{nn.Sigmoid{}, image, image, "Sigmoid()"},
 		{nn.Tanh{}, image, image, "Tanh()"},
 		{nn.Dropout{}, image, image, "Dropout(p=0.5)"},
+		{nn.PadChannels{To: 7}, tensor.Shape{2, 4, 3, 3}, tensor.Shape{2, 7, 3, 3}, "PadChannels(7)"},
+		{nn.StochasticDepth{P: 0.2}, image, image, "StochasticDepth(p=0.2, mode=row)"},
 		{nn.NewBatchNorm2d(4), image, image, "BatchNorm2d(4, eps=1e-05, momentum=0.1)"},
 		{nn.NewBatchNorm1d(4, nn.Norm{Eps: 1e-3, Momentum: 0.2, NoAffine: true}), tensor.Shape{5, 4}, tensor.Shape{5, 4}, "BatchNorm1d(4, eps=0.001, momentum=0.2, affine=False)"},
 		{nn.NewBatchNorm1d(4), tensor.Shape{5, 4, 3}, tensor.Shape{5, 4, 3}, "BatchNorm1d(4, eps=1e-05, momentum=0.1)"},
@@ -152,6 +155,8 @@ func TestShapeErrorsNameLayerAndShapes(t *testing.T) {
 		{"flatten", func() { output(0, nn.Flatten{}, 3) }, []string{"Flatten()", "[3]"}},
 		{"no kernel", func() { output(0, nn.MaxPool2d{}, 1, 3, 4, 4) }, []string{"MaxPool2d", "Kernel"}},
 		{"dropout", func() { output(0, nn.Dropout{P: 1.5}, 1, 3) }, []string{"Dropout(p=1.5)"}},
+		{"stochastic depth", func() { output(0, nn.StochasticDepth{P: -0.5}, 1, 3) }, []string{"StochasticDepth(p=-0.5"}},
+		{"pad channels", func() { output(0, nn.PadChannels{To: 2}, 1, 3, 4, 4) }, []string{"PadChannels", "2 channels"}},
 		{"dilated average", func() { output(0, nn.AvgPool2d{Kernel: 2, Width: &nn.Axis{Kernel: 2, Dilation: 2}}, 1, 3, 4, 4) }, []string{"AvgPool2d", "dilation"}},
 		{"batch norm 1d rank", func() { output(0, nn.NewBatchNorm1d(3), 1, 3, 4, 4) }, []string{"BatchNorm1d(3", "[N, 3] or [N, 3, L]"}},
 		{"groups", func() { nn.NewConv2d(3, 8, 3, nn.Conv{Groups: 2}) }, []string{"NewConv2d(3, 8, 3"}},
@@ -224,6 +229,56 @@ func TestDropoutModes(t *testing.T) {
 	if first.P != 0.25 || first.Stream == second.Stream {
 		t.Errorf("two dropouts are %+v and %+v: one stream, or a wrong P", first, second)
 	}
+}
+
+func TestStochasticDepthModes(t *testing.T) {
+	net := nn.Sequential{nn.StochasticDepth{P: 0.25}, nn.StochasticDepth{P: 0.25}, nn.StochasticDepth{}}
+	y := output(graph.Eval, net, 2, 3)
+	if y != y.Graph.Nodes[0] {
+		t.Errorf("evaluation gives %v, want the input itself", y)
+	}
+	y = output(graph.Train, net, 2, 3) // the last one drops nothing and adds nothing
+	first, second := y.Inputs[0].Op.(graph.StochasticDepth), y.Op.(graph.StochasticDepth)
+	if first.P != 0.25 || second.P != 0.25 || first.Stream == second.Stream {
+		t.Errorf("two branches are %+v and %+v: one stream, or a wrong P", first, second)
+	}
+	b := nn.NewResidual(3, 3, nn.Block{StochasticDepth: 0.5})
+	count := func(mode graph.Mode) (n int) {
+		for _, node := range output(mode, b, 2, 3, 4, 4).Graph.Nodes {
+			if _, ok := node.Op.(graph.StochasticDepth); ok {
+				n++
+			}
+		}
+		return n
+	}
+	if train, eval := count(graph.Train), count(graph.Eval); train != 1 || eval != 0 {
+		t.Errorf("a block drops its branch %d times in training and %d in evaluation", train, eval)
+	}
+}
+
+// Every scheme leaves at zero what starts there, and Zero lasts until the next Init.
+func TestZeroInitSurvivesInit(t *testing.T) {
+	zero := func(v *nn.Parameter) bool {
+		return !slices.ContainsFunc(v.Value.Data(), func(x float32) bool { return x != 0 })
+	}
+	conv, bn := nn.NewConv2d(2, 3, 3, nn.Conv{ZeroInit: true}), nn.NewBatchNorm2d(3, nn.Norm{ZeroInit: true})
+	other, plain := nn.NewConv2d(2, 3, 3), nn.NewBatchNorm2d(3)
+	for _, s := range []nn.Scheme{nn.PyTorchDefault, nn.XavierUniform, nn.KaimingNormal} {
+		if !zero(conv.Weight) || !zero(conv.Bias) || !zero(bn.Weight) || !zero(bn.Bias) || bn.RunningVar.Value.Data()[0] != 1 {
+			t.Errorf("before %v: not at zero", s)
+		}
+		if zero(other.Weight) || zero(other.Bias) || zero(plain.Weight) {
+			t.Errorf("before %v: a layer that should not be is at zero", s)
+		}
+		for _, z := range []nn.Zeroer{other, plain} {
+			z.Zero()
+		}
+		if !zero(other.Weight) || !zero(other.Bias) || !zero(plain.Weight) || !zero(plain.Bias) {
+			t.Error("Zero leaves something")
+		}
+		nn.Init(nn.Sequential{conv, bn, other, plain}, 1, s)
+	}
+	mustPanic(t, "no weight", func() { nn.NewBatchNorm1d(3, nn.Norm{NoAffine: true}).Zero() }, "cannot be zeroed")
 }
 
 // A module of the user's own, with Go's control flow in its Forward.
