@@ -36,7 +36,7 @@ func keysOf(v any, prefix string, into map[string]bool) {
 func TestJSONKeys(t *testing.T) {
 	for _, c := range []struct{ line, keys string }{
 		{"version --json", "version go os arch"},
-		{"models --json", "name description parameters channels height width fixed_size classes source"},
+		{"models --json", "name family kind description parameters channels height width fixed_size classes blocks source resize interpolation mean std"},
 		{"summary d2l-bnlenet --json", "model input layers parameters buffers multiply_adds layers.layer layers.class layers.depth layers.output layers.parameters layers.multiply_adds"},
 		{"data list --json", "name about needs"},
 		{"data fetch garments --json", "name folder"},

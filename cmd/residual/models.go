@@ -12,6 +12,8 @@ import (
 // modelRow is a line of the list of models.
 type modelRow struct {
 	Name        string `json:"name"`
+	Family      string `json:"family"`
+	Kind        string `json:"kind"`
 	Description string `json:"description"`
 	Parameters  int64  `json:"parameters"`
 	Channels    int    `json:"channels"`
@@ -19,7 +21,14 @@ type modelRow struct {
 	Width       int    `json:"width"`
 	FixedSize   bool   `json:"fixed_size"` // takes no other height and width
 	Classes     int    `json:"classes"`
+	Blocks      []int  `json:"blocks,omitempty"` // in each stage
 	Source      string `json:"source"`
+
+	// How images become its input, where that is settled; see models.Entry.
+	Resize        int       `json:"resize,omitempty"`
+	Interpolation string    `json:"interpolation,omitempty"`
+	Mean          []float64 `json:"mean,omitempty"`
+	Std           []float64 `json:"std,omitempty"`
 }
 
 func modelsCommand() *cobra.Command {
@@ -39,20 +48,35 @@ they have for their own number of channels and classes.`,
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), rows)
 			}
-			t := report.NewTable(report.Column{Title: "model"}, report.Column{Title: "parameters", Align: report.Right},
-				report.Column{Title: "input"}, report.Column{Title: "classes", Align: report.Right}, report.Column{Title: "description"})
-			for _, r := range rows {
-				input := fmt.Sprintf("%dx%dx%d", r.Channels, r.Height, r.Width)
-				if !r.FixedSize {
-					input += " or any size"
-				}
-				t.Row(r.Name, report.Count(r.Parameters), input, fmt.Sprint(r.Classes), r.Description)
+			if err := modelsTable(rows).Write(cmd.OutOrStdout()); err != nil {
+				return err
 			}
-			return t.Write(cmd.OutOrStdout())
+			printf(cmd, "\nThe nets for CIFAR have a name for every depth 6n+2, such as cifar-resnet1202. Where there are blocks,\n"+
+				"train and summary take other numbers of them in each stage: --blocks.\n")
+			return nil
 		},
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// modelsTable lists the models below the names of their families.
+func modelsTable(rows []modelRow) *report.Table {
+	t := report.NewTable(report.Column{Title: "model"}, report.Column{Title: "parameters", Align: report.Right},
+		report.Column{Title: "input"}, report.Column{Title: "classes", Align: report.Right}, report.Column{Title: "blocks"}, report.Column{Title: "description"})
+	family := ""
+	for _, r := range rows {
+		if r.Family != family {
+			family = r.Family
+			t.Row(family)
+		}
+		input := fmt.Sprintf("%dx%dx%d", r.Channels, r.Height, r.Width)
+		if r.FixedSize {
+			input += " only"
+		}
+		t.Row("  "+r.Name, report.Count(r.Parameters), input, fmt.Sprint(r.Classes), joinInts(r.Blocks), r.Description)
+	}
+	return t
 }
 
 func listModels() ([]modelRow, error) {
@@ -63,8 +87,9 @@ func listModels() ([]modelRow, error) {
 			return nil, err
 		}
 		row := modelRow{
-			Name: e.Name, Description: e.Description, Source: e.Source, Classes: e.Classes, Parameters: e.Params,
-			Channels: e.Channels, Height: e.Height, Width: e.Width, FixedSize: e.FixedSize,
+			Name: e.Name, Family: e.Family, Kind: string(e.Kind), Description: e.Description, Source: e.Source, Classes: e.Classes, Parameters: e.Params,
+			Channels: e.Channels, Height: e.Height, Width: e.Width, FixedSize: e.FixedSize, Blocks: e.Blocks,
+			Resize: e.Resize, Interpolation: e.Interpolation, Mean: e.Mean, Std: e.Std,
 		}
 		rows = append(rows, row)
 	}

@@ -101,6 +101,9 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, tenso
 		if err := e.Check(c); err != nil {
 			return nil, nil, usagef("--blocks: %w", err)
 		}
+		if err := room(4 * e.Count(c)); err != nil {
+			return nil, nil, usagef("%s: %w; choose a smaller net", name, err)
+		}
 		return e.New(c), input, nil
 	}
 	if blocks != nil {
