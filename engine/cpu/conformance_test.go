@@ -185,6 +185,17 @@ func TestConvolutions(t *testing.T) {
 	}
 }
 
+// The grouped convolutions of ResNeXt: 32 groups of few channels.
+func TestManyGroups(t *testing.T) {
+	r := rand.New(rand.NewPCG(17, 18))
+	for _, channels := range []int{4, 8} {
+		for stride := 1; stride <= 2; stride++ {
+			c := graph.Conv2d{StrideH: stride, StrideW: stride, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 32}
+			checkOp(t, r, c, tensor.Shape{3, 32 * channels, 5, 7}, tensor.Shape{32 * channels, channels, 3, 3})
+		}
+	}
+}
+
 func TestDense(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, s := range [][3]int{{1, 1, 1}, {3, 17, 10}, {33, 50, 35}, {2, 512, 10}} {
