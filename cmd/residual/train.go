@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/train"
@@ -205,7 +206,8 @@ type trainer func(context.Context, engine.Device, train.Config, train.Callbacks)
 // check says what is wrong with the command line, before anything is opened.
 func (f *trainFlags) check(c train.Config) error {
 	r := c.Resolved()
-	if _, err := lookupModel(r.Model); err != nil {
+	e, err := lookupModel(r.Model)
+	if err != nil {
 		return err
 	}
 	if err := knownData(r.Data); err != nil {
@@ -213,6 +215,9 @@ func (f *trainFlags) check(c train.Config) error {
 	}
 	if err := c.Check(); err != nil {
 		return usageError{fmt.Errorf("%w; `residual train --help` describes the flags", err)}
+	}
+	if err := room(8 * e.Count(models.Config{Blocks: c.Blocks})); err != nil { // weights and their gradients
+		return usagef("--model %s: %w; choose a smaller net", r.Model, err)
 	}
 	return nil
 }
