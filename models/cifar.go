@@ -32,11 +32,11 @@ type cifarKind struct {
 }
 
 var cifarKinds = []cifarKind{
-	{"cifar-plain", "CIFAR plain net", Plain, "the residual net of %d layers minus its additions",
+	{"cifar-plain", "CIFAR plain net", Plain, "the residual net minus its additions",
 		func(c Config) nn.Module { return &PlainNet{newCIFARTrunk(c, newCIFARPlainBlock)} }},
-	{"cifar-resnet", "CIFAR ResNet", PostActivation, "basic blocks, %d layers, shortcuts without parameters",
+	{"cifar-resnet", "CIFAR ResNet", PostActivation, "basic blocks, shortcuts without parameters",
 		func(c Config) nn.Module { return &ResNet{newCIFARTrunk(c, newCIFARBlock)} }},
-	{"cifar-preresnet", "CIFAR pre-activation ResNet", PreActivation, "blocks that activate before they convolve, %d layers",
+	{"cifar-preresnet", "CIFAR pre-activation ResNet", PreActivation, "basic blocks, activated before the convolutions",
 		func(c Config) nn.Module {
 			m := &ResNet{newCIFARTrunk(c, newCIFARPreActBlock)}
 			m.BN1, m.BN = nil, nn.NewBatchNorm2d(cifarWidths[2])
@@ -87,7 +87,7 @@ func (k cifarKind) entry(depth int) Entry {
 	n := (depth - 2) / 6
 	g := growth{9 * 16, 65, basicGrowth(cifarWidths)}
 	return Entry{
-		Name: k.prefix + strconv.Itoa(depth), Family: k.family, Kind: k.kind, Description: fmt.Sprintf(k.description, depth),
+		Name: k.prefix + strconv.Itoa(depth), Family: k.family, Kind: k.kind, Description: k.description,
 		Channels: 3, Height: 32, Width: 32, Classes: 10,
 		Params: cifar8Params + int64(n-1)*(g.blocks[0]+g.blocks[1]+g.blocks[2]), Blocks: []int{n, n, n}, growth: g,
 		Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616},

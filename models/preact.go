@@ -159,11 +159,11 @@ func preActNet(depth int, params int64, expansion int, blocks ...int) Entry {
 		Source: "He et al. 2016, https://arxiv.org/abs/1603.05027; as https://github.com/facebookarchive/fb.resnet.torch/blob/master/models/preresnet.lua builds it",
 	})
 	block := newImageNetPreActBottleneck
-	e.Description = "bottleneck blocks that activate before they convolve"
+	e.Description = "bottlenecks, activated before the convolutions"
 	e.growth = growth{64 * 49, 2049, bottleneckGrowth(imagenetWidths, 1, 64)}
 	if expansion == 1 {
 		block = newImageNetPreActBlock
-		e.Description = "basic blocks that activate before they convolve"
+		e.Description = "basic blocks, activated before the convolutions"
 		e.growth = growth{64 * 49, 513, basicGrowth(imagenetWidths)}
 	}
 	e.New = func(c Config) nn.Module {

@@ -118,7 +118,7 @@ func Lookup(name string) (Entry, error) {
 		e = other
 	}
 	given := e
-	e.Blocks = slices.Clone(e.Blocks)
+	e.Blocks, e.Mean, e.Std = slices.Clone(e.Blocks), slices.Clone(e.Mean), slices.Clone(e.Std)
 	e.New = func(c Config) nn.Module {
 		if err := given.Check(c); err != nil {
 			panic(err.Error())

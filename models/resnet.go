@@ -39,7 +39,7 @@ var papers = map[string]string{
 func basicNet(name string, params int64, blocks ...int) Entry {
 	return imagenet(Entry{
 		Name: name, Family: "ResNet", Kind: PostActivation,
-		Description: "basic blocks, as in torchvision",
+		Description: "basic blocks",
 		Params:      params, Blocks: blocks, growth: growth{64 * 49, 513, basicGrowth(imagenetWidths)},
 		Source: torchvision(name) + "; " + papers["ResNet"],
 		New:    func(c Config) nn.Module { return &ResNet{newTrunk(c, 1, newBasicBlock)} },
@@ -47,12 +47,12 @@ func basicNet(name string, params int64, blocks ...int) Entry {
 }
 
 func bottleneckNet(family, name string, params int64, groups, base int, blocks ...int) Entry {
-	about := "bottleneck blocks, as in torchvision"
+	about := "bottlenecks"
 	switch family {
 	case "ResNeXt":
-		about = "bottleneck blocks with grouped 3x3 convolutions, as in torchvision"
+		about = "bottlenecks with grouped 3x3 convolutions"
 	case "Wide ResNet":
-		about = "bottleneck blocks of twice the inner width, as in torchvision"
+		about = "bottlenecks twice as wide inside"
 	}
 	return imagenet(Entry{
 		Name: name, Family: family, Kind: PostActivation, Description: about,
