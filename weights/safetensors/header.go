@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/elements"
 )
 
 // maxHeader is the longest header the reference implementation accepts, in bytes.
@@ -201,7 +202,7 @@ func (p parser) entry(name string) (entry, error) {
 
 // check holds the entry's length against its shape and type.
 func (e *entry) check() error {
-	bits, ok := dtypeBits[e.dtype]
+	bits, ok := elements.Bits(e.dtype)
 	if !ok {
 		return fmt.Errorf("unknown type %s; the types that can be read are %v", quote(e.dtype), Types())
 	}

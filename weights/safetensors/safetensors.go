@@ -14,9 +14,9 @@ import (
 	"io"
 	"maps"
 	"os"
-	"slices"
 
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/elements"
 )
 
 // File is an opened safetensors file. Its methods may be called from several
@@ -126,58 +126,20 @@ func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
 	return all, nil
 }
 
+// decode reads the elements of e from the file in pieces.
 func (f *File) decode(e *entry) (*tensor.Tensor, error) {
-	n := e.shape.Numel()
-	if convert, ok := toFloat[e.dtype]; ok {
-		data := make([]float32, n)
-		if err := decodeInto(f, e, data, convert); err != nil {
-			return nil, err
-		}
-		return tensor.FromSlice(data, e.shape...), nil
-	}
-	if convert, ok := toInt[e.dtype]; ok {
-		ints := make([]int64, n)
-		if err := decodeInto(f, e, ints, convert); err != nil {
-			return nil, err
-		}
-		return tensor.FromInts(ints, e.shape...), nil
-	}
-	return nil, fmt.Errorf("type %s cannot be read; store it as F32, F16, BF16, F64 or an integer type", e.dtype)
-}
-
-// decodeInto reads the elements of e in pieces, so that a converted tensor
-// costs no second copy of the whole.
-func decodeInto[T any](f *File, e *entry, dst []T, convert func(dst []T, src []byte) error) error {
-	const piece = 64 << 10
-	size := int(dtypeBits[e.dtype] / 8)
-	buf := make([]byte, min(piece, len(dst)*size))
 	at := f.start + e.begin
-	for len(dst) > 0 {
-		n := min(len(dst), len(buf)/size)
-		if k, err := f.r.ReadAt(buf[:n*size], at); k < n*size {
+	return elements.Decode(e.dtype, e.shape, func(piece []byte) error {
+		if k, err := f.r.ReadAt(piece, at); k < len(piece) {
 			if err == nil || errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return fmt.Errorf("reading %d bytes at %d: %w; copy or download the file again", n*size, at, err)
+			return fmt.Errorf("reading %d bytes at %d: %w; copy or download the file again", len(piece), at, err)
 		}
-		if err := convert(dst[:n], buf[:n*size]); err != nil {
-			return err
-		}
-		dst = dst[n:]
-		at += int64(n * size)
-	}
-	return nil
+		at += int64(len(piece))
+		return nil
+	})
 }
 
 // Types returns the names of the format's types that Tensor can read, sorted.
-func Types() []string {
-	return slices.Sorted(func(yield func(string) bool) {
-		for t := range dtypeBits {
-			_, float := toFloat[t]
-			_, integer := toInt[t]
-			if (float || integer) && !yield(t) {
-				return
-			}
-		}
-	})
-}
+func Types() []string { return elements.Types() }

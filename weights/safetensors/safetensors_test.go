@@ -208,28 +208,6 @@ func TestTypesAgainstNumpy(t *testing.T) {
 	}
 }
 
-func TestFloat16Exhaustively(t *testing.T) {
-	for h := range 1 << 16 {
-		got := float64(fromFloat16(uint16(h)))
-		sign, exponent, fraction := 1.0, h>>10&31, float64(h&1023)
-		if h>>15 == 1 {
-			sign = -1
-		}
-		want := sign * math.Ldexp(1024+fraction, exponent-25)
-		switch {
-		case exponent == 31 && fraction > 0:
-			want = math.NaN()
-		case exponent == 31:
-			want = math.Inf(int(sign))
-		case exponent == 0:
-			want = math.Copysign(math.Ldexp(fraction, -24), sign)
-		}
-		if !(math.IsNaN(got) && math.IsNaN(want)) && math.Float64bits(got) != math.Float64bits(want) {
-			t.Fatalf("%#04x: got %v, want %v", h, got, want)
-		}
-	}
-}
-
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{

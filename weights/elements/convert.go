@@ -1,4 +1,4 @@
-package safetensors
+package elements
 
 import (
 	"encoding/binary"
@@ -7,13 +7,6 @@ import (
 
 	"github.com/residual-ml/residual/tensor"
 )
-
-// dtypeBits holds the bits of an element of every type of the format.
-var dtypeBits = map[string]int64{
-	"BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
-	"F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
-	"F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
-}
 
 // toFloat and toInt convert the little-endian elements of src, as many as dst holds.
 var toFloat = map[string]func(dst []float32, src []byte) error{
