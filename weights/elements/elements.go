@@ -1,5 +1,6 @@
-// Package elements turns the stored elements of weight files into tensors: one
-// conversion for every format. Types have the names of safetensors
+// Package elements holds what the readers of weight files share: the conversion
+// of stored elements into tensors, and how a file is opened and its names are
+// shown. Types have the names of safetensors
 // (https://github.com/huggingface/safetensors): F32, BF16, I64 and so on.
 package elements
 

@@ -44,8 +44,8 @@ func readHeader(r io.ReaderAt, size int64) (header, int64, error) {
 	if size < int64(len(prefix)) {
 		return header{}, 0, fmt.Errorf("%d bytes are too few for a safetensors file; %s", max(size, 0), damaged)
 	}
-	if err := readFull(r, prefix[:], 0); err != nil {
-		return header{}, 0, err
+	if err := elements.ReadFull(r, prefix[:], 0); err != nil {
+		return header{}, 0, fmt.Errorf("reading the header: %w", err)
 	}
 	length := binary.LittleEndian.Uint64(prefix[:])
 	if length > maxHeader {
@@ -55,8 +55,8 @@ func readHeader(r io.ReaderAt, size int64) (header, int64, error) {
 		return header{}, 0, fmt.Errorf("header of %d bytes in a file of %d; %s", length, size, damaged)
 	}
 	text := make([]byte, length)
-	if err := readFull(r, text, 8); err != nil {
-		return header{}, 0, err
+	if err := elements.ReadFull(r, text, 8); err != nil {
+		return header{}, 0, fmt.Errorf("reading the header: %w", err)
 	}
 	start := 8 + int64(length)
 	h, err := parseHeader(text)
@@ -64,16 +64,6 @@ func readHeader(r io.ReaderAt, size int64) (header, int64, error) {
 		return header{}, 0, err
 	}
 	return h, start, h.checkLayout(size - start)
-}
-
-func readFull(r io.ReaderAt, p []byte, at int64) error {
-	if n, err := r.ReadAt(p, at); n < len(p) {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return fmt.Errorf("reading the header: %w; %s", err, damaged)
-	}
-	return nil
 }
 
 // parser walks the tokens of a header. encoding/json alone would take
@@ -102,11 +92,11 @@ func parseHeader(text []byte) (header, error) {
 			return err
 		}
 		if _, twice := h.index[key]; twice {
-			return fmt.Errorf("tensor %s: stands twice in the header; %s", quote(key), damaged)
+			return fmt.Errorf("tensor %s: stands twice in the header; %s", elements.Quote(key), damaged)
 		}
 		e, err := p.entry(key)
 		if err != nil {
-			return fmt.Errorf("tensor %s: %w", quote(key), err)
+			return fmt.Errorf("tensor %s: %w", elements.Quote(key), err)
 		}
 		h.index[key] = len(h.entries)
 		h.entries = append(h.entries, e)
@@ -142,9 +132,9 @@ func (p parser) metadata() (map[string]string, error) {
 	m := map[string]string{}
 	err := p.object(metadataKey, func(key string) (err error) {
 		if _, twice := m[key]; twice {
-			return fmt.Errorf("%s: key %s stands twice; %s", metadataKey, quote(key), damaged)
+			return fmt.Errorf("%s: key %s stands twice; %s", metadataKey, elements.Quote(key), damaged)
 		}
-		m[key], err = p.text(metadataKey + " " + quote(key))
+		m[key], err = p.text(metadataKey + " " + elements.Quote(key))
 		return err
 	})
 	return m, err
@@ -155,7 +145,7 @@ func (p parser) entry(name string) (entry, error) {
 	seen := map[string]bool{}
 	err := p.object("its entry", func(key string) (err error) {
 		if seen[key] {
-			return fmt.Errorf("%s stands twice; %s", quote(key), damaged)
+			return fmt.Errorf("%s stands twice; %s", elements.Quote(key), damaged)
 		}
 		seen[key] = true
 		switch key {
@@ -185,7 +175,7 @@ func (p parser) entry(name string) (entry, error) {
 				e.begin, e.end = offsets[0], offsets[1]
 			}
 		default:
-			err = fmt.Errorf("unknown field %s; %s", quote(key), damaged)
+			err = fmt.Errorf("unknown field %s; %s", elements.Quote(key), damaged)
 		}
 		return err
 	})
@@ -204,7 +194,7 @@ func (p parser) entry(name string) (entry, error) {
 func (e *entry) check() error {
 	bits, ok := elements.Bits(e.dtype)
 	if !ok {
-		return fmt.Errorf("unknown type %s; the types that can be read are %v", quote(e.dtype), Types())
+		return fmt.Errorf("unknown type %s; the types that can be read are %v", elements.Quote(e.dtype), Types())
 	}
 	if e.begin > e.end {
 		return fmt.Errorf("data_offsets [%d, %d] run backwards; %s", e.begin, e.end, damaged)
@@ -218,7 +208,7 @@ func (e *entry) check() error {
 			continue
 		}
 		if product > math.MaxInt64/int64(d) {
-			return fmt.Errorf("shape %s has more elements than can be counted; %s", quote(e.shape.String()), damaged)
+			return fmt.Errorf("shape %s has more elements than can be counted; %s", elements.Quote(e.shape.String()), damaged)
 		}
 		product *= int64(d)
 	}
@@ -226,10 +216,10 @@ func (e *entry) check() error {
 		product = 0
 	}
 	if product/8 > math.MaxInt {
-		return fmt.Errorf("shape %s of %s is too large for this machine; use a 64-bit one", quote(e.shape.String()), e.dtype)
+		return fmt.Errorf("shape %s of %s is too large for this machine; use a 64-bit one", elements.Quote(e.shape.String()), e.dtype)
 	}
 	if product%8 != 0 {
-		return fmt.Errorf("shape %s of %s does not fill whole bytes; %s", quote(e.shape.String()), e.dtype, damaged)
+		return fmt.Errorf("shape %s of %s does not fill whole bytes; %s", elements.Quote(e.shape.String()), e.dtype, damaged)
 	}
 	if length := e.end - e.begin; length != product/8 {
 		return fmt.Errorf("shape %s of %s takes %d bytes, but data_offsets [%d, %d] span %d; %s",
@@ -252,11 +242,11 @@ func (h *header) checkLayout(dataLen int64) error {
 		switch {
 		case e.end > dataLen:
 			return fmt.Errorf("tensor %s: ends at byte %d of the data, of which the file holds %d; the file is cut short, copy or download it again",
-				quote(e.name), e.end, dataLen)
+				elements.Quote(e.name), e.end, dataLen)
 		case e.begin < at:
-			return fmt.Errorf("tensor %s: starts at byte %d, inside the tensor before it; %s", quote(e.name), e.begin, damaged)
+			return fmt.Errorf("tensor %s: starts at byte %d, inside the tensor before it; %s", elements.Quote(e.name), e.begin, damaged)
 		case e.begin > at:
-			return fmt.Errorf("tensor %s: leaves a gap of %d bytes before it; %s", quote(e.name), e.begin-at, damaged)
+			return fmt.Errorf("tensor %s: leaves a gap of %d bytes before it; %s", elements.Quote(e.name), e.begin-at, damaged)
 		}
 		at = e.end
 	}
@@ -316,7 +306,7 @@ func (p parser) numbers(what string, each func(int64) error) error {
 		}
 		n, err := strconv.ParseUint(string(digits), 10, 63)
 		if err != nil {
-			return fmt.Errorf("%s: %s is not a whole number from 0 to 2^63-1; %s", what, quote(string(digits)), damaged)
+			return fmt.Errorf("%s: %s is not a whole number from 0 to 2^63-1; %s", what, elements.Quote(string(digits)), damaged)
 		}
 		if err := each(int64(n)); err != nil {
 			return err
@@ -325,17 +315,4 @@ func (p parser) numbers(what string, each func(int64) error) error {
 	return p.delim(what, ']')
 }
 
-func show(t json.Token) string { return quote(fmt.Sprint(t)) }
-
-// quote quotes what a file says, cut to a length that fits a line.
-func quote(s string) string {
-	const most = 100
-	if len(s) > most {
-		cut := most
-		for cut > 0 && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		return strconv.Quote(s[:cut]) + "…"
-	}
-	return strconv.Quote(s)
-}
+func show(t json.Token) string { return elements.Quote(fmt.Sprint(t)) }

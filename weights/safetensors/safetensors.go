@@ -9,11 +9,9 @@
 package safetensors
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
@@ -32,19 +30,11 @@ type File struct {
 // Open opens the file at path and checks its header; elements are read by
 // Tensor. The caller closes the File.
 func Open(path string) (*File, error) {
-	// Looked at before it is opened, because opening a named pipe would wait for a writer.
-	info, err := os.Stat(path)
+	osFile, size, err := elements.OpenFile(path, ".safetensors")
 	if err != nil {
-		return nil, fmt.Errorf("%w; check the path of the model file", err)
+		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file; give the path of a .safetensors file", path)
-	}
-	osFile, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w; check the path of the model file and its permissions", err)
-	}
-	f, err := Read(osFile, info.Size(), path)
+	f, err := Read(osFile, size, path)
 	if err != nil {
 		osFile.Close()
 		return nil, err
@@ -103,12 +93,12 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	i, ok := f.header.index[name]
 	if !ok {
 		return nil, fmt.Errorf("%s: holds no tensor %s; its %d tensors belong to another architecture or use other names",
-			f.name, quote(name), len(f.header.entries))
+			f.name, elements.Quote(name), len(f.header.entries))
 	}
 	e := &f.header.entries[i]
 	t, err := f.decode(e)
 	if err != nil {
-		return nil, fmt.Errorf("%s: tensor %s: %w", f.name, quote(name), err)
+		return nil, fmt.Errorf("%s: tensor %s: %w", f.name, elements.Quote(name), err)
 	}
 	return t, nil
 }
@@ -130,11 +120,8 @@ func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
 func (f *File) decode(e *entry) (*tensor.Tensor, error) {
 	at := f.start + e.begin
 	return elements.Decode(e.dtype, e.shape, func(piece []byte) error {
-		if k, err := f.r.ReadAt(piece, at); k < len(piece) {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("reading %d bytes at %d: %w; copy or download the file again", len(piece), at, err)
+		if err := elements.ReadFull(f.r, piece, at); err != nil {
+			return err
 		}
 		at += int64(len(piece))
 		return nil

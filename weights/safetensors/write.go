@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/elements"
 )
 
 // Write writes Float32 tensors as F32 and Int64 tensors as I64. The header lists
@@ -53,13 +54,13 @@ func checkWritable(tensors []tensor.Named, metadata map[string]string) error {
 	for _, n := range tensors {
 		switch {
 		case n.Name == metadataKey || !utf8.ValidString(n.Name):
-			return fmt.Errorf("%s cannot be the name of a tensor; rename it", quote(n.Name))
+			return fmt.Errorf("%s cannot be the name of a tensor; rename it", elements.Quote(n.Name))
 		case seen[n.Name]:
-			return fmt.Errorf("tensor %s: given twice; give each a name of its own", quote(n.Name))
+			return fmt.Errorf("tensor %s: given twice; give each a name of its own", elements.Quote(n.Name))
 		case n.Tensor == nil:
-			return fmt.Errorf("tensor %s: is nil", quote(n.Name))
+			return fmt.Errorf("tensor %s: is nil", elements.Quote(n.Name))
 		case !slices.Contains(dataOrder, n.Tensor.DType()):
-			return fmt.Errorf("tensor %s: type %v cannot be written; convert it to float32", quote(n.Name), n.Tensor.DType())
+			return fmt.Errorf("tensor %s: type %v cannot be written; convert it to float32", elements.Quote(n.Name), n.Tensor.DType())
 		}
 		seen[n.Name] = true
 		length += len(n.Name)
@@ -67,7 +68,7 @@ func checkWritable(tensors []tensor.Named, metadata map[string]string) error {
 	for key, value := range metadata {
 		length += len(key) + len(value)
 		if !utf8.ValidString(key) || !utf8.ValidString(value) {
-			return fmt.Errorf("metadata %s: is not UTF-8", quote(key))
+			return fmt.Errorf("metadata %s: is not UTF-8", elements.Quote(key))
 		}
 	}
 	return checkLength(length)

@@ -1,0 +1,280 @@
+package pth
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/residual-ml/residual/weights/elements"
+)
+
+// The limits of a pickle, beyond what any state dict asks for.
+const (
+	maxPickle = 64 << 20 // bytes
+	maxStack  = 1 << 16  // values that wait for a container
+	maxMarks  = 1 << 10  // open containers; Python's own limit of recursion is near it
+)
+
+const (
+	damaged = "the file is damaged or was made to harm; copy, download or save it again"
+	resave  = "load it in PyTorch and save model.state_dict() alone with torch.save"
+)
+
+// errCut marks a pickle whose bytes end before its STOP.
+var errCut = errors.New("the pickle is cut short")
+
+// The values a pickle is made of. None is nil; bool, int64, float64, string and
+// []byte stand for Python's. Nothing here can hold code.
+type (
+	wide  []byte // an integer of more than 64 bits, little-endian
+	tuple []any
+	list  struct{ items []any }
+	dict  struct {
+		keys, values []any
+		text         map[string]int // of keys that are strings
+	}
+	// inert is an object of a harmless class, or a set: known to be there, its
+	// content dropped.
+	inert struct{ class string }
+)
+
+// machine runs a pickle. It knows the opcodes that torch.save writes (protocols 2
+// to 5) and no other. What it makes takes memory in proportion to the pickle.
+type machine struct {
+	src      []byte
+	where    string // the name of src in errors
+	at       int    // of the next byte
+	op       byte   // the opcode that runs, and where it stands
+	opAt     int
+	frameEnd int
+	stack    []any
+	marks    []int
+	memo     []any
+	// storage answers a persistent id.
+	storage func(id tuple) (*storage, error)
+}
+
+// fault names the opcode at work and its place.
+func (m *machine) fault(format string, args ...any) error {
+	return fmt.Errorf("opcode %s at byte %d of %s: %w", opcodeName(m.op), m.opAt, m.where, fmt.Errorf(format, args...))
+}
+
+// run interprets one pickle from m.at on, to its STOP, and returns its value.
+func (m *machine) run() (any, error) {
+	m.stack, m.marks, m.memo, m.frameEnd = m.stack[:0], m.marks[:0], nil, 0
+	start := m.at
+	for {
+		m.opAt = m.at
+		if m.at >= len(m.src) {
+			return nil, fmt.Errorf("%s: %w at byte %d, where an opcode belongs; %s", m.where, errCut, m.at, damaged)
+		}
+		m.op = m.src[m.at]
+		m.at++
+		if first := m.opAt == start; first != (m.op == opProto) {
+			if first {
+				return nil, m.fault("a pickle begins with PROTO; %s", damaged)
+			}
+			return nil, m.fault("stands inside a pickle; %s", damaged)
+		}
+		if m.op == opStop {
+			break
+		}
+		operate := operations[m.op]
+		if operate == nil {
+			return nil, m.fault("is not allowed, torch.save does not write it for tensors; %s", resave)
+		}
+		if err := operate(m); err != nil {
+			return nil, err
+		}
+		if len(m.stack) > maxStack {
+			return nil, m.fault("more than %d values wait on the stack; %s", maxStack, damaged)
+		}
+	}
+	if len(m.stack) != 1 || len(m.marks) > 0 {
+		return nil, m.fault("%d values and %d marks are left in place of one value; %s", len(m.stack), len(m.marks), damaged)
+	}
+	if m.frameEnd > m.at {
+		return nil, m.fault("stands inside a frame that ends at byte %d; %s", m.frameEnd, damaged)
+	}
+	return m.stack[0], nil
+}
+
+// take returns the next n bytes.
+func (m *machine) take(n uint64) ([]byte, error) {
+	if have := uint64(len(m.src) - m.at); n > have {
+		return nil, m.fault("%w: it wants %d bytes where %d follow; %s", errCut, n, have, damaged)
+	}
+	b := m.src[m.at : m.at+int(n)]
+	m.at += int(n)
+	return b, nil
+}
+
+// number reads the next size bytes as an unsigned number.
+func (m *machine) number(size uint64) (uint64, error) {
+	b, err := m.take(size)
+	if err != nil {
+		return 0, err
+	}
+	var full [8]byte
+	copy(full[:], b)
+	return binary.LittleEndian.Uint64(full[:]), nil
+}
+
+// line reads up to the next newline, which it leaves out.
+func (m *machine) line() (string, error) {
+	const most = 1 << 10
+	rest := m.src[m.at:]
+	for i, c := range rest[:min(len(rest), most)] {
+		if c == '\n' {
+			m.at += i + 1
+			return string(rest[:i]), nil
+		}
+	}
+	if len(rest) < most {
+		return "", m.fault("%w inside a name; %s", errCut, damaged)
+	}
+	return "", m.fault("a name of more than %d bytes; %s", most, damaged)
+}
+
+func (m *machine) push(v any) error {
+	m.stack = append(m.stack, v)
+	return nil
+}
+
+// floor is the lowest place of the stack that may be popped: above the last mark.
+func (m *machine) floor() int {
+	if len(m.marks) == 0 {
+		return 0
+	}
+	return m.marks[len(m.marks)-1]
+}
+
+// pop removes the n topmost values and returns them, lowest first. They are valid
+// until the next push.
+func (m *machine) pop(n int) ([]any, error) {
+	low := len(m.stack) - n
+	if low < m.floor() {
+		return nil, m.fault("wants %d values, the stack has %d; %s", n, len(m.stack)-m.floor(), damaged)
+	}
+	vs := m.stack[low:]
+	m.stack = m.stack[:low]
+	return vs, nil
+}
+
+// popMark removes the values above the last mark, and the mark.
+func (m *machine) popMark() ([]any, error) {
+	if len(m.marks) == 0 {
+		return nil, m.fault("there is no MARK before it; %s", damaged)
+	}
+	low := m.floor()
+	m.marks = m.marks[:len(m.marks)-1]
+	vs := m.stack[low:]
+	m.stack = m.stack[:low]
+	return vs, nil
+}
+
+// top returns the topmost value and leaves it there.
+func (m *machine) top() (any, error) {
+	if len(m.stack) == m.floor() {
+		return nil, m.fault("the stack is empty; %s", damaged)
+	}
+	return m.stack[len(m.stack)-1], nil
+}
+
+// set writes pairs of keys and values into the container on top of the stack.
+func (m *machine) set(pairs []any) error {
+	container, err := m.top()
+	if err != nil {
+		return err
+	}
+	if len(pairs)%2 != 0 {
+		return m.fault("a key without a value; %s", damaged)
+	}
+	d, ok := container.(*dict)
+	if !ok {
+		if _, ok := container.(*inert); ok {
+			return nil
+		}
+		return m.fault("the target is %s and no dict; %s", kind(container), damaged)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if key, ok := pairs[i].(string); ok {
+			if _, twice := d.text[key]; twice {
+				return m.fault("key %s stands twice in one dict; %s", elements.Quote(key), damaged)
+			}
+			if d.text == nil {
+				d.text = map[string]int{}
+			}
+			d.text[key] = len(d.keys)
+		}
+		d.keys = append(d.keys, pairs[i])
+		d.values = append(d.values, pairs[i+1])
+	}
+	return nil
+}
+
+// extend appends to the list on top of the stack.
+func (m *machine) extend(items []any) error {
+	container, err := m.top()
+	if err != nil {
+		return err
+	}
+	switch c := container.(type) {
+	case *list:
+		c.items = append(c.items, items...)
+	case *inert:
+	default:
+		return m.fault("the target is %s and no list; %s", kind(container), damaged)
+	}
+	return nil
+}
+
+// integer reads a two's complement number of any length.
+func integer(b []byte) any {
+	if len(b) > 8 {
+		return wide(b)
+	}
+	var full [8]byte
+	copy(full[:], b)
+	v := binary.LittleEndian.Uint64(full[:])
+	if shift := 64 - 8*len(b); shift < 64 {
+		return int64(v<<shift) >> shift
+	}
+	return int64(0)
+}
+
+func bigEndianFloat(b []byte) float64 { return math.Float64frombits(binary.BigEndian.Uint64(b)) }
+
+// kind describes a value in errors, in Python's words.
+func kind(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "None"
+	case bool:
+		return "a bool"
+	case int64, wide:
+		return "an int"
+	case float64:
+		return "a float"
+	case string:
+		return "a str"
+	case []byte:
+		return "bytes"
+	case tuple:
+		return "a tuple"
+	case *list:
+		return "a list"
+	case *dict:
+		return "a dict"
+	case *inert:
+		return "a " + v.class
+	case global:
+		return v.name
+	case *storage:
+		return "a storage"
+	case *view:
+		return "a tensor"
+	}
+	return fmt.Sprintf("%T", v)
+}

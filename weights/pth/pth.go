@@ -1,0 +1,193 @@
+// Package pth reads the checkpoints that PyTorch's torch.save writes (.pth, .pt):
+// a pickle of a state dict, and the storages of its tensors, in a zip archive or in
+// the format before PyTorch 1.6
+// (https://docs.pytorch.org/docs/stable/notes/serialization.html).
+//
+// A pickle is a program. This package runs none: it knows the opcodes by which
+// containers, plain values and tensors are written and the names of the functions
+// that stand for tensors, does what those mean itself, and refuses every other
+// opcode and name, saying which and where. A file is untrusted: every size is held
+// against the bytes that are there before memory is asked for it.
+//
+// It reads state dicts, and state dicts inside a dict with the usual keys (model,
+// state_dict, model_state_dict, net, and before them the averaged model_ema and
+// state_dict_ema), where what lies beside them, an epoch or the state of an
+// optimiser, is passed over. Whole models saved as objects are refused.
+package pth
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/elements"
+)
+
+// File is an opened checkpoint. Its methods may be called from several goroutines
+// at once, except Close.
+type File struct {
+	name        string
+	r           io.ReaderAt
+	closer      io.Closer
+	bigEndian   bool
+	key, prefix string
+	entries     []entry
+	index       map[string]int // of entries, by name
+}
+
+// Open opens the file at path and reads its table of tensors; elements are read by
+// Tensor. The caller closes the File.
+func Open(path string) (*File, error) {
+	osFile, size, err := elements.OpenFile(path, ".pth or .pt")
+	if err != nil {
+		return nil, err
+	}
+	f, err := Read(osFile, size, path)
+	if err != nil {
+		osFile.Close()
+		return nil, err
+	}
+	f.closer = osFile
+	return f, nil
+}
+
+// Read reads the table of tensors of the size bytes in r. The name stands for the
+// file in errors. Close leaves r alone.
+func Read(r io.ReaderAt, size int64, name string) (*File, error) {
+	f := &File{name: name, r: r}
+	if err := f.read(size); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+func (f *File) read(size int64) error {
+	head := make([]byte, max(min(size, 64), 0))
+	if err := elements.ReadFull(f.r, head, 0); err != nil {
+		return err
+	}
+	var value any
+	var err error
+	switch {
+	case len(head) >= 4 && string(head[:4]) == "PK\x03\x04":
+		value, f.bigEndian, err = readZip(f.r, size)
+	case len(head) >= len(legacyMagic) && string(head[:len(legacyMagic)]) == legacyMagic:
+		value, err = readLegacy(f.r, size)
+	default:
+		return fmt.Errorf("%s", foreign(head))
+	}
+	if err != nil {
+		return err
+	}
+	if f.key, f.prefix, f.entries, err = stateDict(value); err != nil {
+		return err
+	}
+	f.index = make(map[string]int, len(f.entries))
+	for i, e := range f.entries {
+		f.index[e.name] = i
+	}
+	return identify(f.entries, size)
+}
+
+// Close closes a file that Open opened.
+func (f *File) Close() error {
+	if f.closer == nil {
+		return nil
+	}
+	return f.closer.Close()
+}
+
+// Found tells where the tensors were: the key of the dict around the state dict,
+// empty when there is none, and the prefix (module., _orig_mod., model. or several
+// of them) that all names had and that Names leaves out.
+func (f *File) Found() (key, prefix string) { return f.key, f.prefix }
+
+// Names returns the names of the tensors in the order of the state dict.
+func (f *File) Names() []string {
+	names := make([]string, len(f.entries))
+	for i, e := range f.entries {
+		names[i] = e.name
+	}
+	return names
+}
+
+// Info returns the type a tensor is stored in, in the words of package elements
+// (F32, BF16, I64 ...), and its shape.
+func (f *File) Info(name string) (dtype string, shape tensor.Shape, ok bool) {
+	i, ok := f.index[name]
+	if !ok {
+		return "", nil, false
+	}
+	v := f.entries[i].view
+	return v.dtype, v.shape.Clone(), true
+}
+
+// Tensor reads one tensor, in row-major order whatever its strides were, and
+// converts it as elements.Decode does: numbers with a fraction become Float32,
+// integers and booleans Int64.
+func (f *File) Tensor(name string) (*tensor.Tensor, error) {
+	i, ok := f.index[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: holds no tensor %s; its %d tensors belong to another architecture or use other names",
+			f.name, elements.Quote(name), len(f.entries))
+	}
+	t, err := f.decode(f.entries[i].view)
+	if err != nil {
+		return nil, fmt.Errorf("%s: tensor %s: %w", f.name, elements.Quote(name), err)
+	}
+	return t, nil
+}
+
+// Tensors reads all tensors, by name: what a state dict is loaded from. Names that
+// the file has for the very same elements (tied weights) get the same Tensor.
+func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
+	all := make(map[string]*tensor.Tensor, len(f.entries))
+	for i, e := range f.entries {
+		if e.same < i {
+			all[e.name] = all[f.entries[e.same].name]
+			continue
+		}
+		t, err := f.Tensor(e.name)
+		if err != nil {
+			return nil, err
+		}
+		all[e.name] = t
+	}
+	return all, nil
+}
+
+func (f *File) decode(v *view) (*tensor.Tensor, error) {
+	at := v.storage.at + v.first*v.size
+	fill := func(piece []byte) error {
+		err := elements.ReadFull(f.r, piece, at)
+		at += int64(len(piece))
+		return err
+	}
+	if !slices.Contains(elements.Types(), v.dtype) { // before its elements are gathered
+		return elements.Decode(v.dtype, tensor.Shape{0}, fill)
+	}
+	if !v.contiguous() {
+		span := make([]byte, (v.after-v.first)*v.size)
+		if err := elements.ReadFull(f.r, span, at); err != nil {
+			return nil, err
+		}
+		g := newGatherer(v, span)
+		fill = func(piece []byte) error {
+			g.fill(piece)
+			return nil
+		}
+	}
+	if !f.bigEndian || v.size == 1 {
+		return elements.Decode(v.dtype, v.shape, fill)
+	}
+	return elements.Decode(v.dtype, v.shape, func(piece []byte) error {
+		if err := fill(piece); err != nil {
+			return err
+		}
+		for ; len(piece) > 0; piece = piece[v.size:] {
+			slices.Reverse(piece[:v.size])
+		}
+		return nil
+	})
+}

@@ -1,0 +1,162 @@
+package pth
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/residual-ml/residual/weights/elements"
+)
+
+// wrappers are the keys under which programs keep a state dict, the likeliest to
+// be wanted first: averaged weights are the ones that programs evaluate.
+var wrappers = []string{"state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model_state", "model", "net"}
+
+// prefixes are what wrappers of modules put before every name.
+var prefixes = []string{"module.", "_orig_mod.", "model."}
+
+type entry struct {
+	name string
+	view *view
+	// same is the index of the first entry that looks at the same elements in the
+	// same way: weights that are tied.
+	same int
+}
+
+// stateDict finds the tensors in a file's value: the key they lay under, the
+// prefix their names had, and the tensors in their order.
+func stateDict(value any) (key, prefix string, entries []entry, err error) {
+	top, ok := value.(*dict)
+	if !ok {
+		return "", "", nil, fmt.Errorf("holds %s and no state dict; %s", kind(value), resave)
+	}
+	state := top
+	for _, w := range wrappers {
+		if i, ok := top.text[w]; ok {
+			if d, ok := top.values[i].(*dict); ok && d.tensors() > 0 {
+				key, state = w, d
+				break
+			}
+		}
+	}
+	if state.tensors() == 0 && len(state.keys) > 0 {
+		return "", "", nil, fmt.Errorf("holds no tensors by name, nor a state dict under one of %s; its entries are %s; %s",
+			strings.Join(wrappers, ", "), top.describe(), resave)
+	}
+	for i, k := range state.keys {
+		v, ok := state.values[i].(*view)
+		if !ok {
+			continue
+		}
+		name, ok := k.(string)
+		if !ok || !utf8.ValidString(name) {
+			return "", "", nil, fmt.Errorf("a tensor under %s, where a name belongs; %s", show(k), resave)
+		}
+		entries = append(entries, entry{name: name, view: v})
+	}
+	prefix, entries = strip(entries)
+	return key, prefix, entries, nil
+}
+
+// tensors counts the values that are tensors.
+func (d *dict) tensors() (n int) {
+	for _, v := range d.values {
+		if _, ok := v.(*view); ok {
+			n++
+		}
+	}
+	return n
+}
+
+// describe lists the keys for an error, a few of them.
+func (d *dict) describe() string {
+	const most = 8
+	var names []string
+	for i, k := range d.keys {
+		if i == most {
+			names = append(names, fmt.Sprintf("and %d more", len(d.keys)-most))
+			break
+		}
+		names = append(names, show(k)+" ("+kind(d.values[i])+")")
+	}
+	return strings.Join(names, ", ")
+}
+
+// strip removes from all names the prefixes that all of them have.
+// torch.optim.swa_utils.AveragedModel counts in n_averaged beside its module; the
+// count is left out.
+func strip(entries []entry) (string, []entry) {
+	whole := ""
+	for again := true; again; {
+		again = false
+		for _, p := range prefixes {
+			rest := entries[:0:0]
+			for _, e := range entries {
+				if name, ok := strings.CutPrefix(e.name, p); ok && name != "" {
+					rest = append(rest, entry{name: name, view: e.view})
+				} else if e.name != "n_averaged" || p != "module." {
+					rest = nil
+					break
+				}
+			}
+			if len(rest) > 0 {
+				whole, entries, again = whole+p, rest, true
+			}
+		}
+	}
+	return whole, entries
+}
+
+// identify finds the entries that are the same view, and holds what all others
+// would take against the size of the file.
+func identify(entries []entry, size int64) error {
+	type looks struct {
+		storage *storage
+		dtype   string
+		layout  string
+	}
+	first := make(map[looks]int, len(entries))
+	elementsLeft, spansLeft := 4*size+1<<20, 16*size+1<<20
+	var layout []byte
+	for i := range entries {
+		v := entries[i].view
+		layout = strconv.AppendInt(layout[:0], v.first, 10)
+		for d := range v.shape {
+			layout = strconv.AppendInt(append(layout, ' '), int64(v.shape[d]), 10)
+			layout = strconv.AppendInt(append(layout, ' '), v.stride[d], 10)
+		}
+		l := looks{v.storage, v.dtype, string(layout)}
+		if j, ok := first[l]; ok {
+			entries[i].same = j
+			continue
+		}
+		first[l], entries[i].same = i, i
+		n := int64(v.shape.Numel())
+		if n > elementsLeft/v.size {
+			return fmt.Errorf("tensor %s of shape %v repeats elements of its storage beyond what a file of %d bytes justifies; "+
+				"call .contiguous() before saving, if it is meant", elements.Quote(entries[i].name), v.shape, size)
+		}
+		elementsLeft -= n * v.size
+		if !v.contiguous() {
+			span := (v.after - v.first) * v.size
+			if span > spansLeft {
+				return fmt.Errorf("tensor %s is one of too many that pick elements out of a large storage; "+
+					"call .contiguous() before saving, if it is meant", elements.Quote(entries[i].name))
+			}
+			spansLeft -= span
+		}
+	}
+	return nil
+}
+
+// show writes a plain value for an error.
+func show(v any) string {
+	switch v := v.(type) {
+	case string:
+		return elements.Quote(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
+	return kind(v)
+}
