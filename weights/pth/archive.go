@@ -157,13 +157,13 @@ func (a *archive) bigEndian(r io.ReaderAt) (bool, error) {
 }
 
 // storages answers persistent ids by the archive's records.
-func (a *archive) storages() func(id tuple) (*storage, error) {
+func (a *archive) storages() func(id []any) (*storage, error) {
 	type named struct {
 		key, dtype string
 		bytes      int64
 	}
 	known := map[named]*storage{}
-	return func(id tuple) (*storage, error) {
+	return func(id []any) (*storage, error) {
 		s, err := storageID(id, 5)
 		if err != nil {
 			return nil, err

@@ -123,7 +123,7 @@ func (m *machine) reduce() error {
 	if err != nil {
 		return err
 	}
-	args, ok := vs[1].(tuple)
+	args, ok := vs[1].(*tuple)
 	if !ok {
 		return m.fault("the arguments are %s and no tuple; %s", kind(vs[1]), damaged)
 	}
@@ -131,14 +131,14 @@ func (m *machine) reduce() error {
 	if !ok {
 		return m.fault("calls %s, which is no function; %s", kind(vs[0]), damaged)
 	}
-	v, err := m.call(g, args)
+	v, err := m.call(g, args.items)
 	if err != nil {
 		return err
 	}
 	return m.push(v)
 }
 
-func (m *machine) call(g global, args tuple) (any, error) {
+func (m *machine) call(g global, args []any) (any, error) {
 	switch g.role {
 	case roleDict:
 		if len(args) == 0 {
@@ -146,7 +146,7 @@ func (m *machine) call(g global, args tuple) (any, error) {
 		}
 	case roleSize:
 		if len(args) == 1 {
-			if t, ok := args[0].(tuple); ok {
+			if t, ok := args[0].(*tuple); ok {
 				return t, nil
 			}
 		}
@@ -166,10 +166,10 @@ func (m *machine) call(g global, args tuple) (any, error) {
 		if len(args) == 4 {
 			inner, ok := args[0].(global)
 			class, ok2 := args[1].(global)
-			innerArgs, ok3 := args[2].(tuple)
+			innerArgs, ok3 := args[2].(*tuple)
 			if ok && ok2 && ok3 && class.role == roleClass &&
 				(inner.role == roleTensor || inner.role == roleTensorOfType || inner.role == roleParameter) {
-				return m.call(inner, innerArgs)
+				return m.call(inner, innerArgs.items)
 			}
 		}
 	case roleInert:
@@ -187,11 +187,11 @@ func (m *machine) newObject() error {
 		return err
 	}
 	g, ok := vs[0].(global)
-	args, ok2 := vs[1].(tuple)
+	args, ok2 := vs[1].(*tuple)
 	if !ok || !ok2 || g.role != roleInert && g.role != roleDict {
 		return m.fault("makes an object of %s with %s; %s", kind(vs[0]), kind(vs[1]), damaged)
 	}
-	v, err := m.call(g, args)
+	v, err := m.call(g, args.items)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (m *machine) build() error {
 }
 
 // kinds describes arguments in errors, a few of them.
-func kinds(args tuple) string {
+func kinds(args []any) string {
 	const most = 6
 	names := make([]string, 0, most+1)
 	for i, a := range args {

@@ -64,7 +64,7 @@ func (l *legacy) run(src []byte) (value any, end int, err error) {
 }
 
 // storage answers a persistent id; where the elements lie is known at the end.
-func (l *legacy) storage(id tuple) (*storage, error) {
+func (l *legacy) storage(id []any) (*storage, error) {
 	s, err := storageID(id, 6)
 	if err != nil {
 		return nil, err

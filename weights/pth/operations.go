@@ -33,7 +33,7 @@ var operations = [256]func(*machine) error{
 	'(':  (*machine).mark,
 	'0':  (*machine).discard,
 	'1':  func(m *machine) error { _, err := m.popMark(); return err },
-	')':  func(m *machine) error { return m.push(tuple(nil)) },
+	')':  func(m *machine) error { return m.push(&tuple{}) },
 	0x85: func(m *machine) error { return m.tuple(1) },
 	0x86: func(m *machine) error { return m.tuple(2) },
 	0x87: func(m *machine) error { return m.tuple(3) },
@@ -144,8 +144,8 @@ func (m *machine) bytes(size uint64) error {
 }
 
 func (m *machine) mark() error {
-	if len(m.marks) == maxMarks {
-		return m.fault("more than %d containers are nested; %s", maxMarks, damaged)
+	if len(m.marks) == maxDepth {
+		return m.fault("more than %d containers are nested; %s", maxDepth, damaged)
 	}
 	m.marks = append(m.marks, len(m.stack))
 	return nil
@@ -161,7 +161,7 @@ func (m *machine) tuple(n int) error {
 	if err != nil {
 		return err
 	}
-	return m.push(tuple(slices.Clone(vs)))
+	return m.pushTuple(vs)
 }
 
 func (m *machine) tupleToMark() error {
@@ -169,7 +169,20 @@ func (m *machine) tupleToMark() error {
 	if err != nil {
 		return err
 	}
-	return m.push(tuple(slices.Clone(vs)))
+	return m.pushTuple(vs)
+}
+
+func (m *machine) pushTuple(vs []any) error {
+	t := &tuple{items: slices.Clone(vs)}
+	for _, v := range vs {
+		if inner, ok := v.(*tuple); ok {
+			t.depth = max(t.depth, inner.depth+1)
+		}
+	}
+	if t.depth > maxDepth {
+		return m.fault("more than %d tuples are nested; %s", maxDepth, damaged)
+	}
+	return m.push(t)
 }
 
 func (m *machine) appendOne() error {
@@ -253,11 +266,11 @@ func (m *machine) persistent() error {
 	if err != nil {
 		return err
 	}
-	id, ok := vs[0].(tuple)
+	id, ok := vs[0].(*tuple)
 	if !ok {
 		return m.fault("a persistent id that is %s and no tuple; %s", kind(vs[0]), damaged)
 	}
-	s, err := m.storage(id)
+	s, err := m.storage(id.items)
 	if err != nil {
 		return m.fault("%w", err)
 	}

@@ -13,7 +13,7 @@ import (
 const (
 	maxPickle = 64 << 20 // bytes
 	maxStack  = 1 << 16  // values that wait for a container
-	maxMarks  = 1 << 10  // open containers; Python's own limit of recursion is near it
+	maxDepth  = 1 << 10  // open containers, and tuples in tuples; Python's own limit of recursion is near it
 )
 
 const (
@@ -28,9 +28,12 @@ var errCut = errors.New("the pickle is cut short")
 // []byte stand for Python's. Nothing here can hold code.
 type (
 	wide  []byte // an integer of more than 64 bits, little-endian
-	tuple []any
 	list  struct{ items []any }
-	dict  struct {
+	tuple struct {
+		items []any
+		depth int // of the tuples in it
+	}
+	dict struct {
 		keys, values []any
 		text         map[string]int // of keys that are strings
 	}
@@ -52,7 +55,7 @@ type machine struct {
 	marks    []int
 	memo     []any
 	// storage answers a persistent id.
-	storage func(id tuple) (*storage, error)
+	storage func(id []any) (*storage, error)
 }
 
 // fault names the opcode at work and its place.
@@ -261,7 +264,7 @@ func kind(v any) string {
 		return "a str"
 	case []byte:
 		return "bytes"
-	case tuple:
+	case *tuple:
 		return "a tuple"
 	case *list:
 		return "a list"

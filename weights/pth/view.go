@@ -32,7 +32,7 @@ type view struct {
 
 // storageID reads a persistent id ('storage', type, key, location, numel), and of
 // files before PyTorch 1.6 one entry more, which is None.
-func storageID(id tuple, length int) (*storage, error) {
+func storageID(id []any, length int) (*storage, error) {
 	if len(id) != length || id[0] != "storage" {
 		return nil, fmt.Errorf("the persistent id %s is no storage of %d entries; %s", kinds(id), length, damaged)
 	}
@@ -54,18 +54,19 @@ func storageID(id tuple, length int) (*storage, error) {
 
 // rebuildTensor makes a view of (storage, offset, size, stride, ...); a function of
 // role roleTensorOfType has the element type as its seventh argument.
-func rebuildTensor(g global, args tuple) (*view, error) {
+func rebuildTensor(g global, args []any) (*view, error) {
 	typed := g.role == roleTensorOfType
 	if len(args) < 4 || typed && len(args) < 7 || len(args) > 8 {
 		return nil, fmt.Errorf("%d arguments; %s", len(args), damaged)
 	}
 	s, ok := args[0].(*storage)
 	offset, ok2 := args[1].(int64)
-	size, ok3 := args[2].(tuple)
-	stride, ok4 := args[3].(tuple)
+	sizes, ok3 := args[2].(*tuple)
+	strides, ok4 := args[3].(*tuple)
 	if !ok || !ok2 || !ok3 || !ok4 {
 		return nil, fmt.Errorf("the arguments %s in place of a storage, an offset, a size and strides; %s", kinds(args), damaged)
 	}
+	size, stride := sizes.items, strides.items
 	v := &view{storage: s, dtype: s.dtype, first: offset}
 	if typed {
 		t, ok := args[6].(global)
