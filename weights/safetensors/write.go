@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -36,7 +35,7 @@ func Write(w io.Writer, tensors []tensor.Named, metadata map[string]string) erro
 	for _, dtype := range dataOrder {
 		for _, n := range tensors {
 			if n.Tensor.DType() == dtype {
-				if err := writeElements(w, n.Tensor); err != nil {
+				if err := elements.Write(w, n.Tensor); err != nil {
 					return err
 				}
 			}
@@ -143,34 +142,4 @@ func appendString(b []byte, s string) []byte {
 		panic(err) // a string cannot fail
 	}
 	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})...)
-}
-
-func writeElements(w io.Writer, t *tensor.Tensor) error {
-	const piece = 64 << 10
-	buf := make([]byte, 0, min(piece, t.Numel()*t.DType().Size()))
-	flush := func(room int) error {
-		if len(buf)+room <= cap(buf) {
-			return nil
-		}
-		_, err := w.Write(buf)
-		buf = buf[:0]
-		return err
-	}
-	for _, v := range t.Data() {
-		if err := flush(4); err != nil {
-			return err
-		}
-		buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
-	}
-	for _, v := range t.Ints() {
-		if err := flush(8); err != nil {
-			return err
-		}
-		buf = binary.LittleEndian.AppendUint64(buf, uint64(v))
-	}
-	if len(buf) == 0 {
-		return nil
-	}
-	_, err := w.Write(buf)
-	return err
 }
