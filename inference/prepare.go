@@ -3,9 +3,10 @@ package inference
 import (
 	"fmt"
 	"image"
-	"image/color"
+	"slices"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -27,10 +28,12 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	var x *tensor.Tensor
 	var height, width int
 	for i, img := range images {
-		planes, w, h := pixels(img, c.info.Channels)
-		if w == 0 || h == 0 {
+		if w, h := img.Bounds().Dx(), img.Bounds().Dy(); w == 0 || h == 0 {
 			return nil, fmt.Errorf("an image of %dx%d has no pixels", w, h)
 		}
+		pixels := transforms.FromImage(img, c.info.Channels)
+		w, h := pixels.Width, pixels.Height
+		planes := slices.Collect(slices.Chunk(pixels.Pix, w*h))
 		if p.NativeWidth > 0 && p.NativeHeight > 0 {
 			planes, w, h = resize(planes, w, h, p.NativeWidth, p.NativeHeight)
 		}
@@ -113,65 +116,4 @@ func resize(planes [][]uint8, w, h, dw, dh int) ([][]uint8, int, int) {
 		data.ResizeBilinear(out[i], dw, dh, p, w, h)
 	}
 	return out, dw, dh
-}
-
-// pixels reads an image as one plane of grey or three of colour.
-func pixels(img image.Image, channels int) (planes [][]uint8, w, h int) {
-	b := img.Bounds()
-	w, h = b.Dx(), b.Dy()
-	planes = make([][]uint8, channels)
-	for i := range planes {
-		planes[i] = make([]uint8, w*h)
-	}
-	if g, ok := img.(*image.Gray); ok {
-		for y := range h {
-			row := g.Pix[g.PixOffset(b.Min.X, b.Min.Y+y):][:w]
-			for _, p := range planes {
-				copy(p[y*w:], row)
-			}
-		}
-		return planes, w, h
-	}
-	at := colours(img)
-	for y := range h {
-		for x := range w {
-			c := at(b.Min.X+x, b.Min.Y+y)
-			i := y*w + x
-			if channels == 1 {
-				planes[0][i] = luma(c.R, c.G, c.B)
-			} else {
-				planes[0][i], planes[1][i], planes[2][i] = c.R, c.G, c.B
-			}
-		}
-	}
-	return planes, w, h
-}
-
-// colours returns how to read a pixel, without an allocation for the usual kinds.
-func colours(img image.Image) func(x, y int) color.NRGBA {
-	switch m := img.(type) {
-	case *image.NRGBA:
-		return m.NRGBAAt
-	case *image.YCbCr:
-		return func(x, y int) color.NRGBA {
-			c := m.YCbCrAt(x, y)
-			r, g, b := color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
-			return color.NRGBA{r, g, b, 255}
-		}
-	case *image.RGBA:
-		return func(x, y int) color.NRGBA {
-			c := m.RGBAAt(x, y)
-			if c.A == 255 {
-				return color.NRGBA(c)
-			}
-			return color.NRGBAModel.Convert(c).(color.NRGBA)
-		}
-	}
-	return func(x, y int) color.NRGBA { return color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA) }
-}
-
-// luma is Pillow's L24 of src/libImaging/Convert.c: 0.299, 0.587 and 0.114 in
-// 16 bits of fixed point.
-func luma(r, g, b uint8) uint8 {
-	return uint8((uint32(r)*19595 + uint32(g)*38470 + uint32(b)*7471 + 0x8000) >> 16)
 }

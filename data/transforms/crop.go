@@ -1,0 +1,58 @@
+package transforms
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+)
+
+// CenterCrop cuts Size by Size pixels, or Height by Width, out of the middle. A
+// picture that is smaller gets black borders, the odd pixel on the right and below.
+type CenterCrop struct {
+	Size          int // of both sides
+	Height, Width int // in place of Size
+}
+
+func (t CenterCrop) sides() (h, w int) {
+	switch {
+	case t.Size > 0 && t.Height == 0 && t.Width == 0:
+		return t.Size, t.Size
+	case t.Size == 0 && t.Height > 0 && t.Width > 0:
+		return t.Height, t.Width
+	}
+	panic(fmt.Sprintf("transforms.CenterCrop: size %d, height %d and width %d: give the first or the other two", t.Size, t.Height, t.Width))
+}
+
+// Apply implements Transform.
+func (t CenterCrop) Apply(m Image, _ rand.Source) Image {
+	m.check("CenterCrop")
+	h, w := t.sides()
+	if h == m.Height && w == m.Width {
+		return m
+	}
+	return m.crop(offset(m.Height, h), offset(m.Width, w), h, w)
+}
+
+// offset is where a crop begins; below zero it begins in the border.
+func offset(have, want int) int {
+	if want > have {
+		return -((want - have) / 2)
+	}
+	return int(math.RoundToEven(float64(have-want) / 2)) // as Python's round
+}
+
+// crop copies h by w pixels from (top, left); those outside m are black.
+func (m Image) crop(top, left, h, w int) Image {
+	out := NewImage(m.Channels, h, w)
+	from, to := max(left, 0), min(left+w, m.Width)
+	if from >= to {
+		return out
+	}
+	for c := range m.Channels {
+		src, dst := m.plane(c), out.plane(c)
+		for y := max(top, 0); y < min(top+h, m.Height); y++ {
+			copy(dst[(y-top)*w+from-left:], src[y*m.Width+from:y*m.Width+to])
+		}
+	}
+	return out
+}

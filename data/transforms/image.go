@@ -1,0 +1,71 @@
+package transforms
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+)
+
+// FromImage reads an image as grey (1 channel) or red, green and blue (3). Grey is
+// the luma of ITU-R 601 with Pillow's rounding, as convert("L") gives it, and
+// transparency is left out, as Pillow does. It panics for other channels and for an
+// image without pixels.
+func FromImage(img image.Image, channels int) Image {
+	if channels != 1 && channels != 3 {
+		panic(fmt.Sprintf("transforms.FromImage: %d channels; an image has 1 or 3", channels))
+	}
+	b := img.Bounds()
+	m := NewImage(channels, b.Dy(), b.Dx())
+	if g, ok := img.(*image.Gray); ok {
+		for c := range channels {
+			plane := m.plane(c)
+			for y := range m.Height {
+				copy(plane[y*m.Width:][:m.Width], g.Pix[g.PixOffset(b.Min.X, b.Min.Y+y):])
+			}
+		}
+		return m
+	}
+	at := colours(img)
+	area := m.Height * m.Width
+	for y := range m.Height {
+		for x := range m.Width {
+			c := at(b.Min.X+x, b.Min.Y+y)
+			i := y*m.Width + x
+			if channels == 1 {
+				m.Pix[i] = luma(c.R, c.G, c.B)
+			} else {
+				m.Pix[i], m.Pix[area+i], m.Pix[2*area+i] = c.R, c.G, c.B
+			}
+		}
+	}
+	return m
+}
+
+// colours returns how to read a pixel, without an allocation for the usual kinds.
+func colours(img image.Image) func(x, y int) color.NRGBA {
+	switch m := img.(type) {
+	case *image.NRGBA:
+		return m.NRGBAAt
+	case *image.YCbCr:
+		return func(x, y int) color.NRGBA {
+			c := m.YCbCrAt(x, y)
+			r, g, b := color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
+			return color.NRGBA{r, g, b, 255}
+		}
+	case *image.RGBA:
+		return func(x, y int) color.NRGBA {
+			c := m.RGBAAt(x, y)
+			if c.A == 255 {
+				return color.NRGBA(c)
+			}
+			return color.NRGBAModel.Convert(c).(color.NRGBA)
+		}
+	}
+	return func(x, y int) color.NRGBA { return color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA) }
+}
+
+// luma is Pillow's L24 of src/libImaging/Convert.c: 0.299, 0.587 and 0.114 in
+// 16 bits of fixed point.
+func luma(r, g, b uint8) uint8 {
+	return uint8((uint32(r)*19595 + uint32(g)*38470 + uint32(b)*7471 + 0x8000) >> 16)
+}

@@ -1,0 +1,54 @@
+package transforms
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Normalize turns pixels into a network's numbers: bytes over 255, less the
+// channel's Mean, over its Std, in float32 as ToTensor and Normalize of torchvision
+// do. Where Mean or Std is empty it is left out; the zero value is ToTensor.
+type Normalize struct {
+	Mean, Std []float64 // by channel
+}
+
+// Apply returns the picture as a tensor [Channels, Height, Width].
+func (n Normalize) Apply(m Image) *tensor.Tensor {
+	t := tensor.New(m.Channels, m.Height, m.Width)
+	n.Write(t.Data(), m)
+	return t
+}
+
+// Write writes the picture's numbers into dst, which holds as many as the picture has
+// pixels in all channels. It panics when it does not, or when the channels differ.
+func (n Normalize) Write(dst []float32, m Image) {
+	m.check("Normalize")
+	if len(dst) != len(m.Pix) || len(n.Mean) != 0 && len(n.Mean) != m.Channels || len(n.Std) != 0 && len(n.Std) != m.Channels {
+		panic(fmt.Sprintf("transforms.Normalize: a mean of %d and a deviation of %d channels for [%d, %d, %d] and %d numbers",
+			len(n.Mean), len(n.Std), m.Channels, m.Height, m.Width, len(dst)))
+	}
+	for c := range m.Channels {
+		table := n.table(c)
+		plane := m.plane(c)
+		out := dst[c*len(plane):][:len(plane)]
+		for i, v := range plane {
+			out[i] = table[v]
+		}
+	}
+}
+
+// table lists what each byte of a channel becomes.
+func (n Normalize) table(channel int) (t [256]float32) {
+	for v := range t {
+		x := float32(v) / 255
+		if len(n.Mean) > 0 {
+			x -= float32(n.Mean[channel])
+		}
+		if len(n.Std) > 0 {
+			x /= float32(n.Std[channel])
+		}
+		t[v] = x
+	}
+	return t
+}

@@ -1,0 +1,57 @@
+// Package transforms prepares pictures as torchvision.transforms does, under its
+// names: the same sizes, the same rounding, and of 8-bit pixels the same bits as
+// torchvision gives for a PIL image (https://pytorch.org/vision/stable/transforms.html).
+// It knows only pixels: package data resizes its data sets by it, and what infers
+// reads images by it, without one needing the other.
+package transforms
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// Image is a picture of 8-bit pixels, channel by channel: Pix is [Channels, Height,
+// Width] in row-major order. Channels is 1 (grey) or 3 (red, green, blue).
+type Image struct {
+	Channels, Height, Width int
+	Pix                     []uint8
+}
+
+// NewImage returns a black picture. It panics when a size is below 1.
+func NewImage(channels, height, width int) Image {
+	if channels < 1 || height < 1 || width < 1 {
+		panic(fmt.Sprintf("transforms.NewImage: [%d, %d, %d]", channels, height, width))
+	}
+	return Image{channels, height, width, make([]uint8, channels*height*width)}
+}
+
+// plane returns the pixels of one channel.
+func (m Image) plane(channel int) []uint8 {
+	area := m.Height * m.Width
+	return m.Pix[channel*area : (channel+1)*area]
+}
+
+// check panics when the pixels do not have the sizes.
+func (m Image) check(op string) {
+	if m.Channels < 1 || m.Height < 1 || m.Width < 1 || len(m.Pix) != m.Channels*m.Height*m.Width {
+		panic(fmt.Sprintf("transforms.%s: %d bytes of [%d, %d, %d]", op, len(m.Pix), m.Channels, m.Height, m.Width))
+	}
+}
+
+// Transform makes a picture of another. One that draws lots draws them from r alone,
+// so that the same r gives the same picture; the others take nil. The result may be
+// the picture given or share its pixels; the picture given is never changed.
+type Transform interface {
+	Apply(m Image, r rand.Source) Image
+}
+
+// Compose applies its transforms in turn.
+type Compose []Transform
+
+// Apply implements Transform.
+func (c Compose) Apply(m Image, r rand.Source) Image {
+	for _, t := range c {
+		m = t.Apply(m, r)
+	}
+	return m
+}
