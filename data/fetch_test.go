@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/residual-ml/residual/download"
 )
 
 // mirror serves files by a handler and counts what it was asked.
@@ -156,8 +158,8 @@ func TestDownloadFailures(t *testing.T) {
 				u, n := mirror(t, h)
 				urls, asked = append(urls, u), append(asked, n)
 			}
-			d := downloader{client: &http.Client{}, backoff: time.Millisecond, stall: 300 * time.Millisecond}
-			err := d.file(context.Background(), path, f, urls, nil)
+			d := download.Downloader{Client: &http.Client{}, Backoff: time.Millisecond, Stall: 300 * time.Millisecond}
+			err := getFile(context.Background(), d, path, f, urls, nil)
 			for i, n := range asked {
 				if n.Load() != c.asked[i] {
 					t.Errorf("mirror %d was asked %d times, want %d (%v)", i, n.Load(), c.asked[i], err)
