@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			"picture": writePicture,
 			"cut":     cut,
 			"await":   await,
+			"hub":     serveHub,
 		},
 	})
 }

@@ -45,6 +45,7 @@ which needs no file and no network, and takes a few minutes.`,
 		doctorCommand(),
 		modelsCommand(),
 		dataCommand(),
+		pullCommand(),
 		versionCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
