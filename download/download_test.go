@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -22,6 +23,7 @@ var content = bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
 // cut bytes of body, and remembers the ranges it was asked for.
 type server struct {
 	*httptest.Server
+	mu     sync.Mutex
 	cuts   []int
 	ranges []string
 	etag   func(asked int) string
@@ -34,8 +36,10 @@ func serve(t *testing.T, s *server) *server {
 		s.body = content
 	}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
 		asked := len(s.ranges)
 		s.ranges = append(s.ranges, r.Header.Get("Range"))
+		s.mu.Unlock()
 		if s.etag != nil {
 			w.Header().Set("ETag", s.etag(asked))
 		}

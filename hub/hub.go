@@ -111,6 +111,7 @@ func (c Cache) path(r Ref) (string, error) {
 // remote is what a server says of a file before it is fetched.
 type remote struct {
 	sha256, commit string
+	linked         bool  // the digest is Hugging Face's word for a large file
 	size           int64 // 0 where it is not said
 }
 
@@ -121,6 +122,16 @@ func (c Cache) fetch(ctx context.Context, r Ref, path string) (File, error) {
 		f.Source = c.address(r)
 	}
 	said, err := c.askPatiently(ctx, f.Source)
+	if r.Address != "" {
+		// Elsewhere an ETag need be no digest, and a server that does not like to be
+		// asked may still give.
+		if !said.linked {
+			said.sha256 = ""
+		}
+		if errors.As(err, &download.Useless{}) {
+			err = nil
+		}
+	}
 	if err != nil {
 		return File{}, fmt.Errorf("%s: %w", f.Source, err)
 	}
@@ -142,6 +153,9 @@ func (c Cache) fetch(ctx context.Context, r Ref, path string) (File, error) {
 		}
 		if want != "" && f.SHA256 != want {
 			return download.NewUseless(fmt.Errorf("sent other content: its SHA-256 is %s, not %s", f.SHA256, want))
+		}
+		if begin := r.digestInName(); !strings.HasPrefix(f.SHA256, begin) {
+			return download.NewUseless(fmt.Errorf("sent other content: its SHA-256 %s does not begin with %s, as its name says", f.SHA256, begin))
 		}
 		return nil
 	}}
@@ -219,15 +233,12 @@ func (c Cache) ask(ctx context.Context, address string) (remote, error) {
 		return remote{}, fmt.Errorf("%w; check the connection", download.Cause(ctx, err))
 	}
 	resp.Body.Close()
-	if resp.StatusCode == http.StatusMethodNotAllowed || resp.StatusCode == http.StatusNotImplemented {
-		return remote{}, nil // a server that does not like to be asked may still give
-	}
 	if resp.StatusCode >= 400 {
 		return remote{}, explain(resp)
 	}
 	said := remote{commit: resp.Header.Get("X-Repo-Commit")}
 	etag := resp.Header.Get("X-Linked-Etag")
-	if etag == "" {
+	if said.linked = etag != ""; !said.linked {
 		etag = resp.Header.Get("ETag")
 	}
 	if etag = strings.ToLower(strings.Trim(strings.TrimPrefix(etag, "W/"), `"`)); isSHA256(etag) {

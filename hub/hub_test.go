@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ type site struct {
 	hub, store *httptest.Server
 	content    []byte
 	linked     string // the digest that the hub says
+	mu         sync.Mutex
 	cut        int    // bytes after which the store breaks off, once
 	asked      []string
 }
@@ -36,18 +38,17 @@ type site struct {
 func newSite(t *testing.T) *site {
 	s := &site{content: content, linked: sum(content)}
 	s.store = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.asked = append(s.asked, "store "+r.Method+" "+r.Header.Get("Range"))
-		if s.cut > 0 && r.Method == http.MethodGet {
+		cut := s.note("store "+r.Method+" "+r.Header.Get("Range"), r.Method == http.MethodGet)
+		if cut > 0 {
 			w.Header().Set("Content-Length", fmt.Sprint(len(s.content)))
-			w.Write(s.content[:s.cut])
+			w.Write(s.content[:cut])
 			w.(http.Flusher).Flush()
-			s.cut = 0
 			panic(http.ErrAbortHandler)
 		}
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(s.content))
 	}))
 	s.hub = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.asked = append(s.asked, "hub "+r.Method+" "+r.URL.Path)
+		s.note("hub "+r.Method+" "+r.URL.Path, false)
 		switch r.URL.Path {
 		case "/old/net/resolve/main/model.safetensors": // a model that moved
 			http.Redirect(w, r, "/timm/net/resolve/main/model.safetensors", http.StatusTemporaryRedirect)
@@ -68,6 +69,17 @@ func newSite(t *testing.T) *site {
 	t.Cleanup(s.hub.Close)
 	t.Cleanup(s.store.Close)
 	return s
+}
+
+// note remembers what was asked, and takes the bytes after which to break off.
+func (s *site) note(what string, get bool) (cut int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, what)
+	if get {
+		cut, s.cut = s.cut, 0
+	}
+	return cut
 }
 
 func (s *site) cache(t *testing.T) Cache {
@@ -221,6 +233,51 @@ func TestPullRefusesOtherContent(t *testing.T) {
 	}
 	if got := leftovers(t, c); got != nil {
 		t.Errorf("left %q", got)
+	}
+}
+
+// An address elsewhere may refuse to be asked, and its ETag is not taken for a digest.
+func TestPullFromOtherServers(t *testing.T) {
+	c := newSite(t).cache(t)
+	for _, h := range []http.HandlerFunc{
+		func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodHead {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			w.Write(content)
+		},
+		func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"`+strings.Repeat("0", 64)+`"`)
+			w.Write(content)
+		},
+	} {
+		s := httptest.NewTLSServer(h)
+		defer s.Close()
+		c.client = s.Client()
+		if f, err := pull(t, c, s.URL+"/net.pth"); err != nil || f.SHA256 != sum(content) {
+			t.Errorf("%+v, %v", f, err)
+		}
+	}
+}
+
+// pytorch answers for download.pytorch.org.
+type pytorch struct{}
+
+func (pytorch) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+	return w.Result(), nil
+}
+
+func TestPullHoldsPyTorchsNames(t *testing.T) {
+	c := newSite(t).cache(t)
+	c.client = &http.Client{Transport: pytorch{}}
+	if _, err := pull(t, c, "https://download.pytorch.org/models/net-"+sum(content)[:8]+".pth"); err != nil {
+		t.Error(err)
+	}
+	if _, err := pull(t, c, "https://download.pytorch.org/models/net-01234567.pth"); err == nil || !strings.Contains(err.Error(), "does not begin with 01234567") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -107,6 +107,18 @@ func (r Ref) Base() string {
 	return path.Base(u.Path)
 }
 
+var pytorchName = regexp.MustCompile(`^https://download\.pytorch\.org/.*-([0-9a-f]{8,64})\.[a-z]+$`)
+
+// digestInName returns the beginning of the digest that PyTorch's own server puts
+// into its files' names, like resnet18-f37072fd.pth
+// (https://docs.pytorch.org/docs/stable/hub.html, check_hash).
+func (r Ref) digestInName() string {
+	if m := pytorchName.FindStringSubmatch(r.Address); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
 func isSHA256(s string) bool {
 	b, err := hex.DecodeString(s)
 	return err == nil && len(b) == 32

@@ -10,7 +10,7 @@ import (
 type role uint8
 
 const (
-	roleDict          role = iota // called without arguments: a dict
+	roleDict          role = iota // called without arguments or with pairs: a dict
 	roleSize                      // torch.Size: called with a tuple, that tuple
 	roleStorage                   // names the element type of a storage
 	roleType                      // names the element type of a tensor
@@ -141,8 +141,8 @@ func (m *machine) reduce() error {
 func (m *machine) call(g global, args []any) (any, error) {
 	switch g.role {
 	case roleDict:
-		if len(args) == 0 {
-			return &dict{}, nil
+		if d, err := m.dictOf(args); d != nil || err != nil {
+			return d, err
 		}
 	case roleSize:
 		if len(args) == 1 {
@@ -151,6 +151,13 @@ func (m *machine) call(g global, args []any) (any, error) {
 			}
 		}
 	case roleTensor, roleTensorOfType:
+		if len(args) > 2 {
+			if size, ok := args[2].(*tuple); ok {
+				if err := m.spend(len(size.items)); err != nil {
+					return nil, err
+				}
+			}
+		}
 		v, err := rebuildTensor(g, args)
 		if err != nil {
 			return nil, m.fault("%s: %w", g.name, err)
@@ -178,6 +185,38 @@ func (m *machine) call(g global, args []any) (any, error) {
 		return nil, m.fault("calls %s, which is no function; %s", g.name, damaged)
 	}
 	return nil, m.fault("calls %s with %s; %s", g.name, kinds(args), damaged)
+}
+
+// dictOf makes a dict of no arguments or, as Python 2 pickled an OrderedDict, of a
+// list of pairs. It returns nil for other arguments.
+func (m *machine) dictOf(args []any) (*dict, error) {
+	if len(args) == 0 {
+		return &dict{}, nil
+	}
+	pairs, ok := args[0].(*list)
+	if !ok || len(args) > 1 {
+		return nil, nil
+	}
+	if err := m.spend(8 * len(pairs.items)); err != nil { // an honest pair takes more bytes
+		return nil, err
+	}
+	d := &dict{}
+	for _, p := range pairs.items {
+		var pair []any
+		switch p := p.(type) {
+		case *list:
+			pair = p.items
+		case *tuple:
+			pair = p.items
+		}
+		if len(pair) != 2 {
+			return nil, nil
+		}
+		if err := m.put(d, pair[0], pair[1]); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
 // newObject makes an object of a class: of the harmless ones, and dicts.

@@ -76,6 +76,17 @@ func hostilePickles() []hostileFile {
 	add("call of a tensor class", protocol2+"ctorch\nTensor\n)R.", "calls torch.Tensor, which is no function")
 	add("call without a tuple", protocol2+"ccollections\nOrderedDict\n]R.", "the arguments are a list and no tuple")
 	add("OrderedDict of an argument", protocol2+"ccollections\nOrderedDict\nK\x01\x85R.", "calls collections.OrderedDict with (an int)")
+	pairOf := func(key string) string { return "(" + text(key) + "Nt" }
+	add("OrderedDict of triples", protocol2+"ccollections\nOrderedDict\n](K\x01K\x02K\x03ta\x85R.", "calls collections.OrderedDict with (a list)")
+	add("OrderedDict of pairs with a key twice", protocol2+"ccollections\nOrderedDict\n]"+pairOf("a")+"a"+pairOf("a")+"a\x85R.", `key "a" stands twice in one dict`)
+	pairs := protocol2 + "ccollections\nOrderedDict\nq\x00]("
+	for i := range 1000 {
+		pairs += pairOf(fmt.Sprint(i))
+	}
+	add("OrderedDict of the same pairs, a thousand times", pairs+"e\x85q\x010]q\x02("+strings.Repeat("h\x00h\x01R", 1000)+"e.", "copies more values than a pickle of")
+	add("a tensor of 64 dimensions, a thousand times", protocol2+"]q\x000ctorch._utils\n_rebuild_tensor_v2\nq\x01("+four()+"K\x00("+strings.Repeat("K\x01", 64)+"t("+
+		strings.Repeat("K\x01", 64)+"ttq\x02R0("+strings.Repeat("h\x01h\x02R", 1000)+"t.", "copies more values than a pickle of")
+	add("good, OrderedDict of Python 2", protocol2+"ccollections\nOrderedDict\n](]U\x01ta"+rebuilt(four(), number(0), numbers(4), numbers(1))+"ae\x85R.", "")
 	add("rebuild from another function", protocol2+"ctorch._tensor\n_rebuild_from_type_v2\n(ccollections\nOrderedDict\nctorch\nTensor\n)NtR.",
 		"calls torch._tensor._rebuild_from_type_v2 with (collections.OrderedDict, torch.Tensor, a tuple, None)")
 	nested := "ctorch._tensor\n_rebuild_from_type_v2\n"
@@ -101,7 +112,10 @@ func hostilePickles() []hostileFile {
 	add("frame in a frame", "\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x95\x01\x00\x00\x00\x00\x00\x00\x00}.", "opcode FRAME at byte 11 of data.pkl: stands inside the frame that ends at byte 22")
 	add("STOP inside a frame", "\x80\x04\x95\x04\x00\x00\x00\x00\x00\x00\x00}...", "opcode STOP at byte 12 of data.pkl: stands inside a frame that ends at byte 15")
 	add("memo 2^32-1", protocol2+"}r\xff\xff\xff\xff.", "opcode LONG_BINPUT at byte 3 of data.pkl: memo 4294967295 where 0 is next")
-	add("memo that is not there", protocol2+"h\x05.", "opcode BINGET at byte 2 of data.pkl: memo 5 of 0")
+	add("memo that is not there", protocol2+"h\x05.", "opcode BINGET at byte 2 of data.pkl: memo 5 is not there, of 0")
+	add("memo three numbers on", protocol2+"}q\x00]q\x03.", "opcode BINPUT at byte 6 of data.pkl: memo 3 where 1 is next")
+	add("good, of Python 2", protocol2+"}q\x01U\x01tq\x02"+rebuilt(four(), number(0), numbers(4), numbers(1))+"s.", "")
+	add("BINSTRING of a negative length", big("T", math.MaxUint32, 4), "opcode BINSTRING at byte 2 of data.pkl: the pickle is cut short: it wants 4294967295 bytes")
 	add("memo of nothing", protocol2+"q\x00.", "opcode BINPUT at byte 2 of data.pkl: the stack is empty")
 	doubling := protocol2 + "]\x94"
 	for i := range 200 {

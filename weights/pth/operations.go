@@ -25,6 +25,8 @@ var operations = [256]func(*machine) error{
 	0x8c: func(m *machine) error { return m.text(1) },
 	'X':  func(m *machine) error { return m.text(4) },
 	0x8d: func(m *machine) error { return m.text(8) },
+	'U':  func(m *machine) error { return m.text(1) }, // a str of Python 2, as 'T'
+	'T':  func(m *machine) error { return m.text(4) },
 	'C':  func(m *machine) error { return m.bytes(1) },
 	'B':  func(m *machine) error { return m.bytes(4) },
 	0x8e: func(m *machine) error { return m.bytes(8) },
@@ -48,8 +50,8 @@ var operations = [256]func(*machine) error{
 	0x90: (*machine).appendMany,
 	0x91: (*machine).frozenset,
 
-	'q':  func(m *machine) error { return m.put(1) },
-	'r':  func(m *machine) error { return m.put(4) },
+	'q':  func(m *machine) error { return m.memoizeAs(1) },
+	'r':  func(m *machine) error { return m.memoizeAs(4) },
 	0x94: func(m *machine) error { return m.memoize(uint64(len(m.memo))) },
 	'h':  func(m *machine) error { return m.get(1) },
 	'j':  func(m *machine) error { return m.get(4) },
@@ -224,7 +226,7 @@ func (m *machine) frozenset() error {
 	return m.push(&inert{"frozenset"})
 }
 
-func (m *machine) put(size uint64) error {
+func (m *machine) memoizeAs(size uint64) error {
 	i, err := m.number(size)
 	if err != nil {
 		return err
@@ -232,21 +234,17 @@ func (m *machine) put(size uint64) error {
 	return m.memoize(i)
 }
 
-// memoize keeps the top of the stack under a number. Python counts them up from
-// zero; a number far out would ask for memory that the file does not justify.
+// memoize keeps the top of the stack under a number. Python 3 counts them up from
+// zero and Python 2 from one; nothing honest has others.
 func (m *machine) memoize(i uint64) error {
 	v, err := m.top()
 	if err != nil {
 		return err
 	}
-	switch {
-	case i < uint64(len(m.memo)):
-		m.memo[i] = v
-	case i == uint64(len(m.memo)):
-		m.memo = append(m.memo, v)
-	default:
+	if i > uint64(len(m.memo))+1 {
 		return m.fault("memo %d where %d is next; %s", i, len(m.memo), damaged)
 	}
+	m.memo[i] = v
 	return nil
 }
 
@@ -255,10 +253,11 @@ func (m *machine) get(size uint64) error {
 	if err != nil {
 		return err
 	}
-	if i >= uint64(len(m.memo)) {
-		return m.fault("memo %d of %d; %s", i, len(m.memo), damaged)
+	v, ok := m.memo[i]
+	if !ok {
+		return m.fault("memo %d is not there, of %d; %s", i, len(m.memo), damaged)
 	}
-	return m.push(m.memo[i])
+	return m.push(v)
 }
 
 func (m *machine) persistent() error {

@@ -51,9 +51,10 @@ type machine struct {
 	op       byte   // the opcode that runs, and where it stands
 	opAt     int
 	frameEnd int
+	spent    int // values copied
 	stack    []any
 	marks    []int
-	memo     []any
+	memo     map[uint64]any
 	// storage answers a persistent id.
 	storage func(id []any) (*storage, error)
 }
@@ -65,7 +66,7 @@ func (m *machine) fault(format string, args ...any) error {
 
 // run interprets one pickle from m.at on, to its STOP, and returns its value.
 func (m *machine) run() (any, error) {
-	m.stack, m.marks, m.memo, m.frameEnd = m.stack[:0], m.marks[:0], nil, 0
+	m.stack, m.marks, m.memo, m.frameEnd = m.stack[:0], m.marks[:0], map[uint64]any{}, 0
 	start := m.at
 	for {
 		m.opAt = m.at
@@ -202,17 +203,33 @@ func (m *machine) set(pairs []any) error {
 		return m.fault("the target is %s and no dict; %s", kind(container), damaged)
 	}
 	for i := 0; i < len(pairs); i += 2 {
-		if key, ok := pairs[i].(string); ok {
-			if _, twice := d.text[key]; twice {
-				return m.fault("key %s stands twice in one dict; %s", elements.Quote(key), damaged)
-			}
-			if d.text == nil {
-				d.text = map[string]int{}
-			}
-			d.text[key] = len(d.keys)
+		if err := m.put(d, pairs[i], pairs[i+1]); err != nil {
+			return err
 		}
-		d.keys = append(d.keys, pairs[i])
-		d.values = append(d.values, pairs[i+1])
+	}
+	return nil
+}
+
+func (m *machine) put(d *dict, key, value any) error {
+	if text, ok := key.(string); ok {
+		if _, twice := d.text[text]; twice {
+			return m.fault("key %s stands twice in one dict; %s", elements.Quote(text), damaged)
+		}
+		if d.text == nil {
+			d.text = map[string]int{}
+		}
+		d.text[text] = len(d.keys)
+	}
+	d.keys = append(d.keys, key)
+	d.values = append(d.values, value)
+	return nil
+}
+
+// spend counts values that are copied out of containers, which a few bytes could
+// ask for again and again.
+func (m *machine) spend(n int) error {
+	if m.spent += n; m.spent > len(m.src) {
+		return m.fault("copies more values than a pickle of %d bytes justifies; %s", len(m.src), damaged)
 	}
 	return nil
 }
