@@ -31,7 +31,7 @@ type site struct {
 	content    []byte
 	linked     string // the digest that the hub says
 	mu         sync.Mutex
-	cut        int    // bytes after which the store breaks off, once
+	cut        int // bytes after which the store breaks off, once
 	asked      []string
 }
 
