@@ -1,44 +1,38 @@
 package pth
 
 import (
-	"archive/zip"
-	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/weights/elements"
 )
 
 // archive is the table of a checkpoint's zip file. torch.save writes one folder:
-// data.pkl, byteorder, and the storages as data/0, data/1 and so on, all stored as
-// they are. Checksums are not compared: torch.save can leave them out, and
-// storages are read in parts.
+// data.pkl, byteorder, and the storages as data/0, data/1 and so on. Checksums are
+// not compared: torch.save can leave them out, and storages are read in parts.
 type archive struct {
 	folder  string
-	records map[string]record // by their names in the folder
+	records map[string]elements.Entry // by their names in the folder
 }
 
-type record struct{ at, size int64 }
-
-const encrypted = 1 // the flag of a zip entry
-
-// readArchive accepts a table only when its entries are stored, lie apart inside
-// the file, and have one folder and names of their own.
+// readArchive accepts a table only when all entries lie in one folder.
 func readArchive(r io.ReaderAt, size int64) (*archive, error) {
-	z, err := zip.NewReader(r, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return nil, fmt.Errorf("reading the zip archive's table: %w; the file is cut short or damaged, copy or download it again", err)
-	}
-	a := &archive{records: make(map[string]record, len(z.File))}
-	for _, f := range z.File {
-		if err := a.add(f, size); err != nil {
-			return nil, fmt.Errorf("entry %s: %w", elements.Quote(f.Name), err)
-		}
-	}
-	if err := a.checkApart(); err != nil {
+	entries, err := elements.ReadZip(r, size)
+	if err != nil {
 		return nil, err
+	}
+	a := &archive{records: make(map[string]elements.Entry, len(entries))}
+	for i, e := range entries {
+		folder, name, ok := strings.Cut(e.Name, "/")
+		if i == 0 {
+			a.folder = folder
+		}
+		if !ok || folder != a.folder {
+			return nil, fmt.Errorf("entry %s: lies outside the folder %s of the first entry; %s",
+				elements.Quote(e.Name), elements.Quote(a.folder), damaged)
+		}
+		a.records[name] = e
 	}
 	if _, ok := a.records["data.pkl"]; !ok {
 		return nil, fmt.Errorf("the archive holds no data.pkl, so torch.save did not write it; %s", resave)
@@ -47,67 +41,6 @@ func readArchive(r io.ReaderAt, size int64) (*archive, error) {
 		return nil, fmt.Errorf("the archive is a TorchScript program, which holds code; %s", resave)
 	}
 	return a, nil
-}
-
-func (a *archive) add(f *zip.File, fileSize int64) error {
-	folder, name, ok := strings.Cut(f.Name, "/")
-	if !ok || folder == "" || strings.Contains(f.Name, `\`) || slices.Contains(strings.Split(f.Name, "/"), "..") {
-		return fmt.Errorf("its name is no path inside the archive's folder; %s", damaged)
-	}
-	if a.folder == "" {
-		a.folder = folder
-	}
-	if folder != a.folder {
-		return fmt.Errorf("lies outside the folder %s of the first entry; %s", elements.Quote(a.folder), damaged)
-	}
-	if _, twice := a.records[name]; twice {
-		return fmt.Errorf("stands twice in the archive; %s", damaged)
-	}
-	if f.Method != zip.Store || f.CompressedSize64 != f.UncompressedSize64 {
-		return fmt.Errorf("is compressed (method %d, %d bytes that would become %d), torch.save stores; %s",
-			f.Method, f.CompressedSize64, f.UncompressedSize64, resave)
-	}
-	if f.Flags&encrypted != 0 {
-		return fmt.Errorf("is encrypted; %s", resave)
-	}
-	at, err := f.DataOffset()
-	if err != nil {
-		return fmt.Errorf("reading its header: %w; %s", err, damaged)
-	}
-	if at < 0 || at > fileSize || f.UncompressedSize64 > uint64(fileSize-at) {
-		return fmt.Errorf("%d bytes at %d in a file of %d; the file is cut short, copy or download it again",
-			f.UncompressedSize64, at, fileSize)
-	}
-	a.records[name] = record{at, int64(f.UncompressedSize64)}
-	return nil
-}
-
-// checkApart refuses entries that share bytes, by which a small file could claim
-// to be a large one.
-func (a *archive) checkApart() error {
-	type span struct {
-		record
-		name string
-	}
-	spans := make([]span, 0, len(a.records))
-	for name, r := range a.records {
-		if r.size > 0 {
-			spans = append(spans, span{r, name})
-		}
-	}
-	slices.SortFunc(spans, func(x, y span) int {
-		if x.at != y.at {
-			return int(max(min(x.at-y.at, 1), -1))
-		}
-		return strings.Compare(x.name, y.name)
-	})
-	for i := 1; i < len(spans); i++ {
-		if before := spans[i-1]; before.at+before.size > spans[i].at {
-			return fmt.Errorf("entry %s: begins at byte %d, inside %s; %s",
-				elements.Quote(a.folder+"/"+spans[i].name), spans[i].at, elements.Quote(before.name), damaged)
-		}
-	}
-	return nil
 }
 
 // readZip runs data.pkl of a zip file and returns its value, and whether the
@@ -121,11 +54,11 @@ func readZip(r io.ReaderAt, size int64) (value any, bigEndian bool, err error) {
 		return nil, false, err
 	}
 	pickle := a.records["data.pkl"]
-	if pickle.size > maxPickle {
-		return nil, false, fmt.Errorf("data.pkl of %d bytes, more than the %d allowed; %s", pickle.size, maxPickle, resave)
+	if pickle.Size > maxPickle {
+		return nil, false, fmt.Errorf("data.pkl of %d bytes, more than the %d allowed; %s", pickle.Size, maxPickle, resave)
 	}
-	src := make([]byte, pickle.size)
-	if err := elements.ReadFull(r, src, pickle.at); err != nil {
+	src := make([]byte, pickle.Size)
+	if err := elements.ReadFull(r, src, pickle.At); err != nil {
 		return nil, false, err
 	}
 	m := &machine{src: src, where: "data.pkl", storage: a.storages()}
@@ -143,8 +76,8 @@ func (a *archive) bigEndian(r io.ReaderAt) (bool, error) {
 	if !ok { // before PyTorch 2.1, which no big-endian machine of note ran
 		return false, nil
 	}
-	text := make([]byte, min(order.size, 16))
-	if err := elements.ReadFull(r, text, order.at); err != nil {
+	text := make([]byte, min(order.Size, 16))
+	if err := elements.ReadFull(r, text, order.At); err != nil {
 		return false, err
 	}
 	switch string(text) {
@@ -178,11 +111,11 @@ func (a *archive) storages() func(id []any) (*storage, error) {
 		}
 		// A storage may have a few bytes more than its elements fill.
 		bits, _ := elements.Bits(s.dtype)
-		if r.size/(bits/8) != s.bytes/(bits/8) {
+		if r.Size/(bits/8) != s.bytes/(bits/8) {
 			return nil, fmt.Errorf("storage %s has %d bytes in the archive, where its elements take %d; %s",
-				elements.Quote(s.key), r.size, s.bytes, damaged)
+				elements.Quote(s.key), r.Size, s.bytes, damaged)
 		}
-		s.at = r.at
+		s.at = r.At
 		known[name] = s
 		return s, nil
 	}

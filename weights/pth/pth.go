@@ -172,22 +172,10 @@ func (f *File) decode(v *view) (*tensor.Tensor, error) {
 		if err := elements.ReadFull(f.r, span, at); err != nil {
 			return nil, err
 		}
-		g := newGatherer(v, span)
-		fill = func(piece []byte) error {
-			g.fill(piece)
-			return nil
-		}
+		fill = elements.Gather(span, v.shape, v.stride, v.size)
 	}
-	if !f.bigEndian || v.size == 1 {
-		return elements.Decode(v.dtype, v.shape, fill)
+	if f.bigEndian {
+		fill = elements.Swap(fill, v.size)
 	}
-	return elements.Decode(v.dtype, v.shape, func(piece []byte) error {
-		if err := fill(piece); err != nil {
-			return err
-		}
-		for ; len(piece) > 0; piece = piece[v.size:] {
-			slices.Reverse(piece[:v.size])
-		}
-		return nil
-	})
+	return elements.Decode(v.dtype, v.shape, fill)
 }

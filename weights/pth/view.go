@@ -144,37 +144,3 @@ func (v *view) contiguous() bool {
 	}
 	return true
 }
-
-// gatherer copies the elements of a view in row-major order from the bytes that
-// the view spans.
-type gatherer struct {
-	view  *view
-	from  []byte
-	index []int // of the next element
-	at    int64 // where it lies, in elements from the first
-}
-
-func newGatherer(v *view, from []byte) *gatherer {
-	return &gatherer{view: v, from: from, index: make([]int, len(v.shape))}
-}
-
-// fill writes the next elements into piece, as many as it holds.
-func (g *gatherer) fill(piece []byte) {
-	size := g.view.size
-	for ; len(piece) > 0; piece = piece[size:] {
-		copy(piece[:size], g.from[g.at*size:])
-		g.next()
-	}
-}
-
-func (g *gatherer) next() {
-	for i := len(g.index) - 1; i >= 0; i-- {
-		g.index[i]++
-		g.at += g.view.stride[i]
-		if g.index[i] < g.view.shape[i] {
-			return
-		}
-		g.at -= int64(g.index[i]) * g.view.stride[i]
-		g.index[i] = 0
-	}
-}

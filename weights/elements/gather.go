@@ -1,0 +1,59 @@
+package elements
+
+import (
+	"slices"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Gather returns a function for Decode that takes the elements of a strided tensor in
+// row-major order out of from. Strides count elements of size bytes; the caller has
+// seen to it that every element lies inside from.
+func Gather(from []byte, shape tensor.Shape, stride []int64, size int64) func(piece []byte) error {
+	g := &gatherer{from, shape, stride, size, make([]int, len(shape)), 0}
+	return func(piece []byte) error {
+		for ; len(piece) > 0; piece = piece[size:] {
+			copy(piece[:size], g.from[g.at*size:])
+			g.next()
+		}
+		return nil
+	}
+}
+
+type gatherer struct {
+	from   []byte
+	shape  tensor.Shape
+	stride []int64
+	size   int64
+	index  []int // of the next element
+	at     int64 // where it lies, in elements
+}
+
+func (g *gatherer) next() {
+	for i := len(g.index) - 1; i >= 0; i-- {
+		g.index[i]++
+		g.at += g.stride[i]
+		if g.index[i] < g.shape[i] {
+			return
+		}
+		g.at -= int64(g.index[i]) * g.stride[i]
+		g.index[i] = 0
+	}
+}
+
+// Swap returns a function for Decode that turns round the bytes of every element that
+// fill writes: big-endian ones become little-endian.
+func Swap(fill func(piece []byte) error, size int64) func(piece []byte) error {
+	if size == 1 {
+		return fill
+	}
+	return func(piece []byte) error {
+		if err := fill(piece); err != nil {
+			return err
+		}
+		for ; len(piece) > 0; piece = piece[size:] {
+			slices.Reverse(piece[:size])
+		}
+		return nil
+	}
+}
