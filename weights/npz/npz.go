@@ -1,113 +1,147 @@
-// Package npz writes tensors as NumPy's numpy.savez does: a zip archive with an
-// array NAME.npy for every name, which numpy.load opens. The array format is
+// Package npz reads and writes tensors as NumPy's numpy.savez does: a zip archive with
+// an array NAME.npy for every name, which numpy.load opens. The array format is
 // described at
 // https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+//
+// A file is untrusted: the reader takes only arrays of plain numbers that lie
+// uncompressed in the archive, each with exactly the bytes its shape asks for.
+// Arrays of Python objects, which are pickles, are refused.
 package npz
 
 import (
-	"archive/zip"
-	"encoding/binary"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
 )
 
 const (
-	magic   = "\x93NUMPY\x01\x00" // with version 1.0, whose length has two bytes
-	suffix  = ".npy"
-	align   = 64       // of the elements in an array file
-	newYear = 1<<5 | 1 // 1 January 1980, the first day of a zip file's calendar and numpy's choice
-	maxName = 1<<16 - 1 - len(suffix)
+	magic  = "\x93NUMPY"
+	suffix = ".npy"
 )
 
-// descriptions are NumPy's names of the types that can be written.
-var descriptions = map[tensor.DType]string{tensor.Float32: "<f4", tensor.Int64: "<i8"}
-
-// Write writes Float32 tensors as <f4 and Int64 tensors as <i8, in the given order
-// and uncompressed. The same arguments give the same bytes. It returns an error
-// when a name is given twice or cannot be the name of a zip entry, and those of w.
-func Write(w io.Writer, tensors []tensor.Named) error {
-	if err := checkWritable(tensors); err != nil {
-		return fmt.Errorf("npz.Write: %w", err)
-	}
-	z := zip.NewWriter(w)
-	for _, n := range tensors {
-		// ModifiedDate in place of Modified, which would add a second time to the header.
-		e, err := z.CreateHeader(&zip.FileHeader{Name: n.Name + suffix, Method: zip.Store, ModifiedDate: newYear})
-		if err != nil {
-			return err
-		}
-		if err := WriteArray(e, n.Tensor); err != nil {
-			return err
-		}
-	}
-	return z.Close()
+// File is an opened archive of arrays. Its methods may be called from several
+// goroutines at once, except Close.
+type File struct {
+	name   string
+	r      io.ReaderAt
+	closer io.Closer
+	names  []string
+	arrays map[string]array
 }
 
-// WriteArray writes one tensor as numpy.save does: what a .npy file holds.
-func WriteArray(w io.Writer, t *tensor.Tensor) error {
-	header, err := arrayHeader(t)
+// Open opens the file at path and checks the headers of its arrays; elements are
+// read by Tensor. The caller closes the File.
+func Open(path string) (*File, error) {
+	osFile, size, err := elements.OpenFile(path, ".npz")
 	if err != nil {
-		return fmt.Errorf("npz.WriteArray: %w", err)
+		return nil, err
 	}
-	if _, err := w.Write(header); err != nil {
+	f, err := Read(osFile, size, path)
+	if err != nil {
+		osFile.Close()
+		return nil, err
+	}
+	f.closer = osFile
+	return f, nil
+}
+
+// Read checks the headers of the size bytes in r. The name stands for the file in
+// errors. Close leaves r alone.
+func Read(r io.ReaderAt, size int64, name string) (*File, error) {
+	entries, err := elements.ReadZip(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	f := &File{name: name, r: r, arrays: make(map[string]array, len(entries))}
+	for _, e := range entries {
+		key, ok := strings.CutSuffix(e.Name, suffix)
+		if !ok {
+			return nil, fmt.Errorf("%s: entry %s: is no array, its name does not end in %s; %s", name, elements.Quote(e.Name), suffix, damaged)
+		}
+		a, err := readHeader(r, e)
+		if err != nil {
+			return nil, fmt.Errorf("%s: array %s: %w", name, elements.Quote(key), err)
+		}
+		f.names = append(f.names, key)
+		f.arrays[key] = a
+	}
+	return f, nil
+}
+
+// Close closes a file that Open opened.
+func (f *File) Close() error {
+	if f.closer == nil {
+		return nil
+	}
+	return f.closer.Close()
+}
+
+// Names returns the names of the arrays in the order of the archive.
+func (f *File) Names() []string { return append([]string(nil), f.names...) }
+
+// Info returns the type an array is stored in, in the words of package elements
+// (F32, I64 ...), and its shape.
+func (f *File) Info(name string) (dtype string, shape tensor.Shape, ok bool) {
+	a, ok := f.arrays[name]
+	if !ok {
+		return "", nil, false
+	}
+	return a.dtype, a.shape.Clone(), true
+}
+
+// Tensor reads one array, in row-major order also where the file has Fortran's, and
+// converts it as elements.Decode does: numbers with a fraction become Float32,
+// integers and booleans Int64.
+func (f *File) Tensor(name string) (*tensor.Tensor, error) {
+	a, ok := f.arrays[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: holds no array %s; its %d arrays belong to another architecture or use other names",
+			f.name, elements.Quote(name), len(f.names))
+	}
+	t, err := f.decode(a)
+	if err != nil {
+		return nil, fmt.Errorf("%s: array %s: %w", f.name, elements.Quote(name), err)
+	}
+	return t, nil
+}
+
+// Tensors reads all arrays, by name.
+func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
+	all := make(map[string]*tensor.Tensor, len(f.names))
+	for _, name := range f.names {
+		t, err := f.Tensor(name)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = t
+	}
+	return all, nil
+}
+
+func (f *File) decode(a array) (*tensor.Tensor, error) {
+	at := a.at
+	fill := func(piece []byte) error {
+		err := elements.ReadFull(f.r, piece, at)
+		at += int64(len(piece))
 		return err
 	}
-	return elements.Write(w, t)
-}
-
-func checkWritable(tensors []tensor.Named) error {
-	seen := map[string]bool{}
-	for _, n := range tensors {
-		switch {
-		case n.Name == "" || len(n.Name) > maxName || !utf8.ValidString(n.Name) || strings.ContainsAny(n.Name, "\x00\\"):
-			return fmt.Errorf("%s cannot be the name of an array in a zip archive; rename it", elements.Quote(n.Name))
-		case seen[n.Name]:
-			return fmt.Errorf("tensor %s: given twice; give each a name of its own", elements.Quote(n.Name))
-		case n.Tensor == nil:
-			return fmt.Errorf("tensor %s: is nil", elements.Quote(n.Name))
+	if a.fortran && len(a.shape) > 1 {
+		whole := make([]byte, int64(a.shape.Numel())*a.size)
+		if err := elements.ReadFull(f.r, whole, at); err != nil {
+			return nil, err
 		}
-		if _, err := arrayHeader(n.Tensor); err != nil {
-			return fmt.Errorf("tensor %s: %w", elements.Quote(n.Name), err)
+		stride, next := make([]int64, len(a.shape)), int64(1)
+		for i, d := range a.shape {
+			stride[i] = next
+			next *= int64(d)
 		}
-		seen[n.Name] = true
+		fill = elements.Gather(whole, a.shape, stride, a.size)
 	}
-	return nil
-}
-
-// arrayHeader is a Python dict, padded with spaces and a newline so that the
-// elements are aligned.
-func arrayHeader(t *tensor.Tensor) ([]byte, error) {
-	description, ok := descriptions[t.DType()]
-	if !ok {
-		return nil, fmt.Errorf("type %v cannot be written; convert it to float32", t.DType())
+	if a.bigEndian {
+		fill = elements.Swap(fill, a.size)
 	}
-	b := append([]byte(magic), 0, 0)
-	b = append(b, "{'descr': '"+description+"', 'fortran_order': False, 'shape': ("...)
-	shape := t.Shape()
-	for i, d := range shape {
-		if i > 0 {
-			b = append(b, ' ')
-		}
-		b = append(strconv.AppendInt(b, int64(d), 10), ',')
-	}
-	if len(shape) > 1 {
-		b = b[:len(b)-1] // only a tuple of one ends with a comma
-	}
-	b = append(b, "), }"...)
-	for (len(b)+1)%align != 0 {
-		b = append(b, ' ')
-	}
-	b = append(b, '\n')
-	length := len(b) - len(magic) - 2
-	if length > 1<<16-1 {
-		return nil, fmt.Errorf("a header of %d bytes for %d dimensions; reshape it", length, len(shape))
-	}
-	binary.LittleEndian.PutUint16(b[len(magic):], uint16(length))
-	return b, nil
+	return elements.Decode(a.dtype, a.shape, fill)
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes savez.json, the digests of the arrays in a file of numpy.savez; and with
-a file's name, checks that numpy.load reads the same arrays from that file.
+"""Writes savez.json, the digests of the arrays in a file of numpy.savez, and
+types.npz, arrays of every type beside what NumPy converts them to (NAME.want). With
+a file's name it checks that numpy.load reads the arrays of the test from that file.
 
 Run it in this folder with NumPy installed (Debian: python3-numpy):
     python3 numpy_savez.py [FILE.npz]
@@ -39,3 +40,24 @@ for info in zipfile.ZipFile(buffer).infolist():
 with open("savez.json", "w") as f:
     json.dump({"numpy": np.__version__, "arrays": out}, f, indent=1)
     f.write("\n")
+
+types = {
+    "f2": np.array([[0, -0.0, 6e-8, 1e-5], [65504, np.inf, np.nan, 1 / 3]], dtype="<f2"),
+    "f8": np.array([0, -0.0, 1 / 3, 1 + 2**-24, 1 + 3 * 2**-24, 1e-46, 1e300, -1e300], dtype="<f8"),
+    "b1": np.array([True, False, True]),
+    "u8": np.array([0, 1, 2**63 - 1], dtype="<u8"),
+    "scalar": np.array(0.1, dtype="<f4"),
+    "empty": np.zeros((0, 3), dtype="<i2"),
+    "columns": np.asfortranarray(np.arange(60, dtype="<f4").reshape(3, 4, 5)),
+    "big-endian": np.array([[1, -2.5, np.inf], [1e-40, 3.4e38, -0.0]], dtype=">f4"),
+    "big-endian columns": np.asfortranarray(np.arange(-6, 6, dtype=">i2").reshape(3, 4)),
+}
+for kind in ["i1", "u1", "<i2", "<u2", "<i4", ">u4", "<i8"]:
+    bounds = np.iinfo(kind)
+    types[kind[-2:]] = np.array([[bounds.min, bounds.max, 0], [1, 2, bounds.max // 3]], dtype=kind)
+both = {}
+for name, a in types.items():
+    both[name] = a
+    with np.errstate(over="ignore"):
+        both[name + ".want"] = np.ascontiguousarray(a, dtype="<f4" if a.dtype.kind == "f" else "<i8").reshape(a.shape)
+np.savez("types.npz", **both)
