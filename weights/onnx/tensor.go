@@ -1,0 +1,185 @@
+package onnx
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// lists are the fields of a TensorProto that hold elements one by one.
+type lists struct {
+	floats  []float32
+	doubles []float32
+	int32s  []int64
+	int64s  []int64
+	uint64s []int64
+}
+
+// readTensor reads a TensorProto. FLOAT comes as it is, FLOAT16, BFLOAT16 and
+// DOUBLE are converted to Float32: the first two exactly, DOUBLE rounded to the
+// nearest. Integers of every size and BOOL become Int64.
+func readTensor(b []byte) (name string, t *tensor.Tensor, err error) {
+	var dims []int64
+	var code int64
+	var raw []byte
+	var parts lists
+	var seen once
+	err = fields(b, func(f field) error {
+		if err := seen.check(f, 1, 4, 5, 6, 7, 10, 11, 13, 16); err != nil {
+			return err
+		}
+		switch f.number {
+		case 1:
+			return f.ints(&dims)
+		case 2:
+			return f.int(&code)
+		case 3:
+			return fmt.Errorf("is one segment of a tensor, which cannot be read; export it in one piece")
+		case 4:
+			return f.floats(&parts.floats)
+		case 5:
+			return f.ints(&parts.int32s)
+		case 7:
+			return f.ints(&parts.int64s)
+		case 8:
+			return f.text(&name)
+		case 9:
+			raw = []byte{} // there, be it empty
+			err := f.message(&raw)
+			return err
+		case 10:
+			return f.doubles(&parts.doubles)
+		case 11:
+			return f.ints(&parts.uint64s)
+		case 13, 14:
+			return f.refuseExternal()
+		}
+		return nil
+	})
+	if err != nil {
+		return name, nil, err
+	}
+	kind := ElementType(code)
+	e, ok := elements[kind]
+	if !ok || int64(kind) != code {
+		return name, nil, fmt.Errorf("elements of %s cannot be read; export it as FLOAT", ElementType(code))
+	}
+	shape, size, err := shapeOf(dims, e.size)
+	if err != nil {
+		return name, nil, err
+	}
+	if raw != nil {
+		t, err = fromRaw(kind, shape, size, raw)
+	} else {
+		t, err = parts.tensor(kind, shape, size)
+	}
+	return name, t, err
+}
+
+// refuseExternal is the error for weights in other files: a model that names
+// files of its choice is not followed.
+func (f field) refuseExternal() error {
+	if f.number == 14 && f.bits == 0 {
+		return nil
+	}
+	return fmt.Errorf("lies outside of the file, as external data, which is not followed; export with the weights inside (onnx.save with save_as_external_data=False)")
+}
+
+// shapeOf checks dims and returns how many elements they make.
+func shapeOf(dims []int64, bytes int) (tensor.Shape, int, error) {
+	const mostDims = 8
+	if len(dims) > mostDims {
+		return nil, 0, fmt.Errorf("has %d dimensions, where at most %d are possible; %s", len(dims), mostDims, damaged)
+	}
+	shape := make(tensor.Shape, len(dims))
+	// Zeros are left out of the product that is checked, so that a size of zero
+	// cannot hide one that overflows wherever the shape is multiplied again.
+	product, empty := int64(1), false
+	for i, d := range dims {
+		if d < 0 || d > math.MaxInt32 {
+			return nil, 0, fmt.Errorf("has a size of %d; %s", d, damaged)
+		}
+		shape[i] = int(d)
+		if d == 0 {
+			empty = true
+			continue
+		}
+		if product > mostBytes/int64(bytes)/d {
+			return nil, 0, fmt.Errorf("shape %v has more elements than a file can hold; %s", dims, damaged)
+		}
+		product *= d
+	}
+	if empty {
+		return shape, 0, nil
+	}
+	return shape, int(product), nil
+}
+
+func fromRaw(kind ElementType, shape tensor.Shape, n int, raw []byte) (*tensor.Tensor, error) {
+	e := elements[kind]
+	if n*e.size != len(raw) {
+		return nil, fmt.Errorf("shape %v of %v takes %d bytes, and there are %d; %s", shape, kind, n*e.size, len(raw), damaged)
+	}
+	if e.float != nil {
+		data := make([]float32, n)
+		for i := range data {
+			data[i] = e.float(raw[i*e.size:])
+		}
+		return tensor.FromSlice(data, shape...), nil
+	}
+	ints := make([]int64, n)
+	for i := range ints {
+		ints[i] = e.int(raw[i*e.size:])
+	}
+	if err := kind.check(ints); err != nil {
+		return nil, err
+	}
+	return tensor.FromInts(ints, shape...), nil
+}
+
+// tensor takes the list that belongs to the type.
+func (l *lists) tensor(kind ElementType, shape tensor.Shape, n int) (*tensor.Tensor, error) {
+	short := func(have int) error {
+		return fmt.Errorf("shape %v has %d elements, and there are %d of %v; %s", shape, n, have, kind, damaged)
+	}
+	var floats []float32
+	var ints []int64
+	switch kind {
+	case Float:
+		floats = l.floats
+	case Double:
+		floats = l.doubles
+	case Int64:
+		ints = l.int64s
+	case Uint32, Uint64:
+		ints = l.uint64s
+	default:
+		ints = l.int32s
+	}
+	if kind == Float16 || kind == BFloat16 { // their bits, in integers
+		if len(ints) != n {
+			return nil, short(len(ints))
+		}
+		if err := Uint16.check(ints); err != nil {
+			return nil, err
+		}
+		floats = make([]float32, n)
+		for i, bits := range ints {
+			floats[i] = elements[kind].float([]byte{byte(bits), byte(bits >> 8)})
+		}
+	}
+	if kind.IsFloat() {
+		if len(floats) != n {
+			return nil, short(len(floats))
+		}
+		return tensor.FromSlice(floats, shape...), nil
+	}
+	if len(ints) != n {
+		return nil, short(len(ints))
+	}
+	if err := kind.check(ints); err != nil {
+		return nil, err
+	}
+	return tensor.FromInts(ints, shape...), nil
+}

@@ -1,0 +1,272 @@
+package onnx
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Write writes the model, with the elements of its tensors as raw data: Float32
+// as FLOAT, Int64 as INT64. The same model gives the same bytes. Nothing is
+// written when the reader would not take it.
+func Write(w io.Writer, m *Model) error {
+	graph := m.Graph
+	graph.Nodes = slices.Clone(graph.Nodes) // which order may change
+	if err := graph.order(); err != nil {
+		return fmt.Errorf("onnx.Write: %w", err)
+	}
+	e := &encoder{w: w}
+	if err := e.model(m, &graph); err != nil {
+		return fmt.Errorf("onnx.Write: %w", err)
+	}
+	return e.err
+}
+
+// encoder builds messages from the inside out; only tensors, which are large, go
+// to the writer as they are.
+type encoder struct {
+	w   io.Writer
+	err error
+}
+
+func (e *encoder) model(m *Model, g *Graph) error {
+	if m.IRVersion < 3 || m.Opset < 1 {
+		return fmt.Errorf("version %d of the format and %d of the operators; give 8 and 17, which all readers know", m.IRVersion, m.Opset)
+	}
+	if err := m.checkText(); err != nil {
+		return err
+	}
+	head := appendInt(nil, 1, m.IRVersion)
+	head = appendText(head, 2, m.Producer)
+	head = appendText(head, 3, m.ProducerVersion)
+	opset := appendInt(nil, 2, m.Opset)
+	tail := appendMessage(nil, 8, opset)
+	for _, key := range slices.Sorted(maps.Keys(m.Metadata)) {
+		entry := appendText(appendText(nil, 1, key), 2, m.Metadata[key])
+		tail = appendMessage(tail, 14, entry)
+	}
+	var before, after []byte
+	for i := range g.Nodes {
+		n, err := nodeMessage(&g.Nodes[i])
+		if err != nil {
+			return fmt.Errorf("%v: %w", &g.Nodes[i], err)
+		}
+		before = appendMessage(before, 1, n)
+	}
+	before = appendText(before, 2, g.Name)
+	for _, v := range g.Inputs {
+		after = appendMessage(after, 11, valueMessage(v))
+	}
+	for _, v := range g.Outputs {
+		after = appendMessage(after, 12, valueMessage(v))
+	}
+	size := len(before) + len(after)
+	heads := make([][]byte, len(g.Initialisers))
+	for i, t := range g.Initialisers {
+		h, data, err := tensorHead(t.Name, t.Tensor)
+		if err != nil {
+			return fmt.Errorf("initialiser %s: %w", quote(t.Name), err)
+		}
+		heads[i] = append(appendTag(nil, 5, len(h)+data), h...)
+		size += len(heads[i]) + data
+	}
+	if total := len(head) + len(tail) + size; total > mostBytes-16 {
+		return fmt.Errorf("%d bytes, where an ONNX file can have %d; a network this large does not fit the format", total, mostBytes)
+	}
+	e.bytes(appendTag(head, 7, size))
+	e.bytes(before)
+	for i, t := range g.Initialisers {
+		e.bytes(heads[i])
+		e.elements(t.Tensor)
+	}
+	e.bytes(after)
+	e.bytes(tail)
+	return nil
+}
+
+// checkText refuses names and texts that are not UTF-8, which strings of the
+// format must be.
+func (m *Model) checkText() error {
+	g := &m.Graph
+	texts := []string{m.Producer, m.ProducerVersion, g.Name}
+	for key, value := range m.Metadata {
+		texts = append(texts, key, value)
+	}
+	for _, v := range slices.Concat(g.Inputs, g.Outputs) {
+		texts = append(texts, v.Name)
+		for _, d := range v.Shape {
+			texts = append(texts, d.Name)
+		}
+	}
+	for _, t := range g.Initialisers {
+		texts = append(texts, t.Name)
+	}
+	for _, n := range g.Nodes {
+		texts = append(append(texts, n.Name, n.Op, n.Domain), slices.Concat(n.Inputs, n.Outputs)...)
+		for _, a := range n.Attributes {
+			texts = append(texts, a.Name)
+			if s, ok := a.Value.(string); ok {
+				texts = append(texts, s)
+			}
+		}
+	}
+	for _, s := range texts {
+		if !utf8.ValidString(s) {
+			return fmt.Errorf("the text %s is not UTF-8; change it", quote(s))
+		}
+	}
+	return nil
+}
+
+func nodeMessage(n *Node) ([]byte, error) {
+	var b []byte
+	for _, name := range n.Inputs {
+		b = appendMessage(b, 1, []byte(name)) // an empty name counts
+	}
+	for _, name := range n.Outputs {
+		b = appendMessage(b, 2, []byte(name))
+	}
+	b = appendText(b, 3, n.Name)
+	b = appendText(b, 4, n.Op)
+	for _, a := range n.Attributes {
+		m, err := attributeMessage(a)
+		if err != nil {
+			return nil, fmt.Errorf("attribute %s: %w", quote(a.Name), err)
+		}
+		b = appendMessage(b, 5, m)
+	}
+	return appendText(b, 7, n.Domain), nil
+}
+
+func attributeMessage(a Attribute) ([]byte, error) {
+	b := appendText(nil, 1, a.Name)
+	kind := ""
+	switch v := a.Value.(type) {
+	case float32:
+		kind = "FLOAT"
+		b = protowire.AppendFixed32(protowire.AppendTag(b, 2, protowire.Fixed32Type), math.Float32bits(v))
+	case int64:
+		kind = "INT"
+		b = appendInt(b, 3, v)
+	case string:
+		kind = "STRING"
+		b = appendMessage(b, 4, []byte(v))
+	case *tensor.Tensor:
+		kind = "TENSOR"
+		head, data, err := tensorHead("", v)
+		if err != nil {
+			return nil, err
+		}
+		b = append(appendTag(b, 5, len(head)+data), head...)
+		b = appendElements(b, v)
+	case []float32:
+		kind = "FLOATS"
+		for _, f := range v {
+			b = protowire.AppendFixed32(protowire.AppendTag(b, 7, protowire.Fixed32Type), math.Float32bits(f))
+		}
+	case []int64:
+		kind = "INTS"
+		for _, i := range v {
+			b = appendInt(b, 8, i)
+		}
+	default:
+		return nil, fmt.Errorf("a %T cannot be written; it is a float32, int64, string, *tensor.Tensor, []float32 or []int64", v)
+	}
+	return appendInt(b, 20, int64(slices.Index(attributeKinds[:], kind))), nil
+}
+
+func valueMessage(v Value) []byte {
+	var shape []byte
+	for _, d := range v.Shape {
+		var dim []byte
+		if d.Size > 0 {
+			dim = appendInt(nil, 1, int64(d.Size))
+		} else {
+			dim = appendText(nil, 2, d.Name)
+		}
+		shape = appendMessage(shape, 1, dim)
+	}
+	tensorType := appendInt(nil, 1, int64(v.Type))
+	if v.Shape != nil {
+		tensorType = appendMessage(tensorType, 2, shape)
+	}
+	return appendMessage(appendText(nil, 1, v.Name), 2, appendMessage(nil, 1, tensorType))
+}
+
+// tensorHead is a TensorProto up to its elements, which are data bytes and end it.
+func tensorHead(name string, t *tensor.Tensor) (head []byte, data int, err error) {
+	if t == nil {
+		return nil, 0, fmt.Errorf("is nil")
+	}
+	kind := Float
+	switch t.DType() {
+	case tensor.Float32:
+	case tensor.Int64:
+		kind = Int64
+	default:
+		return nil, 0, fmt.Errorf("type %v cannot be written; convert it to float32", t.DType())
+	}
+	for _, d := range t.Shape() {
+		head = appendInt(head, 1, int64(d))
+	}
+	head = appendText(appendInt(head, 2, int64(kind)), 8, name)
+	data = t.Numel() * elements[kind].size
+	return appendTag(head, 9, data), data, nil
+}
+
+func (e *encoder) bytes(b []byte) {
+	if e.err == nil {
+		_, e.err = e.w.Write(b)
+	}
+}
+
+// elements writes in pieces, so that no second copy of the weights is needed.
+func (e *encoder) elements(t *tensor.Tensor) {
+	const piece = 16 << 10
+	for data := range slices.Chunk(t.Data(), piece) {
+		e.bytes(appendElements(nil, tensor.FromSlice(data, len(data))))
+	}
+	for ints := range slices.Chunk(t.Ints(), piece) {
+		e.bytes(appendElements(nil, tensor.FromInts(ints, len(ints))))
+	}
+}
+
+func appendElements(b []byte, t *tensor.Tensor) []byte {
+	b = slices.Grow(b, t.Numel()*t.DType().Size())
+	for _, v := range t.Data() {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	for _, v := range t.Ints() {
+		b = binary.LittleEndian.AppendUint64(b, uint64(v))
+	}
+	return b
+}
+
+func appendInt(b []byte, number protowire.Number, v int64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.VarintType), uint64(v))
+}
+
+// appendText appends a text, which an empty one leaves out.
+func appendText(b []byte, number protowire.Number, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return appendMessage(b, number, []byte(s))
+}
+
+func appendMessage(b []byte, number protowire.Number, m []byte) []byte {
+	return append(appendTag(b, number, len(m)), m...)
+}
+
+// appendTag begins a field of bytes.
+func appendTag(b []byte, number protowire.Number, length int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.BytesType), uint64(length))
+}
