@@ -102,6 +102,17 @@ const metadataKey = "residual"
 // SaveModel writes the weights and m into one safetensors file, whole or not at
 // all. Empty versions, scale and interpolation are written as what they mean.
 func SaveModel(path string, m Model, state []tensor.Named) error {
+	metadata, err := m.Metadata()
+	if err != nil {
+		return fmt.Errorf("%s was not written: %w", path, err)
+	}
+	metadata["format"] = "pt" // tells PyTorch's readers how the elements lie
+	return WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, state, metadata) })
+}
+
+// Metadata returns what files of the model keep in their metadata, of whatever
+// format they are.
+func (m Model) Metadata() (map[string]string, error) {
 	m = m.resolved()
 	residual, goVersion := Versions()
 	if m.Residual == "" {
@@ -111,15 +122,13 @@ func SaveModel(path string, m Model, state []tensor.Named) error {
 		m.Go = goVersion
 	}
 	if err := m.check(); err != nil {
-		return fmt.Errorf("%s was not written: %w", path, err)
+		return nil, err
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("%s was not written: %w", path, err)
+		return nil, err
 	}
-	// "format" tells PyTorch's readers how the elements lie.
-	metadata := map[string]string{metadataKey: string(text), "format": "pt"}
-	return WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, state, metadata) })
+	return map[string]string{metadataKey: string(text)}, nil
 }
 
 // LoadModel opens a model file and reads what it says of itself; the weights
@@ -130,7 +139,7 @@ func LoadModel(path string) (Model, *safetensors.File, error) {
 	if err != nil {
 		return Model{}, nil, err
 	}
-	m, err := modelIn(f.Metadata())
+	m, err := ModelIn(f.Metadata())
 	if err != nil {
 		f.Close()
 		return Model{}, nil, fmt.Errorf("%s: not a Residual model: %w; give a file that residual train wrote", path, err)
@@ -138,7 +147,8 @@ func LoadModel(path string) (Model, *safetensors.File, error) {
 	return m, f, nil
 }
 
-func modelIn(metadata map[string]string) (Model, error) {
+// ModelIn reads what Model.Metadata has made, out of a file's metadata.
+func ModelIn(metadata map[string]string) (Model, error) {
 	text, ok := metadata[metadataKey]
 	if !ok {
 		return Model{}, fmt.Errorf("its metadata has no entry %q, so its architecture and classes are not known", metadataKey)

@@ -155,7 +155,7 @@ func TestLoadModelRefuses(t *testing.T) {
 }
 
 func TestLoadModelIgnoresUnknownFields(t *testing.T) {
-	m, err := modelIn(map[string]string{"residual": `{"architecture":"a","classes":["x"],"channels":3,"from_the_future":{"x":[1]}}`})
+	m, err := ModelIn(map[string]string{"residual": `{"architecture":"a","classes":["x"],"channels":3,"from_the_future":{"x":[1]}}`})
 	if err != nil || m.Channels != 3 {
 		t.Errorf("%+v, %v", m, err)
 	}

@@ -1,0 +1,331 @@
+package exchange
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/onnx"
+)
+
+// The names of an exported graph's input and output, and of its batch dimension.
+const (
+	InputName  = "images"
+	OutputName = "logits"
+	BatchName  = "N"
+)
+
+// What is written: all operations are those of this version, which every reader
+// of today knows.
+const (
+	writtenIR    = 8
+	writtenOpset = 17
+)
+
+// ExportConfig says how a network is written as an ONNX graph.
+type ExportConfig struct {
+	Channels, Height, Width int // of the images that the network is traced with
+
+	// AnySize lets the graph take images of other heights and widths too.
+	AnySize bool
+
+	// Fold merges every batch norm into the convolution or linear layer before it.
+	Fold bool
+
+	// Bytes makes the graph take images as bytes, and scale and normalise them as
+	// Preprocess says. Resizing and turning colours to grey are left to the caller.
+	Bytes        bool
+	ChannelsLast bool // with Bytes: [N, H, W, C] in place of [N, C, H, W]
+	Preprocess   checkpoint.Preprocess
+
+	Metadata map[string]string
+}
+
+// Export writes the evaluation of a classifier as an ONNX graph: one input,
+// "images" [N, C, H, W] of floats, and one output, "logits" [N, classes], for any
+// batch. Its initialisers have the names of m's parameters. The error names the
+// operation that ONNX does not have.
+func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
+	if c.Channels < 1 || c.Height < 1 || c.Width < 1 {
+		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Channels, c.Height, c.Width)
+	}
+	if err := c.checkPreprocess(); err != nil {
+		return nil, err
+	}
+	model, err := export(m, c)
+	if err != nil || !c.AnySize {
+		return model, err
+	}
+	// A graph for any size must come out the same for another one.
+	other := c
+	other.Height, other.Width = c.Height+32, c.Width+64
+	second, err := export(m, other)
+	if err != nil || !reflect.DeepEqual(model.Graph.Nodes, second.Graph.Nodes) || !reflect.DeepEqual(shapes(model), shapes(second)) {
+		return nil, fmt.Errorf("%s depends on the size of its images, so that no graph serves every size; export it for one", nn.Class(m))
+	}
+	return model, nil
+}
+
+// shapes lists the initialisers that are no weights.
+func shapes(m *onnx.Model) (list []tensor.Named) {
+	for _, t := range m.Graph.Initialisers {
+		if t.Tensor.DType() == tensor.Int64 {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+func (c *ExportConfig) checkPreprocess() error {
+	p := c.Preprocess
+	for name, values := range map[string][]float64{"mean": p.Mean, "std": p.Std} {
+		if c.Bytes && len(values) != 0 && len(values) != c.Channels {
+			return fmt.Errorf("exchange.Export: a %s of %d values for %d channels", name, len(values), c.Channels)
+		}
+	}
+	if c.ChannelsLast && !c.Bytes {
+		return fmt.Errorf("exchange.Export: ChannelsLast is for images as bytes; set Bytes too")
+	}
+	return nil
+}
+
+// tracedBatch is a batch that no other size is taken for.
+const tracedBatch = 2
+
+// export traces m on images of one size and writes every node.
+func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
+	nn.Named(m) // so that parameters have names
+	g := graph.New(graph.Eval)
+	x := g.Input(InputName, tensor.Float32, tracedBatch, c.Channels, c.Height, c.Width)
+	y, err := engine.Trace(m.Forward, x)
+	if err != nil {
+		return nil, err
+	}
+	if len(y.Shape) != 2 || y.Shape[0] != tracedBatch {
+		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(m), y.Shape, x.Shape)
+	}
+	version, _ := checkpoint.Versions()
+	e := &exporter{
+		conf: c, names: map[*graph.Node]string{}, used: map[string]bool{InputName: true, OutputName: true},
+		out: y, uses: map[*graph.Node]int{}, folded: map[*graph.Node]*graph.Node{},
+		model: &onnx.Model{
+			IRVersion: writtenIR, Opset: writtenOpset, Producer: "residual", ProducerVersion: version,
+			Graph:    onnx.Graph{Name: nn.Class(m)},
+			Metadata: maps.Clone(c.Metadata),
+		},
+	}
+	e.values(x, y)
+	live := e.live(g)
+	// Parameters keep their names, whatever else wants one.
+	for _, n := range g.Nodes {
+		if l, ok := n.Op.(*graph.Leaf); ok && live[n] && l.Variable.Name != "" {
+			if e.used[l.Variable.Name] {
+				return nil, fmt.Errorf("a parameter cannot be called %s in an ONNX graph; rename its field", l.Variable.Name)
+			}
+			e.used[l.Variable.Name] = true
+		}
+	}
+	e.prepare(x)
+	for _, n := range g.Nodes {
+		if !live[n] || n == x {
+			continue
+		}
+		if err := e.node(n); err != nil {
+			return nil, fmt.Errorf("%v: %w", n, err)
+		}
+	}
+	if e.names[y] != OutputName { // it is the input, or a weight
+		e.emit(OutputName, "Identity", []string{e.names[y]}, OutputName)
+	}
+	return e.model, nil
+}
+
+// exporter writes the nodes of a trace in their order.
+type exporter struct {
+	conf   ExportConfig
+	model  *onnx.Model
+	names  map[*graph.Node]string
+	used   map[string]bool
+	out    *graph.Node
+	uses   map[*graph.Node]int         // how often a node is taken
+	folded map[*graph.Node]*graph.Node // batch norms, by the layer that they are folded into
+}
+
+// values describes the input and output.
+func (e *exporter) values(x, y *graph.Node) {
+	batch := onnx.Dim{Name: BatchName}
+	side := func(size int, name string) onnx.Dim {
+		if e.conf.AnySize {
+			return onnx.Dim{Name: name}
+		}
+		return onnx.Dim{Size: size}
+	}
+	h, w := side(x.Shape[2], "H"), side(x.Shape[3], "W")
+	in := onnx.Value{Name: InputName, Type: onnx.Float, Shape: []onnx.Dim{batch, {Size: x.Shape[1]}, h, w}}
+	if e.conf.Bytes {
+		in.Type = onnx.Uint8
+	}
+	if e.conf.ChannelsLast {
+		in.Shape = []onnx.Dim{batch, h, w, {Size: x.Shape[1]}}
+	}
+	e.model.Graph.Inputs = []onnx.Value{in}
+	e.model.Graph.Outputs = []onnx.Value{{Name: OutputName, Type: onnx.Float, Shape: []onnx.Dim{batch, {Size: y.Shape[1]}}}}
+}
+
+// live marks what the output depends on, counts how often each node is taken,
+// and chooses the batch norms to fold.
+func (e *exporter) live(g *graph.Graph) map[*graph.Node]bool {
+	live := map[*graph.Node]bool{e.out: true}
+	for i := len(g.Nodes) - 1; i >= 0; i-- {
+		n := g.Nodes[i]
+		if !live[n] {
+			continue
+		}
+		for _, in := range n.Inputs {
+			live[in] = true
+			e.uses[in]++
+		}
+	}
+	if !e.conf.Fold {
+		return live
+	}
+	for _, n := range g.Nodes {
+		if op, ok := n.Op.(graph.BatchNorm); ok && live[n] && op.Frozen && e.foldable(n) {
+			e.folded[n.Inputs[0]] = n
+		}
+	}
+	// What only a folded layer took is not written; their weights are written anew.
+	for layer, bn := range e.folded {
+		for _, n := range append([]*graph.Node{bn.Inputs[1]}, append(bn.Inputs[1].Inputs, layer.Inputs[1:]...)...) {
+			delete(live, n)
+		}
+		for _, n := range bn.Inputs[2:] {
+			delete(live, n)
+		}
+	}
+	return live
+}
+
+// foldable reports whether a batch norm follows a layer whose output and weights
+// nothing else takes, and has statistics of its own.
+func (e *exporter) foldable(bn *graph.Node) bool {
+	layer := bn.Inputs[0]
+	switch layer.Op.(type) {
+	case graph.Conv2d, graph.Linear:
+	default:
+		return false
+	}
+	if e.uses[layer] != 1 || layer == e.out {
+		return false
+	}
+	stats := bn.Inputs[1]
+	if _, ok := stats.Op.(graph.Stack); !ok || e.uses[stats] != 1 {
+		return false
+	}
+	weights := append(append([]*graph.Node{}, stats.Inputs...), bn.Inputs[2:]...)
+	for _, n := range append(weights, layer.Inputs[1:]...) {
+		if _, ok := constantValues(n); !ok || e.uses[n] != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// constantValues returns the numbers of a variable or a constant.
+func constantValues(n *graph.Node) ([]float32, bool) {
+	switch op := n.Op.(type) {
+	case *graph.Leaf:
+		return op.Variable.Value.Data(), op.Variable.Value.DType() == tensor.Float32
+	case *graph.Constant:
+		return tensor.New(op.Size...).Fill(float32(op.Value)).Data(), true
+	}
+	return nil, false
+}
+
+// unique returns a name that no other value has.
+func (e *exporter) unique(name string) string {
+	free := name
+	for i := 2; e.used[free]; i++ {
+		free = fmt.Sprintf("%s_%d", name, i)
+	}
+	e.used[free] = true
+	return free
+}
+
+// initialiser adds a tensor under a name and returns it.
+func (e *exporter) initialiser(name string, t *tensor.Tensor) string {
+	e.model.Graph.Initialisers = append(e.model.Graph.Initialisers, tensor.Named{Name: name, Tensor: t})
+	return name
+}
+
+// emit adds a node.
+func (e *exporter) emit(name, op string, in []string, out string, attributes ...onnx.Attribute) {
+	e.model.Graph.Nodes = append(e.model.Graph.Nodes, onnx.Node{Name: name, Op: op, Inputs: in, Outputs: []string{out}, Attributes: attributes})
+}
+
+// prepare names the images, after the nodes that make numbers of bytes.
+func (e *exporter) prepare(x *graph.Node) {
+	at := InputName
+	next := func(op string, in []string, attributes ...onnx.Attribute) {
+		out := e.unique("preprocess/" + op)
+		e.emit(out, op, append([]string{at}, in...), out, attributes...)
+		at = out
+	}
+	if e.conf.Bytes {
+		next("Cast", nil, onnx.Attribute{Name: "to", Value: int64(onnx.Float)})
+		if e.conf.ChannelsLast {
+			next("Transpose", nil, onnx.Attribute{Name: "perm", Value: []int64{0, 3, 1, 2}})
+		}
+		p := e.conf.Preprocess
+		number := func(name string, values ...float64) []string {
+			t := tensor.New(1, len(values), 1, 1)
+			for i, v := range values {
+				t.Data()[i] = float32(v)
+			}
+			return []string{e.initialiser(e.unique("preprocess."+name), t)}
+		}
+		if p.Scale == 0 || p.Scale == 1.0/255 { // v*(1/255) differs from v/255 in the last bit
+			next("Div", number("bytes", 255))
+		} else {
+			next("Mul", number("scale", p.Scale))
+		}
+		if len(p.Mean) > 0 {
+			next("Sub", number("mean", p.Mean...))
+		}
+		if len(p.Std) > 0 {
+			next("Div", number("std", p.Std...))
+		}
+	}
+	e.names[x] = at
+}
+
+// fold returns weight and bias of a layer with its batch norm in it, computed in
+// float64:
+//
+//	w'[o,...] = w[o,...]·gamma[o]/√(var[o]+eps)    b'[o] = (b[o]-mean[o])·gamma[o]/√(var[o]+eps) + beta[o]
+func fold(layer, bn *graph.Node) (weight, bias *tensor.Tensor) {
+	numbers := func(n *graph.Node) []float32 { v, _ := constantValues(n); return v }
+	mean, variance := numbers(bn.Inputs[1].Inputs[0]), numbers(bn.Inputs[1].Inputs[1])
+	gamma, beta := numbers(bn.Inputs[2]), numbers(bn.Inputs[3])
+	w := numbers(layer.Inputs[1])
+	weight, bias = tensor.New(layer.Inputs[1].Shape...), tensor.New(len(mean))
+	row := len(w) / len(mean)
+	for o := range mean {
+		factor := float64(gamma[o]) / math.Sqrt(float64(variance[o])+bn.Op.(graph.BatchNorm).Eps)
+		b := 0.0
+		if len(layer.Inputs) == 3 {
+			b = float64(numbers(layer.Inputs[2])[o])
+		}
+		bias.Data()[o] = float32((b-float64(mean[o]))*factor + float64(beta[o]))
+		for i := o * row; i < (o+1)*row; i++ {
+			weight.Data()[i] = float32(float64(w[i]) * factor)
+		}
+	}
+	return weight, bias
+}
