@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -38,10 +40,14 @@ type Prediction struct {
 
 // Load reads a model file that residual train or checkpoint.SaveModel wrote:
 // builds the architecture that it names, and fills it with its weights on dev, to
-// compute in the given precision (dev.Preferred() suits the device best).
+// compute in the given precision (dev.Preferred() suits the device best). Of an
+// .onnx file that residual export wrote it takes the graph.
 // The error names the file, and what in it is missing, unexpected or of another
 // shape.
 func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
+	if strings.EqualFold(filepath.Ext(path), ".onnx") {
+		return loadONNX(path, dev, p)
+	}
 	info, f, err := checkpoint.LoadModel(path)
 	if err != nil {
 		return nil, err

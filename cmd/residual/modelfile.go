@@ -37,5 +37,5 @@ func completeModelFile(_ *cobra.Command, args []string, _ string) ([]cobra.Compl
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	return []cobra.Completion{"safetensors"}, cobra.ShellCompDirectiveFilterFileExt
+	return []cobra.Completion{"safetensors", "onnx"}, cobra.ShellCompDirectiveFilterFileExt
 }

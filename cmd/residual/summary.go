@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -44,7 +46,7 @@ func summaryCommand() *cobra.Command {
 		Use:   "summary MODEL",
 		Short: "Show a model's layers, output shapes, parameters and multiply-adds",
 		Long: `Show a model's layers: class, output shape, parameters and multiply-adds. MODEL is
-the name of a model or a model file. The multiply-adds are those of the whole
+the name of a model, a model file, or an ONNX file of a residual network. The multiply-adds are those of the whole
 batch, in convolutions and linear layers; parameters are counted once, at the
 layer that holds them and again in the modules around it.`,
 		Example: `  residual summary d2l-resnet18 --input 1,1,224,224
@@ -92,7 +94,7 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, tenso
 	if !looksLikeFile(name) {
 		e, err := lookupModel(name)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w; a model file is given by its path, ending in .safetensors", err)
+			return nil, nil, fmt.Errorf("%w; a model file is given by its path, ending in .safetensors or .onnx", err)
 		}
 		if input == nil {
 			input = tensor.Shape{1, e.Channels, e.Height, e.Width}
@@ -108,6 +110,9 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, tenso
 	}
 	if blocks != nil {
 		return nil, nil, usagef("--blocks: %s is a model file, whose blocks are its own; leave the flag out, or give the name of a model", name)
+	}
+	if isONNX(name) {
+		return onnxNamed(name, input)
 	}
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {
@@ -129,9 +134,24 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, tenso
 	return c.Module(), input, nil
 }
 
+// onnxNamed reads the network of an ONNX file, whichever program wrote it.
+func onnxNamed(path string, input tensor.Shape) (nn.Module, tensor.Shape, error) {
+	net, err := exchange.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if input == nil {
+		input = tensor.Shape{1, net.Input.Channels, cmp.Or(net.Input.Height, 224), cmp.Or(net.Input.Width, 224)}
+	}
+	return net, input, nil
+}
+
+// isONNX tells an ONNX file by its name.
+func isONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }
+
 // looksLikeFile tells a model file from the name of a model.
 func looksLikeFile(name string) bool {
-	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".safetensors") {
+	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".safetensors") || isONNX(name) {
 		return true
 	}
 	if _, err := models.Lookup(name); err == nil {

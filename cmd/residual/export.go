@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// exportFlags are the settings of export: a file for each format.
+type exportFlags struct {
+	onnx        string
+	safetensors string
+
+	fold       bool
+	preprocess bool
+	layout     string
+	json       bool
+}
+
+// exportResult is an element of what export --json prints.
+type exportResult struct {
+	Path         string `json:"path"`
+	Format       string `json:"format"`
+	Bytes        int64  `json:"bytes"`
+	Architecture string `json:"architecture,omitempty"`
+	Note         string `json:"note,omitempty"`
+}
+
+func exportCommand() *cobra.Command {
+	var f exportFlags
+	cmd := &cobra.Command{
+		Use:   "export MODEL",
+		Short: "Write a trained model for other programs",
+		Long: `Write a trained model for other programs.
+
+--onnx writes the network as an ONNX graph (opset 17) for evaluation: the input
+"images" [N, C, H, W] and the output "logits" [N, classes], for any batch. The
+weights keep the names of the parameters; the names of the classes and how images
+are prepared stand in the file's metadata. With --fold batch norms are merged into
+the layers before them. With --preprocess the graph takes bytes and scales and
+normalises them itself; resizing is left to the caller.
+
+--safetensors writes the weights under their model's names. MODEL may then be an
+ONNX file, of another program too, whose graph is one of the models known by name.`,
+		Example: `  residual export runs/train-1/best.safetensors --onnx shoes.onnx
+  residual export runs/train-1/best.safetensors --onnx shoes.onnx --fold --preprocess --layout nhwc
+  residual export shoes.onnx --safetensors shoes.safetensors`,
+		Args:              exactly(1, "a model file"),
+		ValidArgsFunction: completeModelFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			return f.run(cmd, args[0])
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.onnx, "onnx", "", "ONNX file to write")
+	fs.StringVar(&f.safetensors, "safetensors", "", "safetensors file to write")
+	fs.BoolVar(&f.fold, "fold", false, "merge batch norms into the layers before them (--onnx)")
+	fs.BoolVar(&f.preprocess, "preprocess", false, "take images as bytes and scale and normalise them in the graph (--onnx)")
+	fs.StringVar(&f.layout, "layout", "nchw", "order of the bytes that --preprocess takes: nchw or nhwc")
+	jsonFlag(cmd, &f.json)
+	_ = cmd.RegisterFlagCompletionFunc("layout", words("nchw", "nhwc"))
+	return cmd
+}
+
+func (f *exportFlags) check(cmd *cobra.Command) error {
+	switch {
+	case f.onnx == "" && f.safetensors == "":
+		return usagef("name a file to write, with --onnx or --safetensors; `%s --help` has examples", cmd.CommandPath())
+	case f.layout != "nchw" && f.layout != "nhwc":
+		return usagef("--layout %s is not known; choose nchw or nhwc", f.layout)
+	case f.layout == "nhwc" && !f.preprocess:
+		return usagef("--layout nhwc is the order of bytes; give --preprocess too")
+	case (f.fold || f.preprocess) && f.onnx == "":
+		return usagef("--fold and --preprocess are for --onnx; give it too")
+	}
+	return nil
+}
+
+func (f *exportFlags) run(cmd *cobra.Command, model string) error {
+	var results []exportResult
+	if f.onnx != "" {
+		r, err := f.writeONNX(model)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+	}
+	if f.safetensors != "" {
+		r, err := f.writeSafetensors(model)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+	}
+	for i, r := range results {
+		st, err := os.Stat(r.Path)
+		if err != nil {
+			return err
+		}
+		results[i].Bytes = st.Size()
+		if !f.json {
+			printf(cmd, "%s: %s, %s\n", r.Path, r.Note, report.Bytes(st.Size()))
+		}
+	}
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), results)
+	}
+	return nil
+}
+
+// trainedModel reads a model file and what it says of itself.
+func trainedModel(path string) (nn.Module, checkpoint.Model, error) {
+	dev, err := cpu.New(cpu.Options{Threads: 1})
+	if err != nil {
+		return nil, checkpoint.Model{}, err
+	}
+	defer dev.Close()
+	c, err := loadClassifier(path, dev, dev.Preferred())
+	if err != nil {
+		return nil, checkpoint.Model{}, err
+	}
+	return c.Module(), c.Info(), nil
+}
+
+func (f *exportFlags) writeONNX(path string) (exportResult, error) {
+	m, info, err := trainedModel(path)
+	if err != nil {
+		return exportResult{}, err
+	}
+	c := exchange.ExportConfig{Fold: f.fold, Bytes: f.preprocess, ChannelsLast: f.layout == "nhwc"}
+	model, err := exchange.Save(f.onnx, m, info, c)
+	if err != nil {
+		return exportResult{}, err
+	}
+	note := fmt.Sprintf("%s as an ONNX graph of %d nodes for %d classes", info.Architecture, len(model.Graph.Nodes), len(info.Classes))
+	return exportResult{Path: f.onnx, Format: "onnx", Architecture: info.Architecture, Note: note}, nil
+}
+
+func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
+	r := exportResult{Path: f.safetensors, Format: "safetensors"}
+	if !isONNX(path) {
+		m, info, err := trainedModel(path)
+		if err != nil {
+			return r, err
+		}
+		r.Architecture, r.Note = info.Architecture, "weights of "+info.Architecture
+		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m))
+	}
+	net, err := exchange.Open(path)
+	if err != nil {
+		return r, err
+	}
+	info, infoErr := checkpoint.ModelIn(net.Metadata)
+	e, m, err := exchange.Recognise(net, info.Architecture)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", path, err)
+	}
+	r.Architecture, r.Note = e.Name, "weights of "+e.Name
+	if infoErr == nil {
+		info.Architecture = e.Name
+		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m))
+	}
+	// Without names of classes and a way to prepare images it is no model to use.
+	r.Note += " alone, as " + path + " does not say what its classes are and how images are prepared for it"
+	return r, checkpoint.WriteFile(f.safetensors, func(w io.Writer) error {
+		return safetensors.Write(w, nn.StateDict(m), map[string]string{"format": "pt"})
+	})
+}

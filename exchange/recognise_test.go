@@ -1,0 +1,92 @@
+package exchange
+
+import (
+	"math"
+	"testing"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+)
+
+// basic and resnet are the networks of torch_export.py with basic blocks, which
+// have torchvision's names.
+type basic struct {
+	Conv1, Conv2 *nn.Conv2d
+	BN1, BN2     *nn.BatchNorm2d
+	Downsample   nn.Sequential
+}
+
+func (b *basic) Forward(x *graph.Node) *graph.Node {
+	y := nn.ReLU{}.Forward(b.BN1.Forward(b.Conv1.Forward(x)))
+	y = b.BN2.Forward(b.Conv2.Forward(y))
+	if b.Downsample != nil {
+		x = b.Downsample.Forward(x)
+	}
+	return nn.ReLU{}.Forward(x.Plus(y)) // the sum the other way round than PyTorch's
+}
+
+type resnet struct {
+	Conv1          *nn.Conv2d
+	BN1            *nn.BatchNorm2d
+	Layer1, Layer2 nn.Sequential
+	FC             *nn.Linear
+}
+
+func (m *resnet) Forward(x *graph.Node) *graph.Node {
+	x = nn.ReLU{}.Forward(m.BN1.Forward(m.Conv1.Forward(x)))
+	x = nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}.Forward(x)
+	x = m.Layer2.Forward(m.Layer1.Forward(x))
+	return m.FC.Forward(nn.Flatten{}.Forward(nn.AdaptiveAvgPool2d{}.Forward(x)))
+}
+
+func conv(in, out, kernel, stride int) *nn.Conv2d {
+	return nn.NewConv2d(in, out, kernel, nn.Conv{Stride: stride, Padding: kernel / 2, NoBias: true})
+}
+
+func newResnet(blocks, channels, classes int) *resnet {
+	m := &resnet{Conv1: conv(channels, 4, 7, 2), BN1: nn.NewBatchNorm2d(4), FC: nn.NewLinear(8, classes)}
+	for range blocks {
+		m.Layer1 = append(m.Layer1, &basic{Conv1: conv(4, 4, 3, 1), Conv2: conv(4, 4, 3, 1), BN1: nn.NewBatchNorm2d(4), BN2: nn.NewBatchNorm2d(4)})
+	}
+	m.Layer2 = nn.Sequential{&basic{
+		Conv1: conv(4, 8, 3, 2), Conv2: conv(8, 8, 3, 1), BN1: nn.NewBatchNorm2d(8), BN2: nn.NewBatchNorm2d(8),
+		Downsample: nn.Sequential{conv(4, 8, 1, 2), nn.NewBatchNorm2d(8)},
+	}}
+	return m
+}
+
+// What PyTorch exports, folded or not, lands under PyTorch's names.
+func TestRecognisePyTorchsExports(t *testing.T) {
+	entry := func(name string, blocks int) models.Entry {
+		return models.Entry{Name: name, Channels: 3, Height: 32, Width: 32, Classes: 5,
+			New: func(c models.Config) nn.Module { return newResnet(blocks, c.Channels, c.Classes) }}
+	}
+	for name, want := range map[string]string{"unfolded": "one", "folded": "one", "dynamo": "one", "view": "two", "bottleneck": ""} {
+		m, f, x, logits := load(t, name)
+		net := imported(t, m)
+		e, found, err := recognise(net, []models.Entry{entry("three", 3), entry("two", 2), entry("one", 1)})
+		if e.Name != want || (err == nil) != (want != "") {
+			t.Errorf("%s: found %q, %v; want %q", name, e.Name, err, want)
+		}
+		if err != nil {
+			continue
+		}
+		if net.Softmax {
+			found = nn.Sequential{found, nn.Softmax{}}
+		}
+		near(t, name, call(t, found, x).Data(), logits)
+		if name != "unfolded" {
+			continue
+		}
+		for _, p := range nn.Named(found) {
+			sum := 0.0
+			for _, v := range p.Value.Data() {
+				sum += float64(v)
+			}
+			if want, ok := f.State[p.Name]; !ok || math.Abs(sum-want) > 1e-6*max(1, math.Abs(want)) {
+				t.Errorf("%s sums up to %v, in PyTorch to %v", p.Name, sum, want)
+			}
+		}
+	}
+}

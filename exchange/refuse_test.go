@@ -1,0 +1,204 @@
+package exchange
+
+import (
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/onnx"
+)
+
+type attrs map[string]any
+
+// chain is a graph of images [N, 3, 8, 8] in which each node takes the output of
+// the one before and constants; "x" is the image, "y" the output of the last.
+type chain struct {
+	opset  int64
+	nodes  []onnx.Node
+	consts map[string]*tensor.Tensor
+}
+
+func newChain() *chain { return &chain{opset: 17, consts: map[string]*tensor.Tensor{}} }
+
+// then adds a node on the last value; in may name constants.
+func (c *chain) then(op string, a attrs, in ...string) *chain {
+	last := "x"
+	if n := len(c.nodes); n > 0 {
+		last = c.nodes[n-1].Outputs[0]
+	}
+	node := onnx.Node{Name: "the-" + op, Op: op, Inputs: append([]string{last}, in...), Outputs: []string{op + strings.Repeat("'", len(c.nodes))}}
+	for name, v := range a {
+		node.Attributes = append(node.Attributes, onnx.Attribute{Name: name, Value: v})
+	}
+	c.nodes = append(c.nodes, node)
+	return c
+}
+
+func (c *chain) with(name string, t *tensor.Tensor) *chain {
+	c.consts[name] = t
+	return c
+}
+
+func (c *chain) model() *onnx.Model {
+	m := &onnx.Model{IRVersion: 8, Opset: c.opset}
+	g := &m.Graph
+	g.Nodes = c.nodes
+	g.Inputs = []onnx.Value{{Name: "x", Type: onnx.Float, Shape: []onnx.Dim{{Name: "N"}, {Size: 3}, {Size: 8}, {Size: 8}}}}
+	g.Outputs = []onnx.Value{{Name: c.nodes[len(c.nodes)-1].Outputs[0], Type: onnx.Float}}
+	for name, t := range c.consts {
+		g.Initialisers = append(g.Initialisers, tensor.Named{Name: name, Tensor: t})
+	}
+	return m
+}
+
+func ints(v ...int64) *tensor.Tensor { return tensor.FromInts(v, len(v)) }
+
+func floats(shape ...int) *tensor.Tensor {
+	t := tensor.New(shape...)
+	nn.NewSource(5, "floats").Uniform(t, 1)
+	return t
+}
+
+// What is not supported is refused by the name of its node, and why.
+func TestImportRefuses(t *testing.T) {
+	w, flat := floats(2, 3, 3, 3), attrs{}
+	conv := func(a attrs) *chain { return newChain().with("w", w).then("Conv", a, "w").then("Flatten", flat) }
+	for _, c := range []struct {
+		what  string
+		graph *chain
+		want  string
+	}{
+		{"operation", newChain().then("LRN", nil), `node "the-LRN" (LRN): the operation is not supported, only Add, AveragePool`},
+		{"asymmetric pads", conv(attrs{"pads": []int64{0, 0, 1, 1}}), `node "the-Conv" (Conv): asymmetric pads [0 0 1 1]`},
+		{"auto_pad", conv(attrs{"auto_pad": "SAME_UPPER"}), "auto_pad=SAME_UPPER is not supported"},
+		{"negative pads", conv(attrs{"pads": []int64{-1, 0, -1, 0}}), "a size is from 0"},
+		{"huge pads", conv(attrs{"pads": []int64{1 << 40, 0, 1 << 40, 0}}), "a size is from 0"},
+		{"wide pads", conv(attrs{"pads": []int64{3, 0, 3, 0}}), "wider than the kernel reaches"},
+		{"one-dimensional", conv(attrs{"strides": []int64{1}}), "only two-dimensional"},
+		{"stride 0", conv(attrs{"strides": []int64{0, 1}}), "a size is from 1"},
+		{"groups", conv(attrs{"group": int64(2)}), "has 3 channels, wants 6"},
+		{"groups of nothing", conv(attrs{"group": int64(0)}), "group=0"},
+		{"huge groups", conv(attrs{"group": int64(1 << 62)}), "group=4611686018427387904"},
+		{"kernel shape", conv(attrs{"kernel_shape": []int64{5, 5}}), "kernel_shape=[5 5] for a weight of [2, 3, 3, 3]"},
+		{"unknown attribute", conv(attrs{"future": int64(1)}), `attribute "future" is not known`},
+		{"kind of attribute", conv(attrs{"group": float32(1)}), "attribute group is of another kind"},
+		{"kernel larger than the image", newChain().with("w", floats(2, 3, 9, 9)).then("Conv", nil, "w").then("Flatten", nil), "does not fit the padded image"},
+		{"weight without pixels", newChain().with("w", floats(2, 3)).then("Conv", nil, "w"), "float tensor of 4 dimensions"},
+		{"integer weight", newChain().with("w", tensor.FromInts(make([]int64, 54), 2, 3, 3, 3)).then("Conv", nil, "w"), "is int64"},
+		{"computed weight", newChain().then("Conv", nil, "x"), `input "x" is computed, where only a constant`},
+		{"no weight", newChain().then("Conv", nil), "has no input 1"},
+		{"bias", newChain().with("w", w).with("b", floats(3)).then("Conv", nil, "w", "b"), "bias of 3 numbers for 2 channels"},
+		{"batch norm in training", newChain().with("c", floats(3)).then("BatchNormalization", attrs{"training_mode": int64(1)}, "c", "c", "c", "c"), "training_mode=1 is not supported, only 0; export the network in evaluation mode"},
+		{"negative epsilon", newChain().with("c", floats(3)).then("BatchNormalization", attrs{"epsilon": float32(-1)}, "c", "c", "c", "c"), "epsilon=-1"},
+		{"NaN epsilon", newChain().with("c", floats(3)).then("BatchNormalization", attrs{"epsilon": float32(math.NaN())}, "c", "c", "c", "c"), "epsilon=NaN"},
+		{"pool without a window", newChain().then("MaxPool", nil).then("Flatten", nil), "has no kernel_shape"},
+		{"mean of channels", newChain().with("a", ints(1)).then("ReduceMean", nil, "a"), "a mean over the axes [1]"},
+		{"Gemm of images", newChain().with("w", floats(4, 4)).then("Gemm", nil, "w"), "its input has 4 dimensions"},
+		{"Gemm scaled", newChain().with("w", floats(192, 4)).then("Flatten", nil).then("Gemm", attrs{"alpha": float32(2)}, "w"), "alpha=2"},
+		{"Gemm too narrow", newChain().with("w", floats(5, 4)).then("Flatten", nil).then("Gemm", nil, "w"), "wants [N, 5]"},
+		{"constant for each pixel", newChain().with("c", floats(8, 8)).then("Add", nil, "c"), "only one number or one for each channel"},
+		{"channels that differ", newChain().with("c", floats(5, 1, 1)).then("Add", nil, "c").then("Flatten", nil), "5 numbers for 3 channels"},
+		{"Flatten of the batch", newChain().then("Flatten", attrs{"axis": int64(0)}), "axis=0"},
+		{"Reshape by floats", newChain().with("s", floats(2)).then("Reshape", nil, "s"), "no short list of integers"},
+		{"Reshape to more", newChain().with("s", ints(0, 1000)).then("Reshape", nil, "s"), "cannot become"},
+		{"Reshape to a negative", newChain().with("s", ints(0, -7)).then("Reshape", nil, "s"), "cannot become"},
+		{"Reshape to a product that wraps", newChain().with("s", ints(192, 192, 192, 192, 192, 192, 192, 192)).then("Reshape", nil, "s"), "cannot become"},
+		{"Softmax of channels", newChain().then("Softmax", attrs{"axis": int64(1)}), "only over the classes"},
+		{"Transpose", newChain().then("Relu", nil).then("Transpose", attrs{"perm": []int64{0, 3, 1, 2}}), "only that of the input"},
+		{"output of images", newChain().then("Relu", nil), "the output is [1, 3, 8, 8] for one image"},
+		{"old operators", &chain{opset: 6, nodes: newChain().then("Relu", nil).nodes}, "uses version 6 of ONNX's operators"},
+		{"Cast to integers", newChain().then("Cast", attrs{"to": int64(7)}), "to INT64 is not supported"},
+		{"Dropout at work", newChain().with("r", floats()).with("t", tensor.FromInts([]int64{1}, []int{}...)).then("Dropout", nil, "r", "t"), "works as in training"},
+	} {
+		_, err := Import(c.graph.model())
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: want %q, got %v", c.what, c.want, err)
+		}
+	}
+}
+
+func TestImportRefusesOtherInputs(t *testing.T) {
+	for want, change := range map[string]func(*onnx.Model){
+		"takes 0 inputs":                      func(m *onnx.Model) { m.Graph.Inputs = nil },
+		"takes 2 inputs (x, z)":               func(m *onnx.Model) { m.Graph.Inputs = append(m.Graph.Inputs, onnx.Value{Name: "z", Type: onnx.Float}) },
+		"elements of INT64":                   func(m *onnx.Model) { m.Graph.Inputs[0].Type = onnx.Int64 },
+		"has 2 dimensions":                    func(m *onnx.Model) { m.Graph.Inputs[0].Shape = m.Graph.Inputs[0].Shape[:2] },
+		"a size of 100000":                    func(m *onnx.Model) { m.Graph.Inputs[0].Shape[2].Size = 100_000 },
+		"does not say how many channels":      func(m *onnx.Model) { m.Graph.Inputs[0].Shape[1].Size = 0 },
+		"gives 2 outputs":                     func(m *onnx.Model) { m.Graph.Outputs = append(m.Graph.Outputs, m.Graph.Outputs[0]) },
+		`output "w" does not depend`:          func(m *onnx.Model) { m.Graph.Outputs[0].Name = "w" },
+		`belongs to the operator set "other"`: func(m *onnx.Model) { m.Graph.Nodes[0].Domain = "other" },
+	} {
+		m := newChain().with("w", floats(1)).then("Relu", nil).then("Flatten", nil).model()
+		change(m)
+		if _, err := Import(m); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+// Forms of a network that other exporters write, each against the same in our
+// own layers.
+func TestImportOtherForms(t *testing.T) {
+	x := unit(2, 3, 8, 8)
+	pooled := nn.Sequential{nn.AdaptiveAvgPool2d{}, nn.Flatten{}}
+	weight := floats(4, 3)
+	fc := &nn.Linear{Weight: &nn.Parameter{Value: weight}, Bias: &nn.Parameter{Value: floats(4)}}
+	linear := append(append(nn.Sequential{}, pooled...), fc)
+	turned := transpose(weight)
+	for _, c := range []struct {
+		what  string
+		graph *chain
+		want  nn.Module
+	}{
+		{"ReduceMean without dimensions", newChain().then("ReduceMean", attrs{"axes": []int64{-1, -2}, "keepdims": int64(0)}), pooled},
+		{"AveragePool over all", newChain().then("AveragePool", attrs{"kernel_shape": []int64{8, 8}}).then("Flatten", attrs{"axis": int64(-3)}), pooled},
+		{"Squeeze", newChain().with("a", ints(-1, 2)).then("GlobalAveragePool", nil).then("Squeeze", nil, "a"), pooled},
+		{"Reshape", newChain().with("s", ints(0, -1)).then("GlobalAveragePool", nil).then("Reshape", nil, "s"), pooled},
+		{"Dropout and Identity", newChain().then("GlobalAveragePool", nil).then("Identity", nil).then("Flatten", nil).then("Dropout", attrs{"ratio": float32(0.5)}), pooled},
+		{"Cast", newChain().then("Cast", attrs{"to": int64(1)}).then("GlobalAveragePool", nil).then("Flatten", nil), pooled},
+		{"MatMul and Add", newChain().with("w", turned).with("b", fc.Bias.Value).then("GlobalAveragePool", nil).then("Flatten", nil).then("MatMul", nil, "w").then("Add", nil, "b"), linear},
+		{"Gemm with its weight turned, bias a row", newChain().with("w", turned).with("b", fc.Bias.Value.Reshape(1, 4)).then("GlobalAveragePool", nil).then("Flatten", nil).then("Gemm", nil, "w", "b"), linear},
+		{"batch norm as Mul and Add", newChain().with("m", tensor.FromSlice([]float32{2, 3, 4}, 3, 1, 1)).with("a", tensor.FromSlice([]float32{1, 0, -1}, 1, 3, 1, 1)).
+			then("Mul", nil, "m").then("Add", nil, "a").then("GlobalAveragePool", nil).then("Flatten", nil),
+			append(nn.Sequential{&nn.BatchNorm2d{BatchNorm: nn.BatchNorm{
+				Weight: &nn.Parameter{Value: tensor.FromSlice([]float32{2, 3, 4}, 3)}, Bias: &nn.Parameter{Value: tensor.FromSlice([]float32{1, 0, -1}, 3)},
+				RunningMean: &nn.Parameter{Value: tensor.New(3)}, RunningVar: &nn.Parameter{Value: tensor.New(3).Fill(1 - 1e-5)}, Eps: 1e-5,
+			}}}, pooled...)},
+		{"Sub and Div by one number", newChain().with("c", tensor.New().Fill(0.5)).then("Sub", nil, "c").then("Div", nil, "c").then("GlobalAveragePool", nil).then("Flatten", nil),
+			append(nn.Sequential{&Affine{&nn.Parameter{Value: tensor.New(1).Fill(2)}, &nn.Parameter{Value: tensor.New(1).Fill(-1)}}}, pooled...)},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			near(t, "output", call(t, imported(t, c.graph.model()), x).Data(), call(t, c.want, x).Data())
+		})
+	}
+}
+
+// Whatever a file holds, it is refused with an error or becomes a network that
+// can be traced.
+func FuzzImport(f *testing.F) {
+	for _, name := range fixtures {
+		b, err := os.ReadFile("testdata/" + name + ".onnx")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := onnx.Read(b, "m.onnx")
+		if err != nil {
+			return
+		}
+		net, err := Import(m)
+		if err != nil {
+			return
+		}
+		h, w := max(net.Input.Height, 1), max(net.Input.Width, 1)
+		if _, err := traceOf(net, net.Input.Channels, h, w); err != nil && net.Input.Height > 0 && net.Input.Width > 0 {
+			t.Fatalf("imported, but its own input does not fit: %v", err)
+		}
+	})
+}

@@ -1,0 +1,53 @@
+package exchange
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/weights/onnx"
+)
+
+// Save exports a trained network into an ONNX file, whole or not at all, and
+// returns what it has written. Of c it wants the form of the graph; images and
+// preprocessing are those of info, which goes into the file's metadata under the
+// name residual, as JSON.
+func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
+	metadata, err := info.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("%s was not written: %w", path, err)
+	}
+	c.Channels, c.Height, c.Width = info.Channels, info.Height, info.Width
+	c.Preprocess, c.Metadata = info.Preprocess, metadata
+	if c.AnySize = info.Height == 0 || info.Width == 0; c.AnySize {
+		e, err := models.Lookup(info.Architecture)
+		if err != nil {
+			e = models.Entry{}
+		}
+		c.Height, c.Width = cmp.Or(e.Height, 224), cmp.Or(e.Width, 224)
+	}
+	model, err := Export(m, c)
+	if err == nil {
+		err = checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Write(w, model) })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s was not written: %w", path, err)
+	}
+	return model, nil
+}
+
+// Open reads an ONNX file and imports its graph. The error names the file.
+func Open(path string) (*Network, error) {
+	m, err := onnx.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	n, err := Import(m)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return n, nil
+}
