@@ -18,8 +18,9 @@ import (
 // operation by operation, and returns it with the network's weights: so they get
 // the model's own names, and can be trained further. Where the network's batch
 // norms are folded into its convolutions, the model's become ones that only add
-// the bias. likely is a model to try first, or empty. The error lists the models
-// that were tried.
+// the bias. Folding can make two models the same; then the one called likely is
+// taken, or else the one that shares most names with the network. The error lists
+// the models that were tried.
 func Recognise(n *Network, likely string) (models.Entry, nn.Module, error) {
 	var entries []models.Entry
 	for _, name := range models.Names() {
@@ -29,44 +30,71 @@ func Recognise(n *Network, likely string) (models.Entry, nn.Module, error) {
 		}
 		entries = append(entries, e)
 	}
-	slices.SortStableFunc(entries, func(a, b models.Entry) int {
-		switch likely {
-		case a.Name:
-			return -1
-		case b.Name:
-			return 1
-		}
-		return 0
-	})
-	return recognise(n, entries)
+	return recognise(n, entries, likely)
 }
 
-func recognise(n *Network, entries []models.Entry) (models.Entry, nn.Module, error) {
+func recognise(n *Network, entries []models.Entry, likely string) (models.Entry, nn.Module, error) {
 	var tried []string
+	var best models.Entry
+	var found nn.Module
+	most := -1
 	for _, e := range entries {
 		tried = append(tried, e.Name)
-		h, w := n.Input.Height, n.Input.Width
-		if h == 0 || w == 0 {
-			h, w = e.Height, e.Width
-		}
-		if e.FixedSize && (h != e.Height || w != e.Width) {
+		m := filled(n, e)
+		if m == nil {
 			continue
 		}
-		m := e.New(models.Config{Channels: n.Input.Channels, Classes: n.Classes})
-		ours, err := traceOf(m, n.Input.Channels, h, w)
-		if err != nil {
-			continue // an image too small for it
-		}
-		theirs, err := traceOf(n, n.Input.Channels, h, w)
-		if err != nil {
-			continue
-		}
-		match := matcher{pairs: map[[2]*graph.Node]bool{}, values: map[*graph.Variable][]float32{}}
-		if match.same(ours, theirs) && match.take(ours, theirs) && match.fill(m) {
+		if e.Name == likely {
 			return e, m, nil
 		}
+		if shared := n.sharedNames(m); shared > most {
+			best, found, most = e, m, shared
+		}
 	}
-	return models.Entry{}, nil, fmt.Errorf("the graph is none of the networks known by name (%s)", strings.Join(tried, ", "))
+	if found == nil {
+		return models.Entry{}, nil, fmt.Errorf("the graph is none of the networks known by name (%s)", strings.Join(tried, ", "))
+	}
+	return best, found, nil
+}
+
+// filled returns the model of an entry with the network's weights, nil where it
+// computes something else.
+func filled(n *Network, e models.Entry) nn.Module {
+	h, w := n.Input.Height, n.Input.Width
+	if h == 0 || w == 0 {
+		h, w = e.Height, e.Width
+	}
+	if e.FixedSize && (h != e.Height || w != e.Width) {
+		return nil
+	}
+	theirs, err := traceOf(n, n.Input.Channels, h, w)
+	if err != nil {
+		return nil // as of an image too small for it
+	}
+	m := e.New(models.Config{Channels: n.Input.Channels, Classes: n.Classes})
+	ours, err := traceOf(m, n.Input.Channels, h, w)
+	if err != nil {
+		return nil
+	}
+	match := matcher{pairs: map[[2]*graph.Node]bool{}, values: map[*graph.Variable][]float32{}}
+	if match.same(ours, theirs) && match.take(ours, theirs) && match.fill(m) {
+		return m
+	}
+	return nil
+}
+
+// sharedNames counts the parameters of the network whose names m has too.
+func (n *Network) sharedNames(m nn.Module) (count int) {
+	have := map[string]bool{}
+	for _, p := range nn.Named(m) {
+		have[p.Name] = true
+	}
+	for _, p := range nn.Named(n) {
+		if have[p.Name] {
+			count++
+		}
+	}
+	return count
 }
 
 func traceOf(m nn.Module, channels, h, w int) (*graph.Node, error) {

@@ -65,7 +65,7 @@ func TestRecognisePyTorchsExports(t *testing.T) {
 	for name, want := range map[string]string{"unfolded": "one", "folded": "one", "dynamo": "one", "view": "two", "bottleneck": ""} {
 		m, f, x, logits := load(t, name)
 		net := imported(t, m)
-		e, found, err := recognise(net, []models.Entry{entry("three", 3), entry("two", 2), entry("one", 1)})
+		e, found, err := recognise(net, []models.Entry{entry("three", 3), entry("two", 2), entry("one", 1)}, "")
 		if e.Name != want || (err == nil) != (want != "") {
 			t.Errorf("%s: found %q, %v; want %q", name, e.Name, err, want)
 		}
@@ -88,5 +88,31 @@ func TestRecognisePyTorchsExports(t *testing.T) {
 				t.Errorf("%s sums up to %v, in PyTorch to %v", p.Name, sum, want)
 			}
 		}
+	}
+}
+
+// plainShortcut is resnet with a bias in place of the shortcut's batch norm: once
+// folded, the two are one graph.
+func plainShortcut(channels, classes int) *resnet {
+	m := newResnet(1, channels, classes)
+	m.Layer2[0].(*basic).Downsample = nn.Sequential{nn.NewConv2d(4, 8, 1, nn.Conv{Stride: 2})}
+	return m
+}
+
+func TestRecogniseByNamesWhereFoldingHidesTheDifference(t *testing.T) {
+	m, _, x, logits := load(t, "folded")
+	net := imported(t, m)
+	under := func(c models.Config) nn.Module { return nn.Sequential{plainShortcut(c.Channels, c.Classes)} }
+	entries := []models.Entry{
+		{Name: "other names", Height: 32, Width: 32, New: under},
+		{Name: "resnet", Height: 32, Width: 32, New: func(c models.Config) nn.Module { return newResnet(1, c.Channels, c.Classes) }},
+	}
+	for likely, want := range map[string]string{"": "resnet", "other names": "other names", "none": "resnet"} {
+		e, found, err := recognise(net, entries, likely)
+		if err != nil || e.Name != want {
+			t.Errorf("likely %q: found %q, %v; want %q", likely, e.Name, err, want)
+			continue
+		}
+		near(t, want, call(t, found, x).Data(), logits)
 	}
 }

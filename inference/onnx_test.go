@@ -1,0 +1,92 @@
+package inference_test
+
+import (
+	"image"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/weights/onnx"
+)
+
+// An exported model answers as the one it was exported from, to the bit, whatever
+// the graph does itself.
+func TestONNXFilesAnswerAsTheirModel(t *testing.T) {
+	dev := device(t)
+	info := leNetInfo()
+	info.Preprocess.Mean, info.Preprocess.Std = []float64{0.3}, []float64{0.4}
+	m, path := save(t, info, nil)
+	want, err := inference.Load(path, dev, engine.FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := image.NewGray(image.Rect(0, 0, 40, 30))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i * 7)
+	}
+	answer, err := want.Predict(img, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []exchange.ExportConfig{{}, {Bytes: true}, {Bytes: true, ChannelsLast: true}} {
+		path := filepath.Join(t.TempDir(), "m.ONNX")
+		if _, err := exchange.Save(path, m, info, c); err != nil {
+			t.Fatal(err)
+		}
+		got, err := inference.Load(path, dev, engine.FP32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps, err := got.Predict(img, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range ps {
+			if ps[i] != answer[i] {
+				t.Errorf("%+v: answer %d is %v, want %v", c, i, ps[i], answer[i])
+			}
+		}
+		if got.Info().Architecture != "d2l-bnlenet" || got.Info().Dataset != "garments" {
+			t.Errorf("it says of itself %+v", got.Info())
+		}
+	}
+}
+
+// A file whose metadata and graph disagree is refused.
+func TestONNXFilesThatLie(t *testing.T) {
+	m, _ := save(t, leNetInfo(), nil)
+	for want, change := range map[string]func(*checkpoint.Model){
+		"names 9 classes, and its graph has 10": func(i *checkpoint.Model) { i.Classes = i.Classes[:9] },
+		"images have 3 channels":                func(i *checkpoint.Model) { i.Channels, i.Preprocess.Grey = 3, false },
+		"images are 30x28":                      func(i *checkpoint.Model) { i.Height = 30 },
+		"bytes become":                          func(i *checkpoint.Model) { i.Preprocess.Mean = []float64{0.5} },
+		"at most 4096 are possible":             func(i *checkpoint.Model) { i.Preprocess.NativeWidth = 5000 },
+		"does not say what its classes are":     nil,
+	} {
+		path := filepath.Join(t.TempDir(), "m.onnx")
+		model, err := exchange.Save(path, m, leNetInfo(), exchange.ExportConfig{Bytes: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		model.Metadata = nil
+		if change != nil {
+			info := leNetInfo()
+			info.Classes = classes()
+			change(&info)
+			if model.Metadata, err = info.Metadata(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Write(w, model) }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := inference.Load(path, device(t), engine.FP32); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
