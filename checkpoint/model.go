@@ -139,12 +139,31 @@ func LoadModel(path string) (Model, *safetensors.File, error) {
 	if err != nil {
 		return Model{}, nil, err
 	}
-	m, err := ModelIn(f.Metadata())
+	m, err := describe(f, path)
 	if err != nil {
 		f.Close()
-		return Model{}, nil, fmt.Errorf("%s: not a Residual model: %w; give a file that residual train wrote", path, err)
+		return Model{}, nil, err
 	}
 	return m, f, nil
+}
+
+// ReadModel is LoadModel for the size bytes in r; name stands for the file in
+// errors. Closing the File leaves r alone.
+func ReadModel(r io.ReaderAt, size int64, name string) (Model, *safetensors.File, error) {
+	f, err := safetensors.Read(r, size, name)
+	if err != nil {
+		return Model{}, nil, err
+	}
+	m, err := describe(f, name)
+	return m, f, err
+}
+
+func describe(f *safetensors.File, name string) (Model, error) {
+	m, err := ModelIn(f.Metadata())
+	if err != nil {
+		return Model{}, fmt.Errorf("%s: not a Residual model: %w; give a file that residual train wrote", name, err)
+	}
+	return m, nil
 }
 
 // ModelIn reads what Model.Metadata has made, out of a file's metadata.

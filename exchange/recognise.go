@@ -67,12 +67,15 @@ func filled(n *Network, e models.Entry) nn.Module {
 	if e.FixedSize && (h != e.Height || w != e.Width) {
 		return nil
 	}
-	theirs, err := traceOf(n, n.Input.Channels, h, w)
+	theirs, err := traced(n.Forward, n.Input.Channels, h, w)
 	if err != nil {
 		return nil // as of an image too small for it
 	}
-	m := e.New(models.Config{Channels: n.Input.Channels, Classes: n.Classes})
-	ours, err := traceOf(m, n.Input.Channels, h, w)
+	var m nn.Module
+	ours, err := traced(func(x *graph.Node) *graph.Node {
+		m = e.New(models.Config{Channels: n.Input.Channels, Classes: n.Classes})
+		return m.Forward(x)
+	}, n.Input.Channels, h, w)
 	if err != nil {
 		return nil
 	}
@@ -97,9 +100,10 @@ func (n *Network) sharedNames(m nn.Module) (count int) {
 	return count
 }
 
-func traceOf(m nn.Module, channels, h, w int) (*graph.Node, error) {
+// traced returns the result of forward on one image.
+func traced(forward func(*graph.Node) *graph.Node, channels, h, w int) (*graph.Node, error) {
 	g := graph.New(graph.Eval)
-	return engine.Trace(m.Forward, g.Input(InputName, tensor.Float32, 1, channels, h, w))
+	return engine.Trace(forward, g.Input(InputName, tensor.Float32, 1, channels, h, w))
 }
 
 // matcher compares the trace of a model (a) with that of an imported network (b),

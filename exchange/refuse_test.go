@@ -197,7 +197,7 @@ func FuzzImport(f *testing.F) {
 			return
 		}
 		h, w := max(net.Input.Height, 1), max(net.Input.Width, 1)
-		if _, err := traceOf(net, net.Input.Channels, h, w); err != nil && net.Input.Height > 0 && net.Input.Width > 0 {
+		if _, err := traced(net.Forward, net.Input.Channels, h, w); err != nil && net.Input.Height > 0 && net.Input.Width > 0 {
 			t.Fatalf("imported, but its own input does not fit: %v", err)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"io"
 	"math"
 	"path/filepath"
 	"slices"
@@ -53,6 +54,20 @@ func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, erro
 		return nil, err
 	}
 	defer f.Close()
+	return fromFile(path, info, f, dev, p)
+}
+
+// Read is Load for a model file of size bytes in r, such as one that a program
+// embeds; name stands for it in errors.
+func Read(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Precision) (*Classifier, error) {
+	info, f, err := checkpoint.ReadModel(r, size, name)
+	if err != nil {
+		return nil, err
+	}
+	return fromFile(name, info, f, dev, p)
+}
+
+func fromFile(path string, info checkpoint.Model, f *safetensors.File, dev engine.Device, p engine.Precision) (*Classifier, error) {
 	m, err := build(info, f)
 	if err == nil {
 		err = read(m, f)

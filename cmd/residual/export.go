@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ import (
 type exportFlags struct {
 	onnx        string
 	safetensors string
+	goPackage   string
 
 	fold       bool
 	preprocess bool
@@ -50,10 +52,14 @@ the layers before them. With --preprocess the graph takes bytes and scales and
 normalises them itself; resizing is left to the caller.
 
 --safetensors writes the weights under their model's names. MODEL may then be an
-ONNX file, of another program too, whose graph is one of the models known by name.`,
+ONNX file, of another program too, whose graph is one of the models known by name.
+
+--go writes a Go package with the model inside and a function Predict. Besides the
+standard library it imports Residual alone, as a library.`,
 		Example: `  residual export runs/train-1/best.safetensors --onnx shoes.onnx
   residual export runs/train-1/best.safetensors --onnx shoes.onnx --fold --preprocess --layout nhwc
-  residual export shoes.onnx --safetensors shoes.safetensors`,
+  residual export shoes.onnx --safetensors shoes.safetensors
+  residual export runs/train-1/best.safetensors --go internal/shoes`,
 		Args:              exactly(1, "a model file"),
 		ValidArgsFunction: completeModelFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,6 +72,7 @@ ONNX file, of another program too, whose graph is one of the models known by nam
 	fs := cmd.Flags()
 	fs.StringVar(&f.onnx, "onnx", "", "ONNX file to write")
 	fs.StringVar(&f.safetensors, "safetensors", "", "safetensors file to write")
+	fs.StringVar(&f.goPackage, "go", "", "folder to write a Go package into")
 	fs.BoolVar(&f.fold, "fold", false, "merge batch norms into the layers before them (--onnx)")
 	fs.BoolVar(&f.preprocess, "preprocess", false, "take images as bytes and scale and normalise them in the graph (--onnx)")
 	fs.StringVar(&f.layout, "layout", "nchw", "order of the bytes that --preprocess takes: nchw or nhwc")
@@ -76,8 +83,8 @@ ONNX file, of another program too, whose graph is one of the models known by nam
 
 func (f *exportFlags) check(cmd *cobra.Command) error {
 	switch {
-	case f.onnx == "" && f.safetensors == "":
-		return usagef("name a file to write, with --onnx or --safetensors; `%s --help` has examples", cmd.CommandPath())
+	case f.onnx == "" && f.safetensors == "" && f.goPackage == "":
+		return usagef("name a file to write, with --onnx or --safetensors, or a folder with --go; `%s --help` has examples", cmd.CommandPath())
 	case f.layout != "nchw" && f.layout != "nhwc":
 		return usagef("--layout %s is not known; choose nchw or nhwc", f.layout)
 	case f.layout == "nhwc" && !f.preprocess:
@@ -90,15 +97,14 @@ func (f *exportFlags) check(cmd *cobra.Command) error {
 
 func (f *exportFlags) run(cmd *cobra.Command, model string) error {
 	var results []exportResult
-	if f.onnx != "" {
-		r, err := f.writeONNX(model)
-		if err != nil {
-			return err
+	for _, format := range []struct {
+		path  string
+		write func(model string) (exportResult, error)
+	}{{f.onnx, f.writeONNX}, {f.safetensors, f.writeSafetensors}, {f.goPackage, f.writeGo}} {
+		if format.path == "" {
+			continue
 		}
-		results = append(results, r)
-	}
-	if f.safetensors != "" {
-		r, err := f.writeSafetensors(model)
+		r, err := format.write(model)
 		if err != nil {
 			return err
 		}
@@ -150,26 +156,12 @@ func (f *exportFlags) writeONNX(path string) (exportResult, error) {
 
 func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 	r := exportResult{Path: f.safetensors, Format: "safetensors"}
-	if !isONNX(path) {
-		m, info, err := trainedModel(path)
-		if err != nil {
-			return r, err
-		}
-		r.Architecture, r.Note = info.Architecture, "weights of "+info.Architecture
-		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m))
-	}
-	net, err := exchange.Open(path)
+	m, info, err := knownModel(path)
+	r.Architecture, r.Note = info.Architecture, "weights of "+info.Architecture
 	if err != nil {
 		return r, err
 	}
-	info, infoErr := checkpoint.ModelIn(net.Metadata)
-	e, m, err := exchange.Recognise(net, info.Architecture)
-	if err != nil {
-		return r, fmt.Errorf("%s: %w", path, err)
-	}
-	r.Architecture, r.Note = e.Name, "weights of "+e.Name
-	if infoErr == nil {
-		info.Architecture = e.Name
+	if len(info.Classes) > 0 {
 		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m))
 	}
 	// Without names of classes and a way to prepare images it is no model to use.
@@ -177,4 +169,42 @@ func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 	return r, checkpoint.WriteFile(f.safetensors, func(w io.Writer) error {
 		return safetensors.Write(w, nn.StateDict(m), map[string]string{"format": "pt"})
 	})
+}
+
+func (f *exportFlags) writeGo(path string) (exportResult, error) {
+	m, info, err := knownModel(path)
+	if err != nil {
+		return exportResult{}, err
+	}
+	if len(info.Classes) == 0 {
+		return exportResult{}, fmt.Errorf("%s does not say what its classes are and how images are prepared for it; give a model of Residual's own", path)
+	}
+	name, err := exchange.SaveGo(f.goPackage, m, info)
+	if err != nil {
+		return exportResult{}, err
+	}
+	note := fmt.Sprintf("package %s with %s inside", name, info.Architecture)
+	return exportResult{Path: filepath.Join(f.goPackage, exchange.GoModelFile), Format: "go", Architecture: info.Architecture, Note: note}, nil
+}
+
+// knownModel reads a model as one of those known by name, with the weights under
+// its own names. Of an ONNX file of another program only the architecture is told.
+func knownModel(path string) (nn.Module, checkpoint.Model, error) {
+	if !isONNX(path) {
+		return trainedModel(path)
+	}
+	net, err := exchange.Open(path)
+	if err != nil {
+		return nil, checkpoint.Model{}, err
+	}
+	info, err := checkpoint.ModelIn(net.Metadata)
+	if err != nil {
+		info = checkpoint.Model{}
+	}
+	e, m, err := exchange.Recognise(net, info.Architecture)
+	if err != nil {
+		return nil, checkpoint.Model{}, fmt.Errorf("%s: %w", path, err)
+	}
+	info.Architecture = e.Name
+	return m, info, nil
 }
