@@ -51,7 +51,8 @@ func evalCommand() *cobra.Command {
 		Short: "Measure a trained model on a data set",
 		Long: `Measure a trained model on a data set: accuracy, loss, the confusion matrix, and
 precision, recall and F1 of every class. The data set is the one the model was
-trained on unless --data names another, the part of it that was held back.`,
+trained on unless --data names another, the part of it that was held back. MODEL
+may be an ONNX file that residual export wrote.`,
 		Example: `  residual eval runs/train-1/best.safetensors
   residual eval runs/train-1/best.safetensors --data fashion-mnist --data-dir ~/data
   residual eval runs/train-1/best.safetensors --split train --json`,

@@ -28,7 +28,8 @@ func predictCommand() *cobra.Command {
 		Long: `Say what images show, by a trained model: the likeliest classes and their
 probabilities. Images are PNG, JPEG, GIF (its first picture), WebP or BMP files, of
 any size; they are prepared as the training's pictures were. An image that cannot
-be read gets a line on stderr and the exit status is 1, the others are answered.`,
+be read gets a line on stderr and the exit status is 1, the others are answered.
+MODEL may be an ONNX file that residual export wrote.`,
 		Example: `  residual predict runs/train-1/best.safetensors shoe.png
   residual predict runs/train-1/best.safetensors *.jpg -k 1
   residual predict runs/train-1/best.safetensors shoe.png --json`,
