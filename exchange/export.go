@@ -112,7 +112,7 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	}
 	version, _ := checkpoint.Versions()
 	e := &exporter{
-		conf: c, names: map[*graph.Node]string{}, used: map[string]bool{InputName: true, OutputName: true},
+		conf: c, names: map[*graph.Node]string{}, used: map[string]bool{InputName: true, OutputName: true}, titles: map[string]bool{},
 		out: y, uses: map[*graph.Node]int{}, folded: map[*graph.Node]*graph.Node{},
 		model: &onnx.Model{
 			IRVersion: writtenIR, Opset: writtenOpset, Producer: "residual", ProducerVersion: version,
@@ -151,7 +151,8 @@ type exporter struct {
 	conf   ExportConfig
 	model  *onnx.Model
 	names  map[*graph.Node]string
-	used   map[string]bool
+	used   map[string]bool // names of values
+	titles map[string]bool // names of nodes
 	out    *graph.Node
 	uses   map[*graph.Node]int         // how often a node is taken
 	folded map[*graph.Node]*graph.Node // batch norms, by the layer that they are folded into
@@ -249,12 +250,15 @@ func constantValues(n *graph.Node) ([]float32, bool) {
 }
 
 // unique returns a name that no other value has.
-func (e *exporter) unique(name string) string {
+func (e *exporter) unique(name string) string { return unique(e.used, name) }
+
+// unique returns the name, with a number behind it if it is used already.
+func unique(used map[string]bool, name string) string {
 	free := name
-	for i := 2; e.used[free]; i++ {
+	for i := 2; used[free]; i++ {
 		free = fmt.Sprintf("%s_%d", name, i)
 	}
-	e.used[free] = true
+	used[free] = true
 	return free
 }
 
@@ -266,6 +270,7 @@ func (e *exporter) initialiser(name string, t *tensor.Tensor) string {
 
 // emit adds a node.
 func (e *exporter) emit(name, op string, in []string, out string, attributes ...onnx.Attribute) {
+	name = unique(e.titles, name) // of a layer that is called twice, too
 	e.model.Graph.Nodes = append(e.model.Graph.Nodes, onnx.Node{Name: name, Op: op, Inputs: in, Outputs: []string{out}, Attributes: attributes})
 }
 

@@ -195,6 +195,28 @@ func TestFoldedExportGivesTheSameLogits(t *testing.T) {
 	}
 }
 
+// A layer that is called twice is two nodes with names of their own, which share
+// its weights.
+func TestExportOfALayerCalledTwice(t *testing.T) {
+	conv := nn.NewConv2d(3, 3, 3, nn.Conv{Padding: 1})
+	m := nn.Sequential{conv, nn.ReLU{}, conv, nn.AdaptiveAvgPool2d{}, nn.Flatten{}}
+	model := exported(t, m, ExportConfig{Channels: 3, Height: 9, Width: 9, AnySize: true})
+	names := map[string]bool{}
+	for _, n := range model.Graph.Nodes {
+		if names[n.Name] {
+			t.Errorf("two nodes are called %s", n.Name)
+		}
+		names[n.Name] = true
+	}
+	if len(model.Graph.Initialisers) != 2 {
+		t.Errorf("%d initialisers, want a weight and a bias", len(model.Graph.Initialisers))
+	}
+	x := unit(2, 3, 9, 9)
+	if !sameBits(call(t, m, x).Data(), call(t, imported(t, model), x).Data()) {
+		t.Error("the logits differ")
+	}
+}
+
 func TestRecognise(t *testing.T) {
 	for _, c := range examples()[1:] {
 		for _, fold := range []bool{false, true} {

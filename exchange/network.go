@@ -170,8 +170,8 @@ func Import(m *onnx.Model) (*Network, error) {
 }
 
 const (
-	oldestOpset = 7 // since then batch norm has no mode of its own
-	mostNodes   = 20_000
+	oldestOpset = 7     // since then batch norm has no mode of its own
+	mostNodes   = 5_000 // ten times the largest residual networks'
 )
 
 // kind is what is known of a value before anything is traced.
@@ -190,6 +190,7 @@ type importer struct {
 	uses       map[string]int    // how often each name is taken
 	parameters map[string]*nn.Parameter
 	matmuls    map[string]*nn.Linear // by their output
+	copies     map[string]int        // of a path that several nodes want
 	prepared   string                // the images, as long as Input can say what is done to them
 }
 
@@ -197,7 +198,7 @@ func newImporter(m *onnx.Model) *importer {
 	imp := &importer{
 		model: m, net: &Network{Layers: map[string]nn.Module{}, Metadata: m.Metadata, known: map[string]value{}},
 		constants: map[string]*tensor.Tensor{}, kinds: map[string]kind{}, alias: map[string]string{}, uses: map[string]int{},
-		parameters: map[string]*nn.Parameter{}, matmuls: map[string]*nn.Linear{},
+		parameters: map[string]*nn.Parameter{}, matmuls: map[string]*nn.Linear{}, copies: map[string]int{},
 	}
 	for _, t := range m.Graph.Initialisers {
 		imp.constants[t.Name] = t.Tensor

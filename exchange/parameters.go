@@ -70,8 +70,9 @@ func (imp *importer) keep(n *onnx.Node, m nn.Module, path string) {
 		path = scope(n)
 	}
 	unique := path
-	for i := 2; imp.net.Layers[unique] != nil; i++ {
-		unique = fmt.Sprintf("%s_%d", path, i)
+	for imp.net.Layers[unique] != nil {
+		imp.copies[path]++ // counted on, for a file may share a weight among thousands of nodes
+		unique = fmt.Sprintf("%s_%d", path, imp.copies[path]+1)
 	}
 	imp.net.Layers[unique] = m
 }

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"strings"
@@ -140,6 +141,18 @@ func TestImportRefusesOtherInputs(t *testing.T) {
 	}
 }
 
+func TestImportManyNodesWithOneWeight(t *testing.T) {
+	c := newChain().with("c.weight", floats(3, 3, 1, 1))
+	c.nodes = append(c.nodes, onnx.Node{Name: "first", Op: "Relu", Inputs: []string{"x"}, Outputs: []string{"0"}})
+	for i := range 4000 {
+		c.nodes = append(c.nodes, onnx.Node{Op: "Conv", Inputs: []string{fmt.Sprint(i), "c.weight"}, Outputs: []string{fmt.Sprint(i + 1)}})
+	}
+	net := imported(t, c.then("Flatten", nil).model())
+	if ps := nn.Named(net); len(ps) != 1 || ps[0].Name != "c.weight" || len(net.Layers) != 4000 {
+		t.Errorf("%d parameters in %d layers", len(ps), len(net.Layers))
+	}
+}
+
 // Forms of a network that other exporters write, each against the same in our
 // own layers.
 func TestImportOtherForms(t *testing.T) {
@@ -149,11 +162,14 @@ func TestImportOtherForms(t *testing.T) {
 	fc := &nn.Linear{Weight: &nn.Parameter{Value: weight}, Bias: &nn.Parameter{Value: floats(4)}}
 	linear := append(append(nn.Sequential{}, pooled...), fc)
 	turned := transpose(weight)
+	shared := nn.NewConv2d(3, 3, 3, nn.Conv{NoBias: true})
 	for _, c := range []struct {
 		what  string
 		graph *chain
 		want  nn.Module
 	}{
+		{"a weight that two nodes share", newChain().with("c.weight", shared.Weight.Value).then("Conv", nil, "c.weight").then("Conv", nil, "c.weight").then("GlobalAveragePool", nil).then("Flatten", nil),
+			append(nn.Sequential{shared, shared}, pooled...)},
 		{"ReduceMean without dimensions", newChain().then("ReduceMean", attrs{"axes": []int64{-1, -2}, "keepdims": int64(0)}), pooled},
 		{"AveragePool over all", newChain().then("AveragePool", attrs{"kernel_shape": []int64{8, 8}}).then("Flatten", attrs{"axis": int64(-3)}), pooled},
 		{"Squeeze", newChain().with("a", ints(-1, 2)).then("GlobalAveragePool", nil).then("Squeeze", nil, "a"), pooled},
