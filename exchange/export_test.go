@@ -142,7 +142,7 @@ func examples() []example {
 	return []example{
 		{"small", shake(newSmall()), ExportConfig{Channels: 3, Height: 50, Width: 38, AnySize: true}},
 		{"d2l-bnlenet", shake(models.NewD2LBNLeNet(1, 10)), ExportConfig{Channels: 1, Height: 28, Width: 28}},
-		{"d2l-resnet18", shake(models.NewD2LResNet18(1, 10)), ExportConfig{Channels: 1, Height: 64, Width: 64, AnySize: true}},
+		{"d2l-resnet18", shake(models.NewD2LResNet18(1, 10)), ExportConfig{Channels: 1, Height: 32, Width: 32, AnySize: true}},
 	}
 }
 
