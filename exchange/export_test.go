@@ -139,9 +139,14 @@ type example struct {
 }
 
 func examples() []example {
+	cifar, err := models.New("cifar-resnet20", models.Config{})
+	if err != nil {
+		panic(err)
+	}
 	return []example{
 		{"small", shake(newSmall()), ExportConfig{Channels: 3, Height: 50, Width: 38, AnySize: true}},
 		{"d2l-bnlenet", shake(models.NewD2LBNLeNet(1, 10)), ExportConfig{Channels: 1, Height: 28, Width: 28}},
+		{"cifar-resnet20", shake(cifar), ExportConfig{Channels: 3, Height: 32, Width: 32}},
 		{"d2l-resnet18", shake(models.NewD2LResNet18(1, 10)), ExportConfig{Channels: 1, Height: 32, Width: 32, AnySize: true}},
 	}
 }

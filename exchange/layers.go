@@ -26,7 +26,7 @@ func init() { // not a literal, which would depend on itself through the list of
 		"Flatten": (*importer).flatten, "Reshape": (*importer).reshape, "Squeeze": (*importer).squeeze,
 		"Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast, "Transpose": (*importer).transpose,
 		"Constant": (*importer).constantNode, "Shape": (*importer).shape, "Gather": (*importer).gather,
-		"Unsqueeze": (*importer).unsqueeze, "Concat": (*importer).concat,
+		"Unsqueeze": (*importer).unsqueeze, "Concat": (*importer).concat, "Pad": (*importer).pad,
 	}
 }
 
@@ -246,6 +246,52 @@ func (imp *importer) reduceMean(n *onnx.Node, a *attributes) error {
 	})
 	return a.done()
 }
+
+// pad reads zeros behind the channels, the shortcut without parameters of
+// residual networks.
+func (imp *importer) pad(n *onnx.Node, a *attributes) error {
+	x, err := imp.image(n)
+	if err != nil {
+		return err
+	}
+	pads := a.ints("pads")
+	if mode := a.text("mode", "constant"); mode != "constant" {
+		a.fail("mode=%s is not supported, only constant", mode)
+	}
+	filled := a.float("value", 0) != 0
+	if t, err := imp.constant(n, 1); err != nil {
+		return err
+	} else if t != nil {
+		pads = t.Ints()
+	}
+	if t, err := imp.constant(n, 2); err != nil {
+		return err
+	} else if t != nil {
+		filled = slices.ContainsFunc(t.Data(), func(v float32) bool { return v != 0 })
+	}
+	if len(n.Inputs) > 3 && n.Inputs[3] != "" {
+		a.fail("axes are not supported")
+	}
+	for i, p := range pads {
+		if i != 5 && p != 0 || p < 0 || p > mostPadding {
+			a.fail("pads=%v are not supported, only up to %d channels behind those of [N, C, H, W]", pads, mostPadding)
+		}
+	}
+	if filled || len(pads) != 8 {
+		a.fail("only zeros, with a size for both ends of four dimensions, are supported")
+	}
+	if err := a.done(); err != nil {
+		return err
+	}
+	more := int(pads[5])
+	imp.add(n, 4, []string{x}, func(in []value) value {
+		return value{node: nn.PadChannels{To: in[0].node.Shape[1] + more}.Forward(in[0].node)}
+	})
+	return nil
+}
+
+// mostPadding is beyond the channels that a shortcut gains.
+const mostPadding = 1 << 14
 
 func (imp *importer) gemm(n *onnx.Node, a *attributes) error {
 	if alpha, beta := a.float("alpha", 1), a.float("beta", 1); alpha != 1 || beta != 1 {

@@ -49,6 +49,8 @@ func (e *exporter) node(n *graph.Node) error {
 		return e.averagePool(n, op)
 	case graph.AdaptiveAvgPool2d:
 		return e.adaptivePool(n, op)
+	case graph.PadChannels:
+		e.padChannels(n, op)
 	case *graph.Reshape:
 		return e.reshape(n, op)
 	default:
@@ -207,4 +209,13 @@ func (e *exporter) reshape(n *graph.Node, op *graph.Reshape) error {
 	e.names[n] = e.name(n, "Reshape", "")
 	e.emit(e.title(n, "Reshape", ""), "Reshape", []string{e.names[n.Inputs[0]], shape}, e.names[n])
 	return nil
+}
+
+// padChannels writes the sizes of the padding, begins and then ends, as ONNX wants
+// them.
+func (e *exporter) padChannels(n *graph.Node, op graph.PadChannels) {
+	pads := tensor.FromInts([]int64{0, 0, 0, 0, 0, int64(op.To - n.Inputs[0].Shape[1]), 0, 0}, 8)
+	in := []string{e.names[n.Inputs[0]], e.initialiser(e.unique(fmt.Sprintf("pads_%d", n.ID)), pads)}
+	e.names[n] = e.name(n, "Pad", "")
+	e.emit(e.title(n, "Pad", ""), "Pad", in, e.names[n], onnx.Attribute{Name: "mode", Value: "constant"})
 }

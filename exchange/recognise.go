@@ -71,9 +71,18 @@ func filled(n *Network, e models.Entry) nn.Module {
 	if err != nil {
 		return nil // as of an image too small for it
 	}
+	c := models.Config{Channels: n.Input.Channels, Classes: n.Classes}
+	// Folding takes away the weights of the batch norms, far less than a fifth of
+	// all; so a large model is not made in vain.
+	if e.Check(c) != nil {
+		return nil
+	}
+	if trains, has := e.Count(c), nn.Count(n); e.Params > 0 && (trains < has || trains > has+has/4) {
+		return nil
+	}
 	var m nn.Module
 	ours, err := traced(func(x *graph.Node) *graph.Node {
-		m = e.New(models.Config{Channels: n.Input.Channels, Classes: n.Classes})
+		m = e.New(c)
 		return m.Forward(x)
 	}, n.Input.Channels, h, w)
 	if err != nil {

@@ -1,0 +1,52 @@
+package exchange
+
+import (
+	"os"
+	"testing"
+
+	"github.com/residual-ml/residual/models"
+)
+
+// Every model that has a name can be exported, comes back to the bit, and is
+// recognised, folded or not.
+func TestEveryModelOfTheRegistry(t *testing.T) {
+	most := int64(300_000)
+	if os.Getenv("RESIDUAL_LONG") != "" {
+		most = 30_000_000
+	}
+	for _, name := range models.Names() {
+		e, err := models.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			if e.Params > most {
+				t.Skip("a large model; set RESIDUAL_LONG=1 for those up to 30 million parameters")
+			}
+			h, w := e.Height, e.Width
+			if !e.FixedSize {
+				h, w = min(h, 64), min(w, 64)
+			}
+			m := shake(e.New(models.Config{}))
+			x := unit(2, e.Channels, h, w)
+			want := call(t, m, x)
+			for _, fold := range []bool{false, true} {
+				net := imported(t, exported(t, m, ExportConfig{Channels: e.Channels, Height: h, Width: w, Fold: fold}))
+				got := call(t, net, x)
+				if fold {
+					near(t, "folded", got.Data(), want.Data())
+				} else if !sameBits(got.Data(), want.Data()) {
+					t.Errorf("the logits are not those of the model")
+				}
+				known, found, err := Recognise(net, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !fold && known.Name != name {
+					t.Errorf("recognised as %s", known.Name)
+				}
+				near(t, "recognised", call(t, found, x).Data(), want.Data())
+			}
+		})
+	}
+}
