@@ -213,8 +213,8 @@ func (s *sitting) fill(r record, both []contender, turns [][]turn, best int) rec
 // compiled may take longestCompiling more.
 const (
 	longestTrial     = 15 * time.Minute
-	hopeless         = 5
-	longestCompiling = 5 * time.Minute
+	hopeless         = 3
+	longestCompiling = 2 * time.Minute
 )
 
 // patience is how long a setting may take when the fastest so far took best, 0
