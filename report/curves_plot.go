@@ -45,10 +45,14 @@ func (c *Curves) WriteSVG(w io.Writer) error {
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return err
 	}
-	// The reader's machine may lack the font that the canvas names alone.
-	_, err := w.Write(bytes.ReplaceAll(b.Bytes(),
-		[]byte(`style="font-family:Liberation Sans;`), []byte(`style="font-family:Liberation Sans,Arial,sans-serif;`)))
+	_, err := w.Write(withFonts(b.Bytes()))
 	return err
+}
+
+// withFonts names other fonts beside the one that the canvas names alone, which
+// the reader's machine may lack.
+func withFonts(svg []byte) []byte {
+	return bytes.ReplaceAll(svg, []byte(`style="font-family:Liberation Sans;`), []byte(`style="font-family:Liberation Sans,Arial,sans-serif;`))
 }
 
 // styles are those of d2l's Animator: '-', 'm--', 'g-.', 'r:'.

@@ -49,6 +49,10 @@ type Config struct {
 	TrainSize int    `yaml:"train_size,omitempty" json:"train_size,omitempty"` // pictures to train on; 0: all
 	TestSize  int    `yaml:"test_size,omitempty" json:"test_size,omitempty"`   // pictures to test on; 0: all
 
+	// GradientNorm adds the column grad_norm to the metrics: the L2 norm of the loss's
+	// gradient by the first layer's weight, as the mean over the epoch's steps so far.
+	GradientNorm bool `yaml:"gradient_norm,omitempty" json:"gradient_norm,omitempty"`
+
 	Out string `yaml:"out" json:"out"` // folder of the numbered run folders
 }
 

@@ -53,6 +53,7 @@ type Point struct {
 	X              float64
 	Loss, Accuracy float64
 	LR             float32
+	GradientNorm   float64 // of the first layer's weight: see Trainer.GradientNorm; NaN unless it was asked for
 }
 
 // Epoch is known after an epoch and its evaluation. Test values are NaN without a
@@ -64,6 +65,7 @@ type Epoch struct {
 	ImagesPerSecond        float64       // of the training alone
 	Elapsed                time.Duration // with the evaluation
 	Best                   bool          // better than every epoch before
+	GradientNorm           float64       // mean over the epoch's steps; see Point
 }
 
 // Totals sum up a training. What was not measured is NaN.
@@ -112,12 +114,16 @@ type fit struct {
 type running struct {
 	loss         float64
 	hits, images int
+	norm         float64 // sum over the steps
+	steps        int
 	start        time.Time
 }
 
 func (r *running) means() (loss, acc float64) {
 	return r.loss / float64(r.images), float64(r.hits) / float64(r.images)
 }
+
+func (r *running) gradientNorm() float64 { return r.norm / float64(r.steps) }
 
 func (r *running) rate() float64 { return float64(r.images) / time.Since(r.start).Seconds() }
 
@@ -161,8 +167,8 @@ func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
 	batches := f.Batches()
 	lr := f.options.Schedule.LR(f.steps+1, f.options.Epochs*batches)
 	loss, hits, err := f.Step(b.Images, b.Labels, lr)
-	if errors.Is(err, errNotFinite) {
-		return fmt.Errorf("epoch %d, batch %d: the loss is %v: the training diverged at the learning rate %v; use a smaller one (--lr)", epoch, batch, loss, lr)
+	if errors.Is(err, ErrNotFinite) {
+		return diverged{epoch, batch, loss, lr}
 	}
 	if err != nil {
 		return fmt.Errorf("epoch %d, batch %d: %w", epoch, batch, err)
@@ -171,21 +177,37 @@ func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
 	r.loss += loss * float64(n)
 	r.hits += hits
 	r.images += n
+	r.norm += f.GradientNorm()
+	r.steps++
 	f.totals.Steps++
 	mean, acc := r.means()
 	if f.cb.OnStep != nil {
 		f.cb.OnStep(Step{epoch, batch, mean, acc, lr, r.rate()})
 	}
 	if f.cb.OnPoint != nil && (batch%max(batches/5, 1) == 0 || batch == batches) {
-		f.cb.OnPoint(Point{float64(epoch-1) + float64(batch)/float64(batches), mean, acc, lr})
+		f.cb.OnPoint(Point{float64(epoch-1) + float64(batch)/float64(batches), mean, acc, lr, r.gradientNorm()})
 	}
 	return nil
 }
+
+// diverged says where a loss was no number. It is ErrNotFinite.
+type diverged struct {
+	epoch, batch int
+	loss         float64
+	lr           float32
+}
+
+func (d diverged) Error() string {
+	return fmt.Sprintf("epoch %d, batch %d: the loss is %v: the training diverged at the learning rate %v; use a smaller one (--lr)", d.epoch, d.batch, d.loss, d.lr)
+}
+
+func (d diverged) Is(target error) bool { return target == ErrNotFinite }
 
 // finish evaluates and saves.
 func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	e := Epoch{Epoch: epoch, TestLoss: math.NaN(), TestAccuracy: math.NaN(), ImagesPerSecond: r.rate()}
 	e.Loss, e.Accuracy = r.means()
+	e.GradientNorm = r.gradientNorm()
 	f.store.Pull()
 	if f.tests != nil {
 		res, err := inference.Evaluate(ctx, f.runner, f.tests, nil)

@@ -20,7 +20,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-const stateFile = "state.safetensors"
+// StateFile is the file of a run folder that Resume goes on from.
+const StateFile = "state.safetensors"
 
 // Saved is a run that has completed an epoch and can go on from there.
 type Saved struct {
@@ -42,16 +43,16 @@ func OpenRun(path string) (*Saved, error) {
 	if err := folder.ReadSettings(&c); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(folder.Path(stateFile)); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s has no %s: the run was stopped before the end of its first epoch, or by a version that kept none; start a new run", dir, stateFile)
+	if _, err := os.Stat(folder.Path(StateFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s has no %s: the run was stopped before the end of its first epoch, or by a version that kept none; start a new run", dir, StateFile)
 	}
-	state, err := checkpoint.ReadState(folder.Path(stateFile))
+	state, err := checkpoint.ReadState(folder.Path(StateFile))
 	if err != nil {
 		return nil, err
 	}
 	var then Config
 	if err := json.Unmarshal(state.Settings, &then); err != nil {
-		return nil, fmt.Errorf("%s: its settings cannot be read: %w; put back a copy of the file, or start a new run", folder.Path(stateFile), err)
+		return nil, fmt.Errorf("%s: its settings cannot be read: %w; put back a copy of the file, or start a new run", folder.Path(StateFile), err)
 	}
 	if name, was, is, differ := c.Config.differs(then); differ {
 		return nil, fmt.Errorf("%s: %s is %v, and the training so far was with %v; put that back", folder.Path("settings.yaml"), name, is, was)
@@ -67,8 +68,8 @@ func runDir(path string) (string, error) {
 		return "", fmt.Errorf("the run cannot be opened: %w; give its folder, such as runs/train-1", err)
 	case info.IsDir():
 		return filepath.Clean(path), nil
-	case name != stateFile && name != "last.safetensors":
-		return "", fmt.Errorf("%s is neither a run folder nor its %s; give the folder, such as runs/train-1", path, stateFile)
+	case name != StateFile && name != "last.safetensors":
+		return "", fmt.Errorf("%s is neither a run folder nor its %s; give the folder, such as runs/train-1", path, StateFile)
 	}
 	return filepath.Dir(path), nil
 }
@@ -86,7 +87,7 @@ func (c Config) differs(then Config) (name string, was, is any, differ bool) {
 		{"lr", then.LR, c.LR}, {"optimizer", then.Optimizer, c.Optimizer}, {"momentum", then.Momentum, c.Momentum},
 		{"weight-decay", then.WeightDecay, c.WeightDecay}, {"nesterov", then.Nesterov, c.Nesterov}, {"schedule", then.Schedule, c.Schedule},
 		{"init", then.Init, c.Init}, {"seed", then.Seed, c.Seed}, {"precision", then.Precision, c.Precision},
-		{"recompute", then.Recompute, c.Recompute}, {"train-size", then.TrainSize, c.TrainSize}, {"test-size", then.TestSize, c.TestSize},
+		{"recompute", then.Recompute, c.Recompute}, {"gradient-norm", then.GradientNorm, c.GradientNorm}, {"train-size", then.TrainSize, c.TrainSize}, {"test-size", then.TestSize, c.TestSize},
 		{"out", then.Out, c.Out},
 	} {
 		if s.was != s.is {
@@ -138,7 +139,7 @@ func (s *Saved) Resume(ctx context.Context, dev engine.Device, c Config, cb Call
 		return Summary{}, err
 	}
 	folder := &checkpoint.Run{Dir: s.Dir}
-	state, v, err := checkpoint.LoadState(folder.Path(stateFile))
+	state, v, err := checkpoint.LoadState(folder.Path(StateFile))
 	if err != nil {
 		return Summary{}, err
 	}
@@ -164,7 +165,7 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 		return err
 	}
 	if err := nn.LoadStateDict(j.module, byName(v.Model)); err != nil {
-		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(stateFile), err)
+		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(StateFile), err)
 	}
 	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
 		return err
@@ -174,7 +175,7 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 			j.folder.Dir, s.Steps, s.Epoch, train.Len(), j.Data, n)
 	}
 	if err := j.trainer.resume(s, byName(v.Optimizer)); err != nil {
-		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(stateFile), err)
+		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(StateFile), err)
 	}
 	past, err := j.restore(s, v.Model)
 	if err != nil {
@@ -197,7 +198,7 @@ func (j *job) restore(s checkpoint.State, model []tensor.Named) (*Past, error) {
 	if err := j.saveModels(s.Model, model, s.BestEpoch == s.Epoch); err != nil {
 		return nil, err
 	}
-	j.summary.Best, j.summary.State = j.folder.Path("best.safetensors"), j.folder.Path(stateFile)
+	j.summary.Best, j.summary.State = j.folder.Path("best.safetensors"), j.folder.Path(StateFile)
 	return past, nil
 }
 
@@ -219,6 +220,7 @@ func (p *Past) keep(text []byte) (bool, error) {
 		Accuracy float64  `json:"train_acc"`
 		Test     *float64 `json:"test_acc"`
 		Rate     float64  `json:"images_per_second"`
+		Norm     *float64 `json:"grad_norm"`
 	}
 	if err := json.Unmarshal(text, &r); err != nil {
 		return false, err
@@ -226,10 +228,14 @@ func (p *Past) keep(text []byte) (bool, error) {
 	if r.Step > p.Steps {
 		return false, nil
 	}
-	p.Points = append(p.Points, Point{X: r.Epoch, Loss: r.Loss, Accuracy: r.Accuracy, LR: r.LR})
+	norm := math.NaN()
+	if r.Norm != nil {
+		norm = *r.Norm
+	}
+	p.Points = append(p.Points, Point{X: r.Epoch, Loss: r.Loss, Accuracy: r.Accuracy, LR: r.LR, GradientNorm: norm})
 	if r.Test != nil {
 		p.Tests = append(p.Tests, Epoch{
-			Epoch: int(r.Epoch), Loss: r.Loss, Accuracy: r.Accuracy, TestLoss: math.NaN(), TestAccuracy: *r.Test, ImagesPerSecond: r.Rate,
+			Epoch: int(r.Epoch), Loss: r.Loss, Accuracy: r.Accuracy, TestLoss: math.NaN(), TestAccuracy: *r.Test, ImagesPerSecond: r.Rate, GradientNorm: norm,
 		})
 	}
 	return true, nil
@@ -246,7 +252,7 @@ func (j *job) saveState(m checkpoint.Model, seconds float64) error {
 		Epoch: m.Epoch, Steps: t.steps, OptimizerSteps: t.store.Step(), BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
 		Seconds: seconds, Settings: text, Model: m,
 	}
-	path := j.folder.Path(stateFile)
+	path := j.folder.Path(StateFile)
 	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: nn.StateDict(j.module), Optimizer: t.slots()}); err != nil {
 		return err
 	}

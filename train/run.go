@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -48,9 +49,27 @@ func Run(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summar
 	if err != nil {
 		return Summary{}, err
 	}
+	return p.runIn(ctx, dev, folder, errors.Is(statErr, os.ErrNotExist), cb)
+}
+
+// RunIn is Run in the folder dir, which it makes: c.Out is only noted. A program
+// that makes many runs names them itself.
+func RunIn(ctx context.Context, dev engine.Device, dir string, c Config, cb Callbacks) (Summary, error) {
+	p, err := c.planOn(dev)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return Summary{}, fmt.Errorf("the run's folder cannot be made: %w", err)
+	}
+	return p.runIn(ctx, dev, &checkpoint.Run{Dir: dir}, false, cb)
+}
+
+// runIn trains in a folder that was just made, as its root was if madeRoot.
+func (p plan) runIn(ctx context.Context, dev engine.Device, folder *checkpoint.Run, madeRoot bool, cb Callbacks) (Summary, error) {
 	j := &job{plan: p, dev: dev, folder: folder, cb: cb, begun: time.Now()}
 	if err := j.begin(ctx); err != nil {
-		discard(folder, p.Out, errors.Is(statErr, os.ErrNotExist))
+		discard(folder, p.Out, madeRoot)
 		return Summary{}, err
 	}
 	return j.run(ctx)
@@ -129,7 +148,11 @@ func (j *job) start(s Start) error {
 	if err != nil {
 		return err
 	}
-	j.metrics, err = j.folder.Metrics("epoch", "step", "lr", "train_loss", "train_acc", "test_loss", "test_acc", "images_per_second", "seconds")
+	columns := []string{"epoch", "step", "lr", "train_loss", "train_acc", "test_loss", "test_acc", "images_per_second", "seconds"}
+	if j.GradientNorm {
+		columns = slices.Insert(columns, 7, "grad_norm")
+	}
+	j.metrics, err = j.folder.Metrics(columns...)
 	if err != nil {
 		return err
 	}
@@ -163,7 +186,7 @@ func (p plan) open(ctx context.Context, progress func(done, total int64, what st
 func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*Trainer, error) {
 	return New(dev, m, data.Resize(train, p.Resize), data.Resize(test, p.Resize), Options{
 		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
-		Precision: p.precision, Recompute: p.Recompute,
+		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
 	})
 }
 
@@ -272,8 +295,9 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 	return nil
 }
 
+// known is nil for what was not measured, or overflowed.
 func known(v float64) *float64 {
-	if math.IsNaN(v) {
+	if !finite(v) {
 		return nil
 	}
 	return &v
@@ -289,12 +313,16 @@ type row struct {
 	TrainAcc  float64  `json:"train_acc"`
 	TestLoss  *float64 `json:"test_loss"`
 	TestAcc   *float64 `json:"test_acc"`
+	GradNorm  *float64 `json:"grad_norm"`
 	Rate      *float64 `json:"images_per_second"`
 	Seconds   float64  `json:"seconds"`
 }
 
 func (j *job) point(p Point) error {
-	r := row{Epoch: p.X, Step: j.trainer.steps, LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, Seconds: time.Since(j.begun).Seconds()}
+	r := row{
+		Epoch: p.X, Step: j.trainer.steps, LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, GradNorm: known(p.GradientNorm),
+		Seconds: time.Since(j.begun).Seconds(),
+	}
 	if j.cb.OnPoint != nil {
 		j.cb.OnPoint(p)
 	}

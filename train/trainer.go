@@ -27,6 +27,10 @@ type Options struct {
 	Workers   int    // of the loader; 0 chooses. It never changes a result
 	Precision engine.Precision
 	Recompute bool // activations, for the gradients: see engine.Spec
+
+	// GradientNorm asks for the norm of the gradient that reaches the first layer;
+	// it changes no result.
+	GradientNorm bool
 }
 
 func (o Options) resolved() Options {
@@ -60,6 +64,7 @@ type Trainer struct {
 	steps    int
 	past     Totals // where Fit begins
 	scalar   *tensor.Tensor
+	first    *tensor.Tensor // the gradient of the first parameter; nil unless its norm is asked for
 }
 
 // program is one training step for one batch size.
@@ -85,6 +90,9 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		past: Totals{Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(), BestAccuracy: math.NaN()},
 	}
 	t.runner = inference.NewRunner(m, t.store, o.Precision)
+	if ps := nn.Parameters(m); o.GradientNorm && len(ps) > 0 {
+		t.first = tensor.New(ps[0].Value.Shape()...)
+	}
 	var err error
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers})
 	if err != nil {
@@ -178,8 +186,8 @@ func (t *Trainer) program(n int) (*program, error) {
 	return p, nil
 }
 
-// errNotFinite is a loss that is no number; Fit says where.
-var errNotFinite = errors.New("the loss is not finite")
+// ErrNotFinite is a loss that is no number: the training diverged. Fit says where.
+var ErrNotFinite = errors.New("the loss is not finite")
 
 // Step makes one step on images [N, C, H, W] in [0, 1] with labels [N], at the
 // rate lr, and returns the mean loss and the number of right answers before the
@@ -205,12 +213,28 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 	p.Read(p.loss, t.scalar)
 	loss = float64(t.scalar.Data()[0])
 	if !finite(loss) {
-		return loss, 0, errNotFinite
+		return loss, 0, ErrNotFinite
+	}
+	if t.first != nil {
+		p.Gradient(0, t.first)
 	}
 	p.Read(p.hits, t.scalar)
 	t.steps++
 	p.Step(t.options.Optimizer, lr)
 	return loss, int(t.scalar.Data()[0]), nil
+}
+
+// GradientNorm returns the L2 norm of the loss's gradient by the first layer's
+// weight in the last step, or NaN when Options did not ask for it.
+func (t *Trainer) GradientNorm() float64 {
+	if t.first == nil {
+		return math.NaN()
+	}
+	sum := 0.0
+	for _, v := range t.first.Data() {
+		sum += float64(v) * float64(v)
+	}
+	return math.Sqrt(sum)
 }
 
 // Store holds the parameters on the device.

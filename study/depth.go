@@ -1,0 +1,329 @@
+package study
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/train"
+)
+
+// DepthConfig is a study of plain and residual nets over depth (He et al. 2015,
+// https://arxiv.org/abs/1512.03385, section 4.2): nets of 6n+2 layers for CIFAR,
+// equal in all but their kind and depth. The zero value shows the effect in less
+// than 20 minutes on two cores.
+type DepthConfig struct {
+	Kinds  []string     `yaml:"kinds,flow" json:"kinds"` // of DepthKinds
+	Depths []int        `yaml:"depths,flow" json:"depths"`
+	Seeds  int          `yaml:"seeds" json:"seeds"` // trainings of each net, with the seeds 1, 2, ...
+	Train  train.Config `yaml:"train" json:"train"` // of all; Model, Seed, Recompute and GradientNorm are the study's
+}
+
+// depthKinds are the families by the study's word for them.
+var depthKinds = []struct{ name, prefix string }{{"plain", "cifar-plain"}, {"residual", "cifar-resnet"}, {"preact", "cifar-preresnet"}}
+
+// DepthKinds lists the kinds of nets: without shortcuts, with them, and with
+// activations before the convolutions (He et al. 2016).
+func DepthKinds() (names []string) {
+	for _, k := range depthKinds {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// FullDepth is the study at length: five depths, three seeds, all pictures.
+func FullDepth() DepthConfig {
+	return DepthConfig{Depths: []int{8, 20, 32, 56, 110}, Seeds: 3, Train: train.Config{
+		TrainSize: 60_000, TestSize: 10_000, Resize: 28, Batch: 128, Epochs: 10, Schedule: "step,gamma=0.1,at=0.5,at=0.75",
+	}}
+}
+
+// Resolved returns c with every zero field replaced by what it stands for. The
+// optimiser is the paper's: rate 0.1, momentum 0.9, weight decay 0.0001, weights
+// by He's initialisation. Sizes beyond those of the data set stand for all of it.
+func (c DepthConfig) Resolved() DepthConfig {
+	if len(c.Kinds) == 0 {
+		c.Kinds = []string{"plain", "residual"}
+	}
+	if len(c.Depths) == 0 {
+		c.Depths = []int{8, 20, 56}
+	}
+	c.Seeds = cmp.Or(c.Seeds, 3)
+	t := &c.Train
+	t.Model, t.Seed, t.GradientNorm = c.model(c.Kinds[0], c.Depths[0]), 0, true
+	t.Resize, t.Batch, t.Epochs = cmp.Or(t.Resize, 14), cmp.Or(t.Batch, 64), cmp.Or(t.Epochs, 6)
+	t.TrainSize, t.TestSize = cmp.Or(t.TrainSize, 6000), cmp.Or(t.TestSize, 1000)
+	t.LR, t.Momentum, t.WeightDecay = cmp.Or(t.LR, 0.1), cmp.Or(t.Momentum, 0.9), cmp.Or(t.WeightDecay, 1e-4)
+	t.Schedule, t.Init = cmp.Or(t.Schedule, "cosine"), cmp.Or(t.Init, "kaiming-normal")
+	*t = t.Resolved()
+	return c
+}
+
+// model is the net's name; an unknown kind gives one that models.Lookup refuses.
+func (c DepthConfig) model(kind string, depth int) string {
+	for _, k := range depthKinds {
+		if k.name == kind {
+			return k.prefix + strconv.Itoa(depth)
+		}
+	}
+	return kind + strconv.Itoa(depth)
+}
+
+// Check reports the first setting that cannot be.
+func (c DepthConfig) Check() error {
+	c = c.Resolved()
+	for i, k := range c.Kinds {
+		if !slices.Contains(DepthKinds(), k) {
+			return fmt.Errorf("--kinds: %q is not known; choose from %s", k, strings.Join(DepthKinds(), ", "))
+		}
+		if slices.Contains(c.Kinds[:i], k) {
+			return fmt.Errorf("--kinds: %s is given twice", k)
+		}
+	}
+	for i, d := range c.Depths {
+		if _, err := models.Lookup(c.model(c.Kinds[0], d)); err != nil {
+			return fmt.Errorf("--depths: %w", err)
+		}
+		if slices.Contains(c.Depths[:i], d) {
+			return fmt.Errorf("--depths: %d is given twice", d)
+		}
+	}
+	const most = 1000
+	if c.Seeds < 1 || c.Seeds > most {
+		return fmt.Errorf("--seeds %d: must be from 1 to %d", c.Seeds, most)
+	}
+	return c.Train.Check()
+}
+
+// Net is one training of a study.
+type Net struct {
+	Kind  string `json:"kind"`
+	Depth int    `json:"depth"`
+	Seed  int    `json:"seed"`
+}
+
+// String is the name of the training's folder.
+func (n Net) String() string { return fmt.Sprintf("%s-%d-seed%d", n.Kind, n.Depth, n.Seed) }
+
+// nets lists the trainings in their order: one seed of everything first, so that
+// a study that was stopped can be looked at.
+func (c DepthConfig) nets() (all []Net) {
+	for seed := range c.Seeds {
+		for _, depth := range c.Depths {
+			for _, kind := range c.Kinds {
+				all = append(all, Net{kind, depth, seed + 1})
+			}
+		}
+	}
+	return all
+}
+
+// DepthCallbacks hear of a study as it goes on, from its goroutine. Any may be nil.
+type DepthCallbacks struct {
+	train.Callbacks // of the training under way
+	OnPlan          func(DepthPlan)
+	OnNet           func(done, total int, n Net, left time.Duration) // before it is trained
+	OnNetEnd        func(DepthRun)
+}
+
+// Depth is a study in its folder.
+type Depth struct {
+	Dir    string
+	Config DepthConfig
+	folder *checkpoint.Run
+}
+
+// NewDepth begins a study by c in a numbered folder under c.Train.Out. What auto
+// precision stands for is settled by the device.
+func NewDepth(dev engine.Device, c DepthConfig) (*Depth, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	c = c.Resolved()
+	p, err := engine.ParsePrecision(c.Train.Precision, dev)
+	if err != nil {
+		return nil, err
+	}
+	c.Train.Precision = p.String()
+	folder, err := newFolder(c.Train.Out, "study-depth", c)
+	if err != nil {
+		return nil, err
+	}
+	return &Depth{Dir: folder.Dir, Config: c, folder: folder}, nil
+}
+
+// OpenDepth opens a study that was begun, to go on with it.
+func OpenDepth(dir string) (*Depth, error) {
+	folder, c, err := openFolder[DepthConfig](dir, "study-depth")
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", folder.Path("settings.yaml"), err)
+	}
+	return &Depth{Dir: folder.Dir, Config: c, folder: folder}, nil
+}
+
+// Run trains what is not trained yet, each net in a run folder of its own below
+// the study's, and writes table.csv, epochs.csv, table.json, depth.png and
+// depth.svg after each. A net whose training diverged is noted as such, and the study goes on.
+// When ctx ends it returns ctx's error: a later Run of the same folder goes on
+// from the last whole epoch and ends with the same numbers.
+func (d *Depth) Run(ctx context.Context, dev engine.Device, cb DepthCallbacks) (DepthResult, error) {
+	todo, err := d.todo()
+	if err != nil {
+		return DepthResult{}, err
+	}
+	plan, err := d.plan(ctx, dev, todo, cb)
+	if err != nil {
+		return DepthResult{}, err
+	}
+	total := len(d.Config.nets())
+	pace := 1.0 // measured over planned
+	var planned, took float64
+	for i, n := range todo {
+		if cb.OnNet != nil {
+			left := 0.0
+			for _, m := range todo[i:] {
+				left += pace * plan.of(m).Run.Seconds()
+			}
+			cb.OnNet(total-len(todo)+i, total, n, time.Duration(left*float64(time.Second)))
+		}
+		start := time.Now()
+		if err := d.train(ctx, dev, n, plan.of(n).Recompute, cb.Callbacks); err != nil {
+			return DepthResult{}, err
+		}
+		took, planned = took+time.Since(start).Seconds(), planned+plan.of(n).Run.Seconds()
+		if planned > 0 {
+			pace = took / planned
+		}
+		r, err := d.write()
+		if err != nil {
+			return r, err
+		}
+		if cb.OnNetEnd != nil {
+			run, _, err := d.read(n)
+			if err != nil {
+				return r, err
+			}
+			cb.OnNetEnd(run)
+		}
+	}
+	return d.write()
+}
+
+// todo lists what is not trained to its end.
+func (d *Depth) todo() (nets []Net, err error) {
+	for _, n := range d.Config.nets() {
+		done, err := d.done(n)
+		if err != nil {
+			return nil, err
+		}
+		if !done {
+			nets = append(nets, n)
+		}
+	}
+	return nets, nil
+}
+
+// divergedFile notes that a training ended in numbers that are none.
+const divergedFile = "diverged.txt"
+
+func (d *Depth) done(n Net) (bool, error) {
+	dir := d.folder.Path(n.String())
+	if exists(dir, divergedFile) {
+		return true, nil
+	}
+	if !exists(dir, train.StateFile) {
+		return false, nil
+	}
+	run, err := train.OpenRun(dir)
+	if err != nil {
+		return false, err
+	}
+	return run.Epochs >= d.Config.Train.Epochs, nil
+}
+
+func exists(dir, name string) bool {
+	_, err := os.Stat((&checkpoint.Run{Dir: dir}).Path(name))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// config is that of one training.
+func (d *Depth) config(n Net, recompute bool) train.Config {
+	c := d.Config.Train
+	c.Model, c.Seed, c.Recompute, c.Out = d.Config.model(n.Kind, n.Depth), uint64(n.Seed), recompute, d.Dir
+	return c
+}
+
+// train begins a training or goes on with it.
+func (d *Depth) train(ctx context.Context, dev engine.Device, n Net, recompute bool, cb train.Callbacks) error {
+	dir := d.folder.Path(n.String())
+	var err error
+	if exists(dir, train.StateFile) {
+		var run *train.Saved
+		if run, err = train.OpenRun(dir); err != nil {
+			return err
+		}
+		c := run.Config
+		mine := d.Config.Train
+		c.DataDir, c.Offline, c.Workers, c.Threads = mine.DataDir, mine.Offline, mine.Workers, mine.Threads
+		_, err = run.Resume(ctx, dev, c, cb)
+	} else {
+		if err := os.RemoveAll(dir); err != nil { // stopped before its first epoch ended
+			return err
+		}
+		_, err = train.RunIn(ctx, dev, dir, d.config(n, recompute), cb)
+	}
+	if errors.Is(err, train.ErrNotFinite) {
+		return checkpoint.WriteFile(d.folder.Path(n.String()+"/"+divergedFile), func(w io.Writer) error {
+			_, err := fmt.Fprintln(w, err)
+			return err
+		})
+	}
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%v: %w", n, err)
+	}
+	return err
+}
+
+// read returns what a training measured so far. ok is false when that is nothing.
+func (d *Depth) read(n Net) (r DepthRun, ok bool, err error) {
+	r.Net, r.Diverged = n, exists(d.folder.Path(n.String()), divergedFile)
+	path := d.folder.Path(n.String() + "/metrics.jsonl")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return r, r.Diverged, nil
+	}
+	err = readLines(path, func(line []byte) error {
+		nan := Value(math.NaN())
+		row := struct {
+			Epoch     float64
+			TrainLoss Value  `json:"train_loss"`
+			TrainAcc  Value  `json:"train_acc"`
+			TestLoss  Value  `json:"test_loss"`
+			TestAcc   *Value `json:"test_acc"`
+			Norm      Value  `json:"grad_norm"`
+		}{TestLoss: nan, Norm: nan}
+		if err := json.Unmarshal(line, &row); err != nil {
+			return err
+		}
+		if row.TestAcc != nil {
+			r.Epochs = append(r.Epochs, DepthEpoch{int(row.Epoch), row.TrainLoss, 1 - row.TrainAcc, row.TestLoss, 1 - *row.TestAcc, row.Norm})
+		}
+		return nil
+	})
+	return r, r.Diverged || len(r.Epochs) > 0, err
+}

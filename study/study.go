@@ -1,0 +1,197 @@
+// Package study makes experiments of what is said of residual networks: that
+// plain nets become worse with depth and residual ones do not (Depth), that a
+// block can be added without changing anything (Grow) and be left out without
+// changing much (Blocks, Prune). A study leaves a numbered run folder with its
+// settings, its table as CSV and JSON and its figure as PNG and SVG, and goes on
+// from there when it was interrupted or killed.
+package study
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/report"
+)
+
+// Value is a figure that may be unknown: NaN and the infinities are null in JSON
+// and empty in a CSV.
+type Value float64
+
+func (v Value) known() bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
+
+// String writes the shortest text that reads back as v.
+func (v Value) String() string {
+	if !v.known() {
+		return ""
+	}
+	return strconv.FormatFloat(float64(v), 'g', -1, 64)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v Value) MarshalJSON() ([]byte, error) {
+	if !v.known() {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(v))
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *Value) UnmarshalJSON(text []byte) error {
+	var f *float64
+	if err := json.Unmarshal(text, &f); err != nil {
+		return err
+	}
+	*v = Value(math.NaN())
+	if f != nil {
+		*v = Value(*f)
+	}
+	return nil
+}
+
+// Spread is a figure over several seeds.
+type Spread struct {
+	Mean Value `json:"mean"`
+	Min  Value `json:"min"`
+	Max  Value `json:"max"`
+}
+
+// spreadOf leaves out what is unknown.
+func spreadOf(values []Value) Spread {
+	s, n := Spread{0, Value(math.Inf(1)), Value(math.Inf(-1))}, 0
+	for _, v := range values {
+		if v.known() {
+			s.Mean, s.Min, s.Max, n = s.Mean+v, min(s.Min, v), max(s.Max, v), n+1
+		}
+	}
+	if n == 0 {
+		nan := Value(math.NaN())
+		return Spread{nan, nan, nan}
+	}
+	s.Mean /= Value(n)
+	return s
+}
+
+// settings is the settings.yaml of a study, of which kind says what C is.
+type settings[C any] struct {
+	Study    string `yaml:"study"`
+	Config   C      `yaml:",inline"`
+	Residual string `yaml:"residual_version"`
+	Go       string `yaml:"go_version"`
+}
+
+// newFolder makes the next folder of a study under root and notes its settings.
+func newFolder[C any](root, study string, c C) (*checkpoint.Run, error) {
+	folder, err := checkpoint.NewRun(root, study)
+	if err != nil {
+		return nil, err
+	}
+	residual, goVersion := checkpoint.Versions()
+	if err := folder.WriteSettings(settings[C]{study, c, residual, goVersion}); err != nil {
+		os.Remove(folder.Dir) // the first error is the one to report
+		return nil, err
+	}
+	return folder, nil
+}
+
+// openFolder reads the settings of a study that was begun.
+func openFolder[C any](dir, study string) (*checkpoint.Run, C, error) {
+	var s settings[C]
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return nil, s.Config, fmt.Errorf("the study cannot be opened: %w; give its folder, such as runs/%s-1", err, study)
+	case !info.IsDir():
+		return nil, s.Config, fmt.Errorf("%s is no folder; give that of a study, such as runs/%s-1", dir, study)
+	}
+	folder := &checkpoint.Run{Dir: filepath.Clean(dir)}
+	if _, err := os.Stat(folder.Path("settings.yaml")); errors.Is(err, fs.ErrNotExist) {
+		return nil, s.Config, fmt.Errorf("%s is no folder of a study, for it has no settings.yaml; give one such as runs/%s-1", dir, study)
+	}
+	var kind struct {
+		Study string `yaml:"study"`
+	}
+	if err := folder.ReadSettings(&kind); err != nil {
+		return nil, s.Config, err
+	}
+	if kind.Study != study {
+		return nil, s.Config, fmt.Errorf("%s is not of this study: it has no settings of a %s; give a folder such as runs/%[2]s-1", dir, study)
+	}
+	if err := folder.ReadSettings(&s); err != nil {
+		return nil, s.Config, err
+	}
+	return folder, s.Config, folder.Sweep()
+}
+
+// writeCSV replaces a file by a table. Cells are text, numbers and Values.
+func writeCSV(path string, head []string, rows [][]any) error {
+	return checkpoint.WriteFile(path, func(w io.Writer) error {
+		c := csv.NewWriter(w)
+		if err := c.Write(head); err != nil {
+			return err
+		}
+		for _, row := range rows {
+			cells := make([]string, len(row))
+			for i, v := range row {
+				cells[i] = fmt.Sprint(v)
+			}
+			if err := c.Write(cells); err != nil {
+				return err
+			}
+		}
+		c.Flush()
+		return c.Error()
+	})
+}
+
+// writeJSON replaces a file by v.
+func writeJSON(path string, v any) error {
+	return checkpoint.WriteFile(path, func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	})
+}
+
+// writeFigure writes NAME.png and NAME.svg.
+func writeFigure(folder *checkpoint.Run, name string, f report.Figure) error {
+	return errors.Join(
+		checkpoint.WriteFile(folder.Path(name+".png"), f.WritePNG),
+		checkpoint.WriteFile(folder.Path(name+".svg"), f.WriteSVG),
+	)
+}
+
+// readLines calls each with the whole lines of a file.
+func readLines(path string, each func(line []byte) error) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for i, line := range bytes.Split(text, []byte{'\n'}) {
+		if len(line) == 0 {
+			continue
+		}
+		if err := each(line); err != nil {
+			return fmt.Errorf("%s, line %d: %w; put back a copy of the file", path, i+1, err)
+		}
+	}
+	return nil
+}
+
+// percent spells a share of 1 for people.
+func percent(v Value) string {
+	if !v.known() {
+		return "unknown"
+	}
+	return strconv.FormatFloat(100*float64(v), 'f', 1, 64) + " %"
+}
