@@ -159,6 +159,30 @@ func (c *Classifier) Info() checkpoint.Model { return c.info }
 // must not be changed.
 func (c *Classifier) Module() nn.Module { return c.module }
 
+// With returns a classifier that computes m in place of the file's network, from
+// images prepared alike: the network with a change that leaves its variables, such
+// as one without a block. The two must not be used at the same time.
+func (c *Classifier) With(m nn.Module) *Classifier {
+	return &Classifier{path: c.path, info: c.info, module: m, runner: NewRunner(m, c.runner.store, c.runner.precision)}
+}
+
+// Replaced returns a classifier of a network of its own that takes the images of
+// c's file: one that was deepened or pruned, or that has other values.
+func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
+	return &Classifier{path: c.path, info: info, module: m, runner: NewRunner(m, engine.NewStore(c.runner.store.Device()), c.runner.precision)}
+}
+
+// Scale brings a batch of a loader, bytes over 255, to the model's scale, in place.
+func (c *Classifier) Scale(batch *tensor.Tensor) { c.fromUnit(batch) }
+
+// Logits returns the network's result for a batch on the model's scale. The tensor
+// is the classifier's own, valid until its next call for as many images.
+func (c *Classifier) Logits(batch *tensor.Tensor) (*tensor.Tensor, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.runner.Logits(batch)
+}
+
 // Predict returns the k likeliest classes of one image, likeliest first; k below
 // 1 or above their number means all. See Prepare for how the image is read.
 func (c *Classifier) Predict(img image.Image, k int) ([]Prediction, error) {

@@ -212,8 +212,10 @@ func (p *Panel) fit(pl *plot.Plot, seen figure) {
 		seen.xmin, seen.xmax, seen.ymin, seen.ymax = 0, 1, 0.1, 1
 	}
 	room := 0.04 * (seen.xmax - seen.xmin)
-	if p.Ticks != nil {
-		room = max(room, 0.5)
+	for _, l := range p.Lines {
+		if l.Bars {
+			room = max(room, 0.5)
+		}
 	}
 	if room == 0 {
 		room = 0.5

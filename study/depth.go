@@ -3,13 +3,9 @@ package study
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -247,19 +243,7 @@ func (d *Depth) done(n Net) (bool, error) {
 	if exists(dir, divergedFile) {
 		return true, nil
 	}
-	if !exists(dir, train.StateFile) {
-		return false, nil
-	}
-	run, err := train.OpenRun(dir)
-	if err != nil {
-		return false, err
-	}
-	return run.Epochs >= d.Config.Train.Epochs, nil
-}
-
-func exists(dir, name string) bool {
-	_, err := os.Stat((&checkpoint.Run{Dir: dir}).Path(name))
-	return !errors.Is(err, fs.ErrNotExist)
+	return ended(dir)
 }
 
 // config is that of one training.
@@ -271,23 +255,7 @@ func (d *Depth) config(n Net, recompute bool) train.Config {
 
 // train begins a training or goes on with it.
 func (d *Depth) train(ctx context.Context, dev engine.Device, n Net, recompute bool, cb train.Callbacks) error {
-	dir := d.folder.Path(n.String())
-	var err error
-	if exists(dir, train.StateFile) {
-		var run *train.Saved
-		if run, err = train.OpenRun(dir); err != nil {
-			return err
-		}
-		c := run.Config
-		mine := d.Config.Train
-		c.DataDir, c.Offline, c.Workers, c.Threads = mine.DataDir, mine.Offline, mine.Workers, mine.Threads
-		_, err = run.Resume(ctx, dev, c, cb)
-	} else {
-		if err := os.RemoveAll(dir); err != nil { // stopped before its first epoch ended
-			return err
-		}
-		_, err = train.RunIn(ctx, dev, dir, d.config(n, recompute), cb)
-	}
+	err := trainIn(ctx, dev, d.folder.Path(n.String()), d.config(n, recompute), cb)
 	if errors.Is(err, train.ErrNotFinite) {
 		return checkpoint.WriteFile(d.folder.Path(n.String()+"/"+divergedFile), func(w io.Writer) error {
 			_, err := fmt.Fprintln(w, err)
@@ -303,27 +271,6 @@ func (d *Depth) train(ctx context.Context, dev engine.Device, n Net, recompute b
 // read returns what a training measured so far. ok is false when that is nothing.
 func (d *Depth) read(n Net) (r DepthRun, ok bool, err error) {
 	r.Net, r.Diverged = n, exists(d.folder.Path(n.String()), divergedFile)
-	path := d.folder.Path(n.String() + "/metrics.jsonl")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return r, r.Diverged, nil
-	}
-	err = readLines(path, func(line []byte) error {
-		nan := Value(math.NaN())
-		row := struct {
-			Epoch     float64
-			TrainLoss Value  `json:"train_loss"`
-			TrainAcc  Value  `json:"train_acc"`
-			TestLoss  Value  `json:"test_loss"`
-			TestAcc   *Value `json:"test_acc"`
-			Norm      Value  `json:"grad_norm"`
-		}{TestLoss: nan, Norm: nan}
-		if err := json.Unmarshal(line, &row); err != nil {
-			return err
-		}
-		if row.TestAcc != nil {
-			r.Epochs = append(r.Epochs, DepthEpoch{int(row.Epoch), row.TrainLoss, 1 - row.TrainAcc, row.TestLoss, 1 - *row.TestAcc, row.Norm})
-		}
-		return nil
-	})
+	r.Epochs, err = epochsOf(d.folder.Path(n.String()))
 	return r, r.Diverged || len(r.Epochs) > 0, err
 }

@@ -9,21 +9,11 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// DepthEpoch is what is known after an epoch of a training.
-type DepthEpoch struct {
-	Epoch        int   `json:"epoch"`
-	TrainLoss    Value `json:"train_loss"`  // mean over the epoch, while the net changed
-	TrainError   Value `json:"train_error"` // share of wrong answers, likewise
-	TestLoss     Value `json:"test_loss"`
-	TestError    Value `json:"test_error"`
-	GradientNorm Value `json:"gradient_norm"` // of the first layer's weight, mean over the steps
-}
-
 // DepthRun is one training.
 type DepthRun struct {
 	Net
-	Diverged bool         `json:"diverged"` // ended in numbers that are none
-	Epochs   []DepthEpoch `json:"epochs"`
+	Diverged bool    `json:"diverged"` // ended in numbers that are none
+	Epochs   []Epoch `json:"epochs"`
 }
 
 // DepthRow is a line of the table: a net over its seeds, at the end of its
@@ -226,7 +216,7 @@ func (r DepthResult) gradients() report.Panel {
 	for i, kind := range r.Config.Kinds {
 		l := report.Line{Name: kind, Color: i}
 		for epoch := range r.Config.Train.Epochs {
-			s := r.over(kind, deepest, epoch, func(e DepthEpoch) Value { return e.GradientNorm })
+			s := r.over(kind, deepest, epoch, func(e Epoch) Value { return e.GradientNorm })
 			l.Points = append(l.Points, report.Point{X: float64(epoch + 1), Y: float64(s.Mean)})
 			l.Low, l.High = append(l.Low, float64(s.Min)), append(l.High, float64(s.Max))
 		}
@@ -236,7 +226,7 @@ func (r DepthResult) gradients() report.Panel {
 }
 
 // over is a figure of an epoch, counted from 0, over the seeds.
-func (r DepthResult) over(kind string, depth, epoch int, of func(DepthEpoch) Value) Spread {
+func (r DepthResult) over(kind string, depth, epoch int, of func(Epoch) Value) Spread {
 	var values []Value
 	for _, run := range r.Runs {
 		if run.Kind == kind && run.Depth == depth && epoch < len(run.Epochs) {
@@ -255,8 +245,8 @@ func (r DepthResult) againstEpochs(kind string) report.Panel {
 		train := report.Line{Color: i, Dashed: true}
 		for epoch := range r.Config.Train.Epochs {
 			x := float64(epoch + 1)
-			a := r.over(kind, depth, epoch, func(e DepthEpoch) Value { return e.TrainError })
-			b := r.over(kind, depth, epoch, func(e DepthEpoch) Value { return e.TestError })
+			a := r.over(kind, depth, epoch, func(e Epoch) Value { return e.TrainError })
+			b := r.over(kind, depth, epoch, func(e Epoch) Value { return e.TestError })
 			train.Points = append(train.Points, report.Point{X: x, Y: 100 * float64(a.Mean)})
 			test.Points = append(test.Points, report.Point{X: x, Y: 100 * float64(b.Mean)})
 			test.Low, test.High = append(test.Low, 100*float64(b.Min)), append(test.High, 100*float64(b.Max))

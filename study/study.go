@@ -45,17 +45,16 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(v))
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
+// UnmarshalJSON implements json.Unmarshaler. It also takes the strings that
+// metrics have for what is no number.
 func (v *Value) UnmarshalJSON(text []byte) error {
-	var f *float64
-	if err := json.Unmarshal(text, &f); err != nil {
-		return err
-	}
 	*v = Value(math.NaN())
-	if f != nil {
-		*v = Value(*f)
+	if text = bytes.Trim(text, `"`); string(text) == "null" {
+		return nil
 	}
-	return nil
+	f, err := strconv.ParseFloat(string(text), 64)
+	*v = Value(f)
+	return err
 }
 
 // Spread is a figure over several seeds.

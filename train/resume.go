@@ -82,7 +82,7 @@ func (c Config) differs(then Config) (name string, was, is any, differ bool) {
 		name    string
 		was, is any
 	}{
-		{"model", then.Model, c.Model}, {"blocks", commas(then.Blocks), commas(c.Blocks)}, {"zero-init", then.ZeroInit, c.ZeroInit},
+		{"model", then.Model, c.Model}, {"blocks", commas(then.Blocks), commas(c.Blocks)}, {"from", then.From, c.From}, {"zero-init", then.ZeroInit, c.ZeroInit},
 		{"stochastic-depth", then.StochasticDepth, c.StochasticDepth}, {"data", then.Data, c.Data}, {"resize", then.Resize, c.Resize}, {"batch", then.Batch, c.Batch},
 		{"lr", then.LR, c.LR}, {"optimizer", then.Optimizer, c.Optimizer}, {"momentum", then.Momentum, c.Momentum},
 		{"weight-decay", then.WeightDecay, c.WeightDecay}, {"nesterov", then.Nesterov, c.Nesterov}, {"schedule", then.Schedule, c.Schedule},

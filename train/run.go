@@ -126,6 +126,9 @@ func (j *job) begin(ctx context.Context) error {
 		return err
 	}
 	nn.Init(j.module, j.Seed, j.scheme)
+	if err := j.takeFrom(); err != nil {
+		return err
+	}
 	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
 		return err
 	}
@@ -139,6 +142,30 @@ func (j *job) build(train data.Dataset) (err error) {
 	c.Channels, c.Classes = j.native.Channels, len(j.native.Classes)
 	j.module, err = models.New(j.Model, c)
 	return err
+}
+
+// takeFrom gives the module the values of the model file of the settings, if any.
+func (j *job) takeFrom() error {
+	if j.From == "" {
+		return nil
+	}
+	about, f, err := checkpoint.LoadModel(j.From)
+	if err != nil {
+		return fmt.Errorf("the first weights (--from): %w", err)
+	}
+	defer f.Close()
+	if p := about.Preprocess; p.Scale != 1.0/255 || len(p.Mean)+len(p.Std) > 0 {
+		return fmt.Errorf("%s wants images on a scale of its own (%v, mean %v, deviation %v), and a training gives bytes over 255; start from another file (--from)",
+			j.From, p.Scale, p.Mean, p.Std)
+	}
+	values, err := f.Tensors()
+	if err != nil {
+		return err
+	}
+	if err := nn.LoadStateDict(j.module, values); err != nil {
+		return fmt.Errorf("%s: %w", j.From, err)
+	}
+	return nil
 }
 
 // start writes the settings, opens the metrics and tells what is about to happen.
@@ -170,10 +197,10 @@ func (p plan) open(ctx context.Context, progress func(done, total int64, what st
 	part := func(split data.Split, size int) (data.Dataset, error) {
 		o := data.Options{Dir: p.DataDir, Split: split, Offline: p.Offline, Size: size, Progress: progress}
 		ds, err := data.Open(ctx, p.Data, o)
-		if err == nil && size > 0 && size < ds.Len() {
-			ds = first{ds, size}
+		if err != nil {
+			return nil, err
 		}
-		return ds, err
+		return data.First(ds, size), nil
 	}
 	if train, err = part(data.Train, p.TrainSize); err != nil {
 		return nil, nil, err
@@ -208,14 +235,6 @@ func Module(ctx context.Context, dev engine.Device, m nn.Module, c Config, cb Ca
 	}
 	return t.Fit(ctx, cb, nil)
 }
-
-// first is a data set cut short.
-type first struct {
-	data.Dataset
-	n int
-}
-
-func (f first) Len() int { return f.n }
 
 func (j *job) run(ctx context.Context) (Summary, error) {
 	cb := j.cb

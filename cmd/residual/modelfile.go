@@ -16,20 +16,28 @@ import (
 // loadClassifier reads a model file onto a device. What is often given in its
 // place gets an answer of its own.
 func loadClassifier(path string, dev engine.Device, p engine.Precision) (*inference.Classifier, error) {
+	if err := isModelFile(path); err != nil {
+		return nil, err
+	}
+	return inference.Load(path, dev, p)
+}
+
+// isModelFile says what is given in the place of a model file.
+func isModelFile(path string) error {
 	st, err := os.Stat(path)
 	switch {
 	case err != nil && slices.Contains(models.Names(), path):
-		return nil, usagef("%s is the name of a network, not a trained model; train one with `residual train --model %s` and give its best.safetensors", path, path)
+		return usagef("%s is the name of a network, not a trained model; train one with `residual train --model %s` and give its best.safetensors", path, path)
 	case err != nil:
-		return nil, fmt.Errorf("model file: %w; `residual train` leaves one in its run folder, such as runs/train-1/best.safetensors", err)
+		return fmt.Errorf("model file: %w; `residual train` leaves one in its run folder, such as runs/train-1/best.safetensors", err)
 	case st.IsDir():
 		best := filepath.Join(path, "best.safetensors")
 		if _, err := os.Stat(best); err == nil {
-			return nil, fmt.Errorf("%s is a folder; did you mean %s?", path, best)
+			return fmt.Errorf("%s is a folder; did you mean %s?", path, best)
 		}
-		return nil, fmt.Errorf("%s is a folder; give a model file, such as best.safetensors of a run", path)
+		return fmt.Errorf("%s is a folder; give a model file, such as best.safetensors of a run", path)
 	}
-	return inference.Load(path, dev, p)
+	return nil
 }
 
 // completeModelFile completes files of weights.

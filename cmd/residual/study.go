@@ -23,11 +23,12 @@ func studyCommand() *cobra.Command {
 folder with its table as CSV and JSON and its figure as PNG and SVG, can be
 interrupted or killed, and goes on with --resume, to the same numbers.`,
 		Example: `  residual study depth
-  residual study blocks runs/train-1/best.safetensors`,
+  residual study blocks runs/train-1/best.safetensors
+  residual study grow --model cifar-resnet8 --grow 8,14,20 --data garments`,
 		Args: cobra.ArbitraryArgs,
 		RunE: group,
 	}
-	cmd.AddCommand(studyDepthCommand())
+	cmd.AddCommand(studyDepthCommand(), studyBlocksCommand(), studyGrowCommand())
 	return cmd
 }
 

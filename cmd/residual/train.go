@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -20,7 +22,8 @@ type trainFlags struct {
 	config train.Config
 	device deviceFlags
 	files  dataFlags
-	resume string // a run folder
+	grow   []string // depths or blocks of a growth
+	resume string   // a run folder
 	plain  bool
 	json   bool
 }
@@ -46,6 +49,12 @@ momentum. Other models and data sets have defaults of their own, which are print
 --data garments trains the batch-normalised LeNet at 28x28 in batches of 64 for 10
 epochs, the rate falling from 1 along a cosine. A flag that is given wins.
 
+--from starts from the weights of a model file instead of new ones. --grow trains a
+net that becomes deeper on a schedule: each step begins with the function that the one
+before it ended with, and is a training of its own, with the rate's schedule from its
+beginning and new momentum. ` + "`residual study grow`" + ` also trains the deepest net from the
+start, for as many multiply-adds.
+
 What does not fit into memory may fit with --recompute: it keeps only some of the
 activations and computes the others again for the gradients.
 
@@ -60,6 +69,7 @@ of them; a rate that falls over the training then falls by the new number.`,
   residual train --data garments --model d2l-resnet18
   residual train --data-dir ~/fashion-mnist --epochs 2
   residual train --lr 0.1 --momentum 0.9 --schedule cosine,warmup=0.05 --json
+  residual train --model resnet18 --grow 18,26,34 --epochs 12
   residual train --resume runs/train-3`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,6 +90,8 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.IntSliceVar(&c.Blocks, "blocks", nil, blocksHelp)
 	fs.BoolVar(&c.ZeroInit, "zero-init", false, "start every residual branch at zero, so that at first each block returns its shortcut")
 	fs.Float64Var(&c.StochasticDepth, "stochastic-depth", 0, "probability with which an image does without the last block in training; for those before it, in equal steps from 0")
+	fs.StringVar(&c.From, "from", "", "model file whose weights to start from; model, blocks, data and size of the images are then the file's unless given")
+	fs.StringSliceVar(&f.grow, "grow", nil, "grow on a schedule, such as 18,26,34 or 1-1-1,2-2-2: blocks are added that change nothing at first, and the epochs are divided over the depths")
 	fs.StringVar(&c.Data, "data", d.Data, "data set; the command data list lists them")
 	fs.IntVar(&c.Resize, "resize", d.Resize, "pixels of both sides that images are resized to")
 	fs.IntVar(&c.Batch, "batch", d.Batch, "images in a batch")
@@ -113,6 +125,12 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 // given is c with what the flags that were given say.
 func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (train.Config, error) {
 	g := f.config
+	if changed("from") {
+		var err error
+		if c, err = startFrom(c, g.From); err != nil {
+			return c, err
+		}
+	}
 	for name, take := range map[string]func(){
 		"model": func() { c.Model = g.Model }, "blocks": func() { c.Blocks = g.Blocks },
 		"zero-init": func() { c.ZeroInit = g.ZeroInit }, "stochastic-depth": func() { c.StochasticDepth = g.StochasticDepth }, "data": func() { c.Data = g.Data }, "resize": func() { c.Resize = g.Resize },
@@ -149,6 +167,9 @@ func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (trai
 }
 
 func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
+	if cmd.Flags().Changed("grow") {
+		return f.runGrowth(ctx, cmd, false)
+	}
 	c, work, err := f.prepare(cmd)
 	if err != nil {
 		return err
@@ -202,6 +223,20 @@ func (f *trainFlags) prepare(cmd *cobra.Command) (c train.Config, work trainer, 
 }
 
 type trainer func(context.Context, engine.Device, train.Config, train.Callbacks) (train.Summary, error)
+
+// startFrom takes what a model file says of its network.
+func startFrom(c train.Config, path string) (train.Config, error) {
+	about, file, err := checkpoint.LoadModel(path)
+	if err != nil {
+		return c, fmt.Errorf("--from: %w", err)
+	}
+	file.Close()
+	c.From, c.Model, c.Blocks, c.Resize = path, about.Architecture, about.Blocks, about.Height
+	if slices.Contains(dataNames(), about.Dataset) {
+		c.Data = about.Dataset
+	}
+	return c, nil
+}
 
 // check says what is wrong with the command line, before anything is opened.
 func (f *trainFlags) check(c train.Config) error {

@@ -1,0 +1,179 @@
+package study
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/models"
+)
+
+// Source is a trained model and the pictures it is examined with.
+type Source struct {
+	Model     string `yaml:"model" json:"model"`         // a model file
+	Data      string `yaml:"data" json:"data"`           // empty: what the model was trained on
+	TestSize  int    `yaml:"test_size" json:"test_size"` // pictures of the test part; 0: all
+	Batch     int    `yaml:"batch" json:"batch"`         // 0: 128; it changes no result
+	Precision string `yaml:"precision" json:"precision"` // empty or auto: what suits the device
+	DataDir   string `yaml:"data_dir,omitempty" json:"data_dir,omitempty"`
+	Offline   bool   `yaml:"offline,omitempty" json:"offline,omitempty"`
+}
+
+// opened is a Source that was read.
+type opened struct {
+	Source
+	precision  engine.Precision
+	classifier *inference.Classifier
+	net        models.Net
+	test       data.Dataset
+}
+
+// open reads the model and the pictures, and settles what was left open.
+func (s *Source) open(ctx context.Context, dev engine.Device, progress func(done, total int64, what string)) (*opened, error) {
+	p, err := engine.ParsePrecision(cmp.Or(s.Precision, "auto"), dev)
+	if err != nil {
+		return nil, err
+	}
+	s.Precision, s.Batch = p.String(), cmp.Or(s.Batch, 128)
+	o := &opened{precision: p}
+	if o.classifier, err = inference.Load(s.Model, dev, p); err != nil {
+		return nil, err
+	}
+	about := o.classifier.Info()
+	if o.net, err = residualNet(s.Model, about.Architecture, o.classifier.Module()); err != nil {
+		return nil, err
+	}
+	if s.Data = cmp.Or(s.Data, about.Dataset); s.Data == "" {
+		return nil, fmt.Errorf("%s does not say what it was trained on; name a data set with --data", s.Model)
+	}
+	o.Source = *s
+	o.test, err = o.part(ctx, data.Test, s.TestSize, progress)
+	return o, err
+}
+
+// part opens a part of the data.
+func (o *opened) part(ctx context.Context, split data.Split, size int, progress func(done, total int64, what string)) (data.Dataset, error) {
+	ds, err := data.Open(ctx, o.Data, data.Options{Dir: o.DataDir, Split: split, Offline: o.Offline, Size: size, Progress: progress})
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(ds.Info().Classes, o.classifier.Info().Classes) {
+		return nil, fmt.Errorf("%s knows other classes than %s has; name the data set it was trained on with --data", o.Model, o.Data)
+	}
+	return data.First(ds, size), nil
+}
+
+// name is that of a block.
+func (o *opened) name(p place) string { return blockName(o.net.Stages()[p.stage], p.index) }
+
+// names lists blocks as a key, in their order.
+func (o *opened) names(ps []place) string {
+	var words []string
+	for _, p := range sorted(ps) {
+		words = append(words, o.name(p))
+	}
+	return strings.Join(words, " ")
+}
+
+func sorted(ps []place) []place {
+	ps = slices.Clone(ps)
+	slices.SortFunc(ps, func(a, b place) int { return cmp.Or(a.stage-b.stage, a.index-b.index) })
+	return ps
+}
+
+// candidates are the blocks that can be left out, and the rest, which change the
+// shape or differ in form from those behind them.
+func (o *opened) candidates() (can, cannot []place) {
+	for i, s := range o.net.Stages() {
+		for j, b := range s.Blocks {
+			if b.Identity() {
+				can = append(can, place{i, j})
+			} else {
+				cannot = append(cannot, place{i, j})
+			}
+		}
+	}
+	return can, cannot
+}
+
+// Measure is how well a net does without some of its blocks.
+type Measure struct {
+	LeftOut  string `json:"left_out"` // names of blocks, with blanks between
+	Blocks   int    `json:"blocks"`   // how many
+	Loss     Value  `json:"loss"`     // mean cross-entropy
+	Accuracy Value  `json:"accuracy"`
+}
+
+// lesions measures nets without blocks and notes each at once in the folder's
+// metrics, so that what was measured is not measured again.
+type lesions struct {
+	*opened
+	pictures data.Dataset
+	log      *checkpoint.MetricsLog
+	known    map[string]Measure
+	OnDone   func(Measure)
+}
+
+func newLesions(o *opened, pictures data.Dataset, folder *checkpoint.Run, done func(Measure)) (*lesions, error) {
+	l := &lesions{opened: o, pictures: pictures, known: map[string]Measure{}, OnDone: done}
+	var err error
+	if l.log, err = folder.Metrics("left_out", "blocks", "loss", "accuracy"); err != nil { // drops a line that was cut
+		return nil, err
+	}
+	err = readLines(folder.Path("metrics.jsonl"), func(line []byte) error {
+		var m Measure
+		if err := json.Unmarshal(line, &m); err != nil {
+			return err
+		}
+		l.known[m.LeftOut] = m
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, l.log.Close())
+	}
+	return l, nil
+}
+
+// without measures the net without the blocks of out.
+func (l *lesions) without(ctx context.Context, out []place) (Measure, error) {
+	key := l.names(out)
+	if m, ok := l.known[key]; ok {
+		return m, nil
+	}
+	stages := l.net.Stages()
+	left := map[models.Block]bool{}
+	for _, p := range out {
+		left[stages[p.stage].Blocks[p.index]] = true
+	}
+	r, err := l.classifier.With(&Lesion{l.net, left}).Evaluate(ctx, l.pictures, data.LoaderConfig{Batch: l.Batch}, nil)
+	if err != nil {
+		return Measure{}, err
+	}
+	m := Measure{key, len(out), Value(r.Loss), Value(r.Accuracy)}
+	if err := errors.Join(l.log.Append(m), l.log.Sync()); err != nil {
+		return m, err
+	}
+	l.known[key] = m
+	if l.OnDone != nil {
+		l.OnDone(m)
+	}
+	return m, nil
+}
+
+// orWorst makes a loss that is no number the worst of all.
+func orWorst(v Value) float64 {
+	if math.IsNaN(float64(v)) {
+		return math.Inf(1)
+	}
+	return float64(v)
+}

@@ -1,0 +1,235 @@
+package study
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+func device(t *testing.T) engine.Device {
+	t.Helper()
+	d, err := cpu.New(cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+// families has one name of every family of residual nets.
+func families(t *testing.T) (names []string) {
+	seen := map[string]bool{}
+	for _, name := range models.Names() {
+		e, err := models.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The smallest comes first; those of bottlenecks have blocks of their own.
+		key := fmt.Sprint(e.Family, strings.HasSuffix(name, "50"))
+		if e.Kind != models.Plain && len(e.Blocks) > 0 && !seen[key] {
+			seen[key] = true
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// trained is a net of random weights and statistics, as if it had been trained.
+func trained(t *testing.T, name string, blocks int) (checkpoint.Model, models.Net) {
+	t.Helper()
+	e, err := models.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := checkpoint.Model{Architecture: name, Channels: 1, Classes: []string{"a", "b", "c"}}
+	m := e.New(models.Config{Channels: 1, Classes: 3, Blocks: slices.Repeat([]int{blocks}, len(e.Blocks))})
+	nn.Init(m, 5, nn.KaimingNormal)
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, p := range nn.Named(m) {
+		if v := p.Value.Data(); len(p.Value.Shape()) == 1 {
+			for i := range v {
+				switch {
+				case strings.HasSuffix(p.Name, "running_var") || strings.HasSuffix(p.Name, "weight"):
+					v[i] = 0.5 + r.Float32()
+				default:
+					v[i] = r.Float32() - 0.5
+				}
+			}
+		}
+	}
+	return about, m.(models.Net)
+}
+
+// logits are those of three random images.
+func logits(t *testing.T, m nn.Module, p engine.Precision) []float32 {
+	t.Helper()
+	x := tensor.New(3, 1, 32, 32)
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range x.Data() {
+		x.Data()[i] = r.Float32()
+	}
+	y, err := inference.NewRunner(m, engine.NewStore(device(t)), p).Logits(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Clone(y.Data())
+}
+
+func sameFloats(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	moved := false
+	for i, v := range want {
+		if math.Float32bits(v) != math.Float32bits(got[i]) {
+			t.Errorf("%s: output %d is %v, want %v", what, i, got[i], v)
+			return
+		}
+		moved = moved || i > 0 && v != want[0]
+	}
+	if !moved {
+		t.Errorf("%s: all outputs are %v, which tells nothing", what, want[0])
+	}
+}
+
+var precisions = []engine.Precision{engine.FP32, engine.BF16}
+
+// A net that has grown gives the same bits, in every family and both precisions.
+func TestGrownNetsGiveTheSameBits(t *testing.T) {
+	names := families(t)
+	if len(names) < 8 {
+		t.Fatalf("only the families of %v", names)
+	}
+	for _, name := range names {
+		about, old := trained(t, name, 1)
+		have := blocksOf(old)
+		want := slices.Clone(have)
+		want[0], want[len(want)-1] = 2, 3
+		from, err := grown(have, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		net, err := rebuilt(about, old, from, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := blocksOf(net); !slices.Equal(got, want) {
+			t.Fatalf("%s: %v blocks, want %v", name, got, want)
+		}
+		for _, p := range precisions {
+			sameFloats(t, fmt.Sprintf("%s in %v", name, p), logits(t, net, p), logits(t, old, p))
+		}
+	}
+}
+
+// A lesion is the net built without the block, to the bit; and so is a prune.
+func TestLesionsEqualNetsWithoutTheBlock(t *testing.T) {
+	for _, name := range families(t) {
+		about, old := trained(t, name, 2)
+		lost := []place{{0, 1}, {len(blocksOf(old)) - 1, 1}}
+		for _, p := range precisions {
+			l := &Lesion{Net: old, Out: map[models.Block]bool{}}
+			for _, q := range lost {
+				l.Out[old.Stages()[q.stage].Blocks[q.index]] = true
+			}
+			small, err := rebuilt(about, old, without(blocksOf(old), lost), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if nn.Count(small) >= nn.Count(old) {
+				t.Errorf("%s: %d parameters without blocks, %d with", name, nn.Count(small), nn.Count(old))
+			}
+			got, whole := logits(t, l, p), logits(t, old, p)
+			sameFloats(t, fmt.Sprintf("%s in %v", name, p), got, logits(t, small, p))
+			if slices.Equal(got, whole) {
+				t.Errorf("%s: leaving blocks out changes nothing", name)
+			}
+		}
+	}
+}
+
+// Blocks behind one that goes are renumbered; the first of a stage may go where it
+// is like the others.
+func TestPruneTakesTheFirstBlock(t *testing.T) {
+	about, old := trained(t, "cifar-resnet20", 3)
+	small, err := rebuilt(about, old, without([]int{3, 3, 3}, []place{{0, 0}, {1, 1}}), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Lesion{old, map[models.Block]bool{old.Stages()[0].Blocks[0]: true, old.Stages()[1].Blocks[1]: true}}
+	sameFloats(t, "without layer1.0 and layer2.1", logits(t, small, engine.FP32), logits(t, l, engine.FP32))
+}
+
+func TestGrowthThatCannotBe(t *testing.T) {
+	for _, c := range []struct {
+		have, want []int
+		says       string
+	}{
+		{[]int{2, 2}, []int{2, 2}, "has 2,2 blocks already"},
+		{[]int{2, 2}, []int{3, 1}, "1 blocks in stage 2, where the net has 2"},
+		{[]int{2, 2}, []int{3, 3, 3}, "3,3,3 has 3 stages, and the net has 2: 2,2"},
+		{[]int{2, 2}, []int{2, 100000}, "at most 1000"},
+	} {
+		if _, err := grown(c.have, c.want); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v from %v: %v", c.want, c.have, err)
+		}
+	}
+}
+
+// The plain net is the residual one minus the addition, nothing else: the same
+// parameters by name, the same first weights, the same multiply-adds, and the
+// function of the residual net's branches alone.
+func TestPlainNetsAreResidualNetsMinusTheAddition(t *testing.T) {
+	c := DepthConfig{}
+	plain, err := models.New(c.model("plain", 14), models.Config{Channels: 1, Classes: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	residual, err := models.New(c.model("residual", 14), models.Config{Channels: 1, Classes: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nn.Init(plain, 1, nn.KaimingNormal)
+	nn.Init(residual, 1, nn.KaimingNormal)
+	a, b := nn.StateDict(plain), nn.StateDict(residual)
+	for i := range b {
+		if len(a) != len(b) || a[i].Name != b[i].Name || !slices.Equal(a[i].Tensor.Data(), b[i].Tensor.Data()) {
+			t.Fatalf("parameter %d: %s, want %s, and equal", i, a[i].Name, b[i].Name)
+		}
+	}
+	without := &branches{residual.(models.Net)}
+	for _, p := range precisions {
+		sameFloats(t, p.String(), logits(t, plain, p), logits(t, without, p))
+	}
+	x := tensor.Shape{1, 1, 28, 28}
+	s, err := nn.Summary(plain, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := nn.Summary(residual, x)
+	if err != nil || s.MACs != r.MACs || s.MACs == 0 {
+		t.Errorf("%d multiply-adds, the residual net %d (%v)", s.MACs, r.MACs, err)
+	}
+}
+
+// branches is a post-activation net without its shortcuts.
+type branches struct {
+	Net models.Net `nn:"-"`
+}
+
+func (m *branches) Forward(x *graph.Node) *graph.Node {
+	return m.Net.Through(x, func(b models.Block, x *graph.Node) *graph.Node {
+		branch, _ := b.Parts(x)
+		return nn.ReLU{}.Forward(branch)
+	})
+}
