@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -46,6 +48,14 @@ func families(t *testing.T) (names []string) {
 	return names
 }
 
+// tooLarge skips the families whose weights take seconds to draw and to lay out.
+func tooLarge(t *testing.T, m nn.Module) {
+	const most = 9_000_000
+	if nn.Count(m) > most && os.Getenv("RESIDUAL_LONG") == "" {
+		t.Skipf("%s parameters; RESIDUAL_LONG=1 tests it", report.Count(nn.Count(m)))
+	}
+}
+
 // trained is a net of random weights and statistics, as if it had been trained.
 func trained(t *testing.T, name string, blocks int) (checkpoint.Model, models.Net) {
 	t.Helper()
@@ -75,12 +85,17 @@ func trained(t *testing.T, name string, blocks int) (checkpoint.Model, models.Ne
 // logits are those of three random images.
 func logits(t *testing.T, m nn.Module, p engine.Precision) []float32 {
 	t.Helper()
+	return logitsOn(t, engine.NewStore(device(t)), m, p)
+}
+
+func logitsOn(t *testing.T, store *engine.Store, m nn.Module, p engine.Precision) []float32 {
+	t.Helper()
 	x := tensor.New(3, 1, 32, 32)
 	r := rand.New(rand.NewPCG(3, 4))
 	for i := range x.Data() {
 		x.Data()[i] = r.Float32()
 	}
-	y, err := inference.NewRunner(m, engine.NewStore(device(t)), p).Logits(x)
+	y, err := inference.NewRunner(m, store, p).Logits(x)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,49 +126,61 @@ func TestGrownNetsGiveTheSameBits(t *testing.T) {
 		t.Fatalf("only the families of %v", names)
 	}
 	for _, name := range names {
-		about, old := trained(t, name, 1)
-		have := blocksOf(old)
-		want := slices.Clone(have)
-		want[0], want[len(want)-1] = 2, 3
-		from, err := grown(have, want)
-		if err != nil {
-			t.Fatal(err)
-		}
-		net, err := rebuilt(about, old, from, 9)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := blocksOf(net); !slices.Equal(got, want) {
-			t.Fatalf("%s: %v blocks, want %v", name, got, want)
-		}
-		for _, p := range precisions {
-			sameFloats(t, fmt.Sprintf("%s in %v", name, p), logits(t, net, p), logits(t, old, p))
-		}
+		t.Run(name, func(t *testing.T) { growKeepsBits(t, name) })
+	}
+}
+
+func growKeepsBits(t *testing.T, name string) {
+	about, old := trained(t, name, 1)
+	tooLarge(t, old)
+	have := blocksOf(old)
+	want := slices.Clone(have)
+	want[0], want[len(want)-1] = 2, 3
+	from, err := grown(have, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := rebuilt(about, old, from, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := blocksOf(net); !slices.Equal(got, want) {
+		t.Fatalf("%s: %v blocks, want %v", name, got, want)
+	}
+	was, is := engine.NewStore(device(t)), engine.NewStore(device(t))
+	for _, p := range precisions {
+		sameFloats(t, p.String(), logitsOn(t, is, net, p), logitsOn(t, was, old, p))
 	}
 }
 
 // A lesion is the net built without the block, to the bit; and so is a prune.
 func TestLesionsEqualNetsWithoutTheBlock(t *testing.T) {
 	for _, name := range families(t) {
-		about, old := trained(t, name, 2)
-		lost := []place{{0, 1}, {len(blocksOf(old)) - 1, 1}}
-		for _, p := range precisions {
-			l := &Lesion{Net: old, Out: map[models.Block]bool{}}
-			for _, q := range lost {
-				l.Out[old.Stages()[q.stage].Blocks[q.index]] = true
-			}
-			small, err := rebuilt(about, old, without(blocksOf(old), lost), 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if nn.Count(small) >= nn.Count(old) {
-				t.Errorf("%s: %d parameters without blocks, %d with", name, nn.Count(small), nn.Count(old))
-			}
-			got, whole := logits(t, l, p), logits(t, old, p)
-			sameFloats(t, fmt.Sprintf("%s in %v", name, p), got, logits(t, small, p))
-			if slices.Equal(got, whole) {
-				t.Errorf("%s: leaving blocks out changes nothing", name)
-			}
+		t.Run(name, func(t *testing.T) { lesionIsSmallerNet(t, name) })
+	}
+}
+
+func lesionIsSmallerNet(t *testing.T, name string) {
+	about, old := trained(t, name, 2)
+	tooLarge(t, old)
+	lost := []place{{0, 1}, {1, 1}}
+	l := &Lesion{Net: old, Out: map[models.Block]bool{}}
+	for _, q := range lost {
+		l.Out[old.Stages()[q.stage].Blocks[q.index]] = true
+	}
+	small, err := rebuilt(about, old, without(blocksOf(old), lost), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if nn.Count(small) >= nn.Count(old) {
+		t.Errorf("%d parameters without blocks, %d with", nn.Count(small), nn.Count(old))
+	}
+	was, is := engine.NewStore(device(t)), engine.NewStore(device(t))
+	for _, p := range precisions {
+		got := logitsOn(t, was, l, p)
+		sameFloats(t, p.String(), got, logitsOn(t, is, small, p))
+		if slices.Equal(got, logitsOn(t, was, old, p)) {
+			t.Errorf("in %v leaving blocks out changes nothing", p)
 		}
 	}
 }
