@@ -25,7 +25,7 @@ func residualNet(path, architecture string, m nn.Module) (models.Net, error) {
 		return net, nil
 	}
 	e, err := models.Lookup(architecture)
-	if err == nil && e.Kind == models.Plain {
+	if err == nil && e.Kind == models.Plain && len(e.Blocks) > 0 {
 		return nil, fmt.Errorf("%s is %s, a plain net: without shortcuts no block can be added or left out; give a residual net", path, architecture)
 	}
 	return nil, fmt.Errorf("%s is %s, which has no residual blocks; give a residual net", path, architecture)
