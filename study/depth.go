@@ -140,6 +140,7 @@ type Depth struct {
 	Dir    string
 	Config DepthConfig
 	folder *checkpoint.Run
+	fresh  bool // nothing was done in the folder yet
 }
 
 // NewDepth begins a study by c in a numbered folder under c.Train.Out. What auto
@@ -158,7 +159,7 @@ func NewDepth(dev engine.Device, c DepthConfig) (*Depth, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Depth{Dir: folder.Dir, Config: c, folder: folder}, nil
+	return &Depth{folder.Dir, c, folder, true}, nil
 }
 
 // OpenDepth opens a study that was begun, to go on with it.
@@ -184,6 +185,10 @@ func (d *Depth) Run(ctx context.Context, dev engine.Device, cb DepthCallbacks) (
 		return DepthResult{}, err
 	}
 	plan, err := d.plan(ctx, dev, todo, cb)
+	if err != nil && d.fresh && ctx.Err() == nil {
+		discard(d.folder)
+	}
+	d.fresh = false
 	if err != nil {
 		return DepthResult{}, err
 	}

@@ -157,6 +157,7 @@ type Growth struct {
 	Dir    string
 	Config GrowthConfig
 	folder *checkpoint.Run
+	fresh  bool // nothing was done in the folder yet
 }
 
 // NewGrowth begins one by c in a numbered folder under c.Train.Out.
@@ -177,7 +178,7 @@ func NewGrowth(dev engine.Device, c GrowthConfig) (*Growth, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Growth{folder.Dir, c, folder}, nil
+	return &Growth{folder.Dir, c, folder, true}, nil
 }
 
 // OpenGrowth opens one that was begun, to go on with it.
@@ -189,7 +190,7 @@ func OpenGrowth(dir string) (*Growth, error) {
 	if err := c.Check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", folder.Path("settings.yaml"), err)
 	}
-	return &Growth{folder.Dir, c, folder}, nil
+	return &Growth{folder.Dir, c, folder, false}, nil
 }
 
 // Run trains what is not trained yet, each step in a run folder of its own, and
@@ -199,6 +200,10 @@ func OpenGrowth(dir string) (*Growth, error) {
 func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row GrowthRow, epochs int), cb train.Callbacks) (GrowthResult, error) {
 	r := GrowthResult{Dir: g.Dir, Config: g.Config}
 	pictures, err := g.pictures(ctx, cb)
+	if err != nil && g.fresh && ctx.Err() == nil {
+		discard(g.folder)
+	}
+	g.fresh = false
 	if err != nil {
 		return r, err
 	}

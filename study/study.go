@@ -102,6 +102,12 @@ func newFolder[C any](root, study string, c C) (*checkpoint.Run, error) {
 	return folder, nil
 }
 
+// discard removes the folder of a study that never began.
+func discard(folder *checkpoint.Run) {
+	os.Remove(folder.Path("settings.yaml")) // the first error is the one to report
+	os.Remove(folder.Dir)                   // only when empty
+}
+
 // openFolder reads the settings of a study that was begun.
 func openFolder[C any](dir, study string) (*checkpoint.Run, C, error) {
 	var s settings[C]
