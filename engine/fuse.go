@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/residual-ml/residual/graph"
+import (
+	"slices"
+
+	"github.com/residual-ml/residual/graph"
+)
 
 // fuse merges steps so that tensors pass through memory fewer times. Each rule
 // looks at one pattern; The idea is that of Jung et al. 2018, "Restructuring
@@ -11,10 +15,11 @@ func fuse(steps []Step) []Step {
 		f.normAddReLU, f.normReLU, f.normAdd, f.convNorm, f.convReLU, f.convStats,
 		f.maskNormGrad, f.sumNormGrad, f.sumMasked, f.addConvGrad,
 	} {
+		f.index()
 		for i := range f.steps {
 			if f.steps[i] != nil {
-				f.index()
 				rule(f.steps[i])
+				f.settle()
 			}
 		}
 		f.compact()
@@ -27,34 +32,60 @@ type fusion struct {
 	producer map[*Value]Step
 	users    map[*Value][]Step
 	at       map[Step]int
+	edited   []Step // by the rule at work
 }
 
-// index notes who writes and reads each value. It runs before every rule, so it
-// fills the same maps again.
+// index notes who writes and reads each value, and where each step stands.
 func (f *fusion) index() {
-	if f.users == nil {
-		f.producer, f.users, f.at = map[*Value]Step{}, map[*Value][]Step{}, map[Step]int{}
-	}
-	clear(f.producer)
-	clear(f.at)
-	for v, steps := range f.users {
-		f.users[v] = steps[:0]
-	}
+	f.producer, f.users, f.at = map[*Value]Step{}, map[*Value][]Step{}, map[Step]int{}
 	for i, s := range f.steps {
-		if s == nil {
-			continue
-		}
 		f.at[s] = i
-		for _, v := range s.Reads() {
-			f.users[v] = append(f.users[v], s)
+		f.note(s)
+	}
+}
+
+// note enters what s reads, among the other readers in the order of the steps,
+// and what it writes.
+func (f *fusion) note(s Step) {
+	for _, v := range s.Reads() {
+		users := f.users[v]
+		i := len(users)
+		for i > 0 && f.at[users[i-1]] > f.at[s] {
+			i--
 		}
-		if _, ok := s.(*Assign); ok {
-			continue
+		f.users[v] = slices.Insert(users, i, s)
+	}
+	if _, ok := s.(*Assign); ok {
+		return
+	}
+	for _, v := range s.Writes() {
+		f.producer[v] = s
+	}
+}
+
+// edit is called by a rule before it changes steps.
+func (f *fusion) edit(steps ...Step) {
+	for _, s := range steps {
+		for _, v := range s.Reads() {
+			f.users[v] = slices.DeleteFunc(f.users[v], func(u Step) bool { return u == s })
 		}
 		for _, v := range s.Writes() {
-			f.producer[v] = s
+			if f.producer[v] == s {
+				delete(f.producer, v)
+			}
+		}
+		f.edited = append(f.edited, s)
+	}
+}
+
+// settle notes the steps anew that a rule has changed and not removed.
+func (f *fusion) settle() {
+	for _, s := range f.edited {
+		if f.steps[f.at[s]] == s {
+			f.note(s)
 		}
 	}
+	f.edited = f.edited[:0]
 }
 
 func (f *fusion) compact() {
@@ -115,6 +146,7 @@ func (f *fusion) normAddReLU(s Step) {
 		return
 	}
 	if bn, other := f.normOfAdd(add); bn != nil {
+		f.edit(bn, add, relu)
 		bn.Residual, bn.ReLU, bn.Y = other, true, relu.Out
 		f.remove(add)
 		f.remove(relu)
@@ -128,6 +160,7 @@ func (f *fusion) normReLU(s Step) {
 		return
 	}
 	if bn := f.plainNorm(relu.In[0], relu); bn != nil {
+		f.edit(bn, relu)
 		bn.ReLU, bn.Y = true, relu.Out
 		f.remove(relu)
 	}
@@ -140,6 +173,7 @@ func (f *fusion) normAdd(s Step) {
 		return
 	}
 	if bn, other := f.normOfAdd(add); bn != nil {
+		f.edit(bn, add)
 		bn.Residual, bn.Y = other, add.Out
 		f.remove(add)
 	}
@@ -162,6 +196,7 @@ func (f *fusion) convNorm(s Step) {
 		return
 	}
 	if c := f.plainConv(bn.X, bn); c != nil {
+		f.edit(c, bn)
 		norm := bn.Norm
 		c.Norm, c.Residual, c.ReLU, c.Y = &norm, bn.Residual, bn.ReLU, bn.Y
 		f.remove(bn)
@@ -175,6 +210,7 @@ func (f *fusion) convReLU(s Step) {
 		return
 	}
 	if c := f.plainConv(relu.In[0], relu); c != nil {
+		f.edit(c, relu)
 		c.ReLU, c.Y = true, relu.Out
 		f.remove(relu)
 	}
@@ -190,6 +226,7 @@ func (f *fusion) convStats(s Step) {
 	if !ok || c.Norm != nil || c.ReLU || c.Residual != nil || c.Stats != nil {
 		return
 	}
+	f.edit(c, st)
 	c.Stats = st.Stats
 	f.remove(st)
 }
@@ -217,9 +254,11 @@ func (f *fusion) maskNormGrad(s Step) {
 	if grad == nil {
 		return
 	}
+	handOn := g.Keep || len(f.users[g]) > 2
+	f.edit(relu, reduce, grad)
 	reduce.DY, reduce.Mask = dy, y
 	grad.DY, grad.Mask = dy, y
-	if g.Keep || len(f.users[g]) > 2 {
+	if handOn {
 		grad.Masked = g
 	}
 	f.remove(relu)
@@ -232,6 +271,7 @@ func (f *fusion) sumNormGrad(s Step) {
 		return
 	}
 	if grad, ok := f.producer[sum.In[0]].(*BatchNormGrad); ok && grad.DX == sum.In[0] && grad.Sum == nil {
+		f.edit(grad, sum)
 		grad.Sum = sum.Out
 		f.remove(sum)
 	}
@@ -245,6 +285,7 @@ func (f *fusion) sumMasked(s Step) {
 	}
 	if grad, ok := f.producer[sum.In[0]].(*BatchNormGrad); ok && grad.Masked == sum.In[0] {
 		if reduce, ok := f.producer[grad.Reduced].(*BatchNormReduce); ok {
+			f.edit(sum)
 			sum.Op, sum.In = graph.Row{I: 1}, []*Value{reduce.Out}
 		}
 	}
@@ -265,6 +306,7 @@ func (f *fusion) addConvGrad(s Step) {
 		}
 	}
 	if conv != nil {
+		f.edit(conv, add)
 		conv.Base, conv.DX = other, add.Out
 		f.remove(add)
 	}

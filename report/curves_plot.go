@@ -179,7 +179,7 @@ func (epochTicks) Ticks(lo, hi float64) []plot.Tick {
 	}
 	var out []plot.Tick
 	for v := math.Ceil(lo/step) * step; v <= hi; v += step {
-		out = append(out, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', -1, 64)})
+		out = append(out, plot.Tick{Value: v, Label: strconv.FormatFloat(v+0, 'g', -1, 64)}) // no -0
 	}
 	return out
 }

@@ -134,9 +134,13 @@ func (p *Panel) draw(area draw.Canvas) {
 	}
 	if p.Ticks != nil {
 		pl.X.Tick.Marker = p.ticks()
-		if len(p.Ticks) > 8 || len(p.Ticks) > 0 && len(p.Ticks[0].Label) > 5 {
+		letters := 0
+		for _, t := range p.Ticks {
+			letters += len(t.Label) + 1
+		}
+		if letters > 36 { // in a row they would touch
 			pl.X.Tick.Label.Rotation = math.Pi / 2
-			pl.X.Tick.Label.XAlign, pl.X.Tick.Label.YAlign = draw.XRight, draw.YCenter
+			pl.X.Tick.Label.XAlign, pl.X.Tick.Label.YAlign = 1.08*draw.XRight, draw.YCenter
 		}
 	}
 	key := plot.NewLegend()
@@ -228,6 +232,9 @@ func (p *Panel) fit(pl *plot.Plot, seen figure) {
 		pl.Y.Scale, pl.Y.Tick.Marker = plot.LogScale{}, powerTicks{}
 		pl.Y.Min, pl.Y.Max = seen.ymin/1.25, seen.ymax*1.25
 	default:
+		if p.FromZero {
+			seen.ymin, seen.ymax = min(0, seen.ymin), max(0, seen.ymax)
+		}
 		margin := 0.06 * (seen.ymax - seen.ymin)
 		if margin == 0 {
 			margin = max(0.05*math.Abs(seen.ymax), 1e-6)
@@ -322,7 +329,8 @@ func (evenTicks) Ticks(lo, hi float64) []plot.Tick {
 	}
 	var out []plot.Tick
 	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+1e-9*step; i++ {
-		out = append(out, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step, 'g', 6, 64)})
+		v := i*step + 0 // no -0
+		out = append(out, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', 6, 64)})
 	}
 	return out
 }
