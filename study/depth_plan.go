@@ -113,7 +113,7 @@ func (d *Depth) plan(ctx context.Context, dev engine.Device, todo []Net, cb Dept
 // mostActivations is how many bytes of activations a net may keep; one with more
 // computes them again for the gradients, at the same result. It is a fixed number
 // so that a study does not depend on the machine.
-const mostActivations = 2 << 30
+const mostActivations = 1 << 30
 
 // measure makes a net and times a step of it.
 func (d *Depth) measure(dev engine.Device, n Net, info data.Info, batch *data.Batch) (NetPlan, error) {

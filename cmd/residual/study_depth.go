@@ -36,7 +36,7 @@ net is the residual one minus its additions, and has the same parameters; preact
 the form that activates before it convolves (He et al. 2016).
 
 Before it starts it measures a step of every net and says what it will take, in time
-and in memory. A net whose activations would take more than 2 GiB computes them again
+and in memory. A net whose activations would take more than 1 GiB computes them again
 for the gradients, at the same result.
 
 The table holds the errors at the end and the norm of the gradient that reaches the
