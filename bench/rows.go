@@ -98,7 +98,7 @@ func (s *settings) rows(p peer) []row {
 				memoryID: "memory-256", memory: "peak memory of training, batch 256"},
 			{id: "train-64-fp32", title: "training in fp32, batch 64", unit: perSecond, job: work("train", 64), ours: fp32, rivals: fp32Settings},
 			{id: "infer-64", title: "inference, batch 64", unit: perSecond, job: work("infer", 64), ours: auto, rivals: slices.Concat(all, frozenSettings)},
-			{id: "epoch", title: "one epoch of the train command", unit: seconds, ours: auto, rivals: all, trials: short(big), finalists: 1,
+			{id: "epoch", title: "one epoch of the train command", unit: seconds, ours: auto, rivals: all, trials: short(work("train", 64)), finalists: 1,
 				job: job{Mode: "epoch", Batch: 256, Size: s.size, Train: s.epochImages, Test: max(s.epochImages/6, 1)}},
 		}
 	case onnx:
