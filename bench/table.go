@@ -215,6 +215,7 @@ const (
 	longestTrial     = 15 * time.Minute
 	hopeless         = 3
 	longestCompiling = 2 * time.Minute
+	leastTrial       = 20 * time.Second // a start may be slow
 )
 
 // patience is how long a setting may take when the fastest so far took best, 0
@@ -222,7 +223,7 @@ const (
 func patience(c contender, best time.Duration) time.Duration {
 	limit := longestTrial
 	if best > 0 {
-		limit = min(limit, hopeless*best)
+		limit = min(limit, max(leastTrial, hopeless*best))
 		if c.Compile {
 			limit = min(longestTrial, limit+longestCompiling)
 		}
