@@ -52,6 +52,10 @@ func picture(seed int) Image {
 	if seed/4%3 == 0 {
 		channels = 1
 	}
+	return pictureOf(seed, channels, h, w)
+}
+
+func pictureOf(seed, channels, h, w int) Image {
 	m := NewImage(channels, h, w)
 	for i := range m.Pix {
 		c, y, x := i/(w*h), i/w%h, i%w

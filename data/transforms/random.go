@@ -1,0 +1,241 @@
+package transforms
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+)
+
+// asIs is what a draw that decides for nothing returns.
+var asIs = Compose(nil)
+
+// sidesOf reads the size of a crop: of both sides, or each.
+func sidesOf(op string, size, height, width int) (h, w int) {
+	switch {
+	case size > 0 && height == 0 && width == 0:
+		return size, size
+	case size == 0 && height > 0 && width > 0:
+		return height, width
+	}
+	panic(fmt.Sprintf("transforms.%s: size %d, height %d and width %d: give the first or the other two", op, size, height, width))
+}
+
+// RandomCrop cuts Size by Size pixels, or Height by Width, from a place drawn evenly
+// (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomCrop.html).
+// It panics when the picture with its padding is smaller than that.
+type RandomCrop struct {
+	Size          int
+	Height, Width int // in place of Size
+	Padding       int // added on every side first, in pixels
+	PadIfNeeded   bool
+	Mode          PaddingMode
+	Fill          []uint8 // the colour of the padding; none is black
+}
+
+// Apply implements Transform.
+func (t RandomCrop) Apply(m Image, r rand.Source) Image { return t.Draw(m, r).Apply(m, nil) }
+
+// Draw implements Random.
+func (t RandomCrop) Draw(m Image, r rand.Source) Transform {
+	m.check("RandomCrop")
+	h, w := sidesOf("RandomCrop", t.Size, t.Height, t.Width)
+	var steps Compose
+	height, width := m.Height, m.Width
+	pad := func(x, y int) {
+		if x > 0 || y > 0 {
+			steps = append(steps, Pad{Left: x, Top: y, Right: x, Bottom: y, Mode: t.Mode, Fill: t.Fill})
+			height, width = height+2*y, width+2*x
+		}
+	}
+	pad(t.Padding, t.Padding)
+	if t.PadIfNeeded {
+		pad(w-width, 0)
+		pad(0, h-height)
+	}
+	if height < h || width < w {
+		panic(fmt.Sprintf("transforms.RandomCrop: a crop of %d by %d from a picture of %d by %d; make the crop smaller, resize first or set PadIfNeeded", h, w, height, width))
+	}
+	c := Crop{Height: h, Width: w}
+	if height != h || width != w {
+		c.Top, c.Left = intn(r, height-h+1), intn(r, width-w+1)
+	}
+	return append(steps, c)
+}
+
+// RandomResizedCrop cuts a part of a share of the area and an aspect ratio drawn
+// evenly (the ratio on a logarithmic scale), and resizes it to Size by Size, or Height
+// by Width
+// (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomResizedCrop.html).
+type RandomResizedCrop struct {
+	Size          int
+	Height, Width int        // in place of Size
+	Scale         [2]float64 // of the area, from and to; zeros mean 0.08 and 1
+	Ratio         [2]float64 // width over height, from and to; zeros mean 3/4 and 4/3
+	Interpolation Interpolation
+}
+
+// Apply implements Transform.
+func (t RandomResizedCrop) Apply(m Image, r rand.Source) Image { return t.Draw(m, r).Apply(m, nil) }
+
+// Draw implements Random.
+func (t RandomResizedCrop) Draw(m Image, r rand.Source) Transform {
+	m.check("RandomResizedCrop")
+	h, w := sidesOf("RandomResizedCrop", t.Size, t.Height, t.Width)
+	return ResizedCrop{t.part(m.Height, m.Width, r), h, w, t.Interpolation}
+}
+
+func (t RandomResizedCrop) part(height, width int, r rand.Source) Crop {
+	scale, ratio := orDefault(t.Scale, [2]float64{0.08, 1}), orDefault(t.Ratio, [2]float64{3.0 / 4, 4.0 / 3})
+	wantRanges("RandomResizedCrop", scale, ratio)
+	for range 10 {
+		h, w := rectangle(height, width, scale, ratio, r)
+		if w > 0 && w <= width && h > 0 && h <= height {
+			return Crop{intn(r, height-h+1), intn(r, width-w+1), h, w}
+		}
+	}
+	// The middle, as much of it as the ratios leave.
+	c := Crop{Height: height, Width: width}
+	switch have := float64(width) / float64(height); {
+	case have < ratio[0]:
+		c.Height = max(int(math.RoundToEven(float64(width)/ratio[0])), 1)
+	case have > ratio[1]:
+		c.Width = max(int(math.RoundToEven(float64(height)*ratio[1])), 1)
+	}
+	c.Top, c.Left = (height-c.Height)/2, (width-c.Width)/2
+	return c
+}
+
+func wantRanges(op string, scale, ratio [2]float64) {
+	if !(scale[0] >= 0 && scale[0] <= scale[1] && scale[1] <= 1 && ratio[0] > 0 && ratio[0] <= ratio[1] && !math.IsInf(ratio[1], 1)) {
+		panic(fmt.Sprintf("transforms.%s: scale %v and ratio %v: shares of the area from 0 to 1 and ratios above 0, each from low to high", op, scale, ratio))
+	}
+}
+
+// rectangle draws the sides of a part of a picture by its area and its ratio.
+func rectangle(height, width int, scale, ratio [2]float64, r rand.Source) (h, w int) {
+	area := float64(height*width) * between(r, scale[0], scale[1])
+	aspect := math.Exp(between(r, math.Log(ratio[0]), math.Log(ratio[1])))
+	return int(math.RoundToEven(math.Sqrt(area / aspect))), int(math.RoundToEven(math.Sqrt(area * aspect)))
+}
+
+// RandomHorizontalFlip mirrors left and right with probability P
+// (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomHorizontalFlip.html).
+type RandomHorizontalFlip struct {
+	P float64 // 0 means 0.5
+}
+
+// Apply implements Transform.
+func (t RandomHorizontalFlip) Apply(m Image, r rand.Source) Image { return t.Draw(m, r).Apply(m, nil) }
+
+// Draw implements Random.
+func (t RandomHorizontalFlip) Draw(_ Image, r rand.Source) Transform {
+	if chance(r, orDefault(t.P, 0.5)) {
+		return HorizontalFlip{}
+	}
+	return asIs
+}
+
+// RandomRotation turns a picture by an angle drawn evenly from -Degrees to Degrees
+// (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomRotation.html).
+type RandomRotation struct {
+	Degrees  float64
+	Expand   bool // make the picture as large as the turned one
+	Center   []float64
+	Sampling Sampling
+	Fill     []uint8 // the colour outside; none is black
+}
+
+// Apply implements Transform.
+func (t RandomRotation) Apply(m Image, r rand.Source) Image { return t.Draw(m, r).Apply(m, nil) }
+
+// Draw implements Random.
+func (t RandomRotation) Draw(_ Image, r rand.Source) Transform {
+	if !(t.Degrees >= 0) || math.IsInf(t.Degrees, 1) {
+		panic(fmt.Sprintf("transforms.RandomRotation: %v degrees; it must be a number of at least 0", t.Degrees))
+	}
+	return Rotate{between(r, -t.Degrees, t.Degrees), t.Expand, t.Center, t.Sampling, t.Fill}
+}
+
+// ColorJitter changes brightness, contrast and saturation by factors drawn evenly from
+// 1 less to 1 more each setting (but not below 0), and the hue by -Hue to Hue, in an
+// order drawn as well
+// (https://pytorch.org/vision/stable/generated/torchvision.transforms.ColorJitter.html).
+type ColorJitter struct {
+	Brightness, Contrast, Saturation float64 // 0 leaves it as it is
+	Hue                              float64 // 0 to 0.5 of the circle
+}
+
+// Apply implements Transform.
+func (t ColorJitter) Apply(m Image, r rand.Source) Image { return t.Draw(m, r).Apply(m, nil) }
+
+// Draw implements Random.
+func (t ColorJitter) Draw(_ Image, r rand.Source) Transform {
+	if !(min(t.Brightness, t.Contrast, t.Saturation) >= 0 && t.Hue >= 0 && t.Hue <= 0.5) {
+		panic(fmt.Sprintf("transforms.ColorJitter: brightness %v, contrast %v, saturation %v and hue %v; at least 0 each, and the hue at most 0.5",
+			t.Brightness, t.Contrast, t.Saturation, t.Hue))
+	}
+	order := [4]int{0, 1, 2, 3}
+	for i := range order {
+		j := intn(r, i+1)
+		order[i], order[j] = order[j], order[i]
+	}
+	around1 := func(d float64) float64 { return between(r, max(1-d, 0), 1+d) }
+	parts := [4]Transform{}
+	if t.Brightness > 0 {
+		parts[0] = AdjustBrightness{around1(t.Brightness)}
+	}
+	if t.Contrast > 0 {
+		parts[1] = AdjustContrast{around1(t.Contrast)}
+	}
+	if t.Saturation > 0 {
+		parts[2] = AdjustSaturation{around1(t.Saturation)}
+	}
+	if t.Hue > 0 {
+		parts[3] = AdjustHue{between(r, -t.Hue, t.Hue)}
+	}
+	var steps Compose
+	for _, i := range order {
+		if parts[i] != nil {
+			steps = append(steps, parts[i])
+		}
+	}
+	return steps
+}
+
+// RandomErasing fills a part of a picture with probability P (Zhong et al.,
+// https://arxiv.org/abs/1708.04896;
+// https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomErasing.html).
+// torchvision erases after Normalize, where its 0 is the mean: give the mean's bytes
+// as Fill for that.
+type RandomErasing struct {
+	P     float64    // 0 means 0.5
+	Scale [2]float64 // of the area, from and to; zeros mean 0.02 and 0.33
+	Ratio [2]float64 // height over width, from and to; zeros mean 0.3 and 3.3
+	Fill  []uint8    // by channel, or one for all; none is black
+	Noise bool       // bytes of any value in place of Fill
+}
+
+// Apply implements Transform.
+func (t RandomErasing) Apply(m Image, r rand.Source) Image { return t.Draw(m, r).Apply(m, nil) }
+
+// Draw implements Random.
+func (t RandomErasing) Draw(m Image, r rand.Source) Transform {
+	m.check("RandomErasing")
+	scale, ratio := orDefault(t.Scale, [2]float64{0.02, 0.33}), orDefault(t.Ratio, [2]float64{0.3, 3.3})
+	wantRanges("RandomErasing", scale, ratio)
+	if !chance(r, orDefault(t.P, 0.5)) {
+		return asIs
+	}
+	for range 10 {
+		w, h := rectangle(m.Height, m.Width, scale, ratio, r) // its ratio is the other way round
+		if h >= m.Height || w >= m.Width {
+			continue
+		}
+		e := Erase{Crop: Crop{intn(r, m.Height-h+1), intn(r, m.Width-w+1), h, w}, Fill: t.Fill}
+		if t.Noise {
+			e.Noise = r.Uint64() | 1
+		}
+		return e
+	}
+	return asIs
+}
