@@ -118,7 +118,14 @@ type HorizontalFlip struct{}
 // Apply implements Transform.
 func (HorizontalFlip) Apply(m Image, _ rand.Source) Image {
 	m.check("HorizontalFlip")
-	return m.moved(m.Height, m.Width, func(y, x int) int { return y*m.Width + m.Width - 1 - x })
+	out := NewImage(m.Channels, m.Height, m.Width)
+	for at := 0; at < len(m.Pix); at += m.Width {
+		src, dst := m.Pix[at:at+m.Width], out.Pix[at:at+m.Width]
+		for x, v := range src {
+			dst[m.Width-1-x] = v
+		}
+	}
+	return out
 }
 
 // moved returns a picture whose pixel (y, x) is pixel from(y, x) of each channel.
