@@ -14,55 +14,135 @@ import (
 //
 // Inputs logits z [N, K] and labels [N], Int64 in [0, K); the output is a scalar.
 // Other labels are an error of the caller: the reference panics.
+//
+// In place of labels there may be shares of the classes y [N, K], as a batch of mixed
+// pictures has; a third input may hold weights of the classes w [K]; and with label
+// smoothing ε every class gets an even share of ε:
+//
+//	loss = Σ n,k  t[n,k] (log Σ j exp(z[n,j]) - z[n,k])  /  Σ n d[n]
+//	t[n,k] = w[k] ((1-ε) y[n,k] + ε/K)
+//
+// where a label is a share of 1 and d[n] = w[label[n]] for labels, 1 for shares.
 // https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
-type CrossEntropy struct{}
+type CrossEntropy struct{ LabelSmoothing float64 }
 
 func (CrossEntropy) Name() string { return "CrossEntropy" }
 
 func (o CrossEntropy) Shape(in []tensor.Shape) tensor.Shape {
-	wantInputs(o, in, 2, 2)
-	wantLabelled(o, in)
+	wantInputs(o, in, 2, 3)
+	o.wantTargets(o, in, 2)
 	return tensor.Shape{}
 }
 
-func (CrossEntropy) Gradient(n, dy *Node) []*Node {
-	return []*Node{n.Graph.Apply(CrossEntropyGrad{}, n.Inputs[0], n.Inputs[1], dy), nil}
+func (o CrossEntropy) Gradient(n, dy *Node) []*Node {
+	inputs := append([]*Node{n.Inputs[0], n.Inputs[1], dy}, n.Inputs[2:]...)
+	return []*Node{n.Graph.Apply(CrossEntropyGrad(o), inputs...), nil, nil}[:len(n.Inputs)]
 }
 
 func (o CrossEntropy) Reference(n *Node, out []float64, in [][]float64) {
 	k := n.Inputs[0].Shape[1]
-	for b, label := range in[1] {
+	t, weight := make([]float64, k), weightOf(in, 2)
+	sum := 0.0
+	for b := range n.Inputs[0].Shape[0] {
 		row := in[0][b*k : (b+1)*k]
-		out[0] += (logSumExp(row) - row[checkLabel(o, b, label, k)]) / float64(len(in[1]))
+		sum += o.target(o, t, in[1], len(n.Inputs[1].Shape) == 2, weight, b)
+		total := logSumExp(row)
+		for i, z := range row {
+			if t[i] != 0 { // an infinite logit that nothing is compared with
+				out[0] += t[i] * (total - z)
+			}
+		}
 	}
+	out[0] /= sum
 }
 
 // CrossEntropyGrad is the gradient of CrossEntropy for the logits:
 //
 //	dz[n,k] = dloss/N · (softmax(z[n])[k] - [k = label[n]])
 //
-// Inputs logits [N, K], labels [N] and dloss, a scalar; the output is [N, K].
-type CrossEntropyGrad struct{}
+// and with shares, weights or smoothing
+//
+//	dz[n,k] = dloss / Σ d · (softmax(z[n])[k] Σ j t[n,j]  -  t[n,k])
+//
+// Inputs logits [N, K], labels [N] or shares [N, K], dloss, a scalar, and perhaps
+// weights [K]; the output is [N, K].
+type CrossEntropyGrad struct{ LabelSmoothing float64 }
 
 func (CrossEntropyGrad) Name() string                   { return "CrossEntropyGrad" }
 func (o CrossEntropyGrad) Gradient(n, dy *Node) []*Node { return noSecond(o) }
 
 func (o CrossEntropyGrad) Shape(in []tensor.Shape) tensor.Shape {
-	wantInputs(o, in, 3, 3)
-	wantLabelled(o, in)
+	wantInputs(o, in, 3, 4)
+	CrossEntropy(o).wantTargets(o, in, 3)
 	wantRank(o, in, 2, 0, "a scalar dloss")
 	return in[0]
 }
 
 func (o CrossEntropyGrad) Reference(n *Node, dz []float64, in [][]float64) {
-	k, dloss := n.Shape[1], in[2][0]/float64(n.Shape[0])
-	for b, label := range in[1] {
+	k := n.Shape[1]
+	t, weight := make([]float64, k), weightOf(in, 3)
+	sum := 0.0
+	for b := range n.Shape[0] {
 		row, out := in[0][b*k:(b+1)*k], dz[b*k:(b+1)*k]
-		total := logSumExp(row)
-		for i, z := range row {
-			out[i] = dloss * math.Exp(z-total)
+		sum += CrossEntropy(o).target(o, t, in[1], len(n.Inputs[1].Shape) == 2, weight, b)
+		total, share := logSumExp(row), 0.0
+		for _, v := range t {
+			share += v
 		}
-		out[checkLabel(o, b, label, k)] -= dloss
+		for i, z := range row {
+			out[i] = math.Exp(z-total)*share - t[i]
+		}
+	}
+	for i := range dz {
+		dz[i] *= in[2][0] / sum
+	}
+}
+
+// target writes what row b is compared with, t of the formula, and returns d.
+func (o CrossEntropy) target(op Op, t, labels []float64, shares bool, weight []float64, b int) float64 {
+	k, d := len(t), 1.0
+	for i := range t {
+		t[i] = o.LabelSmoothing / float64(k)
+	}
+	if shares {
+		for i := range t {
+			t[i] += (1 - o.LabelSmoothing) * labels[b*k+i]
+		}
+	} else {
+		at := checkLabel(op, b, labels[b], k)
+		t[at] += 1 - o.LabelSmoothing
+		if weight != nil {
+			d = weight[at]
+		}
+	}
+	for i, w := range weight {
+		t[i] *= w
+	}
+	return d
+}
+
+// weightOf is input i, if there is one.
+func weightOf(in [][]float64, i int) []float64 {
+	if i < len(in) {
+		return in[i]
+	}
+	return nil
+}
+
+// wantTargets panics unless the inputs are logits, labels or shares and, from first on,
+// weights.
+func (o CrossEntropy) wantTargets(op Op, in []tensor.Shape, first int) {
+	if !(o.LabelSmoothing >= 0 && o.LabelSmoothing <= 1) {
+		badShapes(op, in, "label smoothing %v is not from 0 to 1", o.LabelSmoothing)
+	}
+	if len(in[0]) == 2 && len(in[1]) == 2 {
+		wantShape(op, in, 1, "shares", in[0]...)
+		wantLabelled(op, []tensor.Shape{in[0], in[0][:1]})
+	} else {
+		wantLabelled(op, in)
+	}
+	if len(in) > first {
+		wantShape(op, in, first, "weights", in[0][1])
 	}
 }
 

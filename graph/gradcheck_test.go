@@ -144,7 +144,15 @@ var trials = map[string]func(t *trial) *Node{
 	},
 	"CrossEntropy": func(t *trial) *Node {
 		n, k := t.between(1, 6), t.between(1, 6)
-		return t.g.Apply(CrossEntropy{}, t.normal(n, k), t.labels(n, k))
+		logits, labels := t.normal(n, k), t.labels(n, k)
+		o := CrossEntropy{LabelSmoothing: []float64{0, 0.3, 1}[t.IntN(3)]}
+		if t.IntN(2) == 0 {
+			labels = t.fixed([]int{n, k}, func(int) float64 { return t.Float64() })
+		}
+		if t.IntN(2) == 0 {
+			return t.g.Apply(o, logits, labels, t.fixed([]int{k}, func(int) float64 { return 0.1 + t.Float64() }))
+		}
+		return t.g.Apply(o, logits, labels)
 	},
 	"Softmax": func(t *trial) *Node { return t.g.Apply(Softmax{}, t.normal(t.between(1, 6), t.between(1, 6))) },
 	"Row": func(t *trial) *Node {

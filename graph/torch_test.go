@@ -40,7 +40,7 @@ func readTorch(t *testing.T, file string) []torchCase {
 }
 
 func TestAgainstTorch(t *testing.T) {
-	for file, count := range map[string]int{"conv.json": 14, "pool.json": 22, "batchnorm.json": 12, "dense.json": 13} {
+	for file, count := range map[string]int{"conv.json": 14, "pool.json": 22, "batchnorm.json": 12, "dense.json": 13, "loss.json": 9} {
 		cases := readTorch(t, file)
 		if len(cases) != count {
 			t.Errorf("%s has %d cases, want %d", file, len(cases), count)
@@ -94,6 +94,8 @@ func (c torchCase) apply(t *testing.T, in []*Node) []*Node {
 		return []*Node{g.Apply(attributes[AvgPool2d](t, c), in...)}
 	case "AdaptiveAvgPool2d":
 		return []*Node{g.Apply(attributes[AdaptiveAvgPool2d](t, c), in...)}
+	case "CrossEntropyLoss":
+		return []*Node{g.Apply(attributes[CrossEntropy](t, c), in...)}
 	case "BatchNorm":
 		return c.batchNorm(t, in)
 	}

@@ -167,6 +167,15 @@ func TestShapeErrorsNameLayerAndShapes(t *testing.T) {
 			g := graph.New(graph.Train)
 			nn.CrossEntropyLoss{}.Forward(g.Input("x", tensor.Float32, 4, 10), g.Input("labels", tensor.Int64, 3))
 		}, []string{"CrossEntropyLoss", "[4, 10]", "[3]"}},
+		{"shares", func() {
+			g := graph.New(graph.Train)
+			nn.CrossEntropyLoss{}.Forward(g.Input("x", tensor.Float32, 4, 10), g.Input("shares", tensor.Float32, 4, 9))
+		}, []string{"CrossEntropyLoss", "[4, 10]", "[4, 9]"}},
+		{"class weights", func() {
+			g := graph.New(graph.Train)
+			loss := nn.CrossEntropyLoss{LabelSmoothing: 0.1, Weight: &graph.Variable{Value: tensor.New(9)}}
+			loss.Forward(g.Input("x", tensor.Float32, 4, 10), g.Input("labels", tensor.Int64, 4))
+		}, []string{"CrossEntropyLoss(weighted, label_smoothing=0.1)", "[9]", "10 classes"}},
 	} {
 		mustPanic(t, c.what, c.f, c.wants...)
 	}

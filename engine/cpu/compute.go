@@ -246,25 +246,9 @@ func (b *binder) reduction(s *engine.Compute, in []memory, out memory) (func(), 
 			}
 		}, true
 	case graph.CrossEntropy:
-		return func() {
-			total := 0.0
-			for i := range rows {
-				x := in[0][i*k : (i+1)*k]
-				total += softmaxRow(row, x) - float64(x[int(in[1][i])])
-			}
-			out[0] = float32(total / float64(rows))
-		}, true
+		return crossEntropy(op.LabelSmoothing, k, rows, len(s.In[1].Shape) == 2, in, out), true
 	case graph.CrossEntropyGrad:
-		return func() {
-			scale := float64(in[2][0]) / float64(rows)
-			for i := range rows {
-				softmaxRow(row, in[0][i*k:(i+1)*k])
-				row[int(in[1][i])]--
-				for j, v := range row {
-					out[i*k+j] = float32(v * scale)
-				}
-			}
-		}, true
+		return crossEntropyGrad(op.LabelSmoothing, k, rows, len(s.In[1].Shape) == 2, in, out), true
 	case graph.CountCorrect:
 		return func() { out[0] = countCorrect(in[0], in[1], k) }, true
 	}

@@ -273,7 +273,22 @@ func TestLossAndDropout(t *testing.T) {
 		dropped := g.Apply(graph.Dropout{P: 0.3, Stream: g.NextStream()}, z, g.Key())
 		loss := g.Apply(graph.CrossEntropy{}, dropped, labels)
 		hits := g.Apply(graph.CountCorrect{}, z, labels)
-		check(t, g, feeds, append([]*graph.Node{dropped, loss, hits}, graph.Gradients(loss, []*graph.Node{z})...), 2e-6)
+		outputs := append([]*graph.Node{dropped, loss, hits}, graph.Gradients(loss, []*graph.Node{z})...)
+		shares, weight := g.Input("shares", tensor.Float32, s[0], s[1]), g.Input("weight", tensor.Float32, s[1])
+		feeds[shares], feeds[weight] = tensor.New(s[0], s[1]), tensor.New(s[1])
+		for _, x := range []*graph.Node{shares, weight} {
+			for i := range feeds[x].Data() {
+				feeds[x].Data()[i] = 0.1 + r.Float32()
+			}
+		}
+		for _, smoothing := range []float64{0, 0.1} {
+			o := graph.CrossEntropy{LabelSmoothing: smoothing}
+			for _, inputs := range [][]*graph.Node{{z, labels}, {z, labels, weight}, {z, shares}, {z, shares, weight}} {
+				loss := g.Apply(o, inputs...)
+				outputs = append(append(outputs, loss), graph.Gradients(loss, []*graph.Node{z})...)
+			}
+		}
+		check(t, g, feeds, outputs, 2e-6)
 	}
 	g := graph.New(graph.Train)
 	x := g.Input("images", tensor.Float32, 3, 5, 4, 6)

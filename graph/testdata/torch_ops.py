@@ -1,4 +1,4 @@
-"""Writes conv.json, pool.json, batchnorm.json and dense.json beside this script:
+"""Writes conv.json, pool.json, batchnorm.json, dense.json and loss.json beside this script:
 outputs and gradients of PyTorch's layers in float64, which the tests of several
 packages read. Needs torch and numpy (made with torch 1.13, numpy 1.24):
 
@@ -210,9 +210,38 @@ def dense():
     ]
 
 
+def losses():
+    """Cross entropy with weights of the classes, smoothing and shares in place of labels."""
+    def shares(n, k):
+        parts = rng.randint(0, 17, size=(n, k))
+        return torch.tensor(parts / np.maximum(parts.sum(1, keepdims=True), 1), dtype=torch.float64)
+
+    def weights(k):
+        return torch.tensor(rng.randint(1, 64, size=k) / 16, dtype=torch.float64)
+
+    cases = []
+    for name, n, k, target, smoothing, weighted in [
+        ("smoothing", 6, 10, labels, 0.1, False),
+        ("weights", 6, 10, labels, 0.0, True),
+        ("weights and smoothing", 5, 4, labels, 0.25, True),
+        ("all smoothed", 3, 4, labels, 1.0, True),
+        ("one class, smoothing", 2, 1, labels, 0.5, True),
+        ("shares", 6, 10, shares, 0.0, False),
+        ("shares and smoothing", 4, 3, shares, 0.1, False),
+        ("shares, weights and smoothing", 4, 5, shares, 0.1, True),
+        ("as many rows as classes", 4, 4, labels, 0.1, True),
+    ]:
+        inputs = {"logits": grid(n, k), "labels": target(n, k)}
+        if weighted:
+            inputs["weight"] = weights(k)
+        cases.append(case(name, "CrossEntropyLoss", {"LabelSmoothing": smoothing}, inputs,
+                          lambda z, y, w=None: F.cross_entropy(z, y, w, label_smoothing=smoothing)))
+    return cases
+
+
 def main():
     folder = os.path.dirname(os.path.abspath(__file__))
-    for name, cases in ("conv", convs()), ("pool", pools()), ("batchnorm", batchnorms()), ("dense", dense()):
+    for name, cases in ("conv", convs()), ("pool", pools()), ("batchnorm", batchnorms()), ("dense", dense()), ("loss", losses()):
         with open(os.path.join(folder, name + ".json"), "w") as f:
             rows = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
             f.write('{"torch":%s,"cases":[\n%s\n]}\n' % (json.dumps(torch.__version__), rows))
