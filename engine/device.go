@@ -71,6 +71,13 @@ type Updater interface {
 	Update(param, grad []float32, slots [][]float32, lr float32, step int)
 }
 
+// Whole is an Updater whose rule looks at a whole parameter, such as its norm: it is
+// called once for each, with all of it, when Whole returns true.
+type Whole interface {
+	Updater
+	Whole() bool
+}
+
 // Piece is one parameter with its gradient and the optimiser's buffers.
 type Piece struct {
 	Param, Grad Buffer

@@ -24,6 +24,7 @@ type traceFile struct {
 		}
 	}
 	Rates map[string][]float32
+	Runs  []torchRun
 }
 
 func trace(t *testing.T) traceFile {
@@ -51,7 +52,8 @@ func TestSGDAgainstPyTorch(t *testing.T) {
 		t.Fatalf("%d traces", len(traces))
 	}
 	for _, tr := range traces {
-		o, err := New("sgd", Config(tr.Config))
+		c := tr.Config
+		o, err := New("sgd", Config{Momentum: c.Momentum, Dampening: c.Dampening, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,9 +138,9 @@ func TestSGDRoundsEveryProduct(t *testing.T) {
 // Pieces in any order and at the same time give the bits of the whole.
 func TestUpdateInPieces(t *testing.T) {
 	const n = 1003
-	for _, o := range []SGD{{}, {WeightDecay: 0.01}, {Momentum: 0.9, WeightDecay: 0.01}, {Momentum: 0.9, Nesterov: true}} {
+	for _, o := range []Optimizer{SGD{}, SGD{WeightDecay: 0.01}, SGD{Momentum: 0.9, WeightDecay: 0.01}, SGD{Momentum: 0.9, Nesterov: true}, AdamW{WeightDecay: 0.1}} {
 		run := func(cuts ...int) []float32 {
-			param, grad, buf := make([]float32, n), make([]float32, n), make([]float32, n)
+			param, grad, buf, second := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n)
 			for step := 1; step <= 3; step++ {
 				for i := range grad {
 					grad[i] = float32(math.Sin(float64(i * step)))
@@ -148,13 +150,13 @@ func TestUpdateInPieces(t *testing.T) {
 				for _, to := range append(cuts, n) {
 					a, b := from, to
 					wg.Go(func() {
-						o.Update(param[a:b], grad[a:b], [][]float32{buf[a:b]}[:o.Slots()], 0.1, step)
+						o.Update(param[a:b], grad[a:b], [][]float32{buf[a:b], second[a:b]}[:o.Slots()], 0.1, step)
 					})
 					from = to
 				}
 				wg.Wait()
 			}
-			return append(param, buf...)
+			return slices.Concat(param, buf, second)
 		}
 		whole := run()
 		if !slices.Equal(whole, run(0, 1, 5, 512, 1000)) {
@@ -167,10 +169,12 @@ func TestUpdateInPieces(t *testing.T) {
 }
 
 func TestUpdateDoesNotAllocate(t *testing.T) {
-	var o Optimizer = SGD{Momentum: 0.9}
-	p, g, slots := make([]float32, 64), make([]float32, 64), [][]float32{make([]float32, 64)}
-	if n := testing.AllocsPerRun(10, func() { o.Update(p, g, slots, 0.1, 2) }); n != 0 {
-		t.Errorf("%v allocations a step", n)
+	p, g := make([]float32, 64), make([]float32, 64)
+	for _, o := range []Optimizer{SGD{Momentum: 0.9}, AdamW{}, LARS{Momentum: 0.9}, &Scaled{AdamW{}, 0.5}} {
+		slots := [][]float32{make([]float32, 64), make([]float32, 64)}[:o.Slots()]
+		if n := testing.AllocsPerRun(10, func() { o.Update(p, g, slots, 0.1, 2) }); n != 0 {
+			t.Errorf("%s: %v allocations a step", o.Name(), n)
+		}
 	}
 }
 
@@ -184,6 +188,8 @@ func TestUpdatePanics(t *testing.T) {
 		{"0 slots, needs 1", func() { SGD{Momentum: 1}.Update(two, two, nil, 1, 1) }},
 		{"1 slots, needs 0", func() { SGD{}.Update(two, two, [][]float32{two}, 1, 1) }},
 		{"gradient of 2 elements, slot of 3", func() { SGD{Momentum: 1}.Update(two, two, [][]float32{three}, 1, 1) }},
+		{"optim.AdamW: 1 slots, needs 2", func() { AdamW{}.Update(two, two, [][]float32{two}, 1, 1) }},
+		{"optim.LARS: parameter of 2 elements", func() { LARS{}.Update(two, three, nil, 1, 1) }},
 		{"step 0, the first is 1", func() { SGD{}.Update(two, two, nil, 1, 0) }},
 	} {
 		func() {
@@ -204,7 +210,7 @@ func TestNewRefuses(t *testing.T) {
 		config Config
 		want   string
 	}{
-		{"adamax", Config{}, `optimizer "adamax" is not known; choose one of: sgd`},
+		{"adamax", Config{}, `optimizer "adamax" is not known; choose one of: sgd, adamw, lars`},
 		{"SGD", Config{}, "is not known"},
 		{"sgd", Config{Momentum: -0.9}, "momentum -0.9: must be"},
 		{"sgd", Config{Momentum: nan}, "momentum NaN: must be"},
@@ -224,7 +230,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-func BenchmarkSGD(b *testing.B) {
+func BenchmarkUpdate(b *testing.B) {
 	const n = 1 << 16 // the size of a piece that stays in cache
 	p, g, buf := make([]float32, n), make([]float32, n), make([]float32, n)
 	for i := range g {
@@ -236,8 +242,8 @@ func BenchmarkSGD(b *testing.B) {
 			copy(p, g)
 		}
 	})
-	for name, o := range map[string]SGD{"plain": {}, "momentum": {Momentum: 0.9}} {
-		slots := [][]float32{buf}[:o.Slots()]
+	for name, o := range map[string]Optimizer{"plain": SGD{}, "momentum": SGD{Momentum: 0.9}, "adamw": AdamW{}, "lars": LARS{}} {
+		slots := [][]float32{buf, make([]float32, n)}[:o.Slots()]
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(4 * n)
 			for b.Loop() {

@@ -75,7 +75,7 @@ func (s Step) LR(step, total int) float32 {
 }
 
 // ScheduleNames lists the schedules that ParseSchedule knows.
-func ScheduleNames() []string { return []string{"constant", "cosine", "step"} }
+func ScheduleNames() []string { return []string{"constant", "cosine", "step", "onecycle"} }
 
 // ParseSchedule reads a schedule as the command line gives it: a name, and after
 // it settings in the form key=value, all separated by commas:
@@ -83,6 +83,7 @@ func ScheduleNames() []string { return []string{"constant", "cosine", "step"} }
 //	constant
 //	cosine,warmup=0.05,min=0.0001
 //	step,gamma=0.1,at=0.5,at=0.75
+//	onecycle,warmup=0.3,div=25,finaldiv=10000,linear=0
 //
 // Shares (warmup, at) are parts of the whole training. The base is the highest
 // rate.
@@ -92,7 +93,7 @@ func ParseSchedule(text string, base float32) (Schedule, error) {
 	}
 	fields := strings.Split(text, ",")
 	name := strings.TrimSpace(fields[0])
-	keys, ok := map[string][]string{"constant": nil, "cosine": {"min", "warmup"}, "step": {"gamma", "at"}}[name]
+	keys, ok := map[string][]string{"constant": nil, "cosine": {"min", "warmup"}, "step": {"gamma", "at"}, "onecycle": {"warmup", "div", "finaldiv", "linear"}}[name]
 	if !ok {
 		return nil, fmt.Errorf("schedule %q is not known; choose one of: %s", name, strings.Join(ScheduleNames(), ", "))
 	}
@@ -109,6 +110,12 @@ func ParseSchedule(text string, base float32) (Schedule, error) {
 		return c, nil
 	case "step":
 		return Step{Base: base, Gamma: float32(first(values["gamma"])), At: values["at"]}, nil
+	case "onecycle":
+		if w := values["warmup"]; len(w) > 0 && w[0] == 0 {
+			return nil, fmt.Errorf("schedule onecycle: warmup=0 must be above 0; without a warm-up use cosine")
+		}
+		return OneCycle{Base: base, Warmup: first(values["warmup"]), Div: first(values["div"]), FinalDiv: first(values["finaldiv"]),
+			Linear: first(values["linear"]) == 1}, nil
 	}
 	return Constant{Base: base}, nil
 }
@@ -127,10 +134,13 @@ var ranges = map[string]struct {
 	open      bool
 	words     string
 }{
-	"min":    {0, math.MaxFloat32, false, "a number of at least 0"},
-	"warmup": {0, 1, false, "a share of the training from 0 to below 1"},
-	"gamma":  {0, math.MaxFloat32, true, "a number above 0"},
-	"at":     {0, 1, true, "a share of the training between 0 and 1"},
+	"min":      {0, math.MaxFloat32, false, "a number of at least 0"},
+	"warmup":   {0, 1, false, "a share of the training from 0 to below 1"},
+	"gamma":    {0, math.MaxFloat32, true, "a number above 0"},
+	"at":       {0, 1, true, "a share of the training between 0 and 1"},
+	"div":      {1, math.MaxFloat32, false, "a number of at least 1"},
+	"finaldiv": {1, math.MaxFloat32, false, "a number of at least 1"},
+	"linear":   {0, 2, false, "0 or 1"},
 }
 
 func parseSettings(name string, fields, keys []string) (map[string][]float64, error) {
@@ -150,7 +160,7 @@ func parseSettings(name string, fields, keys []string) (map[string][]float64, er
 		}
 		r := ranges[key]
 		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || !(v >= r.low && v < r.high) || r.open && v == r.low {
+		if err != nil || !(v >= r.low && v < r.high) || r.open && v == r.low || key == "linear" && v != 0 && v != 1 {
 			return nil, fmt.Errorf("schedule %s: %s=%s must be %s", name, key, number, r.words)
 		}
 		values[key] = append(values[key], v)

@@ -8,7 +8,7 @@ import (
 
 func TestSchedulesAgainstPyTorch(t *testing.T) {
 	rates := trace(t).Rates
-	if len(rates) != 5 {
+	if len(rates) != 10 {
 		t.Fatalf("%d schedules", len(rates))
 	}
 	for text, want := range rates {
@@ -43,7 +43,7 @@ func TestWarmup(t *testing.T) {
 
 // Past the end, on an empty training and on a single step a rate is still a rate.
 func TestScheduleEdges(t *testing.T) {
-	for _, text := range []string{"constant", "cosine", "cosine,warmup=0.99,min=0.1", "step", "step,gamma=2,at=0.9"} {
+	for _, text := range []string{"constant", "cosine", "cosine,warmup=0.99,min=0.1", "step", "step,gamma=2,at=0.9", "onecycle", "onecycle,linear=1,warmup=0.9"} {
 		s, err := ParseSchedule(text, 0.5)
 		if err != nil {
 			t.Fatal(err)
@@ -68,7 +68,7 @@ func TestParseScheduleRefuses(t *testing.T) {
 		base float32
 		want string
 	}{
-		{"", 1, "choose one of: constant, cosine, step"},
+		{"", 1, "choose one of: constant, cosine, step, onecycle"},
 		{"linear", 1, `schedule "linear" is not known`},
 		{"constant", 0, "learning rate 0: must be"},
 		{"constant", float32(math.NaN()), "learning rate NaN: must be"},
@@ -86,6 +86,10 @@ func TestParseScheduleRefuses(t *testing.T) {
 		{"step,at=1", 1, "at=1 must be a share"},
 		{"step,gamma=0", 1, "gamma=0 must be a number above 0"},
 		{"step,gamma=x", 1, "gamma=x must be"},
+		{"onecycle,warmup=0", 1, "warmup=0 must be above 0"},
+		{"onecycle,linear=0.5", 1, "linear=0.5 must be 0 or 1"},
+		{"onecycle,div=0.5", 1, "div=0.5 must be a number of at least 1"},
+		{"onecycle,min=0", 1, `no setting "min"`},
 	} {
 		if s, err := ParseSchedule(c.text, c.base); err == nil || s != nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q, %v: want %q, got %v, %v", c.text, c.base, c.want, s, err)

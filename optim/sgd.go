@@ -1,7 +1,5 @@
 package optim
 
-import "fmt"
-
 // SGD is stochastic gradient descent with momentum, by the formula of
 // https://pytorch.org/docs/stable/generated/torch.optim.SGD.html:
 //
@@ -12,7 +10,12 @@ import "fmt"
 //
 // The buffer, one slot, exists only with momentum. Every product is rounded to
 // float32 before it is added, so the bits are the same on every machine.
-type SGD Config
+type SGD struct {
+	Momentum    float32 // share of the last step that is kept, 0 for none
+	Dampening   float32 // share of the gradient kept out of the momentum
+	WeightDecay float32 // L2 penalty, added to the gradient
+	Nesterov    bool    // look ahead along the momentum
+}
 
 // Name returns "sgd".
 func (o SGD) Name() string { return "sgd" }
@@ -27,7 +30,7 @@ func (o SGD) Slots() int {
 
 // Update makes one step, as Optimizer says.
 func (o SGD) Update(param, grad []float32, slots [][]float32, lr float32, step int) {
-	o.check(param, grad, slots, step)
+	checkUpdate("SGD", o.Slots(), param, grad, slots, step)
 	switch {
 	case o.Momentum == 0 && o.WeightDecay == 0:
 		descend(param, grad, lr)
@@ -86,22 +89,5 @@ func (o SGD) next(param, grad, buf []float32, lr float32) {
 		b := float32(momentum*buf[i]) + float32(keep*g)
 		buf[i] = b
 		param[i] = p - float32(lr*b)
-	}
-}
-
-func (o SGD) check(param, grad []float32, slots [][]float32, step int) {
-	if len(param) != len(grad) {
-		panic(fmt.Sprintf("optim.SGD: parameter of %d elements, gradient of %d", len(param), len(grad)))
-	}
-	if len(slots) != o.Slots() {
-		panic(fmt.Sprintf("optim.SGD: %d slots, needs %d", len(slots), o.Slots()))
-	}
-	for _, s := range slots {
-		if len(s) != len(grad) {
-			panic(fmt.Sprintf("optim.SGD: gradient of %d elements, slot of %d", len(grad), len(s)))
-		}
-	}
-	if step < 1 {
-		panic(fmt.Sprintf("optim.SGD: step %d, the first is 1", step))
 	}
 }

@@ -33,7 +33,7 @@ func (m *dropping) Forward(x *graph.Node) *graph.Node {
 // A trainer that takes over from a state draws the same dropouts, and is as deep
 // in the optimiser, as the one that wrote it.
 func TestRestoredTrainer(t *testing.T) {
-	for _, o := range []optim.Optimizer{optim.SGD{}, optim.SGD{Momentum: 0.9, Dampening: 0.5}} {
+	for _, o := range []optim.Optimizer{optim.SGD{}, optim.SGD{Momentum: 0.9, Dampening: 0.5}, optim.AdamW{WeightDecay: 0.01}} {
 		for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
 			restored(t, Options{Batch: 30, Epochs: 3, Seed: 2, Optimizer: o, Schedule: optim.Constant{Base: 0.1}, Precision: precision})
 		}

@@ -10,6 +10,7 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"unsafe"
 
@@ -102,31 +103,39 @@ func (d *Device) Slice(b engine.Buffer, off, n int) engine.Buffer {
 	return b.(memory)[off : off+n : off+n]
 }
 
-// BindUpdate prepares an optimiser's pass: pieces of all parameters in parallel.
+// BindUpdate prepares an optimiser's pass: pieces of all parameters in parallel, or
+// whole parameters for an engine.Whole.
 func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
 	const most = 1 << 15
 	type part struct {
 		param, grad []float32
 		slots       [][]float32
 	}
-	var parts []part
-	for _, p := range pieces {
-		param, grad := p.Param.(memory), p.Grad.(memory)
-		for lo := 0; lo < len(param); lo += most {
-			hi := min(lo+most, len(param))
-			q := part{param: param[lo:hi], grad: grad[lo:hi]}
-			for _, s := range p.Slots {
-				q.slots = append(q.slots, s.(memory)[lo:hi])
+	cut := func(most int) (parts []part) {
+		for _, p := range pieces {
+			param, grad := p.Param.(memory), p.Grad.(memory)
+			for lo := 0; lo < len(param); lo += most {
+				hi := min(lo+most, len(param))
+				q := part{param: param[lo:hi], grad: grad[lo:hi]}
+				for _, s := range p.Slots {
+					q.slots = append(q.slots, s.(memory)[lo:hi])
+				}
+				parts = append(parts, q)
 			}
-			parts = append(parts, q)
 		}
+		return parts
 	}
+	cuts, wholes := cut(most), cut(math.MaxInt)
+	parts := cuts
 	var u engine.Updater
 	var lr float32
 	var step int
 	work := func(i int) { u.Update(parts[i].param, parts[i].grad, parts[i].slots, lr, step) }
 	return func(updater engine.Updater, rate float32, number int) {
-		u, lr, step = updater, rate, number
+		u, lr, step, parts = updater, rate, number, cuts
+		if w, ok := updater.(engine.Whole); ok && w.Whole() {
+			parts = wholes
+		}
 		d.pool.run(len(parts), work)
 	}
 }
