@@ -1,0 +1,149 @@
+// Package photo reads a user's pictures: JPEG, PNG, GIF (the first frame), WebP and
+// BMP, turned upright by their EXIF data, as planes of 8-bit grey or of red, green and
+// blue. Files are what anybody may have put there: sizes are checked before anything is
+// decoded, and a decoder that stumbles is an error.
+package photo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/gif" // the decoders that image.Decode knows
+	_ "image/jpeg"
+	_ "image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	_ "golang.org/x/image/bmp"
+	_ "golang.org/x/image/webp"
+
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// Options says how to read. The zero value is colour within the usual limits.
+type Options struct {
+	Channels   int   // 1 for grey, 3 for colour; 0 means 3
+	MostPixels int64 // of a picture, 0 means 50 million: decoding takes 4 to 8 bytes for each
+	MostBytes  int64 // of a file, 0 means 128 MiB
+	AsStored   bool  // do not turn upright
+}
+
+// Info is what a file says of itself.
+type Info struct {
+	Format        string // jpeg, png, gif, webp or bmp
+	Width, Height int    // as stored
+	Orientation   int    // of the EXIF data, 1 to 8; 0 when there is none
+}
+
+var extensions = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
+
+// Named says whether a file's name ends as that of a picture this package reads.
+func Named(name string) bool {
+	return slices.Contains(extensions, strings.ToLower(filepath.Ext(name)))
+}
+
+// Read decodes a file. The error names it and says what to do.
+//
+// Grey is Pillow's luma of the colours; of 16-bit samples the upper 8 bits count;
+// transparency is left out, so that a pixel has the colour stored under it.
+func Read(path string, o Options) (transforms.Image, Info, error) {
+	content, err := load(path, o)
+	if err != nil {
+		return transforms.Image{}, Info{}, err
+	}
+	m, info, err := Decode(content, o)
+	if err != nil {
+		err = fmt.Errorf("image %s: %w", path, err)
+	}
+	return m, info, err
+}
+
+func load(path string, o Options) ([]byte, error) {
+	most := o.MostBytes
+	if most == 0 {
+		most = 128 << 20
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("image: %w", err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("image: %w", err)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("image %s: is not a regular file", path)
+	case st.Size() > most:
+		return nil, fmt.Errorf("image %s: has %d MB, where %d are possible; make it smaller first", path, st.Size()>>20, most>>20)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(content)) > most {
+		err = errors.New("grew while it was read")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", path, err)
+	}
+	return content, nil
+}
+
+// Decode is Read for a file's content.
+func Decode(content []byte, o Options) (m transforms.Image, info Info, err error) {
+	defer func() { // a decoder that stumbles over a damaged file
+		if r := recover(); r != nil {
+			m, err = transforms.Image{}, fmt.Errorf("cannot be decoded (%v); give another file", r)
+		}
+	}()
+	channels := o.Channels
+	if channels == 0 {
+		channels = 3
+	}
+	if info, err = Inspect(content, o); err != nil {
+		return m, info, err
+	}
+	img, _, err := image.Decode(bytes.NewReader(content))
+	if err != nil {
+		return m, info, fmt.Errorf("is a %s file that cannot be decoded (%w); it may be cut short: give another copy", info.Format, err)
+	}
+	// The first frame of a GIF may be smaller than what its header says.
+	if b := img.Bounds(); b.Empty() {
+		return m, info, errors.New("has no pixels")
+	}
+	m = transforms.FromImage(img, channels)
+	if !o.AsStored {
+		m = transforms.Orient{Orientation: info.Orientation}.Apply(m, nil)
+	}
+	return m, info, nil
+}
+
+// Inspect reads what a file says of itself, and decodes nothing.
+func Inspect(content []byte, o Options) (info Info, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("cannot be read (%v); give another file", r)
+		}
+	}()
+	config, format, err := image.DecodeConfig(bytes.NewReader(content))
+	if errors.Is(err, image.ErrFormat) {
+		return info, errors.New("is no PNG, JPEG, GIF, WebP or BMP file; convert it to one of these")
+	}
+	if err != nil {
+		return info, fmt.Errorf("cannot be decoded (%w); give another file", err)
+	}
+	info = Info{format, config.Width, config.Height, orientation(format, content)}
+	if info.Width < 1 || info.Height < 1 {
+		return info, fmt.Errorf("has no pixels (%dx%d)", info.Width, info.Height)
+	}
+	most := o.MostPixels
+	if most == 0 {
+		most = 50_000_000
+	}
+	if int64(info.Width)*int64(info.Height) > most {
+		return info, fmt.Errorf("is too large: %dx%d, where %d pixels are possible; make it smaller first", info.Width, info.Height, most)
+	}
+	return info, nil
+}
