@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -19,6 +20,15 @@ type LoaderConfig struct {
 	Seed     uint64 // of the order
 	Workers  int    // goroutines that prepare batches; 0 chooses. It never changes a batch
 	DropLast bool   // leave out the last batch when it is not full
+
+	// Transform, when set, makes every picture anew in every epoch: of the data set's
+	// Picture when it is one of Pictures, else of its bytes. It must give the size of
+	// Info. Its lots are transforms.Lots of (Seed, epoch, index): no number of workers
+	// and no order changes them. It runs on the workers, on several at once.
+	Transform transforms.Transform
+	// Mix, when set, mixes every batch with itself, by lots of (Seed, epoch, batch);
+	// Batch.Targets then holds what its pictures show.
+	Mix transforms.BatchTransform
 }
 
 // Loader prepares batches beside the training.
@@ -50,6 +60,9 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	if c.Workers == 0 {
 		c.Workers = min(max(runtime.GOMAXPROCS(0)/2, 1), 4)
 	}
+	if c.Mix != nil && len(info.Classes) == 0 {
+		return nil, fmt.Errorf("data set %s does not name its classes, so its labels cannot be mixed; leave out Mixup and CutMix", info.Name)
+	}
 	l := &Loader{ds: ds, info: info, c: c, total: ds.Len(), ahead: c.Workers + 2}
 	l.c.Batch = min(c.Batch, l.total)
 	l.free = make(chan *Batch, l.ahead+2)
@@ -78,9 +91,11 @@ type Batch struct {
 	Images  *tensor.Tensor // [n, C, H, W] Float32 in [0, 1]
 	Labels  *tensor.Tensor // [n] Int64
 	Indices []int          // of the pictures in the data set
+	Targets *tensor.Tensor // [n, classes] Float32 shares of the classes, with LoaderConfig.Mix; else nil
 
 	loader      *Loader
 	pix         []uint8 // one picture
+	lots        transforms.Lots
 	images      []float32
 	labels      []int64
 	indices     []int
@@ -116,7 +131,7 @@ func (l *Loader) batch(n int) *Batch {
 		}
 	}
 	b.outstanding.Store(true)
-	b.err = nil
+	b.err, b.Targets = nil, nil
 	view := &b.full
 	if n < l.c.Batch {
 		view = &b.part
@@ -137,14 +152,14 @@ var unit = func() (u [256]float32) {
 	return u
 }()
 
-// fill reads the pictures named by Indices.
-func (b *Batch) fill(ctx context.Context) error {
+// fill reads the pictures named by Indices, those of batch k of an epoch.
+func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 	size, classes := len(b.pix), len(b.loader.info.Classes)
 	for k, i := range b.Indices {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		label, err := b.loader.ds.Get(i, b.pix)
+		pix, label, err := b.picture(epoch, i)
 		if err == nil && (label < 0 || classes > 0 && label >= classes) {
 			err = fmt.Errorf("label %d is outside 0..%d", label, classes-1)
 		}
@@ -153,9 +168,15 @@ func (b *Batch) fill(ctx context.Context) error {
 		}
 		b.labels[k] = int64(label)
 		out := b.images[k*size : (k+1)*size]
-		for j, v := range b.pix[:len(out)] {
+		for j, v := range pix[:len(out)] {
 			out[j] = unit[v]
 		}
+	}
+	if mix := b.loader.c.Mix; mix != nil {
+		b.lots.Batch(b.loader.c.Seed, epoch, batch)
+		m := mix.Draw(b.loader.info.Height, b.loader.info.Width, &b.lots)
+		m.Images(b.Images)
+		b.Targets = m.Targets(b.Labels.Ints(), classes)
 	}
 	return nil
 }
@@ -165,6 +186,7 @@ type Epoch struct {
 	l      *Loader
 	ctx    context.Context
 	cancel context.CancelFunc
+	epoch  int
 	order  []int32 // nil for the order of the data set
 	count  int
 	next   int // the batch that Next gives
@@ -179,7 +201,7 @@ type Epoch struct {
 // an epoch can be repeated without those before it. Close it unless Next has
 // returned an error, io.EOF included.
 func (l *Loader) Epoch(ctx context.Context, epoch int) *Epoch {
-	e := &Epoch{l: l, count: l.Batches(), tokens: make(chan struct{}, l.ahead), ready: make([]chan *Batch, l.ahead)}
+	e := &Epoch{l: l, epoch: epoch, count: l.Batches(), tokens: make(chan struct{}, l.ahead), ready: make([]chan *Batch, l.ahead)}
 	e.ctx, e.cancel = context.WithCancel(ctx)
 	if l.c.Shuffle {
 		var r random
@@ -217,7 +239,7 @@ func (e *Epoch) work() {
 				b.Indices[i] = int(e.order[first+i])
 			}
 		}
-		b.err = b.fill(e.ctx)
+		b.err = b.fill(e.ctx, e.epoch, k)
 		e.ready[k%len(e.ready)] <- b
 	}
 }

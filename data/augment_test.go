@@ -1,0 +1,173 @@
+package data
+
+import (
+	"context"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// sized is a data set whose pictures are all larger than its Info, each by itself.
+type sized struct{ *memory }
+
+func (s sized) Picture(i int) (transforms.Image, int, error) {
+	m := transforms.NewImage(s.info.Channels, s.info.Height+i%5, s.info.Width+i%3)
+	for k := range m.Pix {
+		m.Pix[k] = uint8(i*31 + k)
+	}
+	return m, int(s.labels[i]), nil
+}
+
+func augmentable(n int) *memory {
+	m := &memory{info: Info{Name: "test", Classes: []string{"a", "b", "c"}, Channels: 3, Height: 12, Width: 10}}
+	m.pixels, m.labels = make([]uint8, n*m.info.Numel()), make([]uint8, n)
+	for i := range m.pixels {
+		m.pixels[i] = uint8(i * 7)
+	}
+	for i := range m.labels {
+		m.labels[i] = uint8(i % 3)
+	}
+	return m
+}
+
+// walk returns the pictures and targets of an epoch, by their place in the data set.
+func walk(t *testing.T, ds Dataset, c LoaderConfig, epoch int) (images, targets map[int][]float32, err error) {
+	t.Helper()
+	l, err := NewLoader(ds, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, targets = map[int][]float32{}, map[int][]float32{}
+	e := l.Epoch(context.Background(), epoch)
+	defer e.Close()
+	for {
+		b, err := e.Next()
+		if err == io.EOF {
+			return images, targets, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		size := ds.Info().Numel()
+		for k, i := range b.Indices {
+			images[i] = slices.Clone(b.Images.Data()[k*size : (k+1)*size])
+			if b.Targets != nil {
+				targets[i] = slices.Clone(b.Targets.Data()[k*3 : (k+1)*3])
+			}
+		}
+		b.Release()
+	}
+}
+
+// What a loader draws depends on its seed, the epoch and the picture: not on the
+// workers, and without Mix not on the batch it comes in.
+func TestTransformsDoNotDependOnWorkers(t *testing.T) {
+	augment := transforms.Compose{
+		transforms.RandomResizedCrop{Height: 12, Width: 10}, transforms.RandomHorizontalFlip{}, transforms.TrivialAugmentWide{},
+	}
+	for name, ds := range map[string]Dataset{"bytes": augmentable(23), "pictures": sized{augmentable(23)}} {
+		base := LoaderConfig{Batch: 4, Shuffle: true, Seed: 9, Workers: 1, Transform: augment}
+		one, _, err := walk(t, ds, base, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		more, batch, seed := base, base, base
+		more.Workers, batch.Batch, seed.Seed = 5, 7, 10
+		for what, c := range map[string]LoaderConfig{"workers": more, "batch": batch} {
+			got, _, err := walk(t, ds, c, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range one {
+				if !slices.Equal(got[i], one[i]) {
+					t.Errorf("%s: other %s gave another picture %d", name, what, i)
+				}
+			}
+		}
+		other, _, _ := walk(t, ds, base, 4)
+		another, _, _ := walk(t, ds, seed, 3)
+		same := 0
+		for i := range one {
+			for _, m := range []map[int][]float32{other, another} {
+				if slices.Equal(m[i], one[i]) {
+					same++
+				}
+			}
+		}
+		if same > 4 {
+			t.Errorf("%s: %d of 46 pictures are the same in another epoch or by another seed", name, same)
+		}
+	}
+	// A loader's lots are those that Lots describes.
+	ds := sized{augmentable(23)}
+	got, _, err := walk(t, ds, LoaderConfig{Batch: 4, Seed: 9, Transform: augment}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lots transforms.Lots
+	for i := range got {
+		lots.Picture(9, 3, i)
+		m, _, _ := ds.Picture(i)
+		for k, v := range augment.Apply(m, &lots).Pix {
+			if got[i][k] != float32(v)/255 {
+				t.Fatalf("picture %d is not made by its lots", i)
+			}
+		}
+	}
+}
+
+func TestMixedBatches(t *testing.T) {
+	ds := augmentable(22)
+	plain, none, err := walk(t, ds, LoaderConfig{Batch: 4, Seed: 5}, 1)
+	if err != nil || len(none) != 0 {
+		t.Fatal(err, len(none))
+	}
+	mix := transforms.RandomChoice{Of: []transforms.BatchTransform{transforms.Mixup{}, transforms.CutMix{}}}
+	images, targets, err := walk(t, ds, LoaderConfig{Batch: 4, Seed: 5, Workers: 3, Mix: mix}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := walk(t, ds, LoaderConfig{Batch: 4, Seed: 5, Workers: 1, Mix: mix}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := 0
+	for i := range images {
+		if !slices.Equal(images[i], again[i]) {
+			t.Errorf("picture %d depends on the workers", i)
+		}
+		if !slices.Equal(images[i], plain[i]) {
+			changed++
+		}
+		sum := 0.0
+		for _, v := range targets[i] {
+			sum += float64(v)
+		}
+		if math.Abs(sum-1) > 1e-6 || targets[i][i%3] == 0 && slices.Equal(images[i], plain[i]) {
+			t.Errorf("picture %d: targets %v", i, targets[i])
+		}
+	}
+	if changed < 12 {
+		t.Errorf("%d of 22 pictures are mixed", changed)
+	}
+}
+
+func TestTransformErrorsNameThePicture(t *testing.T) {
+	for want, f := range map[string]transforms.Transform{
+		"picture 0: its transform failed: transforms.RandomCrop: a crop of 64 by 64":  transforms.RandomCrop{Size: 64},
+		"picture 0: the transforms made [3, 6, 6] of it, where [3, 12, 10] is wanted": transforms.CenterCrop{Size: 6},
+	} {
+		if _, _, err := walk(t, augmentable(5), LoaderConfig{Batch: 2, Transform: f, Workers: 1}, 0); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	ds := augmentable(5)
+	ds.info.Classes = nil
+	if _, err := NewLoader(ds, LoaderConfig{Batch: 2, Mix: transforms.CutMix{}}); err == nil || !strings.Contains(err.Error(), "cannot be mixed") {
+		t.Errorf("%v", err)
+	}
+}

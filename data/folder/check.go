@@ -1,0 +1,155 @@
+package folder
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/photo"
+)
+
+// Report is what Check found in an index.
+type Report struct {
+	Name    string        `json:"name"`
+	Root    string        `json:"root"`
+	Classes []ClassReport `json:"classes"`
+	// Tested says that the user chose the pictures to test on.
+	Tested  bool           `json:"tested"`
+	Formats map[string]int `json:"formats"` // pictures of each
+	Turned  int            `json:"turned"`  // pictures that EXIF data turns upright
+	// The smallest and the largest height and width there are, of upright pictures.
+	Height [2]int    `json:"height"`
+	Width  [2]int    `json:"width"`
+	Broken []Problem `json:"broken,omitempty"`
+	Others []string  `json:"others,omitempty"` // files that are no pictures by their name
+	// Alike lists near-duplicates, by name.
+	Alike [][]string `json:"alike,omitempty"`
+	// Leaks are those of them that lie in both parts, Contradictory those in two classes.
+	Leaks         [][]string `json:"leaks,omitempty"`
+	Contradictory [][]string `json:"contradictory,omitempty"`
+}
+
+// ClassReport counts a class's pictures.
+type ClassReport struct {
+	Name  string `json:"name"`
+	Train int    `json:"train"`
+	Test  int    `json:"test"`
+}
+
+// Problem is a picture that cannot be read.
+type Problem struct {
+	Name  string `json:"name"`
+	Error string `json:"error"`
+}
+
+// Check reads every picture. The error is the context's alone: what is wrong with a
+// picture is in the Report. progress, when not nil, hears how many are done; its calls
+// do not overlap. groups are those of Index.Groups, found on the way.
+func (x *Index) Check(ctx context.Context, o Options, progress func(done, total int)) (r *Report, groupOf []int, err error) {
+	o = o.defaults()
+	if err := o.check(); err != nil {
+		return nil, nil, err
+	}
+	type found struct {
+		info photo.Info
+		m    hash
+		h, w int
+		err  error
+	}
+	all := make([]found, len(x.Items))
+	var next atomic.Int64
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	done := 0
+	for range min(runtime.GOMAXPROCS(0), len(x.Items)) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(x.Items) || ctx.Err() != nil {
+					return
+				}
+				m, info, err := photo.Read(x.Items[i].Path, photo.Options{Channels: o.Channels, MostPixels: o.MostPixels})
+				all[i] = found{info: info, h: m.Height, w: m.Width, err: err}
+				if err == nil {
+					all[i].m = hashOf(m)
+				}
+				mu.Lock()
+				if done++; progress != nil {
+					progress(done, len(x.Items))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	r = &Report{Name: x.Name, Root: x.Root, Tested: x.Tested, Formats: map[string]int{}, Others: x.Others}
+	train, test := x.Counts(data.Train), x.Counts(data.Test)
+	for i, name := range x.Classes {
+		r.Classes = append(r.Classes, ClassReport{name, train[i], test[i]})
+	}
+	hashes, ok := make([]hash, len(all)), make([]bool, len(all))
+	for i, f := range all {
+		if f.err != nil {
+			r.Broken = append(r.Broken, Problem{x.Items[i].Name, f.err.Error()})
+			continue
+		}
+		hashes[i], ok[i] = f.m, true
+		r.Formats[f.info.Format]++
+		if f.info.Orientation > 1 {
+			r.Turned++
+		}
+		widen(&r.Height, f.h)
+		widen(&r.Width, f.w)
+	}
+	groupOf = groups(hashes, ok)
+	x.compare(r, groupOf)
+	return r, groupOf, nil
+}
+
+func widen(span *[2]int, v int) {
+	if span[0] == 0 || v < span[0] {
+		span[0] = v
+	}
+	span[1] = max(span[1], v)
+}
+
+// compare lists the groups of more than one picture.
+func (x *Index) compare(r *Report, groupOf []int) {
+	members := map[int][]int{}
+	for i, g := range groupOf {
+		members[g] = append(members[g], i)
+	}
+	for g := range groupOf { // in order
+		m := members[g]
+		if len(m) < 2 {
+			continue
+		}
+		var names []string
+		splits, labels := map[data.Split]bool{}, map[int]bool{}
+		for _, i := range m {
+			names = append(names, x.Items[i].Name)
+			splits[x.Items[i].Split], labels[x.Items[i].Label] = true, true
+		}
+		r.Alike = append(r.Alike, names)
+		if len(splits) > 1 {
+			r.Leaks = append(r.Leaks, names)
+		}
+		if len(labels) > 1 {
+			r.Contradictory = append(r.Contradictory, names)
+		}
+	}
+}
+
+// Groups finds near-duplicates: for each item the number of the first picture that
+// shows the same, or its own. It reads every picture; one that cannot be read is alone.
+func (x *Index) Groups(ctx context.Context, o Options, progress func(done, total int)) ([]int, error) {
+	_, groupOf, err := x.Check(ctx, o, progress)
+	return groupOf, err
+}
+
+var _ data.Pictures = (*Set)(nil)

@@ -1,0 +1,448 @@
+package folder
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// made writes a folder of drawn pictures.
+func made(t *testing.T, c MakeConfig) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "photos")
+	if err := Make(context.Background(), dir, c); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// write puts files with these contents below dir.
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func names(x *Index, split data.Split) (out []string) {
+	for _, it := range x.Items {
+		if it.Split == split {
+			out = append(out, x.Classes[it.Label]+":"+it.Name)
+		}
+	}
+	return out
+}
+
+func TestScanFolders(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"plain/b/2.jpg": "", "plain/b/10.PNG": "", "plain/a/deep/er/1.webp": "", "plain/a/notes.txt": "",
+		"plain/a/.hidden.jpg": "", "plain/.git/x.jpg": "", "plain/__MACOSX/x.jpg": "", "plain/read.me": "",
+		"both/train/b/1.gif": "", "both/train/a/1.bmp": "", "both/val/a/2.jpeg": "", "both/test/a/3.jpg": "",
+		"tested/train/b/1.gif": "", "tested/train/a/1.bmp": "", "tested/test/b/3.jpg": "",
+	})
+	for folder, want := range map[string]struct{ train, test, others []string }{
+		"plain":  {[]string{"a:a/deep/er/1.webp", "b:b/10.PNG", "b:b/2.jpg"}, nil, []string{"a/notes.txt"}},
+		"both":   {[]string{"a:train/a/1.bmp", "b:train/b/1.gif"}, []string{"a:val/a/2.jpeg"}, nil},
+		"tested": {[]string{"a:train/a/1.bmp", "b:train/b/1.gif"}, []string{"b:test/b/3.jpg"}, nil},
+	} {
+		x, err := Scan(filepath.Join(dir, folder))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !slices.Equal(x.Classes, []string{"a", "b"}) || x.Name != folder || x.Tested != (want.test != nil) {
+			t.Errorf("%s: %+v", folder, x)
+		}
+		if got := [][]string{names(x, data.Train), names(x, data.Test), x.Others}; !reflect.DeepEqual(got, [][]string{want.train, want.test, want.others}) {
+			t.Errorf("%s: %v", folder, got)
+		}
+		if _, err := os.Stat(x.Items[0].Path); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(dir, "plain", "b"), filepath.Join(dir, "plain", "linked")); err == nil {
+		x, err := Scan(filepath.Join(dir, "plain"))
+		if err != nil || !slices.Equal(x.Classes, []string{"a", "b", "linked"}) || x.Counts(data.Train)[2] != 2 {
+			t.Errorf("a link to a folder: %+v, %v", x, err)
+		}
+	}
+}
+
+func TestScanLists(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"a.jpg": "", "sub/b.jpg": "", "c.jpg": "",
+		"list.csv":    "\ufeffFile, Class,split\nc.jpg,two words,train\n\"sub/b.jpg\",1,val\na.jpg,two words,\n",
+		"list.jsonl":  "{\"image\": \"c.jpg\", \"label\": \"x\"}\n\n{\"path\": \"./sub/b.jpg\", \"label\": 7}\n",
+		"no.csv":      "file,size\na.jpg,3\n",
+		"empty.csv":   "",
+		"twice.csv":   "path,label\na.jpg,1\n./a.jpg,2\n",
+		"missing.csv": "path,label\na.jpg,1\nnone.jpg,2\n",
+		"blank.jsonl": "{\"path\": \"a.jpg\"}\n",
+		"bad.jsonl":   "{\"path\": \"a.jpg\", \"label\": 1}\n{\n",
+		"split.csv":   "path,label,split\na.jpg,1,tset\n",
+		"folder.csv":  "path,label\nsub,1\na.jpg,2\n",
+		"short.csv":   "path,label\na.jpg\n",
+		"one.csv":     "path,label\na.jpg,1\n",
+		"list.txt":    "a.jpg 1\n",
+	})
+	x, err := Scan(filepath.Join(dir, "list.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := [][]string{x.Classes, names(x, data.Train), names(x, data.Test)}; x.Name != "list" || !x.Tested || !reflect.DeepEqual(got, [][]string{
+		{"1", "two words"}, {"two words:a.jpg", "two words:c.jpg"}, {"1:sub/b.jpg"},
+	}) {
+		t.Errorf("csv: %v, %+v", got, x)
+	}
+	if x, err = Scan(filepath.Join(dir, "list.jsonl")); err != nil || !slices.Equal(names(x, data.Train), []string{"7:sub/b.jpg", "x:c.jpg"}) || x.Tested {
+		t.Errorf("jsonl: %+v, %v", x, err)
+	}
+	for list, want := range map[string]string{
+		"no.csv": "path and label must be among them", "empty.csv": "is empty", "twice.csv": "line 3 names ./a.jpg again, after line 2",
+		"missing.csv": "line 3: stat", "blank.jsonl": "line 1 gives a.jpg no label", "bad.jsonl": "line 2 is no JSON object",
+		"split.csv": `line 2: unknown split "tset"`, "folder.csv": "line 2: ", "short.csv": "wrong number of fields",
+		"one.csv": "has 1 classes", "list.txt": "neither a folder nor", "none": "name a folder",
+	} {
+		if _, err := Scan(filepath.Join(dir, list)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: want %q, got %v", list, want, err)
+		}
+	}
+}
+
+func TestScanRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"empty/a/1.jpg": "", "empty/b/readme.txt": "",
+		"other/train/a/1.jpg": "", "other/train/b/1.jpg": "", "other/val/c/1.jpg": "",
+		"one/a/1.jpg": "", "none/x.jpg": "",
+		"untested/train/a/1.jpg": "", "untested/train/b/1.jpg": "", "untested/val/a/notes.txt": "",
+	})
+	for folder, want := range map[string]string{
+		"empty": `no picture of class "b"`, "other": `has a class "c" that`, "one": "has 1 classes", "none": "has 0 classes",
+		"untested": "none of", "absent": "no such file",
+	} {
+		if _, err := Scan(filepath.Join(dir, folder)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: want %q, got %v", folder, want, err)
+		}
+	}
+}
+
+func TestHoldout(t *testing.T) {
+	make := func(n ...int) *Index {
+		x := &Index{Root: "photos"}
+		for label, count := range n {
+			x.Classes = append(x.Classes, fmt.Sprint(label))
+			for i := range count {
+				x.Items = append(x.Items, Item{Name: fmt.Sprintf("%d/%03d.jpg", label, i), Label: label, Split: data.Train})
+			}
+		}
+		return x
+	}
+	held := func(x *Index, share float64, seed uint64, groups []int) []string {
+		t.Helper()
+		if err := x.Holdout(share, seed, groups); err != nil {
+			t.Fatal(err)
+		}
+		return names(x, data.Test)
+	}
+	x := make(100, 10, 2, 1)
+	first := held(x, 0.2, 1, nil)
+	if got := x.Counts(data.Test); !slices.Equal(got, []int{20, 2, 1, 0}) {
+		t.Errorf("held out %v", got)
+	}
+	slices.Reverse(x.Items)
+	again := held(x, 0.2, 1, nil)
+	slices.Sort(again)
+	if !slices.Equal(first, again) {
+		t.Error("the order of the files changed the choice")
+	}
+	if other := held(make(100, 10, 2, 1), 0.2, 2, nil); slices.Equal(first, other) {
+		t.Error("another seed chose the same")
+	}
+	// A picture more moves at most one across.
+	more := held(make(101, 10, 2, 1), 0.2, 1, nil)
+	kept := 0
+	for _, name := range more {
+		if slices.Contains(first, name) {
+			kept++
+		}
+	}
+	if kept < len(first)-1 {
+		t.Errorf("%d of %d kept with one picture more", kept, len(first))
+	}
+	// Tens of one group stay together.
+	x = make(100, 100)
+	groups := []int{}
+	for i := range x.Items {
+		groups = append(groups, i/10*10)
+	}
+	held(x, 0.2, 3, groups)
+	for i := range x.Items {
+		if x.Items[i].Split != x.Items[groups[i]].Split {
+			t.Fatalf("group %d is on both sides", groups[i])
+		}
+	}
+	if got := x.Counts(data.Test); !slices.Equal(got, []int{20, 20}) {
+		t.Errorf("held out %v of groups", got)
+	}
+	// What the user chose stays.
+	x.Tested = true
+	before := names(x, data.Test)
+	if after := held(x, 0.9, 1, nil); !slices.Equal(before, after) {
+		t.Error("a choice of the user's was changed")
+	}
+	for _, share := range []float64{0, 1, -1} {
+		if err := make(5, 5).Holdout(share, 1, nil); err == nil || !strings.Contains(err.Error(), "between 0 and 1") {
+			t.Errorf("share %v: %v", share, err)
+		}
+	}
+	if err := make(1, 1).Holdout(0.5, 1, nil); err == nil || !strings.Contains(err.Error(), "too few pictures") {
+		t.Errorf("one each: %v", err)
+	}
+}
+
+// Pictures come through the loader as their files have them, prepared as for
+// evaluation, and full-size through transforms on its workers.
+func TestSetThroughTheLoader(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 4, Turned: 0.5, Seed: 3})
+	for _, cacheBytes := range []int64{-1, 40_000, 0} {
+		o := Options{Size: 32, Seed: 1, Holdout: 0.25, CacheBytes: cacheBytes}
+		train, test, err := Open(dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if train.Len() != 30 || test.Len() != 10 || len(train.Info().Classes) != 10 {
+			t.Fatalf("%d and %d pictures of %v", train.Len(), test.Len(), train.Info().Classes)
+		}
+		want := map[int][]uint8{}
+		for i, it := range train.Items() {
+			m, _, err := photo.Read(it.Path, photo.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want[i] = transforms.ImageClassification{ResizeSize: 37, CropSize: 32}.Pixels(m).Pix
+			if whole, label, err := train.Picture(i); err != nil || label != it.Label || !bytes.Equal(whole.Pix, m.Pix) {
+				t.Fatalf("picture %d differs from its file: %v", i, err)
+			}
+		}
+		pix := make([]uint8, train.Info().Numel())
+		for range 2 {
+			for i := range train.Len() {
+				if _, err := train.Get(i, pix); err != nil || !bytes.Equal(pix, want[i]) {
+					t.Fatalf("cache of %d: picture %d differs: %v", cacheBytes, i, err)
+				}
+			}
+		}
+		augment := transforms.Compose{transforms.RandomResizedCrop{Size: 32}, transforms.RandAugment{}}
+		var runs [2]string
+		for k, workers := range []int{1, 4} {
+			l, err := data.NewLoader(train, data.LoaderConfig{Batch: 8, Shuffle: true, Seed: 2, Workers: workers, Transform: augment})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := l.Epoch(context.Background(), 5)
+			for {
+				b, err := e.Next()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				runs[k] += fmt.Sprint(b.Indices, b.Labels.Ints(), b.Images.Data()[:40])
+				b.Release()
+			}
+		}
+		if runs[0] != runs[1] {
+			t.Error("other workers made other pictures")
+		}
+	}
+}
+
+func TestShrinkAndCache(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 2, Seed: 4})
+	train, _, err := Open(dir, Options{Size: 16, Shrink: 40, Channels: 1, CacheBytes: 5000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range train.Len() {
+		m, _, err := train.Picture(i)
+		if err != nil || m.Channels != 1 || min(m.Height, m.Width) != 40 {
+			t.Fatalf("[%d, %d, %d], %v", m.Channels, m.Height, m.Width, err)
+		}
+	}
+	held := 0
+	for _, m := range train.whole.images {
+		held += len(m.Pix)
+	}
+	if held == 0 || held > 5000 {
+		t.Errorf("%d bytes in a cache of 5000", held)
+	}
+}
+
+// A broken picture is named once and replaced by one of its class, by any number of
+// workers; without a listener it ends the reading.
+func TestBrokenPictures(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 5, Val: 1, Broken: 2, Seed: 5})
+	var mu sync.Mutex
+	told := map[string]int{}
+	x, err := Scan(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bad []string
+	for _, it := range x.Items {
+		if _, _, err := photo.Read(it.Path, photo.Options{}); err != nil {
+			bad = append(bad, it.Name)
+		}
+	}
+	if len(bad) != 2 {
+		t.Fatalf("broken: %v", bad)
+	}
+	o := Options{Size: 16, CacheBytes: -1, Broken: func(name string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		told[name]++
+		if !strings.Contains(err.Error(), "cannot be decoded") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}}
+	s, err := x.Set(data.Train, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	out := make([][]uint8, 3*s.Len())
+	for w := range 3 {
+		wg.Go(func() {
+			for k := range s.Len() {
+				i := (k*(w+1) + w) % s.Len()
+				out[w*s.Len()+i] = make([]uint8, s.Info().Numel())
+				if label, err := s.Get(i, out[w*s.Len()+i]); err != nil || label != s.Items()[i].Label {
+					t.Errorf("picture %d: label %d, %v", i, label, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, name := range bad {
+		if told[name] != 1 {
+			t.Errorf("%s was named %d times", name, told[name])
+		}
+	}
+	if len(told) != 2 {
+		t.Errorf("named: %v", told)
+	}
+	first := slices.IndexFunc(s.Items(), func(it Item) bool { return it.Name == bad[0] })
+	next := first + 1
+	for slices.Contains(bad, s.Items()[next].Name) {
+		next++
+	}
+	if !bytes.Equal(out[first], out[next]) {
+		t.Error("the next picture did not take the broken one's place")
+	}
+	strict, err := x.Set(data.Train, Options{Size: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := strict.Picture(first); err == nil || !strings.Contains(err.Error(), filepath.Base(bad[0])) {
+		t.Errorf("a broken picture gave %v", err)
+	}
+}
+
+func TestCheckAndGroups(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 6, Val: 2, Broken: 1, Turned: 0.4, Seed: 6})
+	// The same picture, smaller, in the other part, and another one in another class.
+	x, err := Scan(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func(from, to string, height, width int) {
+		t.Helper()
+		m, _, err := photo.Read(filepath.Join(dir, filepath.FromSlash(from)), photo.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := encode(transforms.Resize{Height: height, Width: width}.Apply(m, nil), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, map[string]string{to: string(content)})
+	}
+	a, b := x.Classes[1], x.Classes[2]
+	again("train/"+a+"/0003.jpg", "val/"+a+"/again.jpg", 80, 70)
+	again("train/"+a+"/0004.jpg", "train/"+b+"/contrary.jpg", 90, 90)
+	write(t, dir, map[string]string{"train/" + a + "/notes.txt": "x"})
+	if x, err = Scan(dir); err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	r, groups, err := x.Check(context.Background(), Options{}, func(done, total int) {
+		if calls++; done != calls || total != len(x.Items) {
+			t.Errorf("progress %d of %d after %d calls", done, total, calls)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls != 82 || r.Formats["jpeg"] != 81 || len(r.Broken) != 1 || !strings.Contains(r.Broken[0].Error, "cut short") || r.Turned < 15 || r.Turned > 60 ||
+		!slices.Equal(r.Others, []string{"train/" + a + "/notes.txt"}) || r.Classes[1] != (ClassReport{a, 6, 3}) || r.Height[0] < 64 || r.Width[1] > 240 || !r.Tested {
+		t.Errorf("%d calls, %+v", calls, r)
+	}
+	leak, contrary := []string{"train/" + a + "/0003.jpg", "val/" + a + "/again.jpg"}, []string{"train/" + a + "/0004.jpg", "train/" + b + "/contrary.jpg"}
+	has := func(list [][]string, want []string) bool {
+		return slices.ContainsFunc(list, func(g []string) bool { return slices.Contains(g, want[0]) && slices.Contains(g, want[1]) })
+	}
+	if !has(r.Alike, leak) || !has(r.Leaks, leak) || !has(r.Alike, contrary) || !has(r.Contradictory, contrary) {
+		t.Errorf("alike %v, leaks %v, contradictory %v", r.Alike, r.Leaks, r.Contradictory)
+	}
+	if len(groups) != len(x.Items) {
+		t.Fatalf("%d groups", len(groups))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := x.Groups(ctx, Options{}, nil); err != context.Canceled {
+		t.Errorf("stopped: %v", err)
+	}
+}
+
+func TestOptionsRefused(t *testing.T) {
+	x := &Index{Root: "r", Classes: []string{"a", "b"}, Items: []Item{{Split: data.Train}}}
+	for want, o := range map[string]Options{
+		"of 2 channels": {Channels: 2}, "-1 pixels a side": {Size: -1}, "cannot be larger": {Size: 64, ResizeSize: 32}, "shrunk to -1": {Shrink: -1},
+	} {
+		if _, err := x.Set(data.Train, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	if _, err := x.Set(data.Test, Options{}); err == nil || !strings.Contains(err.Error(), "no picture in its part test") {
+		t.Errorf("%v", err)
+	}
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"x": ""})
+	for want, c := range map[string]MakeConfig{"is not empty": {}, "none below 0": {PerClass: -1}, "3 broken": {PerClass: 2, Broken: 3}} {
+		if err := Make(context.Background(), dir, c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}

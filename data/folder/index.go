@@ -1,0 +1,217 @@
+// Package folder makes data sets of a user's own pictures: a folder with one folder a
+// class, the same under train/ and val/, or a list of paths and labels in CSV or JSON
+// lines.
+package folder
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/photo"
+)
+
+// Item is a picture of an index.
+type Item struct {
+	Path  string     // as it can be opened
+	Name  string     // below the index's root, with slashes; its Path when it lies elsewhere
+	Label int        // of Index.Classes
+	Split data.Split // data.Train, unless a folder, a list or Holdout says data.Test
+}
+
+// Index lists the pictures of a data set, by class and name, before any is read.
+type Index struct {
+	Root    string // the folder, or that of the list
+	Name    string // its last part
+	Classes []string
+	Items   []Item
+	// Tested says that the user chose the pictures to test on.
+	Tested bool
+	// Others names what lies in the folders and is no picture by its name.
+	Others []string
+}
+
+// testFolders are the names of a folder to test on, the first that is there counts.
+var testFolders = []string{"val", "valid", "validation", "test"}
+
+// Scan lists the pictures of a folder, or of a list when path is a .csv or .jsonl file.
+// A folder holds one folder a class, at any depth below which are its pictures, or
+// train and one of val, valid, validation and test with such folders each. Classes are
+// sorted by name, bytewise, as torchvision's ImageFolder does; names that begin with a
+// dot are passed over.
+func Scan(path string) (*Index, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("pictures: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
+	}
+	var x *Index
+	switch ext := strings.ToLower(filepath.Ext(path)); {
+	case st.IsDir():
+		x, err = scanFolder(path)
+	case ext == ".csv":
+		x, err = scanList(path, readCSV)
+	case ext == ".jsonl" || ext == ".ndjson":
+		x, err = scanList(path, readJSONLines)
+	default:
+		return nil, fmt.Errorf("pictures: %s is neither a folder nor a .csv or .jsonl list", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x, x.check()
+}
+
+func newIndex(root string) *Index {
+	x := &Index{Root: root, Name: filepath.Base(root)}
+	if abs, err := filepath.Abs(root); err == nil {
+		x.Name = filepath.Base(abs)
+	}
+	return x
+}
+
+func scanFolder(root string) (*Index, error) {
+	x := newIndex(root)
+	folders, err := foldersOf(root)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(folders, "train") {
+		x.Classes = folders
+		return x, x.addClasses(root, folders, data.Train)
+	}
+	if x.Classes, err = foldersOf(filepath.Join(root, "train")); err != nil {
+		return nil, err
+	}
+	if err := x.addClasses(filepath.Join(root, "train"), x.Classes, data.Train); err != nil {
+		return nil, err
+	}
+	for _, name := range testFolders {
+		if !slices.Contains(folders, name) {
+			continue
+		}
+		dir := filepath.Join(root, name)
+		classes, err := foldersOf(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range classes {
+			if !slices.Contains(x.Classes, c) {
+				return nil, fmt.Errorf("pictures: %s has a class %q that %s has not; the folders must have the same names",
+					dir, c, filepath.Join(root, "train"))
+			}
+		}
+		x.Tested = true
+		return x, x.addClasses(dir, classes, data.Test)
+	}
+	return x, nil
+}
+
+// foldersOf lists the folders in dir, sorted, links to folders among them.
+func foldersOf(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("pictures: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if hidden(e.Name()) {
+			continue
+		}
+		if st, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && st.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	sort.Strings(names)
+	return names, nil
+}
+
+func hidden(name string) bool { return strings.HasPrefix(name, ".") || name == "__MACOSX" }
+
+// addClasses adds the pictures of some classes' folders in dir.
+func (x *Index) addClasses(dir string, classes []string, split data.Split) error {
+	for _, class := range classes {
+		before := len(x.Items)
+		// WalkDir does not follow a link, not even at its root.
+		top, err := filepath.EvalSymlinks(filepath.Join(dir, class))
+		if err != nil {
+			return fmt.Errorf("pictures: %w", err)
+		}
+		err = filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			inside, err := filepath.Rel(top, path)
+			if err != nil {
+				return err
+			}
+			if hidden(e.Name()) && inside != "." {
+				if e.IsDir() {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			if e.IsDir() {
+				return nil
+			}
+			at := filepath.Join(dir, class, inside)
+			name := at
+			if rel, err := filepath.Rel(x.Root, at); err == nil {
+				name = filepath.ToSlash(rel)
+			}
+			if !photo.Named(path) {
+				x.Others = append(x.Others, name)
+				return nil
+			}
+			x.Items = append(x.Items, Item{Path: at, Name: name, Label: slices.Index(x.Classes, class), Split: split})
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("pictures: %w", err)
+		}
+		if split == data.Train && len(x.Items) == before {
+			return fmt.Errorf("pictures: no picture of class %q is in %s; put JPEG, PNG, GIF, WebP or BMP files there or remove the folder",
+				class, filepath.Join(dir, class))
+		}
+	}
+	return nil
+}
+
+// check reports what no training can begin with.
+func (x *Index) check() error {
+	if len(x.Classes) < 2 {
+		return fmt.Errorf("pictures: %s has %d classes; make one folder a class, two at least, and put the pictures into them", x.Root, len(x.Classes))
+	}
+	if x.Tested && x.count(data.Test) == 0 {
+		return fmt.Errorf("pictures: none of %s is to be tested on; fill that part or leave it out", x.Root)
+	}
+	if x.count(data.Train) == 0 {
+		return errors.New("pictures: none of " + x.Root + " is to be trained on")
+	}
+	return nil
+}
+
+func (x *Index) count(split data.Split) (n int) {
+	for _, it := range x.Items {
+		if it.Split == split {
+			n++
+		}
+	}
+	return n
+}
+
+// Counts returns how many pictures each class has in a part.
+func (x *Index) Counts(split data.Split) []int {
+	counts := make([]int, len(x.Classes))
+	for _, it := range x.Items {
+		if it.Split == split {
+			counts[it.Label]++
+		}
+	}
+	return counts
+}

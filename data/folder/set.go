@@ -1,0 +1,254 @@
+package folder
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// Options says what is made of the pictures. The zero value is colour at 224 pixels,
+// prepared as torchvision prepares them for evaluation.
+type Options struct {
+	Channels      int // 1 for grey, 3 for colour; 0 means 3
+	Size          int // pixels of both sides; 0 means 224
+	ResizeSize    int // of the shorter side before the middle is cut out; 0 means 256 for every 224 of Size
+	Interpolation transforms.Interpolation
+
+	// Shrink, when not 0, is what the shorter side of a picture is resized to, if it is
+	// longer, as soon as it is decoded: a photo of 12 megapixels takes 36 MB, one of 512
+	// by 683 pixels one. It changes what the transforms of a training see.
+	Shrink int
+
+	Holdout float64 // the share of each class to test on where no folder is; 0 means 0.2
+	Seed    uint64  // of that choice
+	Groups  []int   // which pictures stay together; see Index.Groups
+
+	CacheBytes int64 // memory for decoded pictures; 0 means 1 GiB for each part, below 0 none
+	MostPixels int64 // of a picture; 0 means 50 million
+
+	// Broken hears of a picture that cannot be read, once. Its place is taken by the next
+	// of its class that can. When Broken is nil, such a picture ends the epoch.
+	Broken func(name string, err error)
+}
+
+func (o Options) defaults() Options {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&o.Channels, 3)
+	set(&o.Size, 224)
+	set(&o.ResizeSize, (o.Size*256+112)/224)
+	if o.Holdout == 0 {
+		o.Holdout = 0.2
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 1 << 30
+	}
+	return o
+}
+
+func (o Options) check() error {
+	switch {
+	case o.Channels != 1 && o.Channels != 3:
+		return fmt.Errorf("pictures of %d channels; use 1 for grey or 3 for colour", o.Channels)
+	case o.Size < 1 || o.Size > 1<<14:
+		return fmt.Errorf("pictures of %d pixels a side; use 1 to %d", o.Size, 1<<14)
+	case o.ResizeSize < o.Size:
+		return fmt.Errorf("pictures resized to %d pixels and cut to %d; the cut cannot be larger", o.ResizeSize, o.Size)
+	case o.Shrink < 0:
+		return fmt.Errorf("pictures shrunk to %d pixels; use 0 for none", o.Shrink)
+	}
+	return nil
+}
+
+// Open scans a folder or a list and returns its two parts.
+func Open(path string, o Options) (train, test *Set, err error) {
+	x, err := Scan(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	o = o.defaults()
+	if err := x.Holdout(o.Holdout, o.Seed, o.Groups); err != nil {
+		return nil, nil, err
+	}
+	if train, err = x.Set(data.Train, o); err != nil {
+		return nil, nil, err
+	}
+	test, err = x.Set(data.Test, o)
+	return train, test, err
+}
+
+// Set is the pictures of one part of an index: a data.Dataset of Size by Size pixels,
+// and data.Pictures of their own sizes. Each picture is decoded when it is first asked
+// for; those that fit the cache are kept decoded.
+type Set struct {
+	o     Options
+	info  data.Info
+	items []Item
+
+	small, whole cache // as Get gives them, and as Picture does
+	mu           sync.Mutex
+	broken       map[int]error
+}
+
+// Set returns a part of the index. It reads no picture.
+func (x *Index) Set(split data.Split, o Options) (*Set, error) {
+	o = o.defaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	s := &Set{o: o, broken: map[int]error{}, info: data.Info{
+		Name: x.Name, Classes: x.Classes, Channels: o.Channels, Height: o.Size, Width: o.Size,
+	}}
+	for _, it := range x.Items {
+		if it.Split == split {
+			s.items = append(s.items, it)
+		}
+	}
+	if len(s.items) == 0 {
+		return nil, fmt.Errorf("pictures: %s has no picture in its part %s", x.Root, split)
+	}
+	budget := &budget{left: o.CacheBytes}
+	s.small, s.whole = cache{budget: budget}, cache{budget: budget}
+	return s, nil
+}
+
+// Info implements data.Dataset.
+func (s *Set) Info() data.Info { return s.info }
+
+// Len implements data.Dataset.
+func (s *Set) Len() int { return len(s.items) }
+
+// Items lists the pictures in their order. They must not be changed.
+func (s *Set) Items() []Item { return s.items }
+
+// Get implements data.Dataset: the picture as transforms.ImageClassification prepares it.
+func (s *Set) Get(i int, pix []uint8) (int, error) {
+	s.checkIndex(i)
+	if len(pix) != s.info.Numel() {
+		panic(fmt.Sprintf("folder: buffer of %d bytes for a picture of %s, [%d, %d, %d]", len(pix), s.info.Name, s.info.Channels, s.info.Height, s.info.Width))
+	}
+	m, err := s.healthy(i, &s.small, func(m transforms.Image) transforms.Image {
+		return transforms.ImageClassification{ResizeSize: s.o.ResizeSize, CropSize: s.o.Size, Interpolation: s.o.Interpolation}.Pixels(m)
+	})
+	copy(pix, m.Pix)
+	return s.items[i].Label, err
+}
+
+// Picture implements data.Pictures: the picture upright and in its own size, or shrunk.
+func (s *Set) Picture(i int) (transforms.Image, int, error) {
+	s.checkIndex(i)
+	m, err := s.healthy(i, &s.whole, func(m transforms.Image) transforms.Image { return m })
+	return m, s.items[i].Label, err
+}
+
+func (s *Set) checkIndex(i int) {
+	if i < 0 || i >= len(s.items) {
+		panic(fmt.Sprintf("folder: picture %d of %s, which has %d", i, s.info.Name, len(s.items)))
+	}
+}
+
+// healthy reads picture i, or in place of a broken one the next of its class, around
+// the end: whichever worker asks first, the same.
+func (s *Set) healthy(i int, kept *cache, prepare func(transforms.Image) transforms.Image) (transforms.Image, error) {
+	for step := range s.items {
+		j := (i + step) % len(s.items)
+		if s.items[j].Label != s.items[i].Label {
+			continue
+		}
+		m, err := s.read(j, kept, prepare)
+		if err == nil {
+			return m, nil
+		}
+		if s.o.Broken == nil {
+			return m, err
+		}
+	}
+	return transforms.Image{}, fmt.Errorf("no picture of class %q in %s can be read", s.info.Classes[s.items[i].Label], s.info.Name)
+}
+
+// read is one picture, from the cache if it is there.
+func (s *Set) read(i int, kept *cache, prepare func(transforms.Image) transforms.Image) (transforms.Image, error) {
+	if m, ok := kept.get(i); ok {
+		return m, nil
+	}
+	s.mu.Lock()
+	err := s.broken[i]
+	s.mu.Unlock()
+	if err != nil {
+		return transforms.Image{}, err
+	}
+	m, _, err := photo.Read(s.items[i].Path, photo.Options{Channels: s.o.Channels, MostPixels: s.o.MostPixels})
+	if err != nil {
+		s.report(i, err)
+		return m, err
+	}
+	if short := min(m.Height, m.Width); s.o.Shrink > 0 && short > s.o.Shrink {
+		m = transforms.Resize{Size: s.o.Shrink, Interpolation: s.o.Interpolation}.Apply(m, nil)
+	}
+	m = prepare(m)
+	kept.put(i, m)
+	return m, nil
+}
+
+// report names a broken picture once.
+func (s *Set) report(i int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken[i] == nil {
+		s.broken[i] = err
+		if s.o.Broken != nil {
+			s.o.Broken(s.items[i].Name, err)
+		}
+	}
+}
+
+// budget is the memory that caches share.
+type budget struct {
+	mu   sync.Mutex
+	left int64
+}
+
+// take returns whether n bytes are left, and takes them.
+func (b *budget) take(n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if int64(n) > b.left {
+		return false
+	}
+	b.left -= int64(n)
+	return true
+}
+
+// cache keeps the pictures that come first until its memory is full, and then those:
+// every epoch asks for every picture once, so to throw the oldest out would lose each
+// just before it is asked for again.
+type cache struct {
+	budget *budget
+	mu     sync.RWMutex
+	images map[int]transforms.Image
+}
+
+func (c *cache) get(i int) (transforms.Image, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	m, ok := c.images[i]
+	return m, ok
+}
+
+func (c *cache) put(i int, m transforms.Image) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, there := c.images[i]; there || !c.budget.take(len(m.Pix)) {
+		return
+	}
+	if c.images == nil {
+		c.images = map[int]transforms.Image{}
+	}
+	c.images[i] = m
+}
