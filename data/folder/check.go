@@ -54,11 +54,10 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	}
 	type found struct {
 		info photo.Info
-		m    hash
 		h, w int
 		err  error
 	}
-	all := make([]found, len(x.Items))
+	all, looks := make([]found, len(x.Items)), make([]look, len(x.Items))
 	var next atomic.Int64
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -73,7 +72,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 				m, info, err := photo.Read(x.Items[i].Path, photo.Options{Channels: o.Channels, MostPixels: o.MostPixels})
 				all[i] = found{info: info, h: m.Height, w: m.Width, err: err}
 				if err == nil {
-					all[i].m = hashOf(m)
+					looks[i] = lookOf(m)
 				}
 				mu.Lock()
 				if done++; progress != nil {
@@ -92,13 +91,11 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	for i, name := range x.Classes {
 		r.Classes = append(r.Classes, ClassReport{name, train[i], test[i]})
 	}
-	hashes, ok := make([]hash, len(all)), make([]bool, len(all))
 	for i, f := range all {
 		if f.err != nil {
 			r.Broken = append(r.Broken, Problem{x.Items[i].Name, f.err.Error()})
 			continue
 		}
-		hashes[i], ok[i] = f.m, true
 		r.Formats[f.info.Format]++
 		if f.info.Orientation > 1 {
 			r.Turned++
@@ -106,7 +103,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 		widen(&r.Height, f.h)
 		widen(&r.Width, f.w)
 	}
-	groupOf = groups(hashes, ok)
+	groupOf = groups(looks)
 	x.compare(r, groupOf)
 	return r, groupOf, nil
 }

@@ -227,7 +227,7 @@ func TestSetThroughTheLoader(t *testing.T) {
 	dir := made(t, MakeConfig{PerClass: 4, Turned: 0.5, Seed: 3})
 	for _, cacheBytes := range []int64{-1, 40_000, 0} {
 		o := Options{Size: 32, Seed: 1, Holdout: 0.25, CacheBytes: cacheBytes}
-		train, test, err := Open(dir, o)
+		train, test, err := Open(context.Background(), dir, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +281,7 @@ func TestSetThroughTheLoader(t *testing.T) {
 
 func TestShrinkAndCache(t *testing.T) {
 	dir := made(t, MakeConfig{PerClass: 2, Seed: 4})
-	train, _, err := Open(dir, Options{Size: 16, Shrink: 40, Channels: 1, CacheBytes: 5000})
+	train, _, err := Open(context.Background(), dir, Options{Size: 16, Shrink: 40, Channels: 1, CacheBytes: 5000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,6 +416,9 @@ func TestCheckAndGroups(t *testing.T) {
 	if !has(r.Alike, leak) || !has(r.Leaks, leak) || !has(r.Alike, contrary) || !has(r.Contradictory, contrary) {
 		t.Errorf("alike %v, leaks %v, contradictory %v", r.Alike, r.Leaks, r.Contradictory)
 	}
+	if len(r.Alike) != 2 || len(r.Leaks) != 1 || len(r.Contradictory) != 1 {
+		t.Errorf("more pictures are alike than there are: %v", r.Alike)
+	}
 	if len(groups) != len(x.Items) {
 		t.Fatalf("%d groups", len(groups))
 	}
@@ -423,6 +426,55 @@ func TestCheckAndGroups(t *testing.T) {
 	cancel()
 	if _, err := x.Groups(ctx, Options{}, nil); err != context.Canceled {
 		t.Errorf("stopped: %v", err)
+	}
+}
+
+// Copies of one picture in other sizes stay on one side.
+func TestTogether(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 3, Seed: 7})
+	x, err := Scan(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, it := range x.Items {
+		if !strings.HasSuffix(it.Name, "0000.jpg") {
+			continue
+		}
+		m, _, err := photo.Read(it.Path, photo.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, height := range []int{70, 85, 100} {
+			content, err := encode(transforms.Resize{Height: height, Width: height + 10}.Apply(m, nil), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir, map[string]string{fmt.Sprintf("%s-%d.jpg", strings.TrimSuffix(it.Name, ".jpg"), k): string(content)})
+		}
+	}
+	split := 0
+	for _, together := range []bool{true, false} {
+		_, test, err := Open(context.Background(), dir, Options{Together: together, Holdout: 0.3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		copies := map[int]int{} // of each class, to be tested on
+		for _, it := range test.Items() {
+			if strings.Contains(it.Name, "/0000") {
+				copies[it.Label]++
+			}
+		}
+		for label, n := range copies {
+			if n != 4 {
+				split++
+				if together {
+					t.Errorf("%d of 4 copies of a picture of %s are tested on", n, test.Info().Classes[label])
+				}
+			}
+		}
+	}
+	if split == 0 {
+		t.Error("copies stay together without being asked to: the test shows nothing")
 	}
 }
 

@@ -6,51 +6,72 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// hash tells pictures of the same scene: a bit for each of 16 by 16 places, whether the
-// grey rises to the right there. Neither size nor a little compression changes it much
-// (the difference hash, in 256 bits).
-type hash [4]uint64
+// side is what a picture is made smaller to, to be compared.
+const side = 16
 
-// hashOf computes the hash of a picture of any size. A rise below 4 of 255 is none, so
-// that noise on an even ground sets no bits.
-func hashOf(m transforms.Image) (h hash) {
-	small := transforms.Resize{Height: 16, Width: 17}.Apply(m, nil)
+// look is what tells pictures of the same scene, whatever their size and compression.
+type look struct {
+	// rises has a bit for each of 16 by 16 places: whether the grey rises to the right
+	// there (the difference hash). A rise below 4 of 255 is none, so that noise on an
+	// even ground sets no bits.
+	rises [side * side / 64]uint64
+	// colours are those of the picture made 16 by 16 pixels.
+	colours transforms.Image
+	ok      bool // the picture could be read
+}
+
+func lookOf(m transforms.Image) (l look) {
+	l.ok = true
+	small := transforms.Resize{Height: side, Width: side + 1}.Apply(m, nil)
 	grey := func(i int) int {
 		sum := 0
 		for c := range small.Channels {
-			sum += int(small.Pix[c*16*17+i])
+			sum += int(small.Pix[c*side*(side+1)+i])
 		}
 		return sum / small.Channels
 	}
-	for y := range 16 {
-		for x := range 16 {
-			if grey(y*17+x+1)-grey(y*17+x) > 3 {
-				h[y/4] |= 1 << (y%4*16 + x)
+	for y := range side {
+		for x := range side {
+			if grey(y*(side+1)+x+1)-grey(y*(side+1)+x) > 3 {
+				l.rises[y/4] |= 1 << (y%4*side + x)
 			}
 		}
 	}
-	return h
+	l.colours = transforms.Resize{Height: side, Width: side}.Apply(m, nil)
+	return l
 }
 
-func (h hash) distance(o hash) (n int) {
-	for i := range h {
-		n += bits.OnesCount64(h[i] ^ o[i])
+// nearest is the greatest number of places in which alike pictures differ, and fewer
+// when there are few rises. Of 16 rows at least one is then the same: only pictures with
+// a common row are compared. Rows without a rise do not count, as most pictures on an
+// even ground have some.
+const nearest = side - 1
+
+// colourNear is how far colours of alike pictures lie apart on the mean, of 255.
+const colourNear = 6
+
+// alike compares outlines, and then colours: garments of one cut have one outline.
+func (l *look) alike(o *look) bool {
+	differ, rises := 0, 0
+	for i := range l.rises {
+		differ += bits.OnesCount64(l.rises[i] ^ o.rises[i])
+		rises += bits.OnesCount64(l.rises[i] | o.rises[i])
 	}
-	return n
+	if differ > min(nearest, rises/3) {
+		return false
+	}
+	sum := 0
+	for i, v := range l.colours.Pix {
+		d := int(v) - int(o.colours.Pix[i])
+		sum += max(d, -d)
+	}
+	return sum <= colourNear*len(l.colours.Pix)
 }
 
-// even says that a hash tells nothing: the picture has hardly any shape.
-func (h hash) even() bool { return h.distance(hash{}) < 12 }
-
-// nearest is the greatest distance of near-duplicates. When at most 15 bits differ, of 16
-// rows at least one is the same: only pictures with a common row are compared. Rows
-// without a bit do not count, as most pictures on an even ground have some.
-const nearest = 15
-
-// groups numbers pictures so that near-duplicates have the same number: of the first of
-// them. ok says which pictures have a hash.
-func groups(hashes []hash, ok []bool) []int {
-	parent := make([]int, len(hashes))
+// groups numbers pictures so that near-duplicates have the same number: that of the
+// first of them.
+func groups(looks []look) []int {
+	parent := make([]int, len(looks))
 	for i := range parent {
 		parent[i] = i
 	}
@@ -61,18 +82,15 @@ func groups(hashes []hash, ok []bool) []int {
 		}
 		return parent[i]
 	}
-	for row := range 16 {
+	for row := range side {
 		same := map[uint16][]int{}
-		for i, h := range hashes {
-			if !ok[i] || h.even() {
-				continue
-			}
-			key := uint16(h[row/4] >> (row % 4 * 16))
-			if key == 0 {
+		for i := range looks {
+			key := uint16(looks[i].rises[row/4] >> (row % 4 * side))
+			if !looks[i].ok || key == 0 {
 				continue
 			}
 			for _, j := range same[key] {
-				if a, b := find(i), find(j); a != b && h.distance(hashes[j]) <= nearest {
+				if a, b := find(i), find(j); a != b && looks[i].alike(&looks[j]) {
 					parent[max(a, b)] = min(a, b)
 				}
 			}

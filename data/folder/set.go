@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -22,9 +23,9 @@ type Options struct {
 	// by 683 pixels one. It changes what the transforms of a training see.
 	Shrink int
 
-	Holdout float64 // the share of each class to test on where no folder is; 0 means 0.2
-	Seed    uint64  // of that choice
-	Groups  []int   // which pictures stay together; see Index.Groups
+	Holdout  float64 // the share of each class to test on where no folder is; 0 means 0.2
+	Seed     uint64  // of that choice
+	Together bool    // near-duplicates stay on one side of it: Open reads every picture to find them
 
 	CacheBytes int64 // memory for decoded pictures; 0 means 1 GiB for each part, below 0 none
 	MostPixels int64 // of a picture; 0 means 50 million
@@ -66,14 +67,22 @@ func (o Options) check() error {
 	return nil
 }
 
-// Open scans a folder or a list and returns its two parts.
-func Open(path string, o Options) (train, test *Set, err error) {
+// Open scans a folder or a list and returns its two parts: those that the user made, or
+// those of Holdout. To tell the user more, take the steps one by one: Scan, Check,
+// Holdout and Set.
+func Open(ctx context.Context, path string, o Options) (train, test *Set, err error) {
 	x, err := Scan(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	o = o.defaults()
-	if err := x.Holdout(o.Holdout, o.Seed, o.Groups); err != nil {
+	var groups []int
+	if o.Together && !x.Tested {
+		if groups, err = x.Groups(ctx, o, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := x.Holdout(o.Holdout, o.Seed, groups); err != nil {
 		return nil, nil, err
 	}
 	if train, err = x.Set(data.Train, o); err != nil {
