@@ -19,7 +19,7 @@ func (g *target) row(i int, shares bool) (sum float64) {
 	}
 	if shares {
 		for c, y := range g.labels[i*k : (i+1)*k] {
-			g.t[c] += (1 - g.smoothing) * float64(y)
+			g.t[c] += float64((1 - g.smoothing) * float64(y))
 		}
 	} else {
 		g.t[int(g.labels[i])] += 1 - g.smoothing
