@@ -18,9 +18,9 @@ type PlainBlock struct {
 
 func newPlainBlock(p place) PlainBlock {
 	return PlainBlock{
-		Conv1: nn.NewConv2d(p.in, p.out, 3, nn.Conv{Stride: p.stride, Padding: 1, NoBias: true}),
+		Conv1: nn.NewConv2d(p.in, p.out, 3, nn.Conv{Stride: p.stride, Padding: 1, NoBias: true, Blank: p.blank}),
 		BN1:   nn.NewBatchNorm2d(p.out),
-		Conv2: nn.NewConv2d(p.out, p.out, 3, nn.Conv{Padding: 1, NoBias: true}),
+		Conv2: nn.NewConv2d(p.out, p.out, 3, nn.Conv{Padding: 1, NoBias: true, Blank: p.blank}),
 		BN2:   nn.NewBatchNorm2d(p.out, nn.Norm{ZeroInit: p.zero}),
 	}
 }
@@ -55,7 +55,7 @@ func projection(p place, out int) nn.Sequential {
 	if p.stride == 1 && p.in == out {
 		return nil
 	}
-	return nn.Sequential{nn.NewConv2d(p.in, out, 1, nn.Conv{Stride: p.stride, NoBias: true}), nn.NewBatchNorm2d(out)}
+	return nn.Sequential{nn.NewConv2d(p.in, out, 1, nn.Conv{Stride: p.stride, NoBias: true, Blank: p.blank}), nn.NewBatchNorm2d(out)}
 }
 
 func (b *BasicBlock) Forward(x *graph.Node) *graph.Node {
@@ -108,11 +108,11 @@ func bottleneck(groups, base int) func(place) nn.Module {
 	return func(p place) nn.Module {
 		width, out := p.out*base/64*groups, p.out*expansion
 		return &Bottleneck{
-			Conv1:      nn.NewConv2d(p.in, width, 1, nn.Conv{NoBias: true}),
+			Conv1:      nn.NewConv2d(p.in, width, 1, nn.Conv{NoBias: true, Blank: p.blank}),
 			BN1:        nn.NewBatchNorm2d(width),
-			Conv2:      nn.NewConv2d(width, width, 3, nn.Conv{Stride: p.stride, Padding: 1, Groups: groups, NoBias: true}),
+			Conv2:      nn.NewConv2d(width, width, 3, nn.Conv{Stride: p.stride, Padding: 1, Groups: groups, NoBias: true, Blank: p.blank}),
 			BN2:        nn.NewBatchNorm2d(width),
-			Conv3:      nn.NewConv2d(width, out, 1, nn.Conv{NoBias: true}),
+			Conv3:      nn.NewConv2d(width, out, 1, nn.Conv{NoBias: true, Blank: p.blank}),
 			BN3:        nn.NewBatchNorm2d(out, nn.Norm{ZeroInit: p.zero}),
 			Downsample: projection(p, out),
 			Drop:       nn.StochasticDepth{P: p.drop},

@@ -56,6 +56,7 @@ type place struct {
 	in, out, stride int // out is the stage's width: bottlenecks return a multiple of it
 	stage, index    int
 	zero            bool    // the branch starts at 0
+	blank           bool    // see Config
 	drop            float64 // the probability that an image does without the branch
 }
 
@@ -70,7 +71,7 @@ func stages(c Config, in int, widths []int, expansion int, block func(place) nn.
 			l++
 			p := place{
 				in: in, out: widths[i], stride: 1, stage: i, index: j,
-				zero: c.ZeroInit, drop: c.StochasticDepth * float64(l) / float64(total),
+				zero: c.ZeroInit, blank: c.Blank, drop: c.StochasticDepth * float64(l) / float64(total),
 			}
 			if i > 0 && j == 0 {
 				p.stride = 2

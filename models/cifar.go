@@ -47,10 +47,10 @@ var cifarKinds = []cifarKind{
 func newCIFARTrunk(c Config, block func(place) nn.Module) Trunk {
 	s := stages(c, cifarWidths[0], cifarWidths, 1, block)
 	return Trunk{
-		Conv1:  nn.NewConv2d(c.Channels, cifarWidths[0], 3, nn.Conv{Padding: 1, NoBias: true}),
+		Conv1:  nn.NewConv2d(c.Channels, cifarWidths[0], 3, nn.Conv{Padding: 1, NoBias: true, Blank: c.Blank}),
 		BN1:    nn.NewBatchNorm2d(cifarWidths[0]),
 		Layer1: s[0], Layer2: s[1], Layer3: s[2],
-		FC: nn.NewLinear(cifarWidths[2], c.Classes),
+		FC: nn.NewLinear(cifarWidths[2], c.Classes, nn.Dense{Blank: c.Blank}),
 	}
 }
 
@@ -90,6 +90,7 @@ func (k cifarKind) entry(depth int) Entry {
 		Name: k.prefix + strconv.Itoa(depth), Family: k.family, Kind: k.kind, Description: k.description,
 		Channels: 3, Height: 32, Width: 32, Classes: 10,
 		Params: cifar8Params + int64(n-1)*(g.blocks[0]+g.blocks[1]+g.blocks[2]), Blocks: []int{n, n, n}, growth: g,
+		Stem: "conv1", Head: "fc", Stages: trunkStages[:3],
 		Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616},
 		Source: cifarSource[k.kind],
 		New:    k.build,

@@ -12,6 +12,7 @@ var d2lResNet18 = Entry{
 	Description: "ResNet-18 of Dive into Deep Learning: convolutions with bias, shortcuts without batch norm",
 	Channels:    1, Height: 96, Width: 96, Classes: 10,
 	Params: 11178378, Blocks: []int{2, 2, 2, 2},
+	Stem: "b1.0", Head: "fc", Stages: []string{"b2", "b3", "b4", "b5"},
 	growth: growth{64 * 49, 513, d2lGrowth(imagenetWidths)},
 	Source: "https://d2l.ai/chapter_convolutional-modern/resnet.html; He et al. 2016, https://arxiv.org/abs/1512.03385",
 	New:    func(c Config) nn.Module { return newD2LResNet(c) },
@@ -43,16 +44,16 @@ func NewD2LResNet18(channels, classes int) *D2LResNet18 {
 func newD2LResNet(c Config) *D2LResNet18 {
 	s := stages(c, 64, imagenetWidths, 1, func(p place) nn.Module {
 		return nn.NewResidual(p.in, p.out, nn.Block{
-			Use1x1Conv: p.in != p.out, Stride: p.stride, ZeroInit: p.zero, StochasticDepth: p.drop,
+			Use1x1Conv: p.in != p.out, Stride: p.stride, ZeroInit: p.zero, StochasticDepth: p.drop, Blank: p.blank,
 		})
 	})
 	return &D2LResNet18{
 		B1: nn.Sequential{
-			nn.NewConv2d(c.Channels, 64, 7, nn.Conv{Stride: 2, Padding: 3}), nn.NewBatchNorm2d(64), nn.ReLU{},
+			nn.NewConv2d(c.Channels, 64, 7, nn.Conv{Stride: 2, Padding: 3, Blank: c.Blank}), nn.NewBatchNorm2d(64), nn.ReLU{},
 			nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1},
 		},
 		B2: s[0], B3: s[1], B4: s[2], B5: s[3],
-		FC: nn.NewLinear(512, c.Classes),
+		FC: nn.NewLinear(512, c.Classes, nn.Dense{Blank: c.Blank}),
 	}
 }
 

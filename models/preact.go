@@ -44,9 +44,9 @@ type PreActBottleneck struct {
 func newPreActBlock(p place, downsample nn.Sequential) *PreActBlock {
 	return &PreActBlock{
 		BN1:        nn.NewBatchNorm2d(p.in),
-		Conv1:      nn.NewConv2d(p.in, p.out, 3, nn.Conv{Stride: p.stride, Padding: 1, NoBias: true}),
+		Conv1:      nn.NewConv2d(p.in, p.out, 3, nn.Conv{Stride: p.stride, Padding: 1, NoBias: true, Blank: p.blank}),
 		BN2:        nn.NewBatchNorm2d(p.out),
-		Conv2:      nn.NewConv2d(p.out, p.out, 3, nn.Conv{Padding: 1, NoBias: true, ZeroInit: p.zero}),
+		Conv2:      nn.NewConv2d(p.out, p.out, 3, nn.Conv{Padding: 1, NoBias: true, ZeroInit: p.zero, Blank: p.blank}),
 		Downsample: downsample,
 		Shared:     p.index == 0,
 		Drop:       nn.StochasticDepth{P: p.drop},
@@ -66,11 +66,11 @@ func newImageNetPreActBottleneck(p place) nn.Module {
 	out := p.out * expansion
 	b := &PreActBottleneck{
 		BN1:        nn.NewBatchNorm2d(p.in),
-		Conv1:      nn.NewConv2d(p.in, p.out, 1, nn.Conv{NoBias: true}),
+		Conv1:      nn.NewConv2d(p.in, p.out, 1, nn.Conv{NoBias: true, Blank: p.blank}),
 		BN2:        nn.NewBatchNorm2d(p.out),
-		Conv2:      nn.NewConv2d(p.out, p.out, 3, nn.Conv{Stride: p.stride, Padding: 1, NoBias: true}),
+		Conv2:      nn.NewConv2d(p.out, p.out, 3, nn.Conv{Stride: p.stride, Padding: 1, NoBias: true, Blank: p.blank}),
 		BN3:        nn.NewBatchNorm2d(p.out),
-		Conv3:      nn.NewConv2d(p.out, out, 1, nn.Conv{NoBias: true, ZeroInit: p.zero}),
+		Conv3:      nn.NewConv2d(p.out, out, 1, nn.Conv{NoBias: true, ZeroInit: p.zero, Blank: p.blank}),
 		Downsample: bareProjection(p, out),
 		Shared:     p.index == 0,
 		Drop:       nn.StochasticDepth{P: p.drop},
@@ -87,7 +87,7 @@ func bareProjection(p place, out int) nn.Sequential {
 	if p.stride == 1 && p.in == out {
 		return nil
 	}
-	return nn.Sequential{nn.NewConv2d(p.in, out, 1, nn.Conv{Stride: p.stride, NoBias: true})}
+	return nn.Sequential{nn.NewConv2d(p.in, out, 1, nn.Conv{Stride: p.stride, NoBias: true, Blank: p.blank})}
 }
 
 // preActivate returns what a block's first convolution takes and where its

@@ -29,6 +29,11 @@ type Config struct {
 	// block's branch in training; it grows from block to block in equal steps (Huang
 	// et al. 2016, https://arxiv.org/abs/1603.09382, equation 4). From 0 to below 1.
 	StochasticDepth float64
+
+	// Blank leaves weights and biases of convolutions and linear layers at 0, for a
+	// state dict that is loaded next: a large net is then made at once. LeNet draws
+	// its few numbers all the same.
+	Blank bool
 }
 
 // Kind says where a net's blocks have their activations.
@@ -53,6 +58,11 @@ type Entry struct {
 	FixedSize   bool  // takes no other height and width
 	Blocks      []int // in each stage; nil where there are none
 	Params      int64 // numbers trained, with the model's own configuration
+
+	// Names of the first and the last layer with weights, and of the stages: what of a
+	// state dict tells channels, classes and blocks.
+	Stem, Head string
+	Stages     []string
 
 	// How images become its input, where that is settled: of the shorter side
 	// Resize pixels by Interpolation (0 leaves them), the middle of Height x Width,
@@ -118,7 +128,7 @@ func Lookup(name string) (Entry, error) {
 		e = other
 	}
 	given := e
-	e.Blocks, e.Mean, e.Std = slices.Clone(e.Blocks), slices.Clone(e.Mean), slices.Clone(e.Std)
+	e.Blocks, e.Stages, e.Mean, e.Std = slices.Clone(e.Blocks), slices.Clone(e.Stages), slices.Clone(e.Mean), slices.Clone(e.Std)
 	e.New = func(c Config) nn.Module {
 		if err := given.Check(c); err != nil {
 			panic(err.Error())

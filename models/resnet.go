@@ -3,6 +3,7 @@ package models
 import "github.com/residual-ml/residual/nn"
 
 var (
+	trunkStages    = []string{"layer1", "layer2", "layer3", "layer4"}
 	imagenetWidths = []int{64, 128, 256, 512}
 	imagenetMean   = []float64{0.485, 0.456, 0.406}
 	imagenetStd    = []float64{0.229, 0.224, 0.225}
@@ -12,6 +13,7 @@ var (
 // preparation are those of torchvision's weights IMAGENET1K_V1.
 func imagenet(e Entry) Entry {
 	e.Channels, e.Height, e.Width, e.Classes = 3, 224, 224, 1000
+	e.Stem, e.Head, e.Stages = "conv1", "fc", trunkStages
 	e.Mean, e.Std, e.Interpolation, e.Resize = imagenetMean, imagenetStd, "bilinear", 256
 	return e
 }

@@ -23,10 +23,10 @@ type Trunk struct {
 // newTrunk has the stem of He et al. 2015, table 1: a quarter of the size.
 func newTrunk(c Config, expansion int, block func(place) nn.Module) Trunk {
 	t := Trunk{
-		Conv1:   nn.NewConv2d(c.Channels, 64, 7, nn.Conv{Stride: 2, Padding: 3, NoBias: true}),
+		Conv1:   nn.NewConv2d(c.Channels, 64, 7, nn.Conv{Stride: 2, Padding: 3, NoBias: true, Blank: c.Blank}),
 		BN1:     nn.NewBatchNorm2d(64),
 		MaxPool: nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1},
-		FC:      nn.NewLinear(512*expansion, c.Classes),
+		FC:      nn.NewLinear(512*expansion, c.Classes, nn.Dense{Blank: c.Blank}),
 	}
 	s := stages(c, 64, imagenetWidths, expansion, block)
 	t.Layer1, t.Layer2, t.Layer3, t.Layer4 = s[0], s[1], s[2], s[3]

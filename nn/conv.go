@@ -17,6 +17,7 @@ type Conv struct {
 	Stride, Padding, Dilation, Groups int // zero: 1, 0, 1, 1
 	NoBias                            bool
 	ZeroInit                          bool // weight and bias start at 0 in every scheme: the end of a residual branch
+	Blank                             bool // weight and bias are 0 until Init or a state dict sets them: no numbers are drawn in vain
 	// Width, where set, gives kernel, stride, padding and dilation along the
 	// width; those above then hold along the height.
 	Width *Axis
@@ -56,7 +57,9 @@ func NewConv2d(in, out, kernel int, c ...Conv) *Conv2d {
 	if !conf.NoBias {
 		l.Bias = parameter(out)
 	}
-	fresh(l)
+	if !conf.Blank {
+		fresh(l)
+	}
 	return l
 }
 

@@ -7,7 +7,10 @@ import (
 )
 
 // Dense configures a linear layer. The zero value is PyTorch's default.
-type Dense struct{ NoBias bool }
+type Dense struct {
+	NoBias bool
+	Blank  bool // see Conv
+}
 
 // Linear is PyTorch's layer of that name: [N,in] -> [N,out], y = x W^T + b.
 // https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
@@ -26,7 +29,9 @@ func NewLinear(in, out int, c ...Dense) *Linear {
 	if !conf.NoBias {
 		l.Bias = parameter(out)
 	}
-	fresh(l)
+	if !conf.Blank {
+		fresh(l)
+	}
 	return l
 }
 

@@ -23,7 +23,8 @@
 // on the layer's class and sizes alone: there is no hidden random state, and the
 // same program gives the same numbers. Two layers of the same sizes therefore
 // start equal until Init draws every parameter of a model from a stream of its
-// own; call it before training.
+// own; call it before training. A layer made Blank holds zeros instead, for weights
+// that are loaded next.
 package nn
 
 import (

@@ -11,6 +11,7 @@ type Block struct {
 	Use1x1Conv bool // put a 1x1 convolution on the shortcut, which changes channels and size
 	Stride     int  // of the first convolution and the shortcut's; zero: 1
 	ZeroInit   bool // BN2's weight starts at 0, so that the branch does
+	Blank      bool // see Conv
 	// StochasticDepth is the probability with which the branch is left out for an
 	// image in training.
 	StochasticDepth float64
@@ -36,14 +37,14 @@ type Residual struct {
 func NewResidual(in, out int, c ...Block) *Residual {
 	conf := one("NewResidual", c)
 	b := &Residual{
-		Conv1: NewConv2d(in, out, 3, Conv{Stride: conf.Stride, Padding: 1}),
-		Conv2: NewConv2d(out, out, 3, Conv{Padding: 1}),
+		Conv1: NewConv2d(in, out, 3, Conv{Stride: conf.Stride, Padding: 1, Blank: conf.Blank}),
+		Conv2: NewConv2d(out, out, 3, Conv{Padding: 1, Blank: conf.Blank}),
 		BN1:   NewBatchNorm2d(out),
 		BN2:   NewBatchNorm2d(out, Norm{ZeroInit: conf.ZeroInit}),
 		Drop:  StochasticDepth{conf.StochasticDepth},
 	}
 	if conf.Use1x1Conv {
-		b.Conv3 = NewConv2d(in, out, 1, Conv{Stride: conf.Stride})
+		b.Conv3 = NewConv2d(in, out, 1, Conv{Stride: conf.Stride, Blank: conf.Blank})
 	}
 	return b
 }

@@ -23,6 +23,32 @@ func StateDict(m Module) []tensor.Named {
 // type, and has then changed nothing. Entries called num_batches_tracked, which
 // PyTorch writes and nothing here needs, are passed over.
 func LoadStateDict(m Module, values map[string]*tensor.Tensor) error {
+	ps, err := fitting(m, values)
+	for _, p := range ps {
+		copy(p.Value.Data(), values[p.Name].Data())
+		copy(p.Value.Ints(), values[p.Name].Ints())
+	}
+	return err
+}
+
+// TakeStateDict is LoadStateDict without a copy: the tensors of values become
+// those of m. A tensor with several names stays that of the first, and the others
+// get copies.
+func TakeStateDict(m Module, values map[string]*tensor.Tensor) error {
+	ps, err := fitting(m, values)
+	taken := make(map[*tensor.Tensor]bool, len(ps))
+	for _, p := range ps {
+		v := values[p.Name]
+		if taken[v] {
+			v = v.Clone()
+		}
+		p.Value, taken[v] = v, true
+	}
+	return err
+}
+
+// fitting returns m's parameters and buffers if values has all of them and no more.
+func fitting(m Module, values map[string]*tensor.Tensor) ([]NamedParameter, error) {
 	ps := Named(m)
 	var missing, unexpected, other []string
 	known := make(map[string]bool, len(ps))
@@ -38,19 +64,21 @@ func LoadStateDict(m Module, values map[string]*tensor.Tensor) error {
 		}
 	}
 	for name := range values {
-		if !known[name] && name != "num_batches_tracked" && !strings.HasSuffix(name, ".num_batches_tracked") {
+		if !known[name] && !Counter(name) {
 			unexpected = append(unexpected, name)
 		}
 	}
 	if len(missing)+len(unexpected)+len(other) > 0 {
 		slices.Sort(unexpected)
-		return mismatch(m, missing, unexpected, other)
+		return nil, mismatch(m, missing, unexpected, other)
 	}
-	for _, p := range ps {
-		copy(p.Value.Data(), values[p.Name].Data())
-		copy(p.Value.Ints(), values[p.Name].Ints())
-	}
-	return nil
+	return ps, nil
+}
+
+// Counter reports whether an entry of a state dict counts PyTorch's batches
+// (num_batches_tracked), which nothing here needs.
+func Counter(name string) bool {
+	return name == "num_batches_tracked" || strings.HasSuffix(name, ".num_batches_tracked")
 }
 
 // mismatch describes a state dict of another model, a few names of each kind.

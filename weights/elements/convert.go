@@ -18,7 +18,7 @@ var toFloat = map[string]func(dst []float32, src []byte) error{
 	},
 	"F16": func(dst []float32, src []byte) error {
 		for i := range dst {
-			dst[i] = fromFloat16(binary.LittleEndian.Uint16(src[2*i:]))
+			dst[i] = FromFloat16(binary.LittleEndian.Uint16(src[2*i:]))
 		}
 		return nil
 	},
@@ -100,9 +100,9 @@ var toInt = map[string]func(dst []int64, src []byte) error{
 	},
 }
 
-// fromFloat16 widens an IEEE 754 binary16 exactly; the payload of a NaN moves
+// FromFloat16 widens an IEEE 754 binary16 exactly; the payload of a NaN moves
 // to the upper bits, as hardware does it.
-func fromFloat16(h uint16) float32 {
+func FromFloat16(h uint16) float32 {
 	sign := uint32(h>>15) << 31
 	exponent, fraction := uint32(h>>10&31), uint32(h&0x3ff)
 	switch exponent {

@@ -5,8 +5,10 @@
 package elements
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
+	"unsafe"
 
 	"github.com/residual-ml/residual/tensor"
 )
@@ -50,6 +52,12 @@ func Decode(dtype string, shape tensor.Shape, fill func(piece []byte) error) (*t
 	n := shape.Numel()
 	if convert, ok := toFloat[dtype]; ok {
 		data := make([]float32, n)
+		if dtype == "F32" && littleEndian {
+			if err := fillFloats(data, fill); err != nil {
+				return nil, err
+			}
+			return tensor.FromSlice(data, shape...), nil
+		}
 		if err := decodeInto(data, dtype, fill, convert); err != nil {
 			return nil, err
 		}
@@ -64,6 +72,20 @@ func Decode(dtype string, shape tensor.Shape, fill func(piece []byte) error) (*t
 	}
 	return nil, fmt.Errorf("type %s cannot be read; store it as F32, F16, BF16, F64 or an integer type", dtype)
 }
+
+// fillFloats lets fill write floats as they lie in memory, in one piece or few.
+func fillFloats(data []float32, fill func(piece []byte) error) error {
+	const most = 1 << 28 // of floats, so that a piece can be read by one system call
+	for piece := range slices.Chunk(data, most) {
+		if err := fill(unsafe.Slice((*byte)(unsafe.Pointer(&piece[0])), 4*len(piece))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// littleEndian says how this machine's memory holds a number.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 func decodeInto[T any](dst []T, dtype string, fill func([]byte) error, convert func(dst []T, src []byte) error) error {
 	const piece = 64 << 10

@@ -11,7 +11,7 @@ import (
 
 func TestFloat16Exhaustively(t *testing.T) {
 	for h := range 1 << 16 {
-		got := float64(fromFloat16(uint16(h)))
+		got := float64(FromFloat16(uint16(h)))
 		sign, exponent, fraction := 1.0, h>>10&31, float64(h&1023)
 		if h>>15 == 1 {
 			sign = -1

@@ -108,7 +108,7 @@ const (
 
 // String returns the format's word for the type.
 func (t ElementType) String() string {
-	if e, ok := elements[t]; ok {
+	if e, ok := kinds[t]; ok {
 		return e.name
 	}
 	return fmt.Sprintf("type %d", int32(t))

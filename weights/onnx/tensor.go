@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/elements"
 )
 
 // lists are the fields of a TensorProto that hold elements one by one.
@@ -61,11 +62,11 @@ func readTensor(b []byte) (name string, t *tensor.Tensor, err error) {
 		return name, nil, err
 	}
 	kind := ElementType(code)
-	e, ok := elements[kind]
+	e, ok := kinds[kind]
 	if !ok || int64(kind) != code {
 		return name, nil, fmt.Errorf("elements of %s cannot be read; export it as FLOAT", ElementType(code))
 	}
-	shape, size, err := shapeOf(dims, e.size)
+	shape, size, err := shapeOf(dims, e.size())
 	if err != nil {
 		return name, nil, err
 	}
@@ -117,25 +118,14 @@ func shapeOf(dims []int64, bytes int) (tensor.Shape, int, error) {
 }
 
 func fromRaw(kind ElementType, shape tensor.Shape, n int, raw []byte) (*tensor.Tensor, error) {
-	e := elements[kind]
-	if n*e.size != len(raw) {
-		return nil, fmt.Errorf("shape %v of %v takes %d bytes, and there are %d; %s", shape, kind, n*e.size, len(raw), damaged)
+	e := kinds[kind]
+	if size := n * e.size(); size != len(raw) {
+		return nil, fmt.Errorf("shape %v of %v takes %d bytes, and there are %d; %s", shape, kind, size, len(raw), damaged)
 	}
-	if e.float != nil {
-		data := make([]float32, n)
-		for i := range data {
-			data[i] = e.float(raw[i*e.size:])
-		}
-		return tensor.FromSlice(data, shape...), nil
-	}
-	ints := make([]int64, n)
-	for i := range ints {
-		ints[i] = e.int(raw[i*e.size:])
-	}
-	if err := kind.check(ints); err != nil {
-		return nil, err
-	}
-	return tensor.FromInts(ints, shape...), nil
+	return elements.Decode(e.dtype, shape, func(piece []byte) error {
+		raw = raw[copy(piece, raw):]
+		return nil
+	})
 }
 
 // tensor takes the list that belongs to the type.
@@ -164,10 +154,11 @@ func (l *lists) tensor(kind ElementType, shape tensor.Shape, n int) (*tensor.Ten
 		if err := Uint16.check(ints); err != nil {
 			return nil, err
 		}
-		floats = make([]float32, n)
-		for i, bits := range ints {
-			floats[i] = elements[kind].float([]byte{byte(bits), byte(bits >> 8)})
+		raw := make([]byte, 0, 2*n)
+		for _, bits := range ints {
+			raw = append(raw, byte(bits), byte(bits>>8))
 		}
+		return fromRaw(kind, shape, n, raw)
 	}
 	if kind.IsFloat() {
 		if len(floats) != n {

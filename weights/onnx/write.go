@@ -1,7 +1,7 @@
 package onnx
 
 import (
-	"encoding/binary"
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/elements"
 )
 
 // Write writes the model, with the elements of its tensors as raw data: Float32
@@ -166,7 +167,9 @@ func attributeMessage(a Attribute) ([]byte, error) {
 			return nil, err
 		}
 		b = append(appendTag(b, 5, len(head)+data), head...)
-		b = appendElements(b, v)
+		buf := bytes.NewBuffer(b)
+		_ = elements.Write(buf, v) // a buffer takes all
+		b = buf.Bytes()
 	case []float32:
 		kind = "FLOATS"
 		for _, f := range v {
@@ -218,7 +221,7 @@ func tensorHead(name string, t *tensor.Tensor) (head []byte, data int, err error
 		head = appendInt(head, 1, int64(d))
 	}
 	head = appendText(appendInt(head, 2, int64(kind)), 8, name)
-	data = t.Numel() * elements[kind].size
+	data = t.Numel() * kinds[kind].size()
 	return appendTag(head, 9, data), data, nil
 }
 
@@ -228,26 +231,10 @@ func (e *encoder) bytes(b []byte) {
 	}
 }
 
-// elements writes in pieces, so that no second copy of the weights is needed.
 func (e *encoder) elements(t *tensor.Tensor) {
-	const piece = 16 << 10
-	for data := range slices.Chunk(t.Data(), piece) {
-		e.bytes(appendElements(nil, tensor.FromSlice(data, len(data))))
+	if e.err == nil {
+		e.err = elements.Write(e.w, t)
 	}
-	for ints := range slices.Chunk(t.Ints(), piece) {
-		e.bytes(appendElements(nil, tensor.FromInts(ints, len(ints))))
-	}
-}
-
-func appendElements(b []byte, t *tensor.Tensor) []byte {
-	b = slices.Grow(b, t.Numel()*t.DType().Size())
-	for _, v := range t.Data() {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
-	}
-	for _, v := range t.Ints() {
-		b = binary.LittleEndian.AppendUint64(b, uint64(v))
-	}
-	return b
 }
 
 func appendInt(b []byte, number protowire.Number, v int64) []byte {

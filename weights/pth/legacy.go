@@ -122,16 +122,11 @@ func (l *legacy) place(r io.ReaderAt, at, size int64) error {
 
 // foreign recognises what is often taken for a checkpoint.
 func foreign(head []byte) string {
+	if what, ok := elements.Foreign(head); ok {
+		return what
+	}
 	text := string(head)
 	switch {
-	case strings.HasPrefix(text, "version https://git-lfs"):
-		return "is a Git LFS pointer and not the file it stands for; fetch it with git lfs pull"
-	case strings.HasPrefix(strings.TrimSpace(text), "<"):
-		return "is a web page; download the file itself"
-	case strings.HasPrefix(text, "\x1f\x8b"):
-		return "is compressed with gzip; unpack it first"
-	case strings.HasPrefix(text, "\x93NUMPY"):
-		return "is an array of NumPy and no checkpoint"
 	case len(text) > 8 && text[8] == '{':
 		return "looks like a safetensors file; give it that suffix"
 	case strings.HasPrefix(text, "\x80"):

@@ -1,0 +1,124 @@
+package models
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// The names that an entry gives its first and last layer and its stages are those
+// of its net.
+func TestNamesOfLayers(t *testing.T) {
+	for _, name := range Names() {
+		e, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ones := make([]int, len(e.Blocks))
+		for i := range ones {
+			ones[i] = 1
+		}
+		ps := nn.Parameters(e.New(Config{Blocks: ones, Blank: true}))
+		if first, last := ps[0].Name, ps[len(ps)-1].Name; first != e.Stem+".weight" || last != e.Head+".bias" {
+			t.Errorf("%s: the first layer is %s, not %s; the last is %s, not %s", name, first, e.Stem, last, e.Head)
+		}
+		if len(e.Stages) != len(e.Blocks) {
+			t.Errorf("%s: %d stages with %d numbers of blocks", name, len(e.Stages), len(e.Blocks))
+		}
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	for name, c := range map[string]Config{
+		"resnet18":          {Channels: 1, Classes: 7},
+		"resnet34":          {Channels: 3, Classes: 1000},
+		"resnet50":          {Channels: 3, Classes: 2},
+		"resnext50_32x4d":   {Channels: 3, Classes: 1000},
+		"wide_resnet50_2":   {Channels: 3, Classes: 1000},
+		"preresnet18":       {Channels: 3, Classes: 10},
+		"d2l-resnet18":      {Channels: 1, Classes: 10},
+		"d2l-bnlenet":       {Channels: 1, Classes: 10},
+		"cifar-preresnet20": {Channels: 3, Classes: 10},
+	} {
+		e, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Blank = true
+		found := Identify(shapesOf(e.New(c)))
+		c.Blank = false
+		if len(found) != 1 || found[0].Entry.Name != name || !reflect.DeepEqual(found[0].Config, c) {
+			t.Errorf("%s under %+v: found %v", name, c, names(found))
+		}
+	}
+}
+
+// What is known by names and shapes alone: blocks of any number, and that a net
+// with and one without additions look alike.
+func TestIdentifyOthers(t *testing.T) {
+	e, _ := Lookup("resnet18")
+	found := Identify(shapesOf(e.New(Config{Blocks: []int{1, 2, 1, 1}, Blank: true})))
+	if len(found) != 1 || found[0].Entry.Name != "resnet18" || !reflect.DeepEqual(found[0].Config.Blocks, []int{1, 2, 1, 1}) {
+		t.Errorf("blocks of 1,2,1,1: %v", names(found))
+	}
+	e, _ = Lookup("cifar-resnet32")
+	shapes := shapesOf(e.New(Config{Blank: true}))
+	if got := strings.Join(names(Identify(shapes)), " "); got != "cifar-plain32 cifar-resnet32" {
+		t.Errorf("a net for CIFAR: %s", got)
+	}
+	shapes["bn1.num_batches_tracked"] = tensor.Shape{}
+	if got := Identify(shapes); len(got) != 2 {
+		t.Errorf("a counter of batches: %v", names(got))
+	}
+	shapes["extra.weight"] = tensor.Shape{3}
+	if got := Identify(shapes); len(got) != 0 {
+		t.Errorf("a parameter too many: %v", names(got))
+	}
+	delete(shapes, "extra.weight")
+	shapes["layer1.0.bn1.bias"] = tensor.Shape{17}
+	if got := Identify(shapes); len(got) != 0 {
+		t.Errorf("a parameter of another shape: %v", names(got))
+	}
+	if got := Identify(nil); len(got) != 0 {
+		t.Errorf("nothing: %v", names(got))
+	}
+}
+
+// Blank nets hold zeros where the others hold drawn numbers.
+func TestBlank(t *testing.T) {
+	for _, name := range []string{"resnet18", "preresnet50", "d2l-resnet18", "cifar-resnet20", "cifar-preresnet20"} {
+		e, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ones := make([]int, len(e.Blocks))
+		for i := range ones {
+			ones[i] = 1
+		}
+		for _, p := range nn.Parameters(e.New(Config{Blocks: ones, Blank: true})) {
+			for _, v := range p.Value.Data() {
+				if v != 0 && v != 1 { // 1 as the weight of a batch norm
+					t.Fatalf("%s: %s was drawn", name, p.Name)
+				}
+			}
+		}
+	}
+}
+
+func shapesOf(m nn.Module) map[string]tensor.Shape {
+	shapes := map[string]tensor.Shape{}
+	for _, p := range nn.Named(m) {
+		shapes[p.Name] = p.Value.Shape()
+	}
+	return shapes
+}
+
+func names(found []Match) (all []string) {
+	for _, m := range found {
+		all = append(all, m.Entry.Name)
+	}
+	return all
+}

@@ -1,0 +1,133 @@
+// Package weights opens files of named tensors by what they hold, whatever they are
+// called: safetensors, checkpoints of torch.save, NumPy's archives and ONNX graphs.
+// Each format is read by the package of its name.
+package weights
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/elements"
+	"github.com/residual-ml/residual/weights/npz"
+	"github.com/residual-ml/residual/weights/onnx"
+	"github.com/residual-ml/residual/weights/pth"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// Format is a kind of file.
+type Format string
+
+const (
+	Safetensors Format = "safetensors"
+	PyTorch     Format = "pth"
+	NumPy       Format = "npz"
+	ONNX        Format = "onnx"
+)
+
+// File is an opened file of weights. Its methods may be called from several
+// goroutines at once, except Close.
+type File struct {
+	Path     string
+	Format   Format
+	Metadata map[string]string // of safetensors and ONNX files; nil otherwise
+	// Prefix is what all names of a checkpoint had in front, such as module., and
+	// Names leaves out.
+	Prefix string
+
+	reader
+}
+
+// reader is what the formats have in common.
+type reader interface {
+	// Names returns the names of the tensors in the order of the file.
+	Names() []string
+	// Info returns the type a tensor is stored in, in the words of package elements,
+	// and its shape. Of ONNX files it is the type the tensor is read as.
+	Info(name string) (dtype string, shape tensor.Shape, ok bool)
+	// Tensor reads one tensor, as elements.Decode converts it: numbers with a fraction
+	// become Float32, integers and booleans Int64.
+	Tensor(name string) (*tensor.Tensor, error)
+	// Tensors reads all tensors, by name.
+	Tensors() (map[string]*tensor.Tensor, error)
+	Close() error
+}
+
+// Open opens the file at path and reads its table of tensors. The caller closes
+// the File. Of an ONNX graph the tensors are its initialisers; what the graph
+// means is for package exchange to say.
+func Open(path string) (*File, error) {
+	format, err := Detect(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{Path: path, Format: format}
+	switch format {
+	case Safetensors:
+		s, err := safetensors.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		f.reader, f.Metadata = s, s.Metadata()
+	case PyTorch:
+		p, err := pth.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		_, f.Prefix = p.Found()
+		f.reader = p
+	case NumPy:
+		if f.reader, err = npz.Open(path); err != nil {
+			return nil, err
+		}
+	case ONNX:
+		m, err := onnx.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		f.reader, f.Metadata = newInitialisers(path, m), m.Metadata
+	}
+	return f, nil
+}
+
+// Detect tells the format of the file at path by its first bytes, and of a zip
+// archive by its entries. The error names the file.
+func Detect(path string) (Format, error) {
+	file, size, err := elements.OpenFile(path, ".safetensors, .pth, .npz or .onnx")
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	head := make([]byte, min(size, 64))
+	if err := elements.ReadFull(file, head, 0); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	if what, ok := elements.Foreign(head); ok {
+		return "", fmt.Errorf("%s: %s", path, what)
+	}
+	switch text := string(head); {
+	case strings.HasPrefix(text, "PK"):
+		return inZip(file, size), nil
+	case strings.HasPrefix(text, "\x80"):
+		return PyTorch, nil // a pickle, of the format before PyTorch 1.6 or none that is read
+	case len(text) > 8 && text[8] == '{':
+		return Safetensors, nil
+	case strings.HasPrefix(text, "\x08") || strings.EqualFold(filepath.Ext(path), ".onnx"): // ir_version, a file's first field
+		return ONNX, nil
+	}
+	return "", fmt.Errorf("%s: begins like no safetensors, .pth, .npz or .onnx file; copy or download it again", path)
+}
+
+// inZip tells NumPy's archives, which hold arrays alone, from PyTorch's. What is
+// wrong with the archive is for its reader to say.
+func inZip(r io.ReaderAt, size int64) Format {
+	entries, err := elements.ReadZip(r, size)
+	for _, e := range entries {
+		if err == nil && strings.HasSuffix(e.Name, ".npy") {
+			return NumPy
+		}
+	}
+	return PyTorch
+}

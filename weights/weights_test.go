@@ -1,0 +1,142 @@
+package weights_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights"
+	"github.com/residual-ml/residual/weights/npz"
+	"github.com/residual-ml/residual/weights/onnx"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// Every format gives the same tensors, whatever the file is called.
+func TestOpenTellsFormatsByTheirContent(t *testing.T) {
+	values := []tensor.Named{
+		{Name: "fc.weight", Tensor: tensor.FromSlice([]float32{1, 2, 3, 4, 5, 6}, 2, 3)},
+		{Name: "steps", Tensor: tensor.FromInts([]int64{7})},
+	}
+	graph := &onnx.Model{IRVersion: 8, Opset: 17, Metadata: map[string]string{"of": "it"}, Graph: onnx.Graph{
+		Initialisers: values, Inputs: []onnx.Value{{Name: "x", Type: onnx.Float, Shape: []onnx.Dim{{Size: 3}}}},
+		Nodes:   []onnx.Node{{Op: "Relu", Inputs: []string{"x"}, Outputs: []string{"y"}}},
+		Outputs: []onnx.Value{{Name: "y", Type: onnx.Float, Shape: []onnx.Dim{{Size: 3}}}},
+	}}
+	for format, write := range map[weights.Format]func(*bytes.Buffer) error{
+		weights.Safetensors: func(b *bytes.Buffer) error {
+			return safetensors.Write(b, values, map[string]string{"of": "it"})
+		},
+		weights.NumPy: func(b *bytes.Buffer) error { return npz.Write(b, values) },
+		weights.ONNX:  func(b *bytes.Buffer) error { return onnx.Write(b, graph) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(format, err)
+		}
+		f := open(t, b.Bytes())
+		if f.Format != format || (f.Metadata["of"] != "it") != (format == weights.NumPy) {
+			t.Errorf("%s: format %s with metadata %v", format, f.Format, f.Metadata)
+		}
+		if names := f.Names(); len(names) != 2 || !slices.Contains(names, "steps") {
+			t.Errorf("%s: names %q", format, names)
+		}
+		dtype, shape, ok := f.Info("fc.weight")
+		if !ok || dtype != "F32" || !shape.Equal(tensor.Shape{2, 3}) {
+			t.Errorf("%s: %s %v %v", format, dtype, shape, ok)
+		}
+		all, err := f.Tensors()
+		if err != nil {
+			t.Fatal(format, err)
+		}
+		for _, want := range values {
+			one, err := f.Tensor(want.Name)
+			if err != nil {
+				t.Fatal(format, err)
+			}
+			for _, got := range []*tensor.Tensor{one, all[want.Name]} {
+				if !slices.Equal(got.Data(), want.Tensor.Data()) || !slices.Equal(got.Ints(), want.Tensor.Ints()) || got == want.Tensor {
+					t.Errorf("%s: %s is %v", format, want.Name, got)
+				}
+			}
+		}
+		if _, err := f.Tensor("other"); err == nil || !strings.HasPrefix(err.Error(), f.Path) {
+			t.Errorf("%s: a tensor that is not there: %v", format, err)
+		}
+		if _, _, ok := f.Info("other"); ok {
+			t.Errorf("%s: tells of a tensor that is not there", format)
+		}
+	}
+}
+
+// The files of torch.save, of both of its formats.
+func TestOpenCheckpoints(t *testing.T) {
+	for _, name := range []string{"state-1.13", "state-2.15", "legacy-1.13", "legacy-2.15"} {
+		b, err := os.ReadFile("pth/testdata/" + name + ".pth")
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, err := safetensors.Open("pth/testdata/" + name + ".safetensors")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer same.Close()
+		f := open(t, b)
+		names, want := f.Names(), same.Names()
+		slices.Sort(names)
+		slices.Sort(want)
+		if f.Format != weights.PyTorch || !slices.Equal(names, want) {
+			t.Errorf("%s: %s with %q, want %q", name, f.Format, names, want)
+		}
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                      "begins like no",
+		"Only words, no tensor": "begins like no",
+		"<html>":                "web page",
+		"version https://git-lfs.github.com/spec/v1\n": "git lfs pull",
+		"\x1f\x8b":                          "gzip",
+		"\x93NUMPY\x01":                     "array of NumPy",
+		"PK\x03\x04":                        "zip",
+		"\x80\x04\x95":                      "pickle",
+		"\xff\x00\x00\x00\x00\x00\x00\x00{": "header of 255 bytes",
+		"\x08\x07\x12":                      "damaged",
+	} {
+		path := filepath.Join(t.TempDir(), "w")
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		f, err := weights.Open(path)
+		if err == nil {
+			f.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: want %q, got %v", text, want, err)
+		}
+	}
+	if _, err := weights.Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "regular file") {
+		t.Errorf("a folder: %v", err)
+	}
+	if _, err := weights.Open(filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "check the path") {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func open(t *testing.T, b []byte) *weights.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "weights.bin")
+	if err := os.WriteFile(path, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f, err := weights.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
