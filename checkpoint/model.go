@@ -34,7 +34,9 @@ type Model struct {
 }
 
 // Preprocess turns a decoded image of bytes into the model's input: grey, to the
-// native size, resize, times Scale, less Mean, over Std.
+// native size, resize, times Scale, less Mean, over Std. With ResizeShorter it is
+// torchvision's preset ImageClassification, to the bit: resize, cut out the middle of
+// the model's Height x Width, normalise.
 type Preprocess struct {
 	// The size of the training's pictures before they were resized: an image of
 	// another size is brought to it first, so that it is as sharp as they were.
@@ -42,9 +44,10 @@ type Preprocess struct {
 	NativeHeight int `json:"native_height,omitempty"`
 	NativeWidth  int `json:"native_width,omitempty"`
 
-	Resize        int       `json:"resize"`        // pixels of both sides, 0 leaves them
-	Interpolation string    `json:"interpolation"` // empty means bilinear, as Pillow does it
-	Scale         float64   `json:"scale"`         // of a byte, 0 means 1/255
+	Resize        int       `json:"resize"`                   // pixels of both sides, 0 leaves them
+	ResizeShorter int       `json:"resize_shorter,omitempty"` // pixels of the shorter side, in place of the native size and Resize
+	Interpolation string    `json:"interpolation"`            // empty means bilinear, as Pillow does it; bicubic with ResizeShorter alone
+	Scale         float64   `json:"scale"`                    // of a byte, 0 means 1/255
 	Mean          []float64 `json:"mean,omitempty"`
 	Std           []float64 `json:"std,omitempty"`
 	Grey          bool      `json:"grey"` // colours become one channel
@@ -216,6 +219,11 @@ func (m Model) check() error {
 	case m.Epoch < 0:
 		return fmt.Errorf("epoch %d", m.Epoch)
 	}
+	if p.ResizeShorter != 0 {
+		if err := m.checkShorter(); err != nil {
+			return err
+		}
+	}
 	const mostStages, mostBlocks = 16, 1000
 	if n := len(m.Blocks); n > mostStages {
 		return fmt.Errorf("%d stages of blocks, where at most %d are possible", n, mostStages)
@@ -234,6 +242,24 @@ func (m Model) check() error {
 				return fmt.Errorf("a %s of %v", name, v)
 			}
 		}
+	}
+	return nil
+}
+
+// checkShorter is check for the preparation with ResizeShorter.
+func (m Model) checkShorter() error {
+	p := m.Preprocess
+	switch {
+	case p.ResizeShorter < 0 || p.ResizeShorter > 1<<16:
+		return fmt.Errorf("a shorter side of %d pixels, where 1 to %d are possible", p.ResizeShorter, 1<<16)
+	case p.Resize != 0 || p.NativeHeight != 0 || p.NativeWidth != 0:
+		return fmt.Errorf("images resized by their shorter side, to %d, and by both sides too", p.ResizeShorter)
+	case m.Height < 1 || m.Height != m.Width:
+		return fmt.Errorf("a middle of %d x %d pixels, where a square is cut out", m.Height, m.Width)
+	case p.Scale != 1.0/255:
+		return fmt.Errorf("a scale of %v for images resized by their shorter side, which is 1/255", p.Scale)
+	case p.Interpolation != "bilinear" && p.Interpolation != "bicubic":
+		return fmt.Errorf("interpolation %q, where bilinear and bicubic are possible", p.Interpolation)
 	}
 	return nil
 }

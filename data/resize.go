@@ -37,6 +37,37 @@ func Resize(ds Dataset, size int) Dataset {
 	return v
 }
 
+// Cropped returns a view of ds whose pictures are what p makes of them before it
+// normalises: resized by the shorter side, and the middle of that. It builds its
+// tables anew for every picture.
+func Cropped(ds Dataset, p transforms.ImageClassification) Dataset {
+	v := &cropped{ds: ds, info: ds.Info(), preset: p}
+	sample := p.Pixels(transforms.NewImage(1, v.info.Height, v.info.Width))
+	v.info.Height, v.info.Width = sample.Height, sample.Width
+	return v
+}
+
+type cropped struct {
+	ds     Dataset
+	info   Info
+	preset transforms.ImageClassification
+}
+
+func (v *cropped) Info() Info { return v.info }
+func (v *cropped) Len() int   { return v.ds.Len() }
+
+func (v *cropped) Get(i int, pix []uint8) (int, error) {
+	checkGet(v.info, v.ds.Len(), i, pix)
+	own := v.ds.Info()
+	m := transforms.NewImage(own.Channels, own.Height, own.Width)
+	label, err := v.ds.Get(i, m.Pix)
+	if err != nil {
+		return 0, err
+	}
+	copy(pix, v.preset.Pixels(m).Pix)
+	return label, nil
+}
+
 // planeScratch is what one picture in flight needs besides its bytes.
 type planeScratch struct {
 	src      []uint8

@@ -91,7 +91,7 @@ func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 	if err := checkSizes(info); err != nil {
 		return nil, err
 	}
-	c := models.Config{Channels: info.Channels, Classes: len(info.Classes), Blocks: info.Blocks}
+	c := models.Config{Channels: info.Channels, Classes: len(info.Classes), Blocks: info.Blocks, Blank: true}
 	if err := entry.Check(c); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 func checkSizes(info checkpoint.Model) error {
 	const most = 4096
 	p := info.Preprocess
-	for _, side := range []int{info.Height, info.Width, p.Resize, p.NativeHeight, p.NativeWidth} {
+	for _, side := range []int{info.Height, info.Width, p.Resize, p.ResizeShorter, p.NativeHeight, p.NativeWidth} {
 		if side > most {
 			return fmt.Errorf("asks for images of %d pixels a side; at most %d are possible", side, most)
 		}
@@ -149,7 +149,7 @@ func read(m nn.Module, f *safetensors.File) error {
 	if err != nil {
 		return err
 	}
-	return nn.LoadStateDict(m, values)
+	return nn.TakeStateDict(m, values)
 }
 
 // Info returns what the file says of the model.
@@ -271,7 +271,11 @@ func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.
 		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
 	}
-	l, err := data.NewLoader(data.Resize(ds, c.info.Preprocess.Resize), config)
+	pictures := data.Resize(ds, c.info.Preprocess.Resize)
+	if c.info.Preprocess.ResizeShorter > 0 {
+		pictures = data.Cropped(ds, c.preset())
+	}
+	l, err := data.NewLoader(pictures, config)
 	if err != nil {
 		return Result{}, err
 	}

@@ -20,6 +20,9 @@ import (
 //     and from there to the model's input, both by Pillow's bilinear filter;
 //  3. times the model's scale (1/255 unless it says otherwise), less its mean,
 //     over its deviation.
+//
+// A model that has ResizeShorter gets what torchvision's preset ImageClassification
+// gives: its preparation in place of 2 and 3.
 func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	p := c.info.Preprocess
 	if c.info.Channels != 1 && c.info.Channels != 3 {
@@ -33,6 +36,10 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 		}
 		pixels := transforms.FromImage(img, c.info.Channels)
 		w, h := pixels.Width, pixels.Height
+		if p.ResizeShorter > 0 {
+			pixels = c.preset().Pixels(pixels)
+			w, h = pixels.Width, pixels.Height
+		}
 		planes := slices.Collect(slices.Chunk(pixels.Pix, w*h))
 		if p.NativeWidth > 0 && p.NativeHeight > 0 {
 			planes, w, h = resize(planes, w, h, p.NativeWidth, p.NativeHeight)
@@ -57,6 +64,15 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	return x, nil
 }
 
+// preset is the preparation of a model that has ResizeShorter.
+func (c *Classifier) preset() transforms.ImageClassification {
+	t := transforms.ImageClassification{ResizeSize: c.info.Preprocess.ResizeShorter, CropSize: c.info.Height}
+	if c.info.Preprocess.Interpolation == transforms.Bicubic.String() {
+		t.Interpolation = transforms.Bicubic
+	}
+	return t
+}
+
 // scale writes the planes of one image as the network's numbers.
 func (c *Classifier) scale(dst []float32, planes [][]uint8) {
 	for i, plane := range planes {
@@ -71,6 +87,9 @@ func (c *Classifier) scale(dst []float32, planes [][]uint8) {
 // v*(1/255) differs from v/255 in the last bit.
 func (c *Classifier) table(channel int) (t [256]float32) {
 	p := c.info.Preprocess
+	if p.ResizeShorter > 0 {
+		return transforms.Normalize{Mean: p.Mean, Std: p.Std}.Table(channel)
+	}
 	for v := range t {
 		x := float64(float32(v) / 255)
 		if p.Scale != 1.0/255 {

@@ -148,7 +148,7 @@ func (g *Grow) Run(ctx context.Context, dev engine.Device, cb train.Callbacks) (
 func (o *opened) trainOn(ctx context.Context, dev engine.Device, folder *checkpoint.Run, c train.Config, cb train.Callbacks, r *ChangedResult, name string) error {
 	if c.Epochs > 0 {
 		dir := folder.Path("train")
-		c.From, c.Out, c.DataDir, c.Offline = r.Model, folder.Dir, o.DataDir, o.Offline
+		c.Weights, c.Out, c.DataDir, c.Offline = r.Model, folder.Dir, o.DataDir, o.Offline
 		if err := trainIn(ctx, dev, dir, c, cb); err != nil {
 			return err
 		}

@@ -214,8 +214,8 @@ func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row
 		c := g.Config.Train
 		c.Blocks, c.Epochs, c.Out = blocks, g.Config.epochs(i), g.Dir
 		if i > 0 {
-			c.From = g.folder.Path(fmt.Sprintf("grown-%d.safetensors", i+1))
-			if row.Checked, err = g.grow(ctx, dev, last, c.From, blocks); err != nil {
+			c.Weights = g.folder.Path(fmt.Sprintf("grown-%d.safetensors", i+1))
+			if row.Checked, err = g.grow(ctx, dev, last, c.Weights, blocks); err != nil {
 				return r, err
 			}
 		}

@@ -28,8 +28,9 @@ type Config struct {
 	ZeroInit        bool    `yaml:"zero_init,omitempty" json:"zero_init,omitempty"`
 	StochasticDepth float64 `yaml:"stochastic_depth,omitempty" json:"stochastic_depth,omitempty"`
 
-	// From is a model file whose values are the first weights, in place of Init's.
-	From string `yaml:"from,omitempty" json:"from,omitempty"`
+	// Weights is a file whose values are the first weights, in place of Init's; what
+	// exchange.Weights.Load changes of them is told.
+	Weights string `yaml:"weights,omitempty" json:"weights,omitempty"`
 
 	Batch       int     `yaml:"batch" json:"batch"`
 	LR          float32 `yaml:"lr" json:"lr"`

@@ -29,7 +29,8 @@ type Start struct {
 	Pictures, Tests int
 	Batches         int // in an epoch
 	PlannedBytes    int64
-	Past            *Past // nil unless a run is resumed
+	Past            *Past    // nil unless a run is resumed
+	Changes         []string // of what Config.Weights has, to suit the model
 }
 
 // Past is what a resumed run has behind it, as its metrics tell.

@@ -41,7 +41,7 @@ func TestGradientNorm(t *testing.T) {
 		}
 	}
 	// The second step's values less the first's tell the gradient of the second.
-	c.From, c.GradientNorm, c.Out = unprobed.Last, true, t.TempDir()
+	c.Weights, c.GradientNorm, c.Out = unprobed.Last, true, t.TempDir()
 	var second float64
 	next, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{OnEpoch: func(e train.Epoch) { second = e.GradientNorm }})
 	if err != nil {
@@ -73,7 +73,7 @@ func TestGradientNorm(t *testing.T) {
 
 // A training that starts from a file starts from its values, and says what does
 // not fit.
-func TestFrom(t *testing.T) {
+func TestWeights(t *testing.T) {
 	root := t.TempDir()
 	c := brief(root, "fp32")
 	c.Epochs = 1
@@ -81,7 +81,7 @@ func TestFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.From, c.LR, c.Schedule = s.Last, 1e-30, "constant"
+	c.Weights, c.LR, c.Schedule = s.Last, 1e-30, "constant"
 	again, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{})
 	if err != nil {
 		t.Fatal(err)
@@ -96,8 +96,8 @@ func TestFrom(t *testing.T) {
 	if _, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "does not fit") {
 		t.Errorf("another model: %v", err)
 	}
-	c.From = filepath.Join(root, "none.safetensors")
-	if _, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "--from") {
+	c.Weights = filepath.Join(root, "none.safetensors")
+	if _, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "--weights") {
 		t.Errorf("no file: %v", err)
 	}
 }
@@ -106,14 +106,14 @@ func TestFrom(t *testing.T) {
 func TestRunIn(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "plain-8")
 	c := brief("", "fp32")
-	c.Epochs, c.From = 1, "none.safetensors"
+	c.Epochs, c.Weights = 1, "none.safetensors"
 	if _, err := train.RunIn(context.Background(), device(t, 0), dir, c, train.Callbacks{}); err == nil {
 		t.Fatal("a training from no file")
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("its folder was left behind")
 	}
-	c.From = ""
+	c.Weights = ""
 	s, err := train.RunIn(context.Background(), device(t, 0), dir, c, train.Callbacks{})
 	if err != nil || s.Dir != dir || s.State != filepath.Join(dir, "state.safetensors") {
 		t.Errorf("%+v, %v", s, err)

@@ -82,11 +82,11 @@ func (c Config) differs(then Config) (name string, was, is any, differ bool) {
 		name    string
 		was, is any
 	}{
-		{"model", then.Model, c.Model}, {"blocks", commas(then.Blocks), commas(c.Blocks)}, {"from", then.From, c.From}, {"zero-init", then.ZeroInit, c.ZeroInit},
+		{"model", then.Model, c.Model}, {"blocks", commas(then.Blocks), commas(c.Blocks)}, {"zero-init", then.ZeroInit, c.ZeroInit},
 		{"stochastic-depth", then.StochasticDepth, c.StochasticDepth}, {"data", then.Data, c.Data}, {"resize", then.Resize, c.Resize}, {"batch", then.Batch, c.Batch},
 		{"lr", then.LR, c.LR}, {"optimizer", then.Optimizer, c.Optimizer}, {"momentum", then.Momentum, c.Momentum},
 		{"weight-decay", then.WeightDecay, c.WeightDecay}, {"nesterov", then.Nesterov, c.Nesterov}, {"schedule", then.Schedule, c.Schedule},
-		{"init", then.Init, c.Init}, {"seed", then.Seed, c.Seed}, {"precision", then.Precision, c.Precision},
+		{"init", then.Init, c.Init}, {"weights", then.Weights, c.Weights}, {"seed", then.Seed, c.Seed}, {"precision", then.Precision, c.Precision},
 		{"recompute", then.Recompute, c.Recompute}, {"gradient-norm", then.GradientNorm, c.GradientNorm}, {"train-size", then.TrainSize, c.TrainSize}, {"test-size", then.TestSize, c.TestSize},
 		{"out", then.Out, c.Out},
 	} {

@@ -126,13 +126,14 @@ func (j *job) begin(ctx context.Context) error {
 		return err
 	}
 	nn.Init(j.module, j.Seed, j.scheme)
-	if err := j.takeFrom(); err != nil {
+	changes, err := j.startWeights()
+	if err != nil {
 		return err
 	}
 	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
 		return err
 	}
-	return j.start(Start{Pictures: train.Len(), Tests: test.Len()})
+	return j.start(Start{Pictures: train.Len(), Tests: test.Len(), Changes: changes})
 }
 
 // build makes the module that suits the pictures.
@@ -142,30 +143,6 @@ func (j *job) build(train data.Dataset) (err error) {
 	c.Channels, c.Classes = j.native.Channels, len(j.native.Classes)
 	j.module, err = models.New(j.Model, c)
 	return err
-}
-
-// takeFrom gives the module the values of the model file of the settings, if any.
-func (j *job) takeFrom() error {
-	if j.From == "" {
-		return nil
-	}
-	about, f, err := checkpoint.LoadModel(j.From)
-	if err != nil {
-		return fmt.Errorf("the first weights (--from): %w", err)
-	}
-	defer f.Close()
-	if p := about.Preprocess; p.Scale != 1.0/255 || len(p.Mean)+len(p.Std) > 0 {
-		return fmt.Errorf("%s wants images on a scale of its own (%v, mean %v, deviation %v), and a training gives bytes over 255; start from another file (--from)",
-			j.From, p.Scale, p.Mean, p.Std)
-	}
-	values, err := f.Tensors()
-	if err != nil {
-		return err
-	}
-	if err := nn.LoadStateDict(j.module, values); err != nil {
-		return fmt.Errorf("%s: %w", j.From, err)
-	}
-	return nil
 }
 
 // start writes the settings, opens the metrics and tells what is about to happen.

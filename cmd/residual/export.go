@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/weights/npz"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
@@ -20,6 +21,7 @@ import (
 type exportFlags struct {
 	onnx        string
 	safetensors string
+	npz         string
 	goPackage   string
 
 	fold       bool
@@ -53,12 +55,14 @@ normalises them itself; resizing is left to the caller.
 
 --safetensors writes the weights under their model's names. MODEL may then be an
 ONNX file, of another program too, whose graph is one of the models known by name.
+--npz writes the same as an archive of NumPy arrays, for numpy.load.
 
 --go writes a Go package with the model inside and a function Predict. Besides the
 standard library it imports Residual alone, as a library.`,
 		Example: `  residual export runs/train-1/best.safetensors --onnx shoes.onnx
   residual export runs/train-1/best.safetensors --onnx shoes.onnx --fold --preprocess --layout nhwc
   residual export shoes.onnx --safetensors shoes.safetensors
+  residual export runs/train-1/best.safetensors --npz shoes.npz
   residual export runs/train-1/best.safetensors --go internal/shoes`,
 		Args:              exactly(1, "a model file"),
 		ValidArgsFunction: completeModelFile,
@@ -72,6 +76,7 @@ standard library it imports Residual alone, as a library.`,
 	fs := cmd.Flags()
 	fs.StringVar(&f.onnx, "onnx", "", "ONNX file to write")
 	fs.StringVar(&f.safetensors, "safetensors", "", "safetensors file to write")
+	fs.StringVar(&f.npz, "npz", "", "NumPy archive to write the weights into")
 	fs.StringVar(&f.goPackage, "go", "", "folder to write a Go package into")
 	fs.BoolVar(&f.fold, "fold", false, "merge batch norms into the layers before them (--onnx)")
 	fs.BoolVar(&f.preprocess, "preprocess", false, "take images as bytes and scale and normalise them in the graph (--onnx)")
@@ -83,8 +88,8 @@ standard library it imports Residual alone, as a library.`,
 
 func (f *exportFlags) check(cmd *cobra.Command) error {
 	switch {
-	case f.onnx == "" && f.safetensors == "" && f.goPackage == "":
-		return usagef("name a file to write, with --onnx or --safetensors, or a folder with --go; `%s --help` has examples", cmd.CommandPath())
+	case f.onnx == "" && f.safetensors == "" && f.npz == "" && f.goPackage == "":
+		return usagef("name a file to write, with --onnx or --safetensors or --npz, or a folder with --go; `%s --help` has examples", cmd.CommandPath())
 	case f.layout != "nchw" && f.layout != "nhwc":
 		return usagef("--layout %s is not known; choose nchw or nhwc", f.layout)
 	case f.layout == "nhwc" && !f.preprocess:
@@ -100,7 +105,7 @@ func (f *exportFlags) run(cmd *cobra.Command, model string) error {
 	for _, format := range []struct {
 		path  string
 		write func(model string) (exportResult, error)
-	}{{f.onnx, f.writeONNX}, {f.safetensors, f.writeSafetensors}, {f.goPackage, f.writeGo}} {
+	}{{f.onnx, f.writeONNX}, {f.safetensors, f.writeSafetensors}, {f.npz, f.writeNPZ}, {f.goPackage, f.writeGo}} {
 		if format.path == "" {
 			continue
 		}
@@ -169,6 +174,15 @@ func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 	return r, checkpoint.WriteFile(f.safetensors, func(w io.Writer) error {
 		return safetensors.Write(w, nn.StateDict(m), map[string]string{"format": "pt"})
 	})
+}
+
+func (f *exportFlags) writeNPZ(path string) (exportResult, error) {
+	m, info, err := knownModel(path)
+	if err != nil {
+		return exportResult{}, err
+	}
+	r := exportResult{Path: f.npz, Format: "npz", Architecture: info.Architecture, Note: "weights of " + info.Architecture + " alone, without its classes and how images are prepared"}
+	return r, checkpoint.WriteFile(f.npz, func(w io.Writer) error { return npz.Write(w, nn.StateDict(m)) })
 }
 
 func (f *exportFlags) writeGo(path string) (exportResult, error) {

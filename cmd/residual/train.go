@@ -49,9 +49,15 @@ momentum. Other models and data sets have defaults of their own, which are print
 --data garments trains the batch-normalised LeNet at 28x28 in batches of 64 for 10
 epochs, the rate falling from 1 along a cosine. A flag that is given wins.
 
---from starts from the weights of a model file instead of new ones. --grow trains a
-net that becomes deeper on a schedule: each step begins with the function that the one
-before it ended with, and is a training of its own, with the rate's schedule from its
+--weights starts from the weights in a file instead of new ones. Of a model file it
+takes the model, the blocks, the data set and the size of the images, too, unless they
+are given. A file of another program, such as a .pth, holds weights alone: give
+--model. A last layer for other classes is drawn anew, a first layer for colours is
+made one for grey or the other way round, and each is said; whatever else is missing
+or does not fit is an error.
+
+--grow trains a net that becomes deeper on a schedule: each step begins with the
+function that the one before it ended with, and is a training of its own, with the rate's schedule from its
 beginning and new momentum. ` + "`residual study grow`" + ` also trains the deepest net from the
 start, for as many multiply-adds.
 
@@ -70,6 +76,7 @@ of them; a rate that falls over the training then falls by the new number.`,
   residual train --data-dir ~/fashion-mnist --epochs 2
   residual train --lr 0.1 --momentum 0.9 --schedule cosine,warmup=0.05 --json
   residual train --model resnet18 --grow 18,26,34 --epochs 12
+  residual train --model resnet18 --weights resnet18.pth --lr 0.01
   residual train --resume runs/train-3`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -90,7 +97,6 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.IntSliceVar(&c.Blocks, "blocks", nil, blocksHelp)
 	fs.BoolVar(&c.ZeroInit, "zero-init", false, "start every residual branch at zero, so that at first each block returns its shortcut")
 	fs.Float64Var(&c.StochasticDepth, "stochastic-depth", 0, "probability with which an image does without the last block in training; for those before it, in equal steps from 0")
-	fs.StringVar(&c.From, "from", "", "model file whose weights to start from; model, blocks, data and size of the images are then the file's unless given")
 	fs.StringSliceVar(&f.grow, "grow", nil, "grow on a schedule, such as 18,26,34 or 1-1-1,2-2-2: blocks are added that change nothing at first, and the epochs are divided over the depths")
 	fs.StringVar(&c.Data, "data", d.Data, "data set; the command data list lists them")
 	fs.IntVar(&c.Resize, "resize", d.Resize, "pixels of both sides that images are resized to")
@@ -103,6 +109,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.BoolVar(&c.Nesterov, "nesterov", false, "look ahead along the momentum")
 	fs.StringVar(&c.Schedule, "schedule", d.Schedule, "of the learning rate: constant, cosine,warmup=0.05,min=0.0001, step,gamma=0.1,at=0.5 or onecycle,warmup=0.3")
 	fs.StringVar(&c.Init, "init", d.Init, "first weights: xavier-uniform, kaiming-normal or pytorch")
+	fs.StringVar(&c.Weights, "weights", "", "file of weights to start from: a model file, or a .safetensors, .pth, .npz or .onnx file of another program")
 	fs.Uint64Var(&c.Seed, "seed", 0, "of the first weights and of the order of the images")
 	fs.IntVar(&c.TrainSize, "train-size", 0, "train on this many images only (default: all)")
 	fs.IntVar(&c.TestSize, "test-size", 0, "test on this many images only (default: all)")
@@ -125,11 +132,8 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 // given is c with what the flags that were given say.
 func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (train.Config, error) {
 	g := f.config
-	if changed("from") {
-		var err error
-		if c, err = startFrom(c, g.From); err != nil {
-			return c, err
-		}
+	if changed("weights") {
+		c = startFrom(c, g.Weights)
 	}
 	for name, take := range map[string]func(){
 		"model": func() { c.Model = g.Model }, "blocks": func() { c.Blocks = g.Blocks },
@@ -157,7 +161,7 @@ func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (trai
 		}
 	}
 	for name, empty := range map[string]bool{
-		"model": c.Model == "", "data": c.Data == "", "optimizer": c.Optimizer == "", "schedule": c.Schedule == "", "init": c.Init == "", "out": c.Out == "",
+		"model": c.Model == "", "data": c.Data == "", "optimizer": c.Optimizer == "", "schedule": c.Schedule == "", "init": c.Init == "", "weights": c.Weights == "", "out": c.Out == "",
 	} {
 		if empty && changed(name) {
 			return c, usagef("--%s is empty; give a value or leave the flag out", name)
@@ -224,18 +228,20 @@ func (f *trainFlags) prepare(cmd *cobra.Command) (c train.Config, work trainer, 
 
 type trainer func(context.Context, engine.Device, train.Config, train.Callbacks) (train.Summary, error)
 
-// startFrom takes what a model file says of its network.
-func startFrom(c train.Config, path string) (train.Config, error) {
+// startFrom takes what a model file says of its network; one of weights alone says
+// nothing, and what cannot be read is said where the weights are.
+func startFrom(c train.Config, path string) train.Config {
+	c.Weights = path
 	about, file, err := checkpoint.LoadModel(path)
 	if err != nil {
-		return c, fmt.Errorf("--from: %w", err)
+		return c
 	}
 	file.Close()
-	c.From, c.Model, c.Blocks, c.Resize = path, about.Architecture, about.Blocks, about.Height
+	c.Model, c.Blocks, c.Resize = about.Architecture, about.Blocks, about.Height
 	if slices.Contains(dataNames(), about.Dataset) {
 		c.Data = about.Dataset
 	}
-	return c, nil
+	return c
 }
 
 // check says what is wrong with the command line, before anything is opened.

@@ -70,6 +70,12 @@ func (v *trainView) start(s train.Start) {
 	}
 	fmt.Fprintf(v.w, "epochs %d of %d batches of %d, %s, lr %v (%s), weights %s, seed %d\n",
 		c.Epochs, s.Batches, c.Batch, optimizer, c.LR, c.Schedule, c.Init, c.Seed)
+	if c.Weights != "" && s.Past == nil {
+		fmt.Fprintf(v.w, "starts from the weights in %s\n", c.Weights)
+	}
+	for _, change := range s.Changes {
+		fmt.Fprintln(v.w, change)
+	}
 	fmt.Fprintf(v.w, "%s; %s of memory planned%s\n%s\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute), s.Dir)
 	v.dir = s.Dir
 	v.curves = report.NewCurves(c.Epochs)

@@ -29,7 +29,7 @@ func (n Normalize) Write(dst []float32, m Image) {
 			len(n.Mean), len(n.Std), m.Channels, m.Height, m.Width, len(dst)))
 	}
 	for c := range m.Channels {
-		table := n.table(c)
+		table := n.Table(c)
 		plane := m.plane(c)
 		out := dst[c*len(plane):][:len(plane)]
 		for i, v := range plane {
@@ -38,8 +38,8 @@ func (n Normalize) Write(dst []float32, m Image) {
 	}
 }
 
-// table lists what each byte of a channel becomes.
-func (n Normalize) table(channel int) (t [256]float32) {
+// Table lists what each byte of a channel becomes.
+func (n Normalize) Table(channel int) (t [256]float32) {
 	for v := range t {
 		x := float32(v) / 255
 		if len(n.Mean) > 0 {

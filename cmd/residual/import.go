@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/report"
+)
+
+// importFlags are the settings of import.
+type importFlags struct {
+	config  exchange.ModelConfig
+	classes string // a file
+	out     string
+	json    bool
+}
+
+// importResult is what import --json prints.
+type importResult struct {
+	Path  string           `json:"path"`
+	Bytes int64            `json:"bytes"`
+	Model checkpoint.Model `json:"model"`
+	Notes []string         `json:"notes,omitempty"`
+}
+
+func importCommand() *cobra.Command {
+	var f importFlags
+	cmd := &cobra.Command{
+		Use:   "import WEIGHTS -o MODEL",
+		Short: "Make a model file of weights that another program trained",
+		Long: `Make a model file, such as eval, predict, summary and export take, of weights that
+another program trained: a .safetensors, .pth or .pt, .npz or .onnx file, told apart
+by what it holds. The names are torchvision's, timm's or Hugging Face's for residual
+networks, with or without a prefix that all share.
+
+The model is found by the names and shapes of the weights, or given with --model. A
+file of weights has no names of classes: --classes gives them, one a line. Images are
+prepared as the model's own weights want it (see residual models --json), unless the
+flags say otherwise: the shorter side resized, the middle cut out, less the mean, over
+the deviation, to the bit as torchvision does it.`,
+		Example: `  residual import resnet50.pth -o resnet50.safetensors
+  residual import model.safetensors --classes imagenet.txt -o resnet50.safetensors
+  residual import a1.safetensors --resize 236 --interpolation bicubic -o resnet50-a1.safetensors
+  residual import net.npz --model cifar-resnet20 -o net.safetensors`,
+		Args: exactly(1, "a file of weights"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			return f.run(cmd, args[0])
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVarP(&f.out, "out", "o", "", "model file to write")
+	fs.StringVar(&f.config.Model, "model", "", "model whose weights they are (default: found by names and shapes)")
+	fs.StringVar(&f.classes, "classes", "", "file of the classes' names, one a line")
+	fs.IntVar(&f.config.Resize, "resize", 0, "pixels that the shorter side of images is resized to (default: the model's)")
+	fs.IntVar(&f.config.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: the model's)")
+	fs.StringVar(&f.config.Interpolation, "interpolation", "", "of resizing: bilinear or bicubic (default: the model's)")
+	fs.Float64SliceVar(&f.config.Mean, "mean", nil, "of each channel, in shares of white (default: the model's)")
+	fs.Float64SliceVar(&f.config.Std, "std", nil, "deviation of each channel (default: the model's)")
+	jsonFlag(cmd, &f.json)
+	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
+	_ = cmd.RegisterFlagCompletionFunc("interpolation", words("bilinear", "bicubic"))
+	return cmd
+}
+
+func (f *importFlags) check(cmd *cobra.Command) error {
+	c := f.config
+	switch {
+	case f.out == "":
+		return usagef("name the model file to write with -o; `%s --help` has examples", cmd.CommandPath())
+	case c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic":
+		return usagef("--interpolation %s is not known; choose bilinear or bicubic", c.Interpolation)
+	case len(c.Mean) != len(c.Std):
+		return usagef("--mean has %d numbers and --std %d; give one for each channel with both", len(c.Mean), len(c.Std))
+	}
+	for name, v := range map[string]int{"resize": c.Resize, "size": c.Size} {
+		if v < 1 && cmd.Flags().Changed(name) || v > 4096 {
+			return usagef("--%s %d: give 1 to 4096 pixels", name, v)
+		}
+	}
+	if c.Model != "" {
+		if _, err := lookupModel(c.Model); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *importFlags) run(cmd *cobra.Command, path string) (err error) {
+	if f.classes != "" {
+		if f.config.Classes, err = readClasses(f.classes); err != nil {
+			return err
+		}
+	}
+	m, info, notes, err := exchange.FromWeights(path, f.config)
+	if err != nil {
+		return err
+	}
+	if err := checkpoint.SaveModel(f.out, info, nn.StateDict(m)); err != nil {
+		return err
+	}
+	st, err := os.Stat(f.out)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), importResult{Path: f.out, Bytes: st.Size(), Model: info, Notes: notes})
+	}
+	printf(cmd, "%s: %s for %d classes, %s parameters, %s\n", f.out, info.Architecture, len(info.Classes), report.Count(nn.Count(m)), report.Bytes(st.Size()))
+	for _, n := range notes {
+		printf(cmd, "%s\n", n)
+	}
+	return nil
+}
+
+// readClasses reads names, one a line.
+func readClasses(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("--classes: %w", err)
+	}
+	defer file.Close()
+	var names []string
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		name := strings.TrimSpace(lines.Text())
+		if name == "" {
+			return nil, fmt.Errorf("--classes: %s: line %d is empty; give one name a line", path, len(names)+1)
+		}
+		names = append(names, name)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("--classes: %s: %w", path, err)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("--classes: %s is empty; give one name a line", path)
+	}
+	return names, nil
+}

@@ -1,0 +1,205 @@
+package exchange
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights"
+)
+
+// ModelConfig says what a file of weights does not. Zero values are those of the
+// model.
+type ModelConfig struct {
+	Model   string   // a name the registry knows; empty: found by names and shapes
+	Classes []string // in the order of the logits; nil: "class 0", "class 1" ...
+
+	// How images are prepared: see models.Entry.
+	Resize        int // of the shorter side
+	Size          int // both sides of the middle that is cut out
+	Interpolation string
+	Mean, Std     []float64
+}
+
+// FromWeights makes a model of Residual's own out of a file of weights of any
+// format, and tells what it had to choose. The model must have each of the file's
+// tensors, PyTorch's counters of batches aside. The error names the file, and the
+// models that come into question.
+func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
+	fail := func(err error) (nn.Module, checkpoint.Model, []string, error) {
+		return nil, checkpoint.Model{}, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	format, err := weights.Detect(path)
+	if err != nil {
+		return nil, checkpoint.Model{}, nil, err
+	}
+	var match models.Match
+	if format == weights.ONNX {
+		m, match, err = fromONNX(path, c.Model)
+	} else {
+		m, match, err = fromTensors(path, c.Model)
+	}
+	if err != nil {
+		return nil, checkpoint.Model{}, nil, err
+	}
+	e, config := match.Entry, match.Config
+	info = checkpoint.Model{Architecture: e.Name, Blocks: config.Blocks, Channels: config.Channels, Classes: c.Classes}
+	if c.Classes == nil {
+		for i := range config.Classes {
+			info.Classes = append(info.Classes, fmt.Sprintf("class %d", i))
+		}
+		notes = append(notes, fmt.Sprintf("the %d classes are numbered, as the file has no names for them", config.Classes))
+	}
+	if n := len(info.Classes); n != config.Classes {
+		return fail(fmt.Errorf("tells %d classes apart, and %d names were given", config.Classes, n))
+	}
+	more, err := prepare(&info, e, c)
+	if err == nil {
+		_, err = info.Metadata() // whether such a model can be
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return m, info, append(notes, more...), nil
+}
+
+func fromONNX(path, model string) (nn.Module, models.Match, error) {
+	net, err := Open(path)
+	if err != nil {
+		return nil, models.Match{}, err
+	}
+	e, m, err := Recognise(net, model)
+	if err == nil && model != "" && e.Name != model {
+		err = fmt.Errorf("the graph is that of %s, not of %s", e.Name, model)
+	}
+	if err != nil {
+		return nil, models.Match{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, models.Match{Entry: e, Config: models.Config{Channels: net.Input.Channels, Classes: net.Classes}}, nil
+}
+
+func fromTensors(path, model string) (nn.Module, models.Match, error) {
+	w, err := OpenWeights(path)
+	if err != nil {
+		return nil, models.Match{}, err
+	}
+	match, err := w.choose(model)
+	if err != nil {
+		return nil, models.Match{}, fmt.Errorf("%s: %w", path, err)
+	}
+	c := match.Config
+	c.Blank = true
+	m := match.Entry.New(c)
+	if err := nn.TakeStateDict(m, w.values(m)); err != nil {
+		return nil, models.Match{}, fmt.Errorf("%s: not the weights of %s: %w", path, match.Entry.Name, err)
+	}
+	return m, match, nil
+}
+
+// choose finds the model of a name, or the only one that fits.
+func (w *Weights) choose(model string) (models.Match, error) {
+	if model != "" {
+		e, err := models.Lookup(model)
+		if err != nil {
+			return models.Match{}, err
+		}
+		return w.configured(e)
+	}
+	found := w.Identify()
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return models.Match{}, fmt.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with --model", foundNames(found))
+	}
+	var near []string
+	for _, m := range w.nearest() {
+		near = append(near, m.Entry.Name)
+	}
+	if len(near) == 0 {
+		return models.Match{}, fmt.Errorf("its %d tensors are not called as those of any network known by name (%s)", len(w.tensors), strings.Join(models.Names(), ", "))
+	}
+	return models.Match{}, fmt.Errorf("its names and shapes are those of no network known by name; nearest are %s: give one with --model to see what differs",
+		strings.Join(near, ", "))
+}
+
+// configured reads off the shapes what the model's channels, classes and blocks are.
+func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
+	for _, n := range w.namings {
+		shapes := w.shapes(n)
+		c, failed := e.Configured(shapes)
+		if failed != nil {
+			err = cmp.Or(err, failed) // of the names as they stand
+			continue
+		}
+		if has := numbers(shapes); e.Count(c) > 2*has { // nor is a large net made in vain
+			return match, fmt.Errorf("%s has %d parameters, and the file only %d numbers", e.Name, e.Count(c), has)
+		}
+		return models.Match{Entry: e, Config: c}, nil
+	}
+	if found := w.Identify(); len(found) > 0 {
+		err = fmt.Errorf("%w; it holds the weights of %s", err, foundNames(found))
+	}
+	return match, err
+}
+
+// nearest lists up to three models with the file's names of layers and stages, those
+// first that have most nearly as many parameters.
+func (w *Weights) nearest() []models.Match {
+	var all []models.Match
+	for _, n := range w.namings {
+		shapes := w.shapes(n)
+		for _, name := range models.Names() {
+			e, _ := models.Lookup(name)
+			if c, err := e.Configured(shapes); err == nil && c.Blocks == nil {
+				all = append(all, models.Match{Entry: e, Config: c})
+			}
+		}
+		if len(all) > 0 {
+			has := numbers(shapes)
+			far := func(m models.Match) int64 { return max(m.Entry.Count(m.Config)-has, has-m.Entry.Count(m.Config)) }
+			slices.SortStableFunc(all, func(a, b models.Match) int { return cmp.Compare(far(a), far(b)) })
+			return all[:min(3, len(all))]
+		}
+	}
+	return nil
+}
+
+func numbers(shapes map[string]tensor.Shape) (n int64) {
+	for _, s := range shapes {
+		n += int64(s.Numel())
+	}
+	return n
+}
+
+// prepare says how images become the model's input: as torchvision's presets do
+// where the model has figures for that, else resized to its size.
+func prepare(info *checkpoint.Model, e models.Entry, c ModelConfig) (notes []string, err error) {
+	info.Height, info.Width = cmp.Or(c.Size, e.Height), cmp.Or(c.Size, e.Width)
+	if e.FixedSize && (info.Height != e.Height || info.Width != e.Width) {
+		return nil, fmt.Errorf("%s takes only %dx%d images, not %dx%d", e.Name, e.Height, e.Width, info.Height, info.Width)
+	}
+	p := &info.Preprocess
+	p.Grey = info.Channels == 1
+	if e.Mean == nil && c.Resize == 0 && c.Interpolation == "" && c.Mean == nil && c.Std == nil {
+		p.Resize = info.Height
+		return nil, nil
+	}
+	p.ResizeShorter = cmp.Or(c.Resize, e.Resize, info.Height)
+	p.Interpolation = cmp.Or(c.Interpolation, e.Interpolation, "bilinear")
+	p.Mean, p.Std = c.Mean, c.Std
+	if c.Mean != nil || c.Std != nil || e.Mean == nil {
+		return nil, nil
+	}
+	if len(e.Mean) == info.Channels {
+		p.Mean, p.Std = e.Mean, e.Std
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("images are not normalised, as %s has a mean and deviation for %d channels, not for %d; --mean and --std give others",
+		e.Name, len(e.Mean), info.Channels)}, nil
+}
