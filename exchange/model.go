@@ -156,7 +156,7 @@ func (w *Weights) nearest() []models.Match {
 		shapes := w.shapes(n)
 		for _, name := range models.Names() {
 			e, _ := models.Lookup(name)
-			if c, err := e.Configured(shapes); err == nil && c.Blocks == nil {
+			if c, err := e.Configured(shapes); err == nil {
 				all = append(all, models.Match{Entry: e, Config: c})
 			}
 		}

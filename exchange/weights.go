@@ -110,8 +110,12 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 		changes = append(changes, text)
 	}
 	if err := nn.TakeStateDict(m, values); err != nil {
-		if found := w.Identify(); len(found) > 0 && found[0].Entry.Name != e.Name {
-			err = fmt.Errorf("%w; it holds the weights of %s", err, foundNames(found))
+		if found := w.Identify(); len(found) > 0 {
+			c := found[0].Config
+			c.Channels, c.Classes = 0, 0
+			if found[0].Entry.Count(c) != e.Count(models.Config{}) { // and not of the same net for other images
+				err = fmt.Errorf("%w; it holds the weights of %s", err, foundNames(found))
+			}
 		}
 		return nil, fmt.Errorf("%s: not the weights of %s: %w", w.Path, e.Name, err)
 	}
@@ -181,7 +185,11 @@ func adaptStem(values, own map[string]*tensor.Tensor, stem string) string {
 func foundNames(found []models.Match) string {
 	var names []string
 	for _, m := range found {
-		names = append(names, m.Entry.Name)
+		name := m.Entry.Name
+		if b := m.Config.Blocks; b != nil {
+			name += fmt.Sprintf(" with blocks of %v", b)
+		}
+		names = append(names, name)
 	}
 	return strings.Join(names, " or ")
 }
