@@ -110,15 +110,7 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 
 // Tensors reads all arrays, by name.
 func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
-	all := make(map[string]*tensor.Tensor, len(f.names))
-	for _, name := range f.names {
-		t, err := f.Tensor(name)
-		if err != nil {
-			return nil, err
-		}
-		all[name] = t
-	}
-	return all, nil
+	return elements.All(f.names, f.Tensor)
 }
 
 func (f *File) decode(a array) (*tensor.Tensor, error) {

@@ -142,17 +142,18 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 // Tensors reads all tensors, by name: what a state dict is loaded from. Names that
 // the file has for the very same elements (tied weights) get the same Tensor.
 func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
-	all := make(map[string]*tensor.Tensor, len(f.entries))
+	var first []string
 	for i, e := range f.entries {
-		if e.same < i {
-			all[e.name] = all[f.entries[e.same].name]
-			continue
+		if e.same == i {
+			first = append(first, e.name)
 		}
-		t, err := f.Tensor(e.name)
-		if err != nil {
-			return nil, err
-		}
-		all[e.name] = t
+	}
+	all, err := elements.All(first, f.Tensor)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range f.entries {
+		all[e.name] = all[f.entries[e.same].name]
 	}
 	return all, nil
 }

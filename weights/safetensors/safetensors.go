@@ -105,15 +105,7 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 
 // Tensors reads all tensors, by name: what a state dict is loaded from.
 func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
-	all := make(map[string]*tensor.Tensor, len(f.header.entries))
-	for _, name := range f.Names() {
-		t, err := f.Tensor(name)
-		if err != nil {
-			return nil, err
-		}
-		all[name] = t
-	}
-	return all, nil
+	return elements.All(f.Names(), f.Tensor)
 }
 
 // decode reads the elements of e from the file in pieces.
