@@ -60,12 +60,21 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 	}
 	more, err := prepare(&info, e, c)
 	if err == nil {
-		_, err = info.Metadata() // whether such a model can be
+		info, err = settled(info)
 	}
 	if err != nil {
 		return fail(err)
 	}
 	return m, info, append(notes, more...), nil
+}
+
+// settled is info as a file would give it back, if such a model can be.
+func settled(info checkpoint.Model) (checkpoint.Model, error) {
+	metadata, err := info.Metadata()
+	if err != nil {
+		return info, err
+	}
+	return checkpoint.ModelIn(metadata)
 }
 
 func fromONNX(path, model string) (nn.Module, models.Match, error) {

