@@ -164,7 +164,7 @@ func ReadModel(r io.ReaderAt, size int64, name string) (Model, *safetensors.File
 func describe(f *safetensors.File, name string) (Model, error) {
 	m, err := ModelIn(f.Metadata())
 	if err != nil {
-		return Model{}, fmt.Errorf("%s: not a Residual model: %w; give a file that residual train wrote", name, err)
+		return Model{}, fmt.Errorf("%s: not a Residual model: %w; give a file that residual train wrote, or make a model of weights with residual import", name, err)
 	}
 	return m, nil
 }

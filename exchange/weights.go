@@ -210,7 +210,8 @@ func namings(names []string, prefix string) []naming {
 		}
 		all = append(all, with)
 	}
-	for n := plain; n != nil; n = n.stripped() {
+	const mostWords = 4 // module.model.backbone.resnet.
+	for n, words := plain, 0; n != nil && words <= mostWords; n, words = n.stripped(), words+1 {
 		all = append(all, n, n.torchvision())
 	}
 	return slices.DeleteFunc(all, func(n naming) bool { return n == nil })

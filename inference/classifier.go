@@ -6,9 +6,7 @@ import (
 	"image"
 	"io"
 	"math"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -18,6 +16,7 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
@@ -42,12 +41,19 @@ type Prediction struct {
 // Load reads a model file that residual train or checkpoint.SaveModel wrote:
 // builds the architecture that it names, and fills it with its weights on dev, to
 // compute in the given precision (dev.Preferred() suits the device best). Of an
-// .onnx file that residual export wrote it takes the graph.
+// ONNX file that residual export wrote it takes the graph; files are told apart by
+// what they hold.
 // The error names the file, and what in it is missing, unexpected or of another
 // shape.
 func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
-	if strings.EqualFold(filepath.Ext(path), ".onnx") {
+	format, err := weights.Detect(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case format == weights.ONNX:
 		return loadONNX(path, dev, p)
+	case format != weights.Safetensors:
+		return nil, fmt.Errorf("%s: holds weights alone, as a .%s file; make a model of it with residual import", path, format)
 	}
 	info, f, err := checkpoint.LoadModel(path)
 	if err != nil {

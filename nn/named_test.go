@@ -187,3 +187,32 @@ func TestStateDictErrors(t *testing.T) {
 		t.Errorf("an empty state dict gives %v", err)
 	}
 }
+
+// Taking keeps the file's memory, but no two parameters share it.
+func TestTakeStateDict(t *testing.T) {
+	a := nn.NewResidual(3, 3)
+	nn.Init(a, 7, nn.XavierUniform)
+	values := entries(a)
+	values["conv2.weight"] = values["conv1.weight"]
+	values["bn1.num_batches_tracked"] = tensor.FromInts([]int64{3})
+	b := nn.NewResidual(3, 3, nn.Block{Blank: true})
+	for _, v := range b.Conv1.Weight.Value.Data() {
+		if v != 0 {
+			t.Fatal("a blank layer was drawn")
+		}
+	}
+	if err := nn.TakeStateDict(b, values); err != nil {
+		t.Fatal(err)
+	}
+	if b.Conv1.Weight.Value != values["conv1.weight"] || b.BN1.Bias.Value != values["bn1.bias"] {
+		t.Error("the tensors were copied")
+	}
+	if got := b.Conv2.Weight.Value; got == values["conv1.weight"] || !slices.Equal(got.Data(), values["conv1.weight"].Data()) {
+		t.Error("a tensor of two names is shared, or not the same")
+	}
+	delete(values, "conv1.weight")
+	before := b.Conv2.Bias.Value
+	if err := nn.TakeStateDict(b, values); err == nil || !strings.Contains(err.Error(), "1 missing (conv1.weight)") || b.Conv2.Bias.Value != before {
+		t.Errorf("a tensor too few: %v", err)
+	}
+}
