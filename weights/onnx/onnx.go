@@ -12,12 +12,10 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/elements"
 )
 
 // Model is what a file holds.
@@ -119,28 +117,17 @@ const mostBytes = 1<<31 - 1
 
 // Open reads the file at path.
 func Open(path string) (*Model, error) {
-	// Looked at before it is opened, because opening a named pipe would wait for a writer.
-	info, err := os.Stat(path)
+	f, size, err := elements.OpenFile(path, ".onnx")
 	if err != nil {
-		return nil, fmt.Errorf("%w; check the path of the ONNX file", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file; give the path of an .onnx file", path)
-	}
-	if info.Size() > mostBytes {
-		return nil, fmt.Errorf("%s: %d bytes, where an ONNX file without external data has at most %d", path, info.Size(), mostBytes)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w; check the path of the ONNX file and its permissions", err)
+		return nil, err
 	}
 	defer f.Close()
-	b := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, b); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, fmt.Errorf("%s: reading %d bytes: %w; copy or download the file again", path, len(b), err)
+	if size > mostBytes {
+		return nil, fmt.Errorf("%s: %d bytes, where an ONNX file without external data has at most %d", path, size, mostBytes)
+	}
+	b := make([]byte, size)
+	if err := elements.ReadFull(f, b, 0); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return Read(b, path)
 }
