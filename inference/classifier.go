@@ -264,6 +264,15 @@ func (c *Classifier) rank(logits []float32, k int) ([]Prediction, error) {
 	return ps, nil
 }
 
+// Pictures returns a view of ds with pictures of the size that the model wants, cut
+// out if it says so; Scale does the rest.
+func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
+	if c.info.Preprocess.ResizeShorter > 0 {
+		return data.Cropped(ds, c.preset())
+	}
+	return data.Resize(ds, c.info.Preprocess.Resize)
+}
+
 // Evaluate counts the model's answers on a data set, prepared as it was for the
 // training. Of config it wants the batch size and the workers; the order is the
 // data set's.
@@ -277,11 +286,7 @@ func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.
 		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
 	}
-	pictures := data.Resize(ds, c.info.Preprocess.Resize)
-	if c.info.Preprocess.ResizeShorter > 0 {
-		pictures = data.Cropped(ds, c.preset())
-	}
-	l, err := data.NewLoader(pictures, config)
+	l, err := data.NewLoader(c.Pictures(ds), config)
 	if err != nil {
 		return Result{}, err
 	}
