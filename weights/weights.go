@@ -4,6 +4,7 @@
 package weights
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -104,6 +105,11 @@ func Detect(path string) (Format, error) {
 	if err := elements.ReadFull(file, head, 0); err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
+	// First, because the length of a safetensors header may be written like the
+	// beginning of anything else, while theirs is no length that a file could have.
+	if isSafetensors(head, size) {
+		return Safetensors, nil
+	}
 	if what, ok := elements.Foreign(head); ok {
 		return "", fmt.Errorf("%s: %s", path, what)
 	}
@@ -112,12 +118,17 @@ func Detect(path string) (Format, error) {
 		return inZip(file, size), nil
 	case strings.HasPrefix(text, "\x80"):
 		return PyTorch, nil // a pickle, of the format before PyTorch 1.6 or none that is read
-	case len(text) > 8 && text[8] == '{':
+	case len(text) > 8 && text[8] == '{': // cut short, as its reader says
 		return Safetensors, nil
 	case strings.HasPrefix(text, "\x08") || strings.EqualFold(filepath.Ext(path), ".onnx"): // ir_version, a file's first field
 		return ONNX, nil
 	}
 	return "", fmt.Errorf("%s: begins like no safetensors, .pth, .npz or .onnx file; copy or download it again", path)
+}
+
+// isSafetensors tells a file by the length of its header and the header's first byte.
+func isSafetensors(head []byte, size int64) bool {
+	return len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= uint64(size-8)
 }
 
 // inZip tells NumPy's archives, which hold arrays alone, from PyTorch's. What is

@@ -2,6 +2,7 @@ package weights_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,4 +140,28 @@ func open(t *testing.T, b []byte) *weights.File {
 	}
 	t.Cleanup(func() { f.Close() })
 	return f
+}
+
+// The length of a safetensors header may begin like a pickle, an archive, an ONNX
+// graph, or a compressed file.
+func TestSafetensorsWhateverItsHeadersLength(t *testing.T) {
+	for _, length := range []int{0x0280, 0x0380, 'P' | 'K'<<8, 0x0408, 0x0808, 0x8b1f} {
+		header := `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`
+		header += strings.Repeat(" ", length-len(header))
+		text := binary.LittleEndian.AppendUint64(nil, uint64(length))
+		text = append(append(text, header...), 0, 0, 0x80, 0x3f)
+		path := filepath.Join(t.TempDir(), "one.safetensors")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := weights.Open(path)
+		if err != nil {
+			t.Errorf("a header of %#x bytes: %v", length, err)
+			continue
+		}
+		if x, err := f.Tensor("x"); f.Format != weights.Safetensors || err != nil || x.Data()[0] != 1 {
+			t.Errorf("a header of %#x bytes: a %s file of %v, %v", length, f.Format, x, err)
+		}
+		f.Close()
+	}
 }
