@@ -23,7 +23,7 @@ type benchFlags struct {
 	feed      string
 	data      string
 	dir       string
-	profile   bool
+	profile   string // empty, or one of the two views
 	json      bool
 	recompute bool // of training
 }
@@ -47,6 +47,7 @@ as two operations, those of padding included, so that skipped work raises the sh
 		Example: `  residual bench --mode train --batch 64
   residual bench --mode infer --model d2l-resnet18 --resize 96 --batch 1 --json
   residual bench --mode train --profile
+  residual bench --mode infer --batch 1 --profile=steps
   residual bench --mode train --feed loader --data garments
   residual bench --kernels avx2 --threads 1`,
 		Args: exactly(0, ""),
@@ -67,11 +68,13 @@ as two operations, those of padding included, so that skipped work raises the sh
 	fs.StringVar(&f.data, "data", "fashion-mnist", "data set of --feed loader; nothing is downloaded")
 	fs.StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
 	fs.BoolVar(&f.recompute, "recompute", false, recomputeHelp)
-	fs.BoolVar(&f.profile, "profile", false, "also show the time each kind of step takes")
+	fs.StringVar(&f.profile, "profile", "", "also show the time that steps take: by kinds of step, or with --profile=steps of each one")
+	fs.Lookup("profile").NoOptDefVal = profileKinds
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("data-dir")
 	_ = cmd.RegisterFlagCompletionFunc("mode", words("train", "infer"))
+	_ = cmd.RegisterFlagCompletionFunc("profile", words(profileKinds, profileSteps))
 	_ = cmd.RegisterFlagCompletionFunc("feed", words(feedMemory, feedLoader, feedNone))
 	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
@@ -84,6 +87,8 @@ func (f *benchFlags) check() error {
 		return usagef("--mode %s is not known; choose train or infer", f.mode)
 	case f.feed != feedMemory && f.feed != feedLoader && f.feed != feedNone:
 		return usagef("--feed %s is not known; choose memory, loader or none", f.feed)
+	case f.profile != "" && f.profile != profileKinds && f.profile != profileSteps:
+		return usagef("--profile=%s is not known; choose kinds or steps", f.profile)
 	case f.batch < 1 || f.batch > 1<<16:
 		return usagef("--batch %d: give a number of images from 1 to %d", f.batch, 1<<16)
 	case f.recompute && f.mode != "train":
@@ -159,6 +164,9 @@ func (r *benchResult) text() string {
 	if len(r.Profile) > 0 {
 		b.WriteString("\n" + profileText(r.Profile))
 	}
+	if len(r.Steps) > 0 {
+		b.WriteString("\n" + stepsText(r.Steps))
+	}
 	return b.String()
 }
 
@@ -176,19 +184,4 @@ func rate(v float64) string {
 		return fmt.Sprintf("%.2f", v)
 	}
 	return report.Count(int64(v + 0.5))
-}
-
-func profileText(rows []profileRow) string {
-	t := report.NewTable(report.Column{Title: "kind of step"}, report.Column{Title: "steps", Align: report.Right},
-		report.Column{Title: "ms", Align: report.Right}, report.Column{Title: "share", Align: report.Right})
-	var sum float64
-	steps := 0
-	for _, r := range rows {
-		t.Row(r.Kind, fmt.Sprint(r.Steps), fmt.Sprintf("%.3f", r.Milliseconds), fmt.Sprintf("%.1f %%", 100*r.Share))
-		sum += r.Milliseconds
-		steps += r.Steps
-	}
-	t.Rule()
-	t.Row("all", fmt.Sprint(steps), fmt.Sprintf("%.3f", sum), "")
-	return t.String()
 }

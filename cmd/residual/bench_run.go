@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -68,13 +67,7 @@ type benchResult struct {
 	AllocationsPerStep float64 `json:"allocations_per_step"` // likewise the median
 
 	Profile []profileRow `json:"profile,omitempty"`
-}
-
-type profileRow struct {
-	Kind         string  `json:"kind"`
-	Steps        int     `json:"steps"`
-	Milliseconds float64 `json:"milliseconds"`
-	Share        float64 `json:"share"`
+	Steps   []stepRow    `json:"steps,omitempty"`
 }
 
 // workload is a compiled program with a batch to feed it.
@@ -237,8 +230,11 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) 
 		}
 	}
 	r.summarise(w.flops)
-	if f.profile {
-		r.Profile = w.profile()
+	switch f.profile {
+	case profileKinds:
+		r.Profile = byKind(w.profile())
+	case profileSteps:
+		r.Steps = w.profile()
 	}
 	return r, nil
 }
@@ -300,41 +296,6 @@ func (r *benchResult) summarise(flops float64) {
 	r.GFLOPPerSecond = r.GFLOPPerImage * r.ImagesPerSecond
 	r.PeakGFLOPPerSecond = (r.PeakBefore + r.PeakAfter) / 2
 	r.FractionOfPeak = r.GFLOPPerSecond / r.PeakGFLOPPerSecond
-}
-
-// profileRuns are averaged.
-const profileRuns = 5
-
-// profile sums the time of the steps by kind.
-func (w *workload) profile() []profileRow {
-	steps := w.Steps()
-	byKind := map[string]*profileRow{}
-	total := 0.0
-	for run := range profileRuns {
-		for i, d := range w.Profile() {
-			kind := strings.TrimPrefix(fmt.Sprintf("%T", steps[i]), "*engine.")
-			row := byKind[kind]
-			if row == nil {
-				row = &profileRow{Kind: kind}
-				byKind[kind] = row
-			}
-			if run == 0 {
-				row.Steps++
-			}
-			ms := d.Seconds() * 1e3 / profileRuns
-			row.Milliseconds += ms
-			total += ms
-		}
-	}
-	var rows []profileRow
-	for _, row := range byKind {
-		row.Share = row.Milliseconds / total
-		rows = append(rows, *row)
-	}
-	slices.SortFunc(rows, func(a, b profileRow) int {
-		return cmp.Or(cmp.Compare(b.Milliseconds, a.Milliseconds), strings.Compare(a.Kind, b.Kind))
-	})
-	return rows
 }
 
 // peak is the best of a few runs of multiply-adds on registers alone, of the
