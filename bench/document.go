@@ -27,10 +27,10 @@ const preface = `# Benchmarks
 This file is written by ` + "`go run ./bench`" + ` from measurements it has recorded beside it; nothing here is typed in.
 [bench/README.md](../bench/README.md) says what is measured and how to repeat it.
 
-The network is ResNet-18 of the notes (11,178,378 parameters) on 1x96x96 images, on all cores. In a row the programs take turns in
-one sitting, in opposite order every other round; a ratio is taken within a round, and the table gives the middle one and the
-range. Of speed and latency the ratio says by how much Residual is faster; of memory, which share of the other's it takes. The
-other program runs in the fastest of its settings, found by trying each on the same work.
+The network is ResNet-18 of the notes (11,178,378 parameters) on 1x96x96 images unless a row says otherwise, on all cores. In a
+row the programs take turns in one sitting, in opposite order every other round; a ratio is taken within a round, and the table
+gives the middle one and the range. Of speed and latency the ratio says by how much Residual is faster; of memory, which share
+of the other's it takes. The other program runs in the fastest of its settings, found by trying each on the same work.
 `
 
 // document is the ledger as Markdown.
@@ -144,7 +144,7 @@ func (l *ledger) trialText(b *strings.Builder, f facts) {
 		if found == "" {
 			found = perSecond.text(one.Rate)
 		}
-		t.row(fmt.Sprintf("%s, batch %d", one.Job.Mode, one.Job.Batch), one.Peer, one.Contender.setting(), found)
+		t.row(one.Job.what(), one.Peer, one.Contender.setting(), found)
 	}
 	if any {
 		b.WriteString("\n### Settings tried\n\nThe faster of two measurements each; the best two took full turns.\n\n" + t.String())

@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // unit is what a row measures.
 type unit string
@@ -79,6 +82,17 @@ var (
 	}
 )
 
+// net is another network than the notes', by the name that both programs know.
+type net struct {
+	model string
+	size  int
+}
+
+var (
+	resnet50 = net{"resnet50", 224}
+	cifar56  = net{"cifar-resnet56", 32}
+)
+
 // rows are the lines of the table against p, in its order.
 func (s *settings) rows(p peer) []row {
 	auto := contender{Program: residual, Precision: "auto"}
@@ -86,6 +100,15 @@ func (s *settings) rows(p peer) []row {
 	all := slices.Concat(fp32Settings, bf16Settings)
 	work := func(mode string, batch int) job {
 		return job{Mode: mode, Batch: batch, Size: s.size, Warmup: s.warmup, Repeat: max(min(s.repeat, 3), s.repeat*64/max(batch, 64))}
+	}
+	other := func(id, title, mode string, n net, batch int, ours contender, rivals []contender) row {
+		j := work(mode, batch)
+		j.Model, j.Size = n.model, n.size
+		if n == resnet50 { // a step of which takes seconds
+			j.Warmup, j.Repeat = min(j.Warmup, 1), min(j.Repeat, 3)
+		}
+		title = fmt.Sprintf("%s, batch %d of 3x%dx%d", title, batch, n.size, n.size)
+		return row{id: id, title: title, unit: perSecond, job: j, ours: ours, rivals: rivals}
 	}
 	short := func(j job) job { j.Warmup, j.Repeat = min(j.Warmup, 1), 2; return j }
 	big := work("train", 256)
@@ -98,6 +121,10 @@ func (s *settings) rows(p peer) []row {
 				memoryID: "memory-256", memory: "peak memory of training, batch 256"},
 			{id: "train-64-fp32", title: "training in fp32, batch 64", unit: perSecond, job: work("train", 64), ours: fp32, rivals: fp32Settings},
 			{id: "infer-64", title: "inference, batch 64", unit: perSecond, job: work("infer", 64), ours: auto, rivals: slices.Concat(all, frozenSettings)},
+			other("train-resnet50", "training of resnet50", "train", resnet50, 16, auto, all),
+			other("infer-resnet50", "inference of resnet50", "infer", resnet50, 16, auto, slices.Concat(all, frozenSettings)),
+			other("train-cifar56", "training of cifar-resnet56", "train", cifar56, 128, auto, all),
+			other("infer-cifar56", "inference of cifar-resnet56", "infer", cifar56, 128, auto, slices.Concat(all, frozenSettings)),
 			{id: "epoch", title: "one epoch of the train command", unit: seconds, ours: auto, rivals: all, trials: short(work("train", 64)), finalists: 1,
 				job: job{Mode: "epoch", Batch: 256, Size: s.size, Train: s.epochImages, Test: max(s.epochImages/6, 1)}},
 		}

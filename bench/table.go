@@ -43,6 +43,9 @@ func (m *machine) guess(c contender, j job) time.Duration {
 	if j.Mode == "train" {
 		rate = train
 	}
+	if j.Model == resnet50.model {
+		rate /= 25 // as many multiply-adds an image, roughly
+	}
 	step := float64(j.Batch) / rate
 	took := 4 + float64(j.Warmup+1)*step + float64(j.Repeat)*max(step, 0.2)
 	if j.Mode == "epoch" {

@@ -72,7 +72,7 @@ func TestTable(t *testing.T) {
 		"| inference, batch 1, latency | ONNX Runtime 9.9 | 33.3 ms | 50.0 ms | **1.50** |",
 		"| train, batch 64 | PyTorch 9.9 | fp32 compiled | PyTorch 9.9 has no torch.compile |",
 		"| training fed by the loader, batch 64 (fashion-mnist) | 27.0 images/s | 30.0 images/s | **0.90** |", "5,000 images/s",
-		"python3 bench/torch_resnet.py --mode train", "residual train --json",
+		"python3 bench/torch_resnet.py --mode train", "residual train --json", "training of resnet50, batch 16 of 3x224x224", "--model cifar-resnet56",
 	} {
 		if !bytes.Contains(text, []byte(want)) {
 			t.Errorf("the document does not say %q:\n%s", want, text)
@@ -83,7 +83,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("the document names %s, which is of this machine", never)
 		}
 	}
-	if !strings.Contains(log, "row 1 of 9: training, batch 64, against PyTorch 9.9; about") {
+	if !strings.Contains(log, "row 1 of 13: training, batch 64, against PyTorch 9.9; about") {
 		t.Errorf("no progress was shown:\n%s", log)
 	}
 }

@@ -25,7 +25,8 @@ from PIL import Image
 from torch.nn import functional as F
 
 from timing import peak_rss_bytes
-from torch_resnet import autocast, compiled, resnet18, xavier
+from torch_models import resnet18, xavier
+from torch_resnet import autocast, compiled
 
 
 def read_idx(folder, name):

@@ -1,9 +1,9 @@
-"""Measures ResNet-18 of "Dive into Deep Learning" in PyTorch: images a second
-and peak memory of training or inference on the CPU, in fp32 or with bf16
-autocast. Runs on PyTorch 1.13 and later; go run ./bench calls it beside
-Residual's own measurement.
+"""Measures a residual network in PyTorch: images a second and peak memory of
+training or inference on the CPU, in fp32 or with bf16 autocast. Runs on PyTorch
+1.13 and later; go run ./bench calls it beside Residual's own measurement.
 
     python3 torch_resnet.py --mode train --batch 64 --precision bf16
+    python3 torch_resnet.py --mode infer --model resnet50 --size 224 --batch 32
 
 Prints one line of JSON. A training step is forward, mean cross-entropy,
 backward and the SGD update; an inference is the forward pass of a network in
@@ -14,49 +14,10 @@ import json
 import sys
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from timing import measure
-
-
-class Residual(nn.Module):
-    """The block of section 8.6 of the book."""
-
-    def __init__(self, inputs, outputs, use_1x1conv=False, strides=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, stride=strides)
-        self.conv2 = nn.Conv2d(outputs, outputs, kernel_size=3, padding=1)
-        self.conv3 = nn.Conv2d(inputs, outputs, kernel_size=1, stride=strides) if use_1x1conv else None
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.bn2 = nn.BatchNorm2d(outputs)
-
-    def forward(self, x):
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = self.bn2(self.conv2(y))
-        if self.conv3 is not None:
-            x = self.conv3(x)
-        y += x
-        return F.relu(y, inplace=True)
-
-
-def stage(inputs, outputs, first=False):
-    head = Residual(outputs, outputs) if first else Residual(inputs, outputs, use_1x1conv=True, strides=2)
-    return [head, Residual(outputs, outputs)]
-
-
-def resnet18(channels=1, classes=10):
-    return nn.Sequential(
-        nn.Conv2d(channels, 64, kernel_size=7, stride=2, padding=3), nn.BatchNorm2d(64), nn.ReLU(inplace=True),
-        nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
-        *stage(64, 64, first=True), *stage(64, 128), *stage(128, 256), *stage(256, 512),
-        nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.Linear(512, classes))
-
-
-def xavier(module):
-    """The book's start: Xavier-uniform weights, biases as PyTorch makes them."""
-    if isinstance(module, (nn.Linear, nn.Conv2d)):
-        nn.init.xavier_uniform_(module.weight)
+from torch_models import MODELS, xavier
 
 
 def autocast(precision):
@@ -106,6 +67,7 @@ def infer_step(net, images, precision, cast):
 def parse():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--mode", choices=["train", "infer"], default="train")
+    args.add_argument("--model", choices=list(MODELS), default="d2l-resnet18")
     args.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="bf16 is autocast's: weights stay fp32")
     args.add_argument("--layout", choices=["channels_last", "contiguous", "frozen"], default="channels_last",
                       help="memory format of weights and images; frozen is channels_last with the network traced, "
@@ -130,10 +92,12 @@ def main():
         torch.set_num_threads(args.threads)
 
     torch.manual_seed(0)
-    net = resnet18()
+    model, channels, classes = MODELS[args.model]
+    net = model()
     net.apply(xavier)
-    images = torch.rand(args.batch, 1, args.size, args.size)
-    labels = torch.randint(0, 10, (args.batch,))
+    images = torch.rand(args.batch, channels, args.size, args.size)
+    labels = torch.randint(0, classes, (args.batch,))
+    parameters = sum(p.numel() for p in net.parameters())
     if args.layout != "contiguous":
         net = net.to(memory_format=torch.channels_last)
         images = images.to(memory_format=torch.channels_last)
@@ -150,7 +114,7 @@ def main():
 
     print(json.dumps({
         **measure(step, args.batch, args.warmup, args.repeat),
-        "mode": args.mode, "layout": args.layout, "precision": args.precision, "compile": args.compile, "size": args.size,
+        "mode": args.mode, "model": args.model, "parameters": parameters, "layout": args.layout, "precision": args.precision, "compile": args.compile, "size": args.size,
         "threads": torch.get_num_threads(), "torch": torch.__version__,
     }))
 

@@ -69,7 +69,8 @@ func (c contender) name() string {
 
 // A job is what the contenders do.
 type job struct {
-	Mode   string `json:"mode"` // train, infer or epoch
+	Mode   string `json:"mode"`            // train, infer or epoch
+	Model  string `json:"model,omitempty"` // empty: ResNet-18 of the notes
 	Batch  int    `json:"batch"`
 	Size   int    `json:"size"` // height and width of the images
 	Warmup int    `json:"warmup,omitempty"`
@@ -78,6 +79,14 @@ type job struct {
 	// Of an epoch of Fashion-MNIST.
 	Train int `json:"train_images,omitempty"`
 	Test  int `json:"test_images,omitempty"`
+}
+
+// what names the job in short.
+func (j job) what() string {
+	if j.Model != "" {
+		return fmt.Sprintf("%s %s, batch %d", j.Mode, j.Model, j.Batch)
+	}
+	return fmt.Sprintf("%s, batch %d", j.Mode, j.Batch)
 }
 
 // machine runs the programs.
@@ -114,6 +123,9 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 		args = append([]string{m.python, filepath.Join(m.scripts, "torch_recipe.py"), "--data", m.pictures, "--layout", c.Layout}, shared...)
 	} else {
 		shared := []string{"--batch", n(j.Batch), "--threads", n(m.threads), "--warmup", n(j.Warmup), "--repeat", n(j.Repeat)}
+		if j.Model != "" {
+			shared = append(shared, "--model", j.Model)
+		}
 		switch c.Program {
 		case residual:
 			args = append([]string{m.program, "bench", "--json", "--mode", j.Mode, "--resize", n(j.Size), "--precision", c.Precision}, shared...)
@@ -169,7 +181,7 @@ func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 	if t.Threads != m.threads {
 		return t, fmt.Errorf("%s ran on %d threads when asked for %d: the two cannot be compared", c.name(), t.Threads, m.threads)
 	}
-	fmt.Fprintf(m.log, "%s, batch %d, %s: %.1f images/s\n", j.Mode, j.Batch, c.name(), t.ImagesPerSecond)
+	fmt.Fprintf(m.log, "%s, %s: %.1f images/s\n", j.what(), c.name(), t.ImagesPerSecond)
 	return t, nil
 }
 
