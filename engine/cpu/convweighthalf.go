@@ -92,8 +92,7 @@ func (g *halfWeight) reached(h, w, oh, ow int) (where []int) {
 
 // plan lists the products, as those of float32.
 func (g *halfWeight) plan(h, w, oh, ow int, where []int) {
-	p := gradWeight{win: g.win, batch: g.images, byTap: g.byTap}
-	p.plan(h, w, oh, ow, 1, g.padded*g.half.Cols)
+	p := weightWalk{g.win, g.images, g.byTap}.part(h, w, ow, 1, g.padded*g.half.Cols, 0, oh*ow)
 	g.calls, g.empty = p.calls, p.empty
 	for _, c := range g.calls {
 		for i := range c.segs {
