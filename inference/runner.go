@@ -23,6 +23,7 @@ type Runner struct {
 	store     *engine.Store
 	precision engine.Precision
 	kept      []*program // the latest used last
+	cam       *camProgram
 }
 
 type program struct {
@@ -95,16 +96,25 @@ func (r *Runner) program(shape tensor.Shape) (*program, error) {
 func (r *Runner) compile(shape tensor.Shape) (*program, error) {
 	g := graph.New(graph.Eval)
 	x := g.Input("images", tensor.Float32, shape...)
-	logits, err := engine.Trace(r.module.Forward, x)
+	logits, err := r.trace(x)
 	if err != nil {
 		return nil, err
-	}
-	if len(logits.Shape) != 2 || logits.Shape[0] != shape[0] {
-		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(r.module), logits.Shape, shape)
 	}
 	p, err := engine.Compile(g, r.store, engine.Spec{Outputs: []*graph.Node{logits}, Precision: r.precision})
 	if err != nil {
 		return nil, err
 	}
 	return &program{p, x, logits, tensor.New(logits.Shape...)}, nil
+}
+
+// trace builds the model on images.
+func (r *Runner) trace(x *graph.Node) (*graph.Node, error) {
+	logits, err := engine.Trace(r.module.Forward, x)
+	if err != nil {
+		return nil, err
+	}
+	if len(logits.Shape) != 2 || logits.Shape[0] != x.Shape[0] {
+		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(r.module), logits.Shape, x.Shape)
+	}
+	return logits, nil
 }

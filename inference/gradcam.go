@@ -1,0 +1,206 @@
+package inference
+
+import (
+	"fmt"
+	"image"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// CAM is a class activation map: where in a picture a network finds what speaks for
+// a class, by Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep
+// Networks via Gradient-based Localization", 2017).
+type CAM struct {
+	Class         int       // the class that is explained
+	Logit         float64   // of Class
+	Height, Width int       // of the last maps of the network
+	Values        []float32 // row by row, from 0, on the logit's own scale
+}
+
+// camProgram is compiled for one shape of a batch.
+type camProgram struct {
+	*engine.Program
+	images, chosen         *graph.Node // chosen [N, classes] is 1 at the class of each image
+	logits, maps, gradient *graph.Node
+}
+
+// GradCAM explains the logits of one class for each image of a batch [N, C, H, W];
+// where a class is below 0 it is the likeliest. The maps A are those of the last
+// operation before the network pools them away or flattens them, a pooling left out:
+// in a residual network the result of the last stage. With y the logit of the class,
+//
+//	alpha[k] = mean over i, j of dy/dA[k,i,j]    CAM[i,j] = max(0, Σ k  alpha[k]·A[k,i,j])
+//
+// as in equations 1 and 2 of the paper, in fp32 whatever the runner's precision.
+// A network without such maps and a class that there is not are errors.
+func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
+	p, err := r.camProgram(images.Shape())
+	if err != nil {
+		return nil, err
+	}
+	n, k := p.logits.Shape[0], p.logits.Shape[1]
+	if len(classes) != n {
+		panic(fmt.Sprintf("inference: GradCAM: %d classes for images of %v", len(classes), images.Shape()))
+	}
+	out, chosen := make([]CAM, n), tensor.New(n, k)
+	var likeliest *tensor.Tensor
+	for i, class := range classes {
+		if class >= k {
+			return nil, fmt.Errorf("there is no class %d, only 0 to %d", class, k-1)
+		}
+		if class < 0 {
+			if likeliest == nil {
+				if likeliest, err = r.Logits(images); err != nil {
+					return nil, err
+				}
+			}
+			class = argmax(likeliest.Data()[i*k : (i+1)*k])
+		}
+		out[i].Class = class
+		chosen.Data()[i*k+class] = 1
+	}
+	for node, value := range map[*graph.Node]*tensor.Tensor{p.images: images, p.chosen: chosen} {
+		if err := p.Feed(node, value); err != nil {
+			return nil, err
+		}
+	}
+	p.Run(0)
+	read := func(node *graph.Node) []float32 {
+		t := tensor.New(node.Shape...)
+		p.Read(node, t)
+		return t.Data()
+	}
+	logits, maps, gradient := read(p.logits), read(p.maps), read(p.gradient)
+	size := p.maps.Shape[1:].Numel()
+	for i := range out {
+		c := &out[i]
+		c.Logit = float64(logits[i*k+c.Class])
+		c.Height, c.Width = p.maps.Shape[2], p.maps.Shape[3]
+		c.Values = weigh(maps[i*size:(i+1)*size], gradient[i*size:(i+1)*size], c.Height*c.Width)
+	}
+	return out, nil
+}
+
+// weigh is the map of one image, of maps and their gradient [C, area].
+func weigh(maps, gradient []float32, area int) []float32 {
+	sums := make([]float64, area)
+	for at := 0; at < len(maps); at += area {
+		alpha := 0.0
+		for _, d := range gradient[at : at+area] {
+			alpha += float64(d)
+		}
+		alpha /= float64(area)
+		for j, a := range maps[at : at+area] {
+			sums[j] += float64(alpha * float64(a))
+		}
+	}
+	out := make([]float32, area)
+	for j, s := range sums {
+		out[j] = float32(max(0, s))
+	}
+	return out
+}
+
+func (r *Runner) camProgram(shape tensor.Shape) (*camProgram, error) {
+	if r.cam != nil && r.cam.images.Shape.Equal(shape) {
+		return r.cam, nil
+	}
+	if len(shape) != 4 || shape.Numel() == 0 {
+		return nil, fmt.Errorf("a batch of images has the shape [N, C, H, W], got %v", shape)
+	}
+	g := graph.New(graph.Eval)
+	p := &camProgram{images: g.Input("images", tensor.Float32, shape...)}
+	var err error
+	if p.logits, err = r.trace(p.images); err != nil {
+		return nil, err
+	}
+	if p.maps = lastMaps(p.logits); p.maps == nil {
+		return nil, fmt.Errorf("%s makes no maps of images of %dx%d that could be shown", nn.Class(r.module), shape[2], shape[3])
+	}
+	p.chosen = g.Input("classes", tensor.Float32, p.logits.Shape...)
+	// In evaluation no image changes another's logits, so that the gradient of their
+	// sum holds that of each.
+	y := g.Apply(graph.Sum{}, g.Apply(graph.Mul{}, p.logits, p.chosen))
+	p.gradient = graph.Gradients(y, []*graph.Node{p.maps})[0]
+	p.Program, err = engine.Compile(g, r.store, engine.Spec{Outputs: []*graph.Node{p.logits, p.maps, p.gradient}})
+	if err != nil {
+		return nil, err
+	}
+	r.cam = p
+	return p, nil
+}
+
+// lastMaps is what the last operation on the way to logits makes that has a height
+// and a width; of a pooling it is what is pooled.
+func lastMaps(logits *graph.Node) *graph.Node {
+	reached := map[*graph.Node]bool{logits: true}
+	for id := logits.ID; id >= 0; id-- {
+		n := logits.Graph.Nodes[id]
+		if !reached[n] {
+			continue
+		}
+		if s := n.Shape; len(s) == 4 && s[2]*s[3] > 1 {
+			return unpooled(n)
+		}
+		for _, in := range n.Inputs {
+			reached[in] = true
+		}
+	}
+	return nil
+}
+
+func unpooled(n *graph.Node) *graph.Node {
+	for {
+		switch n.Op.(type) {
+		case graph.MaxPool2d, graph.AvgPool2d, graph.AdaptiveAvgPool2d:
+			n = n.Inputs[0]
+		case *graph.Input, *graph.Leaf:
+			return nil
+		default:
+			return n
+		}
+	}
+}
+
+// GradCAM explains one image, read as Prepare does: where the model finds what speaks
+// for a class, or for the likeliest where class is below 0. See Runner.GradCAM, and
+// Seen for the part of the image that the map covers.
+func (c *Classifier) GradCAM(img image.Image, class int) (CAM, error) {
+	x, err := c.Prepare([]image.Image{img})
+	if err != nil {
+		return CAM{}, err
+	}
+	maps, err := c.GradCAMs(x, []int{class})
+	if err != nil {
+		return CAM{}, err
+	}
+	return maps[0], nil
+}
+
+// GradCAMs is GradCAM for a batch on the model's scale, with one class an image.
+func (c *Classifier) GradCAMs(batch *tensor.Tensor, classes []int) ([]CAM, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps, err := c.runner.GradCAM(batch, classes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.path, err)
+	}
+	return maps, nil
+}
+
+// Seen returns the part of an image of these bounds that the model sees: all of it,
+// or the middle, of a model that cuts it out.
+func (c *Classifier) Seen(b image.Rectangle) image.Rectangle {
+	p := c.info.Preprocess
+	if p.ResizeShorter == 0 || b.Empty() {
+		return b
+	}
+	short := float64(min(b.Dx(), b.Dy())) / float64(p.ResizeShorter) // of the image's pixels in one of the resized
+	w := min(b.Dx(), int(float64(c.info.Width)*short+0.5))
+	h := min(b.Dy(), int(float64(c.info.Height)*short+0.5))
+	at := b.Min.Add(image.Pt((b.Dx()-w)/2, (b.Dy()-h)/2))
+	return image.Rectangle{Min: at, Max: at.Add(image.Pt(w, h))}
+}
