@@ -277,6 +277,12 @@ func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
 // training. Of config it wants the batch size and the workers; the order is the
 // data set's.
 func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.LoaderConfig, progress func(done, total int)) (Result, error) {
+	return c.EvaluateEach(ctx, ds, config, nil, progress)
+}
+
+// EvaluateEach is Evaluate that tells each, when it is not nil, every answer in the
+// loader's order, so that whoever wants to know more of them walks the data set once.
+func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config data.LoaderConfig, each func(Answer), progress func(done, total int)) (Result, error) {
 	info := ds.Info()
 	if info.Channels != c.info.Channels {
 		return Result{}, fmt.Errorf("%s takes %d channels and the pictures of %s have %d; use the data set it was trained on (%s)",
@@ -292,7 +298,7 @@ func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, err := evaluate(ctx, c.runner, l, c.fromUnit, progress)
+	r, err := evaluate(ctx, c.runner, l, c.fromUnit, each, progress)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", c.path, err)
 	}

@@ -21,14 +21,25 @@ type Result struct {
 	ImagesPerSecond float64 `json:"images_per_second"` // loading and compiling included
 }
 
+// Answer is what a model says of one picture of a data set. The probabilities are no
+// numbers where the network's output is none.
+type Answer struct {
+	Index       int     // of the picture in the data set
+	Label       int     // its class
+	Class       int     // the likeliest for the model
+	Probability float64 // of Class, by the model
+	Own         float64 // of Label, by the model
+}
+
 // Evaluate runs one epoch of l and counts. progress, when it is not nil, hears
 // after every batch how many images are done. It returns ctx's error when ctx ends.
 func Evaluate(ctx context.Context, r *Runner, l *data.Loader, progress func(done, total int)) (Result, error) {
-	return evaluate(ctx, r, l, nil, progress)
+	return evaluate(ctx, r, l, nil, nil, progress)
 }
 
-// evaluate is Evaluate with a change to the images of every batch.
-func evaluate(ctx context.Context, r *Runner, l *data.Loader, change func(*tensor.Tensor), progress func(done, total int)) (Result, error) {
+// evaluate is Evaluate with a change to the images of every batch, and one who hears
+// every answer; both may be nil.
+func evaluate(ctx context.Context, r *Runner, l *data.Loader, change func(*tensor.Tensor), each func(Answer), progress func(done, total int)) (Result, error) {
 	start := time.Now()
 	e := l.Epoch(ctx, 0)
 	defer e.Close()
@@ -46,7 +57,7 @@ func evaluate(ctx context.Context, r *Runner, l *data.Loader, change func(*tenso
 		}
 		logits, err := r.Logits(b.Images)
 		if err == nil {
-			err = s.add(logits, b.Labels.Ints())
+			err = s.add(logits, b.Labels.Ints(), b.Indices, each)
 		}
 		b.Release()
 		if err != nil {
@@ -66,7 +77,7 @@ type score struct {
 	confusion [][]int
 }
 
-func (s *score) add(logits *tensor.Tensor, labels []int64) error {
+func (s *score) add(logits *tensor.Tensor, labels []int64, indices []int, each func(Answer)) error {
 	k := logits.Shape()[1]
 	if s.confusion == nil {
 		s.confusion = make([][]int, k)
@@ -83,6 +94,12 @@ func (s *score) add(logits *tensor.Tensor, labels []int64) error {
 		s.loss += logSum - float64(row[label])
 		s.confusion[label][best]++
 		s.count++
+		if each != nil {
+			each(Answer{
+				Index: indices[i], Label: int(label), Class: best,
+				Probability: math.Exp(float64(row[best]) - logSum), Own: math.Exp(float64(row[label]) - logSum),
+			})
+		}
 	}
 	return nil
 }
