@@ -39,6 +39,45 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 	return out
 }
 
+// Means returns the means of the scores over the classes: each class counting once, and
+// each as much as it has images. Support and Predicted are sums.
+func Means(scores []ClassScore) (macro, weighted ClassScore) {
+	total := 0
+	for _, s := range scores {
+		total += s.Support
+	}
+	add := func(m *ClassScore, s ClassScore, share float64) {
+		m.Precision += share * s.Precision
+		m.Recall += share * s.Recall
+		m.F1 += share * s.F1
+		m.Support += s.Support
+		m.Predicted += s.Predicted
+	}
+	macro.Class, weighted.Class = "macro mean", "weighted mean"
+	for _, s := range scores {
+		add(&macro, s, 1/float64(len(scores)))
+		add(&weighted, s, ratio(float64(s.Support), total))
+	}
+	return macro, weighted
+}
+
+// Confusion is a mistake that was made.
+type Confusion struct{ True, Said, Count int }
+
+// Confusions lists the mistakes in counts[true][predicted], the most frequent first.
+func Confusions(counts [][]int) []Confusion {
+	var out []Confusion
+	for i, row := range counts {
+		for j, n := range row {
+			if i != j && n > 0 {
+				out = append(out, Confusion{i, j, n})
+			}
+		}
+	}
+	sort.SliceStable(out, func(a, b int) bool { return out[a].Count > out[b].Count })
+	return out
+}
+
 func ratio(n float64, of int) float64 {
 	if of == 0 {
 		return 0
@@ -103,19 +142,10 @@ func matrix(classes []string, counts [][]int) string {
 }
 
 func mistakes(classes []string, counts [][]int) string {
-	type pair struct{ truth, guess, n int }
-	var pairs []pair
-	for i, row := range counts {
-		for j, n := range row {
-			if i != j && n > 0 {
-				pairs = append(pairs, pair{i, j, n})
-			}
-		}
-	}
-	sort.SliceStable(pairs, func(a, b int) bool { return pairs[a].n > pairs[b].n })
+	all := Confusions(counts)
 	t := NewTable(Column{"true", Left}, Column{"predicted", Left}, Column{"images", Right})
-	for _, p := range pairs[:min(len(pairs), listedMistakes)] {
-		t.Row(classes[p.truth], classes[p.guess], strconv.Itoa(p.n))
+	for _, c := range all[:min(len(all), listedMistakes)] {
+		t.Row(classes[c.True], classes[c.Said], strconv.Itoa(c.Count))
 	}
 	return t.String()
 }
@@ -123,7 +153,7 @@ func mistakes(classes []string, counts [][]int) string {
 func scoreTable(scores []ClassScore, counts [][]int) string {
 	t := NewTable(Column{"class", Left}, Column{"precision", Right}, Column{"recall", Right},
 		Column{"F1", Right}, Column{"images", Right})
-	var mean ClassScore
+	mean, _ := Means(scores)
 	hits := 0
 	for i, s := range scores {
 		precision, recall := score(s.Precision), score(s.Recall)
@@ -134,10 +164,6 @@ func scoreTable(scores []ClassScore, counts [][]int) string {
 			recall = "-"
 		}
 		t.Row(s.Class, precision, recall, score(s.F1), Count(int64(s.Support)))
-		mean.Precision += s.Precision / float64(len(scores))
-		mean.Recall += s.Recall / float64(len(scores))
-		mean.F1 += s.F1 / float64(len(scores))
-		mean.Support += s.Support
 		hits += counts[i][i]
 	}
 	t.Rule()

@@ -167,6 +167,7 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 	if err := nn.LoadStateDict(j.module, byName(v.Model)); err != nil {
 		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(StateFile), err)
 	}
+	j.summary.Test = test
 	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type Summary struct {
 	Totals
 	Config       Config // as resolved
 	Device       string
+	Test         data.Dataset  // what was tested on
 	Dir          string        // the run's folder
 	Best, Last   string        // model files; empty when none was written
 	State        string        // what OpenRun goes on from; empty before the end of an epoch
@@ -130,6 +131,7 @@ func (j *job) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	j.summary.Test = test
 	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
 		return err
 	}

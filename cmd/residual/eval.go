@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -26,6 +27,7 @@ type evalFlags struct {
 	split  string
 	batch  int
 	json   bool
+	report reportFlags
 }
 
 // evalResult is what eval --json prints.
@@ -42,6 +44,17 @@ type evalResult struct {
 	Classes         []string            `json:"classes"`
 	Confusion       [][]int             `json:"confusion"` // [true class][predicted class]
 	PerClass        []report.ClassScore `json:"per_class"`
+	Calibration     calibration         `json:"calibration"`
+	Report          *string             `json:"report"` // null where none was written
+
+	judgement *judge.Judgement
+}
+
+// calibration is how sure the model is, beside how right it is.
+type calibration struct {
+	Confidence    float64 `json:"confidence"`     // mean probability of the class it says
+	ExpectedError float64 `json:"expected_error"` // over 15 bins
+	MaximumError  float64 `json:"maximum_error"`  // of a bin
 }
 
 func evalCommand() *cobra.Command {
@@ -50,11 +63,17 @@ func evalCommand() *cobra.Command {
 		Use:   "eval MODEL",
 		Short: "Measure a trained model on a data set",
 		Long: `Measure a trained model on a data set: accuracy, loss, the confusion matrix, and
-precision, recall and F1 of every class. The data set is the one the model was
-trained on unless --data names another, the part of it that was held back. MODEL
-may be an ONNX file that residual export wrote.`,
+precision, recall and F1 of every class, and whether it is as sure as it is right.
+The data set is the one the model was trained on unless --data names another, the
+part of it that was held back. MODEL may be an ONNX file that residual export wrote.
+
+A page with all that is written beside the model: report.html shows the curves of
+the training, too, and the mistakes that the model was surest of, with what in the
+picture spoke for them. It is one file that needs no network. --report names another
+place. What is there and is no report is left as it is.`,
 		Example: `  residual eval runs/train-1/best.safetensors
   residual eval runs/train-1/best.safetensors --data fashion-mnist --data-dir ~/data
+  residual eval runs/train-1/best.safetensors --report shoes.html
   residual eval runs/train-1/best.safetensors --split train --json`,
 		Args:              exactly(1, "a model file"),
 		ValidArgsFunction: completeModelFile,
@@ -68,6 +87,7 @@ may be an ONNX file that residual export wrote.`,
 	fs.StringVar(&f.data, "data", "", "name of the data set (default: the one the model was trained on)")
 	fs.StringVar(&f.split, "split", "test", "part of the data set: test or train")
 	fs.IntVar(&f.batch, "batch", 128, "images in a batch; the result does not depend on it")
+	f.report.add(cmd)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
@@ -94,6 +114,9 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if err := f.check(); err != nil {
 		return err
 	}
+	if err := f.report.check(cmd); err != nil {
+		return err
+	}
 	dev, err := f.device.open()
 	if err != nil {
 		return err
@@ -110,13 +133,19 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if err != nil {
 		return err
 	}
+	took, wrong := f.report.evaluated(ctx, cmd, path, r)
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), r)
+		return errors.Join(printJSON(cmd.OutOrStdout(), r), wrong)
 	}
 	printf(cmd, "%s (%s) on the %s part of %s, %s\n\n", path, r.Architecture, r.Split, r.Data, r.Device)
 	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
-	printf(cmd, "loss %.4f\n%s images/s\n", float64(r.Loss), rate(r.ImagesPerSecond))
-	return nil
+	printf(cmd, "loss %.4f\n", float64(r.Loss))
+	printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", r.Calibration.Confidence, r.Calibration.ExpectedError)
+	printf(cmd, "%s images/s\n", rate(r.ImagesPerSecond))
+	if r.Report != nil {
+		printf(cmd, "%s: all this and %s as pictures, in %s\n", *r.Report, plural(len(r.judgement.Mistakes), "mistake"), report.Duration(took))
+	}
+	return wrong
 }
 
 func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier, dev *cpu.Device) (*evalResult, error) {
@@ -139,7 +168,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 		return nil, err
 	}
 	shown := showCount(cmd.ErrOrStderr())
-	got, err := c.Evaluate(ctx, ds, data.LoaderConfig{Batch: f.batch}, shown)
+	got, err := judge.Examine(ctx, c, ds, judge.Config{Loader: data.LoaderConfig{Batch: f.batch}, Progress: shown})
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +176,8 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 		Model: path, Architecture: about.Architecture, Data: name, Split: f.split,
 		Accuracy: got.Accuracy, Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: f.device.describe(dev), Classes: about.Classes, Confusion: got.Confusion,
-		PerClass: report.Scores(about.Classes, got.Confusion),
+		PerClass: got.Scores, judgement: got,
+		Calibration: calibration{got.Calibration.All().Confidence(), got.Calibration.ExpectedError(), got.Calibration.MaximumError()},
 	}, nil
 }
 

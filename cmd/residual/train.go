@@ -22,6 +22,7 @@ type trainFlags struct {
 	config train.Config
 	device deviceFlags
 	files  dataFlags
+	report reportFlags
 	grow   []string // depths or blocks of a growth
 	resume string   // a run folder
 	plain  bool
@@ -41,7 +42,9 @@ func trainCommand() *cobra.Command {
 		Short: "Train a model and leave a run folder",
 		Long: `Train a model and leave a numbered run folder: the settings, the metrics as CSV and
 JSON lines, the curves as PNG and SVG, the weights of the best and of the last epoch,
-and the state that --resume goes on from.
+the state that --resume goes on from, and report.html: one page, which needs no
+network, with the curves, the confusion matrix and the surest mistakes of the best
+epoch (` + "`residual eval --help`" + ` says more).
 
 Without flags it is ResNet-18 on Fashion-MNIST resized to 96x96, in batches of 256
 at the learning rate 0.05 for 10 epochs, from Xavier-uniform weights, without
@@ -118,6 +121,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&c.Out, "out", d.Out, "folder of the numbered run folders")
 	fs.StringVar(&f.resume, "resume", "", "go on with the interrupted run in this folder, with its settings")
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar and the curves")
+	f.report.addNone(cmd)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
@@ -191,6 +195,7 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	v.close()
 	switch {
 	case err == nil:
+		v.report = f.report.trained(ctx, v, dev, f.device.on(dev), s)
 		return v.result(s)
 	case s.Stopped != nil && errors.Is(err, context.Canceled):
 		return v.stopped(s)

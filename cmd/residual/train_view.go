@@ -23,7 +23,8 @@ type trainView struct {
 	curves   *report.Curves
 	progress atomic.Pointer[report.Progress] // nil before the start
 	dir      string
-	failed   bool // the curves could not be written, and that was said
+	report   *string // the file of the report, where one was written
+	failed   bool    // the curves could not be written, and that was said
 }
 
 func newTrainView(cmd *cobra.Command, f *trainFlags, device string) *trainView {
@@ -149,6 +150,7 @@ type trainResult struct {
 	Best            string       `json:"best"`
 	Last            string       `json:"last"`
 	State           *string      `json:"state"`   // what --resume goes on from; null before the end of an epoch
+	Report          *string      `json:"report"`  // null where none was written
 	Stopped         bool         `json:"stopped"` // by Ctrl-C
 	Settings        train.Config `json:"settings"`
 }
@@ -158,7 +160,7 @@ func (v *trainView) json(s train.Summary) error {
 		Model: s.Config.Model, Data: s.Config.Data, Loss: number(s.Loss), TrainAccuracy: number(s.Accuracy),
 		TestAccuracy: measured(s.TestAccuracy), BestAccuracy: measured(s.BestAccuracy), BestEpoch: s.BestEpoch,
 		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
-		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Stopped: s.Stopped != nil, Settings: s.Config,
+		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Report: v.report, Stopped: s.Stopped != nil, Settings: s.Config,
 	}
 	if s.PeakBytes > 0 {
 		r.PeakBytes = &s.PeakBytes

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/judge"
+	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/report/page"
+	"github.com/residual-ml/residual/train"
+)
+
+// reportFlags say where the report goes, if there is one.
+type reportFlags struct {
+	path string
+	none bool
+}
+
+func (f *reportFlags) addNone(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.none, "no-report", false, "write no report.html")
+}
+
+func (f *reportFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.path, "report", "", "file of the report, one HTML page (default: report.html beside the model, or report-MODEL-DATA.html)")
+	_ = cmd.MarkFlagFilename("report", "html")
+	f.addNone(cmd)
+}
+
+// check refuses what cannot be, and files that are no reports, before any work.
+func (f *reportFlags) check(cmd *cobra.Command) error {
+	switch given := cmd.Flags().Changed("report"); {
+	case given && f.none:
+		return usagef("--report and --no-report: give one of them")
+	case given && f.path == "":
+		return usagef("--report is empty; name a file, such as report.html")
+	case given:
+		return judge.Replaceable(f.path)
+	}
+	return nil
+}
+
+// machine is what a report says of where it was measured.
+func machine(device string) []page.Fact {
+	facts := []page.Fact{{Name: "processor", Value: cpuModel()}}
+	if total, _ := memory(); total > 0 {
+		facts = append(facts, page.Fact{Name: "memory", Value: report.Bytes(total)})
+	}
+	return append(facts, page.Fact{Name: "system", Value: runtime.GOOS + "/" + runtime.GOARCH}, page.Fact{Name: "computed by", Value: device})
+}
+
+// writeReport makes the report of a judgement and returns the time it took.
+func writeReport(ctx context.Context, path string, j *judge.Judgement, s judge.Source) (time.Duration, error) {
+	start := time.Now()
+	p, err := j.Report(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	return time.Since(start), judge.Write(path, p)
+}
+
+// evaluated writes the report of an evaluation and notes it in r. Where nobody named
+// its file, what goes wrong is said, and is no failure: what was asked for is there.
+func (f *reportFlags) evaluated(ctx context.Context, cmd *cobra.Command, model string, r *evalResult) (time.Duration, error) {
+	if f.none {
+		return 0, nil
+	}
+	path := f.path
+	if path == "" {
+		path = judge.DefaultPath(model, r.judgement.Trained(), r.Data, r.Split)
+	}
+	took, err := writeReport(ctx, path, r.judgement, judge.Source{Model: model, Data: r.Data, Part: r.Split, Made: time.Now(), Machine: machine(r.Device)})
+	switch {
+	case ctx.Err() != nil:
+		err = errors.New("interrupted: no report was written")
+	case err == nil:
+		r.Report = &path
+		return took, nil
+	}
+	if f.path == "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "residual:", oneLine(err.Error()))
+		return 0, nil
+	}
+	return 0, err
+}
+
+// trained measures the best model of a run once more, in its own file, and writes the
+// report beside it. The run is whole without it: what goes wrong is said, and is no
+// failure. It returns the file, or nil.
+func (f *reportFlags) trained(ctx context.Context, v *trainView, dev engine.Device, p engine.Precision, s train.Summary) *string {
+	if f.none || s.Best == "" || s.Test == nil {
+		return nil
+	}
+	path, err := f.judgeBest(ctx, v, dev, p, s)
+	switch {
+	case ctx.Err() != nil:
+		err = errors.New("interrupted")
+	case err == nil:
+		return &path
+	}
+	fmt.Fprintf(v.w, "no report was written (%v); make it with: residual eval %s\n", oneLine(err.Error()), s.Best)
+	return nil
+}
+
+func (f *reportFlags) judgeBest(ctx context.Context, v *trainView, dev engine.Device, p engine.Precision, s train.Summary) (string, error) {
+	start := time.Now()
+	path := judge.DefaultPath(s.Best, "", "", string(data.Test))
+	if err := judge.Replaceable(path); err != nil {
+		return "", err
+	}
+	c, err := inference.Load(s.Best, dev, p)
+	if err != nil {
+		return "", err
+	}
+	j, err := judge.Examine(ctx, c, s.Test, judge.Config{Progress: showCount(v.cmd.ErrOrStderr())})
+	if err != nil {
+		return "", err
+	}
+	_, err = writeReport(ctx, path, j, judge.Source{Model: s.Best, Part: string(data.Test), Made: time.Now(), Machine: machine(v.device)})
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(v.w, "%s: test acc %.3f of epoch %d, by class, calibration, %s, in %s\n",
+		path, j.Accuracy, s.BestEpoch, plural(len(j.Mistakes), "mistake"), report.Duration(time.Since(start)))
+	return path, nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

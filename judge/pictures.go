@@ -1,0 +1,107 @@
+package judge
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+
+	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/report/page"
+	"github.com/residual-ml/residual/tensor"
+)
+
+const (
+	camBatch     = 8   // pictures that are explained at once
+	largestShown = 256 // pixels a side of a picture in the report
+	leastHeat    = 112 // pixels a side of a heat map, so that a small one is smooth
+)
+
+// mistakes reads the pictures that the model was surest of and wrong, as the model sees
+// them, and explains each; note says why there is no explanation.
+func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note string, err error) {
+	seen := j.model.Pictures(j.data)
+	info := seen.Info()
+	for first := 0; first < len(j.Mistakes); first += camBatch {
+		if err := ctx.Err(); err != nil {
+			return nil, "", err
+		}
+		some := j.Mistakes[first:min(first+camBatch, len(j.Mistakes))]
+		batch := tensor.New(len(some), info.Channels, info.Height, info.Width)
+		pictures, said := make([]image.Image, len(some)), make([]int, len(some))
+		for i, a := range some {
+			m := transforms.NewImage(info.Channels, info.Height, info.Width)
+			if _, err := seen.Get(a.Index, m.Pix); err != nil {
+				return nil, "", fmt.Errorf("data set %s, %s: %w", info.Name, j.name(a.Index), err)
+			}
+			for k, v := range m.Pix {
+				batch.Data()[i*len(m.Pix)+k] = float32(v) / 255
+			}
+			pictures[i], said[i] = shown(m), a.Class
+		}
+		var cams []inference.CAM
+		if note == "" {
+			j.model.Scale(batch)
+			if cams, err = j.model.GradCAMs(batch, said); err != nil {
+				note = fmt.Sprintf("There are no heat maps: %v.", err)
+			}
+		}
+		for i, a := range some {
+			m := page.Mistake{
+				Picture: pictures[i], Name: j.name(a.Index),
+				True: j.Classes[a.Label], Said: j.Classes[a.Class], Probability: a.Probability, Own: a.Own,
+			}
+			if cams != nil {
+				m.Heat = Heat(pictures[i], pictures[i].Bounds(), cams[i])
+			}
+			out = append(out, m)
+		}
+	}
+	return out, note, nil
+}
+
+// Heat lays a class activation map over the part of a picture that the model saw. A
+// picture of few pixels becomes a larger one, so that the map is smooth over it.
+func Heat(picture image.Image, seen image.Rectangle, c inference.CAM) image.Image {
+	b := picture.Bounds()
+	if times := (leastHeat + max(b.Dx(), b.Dy()) - 1) / max(b.Dx(), b.Dy(), 1); times > 1 {
+		seen = image.Rectangle{Min: seen.Min.Sub(b.Min).Mul(times), Max: seen.Max.Sub(b.Min).Mul(times)}
+		picture = enlarged{picture, times}
+	}
+	return report.Heatmap{Height: c.Height, Width: c.Width, Values: c.Values}.Over(picture, seen)
+}
+
+// enlarged is a picture each of whose pixels is a square of times by times.
+type enlarged struct {
+	image.Image
+	times int
+}
+
+func (e enlarged) Bounds() image.Rectangle {
+	size := e.Image.Bounds().Size().Mul(e.times)
+	return image.Rectangle{Max: size}
+}
+
+func (e enlarged) At(x, y int) color.Color {
+	b := e.Image.Bounds().Min
+	return e.Image.At(b.X+x/e.times, b.Y+y/e.times)
+}
+
+// shown is a picture of the data set for the eye, made smaller where it is large.
+func shown(m transforms.Image) image.Image {
+	if long := max(m.Height, m.Width); long > largestShown {
+		h, w := max(1, m.Height*largestShown/long), max(1, m.Width*largestShown/long)
+		m = transforms.Resize{Height: h, Width: w}.Apply(m, nil)
+	}
+	area, b := m.Height*m.Width, image.Rect(0, 0, m.Width, m.Height)
+	if m.Channels != 3 {
+		return &image.Gray{Pix: m.Pix[:area], Stride: m.Width, Rect: b}
+	}
+	out := image.NewRGBA(b)
+	for i := range area {
+		out.Pix[4*i], out.Pix[4*i+1], out.Pix[4*i+2], out.Pix[4*i+3] = m.Pix[i], m.Pix[area+i], m.Pix[2*area+i], 255
+	}
+	return out
+}

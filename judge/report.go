@@ -1,0 +1,203 @@
+package judge
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/report/page"
+)
+
+// Source is what a report says of where its figures come from.
+type Source struct {
+	Model   string      // the model's file; in a run's folder its curves and settings are shown, too
+	Data    string      // the data set by the name that the user gave; empty: its own
+	Part    string      // of the data set: test or train
+	Made    time.Time   // when it was measured
+	Machine []page.Fact // what measured it
+}
+
+// Report makes the page of what was found: it reads the pictures of the mistakes and
+// explains them by Grad-CAM, of the class that was said. What a run's folder lacks, or
+// cannot be read there, is left out, and that is said. It returns ctx's error when ctx ends.
+func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) {
+	version, goVersion := checkpoint.Versions()
+	about := j.model.Info()
+	p := &page.Report{
+		Model: about.Architecture, File: s.Model, Data: cmp.Or(s.Data, j.data.Info().Name), Part: s.Part, Made: s.Made,
+		Classes: j.Classes, Confusion: j.Confusion, Loss: j.Loss, Calibration: j.Calibration, Version: version,
+	}
+	var err error
+	if p.Mistakes, p.Note, err = j.mistakes(ctx); err != nil {
+		return nil, err
+	}
+	p.Facts = append(p.Facts, page.Facts{Title: "Model", Rows: facts(about, nn.Count(j.model.Module()))})
+	run := &checkpoint.Run{Dir: filepath.Dir(s.Model)}
+	if settings, err := run.ListSettings(); err == nil {
+		rows := make([]page.Fact, len(settings))
+		for i, line := range settings {
+			rows[i] = page.Fact{Name: strings.ReplaceAll(line.Name, "_", " "), Value: line.Value}
+		}
+		if p.Curves, err = curves(run); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			rows = append(rows, page.Fact{Name: "curves", Value: err.Error()})
+		}
+		p.Facts = append(p.Facts, page.Facts{Title: "Training", Rows: rows})
+	} else if _, there := os.Stat(run.Path("settings.yaml")); there == nil {
+		p.Facts = append(p.Facts, page.Facts{Title: "Training", Rows: []page.Fact{{Name: "settings", Value: err.Error()}}})
+	}
+	machine := append([]page.Fact(nil), s.Machine...)
+	machine = append(machine,
+		page.Fact{Name: "speed", Value: fmt.Sprintf("%s pictures a second", report.Count(int64(j.ImagesPerSecond)))},
+		page.Fact{Name: "Residual", Value: version}, page.Fact{Name: "Go", Value: goVersion})
+	p.Facts = append(p.Facts, page.Facts{Title: "Measured on", Rows: machine})
+	return p, nil
+}
+
+// facts is what a model file says of itself.
+func facts(m checkpoint.Model, parameters int64) []page.Fact {
+	var rows []page.Fact
+	add := func(name, value string) {
+		if value != "" {
+			rows = append(rows, page.Fact{Name: name, Value: value})
+		}
+	}
+	add("architecture", m.Architecture)
+	if len(m.Blocks) > 0 {
+		add("blocks", strings.Trim(fmt.Sprint(m.Blocks), "[]"))
+	}
+	add("parameters", report.Count(parameters))
+	add("classes", report.Count(int64(len(m.Classes))))
+	size := "of any size"
+	if m.Height > 0 {
+		size = fmt.Sprintf("%d × %d", m.Height, m.Width)
+	}
+	add("input", fmt.Sprintf("%s, %s", size, map[int]string{1: "grey", 3: "colour"}[m.Channels]))
+	p := m.Preprocess
+	switch {
+	case p.ResizeShorter > 0:
+		add("prepared", fmt.Sprintf("shorter side to %d, %s; the middle cut out", p.ResizeShorter, p.Interpolation))
+	case p.Resize > 0:
+		add("prepared", fmt.Sprintf("both sides to %d, %s", p.Resize, p.Interpolation))
+	}
+	if len(p.Mean) > 0 {
+		add("mean", strings.Trim(fmt.Sprint(p.Mean), "[]"))
+	}
+	if len(p.Std) > 0 {
+		add("deviation", strings.Trim(fmt.Sprint(p.Std), "[]"))
+	}
+	add("trained on", m.Dataset)
+	if m.Epoch > 0 {
+		add("epochs trained", fmt.Sprint(m.Epoch))
+	}
+	add("written by", strings.TrimSpace("Residual "+m.Residual+", "+m.Go))
+	return rows
+}
+
+// curves are those of a run, from its metrics.
+func curves(run *checkpoint.Run) ([]report.Panel, error) {
+	h, err := run.ReadMetrics()
+	if err != nil {
+		return nil, err
+	}
+	x := h.Column("epoch")
+	line := func(column, name string, color int) []report.Line {
+		l := report.Line{Name: name, Color: color}
+		y := h.Column(column)
+		for i := range y {
+			if y[i] == y[i] && x != nil { // a number
+				l.Points = append(l.Points, report.Point{X: x[i], Y: y[i]})
+			}
+		}
+		l.Marks = strings.HasPrefix(column, "test") // one an epoch
+		if l.Points == nil {
+			return nil
+		}
+		return []report.Line{l}
+	}
+	var out []report.Panel
+	for _, p := range []report.Panel{
+		{Title: "Loss", X: "epoch", Lines: append(line("train_loss", "train", 0), line("test_loss", "test", 1)...), FromZero: true},
+		{Title: "Accuracy", X: "epoch", Lines: append(line("train_acc", "train", 0), line("test_acc", "test", 1)...)},
+		{Title: "Learning rate", X: "epoch", Lines: line("lr", "learning rate", 2), FromZero: true},
+		{Title: "Gradient norm of the first layer", X: "epoch", Lines: line("grad_norm", "gradient norm", 3), FromZero: true},
+	} {
+		if len(p.Lines) > 0 && !(p.Title == "Learning rate" && steady(p.Lines[0].Points)) {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// steady says that a curve never leaves its first value.
+func steady(points []report.Point) bool {
+	for _, p := range points {
+		if p.Y != points[0].Y {
+			return false
+		}
+	}
+	return true
+}
+
+// DefaultPath is where the report of a model goes when nobody says: beside it. That of
+// a run's best model on what it was tested on is report.html; else the name says the
+// model's file, the data set and the part. own is the data set that the model was
+// trained on.
+func DefaultPath(model, own, data, part string) string {
+	dir, name := filepath.Split(model)
+	words := []string{"report"}
+	if stem := strings.TrimSuffix(name, filepath.Ext(name)); stem != "best" {
+		words = append(words, stem)
+	}
+	if data != own {
+		words = append(words, strings.Map(plainName, filepath.Base(data)))
+	}
+	if part != "test" {
+		words = append(words, part)
+	}
+	return filepath.Join(dir, strings.Join(words, "-")+".html")
+}
+
+// plainName keeps what is safe in a file's name everywhere.
+func plainName(r rune) rune {
+	if strings.ContainsRune(`/\:*?"<>|`, r) || r < ' ' {
+		return '_'
+	}
+	return r
+}
+
+// Replaceable says whether a report may be written to path: nothing is there, or a
+// report.
+func Replaceable(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("report: %w; name another file with --report, or leave the report out with --no-report", err)
+	}
+	defer f.Close()
+	head, _ := io.ReadAll(io.LimitReader(f, 1024)) // of a folder it is an error, and no report
+	if !page.IsReport(bytes.NewReader(head)) {
+		return fmt.Errorf("report: %s is there and is no report of Residual; name another file with --report, or leave the report out with --no-report", path)
+	}
+	return nil
+}
+
+// Write writes a report whole or not at all, and over nothing but a report.
+func Write(path string, p *page.Report) error {
+	if err := Replaceable(path); err != nil {
+		return err
+	}
+	return checkpoint.WriteFile(path, func(w io.Writer) error { return page.Write(w, p) })
+}

@@ -1,0 +1,280 @@
+package page
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/report"
+)
+
+const (
+	mostInMatrix  = 25 // classes; more do not fit a screen
+	mostConfused  = 20 // pairs that are listed
+	longTable     = 40 // rows; longer tables scroll in a frame
+	sureDecisions = 4  // of figures
+)
+
+// content is what the template shows.
+type content struct {
+	*Report
+	Style  template.CSS
+	Script template.JS
+	Policy string // what the browser may load: nothing but what is in the file
+
+	Count   string
+	Tiles   []tile
+	Charts  []chart
+	Matrix  matrix
+	Pairs   []pair
+	Scores  []score
+	Macro   score
+	Mean    score
+	Long    bool
+	Shots   []shot
+	Wrong   string // count of mistakes
+	Claims  []claim
+	Verdict string
+	Diagram template.HTML
+}
+
+type tile struct{ Name, Value, Note string }
+
+// score is a line of the table of classes.
+type score struct {
+	report.ClassScore
+	Cells []bar
+	Taken string // what it is most often taken for
+}
+
+// bar is a figure from 0 to 1, with a bar behind it.
+type bar struct {
+	Text  string
+	Value string // to sort by
+	Width template.CSS
+}
+
+type pair struct {
+	True, Said string
+	Count      int
+	Share      bar
+}
+
+// claim is a bin of the calibration as a line of a table.
+type claim struct{ Range, Count, Confidence, Accuracy string }
+
+func view(r *Report) (*content, error) {
+	scores := report.Scores(r.Classes, r.Confusion)
+	macro, mean := report.Means(scores)
+	right := 0
+	for i := range r.Confusion {
+		right += r.Confusion[i][i]
+	}
+	n := mean.Support
+	v := &content{
+		Report: r, Style: template.CSS(style), Script: template.JS(script), Policy: policy(),
+		Count: report.Count(int64(n)), Wrong: report.Count(int64(n - right)),
+		Matrix: matrixOf(r.Classes, r.Confusion, scores), Macro: scoreOf(macro), Mean: scoreOf(mean),
+		Long: len(r.Classes) > longTable,
+	}
+	v.Tiles = tiles(r, n, right, macro)
+	all := report.Confusions(r.Confusion)
+	taken := make([]string, len(r.Classes))
+	for i, c := range all {
+		share := float64(c.Count) / float64(scores[c.True].Support)
+		if taken[c.True] == "" {
+			taken[c.True] = fmt.Sprintf("%s (%s)", r.Classes[c.Said], percent(share))
+		}
+		if i < mostConfused {
+			v.Pairs = append(v.Pairs, pair{r.Classes[c.True], r.Classes[c.Said], c.Count, figure(share, percent(share))})
+		}
+	}
+	for i, s := range scores {
+		line := scoreOf(s)
+		line.Taken = taken[i]
+		v.Scores = append(v.Scores, line)
+	}
+	for _, p := range r.Curves {
+		if c, ok := chartOf(p); ok {
+			v.Charts = append(v.Charts, c)
+		}
+	}
+	v.calibration()
+	return v, v.shots()
+}
+
+// policy lets the page use its own style, its own script and the pictures in it, and
+// nothing else: it cannot reach the network even if a name in it tried.
+func policy() string {
+	sum := sha256.Sum256([]byte(script))
+	return fmt.Sprintf("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'",
+		base64.StdEncoding.EncodeToString(sum[:]))
+}
+
+func tiles(r *Report, n, right int, macro report.ClassScore) []tile {
+	low, high := wilson(right, n)
+	all := r.Calibration.All()
+	t := []tile{
+		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% interval %s – %s", percent(low), percent(high))},
+		{"Mistakes", report.Count(int64(n - right)), "of " + report.Count(int64(n)) + " pictures"},
+		{"Macro F1", figures(macro.F1), fmt.Sprintf("mean of %s classes", report.Count(int64(len(r.Classes))))},
+		{"Loss", figures(r.Loss), "mean cross-entropy"},
+	}
+	if all.Count > 0 {
+		t = append(t, tile{"Calibration error", percent(r.Calibration.ExpectedError()), "expected, over " + fmt.Sprint(len(r.Calibration.Bins)) + " bins"})
+	}
+	return t
+}
+
+// wilson is the 95% interval of a share of right answers: Wilson, "Probable Inference,
+// the Law of Succession, and Statistical Inference", 1927.
+func wilson(right, n int) (low, high float64) {
+	if n == 0 {
+		return 0, 1
+	}
+	const z = 1.959964
+	p, m := share(right, n), float64(n)
+	middle := (p + z*z/(2*m)) / (1 + z*z/m)
+	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	return max(0, middle-half), min(1, middle+half)
+}
+
+func share(k, n int) float64 {
+	if n == 0 {
+		return 0
+	}
+	return float64(k) / float64(n)
+}
+
+func scoreOf(s report.ClassScore) score {
+	line := score{ClassScore: s}
+	for i, v := range []float64{s.Precision, s.Recall, s.F1} {
+		f := figure(v, figures(v))
+		if i == 0 && s.Predicted == 0 || i == 1 && s.Support == 0 {
+			f.Text = "–" // of nothing there is no share
+		}
+		line.Cells = append(line.Cells, f)
+	}
+	return line
+}
+
+func figure(v float64, text string) bar {
+	return bar{text, fmt.Sprintf("%.6f", v), template.CSS(fmt.Sprintf("--w:%.1f%%", 100*v))}
+}
+
+// figures writes a score or a loss.
+func figures(v float64) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) || math.Abs(v) >= 1e4 {
+		return fmt.Sprintf("%.4g", v)
+	}
+	return fmt.Sprintf("%.*f", sureDecisions, v)
+}
+
+// percent writes a share with as many digits as tell it from all and from none.
+func percent(v float64) string {
+	digits := 1
+	if v > 0.9 && v < 1 || v > 0 && v < 0.1 {
+		digits = 2
+	}
+	text := fmt.Sprintf("%.*f", digits, 100*v)
+	if v < 1 && strings.HasPrefix(text, "100") {
+		text = "> 99.99"
+	}
+	return text + "%"
+}
+
+func (v *content) calibration() {
+	c := &v.Report.Calibration
+	all := c.All()
+	if all.Count == 0 {
+		return
+	}
+	v.Diagram = reliability(c)
+	switch gap := all.Gap(); {
+	case math.Abs(gap) < 0.005:
+		v.Verdict = "Taken together the model is as sure as it is right"
+	case gap > 0:
+		v.Verdict = fmt.Sprintf("The model is surer than it is right, by %.1f points", 100*gap)
+	default:
+		v.Verdict = fmt.Sprintf("The model is right more often than it is sure, by %.1f points", -100*gap)
+	}
+	v.Verdict += fmt.Sprintf(": mean confidence %s, accuracy %s. The expected calibration error is %s, the largest of a bin %s.",
+		percent(all.Confidence()), percent(all.Accuracy()), percent(c.ExpectedError()), percent(c.MaximumError()))
+	for i, b := range c.Bins {
+		line := claim{
+			Range: fmt.Sprintf("%.3f – %.3f", float64(i)/float64(len(c.Bins)), float64(i+1)/float64(len(c.Bins))),
+			Count: report.Count(int64(b.Count)), Confidence: "–", Accuracy: "–",
+		}
+		if b.Count > 0 {
+			line.Confidence, line.Accuracy = percent(b.Confidence()), percent(b.Accuracy())
+		}
+		v.Claims = append(v.Claims, line)
+	}
+}
+
+// matrix is the confusion matrix as it is shown.
+type matrix struct {
+	Left  int // classes that are not shown
+	All   int
+	Heads []string
+	Rows  []matrixRow
+}
+
+type matrixRow struct {
+	Class string
+	Cells []cell
+}
+
+type cell struct {
+	Text, Title, Kind string // Kind: hit, miss or none, and deep where the colour is dark
+	Shade             template.CSS
+}
+
+// matrixOf shows all classes, or of many those with the most mistakes, in their order.
+func matrixOf(classes []string, counts [][]int, scores []report.ClassScore) matrix {
+	shown := make([]int, len(classes))
+	for i := range shown {
+		shown[i] = i
+	}
+	if len(shown) > mostInMatrix {
+		wrong := func(i int) int { return scores[i].Support + scores[i].Predicted - 2*counts[i][i] }
+		slices.SortStableFunc(shown, func(a, b int) int { return cmp.Compare(wrong(b), wrong(a)) })
+		shown = shown[:mostInMatrix]
+		slices.Sort(shown)
+	}
+	m := matrix{Left: len(classes) - len(shown), All: len(classes)}
+	for _, i := range shown {
+		m.Heads = append(m.Heads, classes[i])
+		row := matrixRow{Class: classes[i]}
+		for _, j := range shown {
+			row.Cells = append(row.Cells, cellOf(classes[i], classes[j], counts[i][j], scores[i].Support, i == j))
+		}
+		m.Rows = append(m.Rows, row)
+	}
+	return m
+}
+
+func cellOf(truth, said string, n, of int, hit bool) cell {
+	part := share(n, of)
+	c := cell{Text: report.Count(int64(n)), Kind: "miss"}
+	depth := math.Sqrt(part) // so that rare mistakes are seen
+	switch {
+	case hit:
+		c.Kind, depth = "hit", part
+		c.Title = fmt.Sprintf("%s: %s of %s found (%s)", truth, c.Text, report.Count(int64(of)), percent(part))
+	case n == 0:
+		return cell{Text: "·", Kind: "none", Title: fmt.Sprintf("%s was never taken for %s", truth, said)}
+	default:
+		c.Title = fmt.Sprintf("%s taken for %s: %s of %s (%s)", truth, said, c.Text, report.Count(int64(of)), percent(part))
+	}
+	if depth > 0.5 {
+		c.Kind += " deep"
+	}
+	c.Shade = template.CSS(fmt.Sprintf("--a:%.3f", depth))
+	return c
+}
