@@ -92,25 +92,26 @@ func (f *reportFlags) evaluated(ctx context.Context, cmd *cobra.Command, model s
 }
 
 // trained measures the best model of a run once more, in its own file, and writes the
-// report beside it. The run is whole without it: what goes wrong is said, and is no
-// failure. It returns the file, or nil.
-func (f *reportFlags) trained(ctx context.Context, v *trainView, dev engine.Device, p engine.Precision, s train.Summary) *string {
+// report beside it. The run is whole without it: what goes wrong is said with the result,
+// and is no failure.
+func (f *reportFlags) trained(ctx context.Context, v *trainView, dev engine.Device, p engine.Precision, s train.Summary) {
 	if f.none || s.Best == "" || s.Test == nil {
-		return nil
+		return
 	}
+	start := time.Now()
 	path, err := f.judgeBest(ctx, v, dev, p, s)
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		err = errors.New("interrupted")
-	case err == nil:
-		return &path
 	}
-	fmt.Fprintf(v.w, "no report was written (%v); make it with: residual eval %s\n", oneLine(err.Error()), s.Best)
-	return nil
+	if err != nil {
+		v.reported = fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), s.Best)
+		return
+	}
+	v.report = &path
+	v.reported = fmt.Sprintf("%s: the curves, the classes, calibration and mistakes of epoch %d on one page, in %s", path, s.BestEpoch, report.Duration(time.Since(start)))
 }
 
 func (f *reportFlags) judgeBest(ctx context.Context, v *trainView, dev engine.Device, p engine.Precision, s train.Summary) (string, error) {
-	start := time.Now()
 	path := judge.DefaultPath(s.Best, "", "", string(data.Test))
 	if err := judge.Replaceable(path); err != nil {
 		return "", err
@@ -124,12 +125,7 @@ func (f *reportFlags) judgeBest(ctx context.Context, v *trainView, dev engine.De
 		return "", err
 	}
 	_, err = writeReport(ctx, path, j, judge.Source{Model: s.Best, Part: string(data.Test), Made: time.Now(), Machine: machine(v.device)})
-	if err != nil {
-		return "", err
-	}
-	fmt.Fprintf(v.w, "%s: test acc %.3f of epoch %d, by class, calibration, %s, in %s\n",
-		path, j.Accuracy, s.BestEpoch, plural(len(j.Mistakes), "mistake"), report.Duration(time.Since(start)))
-	return path, nil
+	return path, err
 }
 
 func plural(n int, what string) string {

@@ -195,7 +195,7 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	v.close()
 	switch {
 	case err == nil:
-		v.report = f.report.trained(ctx, v, dev, f.device.on(dev), s)
+		f.report.trained(ctx, v, dev, f.device.on(dev), s)
 		return v.result(s)
 	case s.Stopped != nil && errors.Is(err, context.Canceled):
 		return v.stopped(s)

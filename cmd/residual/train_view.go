@@ -24,6 +24,7 @@ type trainView struct {
 	progress atomic.Pointer[report.Progress] // nil before the start
 	dir      string
 	report   *string // the file of the report, where one was written
+	reported string  // one line of it, or of why there is none
 	failed   bool    // the curves could not be written, and that was said
 }
 
@@ -183,6 +184,9 @@ func (v *trainView) result(s train.Summary) error {
 	v.totals(s)
 	fmt.Fprintf(v.w, "%s: best.safetensors (epoch %d, test acc %.3f), last.safetensors, curves.png, curves.svg, metrics.csv, metrics.jsonl, settings.yaml, state.safetensors\n",
 		s.Dir, s.BestEpoch, s.BestAccuracy)
+	if v.reported != "" {
+		fmt.Fprintln(v.w, v.reported)
+	}
 	fmt.Fprintf(v.w, "%s\n", memoryLine(s))
 	fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", s.Best)
 	if v.flags.json {

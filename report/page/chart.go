@@ -30,6 +30,7 @@ const (
 	plotTop, plotBottom           = 12, 262
 	colours                       = 6  // of lines, in the style
 	mostMarks                     = 60 // points of a line that get dots with their values
+	yTicks                        = 5
 	largestDrawn                  = 1e30
 	reliabilityPlot, reliabilityH = 300, 70
 )
@@ -41,18 +42,30 @@ func (a axis) at(v float64) float64 {
 	return a.from + (v-a.low)/(a.high-a.low)*(a.to-a.from)
 }
 
-// ticks are about n round values between the ends of a.
-func (a axis) ticks(n int) []float64 {
+// step is the distance of about n round values between the ends of a.
+func (a axis) step(n int) float64 {
 	step := math.Pow(10, math.Floor(math.Log10((a.high-a.low)/float64(n))))
 	for _, m := range []float64{1, 2, 2.5, 5, 10} {
 		if (a.high-a.low)/(step*m) <= float64(n) {
-			step *= m
-			break
+			return step * m
 		}
 	}
+	return step
+}
+
+// widened is a from one round value to another.
+func (a axis) widened(n int) axis {
+	step := a.step(n)
+	a.low, a.high = math.Floor(a.low/step+1e-9)*step, math.Ceil(a.high/step-1e-9)*step
+	return a
+}
+
+// ticks are about n round values between the ends of a.
+func (a axis) ticks(n int) []float64 {
+	step := a.step(n)
 	var out []float64
 	for i := math.Ceil(a.low/step - 1e-9); i*step <= a.high+1e-9*step; i++ {
-		out = append(out, i*step)
+		out = append(out, i*step+0) // no -0
 	}
 	return out
 }
@@ -93,6 +106,9 @@ func chartOf(p report.Panel) (chart, bool) {
 	if y.high-y.low < 1e-9*max(1, math.Abs(y.high)) {
 		y.low, y.high = y.low-0.5, y.high+0.5
 	}
+	if p.YRange == nil {
+		y = y.widened(yTicks)
+	}
 	var b strings.Builder
 	label := fmt.Sprintf("%s by %s:", p.Title, p.X)
 	for _, l := range c.Legend {
@@ -109,7 +125,7 @@ func chartOf(p report.Panel) (chart, bool) {
 }
 
 func axes(b *strings.Builder, x, y axis, name string) {
-	for _, v := range y.ticks(5) {
+	for _, v := range y.ticks(yTicks) {
 		at := y.at(v)
 		fmt.Fprintf(b, `<path class="grid" d="M%d %.1fH%d"/><text class="tick end" x="%d" y="%.1f">%s</text>`,
 			plotLeft, at, plotRight, plotLeft-7, at+3.5, number(v))
@@ -154,8 +170,8 @@ func line(b *strings.Builder, x, y axis, points []report.Point, l report.Line) {
 }
 
 // reliability draws the reliability diagram of Guo et al., figure 1: the accuracy of
-// every bin as a bar, what is missing or too much up to its confidence, the diagonal of
-// a model that is as sure as it is right, and below how many answers each bin has.
+// every bin as a bar, what it lacks or has beyond its confidence, the diagonal of a model
+// that is as sure as it is right, and below how many answers each bin has.
 func reliability(c *report.Calibration) template.HTML {
 	const left, top, right, bottom = plotLeft, plotTop, plotLeft + reliabilityPlot, plotTop + reliabilityPlot
 	const base = bottom + 34 + reliabilityH
@@ -185,8 +201,12 @@ func reliability(c *report.Calibration) template.HTML {
 		b.WriteString(`<g>`)
 		fmt.Fprintf(&b, `<title>%s answers with a confidence of %s on average: %s right</title>`,
 			report.Count(int64(bin.Count)), percent(bin.Confidence()), percent(bin.Accuracy()))
-		rect("acc", y.at(0), y.at(bin.Accuracy()))
-		rect("gap", y.at(bin.Accuracy()), y.at(bin.Confidence()))
+		rect("acc", y.at(0), y.at(min(bin.Accuracy(), bin.Confidence())))
+		kind := "gap"
+		if bin.Gap() < 0 {
+			kind = "more"
+		}
+		rect(kind, y.at(bin.Accuracy()), y.at(bin.Confidence()))
 		rect("count", count.at(0), count.at(float64(bin.Count)))
 		b.WriteString(`</g>`)
 	}

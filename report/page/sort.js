@@ -27,7 +27,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     find.setAttribute("aria-label", find.placeholder);
     find.addEventListener("input", () => {
       const word = find.value.toLowerCase();
-      for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(word);
+      for (const row of body.rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(word);
     });
     table.parentElement.before(find);
   }

@@ -15,7 +15,7 @@ import (
 
 const (
 	mostInMatrix  = 25 // classes; more do not fit a screen
-	mostConfused  = 20 // pairs that are listed
+	mostConfused  = 12 // pairs that are listed
 	longTable     = 40 // rows; longer tables scroll in a frame
 	sureDecisions = 4  // of figures
 )
@@ -120,7 +120,7 @@ func tiles(r *Report, n, right int, macro report.ClassScore) []tile {
 	low, high := wilson(right, n)
 	all := r.Calibration.All()
 	t := []tile{
-		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% interval %s – %s", percent(low), percent(high))},
+		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% sure: %.1f – %.1f%%", 100*low, 100*high)},
 		{"Mistakes", report.Count(int64(n - right)), "of " + report.Count(int64(n)) + " pictures"},
 		{"Macro F1", figures(macro.F1), fmt.Sprintf("mean of %s classes", report.Count(int64(len(r.Classes))))},
 		{"Loss", figures(r.Loss), "mean cross-entropy"},
@@ -178,7 +178,7 @@ func figures(v float64) string {
 // percent writes a share with as many digits as tell it from all and from none.
 func percent(v float64) string {
 	digits := 1
-	if v > 0.9 && v < 1 || v > 0 && v < 0.1 {
+	if v > 0.99 && v < 1 || v > 0 && v < 0.01 {
 		digits = 2
 	}
 	text := fmt.Sprintf("%.*f", digits, 100*v)
@@ -203,8 +203,8 @@ func (v *content) calibration() {
 	default:
 		v.Verdict = fmt.Sprintf("The model is right more often than it is sure, by %.1f points", -100*gap)
 	}
-	v.Verdict += fmt.Sprintf(": mean confidence %s, accuracy %s. The expected calibration error is %s, the largest of a bin %s.",
-		percent(all.Confidence()), percent(all.Accuracy()), percent(c.ExpectedError()), percent(c.MaximumError()))
+	v.Verdict += fmt.Sprintf(": mean confidence %s, accuracy %s. The expected calibration error is %s.",
+		percent(all.Confidence()), percent(all.Accuracy()), percent(c.ExpectedError()))
 	for i, b := range c.Bins {
 		line := claim{
 			Range: fmt.Sprintf("%.3f – %.3f", float64(i)/float64(len(c.Bins)), float64(i+1)/float64(len(c.Bins))),
