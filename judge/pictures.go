@@ -89,19 +89,20 @@ func (e enlarged) At(x, y int) color.Color {
 	return e.Image.At(b.X+x/e.times, b.Y+y/e.times)
 }
 
-// shown is a picture of the data set for the eye, made smaller where it is large.
+// shown is a picture of the data set for the eye.
 func shown(m transforms.Image) image.Image {
-	if long := max(m.Height, m.Width); long > largestShown {
-		h, w := max(1, m.Height*largestShown/long), max(1, m.Width*largestShown/long)
+	m = Within(m, largestShown)
+	if m.Channels != 3 {
+		m = transforms.Image{Channels: 1, Height: m.Height, Width: m.Width, Pix: m.Pix[:m.Height*m.Width]}
+	}
+	return transforms.ToImage(m)
+}
+
+// Within makes a picture smaller whose longer side has more pixels than most.
+func Within(m transforms.Image, most int) transforms.Image {
+	if long := max(m.Height, m.Width); long > most {
+		h, w := max(1, m.Height*most/long), max(1, m.Width*most/long)
 		m = transforms.Resize{Height: h, Width: w}.Apply(m, nil)
 	}
-	area, b := m.Height*m.Width, image.Rect(0, 0, m.Width, m.Height)
-	if m.Channels != 3 {
-		return &image.Gray{Pix: m.Pix[:area], Stride: m.Width, Rect: b}
-	}
-	out := image.NewRGBA(b)
-	for i := range area {
-		out.Pix[4*i], out.Pix[4*i+1], out.Pix[4*i+2], out.Pix[4*i+3] = m.Pix[i], m.Pix[area+i], m.Pix[2*area+i], 255
-	}
-	return out
+	return m
 }

@@ -69,3 +69,21 @@ func colours(img image.Image) func(x, y int) color.NRGBA {
 func luma(r, g, b uint8) uint8 {
 	return uint8((uint32(r)*19595 + uint32(g)*38470 + uint32(b)*7471 + 0x8000) >> 16)
 }
+
+// ToImage is m for the standard library: grey, or red, green and blue without
+// transparency. FromImage of it is m again. It panics for other channels.
+func ToImage(m Image) image.Image {
+	m.check("ToImage")
+	area, b := m.Height*m.Width, image.Rect(0, 0, m.Width, m.Height)
+	switch m.Channels {
+	case 1:
+		return &image.Gray{Pix: m.Pix, Stride: m.Width, Rect: b}
+	case 3:
+		out := image.NewNRGBA(b)
+		for i := range area {
+			out.Pix[4*i], out.Pix[4*i+1], out.Pix[4*i+2], out.Pix[4*i+3] = m.Pix[i], m.Pix[area+i], m.Pix[2*area+i], 255
+		}
+		return out
+	}
+	panic(fmt.Sprintf("transforms.ToImage: %d channels; an image has 1 or 3", m.Channels))
+}

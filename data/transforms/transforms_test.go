@@ -144,3 +144,16 @@ func BenchmarkImageClassification(b *testing.B) {
 		})
 	}
 }
+
+// ToImage is the way back from FromImage.
+func TestToImage(t *testing.T) {
+	for _, channels := range []int{1, 3} {
+		m := NewImage(channels, 5, 7)
+		for i := range m.Pix {
+			m.Pix[i] = uint8(i * 37)
+		}
+		if got := FromImage(ToImage(m), channels); got.Height != 5 || got.Width != 7 || !bytes.Equal(got.Pix, m.Pix) {
+			t.Errorf("%d channels: %v became %v", channels, m, got)
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package inference
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"iter"
+	"runtime"
+	"sync"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// streamBatch is how many pictures of a stream are classified at once.
+const streamBatch = 32
+
+// PredictStream is Predict for any number of pictures by name: it reads and prepares
+// them on all cores, classifies them in batches, and tells each of every one, in the
+// order of names: the likeliest classes, or the error of open or of the model. Only a
+// few batches are in memory at a time, as the model's input and not as pictures. open
+// is called from several goroutines, each from one at a time; an error of each, or the
+// end of ctx, ends the stream and is returned.
+func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq[string], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	s := &stream{c: c, workers: runtime.GOMAXPROCS(0)}
+	s.todo = make(chan *streamed)
+	s.order = make(chan *streamed, 2*streamBatch)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { s.feed(ctx, names) })
+	for range s.workers {
+		running.Go(func() {
+			for p := range s.todo {
+				p.x, p.err = s.prepare(p.name, open)
+				close(p.ready)
+			}
+		})
+	}
+	batch := make([]*streamed, 0, streamBatch)
+	for {
+		batch = s.take(ctx, batch[:0])
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if len(batch) == 0 {
+			return nil
+		}
+		c.predictBatch(batch, k)
+		for _, p := range batch {
+			if err := each(p.name, p.found, p.err); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// streamed is a picture on its way.
+type streamed struct {
+	name  string
+	ready chan struct{} // closed when x or err is there
+	x     *tensor.Tensor
+	found []Prediction
+	err   error
+}
+
+type stream struct {
+	c       *Classifier
+	workers int
+	todo    chan *streamed // to the workers
+	order   chan *streamed // the same, in order: its length bounds what is in memory
+}
+
+func (s *stream) feed(ctx context.Context, names iter.Seq[string]) {
+	defer close(s.todo)
+	defer close(s.order)
+	for name := range names {
+		p := &streamed{name: name, ready: make(chan struct{})}
+		select {
+		case <-ctx.Done():
+			return
+		case s.order <- p:
+		}
+		select {
+		case <-ctx.Done():
+			close(p.ready)
+			return
+		case s.todo <- p:
+		}
+	}
+}
+
+func (s *stream) prepare(name string, open func(string) (image.Image, error)) (*tensor.Tensor, error) {
+	img, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	x, err := s.c.Prepare([]image.Image{img})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return x, nil
+}
+
+// take waits for the next batch; an empty one is the end.
+func (s *stream) take(ctx context.Context, batch []*streamed) []*streamed {
+	for len(batch) < cap(batch) {
+		p, ok := <-s.order
+		if !ok {
+			break
+		}
+		select {
+		case <-p.ready:
+		case <-ctx.Done():
+			return nil
+		}
+		batch = append(batch, p)
+	}
+	return batch
+}
+
+// predictBatch classifies what could be read, pictures of one size together: a model
+// that takes any size has them of several.
+func (c *Classifier) predictBatch(batch []*streamed, k int) {
+	done := make([]bool, len(batch))
+	for i, p := range batch {
+		if done[i] || p.err != nil {
+			continue
+		}
+		var alike []*streamed
+		for j, q := range batch[i:] {
+			if q.err == nil && q.x.Shape().Equal(p.x.Shape()) {
+				alike, done[i+j] = append(alike, q), true
+			}
+		}
+		s, size := p.x.Shape(), p.x.Shape().Numel()
+		x := tensor.New(len(alike), s[1], s[2], s[3])
+		for j, q := range alike {
+			copy(x.Data()[j*size:], q.x.Data())
+			q.x = nil
+		}
+		found, err := c.classify(x, k)
+		for j, q := range alike {
+			if err != nil {
+				q.err = fmt.Errorf("%s: %w", q.name, err)
+				continue
+			}
+			q.found = found[j]
+		}
+	}
+}
