@@ -16,11 +16,11 @@ const streamBatch = 32
 
 // PredictStream is Predict for any number of pictures by name: it reads and prepares
 // them on all cores, classifies them in batches, and tells each of every one, in the
-// order of names: the likeliest classes, or the error of open or of the model. Only a
-// few batches are in memory at a time, as the model's input and not as pictures. open
-// is called from several goroutines, each from one at a time; an error of each, or the
-// end of ctx, ends the stream and is returned.
-func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq[string], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
+// order of names: the likeliest classes, or the error that names gave with it, or of
+// open or of the model. Only a few batches are in memory at a time, as the model's
+// input and not as pictures. open is called from several goroutines, each from one at a
+// time; an error of each, or the end of ctx, ends the stream and is returned.
+func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, error], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	s := &stream{c: c, workers: runtime.GOMAXPROCS(0)}
 	s.todo = make(chan *streamed)
@@ -71,19 +71,24 @@ type stream struct {
 	order   chan *streamed // the same, in order: its length bounds what is in memory
 }
 
-func (s *stream) feed(ctx context.Context, names iter.Seq[string]) {
+func (s *stream) feed(ctx context.Context, names iter.Seq2[string, error]) {
 	defer close(s.todo)
 	defer close(s.order)
-	for name := range names {
-		p := &streamed{name: name, ready: make(chan struct{})}
+	for name, err := range names {
+		p := &streamed{name: name, err: err, ready: make(chan struct{})}
+		if err != nil {
+			close(p.ready)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case s.order <- p:
 		}
+		if err != nil {
+			continue
+		}
 		select {
 		case <-ctx.Done():
-			close(p.ready)
 			return
 		case s.todo <- p:
 		}
@@ -129,7 +134,7 @@ func (c *Classifier) predictBatch(batch []*streamed, k int) {
 		}
 		var alike []*streamed
 		for j, q := range batch[i:] {
-			if q.err == nil && q.x.Shape().Equal(p.x.Shape()) {
+			if !done[i+j] && q.err == nil && q.x.Shape().Equal(p.x.Shape()) {
 				alike, done[i+j] = append(alike, q), true
 			}
 		}
