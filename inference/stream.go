@@ -138,19 +138,26 @@ func (c *Classifier) predictBatch(batch []*streamed, k int) {
 				alike, done[i+j] = append(alike, q), true
 			}
 		}
-		s, size := p.x.Shape(), p.x.Shape().Numel()
-		x := tensor.New(len(alike), s[1], s[2], s[3])
-		for j, q := range alike {
-			copy(x.Data()[j*size:], q.x.Data())
-			q.x = nil
-		}
-		found, err := c.classify(x, k)
-		for j, q := range alike {
-			if err != nil {
-				q.err = fmt.Errorf("%s: %w", q.name, err)
-				continue
-			}
-			q.found = found[j]
+		c.predictAlike(alike, k)
+	}
+}
+
+// predictAlike classifies pictures of one size; of a batch that fails, each alone.
+func (c *Classifier) predictAlike(batch []*streamed, k int) {
+	s := batch[0].x.Shape()
+	x := tensor.New(len(batch), s[1], s[2], s[3])
+	for i, p := range batch {
+		copy(x.Data()[i*s.Numel():], p.x.Data())
+	}
+	found, err := c.classify(x, k)
+	for i, p := range batch {
+		switch {
+		case err == nil:
+			p.found = found[i]
+		case len(batch) > 1:
+			c.predictAlike(batch[i:i+1], k)
+		default:
+			p.err = fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
 }

@@ -1,114 +1,252 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"image"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/report"
 )
 
-// prediction is an element of what predict --json prints.
+// prediction is an element of what predict --json prints, and a line of --format jsonl.
 type prediction struct {
 	Image       string                 `json:"image"`
-	Predictions []inference.Prediction `json:"predictions,omitempty"` // likeliest first
+	Predictions []inference.Prediction `json:"predictions,omitzero"` // likeliest first
+	CAM         string                 `json:"cam,omitempty"`        // file of the heat map, with --cam
 	Error       string                 `json:"error,omitempty"`
 }
 
+// predictFlags are the settings of predict.
+type predictFlags struct {
+	device    deviceFlags
+	top       int
+	threshold float64
+	format    string
+	out       string
+	cam       string
+	json      bool
+}
+
 func predictCommand() *cobra.Command {
-	var device deviceFlags
-	var top int
-	var asJSON bool
+	var f predictFlags
 	cmd := &cobra.Command{
-		Use:   "predict MODEL IMAGE...",
+		Use:   "predict MODEL PATH...",
 		Short: "Say what images show, by a trained model",
 		Long: `Say what images show, by a trained model: the likeliest classes and their
-probabilities. Images are PNG, JPEG, GIF (its first picture), WebP or BMP files, of
-any size; they are prepared as the training's pictures were. An image that cannot
-be read gets a line on stderr and the exit status is 1, the others are answered.
-MODEL may be an ONNX file that residual export wrote.`,
+probabilities. A PATH is an image; or a folder, of which every image at any depth is
+taken; or a pattern in quotes, such as 'photos/**/*.jpg'; or - for a list of paths on
+standard input, one a line.
+
+Images are PNG, JPEG, GIF (its first picture), WebP or BMP files, of any size, turned
+upright as their EXIF data say; they are prepared as the training's pictures were. An
+image that cannot be read gets a line on stderr and the exit status is 1, the others
+are answered. MODEL may be an ONNX file that residual export wrote.
+
+--format csv has the columns path, class and probability, with --top 2 and more also
+class_2, probability_2 and so on, and error; jsonl has one object a line. Answers are
+written as they come, in the order of the paths; a file of --out appears when all are
+in it.
+
+--cam writes for every image what in it spoke for the likeliest class, by Grad-CAM:
+the image in grey, and over it colours, the lighter the more.`,
 		Example: `  residual predict runs/train-1/best.safetensors shoe.png
-  residual predict runs/train-1/best.safetensors *.jpg -k 1
-  residual predict runs/train-1/best.safetensors shoe.png --json`,
+  residual predict runs/train-1/best.safetensors photos --format csv --out answers.csv
+  residual predict runs/train-1/best.safetensors 'photos/**/*.jpg' --top 1 --threshold 0.9
+  residual predict runs/train-1/best.safetensors shoe.png --cam heat
+  residual predict runs/train-1/best.safetensors - --format jsonl < list.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
-				return usagef("predict takes a model file and at least one image; `%s --help` has examples", cmd.CommandPath())
+				return usagef("predict takes a model file and at least one image, folder or pattern; `%s --help` has examples", cmd.CommandPath())
 			}
 			return nil
 		},
 		ValidArgsFunction: completeModelFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if top < 1 {
-				return usagef("--top %d: give the number of classes to show, at least 1", top)
-			}
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			dev, err := device.open()
-			if err != nil {
-				return err
-			}
-			defer dev.Close()
-			c, err := loadClassifier(args[0], dev, device.on(dev))
-			if err != nil {
-				return err
-			}
-			return predictAll(ctx, cmd, c, args[1:], top, asJSON)
+			return f.run(ctx, cmd, args[0], args[1:])
 		},
 	}
-	cmd.Flags().IntVarP(&top, "top", "k", 3, "classes to show, likeliest first")
-	device.add(cmd)
-	jsonFlag(cmd, &asJSON)
+	fs := cmd.Flags()
+	fs.IntVarP(&f.top, "top", "k", 3, "classes to show, likeliest first")
+	fs.Float64Var(&f.threshold, "threshold", 0, "leave out classes less likely than this, from 0 to 1")
+	fs.StringVar(&f.format, "format", "text", "of the answers: "+strings.Join(answerFormats, ", "))
+	fs.StringVar(&f.out, "out", "", "file for the answers, in place of standard output")
+	fs.StringVar(&f.cam, "cam", "", "folder for heat maps of what spoke for the likeliest class")
+	f.device.add(cmd)
+	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
+	_ = cmd.RegisterFlagCompletionFunc("format", words(answerFormats...))
+	_ = cmd.MarkFlagDirname("cam")
 	return cmd
 }
 
-// predictAll answers for one image after the other; those that cannot be read
-// are reported and do not keep the others back.
-func predictAll(ctx context.Context, cmd *cobra.Command, c *inference.Classifier, paths []string, top int, asJSON bool) error {
-	var all []prediction
-	bad := 0
-	for _, path := range paths {
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-		p := prediction{Image: path}
-		img, err := readImage(path)
-		if err == nil {
-			if p.Predictions, err = c.Predict(img, top); err != nil {
-				err = fmt.Errorf("%s: %w", path, err)
-			}
-		}
-		if err != nil {
-			bad++
-			p.Error = oneLine(err.Error())
-			fmt.Fprintln(cmd.ErrOrStderr(), "residual:", p.Error)
-		}
-		all = append(all, p)
-		if !asJSON && err == nil {
-			if err := writePrediction(cmd, p); err != nil {
-				return err
-			}
-		}
+func (f *predictFlags) check(cmd *cobra.Command) error {
+	changed := cmd.Flags().Changed
+	switch {
+	case f.top < 1:
+		return usagef("--top %d: give the number of classes to show, at least 1", f.top)
+	case !(f.threshold >= 0 && f.threshold <= 1):
+		return usagef("--threshold %v: give a probability from 0 to 1", f.threshold)
+	case !slices.Contains(answerFormats, f.format):
+		return usagef("--format %s is not known; choose %s", f.format, strings.Join(answerFormats, ", "))
+	case f.json && changed("format") && f.format != "json":
+		return usagef("--json and --format %s: give one of them", f.format)
+	case changed("out") && f.out == "":
+		return usagef("--out is empty; name a file, or leave the flag out")
+	case changed("cam") && f.cam == "":
+		return usagef("--cam is empty; name a folder, or leave the flag out")
 	}
-	if asJSON {
-		if err := printJSON(cmd.OutOrStdout(), all); err != nil {
-			return err
-		}
-	}
-	if bad > 0 {
-		return errReported
+	if f.json {
+		f.format = "json"
 	}
 	return nil
 }
 
-func writePrediction(cmd *cobra.Command, p prediction) error {
-	t := report.NewTable(report.Column{}, report.Column{Align: report.Right})
-	t.Indent = 2
-	for _, c := range p.Predictions {
-		t.Row(c.Class, fmt.Sprintf("%.4f", c.Probability))
+func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string, paths []string) error {
+	if err := f.check(cmd); err != nil {
+		return err
 	}
-	printf(cmd, "%s\n", p.Image)
-	return t.Write(cmd.OutOrStdout())
+	dev, err := f.device.open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	c, err := loadClassifier(model, dev, f.device.on(dev))
+	if err != nil {
+		return err
+	}
+	bad := 0
+	answer := func(w io.Writer) (err error) {
+		bad, err = f.answer(ctx, cmd, c, paths, w)
+		return err
+	}
+	if f.out != "" {
+		err = checkpoint.WriteFile(f.out, answer)
+	} else {
+		err = answer(cmd.OutOrStdout())
+	}
+	switch {
+	case ctx.Err() != nil && f.out != "":
+		return fmt.Errorf("interrupted: %s was not written", f.out)
+	case ctx.Err() != nil:
+		return errors.New("interrupted")
+	case err == nil && bad > 0:
+		return errReported
+	}
+	return err
+}
+
+// answer writes the answers for all paths and returns for how many there was none.
+func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *inference.Classifier, paths []string, w io.Writer) (bad int, err error) {
+	count := min(f.top, len(c.Info().Classes))
+	out := newAnswers(f.format, w, count, f.cam != "")
+	shown, done := f.showPictures(cmd)
+	stdin := &stdinPaths{r: cmd.InOrStdin()}
+	names := photo.Find(stdin.expanded(paths))
+	err = c.PredictStream(ctx, names, func(path string) (image.Image, error) { return readPicture(path, c) }, f.top,
+		func(path string, found []inference.Prediction, err error) error {
+			p := prediction{Image: path}
+			if err == nil {
+				p.Predictions = likelyEnough(found, f.threshold)
+			}
+			if err == nil && f.cam != "" && len(p.Predictions) > 0 {
+				p.CAM, err = writeCAM(f.cam, path, c, p.Predictions[0].Index)
+			}
+			shown(err == nil)
+			if err != nil {
+				bad++
+				p = prediction{Image: path, Error: oneLine(err.Error())}
+				fmt.Fprintln(cmd.ErrOrStderr(), "residual:", p.Error)
+			}
+			return out.add(p)
+		})
+	done()
+	return bad, errors.Join(err, stdin.err, out.end())
+}
+
+// likelyEnough keeps the classes of at least this probability.
+func likelyEnough(found []inference.Prediction, threshold float64) []inference.Prediction {
+	n := slices.IndexFunc(found, func(p inference.Prediction) bool { return p.Probability < threshold })
+	if n < 0 {
+		return found
+	}
+	return found[:n]
+}
+
+// readPicture reads an image file as the training reads its pictures.
+func readPicture(path string, c *inference.Classifier) (image.Image, error) {
+	m, _, err := photo.Read(path, photo.Options{Channels: c.Info().Channels})
+	if err != nil {
+		return nil, err
+	}
+	return transforms.ToImage(m), nil
+}
+
+// stdinPaths puts the lines of standard input in the place of -.
+type stdinPaths struct {
+	r    io.Reader
+	used bool
+	err  error
+}
+
+func (s *stdinPaths) expanded(paths []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, path := range paths {
+			if path != "-" {
+				if !yield(path) {
+					return
+				}
+				continue
+			}
+			if s.used {
+				continue // it can be read once
+			}
+			s.used = true
+			lines := bufio.NewScanner(s.r)
+			lines.Buffer(nil, 1<<20)
+			for lines.Scan() {
+				if line := strings.TrimSuffix(lines.Text(), "\r"); line != "" && !yield(line) {
+					return
+				}
+			}
+			if err := lines.Err(); err != nil {
+				s.err = fmt.Errorf("the list of paths on standard input: %w", err)
+			}
+		}
+	}
+}
+
+// showPictures keeps a terminal informed while the answers go elsewhere. shown hears of
+// every picture, before the line of an error if there is one.
+func (f *predictFlags) showPictures(cmd *cobra.Command) (shown func(ok bool), done func()) {
+	w := cmd.ErrOrStderr()
+	if !report.IsTerminal(w) || f.out == "" && report.IsTerminal(cmd.OutOrStdout()) {
+		return func(bool) {}, func() {}
+	}
+	n, start, drawn := 0, time.Now(), time.Now()
+	done = func() { fmt.Fprint(w, "\r\x1b[K") }
+	return func(ok bool) {
+		n++
+		now := time.Now()
+		switch {
+		case !ok:
+			done()
+		case now.Sub(drawn) > 200*time.Millisecond:
+			drawn = now
+			fmt.Fprintf(w, "\r\x1b[K%s images, %s images/s", report.Count(int64(n)), rate(float64(n)/now.Sub(start).Seconds()))
+		}
+	}, done
 }
