@@ -10,7 +10,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     head.append(button);
     button.addEventListener("click", () => {
       const numbers = head.classList.contains("num");
-      const up = head.ariaSort ? head.ariaSort === "descending" : !numbers;
+      const up = head.hasAttribute("aria-sort") ? head.getAttribute("aria-sort") === "descending" : !numbers;
       heads.forEach(h => h.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
       const compare = numbers
