@@ -21,16 +21,6 @@ type Result struct {
 	ImagesPerSecond float64 `json:"images_per_second"` // loading and compiling included
 }
 
-// Answer is what a model says of one picture of a data set. The probabilities are no
-// numbers where the network's output is none.
-type Answer struct {
-	Index       int     // of the picture in the data set
-	Label       int     // its class
-	Class       int     // the likeliest for the model
-	Probability float64 // of Class, by the model
-	Own         float64 // of Label, by the model
-}
-
 // Evaluate runs one epoch of l and counts. progress, when it is not nil, hears
 // after every batch how many images are done. It returns ctx's error when ctx ends.
 func Evaluate(ctx context.Context, r *Runner, l *data.Loader, progress func(done, total int)) (Result, error) {

@@ -184,10 +184,10 @@ func (v *trainView) result(s train.Summary) error {
 	v.totals(s)
 	fmt.Fprintf(v.w, "%s: best.safetensors (epoch %d, test acc %.3f), last.safetensors, curves.png, curves.svg, metrics.csv, metrics.jsonl, settings.yaml, state.safetensors\n",
 		s.Dir, s.BestEpoch, s.BestAccuracy)
+	fmt.Fprintf(v.w, "%s\n", memoryLine(s))
 	if v.reported != "" {
 		fmt.Fprintln(v.w, v.reported)
 	}
-	fmt.Fprintf(v.w, "%s\n", memoryLine(s))
 	fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", s.Best)
 	if v.flags.json {
 		return v.json(s)

@@ -1,0 +1,55 @@
+package inference_test
+
+import (
+	"context"
+	"image"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/inference"
+)
+
+// EvaluateEach tells of every picture what Predict says of it.
+func TestEvaluateEach(t *testing.T) {
+	_, path := save(t, leNetInfo(), nil)
+	c, err := inference.Load(path, device(t), engine.FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 23
+	ds := garments(t, n)
+	var answers []inference.Answer
+	res, err := c.EvaluateEach(context.Background(), ds, data.LoaderConfig{Batch: 10}, func(a inference.Answer) { answers = append(answers, a) }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(answers) != n || res.Count != n {
+		t.Fatalf("%d answers for %d pictures", len(answers), res.Count)
+	}
+	right := 0
+	for i, a := range answers {
+		g := image.NewGray(image.Rect(0, 0, 28, 28))
+		label, err := ds.Get(i, g.Pix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps, err := c.Predict(g, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := slices.IndexFunc(ps, func(p inference.Prediction) bool { return p.Index == label })
+		if a.Index != i || a.Label != label || a.Class != ps[0].Index ||
+			math.Abs(a.Probability-ps[0].Probability) > 1e-6 || math.Abs(a.Own-ps[own].Probability) > 1e-6 {
+			t.Errorf("picture %d: %+v, but Predict says %+v of label %d", i, a, ps, label)
+		}
+		if a.Class == a.Label {
+			right++
+		}
+	}
+	if float64(right)/n != res.Accuracy {
+		t.Errorf("%d answers are right, the accuracy is %v", right, res.Accuracy)
+	}
+}
