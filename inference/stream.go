@@ -19,7 +19,8 @@ const streamBatch = 32
 // order of names: the likeliest classes, or the error that names gave with it, or of
 // open or of the model. Only a few batches are in memory at a time, as the model's
 // input and not as pictures. open is called from several goroutines, each from one at a
-// time; an error of each, or the end of ctx, ends the stream and is returned.
+// time; an error of each, or the end of ctx, ends the stream and is returned, at once even where names waits for
+// something: it is left to its next name then.
 func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, error], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	s := &stream{c: c, workers: runtime.GOMAXPROCS(0)}
@@ -28,14 +29,9 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
-	running.Go(func() { s.feed(ctx, names) })
+	go s.feed(ctx, names)
 	for range s.workers {
-		running.Go(func() {
-			for p := range s.todo {
-				p.x, p.err = s.prepare(p.name, open)
-				close(p.ready)
-			}
-		})
+		running.Go(func() { s.work(ctx, open) })
 	}
 	batch := make([]*streamed, 0, streamBatch)
 	for {
@@ -95,6 +91,21 @@ func (s *stream) feed(ctx context.Context, names iter.Seq2[string, error]) {
 	}
 }
 
+func (s *stream) work(ctx context.Context, open func(string) (image.Image, error)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case p, ok := <-s.todo:
+			if !ok {
+				return
+			}
+			p.x, p.err = s.prepare(p.name, open)
+			close(p.ready)
+		}
+	}
+}
+
 func (s *stream) prepare(name string, open func(string) (image.Image, error)) (*tensor.Tensor, error) {
 	img, err := open(name)
 	if err != nil {
@@ -110,16 +121,20 @@ func (s *stream) prepare(name string, open func(string) (image.Image, error)) (*
 // take waits for the next batch; an empty one is the end.
 func (s *stream) take(ctx context.Context, batch []*streamed) []*streamed {
 	for len(batch) < cap(batch) {
-		p, ok := <-s.order
-		if !ok {
-			break
-		}
 		select {
-		case <-p.ready:
 		case <-ctx.Done():
 			return nil
+		case p, ok := <-s.order:
+			if !ok {
+				return batch
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-p.ready:
+			}
+			batch = append(batch, p)
 		}
-		batch = append(batch, p)
 	}
 	return batch
 }

@@ -123,6 +123,18 @@ func TestPredictStreamEnds(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of the context: %v", err)
 	}
+	// A list that waits for its next name, as a terminal's does, keeps nobody.
+	ctx, stop = context.WithCancel(context.Background())
+	wait := make(chan struct{})
+	defer close(wait)
+	err = c.PredictStream(ctx, func(yield func(string, error) bool) {
+		yield("1", nil)
+		stop()
+		<-wait
+	}, open, 1, func(string, []inference.Prediction, error) error { return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("while a list waits: %v", err)
+	}
 	err = c.PredictStream(context.Background(), numbered(0), open, 1, func(string, []inference.Prediction, error) error { return enough })
 	if err != nil {
 		t.Errorf("without pictures: %v", err)

@@ -174,7 +174,10 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 			return out.add(p)
 		})
 	done()
-	return bad, errors.Join(err, stdin.err, out.end())
+	if err == nil { // else the list may still be waited for
+		err = stdin.err
+	}
+	return bad, errors.Join(err, out.end())
 }
 
 // likelyEnough keeps the classes of at least this probability.

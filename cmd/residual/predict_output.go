@@ -58,10 +58,11 @@ func (a textAnswers) add(p prediction) error {
 	if len(p.Predictions) == 0 {
 		t.Row("no class is likely enough")
 	}
+	text := p.Image + "\n" + t.String()
 	if p.CAM != "" {
-		t.Row(p.CAM)
+		text += "  heat map: " + p.CAM + "\n"
 	}
-	_, err := fmt.Fprintf(a.w, "%s\n%s", p.Image, t)
+	_, err := io.WriteString(a.w, text)
 	return err
 }
 

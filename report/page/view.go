@@ -272,7 +272,7 @@ func cellOf(truth, said string, n, of int, hit bool) cell {
 	default:
 		c.Title = fmt.Sprintf("%s taken for %s: %s of %s (%s)", truth, said, c.Text, report.Count(int64(of)), percent(part))
 	}
-	if depth > 0.5 {
+	if depth > 0.68 {
 		c.Kind += " deep"
 	}
 	c.Shade = template.CSS(fmt.Sprintf("--a:%.3f", depth))
