@@ -33,6 +33,8 @@ type Device interface {
 	Bind(b Binding) (Executable, error)
 	// BindUpdate prepares an optimiser's pass over whole parameters.
 	BindUpdate(pieces []Piece) func(u Updater, lr float32, step int)
+	// BindNorm prepares the L2 norm of all gradients together.
+	BindNorm(pieces []Piece) func() float64
 }
 
 // Binding is what a device needs to make a program executable.
@@ -80,6 +82,8 @@ type Whole interface {
 
 // Piece is one parameter with its gradient and the optimiser's buffers.
 type Piece struct {
-	Param, Grad Buffer
-	Slots       []Buffer
+	Param Buffer
+	Grad  Buffer // nil where there is none
+	Slots []Buffer
+	Rate  float32 // factor of the learning rate
 }

@@ -11,7 +11,8 @@ import (
 // Update pairs a variable with the node of its gradient.
 type Update struct {
 	Variable *graph.Variable
-	Gradient *graph.Node
+	Gradient *graph.Node // nil: the updater is given an empty gradient, as for a buffer whose average is kept
+	Rate     float32     // factor of the rate of Step; 0 means 1
 }
 
 // Spec says what a program is to give.
@@ -39,13 +40,16 @@ type Program struct {
 	slots   int
 	assigns bool // some steps write variables
 	update  func(u Updater, lr float32, step int)
+	norm    func() float64
 }
 
 // Compile makes a program over the variables of store.
 func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 	wanted := append([]*graph.Node(nil), spec.Outputs...)
 	for _, u := range spec.Updates {
-		wanted = append(wanted, u.Gradient)
+		if u.Gradient != nil {
+			wanted = append(wanted, u.Gradient)
+		}
 	}
 	lo, err := lower(g, store, spec.Precision, wanted)
 	if err != nil {
@@ -56,6 +60,10 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 		v, err := store.value(u.Variable)
 		if err != nil {
 			return nil, err
+		}
+		if u.Gradient == nil {
+			p.grads = append(p.grads, nil)
+			continue
 		}
 		grad := lo.as(lo.values[u.Gradient], v.Layout, tensor.Float32)
 		grad.Keep = true
@@ -96,7 +104,14 @@ func (p *Program) place(spec Spec) error {
 		return p.device.Slice(p.arena, v.Root().Offset, v.Words())
 	}
 	for i, u := range p.updates {
-		p.pieces = append(p.pieces, Piece{Param: p.store.entries[u.Variable].buffer, Grad: at(p.grads[i])})
+		piece := Piece{Param: p.store.entries[u.Variable].buffer, Rate: u.Rate}
+		if piece.Rate == 0 {
+			piece.Rate = 1
+		}
+		if p.grads[i] != nil {
+			piece.Grad = at(p.grads[i])
+		}
+		p.pieces = append(p.pieces, piece)
 	}
 	p.buffers = map[*Value]Buffer{}
 	for _, v := range p.values {
@@ -139,6 +154,13 @@ func (p *Program) Run(key int64) {
 // Step applies one optimiser step to every variable of Spec.Updates, from the
 // gradients of the last run.
 func (p *Program) Step(u Updater, lr float32) {
+	p.store.step++
+	p.Apply(u, lr)
+}
+
+// Apply is Step without counting a step: a pass of u over all variables, their
+// gradients and slots, such as one that adds gradients up.
+func (p *Program) Apply(u Updater, lr float32) {
 	if p.slots != u.Slots() {
 		p.slots = u.Slots()
 		for i := range p.pieces {
@@ -146,9 +168,18 @@ func (p *Program) Step(u Updater, lr float32) {
 		}
 		p.update = p.device.BindUpdate(p.pieces)
 	}
-	p.store.step++
 	p.update(u, lr, p.store.step)
 	p.store.version++
+}
+
+// GradientNorm returns the L2 norm of all gradients of the last run together, summed in
+// float64: the same bits for any number of threads. It is finite exactly when every
+// gradient is.
+func (p *Program) GradientNorm() float64 {
+	if p.norm == nil {
+		p.norm = p.device.BindNorm(p.pieces)
+	}
+	return p.norm()
 }
 
 // Read copies an output of the last run into dst, which must have its shape.
@@ -164,7 +195,7 @@ func (p *Program) Read(n *graph.Node, dst *tensor.Tensor) {
 	p.device.Download(dst, b, v)
 }
 
-// Gradient copies the gradient of update i of the last run into dst.
+// Gradient copies the gradient of update i, which has one, of the last run into dst.
 func (p *Program) Gradient(i int, dst *tensor.Tensor) {
 	p.device.Download(dst, p.pieces[i].Grad, p.grads[i])
 }

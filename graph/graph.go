@@ -84,6 +84,7 @@ type Graph struct {
 	Calls       []Call
 
 	variables map[*Variable]*Node
+	frozen    map[*Variable]bool
 	key       *Node
 	streams   int
 }
@@ -137,6 +138,20 @@ func (g *Graph) Variables() []*Variable {
 	}
 	return vs
 }
+
+// Freeze makes variables constants of this trace: nothing moves them, and a batch norm
+// whose running statistics are among them uses those, as in evaluation.
+func (g *Graph) Freeze(vs ...*Variable) {
+	if g.frozen == nil {
+		g.frozen = map[*Variable]bool{}
+	}
+	for _, v := range vs {
+		g.frozen[v] = true
+	}
+}
+
+// Frozen reports whether Freeze was given v.
+func (g *Graph) Frozen(v *Variable) bool { return g.frozen[v] }
 
 // Assign writes value to v at the end of every run of this graph.
 func (g *Graph) Assign(v *Variable, value *Node) {

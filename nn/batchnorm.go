@@ -19,7 +19,8 @@ type Norm struct {
 // weight and shifts by bias (Ioffe and Szegedy 2015, algorithm 1). In training
 // the statistics are the batch's, with the biased variance, and the running ones
 // move by Momentum towards the batch's, with the unbiased variance; in
-// evaluation the running ones are used.
+// evaluation, and where graph.Freeze was given the running mean, the running ones
+// are used.
 type BatchNorm struct {
 	Weight        *Parameter // [C], or nil
 	Bias          *Parameter // [C], or nil
@@ -91,7 +92,7 @@ func (b *BatchNorm) apply(l fmt.Stringer, x *graph.Node) *graph.Node {
 		misfit(l, b.RunningMean, x, "has %d channels, wants %d", x.Shape[1], c)
 	}
 	gamma, beta := affine(g, b.Weight, 1, c), affine(g, b.Bias, 0, c)
-	if g.Mode == graph.Eval {
+	if g.Mode == graph.Eval || g.Frozen(b.RunningMean) {
 		stats := g.Apply(graph.Stack{}, g.Variable(b.RunningMean), g.Variable(b.RunningVar))
 		return g.Apply(graph.BatchNorm{Eps: b.Eps, Frozen: true}, x, stats, gamma, beta)
 	}

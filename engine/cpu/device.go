@@ -10,7 +10,6 @@ package cpu
 
 import (
 	"fmt"
-	"math"
 	"runtime"
 	"unsafe"
 
@@ -101,41 +100,4 @@ func alloc(n int) memory {
 // Slice returns n elements of b from off on.
 func (d *Device) Slice(b engine.Buffer, off, n int) engine.Buffer {
 	return b.(memory)[off : off+n : off+n]
-}
-
-// BindUpdate prepares an optimiser's pass: pieces of all parameters in parallel, or
-// whole parameters for an engine.Whole.
-func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
-	const most = 1 << 15
-	type part struct {
-		param, grad []float32
-		slots       [][]float32
-	}
-	cut := func(most int) (parts []part) {
-		for _, p := range pieces {
-			param, grad := p.Param.(memory), p.Grad.(memory)
-			for lo := 0; lo < len(param); lo += most {
-				hi := min(lo+most, len(param))
-				q := part{param: param[lo:hi], grad: grad[lo:hi]}
-				for _, s := range p.Slots {
-					q.slots = append(q.slots, s.(memory)[lo:hi])
-				}
-				parts = append(parts, q)
-			}
-		}
-		return parts
-	}
-	cuts, wholes := cut(most), cut(math.MaxInt)
-	parts := cuts
-	var u engine.Updater
-	var lr float32
-	var step int
-	work := func(i int) { u.Update(parts[i].param, parts[i].grad, parts[i].slots, lr, step) }
-	return func(updater engine.Updater, rate float32, number int) {
-		u, lr, step, parts = updater, rate, number, cuts
-		if w, ok := updater.(engine.Whole); ok && w.Whole() {
-			parts = wholes
-		}
-		d.pool.run(len(parts), work)
-	}
 }

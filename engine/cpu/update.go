@@ -1,0 +1,94 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/residual-ml/residual/engine"
+)
+
+// pieceLength is the most elements of a parameter that one worker takes at a time.
+const pieceLength = 1 << 15
+
+// part is a stretch of one parameter.
+type part struct {
+	param, grad []float32
+	slots       [][]float32
+	rate        float32
+}
+
+// parts cuts parameters into stretches of at most most elements.
+func parts(pieces []engine.Piece, most int) (all []part) {
+	for _, p := range pieces {
+		param := p.Param.(memory)
+		var grad memory
+		if p.Grad != nil {
+			grad = p.Grad.(memory)
+		}
+		for lo := 0; lo < len(param); lo += most {
+			hi := min(lo+most, len(param))
+			q := part{param: param[lo:hi], rate: p.Rate}
+			if grad != nil {
+				q.grad = grad[lo:hi]
+			}
+			for _, s := range p.Slots {
+				q.slots = append(q.slots, s.(memory)[lo:hi])
+			}
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// BindUpdate prepares an optimiser's pass: pieces of all parameters in parallel, or
+// whole parameters for an engine.Whole.
+func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
+	cuts, wholes := parts(pieces, pieceLength), parts(pieces, math.MaxInt)
+	now := cuts
+	var u engine.Updater
+	var lr float32
+	var step int
+	work := func(i int) {
+		q := &now[i]
+		u.Update(q.param, q.grad, q.slots, lr*q.rate, step)
+	}
+	return func(updater engine.Updater, rate float32, number int) {
+		u, lr, step, now = updater, rate, number, cuts
+		if w, ok := updater.(engine.Whole); ok && w.Whole() {
+			now = wholes
+		}
+		d.pool.run(len(now), work)
+	}
+}
+
+// BindNorm prepares the norm of all gradients: the sums of squares of pieces, which do
+// not depend on the number of threads, added in their order.
+func (d *Device) BindNorm(pieces []engine.Piece) func() float64 {
+	cuts := parts(pieces, pieceLength)
+	sums := make([]float64, len(cuts))
+	work := func(i int) { sums[i] = squares(cuts[i].grad) }
+	return func() float64 {
+		d.pool.run(len(cuts), work)
+		sum := 0.0
+		for _, s := range sums {
+			sum += s
+		}
+		return math.Sqrt(sum)
+	}
+}
+
+// squares sums squares in float64, in four sums that do not wait for one another.
+func squares(x []float32) float64 {
+	var a, b, c, d float64
+	for len(x) >= 4 {
+		v0, v1, v2, v3 := float64(x[0]), float64(x[1]), float64(x[2]), float64(x[3])
+		a += float64(v0 * v0)
+		b += float64(v1 * v1)
+		c += float64(v2 * v2)
+		d += float64(v3 * v3)
+		x = x[4:]
+	}
+	for _, v := range x {
+		a += float64(float64(v) * float64(v))
+	}
+	return (a + b) + (c + d)
+}
