@@ -25,7 +25,10 @@ type State struct {
 	OptimizerSteps int     `json:"optimizer_steps"`
 	BestEpoch      int     `json:"best_epoch"`
 	BestAccuracy   float64 `json:"best_accuracy"`
-	Seconds        float64 `json:"seconds"` // that it took so far
+	// BestScore is by which BestEpoch is the best; nil where it is no number, or where it
+	// is BestAccuracy in a state of an earlier version.
+	BestScore *float64 `json:"best_score,omitempty"`
+	Seconds   float64  `json:"seconds"` // that it took so far
 
 	Settings json.RawMessage `json:"settings"` // of the training, as its caller writes them
 	Model    Model           `json:"model"`    // what the epoch's model file says of itself
@@ -38,12 +41,19 @@ const (
 	checksumKey   = "residual_checksum"
 	modelPart     = "model."
 	optimizerPart = "optimizer."
+	averagePart   = "average."
 	stateVersion  = 1
 )
 
-// Values are the tensors of a state by name: the model's state dict, and what the
-// optimiser keeps under names of the caller's choice.
-type Values struct{ Model, Optimizer []tensor.Named }
+// Values are the tensors of a state by name: the model's state dict, what the
+// optimiser keeps under names of the caller's choice, and the moving averages of
+// what the model's has, where they are kept.
+type Values struct{ Model, Optimizer, Average []tensor.Named }
+
+// parts pairs the parts with what the names of their tensors begin with.
+func (v *Values) parts() map[string]*[]tensor.Named {
+	return map[string]*[]tensor.Named{modelPart: &v.Model, optimizerPart: &v.Optimizer, averagePart: &v.Average}
+}
 
 // SaveState writes a state file, whole or not at all. A checksum in it covers the
 // state and every element.
@@ -58,11 +68,10 @@ func SaveState(path string, s State, v Values) error {
 		return fmt.Errorf("%s was not written: %w", path, err)
 	}
 	var all []tensor.Named
-	for _, n := range v.Model {
-		all = append(all, tensor.Named{Name: modelPart + n.Name, Tensor: n.Tensor})
-	}
-	for _, n := range v.Optimizer {
-		all = append(all, tensor.Named{Name: optimizerPart + n.Name, Tensor: n.Tensor})
+	for _, part := range []string{modelPart, optimizerPart, averagePart} {
+		for _, n := range *v.parts()[part] {
+			all = append(all, tensor.Named{Name: part + n.Name, Tensor: n.Tensor})
+		}
 	}
 	metadata := map[string]string{stateKey: string(text), checksumKey: checksum(text, all)}
 	return WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, all, metadata) })
@@ -103,10 +112,10 @@ func LoadState(path string) (State, Values, error) {
 			return State{}, Values{}, stateError(path, err)
 		}
 		all = append(all, tensor.Named{Name: name, Tensor: t})
-		if rest, ok := strings.CutPrefix(name, modelPart); ok {
-			v.Model = append(v.Model, tensor.Named{Name: rest, Tensor: t})
-		} else if rest, ok := strings.CutPrefix(name, optimizerPart); ok {
-			v.Optimizer = append(v.Optimizer, tensor.Named{Name: rest, Tensor: t})
+		for part, values := range v.parts() {
+			if rest, ok := strings.CutPrefix(name, part); ok {
+				*values = append(*values, tensor.Named{Name: rest, Tensor: t})
+			}
 		}
 	}
 	if checksum([]byte(metadata[stateKey]), all) != metadata[checksumKey] {

@@ -40,7 +40,6 @@ type Program struct {
 	slots   int
 	assigns bool // some steps write variables
 	update  func(u Updater, lr float32, step int)
-	norm    func() float64
 }
 
 // Compile makes a program over the variables of store.
@@ -172,14 +171,15 @@ func (p *Program) Apply(u Updater, lr float32) {
 	p.store.version++
 }
 
-// GradientNorm returns the L2 norm of all gradients of the last run together, summed in
-// float64: the same bits for any number of threads. It is finite exactly when every
-// gradient is.
-func (p *Program) GradientNorm() float64 {
-	if p.norm == nil {
-		p.norm = p.device.BindNorm(p.pieces)
+// Norm prepares the L2 norm of the gradients of the given updates together, after a run:
+// summed in float64, the same bits for any number of threads. It is finite exactly when
+// every one of the gradients is.
+func (p *Program) Norm(updates []int) func() float64 {
+	var pieces []Piece
+	for _, i := range updates {
+		pieces = append(pieces, p.pieces[i])
 	}
-	return p.norm()
+	return p.device.BindNorm(pieces)
 }
 
 // Read copies an output of the last run into dst, which must have its shape.

@@ -89,12 +89,20 @@ func TestRatesOfVariables(t *testing.T) {
 		grads[q.Name] = d.Data()
 		norm += optim.Norm(d.Data()) * optim.Norm(d.Data())
 	}
-	if got := p.GradientNorm(); math.Abs(got-math.Sqrt(norm)) > 1e-9*got {
+	var all []int
+	for i := range nn.Parameters(m) {
+		all = append(all, i)
+	}
+	if got := p.Norm(all)(); math.Abs(got-math.Sqrt(norm)) > 1e-9*got {
 		t.Errorf("the gradients' norm is %v, want %v", got, math.Sqrt(norm))
 	}
 	other, _ := updating(t, deep(1), 3, func([]nn.NamedParameter, *graph.Graph, *engine.Spec) {})
-	if other.GradientNorm() != p.GradientNorm() {
+	if other.Norm(all)() != p.Norm(all)() {
 		t.Error("the norm depends on the number of threads")
+	}
+	one := grads[nn.Parameters(m)[2].Name]
+	if got, want := p.Norm([]int{2})(), optim.Norm(one); math.Abs(got-want) > 1e-9*want {
+		t.Errorf("the norm of one gradient is %v, want %v", got, want)
 	}
 	seen, total, want := make(chan int, 100), 0, 0
 	p.Step(spared{optim.SGD{}, seen}, 0.5)

@@ -21,6 +21,40 @@ type Result struct {
 	ImagesPerSecond float64 `json:"images_per_second"` // loading and compiling included
 }
 
+// MacroF1 is the mean of the F1 scores of all classes, as scikit-learn's f1_score has it
+// with average="macro": one of a class that is neither there nor predicted is 0.
+func (r Result) MacroF1() float64 {
+	sum := 0.0
+	for i, row := range r.Confusion {
+		there, predicted := 0, 0
+		for j := range row {
+			there += row[j]
+			predicted += r.Confusion[j][i]
+		}
+		if there+predicted > 0 {
+			sum += float64(2*row[i]) / float64(there+predicted)
+		}
+	}
+	return sum / float64(len(r.Confusion))
+}
+
+// BalancedAccuracy is the mean recall of the classes that have images, as scikit-learn's
+// balanced_accuracy_score has it.
+func (r Result) BalancedAccuracy() float64 {
+	sum, classes := 0.0, 0
+	for i, row := range r.Confusion {
+		there := 0
+		for _, n := range row {
+			there += n
+		}
+		if there > 0 {
+			sum += float64(row[i]) / float64(there)
+			classes++
+		}
+	}
+	return sum / float64(classes)
+}
+
 // Evaluate runs one epoch of l and counts. progress, when it is not nil, hears
 // after every batch how many images are done. It returns ctx's error when ctx ends.
 func Evaluate(ctx context.Context, r *Runner, l *data.Loader, progress func(done, total int)) (Result, error) {

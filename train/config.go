@@ -43,6 +43,19 @@ type Config struct {
 	Init        string  `yaml:"init" json:"init"`         // as nn.ParseScheme reads it
 	Seed        uint64  `yaml:"seed" json:"seed"`         // of weights and order
 
+	// What Options has under these names; ClassWeights is balanced or numbers and Freeze
+	// words, separated by commas.
+	LabelSmoothing float64 `yaml:"label_smoothing,omitempty" json:"label_smoothing,omitempty"`
+	ClassWeights   string  `yaml:"class_weights,omitempty" json:"class_weights,omitempty"`
+	ClipNorm       float64 `yaml:"clip_norm,omitempty" json:"clip_norm,omitempty"`
+	Accumulate     int     `yaml:"accumulate,omitempty" json:"accumulate,omitempty"`
+	EMA            float64 `yaml:"ema,omitempty" json:"ema,omitempty"`
+	Metric         string  `yaml:"metric,omitempty" json:"metric,omitempty"`
+	Patience       int     `yaml:"patience,omitempty" json:"patience,omitempty"`
+	Freeze         string  `yaml:"freeze,omitempty" json:"freeze,omitempty"`
+	BackboneRate   float64 `yaml:"backbone_lr_scale,omitempty" json:"backbone_lr_scale,omitempty"`
+	LayerDecay     float64 `yaml:"layer_decay,omitempty" json:"layer_decay,omitempty"`
+
 	Precision string `yaml:"precision" json:"precision"` // auto (what suits the device), bf16 or fp32
 	Recompute bool   `yaml:"recompute" json:"recompute"` // activations, for the gradients: less memory, more time, the same result
 	Workers   int    `yaml:"workers" json:"workers"`     // of the loader; 0 chooses. They never change a result
@@ -160,8 +173,10 @@ func (c Config) plan() (p plan, err error) {
 	if p.schedule, err = optim.ParseSchedule(p.Schedule, p.LR); err != nil {
 		return p, err
 	}
-	p.optimizer, err = optim.New(p.Optimizer, optim.Config{Momentum: p.Momentum, WeightDecay: p.WeightDecay, Nesterov: p.Nesterov})
-	return p, err
+	if p.optimizer, err = optim.New(p.Optimizer, optim.Config{Momentum: p.Momentum, WeightDecay: p.WeightDecay, Nesterov: p.Nesterov}); err != nil {
+		return p, err
+	}
+	return p, p.checkOptions()
 }
 
 // planOn is plan with the precision that auto stands for on a device.

@@ -40,7 +40,8 @@ type Past struct {
 	Tests         []Epoch // of which only the numbers and rates are known
 }
 
-// Step is known after a batch. Loss and Accuracy are means over the epoch so far.
+// Step is known after a batch, which is a step unless Options.Accumulate makes one of
+// several. Loss and Accuracy are means over the epoch so far.
 type Step struct {
 	Epoch, Batch    int // from 1
 	Loss, Accuracy  float64
@@ -67,16 +68,23 @@ type Epoch struct {
 	Elapsed                time.Duration // with the evaluation
 	Best                   bool          // better than every epoch before
 	GradientNorm           float64       // mean over the epoch's steps; see Point
+
+	// Of the test set; NaN and nil without one.
+	MacroF1, BalancedAccuracy float64
+	Confusion                 [][]int // as inference.Result has it
+	Score                     float64 // by the metric that the best epoch is chosen by
 }
 
 // Totals sum up a training. What was not measured is NaN.
 type Totals struct {
 	Epochs          int     // completed
-	Steps           int     // of a resumed run with those before
+	Steps           int     // batches trained on; of a resumed run with those before
 	Loss, Accuracy  float64 // means over the last epoch, completed or not
 	TestAccuracy    float64 // after the last completed epoch
-	BestAccuracy    float64
+	BestAccuracy    float64 // of the best epoch, by Options.Metric
+	BestScore       float64 // and that metric of it
 	BestEpoch       int
+	Early           bool    // ended by Options.Patience
 	ImagesPerSecond float64 // of all steps since the start or resumption, with the wait for their batches
 	Stopped         *Place  // nil when the training ended by itself
 }
@@ -84,21 +92,42 @@ type Totals struct {
 // Place is the last step of a training that was stopped.
 type Place struct{ Epoch, Batch int }
 
-// Fit trains for the epochs of the options. When ctx ends it finishes the step,
+// Fit trains for the epochs of the options, or until there was none better for
+// Options.Patience of them. When ctx ends it finishes the step,
 // and returns ctx's error with the Totals so far; the model is then as usable as
-// at any other step. A loss that is not finite is an error that names epoch and
-// batch. In each case the module's host values are up to date, except after a loss
+// at any other step. A loss or a gradient that is not finite is an error that names epoch and
+// batch, and the first layer it was found in. In each case the module's host values are up to date, except after a loss
 // that is not finite, when they are those of the last completed epoch. save, when
 // it is not nil, is called after each epoch's evaluation with the values up to date.
 func (t *Trainer) Fit(ctx context.Context, cb Callbacks, save func(Epoch) error) (Totals, error) {
 	f := &fit{Trainer: t, cb: cb, save: save}
 	f.totals = t.past
 	for epoch := t.past.Epochs + 1; epoch <= t.options.Epochs; epoch++ {
+		if f.totals.Early = t.options.early(f.totals); f.totals.Early {
+			break
+		}
 		if err := f.epoch(ctx, epoch); err != nil {
+			if !errors.Is(err, ErrNotFinite) {
+				f.settle()
+			}
 			return f.totals, err
 		}
 	}
+	f.settle()
 	return f.totals, nil
+}
+
+// early says whether a training that is as far as t ends for want of a better epoch.
+func (o Options) early(t Totals) bool {
+	return o.Patience > 0 && t.BestEpoch > 0 && t.Epochs-t.BestEpoch >= o.Patience
+}
+
+// settle leaves the averages, if they are kept, in the module and on the device.
+func (t *Trainer) settle() {
+	if len(t.average.of) > 0 {
+		t.store.Pull()
+		t.average.use(t)
+	}
 }
 
 // fit is one call of Fit.
@@ -131,10 +160,14 @@ func (r *running) rate() float64 { return float64(r.images) / time.Since(r.start
 func (f *fit) epoch(ctx context.Context, epoch int) error {
 	e := f.loader.Epoch(context.WithoutCancel(ctx), epoch)
 	defer e.Close()
+	f.sum.batches, f.sum.total = 0, 0
 	r := running{start: time.Now()}
 	for batch := 1; ; batch++ {
 		b, err := e.Next()
 		if errors.Is(err, io.EOF) {
+			if err := f.Flush(f.rate()); err != nil {
+				return f.diverged(epoch, batch-1, r.loss/float64(r.images), nil, err)
+			}
 			break
 		}
 		if err != nil {
@@ -164,12 +197,21 @@ func (f *fit) count(r *running) {
 	f.totals.ImagesPerSecond = float64(f.images) / f.took.Seconds()
 }
 
+// rate is that of the optimiser's next step.
+func (f *fit) rate() float32 {
+	each := f.options.Accumulate
+	return f.options.Schedule.LR(f.store.Step()+1, f.options.Epochs*((f.Batches()+each-1)/each))
+}
+
 func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
-	batches := f.Batches()
-	lr := f.options.Schedule.LR(f.steps+1, f.options.Epochs*batches)
-	loss, hits, err := f.Step(b.Images, b.Labels, lr)
+	batches, lr := f.Batches(), f.rate()
+	labels := b.Labels
+	if b.Targets != nil {
+		labels = b.Targets
+	}
+	loss, hits, err := f.Step(b.Images, labels, lr)
 	if errors.Is(err, ErrNotFinite) {
-		return diverged{epoch, batch, loss, lr}
+		return f.diverged(epoch, batch, loss, b, err)
 	}
 	if err != nil {
 		return fmt.Errorf("epoch %d, batch %d: %w", epoch, batch, err)
@@ -191,25 +233,16 @@ func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
 	return nil
 }
 
-// diverged says where a loss was no number. It is ErrNotFinite.
-type diverged struct {
-	epoch, batch int
-	loss         float64
-	lr           float32
-}
-
-func (d diverged) Error() string {
-	return fmt.Sprintf("epoch %d, batch %d: the loss is %v: the training diverged at the learning rate %v; use a smaller one (--lr)", d.epoch, d.batch, d.loss, d.lr)
-}
-
-func (d diverged) Is(target error) bool { return target == ErrNotFinite }
-
 // finish evaluates and saves.
 func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
-	e := Epoch{Epoch: epoch, TestLoss: math.NaN(), TestAccuracy: math.NaN(), ImagesPerSecond: r.rate()}
+	e := Epoch{
+		Epoch: epoch, TestLoss: math.NaN(), TestAccuracy: math.NaN(), MacroF1: math.NaN(), BalancedAccuracy: math.NaN(),
+		ImagesPerSecond: r.rate(),
+	}
 	e.Loss, e.Accuracy = r.means()
 	e.GradientNorm = r.gradientNorm()
 	f.store.Pull()
+	defer f.average.use(f.Trainer)()
 	if f.tests != nil {
 		res, err := inference.Evaluate(ctx, f.runner, f.tests, nil)
 		if err != nil {
@@ -219,10 +252,11 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 			return err
 		}
 		e.TestLoss, e.TestAccuracy = res.Loss, res.Accuracy
+		e.MacroF1, e.BalancedAccuracy, e.Confusion = res.MacroF1(), res.BalancedAccuracy(), res.Confusion
 	}
-	score, best := e.score(), f.totals.BestAccuracy
-	if e.Best = math.IsNaN(best) || score > best; e.Best {
-		f.totals.BestAccuracy, f.totals.BestEpoch = score, epoch
+	e.Score = f.options.Metric.of(e)
+	if e.Best = f.totals.BestEpoch == 0 || f.options.Metric.better(e.Score, f.totals.BestScore); e.Best {
+		f.totals.BestAccuracy, f.totals.BestScore, f.totals.BestEpoch = e.accuracy(), e.Score, epoch
 	}
 	f.totals.Epochs, f.totals.TestAccuracy = epoch, e.TestAccuracy
 	e.Elapsed = time.Since(r.start)
@@ -237,9 +271,8 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	return nil
 }
 
-// score is what the best epoch is chosen by: the test accuracy, or that of the
-// training where there is no test.
-func (e Epoch) score() float64 {
+// accuracy is that of the test, or that of the training where there is no test.
+func (e Epoch) accuracy() float64 {
 	if math.IsNaN(e.TestAccuracy) {
 		return e.Accuracy
 	}

@@ -58,7 +58,7 @@ func restored(t *testing.T, o Options) {
 		t.Fatal(err)
 	}
 	second := dropper(t, o, v.Model)
-	if err := second.resume(s, byName(v.Optimizer)); err != nil {
+	if err := second.resume(s, best{1, 1, 1}, v); err != nil {
 		t.Fatal(err)
 	}
 	if totals := run(t, second, nil); totals.BestEpoch != 1 || totals.BestAccuracy != 1 || totals.Epochs != 3 || totals.Steps != 9 {
@@ -73,10 +73,10 @@ func restored(t *testing.T, o Options) {
 	if n, want := len(v.Optimizer), o.Optimizer.Slots()*len(nn.Parameters(second.module)); n != want {
 		t.Errorf("%d buffers of %+v, want %d", n, o.Optimizer, want)
 	}
-	if err := dropper(t, o, nil).resume(s, nil); (err == nil) != (o.Optimizer.Slots() == 0) {
+	if err := dropper(t, o, nil).resume(s, best{}, checkpoint.Values{}); (err == nil) != (o.Optimizer.Slots() == 0) {
 		t.Errorf("%+v without its buffers: %v", o.Optimizer, err)
 	}
-	if err := dropper(t, o, nil).resume(s, byName(v.Model)); err == nil {
+	if err := dropper(t, o, nil).resume(s, best{}, checkpoint.Values{Optimizer: v.Model}); err == nil {
 		t.Errorf("%+v takes the values of parameters for its buffers", o.Optimizer)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +76,7 @@ func runDir(path string) (string, error) {
 }
 
 // differs names the first setting, as the flags do, that decides what is trained
-// and is another in c than it was. Epochs, threads, workers and where the data is
+// and is another in c than it was. Epochs, patience, threads, workers and where the data is
 // looked for do not.
 func (c Config) differs(then Config) (name string, was, is any, differ bool) {
 	for _, s := range []struct {
@@ -89,6 +90,10 @@ func (c Config) differs(then Config) (name string, was, is any, differ bool) {
 		{"init", then.Init, c.Init}, {"weights", then.Weights, c.Weights}, {"seed", then.Seed, c.Seed}, {"precision", then.Precision, c.Precision},
 		{"recompute", then.Recompute, c.Recompute}, {"gradient-norm", then.GradientNorm, c.GradientNorm}, {"train-size", then.TrainSize, c.TrainSize}, {"test-size", then.TestSize, c.TestSize},
 		{"out", then.Out, c.Out},
+		{"label-smoothing", then.LabelSmoothing, c.LabelSmoothing}, {"class-weights", then.ClassWeights, c.ClassWeights},
+		{"clip-norm", then.ClipNorm, c.ClipNorm}, {"accumulate", then.Accumulate, c.Accumulate}, {"ema", then.EMA, c.EMA},
+		{"metric", then.Metric, c.Metric}, {"freeze", then.Freeze, c.Freeze},
+		{"backbone-lr-scale", then.BackboneRate, c.BackboneRate}, {"layer-decay", then.LayerDecay, c.LayerDecay},
 	} {
 		if s.was != s.is {
 			return s.name, s.was, s.is, true
@@ -121,7 +126,7 @@ func (s *Saved) Check(c Config) error {
 }
 
 // Resume goes on with the run from the end of its last completed epoch, in the
-// same folder, by c: its Config, in which Epochs may be raised and Threads,
+// same folder, by c: its Config, in which Epochs may be raised and Patience, Threads,
 // Workers, DataDir and Offline be any. What was done of the next epoch is cut off
 // the metrics and trained again, and the end is to the bit that of a run that was
 // never stopped, if the same kernels compute. A schedule that follows the share of the training that is done
@@ -143,16 +148,32 @@ func (s *Saved) Resume(ctx context.Context, dev engine.Device, c Config, cb Call
 	if err != nil {
 		return Summary{}, err
 	}
-	j := &job{plan: p, dev: dev, folder: folder, cb: cb, best: best{state.BestEpoch, state.BestAccuracy}}
+	j := &job{plan: p, dev: dev, folder: folder, cb: cb, best: bestOf(state, p.Config)}
 	j.begun = time.Now().Add(-time.Duration(state.Seconds * float64(time.Second)))
 	if state.Epoch >= p.Epochs {
-		_, err := j.restore(state, v.Model)
+		_, err := j.restore(state, v)
 		return Summary{}, cmp.Or(err, fmt.Errorf("%s has completed all of its %d epochs; give more with --epochs to go on", s.Dir, state.Epoch))
+	}
+	if n := state.Epoch - state.BestEpoch; p.Patience > 0 && n >= p.Patience {
+		_, err := j.restore(state, v)
+		return Summary{}, cmp.Or(err, fmt.Errorf("%s has ended early, after %d of its %d epochs: none of the last %d was better than epoch %d; give more with --patience to go on",
+			s.Dir, state.Epoch, p.Epochs, n, state.BestEpoch))
 	}
 	if err := j.goOn(ctx, state, v); err != nil {
 		return Summary{}, err
 	}
 	return j.run(ctx)
+}
+
+// bestOf is the best epoch of a state, one of an earlier version included.
+func bestOf(s checkpoint.State, c Config) best {
+	b := best{s.BestEpoch, s.BestAccuracy, math.NaN()}
+	if s.BestScore != nil {
+		b.score = *s.BestScore
+	} else if c.Metric == "" || Metric(c.Metric) == Accuracy {
+		b.score = b.accuracy
+	}
+	return b
 }
 
 // goOn prepares the rest of a run. The folder is changed only when all fits.
@@ -175,10 +196,10 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 		return fmt.Errorf("%s made %d steps in %d epochs, and with the %d pictures of %s there are %d in one; give the pictures it was begun with (--data-dir)",
 			j.folder.Dir, s.Steps, s.Epoch, train.Len(), j.Data, n)
 	}
-	if err := j.trainer.resume(s, byName(v.Optimizer)); err != nil {
+	if err := j.trainer.resume(s, j.best, v); err != nil {
 		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(StateFile), err)
 	}
-	past, err := j.restore(s, v.Model)
+	past, err := j.restore(s, v)
 	if err != nil {
 		return err
 	}
@@ -188,13 +209,19 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 // restore brings the folder to the end of the state's epoch, whatever came after
 // it, and returns what its metrics tell. Only the models of this epoch can be
 // behind the state: those before it were written before it.
-func (j *job) restore(s checkpoint.State, model []tensor.Named) (*Past, error) {
+func (j *job) restore(s checkpoint.State, v checkpoint.Values) (*Past, error) {
 	if err := j.folder.Sweep(); err != nil {
 		return nil, err
 	}
 	past := &Past{Epochs: s.Epoch, Steps: s.Steps}
 	if err := j.folder.CutMetrics(past.keep); err != nil {
 		return nil, err
+	}
+	model, means := slices.Clone(v.Model), byName(v.Average)
+	for i, n := range model {
+		if mean := means[n.Name]; mean != nil {
+			model[i].Tensor = mean
+		}
 	}
 	if err := j.saveModels(s.Model, model, s.BestEpoch == s.Epoch); err != nil {
 		return nil, err
@@ -251,10 +278,10 @@ func (j *job) saveState(m checkpoint.Model, seconds float64) error {
 	t := j.trainer
 	s := checkpoint.State{
 		Epoch: m.Epoch, Steps: t.steps, OptimizerSteps: t.store.Step(), BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
-		Seconds: seconds, Settings: text, Model: m,
+		BestScore: known(j.best.score), Seconds: seconds, Settings: text, Model: m,
 	}
 	path := j.folder.Path(StateFile)
-	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: nn.StateDict(j.module), Optimizer: t.slots()}); err != nil {
+	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: t.trainedValues(), Optimizer: t.slots(), Average: t.averages()}); err != nil {
 		return err
 	}
 	j.summary.State = path
@@ -267,7 +294,7 @@ func slotName(p nn.NamedParameter, i int) string { return p.Name + "." + strconv
 // slots lists copies of what the optimiser keeps.
 func (t *Trainer) slots() []tensor.Named {
 	var all []tensor.Named
-	for _, p := range nn.Parameters(t.module) {
+	for _, p := range t.trained {
 		for i := range t.options.Optimizer.Slots() {
 			if v := t.store.Slot(p.Variable, i); v != nil {
 				all = append(all, tensor.Named{Name: slotName(p, i), Tensor: v})
@@ -278,9 +305,9 @@ func (t *Trainer) slots() []tensor.Named {
 }
 
 // resume goes to the end of a saved epoch. The module had its values before New.
-func (t *Trainer) resume(s checkpoint.State, slots map[string]*tensor.Tensor) error {
-	used := 0
-	for _, p := range nn.Parameters(t.module) {
+func (t *Trainer) resume(s checkpoint.State, b best, values checkpoint.Values) error {
+	used, slots := 0, byName(values.Optimizer)
+	for _, p := range t.trained {
 		for i := range t.options.Optimizer.Slots() {
 			v := slots[slotName(p, i)]
 			if v == nil || v.DType() != tensor.Float32 {
@@ -295,10 +322,13 @@ func (t *Trainer) resume(s checkpoint.State, slots map[string]*tensor.Tensor) er
 	if used != len(slots) {
 		return fmt.Errorf("%d buffers of an optimiser, where %s has %d", len(slots), t.options.Optimizer.Name(), used)
 	}
+	if err := t.average.resume(t, byName(values.Average)); err != nil {
+		return err
+	}
 	t.steps = s.Steps
 	t.store.SetStep(s.OptimizerSteps)
 	t.past.Epochs, t.past.Steps = s.Epoch, s.Steps
-	t.past.BestEpoch, t.past.BestAccuracy = s.BestEpoch, s.BestAccuracy
+	t.past.BestEpoch, t.past.BestAccuracy, t.past.BestScore = b.epoch, b.accuracy, b.score
 	if v, ok := s.Model.Metrics["test_accuracy"]; ok {
 		t.past.TestAccuracy = v
 	}

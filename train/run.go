@@ -107,6 +107,7 @@ type job struct {
 type best struct {
 	epoch    int
 	accuracy float64
+	score    float64 // by the metric
 }
 
 // settings is what settings.yaml holds.
@@ -158,6 +159,9 @@ func (j *job) start(s Start) error {
 	if j.GradientNorm {
 		columns = slices.Insert(columns, 7, "grad_norm")
 	}
+	if name := j.metric().column(); name != "" {
+		columns = slices.Insert(columns, len(columns)-2, name)
+	}
 	j.metrics, err = j.folder.Metrics(columns...)
 	if err != nil {
 		return err
@@ -190,10 +194,11 @@ func (p plan) open(ctx context.Context, progress func(done, total int64, what st
 
 // trainer prepares the training of m on pictures in their own size.
 func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*Trainer, error) {
-	return New(dev, m, data.Resize(train, p.Resize), data.Resize(test, p.Resize), Options{
-		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
-		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
-	})
+	o, err := p.options(train)
+	if err != nil {
+		return nil, err
+	}
+	return New(dev, m, data.Resize(train, p.Resize), data.Resize(test, p.Resize), o)
 }
 
 // Module trains a module of the caller's own, from the values it has, by c: the
@@ -259,15 +264,25 @@ func (j *job) epochEnd(e Epoch) error {
 	r := *j.pending
 	j.pending = nil
 	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
+	switch j.metric() {
+	case MacroF1:
+		r.MacroF1 = known(e.Score)
+	case BalancedAccuracy:
+		r.Balanced = known(e.Score)
+	}
 	r.Seconds = time.Since(j.begun).Seconds()
 	if err := errors.Join(j.metrics.Append(r), j.metrics.Sync()); err != nil {
 		return err
 	}
-	m := j.about(e.Epoch, checkpoint.Metrics{
+	metrics := checkpoint.Metrics{
 		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
-	})
+	}
+	if name := j.metric().column(); name != "" {
+		metrics[name] = e.Score
+	}
+	m := j.about(e.Epoch, metrics)
 	if e.Best {
-		j.best = best{e.Epoch, e.score()}
+		j.best = best{e.Epoch, e.accuracy(), e.Score}
 	}
 	if err := j.saveState(m, r.Seconds); err != nil {
 		return err
@@ -312,6 +327,8 @@ type row struct {
 	TestLoss  *float64 `json:"test_loss"`
 	TestAcc   *float64 `json:"test_acc"`
 	GradNorm  *float64 `json:"grad_norm"`
+	MacroF1   *float64 `json:"macro_f1"`
+	Balanced  *float64 `json:"balanced_accuracy"`
 	Rate      *float64 `json:"images_per_second"`
 	Seconds   float64  `json:"seconds"`
 }

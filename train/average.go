@@ -1,0 +1,124 @@
+package train
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// average keeps the moving averages of what is trained and of the buffers that move with
+// it, in a slot beside each.
+type average struct {
+	at   int                                // the slot
+	of   []nn.NamedParameter                // nil: none are kept
+	raw  map[*graph.Variable]*tensor.Tensor // the values as trained, while averages stand in for them
+	seen []*graph.Variable
+}
+
+// buffers lists the buffers that g writes, in the order of their first assignment.
+func (a *average) buffers(g *graph.Graph) (list []*graph.Variable) {
+	for _, s := range g.Assignments {
+		if !slices.Contains(list, s.Variable) {
+			list = append(list, s.Variable)
+		}
+	}
+	a.seen = list
+	return list
+}
+
+// begin starts every average from the first weights.
+func (a *average) begin(t *Trainer) error {
+	if t.options.EMA == 0 {
+		return nil
+	}
+	a.raw = map[*graph.Variable]*tensor.Tensor{}
+	for _, p := range nn.Named(t.module) {
+		kept := slices.Contains(a.seen, p.Variable) || slices.ContainsFunc(t.trained, func(q nn.NamedParameter) bool { return q.Variable == p.Variable })
+		if !kept {
+			continue
+		}
+		a.of = append(a.of, p)
+		if err := t.store.SetSlot(p.Variable, a.at, p.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rest is the share of the weights that the next step's average takes in: see
+// Options.EMA.
+func (a *average) rest(t *Trainer) float32 {
+	if t.options.EMA == 0 {
+		return 0
+	}
+	n := float64(t.store.Step() + 1)
+	return float32(1 - min(t.options.EMA, (1+n)/(10+n)))
+}
+
+// use puts the averages in the place of the values as trained, in the module, which has
+// those, and on the device. back puts these back on the device; the module keeps the averages
+// until it is pulled next.
+func (a *average) use(t *Trainer) (back func()) {
+	if len(a.of) == 0 {
+		return func() {}
+	}
+	means := make([]*tensor.Tensor, len(a.of))
+	for i, p := range a.of {
+		a.raw[p.Variable] = p.Value.Clone()
+		means[i] = t.store.Slot(p.Variable, a.at)
+		copy(p.Value.Data(), means[i].Data())
+	}
+	t.store.Push()
+	return func() {
+		for _, p := range a.of {
+			copy(p.Value.Data(), a.raw[p.Variable].Data())
+		}
+		t.store.Push()
+		for i, p := range a.of {
+			copy(p.Value.Data(), means[i].Data())
+		}
+		clear(a.raw)
+	}
+}
+
+// trainedValues is the module's state dict with the values as trained, whatever stands in
+// for them.
+func (t *Trainer) trainedValues() []tensor.Named {
+	var all []tensor.Named
+	for _, p := range nn.Named(t.module) {
+		v := p.Value
+		if raw := t.average.raw[p.Variable]; raw != nil {
+			v = raw
+		}
+		all = append(all, tensor.Named{Name: p.Name, Tensor: v})
+	}
+	return all
+}
+
+// averages lists copies of the averages, by the names of what they are of.
+func (t *Trainer) averages() (all []tensor.Named) {
+	for _, p := range t.average.of {
+		all = append(all, tensor.Named{Name: p.Name, Tensor: t.store.Slot(p.Variable, t.average.at)})
+	}
+	return all
+}
+
+// resume takes the averages of a saved state.
+func (a *average) resume(t *Trainer, saved map[string]*tensor.Tensor) error {
+	if len(saved) != len(a.of) {
+		return fmt.Errorf("%d averages of weights, where there are %d", len(saved), len(a.of))
+	}
+	for _, p := range a.of {
+		v := saved[p.Name]
+		if v == nil || v.DType() != tensor.Float32 {
+			return fmt.Errorf("no average of %s", p.Name)
+		}
+		if err := t.store.SetSlot(p.Variable, a.at, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
