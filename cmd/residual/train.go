@@ -111,6 +111,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.Float32Var(&c.WeightDecay, "weight-decay", 0, "L2 penalty; of adamw decoupled from the gradient")
 	fs.BoolVar(&c.Nesterov, "nesterov", false, "look ahead along the momentum")
 	fs.StringVar(&c.Schedule, "schedule", d.Schedule, "of the learning rate: constant, cosine,warmup=0.05,min=0.0001, step,gamma=0.1,at=0.5 or onecycle,warmup=0.3")
+	addOptimisation(cmd, c)
 	fs.StringVar(&c.Init, "init", d.Init, "first weights: xavier-uniform, kaiming-normal or pytorch")
 	fs.StringVar(&c.Weights, "weights", "", "file of weights to start from: a model file, or a .safetensors, .pth, .npz or .onnx file of another program")
 	fs.Uint64Var(&c.Seed, "seed", 0, "of the first weights and of the order of the images")
@@ -154,6 +155,9 @@ func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (trai
 		if changed(name) {
 			take()
 		}
+	}
+	if err := takeOptimisation(&c, g, changed); err != nil {
+		return c, err
 	}
 	// In a Config zero is the default, on the command line it is a mistake.
 	for name, zero := range map[string]bool{

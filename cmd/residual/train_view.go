@@ -72,6 +72,9 @@ func (v *trainView) start(s train.Start) {
 	}
 	fmt.Fprintf(v.w, "epochs %d of %d batches of %d, %s, lr %v (%s), weights %s, seed %d\n",
 		c.Epochs, s.Batches, c.Batch, optimizer, c.LR, c.Schedule, c.Init, c.Seed)
+	if line := optimisation(c); line != "" {
+		fmt.Fprintln(v.w, line)
+	}
 	if c.Weights != "" && s.Past == nil {
 		fmt.Fprintf(v.w, "starts from the weights in %s\n", c.Weights)
 	}
@@ -139,8 +142,10 @@ type trainResult struct {
 	TrainAccuracy   number       `json:"train_accuracy"`
 	TestAccuracy    *float64     `json:"test_accuracy"`
 	BestAccuracy    *float64     `json:"best_accuracy"`
+	BestScore       *float64     `json:"best_score"` // by the metric of the settings
 	BestEpoch       int          `json:"best_epoch"`
-	Epochs          int          `json:"epochs"` // completed
+	Early           bool         `json:"ended_early"` // by the patience of the settings
+	Epochs          int          `json:"epochs"`      // completed
 	Steps           int          `json:"steps"`
 	ImagesPerSecond float64      `json:"images_per_second"`
 	Device          string       `json:"device"`
@@ -159,7 +164,7 @@ type trainResult struct {
 func (v *trainView) json(s train.Summary) error {
 	r := trainResult{
 		Model: s.Config.Model, Data: s.Config.Data, Loss: number(s.Loss), TrainAccuracy: number(s.Accuracy),
-		TestAccuracy: measured(s.TestAccuracy), BestAccuracy: measured(s.BestAccuracy), BestEpoch: s.BestEpoch,
+		TestAccuracy: measured(s.TestAccuracy), BestAccuracy: measured(s.BestAccuracy), BestScore: measured(s.BestScore), Early: s.Early, BestEpoch: s.BestEpoch,
 		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
 		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Report: v.report, Stopped: s.Stopped != nil, Settings: s.Config,
 	}
@@ -182,8 +187,11 @@ func measured(x float64) *float64 {
 // result prints d2l's last lines, and what lies where.
 func (v *trainView) result(s train.Summary) error {
 	v.totals(s)
-	fmt.Fprintf(v.w, "%s: best.safetensors (epoch %d, test acc %.3f), last.safetensors, curves.png, curves.svg, metrics.csv, metrics.jsonl, settings.yaml, state.safetensors\n",
-		s.Dir, s.BestEpoch, s.BestAccuracy)
+	if s.Early {
+		fmt.Fprintf(v.w, "ended early, after %d of %d epochs: none of the last %d was better than epoch %d\n", s.Epochs, s.Config.Epochs, s.Epochs-s.BestEpoch, s.BestEpoch)
+	}
+	fmt.Fprintf(v.w, "%s: best.safetensors (epoch %d, test acc %.3f%s), last.safetensors, curves.png, curves.svg, metrics.csv, metrics.jsonl, settings.yaml, state.safetensors\n",
+		s.Dir, s.BestEpoch, s.BestAccuracy, bestBy(s))
 	fmt.Fprintf(v.w, "%s\n", memoryLine(s))
 	if v.reported != "" {
 		fmt.Fprintln(v.w, v.reported)
@@ -193,6 +201,14 @@ func (v *trainView) result(s train.Summary) error {
 		return v.json(s)
 	}
 	return nil
+}
+
+// bestBy says what the best epoch is the best by, unless that is its accuracy.
+func bestBy(s train.Summary) string {
+	if m := s.Config.Metric; m != "" && m != string(train.Accuracy) {
+		return fmt.Sprintf(", %s %.3f", m, s.BestScore)
+	}
+	return ""
 }
 
 func (v *trainView) totals(s train.Summary) {

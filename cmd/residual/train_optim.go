@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/train"
+)
+
+// addOptimisation adds the flags of how a training learns, beside those of the recipe.
+func addOptimisation(cmd *cobra.Command, c *train.Config) {
+	fs := cmd.Flags()
+	fs.Float64Var(&c.LabelSmoothing, "label-smoothing", 0, "share of every label that all classes get alike, such as 0.1")
+	fs.StringVar(&c.ClassWeights, "class-weights", "", "weights of the classes in the loss: balanced, so that rare classes count as much as frequent ones, or a number for each, such as 1,1,2.5")
+	fs.Float64Var(&c.ClipNorm, "clip-norm", 0, "scale gradients down to this norm, all together, where it is larger, such as 1")
+	fs.IntVar(&c.Accumulate, "accumulate", 0, "batches whose gradients make one step: their mean, as of one batch so large, in the memory of a small one. Batch norms still see each batch by itself (default: 1)")
+	fs.Float64Var(&c.EMA, "ema", 0, "keep an exponential moving average of the weights with this decay, such as 0.999; it is what is evaluated and saved")
+	fs.StringVar(&c.Metric, "metric", string(train.Accuracy), "what the best epoch is chosen by: accuracy, loss, macro-f1 or balanced-accuracy, of the test images")
+	fs.IntVar(&c.Patience, "patience", 0, "end after this many epochs without a better one (default: never)")
+	fs.StringVar(&c.Freeze, "freeze", "", "what is not trained: stem, backbone (all but the last layer), or parts by the beginnings of their parameters' names, such as conv1,bn1,layer1. No time goes into its gradients, and its batch norms work as in evaluation")
+	fs.Float64Var(&c.BackboneRate, "backbone-lr-scale", 0, "factor of the learning rate of all but the last layer, such as 0.1 (default: 1)")
+	fs.Float64Var(&c.LayerDecay, "layer-decay", 0, "factor of the learning rate for every layer further from the last one, the stem and each block being one, such as 0.8 (default: 1)")
+	var metrics []string
+	for _, m := range train.Metrics() {
+		metrics = append(metrics, string(m))
+	}
+	_ = cmd.RegisterFlagCompletionFunc("metric", words(metrics...))
+	_ = cmd.RegisterFlagCompletionFunc("freeze", words(train.FreezeStem, train.FreezeBackbone))
+	_ = cmd.RegisterFlagCompletionFunc("class-weights", words(train.Balanced))
+}
+
+// takeOptimisation gives c what of these flags was given.
+func takeOptimisation(c *train.Config, g train.Config, changed func(flag string) bool) error {
+	for _, f := range []struct {
+		name string
+		zero bool // in a Config the default, on the command line a mistake
+		take func()
+	}{
+		{"label-smoothing", false, func() { c.LabelSmoothing = g.LabelSmoothing }},
+		{"class-weights", g.ClassWeights == "", func() { c.ClassWeights = g.ClassWeights }},
+		{"clip-norm", g.ClipNorm == 0, func() { c.ClipNorm = g.ClipNorm }},
+		{"accumulate", g.Accumulate == 0, func() { c.Accumulate = g.Accumulate }},
+		{"ema", false, func() { c.EMA = g.EMA }},
+		{"metric", g.Metric == "", func() { c.Metric = g.Metric }},
+		{"patience", g.Patience == 0, func() { c.Patience = g.Patience }},
+		{"freeze", g.Freeze == "", func() { c.Freeze = g.Freeze }},
+		{"backbone-lr-scale", g.BackboneRate == 0, func() { c.BackboneRate = g.BackboneRate }},
+		{"layer-decay", g.LayerDecay == 0, func() { c.LayerDecay = g.LayerDecay }},
+	} {
+		switch {
+		case !changed(f.name):
+		case f.zero:
+			return usagef("--%s is empty or 0; give a value, or leave the flag out", f.name)
+		default:
+			f.take()
+		}
+	}
+	return nil
+}
+
+// optimisation is a line about what of it is not the default; "" where nothing is.
+func optimisation(c train.Config) string {
+	line := ""
+	say := func(shown bool, text string) {
+		if shown && line != "" {
+			line += ", "
+		}
+		if shown {
+			line += text
+		}
+	}
+	say(c.Accumulate > 1, fmt.Sprint("steps of ", c.Accumulate, " batches"))
+	say(c.LabelSmoothing > 0, fmt.Sprint("label smoothing ", c.LabelSmoothing))
+	say(c.ClassWeights != "", "class weights "+c.ClassWeights)
+	say(c.ClipNorm > 0, fmt.Sprint("gradients clipped to ", c.ClipNorm))
+	say(c.EMA > 0, fmt.Sprint("weights averaged with decay ", c.EMA))
+	say(c.Freeze != "", c.Freeze+" frozen")
+	say(c.BackboneRate > 0, fmt.Sprint("rate of all but the last layer times ", c.BackboneRate))
+	say(c.LayerDecay > 0, fmt.Sprint("rate times ", c.LayerDecay, " a layer from the last"))
+	say(c.Metric != "" && c.Metric != string(train.Accuracy), "the best by "+c.Metric)
+	say(c.Patience > 0, fmt.Sprint("ends after ", c.Patience, " epochs without a better one"))
+	return line
+}
