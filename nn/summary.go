@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -112,6 +113,34 @@ func (t *Table) add(g *graph.Graph, w *walker, list []*calls, path string, depth
 		})
 		t.add(g, w, c.within, p, depth+1)
 	}
+}
+
+// Output is what a layer gave in a trace.
+type Output struct {
+	Path  string // as in Named
+	Class string // "Conv2d"
+	Node  *graph.Node
+}
+
+// Outputs lists what the innermost modules below m gave in a trace of m's Forward, in the
+// order in which they were computed.
+func Outputs(m Module, g *graph.Graph) (list []Output) {
+	w := walk(m)
+	var visit func(within []*calls, path string)
+	visit = func(within []*calls, path string) {
+		used := map[string]bool{}
+		for _, c := range within {
+			p := w.find(c.Module, path, used)
+			used[p] = true
+			if len(c.within) == 0 {
+				list = append(list, Output{p, Class(c.Module), c.Output})
+			}
+			visit(c.within, p)
+		}
+	}
+	visit(topCalls(g.Calls), "")
+	slices.SortStableFunc(list, func(a, b Output) int { return a.Node.ID - b.Node.ID })
+	return list
 }
 
 // find returns the path of m below a parent. Modules without fields are all

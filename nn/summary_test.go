@@ -75,3 +75,19 @@ func TestSequentialReadsLikePyTorch(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
+
+// The innermost modules' outputs, in their order, those of a trace in training.
+func TestOutputs(t *testing.T) {
+	net := nn.Sequential{nn.NewConv2d(1, 2, 3), nn.NewBatchNorm2d(2), nn.Sequential{nn.ReLU{}, nn.Flatten{}}, &double{nn.NewLinear(8, 8)}}
+	g := graph.New(graph.Train)
+	out := net.Forward(g.Input("x", tensor.Float32, 5, 1, 4, 4))
+	var got []string
+	list := nn.Outputs(net, g)
+	for _, o := range list {
+		got = append(got, fmt.Sprintf("%s %s %v", o.Path, o.Class, o.Node.Shape))
+	}
+	want := "0 Conv2d [5, 2, 2, 2]; 1 BatchNorm2d [5, 2, 2, 2]; 2.0 ReLU [5, 2, 2, 2]; 2.1 Flatten [5, 8]; 3.fc Linear [5, 8]; 3.(ReLU) ReLU [5, 8]; 3.fc Linear [5, 8]"
+	if text := strings.Join(got, "; "); text != want || list[len(list)-1].Node != out {
+		t.Errorf("got %s, want %s", text, want)
+	}
+}

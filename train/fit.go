@@ -166,7 +166,7 @@ func (f *fit) epoch(ctx context.Context, epoch int) error {
 		b, err := e.Next()
 		if errors.Is(err, io.EOF) {
 			if err := f.Flush(f.rate()); err != nil {
-				return f.diverged(epoch, batch-1, r.loss/float64(r.images), nil, err)
+				return f.diverged(Place{epoch, batch - 1}, nil, r.loss/float64(r.images), f.rate())
 			}
 			break
 		}
@@ -211,7 +211,7 @@ func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
 	}
 	loss, hits, err := f.Step(b.Images, labels, lr)
 	if errors.Is(err, ErrNotFinite) {
-		return f.diverged(epoch, batch, loss, b, err)
+		return f.diverged(Place{epoch, batch}, b, loss, lr)
 	}
 	if err != nil {
 		return fmt.Errorf("epoch %d, batch %d: %w", epoch, batch, err)

@@ -18,11 +18,12 @@ type kind struct {
 // program is one training step for batches of one kind.
 type program struct {
 	*engine.Program
-	images, labels, loss, hits *graph.Node
-	shares                     *graph.Node    // nil where the labels are what is trained on
-	largest                    *tensor.Tensor // the classes with the largest shares
-	classes                    int
-	norm                       func() float64 // of the gradients that are looked at
+	images, labels     *graph.Node
+	logits, loss, hits *graph.Node
+	shares             *graph.Node    // nil where the labels are what is trained on
+	largest            *tensor.Tensor // the classes with the largest shares
+	classes            int
+	norm               func() float64 // of the gradients that are looked at
 }
 
 // program returns the training step for n pictures.
@@ -64,7 +65,7 @@ func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
 	if len(logits.Shape) != 2 || logits.Shape[0] != n {
 		return nil, nil, fmt.Errorf("%s gives %v, where a classifier gives [N, classes]", nn.Class(t.module), logits.Shape)
 	}
-	p.classes = logits.Shape[1]
+	p.logits, p.classes = logits, logits.Shape[1]
 	if k := len(t.options.ClassWeights); k > 0 && k != p.classes {
 		return nil, nil, fmt.Errorf("--class-weights has %d weights, and %s tells %d classes apart; give one for each", k, nn.Class(t.module), p.classes)
 	}

@@ -23,6 +23,7 @@ type Trainer struct {
 	options  Options
 	store    *engine.Store
 	programs map[kind]*program
+	dataset  data.Dataset // trained on
 	loader   *data.Loader
 	tests    *data.Loader // nil without a test set
 	runner   *inference.Runner
@@ -58,7 +59,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	nn.Named(m) // so that messages can name parameters
 	info := train.Info()
 	t := &Trainer{
-		module: m, options: o, store: engine.NewStore(dev), programs: map[kind]*program{},
+		module: m, options: o, dataset: train, store: engine.NewStore(dev), programs: map[kind]*program{},
 		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
 		past: Totals{Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(), BestAccuracy: math.NaN(), BestScore: math.NaN()},
 	}
@@ -158,6 +159,9 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 	p.Read(p.hits, t.scalar)
 	hits = int(t.scalar.Data()[0])
 	if t.options.Accumulate > 1 {
+		if !finite(p.norm()) {
+			return loss, 0, errGradient // of this batch, before it is in the sum
+		}
 		t.add(p, labels)
 		if t.sum.batches == t.options.Accumulate {
 			err = t.Flush(lr)
