@@ -44,7 +44,7 @@ type Problem struct {
 	Error string `json:"error"`
 }
 
-// Check reads every picture. The error is the context's alone: what is wrong with a
+// Check reads every picture, and marks it. The error is the context's alone: what is wrong with a
 // picture is in the Report. progress, when not nil, hears how many are done; its calls
 // do not overlap. groups are those of Index.Groups, found on the way.
 func (x *Index) Check(ctx context.Context, o Options, progress func(done, total int)) (r *Report, groupOf []int, err error) {
@@ -69,7 +69,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 				if i >= len(x.Items) || ctx.Err() != nil {
 					return
 				}
-				m, info, err := photo.Read(x.Items[i].Path, photo.Options{Channels: o.Channels, MostPixels: o.MostPixels})
+				m, info, err := x.Items[i].read(o)
 				all[i] = found{info: info, h: m.Height, w: m.Width, err: err}
 				if err == nil {
 					looks[i] = lookOf(m)

@@ -23,6 +23,7 @@ type Item struct {
 	Name  string     // below the index's root, with slashes; its Path when it lies elsewhere
 	Label int        // of Index.Classes
 	Split data.Split // data.Train, unless a folder, a list or Holdout says data.Test
+	Mark  Mark       // of the file as Check read it
 }
 
 // Index lists the pictures of a data set, by class and name, before any is read.
@@ -35,6 +36,8 @@ type Index struct {
 	Tested bool
 	// Others names what lies in the folders and is no picture by its name.
 	Others []string
+
+	list string // the list it was read from; empty for a folder
 }
 
 // testFolders are the names of a folder to test on, the first that is there counts.
@@ -46,25 +49,39 @@ var testFolders = []string{"val", "valid", "validation", "test"}
 // sorted by name, bytewise, as torchvision's ImageFolder does; names that begin with a
 // dot are passed over.
 func Scan(path string) (*Index, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("pictures: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
-	}
-	var x *Index
-	switch ext := strings.ToLower(filepath.Ext(path)); {
-	case st.IsDir():
-		x, err = scanFolder(path)
-	case ext == ".csv":
-		x, err = scanList(path, readCSV)
-	case ext == ".jsonl" || ext == ".ndjson":
-		x, err = scanList(path, readJSONLines)
-	default:
-		return nil, fmt.Errorf("pictures: %s is neither a folder nor a .csv or .jsonl list", path)
-	}
+	x, err := scan(path, nil)
 	if err != nil {
 		return nil, err
 	}
 	return x, x.check()
+}
+
+// ScanAs is Scan for classes that are settled, those of a trained model: labels count
+// into them by name. Of a folder some may be missing, and so may a part; a class that is
+// not among them is an error.
+func ScanAs(path string, classes []string) (*Index, error) {
+	x, err := scan(path, classes)
+	if err == nil && len(x.Items) == 0 {
+		err = fmt.Errorf("pictures: none is in %s; put JPEG, PNG, GIF, WebP or BMP files there, one folder a class", path)
+	}
+	return x, err
+}
+
+// scan lists pictures; of settled classes known names them.
+func scan(path string, known []string) (*Index, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("pictures: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
+	}
+	switch ext := strings.ToLower(filepath.Ext(path)); {
+	case st.IsDir():
+		return scanFolder(path, known)
+	case ext == ".csv":
+		return scanList(path, known, readCSV)
+	case ext == ".jsonl" || ext == ".ndjson":
+		return scanList(path, known, readJSONLines)
+	}
+	return nil, fmt.Errorf("pictures: %s is neither a folder nor a .csv or .jsonl list", path)
 }
 
 func newIndex(root string) *Index {
@@ -75,41 +92,57 @@ func newIndex(root string) *Index {
 	return x
 }
 
-func scanFolder(root string) (*Index, error) {
+func scanFolder(root string, known []string) (*Index, error) {
 	x := newIndex(root)
+	x.Classes = known
 	folders, err := foldersOf(root)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(folders, "train") {
-		x.Classes = folders
-		return x, x.addClasses(root, folders, data.Train)
+	part := func(name string) bool { return slices.Contains(folders, name) && !slices.Contains(known, name) }
+	tests := slices.IndexFunc(testFolders, part)
+	if !part("train") && (known == nil || tests < 0) {
+		return x, x.addFolders(root, folders, data.Train, known == nil)
 	}
-	if x.Classes, err = foldersOf(filepath.Join(root, "train")); err != nil {
-		return nil, err
-	}
-	if err := x.addClasses(filepath.Join(root, "train"), x.Classes, data.Train); err != nil {
-		return nil, err
-	}
-	for _, name := range testFolders {
-		if !slices.Contains(folders, name) {
-			continue
-		}
-		dir := filepath.Join(root, name)
+	if part("train") {
+		dir := filepath.Join(root, "train")
 		classes, err := foldersOf(dir)
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range classes {
-			if !slices.Contains(x.Classes, c) {
-				return nil, fmt.Errorf("pictures: %s has a class %q that %s has not; the folders must have the same names",
-					dir, c, filepath.Join(root, "train"))
-			}
+		if err := x.addFolders(dir, classes, data.Train, known == nil); err != nil {
+			return nil, err
 		}
-		x.Tested = true
-		return x, x.addClasses(dir, classes, data.Test)
 	}
-	return x, nil
+	if tests < 0 {
+		return x, nil
+	}
+	dir := filepath.Join(root, testFolders[tests])
+	classes, err := foldersOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(classes, func(c string) bool { return !slices.Contains(x.Classes, c) }); i >= 0 && known == nil {
+		return nil, fmt.Errorf("pictures: %s has a class %q that %s has not; the folders must have the same names",
+			dir, classes[i], filepath.Join(root, "train"))
+	}
+	x.Tested = true
+	return x, x.addFolders(dir, classes, data.Test, false)
+}
+
+// addFolders adds the pictures of the folders in dir, which are classes: those of the
+// index, or first to be made so.
+func (x *Index) addFolders(dir string, folders []string, split data.Split, first bool) error {
+	if first {
+		x.Classes = folders
+	}
+	for _, c := range folders {
+		if !slices.Contains(x.Classes, c) {
+			return fmt.Errorf("pictures: %s has a class %q, which the model does not know; it knows %s. Rename the folder or take it away",
+				dir, c, strings.Join(x.Classes, ", "))
+		}
+	}
+	return x.addClasses(dir, folders, split, first)
 }
 
 // foldersOf lists the folders in dir, sorted, links to folders among them.
@@ -133,8 +166,9 @@ func foldersOf(dir string) ([]string, error) {
 
 func hidden(name string) bool { return strings.HasPrefix(name, ".") || name == "__MACOSX" }
 
-// addClasses adds the pictures of some classes' folders in dir.
-func (x *Index) addClasses(dir string, classes []string, split data.Split) error {
+// addClasses adds the pictures of some classes' folders in dir; each must have some if
+// all says so.
+func (x *Index) addClasses(dir string, classes []string, split data.Split, all bool) error {
 	for _, class := range classes {
 		before := len(x.Items)
 		// WalkDir does not follow a link, not even at its root.
@@ -174,7 +208,7 @@ func (x *Index) addClasses(dir string, classes []string, split data.Split) error
 		if err != nil {
 			return fmt.Errorf("pictures: %w", err)
 		}
-		if split == data.Train && len(x.Items) == before {
+		if all && len(x.Items) == before {
 			return fmt.Errorf("pictures: no picture of class %q is in %s; put JPEG, PNG, GIF, WebP or BMP files there or remove the folder",
 				class, filepath.Join(dir, class))
 		}

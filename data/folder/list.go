@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,7 +42,7 @@ func splitOf(name string) (data.Split, error) {
 }
 
 // scanList makes an index of a list. Paths count from the list's folder.
-func scanList(list string, read func(io.Reader, func(entry) error) error) (*Index, error) {
+func scanList(list string, known []string, read func(io.Reader, func(entry) error) error) (*Index, error) {
 	f, err := os.Open(list)
 	if err != nil {
 		return nil, fmt.Errorf("pictures: %w", err)
@@ -49,6 +50,7 @@ func scanList(list string, read func(io.Reader, func(entry) error) error) (*Inde
 	defer f.Close()
 	x := newIndex(filepath.Dir(list))
 	x.Name = strings.TrimSuffix(filepath.Base(list), filepath.Ext(list))
+	x.list = list
 	var entries []entry
 	labels, lines := map[string]bool{}, map[string]int{}
 	err = read(bufio.NewReader(f), func(e entry) error {
@@ -61,6 +63,9 @@ func scanList(list string, read func(io.Reader, func(entry) error) error) (*Inde
 		if _, err := splitOf(e.split); err != nil {
 			return fmt.Errorf("line %d: %w", e.line, err)
 		}
+		if known != nil && !slices.Contains(known, e.label) {
+			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; it knows %s", e.line, e.path, e.label, strings.Join(known, ", "))
+		}
 		name := filepath.ToSlash(filepath.Clean(e.path))
 		if first, twice := lines[name]; twice {
 			return fmt.Errorf("line %d names %s again, after line %d; remove one of them", e.line, e.path, first)
@@ -72,10 +77,9 @@ func scanList(list string, read func(io.Reader, func(entry) error) error) (*Inde
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", list, err)
 	}
-	for label := range labels {
-		x.Classes = append(x.Classes, label)
+	if x.Classes = known; known == nil {
+		x.Classes = slices.Sorted(maps.Keys(labels))
 	}
-	sort.Strings(x.Classes)
 	for _, e := range entries {
 		path := filepath.FromSlash(e.path)
 		if !filepath.IsAbs(path) {

@@ -2,11 +2,11 @@ package folder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 )
 
@@ -26,6 +26,8 @@ type Options struct {
 	Holdout  float64 // the share of each class to test on where no folder is; 0 means 0.2
 	Seed     uint64  // of that choice
 	Together bool    // near-duplicates stay on one side of it: Open reads every picture to find them
+
+	Most int // pictures of a part, spread evenly over it and so over the classes; 0 means all
 
 	CacheBytes int64 // memory for decoded pictures; 0 means 1 GiB for each part, below 0 none
 	MostPixels int64 // of a picture; 0 means 50 million
@@ -119,6 +121,12 @@ func (x *Index) Set(split data.Split, o Options) (*Set, error) {
 			s.items = append(s.items, it)
 		}
 	}
+	if n := len(s.items); o.Most > 0 && o.Most < n {
+		for i := range o.Most {
+			s.items[i] = s.items[i*n/o.Most]
+		}
+		s.items = s.items[:o.Most]
+	}
 	if len(s.items) == 0 {
 		return nil, fmt.Errorf("pictures: %s has no picture in its part %s", x.Root, split)
 	}
@@ -174,7 +182,7 @@ func (s *Set) healthy(i int, kept *cache, prepare func(transforms.Image) transfo
 		if err == nil {
 			return m, nil
 		}
-		if s.o.Broken == nil {
+		if s.o.Broken == nil || errors.Is(err, ErrChanged) {
 			return m, err
 		}
 	}
@@ -192,7 +200,14 @@ func (s *Set) read(i int, kept *cache, prepare func(transforms.Image) transforms
 	if err != nil {
 		return transforms.Image{}, err
 	}
-	m, _, err := photo.Read(s.items[i].Path, photo.Options{Channels: s.o.Channels, MostPixels: s.o.MostPixels})
+	item := s.items[i]
+	m, _, err := item.read(s.o)
+	if err == nil {
+		err = s.items[i].Mark.differs(item.Mark, item.Path)
+	}
+	if errors.Is(err, ErrChanged) {
+		return m, err
+	}
 	if err != nil {
 		s.report(i, err)
 		return m, err

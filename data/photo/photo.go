@@ -13,6 +13,7 @@ import (
 	_ "image/jpeg"
 	_ "image/png"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,7 +52,7 @@ func Named(name string) bool {
 // Grey is Pillow's luma of the colours; of 16-bit samples the upper 8 bits count;
 // transparency is left out, so that a pixel has the colour stored under it.
 func Read(path string, o Options) (transforms.Image, Info, error) {
-	content, err := load(path, o)
+	content, _, err := Load(path, o)
 	if err != nil {
 		return transforms.Image{}, Info{}, err
 	}
@@ -62,33 +63,35 @@ func Read(path string, o Options) (transforms.Image, Info, error) {
 	return m, info, err
 }
 
-func load(path string, o Options) ([]byte, error) {
+// Load returns a file's content, to be decoded, and what the file system says of it.
+// The error names the file.
+func Load(path string, o Options) ([]byte, fs.FileInfo, error) {
 	most := o.MostBytes
 	if most == 0 {
 		most = 128 << 20
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("image: %w", err)
+		return nil, nil, fmt.Errorf("image: %w", err)
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("image: %w", err)
+		return nil, nil, fmt.Errorf("image: %w", err)
 	case !st.Mode().IsRegular():
-		return nil, fmt.Errorf("image %s: is not a regular file", path)
+		return nil, nil, fmt.Errorf("image %s: is not a regular file", path)
 	case st.Size() > most:
-		return nil, fmt.Errorf("image %s: has %d MB, where %d are possible; make it smaller first", path, st.Size()>>20, most>>20)
+		return nil, nil, fmt.Errorf("image %s: has %d MB, where %d are possible; make it smaller first", path, st.Size()>>20, most>>20)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(content)) > most {
 		err = errors.New("grew while it was read")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", path, err)
+		return nil, nil, fmt.Errorf("image %s: %w", path, err)
 	}
-	return content, nil
+	return content, st, nil
 }
 
 // Decode is Read for a file's content.

@@ -1,0 +1,267 @@
+package folder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/residual-ml/residual/data"
+)
+
+// checked scans and reads a folder.
+func checked(t *testing.T, path string) (*Index, *Report, []int) {
+	t.Helper()
+	x, err := Scan(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, groups, err := x.Check(context.Background(), Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x, r, groups
+}
+
+func changes(t *testing.T, x *Index, want ...string) {
+	t.Helper()
+	got, err := x.Changed(context.Background())
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%q, %v; want %q", got, err, want)
+	}
+	for i := range want {
+		if !strings.Contains(got[i], want[i]) {
+			t.Errorf("%q, want %q", got[i], want[i])
+		}
+	}
+}
+
+func copyFile(t *testing.T, to, from string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, content, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What changes on the disk is noticed: by Changed, and by a set that reads it.
+func TestChangesAreNoticed(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 4})
+	x, _, _ := checked(t, dir)
+	changes(t, x)
+	first, second := x.Items[0].Path, x.Items[1].Path
+
+	// Written anew with the same content, it is the same.
+	later := time.Now().Add(time.Hour)
+	if err := os.Chtimes(first, later, later); err != nil {
+		t.Fatal(err)
+	}
+	copyFile(t, filepath.Join(filepath.Dir(first), "new.jpg"), second)
+	changes(t, x)
+
+	set := func() *Set {
+		s, err := x.Set(data.Train, Options{Size: 16, Broken: func(string, error) { t.Error("a changed picture is not a broken one") }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if _, _, err := set().Picture(0); err != nil {
+		t.Error(err)
+	}
+	copyFile(t, first, second)
+	changes(t, x, first+": has changed")
+	if _, _, err := set().Picture(0); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), first) {
+		t.Errorf("a set that reads the other picture says %v", err)
+	}
+	if err := os.Remove(second); err != nil {
+		t.Fatal(err)
+	}
+	changes(t, x, first+": has changed", second+": is no longer there")
+}
+
+func TestChangedListsAreNoticed(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 2})
+	list := filepath.Join(dir, "list.csv")
+	write := func(lines ...string) {
+		if err := os.WriteFile(list, []byte("path,label,split\n"+strings.Join(lines, "\n")+"\n"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := []string{"coat/0000.jpg,coat,train", "coat/0001.jpg,coat,val", "bag/0000.jpg,bag,train", "bag/0001.jpg,bag,val"}
+	write(lines...)
+	x, _, _ := checked(t, list)
+	write(slices.Concat(lines[2:], lines[:2], []string{"shirt/0000.jpg,shirt,train"})...)
+	changes(t, x)
+	write("coat/0000.jpg,bag,train", "coat/0001.jpg,coat,train", lines[2])
+	changes(t, x, "bag/0001.jpg is no longer in it", `coat/0000.jpg is "bag" now, and was "coat"`, "coat/0001.jpg is in the part train now, and was in test")
+	write("coat/0000.jpg")
+	changes(t, x, "list.csv")
+}
+
+func TestRecord(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 4})
+	x, _, groups := checked(t, dir)
+	if err := x.Holdout(0.25, 3, groups); err != nil {
+		t.Fatal(err)
+	}
+	record := filepath.Join(t.TempDir(), "pictures.csv")
+	var b bytes.Buffer
+	if err := x.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(record, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadRecord(record, dir, x.Classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, it := range x.Items {
+		it.Mark.Modified = it.Mark.Modified.UTC()
+		x.Items[i] = it
+	}
+	if !reflect.DeepEqual(got, x) {
+		t.Errorf("read back: %+v, was %+v", got, x)
+	}
+	changes(t, got)
+	for _, bad := range []struct{ from, to, want string }{
+		{"path,", "name,", "first line"}, {",train,", ",both,", `the part "both"`}, {",coat,", ",cape,", `"cape"`}, {"T", "U", "line 2"},
+	} {
+		if err := os.WriteFile(record, []byte(strings.Replace(b.String(), bad.from, bad.to, 1)), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadRecord(record, dir, x.Classes); err == nil || !strings.Contains(err.Error(), bad.want) || !strings.Contains(err.Error(), record) {
+			t.Errorf("%s: %v", bad.want, err)
+		}
+	}
+}
+
+// Of 40 pictures two may be broken; three, or all of a class, may not.
+func TestWithout(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 4})
+	x, _, _ := checked(t, dir)
+	spoil := func(from, n int) {
+		for _, it := range x.Items[from : from+n] {
+			if err := os.WriteFile(it.Path, []byte("nothing"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	spoil(3, 2)
+	x, r, groups := checked(t, dir)
+	rest, kept, err := x.Without(r, groups)
+	if err != nil || len(rest.Items) != 38 || len(kept) != 38 || len(x.Items) != 40 {
+		t.Fatalf("%d pictures of %d groups: %v", len(rest.Items), len(kept), err)
+	}
+	if slices.ContainsFunc(rest.Items, func(it Item) bool { return it.Path == x.Items[3].Path || it.Path == x.Items[4].Path }) {
+		t.Error("a broken picture was kept")
+	}
+	if err := rest.Holdout(0.25, 0, kept); err != nil {
+		t.Error(err)
+	}
+	spoil(5, 1)
+	x, r, groups = checked(t, dir)
+	if _, _, err := x.Without(r, groups); err == nil || !strings.Contains(err.Error(), "3 of the 40") || !strings.Contains(err.Error(), "residual data check "+dir) ||
+		!strings.Contains(err.Error(), x.Items[3].Name) {
+		t.Error(err)
+	}
+
+	x.Items = append(slices.Clone(x.Items), x.Items[8:]...) // more than enough good ones
+	x.Items = append(x.Items, x.Items[8:]...)
+	rest, _, err = x.Without(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := rest.Counts(data.Train)[1]; n != 2 {
+		t.Fatalf("%d pictures left", n)
+	}
+	r.Broken = append(r.Broken, Problem{Name: x.Items[6].Name}, Problem{Name: x.Items[7].Name})
+	if _, _, err := x.Without(r, nil); err == nil || !strings.Contains(err.Error(), `none of the 4 pictures of class "bag"`) {
+		t.Error(err)
+	}
+}
+
+// The classes of a model are those of its names, whatever the folder has.
+func TestScanAs(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 2})
+	all, err := Scan(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := slices.Clone(all.Classes)
+	slices.Reverse(model)
+	for _, class := range []string{"bag", "coat"} {
+		if err := os.RemoveAll(filepath.Join(dir, class)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "coat"), 0o777); err != nil { // an empty one is none
+		t.Fatal(err)
+	}
+	x, err := ScanAs(dir, model)
+	if err != nil || len(x.Items) != 16 || !slices.Equal(x.Classes, model) {
+		t.Fatalf("%d pictures of %v: %v", len(x.Items), x.Classes, err)
+	}
+	for _, it := range x.Items {
+		if class, _, _ := strings.Cut(it.Name, "/"); model[it.Label] != class {
+			t.Errorf("%s has the label of %s", it.Name, model[it.Label])
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "cape"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ScanAs(dir, model); err == nil || !strings.Contains(err.Error(), `a class "cape", which the model does not know`) {
+		t.Error(err)
+	}
+
+	// A part may be missing, or be a class of that name.
+	parts := made(t, MakeConfig{PerClass: 2, Val: 3})
+	if err := os.RemoveAll(filepath.Join(parts, "train")); err != nil {
+		t.Fatal(err)
+	}
+	if x, err = ScanAs(parts, model); err != nil || !x.Tested || x.count(data.Test) != 30 || len(x.Items) != 30 {
+		t.Errorf("%v, %+v", err, x)
+	}
+	if x, err = ScanAs(filepath.Join(parts, "val"), model); err != nil || x.Tested || len(x.Items) != 30 {
+		t.Errorf("%v, %+v", err, x)
+	}
+	list := filepath.Join(parts, "list.csv")
+	if err := os.WriteFile(list, []byte("path,label\nval/coat/0000.jpg,coat\nval/bag/0000.jpg,sack\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ScanAs(list, model); err == nil || !strings.Contains(err.Error(), `line 3 gives val/bag/0000.jpg the label "sack"`) {
+		t.Error(err)
+	}
+	if _, err := ScanAs(list, []string{"sack", "coat", "hat"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMostPictures(t *testing.T) {
+	dir := made(t, MakeConfig{PerClass: 6})
+	x, err := Scan(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := x.Set(data.Train, Options{Most: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := make([]int, 10)
+	for _, it := range s.Items() {
+		counts[it.Label]++
+	}
+	if !slices.Equal(counts, slices.Repeat([]int{2}, 10)) {
+		t.Errorf("20 pictures of 10 classes: %v", counts)
+	}
+}
