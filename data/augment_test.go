@@ -171,3 +171,47 @@ func TestTransformErrorsNameThePicture(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Normalised batches have Normalize's numbers by channel, and a mean of other channels
+// is refused.
+func TestLoaderNormalizes(t *testing.T) {
+	ds := augmentable(5)
+	n := transforms.ImageNet()
+	got, _, err := walk(t, ds, LoaderConfig{Batch: 2, Normalize: n}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range ds.Len() {
+		m := transforms.NewImage(3, 12, 10)
+		if _, err := ds.Get(i, m.Pix); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got[i], n.Apply(m).Data()) {
+			t.Fatalf("picture %d differs", i)
+		}
+	}
+	if _, err := NewLoader(ds, LoaderConfig{Batch: 2, Normalize: transforms.Normalize{Mean: []float64{0.5}}}); err == nil || !strings.Contains(err.Error(), "--mean") {
+		t.Error(err)
+	}
+}
+
+// Transforms see what is behind a view that resizes, or cuts short.
+func TestViewsShowPictures(t *testing.T) {
+	plain, own := augmentable(7), sized{augmentable(7)}
+	for i := range 3 {
+		want, _, _ := own.Picture(i)
+		for _, ds := range []Dataset{First(own, 4), Resize(own, 6), Resize(First(own, 5), 6), First(Resize(own, 6), 5)} {
+			m, label, err := ds.(Pictures).Picture(i)
+			if err != nil || label != i%3 || m.Height != want.Height || !slices.Equal(m.Pix, want.Pix) {
+				t.Errorf("picture %d of a view: [%d, %d, %d], label %d, %v", i, m.Channels, m.Height, m.Width, label, err)
+			}
+		}
+		m, label, err := Resize(plain, 6).(Pictures).Picture(i)
+		if err != nil || label != i%3 || m.Height != 12 || m.Width != 10 || !slices.Equal(m.Pix, plain.pixels[i*360:][:360]) {
+			t.Errorf("picture %d behind Resize: [%d, %d, %d], label %d, %v", i, m.Channels, m.Height, m.Width, label, err)
+		}
+	}
+	if _, ok := First(plain, 3).(Pictures); ok {
+		t.Error("a data set of bytes cut short has pictures")
+	}
+}

@@ -270,7 +270,7 @@ func (c *softmaxRegression) predict(pix []uint8) int {
 		}
 		c.on = append(c.on, j)
 		for k, w := range &c.weight[j] {
-			c.p[k] += unit[v] * w
+			c.p[k] += float32(v) / 255 * w
 		}
 	}
 	best := 0
@@ -296,7 +296,7 @@ func (c *softmaxRegression) learn(pix []uint8, label int, rate float32) {
 		c.bias[k] += g
 	}
 	for _, j := range c.on {
-		w, x := &c.weight[j], unit[pix[j]]
+		w, x := &c.weight[j], float32(pix[j])/255
 		for k, g := range c.p {
 			w[k] += x * g
 		}

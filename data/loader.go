@@ -29,6 +29,8 @@ type LoaderConfig struct {
 	// Mix, when set, mixes every batch with itself, by lots of (Seed, epoch, batch);
 	// Batch.Targets then holds what its pictures show.
 	Mix transforms.BatchTransform
+	// Normalize is what bytes become; the zero value is in [0, 1].
+	Normalize transforms.Normalize
 }
 
 // Loader prepares batches beside the training.
@@ -37,7 +39,8 @@ type Loader struct {
 	info  Info
 	c     LoaderConfig
 	total int
-	ahead int // batches prepared and not yet taken, at most
+	ahead int             // batches prepared and not yet taken, at most
+	table []*[256]float32 // what a byte of a channel becomes
 	free  chan *Batch
 }
 
@@ -64,6 +67,15 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 		return nil, fmt.Errorf("data set %s does not name its classes, so its labels cannot be mixed; leave out Mixup and CutMix", info.Name)
 	}
 	l := &Loader{ds: ds, info: info, c: c, total: ds.Len(), ahead: c.Workers + 2}
+	for _, values := range [][]float64{c.Normalize.Mean, c.Normalize.Std} {
+		if n := len(values); n != 0 && n != info.Channels {
+			return nil, fmt.Errorf("the pictures of %s have %d channels, and the mean and deviation are of %d (--mean, --std)", info.Name, info.Channels, n)
+		}
+	}
+	for channel := range info.Channels {
+		table := c.Normalize.Table(channel)
+		l.table = append(l.table, &table)
+	}
 	l.c.Batch = min(c.Batch, l.total)
 	l.free = make(chan *Batch, l.ahead+2)
 	return l, nil
@@ -88,7 +100,7 @@ func (l *Loader) Samples() int {
 // Batch is a part of an epoch. Its tensors belong to the loader and are valid until
 // Release.
 type Batch struct {
-	Images  *tensor.Tensor // [n, C, H, W] Float32 in [0, 1]
+	Images  *tensor.Tensor // [n, C, H, W] Float32 in [0, 1], or normalised
 	Labels  *tensor.Tensor // [n] Int64
 	Indices []int          // of the pictures in the data set
 	Targets *tensor.Tensor // [n, classes] Float32 shares of the classes, with LoaderConfig.Mix; else nil
@@ -144,14 +156,6 @@ func (l *Loader) batch(n int) *Batch {
 	return b
 }
 
-// unit[v] is v/255 as PyTorch's ToTensor computes it.
-var unit = func() (u [256]float32) {
-	for v := range u {
-		u[v] = float32(v) / 255
-	}
-	return u
-}()
-
 // fill reads the pictures named by Indices, those of batch k of an epoch.
 func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 	size, classes := len(b.pix), len(b.loader.info.Classes)
@@ -168,8 +172,12 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 		}
 		b.labels[k] = int64(label)
 		out := b.images[k*size : (k+1)*size]
-		for j, v := range pix[:len(out)] {
-			out[j] = unit[v]
+		area := size / len(b.loader.table)
+		for channel, table := range b.loader.table {
+			plane := out[channel*area:][:area]
+			for j, v := range pix[channel*area:][:area] {
+				plane[j] = table[v]
+			}
 		}
 	}
 	if mix := b.loader.c.Mix; mix != nil {

@@ -22,7 +22,8 @@ func ResizeBilinear(dst []uint8, dw, dh int, src []uint8, sw, sh int) {
 }
 
 // Resize returns a view of ds whose pictures are size by size pixels, resized as
-// Pillow's bilinear filter does. Size 0, or the size ds already has, returns ds.
+// Pillow's bilinear filter does. Size 0, or the size ds already has, returns ds. The view
+// is one of Pictures: those of ds, before they are resized.
 func Resize(ds Dataset, size int) Dataset {
 	info := ds.Info()
 	if size == 0 || size == info.Height && size == info.Width {
@@ -35,6 +36,17 @@ func Resize(ds Dataset, size int) Dataset {
 	v.info.Height, v.info.Width = size, size
 	v.pool.New = func() any { return &planeScratch{make([]uint8, info.Numel()), v.r.Scratch()} }
 	return v
+}
+
+// Picture implements Pictures.
+func (v *resized) Picture(i int) (transforms.Image, int, error) {
+	if p, ok := v.ds.(Pictures); ok {
+		return p.Picture(i)
+	}
+	own := v.ds.Info()
+	m := transforms.NewImage(own.Channels, own.Height, own.Width)
+	label, err := v.ds.Get(i, m.Pix)
+	return m, label, err
 }
 
 // Cropped returns a view of ds whose pictures are what p makes of them before it
