@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 
@@ -20,8 +21,10 @@ import (
 // (see Resolved); so 0 cannot be asked for where it would mean something else.
 type Config struct {
 	Model  string `yaml:"model" json:"model"`
-	Data   string `yaml:"data" json:"data"`
+	Data   string `yaml:"data" json:"data"`     // a name, or the path of a folder or list of pictures (see folder.IsPath)
 	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
+
+	Preparation `yaml:",inline"`
 
 	// Changes of the model; see models.Config.
 	Blocks          []int   `yaml:"blocks,omitempty,flow" json:"blocks,omitempty"` // in each stage; nil: the model's own
@@ -71,12 +74,18 @@ type Config struct {
 	GradientNorm bool `yaml:"gradient_norm,omitempty" json:"gradient_norm,omitempty"`
 
 	Out string `yaml:"out" json:"out"` // folder of the numbered run folders
+
+	reason string // why Resolved chose as it did
 }
 
-// Resolved returns c with every zero field replaced by what it stands for.
+// Resolved returns c with every zero field replaced by what it stands for. Of pictures
+// of the user's own it counts how many there are; see PhotoRecipes.
 func (c Config) Resolved() Config {
 	if c.Data == "" {
 		c.Data = "fashion-mnist"
+	}
+	if c.IsPhotos() {
+		c = c.resolvedPhotos()
 	}
 	if c.Model == "" {
 		c.Model = "d2l-resnet18"
@@ -92,6 +101,7 @@ func (c Config) Resolved() Config {
 	c.Optimizer = or(c.Optimizer, "sgd")
 	c.Schedule = or(c.Schedule, r.schedule)
 	c.Init = or(c.Init, nn.XavierUniform.String())
+	c.Augment = or(c.Augment, "none")
 	c.Precision = or(c.Precision, "auto")
 	c.Out = or(c.Out, "runs")
 	return c
@@ -190,6 +200,13 @@ func (c Config) planOn(dev engine.Device) (p plan, err error) {
 }
 
 func (p plan) checkData() error {
+	if p.IsPhotos() {
+		_, err := os.Stat(p.Data)
+		if err != nil {
+			return fmt.Errorf("--data: %w; name a folder with one folder a class, a .csv or .jsonl list, or a data set of `residual data list`", err)
+		}
+		return nil
+	}
 	var names []string
 	for _, s := range data.Names() {
 		if s.Name == p.Data {
@@ -197,7 +214,7 @@ func (p plan) checkData() error {
 		}
 		names = append(names, s.Name)
 	}
-	return fmt.Errorf("unknown data set %q; choose one of: %s", p.Data, strings.Join(names, ", "))
+	return fmt.Errorf("unknown data set %q, and there is no folder of that name; choose one of: %s", p.Data, strings.Join(names, ", "))
 }
 
 func (p plan) checkNumbers() error {
@@ -213,6 +230,9 @@ func (p plan) checkNumbers() error {
 		if f.value < f.least || f.value > f.most {
 			return fmt.Errorf("%s %d: must be from %d to %d", f.name, f.value, f.least, f.most)
 		}
+	}
+	if err := p.Preparation.check(p.IsPhotos(), p.Resize); err != nil {
+		return err
 	}
 	if !slices.Contains([]string{"auto", "bf16", "fp32"}, p.Precision) {
 		return fmt.Errorf("--precision %s is not known; choose auto, bf16 or fp32", p.Precision)

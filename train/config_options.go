@@ -32,6 +32,7 @@ func (p plan) settings() Options {
 	o := Options{
 		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
 		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
+		Transform: p.transform(p.IsPhotos(), p.Resize), Mix: p.mix(), Normalize: p.normalize(),
 		LabelSmoothing: p.LabelSmoothing, ClipNorm: p.ClipNorm, Accumulate: p.Accumulate, EMA: p.EMA,
 		Metric: Metric(p.Metric), Patience: p.Patience, BackboneRate: p.BackboneRate, LayerDecay: p.LayerDecay,
 	}

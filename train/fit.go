@@ -31,6 +31,7 @@ type Start struct {
 	PlannedBytes    int64
 	Past            *Past    // nil unless a run is resumed
 	Changes         []string // of what Config.Weights has, to suit the model
+	Photos          *Photos  // of a user's own pictures; nil for a data set with a name
 }
 
 // Past is what a resumed run has behind it, as its metrics tell.

@@ -26,6 +26,7 @@ type Options struct {
 	// and right is the answer that has the largest share.
 	Transform transforms.Transform
 	Mix       transforms.BatchTransform
+	Normalize transforms.Normalize // of all pictures, those of an evaluation too
 
 	// LabelSmoothing, from 0 to below 1, is the share of a label that all classes get
 	// alike, and ClassWeights has the weight of every class in the loss, above 0; nil: all

@@ -99,7 +99,7 @@ func (c Config) differs(then Config) (name string, was, is any, differ bool) {
 			return s.name, s.was, s.is, true
 		}
 	}
-	return "", nil, nil, false
+	return c.Preparation.differs(then.Preparation)
 }
 
 // commas writes blocks as the flag does.
@@ -178,10 +178,11 @@ func bestOf(s checkpoint.State, c Config) best {
 
 // goOn prepares the rest of a run. The folder is changed only when all fits.
 func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values) error {
-	train, test, err := j.open(ctx, j.cb.OnData)
+	train, test, photos, err := j.open(ctx, &recorded{j.folder.Path(RecordFile), s.Model.Classes}, j.cb.OnData)
 	if err != nil {
 		return err
 	}
+	j.photos = photos
 	if err := j.build(train); err != nil {
 		return err
 	}

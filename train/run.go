@@ -78,7 +78,7 @@ func (p plan) runIn(ctx context.Context, dev engine.Device, folder *checkpoint.R
 
 // discard removes the folder of a run that never began.
 func discard(r *checkpoint.Run, root string, madeRoot bool) {
-	for _, name := range []string{"settings.yaml", "metrics.csv", "metrics.jsonl"} {
+	for _, name := range []string{"settings.yaml", "metrics.csv", "metrics.jsonl", RecordFile, SkippedFile} {
 		os.Remove(r.Path(name)) // the first error is the one to report
 	}
 	os.Remove(r.Dir)
@@ -98,6 +98,7 @@ type job struct {
 	cb      Callbacks
 	begun   time.Time
 	native  data.Info
+	photos  *Photos // nil for a data set with a name
 	summary Summary
 	best    best  // of the completed epochs
 	pending *row  // the epoch's last point waits for the test
@@ -120,10 +121,11 @@ type settings struct {
 
 // begin prepares a new run.
 func (j *job) begin(ctx context.Context) error {
-	train, test, err := j.open(ctx, j.cb.OnData)
+	train, test, photos, err := j.open(ctx, nil, j.cb.OnData)
 	if err != nil {
 		return err
 	}
+	j.photos = photos
 	if err := j.build(train); err != nil {
 		return err
 	}
@@ -166,8 +168,12 @@ func (j *job) start(s Start) error {
 	if err != nil {
 		return err
 	}
+	if err := j.photos.record(j.folder); err != nil {
+		return err
+	}
 	j.summary.Config, j.summary.Device, j.summary.Dir = j.Config, j.dev.Name(), j.folder.Dir
 	s.Config, s.Dir, s.Parameters = j.Config, j.folder.Dir, nn.Count(j.module)
+	s.Photos = j.photos
 	s.Batches, s.PlannedBytes = j.trainer.Batches(), j.trainer.Memory().Total()
 	if j.cb.OnStart != nil {
 		j.cb.OnStart(s)
@@ -175,8 +181,12 @@ func (j *job) start(s Start) error {
 	return nil
 }
 
-// open returns the pictures in the data set's own size.
-func (p plan) open(ctx context.Context, progress func(done, total int64, what string)) (train, test data.Dataset, err error) {
+// open returns the pictures in the data set's own size. A run that goes on has its
+// record of them.
+func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
+	if p.IsPhotos() {
+		return p.openPhotos(ctx, goesOn, progress)
+	}
 	part := func(split data.Split, size int) (data.Dataset, error) {
 		o := data.Options{Dir: p.DataDir, Split: split, Offline: p.Offline, Size: size, Progress: progress}
 		ds, err := data.Open(ctx, p.Data, o)
@@ -186,10 +196,10 @@ func (p plan) open(ctx context.Context, progress func(done, total int64, what st
 		return data.First(ds, size), nil
 	}
 	if train, err = part(data.Train, p.TrainSize); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	test, err = part(data.Test, p.TestSize)
-	return train, test, err
+	return train, test, nil, err
 }
 
 // trainer prepares the training of m on pictures in their own size.
@@ -209,7 +219,7 @@ func Module(ctx context.Context, dev engine.Device, m nn.Module, c Config, cb Ca
 	if err != nil {
 		return Totals{}, err
 	}
-	train, test, err := p.open(ctx, cb.OnData)
+	train, test, _, err := p.open(ctx, nil, cb.OnData)
 	if err != nil {
 		return Totals{}, err
 	}
@@ -260,6 +270,9 @@ func (j *job) stopped(cause error) error {
 func (j *job) epochEnd(e Epoch) error {
 	if j.logErr != nil {
 		return j.logErr
+	}
+	if err := j.photos.unchanged(context.Background()); err != nil {
+		return err
 	}
 	r := *j.pending
 	j.pending = nil
@@ -353,9 +366,6 @@ func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
 	return checkpoint.Model{
 		Architecture: j.Model, Blocks: j.Blocks, Classes: info.Classes, Channels: info.Channels, Height: j.Resize, Width: j.Resize,
-		Preprocess: checkpoint.Preprocess{
-			NativeHeight: info.Height, NativeWidth: info.Width, Resize: j.Resize, Grey: info.Channels == 1,
-		},
-		Dataset: j.Data, Epoch: epoch, Metrics: metrics,
+		Preprocess: j.preprocess(info), Dataset: j.dataset(), Epoch: epoch, Metrics: metrics,
 	}
 }

@@ -73,7 +73,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	t.prepare()
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix,
+		Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize,
 	})
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		if err := sameKind(info, test.Info()); err != nil {
 			return nil, err
 		}
-		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers}); err != nil {
+		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize}); err != nil {
 			return nil, err
 		}
 	}

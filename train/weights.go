@@ -2,9 +2,13 @@ package train
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // startWeights gives the module the values of the file it is to start from, and
@@ -17,13 +21,48 @@ func (j *job) startWeights() (changes []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the first weights (--weights): %w", err)
 	}
+	head := j.head()
 	if changes, err = w.Load(j.module, j.entry); err != nil {
 		return nil, err
 	}
-	if about, err := checkpoint.ModelIn(w.Metadata); err == nil {
-		if p := about.Preprocess; p.Scale != 1.0/255 || len(p.Mean)+len(p.Std) > 0 {
-			changes = append(changes, fmt.Sprintf("images are bytes over 255, where the file's were times %.4g, less the mean %v, over the deviation %v", p.Scale, p.Mean, p.Std))
+	about, err := checkpoint.ModelIn(w.Metadata)
+	if err != nil { // weights alone
+		return changes, nil
+	}
+	// As many classes of other names are other classes.
+	if n := len(j.native.Classes); n == len(about.Classes) && !slices.Equal(about.Classes, j.native.Classes) {
+		for _, v := range nn.StateDict(j.module) {
+			if was := head[v.Name]; was != nil {
+				copy(v.Tensor.Data(), was.Data())
+			}
+		}
+		changes = append(changes, fmt.Sprintf("the last layer %s is new, for %d classes: the file's have other names", j.entry.Head, n))
+	}
+	return append(changes, j.otherPixels(about.Preprocess)...), nil
+}
+
+// head copies the values of the module's last layer.
+func (j *job) head() map[string]*tensor.Tensor {
+	values := map[string]*tensor.Tensor{}
+	for _, v := range nn.StateDict(j.module) {
+		if v.Name == j.entry.Head+".weight" || v.Name == j.entry.Head+".bias" {
+			values[v.Name] = v.Tensor.Clone()
 		}
 	}
-	return changes, nil
+	return values
 }
+
+// otherPixels says when the file's network had other numbers for the same pixels.
+func (j *job) otherPixels(was checkpoint.Preprocess) []string {
+	is := j.preprocess(j.native)
+	if was.Scale == 1.0/255 && sameNumbers(was.Mean, is.Mean) && sameNumbers(was.Std, is.Std) {
+		return nil
+	}
+	text := fmt.Sprintf("images are bytes over 255, where the file's were times %.4g, less the mean %v, over the deviation %v", was.Scale, was.Mean, was.Std)
+	if len(is.Mean) > 0 {
+		text = fmt.Sprintf("images are bytes over 255, less the mean %v, over the deviation %v, where the file's were times %.4g, less %v, over %v", is.Mean, is.Std, was.Scale, was.Mean, was.Std)
+	}
+	return []string{text}
+}
+
+func sameNumbers(a, b []float64) bool { return len(a)+len(b) == 0 || reflect.DeepEqual(a, b) }

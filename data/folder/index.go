@@ -40,6 +40,25 @@ type Index struct {
 	list string // the list it was read from; empty for a folder
 }
 
+// IsPath tells what a user names as data: true for a folder or a list of pictures, false
+// for the name of a data set. A name counts before a folder that is called the same,
+// which is named with a slash: ./garments.
+func IsPath(name string) bool {
+	if strings.ContainsRune(name, '/') || strings.ContainsRune(name, filepath.Separator) || IsList(name) {
+		return true
+	}
+	if slices.ContainsFunc(data.Names(), func(s data.SourceInfo) bool { return s.Name == name }) {
+		return false
+	}
+	st, err := os.Stat(name)
+	return err == nil && st.IsDir()
+}
+
+// IsList tells by a file's name whether it is a list of pictures: .csv, .jsonl or .ndjson.
+func IsList(name string) bool {
+	return slices.Contains([]string{".csv", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name)))
+}
+
 // testFolders are the names of a folder to test on, the first that is there counts.
 var testFolders = []string{"val", "valid", "validation", "test"}
 

@@ -1,0 +1,168 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+)
+
+// IsPhotos says whether Data names pictures of the user's own; see folder.IsPath.
+func (c Config) IsPhotos() bool { return folder.IsPath(c.Data) }
+
+// PhotoRecipe is what suits an amount of pictures.
+type PhotoRecipe struct {
+	Most          int // pictures to train on; 0 in the last
+	Model         string
+	Blocks        []int // nil: the model's own
+	Resize, Batch int
+	Epochs        int
+	Tuned         int // epochs from the weights of a file
+}
+
+// PhotoRecipes are the settings for a user's own pictures, by how many there are to
+// train on: the more, the larger the net and the pictures, and the fewer the epochs. The
+// learning rate is 0.1 for a batch of 256 and goes with the batch (Goyal et al.,
+// https://arxiv.org/abs/1706.02677, section 2.1); from the weights of a file it is a
+// tenth of that.
+func PhotoRecipes() []PhotoRecipe {
+	return []PhotoRecipe{
+		{Most: 1000, Model: "resnet18", Blocks: []int{1, 1, 1, 1}, Resize: 96, Batch: 32, Epochs: 60, Tuned: 20},
+		{Most: 10_000, Model: "resnet18", Resize: 128, Batch: 64, Epochs: 40, Tuned: 15},
+		{Model: "resnet18", Resize: 224, Batch: 128, Epochs: 30, Tuned: 10},
+	}
+}
+
+func photoRecipeFor(pictures int) PhotoRecipe {
+	all := PhotoRecipes()
+	i := slices.IndexFunc(all, func(r PhotoRecipe) bool { return pictures <= r.Most })
+	if i < 0 {
+		i = len(all) - 1
+	}
+	return all[i]
+}
+
+// resolvedPhotos is Resolved for a user's own pictures. Only where the settings hang on
+// how many there are does it look; what is wrong with the folder is said when it is
+// opened.
+func (c Config) resolvedPhotos() Config {
+	if path, err := filepath.Abs(c.Data); err == nil {
+		c.Data = path // for a run that goes on from elsewhere
+	}
+	from, fromFile := c.fileModel()
+	if fromFile {
+		c = c.likeFile(from)
+	}
+	c.Holdout = or(c.Holdout, 0.2)
+	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 {
+		c = c.sized()
+	}
+	c.Channels = or(c.Channels, 3)
+	c.ResizeShorter = or(c.ResizeShorter, (c.Resize*256+112)/224)
+	c.Interpolation = or(c.Interpolation, "bilinear")
+	if len(c.Mean)+len(c.Std) == 0 {
+		n := transforms.ImageNet()
+		if c.Channels == 1 { // the mean of the three, as timm has it
+			n = transforms.Normalize{Mean: []float64{0.449}, Std: []float64{0.226}}
+		}
+		c.Mean, c.Std = n.Mean, n.Std
+	}
+	c.Augment = or(c.Augment, "standard")
+	if c.LR == 0 {
+		c.LR = float32(0.1 * float64(c.Batch) / 256)
+		if c.Weights != "" {
+			c.LR /= 10
+		}
+		c.LR = float32(math.Round(float64(c.LR)*1e5) / 1e5)
+	}
+	if c.Optimizer == "" { // with all that belongs to it; beside an optimiser that is given a 0 is a 0
+		c.Optimizer, c.Nesterov = "sgd", true
+		c.Momentum = or(c.Momentum, 0.9)
+		c.WeightDecay = or(c.WeightDecay, 1e-4)
+		c.LabelSmoothing = or(c.LabelSmoothing, 0.1)
+	}
+	c.Schedule = or(c.Schedule, "cosine,warmup=0.05")
+	c.Init = or(c.Init, nn.KaimingNormal.String())
+	return c
+}
+
+// fileModel is what the file of the first weights says of its model, where it does.
+func (c Config) fileModel() (m checkpoint.Model, ok bool) {
+	if c.Weights == "" {
+		return m, false
+	}
+	m, f, err := checkpoint.LoadModel(c.Weights)
+	if err != nil {
+		return m, false
+	}
+	f.Close()
+	return m, true
+}
+
+// likeFile takes the model of the first weights and prepares pictures as it wants them.
+func (c Config) likeFile(m checkpoint.Model) Config {
+	if c.Model == "" {
+		c.Model = m.Architecture
+	}
+	if c.Model == m.Architecture && c.Blocks == nil {
+		c.Blocks = m.Blocks
+	}
+	c.Channels = or(c.Channels, m.Channels)
+	p := m.Preprocess
+	if len(c.Mean)+len(c.Std) == 0 && c.Channels == m.Channels && p.Scale == 1.0/255 && len(p.Mean) == m.Channels && len(p.Std) == m.Channels {
+		c.Mean, c.Std = p.Mean, p.Std
+	}
+	if c.Resize == 0 || c.Resize == m.Height {
+		c.Resize = m.Height
+		if p.ResizeShorter >= m.Height {
+			c.ResizeShorter = or(c.ResizeShorter, p.ResizeShorter)
+		}
+	}
+	if p.ResizeShorter > 0 {
+		c.Interpolation = or(c.Interpolation, p.Interpolation)
+	}
+	return c
+}
+
+// sized fills in what hangs on how many pictures there are.
+func (c Config) sized() Config {
+	x, err := folder.Scan(c.Data)
+	if err != nil {
+		x = &folder.Index{}
+	}
+	n := 0
+	for _, count := range x.Counts(data.Train) {
+		n += count
+	}
+	if !x.Tested {
+		n -= int(math.Round(c.Holdout * float64(n)))
+	}
+	if c.TrainSize > 0 {
+		n = min(n, c.TrainSize)
+	}
+	r := photoRecipeFor(n)
+	if c.Model == "" {
+		c.Model = r.Model
+		if c.Blocks == nil {
+			c.Blocks = r.Blocks
+		}
+	}
+	if e, err := models.Lookup(c.Model); err == nil && e.FixedSize {
+		c.Resize = or(c.Resize, e.Height)
+	}
+	c.Resize = or(c.Resize, r.Resize)
+	c.Batch = or(c.Batch, min(r.Batch, max(n, 1)))
+	if c.Weights != "" {
+		r.Epochs = r.Tuned
+	}
+	c.Epochs = or(c.Epochs, r.Epochs)
+	c.reason = fmt.Sprintf("chosen for %d pictures to train on", n)
+	return c
+}

@@ -1,0 +1,158 @@
+package train
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/folder"
+)
+
+// Files of the folder of a run on a user's own pictures.
+const (
+	RecordFile  = "pictures.csv" // every picture of the run, its class, its part and its digest
+	SkippedFile = "skipped.csv"  // those that cannot be read, and why; only when there are some
+)
+
+// Photos says what a training found in a user's own pictures.
+type Photos struct {
+	Index  *folder.Index  // of those that are trained and tested on
+	Report *folder.Report // of all; nil when a run goes on, which reads them no more
+	Reason string         // why the settings that were not given are as they are; empty when all were
+}
+
+// recorded is what a run that goes on has of its pictures.
+type recorded struct {
+	path    string
+	classes []string
+}
+
+// openPhotos finds a user's own pictures, reads each once, leaves the broken ones out and
+// holds some out to test on; or takes them as the record of the run has them.
+func (p plan) openPhotos(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
+	photos = &Photos{Reason: p.reason}
+	if goesOn != nil {
+		if photos.Index, err = folder.ReadRecord(goesOn.path, p.Data, goesOn.classes); err == nil {
+			err = photos.unchanged(ctx)
+		}
+	} else {
+		err = photos.find(ctx, p, progress)
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	part := func(split data.Split, most, shrink int) (*folder.Set, error) {
+		return photos.Index.Set(split, folder.Options{
+			Channels: p.Channels, Size: p.Resize, ResizeSize: p.ResizeShorter, Interpolation: p.interpolation(), Shrink: shrink, Most: most,
+		})
+	}
+	// Twice the size leaves enough for the smallest crops: ImageNet's pictures have that
+	// much for torchvision's. What is tested on is not shrunk, as predict does not shrink.
+	if train, err = part(data.Train, p.TrainSize, 2*p.Resize); err != nil {
+		return nil, nil, nil, err
+	}
+	if test, err = part(data.Test, p.TestSize, 0); err != nil {
+		return nil, nil, nil, err
+	}
+	return train, test, photos, nil
+}
+
+// find scans, checks and divides.
+func (f *Photos) find(ctx context.Context, p plan, progress func(done, total int64, what string)) error {
+	x, err := folder.Scan(p.Data)
+	if err != nil {
+		return err
+	}
+	if m, ok := p.fileModel(); ok && sameNames(m.Classes, x.Classes) {
+		x = x.Ordered(m.Classes) // the last layer of the first weights knows them so
+	}
+	var tell func(done, total int)
+	if progress != nil {
+		tell = func(done, total int) { progress(int64(done), int64(total), "checking pictures") }
+	}
+	r, groups, err := x.Check(ctx, folder.Options{Channels: p.Channels}, tell)
+	if err != nil {
+		return err
+	}
+	f.Report = r
+	if x, groups, err = x.Without(r, groups); err != nil {
+		return err
+	}
+	if err := x.Holdout(p.Holdout, p.HoldoutSeed, groups); err != nil {
+		return err
+	}
+	f.Index = x
+	return nil
+}
+
+// sameNames compares classes, whatever their order.
+func sameNames(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// record writes which pictures the run has, and which it left out. A run that goes on
+// has that already.
+func (f *Photos) record(run *checkpoint.Run) error {
+	if f == nil || f.Report == nil {
+		return nil
+	}
+	if err := checkpoint.WriteFile(run.Path(RecordFile), f.Index.Write); err != nil || len(f.Report.Broken) == 0 {
+		return err
+	}
+	return checkpoint.WriteFile(run.Path(SkippedFile), func(w io.Writer) error {
+		c := csv.NewWriter(w)
+		rows := [][]string{{"path", "error"}}
+		for _, b := range f.Report.Broken {
+			rows = append(rows, []string{b.Name, b.Error})
+		}
+		return c.WriteAll(rows)
+	})
+}
+
+// unchanged is an error when a picture or a label is not what it was when the run
+// began: an epoch of both would be of neither, and no run could be made again to the
+// same bits.
+func (f *Photos) unchanged(ctx context.Context) error {
+	if f == nil {
+		return nil
+	}
+	changes, err := f.Index.Changed(ctx)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	const few = 3
+	text := strings.Join(changes[:min(few, len(changes))], "; ")
+	if more := len(changes) - few; more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return fmt.Errorf("the pictures are not those that the run began with: %s; put them back to go on with --resume, or start a new run", text)
+}
+
+// dataset is what a model file calls the data: for a user's own pictures the last part
+// of the path, which a slash or an ending tells from the name of a data set.
+func (c Config) dataset() string {
+	if !c.IsPhotos() {
+		return c.Data
+	}
+	if name := filepath.Base(c.Data); folder.IsList(name) {
+		return name
+	}
+	return filepath.Base(c.Data) + "/"
+}
+
+// preprocess is how images become the model's input.
+func (c Config) preprocess(native data.Info) checkpoint.Preprocess {
+	p := checkpoint.Preprocess{Grey: native.Channels == 1, Mean: c.Mean, Std: c.Std}
+	if c.IsPhotos() {
+		p.ResizeShorter, p.Interpolation = c.ResizeShorter, c.Interpolation
+		return p
+	}
+	p.NativeHeight, p.NativeWidth, p.Resize = native.Height, native.Width, c.Resize
+	return p
+}

@@ -1,0 +1,220 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// Preparation says what is made of the pictures before the model sees them. Zero values
+// are those that suit the data set: pictures of a user's own are augmented and
+// normalised as in torchvision's reference training, those of a data set with a name
+// are only resized.
+type Preparation struct {
+	// Holdout is the share of each class to test on, where a folder or a list of pictures
+	// says nothing of it. Which pictures it takes hangs on HoldoutSeed and their names.
+	Holdout     float64 `yaml:"holdout,omitempty" json:"holdout,omitempty"`
+	HoldoutSeed uint64  `yaml:"holdout_seed,omitempty" json:"holdout_seed,omitempty"`
+	Channels    int     `yaml:"channels,omitempty" json:"channels,omitempty"` // of a user's own pictures: 1 for grey, 3 for colour
+
+	// ResizeShorter is what the shorter side of a user's own pictures is resized to for
+	// evaluation, before the middle of Resize by Resize pixels is cut out.
+	ResizeShorter int    `yaml:"resize_shorter,omitempty" json:"resize_shorter,omitempty"`
+	Interpolation string `yaml:"interpolation,omitempty" json:"interpolation,omitempty"` // bilinear or bicubic
+
+	// Mean and Std, by channel, are those by which the pixels, from 0 to 1, are normalised.
+	Mean []float64 `yaml:"mean,omitempty,flow" json:"mean,omitempty"`
+	Std  []float64 `yaml:"std,omitempty,flow" json:"std,omitempty"`
+
+	Augment       string  `yaml:"augment,omitempty" json:"augment,omitempty"`       // one of Augmentations
+	CropScale     float64 `yaml:"crop_scale,omitempty" json:"crop_scale,omitempty"` // the least share of the area that RandomResizedCrop takes
+	RandomErasing float64 `yaml:"random_erasing,omitempty" json:"random_erasing,omitempty"`
+	Mixup         float64 `yaml:"mixup,omitempty" json:"mixup,omitempty"`   // alpha; 0 is none
+	CutMix        float64 `yaml:"cutmix,omitempty" json:"cutmix,omitempty"` // alpha; 0 is none
+}
+
+// Augmentation is a choice of random transforms.
+type Augmentation struct{ Name, About string }
+
+// Augmentations lists what Preparation.Augment may be. standard, trivial and rand are
+// those of torchvision's reference training
+// (https://github.com/pytorch/vision/blob/main/references/classification/presets.py),
+// crop that of He et al. for CIFAR (https://arxiv.org/abs/1512.03385, section 4.2).
+func Augmentations() []Augmentation {
+	return []Augmentation{
+		{"none", "every epoch sees the same pictures"},
+		{"flip", "RandomHorizontalFlip"},
+		{"crop", "RandomCrop with a padding of an eighth, and flip"},
+		{"standard", "RandomResizedCrop and flip"},
+		{"trivial", "standard and TrivialAugmentWide"},
+		{"rand", "standard and RandAugment"},
+	}
+}
+
+func augmentationNames() (names []string) {
+	for _, a := range Augmentations() {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+// differs is Config.differs for the preparation.
+func (c Preparation) differs(then Preparation) (name string, was, is any, differ bool) {
+	for _, s := range []struct {
+		name    string
+		was, is any
+	}{
+		{"holdout", then.Holdout, c.Holdout}, {"holdout-seed", then.HoldoutSeed, c.HoldoutSeed}, {"channels", then.Channels, c.Channels},
+		{"resize-shorter", then.ResizeShorter, c.ResizeShorter}, {"interpolation", then.Interpolation, c.Interpolation},
+		{"mean", fmt.Sprint(then.Mean), fmt.Sprint(c.Mean)}, {"std", fmt.Sprint(then.Std), fmt.Sprint(c.Std)},
+		{"augment", or(then.Augment, "none"), or(c.Augment, "none")}, {"crop-scale", then.CropScale, c.CropScale},
+		{"random-erasing", then.RandomErasing, c.RandomErasing}, {"mixup", then.Mixup, c.Mixup}, {"cutmix", then.CutMix, c.CutMix},
+	} {
+		if s.was != s.is {
+			return s.name, s.was, s.is, true
+		}
+	}
+	return "", nil, nil, false
+}
+
+// check reports the first setting that cannot be; photos are a user's own pictures.
+func (c Preparation) check(photos bool, resize int) error {
+	share := func(flag string, v float64, below bool) error {
+		if !(v >= 0 && v <= 1) || below && v == 1 {
+			return fmt.Errorf("--%s %v: it is a share, from 0 to 1", flag, v)
+		}
+		return nil
+	}
+	for _, s := range []struct {
+		flag  string
+		value float64
+		below bool
+	}{{"holdout", c.Holdout, true}, {"crop-scale", c.CropScale, false}, {"random-erasing", c.RandomErasing, false}} {
+		if err := share(s.flag, s.value, s.below); err != nil {
+			return err
+		}
+	}
+	for flag, v := range map[string]float64{"mixup": c.Mixup, "cutmix": c.CutMix} {
+		if !(v >= 0) || math.IsInf(v, 1) {
+			return fmt.Errorf("--%s %v: it is the alpha of a Beta distribution, above 0; leave the flag out for none", flag, v)
+		}
+	}
+	for flag, values := range map[string][]float64{"mean": c.Mean, "std": c.Std} {
+		for _, v := range values {
+			if math.IsNaN(v) || math.IsInf(v, 0) || flag == "std" && v <= 0 {
+				return fmt.Errorf("--%s %v: give a number for each channel, of pixels from 0 to 1, such as %v", flag, values, transforms.ImageNet().Std)
+			}
+		}
+	}
+	if len(c.Mean) != len(c.Std) {
+		return fmt.Errorf("--mean of %d and --std of %d channels: give both, a number for each channel", len(c.Mean), len(c.Std))
+	}
+	if !slices.Contains(augmentationNames(), c.Augment) {
+		return fmt.Errorf("--augment %s is not known; choose one of %s", c.Augment, strings.Join(augmentationNames(), ", "))
+	}
+	if c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic" {
+		return fmt.Errorf("--interpolation %s is not known; choose bilinear or bicubic", c.Interpolation)
+	}
+	if photos {
+		return c.checkPhotos(resize)
+	}
+	for flag, given := range map[string]bool{
+		"holdout": c.Holdout != 0, "holdout-seed": c.HoldoutSeed != 0, "channels": c.Channels != 0,
+		"resize-shorter": c.ResizeShorter != 0, "interpolation": c.Interpolation != "",
+	} {
+		if given {
+			return fmt.Errorf("--%s is for pictures of your own, a folder or a list as --data; a data set with a name has its own", flag)
+		}
+	}
+	return nil
+}
+
+func (c Preparation) checkPhotos(resize int) error {
+	switch {
+	case c.Channels != 1 && c.Channels != 3:
+		return fmt.Errorf("--channels %d: pictures have 1 (grey) or 3 (red, green, blue)", c.Channels)
+	case c.ResizeShorter < resize || c.ResizeShorter > 4096:
+		return fmt.Errorf("--resize-shorter %d: the middle of %dx%d pixels (--resize) is cut out of it; give from %d to 4096", c.ResizeShorter, resize, resize, resize)
+	case len(c.Mean) != c.Channels:
+		return fmt.Errorf("--mean and --std of %d channels for pictures of %d; give a number for each", len(c.Mean), c.Channels)
+	}
+	return nil
+}
+
+// normalize is what bytes become.
+func (c Preparation) normalize() transforms.Normalize {
+	return transforms.Normalize{Mean: c.Mean, Std: c.Std}
+}
+
+func (c Preparation) interpolation() transforms.Interpolation {
+	if c.Interpolation == transforms.Bicubic.String() {
+		return transforms.Bicubic
+	}
+	return transforms.Bilinear
+}
+
+// transform makes the pictures of a training, size by size pixels; nil leaves them as
+// the evaluation has them.
+func (c Preparation) transform(photos bool, size int) transforms.Transform {
+	var steps transforms.Compose
+	switch c.Augment {
+	case "standard", "trivial", "rand":
+		scale := [2]float64{c.CropScale, 1}
+		if c.CropScale == 0 {
+			scale[0] = 0.08
+		}
+		steps = transforms.Compose{transforms.RandomResizedCrop{Size: size, Scale: scale, Interpolation: c.interpolation()}}
+	default:
+		steps = transforms.Compose{transforms.Resize{Height: size, Width: size}}
+		if photos {
+			steps = transforms.Compose{transforms.Resize{Size: c.ResizeShorter, Interpolation: c.interpolation()}, transforms.CenterCrop{Size: size}}
+		}
+	}
+	switch c.Augment {
+	case "none":
+		if c.RandomErasing == 0 {
+			return nil
+		}
+	case "crop":
+		steps = append(steps, transforms.RandomCrop{Size: size, Padding: max(size/8, 1)}, transforms.RandomHorizontalFlip{})
+	case "trivial":
+		steps = append(steps, transforms.RandomHorizontalFlip{}, transforms.TrivialAugmentWide{Sampling: transforms.SampleBilinear})
+	case "rand":
+		steps = append(steps, transforms.RandomHorizontalFlip{}, transforms.RandAugment{Sampling: transforms.SampleBilinear})
+	default:
+		steps = append(steps, transforms.RandomHorizontalFlip{})
+	}
+	if c.RandomErasing > 0 {
+		steps = append(steps, transforms.RandomErasing{P: c.RandomErasing, Fill: c.meanBytes()})
+	}
+	return steps
+}
+
+// meanBytes are the pixels that become 0.
+func (c Preparation) meanBytes() (fill []uint8) {
+	for _, v := range c.Mean {
+		fill = append(fill, uint8(min(max(math.Round(v*255), 0), 255)))
+	}
+	return fill
+}
+
+// mix mixes the batches of a training; nil leaves them.
+func (c Preparation) mix() transforms.BatchTransform {
+	var of []transforms.BatchTransform
+	if c.Mixup > 0 {
+		of = append(of, transforms.Mixup{Alpha: c.Mixup})
+	}
+	if c.CutMix > 0 {
+		of = append(of, transforms.CutMix{Alpha: c.CutMix})
+	}
+	switch len(of) {
+	case 0:
+		return nil
+	case 1:
+		return of[0]
+	}
+	return transforms.RandomChoice{Of: of}
+}
