@@ -381,7 +381,7 @@ func TestZeroConfigIsTheRecipeOfTheNotes(t *testing.T) {
 	want := train.Config{
 		Model: "d2l-resnet18", Data: "fashion-mnist", Resize: 96, Batch: 256, LR: 0.05, Epochs: 10, Optimizer: "sgd",
 		Preparation: train.Preparation{Augment: "none"},
-		Schedule: "constant", Init: "xavier-uniform", Precision: "auto", Out: "runs",
+		Schedule:    "constant", Init: "xavier-uniform", Precision: "auto", Out: "runs",
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v", c)
