@@ -11,6 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
@@ -264,9 +265,30 @@ func (c *Classifier) rank(logits []float32, k int) ([]Prediction, error) {
 	return ps, nil
 }
 
+// PredictPixels is Predict for an image that is pixels already, such as package photo
+// reads, of as many channels as the model has.
+func (c *Classifier) PredictPixels(m transforms.Image, k int) ([]Prediction, error) {
+	x, err := c.PreparePixels([]transforms.Image{m})
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.classify(x, k)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
 // Pictures returns a view of ds with pictures of the size that the model wants, cut
-// out if it says so; Scale does the rest.
+// out if it says so; Scale does the rest. Pictures of sizes of their own are prepared
+// from those, as Prepare prepares them.
 func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
+	if p, ok := ds.(data.Pictures); ok {
+		v := prepared{p, c, ds.Info()}
+		m := c.pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
+		v.info.Height, v.info.Width = m.Height, m.Width
+		return v
+	}
 	if c.info.Preprocess.ResizeShorter > 0 {
 		return data.Cropped(ds, c.preset())
 	}
@@ -291,6 +313,9 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if len(info.Classes) != len(c.info.Classes) {
 		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
+	}
+	if _, own := ds.(data.Pictures); own && c.anySize() {
+		return Result{}, fmt.Errorf("%s takes images of any size and says none, so pictures of several cannot share a batch", c.path)
 	}
 	l, err := data.NewLoader(c.Pictures(ds), config)
 	if err != nil {

@@ -24,44 +24,88 @@ import (
 // A model that has ResizeShorter gets what torchvision's preset ImageClassification
 // gives: its preparation in place of 2 and 3.
 func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
-	p := c.info.Preprocess
-	if c.info.Channels != 1 && c.info.Channels != 3 {
-		return nil, fmt.Errorf("%s takes %d channels; an image has 1 (grey) or 3 (red, green, blue)", c.path, c.info.Channels)
+	if err := c.TakesImages(); err != nil {
+		return nil, err
 	}
-	var x *tensor.Tensor
-	var height, width int
+	pixels := make([]transforms.Image, len(images))
 	for i, img := range images {
 		if w, h := img.Bounds().Dx(), img.Bounds().Dy(); w == 0 || h == 0 {
 			return nil, fmt.Errorf("an image of %dx%d has no pixels", w, h)
 		}
-		pixels := transforms.FromImage(img, c.info.Channels)
-		w, h := pixels.Width, pixels.Height
-		if p.ResizeShorter > 0 {
-			pixels = c.preset().Pixels(pixels)
-			w, h = pixels.Width, pixels.Height
-		}
-		planes := slices.Collect(slices.Chunk(pixels.Pix, w*h))
-		if p.NativeWidth > 0 && p.NativeHeight > 0 {
-			planes, w, h = resize(planes, w, h, p.NativeWidth, p.NativeHeight)
-		}
-		if p.Resize > 0 {
-			planes, w, h = resize(planes, w, h, p.Resize, p.Resize)
-		}
-		if c.info.Width > 0 && c.info.Height > 0 {
-			planes, w, h = resize(planes, w, h, c.info.Width, c.info.Height)
-		}
-		if x == nil {
-			x, height, width = tensor.New(len(images), c.info.Channels, h, w), h, w
-		}
-		if h != height || w != width {
-			return nil, fmt.Errorf("images of %dx%d and %dx%d cannot share a batch, as %s takes any size", width, height, w, h, c.path)
-		}
-		c.scale(x.Data()[i*c.info.Channels*h*w:], planes)
+		pixels[i] = transforms.FromImage(img, c.info.Channels)
 	}
-	if x == nil {
+	return c.PreparePixels(pixels)
+}
+
+// TakesImages is an error where the model's channels are not those of an image.
+func (c *Classifier) TakesImages() error {
+	if c.info.Channels != 1 && c.info.Channels != 3 {
+		return fmt.Errorf("%s takes %d channels; an image has 1 (grey) or 3 (red, green, blue)", c.path, c.info.Channels)
+	}
+	return nil
+}
+
+// PreparePixels is Prepare for images that are pixels already, such as package photo
+// reads, of as many channels as the model has.
+func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, error) {
+	if len(images) == 0 {
 		return nil, fmt.Errorf("no image was given")
 	}
+	var x *tensor.Tensor
+	var height, width int
+	for i, m := range images {
+		if m.Channels != c.info.Channels {
+			return nil, fmt.Errorf("%s takes %d channels, and an image has %d", c.path, c.info.Channels, m.Channels)
+		}
+		m = c.pixels(m)
+		if x == nil {
+			height, width = m.Height, m.Width
+			x = tensor.New(len(images), m.Channels, height, width)
+		}
+		if m.Height != height || m.Width != width {
+			return nil, fmt.Errorf("images of %dx%d and %dx%d cannot share a batch, as %s takes any size", width, height, m.Width, m.Height, c.path)
+		}
+		c.scale(x.Data()[i*len(m.Pix):], slices.Collect(slices.Chunk(m.Pix, m.Height*m.Width)))
+	}
 	return x, nil
+}
+
+// pixels brings an image to the size that the model takes: step 2 of Prepare.
+func (c *Classifier) pixels(m transforms.Image) transforms.Image {
+	p := c.info.Preprocess
+	if p.ResizeShorter > 0 {
+		m = c.preset().Pixels(m)
+	}
+	for _, size := range [][2]int{{p.NativeHeight, p.NativeWidth}, {p.Resize, p.Resize}, {c.info.Height, c.info.Width}} {
+		if size[0] > 0 && size[1] > 0 {
+			m = transforms.Resize{Height: size[0], Width: size[1]}.Apply(m, nil)
+		}
+	}
+	return m
+}
+
+// anySize says that the model takes images as large as they are.
+func (c *Classifier) anySize() bool {
+	p := c.info.Preprocess
+	return c.info.Height == 0 && c.info.Width == 0 && p.Resize == 0 && p.ResizeShorter == 0 && p.NativeHeight == 0
+}
+
+// prepared is a view of pictures of sizes of their own, as the model takes them.
+type prepared struct {
+	data.Pictures
+	c    *Classifier
+	info data.Info
+}
+
+func (v prepared) Info() data.Info { return v.info }
+
+func (v prepared) Get(i int, pix []uint8) (int, error) {
+	m, label, err := v.Picture(i)
+	if err != nil {
+		return 0, err
+	}
+	copy(pix, v.c.pixels(m).Pix)
+	return label, nil
 }
 
 // preset is the preparation of a model that has ResizeShorter.
@@ -83,18 +127,15 @@ func (c *Classifier) scale(dst []float32, planes [][]uint8) {
 	}
 }
 
-// table lists what each byte of a channel becomes. The usual scale divides, for
-// v*(1/255) differs from v/255 in the last bit.
+// table lists what each byte of a channel becomes. At the usual scale it is what a
+// loader of the training made of it.
 func (c *Classifier) table(channel int) (t [256]float32) {
 	p := c.info.Preprocess
-	if p.ResizeShorter > 0 {
+	if p.Scale == 1.0/255 {
 		return transforms.Normalize{Mean: p.Mean, Std: p.Std}.Table(channel)
 	}
 	for v := range t {
-		x := float64(float32(v) / 255)
-		if p.Scale != 1.0/255 {
-			x = float64(v) * p.Scale
-		}
+		x := float64(v) * p.Scale
 		if len(p.Mean) > 0 {
 			x -= p.Mean[channel]
 		}
@@ -123,16 +164,4 @@ func (c *Classifier) fromUnit(x *tensor.Tensor) {
 			}
 		}
 	}
-}
-
-func resize(planes [][]uint8, w, h, dw, dh int) ([][]uint8, int, int) {
-	if w == dw && h == dh {
-		return planes, w, h
-	}
-	out := make([][]uint8, len(planes))
-	for i, p := range planes {
-		out[i] = make([]uint8, dw*dh)
-		data.ResizeBilinear(out[i], dw, dh, p, w, h)
-	}
-	return out, dw, dh
 }

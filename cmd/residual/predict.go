@@ -128,6 +128,9 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 	if err != nil {
 		return err
 	}
+	if err := c.TakesImages(); err != nil {
+		return err
+	}
 	bad := 0
 	answer := func(w io.Writer) (err error) {
 		bad, err = f.answer(ctx, cmd, c, paths, w)
