@@ -20,6 +20,10 @@ const (
 	SkippedFile = "skipped.csv"  // those that cannot be read, and why; only when there are some
 )
 
+// CheckingPictures is what Callbacks.OnData hears of while a user's own pictures are
+// read for the first time; done and total are pictures.
+const CheckingPictures = "checking pictures"
+
 // Photos says what a training found in a user's own pictures.
 type Photos struct {
 	Index  *folder.Index  // of those that are trained and tested on
@@ -74,7 +78,7 @@ func (f *Photos) find(ctx context.Context, p plan, progress func(done, total int
 	}
 	var tell func(done, total int)
 	if progress != nil {
-		tell = func(done, total int) { progress(int64(done), int64(total), "checking pictures") }
+		tell = func(done, total int) { progress(int64(done), int64(total), CheckingPictures) }
 	}
 	r, groups, err := x.Check(ctx, folder.Options{Channels: p.Channels}, tell)
 	if err != nil {

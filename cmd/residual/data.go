@@ -214,7 +214,12 @@ func knownData(name string) error {
 	if slices.Contains(dataNames(), name) {
 		return nil
 	}
-	return usagef("data set %q is not known; choose one of %s", name, strings.Join(dataNames(), ", "))
+	return usagef("data set %q is not known, and there is no such folder; choose one of %s, or name a folder of pictures", name, strings.Join(dataNames(), ", "))
+}
+
+// dataOrFolder completes the name of a data set, or a path.
+func dataOrFolder(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return dataNames(), cobra.ShellCompDirectiveDefault
 }
 
 func completeData(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train"
 )
 
 // dataFlags say where data sets are looked for.
@@ -34,8 +35,15 @@ func (f *dataFlags) options(cmd *cobra.Command, split data.Split) data.Options {
 // download, and soon over.
 func showDownloads(w io.Writer) func(done, total int64, what string) {
 	shown, tell := "", func(done, total int64) {}
+	count := showCount(w)
 	return func(done, total int64, what string) {
-		if strings.HasPrefix(what, "draw") {
+		switch {
+		case strings.HasPrefix(what, "draw"):
+			return
+		case what == train.CheckingPictures:
+			if count != nil {
+				count(int(done), int(total))
+			}
 			return
 		}
 		if what != shown {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -25,6 +28,7 @@ type trainFlags struct {
 	report reportFlags
 	grow   []string // depths or blocks of a growth
 	resume string   // a run folder
+	named  bool     // the data, on the command line
 	plain  bool
 	json   bool
 }
@@ -51,6 +55,8 @@ at the learning rate 0.05 for 10 epochs, from Xavier-uniform weights, without
 momentum. Other models and data sets have defaults of their own, which are printed:
 --data garments trains the batch-normalised LeNet at 28x28 in batches of 64 for 10
 epochs, the rate falling from 1 along a cosine. A flag that is given wins.
+
+` + photosTrainHelp() + `
 
 --weights starts from the weights in a file instead of new ones. Of a model file it
 takes the model, the blocks, the data set and the size of the images, too, unless they
@@ -80,6 +86,8 @@ of them; a rate that falls over the training then falls by the new number.`,
   residual train --lr 0.1 --momentum 0.9 --schedule cosine,warmup=0.05 --json
   residual train --model resnet18 --grow 18,26,34 --epochs 12
   residual train --model resnet18 --weights resnet18.pth --lr 0.01
+  residual train --data photos/
+  residual train --data photos/ --weights resnet18.safetensors --augment trivial --mixup 0.2
   residual train --resume runs/train-3`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,7 +109,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.BoolVar(&c.ZeroInit, "zero-init", false, "start every residual branch at zero, so that at first each block returns its shortcut")
 	fs.Float64Var(&c.StochasticDepth, "stochastic-depth", 0, "probability with which an image does without the last block in training; for those before it, in equal steps from 0")
 	fs.StringSliceVar(&f.grow, "grow", nil, "grow on a schedule, such as 18,26,34 or 1-1-1,2-2-2: blocks are added that change nothing at first, and the epochs are divided over the depths")
-	fs.StringVar(&c.Data, "data", d.Data, "data set; the command data list lists them")
+	fs.StringVar(&c.Data, "data", d.Data, "data set that the command data list lists, "+photosHelp)
 	fs.IntVar(&c.Resize, "resize", d.Resize, "pixels of both sides that images are resized to")
 	fs.IntVar(&c.Batch, "batch", d.Batch, "images in a batch")
 	fs.Float32Var(&c.LR, "lr", d.LR, "learning rate")
@@ -112,6 +120,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.BoolVar(&c.Nesterov, "nesterov", false, "look ahead along the momentum")
 	fs.StringVar(&c.Schedule, "schedule", d.Schedule, "of the learning rate: constant, cosine,warmup=0.05,min=0.0001, step,gamma=0.1,at=0.5 or onecycle,warmup=0.3")
 	addOptimisation(cmd, c)
+	addPreparation(cmd, c)
 	fs.StringVar(&c.Init, "init", d.Init, "first weights: xavier-uniform, kaiming-normal or pytorch")
 	fs.StringVar(&c.Weights, "weights", "", "file of weights to start from: a model file, or a .safetensors, .pth, .npz or .onnx file of another program")
 	fs.Uint64Var(&c.Seed, "seed", 0, "of the first weights and of the order of the images")
@@ -128,7 +137,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("resume")
-	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
+	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
 	_ = cmd.RegisterFlagCompletionFunc("optimizer", words(optim.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("schedule", words(optim.ScheduleNames()...))
 	_ = cmd.RegisterFlagCompletionFunc("init", words(nn.XavierUniform.String(), nn.KaimingNormal.String(), nn.PyTorchDefault.String()))
@@ -137,6 +146,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 // given is c with what the flags that were given say.
 func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (train.Config, error) {
 	g := f.config
+	f.named = changed("data")
 	if changed("weights") {
 		c = startFrom(c, g.Weights)
 	}
@@ -156,7 +166,7 @@ func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (trai
 			take()
 		}
 	}
-	if err := takeOptimisation(&c, g, changed); err != nil {
+	if err := errors.Join(takeOptimisation(&c, g, changed), takePreparation(&c, g, changed)); err != nil {
 		return c, err
 	}
 	// In a Config zero is the default, on the command line it is a mistake.
@@ -175,7 +185,7 @@ func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (trai
 			return c, usagef("--%s is empty; give a value or leave the flag out", name)
 		}
 	}
-	return c, nil
+	return settled(c, g, changed), nil
 }
 
 func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
@@ -247,7 +257,7 @@ func startFrom(c train.Config, path string) train.Config {
 	}
 	file.Close()
 	c.Model, c.Blocks, c.Resize = about.Architecture, about.Blocks, about.Height
-	if slices.Contains(dataNames(), about.Dataset) {
+	if folder.IsPath(about.Dataset) || slices.Contains(dataNames(), about.Dataset) {
 		c.Data = about.Dataset
 	}
 	return c
@@ -260,8 +270,11 @@ func (f *trainFlags) check(c train.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := knownData(r.Data); err != nil {
+	if err := knownSource(r.Data); err != nil {
 		return err
+	}
+	if _, err := os.Stat(r.Data); r.IsPhotos() && err != nil && c.Weights != "" && !f.named {
+		return usagef("%s was trained on %s, which is not here; name the pictures to train on with --data", c.Weights, filepath.Base(r.Data))
 	}
 	if err := c.Check(); err != nil {
 		return usageError{fmt.Errorf("%w; `residual train --help` describes the flags", err)}

@@ -61,8 +61,11 @@ func (v *trainView) callbacks() train.Callbacks {
 // start prints what will be done, the defaults included.
 func (v *trainView) start(s train.Start) {
 	c := s.Config
+	if s.Photos != nil {
+		fmt.Fprint(v.w, found(s.Photos), heldOut(s.Photos, c), "\n")
+	}
 	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
-		c.Model, report.Count(s.Parameters), c.Data, report.Count(int64(s.Pictures)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
+		c.Model, report.Count(s.Parameters), dataName(s), report.Count(int64(s.Pictures)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
 	optimizer := c.Optimizer
 	if c.Momentum != 0 {
 		optimizer += fmt.Sprintf(", momentum %v", c.Momentum)
@@ -72,6 +75,12 @@ func (v *trainView) start(s train.Start) {
 	}
 	fmt.Fprintf(v.w, "epochs %d of %d batches of %d, %s, lr %v (%s), weights %s, seed %d\n",
 		c.Epochs, s.Batches, c.Batch, optimizer, c.LR, c.Schedule, c.Init, c.Seed)
+	if line := preparation(c); line != "" {
+		fmt.Fprintln(v.w, line)
+	}
+	if s.Photos != nil && s.Photos.Reason != "" {
+		fmt.Fprintf(v.w, "%s; what you give in place of it wins (`residual train --help`)\n", s.Photos.Reason)
+	}
 	if line := optimisation(c); line != "" {
 		fmt.Fprintln(v.w, line)
 	}

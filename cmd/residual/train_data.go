@@ -1,0 +1,241 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train"
+)
+
+// photosHelp says what --data takes beside names, in the words of every command.
+const photosHelp = "or pictures of your own: a folder with one folder a class (or train/ and val/ with these), or a .csv or .jsonl list of paths and labels. A name counts before a folder that is called the same, which is then named ./NAME"
+
+// photosTrainHelp is the part of train's help about a user's own pictures.
+func photosTrainHelp() string {
+	var b strings.Builder
+	b.WriteString(`--data photos/ trains on pictures of your own: JPEG, PNG, GIF, WebP or BMP files in one
+folder a class, or such folders in train/ and val/, or named by a CSV or JSON-lines
+list with path, label and, if you like, split. All are read once at first. Those that cannot be read are named
+in skipped.csv and left out, unless they are more than 5% or a whole class;
+--holdout of each class is tested on where you do not say which, near-duplicates
+on one side. pictures.csv has every picture's part and digest: a picture or a label
+that changes during the run ends it, for no epoch of it could be made again.
+The pictures are augmented and normalised as in torchvision's reference training. What is not
+given goes by how many pictures there are to train on:
+
+`)
+	t := report.NewTable(report.Column{Title: "pictures"}, report.Column{Title: "model"}, report.Column{Title: "size", Align: report.Right},
+		report.Column{Title: "batch", Align: report.Right}, report.Column{Title: "epochs", Align: report.Right}, report.Column{Title: "with --weights", Align: report.Right})
+	t.Indent = 2
+	most := 0
+	for _, r := range train.PhotoRecipes() {
+		pictures, model := fmt.Sprint("to ", report.Count(int64(r.Most))), r.Model
+		if r.Most == 0 {
+			pictures = "more than " + report.Count(int64(most))
+		}
+		if most = r.Most; r.Blocks != nil {
+			model += ", blocks " + joinInts(r.Blocks)
+		}
+		t.Row(pictures, model, fmt.Sprint(r.Resize), fmt.Sprint(r.Batch), fmt.Sprint(r.Epochs), fmt.Sprint(r.Tuned))
+	}
+	b.WriteString(t.String())
+	b.WriteString(`
+by SGD with Nesterov momentum 0.9 and weight decay 0.0001, label smoothing 0.1, and a
+rate of 0.1 for every 256 pictures of a batch (with --weights 0.01) along a cosine with
+5% warm-up. With --optimizer these four are as you give them. --weights also settles the size
+and the normalisation.`)
+	return b.String()
+}
+
+// addPreparation adds the flags of what is made of the pictures.
+func addPreparation(cmd *cobra.Command, c *train.Config) {
+	fs, p := cmd.Flags(), &c.Preparation
+	var names, all []string
+	for _, a := range train.Augmentations() {
+		names, all = append(names, a.Name), append(all, a.Name+" ("+a.About+")")
+	}
+	fs.Float64Var(&p.Holdout, "holdout", 0.2, "share of each class to test on, of your own pictures where you do not say which")
+	fs.Uint64Var(&p.HoldoutSeed, "holdout-seed", 0, "of that choice, which does not depend on --seed")
+	fs.StringVar(&p.Augment, "augment", "", "random changes in training: "+strings.Join(all, ", ")+" (default: standard for your own pictures, else none)")
+	fs.Float64Var(&p.CropScale, "crop-scale", 0, "least share of a picture's area that RandomResizedCrop takes (default: 0.08)")
+	fs.Float64Var(&p.RandomErasing, "random-erasing", 0, "probability with which a part of a picture is erased in training")
+	fs.Float64Var(&p.Mixup, "mixup", 0, "blend pictures of a batch, and their labels, by a share from Beta(A, A); such as 0.2")
+	fs.Float64Var(&p.CutMix, "cutmix", 0, "paste a part of a picture into another, by an area from Beta(A, A); such as 1. With --mixup each batch gets one of the two")
+	fs.IntVar(&p.ResizeShorter, "resize-shorter", 0, "pixels that the shorter side of your own pictures is resized to for evaluation, before the middle of --resize is cut out (default: 256 for every 224 of --resize)")
+	fs.StringVar(&p.Interpolation, "interpolation", "", "of your own pictures: bilinear or bicubic (default: bilinear)")
+	fs.IntVar(&p.Channels, "channels", 0, "of your own pictures: 1 for grey or 3 for colour (default: 3)")
+	fs.Float64SliceVar(&p.Mean, "mean", nil, "mean of the pixels by channel, from 0 to 1, to normalise by (default: ImageNet's for your own pictures, else none)")
+	fs.Float64SliceVar(&p.Std, "std", nil, "deviation of the pixels by channel, beside --mean")
+	_ = cmd.RegisterFlagCompletionFunc("augment", words(names...))
+	_ = cmd.RegisterFlagCompletionFunc("interpolation", words("bilinear", "bicubic"))
+}
+
+// takePreparation gives c what of these flags was given.
+func takePreparation(c *train.Config, g train.Config, changed func(flag string) bool) error {
+	p, q := &c.Preparation, g.Preparation
+	for _, f := range []struct {
+		name string
+		zero bool // in a Config the default, on the command line a mistake
+		take func()
+	}{
+		{"holdout", q.Holdout == 0, func() { p.Holdout = q.Holdout }},
+		{"holdout-seed", false, func() { p.HoldoutSeed = q.HoldoutSeed }},
+		{"augment", q.Augment == "", func() { p.Augment = q.Augment }},
+		{"crop-scale", q.CropScale == 0, func() { p.CropScale = q.CropScale }},
+		{"random-erasing", false, func() { p.RandomErasing = q.RandomErasing }},
+		{"mixup", false, func() { p.Mixup = q.Mixup }},
+		{"cutmix", false, func() { p.CutMix = q.CutMix }},
+		{"resize-shorter", q.ResizeShorter == 0, func() { p.ResizeShorter = q.ResizeShorter }},
+		{"interpolation", q.Interpolation == "", func() { p.Interpolation = q.Interpolation }},
+		{"channels", q.Channels == 0, func() { p.Channels = q.Channels }},
+		{"mean", len(q.Mean) == 0, func() { p.Mean = q.Mean }},
+		{"std", len(q.Std) == 0, func() { p.Std = q.Std }},
+	} {
+		switch {
+		case !changed(f.name):
+		case f.zero:
+			return usagef("--%s is empty or 0; give a value, or leave the flag out", f.name)
+		default:
+			f.take()
+		}
+	}
+	return nil
+}
+
+// settled is c with every setting. What belongs to an optimiser of a recipe was not
+// given where it is zero, but on the command line a zero is one.
+func settled(c, g train.Config, changed func(flag string) bool) train.Config {
+	c = c.Resolved()
+	for name, take := range map[string]func(){
+		"momentum": func() { c.Momentum = g.Momentum }, "weight-decay": func() { c.WeightDecay = g.WeightDecay },
+		"nesterov": func() { c.Nesterov = g.Nesterov }, "label-smoothing": func() { c.LabelSmoothing = g.LabelSmoothing },
+	} {
+		if changed(name) {
+			take()
+		}
+	}
+	if changed("momentum") && c.Momentum == 0 && !changed("nesterov") {
+		c.Nesterov = false // there is nothing to look ahead along
+	}
+	return c
+}
+
+// preparation is a line about what is made of the pictures; "" where that is nothing.
+func preparation(c train.Config) string {
+	var parts []string
+	say := func(shown bool, text string) {
+		if shown {
+			parts = append(parts, text)
+		}
+	}
+	say(cmp.Or(c.Augment, "none") != "none", "augmented ("+c.Augment+")")
+	say(c.CropScale > 0, fmt.Sprintf("crops of at least %v of the area", c.CropScale))
+	say(c.RandomErasing > 0, fmt.Sprintf("a part erased with probability %v", c.RandomErasing))
+	say(c.Mixup > 0, fmt.Sprintf("mixup %v", c.Mixup))
+	say(c.CutMix > 0, fmt.Sprintf("cutmix %v", c.CutMix))
+	say(len(c.Mean) > 0, fmt.Sprintf("normalised by the mean %s and the deviation %s", joinFloats(c.Mean), joinFloats(c.Std)))
+	say(c.IsPhotos(), fmt.Sprintf("tested on the middle of pictures resized to %d", c.ResizeShorter))
+	return strings.Join(parts, ", ")
+}
+
+func joinFloats(values []float64) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")
+}
+
+// found tells of a user's own pictures, before a training begins; dir is the run's.
+func found(p *train.Photos) string {
+	x, r := p.Index, p.Report
+	var b strings.Builder
+	counts := make([]int, len(x.Classes))
+	for _, it := range x.Items {
+		counts[it.Label]++
+	}
+	fmt.Fprintf(&b, "%s: %s pictures of %d classes: %s\n", x.Path(), report.Count(int64(len(x.Items))), len(x.Classes), eachClass(x.Classes, counts))
+	if r == nil { // a run that goes on
+		return b.String()
+	}
+	if n := len(r.Broken); n > 0 {
+		names := make([]string, n)
+		for i, p := range r.Broken {
+			names[i] = p.Name
+		}
+		fmt.Fprintf(&b, "%d cannot be read and are left out, %s has why: %s\n", n, train.SkippedFile, few(names))
+	}
+	if r.Turned > 0 {
+		fmt.Fprintf(&b, "%d are turned upright by their EXIF data\n", r.Turned)
+	}
+	if len(r.Leaks) > 0 && r.Tested {
+		fmt.Fprintf(&b, "%d near-duplicates lie in both parts, so the test is too good: %s; `residual data check %s` lists them\n", len(r.Leaks), few(r.Leaks[0]), x.Path())
+	}
+	if len(r.Contradictory) > 0 {
+		fmt.Fprintf(&b, "%d near-duplicates lie in two classes, such as %s\n", len(r.Contradictory), few(r.Contradictory[0]))
+	}
+	return b.String()
+}
+
+// heldOut says how the pictures were divided.
+func heldOut(p *train.Photos, c train.Config) string {
+	switch {
+	case p.Report == nil:
+		return "divided as " + train.RecordFile + " has it"
+	case p.Index.Tested:
+		return "divided as you did"
+	}
+	text := fmt.Sprintf("%v of each class is held out to test on (--holdout, --holdout-seed %d)", c.Holdout, c.HoldoutSeed)
+	if n := len(p.Report.Alike); n > 0 {
+		text += fmt.Sprintf(", %d groups of near-duplicates each on one side", n)
+	}
+	return text
+}
+
+// eachClass counts by class, or says the least and the most where they are many.
+func eachClass(classes []string, counts []int) string {
+	const most = 12
+	if len(classes) > most {
+		least, largest := 0, 0
+		for i, n := range counts {
+			if n < counts[least] {
+				least = i
+			}
+			if n > counts[largest] {
+				largest = i
+			}
+		}
+		return fmt.Sprintf("%s %d to %s %d", classes[least], counts[least], classes[largest], counts[largest])
+	}
+	parts := make([]string, len(classes))
+	for i, class := range classes {
+		parts[i] = fmt.Sprintf("%s %d", class, counts[i])
+	}
+	return strings.Join(parts, ", ")
+}
+
+// few names the first of many.
+func few(names []string) string {
+	const most = 4
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// dataName is how messages call the data: a folder by its last part.
+func dataName(s train.Start) string {
+	if s.Photos != nil {
+		return s.Photos.Index.Name
+	}
+	return s.Config.Data
+}
+
+// knownSource complains about what is neither the name of a data set nor a path.
+func knownSource(name string) error {
+	if folder.IsPath(name) {
+		return nil // what is there is said when it is opened
+	}
+	return knownData(name)
+}
