@@ -26,12 +26,15 @@ func sampleState() (State, Values) {
 				{Name: "a.count", Tensor: tensor.FromInts([]int64{-7, math.MaxInt64}, 2)},
 			},
 			Optimizer: []tensor.Named{{Name: "z.weight.0", Tensor: tensor.FromSlice([]float32{5, 6, 7, 8}, 2, 2)}},
+			Average:   []tensor.Named{{Name: "z.weight", Tensor: tensor.FromSlice([]float32{0.5, 2, 3, -1}, 2, 2)}},
 		}
 }
 
 func TestStateRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.safetensors")
 	want, values := sampleState()
+	score := -1.0 / 3 // of a metric of its own
+	want.BestScore = &score
 	if err := SaveState(path, want, values); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +49,7 @@ func TestStateRoundTrip(t *testing.T) {
 	if short, err := ReadState(path); err != nil || !cmp.Equal(got, short, cmpopts.EquateNaNs()) {
 		t.Errorf("without its tensors it is %+v, %v", short, err)
 	}
-	for part, pair := range map[string][2][]tensor.Named{"model": {v.Model, values.Model}, "optimizer": {v.Optimizer, values.Optimizer}} {
+	for part, pair := range map[string][2][]tensor.Named{"model": {v.Model, values.Model}, "optimizer": {v.Optimizer, values.Optimizer}, "average": {v.Average, values.Average}} {
 		if g, w := bits(pair[0]), bits(pair[1]); !slices.Equal(g, w) {
 			t.Errorf("%s: got %q, want %q", part, g, w)
 		}

@@ -149,6 +149,40 @@ func TestResumeEndsWithTheSameBits(t *testing.T) {
 	}
 }
 
+// So does one with all that a step can be made of, and one that ends early.
+func TestResumeWithEverything(t *testing.T) {
+	for name, change := range map[string]func(*train.Config){
+		"averages": func(c *train.Config) {
+			c.EMA, c.Accumulate, c.ClipNorm, c.LabelSmoothing, c.ClassWeights, c.Metric = 0.8, 3, 0.5, 0.1, train.Balanced, "balanced-accuracy"
+		},
+		"adamw": func(c *train.Config) {
+			c.Optimizer, c.Momentum, c.LR, c.Schedule, c.Metric, c.LayerDecay = "adamw", 0, 0.01, "cosine", "loss", 0.7
+		},
+		"frozen": func(c *train.Config) { c.Freeze, c.EMA = "stem,4", 0.9 },
+		"early":  func(c *train.Config) { c.LR, c.Schedule, c.Patience, c.Epochs = 1e-30, "constant", 2, 9 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			c := brief(root, "fp32")
+			change(&c)
+			want, err := train.Run(context.Background(), device(t, 2), c, train.Callbacks{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := stopAt(t, c, 1, 17) // in the third epoch
+			got := resume(t, s.Dir, 2, train.Callbacks{})
+			got.ImagesPerSecond, want.ImagesPerSecond = 0, 0
+			if got.Totals != want.Totals {
+				t.Errorf("got %+v, want %+v", got.Totals, want.Totals)
+			}
+			if early := name == "early"; want.Early != early || early && want.Epochs >= c.Epochs {
+				t.Errorf("ended early: %v, after %d epochs", want.Early, want.Epochs)
+			}
+			same(t, got.Dir, want.Dir)
+		})
+	}
+}
+
 // A kill between the state and what is written after it, or before it, leaves
 // nothing of the wrong epoch once the run goes on.
 func TestResumeMendsTheFolder(t *testing.T) {
@@ -224,6 +258,11 @@ func TestResumeRefusesOtherSettings(t *testing.T) {
 		"--model d2l-resne": func(c *train.Config) { c.Model = "d2l-resnet18" },
 		"--train-size 321":  func(c *train.Config) { c.TrainSize = 321 },
 		"--seed 4":          func(c *train.Config) { c.Seed = 4 },
+		"--ema 0.9":         func(c *train.Config) { c.EMA = 0.9 },
+		"--accumulate 2":    func(c *train.Config) { c.Accumulate = 2 },
+		"--freeze stem":     func(c *train.Config) { c.Freeze = "stem" },
+		"--metric loss":     func(c *train.Config) { c.Metric = "loss" },
+		"--class-weights b": func(c *train.Config) { c.ClassWeights = "balanced" },
 		"--recompute true":  func(c *train.Config) { c.Recompute = true },
 		"--epochs 3":        func(c *train.Config) { c.Epochs = 3 },
 		"--workers -1":      func(c *train.Config) { c.Workers = -1 },
