@@ -121,24 +121,33 @@ type settings struct {
 
 // begin prepares a new run.
 func (j *job) begin(ctx context.Context) error {
-	train, test, photos, err := j.open(ctx, nil, j.cb.OnData)
+	s, err := j.ready(ctx)
 	if err != nil {
 		return err
 	}
+	return j.start(s)
+}
+
+// ready makes the trainer of a new run, and writes nothing.
+func (j *job) ready(ctx context.Context) (Start, error) {
+	train, test, photos, err := j.open(ctx, nil, j.cb.OnData)
+	if err != nil {
+		return Start{}, err
+	}
 	j.photos = photos
 	if err := j.build(train); err != nil {
-		return err
+		return Start{}, err
 	}
 	nn.Init(j.module, j.Seed, j.scheme)
 	changes, err := j.startWeights()
 	if err != nil {
-		return err
+		return Start{}, err
 	}
 	j.summary.Test = test
 	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
-		return err
+		return Start{}, err
 	}
-	return j.start(Start{Pictures: train.Len(), Tests: test.Len(), Changes: changes})
+	return Start{Pictures: train.Len(), Tests: test.Len(), Changes: changes}, nil
 }
 
 // build makes the module that suits the pictures.
