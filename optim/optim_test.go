@@ -23,8 +23,9 @@ type traceFile struct {
 			Grad, Param, Buf []float32
 		}
 	}
-	Rates map[string][]float32
-	Runs  []torchRun
+	Rates   map[string][]float32
+	Hundred map[string][]float32 // rates of 100 steps
+	Runs    []torchRun
 }
 
 func trace(t *testing.T) traceFile {

@@ -13,6 +13,7 @@ type torchRun struct {
 	Optimizer string
 	Config    struct {
 		Momentum    float32
+		Dampening   float32
 		WeightDecay float32 `json:"weight_decay"`
 		Nesterov    bool
 		Betas       [2]float64
@@ -34,12 +35,12 @@ func gradientOf(n, k, step int) []float32 {
 
 func TestRunsAgainstPyTorch(t *testing.T) {
 	runs := trace(t).Runs
-	if len(runs) != 9 {
+	if len(runs) != 14 {
 		t.Fatalf("%d runs", len(runs))
 	}
 	for r, run := range runs {
 		c := run.Config
-		o, err := New(run.Optimizer, Config{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov,
+		o, err := New(run.Optimizer, Config{Momentum: c.Momentum, Dampening: c.Dampening, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov,
 			Beta1: c.Betas[0], Beta2: c.Betas[1], Eps: c.Eps, Trust: c.Trust})
 		if err != nil {
 			t.Fatal(err)

@@ -7,10 +7,16 @@ import (
 )
 
 func TestSchedulesAgainstPyTorch(t *testing.T) {
-	rates := trace(t).Rates
-	if len(rates) != 10 {
-		t.Fatalf("%d schedules", len(rates))
+	f := trace(t)
+	if len(f.Rates) != 10 || len(f.Hundred) != 7 {
+		t.Fatalf("%d schedules, %d of 100 steps", len(f.Rates), len(f.Hundred))
 	}
+	for _, rates := range []map[string][]float32{f.Rates, f.Hundred} {
+		againstPyTorch(t, rates)
+	}
+}
+
+func againstPyTorch(t *testing.T, rates map[string][]float32) {
 	for text, want := range rates {
 		s, err := ParseSchedule(text, 0.05)
 		if err != nil {

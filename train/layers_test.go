@@ -10,6 +10,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
@@ -181,6 +182,40 @@ func TestRatesOfLayers(t *testing.T) {
 			}
 			if want := factor * whole[param]; math.Abs(length-want) > 1e-3*want {
 				t.Errorf("%s: %s moved by %v, want %v", name, param, length, want)
+			}
+		}
+	}
+}
+
+// Frozen layers train alike with activations computed again, in either precision and for
+// any number of threads, which the norm of the gradients does not depend on either.
+func TestFrozenSameBits(t *testing.T) {
+	ds := pictures(t, data.Train, 60)
+	for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+		var want nn.Module
+		for _, threads := range []int{1, 2, 3} {
+			for _, recompute := range []bool{false, true} {
+				dev, err := cpu.New(cpu.Options{Threads: threads})
+				if err != nil {
+					t.Fatal(err)
+				}
+				m := resNet(t)
+				nn.Init(m, 4, nn.XavierUniform)
+				tr, err := New(dev, m, ds, nil, Options{
+					Batch: 20, Epochs: 2, Precision: precision, Recompute: recompute, Freeze: []string{"stem", "layer2"},
+					ClipNorm: 0.1, EMA: 0.5, Accumulate: 2, LayerDecay: 0.7, Optimizer: optim.SGD{Momentum: 0.9}, Schedule: optim.Constant{Base: 0.3},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				run(t, tr, nil)
+				dev.Close()
+				if want == nil {
+					want = m
+				}
+				if off := apart(want, m); off != 0 {
+					t.Errorf("%v: %d threads, recomputing %v: %v apart", precision, threads, recompute, off)
+				}
 			}
 		}
 	}

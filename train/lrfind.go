@@ -54,7 +54,7 @@ type LRPoint struct {
 type LRCurve struct {
 	Config   Config    `json:"settings"` // as resolved
 	Points   []LRPoint `json:"points"`
-	Valley   float32   `json:"valley"`        // two thirds down the longest fall, fastai's default
+	Valley   float32   `json:"valley"`        // in the middle of the longest fall, fastai's default
 	Steepest float32   `json:"steepest"`      // where the smoothed loss falls fastest
 	Tenth    float32   `json:"minimum_tenth"` // a tenth of the rate with the least smoothed loss
 	Diverged bool      `json:"diverged"`      // it ended since the loss rose so far, or was no number

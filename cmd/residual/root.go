@@ -38,6 +38,7 @@ which needs no file and no network, and takes a few minutes.`,
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		trainCommand(),
+		lrFindCommand(),
 		evalCommand(),
 		predictCommand(),
 		importCommand(),

@@ -77,6 +77,11 @@ runs = [
     run_of("lars", lars, {"momentum": 0.9, "weight_decay": 0.1, "nesterov": True, "trust_coeff": 0.02, "eps": 1e-3}),
     run_of("sgd", torch.optim.SGD, {"momentum": 0.9}, clip=1.0),
     run_of("sgd", torch.optim.SGD, {}, clip=15.0),
+    run_of("sgd", torch.optim.SGD, {}),
+    run_of("sgd", torch.optim.SGD, {"weight_decay": 0.1}),
+    run_of("sgd", torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0.01}),
+    run_of("sgd", torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0.01, "nesterov": True}),
+    run_of("sgd", torch.optim.SGD, {"momentum": 0.9, "dampening": 0.3}),
 ]
 
 by = torch.optim.lr_scheduler
@@ -92,6 +97,15 @@ rates = {
     "onecycle,warmup=0.37,linear=1": rates_of(lambda o: by.OneCycleLR(o, 0.05, 33, pct_start=0.37, anneal_strategy="linear"), 33),
     "onecycle,warmup=0.01": rates_of(lambda o: by.OneCycleLR(o, 0.05, 15, pct_start=0.01), 15),
 }
+hundred = {
+    "constant": rates_of(lambda o: by.ConstantLR(o, factor=1.0), 100),
+    "cosine": rates_of(lambda o: by.CosineAnnealingLR(o, 100), 100),
+    "cosine,min=0.001": rates_of(lambda o: by.CosineAnnealingLR(o, 100, eta_min=0.001), 100),
+    "step": rates_of(lambda o: by.MultiStepLR(o, [50, 75]), 100),
+    "step,gamma=0.3,at=0.2,at=0.6,at=0.9": rates_of(lambda o: by.MultiStepLR(o, [20, 60, 90], gamma=0.3), 100),
+    "onecycle": rates_of(lambda o: by.OneCycleLR(o, 0.05, 100), 100),
+    "onecycle,warmup=0.1,linear=1": rates_of(lambda o: by.OneCycleLR(o, 0.05, 100, pct_start=0.1, anneal_strategy="linear"), 100),
+}
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "trace.json"), "w") as f:
-    json.dump({"sgd": traces, "rates": rates, "runs": runs}, f, indent=1)
+    json.dump({"sgd": traces, "rates": rates, "hundred": hundred, "runs": runs}, f, indent=1)
     f.write("\n")
