@@ -155,8 +155,11 @@ func (c Config) model() models.Config {
 
 // Check reports the first setting that cannot be, before any work.
 func (c Config) Check() error {
-	_, err := c.plan()
-	return err
+	p, err := c.plan()
+	if err != nil {
+		return err
+	}
+	return p.checkFreeze()
 }
 
 func (c Config) plan() (p plan, err error) {

@@ -51,6 +51,17 @@ func (p plan) checkOptions() error {
 	return p.settings().check()
 }
 
+// checkFreeze looks for what is to be frozen in the model, before there are data for it.
+func (p plan) checkFreeze() error {
+	if p.Freeze == "" {
+		return nil
+	}
+	m := p.model()
+	m.Blank = true
+	t := Trainer{module: p.entry.New(m), options: p.settings()}
+	return t.choose()
+}
+
 // classWeights are the numbers of ClassWeights.
 func (p plan) classWeights() (weights []float32, err error) {
 	if p.ClassWeights == "" || p.ClassWeights == Balanced {

@@ -71,6 +71,7 @@ func TestAccumulateIsALargerBatch(t *testing.T) {
 		"plain":     {},
 		"momentum":  {Optimizer: optim.SGD{Momentum: 0.9, WeightDecay: 1e-3}, ClipNorm: 0.3, EMA: 0.8},
 		"adamw":     {Optimizer: optim.AdamW{}, LabelSmoothing: 0.1},
+		"lars":      {Optimizer: optim.LARS{Momentum: 0.9, WeightDecay: 1e-3}, EMA: 0.5, Schedule: optim.Constant{Base: 5}},
 		"weighted":  {ClassWeights: []float32{1, 2, 3, 0.5, 1, 1, 4, 1, 1, 0.1}, LabelSmoothing: 0.2},
 		"schedules": {Schedule: optim.Cosine{Base: 0.1}},
 	} {

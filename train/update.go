@@ -13,8 +13,8 @@ import (
 type update struct {
 	optim.Scaled
 	slots int
-	at    int     // the slot of the average; 0 for none or, without other slots, the first
-	rest  float32 // of the weight that goes into the average; 0: none is kept
+	at    int     // the slot of the average
+	rest  float32 // the share of the weights that it takes in; 0: none is kept
 }
 
 // Slots returns the optimiser's and those beside them.
