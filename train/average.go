@@ -12,10 +12,11 @@ import (
 // average keeps the moving averages of what is trained and of the buffers that move with
 // it, in a slot beside each.
 type average struct {
-	at   int                                // the slot
-	of   []nn.NamedParameter                // nil: none are kept
-	raw  map[*graph.Variable]*tensor.Tensor // the values as trained, while averages stand in for them
-	seen []*graph.Variable
+	at    int                                // the slot
+	of    []nn.NamedParameter                // nil: none are kept
+	other map[*graph.Variable]*tensor.Tensor // the values as trained, while averages stand in for them
+	stand bool                               // they do
+	seen  []*graph.Variable
 }
 
 // buffers lists the buffers that g writes, in the order of their first assignment.
@@ -34,7 +35,7 @@ func (a *average) begin(t *Trainer) error {
 	if t.options.EMA == 0 {
 		return nil
 	}
-	a.raw = map[*graph.Variable]*tensor.Tensor{}
+	a.other = map[*graph.Variable]*tensor.Tensor{}
 	for _, p := range nn.Named(t.module) {
 		kept := slices.Contains(a.seen, p.Variable) || slices.ContainsFunc(t.trained, func(q nn.NamedParameter) bool { return q.Variable == p.Variable })
 		if !kept {
@@ -65,22 +66,28 @@ func (a *average) use(t *Trainer) (back func()) {
 	if len(a.of) == 0 {
 		return func() {}
 	}
-	means := make([]*tensor.Tensor, len(a.of))
-	for i, p := range a.of {
-		a.raw[p.Variable] = p.Value.Clone()
-		means[i] = t.store.Slot(p.Variable, a.at)
-		copy(p.Value.Data(), means[i].Data())
+	for _, p := range a.of {
+		a.other[p.Variable] = t.store.Slot(p.Variable, a.at)
 	}
+	a.exchange()
 	t.store.Push()
+	a.stand = true
 	return func() {
-		for _, p := range a.of {
-			copy(p.Value.Data(), a.raw[p.Variable].Data())
-		}
+		a.exchange()
 		t.store.Push()
-		for i, p := range a.of {
-			copy(p.Value.Data(), means[i].Data())
+		a.exchange()
+		clear(a.other)
+		a.stand = false
+	}
+}
+
+// exchange exchanges the module's values with the others.
+func (a *average) exchange() {
+	for _, p := range a.of {
+		mine, other := p.Value.Data(), a.other[p.Variable].Data()
+		for i, v := range mine {
+			mine[i], other[i] = other[i], v
 		}
-		clear(a.raw)
 	}
 }
 
@@ -90,7 +97,7 @@ func (t *Trainer) trainedValues() []tensor.Named {
 	var all []tensor.Named
 	for _, p := range nn.Named(t.module) {
 		v := p.Value
-		if raw := t.average.raw[p.Variable]; raw != nil {
+		if raw := t.average.other[p.Variable]; raw != nil {
 			v = raw
 		}
 		all = append(all, tensor.Named{Name: p.Name, Tensor: v})
@@ -98,10 +105,15 @@ func (t *Trainer) trainedValues() []tensor.Named {
 	return all
 }
 
-// averages lists copies of the averages, by the names of what they are of.
+// averages lists the averages, by the names of what they are of: copies, or the module's
+// own values while these are they.
 func (t *Trainer) averages() (all []tensor.Named) {
 	for _, p := range t.average.of {
-		all = append(all, tensor.Named{Name: p.Name, Tensor: t.store.Slot(p.Variable, t.average.at)})
+		v := p.Value
+		if !t.average.stand {
+			v = t.store.Slot(p.Variable, t.average.at)
+		}
+		all = append(all, tensor.Named{Name: p.Name, Tensor: v})
 	}
 	return all
 }
