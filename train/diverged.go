@@ -22,7 +22,7 @@ type diverged struct {
 }
 
 func (d diverged) Error() string {
-	return fmt.Sprintf("epoch %d, batch %d: the loss is %v: %s%s; the training diverged at the learning rate %v, and its weights were not changed; use a smaller one (--lr), or --clip-norm",
+	return fmt.Sprintf("epoch %d, batch %d: the loss is %v: %s%s; the training diverged at the learning rate %v, and this step was not made; use a smaller one (--lr), or --clip-norm",
 		d.at.Epoch, d.at.Batch, d.loss, d.first, d.pictures, d.lr)
 }
 

@@ -65,6 +65,8 @@ are given. A file of another program, such as a .pth, holds weights alone: give
 made one for grey or the other way round, and each is said; whatever else is missing
 or does not fit is an error.
 
+` + optimisationHelp + `
+
 --grow trains a net that becomes deeper on a schedule: each step begins with the
 function that the one before it ended with, and is a training of its own, with the rate's schedule from its
 beginning and new momentum. ` + "`residual study grow`" + ` also trains the deepest net from the
