@@ -21,7 +21,7 @@ type FileReport struct {
 	File      string  `json:"file"`           // as published, without .gz
 	Path      string  `json:"path,omitempty"` // where it was found
 	Split     Split   `json:"split"`
-	Kind      string  `json:"kind"`            // "images", "labels" or "drawn"
+	Kind      string  `json:"kind"`            // "images", "labels", "images and labels" or "drawn"
 	Bytes     int64   `json:"bytes,omitempty"` // on disk
 	MD5       string  `json:"md5,omitempty"`   // of the uncompressed content
 	DigestOK  bool    `json:"digest_ok"`

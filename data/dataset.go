@@ -68,7 +68,9 @@ type source interface {
 	check(context.Context, Options) (*Report, error)
 }
 
-func sources() []source { return []source{fashionMNIST(), garmentSource{}} }
+func sources() []source {
+	return []source{fashionMNIST(), garmentSource{}, mnist(), cifar10(), cifar100()}
+}
 
 // Names lists the data sets that Open knows.
 func Names() []SourceInfo {
@@ -79,7 +81,8 @@ func Names() []SourceInfo {
 	return out
 }
 
-// Open returns a part of a data set by name ("fashion-mnist", "garments"). Files
+// Open returns a part of a data set by name ("fashion-mnist", "garments", "mnist", "cifar10",
+// "cifar100"). Files
 // are verified by the digest of their content before a picture is given out.
 func Open(ctx context.Context, name string, o Options) (Dataset, error) {
 	s, err := lookup(name, &o)

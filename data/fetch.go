@@ -39,21 +39,27 @@ func (s idxSet) fetch(ctx context.Context, o Options) (string, error) {
 // fetchFolder chooses where downloads go: the first folder of the search order,
 // in it a folder of the set's own unless the files lie there directly.
 func (s idxSet) fetchFolder(o Options) (string, error) {
+	var names []string
+	for _, f := range s.files {
+		names = append(names, f.name, f.name+".gz")
+	}
+	return fetchFolder(s.name, o, names)
+}
+
+func fetchFolder(set string, o Options, names []string) (string, error) {
 	root := o.Dir
 	if root == "" {
 		root = os.Getenv("RESIDUAL_DATA")
 	}
 	if root == "" {
-		return s.cacheFolder()
+		return cacheFolder(set)
 	}
-	for _, f := range s.files {
-		for _, name := range []string{f.name, f.name + ".gz"} {
-			if _, err := os.Stat(filepath.Join(root, name)); err == nil {
-				return root, nil
-			}
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(root, name)); err == nil {
+			return root, nil
 		}
 	}
-	return filepath.Join(root, s.name), nil
+	return filepath.Join(root, set), nil
 }
 
 // good tells whether dir holds the file as published. A damaged plain file would

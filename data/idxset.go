@@ -61,6 +61,27 @@ func fashionMNIST() idxSet {
 	}
 }
 
+// mnist is the data set of 70,000 handwritten digits (LeCun, Cortes and Burges,
+// http://yann.lecun.com/exdb/mnist/). The digests are of the official files' content; the
+// mirrors are torchvision's and that of the Common Visual Data Foundation.
+func mnist() idxSet {
+	return idxSet{
+		name:    "mnist",
+		about:   "60,000 + 10,000 grey pictures of handwritten digits, 28x28, ten classes",
+		classes: []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
+		files: []idxFile{
+			{"train-images-idx3-ubyte", Train, []int{60000, 28, 28}, "6bbc9ace898e44ae57da46a324031adb"},
+			{"train-labels-idx1-ubyte", Train, []int{60000}, "a25bea736e30d166cdddb491f175f624"},
+			{"t10k-images-idx3-ubyte", Test, []int{10000, 28, 28}, "2646ac647ad5339dbf082846283269ea"},
+			{"t10k-labels-idx1-ubyte", Test, []int{10000}, "27ae3e4e09519cfbb04c329615203637"},
+		},
+		mirrors: []string{
+			"https://ossci-datasets.s3.amazonaws.com/mnist/",
+			"https://storage.googleapis.com/cvdf-datasets/mnist/",
+		},
+	}
+}
+
 func (s idxSet) info() SourceInfo {
 	var bytes int64
 	for _, f := range s.files {
@@ -111,13 +132,15 @@ func (s idxSet) open(ctx context.Context, o Options) (Dataset, error) {
 	}, nil
 }
 
-func (s idxSet) nextStep() string {
-	return fmt.Sprintf("get good files with: residual data fetch %s", s.name)
+func (s idxSet) nextStep() string { return nextStep(s.name) }
+
+func nextStep(set string) string {
+	return fmt.Sprintf("get good files with: residual data fetch %s", set)
 }
 
-// folders lists where the files may lie, most wanted first. A folder named with
-// --data-dir stands alone: nothing is looked for elsewhere.
-func (s idxSet) folders(o Options) []string {
+// folders lists where the files of a data set may lie, most wanted first. A folder named
+// with --data-dir stands alone: nothing is looked for elsewhere.
+func folders(set string, o Options) []string {
 	var roots []string
 	if o.Dir != "" {
 		roots = append(roots, o.Dir)
@@ -131,7 +154,7 @@ func (s idxSet) folders(o Options) []string {
 	}
 	var out []string
 	for _, r := range roots {
-		out = append(out, r, filepath.Join(r, s.name))
+		out = append(out, r, filepath.Join(r, set))
 	}
 	return out
 }
@@ -139,7 +162,7 @@ func (s idxSet) folders(o Options) []string {
 // find returns the path of a file in the first folder that has it, plain or .gz;
 // fs.ErrNotExist when none has.
 func (s idxSet) find(o Options, f idxFile) (string, error) {
-	for _, dir := range s.folders(o) {
+	for _, dir := range folders(s.name, o) {
 		for _, name := range []string{f.name, f.name + ".gz"} {
 			path := filepath.Join(dir, name)
 			switch st, err := os.Stat(path); {
@@ -182,19 +205,19 @@ func (s idxSet) missing(ctx context.Context, o Options, f idxFile) (string, erro
 		return "", fmt.Errorf("%s: %s.gz is not on this machine and downloading is turned off; name its folder with --data-dir or RESIDUAL_DATA, or use --data garments",
 			s.name, f.name)
 	}
-	dir, err := s.cacheFolder()
+	dir, err := cacheFolder(s.name)
 	if err != nil {
 		return "", err
 	}
 	return s.download(ctx, o, dir, f)
 }
 
-func (s idxSet) cacheFolder() (string, error) {
+func cacheFolder(set string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("%s: no user cache folder (%w); name a folder with --data-dir", s.name, err)
+		return "", fmt.Errorf("%s: no user cache folder (%w); name a folder with --data-dir", set, err)
 	}
-	return filepath.Join(cache, "residual", s.name), nil
+	return filepath.Join(cache, "residual", set), nil
 }
 
 // load reads one file and verifies its sizes and its digest.

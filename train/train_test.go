@@ -314,6 +314,26 @@ func TestDivergenceIsSaid(t *testing.T) {
 	}
 }
 
+// What suits a data set stands where nothing was asked for.
+func TestRecipes(t *testing.T) {
+	c := train.Config{Data: "cifar100"}.Resolved()
+	if c.Model != "cifar-resnet20" || c.Resize != 32 || c.Batch != 128 || c.LR != 0.1 || c.Epochs != 164 || c.Momentum != 0.9 || c.WeightDecay != 1e-4 ||
+		c.Init != "kaiming-normal" || c.Schedule != "step,gamma=0.1,at=0.5,at=0.75" {
+		t.Errorf("cifar100: %+v", c)
+	}
+	if c := (train.Config{Data: "cifar10", Optimizer: "adam", Model: "resnet18", LR: 0.01}).Resolved(); c.Momentum != 0 || c.WeightDecay != 0 || c.LR != 0.01 {
+		t.Errorf("cifar10 by adam: %+v", c)
+	}
+	if c := (train.Config{Data: "mnist"}).Resolved(); c.Model != "d2l-bnlenet" || c.Resize != 28 || c.LR != 1 || c.Init != "xavier-uniform" {
+		t.Errorf("mnist: %+v", c)
+	}
+	for _, c := range []train.Config{{Data: "mnist"}, {Data: "mnist", Model: "d2l-resnet18"}, {Data: "cifar10"}, {Data: "cifar100", Model: "preresnet18"}} {
+		if err := c.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
 	dev := device(t, 1)
 	taken := filepath.Join(t.TempDir(), "file")
