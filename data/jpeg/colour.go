@@ -1,0 +1,103 @@
+package jpeg
+
+import "github.com/residual-ml/residual/data/pixel"
+
+// picture makes the part that was asked for of the planes.
+func (d *decoder) picture() Picture {
+	p := Picture{Channels: len(d.components), Height: d.part.Dy(), Width: d.part.Dx()}
+	area := p.Height * p.Width
+	p.Pix = make([]uint8, p.Channels*area)
+	for _, c := range d.components {
+		c.repeatEdges()
+	}
+	ycc := d.isYCbCr()
+	for i := range p.Height {
+		y := d.part.Min.Y + i
+		row := func(c int) []uint8 { return p.Pix[c*area+i*p.Width:][:p.Width] }
+		if ycc {
+			pixel.YCbCr(row(0), row(1), row(2), d.row(0, y), d.row(1, y), d.row(2, y))
+			continue
+		}
+		for c := range d.components {
+			copy(row(c), d.row(c, y))
+		}
+	}
+	return p
+}
+
+// isYCbCr decides what three colours are, as libjpeg does (jdapimin.c,
+// default_decompress_parms).
+func (d *decoder) isYCbCr() bool {
+	switch {
+	case len(d.components) != 3:
+		return false
+	case d.jfif:
+		return true
+	case d.adobe >= 0:
+		return d.adobe != 0
+	}
+	c := d.components
+	return !(c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B')
+}
+
+// repeatEdges puts beside the first and the last sample of each row that is at an edge of
+// the picture the same sample again.
+func (c *component) repeatEdges() {
+	last := c.width - 8*c.part.Min.X - 1
+	for at := margin; at < len(c.plane); at += c.stride {
+		if c.part.Min.X == 0 {
+			c.plane[at-1] = c.plane[at]
+		}
+		if last < 8*c.part.Dx() {
+			c.plane[at+last+1] = c.plane[at+last]
+		}
+	}
+}
+
+// samples is row y of a colour's own, from sample x on; rows beyond an edge are those at
+// the edge.
+func (c *component) samples(y, x int) []uint8 {
+	y = max(0, min(y, c.height-1))
+	return c.plane[(y-8*c.part.Min.Y)*c.stride+margin+x-8*c.part.Min.X:]
+}
+
+// row is row y of the part in colour i, upsampled as libjpeg's jdsample.c does it.
+func (d *decoder) row(i, y int) []uint8 {
+	c := d.components[i]
+	hs, vs := d.hMax/c.h, d.vMax/c.v
+	x, n := d.part.Min.X, d.part.Dx()
+	if hs == 1 && vs == 1 {
+		return c.samples(y, x)[:n]
+	}
+	if cap(d.rows[i]) < n+8 {
+		d.rows[i] = make([]uint8, n+8)
+	}
+	cy := y / vs
+	other := cy - 1 // the row that lies nearer to the upper or to the lower half
+	if y%vs > 0 {
+		other = cy + 1
+	}
+	switch {
+	case hs == 2 && vs <= 2 && c.width > 2:
+		even, odd := 8, 7
+		if vs == 1 {
+			even, odd, other = 4, 8, cy
+		}
+		first, last := x/2, (x+n-1)/2
+		out := d.rows[i][:2*(last-first+1)]
+		pixel.Upsample(out, c.samples(cy, first-1), c.samples(other, first-1), last-first+1, even, odd)
+		return out[x%2:][:n]
+	case hs == 1 && vs == 2:
+		near, far, out := c.samples(cy, x)[:n], c.samples(other, x)[:n], d.rows[i][:n]
+		bias := 1 + y%2
+		for k := range out {
+			out[k] = uint8((3*int(near[k]) + int(far[k]) + bias) >> 2)
+		}
+		return out
+	}
+	in, out := c.samples(cy, x/hs), d.rows[i][:n]
+	for k := range out {
+		out[k] = in[(x+k)/hs-x/hs]
+	}
+	return out
+}

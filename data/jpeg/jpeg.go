@@ -1,0 +1,311 @@
+// Package jpeg decodes JPEG files (ITU-T T.81) fast, the whole of them or a part, to the
+// very samples of libjpeg-turbo at its usual settings, which are Pillow's: the accurate
+// integer transform, chroma upsampled smoothly. It knows Huffman-coded files of 8 bits,
+// baseline, extended and progressive, in grey or three colours; of others it says
+// ErrUnsupported, and image/jpeg may read them.
+package jpeg
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"sync"
+)
+
+// ErrUnsupported is the error, wrapped, of a file of a kind this package does not decode:
+// with four colours, 12 bits, arithmetic coding, or lossless.
+var ErrUnsupported = errors.New("unsupported JPEG")
+
+func unsupported(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
+}
+
+func damaged(format string, args ...any) error {
+	return fmt.Errorf("damaged JPEG: "+format, args...)
+}
+
+// Picture is a decoded file, or a part of it: Pix is [Channels, Height, Width] in
+// row-major order, of 1 channel (grey) or 3 (red, green, blue).
+type Picture struct {
+	Channels, Height, Width int
+	Pix                     []uint8
+}
+
+// Size returns the width and height of the picture in a file, without decoding it.
+func Size(content []byte) (width, height int, err error) {
+	d := &decoder{in: content}
+	if err := d.markers(true); err != nil {
+		return 0, 0, err
+	}
+	return d.width, d.height, nil
+}
+
+// Decode decodes a file.
+func Decode(content []byte) (Picture, error) { return DecodePart(content, nil) }
+
+// DecodePart decodes a file as far as is needed for a part of its picture: choose is told
+// the size and returns the part, which must lie within it and not be empty; nil chooses
+// all. The samples are those of the whole, and so is the error: damage outside the part
+// is damage.
+func DecodePart(content []byte, choose func(width, height int) image.Rectangle) (Picture, error) {
+	d := decoders.Get().(*decoder)
+	defer decoders.Put(d)
+	d.reset(content)
+	d.choose = choose
+	if err := d.markers(false); err != nil {
+		d.in = nil
+		return Picture{}, err
+	}
+	p := d.picture()
+	d.in, d.choose = nil, nil
+	return p, nil
+}
+
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+// component is one colour of a file.
+type component struct {
+	id, h, v      int
+	quantIndex    int
+	quant         [64]int16 // by rows, as at its first scan
+	latched       bool
+	width, height int // samples
+	wide, high    int // blocks, filled up to whole MCUs
+	fullW, fullH  int // blocks that hold samples
+
+	part   image.Rectangle // blocks that are needed
+	plane  []uint8         // their samples, with margins
+	stride int
+	coefs  []int16 // of all blocks, by rows, where there are several scans
+
+	pending  [128]int16 // two blocks whose transform is due
+	where    [2]int     // they go to the plane
+	count    int        // of them
+	dc       *huffman
+	ac       *huffman
+	previous int32 // DC
+}
+
+type decoder struct {
+	in     []byte
+	at     int
+	choose func(width, height int) image.Rectangle
+
+	width, height int
+	hMax, vMax    int
+	progressive   bool
+	components    []*component
+	store         [3]component
+	part          image.Rectangle
+	quants        [4][64]int16
+	haveQuant     [4]bool
+	dcs, acs      [4]huffman
+	interval      int
+	jfif          bool
+	adobe         int // transform of the Adobe marker; below 0 without it
+	scans         int
+	several       bool // coefficients are kept until all scans are read
+
+	scan     []byte // without stuffed zeros and markers, with margins
+	segments []int  // the ends of its parts
+	segment  int
+	bits     bits
+	eobRun   int
+	rows     [3][]uint8
+	outside  [128]int16 // where blocks that nobody needs go
+}
+
+// reset forgets a file and keeps memory and tables of codes, which many files share.
+func (d *decoder) reset(content []byte) {
+	d.in, d.at = content, 0
+	d.width, d.height, d.progressive = 0, 0, false
+	d.components = d.components[:0]
+	d.haveQuant = [4]bool{}
+	for i := range 4 {
+		d.dcs[i].defined, d.acs[i].defined = false, false
+	}
+	d.interval, d.jfif, d.adobe, d.scans, d.several, d.eobRun = 0, false, -1, 0, false, 0
+}
+
+// segmentBody returns the body of the marker segment at d.at and moves on.
+func (d *decoder) segmentBody() ([]byte, error) {
+	if d.at+2 > len(d.in) {
+		return nil, damaged("it ends inside a marker")
+	}
+	n := int(d.in[d.at])<<8 | int(d.in[d.at+1])
+	if n < 2 || d.at+n > len(d.in) {
+		return nil, damaged("a segment of %d bytes where %d are left", n, len(d.in)-d.at)
+	}
+	body := d.in[d.at+2 : d.at+n]
+	d.at += n
+	return body, nil
+}
+
+// markers reads the file from marker to marker; only its size, if that is all.
+func (d *decoder) markers(sizeOnly bool) error {
+	if len(d.in) < 2 || d.in[0] != 0xff || d.in[1] != 0xd8 {
+		return damaged("it does not begin as one")
+	}
+	for d.at = 2; ; {
+		for d.at < len(d.in) && d.in[d.at] != 0xff { // libjpeg passes over what is between
+			d.at++
+		}
+		for d.at < len(d.in) && d.in[d.at] == 0xff {
+			d.at++
+		}
+		if d.at >= len(d.in) {
+			return damaged("it has no end")
+		}
+		marker := d.in[d.at]
+		d.at++
+		switch {
+		case marker == 0 || marker == 0x01 || marker >= 0xd0 && marker <= 0xd8:
+			continue
+		case marker == 0xd9:
+			return d.end()
+		}
+		body, err := d.segmentBody()
+		if err != nil {
+			return err
+		}
+		switch marker {
+		case 0xc0, 0xc1, 0xc2:
+			err = d.frame(body, marker == 0xc2)
+			if sizeOnly || err != nil {
+				return err
+			}
+		case 0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf:
+			return unsupported("coding process %d", marker-0xc0)
+		case 0xc4:
+			err = d.huffmanTables(body)
+		case 0xdb:
+			err = d.quantTables(body)
+		case 0xdd:
+			if len(body) < 2 {
+				return damaged("a restart interval of %d bytes", len(body))
+			}
+			d.interval = int(body[0])<<8 | int(body[1])
+		case 0xe0:
+			d.jfif = d.jfif || len(body) >= 5 && string(body[:5]) == "JFIF\x00"
+		case 0xee:
+			if len(body) >= 12 && string(body[:5]) == "Adobe" {
+				d.adobe = int(body[11])
+			}
+		case 0xda:
+			if err = d.startScan(body); err == nil && !d.several {
+				return nil // the one scan there is
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// end is reached after all scans, where there are several.
+func (d *decoder) end() error {
+	if !d.several {
+		return damaged("it ends before its picture")
+	}
+	for _, c := range d.components {
+		if !c.latched {
+			return damaged("a colour has no scan")
+		}
+		c.transformAll()
+	}
+	return nil
+}
+
+// frame reads a frame header, T.81 B.2.2.
+func (d *decoder) frame(b []byte, progressive bool) error {
+	if d.width != 0 {
+		return damaged("it has two frames")
+	}
+	if len(b) < 6 || len(b) < 6+3*int(b[5]) {
+		return damaged("a frame header of %d bytes", len(b))
+	}
+	if b[0] != 8 {
+		return unsupported("samples of %d bits", b[0])
+	}
+	height, width, n := int(b[1])<<8|int(b[2]), int(b[3])<<8|int(b[4]), int(b[5])
+	switch {
+	case height == 0:
+		return unsupported("the height comes after the picture")
+	case width == 0:
+		return damaged("it has no pixels")
+	case n != 1 && n != 3:
+		return unsupported("%d colours", n)
+	}
+	d.width, d.height, d.progressive, d.hMax, d.vMax = width, height, progressive, 1, 1
+	blocks := 0
+	for i := range n {
+		c := &d.store[i]
+		*c = component{plane: c.plane, coefs: c.coefs, id: int(b[6+3*i]), h: int(b[7+3*i] >> 4), v: int(b[7+3*i] & 15), quantIndex: int(b[8+3*i])}
+		if c.h < 1 || c.h > 4 || c.v < 1 || c.v > 4 || c.quantIndex > 3 {
+			return damaged("colour %d is sampled %dx%d, with table %d", i, c.h, c.v, c.quantIndex)
+		}
+		for _, other := range d.components {
+			if other.id == c.id {
+				return damaged("two colours have the number %d", c.id)
+			}
+		}
+		if n == 1 { // one colour alone is never sampled otherwise than the picture
+			c.h, c.v = 1, 1
+		}
+		blocks += c.h * c.v
+		d.hMax, d.vMax = max(d.hMax, c.h), max(d.vMax, c.v)
+		d.components = append(d.components, c)
+	}
+	if n > 1 && blocks > 10 {
+		return damaged("%d blocks in a unit, where 10 are possible", blocks)
+	}
+	for _, c := range d.components {
+		if d.hMax%c.h != 0 || d.vMax%c.v != 0 {
+			return unsupported("a colour sampled %dx%d beside one of %dx%d", c.h, c.v, d.hMax, d.vMax)
+		}
+		c.width, c.height = over(width*c.h, d.hMax), over(height*c.v, d.vMax)
+		c.fullW, c.fullH = over(c.width, 8), over(c.height, 8)
+		c.wide, c.high = over(width, 8*d.hMax)*c.h, over(height, 8*d.vMax)*c.v
+	}
+	return nil
+}
+
+// over is a/b rounded up.
+func over(a, b int) int { return (a + b - 1) / b }
+
+// quantTables reads T.81 B.2.4.1.
+func (d *decoder) quantTables(b []byte) error {
+	for len(b) > 0 {
+		wide, index := int(b[0]>>4), int(b[0]&15)
+		size := 64 * (1 + wide)
+		if wide > 1 || index > 3 || len(b) < 1+size {
+			return damaged("a quantization table is not whole")
+		}
+		for k := range 64 {
+			v := uint16(b[1+k])
+			if wide == 1 {
+				v = uint16(b[1+2*k])<<8 | uint16(b[2+2*k])
+			}
+			d.quants[index][natural[k]] = int16(v)
+		}
+		d.haveQuant[index] = true
+		b = b[1+size:]
+	}
+	return nil
+}
+
+// natural is the place, 8 times v plus u, of the k-th coefficient in zigzag order.
+var natural = [64]uint8{
+	0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
+	12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
+	35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
+	58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+}
+
+// paired is the same in one block of two, as package pixel has them.
+var paired = func() (p [64]uint8) {
+	for k, n := range natural {
+		p[k] = n/8*16 + n%8
+	}
+	return p
+}()

@@ -1,0 +1,299 @@
+package jpeg
+
+import (
+	"bytes"
+	"image"
+
+	"github.com/residual-ml/residual/data/pixel"
+)
+
+// unitMargin is more than the bytes that the codes of one unit of 10 blocks can take: of
+// each coefficient at most 16 bits of code and 15 of a number.
+const unitMargin = 10*64*4 + 16
+
+// scanHeader is T.81 B.2.3.
+type scanHeader struct {
+	components         []*component
+	first, last        int // coefficients
+	high, low          int // bits: of the scan before, and of this
+	blocksW, blocksH   int // of a scan of one colour
+	unitsWide, unitsUp int
+}
+
+// startScan reads a scan header and the scan.
+func (d *decoder) startScan(b []byte) error {
+	if d.width == 0 {
+		return damaged("a scan comes before its frame")
+	}
+	n := 0
+	if len(b) > 0 {
+		n = int(b[0])
+	}
+	if n < 1 || n > len(d.components) || len(b) < 4+2*n {
+		return damaged("a scan header of %d bytes", len(b))
+	}
+	s := scanHeader{first: int(b[1+2*n]), last: int(b[2+2*n]), high: int(b[3+2*n] >> 4), low: int(b[3+2*n] & 15)}
+	for i := range n {
+		var c *component
+		for _, known := range d.components {
+			if known.id == int(b[1+2*i]) {
+				c = known
+			}
+		}
+		dc, ac := int(b[2+2*i]>>4), int(b[2+2*i]&15)
+		if c == nil || dc > 3 || ac > 3 {
+			return damaged("a scan of colour %d with the tables %d and %d", b[1+2*i], dc, ac)
+		}
+		for _, other := range s.components {
+			if other == c {
+				return damaged("a scan has colour %d twice", c.id)
+			}
+		}
+		c.dc, c.ac, c.previous = &d.dcs[dc], &d.acs[ac], 0
+		if !c.latched {
+			if !d.haveQuant[c.quantIndex] {
+				return damaged("quantization table %d is missing", c.quantIndex)
+			}
+			c.quant, c.latched = d.quants[c.quantIndex], true
+		}
+		s.components = append(s.components, c)
+	}
+	if !d.progressive {
+		s.first, s.last, s.high, s.low = 0, 63, 0, 0
+	}
+	if err := d.checkScan(s); err != nil {
+		return err
+	}
+	if d.scans++; d.scans == 1 {
+		d.several = d.progressive || n < len(d.components)
+		if err := d.allocate(); err != nil {
+			return err
+		}
+	}
+	if err := d.unstuff(); err != nil {
+		return err
+	}
+	s.unitsWide, s.unitsUp = over(d.width, 8*d.hMax), over(d.height, 8*d.vMax)
+	if n == 1 { // a scan of one colour has its blocks in plain order, and none that fill up
+		s.unitsWide, s.unitsUp = s.components[0].fullW, s.components[0].fullH
+	}
+	return d.readScan(&s)
+}
+
+// mostScans is what a progressive file of 3 colours can make sense of: each bit of each
+// coefficient by itself would be more, but nobody writes that.
+const mostScans = 500
+
+func (d *decoder) checkScan(s scanHeader) error {
+	switch {
+	case d.scans >= mostScans:
+		return damaged("more than %d scans", mostScans)
+	case s.first > s.last || s.last > 63 || s.low > 13 || s.high != 0 && s.high != s.low+1,
+		d.progressive && s.first == 0 && s.last != 0, s.first > 0 && len(s.components) != 1:
+		return damaged("a scan of the coefficients %d to %d, bits %d and %d, in %d colours", s.first, s.last, s.high, s.low, len(s.components))
+	}
+	for _, c := range s.components {
+		if s.first == 0 && s.high == 0 && !c.dc.defined || s.last > 0 && !c.ac.defined {
+			return damaged("a table of codes is missing")
+		}
+	}
+	return nil
+}
+
+// The planes have room on both sides for neighbours that are repeated at the edges.
+const margin = 16
+
+// allocate finds out what is needed of each colour, and makes room.
+func (d *decoder) allocate() error {
+	d.part = image.Rect(0, 0, d.width, d.height)
+	if d.choose != nil {
+		if p := d.choose(d.width, d.height); !p.Empty() && p.In(d.part) {
+			d.part = p
+		} else {
+			return damaged("part %v was asked for of %v", p, d.part)
+		}
+	}
+	for _, c := range d.components {
+		hs, vs := d.hMax/c.h, d.vMax/c.v
+		// Chroma is upsampled with its neighbours.
+		left, right := max(d.part.Min.X/hs-1, 0), min((d.part.Max.X-1)/hs+2, c.width)
+		top, bottom := max(d.part.Min.Y/vs-1, 0), min((d.part.Max.Y-1)/vs+2, c.height)
+		c.part = image.Rect(left/8, top/8, over(right, 8), over(bottom, 8))
+		c.stride = 8*c.part.Dx() + 2*margin
+		c.plane = sized(c.plane, c.stride*8*c.part.Dy())
+		if d.several {
+			n := c.wide * c.high * 64
+			c.coefs = sized(c.coefs, n)
+			clear(c.coefs)
+		}
+		c.count = 0
+		c.pending = [128]int16{}
+	}
+	return nil
+}
+
+// mostKept is the length of buffers that a decoder keeps for the next file.
+const mostKept = 1 << 22
+
+// sized returns a slice of n, s or a new one; a large s is dropped for a small n.
+func sized[T any](s []T, n int) []T {
+	if cap(s) < n || cap(s) > mostKept && n < mostKept {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// unstuff copies the scan at d.at without its markers and stuffed zeros, and moves on.
+func (d *decoder) unstuff() error {
+	d.scan, d.segments = d.scan[:0], d.segments[:0]
+	if cap(d.scan) > mostKept && len(d.in) < mostKept {
+		d.scan = nil
+	}
+	in := d.in[d.at:]
+	for {
+		i := bytes.IndexByte(in, 0xff)
+		if i < 0 || i+1 >= len(in) {
+			return damaged("it is cut short")
+		}
+		d.scan = append(d.scan, in[:i]...)
+		switch next := in[i+1]; {
+		case next == 0:
+			d.scan = append(d.scan, 0xff)
+			in = in[i+2:]
+		case next == 0xff: // filling
+			in = in[i+1:]
+		case next >= 0xd0 && next <= 0xd7:
+			if int(next-0xd0) != len(d.segments)%8 {
+				return damaged("restart %d where %d is due", next-0xd0, len(d.segments)%8)
+			}
+			d.segments = append(d.segments, len(d.scan))
+			in = in[i+2:]
+		default:
+			d.segments = append(d.segments, len(d.scan))
+			d.at = len(d.in) - len(in) + i
+			d.scan = append(d.scan, make([]byte, unitMargin)...)
+			return nil
+		}
+	}
+}
+
+// begin moves to a segment.
+func (d *decoder) begin(segment int) bool {
+	if segment >= len(d.segments) {
+		return false
+	}
+	at := 0
+	if segment > 0 {
+		at = d.segments[segment-1]
+	}
+	d.segment, d.bits, d.eobRun = segment, bits{buf: d.scan, at: at}, 0
+	return true
+}
+
+// readScan decodes a scan unit by unit.
+func (d *decoder) readScan(s *scanHeader) error {
+	d.begin(0)
+	end := 8 * d.segments[0]
+	left := d.interval
+	for y := range s.unitsUp {
+		for x := range s.unitsWide {
+			if d.interval > 0 && left == 0 {
+				if !d.begin(d.segment + 1) {
+					return damaged("a restart is missing")
+				}
+				end, left = 8*d.segments[d.segment], d.interval
+				for _, c := range s.components {
+					c.previous = 0
+				}
+			}
+			left--
+			if !d.unit(s, x, y) {
+				return damaged("a code that there is not, in unit %d, %d", x, y)
+			}
+			if d.bits.used() > end {
+				return damaged("the codes end before unit %d, %d", x, y)
+			}
+		}
+	}
+	if !d.several {
+		for _, c := range d.components {
+			c.transform()
+		}
+	}
+	return nil
+}
+
+// unit decodes the blocks of one unit.
+func (d *decoder) unit(s *scanHeader, x, y int) bool {
+	if len(s.components) == 1 {
+		return d.one(s, s.components[0], x, y)
+	}
+	for _, c := range s.components {
+		for v := range c.v {
+			for h := range c.h {
+				if !d.one(s, c, x*c.h+h, y*c.v+v) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// one decodes block x, y of a colour.
+func (d *decoder) one(s *scanHeader, c *component, x, y int) bool {
+	if d.several {
+		block := (*[64]int16)(c.coefs[(y*c.wide+x)*64:])
+		if !d.progressive {
+			return d.sequential(c, block)
+		}
+		return d.refine(s, c, block)
+	}
+	if x < c.part.Min.X || x >= c.part.Max.X || y < c.part.Min.Y || y >= c.part.Max.Y {
+		return d.bits.block(c, &d.outside, 0)
+	}
+	if !d.bits.block(c, &c.pending, 8*c.count) {
+		return false
+	}
+	c.due(x, y)
+	return true
+}
+
+// due puts the block that was just written into pending where it belongs, when there are
+// two of them.
+func (c *component) due(x, y int) {
+	c.where[c.count] = (y-c.part.Min.Y)*8*c.stride + (x-c.part.Min.X)*8 + margin
+	if c.count++; c.count == 2 {
+		c.transform()
+	}
+}
+
+// transform is that of the blocks in pending.
+func (c *component) transform() {
+	switch c.count {
+	case 0:
+		return
+	case 1:
+		c.where[1] = c.where[0]
+		for v := range 8 {
+			copy(c.pending[16*v+8:16*v+16], c.pending[16*v:])
+		}
+	}
+	pixel.IDCT2(c.plane, c.where[0], c.where[1], c.stride, &c.pending, &c.quant)
+	c.pending = [128]int16{}
+	c.count = 0
+}
+
+// transformAll is the transform of all blocks that are needed.
+func (c *component) transformAll() {
+	for y := c.part.Min.Y; y < c.part.Max.Y; y++ {
+		for x := c.part.Min.X; x < c.part.Max.X; x++ {
+			block := c.coefs[(y*c.wide+x)*64:][:64]
+			for v := range 8 {
+				copy(c.pending[16*v+8*c.count:][:8], block[8*v:])
+			}
+			c.due(x, y)
+		}
+	}
+	c.transform()
+}
