@@ -79,6 +79,14 @@ func (a *Across) Rows(dst []uint8, dstStride int, src []uint8, srcStride, h int)
 func (a *Across) rows(dst []uint8, dstStride int, src []uint8, srcStride, h int) {
 	for y := range h {
 		in, out := src[y*srcStride:][:a.in], dst[y*dstStride:][:len(a.starts)]
+		if a.taps == 2 {
+			starts, weights := a.starts[:len(out)], a.weights[:2*len(out)]
+			for x := range out {
+				p := in[starts[x]:]
+				out[x] = clip(1<<(Bits-1) + uint32(p[0])*weights[2*x] + uint32(p[1])*weights[2*x+1])
+			}
+			continue
+		}
 		for x := range out {
 			w := a.weights[x*a.taps : (x+1)*a.taps]
 			p := in[a.starts[x]:][:len(w)]

@@ -1,6 +1,9 @@
 package pixel
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // The constants of libjpeg's jidctint.c, times 2^13.
 const (
@@ -73,6 +76,10 @@ func yccPortable(r, g, b, y, cb, cr []uint8) {
 func clip(s uint32) uint8 { return clamp(int32(s) >> Bits) }
 
 func verticalPortable(dst, src []uint8, stride int, weights []uint32) {
+	if len(weights) == 2 && int32(weights[0]) >= 0 && int32(weights[1]) >= 0 {
+		blend(dst, src[:len(dst)], src[stride:][:len(dst)], weights[0], weights[1])
+		return
+	}
 	const block = 64
 	var sums [block]uint32
 	for x := 0; x < len(dst); x += block {
@@ -90,5 +97,29 @@ func verticalPortable(dst, src []uint8, stride int, weights []uint32) {
 		for i, s := range acc {
 			out[i] = clip(s)
 		}
+	}
+}
+
+// blend writes (a*wa + b*wb) rounded, eight pixels at a time: two 32-bit lanes of a
+// word each hold one sum, which stays below 256<<Bits as the weights add up to 1 within a
+// unit in the last place.
+func blend(out, a, b []uint8, wa, wb uint32) {
+	const (
+		half  = 1 << (Bits - 1)
+		both  = half<<32 | half
+		lanes = 0xff<<32 | 0xff
+	)
+	va, vb := uint64(wa), uint64(wb)
+	for ; len(out) >= 8; out, a, b = out[8:], a[8:], b[8:] {
+		p, q := binary.LittleEndian.Uint64(a), binary.LittleEndian.Uint64(b)
+		s0 := (p&lanes)*va + (q&lanes)*vb + both
+		s1 := (p>>8&lanes)*va + (q>>8&lanes)*vb + both
+		s2 := (p>>16&lanes)*va + (q>>16&lanes)*vb + both
+		s3 := (p>>24&lanes)*va + (q>>24&lanes)*vb + both
+		binary.LittleEndian.PutUint64(out, s0>>Bits&lanes|s1>>Bits&lanes<<8|
+			s2>>Bits&lanes<<16|s3>>Bits&lanes<<24)
+	}
+	for x := range out {
+		out[x] = uint8((half + uint32(a[x])*wa + uint32(b[x])*wb) >> Bits)
 	}
 }

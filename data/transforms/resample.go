@@ -1,9 +1,10 @@
 package transforms
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/residual-ml/residual/data/pixel"
 )
 
 // Interpolation is how pixels between pixels are found.
@@ -51,16 +52,11 @@ func (i Interpolation) weight(d float64) float64 {
 	return 0
 }
 
-// precisionBits is Pillow's PRECISION_BITS for 8-bit pixels: 32 bits, less 8 for
-// the pixel and 2 of headroom.
-const precisionBits = 32 - 8 - 2
-
 // taps is the table of one pass: output o is the sum over t < n of
 // weight[o*n+t] * input[start[o]+t], in fixed point. Sums wrap as two's complement, so
 // that a weight may be negative.
 type taps struct {
 	n      int
-	signed bool // some weight is negative
 	start  []int32
 	weight []uint32
 }
@@ -76,36 +72,35 @@ func newTaps(in, out, from, to int, f Interpolation) *taps {
 	shrink := 1 / stretch
 	most := min(int(math.Ceil(support))*2+1, in)
 	raw := make([]float64, most)
-	lo := make([]int, to-from)
-	rows := make([][]uint32, to-from)
+	rows := make([]uint32, (to-from)*most)
+	ends := make([]int32, to-from)
 	t := &taps{start: make([]int32, to-from)}
-	for i := range rows {
+	for i := range ends {
 		center := float64((float64(from+i) + 0.5) * scale)
-		lo[i] = max(int(center-support+0.5), 0)
+		lo := max(int(center-support+0.5), 0)
 		hi := min(int(center+support+0.5), in)
 		sum := 0.0
-		for x := lo[i]; x < hi; x++ {
+		for x := lo; x < hi; x++ {
 			w := f.weight(math.Abs(float64((float64(x) - center + 0.5) * shrink)))
-			raw[x-lo[i]] = w
+			raw[x-lo] = w
 			sum += w
 		}
-		row := make([]uint32, hi-lo[i])
-		for k := range row {
-			if sum != 0 {
-				row[k] = fixed(raw[k] / sum)
-				t.signed = t.signed || int32(row[k]) < 0
+		if sum != 0 {
+			for k, w := range raw[:hi-lo] {
+				rows[i*most+k] = fixed(w / sum)
 			}
 		}
-		rows[i] = row
-		t.n = max(t.n, len(row))
+		t.start[i], ends[i] = int32(lo), int32(hi)
+		t.n = max(t.n, hi-lo)
 	}
 	// Every window gets the same length, so that the loops are fixed; the extra
 	// weights are zero, and a window at the far edge begins earlier instead.
-	t.weight = make([]uint32, len(rows)*t.n)
-	for i, row := range rows {
-		s := min(lo[i], in-t.n)
+	t.weight = make([]uint32, len(ends)*t.n)
+	for i, hi := range ends {
+		lo := int(t.start[i])
+		s := min(lo, in-t.n)
 		t.start[i] = int32(s)
-		copy(t.weight[i*t.n+lo[i]-s:], row)
+		copy(t.weight[i*t.n+lo-s:(i+1)*t.n], rows[i*most:i*most+int(hi)-lo])
 	}
 	return t
 }
@@ -113,87 +108,16 @@ func newTaps(in, out, from, to int, f Interpolation) *taps {
 // fixed rounds a weight to fixed point, halves away from zero.
 func fixed(w float64) uint32 {
 	half := math.Copysign(0.5, w)
-	return uint32(int64(half + float64(w*(1<<precisionBits))))
+	return uint32(int64(half + float64(w*(1<<pixel.Bits))))
 }
 
-// clip returns the pixel of a sum in fixed point.
-func clip(s uint32) uint8 { return uint8(max(min(int32(s)>>precisionBits, 255), 0)) }
+// across makes a pass along rows of in pixels of it.
+func (t *taps) across(in int) *pixel.Across { return pixel.NewAcross(in, t.n, t.start, t.weight) }
 
-// horizontal resizes each of h rows of sw pixels to dw pixels.
-func (t *taps) horizontal(dst []uint8, dw int, src []uint8, sw, h int) {
-	const half = 1 << (precisionBits - 1)
-	for y := range h {
-		in, out := src[y*sw:(y+1)*sw], dst[y*dw:(y+1)*dw]
-		start := t.start[:len(out)]
-		if t.n == 2 {
-			weight := t.weight[:2*len(out)]
-			for x := range out {
-				p := in[start[x]:]
-				s := half + uint32(p[0])*weight[2*x] + uint32(p[1])*weight[2*x+1]
-				out[x] = clip(s)
-			}
-			continue
-		}
-		for x := range out {
-			w := t.weight[x*t.n : (x+1)*t.n]
-			p := in[start[x]:][:len(w)]
-			s := uint32(half)
-			for k, v := range w {
-				s += uint32(p[k]) * v
-			}
-			out[x] = clip(s)
-		}
-	}
-}
-
-// vertical resizes w columns to dh pixels.
-func (t *taps) vertical(dst []uint8, w, dh int, src []uint8, acc []uint32) {
-	const half = 1 << (precisionBits - 1)
-	acc = acc[:w]
+// down resizes columns of src, w pixels wide, to dh pixels.
+func (t *taps) down(dst []uint8, w, dh int, src []uint8) {
 	for y := range dh {
-		out := dst[y*w : (y+1)*w]
-		weight, first := t.weight[y*t.n:(y+1)*t.n], int(t.start[y])*w
-		if t.n == 2 && !t.signed {
-			blend(out, src[first:first+w], src[first+w:first+2*w], weight[0], weight[1])
-			continue
-		}
-		for x := range acc {
-			acc[x] = half
-		}
-		for k, v := range weight {
-			row := src[first+k*w : first+(k+1)*w]
-			row = row[:len(acc)]
-			for x := range acc {
-				acc[x] += uint32(row[x]) * v
-			}
-		}
-		for x, s := range acc {
-			out[x] = clip(s)
-		}
-	}
-}
-
-// blend writes (a*wa + b*wb) rounded, eight pixels at a time: two 32-bit lanes of a
-// word each hold one sum, which stays below 256<<precisionBits as the weights add up
-// to 1 within a unit in the last place.
-func blend(out, a, b []uint8, wa, wb uint32) {
-	const (
-		half  = 1 << (precisionBits - 1)
-		both  = half<<32 | half
-		lanes = 0xff<<32 | 0xff
-	)
-	va, vb := uint64(wa), uint64(wb)
-	for ; len(out) >= 8; out, a, b = out[8:], a[8:], b[8:] {
-		p, q := binary.LittleEndian.Uint64(a), binary.LittleEndian.Uint64(b)
-		s0 := (p&lanes)*va + (q&lanes)*vb + both
-		s1 := (p>>8&lanes)*va + (q>>8&lanes)*vb + both
-		s2 := (p>>16&lanes)*va + (q>>16&lanes)*vb + both
-		s3 := (p>>24&lanes)*va + (q>>24&lanes)*vb + both
-		binary.LittleEndian.PutUint64(out, s0>>precisionBits&lanes|s1>>precisionBits&lanes<<8|
-			s2>>precisionBits&lanes<<16|s3>>precisionBits&lanes<<24)
-	}
-	for x := range out {
-		out[x] = uint8((half + uint32(a[x])*wa + uint32(b[x])*wb) >> precisionBits)
+		pixel.Down(dst[y*w:(y+1)*w], src[int(t.start[y])*w:], w, t.weight[y*t.n:(y+1)*t.n])
 	}
 }
 
@@ -201,15 +125,13 @@ func blend(out, a, b []uint8, wa, wb uint32) {
 // several goroutines at once, each with a Scratch of its own.
 type Resampler struct {
 	sw, sh, dw, dh int
-	h, v           *taps // nil when that side does not change: the pass is skipped
-	top, bottom    int   // the rows of the source that are needed
+	h              *pixel.Across // nil when that side does not change: the pass is skipped
+	v              *taps         // likewise
+	top, bottom    int           // the rows of the source that are needed
 }
 
 // Scratch is what one resize in flight needs besides its input and output.
-type Scratch struct {
-	mid []uint8
-	acc []uint32
-}
+type Scratch struct{ mid []uint8 }
 
 // NewResampler makes the tables to resize planes of sh rows of sw pixels to dh rows
 // of dw pixels. It panics when a side is below 1.
@@ -219,7 +141,7 @@ func NewResampler(dw, dh, sw, sh int, f Interpolation) *Resampler {
 	}
 	r := &Resampler{sw: sw, sh: sh, dw: dw, dh: dh, bottom: sh}
 	if dw != sw {
-		r.h = newTaps(sw, dw, 0, dw, f)
+		r.h = newTaps(sw, dw, 0, dw, f).across(sw)
 	}
 	if dh != sh {
 		r.v = newTaps(sh, dh, 0, dh, f)
@@ -234,13 +156,13 @@ func newWindow(dw, dh, sw, sh int, f Interpolation, left, top, w, h int) *Resamp
 		if in == out { // Pillow leaves that side alone
 			t := &taps{n: 1, start: make([]int32, to-from), weight: make([]uint32, to-from)}
 			for i := range t.start {
-				t.start[i], t.weight[i] = int32(from+i), 1<<precisionBits
+				t.start[i], t.weight[i] = int32(from+i), 1<<pixel.Bits
 			}
 			return t
 		}
 		return newTaps(in, out, from, to, f)
 	}
-	r := &Resampler{sw: sw, sh: sh, dw: w, dh: h, h: side(sw, dw, left, left+w), v: side(sh, dh, top, top+h)}
+	r := &Resampler{sw: sw, sh: sh, dw: w, dh: h, h: side(sw, dw, left, left+w).across(sw), v: side(sh, dh, top, top+h)}
 	r.top, r.bottom = sh, 0
 	for _, s := range r.v.start {
 		r.top, r.bottom = min(r.top, int(s)), max(r.bottom, int(s)+r.v.n)
@@ -253,7 +175,7 @@ func newWindow(dw, dh, sw, sh int, f Interpolation, left, top, w, h int) *Resamp
 
 // Scratch makes a Scratch for Plane.
 func (r *Resampler) Scratch() *Scratch {
-	s := &Scratch{acc: make([]uint32, r.dw)}
+	s := &Scratch{}
 	if r.h != nil && r.v != nil {
 		s.mid = make([]uint8, r.dw*(r.bottom-r.top))
 	}
@@ -271,11 +193,11 @@ func (r *Resampler) Plane(dst, src []uint8, s *Scratch) {
 	case r.h == nil && r.v == nil:
 		copy(dst, src)
 	case r.v == nil:
-		r.h.horizontal(dst, r.dw, src, r.sw, r.sh)
+		r.h.Rows(dst, r.dw, src, r.sw, r.sh)
 	case r.h == nil:
-		r.v.vertical(dst, r.dw, r.dh, src, s.acc)
+		r.v.down(dst, r.dw, r.dh, src)
 	default:
-		r.h.horizontal(s.mid, r.dw, src[r.top*r.sw:], r.sw, r.bottom-r.top)
-		r.v.vertical(dst, r.dw, r.dh, s.mid, s.acc)
+		r.h.Rows(s.mid, r.dw, src[r.top*r.sw:], r.sw, r.bottom-r.top)
+		r.v.down(dst, r.dw, r.dh, s.mid)
 	}
 }
