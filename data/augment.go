@@ -16,6 +16,59 @@ type Pictures interface {
 	Picture(i int) (transforms.Image, int, error)
 }
 
+// Parts is Pictures that can be read in part, for less than the whole.
+type Parts interface {
+	Pictures
+	// Part returns the part of picture i that choose, told its height and width, wants:
+	// with the pixels that Picture has there. choose may be called more than once, for
+	// this picture or for another that takes its place.
+	Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error)
+}
+
+// cutter is a transform that begins with a cut that hangs on the size alone.
+type cutter struct {
+	cut  transforms.RandomResizedCrop
+	rest transforms.Compose
+}
+
+func cutterOf(t transforms.Transform) *cutter {
+	steps, ok := t.(transforms.Compose)
+	if !ok {
+		steps = transforms.Compose{t}
+	}
+	if len(steps) == 0 {
+		return nil
+	}
+	if cut, ok := steps[0].(transforms.RandomResizedCrop); ok {
+		return &cutter{cut, steps[1:]}
+	}
+	return nil
+}
+
+// cutOut is the picture of which no more is decoded than its cut.
+func (b *Batch) cutOut(p Parts, epoch, i int) (m transforms.Image, label int, err error) {
+	c := b.loader.cutter
+	var drawn transforms.ResizedCrop
+	var failed error
+	m, label, err = p.Part(i, func(height, width int) (part transforms.Crop) {
+		defer func() { // the transform's panic is no fault of the picture's
+			if r := recover(); r != nil {
+				part, failed = transforms.Crop{Height: height, Width: width}, fmt.Errorf("its transform failed: %v", r)
+			}
+		}()
+		b.lots.Picture(b.loader.c.Seed, epoch, i)
+		drawn = c.cut.DrawFor(height, width, &b.lots)
+		return drawn.Crop
+	})
+	if err == nil {
+		err = failed
+	}
+	if err == nil {
+		m, err = apply(append(transforms.Compose{drawn.Resize()}, c.rest...), m, &b.lots)
+	}
+	return m, label, err
+}
+
 // picture returns the bytes of picture i, transformed if the loader says so. They are
 // valid until the next call.
 func (b *Batch) picture(epoch, i int) (pix []uint8, label int, err error) {
@@ -24,7 +77,19 @@ func (b *Batch) picture(epoch, i int) (pix []uint8, label int, err error) {
 		label, err = l.ds.Get(i, b.pix)
 		return b.pix, label, err
 	}
-	var m transforms.Image
+	m, label, err := b.transformed(epoch, i)
+	if err == nil && (m.Channels != l.info.Channels || m.Height != l.info.Height || m.Width != l.info.Width) {
+		err = fmt.Errorf("the transforms made [%d, %d, %d] of it, where [%d, %d, %d] is wanted; end them with RandomResizedCrop, Resize or CenterCrop",
+			m.Channels, m.Height, m.Width, l.info.Channels, l.info.Height, l.info.Width)
+	}
+	return m.Pix, label, err
+}
+
+func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err error) {
+	l := b.loader
+	if p, ok := l.ds.(Parts); ok && l.cutter != nil {
+		return b.cutOut(p, epoch, i)
+	}
 	if p, ok := l.ds.(Pictures); ok {
 		m, label, err = p.Picture(i)
 	} else {
@@ -32,15 +97,11 @@ func (b *Batch) picture(epoch, i int) (pix []uint8, label int, err error) {
 		m = transforms.Image{Channels: l.info.Channels, Height: l.info.Height, Width: l.info.Width, Pix: b.pix}
 	}
 	if err != nil {
-		return nil, 0, err
+		return m, 0, err
 	}
 	b.lots.Picture(l.c.Seed, epoch, i)
 	m, err = apply(l.c.Transform, m, &b.lots)
-	if err == nil && (m.Channels != l.info.Channels || m.Height != l.info.Height || m.Width != l.info.Width) {
-		err = fmt.Errorf("the transforms made [%d, %d, %d] of it, where [%d, %d, %d] is wanted; end them with RandomResizedCrop, Resize or CenterCrop",
-			m.Channels, m.Height, m.Width, l.info.Channels, l.info.Height, l.info.Width)
-	}
-	return m.Pix, label, err
+	return m, label, err
 }
 
 // apply turns a transform's panic, as over a picture smaller than its crop, into an

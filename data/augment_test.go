@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/residual-ml/residual/data/transforms"
@@ -213,5 +214,58 @@ func TestViewsShowPictures(t *testing.T) {
 	}
 	if _, ok := First(plain, 3).(Pictures); ok {
 		t.Error("a data set of bytes cut short has pictures")
+	}
+}
+
+// parted is sized, read in part.
+type parted struct {
+	sized
+	wholes, parts *atomic.Int64
+}
+
+func (p parted) Picture(i int) (transforms.Image, int, error) {
+	p.wholes.Add(1)
+	return p.sized.Picture(i)
+}
+
+func (p parted) Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error) {
+	p.parts.Add(1)
+	m, label, err := p.sized.Picture(i)
+	choose(m.Height+3, m.Width+5) // of one that could not be read
+	return choose(m.Height, m.Width).Apply(m, nil), label, err
+}
+
+// A transform that begins with a cut reads no more than that, and draws the same lots.
+func TestPartsAreAsPictures(t *testing.T) {
+	whole := sized{augmentable(9)}
+	ds := parted{whole, new(atomic.Int64), new(atomic.Int64)}
+	cut := transforms.RandomResizedCrop{Height: 12, Width: 10}
+	for _, transform := range []transforms.Transform{
+		cut, transforms.Compose{cut}, transforms.Compose{cut, transforms.RandomHorizontalFlip{}, transforms.RandAugment{}},
+	} {
+		c := LoaderConfig{Batch: 2, Seed: 3, Shuffle: true, Transform: transform}
+		want, _, err := walk(t, whole, c, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := walk(t, ds, c, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range want {
+			if !slices.Equal(got[i], want[i]) {
+				t.Fatalf("picture %d differs", i)
+			}
+		}
+	}
+	if ds.parts.Load() != 27 || ds.wholes.Load() != 0 {
+		t.Errorf("%d parts and %d wholes were read", ds.parts.Load(), ds.wholes.Load())
+	}
+	if _, _, err := walk(t, ds, LoaderConfig{Batch: 2, Transform: transforms.Compose{transforms.HorizontalFlip{}, cut}}, 0); err != nil || ds.wholes.Load() != 9 {
+		t.Errorf("after another transform %d wholes were read, %v", ds.wholes.Load(), err)
+	}
+	_, _, err := walk(t, ds, LoaderConfig{Batch: 2, Transform: transforms.RandomResizedCrop{}}, 0)
+	if err == nil || !strings.Contains(err.Error(), "its transform failed: transforms.RandomResizedCrop") {
+		t.Errorf("a transform that cannot be: %v", err)
 	}
 }

@@ -183,10 +183,13 @@ func TestCifarRefusesBadFiles(t *testing.T) {
 		harm func(s *cifarSet, content map[string][]byte) []byte // returns the archive
 		want string
 	}{
-		"another byte":    {func(_ *cifarSet, c map[string][]byte) []byte { c["one.bin"][7]++; return packed(c) }, "MD5"},
-		"a label beyond":  {func(s *cifarSet, c map[string][]byte) []byte { s.classes = s.classes[:2]; return packed(c) }, "outside 0..1"},
-		"one missing":     {func(_ *cifarSet, c map[string][]byte) []byte { delete(c, "two.bin"); return packed(c) }, "does not hold two.bin"},
-		"one longer":      {func(_ *cifarSet, c map[string][]byte) []byte { c["two.bin"] = append(c["two.bin"], 0); return packed(c) }, "goes on"},
+		"another byte":   {func(_ *cifarSet, c map[string][]byte) []byte { c["one.bin"][7]++; return packed(c) }, "MD5"},
+		"a label beyond": {func(s *cifarSet, c map[string][]byte) []byte { s.classes = s.classes[:2]; return packed(c) }, "outside 0..1"},
+		"one missing":    {func(_ *cifarSet, c map[string][]byte) []byte { delete(c, "two.bin"); return packed(c) }, "does not hold two.bin"},
+		"one longer": {func(_ *cifarSet, c map[string][]byte) []byte {
+			c["two.bin"] = append(c["two.bin"], 0)
+			return packed(c)
+		}, "goes on"},
 		"one shorter":     {func(_ *cifarSet, c map[string][]byte) []byte { c["two.bin"] = c["two.bin"][1:]; return packed(c) }, "cut short"},
 		"gzip cut":        {func(_ *cifarSet, c map[string][]byte) []byte { z := packed(c); return z[:len(z)/2] }, "unexpected EOF"},
 		"no gzip":         {func(*cifarSet, map[string][]byte) []byte { return []byte("PK\x03\x04") }, "is not a whole gzip file"},

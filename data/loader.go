@@ -42,6 +42,8 @@ type Loader struct {
 	ahead int             // batches prepared and not yet taken, at most
 	table []*[256]float32 // what a byte of a channel becomes
 	free  chan *Batch
+
+	cutter *cutter // how Transform begins, or nil
 }
 
 // NewLoader checks the settings. Nothing runs before Epoch.
@@ -75,6 +77,9 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	for channel := range info.Channels {
 		table := c.Normalize.Table(channel)
 		l.table = append(l.table, &table)
+	}
+	if c.Transform != nil {
+		l.cutter = cutterOf(c.Transform)
 	}
 	l.c.Batch = min(c.Batch, l.total)
 	l.free = make(chan *Batch, l.ahead+2)

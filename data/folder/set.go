@@ -150,8 +150,10 @@ func (s *Set) Get(i int, pix []uint8) (int, error) {
 	if len(pix) != s.info.Numel() {
 		panic(fmt.Sprintf("folder: buffer of %d bytes for a picture of %s, [%d, %d, %d]", len(pix), s.info.Name, s.info.Channels, s.info.Height, s.info.Width))
 	}
-	m, err := s.healthy(i, &s.small, func(m transforms.Image) transforms.Image {
-		return transforms.ImageClassification{ResizeSize: s.o.ResizeSize, CropSize: s.o.Size, Interpolation: s.o.Interpolation}.Pixels(m)
+	m, err := s.healthy(i, func(j int) (transforms.Image, error) {
+		return s.read(j, &s.small, func(m transforms.Image) transforms.Image {
+			return transforms.ImageClassification{ResizeSize: s.o.ResizeSize, CropSize: s.o.Size, Interpolation: s.o.Interpolation}.Pixels(m)
+		})
 	})
 	copy(pix, m.Pix)
 	return s.items[i].Label, err
@@ -160,7 +162,7 @@ func (s *Set) Get(i int, pix []uint8) (int, error) {
 // Picture implements data.Pictures: the picture upright and in its own size, or shrunk.
 func (s *Set) Picture(i int) (transforms.Image, int, error) {
 	s.checkIndex(i)
-	m, err := s.healthy(i, &s.whole, func(m transforms.Image) transforms.Image { return m })
+	m, err := s.healthy(i, s.picture)
 	return m, s.items[i].Label, err
 }
 
@@ -170,15 +172,19 @@ func (s *Set) checkIndex(i int) {
 	}
 }
 
+func (s *Set) picture(i int) (transforms.Image, error) {
+	return s.read(i, &s.whole, func(m transforms.Image) transforms.Image { return m })
+}
+
 // healthy reads picture i, or in place of a broken one the next of its class, around
 // the end: whichever worker asks first, the same.
-func (s *Set) healthy(i int, kept *cache, prepare func(transforms.Image) transforms.Image) (transforms.Image, error) {
+func (s *Set) healthy(i int, read func(int) (transforms.Image, error)) (transforms.Image, error) {
 	for step := range s.items {
 		j := (i + step) % len(s.items)
 		if s.items[j].Label != s.items[i].Label {
 			continue
 		}
-		m, err := s.read(j, kept, prepare)
+		m, err := read(j)
 		if err == nil {
 			return m, nil
 		}
@@ -194,10 +200,7 @@ func (s *Set) read(i int, kept *cache, prepare func(transforms.Image) transforms
 	if m, ok := kept.get(i); ok {
 		return m, nil
 	}
-	s.mu.Lock()
-	err := s.broken[i]
-	s.mu.Unlock()
-	if err != nil {
+	if err := s.isBroken(i); err != nil {
 		return transforms.Image{}, err
 	}
 	item := s.items[i]
@@ -218,6 +221,12 @@ func (s *Set) read(i int, kept *cache, prepare func(transforms.Image) transforms
 	m = prepare(m)
 	kept.put(i, m)
 	return m, nil
+}
+
+func (s *Set) isBroken(i int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken[i]
 }
 
 // report names a broken picture once.
@@ -247,6 +256,13 @@ func (b *budget) take(n int) bool {
 	}
 	b.left -= int64(n)
 	return true
+}
+
+// has returns whether n bytes are left.
+func (b *budget) has(n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return int64(n) <= b.left
 }
 
 // cache keeps the pictures that come first until its memory is full, and then those:

@@ -20,6 +20,7 @@ import (
 // evaluation, and full-size through transforms on its workers.
 func TestSetThroughTheLoader(t *testing.T) {
 	dir := made(t, MakeConfig{PerClass: 4, Turned: 0.5, Seed: 3})
+	first := ""
 	for _, cacheBytes := range []int64{-1, 40_000, 0} {
 		o := Options{Size: 32, Seed: 1, Holdout: 0.25, CacheBytes: cacheBytes}
 		train, test, err := Open(context.Background(), dir, o)
@@ -48,7 +49,7 @@ func TestSetThroughTheLoader(t *testing.T) {
 				}
 			}
 		}
-		augment := transforms.Compose{transforms.RandomResizedCrop{Size: 32}, transforms.RandAugment{}}
+		augment := transforms.Compose{transforms.RandomResizedCrop{Size: 32}, transforms.RandomHorizontalFlip{}, transforms.RandAugment{}}
 		var runs [2]string
 		for k, workers := range []int{1, 4} {
 			l, err := data.NewLoader(train, data.LoaderConfig{Batch: 8, Shuffle: true, Seed: 2, Workers: workers, Transform: augment})
@@ -70,6 +71,12 @@ func TestSetThroughTheLoader(t *testing.T) {
 		}
 		if runs[0] != runs[1] {
 			t.Error("other workers made other pictures")
+		}
+		if first == "" {
+			first = runs[0]
+		}
+		if runs[0] != first { // parts of files, or of pictures that are kept
+			t.Errorf("a cache of %d made other pictures", cacheBytes)
 		}
 	}
 }

@@ -95,32 +95,8 @@ func Load(path string, o Options) ([]byte, fs.FileInfo, error) {
 }
 
 // Decode is Read for a file's content.
-func Decode(content []byte, o Options) (m transforms.Image, info Info, err error) {
-	defer func() { // a decoder that stumbles over a damaged file
-		if r := recover(); r != nil {
-			m, err = transforms.Image{}, fmt.Errorf("cannot be decoded (%v); give another file", r)
-		}
-	}()
-	channels := o.Channels
-	if channels == 0 {
-		channels = 3
-	}
-	if info, err = Inspect(content, o); err != nil {
-		return m, info, err
-	}
-	img, _, err := image.Decode(bytes.NewReader(content))
-	if err != nil {
-		return m, info, fmt.Errorf("is a %s file that cannot be decoded (%w); it may be cut short: give another copy", info.Format, err)
-	}
-	// The first frame of a GIF may be smaller than what its header says.
-	if b := img.Bounds(); b.Empty() {
-		return m, info, errors.New("has no pixels")
-	}
-	m = transforms.FromImage(img, channels)
-	if !o.AsStored {
-		m = transforms.Orient{Orientation: info.Orientation}.Apply(m, nil)
-	}
-	return m, info, nil
+func Decode(content []byte, o Options) (transforms.Image, Info, error) {
+	return DecodePart(content, o, nil)
 }
 
 // Inspect reads what a file says of itself, and decodes nothing.

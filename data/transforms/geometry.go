@@ -1,7 +1,9 @@
 package transforms
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 )
 
@@ -109,7 +111,12 @@ type ResizedCrop struct {
 
 // Apply implements Transform.
 func (t ResizedCrop) Apply(m Image, _ rand.Source) Image {
-	return Resize{Height: t.ToHeight, Width: t.ToWidth, Interpolation: t.Interpolation}.Apply(t.Crop.Apply(m, nil), nil)
+	return t.Resize().Apply(t.Crop.Apply(m, nil), nil)
+}
+
+// Resize is what is left to do when the part has been cut out.
+func (t ResizedCrop) Resize() Resize {
+	return Resize{Height: t.ToHeight, Width: t.ToWidth, Interpolation: t.Interpolation}
 }
 
 // HorizontalFlip mirrors left and right.
@@ -121,8 +128,13 @@ func (HorizontalFlip) Apply(m Image, _ rand.Source) Image {
 	out := NewImage(m.Channels, m.Height, m.Width)
 	for at := 0; at < len(m.Pix); at += m.Width {
 		src, dst := m.Pix[at:at+m.Width], out.Pix[at:at+m.Width]
-		for x, v := range src {
-			dst[m.Width-1-x] = v
+		x := 0
+		for ; x+8 <= len(src); x += 8 {
+			v := bits.ReverseBytes64(binary.LittleEndian.Uint64(src[x:]))
+			binary.LittleEndian.PutUint64(dst[len(dst)-8-x:], v)
+		}
+		for ; x < len(src); x++ {
+			dst[len(dst)-1-x] = src[x]
 		}
 	}
 	return out

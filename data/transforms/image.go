@@ -41,6 +41,30 @@ func FromImage(img image.Image, channels int) Image {
 	return m
 }
 
+// As returns the picture with 1 channel (grey) or 3: grey is the luma of FromImage, and
+// each colour of grey is grey. It may share the pixels.
+func (m Image) As(channels int) Image {
+	m.check("Image.As")
+	if m.Channels == channels {
+		return m
+	}
+	out := NewImage(channels, m.Height, m.Width)
+	switch {
+	case m.Channels == 1 && channels == 3:
+		for c := range channels {
+			copy(out.plane(c), m.Pix)
+		}
+	case m.Channels == 3 && channels == 1:
+		r, g, b := m.plane(0), m.plane(1), m.plane(2)
+		for i := range out.Pix {
+			out.Pix[i] = luma(r[i], g[i], b[i])
+		}
+	default:
+		panic(fmt.Sprintf("transforms.Image.As: %d channels as %d; an image has 1 or 3", m.Channels, channels))
+	}
+	return out
+}
+
 // colours returns how to read a pixel, without an allocation for the usual kinds.
 func colours(img image.Image) func(x, y int) color.NRGBA {
 	switch m := img.(type) {

@@ -80,8 +80,14 @@ func (t RandomResizedCrop) Apply(m Image, r rand.Source) Image { return t.Draw(m
 // Draw implements Random.
 func (t RandomResizedCrop) Draw(m Image, r rand.Source) Transform {
 	m.check("RandomResizedCrop")
+	return t.DrawFor(m.Height, m.Width, r)
+}
+
+// DrawFor is Draw for a picture of which only the size is known, so that no more of it
+// than the part need be decoded.
+func (t RandomResizedCrop) DrawFor(height, width int, r rand.Source) ResizedCrop {
 	h, w := sidesOf("RandomResizedCrop", t.Size, t.Height, t.Width)
-	return ResizedCrop{t.part(m.Height, m.Width, r), h, w, t.Interpolation}
+	return ResizedCrop{t.part(height, width, r), h, w, t.Interpolation}
 }
 
 func (t RandomResizedCrop) part(height, width int, r rand.Source) Crop {

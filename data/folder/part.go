@@ -1,0 +1,51 @@
+package folder
+
+import (
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+var _ data.Parts = (*Set)(nil)
+
+// Part implements data.Parts: a part of what Picture returns. While the cache has room
+// the whole is decoded and kept; after that only the part.
+func (s *Set) Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error) {
+	s.checkIndex(i)
+	m, err := s.healthy(i, func(j int) (transforms.Image, error) { return s.part(j, choose) })
+	return m, s.items[i].Label, err
+}
+
+func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
+	cut := func(m transforms.Image, err error) (transforms.Image, error) {
+		if err != nil {
+			return m, err
+		}
+		return choose(m.Height, m.Width).Apply(m, nil), nil
+	}
+	if m, ok := s.whole.get(i); ok {
+		return cut(m, nil)
+	}
+	if s.o.Shrink > 0 {
+		return cut(s.picture(i))
+	}
+	if err := s.isBroken(i); err != nil {
+		return transforms.Image{}, err
+	}
+	room := false
+	m, _, err := photo.ReadPart(s.items[i].Path, photo.Options{Channels: s.o.Channels, MostPixels: s.o.MostPixels}, func(h, w int) transforms.Crop {
+		if room = s.whole.budget.has(s.o.Channels * h * w); room {
+			return transforms.Crop{Height: h, Width: w}
+		}
+		return choose(h, w)
+	})
+	if err != nil {
+		s.report(i, err)
+		return m, err
+	}
+	if room {
+		s.whole.put(i, m)
+		return cut(m, nil)
+	}
+	return m, nil
+}

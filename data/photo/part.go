@@ -1,0 +1,98 @@
+package photo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+
+	"github.com/residual-ml/residual/data/jpeg"
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// ReadPart decodes a part of a file's picture: choose is told the height and the width of
+// the picture, upright, and returns the part, which must lie within it. The pixels are
+// those of Read, and so is the error: damage outside the part is damage. Of a JPEG file
+// only what the part needs is computed.
+func ReadPart(path string, o Options, choose func(height, width int) transforms.Crop) (transforms.Image, Info, error) {
+	content, _, err := Load(path, o)
+	if err != nil {
+		return transforms.Image{}, Info{}, err
+	}
+	m, info, err := DecodePart(content, o, choose)
+	if err != nil {
+		err = fmt.Errorf("image %s: %w", path, err)
+	}
+	return m, info, err
+}
+
+// DecodePart is ReadPart for a file's content.
+func DecodePart(content []byte, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info Info, err error) {
+	defer func() { // a decoder that stumbles over a damaged file
+		if r := recover(); r != nil {
+			m, err = transforms.Image{}, fmt.Errorf("cannot be decoded (%v); give another file", r)
+		}
+	}()
+	channels := o.Channels
+	if channels == 0 {
+		channels = 3
+	}
+	if info, err = Inspect(content, o); err != nil {
+		return m, info, err
+	}
+	turn := transforms.Orient{Orientation: info.Orientation}
+	if o.AsStored {
+		turn.Orientation = 1
+	}
+	if info.Format == "jpeg" {
+		if m, ok := jpegPart(content, turn.Orientation, choose); ok {
+			return turn.Apply(m.As(channels), nil), info, nil
+		}
+	}
+	img, _, err := image.Decode(bytes.NewReader(content))
+	if err != nil {
+		return m, info, fmt.Errorf("is a %s file that cannot be decoded (%w); it may be cut short: give another copy", info.Format, err)
+	}
+	// The first frame of a GIF may be smaller than what its header says.
+	if b := img.Bounds(); b.Empty() {
+		return m, info, errors.New("has no pixels")
+	}
+	m = turn.Apply(transforms.FromImage(img, channels), nil)
+	if choose != nil {
+		m = choose(m.Height, m.Width).Apply(m, nil)
+	}
+	return m, info, nil
+}
+
+// jpegPart decodes by package jpeg; what that does not know, or finds damaged, image/jpeg
+// has the last word on.
+func jpegPart(content []byte, orientation int, choose func(height, width int) transforms.Crop) (transforms.Image, bool) {
+	var part func(w, h int) image.Rectangle
+	if choose != nil {
+		part = func(w, h int) image.Rectangle {
+			if orientation > 4 && orientation <= 8 {
+				return stored(choose(w, h), orientation, w, h)
+			}
+			return stored(choose(h, w), orientation, w, h)
+		}
+	}
+	p, err := jpeg.DecodePart(content, part)
+	return transforms.Image(p), err == nil
+}
+
+// stored is where a part of an upright picture lies in one stored w by h.
+func stored(c transforms.Crop, orientation, w, h int) image.Rectangle {
+	x, y, dx, dy := c.Left, c.Top, c.Width, c.Height
+	if orientation > 4 && orientation <= 8 { // it lies on its side
+		x, y, dx, dy = y, x, dy, dx
+	}
+	switch orientation {
+	case 2, 3, 7, 8:
+		x = w - x - dx
+	}
+	switch orientation {
+	case 3, 4, 6, 7:
+		y = h - y - dy
+	}
+	return image.Rect(x, y, x+dx, y+dy)
+}
