@@ -23,6 +23,7 @@ type benchFlags struct {
 	feed      string
 	data      string
 	dir       string
+	photos    string // folder of them; empty means that some are drawn
 	profile   string // empty, or one of the two views
 	json      bool
 	recompute bool // of training
@@ -39,7 +40,9 @@ A training step feeds a batch, runs forward and backward passes and updates the
 weights; an inference step feeds a batch and reads the logits. The batch is in
 memory, with --feed loader it comes from the loader as in training (pictures of
 --data, opened, resized and scaled beside the steps), and with --feed none the same
-batch stays on the device. Each of --repeat measurements takes steps for
+batch stays on the device. --feed photos decodes, cuts and resizes JPEG photos beside
+the steps: those in --photos, a folder with a folder for each class, or drawn ones of
+500x375. --mode load measures that alone, on one core and without a model. Each of --repeat measurements takes steps for
 at least a fifth of a second; the median is what counts. The device's own peak is
 measured just before and after, by multiply-adds on registers alone on as many
 threads, and the model's arithmetic is given as a share of it: multiply-adds count
@@ -49,6 +52,8 @@ as two operations, those of padding included, so that skipped work raises the sh
   residual bench --mode train --profile
   residual bench --mode infer --batch 1 --profile=steps
   residual bench --mode train --feed loader --data garments
+  residual bench --mode train --model resnet18 --batch 16 --feed photos
+  residual bench --mode load --photos ~/pictures
   residual bench --kernels avx2 --threads 1`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,24 +63,26 @@ as two operations, those of padding included, so that skipped work raises the sh
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&f.mode, "mode", "train", "what is measured: train or infer")
+	fs.StringVar(&f.mode, "mode", "train", "what is measured: train, infer or load")
 	fs.StringVar(&f.model, "model", "d2l-resnet18", "name of the model")
 	fs.IntVar(&f.resize, "resize", 0, "height and width of the images; 0 takes the model's own")
 	fs.IntVar(&f.batch, "batch", 64, "images in a batch")
 	fs.IntVar(&f.repeat, "repeat", 10, "measurements, of which the median is taken")
 	fs.IntVar(&f.warmup, "warmup", 3, "steps before the first measurement")
-	fs.StringVar(&f.feed, "feed", feedMemory, "where the batch of a step comes from: memory, loader or none")
+	fs.StringVar(&f.feed, "feed", feedMemory, "where the batch of a step comes from: memory, loader, photos or none")
 	fs.StringVar(&f.data, "data", "fashion-mnist", "data set of --feed loader; nothing is downloaded")
 	fs.StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
+	fs.StringVar(&f.photos, "photos", "", "folder of pictures for --feed photos and --mode load; else some are drawn")
 	fs.BoolVar(&f.recompute, "recompute", false, recomputeHelp)
 	fs.StringVar(&f.profile, "profile", "", "also show the time that steps take: by kinds of step, or with --profile=steps of each one")
 	fs.Lookup("profile").NoOptDefVal = profileKinds
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("data-dir")
-	_ = cmd.RegisterFlagCompletionFunc("mode", words("train", "infer"))
+	_ = cmd.RegisterFlagCompletionFunc("mode", words("train", "infer", modeLoad))
+	_ = cmd.MarkFlagDirname("photos")
 	_ = cmd.RegisterFlagCompletionFunc("profile", words(profileKinds, profileSteps))
-	_ = cmd.RegisterFlagCompletionFunc("feed", words(feedMemory, feedLoader, feedNone))
+	_ = cmd.RegisterFlagCompletionFunc("feed", words(feedMemory, feedLoader, feedPhotos, feedNone))
 	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
 	return cmd
@@ -83,10 +90,12 @@ as two operations, those of padding included, so that skipped work raises the sh
 
 func (f *benchFlags) check() error {
 	switch {
-	case f.mode != "train" && f.mode != "infer":
-		return usagef("--mode %s is not known; choose train or infer", f.mode)
-	case f.feed != feedMemory && f.feed != feedLoader && f.feed != feedNone:
-		return usagef("--feed %s is not known; choose memory, loader or none", f.feed)
+	case f.mode != "train" && f.mode != "infer" && f.mode != modeLoad:
+		return usagef("--mode %s is not known; choose train, infer or load", f.mode)
+	case f.feed != feedMemory && f.feed != feedLoader && f.feed != feedPhotos && f.feed != feedNone:
+		return usagef("--feed %s is not known; choose memory, loader, photos or none", f.feed)
+	case f.photos != "" && f.feed != feedPhotos && f.mode != modeLoad:
+		return usagef("--photos is about --feed photos and --mode load")
 	case f.profile != "" && f.profile != profileKinds && f.profile != profileSteps:
 		return usagef("--profile=%s is not known; choose kinds or steps", f.profile)
 	case f.batch < 1 || f.batch > 1<<16:
@@ -106,6 +115,9 @@ func (f *benchFlags) check() error {
 func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if err := f.check(); err != nil {
 		return err
+	}
+	if f.mode == modeLoad {
+		return f.load(ctx, cmd)
 	}
 	entry, err := lookupModel(f.model)
 	if err != nil {
@@ -144,7 +156,7 @@ func (r *benchResult) text() string {
 	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
 	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", r.Repeat, rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
 	fed := map[string]string{
-		feedMemory: "feeding included", feedLoader: "fed by the loader from " + r.Data, feedNone: "the batch stays on the device",
+		feedMemory: "feeding included", feedLoader: "fed by the loader from " + r.Data, feedPhotos: "fed by the loader from " + r.Data, feedNone: "the batch stays on the device",
 	}[r.Feed]
 	t.Row("time of a step", fmt.Sprintf("%.3f ms", r.StepMilliseconds), fed)
 	if r.LoaderImagesPerSecond > 0 {

@@ -15,8 +15,12 @@ import (
 const (
 	feedMemory = "memory" // the same batch again, from the host's memory
 	feedLoader = "loader" // a new one from the loader, as in training
+	feedPhotos = "photos" // a new one of JPEG photos, decoded
 	feedNone   = "none"   // the batch stays on the device
 )
+
+// modeLoad measures the loader without a model.
+const modeLoad = "load"
 
 // loaded feeds a workload from the loader, one epoch after the other.
 type loaded struct {
@@ -32,6 +36,26 @@ func (f *benchFlags) feedBy(ctx context.Context, w *workload, e models.Entry) (f
 	switch f.feed {
 	case feedNone:
 		w.next = nil
+	case feedPhotos:
+		if w.x.Shape[1] != 3 || w.x.Shape[2] != w.x.Shape[3] {
+			return nil, usagef("--feed photos: %s takes images of %dx%dx%d; choose a model of square colour images, such as resnet18", e.Name, w.x.Shape[1], w.x.Shape[2], w.x.Shape[3])
+		}
+		ds, done, err := f.photosOf(ctx, w.x.Shape[2])
+		if err != nil {
+			return nil, err
+		}
+		if f.batch > ds.Len() {
+			done()
+			return nil, usagef("--batch %d: there are %d photos; choose a smaller --batch, or more --photos", f.batch, ds.Len())
+		}
+		l := &loaded{ctx: ctx, w: w}
+		if l.loader, err = photoLoader(ds, f.batch, 0); err != nil {
+			done()
+			return nil, err
+		}
+		l.walk = l.loader.Epoch(ctx, 0)
+		w.next, w.alone = l.next, func() (*data.Loader, error) { return photoLoader(ds, f.batch, 1) }
+		return func() { l.walk.Close(); done() }, nil
 	case feedLoader:
 		ds, err := f.open(ctx, w, e)
 		if err != nil {
@@ -42,7 +66,9 @@ func (f *benchFlags) feedBy(ctx context.Context, w *workload, e models.Entry) (f
 			return nil, err
 		}
 		l.walk = l.loader.Epoch(ctx, 0)
-		w.next, w.pictures = l.next, ds
+		w.next, w.alone = l.next, func() (*data.Loader, error) {
+			return data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true, Workers: 1})
+		}
 		return func() { l.walk.Close() }, nil
 	}
 	return func() {}, nil
@@ -87,39 +113,39 @@ func (l *loaded) next() error {
 }
 
 // loaderAlone is how many images a second one core prepares when nothing else
-// runs: opening, resizing and scaling, in batches of the given size.
-func loaderAlone(ctx context.Context, ds data.Dataset, batch int) (float64, error) {
+// runs: opening or decoding, resizing and scaling, in batches of the given size.
+func loaderAlone(ctx context.Context, open func() (*data.Loader, error)) (float64, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	loader, err := data.NewLoader(ds, data.LoaderConfig{Batch: batch, Shuffle: true, DropLast: true, Workers: 1})
+	loader, err := open()
 	if err != nil {
 		return 0, err
 	}
+	w := &walk{ctx: ctx, loader: loader}
+	defer w.close()
 	const atLeast = time.Second
 	images, start := 0, time.Now()
-	for epoch := 0; ; epoch++ {
-		walk := loader.Epoch(ctx, epoch)
-		for {
-			b, err := walk.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return 0, err
-			}
-			images += len(b.Indices)
-			b.Release()
-			if took := time.Since(start); took > atLeast {
-				walk.Close()
-				return float64(images) / took.Seconds(), nil
-			}
+	for {
+		n, err := w.next()
+		if err != nil {
+			return 0, err
+		}
+		images += n
+		if took := time.Since(start); took > atLeast {
+			return float64(images) / took.Seconds(), nil
 		}
 	}
 }
 
 // fedFrom names the data set the loader reads, if it does.
 func (f *benchFlags) fedFrom() string {
-	if f.feed != feedLoader {
-		return ""
+	switch f.feed {
+	case feedLoader:
+		return f.data
+	case feedPhotos:
+		if f.photos == "" {
+			return "drawn photos of 500x375"
+		}
+		return f.photos
 	}
-	return f.data
+	return ""
 }

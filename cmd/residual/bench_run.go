@@ -79,9 +79,9 @@ type workload struct {
 	targets        *tensor.Tensor
 	result         *tensor.Tensor
 	optimizer      optim.Optimizer
-	next           func() error // feeds the batch of a step; nil where it stays
-	pictures       data.Dataset // of the loader
-	flops          float64      // of a step
+	next           func() error                 // feeds the batch of a step; nil where it stays
+	alone          func() (*data.Loader, error) // the loader by itself, on one core; nil without one
+	flops          float64                      // of a step
 	key            int64
 }
 
@@ -223,9 +223,9 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) 
 	}
 	r.PeakAfter = peak(dev, f.device.on(dev))
 	r.PeakRSSBytes = train.PeakMemory()
-	if w.pictures != nil {
+	if w.alone != nil {
 		var err error
-		if r.LoaderImagesPerSecond, err = loaderAlone(ctx, w.pictures, r.Batch); err != nil {
+		if r.LoaderImagesPerSecond, err = loaderAlone(ctx, w.alone); err != nil {
 			return nil, err
 		}
 	}
