@@ -35,6 +35,9 @@ func standIn(kind string) {
 		os.Exit(1)
 	}
 	command, threads := filepath.Base(os.Args[1]), flag("--threads")
+	if threads == "" { // of what runs on one core
+		threads = "1"
+	}
 	switch {
 	case command == "doctor":
 		fmt.Println(`{"cpu": "Z80", "cores": 2, "threads": 2, "kernels": "abacus", "memory_bytes": 65536, "features": [{"name": "LDIR", "has": true}, {"name": "AMX", "has": false}],

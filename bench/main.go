@@ -30,6 +30,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	photos "github.com/residual-ml/residual/data/folder"
 )
 
 // settings are the flags of the program.
@@ -56,6 +58,7 @@ type settings struct {
 	epochImages int
 	data        string // data set of the loader
 	dataDir     string
+	photoCount  int    // photos that are drawn
 	run         string // a run folder to record
 	recipe      string // what torch_recipe.py printed
 	note        string
@@ -141,6 +144,13 @@ func (m *machine) table(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if m.photos, err = os.MkdirTemp("", "residual-photos"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(m.photos)
+	if err := photos.MakePhotos(ctx, m.photos, photos.PhotoConfig{Count: m.photoCount}); err != nil {
+		return err
+	}
 	if err := (&sitting{machine: m, facts: f, peers: peers, book: book}).run(ctx); err != nil {
 		return err
 	}
@@ -195,6 +205,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs.IntVar(&s.epochImages, "epoch-images", 6000, "with -all: training images of the epoch, and a sixth as many to test; 60000 is the whole of it")
 	fs.StringVar(&s.data, "data", fashion, "with -all: data set that the loader is measured with")
 	fs.StringVar(&s.dataDir, "data-dir", "", "with -all: folder of the data; else RESIDUAL_DATA, which both programs know")
+	fs.IntVar(&s.photoCount, "photos", 200, "with -all: JPEG photos that are drawn for decode and photos")
 	fs.StringVar(&s.run, "run", "", "record this run folder of residual train in -out")
 	fs.StringVar(&s.recipe, "recipe", "", "record this file, which torch_recipe.py printed, in -out")
 	fs.StringVar(&s.note, "note", "", "what to say of -run or -recipe, such as the machine it ran on")
@@ -206,7 +217,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if fs.NArg() > 0 {
 		return s, fmt.Errorf("unexpected argument %q: settings are flags, see -help", fs.Arg(0))
 	}
-	for name, n := range map[string]int{"batch": s.batch, "size": s.size, "rounds": s.rounds, "repeat": s.repeat, "threads": s.threads, "epoch-images": s.epochImages} {
+	for name, n := range map[string]int{"batch": s.batch, "size": s.size, "rounds": s.rounds, "repeat": s.repeat, "threads": s.threads, "epoch-images": s.epochImages, "photos": s.photoCount} {
 		if n < 1 {
 			return s, fmt.Errorf("-%s %d: give at least 1", name, n)
 		}

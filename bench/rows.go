@@ -125,6 +125,9 @@ func (s *settings) rows(p peer) []row {
 			other("infer-resnet50", "inference of resnet50", "infer", resnet50, 16, auto, slices.Concat(all, frozenSettings)),
 			other("train-cifar56", "training of cifar-resnet56", "train", cifar56, 128, auto, all),
 			other("infer-cifar56", "inference of cifar-resnet56", "infer", cifar56, 128, auto, slices.Concat(all, frozenSettings)),
+			{id: "decode", title: "JPEG photos of 500x375 decoded, cropped and resized to 224x224, one core, beside torchvision with Pillow", unit: perSecond,
+				job:  job{Mode: "load", Batch: 16, Size: 224, Warmup: s.warmup, Repeat: s.repeat},
+				ours: contender{Program: residual, Precision: "uint8"}, rivals: []contender{{Program: torch, Precision: "uint8"}}},
 			{id: "epoch", title: "one epoch of the train command", unit: seconds, ours: auto, rivals: all, trials: short(work("train", 64)), finalists: 1,
 				job: job{Mode: "epoch", Batch: 256, Size: s.size, Train: s.epochImages, Test: max(s.epochImages/6, 1)}},
 		}
@@ -137,7 +140,10 @@ func (s *settings) rows(p peer) []row {
 		}
 	default:
 		list = []row{{id: "loader", title: "training fed by the loader, batch 64", unit: perSecond, job: work("train", 64), ours: contender{Program: residual, Precision: "auto", Feed: "loader"},
-			rivals: []contender{auto}}}
+			rivals: []contender{auto}},
+			{id: "photos", title: "training of resnet18 fed JPEG photos, batch 16 of 3x224x224", unit: perSecond,
+				job:  job{Mode: "train", Model: "resnet18", Batch: 16, Size: 224, Warmup: min(s.warmup, 1), Repeat: min(s.repeat, 3)},
+				ours: contender{Program: residual, Precision: "auto", Feed: "photos"}, rivals: []contender{auto}}}
 	}
 	for i := range list {
 		r := &list[i]

@@ -48,6 +48,9 @@ func (m *machine) guess(c contender, j job) time.Duration {
 	}
 	step := float64(j.Batch) / rate
 	took := 4 + float64(j.Warmup+1)*step + float64(j.Repeat)*max(step, 0.2)
+	if j.Mode == "load" {
+		took = 4 + 0.3*float64(j.Repeat)
+	}
 	if j.Mode == "epoch" {
 		took = 4 + float64(j.Train)/train + float64(j.Test)/infer
 	}
@@ -158,7 +161,9 @@ func (s *sitting) measure(ctx context.Context, t todo) error {
 	}
 	if t.ours.Feed != "" {
 		r.LoaderRate = spreadOf(each(turns[0], func(t turn) float64 { return t.LoaderImagesPerSecond })).Median
-		r.Title += " (" + s.data + ")"
+		if t.ours.Feed == "loader" {
+			r.Title += " (" + s.data + ")"
+		}
 	}
 	best := fastest(both, turns, t.unit, t.job)
 	s.book.putRecord(s.fill(r, both, turns, best))
@@ -305,7 +310,7 @@ func (m *machine) shown(c contender, j job) string {
 	}
 	for i := len(words); i < len(args); i++ {
 		switch args[i] {
-		case "--out", "--data-dir": // folders of this machine
+		case "--out", "--data-dir", "--photos": // folders of this machine
 			i++
 		case "--data":
 			if c.Program == residual {

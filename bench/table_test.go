@@ -15,7 +15,7 @@ import (
 func tabled(t *testing.T, kind, out string, args ...string) (book *ledger, log string, err error) {
 	t.Helper()
 	t.Setenv("BENCH_STAND_IN", kind)
-	s, err := parse(append([]string{"-all", "-threads", "2", "-out", out, "-peers", os.Args[0], "-onnxruntime", os.Args[0], "-residual", os.Args[0]}, args...), &bytes.Buffer{})
+	s, err := parse(append([]string{"-all", "-threads", "2", "-photos", "1", "-out", out, "-peers", os.Args[0], "-onnxruntime", os.Args[0], "-residual", os.Args[0]}, args...), &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("the document names %s, which is of this machine", never)
 		}
 	}
-	if !strings.Contains(log, "row 1 of 13: training, batch 64, against PyTorch 9.9; about") {
+	if !strings.Contains(log, "row 1 of 15: training, batch 64, against PyTorch 9.9; about") {
 		t.Errorf("no progress was shown:\n%s", log)
 	}
 }

@@ -69,7 +69,7 @@ func (c contender) name() string {
 
 // A job is what the contenders do.
 type job struct {
-	Mode   string `json:"mode"`            // train, infer or epoch
+	Mode   string `json:"mode"`            // train, infer, epoch or load
 	Model  string `json:"model,omitempty"` // empty: ResNet-18 of the notes
 	Batch  int    `json:"batch"`
 	Size   int    `json:"size"` // height and width of the images
@@ -98,6 +98,7 @@ type machine struct {
 	revision string // of its sources; "" where it is not known
 	log      io.Writer
 
+	photos   string // folder of JPEG photos, drawn for the sitting
 	pictures string // folder of Fashion-MNIST; "" where it is not here
 }
 
@@ -121,6 +122,12 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 			return args, dir, nil
 		}
 		args = append([]string{m.python, filepath.Join(m.scripts, "torch_recipe.py"), "--data", m.pictures, "--layout", c.Layout}, shared...)
+	} else if j.Mode == "load" {
+		shared := []string{"--photos", m.photos, "--warmup", n(j.Warmup), "--repeat", n(j.Repeat)}
+		if c.Program == residual {
+			return append([]string{m.program, "bench", "--json", "--mode", "load", "--resize", n(j.Size)}, shared...), "", nil
+		}
+		return append([]string{m.python, filepath.Join(m.scripts, "torch_decode.py"), "--size", n(j.Size)}, shared...), "", nil
 	} else {
 		shared := []string{"--batch", n(j.Batch), "--threads", n(m.threads), "--warmup", n(j.Warmup), "--repeat", n(j.Repeat)}
 		if j.Model != "" {
@@ -129,7 +136,11 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 		switch c.Program {
 		case residual:
 			args = append([]string{m.program, "bench", "--json", "--mode", j.Mode, "--resize", n(j.Size), "--precision", c.Precision}, shared...)
-			if c.Feed != "" {
+			switch c.Feed {
+			case "":
+			case "photos":
+				args = append(args, "--feed", c.Feed, "--photos", m.photos)
+			default:
 				args = append(args, "--feed", c.Feed, "--data", m.data)
 				if m.dataDir != "" {
 					args = append(args, "--data-dir", m.dataDir)
@@ -178,8 +189,12 @@ func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 	if !(t.ImagesPerSecond > 0) || j.Mode == "epoch" && !(t.Seconds > 0) {
 		return t, fmt.Errorf("%s printed no images_per_second:\n%s", args[0], stdout.Bytes())
 	}
-	if t.Threads != m.threads {
-		return t, fmt.Errorf("%s ran on %d threads when asked for %d: the two cannot be compared", c.name(), t.Threads, m.threads)
+	threads := m.threads
+	if j.Mode == "load" {
+		threads = 1
+	}
+	if t.Threads != threads {
+		return t, fmt.Errorf("%s ran on %d threads when asked for %d: the two cannot be compared", c.name(), t.Threads, threads)
 	}
 	fmt.Fprintf(m.log, "%s, %s: %.1f images/s\n", j.what(), c.name(), t.ImagesPerSecond)
 	return t, nil

@@ -36,7 +36,7 @@ type benchResult struct {
 	Kernels   string `json:"kernels"`
 	Precision string `json:"precision"`
 	Recompute bool   `json:"recompute"`
-	Feed      string `json:"feed"`           // memory, loader or none
+	Feed      string `json:"feed"`           // memory, loader, photos or none
 	Data      string `json:"data,omitempty"` // of the loader
 
 	Repeat             int       `json:"repeat"`
