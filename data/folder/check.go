@@ -69,7 +69,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 				if i >= len(x.Items) || ctx.Err() != nil {
 					return
 				}
-				m, info, err := x.Items[i].read(o)
+				m, info, err := x.Items[i].read(o, nil)
 				all[i] = found{info: info, h: m.Height, w: m.Width, err: err}
 				if err == nil {
 					looks[i] = lookOf(m)

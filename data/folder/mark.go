@@ -34,8 +34,8 @@ func (was Mark) differs(is Mark, path string) error {
 	return fmt.Errorf("image %s: %w; put it back as it was, or start a new run", path, ErrChanged)
 }
 
-// read decodes the picture and marks it.
-func (it *Item) read(o Options) (transforms.Image, photo.Info, error) {
+// read decodes the picture, or the part of it that choose returns, and marks it.
+func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) (transforms.Image, photo.Info, error) {
 	p := photo.Options{Channels: o.Channels, MostPixels: o.MostPixels}
 	content, st, err := photo.Load(it.Path, p)
 	if err != nil {
@@ -45,7 +45,7 @@ func (it *Item) read(o Options) (transforms.Image, photo.Info, error) {
 	if m := it.Mark; m.SHA256 == "" || m.Bytes != st.Size() || !m.Modified.Equal(st.ModTime()) {
 		it.Mark = markOf(content, st)
 	}
-	m, info, err := photo.Decode(content, p)
+	m, info, err := photo.DecodePart(content, p, choose)
 	if err != nil {
 		err = fmt.Errorf("image %s: %w", it.Path, err)
 	}

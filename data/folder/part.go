@@ -2,14 +2,13 @@ package folder
 
 import (
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 )
 
 var _ data.Parts = (*Set)(nil)
 
 // Part implements data.Parts: a part of what Picture returns. While the cache has room
-// the whole is decoded and kept; after that only the part.
+// the whole is decoded and kept, and of what is shrunk it always is; else only the part.
 func (s *Set) Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error) {
 	s.checkIndex(i)
 	m, err := s.healthy(i, func(j int) (transforms.Image, error) { return s.part(j, choose) })
@@ -26,26 +25,20 @@ func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (trans
 	if m, ok := s.whole.get(i); ok {
 		return cut(m, nil)
 	}
-	if s.o.Shrink > 0 {
-		return cut(s.picture(i))
-	}
 	if err := s.isBroken(i); err != nil {
 		return transforms.Image{}, err
 	}
-	room := false
-	m, _, err := photo.ReadPart(s.items[i].Path, photo.Options{Channels: s.o.Channels, MostPixels: s.o.MostPixels}, func(h, w int) transforms.Crop {
-		if room = s.whole.budget.has(s.o.Channels * h * w); room {
+	whole := false
+	m, err := s.decode(i, func(h, w int) transforms.Crop {
+		if whole = s.shrinks(h, w) || s.whole.budget.has(s.o.Channels*h*w); whole {
 			return transforms.Crop{Height: h, Width: w}
 		}
 		return choose(h, w)
 	})
-	if err != nil {
-		s.report(i, err)
+	if err != nil || !whole {
 		return m, err
 	}
-	if room {
-		s.whole.put(i, m)
-		return cut(m, nil)
-	}
-	return m, nil
+	m = s.shrunk(m)
+	s.whole.put(i, m)
+	return cut(m, nil)
 }

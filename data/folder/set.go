@@ -203,24 +203,36 @@ func (s *Set) read(i int, kept *cache, prepare func(transforms.Image) transforms
 	if err := s.isBroken(i); err != nil {
 		return transforms.Image{}, err
 	}
+	m, err := s.decode(i, nil)
+	if err != nil {
+		return m, err
+	}
+	m = prepare(s.shrunk(m))
+	kept.put(i, m)
+	return m, nil
+}
+
+func (s *Set) shrinks(h, w int) bool { return s.o.Shrink > 0 && min(h, w) > s.o.Shrink }
+
+func (s *Set) shrunk(m transforms.Image) transforms.Image {
+	if !s.shrinks(m.Height, m.Width) {
+		return m
+	}
+	return transforms.Resize{Size: s.o.Shrink, Interpolation: s.o.Interpolation}.Apply(m, nil)
+}
+
+// decode reads a picture from its file, or the part of it that choose returns. One that
+// is broken is named; one that has changed is an error of its own.
+func (s *Set) decode(i int, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
 	item := s.items[i]
-	m, _, err := item.read(s.o)
+	m, _, err := item.read(s.o, choose)
 	if err == nil {
 		err = s.items[i].Mark.differs(item.Mark, item.Path)
 	}
-	if errors.Is(err, ErrChanged) {
-		return m, err
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrChanged) {
 		s.report(i, err)
-		return m, err
 	}
-	if short := min(m.Height, m.Width); s.o.Shrink > 0 && short > s.o.Shrink {
-		m = transforms.Resize{Size: s.o.Shrink, Interpolation: s.o.Interpolation}.Apply(m, nil)
-	}
-	m = prepare(m)
-	kept.put(i, m)
-	return m, nil
+	return m, err
 }
 
 func (s *Set) isBroken(i int) error {
