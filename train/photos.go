@@ -14,11 +14,9 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 )
 
-// Files of the folder of a run on a user's own pictures.
-const (
-	RecordFile  = "pictures.csv" // every picture of the run, its class, its part and its digest
-	SkippedFile = "skipped.csv"  // those that cannot be read, and why; only when there are some
-)
+// SkippedFile, beside folder.RecordFile, is of the folder of a run on a user's own
+// pictures: those that cannot be read, and why. It is there only when there are some.
+const SkippedFile = "skipped.csv"
 
 // CheckingPictures is what Callbacks.OnData hears of while a user's own pictures are
 // read for the first time; done and total are pictures.
@@ -106,7 +104,7 @@ func (f *Photos) record(run *checkpoint.Run) error {
 	if f == nil || f.Report == nil {
 		return nil
 	}
-	if err := checkpoint.WriteFile(run.Path(RecordFile), f.Index.Write); err != nil || len(f.Report.Broken) == 0 {
+	if err := checkpoint.WriteFile(run.Path(folder.RecordFile), f.Index.Write); err != nil || len(f.Report.Broken) == 0 {
 		return err
 	}
 	return checkpoint.WriteFile(run.Path(SkippedFile), func(w io.Writer) error {

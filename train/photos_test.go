@@ -49,7 +49,7 @@ func TestRunOnPhotos(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(skipped), "\n"); len(lines) != 3 || lines[0] != "path,error" || !strings.HasPrefix(lines[1], start.Photos.Report.Broken[0].Name+",") {
 		t.Errorf("skipped.csv:\n%s", skipped)
 	}
-	if lines := strings.Count(read(t, filepath.Join(s.Dir, train.RecordFile)), "\n"); lines != 59 {
+	if lines := strings.Count(read(t, filepath.Join(s.Dir, folder.RecordFile)), "\n"); lines != 59 {
 		t.Errorf("pictures.csv has %d lines", lines)
 	}
 	m, f, err := checkpoint.LoadModel(s.Last)

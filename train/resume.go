@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -178,7 +179,7 @@ func bestOf(s checkpoint.State, c Config) best {
 
 // goOn prepares the rest of a run. The folder is changed only when all fits.
 func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values) error {
-	train, test, photos, err := j.open(ctx, &recorded{j.folder.Path(RecordFile), s.Model.Classes}, j.cb.OnData)
+	train, test, photos, err := j.open(ctx, &recorded{j.folder.Path(folder.RecordFile), s.Model.Classes}, j.cb.OnData)
 	if err != nil {
 		return err
 	}

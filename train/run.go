@@ -11,6 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -78,7 +79,7 @@ func (p plan) runIn(ctx context.Context, dev engine.Device, folder *checkpoint.R
 
 // discard removes the folder of a run that never began.
 func discard(r *checkpoint.Run, root string, madeRoot bool) {
-	for _, name := range []string{"settings.yaml", "metrics.csv", "metrics.jsonl", RecordFile, SkippedFile} {
+	for _, name := range []string{"settings.yaml", "metrics.csv", "metrics.jsonl", folder.RecordFile, SkippedFile} {
 		os.Remove(r.Path(name)) // the first error is the one to report
 	}
 	os.Remove(r.Dir)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
@@ -48,6 +49,7 @@ type evalResult struct {
 	Report          *string             `json:"report"` // null where none was written
 
 	judgement *judge.Judgement
+	own       string // the data set of its training, by the name Data has
 }
 
 // calibration is how sure the model is, beside how right it is.
@@ -67,13 +69,19 @@ precision, recall and F1 of every class, and whether it is as sure as it is righ
 The data set is the one the model was trained on unless --data names another, the
 part of it that was held back. MODEL may be an ONNX file that residual export wrote.
 
+--data may be a folder or a list of pictures, as for train: classes are known by
+their names, so some may be missing, and one that the model does not know is an
+error. Of the pictures that it was trained on the part is the one that its run held
+out, as pictures.csv beside the model has it; of others, all are taken where no
+folder or list says which to test on.
+
 A page with all that is written beside the model: report.html shows the curves of
 the training, too, and the mistakes that the model was surest of, with what in the
 picture spoke for them. It is one file that needs no network. --report names another
 place. What is there and is no report is left as it is.`,
 		Example: `  residual eval runs/train-1/best.safetensors
   residual eval runs/train-1/best.safetensors --data fashion-mnist --data-dir ~/data
-  residual eval runs/train-1/best.safetensors --report shoes.html
+  residual eval runs/train-1/best.safetensors --data more-photos/ --report more.html
   residual eval runs/train-1/best.safetensors --split train --json`,
 		Args:              exactly(1, "a model file"),
 		ValidArgsFunction: completeModelFile,
@@ -84,14 +92,14 @@ place. What is there and is no report is left as it is.`,
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&f.data, "data", "", "name of the data set (default: the one the model was trained on)")
+	fs.StringVar(&f.data, "data", "", "name of the data set, or a folder or list of pictures (default: the one the model was trained on)")
 	fs.StringVar(&f.split, "split", "test", "part of the data set: test or train")
 	fs.IntVar(&f.batch, "batch", 128, "images in a batch; the result does not depend on it")
 	f.report.add(cmd)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
-	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
+	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
 	_ = cmd.RegisterFlagCompletionFunc("split", words("test", "train"))
 	return cmd
 }
@@ -105,7 +113,7 @@ func (f *evalFlags) check() error {
 		return usagef("--split %s is not known; choose test or train", f.split)
 	}
 	if f.data != "" {
-		return knownData(f.data)
+		return knownSource(f.data)
 	}
 	return nil
 }
@@ -137,7 +145,11 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if f.json {
 		return errors.Join(printJSON(cmd.OutOrStdout(), r), wrong)
 	}
-	printf(cmd, "%s (%s) on the %s part of %s, %s\n\n", path, r.Architecture, r.Split, r.Data, r.Device)
+	what := "the " + r.Split + " part of " + r.Data
+	if r.Split == "whole" {
+		what = fmt.Sprintf("all %s pictures of %s", report.Count(int64(r.Count)), r.Data)
+	}
+	printf(cmd, "%s (%s) on %s, %s\n\n", path, r.Architecture, what, r.Device)
 	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
 	printf(cmd, "loss %.4f\n", float64(r.Loss))
 	printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", r.Calibration.Confidence, r.Calibration.ExpectedError)
@@ -150,17 +162,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 
 func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier, dev *cpu.Device) (*evalResult, error) {
 	about := c.Info()
-	name := cmp.Or(f.data, about.Dataset)
-	if name == "" {
-		return nil, usagef("%s does not say what it was trained on; name a data set with --data", path)
-	}
-	if err := knownData(name); err != nil {
-		if f.data != "" {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%s was trained on %q, which is not known here; name one of %s with --data", path, name, strings.Join(dataNames(), ", "))
-	}
-	ds, err := data.Open(ctx, name, f.files.options(cmd, data.Split(f.split)))
+	ds, name, part, err := f.open(ctx, cmd, path, c)
 	if err != nil {
 		return nil, err
 	}
@@ -172,13 +174,46 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	if err != nil {
 		return nil, err
 	}
+	own := about.Dataset
+	if f.data == "" {
+		own = name
+	}
 	return &evalResult{
-		Model: path, Architecture: about.Architecture, Data: name, Split: f.split,
+		own: own, Model: path, Architecture: about.Architecture, Data: name, Split: part,
 		Accuracy: got.Accuracy, Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: f.device.describe(dev), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, judgement: got,
 		Calibration: calibration{got.Calibration.All().Confidence(), got.Calibration.ExpectedError(), got.Calibration.MaximumError()},
 	}, nil
+}
+
+// open returns the part of the data set to measure on, and what to call the two.
+func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier) (ds data.Dataset, name, part string, err error) {
+	name, part = cmp.Or(f.data, c.Info().Dataset), f.split
+	if name == "" {
+		return nil, "", "", usagef("%s does not say what it was trained on; name a data set, or a folder of pictures, with --data", path)
+	}
+	if folder.IsPath(name) {
+		p, err := c.OpenPhotos(ctx, f.data, data.Split(f.split), showCount(cmd.ErrOrStderr()))
+		if err != nil {
+			return nil, "", "", err
+		}
+		for _, s := range p.Skipped {
+			fmt.Fprintf(cmd.ErrOrStderr(), "left out: %s\n", oneLine(s.Error))
+		}
+		if p.All {
+			part = "whole"
+		}
+		return p, p.Path, part, nil
+	}
+	if err := knownData(name); err != nil {
+		if f.data != "" {
+			return nil, "", "", err
+		}
+		return nil, "", "", fmt.Errorf("%s was trained on %q, which is not known here; name one of %s with --data", path, name, strings.Join(dataNames(), ", "))
+	}
+	ds, err = data.Open(ctx, name, f.files.options(cmd, data.Split(f.split)))
+	return ds, name, part, err
 }
 
 // sameClasses refuses a data set whose classes are others than the model's; how

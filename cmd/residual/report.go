@@ -74,7 +74,7 @@ func (f *reportFlags) evaluated(ctx context.Context, cmd *cobra.Command, model s
 	}
 	path := f.path
 	if path == "" {
-		path = judge.DefaultPath(model, r.judgement.Trained(), r.Data, r.Split)
+		path = judge.DefaultPath(model, r.own, r.Data, r.Split)
 	}
 	took, err := writeReport(ctx, path, r.judgement, judge.Source{Model: model, Data: r.Data, Part: r.Split, Made: time.Now(), Machine: machine(r.Device)})
 	switch {

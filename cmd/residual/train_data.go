@@ -182,7 +182,7 @@ func found(p *train.Photos) string {
 func heldOut(p *train.Photos, c train.Config) string {
 	switch {
 	case p.Report == nil:
-		return "divided as " + train.RecordFile + " has it"
+		return "divided as " + folder.RecordFile + " has it"
 	case p.Index.Tested:
 		return "divided as you did"
 	}

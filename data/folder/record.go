@@ -15,6 +15,9 @@ import (
 	"github.com/residual-ml/residual/data"
 )
 
+// RecordFile is what a record is called in the folder of a run.
+const RecordFile = "pictures.csv"
+
 // The columns of a record: the first three are those of a list.
 var recordColumns = []string{"path", "label", "split", "bytes", "modified", "sha256"}
 
