@@ -19,16 +19,41 @@ type Report struct {
 	Tested  bool           `json:"tested"`
 	Formats map[string]int `json:"formats"` // pictures of each
 	Turned  int            `json:"turned"`  // pictures that EXIF data turns upright
+	Upright []string       `json:"turned_names,omitempty"`
 	// The smallest and the largest height and width there are, of upright pictures.
 	Height [2]int    `json:"height"`
 	Width  [2]int    `json:"width"`
 	Broken []Problem `json:"broken,omitempty"`
 	Others []string  `json:"others,omitempty"` // files that are no pictures by their name
-	// Alike lists near-duplicates, by name.
+	Tiny   []string  `json:"tiny,omitempty"`   // pictures with a side below TinySide
+	// Copies lists files of the same content, by name.
+	Copies [][]string `json:"copies,omitempty"`
+	// Alike lists near-duplicates, copies among them, by name.
 	Alike [][]string `json:"alike,omitempty"`
 	// Leaks are those of them that lie in both parts, Contradictory those in two classes.
 	Leaks         [][]string `json:"leaks,omitempty"`
 	Contradictory [][]string `json:"contradictory,omitempty"`
+}
+
+// TinySide is the side, in pixels, below which a picture shows little to learn from.
+const TinySide = 32
+
+// Imbalance returns by how many times the largest class to train on is larger than the
+// smallest, and the two.
+func (r *Report) Imbalance() (ratio float64, least, most ClassReport) {
+	if len(r.Classes) == 0 {
+		return 1, least, most
+	}
+	least, most = r.Classes[0], r.Classes[0]
+	for _, c := range r.Classes[1:] {
+		if c.Train < least.Train {
+			least = c
+		}
+		if c.Train > most.Train {
+			most = c
+		}
+	}
+	return float64(most.Train) / float64(max(1, least.Train)), least, most
 }
 
 // ClassReport counts a class's pictures.
@@ -99,12 +124,17 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 		r.Formats[f.info.Format]++
 		if f.info.Orientation > 1 {
 			r.Turned++
+			r.Upright = append(r.Upright, x.Items[i].Name)
+		}
+		if min(f.h, f.w) < TinySide {
+			r.Tiny = append(r.Tiny, x.Items[i].Name)
 		}
 		widen(&r.Height, f.h)
 		widen(&r.Width, f.w)
 	}
 	groupOf = groups(looks)
 	x.compare(r, groupOf)
+	x.copies(r)
 	return r, groupOf, nil
 }
 
@@ -138,6 +168,29 @@ func (x *Index) compare(r *Report, groupOf []int) {
 		}
 		if len(labels) > 1 {
 			r.Contradictory = append(r.Contradictory, names)
+		}
+	}
+}
+
+// copies lists the pictures whose files are the same to the byte.
+func (x *Index) copies(r *Report) {
+	at := map[string]int{} // digest → place in all
+	var all [][]string
+	for _, it := range x.Items {
+		if it.Mark.SHA256 == "" {
+			continue
+		}
+		i, ok := at[it.Mark.SHA256]
+		if !ok {
+			i = len(all)
+			at[it.Mark.SHA256] = i
+			all = append(all, nil)
+		}
+		all[i] = append(all[i], it.Name)
+	}
+	for _, names := range all {
+		if len(names) > 1 {
+			r.Copies = append(r.Copies, names)
 		}
 	}
 }
