@@ -19,8 +19,8 @@ const streamBatch = 32
 // order of names: the likeliest classes, or the error that names gave with it, or of
 // open or of the model. Only a few batches are in memory at a time, as the model's
 // input and not as pictures. open is called from several goroutines, each from one at a
-// time; an error of each, or the end of ctx, ends the stream and is returned, at once even where names waits for
-// something: it is left to its next name then.
+// time. An error of each, or the end of ctx, ends the stream and is returned, at once
+// even where names waits for something: it is left to its next name then.
 func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, error], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	s := &stream{c: c, workers: runtime.GOMAXPROCS(0)}

@@ -64,10 +64,6 @@ func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, conf
 	return j, nil
 }
 
-// Trained is the name of the data set that the model was trained on, as far as its file
-// says.
-func (j *Judgement) Trained() string { return j.model.Info().Dataset }
-
 // surest keeps the mistakes with the highest probabilities: at most twice as many as
 // are wanted, so that adding one takes constant time on average.
 type surest struct {
@@ -91,17 +87,7 @@ func (s *surest) sorted() []inference.Answer {
 	return s.kept[:min(len(s.kept), max(s.most, 0))]
 }
 
-// described is a data set that has names for its pictures.
-type described interface {
-	Describe(i int) (label int, name string)
-}
-
 // name is what a picture is called in the report.
 func (j *Judgement) name(i int) string {
-	if d, ok := j.data.(described); ok {
-		if _, name := d.Describe(i); name != "" {
-			return name
-		}
-	}
-	return fmt.Sprintf("picture %d", i)
+	return cmp.Or(data.Describe(j.data, i), fmt.Sprintf("picture %d", i))
 }

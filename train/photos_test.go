@@ -39,7 +39,7 @@ func TestRunOnPhotos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if start.Pictures != 48 || start.Tests != 10 || len(start.Photos.Report.Broken) != 2 || start.Photos.Report.Turned == 0 {
+	if start.Pictures != 48 || start.Tests != 10 || len(start.Photos.Report.Broken) != 2 || len(start.Photos.Report.Turned) == 0 {
 		t.Errorf("%+v, %+v", start, start.Photos.Report)
 	}
 	if c := s.Config; c.Augment != "standard" || c.Holdout != 0.2 || c.ResizeShorter != 27 || c.Momentum != 0.9 || !c.Nesterov || c.Optimizer != "sgd" || c.Channels != 3 {

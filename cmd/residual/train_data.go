@@ -78,11 +78,7 @@ func addPreparation(cmd *cobra.Command, c *train.Config) {
 // takePreparation gives c what of these flags was given.
 func takePreparation(c *train.Config, g train.Config, changed func(flag string) bool) error {
 	p, q := &c.Preparation, g.Preparation
-	for _, f := range []struct {
-		name string
-		zero bool // in a Config the default, on the command line a mistake
-		take func()
-	}{
+	return takeGiven(changed, []setting{
 		{"holdout", q.Holdout == 0, func() { p.Holdout = q.Holdout }},
 		{"holdout-seed", false, func() { p.HoldoutSeed = q.HoldoutSeed }},
 		{"augment", q.Augment == "", func() { p.Augment = q.Augment }},
@@ -95,16 +91,7 @@ func takePreparation(c *train.Config, g train.Config, changed func(flag string) 
 		{"channels", q.Channels == 0, func() { p.Channels = q.Channels }},
 		{"mean", len(q.Mean) == 0, func() { p.Mean = q.Mean }},
 		{"std", len(q.Std) == 0, func() { p.Std = q.Std }},
-	} {
-		switch {
-		case !changed(f.name):
-		case f.zero:
-			return usagef("--%s is empty or 0; give a value, or leave the flag out", f.name)
-		default:
-			f.take()
-		}
-	}
-	return nil
+	})
 }
 
 // settled is c with every setting. What belongs to an optimiser of a recipe was not
@@ -166,8 +153,8 @@ func found(p *train.Photos) string {
 		}
 		fmt.Fprintf(&b, "%d cannot be read and are left out, %s has why: %s\n", n, train.SkippedFile, few(names))
 	}
-	if r.Turned > 0 {
-		fmt.Fprintf(&b, "%d are turned upright by their EXIF data\n", r.Turned)
+	if n := len(r.Turned); n > 0 {
+		fmt.Fprintf(&b, "%d are turned upright by their EXIF data\n", n)
 	}
 	if len(r.Leaks) > 0 && r.Tested {
 		fmt.Fprintf(&b, "%d near-duplicates lie in both parts, so the test is too good: %s; `residual data check %s` lists them\n", len(r.Leaks), few(r.Leaks[0]), x.Path())

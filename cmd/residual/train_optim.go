@@ -42,11 +42,7 @@ func addOptimisation(cmd *cobra.Command, c *train.Config) {
 
 // takeOptimisation gives c what of these flags was given.
 func takeOptimisation(c *train.Config, g train.Config, changed func(flag string) bool) error {
-	for _, f := range []struct {
-		name string
-		zero bool // in a Config the default, on the command line a mistake
-		take func()
-	}{
+	return takeGiven(changed, []setting{
 		{"label-smoothing", false, func() { c.LabelSmoothing = g.LabelSmoothing }},
 		{"class-weights", g.ClassWeights == "", func() { c.ClassWeights = g.ClassWeights }},
 		{"clip-norm", g.ClipNorm == 0, func() { c.ClipNorm = g.ClipNorm }},
@@ -57,13 +53,25 @@ func takeOptimisation(c *train.Config, g train.Config, changed func(flag string)
 		{"freeze", g.Freeze == "", func() { c.Freeze = g.Freeze }},
 		{"backbone-lr-scale", g.BackboneRate == 0, func() { c.BackboneRate = g.BackboneRate }},
 		{"layer-decay", g.LayerDecay == 0, func() { c.LayerDecay = g.LayerDecay }},
-	} {
+	})
+}
+
+// setting is a flag that a Config takes where it is given.
+type setting struct {
+	flag string
+	zero bool // has the value that in a Config is the default, and here a mistake
+	take func()
+}
+
+// takeGiven takes the flags that were given.
+func takeGiven(changed func(flag string) bool, all []setting) error {
+	for _, s := range all {
 		switch {
-		case !changed(f.name):
-		case f.zero:
-			return usagef("--%s is empty or 0; give a value, or leave the flag out", f.name)
+		case !changed(s.flag):
+		case s.zero:
+			return usagef("--%s is empty or 0; give a value, or leave the flag out", s.flag)
 		default:
-			f.take()
+			s.take()
 		}
 	}
 	return nil

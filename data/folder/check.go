@@ -17,9 +17,8 @@ type Report struct {
 	Classes []ClassReport `json:"classes"`
 	// Tested says that the user chose the pictures to test on.
 	Tested  bool           `json:"tested"`
-	Formats map[string]int `json:"formats"` // pictures of each
-	Turned  int            `json:"turned"`  // pictures that EXIF data turns upright
-	Upright []string       `json:"turned_names,omitempty"`
+	Formats map[string]int `json:"formats"`          // pictures of each
+	Turned  []string       `json:"turned,omitempty"` // pictures that EXIF data turns upright
 	// The smallest and the largest height and width there are, of upright pictures.
 	Height [2]int    `json:"height"`
 	Width  [2]int    `json:"width"`
@@ -69,9 +68,9 @@ type Problem struct {
 	Error string `json:"error"`
 }
 
-// Check reads every picture, and marks it. The error is the context's alone: what is wrong with a
-// picture is in the Report. progress, when not nil, hears how many are done; its calls
-// do not overlap. groups are those of Index.Groups, found on the way.
+// Check reads every picture, and marks it. The error is the context's alone: what is
+// wrong with a picture is in the Report. progress, when not nil, hears how many are done;
+// its calls do not overlap. groupOf is what Index.Groups returns, found on the way.
 func (x *Index) Check(ctx context.Context, o Options, progress func(done, total int)) (r *Report, groupOf []int, err error) {
 	o = o.defaults()
 	if err := o.check(); err != nil {
@@ -123,8 +122,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 		}
 		r.Formats[f.info.Format]++
 		if f.info.Orientation > 1 {
-			r.Turned++
-			r.Upright = append(r.Upright, x.Items[i].Name)
+			r.Turned = append(r.Turned, x.Items[i].Name)
 		}
 		if min(f.h, f.w) < TinySide {
 			r.Tiny = append(r.Tiny, x.Items[i].Name)

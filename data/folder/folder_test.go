@@ -253,7 +253,7 @@ func TestCheckAndGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if calls != 82 || r.Formats["jpeg"] != 81 || len(r.Broken) != 1 || !strings.Contains(r.Broken[0].Error, "cut short") || r.Turned < 15 || r.Turned > 60 ||
+	if calls != 82 || r.Formats["jpeg"] != 81 || len(r.Broken) != 1 || !strings.Contains(r.Broken[0].Error, "cut short") || len(r.Turned) < 15 || len(r.Turned) > 60 ||
 		!slices.Equal(r.Others, []string{"train/" + a + "/notes.txt"}) || r.Classes[1] != (ClassReport{a, 6, 3}) || r.Height[0] < 64 || r.Width[1] > 240 || !r.Tested {
 		t.Errorf("%d calls, %+v", calls, r)
 	}

@@ -38,8 +38,8 @@ func Make(ctx context.Context, dir string, c MakeConfig) error {
 		return fmt.Errorf("%d pictures a class, %d to validate, %d broken and a share of %v turned: none below 0, no more broken than there are, and a share to 1",
 			c.PerClass, c.Val, c.Broken, c.Turned)
 	}
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not empty; name a new folder", dir)
+	if err := untouched(dir); err != nil {
+		return err
 	}
 	parts := []struct {
 		folder string
@@ -56,6 +56,14 @@ func Make(ctx context.Context, dir string, c MakeConfig) error {
 		if err := c.part(ctx, filepath.Join(dir, p.folder), p.split, p.each, p.broken); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// untouched refuses a folder that has something in it.
+func untouched(dir string) error {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not empty; name a new folder", dir)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/transforms"
 )
 
 // checked scans and reads a folder.
@@ -82,6 +83,18 @@ func TestChangesAreNoticed(t *testing.T) {
 	changes(t, x, first+": has changed")
 	if _, _, err := set().Picture(0); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), first) {
 		t.Errorf("a set that reads the other picture says %v", err)
+	}
+	// So does a set that reads a part of it, as there is no room for the whole.
+	parts, err := x.Set(data.Train, Options{Size: 16, CacheBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	corner := func(int, int) transforms.Crop { return transforms.Crop{Height: 8, Width: 8} }
+	if _, _, err := parts.Part(0, corner); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), first) {
+		t.Errorf("a set that reads a part of the other picture says %v", err)
+	}
+	if m, _, err := parts.Part(1, corner); err != nil || m.Height != 8 || m.Width != 8 {
+		t.Errorf("a part of a picture that has not changed: [%d, %d], %v", m.Height, m.Width, err)
 	}
 	if err := os.Remove(second); err != nil {
 		t.Fatal(err)

@@ -54,8 +54,8 @@ func MakePhotos(ctx context.Context, dir string, c PhotoConfig) error {
 	if err := c.defaults(); err != nil {
 		return err
 	}
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not empty; name a new folder", dir)
+	if err := untouched(dir); err != nil {
+		return err
 	}
 	var next atomic.Int64
 	var first error
