@@ -8,6 +8,12 @@ import (
 const (
 	chunkRows   = 448       // rows that one task works on: 57 KiB of a 32-wide panel
 	panelBudget = 400 << 10 // bytes of packed weights that one task goes through
+
+	// Residuals are read in long stretches, which the processor foresees, not in
+	// columns as wide as a panel: the epilogue takes some panels at once, of so few
+	// rows that they are still in the cache.
+	joinedRows   = 192
+	joinedPanels = 16
 )
 
 // product is a sum of matrix products over taps, destination pixel by
@@ -23,9 +29,10 @@ type product struct {
 	dst    memory
 	after  *epilogue // of the destination, or nil
 
-	panels   int // per group
-	together int // panels that one task goes through
-	each     int // chunks that one task goes through
+	panels   int  // per group
+	together int  // panels that one task goes through
+	joined   bool // the epilogue takes those panels at once
+	each     int  // chunks that one task goes through
 	packed   func() memory
 	base     bool // add to what dst holds
 
@@ -41,7 +48,12 @@ func (p *product) divide(runs []run, images int) {
 	p.panels = ceil(p.n, p.set.Cols)
 	p.together = min(p.panels, max(1, panelBudget/(4*p.panelSize())))
 	p.each = 1
-	p.chunks = chunks(runs, images, p.groups*p.k, p.tapSize(), chunkRows)
+	rows := chunkRows
+	if p.after != nil && p.after.residual.full != nil && images > 1 {
+		p.joined, p.together = true, min(p.together, joinedPanels)
+		rows = joinedRows
+	}
+	p.chunks = chunks(runs, images, p.groups*p.k, p.tapSize(), rows)
 	p.work = p.task
 }
 
@@ -63,6 +75,18 @@ func (p *product) task(i int) {
 	parts, sets := ceil(len(p.chunks), p.each), ceil(p.panels, p.together)
 	g, first := i/parts/sets, i/parts%sets*p.together
 	from := i % parts * p.each
+	if p.joined {
+		last := min(first+p.together, p.panels)
+		for at := from; at < min(from+p.each, len(p.chunks)); at++ {
+			for q := first; q < last; q++ {
+				p.multiply(at, g, q)
+			}
+			c := &p.chunks[at]
+			lo, hi := first*p.set.Cols, min(p.n, last*p.set.Cols)
+			p.after.apply(at, c.row, c.rows, g*p.n+lo, hi-lo)
+		}
+		return
+	}
 	for q := first; q < min(first+p.together, p.panels); q++ {
 		for at := from; at < min(from+p.each, len(p.chunks)); at++ {
 			p.multiply(at, g, q)
@@ -83,7 +107,7 @@ func (p *product) multiply(at, g, q int) {
 	case !p.base:
 		clearColumns(dst, c.rows, n, dstC)
 	}
-	if p.after != nil {
+	if p.after != nil && !p.joined {
 		p.after.apply(at, c.row, c.rows, lo, n)
 	}
 }

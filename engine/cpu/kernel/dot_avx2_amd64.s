@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func dotFull1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotFull1AVX2(SB), NOSPLIT, $0-80
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -18,8 +18,12 @@ TEXT ·dotFull1AVX2(SB), NOSPLIT, $0-80
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -169,7 +173,7 @@ DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
 // func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotFull2AVX2(SB), NOSPLIT, $0-80
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -185,10 +189,16 @@ TEXT ·dotFull2AVX2(SB), NOSPLIT, $0-80
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -307,7 +317,7 @@ next:
 	RET
 
 // func dotFull3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotFull3AVX2(SB), NOSPLIT, $0-80
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -326,12 +336,20 @@ TEXT ·dotFull3AVX2(SB), NOSPLIT, $0-80
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -477,7 +495,7 @@ next:
 	RET
 
 // func dotFull4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotFull4AVX2(SB), NOSPLIT, $0-80
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -499,14 +517,24 @@ TEXT ·dotFull4AVX2(SB), NOSPLIT, $0-80
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -680,7 +708,7 @@ next:
 	RET
 
 // func dotFull5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotFull5AVX2(SB), NOSPLIT, $0-80
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -705,16 +733,28 @@ TEXT ·dotFull5AVX2(SB), NOSPLIT, $0-80
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -915,7 +955,7 @@ next:
 	RET
 
 // func dotFull6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotFull6AVX2(SB), NOSPLIT, $0-80
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -943,18 +983,32 @@ TEXT ·dotFull6AVX2(SB), NOSPLIT, $0-80
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1183,7 +1237,7 @@ next:
 	RET
 
 // func dotTail1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotTail1AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1198,8 +1252,12 @@ TEXT ·dotTail1AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1293,7 +1351,7 @@ next:
 	RET
 
 // func dotTail2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotTail2AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1311,10 +1369,16 @@ TEXT ·dotTail2AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1435,7 +1499,7 @@ next:
 	RET
 
 // func dotTail3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotTail3AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1456,12 +1520,20 @@ TEXT ·dotTail3AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1609,7 +1681,7 @@ next:
 	RET
 
 // func dotTail4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotTail4AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1633,14 +1705,24 @@ TEXT ·dotTail4AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1816,7 +1898,7 @@ next:
 	RET
 
 // func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotTail5AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1843,16 +1925,28 @@ TEXT ·dotTail5AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -2055,7 +2149,7 @@ next:
 	RET
 
 // func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotTail6AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -2085,18 +2179,32 @@ TEXT ·dotTail6AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -2327,7 +2435,7 @@ next:
 	RET
 
 // func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotHalf1AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -2341,7 +2449,11 @@ TEXT ·dotHalf1AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -2416,7 +2528,7 @@ next:
 	RET
 
 // func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotHalf2AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -2432,8 +2544,14 @@ TEXT ·dotHalf2AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -2528,7 +2646,7 @@ next:
 	RET
 
 // func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotHalf3AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -2546,9 +2664,17 @@ TEXT ·dotHalf3AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -2663,7 +2789,7 @@ next:
 	RET
 
 // func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotHalf4AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -2683,10 +2809,20 @@ TEXT ·dotHalf4AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -2822,7 +2958,7 @@ next:
 	RET
 
 // func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotHalf5AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -2844,11 +2980,23 @@ TEXT ·dotHalf5AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -3004,7 +3152,7 @@ next:
 	RET
 
 // func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotHalf6AVX2(SB), NOSPLIT, $0-88
 	MOVQ       mask+80(FP), AX
 	VMOVUPS    (AX), Y15
@@ -3028,12 +3176,26 @@ TEXT ·dotHalf6AVX2(SB), NOSPLIT, $0-88
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 begun:
 	MOVQ ars+56(FP), AX

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func gemmFull1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmFull1AVX2(SB), NOSPLIT, $0-96
 	MOVQ    acc+88(FP), AX
 	TESTQ   AX, AX
@@ -18,8 +18,12 @@ TEXT ·gemmFull1AVX2(SB), NOSPLIT, $0-96
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -84,7 +88,7 @@ next:
 	RET
 
 // func gemmFull2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmFull2AVX2(SB), NOSPLIT, $0-96
 	MOVQ    acc+88(FP), AX
 	TESTQ   AX, AX
@@ -100,10 +104,16 @@ TEXT ·gemmFull2AVX2(SB), NOSPLIT, $0-96
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -180,7 +190,7 @@ next:
 	RET
 
 // func gemmFull3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmFull3AVX2(SB), NOSPLIT, $0-96
 	MOVQ    acc+88(FP), AX
 	TESTQ   AX, AX
@@ -199,12 +209,20 @@ TEXT ·gemmFull3AVX2(SB), NOSPLIT, $0-96
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -293,7 +311,7 @@ next:
 	RET
 
 // func gemmFull4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmFull4AVX2(SB), NOSPLIT, $0-96
 	MOVQ    acc+88(FP), AX
 	TESTQ   AX, AX
@@ -315,14 +333,24 @@ TEXT ·gemmFull4AVX2(SB), NOSPLIT, $0-96
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -424,7 +452,7 @@ next:
 	RET
 
 // func gemmFull5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmFull5AVX2(SB), NOSPLIT, $0-96
 	MOVQ    acc+88(FP), AX
 	TESTQ   AX, AX
@@ -449,16 +477,28 @@ TEXT ·gemmFull5AVX2(SB), NOSPLIT, $0-96
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -572,7 +612,7 @@ next:
 	RET
 
 // func gemmFull6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmFull6AVX2(SB), NOSPLIT, $0-96
 	MOVQ    acc+88(FP), AX
 	TESTQ   AX, AX
@@ -600,18 +640,32 @@ TEXT ·gemmFull6AVX2(SB), NOSPLIT, $0-96
 	JMP     begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -738,7 +792,7 @@ next:
 	RET
 
 // func gemmTail1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTail1AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -753,8 +807,12 @@ TEXT ·gemmTail1AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -819,7 +877,7 @@ next:
 	RET
 
 // func gemmTail2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTail2AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -837,10 +895,16 @@ TEXT ·gemmTail2AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -917,7 +981,7 @@ next:
 	RET
 
 // func gemmTail3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTail3AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -938,12 +1002,20 @@ TEXT ·gemmTail3AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1032,7 +1104,7 @@ next:
 	RET
 
 // func gemmTail4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTail4AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1056,14 +1128,24 @@ TEXT ·gemmTail4AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1165,7 +1247,7 @@ next:
 	RET
 
 // func gemmTail5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTail5AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1192,16 +1274,28 @@ TEXT ·gemmTail5AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1315,7 +1409,7 @@ next:
 	RET
 
 // func gemmTail6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTail6AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1345,18 +1439,32 @@ TEXT ·gemmTail6AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1483,7 +1591,7 @@ next:
 	RET
 
 // func gemmHalf1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmHalf1AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1497,7 +1605,11 @@ TEXT ·gemmHalf1AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1555,7 +1667,7 @@ next:
 	RET
 
 // func gemmHalf2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmHalf2AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1571,8 +1683,14 @@ TEXT ·gemmHalf2AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1638,7 +1756,7 @@ next:
 	RET
 
 // func gemmHalf3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmHalf3AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1656,9 +1774,17 @@ TEXT ·gemmHalf3AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1732,7 +1858,7 @@ next:
 	RET
 
 // func gemmHalf4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmHalf4AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1752,10 +1878,20 @@ TEXT ·gemmHalf4AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1838,7 +1974,7 @@ next:
 	RET
 
 // func gemmHalf5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmHalf5AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1860,11 +1996,23 @@ TEXT ·gemmHalf5AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
 
 begun:
 	MOVQ ars+56(FP), AX
@@ -1955,7 +2103,7 @@ next:
 	RET
 
 // func gemmHalf6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmHalf6AVX2(SB), NOSPLIT, $0-104
 	MOVQ       mask+96(FP), AX
 	VMOVUPS    (AX), Y15
@@ -1979,12 +2127,26 @@ TEXT ·gemmHalf6AVX2(SB), NOSPLIT, $0-104
 	JMP        begun
 
 clear:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ       c+0(FP), AX
+	MOVQ       crs+48(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 begun:
 	MOVQ ars+56(FP), AX
