@@ -28,10 +28,9 @@ func dot(isa ISA, c []float32, crs int, a []uint16, ars int, b []uint16, segs []
 	if isa == AVX2 {
 		most = 6
 	}
-	for r := 0; r < rows; r += p.rows {
-		p.rows = blockRows(rows-r, most)
+	for r := 0; r < rows; {
 		p.c = &c[r*crs]
-		p.first = r * ars
+		r = p.begin(r, rows, most)
 		switch isa {
 		case AVX512BF16:
 			dotBlockAVX512BF16(&p, cols)

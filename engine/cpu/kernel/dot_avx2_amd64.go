@@ -4,111 +4,111 @@
 
 package kernel
 
-// dotFull1AVX2 computes 1 rows of a product, 2 vectors wide.
+// dotFull1AVX2 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull2AVX2 computes 2 rows of a product, 2 vectors wide.
+// dotFull2AVX2 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull3AVX2 computes 3 rows of a product, 2 vectors wide.
+// dotFull3AVX2 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull4AVX2 computes 4 rows of a product, 2 vectors wide.
+// dotFull4AVX2 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull5AVX2 computes 5 rows of a product, 2 vectors wide.
+// dotFull5AVX2 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull6AVX2 computes 6 rows of a product, 2 vectors wide.
+// dotFull6AVX2 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotTail1AVX2 computes 1 rows of a product, 2 vectors wide.
+// dotTail1AVX2 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotTail1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotTail2AVX2 computes 2 rows of a product, 2 vectors wide.
+// dotTail2AVX2 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotTail2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotTail3AVX2 computes 3 rows of a product, 2 vectors wide.
+// dotTail3AVX2 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotTail3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotTail4AVX2 computes 4 rows of a product, 2 vectors wide.
+// dotTail4AVX2 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotTail4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotTail5AVX2 computes 5 rows of a product, 2 vectors wide.
+// dotTail5AVX2 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotTail6AVX2 computes 6 rows of a product, 2 vectors wide.
+// dotTail6AVX2 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotHalf1AVX2 computes 1 rows of a product, 1 vectors wide.
+// dotHalf1AVX2 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotHalf2AVX2 computes 2 rows of a product, 1 vectors wide.
+// dotHalf2AVX2 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotHalf3AVX2 computes 3 rows of a product, 1 vectors wide.
+// dotHalf3AVX2 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotHalf4AVX2 computes 4 rows of a product, 1 vectors wide.
+// dotHalf4AVX2 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotHalf5AVX2 computes 5 rows of a product, 1 vectors wide.
+// dotHalf5AVX2 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
-// dotHalf6AVX2 computes 6 rows of a product, 1 vectors wide.
+// dotHalf6AVX2 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 
 // dotFullAVX2 calls the kernel of p.rows rows.
 func dotFullAVX2(p *block[uint16]) {
 	switch p.rows {
 	case 1:
-		dotFull1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 2:
-		dotFull2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 3:
-		dotFull3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 4:
-		dotFull4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 5:
-		dotFull5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 6:
-		dotFull6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	}
 }
 
@@ -116,17 +116,17 @@ func dotFullAVX2(p *block[uint16]) {
 func dotTailAVX2(p *block[uint16], mask *int32) {
 	switch p.rows {
 	case 1:
-		dotTail1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 2:
-		dotTail2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 3:
-		dotTail3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 4:
-		dotTail4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 5:
-		dotTail5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 6:
-		dotTail6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	}
 }
 
@@ -134,16 +134,16 @@ func dotTailAVX2(p *block[uint16], mask *int32) {
 func dotHalfAVX2(p *block[uint16], mask *int32) {
 	switch p.rows {
 	case 1:
-		dotHalf1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 2:
-		dotHalf2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 3:
-		dotHalf3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 4:
-		dotHalf4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 5:
-		dotHalf5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 6:
-		dotHalf6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	}
 }

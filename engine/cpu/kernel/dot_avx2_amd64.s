@@ -4,9 +4,13 @@
 
 #include "textflag.h"
 
-// func dotFull1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull1AVX2(SB), NOSPLIT, $0-80
+TEXT ·dotFull1AVX2(SB), NOSPLIT, $0-88
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+
+block:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      clear
@@ -26,8 +30,6 @@ clear:
 	VXORPS     Y1, Y1, Y1
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ first+64(FP), AX
@@ -111,6 +113,19 @@ next:
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    blocks+80(FP), AX
+	DECQ    AX
+	JZ      end
+	MOVQ    AX, blocks+80(FP)
+	MOVQ    ars+56(FP), AX
+	MOVQ    crs+48(FP), CX
+	IMUL3Q  $0x01, AX, AX
+	ADDQ    AX, first+64(FP)
+	IMUL3Q  $0x04, CX, CX
+	ADDQ    CX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
@@ -172,37 +187,39 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
-// func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull2AVX2(SB), NOSPLIT, $0-80
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull2AVX2(SB), NOSPLIT, $0-88
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+
+block:
+	MOVQ    acc+72(FP), CX
+	TESTQ   CX, CX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	VMOVUPS 32(CX), Y3
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -305,45 +322,62 @@ next:
 	ADDQ    $0x10, DI
 	DECQ    R8
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	MOVQ    blocks+80(FP), CX
+	DECQ    CX
+	JZ      end
+	MOVQ    CX, blocks+80(FP)
+	MOVQ    ars+56(FP), CX
+	MOVQ    crs+48(FP), DX
+	IMUL3Q  $0x02, CX, CX
+	ADDQ    CX, first+64(FP)
+	IMUL3Q  $0x08, DX, DX
+	ADDQ    DX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull3AVX2(SB), NOSPLIT, $0-80
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull3AVX2(SB), NOSPLIT, $0-88
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+
+block:
+	MOVQ    acc+72(FP), CX
+	TESTQ   CX, CX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	VMOVUPS 32(CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -352,8 +386,6 @@ clear:
 	VXORPS     Y5, Y5, Y5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -480,53 +512,71 @@ next:
 	ADDQ    $0x10, DI
 	DECQ    R8
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	MOVQ    blocks+80(FP), CX
+	DECQ    CX
+	JZ      end
+	MOVQ    CX, blocks+80(FP)
+	MOVQ    ars+56(FP), CX
+	MOVQ    crs+48(FP), DX
+	IMUL3Q  $0x03, CX, CX
+	ADDQ    CX, first+64(FP)
+	IMUL3Q  $0x0c, DX, DX
+	ADDQ    DX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull4AVX2(SB), NOSPLIT, $0-80
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull4AVX2(SB), NOSPLIT, $0-88
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+
+block:
+	MOVQ    acc+72(FP), DX
+	TESTQ   DX, DX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y6
-	VMOVUPS 32(AX), Y7
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y2
+	VMOVUPS 32(DX), Y3
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y6
+	VMOVUPS 32(DX), Y7
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -537,9 +587,6 @@ clear:
 	VXORPS     Y7, Y7, Y7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -690,61 +737,79 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ    BX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ    BX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ    BX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	MOVQ    blocks+80(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+80(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x04, DX, DX
+	ADDQ    DX, first+64(FP)
+	IMUL3Q  $0x10, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull5AVX2(SB), NOSPLIT, $0-80
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull5AVX2(SB), NOSPLIT, $0-88
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+
+block:
+	MOVQ    acc+72(FP), DX
+	TESTQ   DX, DX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y6
-	VMOVUPS 32(AX), Y7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y9
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y2
+	VMOVUPS 32(DX), Y3
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y6
+	VMOVUPS 32(DX), Y7
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y8
+	VMOVUPS 32(DX), Y9
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -757,9 +822,6 @@ clear:
 	VXORPS     Y9, Y9, Y9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -934,69 +996,88 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ    BX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ    BX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ    BX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ    BX, DX
+	VMOVUPS Y8, (DX)
+	VMOVUPS Y9, 32(DX)
+	MOVQ    blocks+80(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+80(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x05, DX, DX
+	ADDQ    DX, first+64(FP)
+	IMUL3Q  $0x14, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull6AVX2(SB), NOSPLIT, $0-80
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull6AVX2(SB), NOSPLIT, $0-88
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y6
-	VMOVUPS 32(AX), Y7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y10
-	VMOVUPS 32(AX), Y11
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y6
+	VMOVUPS 32(BX), Y7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y8
+	VMOVUPS 32(BX), Y9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y10
+	VMOVUPS 32(BX), Y11
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1011,10 +1092,6 @@ clear:
 	VXORPS     Y11, Y11, Y11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+64(FP), BX
@@ -1213,33 +1290,50 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y11, 32(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+	VMOVUPS Y9, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y10, (BX)
+	VMOVUPS Y11, 32(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x06, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x18, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotTail1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail1AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
+TEXT ·dotTail1AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+
+block:
+	MOVQ       mask+88(FP), AX
 	VMOVUPS    (AX), Y15
 	MOVQ       acc+72(FP), AX
 	TESTQ      AX, AX
@@ -1260,8 +1354,6 @@ clear:
 	VXORPS     Y1, Y1, Y1
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ first+64(FP), AX
@@ -1340,49 +1432,64 @@ next:
 	ADDQ       $0x10, SI
 	DECQ       DI
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
+	MOVQ       mask+88(FP), AX
 	VMOVUPS    (AX), Y15
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
 	SHLQ       $0x02, CX
 	VMOVUPS    Y0, (AX)
 	VMASKMOVPS Y1, Y15, 32(AX)
+	MOVQ       blocks+80(FP), AX
+	DECQ       AX
+	JZ         end
+	MOVQ       AX, blocks+80(FP)
+	MOVQ       ars+56(FP), AX
+	MOVQ       crs+48(FP), CX
+	IMUL3Q     $0x01, AX, AX
+	ADDQ       AX, first+64(FP)
+	IMUL3Q     $0x04, CX, CX
+	ADDQ       CX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotTail2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail2AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotTail2AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+
+block:
+	MOVQ       mask+88(FP), CX
+	VMOVUPS    (CX), Y15
+	MOVQ       acc+72(FP), CX
+	TESTQ      CX, CX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS 32(CX), Y15, Y1
+	ADDQ       DX, CX
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 32(CX), Y15, Y3
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -1485,49 +1592,66 @@ next:
 	ADDQ       $0x10, DI
 	DECQ       R8
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
+	MOVQ       mask+88(FP), CX
+	VMOVUPS    (CX), Y15
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	VMOVUPS    Y0, (CX)
+	VMASKMOVPS Y1, Y15, 32(CX)
+	ADDQ       DX, CX
+	VMOVUPS    Y2, (CX)
+	VMASKMOVPS Y3, Y15, 32(CX)
+	MOVQ       blocks+80(FP), CX
+	DECQ       CX
+	JZ         end
+	MOVQ       CX, blocks+80(FP)
+	MOVQ       ars+56(FP), CX
+	MOVQ       crs+48(FP), DX
+	IMUL3Q     $0x02, CX, CX
+	ADDQ       CX, first+64(FP)
+	IMUL3Q     $0x08, DX, DX
+	ADDQ       DX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotTail3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail3AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotTail3AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+
+block:
+	MOVQ       mask+88(FP), CX
+	VMOVUPS    (CX), Y15
+	MOVQ       acc+72(FP), CX
+	TESTQ      CX, CX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y4
-	VMASKMOVPS 32(AX), Y15, Y5
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS 32(CX), Y15, Y1
+	ADDQ       DX, CX
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 32(CX), Y15, Y3
+	ADDQ       DX, CX
+	VMOVUPS    (CX), Y4
+	VMASKMOVPS 32(CX), Y15, Y5
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1536,8 +1660,6 @@ clear:
 	VXORPS     Y5, Y5, Y5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -1664,57 +1786,75 @@ next:
 	ADDQ       $0x10, DI
 	DECQ       R8
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y4, (AX)
-	VMASKMOVPS Y5, Y15, 32(AX)
+	MOVQ       mask+88(FP), CX
+	VMOVUPS    (CX), Y15
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	VMOVUPS    Y0, (CX)
+	VMASKMOVPS Y1, Y15, 32(CX)
+	ADDQ       DX, CX
+	VMOVUPS    Y2, (CX)
+	VMASKMOVPS Y3, Y15, 32(CX)
+	ADDQ       DX, CX
+	VMOVUPS    Y4, (CX)
+	VMASKMOVPS Y5, Y15, 32(CX)
+	MOVQ       blocks+80(FP), CX
+	DECQ       CX
+	JZ         end
+	MOVQ       CX, blocks+80(FP)
+	MOVQ       ars+56(FP), CX
+	MOVQ       crs+48(FP), DX
+	IMUL3Q     $0x03, CX, CX
+	ADDQ       CX, first+64(FP)
+	IMUL3Q     $0x0c, DX, DX
+	ADDQ       DX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotTail4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail4AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotTail4AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+
+block:
+	MOVQ       mask+88(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       acc+72(FP), DX
+	TESTQ      DX, DX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y4
-	VMASKMOVPS 32(AX), Y15, Y5
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y6
-	VMASKMOVPS 32(AX), Y15, Y7
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS 32(DX), Y15, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 32(DX), Y15, Y3
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(DX), Y15, Y5
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(DX), Y15, Y7
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1725,9 +1865,6 @@ clear:
 	VXORPS     Y7, Y7, Y7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -1878,65 +2015,83 @@ next:
 	ADDQ       $0x10, R8
 	DECQ       R9
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y4, (AX)
-	VMASKMOVPS Y5, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y6, (AX)
-	VMASKMOVPS Y7, Y15, 32(AX)
+	MOVQ       mask+88(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    Y0, (DX)
+	VMASKMOVPS Y1, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMOVUPS    Y2, (DX)
+	VMASKMOVPS Y3, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMOVUPS    Y4, (DX)
+	VMASKMOVPS Y5, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMOVUPS    Y6, (DX)
+	VMASKMOVPS Y7, Y15, 32(DX)
+	MOVQ       blocks+80(FP), DX
+	DECQ       DX
+	JZ         end
+	MOVQ       DX, blocks+80(FP)
+	MOVQ       ars+56(FP), DX
+	MOVQ       crs+48(FP), BX
+	IMUL3Q     $0x04, DX, DX
+	ADDQ       DX, first+64(FP)
+	IMUL3Q     $0x10, BX, BX
+	ADDQ       BX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail5AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotTail5AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+
+block:
+	MOVQ       mask+88(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       acc+72(FP), DX
+	TESTQ      DX, DX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y4
-	VMASKMOVPS 32(AX), Y15, Y5
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y6
-	VMASKMOVPS 32(AX), Y15, Y7
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y8
-	VMASKMOVPS 32(AX), Y15, Y9
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS 32(DX), Y15, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 32(DX), Y15, Y3
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(DX), Y15, Y5
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(DX), Y15, Y7
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(DX), Y15, Y9
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1949,9 +2104,6 @@ clear:
 	VXORPS     Y9, Y9, Y9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -2126,73 +2278,92 @@ next:
 	ADDQ       $0x10, R8
 	DECQ       R9
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y4, (AX)
-	VMASKMOVPS Y5, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y6, (AX)
-	VMASKMOVPS Y7, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y8, (AX)
-	VMASKMOVPS Y9, Y15, 32(AX)
+	MOVQ       mask+88(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    Y0, (DX)
+	VMASKMOVPS Y1, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMOVUPS    Y2, (DX)
+	VMASKMOVPS Y3, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMOVUPS    Y4, (DX)
+	VMASKMOVPS Y5, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMOVUPS    Y6, (DX)
+	VMASKMOVPS Y7, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMOVUPS    Y8, (DX)
+	VMASKMOVPS Y9, Y15, 32(DX)
+	MOVQ       blocks+80(FP), DX
+	DECQ       DX
+	JZ         end
+	MOVQ       DX, blocks+80(FP)
+	MOVQ       ars+56(FP), DX
+	MOVQ       crs+48(FP), BX
+	IMUL3Q     $0x05, DX, DX
+	ADDQ       DX, first+64(FP)
+	IMUL3Q     $0x14, BX, BX
+	ADDQ       BX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail6AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotTail6AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+
+block:
+	MOVQ       mask+88(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       acc+72(FP), BX
+	TESTQ      BX, BX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y4
-	VMASKMOVPS 32(AX), Y15, Y5
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y6
-	VMASKMOVPS 32(AX), Y15, Y7
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y8
-	VMASKMOVPS 32(AX), Y15, Y9
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y10
-	VMASKMOVPS 32(AX), Y15, Y11
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS 32(BX), Y15, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y2
+	VMASKMOVPS 32(BX), Y15, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
+	VMASKMOVPS 32(BX), Y15, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y6
+	VMASKMOVPS 32(BX), Y15, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMASKMOVPS 32(BX), Y15, Y9
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMASKMOVPS 32(BX), Y15, Y11
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -2207,10 +2378,6 @@ clear:
 	VXORPS     Y11, Y11, Y11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+64(FP), BX
@@ -2409,35 +2576,52 @@ next:
 	ADDQ       $0x10, R9
 	DECQ       R10
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y4, (AX)
-	VMASKMOVPS Y5, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y6, (AX)
-	VMASKMOVPS Y7, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y8, (AX)
-	VMASKMOVPS Y9, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y10, (AX)
-	VMASKMOVPS Y11, Y15, 32(AX)
+	MOVQ       mask+88(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    Y0, (BX)
+	VMASKMOVPS Y1, Y15, 32(BX)
+	ADDQ       SI, BX
+	VMOVUPS    Y2, (BX)
+	VMASKMOVPS Y3, Y15, 32(BX)
+	ADDQ       SI, BX
+	VMOVUPS    Y4, (BX)
+	VMASKMOVPS Y5, Y15, 32(BX)
+	ADDQ       SI, BX
+	VMOVUPS    Y6, (BX)
+	VMASKMOVPS Y7, Y15, 32(BX)
+	ADDQ       SI, BX
+	VMOVUPS    Y8, (BX)
+	VMASKMOVPS Y9, Y15, 32(BX)
+	ADDQ       SI, BX
+	VMOVUPS    Y10, (BX)
+	VMASKMOVPS Y11, Y15, 32(BX)
+	MOVQ       blocks+80(FP), BX
+	DECQ       BX
+	JZ         end
+	MOVQ       BX, blocks+80(FP)
+	MOVQ       ars+56(FP), BX
+	MOVQ       crs+48(FP), SI
+	IMUL3Q     $0x06, BX, BX
+	ADDQ       BX, first+64(FP)
+	IMUL3Q     $0x18, SI, SI
+	ADDQ       SI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf1AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
+TEXT ·dotHalf1AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+
+block:
+	MOVQ       mask+88(FP), AX
 	VMOVUPS    (AX), Y15
 	MOVQ       acc+72(FP), AX
 	TESTQ      AX, AX
@@ -2456,8 +2640,6 @@ clear:
 	VXORPS     Y0, Y0, Y0
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ first+64(FP), AX
@@ -2518,44 +2700,59 @@ next:
 	ADDQ       $0x10, SI
 	DECQ       DI
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
+	MOVQ       mask+88(FP), AX
 	VMOVUPS    (AX), Y15
 	MOVQ       c+0(FP), AX
 	MOVQ       crs+48(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS Y0, Y15, (AX)
+	MOVQ       blocks+80(FP), AX
+	DECQ       AX
+	JZ         end
+	MOVQ       AX, blocks+80(FP)
+	MOVQ       ars+56(FP), AX
+	MOVQ       crs+48(FP), CX
+	IMUL3Q     $0x01, AX, AX
+	ADDQ       AX, first+64(FP)
+	IMUL3Q     $0x04, CX, CX
+	ADDQ       CX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf2AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotHalf2AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+
+block:
+	MOVQ       mask+88(FP), CX
+	VMOVUPS    (CX), Y15
+	MOVQ       acc+72(FP), CX
+	TESTQ      CX, CX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	VMASKMOVPS (CX), Y15, Y0
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y15, Y1
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -2634,51 +2831,66 @@ next:
 	ADDQ       $0x10, DI
 	DECQ       R8
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
+	MOVQ       mask+88(FP), CX
+	VMOVUPS    (CX), Y15
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	VMASKMOVPS Y0, Y15, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y1, Y15, (CX)
+	MOVQ       blocks+80(FP), CX
+	DECQ       CX
+	JZ         end
+	MOVQ       CX, blocks+80(FP)
+	MOVQ       ars+56(FP), CX
+	MOVQ       crs+48(FP), DX
+	IMUL3Q     $0x02, CX, CX
+	ADDQ       CX, first+64(FP)
+	IMUL3Q     $0x08, DX, DX
+	ADDQ       DX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf3AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotHalf3AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+
+block:
+	MOVQ       mask+88(FP), CX
+	VMOVUPS    (CX), Y15
+	MOVQ       acc+72(FP), CX
+	TESTQ      CX, CX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y2
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	VMASKMOVPS (CX), Y15, Y0
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y15, Y1
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y15, Y2
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -2775,59 +2987,74 @@ next:
 	ADDQ       $0x10, DI
 	DECQ       R8
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y15, (AX)
+	MOVQ       mask+88(FP), CX
+	VMOVUPS    (CX), Y15
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	VMASKMOVPS Y0, Y15, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y1, Y15, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y15, (CX)
+	MOVQ       blocks+80(FP), CX
+	DECQ       CX
+	JZ         end
+	MOVQ       CX, blocks+80(FP)
+	MOVQ       ars+56(FP), CX
+	MOVQ       crs+48(FP), DX
+	IMUL3Q     $0x03, CX, CX
+	ADDQ       CX, first+64(FP)
+	IMUL3Q     $0x0c, DX, DX
+	ADDQ       DX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf4AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotHalf4AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+
+block:
+	MOVQ       mask+88(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       acc+72(FP), DX
+	TESTQ      DX, DX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y2
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y3
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMASKMOVPS (DX), Y15, Y0
+	ADDQ       BX, DX
+	VMASKMOVPS (DX), Y15, Y1
+	ADDQ       BX, DX
+	VMASKMOVPS (DX), Y15, Y2
+	ADDQ       BX, DX
+	VMASKMOVPS (DX), Y15, Y3
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -2942,56 +3169,74 @@ next:
 	ADDQ       $0x10, R8
 	DECQ       R9
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y3, Y15, (AX)
+	MOVQ       mask+88(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMASKMOVPS Y0, Y15, (DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y1, Y15, (DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y2, Y15, (DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y3, Y15, (DX)
+	MOVQ       blocks+80(FP), DX
+	DECQ       DX
+	JZ         end
+	MOVQ       DX, blocks+80(FP)
+	MOVQ       ars+56(FP), DX
+	MOVQ       crs+48(FP), BX
+	IMUL3Q     $0x04, DX, DX
+	ADDQ       DX, first+64(FP)
+	IMUL3Q     $0x10, BX, BX
+	ADDQ       BX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf5AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotHalf5AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+
+block:
+	MOVQ       mask+88(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       acc+72(FP), DX
+	TESTQ      DX, DX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y2
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y3
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y4
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMASKMOVPS (DX), Y15, Y0
+	ADDQ       BX, DX
+	VMASKMOVPS (DX), Y15, Y1
+	ADDQ       BX, DX
+	VMASKMOVPS (DX), Y15, Y2
+	ADDQ       BX, DX
+	VMASKMOVPS (DX), Y15, Y3
+	ADDQ       BX, DX
+	VMASKMOVPS (DX), Y15, Y4
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -2999,9 +3244,6 @@ clear:
 	VXORPS     Y4, Y4, Y4
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -3134,62 +3376,81 @@ next:
 	ADDQ       $0x10, R8
 	DECQ       R9
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y3, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y4, Y15, (AX)
+	MOVQ       mask+88(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMASKMOVPS Y0, Y15, (DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y1, Y15, (DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y2, Y15, (DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y3, Y15, (DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y4, Y15, (DX)
+	MOVQ       blocks+80(FP), DX
+	DECQ       DX
+	JZ         end
+	MOVQ       DX, blocks+80(FP)
+	MOVQ       ars+56(FP), DX
+	MOVQ       crs+48(FP), BX
+	IMUL3Q     $0x05, DX, DX
+	ADDQ       DX, first+64(FP)
+	IMUL3Q     $0x14, BX, BX
+	ADDQ       BX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask *int32)
+// func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf6AVX2(SB), NOSPLIT, $0-88
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
+TEXT ·dotHalf6AVX2(SB), NOSPLIT, $0-96
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+
+block:
+	MOVQ       mask+88(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       acc+72(FP), BX
+	TESTQ      BX, BX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y2
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y3
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y4
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y5
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS (BX), Y15, Y0
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y1
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y2
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y3
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y4
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y5
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -3198,10 +3459,6 @@ clear:
 	VXORPS     Y5, Y5, Y5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+64(FP), BX
@@ -3352,21 +3609,34 @@ next:
 	ADDQ       $0x10, R9
 	DECQ       R10
 	JNZ        segment
-	MOVQ       mask+80(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y3, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y4, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y5, Y15, (AX)
+	MOVQ       mask+88(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS Y0, Y15, (BX)
+	ADDQ       SI, BX
+	VMASKMOVPS Y1, Y15, (BX)
+	ADDQ       SI, BX
+	VMASKMOVPS Y2, Y15, (BX)
+	ADDQ       SI, BX
+	VMASKMOVPS Y3, Y15, (BX)
+	ADDQ       SI, BX
+	VMASKMOVPS Y4, Y15, (BX)
+	ADDQ       SI, BX
+	VMASKMOVPS Y5, Y15, (BX)
+	MOVQ       blocks+80(FP), BX
+	DECQ       BX
+	JZ         end
+	MOVQ       BX, blocks+80(FP)
+	MOVQ       ars+56(FP), BX
+	MOVQ       crs+48(FP), SI
+	IMUL3Q     $0x06, BX, BX
+	ADDQ       BX, first+64(FP)
+	IMUL3Q     $0x18, SI, SI
+	ADDQ       SI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET

@@ -4,11 +4,15 @@
 
 #include "textflag.h"
 
-// func dotFull1AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull1AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull1AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
+TEXT ·dotFull1AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+
+block:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      clear
@@ -29,8 +33,6 @@ clear:
 	VPXORD     Z1, Z1, Z1
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ first+64(FP), AX
@@ -96,44 +98,59 @@ next:
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
+	MOVQ    blocks+80(FP), AX
+	DECQ    AX
+	JZ      end
+	MOVQ    AX, blocks+80(FP)
+	MOVQ    ars+56(FP), AX
+	MOVQ    crs+48(FP), CX
+	IMUL3Q  $0x01, AX, AX
+	ADDQ    AX, first+64(FP)
+	IMUL3Q  $0x04, CX, CX
+	ADDQ    CX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull2AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull2AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull2AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull2AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+
+block:
+	MOVQ    acc+72(FP), CX
+	TESTQ   CX, CX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	VMOVUPS 64(CX), Z3
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -212,50 +229,67 @@ next:
 	ADDQ    $0x10, DI
 	DECQ    R8
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	MOVQ    blocks+80(FP), CX
+	DECQ    CX
+	JZ      end
+	MOVQ    CX, blocks+80(FP)
+	MOVQ    ars+56(FP), CX
+	MOVQ    crs+48(FP), DX
+	IMUL3Q  $0x02, CX, CX
+	ADDQ    CX, first+64(FP)
+	IMUL3Q  $0x08, DX, DX
+	ADDQ    DX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull3AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull3AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull3AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull3AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+
+block:
+	MOVQ    acc+72(FP), CX
+	TESTQ   CX, CX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	VMOVUPS 64(CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z5
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -264,8 +298,6 @@ clear:
 	VPXORD     Z5, Z5, Z5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -362,59 +394,77 @@ next:
 	ADDQ    $0x10, DI
 	DECQ    R8
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	MOVQ    blocks+80(FP), CX
+	DECQ    CX
+	JZ      end
+	MOVQ    CX, blocks+80(FP)
+	MOVQ    ars+56(FP), CX
+	MOVQ    crs+48(FP), DX
+	IMUL3Q  $0x03, CX, CX
+	ADDQ    CX, first+64(FP)
+	IMUL3Q  $0x0c, DX, DX
+	ADDQ    DX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull4AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull4AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull4AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull4AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+
+block:
+	MOVQ    acc+72(FP), DX
+	TESTQ   DX, DX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z2
+	VMOVUPS 64(DX), Z3
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(DX), Z5
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z6
+	VMOVUPS 64(DX), Z7
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -425,9 +475,6 @@ clear:
 	VPXORD     Z7, Z7, Z7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -542,68 +589,86 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	MOVQ    blocks+80(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+80(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x04, DX, DX
+	ADDQ    DX, first+64(FP)
+	IMUL3Q  $0x10, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull5AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull5AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull5AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull5AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+
+block:
+	MOVQ    acc+72(FP), DX
+	TESTQ   DX, DX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z2
+	VMOVUPS 64(DX), Z3
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(DX), Z5
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z6
+	VMOVUPS 64(DX), Z7
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z8
+	VMOVUPS 64(DX), Z9
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -616,9 +681,6 @@ clear:
 	VPXORD     Z9, Z9, Z9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -751,77 +813,96 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	MOVQ    blocks+80(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+80(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x05, DX, DX
+	ADDQ    DX, first+64(FP)
+	IMUL3Q  $0x14, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull6AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull6AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull6AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull6AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z10
+	VMOVUPS 64(BX), Z11
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -836,10 +917,6 @@ clear:
 	VPXORD     Z11, Z11, Z11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+64(FP), BX
@@ -990,86 +1067,105 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x06, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x18, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull7AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull7AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull7AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull7AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z10
+	VMOVUPS 64(BX), Z11
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z12
+	VMOVUPS 64(BX), Z13
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1086,10 +1182,6 @@ clear:
 	VPXORD     Z13, Z13, Z13
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+64(FP), BX
@@ -1258,95 +1350,114 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x07, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x1c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull8AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull8AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull8AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull8AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z10
+	VMOVUPS 64(BX), Z11
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z12
+	VMOVUPS 64(BX), Z13
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z14
+	VMOVUPS 64(BX), Z15
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1365,10 +1476,6 @@ clear:
 	VPXORD     Z15, Z15, Z15
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -1557,104 +1664,123 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x08, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x20, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull9AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull9AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull9AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull9AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z10
+	VMOVUPS 64(BX), Z11
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z12
+	VMOVUPS 64(BX), Z13
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z14
+	VMOVUPS 64(BX), Z15
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z16
+	VMOVUPS 64(BX), Z17
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1675,10 +1801,6 @@ clear:
 	VPXORD     Z17, Z17, Z17
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -1885,113 +2007,132 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x09, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x24, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull10AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull10AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull10AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull10AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z10
+	VMOVUPS 64(BX), Z11
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z12
+	VMOVUPS 64(BX), Z13
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z14
+	VMOVUPS 64(BX), Z15
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z16
+	VMOVUPS 64(BX), Z17
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z18
+	VMOVUPS 64(BX), Z19
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2014,10 +2155,6 @@ clear:
 	VPXORD     Z19, Z19, Z19
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -2242,122 +2379,141 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0a, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x28, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull11AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull11AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull11AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull11AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z20
-	VMOVUPS 64(AX), Z21
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z10
+	VMOVUPS 64(BX), Z11
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z12
+	VMOVUPS 64(BX), Z13
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z14
+	VMOVUPS 64(BX), Z15
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z16
+	VMOVUPS 64(BX), Z17
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z18
+	VMOVUPS 64(BX), Z19
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z20
+	VMOVUPS 64(BX), Z21
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2382,10 +2538,6 @@ clear:
 	VPXORD     Z21, Z21, Z21
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -2628,131 +2780,150 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0b, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x2c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull12AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull12AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull12AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull12AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z20
-	VMOVUPS 64(AX), Z21
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z22
-	VMOVUPS 64(AX), Z23
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z10
+	VMOVUPS 64(BX), Z11
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z12
+	VMOVUPS 64(BX), Z13
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z14
+	VMOVUPS 64(BX), Z15
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z16
+	VMOVUPS 64(BX), Z17
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z18
+	VMOVUPS 64(BX), Z19
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z20
+	VMOVUPS 64(BX), Z21
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z22
+	VMOVUPS 64(BX), Z23
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2779,10 +2950,6 @@ clear:
 	VPXORD     Z23, Z23, Z23
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -3043,140 +3210,159 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z22, (BX)
+	VMOVUPS Z23, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0c, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x30, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull13AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull13AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull13AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull13AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z20
-	VMOVUPS 64(AX), Z21
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z22
-	VMOVUPS 64(AX), Z23
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z24
-	VMOVUPS 64(AX), Z25
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z10
+	VMOVUPS 64(BX), Z11
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z12
+	VMOVUPS 64(BX), Z13
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z14
+	VMOVUPS 64(BX), Z15
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z16
+	VMOVUPS 64(BX), Z17
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z18
+	VMOVUPS 64(BX), Z19
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z20
+	VMOVUPS 64(BX), Z21
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z22
+	VMOVUPS 64(BX), Z23
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z24
+	VMOVUPS 64(BX), Z25
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3205,10 +3391,6 @@ clear:
 	VPXORD     Z25, Z25, Z25
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -3487,149 +3669,168 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z22, (BX)
+	VMOVUPS Z23, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z24, (BX)
+	VMOVUPS Z25, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0d, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x34, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotFull14AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+// func dotFull14AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotFull14AVX512(SB), NOSPLIT, $0-80
-	MOVL    $0xaaaaaaaa, AX
-	KMOVD   AX, K2
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+TEXT ·dotFull14AVX512(SB), NOSPLIT, $0-88
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z20
-	VMOVUPS 64(AX), Z21
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z22
-	VMOVUPS 64(AX), Z23
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z24
-	VMOVUPS 64(AX), Z25
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z26
-	VMOVUPS 64(AX), Z27
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z10
+	VMOVUPS 64(BX), Z11
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z12
+	VMOVUPS 64(BX), Z13
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z14
+	VMOVUPS 64(BX), Z15
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z16
+	VMOVUPS 64(BX), Z17
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z18
+	VMOVUPS 64(BX), Z19
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z20
+	VMOVUPS 64(BX), Z21
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z22
+	VMOVUPS 64(BX), Z23
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z24
+	VMOVUPS 64(BX), Z25
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z26
+	VMOVUPS 64(BX), Z27
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3660,10 +3861,6 @@ clear:
 	VPXORD     Z27, Z27, Z27
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -3960,59 +4157,76 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z26, (AX)
-	VMOVUPS Z27, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z22, (BX)
+	VMOVUPS Z23, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z24, (BX)
+	VMOVUPS Z25, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z26, (BX)
+	VMOVUPS Z27, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0e, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x38, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail1AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail1AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail1AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
+TEXT ·dotTail1AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+
+block:
+	KMOVW     mask+88(FP), K1
 	MOVQ      acc+72(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -4033,8 +4247,6 @@ clear:
 	VPXORD     Z1, Z1, Z1
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ first+64(FP), AX
@@ -4100,45 +4312,60 @@ next:
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
+	MOVQ    blocks+80(FP), AX
+	DECQ    AX
+	JZ      end
+	MOVQ    AX, blocks+80(FP)
+	MOVQ    ars+56(FP), AX
+	MOVQ    crs+48(FP), CX
+	IMUL3Q  $0x01, AX, AX
+	ADDQ    AX, first+64(FP)
+	IMUL3Q  $0x04, CX, CX
+	ADDQ    CX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail2AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail2AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail2AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail2AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), CX
+	TESTQ     CX, CX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
+	MOVQ      c+0(FP), CX
+	MOVQ      crs+48(FP), DX
+	SHLQ      $0x02, DX
+	VMOVUPS   (CX), Z0
+	VMOVUPS.Z 64(CX), K1, Z1
+	ADDQ      DX, CX
+	VMOVUPS   (CX), Z2
+	VMOVUPS.Z 64(CX), K1, Z3
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -4217,51 +4444,68 @@ next:
 	ADDQ    $0x10, DI
 	DECQ    R8
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	MOVQ    blocks+80(FP), CX
+	DECQ    CX
+	JZ      end
+	MOVQ    CX, blocks+80(FP)
+	MOVQ    ars+56(FP), CX
+	MOVQ    crs+48(FP), DX
+	IMUL3Q  $0x02, CX, CX
+	ADDQ    CX, first+64(FP)
+	IMUL3Q  $0x08, DX, DX
+	ADDQ    DX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail3AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail3AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail3AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail3AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), CX
+	TESTQ     CX, CX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
+	MOVQ      c+0(FP), CX
+	MOVQ      crs+48(FP), DX
+	SHLQ      $0x02, DX
+	VMOVUPS   (CX), Z0
+	VMOVUPS.Z 64(CX), K1, Z1
+	ADDQ      DX, CX
+	VMOVUPS   (CX), Z2
+	VMOVUPS.Z 64(CX), K1, Z3
+	ADDQ      DX, CX
+	VMOVUPS   (CX), Z4
+	VMOVUPS.Z 64(CX), K1, Z5
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4270,8 +4514,6 @@ clear:
 	VPXORD     Z5, Z5, Z5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -4368,60 +4610,78 @@ next:
 	ADDQ    $0x10, DI
 	DECQ    R8
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	MOVQ    blocks+80(FP), CX
+	DECQ    CX
+	JZ      end
+	MOVQ    CX, blocks+80(FP)
+	MOVQ    ars+56(FP), CX
+	MOVQ    crs+48(FP), DX
+	IMUL3Q  $0x03, CX, CX
+	ADDQ    CX, first+64(FP)
+	IMUL3Q  $0x0c, DX, DX
+	ADDQ    DX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail4AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail4AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail4AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail4AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), DX
+	TESTQ     DX, DX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
+	MOVQ      c+0(FP), DX
+	MOVQ      crs+48(FP), BX
+	SHLQ      $0x02, BX
+	VMOVUPS   (DX), Z0
+	VMOVUPS.Z 64(DX), K1, Z1
+	ADDQ      BX, DX
+	VMOVUPS   (DX), Z2
+	VMOVUPS.Z 64(DX), K1, Z3
+	ADDQ      BX, DX
+	VMOVUPS   (DX), Z4
+	VMOVUPS.Z 64(DX), K1, Z5
+	ADDQ      BX, DX
+	VMOVUPS   (DX), Z6
+	VMOVUPS.Z 64(DX), K1, Z7
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4432,9 +4692,6 @@ clear:
 	VPXORD     Z7, Z7, Z7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -4549,69 +4806,87 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, K1, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, K1, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, K1, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, K1, 64(DX)
+	MOVQ    blocks+80(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+80(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x04, DX, DX
+	ADDQ    DX, first+64(FP)
+	IMUL3Q  $0x10, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail5AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail5AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail5AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail5AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), DX
+	TESTQ     DX, DX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
+	MOVQ      c+0(FP), DX
+	MOVQ      crs+48(FP), BX
+	SHLQ      $0x02, BX
+	VMOVUPS   (DX), Z0
+	VMOVUPS.Z 64(DX), K1, Z1
+	ADDQ      BX, DX
+	VMOVUPS   (DX), Z2
+	VMOVUPS.Z 64(DX), K1, Z3
+	ADDQ      BX, DX
+	VMOVUPS   (DX), Z4
+	VMOVUPS.Z 64(DX), K1, Z5
+	ADDQ      BX, DX
+	VMOVUPS   (DX), Z6
+	VMOVUPS.Z 64(DX), K1, Z7
+	ADDQ      BX, DX
+	VMOVUPS   (DX), Z8
+	VMOVUPS.Z 64(DX), K1, Z9
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4624,9 +4899,6 @@ clear:
 	VPXORD     Z9, Z9, Z9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -4759,78 +5031,97 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, K1, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, K1, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, K1, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, K1, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, K1, 64(DX)
+	MOVQ    blocks+80(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+80(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x05, DX, DX
+	ADDQ    DX, first+64(FP)
+	IMUL3Q  $0x14, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail6AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail6AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail6AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail6AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z6
+	VMOVUPS.Z 64(BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z10
+	VMOVUPS.Z 64(BX), K1, Z11
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4845,10 +5136,6 @@ clear:
 	VPXORD     Z11, Z11, Z11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+64(FP), BX
@@ -4999,87 +5286,106 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x06, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x18, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail7AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail7AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail7AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail7AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z6
+	VMOVUPS.Z 64(BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z10
+	VMOVUPS.Z 64(BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z12
+	VMOVUPS.Z 64(BX), K1, Z13
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5096,10 +5402,6 @@ clear:
 	VPXORD     Z13, Z13, Z13
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+64(FP), BX
@@ -5268,96 +5570,115 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x07, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x1c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail8AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail8AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail8AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail8AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z6
+	VMOVUPS.Z 64(BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z10
+	VMOVUPS.Z 64(BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z12
+	VMOVUPS.Z 64(BX), K1, Z13
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z14
+	VMOVUPS.Z 64(BX), K1, Z15
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5376,10 +5697,6 @@ clear:
 	VPXORD     Z15, Z15, Z15
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -5568,105 +5885,124 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x08, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x20, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail9AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail9AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail9AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail9AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z6
+	VMOVUPS.Z 64(BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z10
+	VMOVUPS.Z 64(BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z12
+	VMOVUPS.Z 64(BX), K1, Z13
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z14
+	VMOVUPS.Z 64(BX), K1, Z15
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z16
+	VMOVUPS.Z 64(BX), K1, Z17
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5687,10 +6023,6 @@ clear:
 	VPXORD     Z17, Z17, Z17
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -5897,114 +6229,133 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x09, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x24, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail10AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail10AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail10AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail10AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z6
+	VMOVUPS.Z 64(BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z10
+	VMOVUPS.Z 64(BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z12
+	VMOVUPS.Z 64(BX), K1, Z13
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z14
+	VMOVUPS.Z 64(BX), K1, Z15
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z16
+	VMOVUPS.Z 64(BX), K1, Z17
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z18
+	VMOVUPS.Z 64(BX), K1, Z19
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6027,10 +6378,6 @@ clear:
 	VPXORD     Z19, Z19, Z19
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -6255,123 +6602,142 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0a, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x28, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail11AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail11AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail11AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail11AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z20
-	VMOVUPS.Z 64(AX), K1, Z21
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z6
+	VMOVUPS.Z 64(BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z10
+	VMOVUPS.Z 64(BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z12
+	VMOVUPS.Z 64(BX), K1, Z13
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z14
+	VMOVUPS.Z 64(BX), K1, Z15
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z16
+	VMOVUPS.Z 64(BX), K1, Z17
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z18
+	VMOVUPS.Z 64(BX), K1, Z19
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z20
+	VMOVUPS.Z 64(BX), K1, Z21
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6396,10 +6762,6 @@ clear:
 	VPXORD     Z21, Z21, Z21
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -6642,132 +7004,151 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0b, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x2c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail12AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail12AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail12AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail12AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z20
-	VMOVUPS.Z 64(AX), K1, Z21
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z22
-	VMOVUPS.Z 64(AX), K1, Z23
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z6
+	VMOVUPS.Z 64(BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z10
+	VMOVUPS.Z 64(BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z12
+	VMOVUPS.Z 64(BX), K1, Z13
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z14
+	VMOVUPS.Z 64(BX), K1, Z15
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z16
+	VMOVUPS.Z 64(BX), K1, Z17
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z18
+	VMOVUPS.Z 64(BX), K1, Z19
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z20
+	VMOVUPS.Z 64(BX), K1, Z21
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z22
+	VMOVUPS.Z 64(BX), K1, Z23
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6794,10 +7175,6 @@ clear:
 	VPXORD     Z23, Z23, Z23
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -7058,141 +7435,160 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z22, (BX)
+	VMOVUPS Z23, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0c, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x30, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail13AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail13AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail13AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail13AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z20
-	VMOVUPS.Z 64(AX), K1, Z21
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z22
-	VMOVUPS.Z 64(AX), K1, Z23
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z24
-	VMOVUPS.Z 64(AX), K1, Z25
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z6
+	VMOVUPS.Z 64(BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z10
+	VMOVUPS.Z 64(BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z12
+	VMOVUPS.Z 64(BX), K1, Z13
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z14
+	VMOVUPS.Z 64(BX), K1, Z15
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z16
+	VMOVUPS.Z 64(BX), K1, Z17
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z18
+	VMOVUPS.Z 64(BX), K1, Z19
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z20
+	VMOVUPS.Z 64(BX), K1, Z21
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z22
+	VMOVUPS.Z 64(BX), K1, Z23
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z24
+	VMOVUPS.Z 64(BX), K1, Z25
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7221,10 +7617,6 @@ clear:
 	VPXORD     Z25, Z25, Z25
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -7503,150 +7895,169 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z22, (BX)
+	VMOVUPS Z23, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z24, (BX)
+	VMOVUPS Z25, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0d, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x34, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotTail14AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotTail14AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotTail14AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotTail14AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z20
-	VMOVUPS.Z 64(AX), K1, Z21
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z22
-	VMOVUPS.Z 64(AX), K1, Z23
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z24
-	VMOVUPS.Z 64(AX), K1, Z25
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z26
-	VMOVUPS.Z 64(AX), K1, Z27
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z6
+	VMOVUPS.Z 64(BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z10
+	VMOVUPS.Z 64(BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z12
+	VMOVUPS.Z 64(BX), K1, Z13
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z14
+	VMOVUPS.Z 64(BX), K1, Z15
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z16
+	VMOVUPS.Z 64(BX), K1, Z17
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z18
+	VMOVUPS.Z 64(BX), K1, Z19
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z20
+	VMOVUPS.Z 64(BX), K1, Z21
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z22
+	VMOVUPS.Z 64(BX), K1, Z23
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z24
+	VMOVUPS.Z 64(BX), K1, Z25
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z26
+	VMOVUPS.Z 64(BX), K1, Z27
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7677,10 +8088,6 @@ clear:
 	VPXORD     Z27, Z27, Z27
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -7977,59 +8384,76 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z26, (AX)
-	VMOVUPS Z27, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z22, (BX)
+	VMOVUPS Z23, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z24, (BX)
+	VMOVUPS Z25, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z26, (BX)
+	VMOVUPS Z27, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0e, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x38, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf1AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf1AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf1AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
+TEXT ·dotHalf1AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+
+block:
+	KMOVW     mask+88(FP), K1
 	MOVQ      acc+72(FP), AX
 	TESTQ     AX, AX
 	JZ        clear
@@ -8047,8 +8471,6 @@ clear:
 	VPXORD     Z0, Z0, Z0
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ first+64(FP), AX
@@ -8101,39 +8523,54 @@ next:
 	MOVQ    crs+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, K1, (AX)
+	MOVQ    blocks+80(FP), AX
+	DECQ    AX
+	JZ      end
+	MOVQ    AX, blocks+80(FP)
+	MOVQ    ars+56(FP), AX
+	MOVQ    crs+48(FP), CX
+	IMUL3Q  $0x01, AX, AX
+	ADDQ    AX, first+64(FP)
+	IMUL3Q  $0x04, CX, CX
+	ADDQ    CX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf2AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf2AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf2AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf2AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), CX
+	TESTQ     CX, CX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
+	MOVQ      c+0(FP), CX
+	MOVQ      crs+48(FP), DX
+	SHLQ      $0x02, DX
+	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z1
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -8194,50 +8631,65 @@ next:
 	ADDQ    $0x10, DI
 	DECQ    R8
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, K1, (CX)
+	MOVQ    blocks+80(FP), CX
+	DECQ    CX
+	JZ      end
+	MOVQ    CX, blocks+80(FP)
+	MOVQ    ars+56(FP), CX
+	MOVQ    crs+48(FP), DX
+	IMUL3Q  $0x02, CX, CX
+	ADDQ    CX, first+64(FP)
+	IMUL3Q  $0x08, DX, DX
+	ADDQ    DX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf3AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf3AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf3AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf3AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), CX
+	TESTQ     CX, CX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
+	MOVQ      c+0(FP), CX
+	MOVQ      crs+48(FP), DX
+	SHLQ      $0x02, DX
+	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z1
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z2
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), CX
+	MOVQ       crs+48(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), SI
 	MOVQ first+64(FP), CX
@@ -8310,58 +8762,73 @@ next:
 	ADDQ    $0x10, DI
 	DECQ    R8
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
+	MOVQ    c+0(FP), CX
+	MOVQ    crs+48(FP), DX
+	SHLQ    $0x02, DX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, K1, (CX)
+	MOVQ    blocks+80(FP), CX
+	DECQ    CX
+	JZ      end
+	MOVQ    CX, blocks+80(FP)
+	MOVQ    ars+56(FP), CX
+	MOVQ    crs+48(FP), DX
+	IMUL3Q  $0x03, CX, CX
+	ADDQ    CX, first+64(FP)
+	IMUL3Q  $0x0c, DX, DX
+	ADDQ    DX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf4AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf4AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf4AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf4AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), DX
+	TESTQ     DX, DX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
+	MOVQ      c+0(FP), DX
+	MOVQ      crs+48(FP), BX
+	SHLQ      $0x02, BX
+	VMOVUPS.Z (DX), K1, Z0
+	ADDQ      BX, DX
+	VMOVUPS.Z (DX), K1, Z1
+	ADDQ      BX, DX
+	VMOVUPS.Z (DX), K1, Z2
+	ADDQ      BX, DX
+	VMOVUPS.Z (DX), K1, Z3
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -8446,55 +8913,73 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Z0, K1, (DX)
+	ADDQ    BX, DX
+	VMOVUPS Z1, K1, (DX)
+	ADDQ    BX, DX
+	VMOVUPS Z2, K1, (DX)
+	ADDQ    BX, DX
+	VMOVUPS Z3, K1, (DX)
+	MOVQ    blocks+80(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+80(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x04, DX, DX
+	ADDQ    DX, first+64(FP)
+	IMUL3Q  $0x10, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf5AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf5AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf5AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf5AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), DX
+	TESTQ     DX, DX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
+	MOVQ      c+0(FP), DX
+	MOVQ      crs+48(FP), BX
+	SHLQ      $0x02, BX
+	VMOVUPS.Z (DX), K1, Z0
+	ADDQ      BX, DX
+	VMOVUPS.Z (DX), K1, Z1
+	ADDQ      BX, DX
+	VMOVUPS.Z (DX), K1, Z2
+	ADDQ      BX, DX
+	VMOVUPS.Z (DX), K1, Z3
+	ADDQ      BX, DX
+	VMOVUPS.Z (DX), K1, Z4
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -8502,9 +8987,6 @@ clear:
 	VPXORD     Z4, Z4, Z4
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+64(FP), DX
@@ -8601,61 +9083,80 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Z0, K1, (DX)
+	ADDQ    BX, DX
+	VMOVUPS Z1, K1, (DX)
+	ADDQ    BX, DX
+	VMOVUPS Z2, K1, (DX)
+	ADDQ    BX, DX
+	VMOVUPS Z3, K1, (DX)
+	ADDQ    BX, DX
+	VMOVUPS Z4, K1, (DX)
+	MOVQ    blocks+80(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+80(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x05, DX, DX
+	ADDQ    DX, first+64(FP)
+	IMUL3Q  $0x14, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf6AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf6AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf6AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf6AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z4
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z5
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -8664,10 +9165,6 @@ clear:
 	VPXORD     Z5, Z5, Z5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+64(FP), BX
@@ -8776,67 +9273,86 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z5, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x06, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x18, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf7AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf7AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf7AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf7AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z4
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z6
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -8846,10 +9362,6 @@ clear:
 	VPXORD     Z6, Z6, Z6
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+64(FP), BX
@@ -8970,73 +9482,92 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x07, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x1c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf8AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf8AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf8AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf8AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z4
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z6
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z7
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -9047,10 +9578,6 @@ clear:
 	VPXORD     Z7, Z7, Z7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -9185,79 +9712,98 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z7, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x08, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x20, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf9AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf9AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf9AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf9AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z4
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z6
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z8
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -9269,10 +9815,6 @@ clear:
 	VPXORD     Z8, Z8, Z8
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -9419,85 +9961,104 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x09, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x24, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf10AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf10AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf10AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf10AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z4
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z6
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z8
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z9
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -9510,10 +10071,6 @@ clear:
 	VPXORD     Z9, Z9, Z9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -9672,91 +10229,110 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z9, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0a, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x28, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf11AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf11AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf11AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf11AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z10
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z4
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z6
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z8
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z10
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -9770,10 +10346,6 @@ clear:
 	VPXORD     Z10, Z10, Z10
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -9944,97 +10516,116 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z9, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0b, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x2c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf12AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf12AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf12AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf12AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z10
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z11
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z4
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z6
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z8
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z10
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z11
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -10049,10 +10640,6 @@ clear:
 	VPXORD     Z11, Z11, Z11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -10235,103 +10822,122 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z9, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z11, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0c, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x30, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf13AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf13AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf13AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf13AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z10
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z12
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z4
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z6
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z8
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z10
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z12
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -10347,10 +10953,6 @@ clear:
 	VPXORD     Z12, Z12, Z12
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -10545,109 +11147,128 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z9, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z11, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0d, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x34, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func dotHalf14AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+// func dotHalf14AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf14AVX512(SB), NOSPLIT, $0-82
-	KMOVW     mask+80(FP), K1
-	MOVL      $0xaaaaaaaa, AX
-	KMOVD     AX, K2
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
+TEXT ·dotHalf14AVX512(SB), NOSPLIT, $0-90
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K2
+	MOVQ  ars+56(FP), AX
+	SHLQ  $0x01, AX
+	LEAQ  (AX)(AX*2), CX
+	LEAQ  (AX)(AX*4), DX
+
+block:
+	KMOVW     mask+88(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z10
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z12
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z13
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z4
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z5
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z6
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z7
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z8
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z9
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z10
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z11
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z12
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z13
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -10664,10 +11285,6 @@ clear:
 	VPXORD     Z13, Z13, Z13
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+64(FP), BX
@@ -10874,35 +11491,48 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z9, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z10, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z11, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z12, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z13, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x0e, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x38, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET

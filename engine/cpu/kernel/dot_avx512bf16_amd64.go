@@ -4,215 +4,215 @@
 
 package kernel
 
-// dotFull1AVX512BF16 computes 1 rows of a product, 2 vectors wide.
+// dotFull1AVX512BF16 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull2AVX512BF16 computes 2 rows of a product, 2 vectors wide.
+// dotFull2AVX512BF16 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull3AVX512BF16 computes 3 rows of a product, 2 vectors wide.
+// dotFull3AVX512BF16 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull4AVX512BF16 computes 4 rows of a product, 2 vectors wide.
+// dotFull4AVX512BF16 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull5AVX512BF16 computes 5 rows of a product, 2 vectors wide.
+// dotFull5AVX512BF16 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull6AVX512BF16 computes 6 rows of a product, 2 vectors wide.
+// dotFull6AVX512BF16 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull7AVX512BF16 computes 7 rows of a product, 2 vectors wide.
+// dotFull7AVX512BF16 computes blocks of 7 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull8AVX512BF16 computes 8 rows of a product, 2 vectors wide.
+// dotFull8AVX512BF16 computes blocks of 8 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull9AVX512BF16 computes 9 rows of a product, 2 vectors wide.
+// dotFull9AVX512BF16 computes blocks of 9 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull10AVX512BF16 computes 10 rows of a product, 2 vectors wide.
+// dotFull10AVX512BF16 computes blocks of 10 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull11AVX512BF16 computes 11 rows of a product, 2 vectors wide.
+// dotFull11AVX512BF16 computes blocks of 11 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull12AVX512BF16 computes 12 rows of a product, 2 vectors wide.
+// dotFull12AVX512BF16 computes blocks of 12 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull13AVX512BF16 computes 13 rows of a product, 2 vectors wide.
+// dotFull13AVX512BF16 computes blocks of 13 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotFull14AVX512BF16 computes 14 rows of a product, 2 vectors wide.
+// dotFull14AVX512BF16 computes blocks of 14 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int)
+func dotFull14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
 
-// dotTail1AVX512BF16 computes 1 rows of a product, 2 vectors wide.
+// dotTail1AVX512BF16 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail2AVX512BF16 computes 2 rows of a product, 2 vectors wide.
+// dotTail2AVX512BF16 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail3AVX512BF16 computes 3 rows of a product, 2 vectors wide.
+// dotTail3AVX512BF16 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail4AVX512BF16 computes 4 rows of a product, 2 vectors wide.
+// dotTail4AVX512BF16 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail5AVX512BF16 computes 5 rows of a product, 2 vectors wide.
+// dotTail5AVX512BF16 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail6AVX512BF16 computes 6 rows of a product, 2 vectors wide.
+// dotTail6AVX512BF16 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail7AVX512BF16 computes 7 rows of a product, 2 vectors wide.
+// dotTail7AVX512BF16 computes blocks of 7 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail8AVX512BF16 computes 8 rows of a product, 2 vectors wide.
+// dotTail8AVX512BF16 computes blocks of 8 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail9AVX512BF16 computes 9 rows of a product, 2 vectors wide.
+// dotTail9AVX512BF16 computes blocks of 9 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail10AVX512BF16 computes 10 rows of a product, 2 vectors wide.
+// dotTail10AVX512BF16 computes blocks of 10 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail11AVX512BF16 computes 11 rows of a product, 2 vectors wide.
+// dotTail11AVX512BF16 computes blocks of 11 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail12AVX512BF16 computes 12 rows of a product, 2 vectors wide.
+// dotTail12AVX512BF16 computes blocks of 12 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail13AVX512BF16 computes 13 rows of a product, 2 vectors wide.
+// dotTail13AVX512BF16 computes blocks of 13 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotTail14AVX512BF16 computes 14 rows of a product, 2 vectors wide.
+// dotTail14AVX512BF16 computes blocks of 14 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotTail14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf1AVX512BF16 computes 1 rows of a product, 1 vectors wide.
+// dotHalf1AVX512BF16 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf2AVX512BF16 computes 2 rows of a product, 1 vectors wide.
+// dotHalf2AVX512BF16 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf3AVX512BF16 computes 3 rows of a product, 1 vectors wide.
+// dotHalf3AVX512BF16 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf4AVX512BF16 computes 4 rows of a product, 1 vectors wide.
+// dotHalf4AVX512BF16 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf5AVX512BF16 computes 5 rows of a product, 1 vectors wide.
+// dotHalf5AVX512BF16 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf6AVX512BF16 computes 6 rows of a product, 1 vectors wide.
+// dotHalf6AVX512BF16 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf7AVX512BF16 computes 7 rows of a product, 1 vectors wide.
+// dotHalf7AVX512BF16 computes blocks of 7 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf8AVX512BF16 computes 8 rows of a product, 1 vectors wide.
+// dotHalf8AVX512BF16 computes blocks of 8 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf9AVX512BF16 computes 9 rows of a product, 1 vectors wide.
+// dotHalf9AVX512BF16 computes blocks of 9 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf10AVX512BF16 computes 10 rows of a product, 1 vectors wide.
+// dotHalf10AVX512BF16 computes blocks of 10 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf11AVX512BF16 computes 11 rows of a product, 1 vectors wide.
+// dotHalf11AVX512BF16 computes blocks of 11 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf12AVX512BF16 computes 12 rows of a product, 1 vectors wide.
+// dotHalf12AVX512BF16 computes blocks of 12 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf13AVX512BF16 computes 13 rows of a product, 1 vectors wide.
+// dotHalf13AVX512BF16 computes blocks of 13 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
-// dotHalf14AVX512BF16 computes 14 rows of a product, 1 vectors wide.
+// dotHalf14AVX512BF16 computes blocks of 14 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, mask uint16)
+func dotHalf14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
 
 // peakDotAllAVX512BF16 does 56 vector multiply-adds of pairs an iteration.
 //
@@ -223,33 +223,33 @@ func peakDotAllAVX512BF16(iterations int)
 func dotFullAVX512BF16(p *block[uint16]) {
 	switch p.rows {
 	case 1:
-		dotFull1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 2:
-		dotFull2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 3:
-		dotFull3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 4:
-		dotFull4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 5:
-		dotFull5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 6:
-		dotFull6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 7:
-		dotFull7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 8:
-		dotFull8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 9:
-		dotFull9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 10:
-		dotFull10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 11:
-		dotFull11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 12:
-		dotFull12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 13:
-		dotFull13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	case 14:
-		dotFull14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc)
+		dotFull14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
 	}
 }
 
@@ -257,33 +257,33 @@ func dotFullAVX512BF16(p *block[uint16]) {
 func dotTailAVX512BF16(p *block[uint16], mask uint16) {
 	switch p.rows {
 	case 1:
-		dotTail1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 2:
-		dotTail2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 3:
-		dotTail3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 4:
-		dotTail4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 5:
-		dotTail5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 6:
-		dotTail6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 7:
-		dotTail7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 8:
-		dotTail8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 9:
-		dotTail9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 10:
-		dotTail10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 11:
-		dotTail11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 12:
-		dotTail12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 13:
-		dotTail13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 14:
-		dotTail14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotTail14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	}
 }
 
@@ -291,32 +291,32 @@ func dotTailAVX512BF16(p *block[uint16], mask uint16) {
 func dotHalfAVX512BF16(p *block[uint16], mask uint16) {
 	switch p.rows {
 	case 1:
-		dotHalf1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 2:
-		dotHalf2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 3:
-		dotHalf3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 4:
-		dotHalf4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 5:
-		dotHalf5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 6:
-		dotHalf6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 7:
-		dotHalf7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 8:
-		dotHalf8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 9:
-		dotHalf9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 10:
-		dotHalf10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 11:
-		dotHalf11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 12:
-		dotHalf12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 13:
-		dotHalf13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	case 14:
-		dotHalf14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, mask)
+		dotHalf14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
 	}
 }

@@ -2,7 +2,7 @@
 
 package kernel
 
-// block is one call of a product kernel: at most a register block of rows.
+// block is one call of a product kernel: some register blocks of as many rows.
 type block[T stored] struct {
 	c             *float32
 	a, b          *T
@@ -10,14 +10,20 @@ type block[T stored] struct {
 	nsegs, k      int
 	crs, ars, aks int
 	bks, first    int // first is the offset of the first row in a
-	acc, rows     int
+	acc           int
+	rows, blocks  int
 }
 
-// blockRows is the row count of the next block: the rest divided evenly into
-// as few blocks as there must be.
-func blockRows(rest, most int) int {
-	blocks := (rest + most - 1) / most
-	return (rest + blocks - 1) / blocks
+// begin sets the rows of a call from row r on, of rows in all: those are divided
+// evenly into as few blocks as there must be, the larger ones first. It returns the
+// first row of the next call.
+func (p *block[T]) begin(r, rows, most int) int {
+	left := rows - r
+	n := (left + most - 1) / most
+	p.rows = (left + n - 1) / n
+	p.blocks = left - n*(p.rows-1)
+	p.first = r * p.ars
+	return r + p.blocks*p.rows
 }
 
 func gemmAVX512(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows, cols int, accumulate bool) {
@@ -30,10 +36,9 @@ func gemmAVX512(c []float32, crs int, a []float32, ars, aks int, b []float32, bk
 		p.acc = 1
 	}
 	mask := lastLanes(cols)
-	for r := 0; r < rows; r += p.rows {
-		p.rows = blockRows(rows-r, 14)
+	for r := 0; r < rows; {
 		p.c = &c[r*crs]
-		p.first = r * ars
+		r = p.begin(r, rows, 14)
 		switch {
 		case cols <= 16:
 			gemmHalfAVX512(&p, mask)
@@ -55,10 +60,9 @@ func gemmAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32, bks 
 		p.acc = 1
 	}
 	mask := lastLanesAVX2(cols)
-	for r := 0; r < rows; r += p.rows {
-		p.rows = blockRows(rows-r, 6)
+	for r := 0; r < rows; {
 		p.c = &c[r*crs]
-		p.first = r * ars
+		r = p.begin(r, rows, 6)
 		switch {
 		case cols <= 8:
 			gemmHalfAVX2(&p, mask)

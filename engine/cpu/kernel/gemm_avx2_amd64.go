@@ -4,95 +4,95 @@
 
 package kernel
 
-// gemmFull1AVX2 computes 1 rows of a product, 2 vectors wide.
+// gemmFull1AVX2 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull2AVX2 computes 2 rows of a product, 2 vectors wide.
+// gemmFull2AVX2 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull3AVX2 computes 3 rows of a product, 2 vectors wide.
+// gemmFull3AVX2 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull4AVX2 computes 4 rows of a product, 2 vectors wide.
+// gemmFull4AVX2 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull5AVX2 computes 5 rows of a product, 2 vectors wide.
+// gemmFull5AVX2 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull6AVX2 computes 6 rows of a product, 2 vectors wide.
+// gemmFull6AVX2 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmTail1AVX2 computes 1 rows of a product, 2 vectors wide.
+// gemmTail1AVX2 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmTail1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmTail2AVX2 computes 2 rows of a product, 2 vectors wide.
+// gemmTail2AVX2 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmTail2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmTail3AVX2 computes 3 rows of a product, 2 vectors wide.
+// gemmTail3AVX2 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmTail3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmTail4AVX2 computes 4 rows of a product, 2 vectors wide.
+// gemmTail4AVX2 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmTail4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmTail5AVX2 computes 5 rows of a product, 2 vectors wide.
+// gemmTail5AVX2 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmTail5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmTail6AVX2 computes 6 rows of a product, 2 vectors wide.
+// gemmTail6AVX2 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmTail6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf1AVX2 computes 1 rows of a product, 1 vectors wide.
+// gemmHalf1AVX2 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmHalf1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf2AVX2 computes 2 rows of a product, 1 vectors wide.
+// gemmHalf2AVX2 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmHalf2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf3AVX2 computes 3 rows of a product, 1 vectors wide.
+// gemmHalf3AVX2 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmHalf3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf4AVX2 computes 4 rows of a product, 1 vectors wide.
+// gemmHalf4AVX2 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmHalf4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf5AVX2 computes 5 rows of a product, 1 vectors wide.
+// gemmHalf5AVX2 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmHalf5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf6AVX2 computes 6 rows of a product, 1 vectors wide.
+// gemmHalf6AVX2 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+func gemmHalf6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
 // peakAVX2 does 24 vector multiply-adds an iteration.
 //
@@ -103,17 +103,17 @@ func peakAVX2(iterations int)
 func gemmFullAVX2(p *block[float32]) {
 	switch p.rows {
 	case 1:
-		gemmFull1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 2:
-		gemmFull2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 3:
-		gemmFull3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 4:
-		gemmFull4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 5:
-		gemmFull5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 6:
-		gemmFull6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	}
 }
 
@@ -121,17 +121,17 @@ func gemmFullAVX2(p *block[float32]) {
 func gemmTailAVX2(p *block[float32], mask *int32) {
 	switch p.rows {
 	case 1:
-		gemmTail1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 2:
-		gemmTail2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 3:
-		gemmTail3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 4:
-		gemmTail4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 5:
-		gemmTail5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 6:
-		gemmTail6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	}
 }
 
@@ -139,16 +139,16 @@ func gemmTailAVX2(p *block[float32], mask *int32) {
 func gemmHalfAVX2(p *block[float32], mask *int32) {
 	switch p.rows {
 	case 1:
-		gemmHalf1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 2:
-		gemmHalf2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 3:
-		gemmHalf3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 4:
-		gemmHalf4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 5:
-		gemmHalf5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 6:
-		gemmHalf6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	}
 }

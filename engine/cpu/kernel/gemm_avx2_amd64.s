@@ -4,34 +4,36 @@
 
 #include "textflag.h"
 
-// func gemmFull1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmFull1AVX2(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
-	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-
-begun:
+TEXT ·gemmFull1AVX2(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), AX
 	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
+
+block:
+	MOVQ    acc+88(FP), DX
+	TESTQ   DX, DX
+	JZ      clear
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+
+begun:
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+80(FP), DX
@@ -79,49 +81,64 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	MOVQ    blocks+96(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+96(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x01, DX, DX
+	ADDQ    DX, first+80(FP)
+	IMUL3Q  $0x04, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmFull2AVX2(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
-	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-
-begun:
+TEXT ·gemmFull2AVX2(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
+
+block:
+	MOVQ    acc+88(FP), BX
+	TESTQ   BX, BX
+	JZ      clear
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+
+begun:
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -178,45 +195,66 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	MOVQ    blocks+96(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+96(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x02, BX, BX
+	ADDQ    BX, first+80(FP)
+	IMUL3Q  $0x08, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmFull3AVX2(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull3AVX2(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+
+block:
+	MOVQ    acc+88(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -225,12 +263,6 @@ clear:
 	VXORPS     Y5, Y5, Y5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -296,53 +328,75 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	MOVQ    blocks+96(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+96(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x03, BX, BX
+	ADDQ    BX, first+80(FP)
+	IMUL3Q  $0x0c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmFull4AVX2(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull4AVX2(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+
+block:
+	MOVQ    acc+88(FP), SI
+	TESTQ   SI, SI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y6
-	VMOVUPS 32(AX), Y7
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y2
+	VMOVUPS 32(SI), Y3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y6
+	VMOVUPS 32(SI), Y7
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -353,13 +407,6 @@ clear:
 	VXORPS     Y7, Y7, Y7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -434,61 +481,83 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	MOVQ    blocks+96(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+96(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x04, SI, SI
+	ADDQ    SI, first+80(FP)
+	IMUL3Q  $0x10, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmFull5AVX2(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull5AVX2(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+
+block:
+	MOVQ    acc+88(FP), SI
+	TESTQ   SI, SI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y6
-	VMOVUPS 32(AX), Y7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y9
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y2
+	VMOVUPS 32(SI), Y3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y6
+	VMOVUPS 32(SI), Y7
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y8
+	VMOVUPS 32(SI), Y9
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -501,13 +570,6 @@ clear:
 	VXORPS     Y9, Y9, Y9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -591,69 +653,92 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y8, (SI)
+	VMOVUPS Y9, 32(SI)
+	MOVQ    blocks+96(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+96(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x05, SI, SI
+	ADDQ    SI, first+80(FP)
+	IMUL3Q  $0x14, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmFull6AVX2(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull6AVX2(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y6
-	VMOVUPS 32(AX), Y7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Y10
-	VMOVUPS 32(AX), Y11
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y6
+	VMOVUPS 32(DI), Y7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y8
+	VMOVUPS 32(DI), Y9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y10
+	VMOVUPS 32(DI), Y11
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -668,14 +753,6 @@ clear:
 	VXORPS     Y11, Y11, Y11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R9
 	MOVQ b+16(FP), R10
 	MOVQ first+80(FP), DI
@@ -768,59 +845,74 @@ next:
 	ADDQ    $0x10, R11
 	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y11, 32(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y5, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y7, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y8, (DI)
+	VMOVUPS Y9, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y10, (DI)
+	VMOVUPS Y11, 32(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x06, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x18, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmTail1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmTail1AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-
-begun:
+TEXT ·gemmTail1AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), AX
 	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
+
+block:
+	MOVQ       mask+104(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       acc+88(FP), DX
+	TESTQ      DX, DX
+	JZ         clear
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS 32(DX), Y15, Y1
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+
+begun:
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+80(FP), DX
@@ -868,51 +960,66 @@ next:
 	ADDQ       $0x10, R8
 	DECQ       R9
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    Y0, (DX)
+	VMASKMOVPS Y1, Y15, 32(DX)
+	MOVQ       blocks+96(FP), DX
+	DECQ       DX
+	JZ         end
+	MOVQ       DX, blocks+96(FP)
+	MOVQ       ars+56(FP), DX
+	MOVQ       crs+48(FP), BX
+	IMUL3Q     $0x01, DX, DX
+	ADDQ       DX, first+80(FP)
+	IMUL3Q     $0x04, BX, BX
+	ADDQ       BX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmTail2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmTail2AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-
-begun:
+TEXT ·gemmTail2AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
+
+block:
+	MOVQ       mask+104(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       acc+88(FP), BX
+	TESTQ      BX, BX
+	JZ         clear
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS 32(BX), Y15, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y2
+	VMASKMOVPS 32(BX), Y15, Y3
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+
+begun:
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -969,47 +1076,68 @@ next:
 	ADDQ       $0x10, R9
 	DECQ       R10
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    Y0, (BX)
+	VMASKMOVPS Y1, Y15, 32(BX)
+	ADDQ       SI, BX
+	VMOVUPS    Y2, (BX)
+	VMASKMOVPS Y3, Y15, 32(BX)
+	MOVQ       blocks+96(FP), BX
+	DECQ       BX
+	JZ         end
+	MOVQ       BX, blocks+96(FP)
+	MOVQ       ars+56(FP), BX
+	MOVQ       crs+48(FP), SI
+	IMUL3Q     $0x02, BX, BX
+	ADDQ       BX, first+80(FP)
+	IMUL3Q     $0x08, SI, SI
+	ADDQ       SI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmTail3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmTail3AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
+TEXT ·gemmTail3AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+
+block:
+	MOVQ       mask+104(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       acc+88(FP), BX
+	TESTQ      BX, BX
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y4
-	VMASKMOVPS 32(AX), Y15, Y5
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS 32(BX), Y15, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y2
+	VMASKMOVPS 32(BX), Y15, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
+	VMASKMOVPS 32(BX), Y15, Y5
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1018,12 +1146,6 @@ clear:
 	VXORPS     Y5, Y5, Y5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -1089,55 +1211,77 @@ next:
 	ADDQ       $0x10, R9
 	DECQ       R10
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y4, (AX)
-	VMASKMOVPS Y5, Y15, 32(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    Y0, (BX)
+	VMASKMOVPS Y1, Y15, 32(BX)
+	ADDQ       SI, BX
+	VMOVUPS    Y2, (BX)
+	VMASKMOVPS Y3, Y15, 32(BX)
+	ADDQ       SI, BX
+	VMOVUPS    Y4, (BX)
+	VMASKMOVPS Y5, Y15, 32(BX)
+	MOVQ       blocks+96(FP), BX
+	DECQ       BX
+	JZ         end
+	MOVQ       BX, blocks+96(FP)
+	MOVQ       ars+56(FP), BX
+	MOVQ       crs+48(FP), SI
+	IMUL3Q     $0x03, BX, BX
+	ADDQ       BX, first+80(FP)
+	IMUL3Q     $0x0c, SI, SI
+	ADDQ       SI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmTail4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmTail4AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
+TEXT ·gemmTail4AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+
+block:
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       acc+88(FP), SI
+	TESTQ      SI, SI
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y4
-	VMASKMOVPS 32(AX), Y15, Y5
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y6
-	VMASKMOVPS 32(AX), Y15, Y7
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y2
+	VMASKMOVPS 32(SI), Y15, Y3
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y4
+	VMASKMOVPS 32(SI), Y15, Y5
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y6
+	VMASKMOVPS 32(SI), Y15, Y7
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1148,13 +1292,6 @@ clear:
 	VXORPS     Y7, Y7, Y7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -1229,63 +1366,85 @@ next:
 	ADDQ       $0x10, R10
 	DECQ       R11
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y4, (AX)
-	VMASKMOVPS Y5, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y6, (AX)
-	VMASKMOVPS Y7, Y15, 32(AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMOVUPS    Y0, (SI)
+	VMASKMOVPS Y1, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y2, (SI)
+	VMASKMOVPS Y3, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y4, (SI)
+	VMASKMOVPS Y5, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y6, (SI)
+	VMASKMOVPS Y7, Y15, 32(SI)
+	MOVQ       blocks+96(FP), SI
+	DECQ       SI
+	JZ         end
+	MOVQ       SI, blocks+96(FP)
+	MOVQ       ars+56(FP), SI
+	MOVQ       crs+48(FP), DI
+	IMUL3Q     $0x04, SI, SI
+	ADDQ       SI, first+80(FP)
+	IMUL3Q     $0x10, DI, DI
+	ADDQ       DI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmTail5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmTail5AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
+TEXT ·gemmTail5AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+
+block:
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       acc+88(FP), SI
+	TESTQ      SI, SI
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y4
-	VMASKMOVPS 32(AX), Y15, Y5
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y6
-	VMASKMOVPS 32(AX), Y15, Y7
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y8
-	VMASKMOVPS 32(AX), Y15, Y9
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y2
+	VMASKMOVPS 32(SI), Y15, Y3
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y4
+	VMASKMOVPS 32(SI), Y15, Y5
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y6
+	VMASKMOVPS 32(SI), Y15, Y7
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y8
+	VMASKMOVPS 32(SI), Y15, Y9
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1298,13 +1457,6 @@ clear:
 	VXORPS     Y9, Y9, Y9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -1388,71 +1540,94 @@ next:
 	ADDQ       $0x10, R10
 	DECQ       R11
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y4, (AX)
-	VMASKMOVPS Y5, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y6, (AX)
-	VMASKMOVPS Y7, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y8, (AX)
-	VMASKMOVPS Y9, Y15, 32(AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMOVUPS    Y0, (SI)
+	VMASKMOVPS Y1, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y2, (SI)
+	VMASKMOVPS Y3, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y4, (SI)
+	VMASKMOVPS Y5, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y6, (SI)
+	VMASKMOVPS Y7, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y8, (SI)
+	VMASKMOVPS Y9, Y15, 32(SI)
+	MOVQ       blocks+96(FP), SI
+	DECQ       SI
+	JZ         end
+	MOVQ       SI, blocks+96(FP)
+	MOVQ       ars+56(FP), SI
+	MOVQ       crs+48(FP), DI
+	IMUL3Q     $0x05, SI, SI
+	ADDQ       SI, first+80(FP)
+	IMUL3Q     $0x14, DI, DI
+	ADDQ       DI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmTail6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmTail6AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
+TEXT ·gemmTail6AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ       mask+104(FP), DI
+	VMOVUPS    (DI), Y15
+	MOVQ       acc+88(FP), DI
+	TESTQ      DI, DI
 	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y2
-	VMASKMOVPS 32(AX), Y15, Y3
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y4
-	VMASKMOVPS 32(AX), Y15, Y5
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y6
-	VMASKMOVPS 32(AX), Y15, Y7
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y8
-	VMASKMOVPS 32(AX), Y15, Y9
-	ADDQ       CX, AX
-	VMOVUPS    (AX), Y10
-	VMASKMOVPS 32(AX), Y15, Y11
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	VMOVUPS    (DI), Y0
+	VMASKMOVPS 32(DI), Y15, Y1
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y2
+	VMASKMOVPS 32(DI), Y15, Y3
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y4
+	VMASKMOVPS 32(DI), Y15, Y5
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y6
+	VMASKMOVPS 32(DI), Y15, Y7
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y8
+	VMASKMOVPS 32(DI), Y15, Y9
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y10
+	VMASKMOVPS 32(DI), Y15, Y11
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1467,14 +1642,6 @@ clear:
 	VXORPS     Y11, Y11, Y11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R9
 	MOVQ b+16(FP), R10
 	MOVQ first+80(FP), DI
@@ -1567,57 +1734,72 @@ next:
 	ADDQ       $0x10, R11
 	DECQ       R12
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	VMASKMOVPS Y3, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y4, (AX)
-	VMASKMOVPS Y5, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y6, (AX)
-	VMASKMOVPS Y7, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y8, (AX)
-	VMASKMOVPS Y9, Y15, 32(AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y10, (AX)
-	VMASKMOVPS Y11, Y15, 32(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	VMOVUPS    Y0, (DI)
+	VMASKMOVPS Y1, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y2, (DI)
+	VMASKMOVPS Y3, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y4, (DI)
+	VMASKMOVPS Y5, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y6, (DI)
+	VMASKMOVPS Y7, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y8, (DI)
+	VMASKMOVPS Y9, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y10, (DI)
+	VMASKMOVPS Y11, Y15, 32(DI)
+	MOVQ       blocks+96(FP), DI
+	DECQ       DI
+	JZ         end
+	MOVQ       DI, blocks+96(FP)
+	MOVQ       ars+56(FP), DI
+	MOVQ       crs+48(FP), R8
+	IMUL3Q     $0x06, DI, DI
+	ADDQ       DI, first+80(FP)
+	IMUL3Q     $0x18, R8, R8
+	ADDQ       R8, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmHalf1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf1AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-
-begun:
+TEXT ·gemmHalf1AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), AX
 	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
+
+block:
+	MOVQ       mask+104(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       acc+88(FP), DX
+	TESTQ      DX, DX
+	JZ         clear
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMASKMOVPS (DX), Y15, Y0
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	VXORPS     Y0, Y0, Y0
+
+begun:
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+80(FP), DX
@@ -1659,46 +1841,61 @@ next:
 	ADDQ       $0x10, R8
 	DECQ       R9
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMASKMOVPS Y0, Y15, (DX)
+	MOVQ       blocks+96(FP), DX
+	DECQ       DX
+	JZ         end
+	MOVQ       DX, blocks+96(FP)
+	MOVQ       ars+56(FP), DX
+	MOVQ       crs+48(FP), BX
+	IMUL3Q     $0x01, DX, DX
+	ADDQ       DX, first+80(FP)
+	IMUL3Q     $0x04, BX, BX
+	ADDQ       BX, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmHalf2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf2AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-
-begun:
+TEXT ·gemmHalf2AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
+
+block:
+	MOVQ       mask+104(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       acc+88(FP), BX
+	TESTQ      BX, BX
+	JZ         clear
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS (BX), Y15, Y0
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y1
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+
+begun:
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -1746,53 +1943,68 @@ next:
 	ADDQ       $0x10, R9
 	DECQ       R10
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS Y0, Y15, (BX)
+	ADDQ       SI, BX
+	VMASKMOVPS Y1, Y15, (BX)
+	MOVQ       blocks+96(FP), BX
+	DECQ       BX
+	JZ         end
+	MOVQ       BX, blocks+96(FP)
+	MOVQ       ars+56(FP), BX
+	MOVQ       crs+48(FP), SI
+	IMUL3Q     $0x02, BX, BX
+	ADDQ       BX, first+80(FP)
+	IMUL3Q     $0x08, SI, SI
+	ADDQ       SI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmHalf3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf3AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y2
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-
-begun:
+TEXT ·gemmHalf3AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
+
+block:
+	MOVQ       mask+104(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       acc+88(FP), BX
+	TESTQ      BX, BX
+	JZ         clear
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS (BX), Y15, Y0
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y1
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y2
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+
+begun:
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -1846,54 +2058,33 @@ next:
 	ADDQ       $0x10, R9
 	DECQ       R10
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y15, (AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS Y0, Y15, (BX)
+	ADDQ       SI, BX
+	VMASKMOVPS Y1, Y15, (BX)
+	ADDQ       SI, BX
+	VMASKMOVPS Y2, Y15, (BX)
+	MOVQ       blocks+96(FP), BX
+	DECQ       BX
+	JZ         end
+	MOVQ       BX, blocks+96(FP)
+	MOVQ       ars+56(FP), BX
+	MOVQ       crs+48(FP), SI
+	IMUL3Q     $0x03, BX, BX
+	ADDQ       BX, first+80(FP)
+	IMUL3Q     $0x0c, SI, SI
+	ADDQ       SI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmHalf4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf4AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y2
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y3
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-
-begun:
+TEXT ·gemmHalf4AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -1901,6 +2092,42 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
+
+block:
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       acc+88(FP), SI
+	TESTQ      SI, SI
+	JZ         clear
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMASKMOVPS (SI), Y15, Y0
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y1
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y2
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y3
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+
+begun:
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -1960,61 +2187,35 @@ next:
 	ADDQ       $0x10, R10
 	DECQ       R11
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y3, Y15, (AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMASKMOVPS Y0, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y1, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y2, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y3, Y15, (SI)
+	MOVQ       blocks+96(FP), SI
+	DECQ       SI
+	JZ         end
+	MOVQ       SI, blocks+96(FP)
+	MOVQ       ars+56(FP), SI
+	MOVQ       crs+48(FP), DI
+	IMUL3Q     $0x04, SI, SI
+	ADDQ       SI, first+80(FP)
+	IMUL3Q     $0x10, DI, DI
+	ADDQ       DI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmHalf5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf5AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y2
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y3
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y4
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-
-begun:
+TEXT ·gemmHalf5AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -2022,6 +2223,47 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
+
+block:
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       acc+88(FP), SI
+	TESTQ      SI, SI
+	JZ         clear
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMASKMOVPS (SI), Y15, Y0
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y1
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y2
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y3
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y4
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+
+begun:
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -2087,68 +2329,37 @@ next:
 	ADDQ       $0x10, R10
 	DECQ       R11
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y3, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y4, Y15, (AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMASKMOVPS Y0, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y1, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y2, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y3, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y4, Y15, (SI)
+	MOVQ       blocks+96(FP), SI
+	DECQ       SI
+	JZ         end
+	MOVQ       SI, blocks+96(FP)
+	MOVQ       ars+56(FP), SI
+	MOVQ       crs+48(FP), DI
+	IMUL3Q     $0x05, SI, SI
+	ADDQ       SI, first+80(FP)
+	IMUL3Q     $0x14, DI, DI
+	ADDQ       DI, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask *int32)
+// func gemmHalf6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf6AVX2(SB), NOSPLIT, $0-104
-	MOVQ       mask+96(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+88(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y1
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y2
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y3
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y4
-	ADDQ       CX, AX
-	VMASKMOVPS (AX), Y15, Y5
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-
-begun:
+TEXT ·gemmHalf6AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -2157,6 +2368,52 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ       mask+104(FP), DI
+	VMOVUPS    (DI), Y15
+	MOVQ       acc+88(FP), DI
+	TESTQ      DI, DI
+	JZ         clear
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	VMASKMOVPS (DI), Y15, Y0
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y1
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y2
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y3
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y4
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y5
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+
+begun:
 	MOVQ a+8(FP), R9
 	MOVQ b+16(FP), R10
 	MOVQ first+80(FP), DI
@@ -2228,20 +2485,33 @@ next:
 	ADDQ       $0x10, R11
 	DECQ       R12
 	JNZ        segment
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y3, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y4, Y15, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y5, Y15, (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	VMASKMOVPS Y0, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y1, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y2, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y3, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y4, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y5, Y15, (DI)
+	MOVQ       blocks+96(FP), DI
+	DECQ       DI
+	JZ         end
+	MOVQ       DI, blocks+96(FP)
+	MOVQ       ars+56(FP), DI
+	MOVQ       crs+48(FP), R8
+	IMUL3Q     $0x06, DI, DI
+	ADDQ       DI, first+80(FP)
+	IMUL3Q     $0x18, R8, R8
+	ADDQ       R8, c+0(FP)
+	JMP        block
+
+end:
 	VZEROUPPER
 	RET
 

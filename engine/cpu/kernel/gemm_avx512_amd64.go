@@ -4,215 +4,215 @@
 
 package kernel
 
-// gemmFull1AVX512 computes 1 rows of a product, 2 vectors wide.
+// gemmFull1AVX512 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull2AVX512 computes 2 rows of a product, 2 vectors wide.
+// gemmFull2AVX512 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull3AVX512 computes 3 rows of a product, 2 vectors wide.
+// gemmFull3AVX512 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull4AVX512 computes 4 rows of a product, 2 vectors wide.
+// gemmFull4AVX512 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull5AVX512 computes 5 rows of a product, 2 vectors wide.
+// gemmFull5AVX512 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull6AVX512 computes 6 rows of a product, 2 vectors wide.
+// gemmFull6AVX512 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull7AVX512 computes 7 rows of a product, 2 vectors wide.
+// gemmFull7AVX512 computes blocks of 7 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull8AVX512 computes 8 rows of a product, 2 vectors wide.
+// gemmFull8AVX512 computes blocks of 8 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull9AVX512 computes 9 rows of a product, 2 vectors wide.
+// gemmFull9AVX512 computes blocks of 9 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull10AVX512 computes 10 rows of a product, 2 vectors wide.
+// gemmFull10AVX512 computes blocks of 10 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull11AVX512 computes 11 rows of a product, 2 vectors wide.
+// gemmFull11AVX512 computes blocks of 11 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull12AVX512 computes 12 rows of a product, 2 vectors wide.
+// gemmFull12AVX512 computes blocks of 12 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull13AVX512 computes 13 rows of a product, 2 vectors wide.
+// gemmFull13AVX512 computes blocks of 13 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmFull14AVX512 computes 14 rows of a product, 2 vectors wide.
+// gemmFull14AVX512 computes blocks of 14 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmFull14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+func gemmFull14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 
-// gemmTail1AVX512 computes 1 rows of a product, 2 vectors wide.
+// gemmTail1AVX512 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail2AVX512 computes 2 rows of a product, 2 vectors wide.
+// gemmTail2AVX512 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail3AVX512 computes 3 rows of a product, 2 vectors wide.
+// gemmTail3AVX512 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail4AVX512 computes 4 rows of a product, 2 vectors wide.
+// gemmTail4AVX512 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail5AVX512 computes 5 rows of a product, 2 vectors wide.
+// gemmTail5AVX512 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail6AVX512 computes 6 rows of a product, 2 vectors wide.
+// gemmTail6AVX512 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail7AVX512 computes 7 rows of a product, 2 vectors wide.
+// gemmTail7AVX512 computes blocks of 7 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail8AVX512 computes 8 rows of a product, 2 vectors wide.
+// gemmTail8AVX512 computes blocks of 8 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail9AVX512 computes 9 rows of a product, 2 vectors wide.
+// gemmTail9AVX512 computes blocks of 9 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail10AVX512 computes 10 rows of a product, 2 vectors wide.
+// gemmTail10AVX512 computes blocks of 10 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail11AVX512 computes 11 rows of a product, 2 vectors wide.
+// gemmTail11AVX512 computes blocks of 11 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail12AVX512 computes 12 rows of a product, 2 vectors wide.
+// gemmTail12AVX512 computes blocks of 12 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail13AVX512 computes 13 rows of a product, 2 vectors wide.
+// gemmTail13AVX512 computes blocks of 13 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmTail14AVX512 computes 14 rows of a product, 2 vectors wide.
+// gemmTail14AVX512 computes blocks of 14 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func gemmTail14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmTail14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf1AVX512 computes 1 rows of a product, 1 vectors wide.
+// gemmHalf1AVX512 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf2AVX512 computes 2 rows of a product, 1 vectors wide.
+// gemmHalf2AVX512 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf3AVX512 computes 3 rows of a product, 1 vectors wide.
+// gemmHalf3AVX512 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf4AVX512 computes 4 rows of a product, 1 vectors wide.
+// gemmHalf4AVX512 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf5AVX512 computes 5 rows of a product, 1 vectors wide.
+// gemmHalf5AVX512 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf6AVX512 computes 6 rows of a product, 1 vectors wide.
+// gemmHalf6AVX512 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf7AVX512 computes 7 rows of a product, 1 vectors wide.
+// gemmHalf7AVX512 computes blocks of 7 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf8AVX512 computes 8 rows of a product, 1 vectors wide.
+// gemmHalf8AVX512 computes blocks of 8 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf9AVX512 computes 9 rows of a product, 1 vectors wide.
+// gemmHalf9AVX512 computes blocks of 9 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf10AVX512 computes 10 rows of a product, 1 vectors wide.
+// gemmHalf10AVX512 computes blocks of 10 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf11AVX512 computes 11 rows of a product, 1 vectors wide.
+// gemmHalf11AVX512 computes blocks of 11 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf12AVX512 computes 12 rows of a product, 1 vectors wide.
+// gemmHalf12AVX512 computes blocks of 12 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf13AVX512 computes 13 rows of a product, 1 vectors wide.
+// gemmHalf13AVX512 computes blocks of 13 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf14AVX512 computes 14 rows of a product, 1 vectors wide.
+// gemmHalf14AVX512 computes blocks of 14 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
 // peakAVX512 does 56 vector multiply-adds an iteration.
 //
@@ -223,33 +223,33 @@ func peakAVX512(iterations int)
 func gemmFullAVX512(p *block[float32]) {
 	switch p.rows {
 	case 1:
-		gemmFull1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 2:
-		gemmFull2AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull2AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 3:
-		gemmFull3AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull3AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 4:
-		gemmFull4AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull4AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 5:
-		gemmFull5AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull5AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 6:
-		gemmFull6AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull6AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 7:
-		gemmFull7AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull7AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 8:
-		gemmFull8AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull8AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 9:
-		gemmFull9AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull9AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 10:
-		gemmFull10AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull10AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 11:
-		gemmFull11AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull11AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 12:
-		gemmFull12AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull12AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 13:
-		gemmFull13AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull13AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	case 14:
-		gemmFull14AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc)
+		gemmFull14AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks)
 	}
 }
 
@@ -257,33 +257,33 @@ func gemmFullAVX512(p *block[float32]) {
 func gemmTailAVX512(p *block[float32], mask uint16) {
 	switch p.rows {
 	case 1:
-		gemmTail1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 2:
-		gemmTail2AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail2AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 3:
-		gemmTail3AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail3AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 4:
-		gemmTail4AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail4AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 5:
-		gemmTail5AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail5AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 6:
-		gemmTail6AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail6AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 7:
-		gemmTail7AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail7AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 8:
-		gemmTail8AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail8AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 9:
-		gemmTail9AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail9AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 10:
-		gemmTail10AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail10AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 11:
-		gemmTail11AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail11AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 12:
-		gemmTail12AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail12AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 13:
-		gemmTail13AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail13AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 14:
-		gemmTail14AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmTail14AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	}
 }
 
@@ -291,32 +291,32 @@ func gemmTailAVX512(p *block[float32], mask uint16) {
 func gemmHalfAVX512(p *block[float32], mask uint16) {
 	switch p.rows {
 	case 1:
-		gemmHalf1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 2:
-		gemmHalf2AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf2AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 3:
-		gemmHalf3AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf3AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 4:
-		gemmHalf4AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf4AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 5:
-		gemmHalf5AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf5AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 6:
-		gemmHalf6AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf6AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 7:
-		gemmHalf7AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf7AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 8:
-		gemmHalf8AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf8AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 9:
-		gemmHalf9AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf9AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 10:
-		gemmHalf10AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf10AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 11:
-		gemmHalf11AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf11AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 12:
-		gemmHalf12AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf12AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 13:
-		gemmHalf13AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf13AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 14:
-		gemmHalf14AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, mask)
+		gemmHalf14AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	}
 }

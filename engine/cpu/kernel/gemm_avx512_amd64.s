@@ -4,35 +4,37 @@
 
 #include "textflag.h"
 
-// func gemmFull1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull1AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
-	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-
-begun:
+TEXT ·gemmFull1AVX512(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), AX
 	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
+
+block:
+	MOVQ    acc+88(FP), DX
+	TESTQ   DX, DX
+	JZ      clear
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+
+begun:
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+80(FP), DX
@@ -80,51 +82,66 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	MOVQ    blocks+96(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+96(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x01, DX, DX
+	ADDQ    DX, first+80(FP)
+	IMUL3Q  $0x04, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull2AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
-	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-
-begun:
+TEXT ·gemmFull2AVX512(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
+
+block:
+	MOVQ    acc+88(FP), BX
+	TESTQ   BX, BX
+	JZ      clear
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+
+begun:
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -181,48 +198,69 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	MOVQ    blocks+96(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+96(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x02, BX, BX
+	ADDQ    BX, first+80(FP)
+	IMUL3Q  $0x08, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull3AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull3AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+
+block:
+	MOVQ    acc+88(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -231,12 +269,6 @@ clear:
 	VPXORD     Z5, Z5, Z5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -302,57 +334,79 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	MOVQ    blocks+96(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+96(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x03, BX, BX
+	ADDQ    BX, first+80(FP)
+	IMUL3Q  $0x0c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull4AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull4AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+
+block:
+	MOVQ    acc+88(FP), SI
+	TESTQ   SI, SI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z2
+	VMOVUPS 64(SI), Z3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z4
+	VMOVUPS 64(SI), Z5
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z6
+	VMOVUPS 64(SI), Z7
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -363,13 +417,6 @@ clear:
 	VPXORD     Z7, Z7, Z7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -444,66 +491,88 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	MOVQ    blocks+96(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+96(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x04, SI, SI
+	ADDQ    SI, first+80(FP)
+	IMUL3Q  $0x10, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull5AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull5AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+
+block:
+	MOVQ    acc+88(FP), SI
+	TESTQ   SI, SI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z2
+	VMOVUPS 64(SI), Z3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z4
+	VMOVUPS 64(SI), Z5
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z6
+	VMOVUPS 64(SI), Z7
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z8
+	VMOVUPS 64(SI), Z9
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -516,13 +585,6 @@ clear:
 	VPXORD     Z9, Z9, Z9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -606,75 +668,98 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	MOVQ    blocks+96(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+96(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x05, SI, SI
+	ADDQ    SI, first+80(FP)
+	IMUL3Q  $0x14, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull6AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull6AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -689,14 +774,6 @@ clear:
 	VPXORD     Z11, Z11, Z11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R9
 	MOVQ b+16(FP), R10
 	MOVQ first+80(FP), DI
@@ -789,84 +866,107 @@ next:
 	ADDQ    $0x10, R11
 	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x06, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x18, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull7AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull7AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -883,14 +983,6 @@ clear:
 	VPXORD     Z13, Z13, Z13
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R9
 	MOVQ b+16(FP), R10
 	MOVQ first+80(FP), DI
@@ -992,93 +1084,116 @@ next:
 	ADDQ    $0x10, R11
 	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x07, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x1c, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull8AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull8AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1097,14 +1212,6 @@ clear:
 	VPXORD     Z15, Z15, Z15
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -1218,102 +1325,125 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x08, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x20, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull9AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull9AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1334,14 +1464,6 @@ clear:
 	VPXORD     Z17, Z17, Z17
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -1464,111 +1586,134 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x09, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x24, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull10AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull10AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1591,14 +1736,6 @@ clear:
 	VPXORD     Z19, Z19, Z19
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -1730,120 +1867,143 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0a, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x28, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull11AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull11AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z20
-	VMOVUPS 64(AX), Z21
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1868,14 +2028,6 @@ clear:
 	VPXORD     Z21, Z21, Z21
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -2016,129 +2168,152 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0b, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x2c, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull12AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull12AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z20
-	VMOVUPS 64(AX), Z21
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z22
-	VMOVUPS 64(AX), Z23
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z22
+	VMOVUPS 64(DI), Z23
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2165,14 +2340,6 @@ clear:
 	VPXORD     Z23, Z23, Z23
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -2322,138 +2489,161 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0c, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x30, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull13AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull13AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z20
-	VMOVUPS 64(AX), Z21
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z22
-	VMOVUPS 64(AX), Z23
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z24
-	VMOVUPS 64(AX), Z25
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z22
+	VMOVUPS 64(DI), Z23
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z24
+	VMOVUPS 64(DI), Z25
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2482,14 +2672,6 @@ clear:
 	VPXORD     Z25, Z25, Z25
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -2648,147 +2830,170 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z24, (DI)
+	VMOVUPS Z25, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0d, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x34, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmFull14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int)
+// func gemmFull14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmFull14AVX512(SB), NOSPLIT, $0-96
-	MOVQ    acc+88(FP), AX
-	TESTQ   AX, AX
+TEXT ·gemmFull14AVX512(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z6
-	VMOVUPS 64(AX), Z7
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z10
-	VMOVUPS 64(AX), Z11
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z12
-	VMOVUPS 64(AX), Z13
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z14
-	VMOVUPS 64(AX), Z15
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z18
-	VMOVUPS 64(AX), Z19
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z20
-	VMOVUPS 64(AX), Z21
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z22
-	VMOVUPS 64(AX), Z23
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z24
-	VMOVUPS 64(AX), Z25
-	ADDQ    CX, AX
-	VMOVUPS (AX), Z26
-	VMOVUPS 64(AX), Z27
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z22
+	VMOVUPS 64(DI), Z23
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z24
+	VMOVUPS 64(DI), Z25
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z26
+	VMOVUPS 64(DI), Z27
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2819,14 +3024,6 @@ clear:
 	VPXORD     Z27, Z27, Z27
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -2994,83 +3191,98 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z26, (AX)
-	VMOVUPS Z27, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z24, (DI)
+	VMOVUPS Z25, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z26, (DI)
+	VMOVUPS Z27, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0e, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x38, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail1AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-
-begun:
+TEXT ·gemmTail1AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), AX
 	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DX
+	TESTQ     DX, DX
+	JZ        clear
+	MOVQ      c+0(FP), DX
+	MOVQ      crs+48(FP), BX
+	SHLQ      $0x02, BX
+	VMOVUPS   (DX), Z0
+	VMOVUPS.Z 64(DX), K1, Z1
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+
+begun:
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+80(FP), DX
@@ -3118,52 +3330,67 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, K1, 64(DX)
+	MOVQ    blocks+96(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+96(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x01, DX, DX
+	ADDQ    DX, first+80(FP)
+	IMUL3Q  $0x04, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail2AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-
-begun:
+TEXT ·gemmTail2AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), BX
+	TESTQ     BX, BX
+	JZ        clear
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+
+begun:
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -3220,49 +3447,70 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	MOVQ    blocks+96(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+96(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x02, BX, BX
+	ADDQ    BX, first+80(FP)
+	IMUL3Q  $0x08, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail3AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail3AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), BX
+	TESTQ     BX, BX
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3271,12 +3519,6 @@ clear:
 	VPXORD     Z5, Z5, Z5
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -3342,58 +3584,80 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, K1, 64(BX)
+	MOVQ    blocks+96(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+96(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x03, BX, BX
+	ADDQ    BX, first+80(FP)
+	IMUL3Q  $0x0c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail4AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail4AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), SI
+	TESTQ     SI, SI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z2
+	VMOVUPS.Z 64(SI), K1, Z3
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z4
+	VMOVUPS.Z 64(SI), K1, Z5
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z6
+	VMOVUPS.Z 64(SI), K1, Z7
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3404,13 +3668,6 @@ clear:
 	VPXORD     Z7, Z7, Z7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -3485,67 +3742,89 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, K1, 64(SI)
+	MOVQ    blocks+96(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+96(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x04, SI, SI
+	ADDQ    SI, first+80(FP)
+	IMUL3Q  $0x10, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail5AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail5AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), SI
+	TESTQ     SI, SI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z2
+	VMOVUPS.Z 64(SI), K1, Z3
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z4
+	VMOVUPS.Z 64(SI), K1, Z5
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z6
+	VMOVUPS.Z 64(SI), K1, Z7
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z8
+	VMOVUPS.Z 64(SI), K1, Z9
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3558,13 +3837,6 @@ clear:
 	VPXORD     Z9, Z9, Z9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -3648,76 +3920,99 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, K1, 64(SI)
+	MOVQ    blocks+96(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+96(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x05, SI, SI
+	ADDQ    SI, first+80(FP)
+	IMUL3Q  $0x14, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail6AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail6AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3732,14 +4027,6 @@ clear:
 	VPXORD     Z11, Z11, Z11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R9
 	MOVQ b+16(FP), R10
 	MOVQ first+80(FP), DI
@@ -3832,85 +4119,108 @@ next:
 	ADDQ    $0x10, R11
 	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x06, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x18, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail7AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail7AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3927,14 +4237,6 @@ clear:
 	VPXORD     Z13, Z13, Z13
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R9
 	MOVQ b+16(FP), R10
 	MOVQ first+80(FP), DI
@@ -4036,94 +4338,117 @@ next:
 	ADDQ    $0x10, R11
 	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x07, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x1c, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail8AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail8AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4142,14 +4467,6 @@ clear:
 	VPXORD     Z15, Z15, Z15
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -4263,103 +4580,126 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x08, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x20, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail9AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail9AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4380,14 +4720,6 @@ clear:
 	VPXORD     Z17, Z17, Z17
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -4510,112 +4842,135 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x09, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x24, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail10AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail10AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4638,14 +4993,6 @@ clear:
 	VPXORD     Z19, Z19, Z19
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -4777,121 +5124,144 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0a, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x28, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail11AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail11AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z20
-	VMOVUPS.Z 64(AX), K1, Z21
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z20
+	VMOVUPS.Z 64(DI), K1, Z21
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4916,14 +5286,6 @@ clear:
 	VPXORD     Z21, Z21, Z21
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -5064,130 +5426,153 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, K1, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0b, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x2c, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail12AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail12AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z20
-	VMOVUPS.Z 64(AX), K1, Z21
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z22
-	VMOVUPS.Z 64(AX), K1, Z23
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z20
+	VMOVUPS.Z 64(DI), K1, Z21
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z22
+	VMOVUPS.Z 64(DI), K1, Z23
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5214,14 +5599,6 @@ clear:
 	VPXORD     Z23, Z23, Z23
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -5371,139 +5748,162 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, K1, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0c, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x30, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail13AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail13AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z20
-	VMOVUPS.Z 64(AX), K1, Z21
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z22
-	VMOVUPS.Z 64(AX), K1, Z23
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z24
-	VMOVUPS.Z 64(AX), K1, Z25
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z20
+	VMOVUPS.Z 64(DI), K1, Z21
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z22
+	VMOVUPS.Z 64(DI), K1, Z23
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z24
+	VMOVUPS.Z 64(DI), K1, Z25
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5532,14 +5932,6 @@ clear:
 	VPXORD     Z25, Z25, Z25
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -5698,148 +6090,171 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, K1, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z24, (DI)
+	VMOVUPS Z25, K1, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0d, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x34, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmTail14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmTail14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmTail14AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmTail14AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z2
-	VMOVUPS.Z 64(AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z4
-	VMOVUPS.Z 64(AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z6
-	VMOVUPS.Z 64(AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z8
-	VMOVUPS.Z 64(AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z10
-	VMOVUPS.Z 64(AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z12
-	VMOVUPS.Z 64(AX), K1, Z13
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z14
-	VMOVUPS.Z 64(AX), K1, Z15
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z16
-	VMOVUPS.Z 64(AX), K1, Z17
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z18
-	VMOVUPS.Z 64(AX), K1, Z19
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z20
-	VMOVUPS.Z 64(AX), K1, Z21
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z22
-	VMOVUPS.Z 64(AX), K1, Z23
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z24
-	VMOVUPS.Z 64(AX), K1, Z25
-	ADDQ      CX, AX
-	VMOVUPS   (AX), Z26
-	VMOVUPS.Z 64(AX), K1, Z27
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z20
+	VMOVUPS.Z 64(DI), K1, Z21
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z22
+	VMOVUPS.Z 64(DI), K1, Z23
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z24
+	VMOVUPS.Z 64(DI), K1, Z25
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z26
+	VMOVUPS.Z 64(DI), K1, Z27
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5870,14 +6285,6 @@ clear:
 	VPXORD     Z27, Z27, Z27
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -6045,80 +6452,95 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z26, (AX)
-	VMOVUPS Z27, K1, 64(AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z24, (DI)
+	VMOVUPS Z25, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z26, (DI)
+	VMOVUPS Z27, K1, 64(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0e, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x38, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf1AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	VPXORD     Z0, Z0, Z0
-
-begun:
+TEXT ·gemmHalf1AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), AX
 	MOVQ bks+72(FP), CX
 	SHLQ $0x02, AX
 	SHLQ $0x02, CX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DX
+	TESTQ     DX, DX
+	JZ        clear
+	MOVQ      c+0(FP), DX
+	MOVQ      crs+48(FP), BX
+	SHLQ      $0x02, BX
+	VMOVUPS.Z (DX), K1, Z0
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	VPXORD     Z0, Z0, Z0
+
+begun:
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DI
 	MOVQ first+80(FP), DX
@@ -6157,45 +6579,60 @@ next:
 	ADDQ    $0x10, R8
 	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Z0, K1, (DX)
+	MOVQ    blocks+96(FP), DX
+	DECQ    DX
+	JZ      end
+	MOVQ    DX, blocks+96(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x01, DX, DX
+	ADDQ    DX, first+80(FP)
+	IMUL3Q  $0x04, BX, BX
+	ADDQ    BX, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf2AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-
-begun:
+TEXT ·gemmHalf2AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), BX
+	TESTQ     BX, BX
+	JZ        clear
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+
+begun:
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -6237,52 +6674,67 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	MOVQ    blocks+96(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+96(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x02, BX, BX
+	ADDQ    BX, first+80(FP)
+	IMUL3Q  $0x08, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf3AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-
-begun:
+TEXT ·gemmHalf3AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
 	MOVQ bks+72(FP), DX
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), BX
+	TESTQ     BX, BX
+	JZ        clear
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+
+begun:
 	MOVQ a+8(FP), DI
 	MOVQ b+16(FP), R8
 	MOVQ first+80(FP), BX
@@ -6327,53 +6779,33 @@ next:
 	ADDQ    $0x10, R9
 	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, K1, (BX)
+	MOVQ    blocks+96(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+96(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x03, BX, BX
+	ADDQ    BX, first+80(FP)
+	IMUL3Q  $0x0c, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf4AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-
-begun:
+TEXT ·gemmHalf4AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -6381,6 +6813,41 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), SI
+	TESTQ     SI, SI
+	JZ        clear
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VMOVUPS.Z (SI), K1, Z0
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z1
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z2
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z3
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+
+begun:
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -6428,60 +6895,35 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, K1, (SI)
+	MOVQ    blocks+96(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+96(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x04, SI, SI
+	ADDQ    SI, first+80(FP)
+	IMUL3Q  $0x10, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf5AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-
-begun:
+TEXT ·gemmHalf5AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -6489,6 +6931,46 @@ begun:
 	SHLQ $0x02, CX
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), SI
+	TESTQ     SI, SI
+	JZ        clear
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VMOVUPS.Z (SI), K1, Z0
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z1
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z2
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z3
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z4
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+
+begun:
 	MOVQ a+8(FP), R8
 	MOVQ b+16(FP), R9
 	MOVQ first+80(FP), SI
@@ -6539,67 +7021,37 @@ next:
 	ADDQ    $0x10, R10
 	DECQ    R11
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, K1, (SI)
+	MOVQ    blocks+96(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+96(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x05, SI, SI
+	ADDQ    SI, first+80(FP)
+	IMUL3Q  $0x14, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf6AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-
-begun:
+TEXT ·gemmHalf6AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -6608,6 +7060,51 @@ begun:
 	SHLQ $0x02, DX
 	LEAQ (AX)(AX*2), BX
 	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
+	JZ        clear
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+
+begun:
 	MOVQ a+8(FP), R9
 	MOVQ b+16(FP), R10
 	MOVQ first+80(FP), DI
@@ -6661,65 +7158,88 @@ next:
 	ADDQ    $0x10, R11
 	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x06, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x18, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf7AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmHalf7AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6729,14 +7249,6 @@ clear:
 	VPXORD     Z6, Z6, Z6
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R9
 	MOVQ b+16(FP), R10
 	MOVQ first+80(FP), DI
@@ -6793,71 +7305,94 @@ next:
 	ADDQ    $0x10, R11
 	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x07, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x1c, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf8AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmHalf8AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6868,14 +7403,6 @@ clear:
 	VPXORD     Z7, Z7, Z7
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -6938,77 +7465,100 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x08, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x20, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf9AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmHalf9AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7020,14 +7570,6 @@ clear:
 	VPXORD     Z8, Z8, Z8
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -7093,83 +7635,106 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x09, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x24, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf10AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmHalf10AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7182,14 +7747,6 @@ clear:
 	VPXORD     Z9, Z9, Z9
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -7258,89 +7815,112 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0a, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x28, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf11AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmHalf11AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z10
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z10
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7354,14 +7934,6 @@ clear:
 	VPXORD     Z10, Z10, Z10
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -7433,95 +8005,118 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, K1, (DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0b, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x2c, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf12AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmHalf12AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z10
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z11
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z10
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z11
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7536,14 +8131,6 @@ clear:
 	VPXORD     Z11, Z11, Z11
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -7618,101 +8205,124 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, K1, (AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z11, K1, (DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0c, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x30, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf13AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmHalf13AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z10
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z12
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z10
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z12
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7728,14 +8338,6 @@ clear:
 	VPXORD     Z12, Z12, Z12
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -7813,107 +8415,130 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, K1, (AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z11, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, K1, (DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0d, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x34, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, mask uint16)
+// func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf14AVX512(SB), NOSPLIT, $0-98
-	KMOVW     mask+96(FP), K1
-	MOVQ      acc+88(FP), AX
-	TESTQ     AX, AX
+TEXT ·gemmHalf14AVX512(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+88(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z1
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z2
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z3
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z4
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z5
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z6
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z7
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z8
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z9
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z10
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z11
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z12
-	ADDQ      CX, AX
-	VMOVUPS.Z (AX), K1, Z13
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z10
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z12
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z13
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7930,14 +8555,6 @@ clear:
 	VPXORD     Z13, Z13, Z13
 
 begun:
-	MOVQ ars+56(FP), AX
-	SHLQ $0x02, AX
-	MOVQ aks+64(FP), CX
-	MOVQ bks+72(FP), DX
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	LEAQ (AX)(AX*2), BX
-	LEAQ (AX)(AX*4), SI
 	MOVQ a+8(FP), R10
 	MOVQ b+16(FP), R11
 	MOVQ first+80(FP), DI
@@ -8018,36 +8635,49 @@ next:
 	ADDQ    $0x10, R12
 	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, K1, (AX)
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z11, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z13, K1, (DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0e, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x38, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
 	VZEROUPPER
 	RET
 

@@ -232,21 +232,22 @@ func (p *product) segment(seg, a, b reg.GPVirtual) {
 
 // write writes the kernel.
 func (p *product) write(name string) {
-	args := "c, a, b *float32, segs *int, nsegs, k, crs, ars, aks, bks, first, acc int"
+	args := "c, a, b *float32, segs *int, nsegs, k, crs, ars, aks, bks, first, acc, blocks int"
 	if p.pairs {
-		args = "c *float32, a, b *uint16, segs *int, nsegs, k, crs, ars, first, acc int"
+		args = "c *float32, a, b *uint16, segs *int, nsegs, k, crs, ars, first, acc, blocks int"
 	}
 	if p.masked {
 		args += ", mask " + map[bool]string{true: "uint16", false: "*int32"}[p.wide()]
 	}
 	p.function(fmt.Sprintf("%s%s%d", name, p.name, p.rows),
-		fmt.Sprintf("computes %d rows of a product, %d vectors wide.", p.rows, p.vectors), args)
+		fmt.Sprintf("computes blocks of %d rows of a product, %d vectors wide.", p.rows, p.vectors), args)
+	p.partMask()
+	p.strides()
+	p.Label("block")
 	if p.masked {
 		p.maskParam()
 	}
-	p.partMask()
 	p.begin()
-	p.strides()
 	a, b := p.bases()
 	seg, nsegs, k := p.arg("segs"), p.arg("nsegs"), p.GP64()
 
@@ -272,7 +273,24 @@ func (p *product) write(name string) {
 		p.maskParam() // the sums needed its register
 	}
 	p.walkC(func(m operand.Mem, r, v int) { p.store(p.acc(r, v), m, p.last(v)) })
+	p.again("block")
 	p.done()
+}
+
+// again goes on with the next block, if there is one: the parameters are moved to
+// its rows. Going on here and not in Go saves a fifth of the time where k is 16.
+func (p *product) again(block string) {
+	blocks := p.arg("blocks")
+	p.DECQ(blocks)
+	p.JZ(operand.LabelRef("end"))
+	p.MOVQ(blocks, p.addr("blocks"))
+	first, c := p.arg("ars"), p.arg("crs")
+	p.IMUL3Q(operand.U8(uint8(p.rows)), first, first)
+	p.ADDQ(first, p.addr("first"))
+	p.IMUL3Q(operand.U8(uint8(4*p.rows)), c, c)
+	p.ADDQ(c, p.addr("c"))
+	p.JMP(operand.LabelRef(block))
+	p.Label("end")
 }
 
 // peak writes the loop of multiply-adds that touches registers only.
@@ -310,7 +328,7 @@ func productSwitch(isa isa, name, element, strides string) string {
 		}
 		fmt.Fprintf(&s, "\n// %[1]s%[2]s%[3]s calls the kernel of p.rows rows.\nfunc %[1]s%[2]s%[3]s(p *block[%[4]s]%[5]s) {\n\tswitch p.rows {\n", name, w.name, isa.suffix, element, param)
 		for rows := 1; rows <= isa.rows; rows++ {
-			fmt.Fprintf(&s, "\tcase %d:\n\t\t%s%s%d%s(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars%s, p.first, p.acc%s)\n", rows, name, w.name, rows, isa.suffix, strides, arg)
+			fmt.Fprintf(&s, "\tcase %d:\n\t\t%s%s%d%s(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars%s, p.first, p.acc, p.blocks%s)\n", rows, name, w.name, rows, isa.suffix, strides, arg)
 		}
 		s.WriteString("\t}\n}\n")
 	}
