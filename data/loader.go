@@ -102,6 +102,11 @@ func (l *Loader) Samples() int {
 	return l.total
 }
 
+// Bytes is what the batches take that are about at once.
+func (l *Loader) Bytes() int64 {
+	return int64(l.ahead+1) * int64(l.c.Batch) * int64(4*l.info.Numel()+16)
+}
+
 // Batch is a part of an epoch. Its tensors belong to the loader and are valid until
 // Release.
 type Batch struct {

@@ -98,6 +98,19 @@ func (s *Store) Push() {
 	s.version++
 }
 
+// Reset puts back what was there before any program ran, if the host copies were not
+// pulled since: their values on the device, zeros in what an optimiser keeps, and no
+// step taken.
+func (s *Store) Reset() {
+	for _, e := range s.order {
+		for _, b := range e.slots {
+			s.device.Upload(b, e.value, tensor.New(e.value.Shape...))
+		}
+	}
+	s.step = 0
+	s.Push()
+}
+
 // Elements returns how many elements variables and optimiser state take.
 func (s *Store) Elements() int {
 	n := 0

@@ -30,7 +30,7 @@ func (a *average) buffers(g *graph.Graph) (list []*graph.Variable) {
 	return list
 }
 
-// begin starts every average from the first weights.
+// begin chooses what is averaged, and starts every average from the first weights.
 func (a *average) begin(t *Trainer) error {
 	if t.options.EMA == 0 {
 		return nil
@@ -42,6 +42,13 @@ func (a *average) begin(t *Trainer) error {
 			continue
 		}
 		a.of = append(a.of, p)
+	}
+	return a.start(t)
+}
+
+// start makes every average the host's value of what it is of.
+func (a *average) start(t *Trainer) error {
+	for _, p := range a.of {
 		if err := t.store.SetSlot(p.Variable, a.at, p.Value); err != nil {
 			return err
 		}

@@ -75,7 +75,12 @@ type Config struct {
 
 	Out string `yaml:"out" json:"out"` // folder of the numbered run folders
 
+	// Forecast, when it is not nil, asks Run to measure before the start what it will take.
+	// It is no setting of the run, which does not keep it, and changes no bit of a result.
+	Forecast *Forecast `yaml:"-" json:"-"`
+
 	reason string // why Resolved chose as it did
+	free   *free  // what a budget may choose; nil without one
 }
 
 // Resolved returns c with every zero field replaced by what it stands for. Of pictures
@@ -87,6 +92,7 @@ func (c Config) Resolved() Config {
 	if c.IsPhotos() {
 		c = c.resolvedPhotos()
 	}
+	c = c.noting()
 	if c.Model == "" {
 		c.Model = "d2l-resnet18"
 		switch c.Data {

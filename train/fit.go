@@ -32,6 +32,9 @@ type Start struct {
 	Past            *Past    // nil unless a run is resumed
 	Changes         []string // of what Config.Weights has, to suit the model
 	Photos          *Photos  // of a user's own pictures; nil for a data set with a name
+
+	Estimate *Estimate // nil unless Config.Forecast asks for it, and for a training of a moment
+	Chosen   []string  // to keep to Forecast.Budget: what, and why
 }
 
 // Past is what a resumed run has behind it, as its metrics tell.
@@ -199,9 +202,9 @@ func (f *fit) count(r *running) {
 }
 
 // rate is that of the optimiser's next step.
-func (f *fit) rate() float32 {
-	each := f.options.Accumulate
-	return f.options.Schedule.LR(f.store.Step()+1, f.options.Epochs*((f.Batches()+each-1)/each))
+func (t *Trainer) rate() float32 {
+	each := t.options.Accumulate
+	return t.options.Schedule.LR(t.store.Step()+1, t.options.Epochs*((t.Batches()+each-1)/each))
 }
 
 func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {

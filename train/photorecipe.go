@@ -60,6 +60,7 @@ func (c Config) resolvedPhotos() Config {
 	if fromFile {
 		c = c.likeFile(from)
 	}
+	c = c.noting()
 	c.Holdout = or(c.Holdout, 0.2)
 	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 {
 		c = c.sized()
@@ -163,6 +164,10 @@ func (c Config) sized() Config {
 		r.Epochs = r.Tuned
 	}
 	c.Epochs = or(c.Epochs, r.Epochs)
+	if c.free != nil && c.free.pictures == 0 {
+		f := *c.free
+		f.pictures, c.free = n, &f
+	}
 	c.reason = fmt.Sprintf("chosen for %d pictures to train on", n)
 	return c
 }

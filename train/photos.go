@@ -49,20 +49,24 @@ func (p plan) openPhotos(ctx context.Context, goesOn *recorded, progress func(do
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	train, test, err = photos.parts(p)
+	return train, test, photos, err
+}
+
+// parts are the pictures as the plan wants them.
+func (f *Photos) parts(p plan) (train, test data.Dataset, err error) {
 	part := func(split data.Split, most, shrink int) (*folder.Set, error) {
-		return photos.Index.Set(split, folder.Options{
+		return f.Index.Set(split, folder.Options{
 			Channels: p.Channels, Size: p.Resize, ResizeSize: p.ResizeShorter, Interpolation: p.interpolation(), Shrink: shrink, Most: most,
 		})
 	}
 	// Twice the size leaves enough for the smallest crops: ImageNet's pictures have that
 	// much for torchvision's. What is tested on is not shrunk, as predict does not shrink.
 	if train, err = part(data.Train, p.TrainSize, 2*p.Resize); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	if test, err = part(data.Test, p.TestSize, 0); err != nil {
-		return nil, nil, nil, err
-	}
-	return train, test, photos, nil
+	test, err = part(data.Test, p.TestSize, 0)
+	return train, test, err
 }
 
 // find scans, checks and divides.

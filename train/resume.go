@@ -134,6 +134,17 @@ func (s *Saved) Check(c Config) error {
 // goes by the new number of epochs from here on. An error before the first step
 // leaves the state as it was. Only one program may work on a folder at a time.
 func (s *Saved) Resume(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summary, error) {
+	return s.resume(ctx, dev, c, cb, false)
+}
+
+// Rehearse is Rehearse for the rest of the run: it does all that Resume does before the
+// first step, and changes nothing in the folder. Start.Past has the counts alone.
+func (s *Saved) Rehearse(ctx context.Context, dev engine.Device, c Config, cb Callbacks) error {
+	_, err := s.resume(ctx, dev, c, cb, true)
+	return err
+}
+
+func (s *Saved) resume(ctx context.Context, dev engine.Device, c Config, cb Callbacks, rehearsal bool) (Summary, error) {
 	if err := s.Check(c); err != nil {
 		return Summary{}, err
 	}
@@ -144,26 +155,40 @@ func (s *Saved) Resume(ctx context.Context, dev engine.Device, c Config, cb Call
 	if err := s.Check(p.Config); err != nil { // the precision that auto stands for
 		return Summary{}, err
 	}
+	if rehearsal {
+		p = p.forecasting()
+	}
 	folder := &checkpoint.Run{Dir: s.Dir}
 	state, v, err := checkpoint.LoadState(folder.Path(StateFile))
 	if err != nil {
 		return Summary{}, err
 	}
-	j := &job{plan: p, dev: dev, folder: folder, cb: cb, best: bestOf(state, p.Config)}
+	j := &job{plan: p, dev: dev, folder: folder, cb: cb, best: bestOf(state, p.Config), rehearsal: rehearsal}
 	j.begun = time.Now().Add(-time.Duration(state.Seconds * float64(time.Second)))
-	if state.Epoch >= p.Epochs {
-		_, err := j.restore(state, v)
-		return Summary{}, cmp.Or(err, fmt.Errorf("%s has completed all of its %d epochs; give more with --epochs to go on", s.Dir, state.Epoch))
+	if err := j.over(state, v); err != nil {
+		return Summary{}, err
 	}
-	if n := state.Epoch - state.BestEpoch; p.Patience > 0 && n >= p.Patience {
-		_, err := j.restore(state, v)
-		return Summary{}, cmp.Or(err, fmt.Errorf("%s has ended early, after %d of its %d epochs: none of the last %d was better than epoch %d; give more with --patience to go on",
-			s.Dir, state.Epoch, p.Epochs, n, state.BestEpoch))
-	}
-	if err := j.goOn(ctx, state, v); err != nil {
+	if err := j.goOn(ctx, state, v); err != nil || rehearsal {
 		return Summary{}, err
 	}
 	return j.run(ctx)
+}
+
+// over is an error when the run is at its end. Its folder is then put in order.
+func (j *job) over(s checkpoint.State, v checkpoint.Values) (err error) {
+	since := s.Epoch - s.BestEpoch
+	switch {
+	case s.Epoch >= j.Epochs:
+		err = fmt.Errorf("%s has completed all of its %d epochs; give more with --epochs to go on", j.folder.Dir, s.Epoch)
+	case j.Patience > 0 && since >= j.Patience:
+		err = fmt.Errorf("%s has ended early, after %d of its %d epochs: none of the last %d was better than epoch %d; give more with --patience to go on",
+			j.folder.Dir, s.Epoch, j.Epochs, since, s.BestEpoch)
+	}
+	if err == nil || j.rehearsal {
+		return err
+	}
+	_, failed := j.restore(s, v)
+	return cmp.Or(failed, err)
 }
 
 // bestOf is the best epoch of a state, one of an earlier version included.
@@ -198,14 +223,22 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 		return fmt.Errorf("%s made %d steps in %d epochs, and with the %d pictures of %s there are %d in one; give the pictures it was begun with (--data-dir)",
 			j.folder.Dir, s.Steps, s.Epoch, train.Len(), j.Data, n)
 	}
+	start := Start{Pictures: train.Len(), Tests: test.Len()}
+	if start.Estimate, err = j.estimate(ctx, j.Epochs-s.Epoch); err != nil {
+		return err
+	}
 	if err := j.trainer.resume(s, j.best, v); err != nil {
 		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(StateFile), err)
 	}
-	past, err := j.restore(s, v)
-	if err != nil {
+	if j.rehearsal {
+		start.Past = &Past{Epochs: s.Epoch, Steps: s.Steps}
+		j.announce(start)
+		return nil
+	}
+	if start.Past, err = j.restore(s, v); err != nil {
 		return err
 	}
-	return j.start(Start{Pictures: train.Len(), Tests: test.Len(), Past: past})
+	return j.start(start)
 }
 
 // restore brings the folder to the end of the state's epoch, whatever came after

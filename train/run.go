@@ -54,6 +54,25 @@ func Run(ctx context.Context, dev engine.Device, c Config, cb Callbacks) (Summar
 	return p.runIn(ctx, dev, folder, errors.Is(statErr, os.ErrNotExist), cb)
 }
 
+// Rehearse does all that Run does before the first step, Callbacks.OnStart included, with
+// a trial of some steps whose Estimate Start has, and writes nothing: no folder is made.
+func Rehearse(ctx context.Context, dev engine.Device, c Config, cb Callbacks) error {
+	p, err := c.planOn(dev)
+	if err != nil {
+		return err
+	}
+	j := &job{plan: p.forecasting(), dev: dev, cb: cb, begun: time.Now(), rehearsal: true}
+	return j.begin(ctx)
+}
+
+// forecasting is p with a forecast, which a rehearsal is for.
+func (p plan) forecasting() plan {
+	if p.Forecast == nil {
+		p.Forecast = &Forecast{}
+	}
+	return p
+}
+
 // RunIn is Run in the folder dir, which it makes: c.Out is only noted. A program
 // that makes many runs names them itself.
 func RunIn(ctx context.Context, dev engine.Device, dir string, c Config, cb Callbacks) (Summary, error) {
@@ -101,9 +120,12 @@ type job struct {
 	native  data.Info
 	photos  *Photos // nil for a data set with a name
 	summary Summary
-	best    best  // of the completed epochs
-	pending *row  // the epoch's last point waits for the test
-	logErr  error // the first failure to write a point
+	chosen  []string // by Forecast.Budget, and why
+	best    best     // of the completed epochs
+	pending *row     // the epoch's last point waits for the test
+	logErr  error    // the first failure to write a point
+
+	rehearsal bool // nothing is written
 }
 
 type best struct {
@@ -120,13 +142,29 @@ type settings struct {
 	Go       string `yaml:"go_version"`
 }
 
-// begin prepares a new run.
+// begin prepares a new run, which begins unless it is a rehearsal.
 func (j *job) begin(ctx context.Context) error {
-	s, err := j.ready(ctx)
+	s, err := j.measured(ctx)
 	if err != nil {
 		return err
 	}
+	if j.rehearsal {
+		j.announce(s)
+		return nil
+	}
 	return j.start(s)
+}
+
+// measured is ready with what Config.Forecast asks for.
+func (j *job) measured(ctx context.Context) (s Start, err error) {
+	if j.Forecast != nil && j.Forecast.Budget > 0 {
+		return j.fit(ctx)
+	}
+	if s, err = j.ready(ctx); err != nil {
+		return s, err
+	}
+	s.Estimate, err = j.estimate(ctx, j.Epochs)
+	return s, err
 }
 
 // ready makes the trainer of a new run, and writes nothing.
@@ -136,6 +174,10 @@ func (j *job) ready(ctx context.Context) (Start, error) {
 		return Start{}, err
 	}
 	j.photos = photos
+	return j.readyOn(train, test)
+}
+
+func (j *job) readyOn(train, test data.Dataset) (Start, error) {
 	if err := j.build(train); err != nil {
 		return Start{}, err
 	}
@@ -182,13 +224,19 @@ func (j *job) start(s Start) error {
 		return err
 	}
 	j.summary.Config, j.summary.Device, j.summary.Dir = j.Config, j.dev.Name(), j.folder.Dir
-	s.Config, s.Dir, s.Parameters = j.Config, j.folder.Dir, nn.Count(j.module)
-	s.Photos = j.photos
+	s.Dir = j.folder.Dir
+	j.announce(s)
+	return nil
+}
+
+// announce tells what is about to happen.
+func (j *job) announce(s Start) {
+	s.Config, s.Parameters = j.Config, nn.Count(j.module)
+	s.Photos, s.Chosen = j.photos, j.chosen
 	s.Batches, s.PlannedBytes = j.trainer.Batches(), j.trainer.Memory().Total()
 	if j.cb.OnStart != nil {
 		j.cb.OnStart(s)
 	}
-	return nil
 }
 
 // open returns the pictures in the data set's own size. A run that goes on has its

@@ -24,6 +24,7 @@ type Trainer struct {
 	store    *engine.Store
 	programs map[kind]*program
 	dataset  data.Dataset // trained on
+	testset  data.Dataset // nil without one
 	loader   *data.Loader
 	tests    *data.Loader // nil without a test set
 	runner   *inference.Runner
@@ -59,7 +60,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	nn.Named(m) // so that messages can name parameters
 	info := train.Info()
 	t := &Trainer{
-		module: m, options: o, dataset: train, store: engine.NewStore(dev), programs: map[kind]*program{},
+		module: m, options: o, dataset: train, testset: test, store: engine.NewStore(dev), programs: map[kind]*program{},
 		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
 		past: Totals{Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(), BestAccuracy: math.NaN(), BestScore: math.NaN()},
 	}

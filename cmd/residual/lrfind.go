@@ -26,7 +26,7 @@ type lrFindFlags struct {
 }
 
 // notOfASearch are the flags of train that a search of the rate has no use for.
-var notOfASearch = []string{"lr", "schedule", "epochs", "grow", "resume", "plain", "ema", "metric", "patience"}
+var notOfASearch = []string{"lr", "schedule", "epochs", "grow", "resume", "plain", "dry-run", "budget", "ema", "metric", "patience"}
 
 func lrFindCommand() *cobra.Command {
 	var f lrFindFlags

@@ -38,6 +38,11 @@ Other flags are those of ` + "`residual train`" + `.`,
 // openGrowth begins a growth by the flags, or finds the one to go on with.
 func (f *trainFlags) openGrowth(cmd *cobra.Command, compare bool) (*study.Growth, error) {
 	changed := cmd.Flags().Changed
+	for _, name := range []string{"budget", "dry-run"} {
+		if changed(name) {
+			return nil, usagef("--%s: a growth is several trainings, and this is of one; leave the flag out", name)
+		}
+	}
 	if changed("resume") {
 		if changed("grow") {
 			return nil, usagef("--grow: a growth keeps its settings; go on with `residual study grow --resume %s` alone", f.resume)

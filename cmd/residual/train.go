@@ -31,6 +31,7 @@ type trainFlags struct {
 	named  bool     // the data, on the command line
 	plain  bool
 	json   bool
+	ahead  forecastFlags
 }
 
 // recomputeHelp says what it costs and what it gives.
@@ -76,6 +77,8 @@ start, for as many multiply-adds.
 What does not fit into memory may fit with --recompute: it keeps only some of the
 activations and computes the others again for the gradients.
 
+` + forecastHelp + `
+
 Ctrl-C finishes the step and saves last.safetensors; a second one quits at once.
 
 --resume goes on with a run that was interrupted or killed, in its folder and with
@@ -90,6 +93,8 @@ of them; a rate that falls over the training then falls by the new number.`,
   residual train --model resnet18 --grow 18,26,34 --epochs 12
   residual train --model resnet18 --weights resnet18.pth --lr 0.01
   residual train --data photos/
+  residual train --data photos/ --dry-run
+  residual train --data photos/ --budget 10m
   residual train --data photos/ --weights resnet18.safetensors --augment trivial --mixup 0.2
   residual train --resume runs/train-3`,
 		Args: exactly(0, ""),
@@ -133,6 +138,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.IntVar(&c.Workers, "workers", 0, "goroutines that prepare batches (default: chosen); the result does not depend on it")
 	fs.StringVar(&c.Out, "out", d.Out, "folder of the numbered run folders")
 	fs.StringVar(&f.resume, "resume", "", "go on with the interrupted run in this folder, with its settings")
+	f.ahead.add(cmd)
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar and the curves")
 	f.report.addNone(cmd)
 	f.files.add(cmd)
@@ -211,6 +217,8 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	s, err := work(ctx, dev, c, v.callbacks())
 	v.close()
 	switch {
+	case err == nil && f.ahead.dryRun:
+		return v.rehearsed()
 	case err == nil:
 		f.report.trained(ctx, v, dev, f.device.on(dev), s)
 		return v.result(s)
@@ -226,11 +234,15 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 // and what trains by them.
 func (f *trainFlags) prepare(cmd *cobra.Command) (c train.Config, work trainer, err error) {
 	changed := cmd.Flags().Changed
+	if err := f.ahead.check(changed); err != nil {
+		return c, nil, err
+	}
+	forecast := f.ahead.forecast(&f.report)
 	if !changed("resume") {
-		if c, err = f.given(train.Config{Precision: f.device.precision}, changed); err != nil {
+		if c, err = f.given(train.Config{Precision: f.device.precision, Forecast: forecast}, changed); err != nil {
 			return c, nil, err
 		}
-		return c, train.Run, f.check(c)
+		return c, f.ahead.instead(train.Run, train.Rehearse), f.check(c)
 	}
 	if f.resume == "" {
 		return c, nil, usagef("--resume is empty; give a run folder, such as runs/train-1")
@@ -239,13 +251,14 @@ func (f *trainFlags) prepare(cmd *cobra.Command) (c train.Config, work trainer, 
 	if err != nil {
 		return c, nil, fmt.Errorf("--resume: %w", err)
 	}
+	run.Config.Forecast = forecast
 	if c, err = f.given(run.Config, changed); err != nil {
 		return c, nil, err
 	}
 	if err := run.Check(c); err != nil {
 		return c, nil, usageError{fmt.Errorf("--resume: %w", err)}
 	}
-	return c, run.Resume, nil
+	return c, f.ahead.instead(run.Resume, run.Rehearse), nil
 }
 
 type trainer func(context.Context, engine.Device, train.Config, train.Callbacks) (train.Summary, error)

@@ -134,8 +134,8 @@ func joinFloats(values []float64) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")
 }
 
-// found tells of a user's own pictures, before a training begins; dir is the run's.
-func found(p *train.Photos) string {
+// found tells of a user's own pictures, before a training begins, or a dry run ends.
+func found(p *train.Photos, dry bool) string {
 	x, r := p.Index, p.Report
 	var b strings.Builder
 	counts := make([]int, len(x.Classes))
@@ -151,7 +151,11 @@ func found(p *train.Photos) string {
 		for i, p := range r.Broken {
 			names[i] = p.Name
 		}
-		fmt.Fprintf(&b, "%d cannot be read and are left out, %s has why: %s\n", n, train.SkippedFile, few(names))
+		why := train.SkippedFile + " has why"
+		if dry {
+			why = "`residual data check` says why"
+		}
+		fmt.Fprintf(&b, "%d cannot be read and are left out, %s: %s\n", n, why, few(names))
 	}
 	if n := len(r.Turned); n > 0 {
 		fmt.Fprintf(&b, "%d are turned upright by their EXIF data\n", n)

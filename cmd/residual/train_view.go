@@ -22,6 +22,7 @@ type trainView struct {
 	w        io.Writer // of all but the result as JSON
 	curves   *report.Curves
 	progress atomic.Pointer[report.Progress] // nil before the start
+	begun    train.Start                     // what was known before the first step
 	dir      string
 	report   *string // the file of the report, where one was written
 	reported string  // one line of it, or of why there is none
@@ -62,7 +63,7 @@ func (v *trainView) callbacks() train.Callbacks {
 func (v *trainView) start(s train.Start) {
 	c := s.Config
 	if s.Photos != nil {
-		fmt.Fprint(v.w, found(s.Photos), heldOut(s.Photos, c), "\n")
+		fmt.Fprint(v.w, found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), "\n")
 	}
 	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
 		c.Model, report.Count(s.Parameters), dataName(s), report.Count(int64(s.Pictures)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
@@ -78,6 +79,9 @@ func (v *trainView) start(s train.Start) {
 	if line := preparation(c); line != "" {
 		fmt.Fprintln(v.w, line)
 	}
+	for _, line := range s.Chosen {
+		fmt.Fprintln(v.w, line)
+	}
 	if s.Photos != nil && s.Photos.Reason != "" {
 		fmt.Fprintf(v.w, "%s; what you give in place of it wins (`residual train --help`)\n", s.Photos.Reason)
 	}
@@ -90,7 +94,14 @@ func (v *trainView) start(s train.Start) {
 	for _, change := range s.Changes {
 		fmt.Fprintln(v.w, change)
 	}
-	fmt.Fprintf(v.w, "%s; %s of memory planned%s\n%s\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute), s.Dir)
+	fmt.Fprintf(v.w, "%s; %s of memory planned%s\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
+	if s.Estimate != nil {
+		fmt.Fprintln(v.w, estimated(s.Estimate))
+	}
+	if v.begun = s; v.flags.ahead.dryRun {
+		return
+	}
+	fmt.Fprintln(v.w, s.Dir)
 	v.dir = s.Dir
 	v.curves = report.NewCurves(c.Epochs)
 	v.past(s.Past)
@@ -168,6 +179,7 @@ type trainResult struct {
 	Report          *string      `json:"report"`  // null where none was written
 	Stopped         bool         `json:"stopped"` // by Ctrl-C
 	Settings        train.Config `json:"settings"`
+	Estimate        *foreseen    `json:"estimate"` // before the start; null where nothing was measured
 }
 
 func (v *trainView) json(s train.Summary) error {
@@ -177,6 +189,7 @@ func (v *trainView) json(s train.Summary) error {
 		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
 		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Report: v.report, Stopped: s.Stopped != nil, Settings: s.Config,
 	}
+	r.Estimate = foresee(v.begun.Estimate)
 	if s.PeakBytes > 0 {
 		r.PeakBytes = &s.PeakBytes
 	}

@@ -166,6 +166,20 @@ func (s *Set) Picture(i int) (transforms.Image, int, error) {
 	return m, s.items[i].Label, err
 }
 
+// Kept returns how many pictures are kept decoded, their bytes, and how many bytes may be.
+func (s *Set) Kept() (pictures int, bytes, most int64) {
+	for _, c := range []*cache{&s.small, &s.whole} {
+		c.mu.RLock()
+		pictures += len(c.images)
+		c.mu.RUnlock()
+	}
+	b := s.small.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	most = max(s.o.CacheBytes, 0)
+	return pictures, most - max(b.left, 0), most
+}
+
 func (s *Set) checkIndex(i int) {
 	if i < 0 || i >= len(s.items) {
 		panic(fmt.Sprintf("folder: picture %d of %s, which has %d", i, s.info.Name, len(s.items)))

@@ -1,0 +1,154 @@
+package train
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/nn"
+)
+
+// Forecast asks Run and Rehearse to say before the start what a training will take, and
+// may limit it. The zero value asks for no more than that.
+type Forecast struct {
+	// Budget, above 0, is how long the program may take in all, from Begun on. Of the
+	// settings that are zero in the Config it chooses the epochs, and for pictures of the
+	// user's own the model, their size and the batch, so that it ends in this time; see
+	// PhotoRecipes.
+	Budget time.Duration
+	Begun  time.Time // zero: when Run is called
+
+	Epoch func() time.Duration           // what the caller does after every epoch, such as drawing the curves; may be nil
+	After func(e Estimate) time.Duration // and after the training, such as a report; e has no Total yet; may be nil
+}
+
+// Estimate is what a training will take, from a trial of its steps (Trainer.Measure).
+type Estimate struct {
+	Speed
+	Epochs int           // to come
+	Saving time.Duration // the files of an epoch, and what the caller does after it
+	After  time.Duration // what the caller does when all epochs are done
+	Total  time.Duration // from now to the end of all that
+	Memory Need
+}
+
+// Need is the memory of a process that trains, in bytes.
+type Need struct {
+	Network  int64 // activations, their gradients and what steps use for themselves
+	Weights  int64 // parameters and buffers on the device and for the host, and what the optimiser keeps
+	Pictures int64 // the data set, as much of it as is kept, and batches that are prepared
+	Program  int64 // the rest: the program itself, files being written, and what is not collected yet
+	Total    int64 // the most at once
+}
+
+// worthTelling is the shortest training that is tried before its start. What is shorter
+// is over sooner than it is told.
+const worthTelling = 3 * time.Second
+
+// estimate measures the training that is ready, if it is asked for, and leaves it as it
+// was. It is nil when nothing can be said, or not worth it.
+func (j *job) estimate(ctx context.Context, epochs int) (*Estimate, error) {
+	f := j.Forecast
+	if f == nil {
+		return nil, nil
+	}
+	least := time.Duration(0)
+	asked := j.rehearsal || f.Budget > 0
+	if asked {
+		least = time.Second
+	}
+	s, err := j.trainer.Measure(ctx, epochs, least)
+	if err != nil || s.Steps == 0 || !asked && s.Training(epochs) < worthTelling {
+		return nil, err
+	}
+	e := &Estimate{Speed: s}
+	if e.Saving, err = j.saving(ctx); err != nil {
+		return nil, err
+	}
+	if f.Epoch != nil {
+		e.Saving += f.Epoch()
+	}
+	e.Memory = j.need()
+	if f.After != nil {
+		e.After = f.After(*e)
+	}
+	return e.of(epochs), nil
+}
+
+// of is e for so many epochs.
+func (e Estimate) of(epochs int) *Estimate {
+	e.Epochs = epochs
+	e.Total = e.Training(epochs) + time.Duration(epochs)*e.Saving + e.After
+	return &e
+}
+
+// saving tries how long the files of an epoch take: the state where the run will write
+// it, or among the system's temporary files where there is no run; the two models beside
+// it have the parameters alone. A disk that fails is said when it matters.
+func (j *job) saving(ctx context.Context) (time.Duration, error) {
+	start := time.Now()
+	if err := j.photos.unchanged(ctx); err != nil {
+		return 0, err
+	}
+	watch, dir := time.Since(start), ""
+	if !j.rehearsal {
+		dir = j.folder.Dir
+	} else {
+		temp, err := os.MkdirTemp("", "residual-trial-")
+		if err != nil {
+			return watch, nil
+		}
+		defer os.RemoveAll(temp)
+		dir = temp
+	}
+	path := filepath.Join(dir, ".residual-trial.tmp") // the name of what may be deleted: see checkpoint.WriteFile
+	defer os.Remove(path)
+	t := j.trainer
+	slots, model := t.slots(), j.about(1, checkpoint.Metrics{})
+	s := checkpoint.State{Epoch: 1, Steps: 1, BestEpoch: 1, Settings: []byte("{}"), Model: model}
+	start = time.Now()
+	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: nn.StateDict(j.module), Optimizer: slots}); err != nil {
+		return watch, nil
+	}
+	state := time.Since(start)
+	start = time.Now()
+	if err := checkpoint.SaveModel(path, model, nn.StateDict(j.module)); err != nil {
+		return watch, nil
+	}
+	return watch + state + 2*time.Since(start), nil
+}
+
+// need is the memory of the training that was just tried: what the process had at the
+// most, and what is still to come.
+func (j *job) need() Need {
+	t, m := j.trainer, j.trainer.Memory()
+	n := Need{Network: m.Arena + m.Scratch + m.Own, Weights: m.Variables}
+	for _, v := range nn.StateDict(j.module) {
+		n.Weights += 4 * int64(v.Tensor.Numel())
+	}
+	coming := int64(0)
+	for _, ds := range []data.Dataset{t.dataset, t.testset} {
+		held, will := data.Held(ds), int64(0)
+		if will, _ = keeping(ds); will > held {
+			coming += will - held
+		}
+		n.Pictures += max(held, will)
+	}
+	for _, l := range []*data.Loader{t.loader, t.tests} {
+		n.Pictures += l.Bytes()
+	}
+	known := n.Network + n.Weights + n.Pictures
+	n.Total = PeakMemory() + coming
+	if n.Total == coming { // the system does not say
+		n.Total = known + rest
+	}
+	n.Total = max(n.Total, known)
+	n.Program = n.Total - known
+	return n
+}
+
+// rest is what a program takes beside its planned memory, where the system does not say.
+const rest = 48 << 20

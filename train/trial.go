@@ -1,0 +1,248 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/residual-ml/residual/data"
+)
+
+// Speed is how fast a training was when it was tried: what Trainer.Measure returns. An
+// evaluation is one of all that is tested on. Where a data set keeps decoded what it has
+// read, the first time is slower than those after it.
+type Speed struct {
+	FirstEpoch, Epoch           time.Duration // of training alone
+	FirstEvaluation, Evaluation time.Duration // 0 without a test set
+	Step                        time.Duration // of a full batch, as in Epoch
+	Batch                       int           // pictures in that
+	Steps                       int           // that were timed; 0: nothing is known, for the loss was no number at once
+}
+
+// Training is the time of epochs of training and evaluation.
+func (s Speed) Training(epochs int) time.Duration {
+	if epochs < 1 {
+		return 0
+	}
+	return s.FirstEpoch + s.FirstEvaluation + time.Duration(epochs-1)*(s.Epoch+s.Evaluation)
+}
+
+// trialShare is the part of a training that a trial of it may take, and trialMost what it
+// takes at most, unless a few steps take longer.
+const (
+	trialShare = 0.02
+	trialMost  = 5 * time.Second
+)
+
+// fewSteps is how many steps in a row are tried at least, of all that a training makes:
+// the first is slower than the rest, and is not counted where there are others.
+func fewSteps(all int) int {
+	switch {
+	case all >= 100:
+		return 3
+	case all >= 20:
+		return 2
+	}
+	return 1
+}
+
+// Measure tries out how fast the training is: the first batches of the first epoch, with
+// all that belongs to a step, and some of the evaluation's. It takes about least, or a
+// fiftieth of a training of so many epochs where that is more, but neither more than some
+// seconds, nor less than a few steps. After it the Trainer is what it was before, to the
+// last bit: parameters, buffers, optimiser, averages and random streams. It panics when a
+// step has been made already.
+func (t *Trainer) Measure(ctx context.Context, epochs int, least time.Duration) (Speed, error) {
+	if t.steps != 0 || t.store.Step() != 0 || t.past.Epochs != 0 {
+		panic(fmt.Sprintf("train.Trainer.Measure after %d steps; measure before the first", t.steps))
+	}
+	r := trial{Trainer: t, epochs: epochs, least: least}
+	s, err := r.run(ctx)
+	if again := t.restart(); err == nil {
+		err = again
+	}
+	return s, err
+}
+
+// restart takes back all that steps have done, as long as nothing was pulled.
+func (t *Trainer) restart() error {
+	t.steps = 0
+	t.sum.batches, t.sum.total, t.sum.program = 0, 0, nil
+	t.store.Reset()
+	return t.average.start(t)
+}
+
+// trial is one call of Measure.
+type trial struct {
+	*Trainer
+	epochs int
+	least  time.Duration
+	limit  time.Duration // of a walk
+}
+
+func (r *trial) run(ctx context.Context) (s Speed, err error) {
+	all := r.dataset.Len()
+	s.Batch = min(r.options.Batch, all)
+	defer func() { s.Step = s.Epoch * time.Duration(s.Batch) / time.Duration(all) }()
+	cold, err := r.walk(ctx, all, r.loader, r.trainOn)
+	if errors.Is(err, ErrNotFinite) {
+		err = nil // the training will meet it, too, and says where
+	}
+	s.Steps = cold.timed
+	if err != nil || s.Steps == 0 {
+		return Speed{}, err
+	}
+	s.Epoch = cold.whole(all)
+	s.FirstEpoch = s.Epoch
+	if keeps(r.dataset) {
+		warm, err := r.walk(ctx, cold.pictures, r.loader, r.trainOn)
+		if err != nil && !errors.Is(err, ErrNotFinite) {
+			return Speed{}, err
+		}
+		s.Epoch = mixed(r.dataset, warm.whole(all), s.Epoch)
+		s.FirstEpoch = cold.whole(all-cold.pictures) + warm.whole(cold.pictures) // those of the trial are kept now
+	}
+	if r.tests == nil {
+		return s, nil
+	}
+	r.limit /= 4
+	err = r.evaluation(ctx, &s)
+	return s, err
+}
+
+// evaluation times that of the test set.
+func (r *trial) evaluation(ctx context.Context, s *Speed) error {
+	all := r.testset.Len()
+	cold, err := r.walk(ctx, all, r.tests, r.evaluateOn)
+	if err != nil {
+		return err
+	}
+	s.Evaluation = cold.whole(all)
+	s.FirstEvaluation = s.Evaluation
+	if !keeps(r.testset) {
+		return nil
+	}
+	warm, err := r.walk(ctx, cold.pictures, r.tests, r.evaluateOn)
+	if err != nil {
+		return err
+	}
+	s.Evaluation = mixed(r.testset, warm.whole(all), s.Evaluation)
+	s.FirstEvaluation = cold.whole(all-cold.pictures) + warm.whole(cold.pictures)
+	return nil
+}
+
+func (r *trial) trainOn(b *data.Batch) error {
+	labels := b.Labels
+	if b.Targets != nil {
+		labels = b.Targets
+	}
+	_, _, err := r.Step(b.Images, labels, r.rate())
+	return err
+}
+
+func (r *trial) evaluateOn(b *data.Batch) error {
+	_, err := r.runner.Logits(b.Images)
+	return err
+}
+
+// walked is what a walk over a part of a data set took.
+type walked struct {
+	pictures int           // of all its batches
+	took     time.Duration // of those that were timed
+	of       int           // pictures in them
+	timed    int           // batches
+}
+
+// whole is the time of so many pictures.
+func (w walked) whole(pictures int) time.Duration {
+	if w.of == 0 {
+		return 0
+	}
+	return time.Duration(float64(w.took) * float64(pictures) / float64(w.of))
+}
+
+// walk times batches of an epoch's beginning, of at most so many pictures, until they
+// took as long as a trial may. The first walk finds out how long that is.
+func (r *trial) walk(ctx context.Context, pictures int, l *data.Loader, each func(*data.Batch) error) (w walked, err error) {
+	e := l.Epoch(ctx, 1)
+	defer e.Close()
+	few, first := fewSteps(r.epochs*r.Batches()), r.limit == 0
+	var times []time.Duration
+	var sizes []int
+	for w.pictures < pictures {
+		start := time.Now()
+		b, err := e.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return w, err
+		}
+		err = each(b)
+		n := len(b.Indices)
+		b.Release()
+		if err != nil {
+			return w, err
+		}
+		times, sizes = append(times, time.Since(start)), append(sizes, n)
+		w.pictures += n
+		w.sum(times, sizes)
+		if first {
+			training := w.whole(pictures) * time.Duration(r.epochs)
+			r.limit = min(max(time.Duration(trialShare*float64(training)), r.least), trialMost)
+		}
+		if len(times) >= few && w.took >= r.limit {
+			break
+		}
+	}
+	return w, nil
+}
+
+// sum adds up the batches without the first fifth of them, at least one: programs touch
+// their memory for the first time, and the loader gets ahead.
+func (w *walked) sum(times []time.Duration, sizes []int) {
+	skip := (len(times) + 4) / 5
+	if len(times) == 1 {
+		skip = 0
+	}
+	w.took, w.of, w.timed = 0, 0, len(times)-skip
+	for i := skip; i < len(times); i++ {
+		w.took += times[i]
+		w.of += sizes[i]
+	}
+}
+
+func keeps(ds data.Dataset) bool {
+	k, ok := ds.(data.Keeper)
+	if !ok {
+		return false
+	}
+	n, _, _ := k.Kept()
+	return n > 0
+}
+
+// keeping is how many bytes of decoded pictures a data set will keep, and what share of
+// its pictures that is; 0 for one that keeps none.
+func keeping(ds data.Dataset) (bytes int64, share float64) {
+	k, ok := ds.(data.Keeper)
+	if !ok {
+		return 0, 0
+	}
+	n, has, most := k.Kept()
+	if n == 0 {
+		return 0, 0
+	}
+	all := float64(has) / float64(n) * float64(ds.Len())
+	if all <= float64(most) {
+		return int64(all), 1
+	}
+	return most, float64(most) / all
+}
+
+// mixed is the time of an epoch of which a share is in memory.
+func mixed(ds data.Dataset, warm, cold time.Duration) time.Duration {
+	_, share := keeping(ds)
+	return time.Duration(share*float64(warm) + (1-share)*float64(cold))
+}
