@@ -99,6 +99,7 @@ func (f *reportFlags) trained(ctx context.Context, v *trainView, dev engine.Devi
 		return
 	}
 	start := time.Now()
+	runtime.GC() // what trained is done with, and its memory serves again
 	path, err := f.judgeBest(ctx, v, dev, p, s)
 	if ctx.Err() != nil {
 		err = errors.New("interrupted")

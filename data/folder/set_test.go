@@ -100,6 +100,9 @@ func TestShrinkAndCache(t *testing.T) {
 	if held == 0 || held > 5000 {
 		t.Errorf("%d bytes in a cache of 5000", held)
 	}
+	if n, bytes, most := train.Kept(); n != len(train.whole.images) || bytes != int64(held) || most != 5000 || data.Held(train) != bytes {
+		t.Errorf("keeps %d pictures of %d bytes, at most %d", n, bytes, most)
+	}
 }
 
 // A broken picture is named once and replaced by one of its class, by any number of

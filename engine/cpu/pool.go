@@ -120,6 +120,7 @@ func (p *pool) run(n int, f func(task int)) {
 		p.busy.n.Add(-late)
 	}
 	p.busy.await(p.spins(), over)
+	p.f = nil // with all the memory that it reaches
 	if f := p.failure.Swap(nil); f != nil {
 		panic(*f)
 	}

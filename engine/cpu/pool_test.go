@@ -1,9 +1,11 @@
 package cpu
 
 import (
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 )
 
 func TestPoolRunsEveryTaskOnce(t *testing.T) {
@@ -79,5 +81,19 @@ func TestPoolDoesNotWaitForSleepers(t *testing.T) {
 	p.run(5, func(int) { ran.Add(1) })
 	if ran.Load() != 5 {
 		t.Errorf("%d of 5 tasks ran", ran.Load())
+	}
+}
+
+// A pool does not keep what it ran from the collector: a step reaches the memory of its
+// whole program.
+func TestPoolLetsGo(t *testing.T) {
+	p := newPool(2)
+	defer p.close()
+	memory := new([1 << 16]int64)
+	gone := weak.Make(memory)
+	p.run(10, func(i int) { memory[i]++ })
+	runtime.GC()
+	if gone.Value() != nil {
+		t.Error("the memory of the last step is still there")
 	}
 }
