@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/residual-ml/residual/models"
@@ -152,7 +153,7 @@ func choose(offers []offer, budget time.Duration, left func() time.Duration, mea
 			also = fmt.Sprintf("more than %d epochs would be of little use", n)
 		}
 		c.offer, c.epochs = i, n
-		c.why = []string{fmt.Sprintf("%v for %s, %s each, suits %s (--budget)", o, count(n), round(e.each()), budget)}
+		c.why = []string{fmt.Sprintf("%v for %s, %s each, suits %s (--budget)", o, count(n), round(e.each()), spell(budget))}
 		if n < o.enough { // what is larger has no chance
 			break
 		}
@@ -177,6 +178,17 @@ func round(d time.Duration) time.Duration {
 	return d.Round(100 * time.Millisecond)
 }
 
+// spell writes 10m for ten minutes, as the flag is given.
+func spell(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
 // tooLong says what would fit; spent is what the program has taken so far.
 func (o offer) tooLong(e Estimate, fit int, budget, spent time.Duration) error {
 	const step = 10 * time.Second
@@ -186,7 +198,7 @@ func (o offer) tooLong(e Estimate, fit int, budget, spent time.Duration) error {
 		fewer = fmt.Sprintf(", --epochs %d", fit)
 	}
 	return fmt.Errorf("--budget %s: %v takes %s an epoch, so that %d of at least %s fit; give --budget %s%s, or fewer pictures (--train-size)",
-		budget, o, round(e.each()), fit, count(o.least), need.Truncate(step)+step, fewer)
+		spell(budget), o, round(e.each()), fit, count(o.least), spell(need.Truncate(step)+step), fewer)
 }
 
 // fit makes the training ready that suits the budget.

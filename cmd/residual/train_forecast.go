@@ -15,8 +15,9 @@ import (
 
 // forecastHelp is what train says of its time before it begins.
 const forecastHelp = `Before the first epoch some steps are tried, which changes no bit of what follows, and
-the time and the memory that the whole will take are printed. --dry-run ends there: data,
-settings and the estimate are shown and nothing is written.
+the time and the memory that the whole will take are printed; not for a training of a few
+seconds. --dry-run ends there: data, settings and the estimate are shown and nothing is
+written (a data set that is not here yet is downloaded).
 
 --budget 10m makes a training that ends in that time, its report included. For pictures
 of your own it chooses the model and the size from the table above, none larger than the

@@ -99,6 +99,9 @@ func (v *trainView) start(s train.Start) {
 		fmt.Fprintln(v.w, estimated(s.Estimate))
 	}
 	if v.begun = s; v.flags.ahead.dryRun {
+		if s.Past != nil {
+			fmt.Fprintf(v.w, "goes on after epoch %d\n", s.Past.Epochs)
+		}
 		return
 	}
 	fmt.Fprintln(v.w, s.Dir)
