@@ -29,12 +29,20 @@ func (s Speed) Training(epochs int) time.Duration {
 	return s.FirstEpoch + s.FirstEvaluation + time.Duration(epochs-1)*(s.Epoch+s.Evaluation)
 }
 
-// trialShare is the part of a training that a trial of it may take, and trialMost what it
-// takes at most, unless a few steps take longer.
+// A trial takes trialShare of the training, or trialLeast if that is no more than
+// trialShort of it, but no more than trialMost, unless a few steps take longer.
 const (
 	trialShare = 0.02
+	trialShort = 0.05
+	trialLeast = time.Second
 	trialMost  = 5 * time.Second
 )
+
+// trialLimit is the time for the steps of a trial, of a training that takes so long.
+func trialLimit(training, least time.Duration) time.Duration {
+	share := func(of float64) time.Duration { return time.Duration(of * float64(training)) }
+	return min(max(share(trialShare), min(share(trialShort), trialLeast), least), trialMost)
+}
 
 // fewSteps is how many steps in a row are tried at least, of all that a training makes:
 // the first is slower than the rest, and is not counted where there are others.
@@ -49,8 +57,8 @@ func fewSteps(all int) int {
 }
 
 // Measure tries out how fast the training is: the first batches of the first epoch, with
-// all that belongs to a step, and some of the evaluation's. It takes about least, or a
-// fiftieth of a training of so many epochs where that is more, but neither more than some
+// all that belongs to a step, and some of the evaluation's. It takes about least, or some
+// hundredths of a training of so many epochs where that is more, but neither more than some
 // seconds, nor less than a few steps. After it the Trainer is what it was before, to the
 // last bit: parameters, buffers, optimiser, averages and random streams. It panics when a
 // step has been made already.
@@ -190,8 +198,10 @@ func (r *trial) walk(ctx context.Context, pictures int, l *data.Loader, each fun
 		w.pictures += n
 		w.sum(times, sizes)
 		if first {
-			training := w.whole(pictures) * time.Duration(r.epochs)
-			r.limit = min(max(time.Duration(trialShare*float64(training)), r.least), trialMost)
+			r.limit = trialLimit(w.whole(pictures)*time.Duration(r.epochs), r.least)
+			if _, twice := r.dataset.(data.Keeper); twice {
+				r.limit /= 2 // there is a walk to read pictures, and one where they are kept
+			}
 		}
 		if len(times) >= few && w.took >= r.limit {
 			break
