@@ -219,9 +219,11 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 			return nil
 		}
 		j.trainer, j.module, at = nil, nil, i // before the next takes memory
+		rehearsal := j.rehearsal
 		if j.plan, err = offers[i].Config.planOn(j.dev); err != nil {
 			return err
 		}
+		j.rehearsal = rehearsal
 		if photos != nil {
 			if train, test, err = photos.parts(j.plan); err != nil {
 				return err

@@ -166,6 +166,7 @@ type plan struct {
 	optimizer optim.Optimizer
 	schedule  optim.Schedule
 	precision engine.Precision
+	rehearsal bool // nothing is written
 }
 
 // model is what c changes of its model.

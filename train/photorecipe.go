@@ -62,6 +62,10 @@ func (c Config) resolvedPhotos() Config {
 	}
 	c = c.noting()
 	c.Holdout = or(c.Holdout, 0.2)
+	c.Cache = or(c.Cache, CacheAuto)
+	if path, err := filepath.Abs(c.Cache); err == nil && c.Cache != CacheAuto && c.Cache != CacheOff {
+		c.Cache = path
+	}
 	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 {
 		c = c.sized()
 	}

@@ -27,6 +27,10 @@ type Photos struct {
 	Index  *folder.Index  // of those that are trained and tested on
 	Report *folder.Report // of all; nil when a run goes on, which reads them no more
 	Reason string         // why the settings that were not given are as they are; empty when all were
+	// Pack has the decoded pictures; nil when Preparation.Cache is off, or when the user's
+	// cache folder cannot be used: PackError then says why.
+	Pack      *folder.Pack
+	PackError error
 }
 
 // recorded is what a run that goes on has of its pictures.
@@ -40,9 +44,7 @@ type recorded struct {
 func (p plan) openPhotos(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
 	photos = &Photos{Reason: p.reason}
 	if goesOn != nil {
-		if photos.Index, err = folder.ReadRecord(goesOn.path, p.Data, goesOn.classes); err == nil {
-			err = photos.unchanged(ctx)
-		}
+		err = photos.again(ctx, p, *goesOn, progress)
 	} else {
 		err = photos.find(ctx, p, progress)
 	}
@@ -55,18 +57,45 @@ func (p plan) openPhotos(ctx context.Context, goesOn *recorded, progress func(do
 
 // parts are the pictures as the plan wants them.
 func (f *Photos) parts(p plan) (train, test data.Dataset, err error) {
-	part := func(split data.Split, most, shrink int) (*folder.Set, error) {
-		return f.Index.Set(split, folder.Options{
-			Channels: p.Channels, Size: p.Resize, ResizeSize: p.ResizeShorter, Interpolation: p.interpolation(), Shrink: shrink, Most: most,
-		})
+	o := p.photoOptions()
+	if f.Pack != nil && !f.Pack.Fits(o) { // a budget chose another size
+		if err := p.openPack(f); err != nil {
+			return nil, nil, err
+		}
 	}
-	// Twice the size leaves enough for the smallest crops: ImageNet's pictures have that
-	// much for torchvision's. What is tested on is not shrunk, as predict does not shrink.
-	if train, err = part(data.Train, p.TrainSize, 2*p.Resize); err != nil {
+	o.Pack, o.Most = f.Pack, p.TrainSize
+	if train, err = f.Index.Set(data.Train, o); err != nil {
 		return nil, nil, err
 	}
-	test, err = part(data.Test, p.TestSize, 0)
+	o.Shrink, o.Most = 0, p.TestSize // what is tested on is not shrunk, as predict does not shrink
+	test, err = f.Index.Set(data.Test, o)
 	return train, test, err
+}
+
+// again takes the pictures as the record of the run has them.
+func (f *Photos) again(ctx context.Context, p plan, r recorded, progress func(done, total int64, what string)) (err error) {
+	if f.Index, err = folder.ReadRecord(r.path, p.Data, r.classes); err != nil {
+		return err
+	}
+	if err := f.unchanged(ctx); err != nil {
+		return err
+	}
+	if err := p.openPack(f); err != nil || !p.completes(f) {
+		return err
+	}
+	_, _, err = f.check(ctx, p, progress)
+	return err
+}
+
+// check reads every picture that is not in the pack.
+func (f *Photos) check(ctx context.Context, p plan, progress func(done, total int64, what string)) (*folder.Report, []int, error) {
+	var tell func(done, total int)
+	if progress != nil {
+		tell = func(done, total int) { progress(int64(done), int64(total), CheckingPictures) }
+	}
+	o := p.photoOptions()
+	o.Pack = f.Pack
+	return f.Index.Check(ctx, o, tell)
 }
 
 // find scans, checks and divides.
@@ -78,11 +107,11 @@ func (f *Photos) find(ctx context.Context, p plan, progress func(done, total int
 	if m, ok := p.fileModel(); ok && sameNames(m.Classes, x.Classes) {
 		x = x.Ordered(m.Classes) // the last layer of the first weights knows them so
 	}
-	var tell func(done, total int)
-	if progress != nil {
-		tell = func(done, total int) { progress(int64(done), int64(total), CheckingPictures) }
+	f.Index = x
+	if err := p.openPack(f); err != nil {
+		return err
 	}
-	r, groups, err := x.Check(ctx, folder.Options{Channels: p.Channels}, tell)
+	r, groups, err := f.check(ctx, p, progress)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,13 @@ type Preparation struct {
 	RandomErasing float64 `yaml:"random_erasing,omitempty" json:"random_erasing,omitempty"`
 	Mixup         float64 `yaml:"mixup,omitempty" json:"mixup,omitempty"`   // alpha; 0 is none
 	CutMix        float64 `yaml:"cutmix,omitempty" json:"cutmix,omitempty"` // alpha; 0 is none
+
+	// Cache says where a user's own pictures are kept as they are once decoded and shrunk:
+	// CacheAuto in the user's cache folder when they are large enough for that to help,
+	// CacheOff nowhere, or the path of a folder, always. CacheSize is the most it takes, in
+	// GB; 0 means half of what the disk has free. Neither changes a result.
+	Cache     string  `yaml:"cache,omitempty" json:"cache,omitempty"`
+	CacheSize float64 `yaml:"cache_size,omitempty" json:"cache_size,omitempty"`
 }
 
 // Augmentation is a choice of random transforms.
@@ -118,12 +125,15 @@ func (c Preparation) check(photos bool, resize int) error {
 	if c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic" {
 		return fmt.Errorf("--interpolation %s is not known; choose bilinear or bicubic", c.Interpolation)
 	}
+	if err := c.checkCache(); err != nil {
+		return err
+	}
 	if photos {
 		return c.checkPhotos(resize)
 	}
 	for flag, given := range map[string]bool{
 		"holdout": c.Holdout != 0, "holdout-seed": c.HoldoutSeed != 0, "channels": c.Channels != 0,
-		"resize-shorter": c.ResizeShorter != 0, "interpolation": c.Interpolation != "",
+		"resize-shorter": c.ResizeShorter != 0, "interpolation": c.Interpolation != "", "cache": c.Cache != "", "cache-size": c.CacheSize != 0,
 	} {
 		if given {
 			return fmt.Errorf("--%s is for pictures of your own, a folder or a list as --data; a data set with a name has its own", flag)

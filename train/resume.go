@@ -163,7 +163,7 @@ func (s *Saved) resume(ctx context.Context, dev engine.Device, c Config, cb Call
 	if err != nil {
 		return Summary{}, err
 	}
-	j := &job{plan: p, dev: dev, folder: folder, cb: cb, best: bestOf(state, p.Config), rehearsal: rehearsal}
+	j := &job{plan: p, dev: dev, folder: folder, cb: cb, best: bestOf(state, p.Config)}
 	j.begun = time.Now().Add(-time.Duration(state.Seconds * float64(time.Second)))
 	if err := j.over(state, v); err != nil {
 		return Summary{}, err

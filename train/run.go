@@ -61,7 +61,7 @@ func Rehearse(ctx context.Context, dev engine.Device, c Config, cb Callbacks) er
 	if err != nil {
 		return err
 	}
-	j := &job{plan: p.forecasting(), dev: dev, cb: cb, begun: time.Now(), rehearsal: true}
+	j := &job{plan: p.forecasting(), dev: dev, cb: cb, begun: time.Now()}
 	return j.begin(ctx)
 }
 
@@ -70,6 +70,7 @@ func (p plan) forecasting() plan {
 	if p.Forecast == nil {
 		p.Forecast = &Forecast{}
 	}
+	p.rehearsal = true
 	return p
 }
 
@@ -125,7 +126,6 @@ type job struct {
 	pending *row     // the epoch's last point waits for the test
 	logErr  error    // the first failure to write a point
 
-	rehearsal bool // nothing is written
 }
 
 type best struct {

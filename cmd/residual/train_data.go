@@ -71,6 +71,9 @@ func addPreparation(cmd *cobra.Command, c *train.Config) {
 	fs.IntVar(&p.Channels, "channels", 0, "of your own pictures: 1 for grey or 3 for colour (default: 3)")
 	fs.Float64SliceVar(&p.Mean, "mean", nil, "mean of the pixels by channel, from 0 to 1, to normalise by (default: ImageNet's for your own pictures, else none)")
 	fs.Float64SliceVar(&p.Std, "std", nil, "deviation of the pixels by channel, beside --mean")
+	fs.StringVar(&p.Cache, "cache", train.CacheAuto, "where your own pictures are kept decoded and shrunk: auto (the user's cache folder, when they are large enough for that to help), off, or a folder. It never changes a result; the command data cache lists and clears")
+	fs.Float64Var(&p.CacheSize, "cache-size", 0, "most gigabytes of that (default: half of what the disk has free)")
+	_ = cmd.RegisterFlagCompletionFunc("cache", cobra.FixedCompletions([]cobra.Completion{train.CacheAuto, train.CacheOff}, cobra.ShellCompDirectiveDefault))
 	_ = cmd.RegisterFlagCompletionFunc("augment", words(names...))
 	_ = cmd.RegisterFlagCompletionFunc("interpolation", words("bilinear", "bicubic"))
 }
@@ -89,6 +92,8 @@ func takePreparation(c *train.Config, g train.Config, changed func(flag string) 
 		{"resize-shorter", q.ResizeShorter == 0, func() { p.ResizeShorter = q.ResizeShorter }},
 		{"interpolation", q.Interpolation == "", func() { p.Interpolation = q.Interpolation }},
 		{"channels", q.Channels == 0, func() { p.Channels = q.Channels }},
+		{"cache", q.Cache == "", func() { p.Cache = q.Cache }},
+		{"cache-size", q.CacheSize == 0, func() { p.CacheSize = q.CacheSize }},
 		{"mean", len(q.Mean) == 0, func() { p.Mean = q.Mean }},
 		{"std", len(q.Std) == 0, func() { p.Std = q.Std }},
 	})
@@ -182,6 +187,29 @@ func heldOut(p *train.Photos, c train.Config) string {
 		text += fmt.Sprintf(", %d groups of near-duplicates each on one side", n)
 	}
 	return text
+}
+
+// kept says which pictures the pack has; "" where none is.
+func kept(p *train.Photos) string {
+	if p.PackError != nil {
+		return fmt.Sprintf("no decoded pictures are kept: %v\n", p.PackError)
+	}
+	if p.Pack == nil {
+		return ""
+	}
+	s := p.Pack.State()
+	var b strings.Builder
+	for _, note := range s.Notes {
+		fmt.Fprintln(&b, note)
+	}
+	switch {
+	case s.Declined != "":
+		fmt.Fprintf(&b, "no decoded pictures are kept: %s\n", s.Declined)
+	case s.Pictures > 0:
+		fmt.Fprintf(&b, "%s are kept decoded in %s, %s, %s of them since now; `residual data cache` lists and clears\n",
+			plural(s.Pictures, "picture"), p.Pack.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
+	}
+	return b.String()
 }
 
 // eachClass counts by class, or says the least and the most where they are many.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
 )
@@ -24,9 +25,11 @@ type trainView struct {
 	progress atomic.Pointer[report.Progress] // nil before the start
 	begun    train.Start                     // what was known before the first step
 	dir      string
-	report   *string // the file of the report, where one was written
-	reported string  // one line of it, or of why there is none
-	failed   bool    // the curves could not be written, and that was said
+	report   *string      // the file of the report, where one was written
+	reported string       // one line of it, or of why there is none
+	pack     *folder.Pack // of decoded pictures, where there is one
+	noted    int          // of its notes that were shown
+	failed   bool         // the curves could not be written, and that was said
 }
 
 func newTrainView(cmd *cobra.Command, f *trainFlags, device string) *trainView {
@@ -55,6 +58,7 @@ func (v *trainView) callbacks() train.Callbacks {
 				ImagesPerSecond: e.ImagesPerSecond, Elapsed: e.Elapsed,
 			})
 			v.draw()
+			v.notes()
 		},
 	}
 }
@@ -63,7 +67,10 @@ func (v *trainView) callbacks() train.Callbacks {
 func (v *trainView) start(s train.Start) {
 	c := s.Config
 	if s.Photos != nil {
-		fmt.Fprint(v.w, found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), "\n")
+		fmt.Fprint(v.w, found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), "\n", kept(s.Photos))
+		if v.pack = s.Photos.Pack; v.pack != nil {
+			v.noted = len(v.pack.State().Notes)
+		}
 	}
 	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
 		c.Model, report.Count(s.Parameters), dataName(s), report.Count(int64(s.Pictures)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
@@ -112,6 +119,18 @@ func (v *trainView) start(s train.Start) {
 	v.progress.Store(report.NewProgress(v.w, report.ProgressOptions{
 		Plain: v.flags.plain, Epochs: c.Epochs, BatchesPerEpoch: s.Batches, Curves: v.curves,
 	}))
+}
+
+// notes shows what went wrong with the pack since.
+func (v *trainView) notes() {
+	if v.pack == nil {
+		return
+	}
+	all := v.pack.State().Notes
+	for _, note := range all[v.noted:] {
+		v.progress.Load().Note(note)
+	}
+	v.noted = len(all)
 }
 
 // past shows what a resumed run has behind it.

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/photo"
@@ -68,18 +69,14 @@ type Problem struct {
 	Error string `json:"error"`
 }
 
-// Check reads every picture, and marks it. The error is the context's alone: what is
+// Check reads every picture, and marks it; those that o.Pack has it takes from there, and
+// the others it adds. The error is the context's alone: what is
 // wrong with a picture is in the Report. progress, when not nil, hears how many are done;
 // its calls do not overlap. groupOf is what Index.Groups returns, found on the way.
 func (x *Index) Check(ctx context.Context, o Options, progress func(done, total int)) (r *Report, groupOf []int, err error) {
 	o = o.defaults()
 	if err := o.check(); err != nil {
 		return nil, nil, err
-	}
-	type found struct {
-		info photo.Info
-		h, w int
-		err  error
 	}
 	all, looks := make([]found, len(x.Items)), make([]look, len(x.Items))
 	var next atomic.Int64
@@ -93,11 +90,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 				if i >= len(x.Items) || ctx.Err() != nil {
 					return
 				}
-				m, info, err := x.Items[i].read(o, nil)
-				all[i] = found{info: info, h: m.Height, w: m.Width, err: err}
-				if err == nil {
-					looks[i] = lookOf(m)
-				}
+				all[i], looks[i] = x.examine(i, o)
 				mu.Lock()
 				if done++; progress != nil {
 					progress(done, len(x.Items))
@@ -107,6 +100,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 		})
 	}
 	wg.Wait()
+	o.Pack.finish()
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -134,6 +128,30 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	x.compare(r, groupOf)
 	x.copies(r)
 	return r, groupOf, nil
+}
+
+// found is what one picture is.
+type found struct {
+	info photo.Info
+	h, w int
+	err  error
+}
+
+// examine reads a picture and marks it, or takes what the pack knows of it.
+func (x *Index) examine(i int, o Options) (found, look) {
+	it := &x.Items[i]
+	if q := o.Pack.held(it); q != nil {
+		it.Mark = q.Mark
+		return found{info: q.Info, h: q.Height, w: q.Width}, q.look()
+	}
+	start := time.Now()
+	m, info, err := it.read(o, nil)
+	if err != nil {
+		return found{info: info, err: err}, look{}
+	}
+	took, l := time.Since(start), lookOf(m)
+	o.Pack.keep(x, it, m, info, l, took)
+	return found{info: info, h: m.Height, w: m.Width}, l
 }
 
 func widen(span *[2]int, v int) {

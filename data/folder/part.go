@@ -29,16 +29,29 @@ func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (trans
 		return transforms.Image{}, err
 	}
 	whole := false
-	m, err := s.decode(i, func(h, w int) transforms.Crop {
-		if whole = s.shrinks(h, w) || s.whole.budget.has(s.o.Channels*h*w); whole {
+	some := func(h, w int) transforms.Crop {
+		if whole = whole || s.whole.budget.has(s.o.Channels*h*w); whole {
 			return transforms.Crop{Height: h, Width: w}
 		}
 		return choose(h, w)
+	}
+	if s.o.Shrink > 0 {
+		if m, ok := s.o.Pack.read(&s.items[i], formShrunk, some); ok {
+			if !whole {
+				return m, nil
+			}
+			s.whole.put(i, m)
+			return cut(m, nil)
+		}
+	}
+	m, err := s.decode(i, func(h, w int) transforms.Crop {
+		whole = s.o.shrinks(h, w)
+		return some(h, w)
 	})
 	if err != nil || !whole {
 		return m, err
 	}
-	m = s.shrunk(m)
+	m = s.o.shrunk(m)
 	s.whole.put(i, m)
 	return cut(m, nil)
 }

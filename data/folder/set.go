@@ -30,6 +30,7 @@ type Options struct {
 	Most int // pictures of a part, spread evenly over it and so over the classes; 0 means all
 
 	CacheBytes int64 // memory for decoded pictures; 0 means 1 GiB for each part, below 0 none
+	Pack       *Pack // of decoded pictures on the disk, opened with these options; nil for none
 	MostPixels int64 // of a picture; 0 means 50 million
 
 	// Broken hears of a picture that cannot be read, once. Its place is taken by the next
@@ -113,6 +114,9 @@ func (x *Index) Set(split data.Split, o Options) (*Set, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if !o.Pack.Fits(o) {
+		panic(fmt.Sprintf("folder: a pack of pictures with %s for a set with %s", o.Pack.settings, o.packSettings()))
+	}
 	s := &Set{o: o, broken: map[int]error{}, info: data.Info{
 		Name: x.Name, Classes: x.Classes, Channels: o.Channels, Height: o.Size, Width: o.Size,
 	}}
@@ -151,9 +155,7 @@ func (s *Set) Get(i int, pix []uint8) (int, error) {
 		panic(fmt.Sprintf("folder: buffer of %d bytes for a picture of %s, [%d, %d, %d]", len(pix), s.info.Name, s.info.Channels, s.info.Height, s.info.Width))
 	}
 	m, err := s.healthy(i, func(j int) (transforms.Image, error) {
-		return s.read(j, &s.small, func(m transforms.Image) transforms.Image {
-			return transforms.ImageClassification{ResizeSize: s.o.ResizeSize, CropSize: s.o.Size, Interpolation: s.o.Interpolation}.Pixels(m)
-		})
+		return s.read(j, &s.small, s.o.small)
 	})
 	copy(pix, m.Pix)
 	return s.items[i].Label, err
@@ -217,22 +219,46 @@ func (s *Set) read(i int, kept *cache, prepare func(transforms.Image) transforms
 	if err := s.isBroken(i); err != nil {
 		return transforms.Image{}, err
 	}
-	m, err := s.decode(i, nil)
-	if err != nil {
-		return m, err
+	m, ready, ok := s.packed(i, kept)
+	if !ok {
+		var err error
+		if m, err = s.decode(i, nil); err != nil {
+			return m, err
+		}
+		m = s.o.shrunk(m)
 	}
-	m = prepare(s.shrunk(m))
+	if !ready {
+		m = prepare(m)
+	}
 	kept.put(i, m)
 	return m, nil
 }
 
-func (s *Set) shrinks(h, w int) bool { return s.o.Shrink > 0 && min(h, w) > s.o.Shrink }
+// packed is one picture from the pack: shrunk, or as Get returns it, which is ready.
+func (s *Set) packed(i int, kept *cache) (m transforms.Image, ready, ok bool) {
+	switch {
+	case s.o.Shrink > 0:
+		m, ok = s.o.Pack.read(&s.items[i], formShrunk, nil)
+	case kept == &s.small:
+		m, ok = s.o.Pack.read(&s.items[i], formSmall, nil)
+		ready = ok
+	}
+	return m, ready, ok
+}
 
-func (s *Set) shrunk(m transforms.Image) transforms.Image {
-	if !s.shrinks(m.Height, m.Width) {
+func (o Options) shrinks(h, w int) bool { return o.Shrink > 0 && min(h, w) > o.Shrink }
+
+// shrunk is a picture as the transforms of a training take it.
+func (o Options) shrunk(m transforms.Image) transforms.Image {
+	if !o.shrinks(m.Height, m.Width) {
 		return m
 	}
-	return transforms.Resize{Size: s.o.Shrink, Interpolation: s.o.Interpolation}.Apply(m, nil)
+	return transforms.Resize{Size: o.Shrink, Interpolation: o.Interpolation}.Apply(m, nil)
+}
+
+// small is a picture as Get returns it.
+func (o Options) small(m transforms.Image) transforms.Image {
+	return transforms.ImageClassification{ResizeSize: o.ResizeSize, CropSize: o.Size, Interpolation: o.Interpolation}.Pixels(m)
 }
 
 // decode reads a picture from its file, or the part of it that choose returns. One that

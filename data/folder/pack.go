@@ -1,0 +1,484 @@
+package folder
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// packVersion counts changes of what pixels are made of a file: of decoders and resizing.
+const packVersion = 1
+
+// Pack keeps decoded pictures of an index on the disk, as the transforms of a training
+// take them (Options.Shrink) and as Get returns them for a test: to the bit what would be
+// made of the file again, so that a training with it is the training without. A picture
+// counts only while its file has the size and the time, or the content, that it had.
+//
+// Index.Check takes from the pack what it has, and adds the rest. Programs may share one:
+// each adds files of its own.
+type Pack struct {
+	Dir string // of its files
+
+	c        PackConfig
+	o        Options
+	settings string
+
+	mu       sync.Mutex
+	pictures map[string]*packed // by name
+	files    []*packFile
+	w        *packWriter // nil unless Check is adding
+	off      bool        // nothing more is added
+	trial    PackTrial
+	state    PackState
+}
+
+// PackConfig says where a pack lies and how large it may be.
+type PackConfig struct {
+	Dir  string // of packs, each in a folder of its own; "" means PackHome
+	Most int64  // bytes of this one; 0 means half of what it has and the disk has free
+	// ReadOnly adds nothing and removes nothing.
+	ReadOnly bool
+	// Worth, when set, is asked before a pack is begun.
+	Worth func(PackTrial) bool
+}
+
+// PackTrial is what was measured before a pack is begun, of its first pictures or of all.
+type PackTrial struct {
+	Pictures int           // in the index
+	Tried    int           // of them
+	Took     time.Duration // to read, decode and resize those, summed over the cores
+	Bytes    int64         // they take
+}
+
+// PackState says what a pack has for an index.
+type PackState struct {
+	Pictures int   // there are
+	Bytes    int64 // of its files
+	Added    int   // in the last Check
+	// Notes are sentences about what went wrong: a damaged file, a full disk. Pictures that
+	// are not in the pack are decoded whenever they are needed.
+	Notes []string
+	// Declined says why there is none: "" when there is, or when Worth said no.
+	Declined string
+}
+
+// PackHome is the folder of packs where the user names none.
+func PackHome() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("pictures: no user cache folder (%w); name a folder with --cache", err)
+	}
+	return filepath.Join(cache, "residual", "pictures"), nil
+}
+
+// trialSize is how many pictures are measured before a pack is begun.
+const trialSize = 32
+
+// OpenPack opens the pack of an index for pictures that are prepared by o, or makes
+// ready to begin one.
+func (x *Index) OpenPack(o Options, c PackConfig) (*Pack, error) {
+	o = o.defaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if c.Dir == "" {
+		dir, err := PackHome()
+		if err != nil {
+			return nil, err
+		}
+		c.Dir = dir
+	}
+	path := x.Path()
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	sum := sha256.Sum256([]byte(path))
+	p := &Pack{
+		Dir: filepath.Join(c.Dir, x.Name+"-"+hex.EncodeToString(sum[:4]), o.packFolder()),
+		c:   c, o: o, settings: o.packSettings(), pictures: map[string]*packed{}, off: c.ReadOnly,
+	}
+	if err := p.open(); err != nil {
+		return nil, fmt.Errorf("decoded pictures: %w; name another folder with --cache, or off", err)
+	}
+	p.tidy(x)
+	return p, nil
+}
+
+// packFolder names what is made of the pictures, for people.
+func (o Options) packFolder() string {
+	return fmt.Sprintf("%d-%d-%s-%dx%d", o.Shrink, o.ResizeSize, o.Interpolation, o.Size, o.Channels)
+}
+
+// packSettings is all that the pixels hang on beside the file. The standard library
+// decodes what package jpeg does not.
+func (o Options) packSettings() string {
+	return fmt.Sprintf("version %d, %s, %s, %d pixels at most", packVersion, runtime.Version(), o.packFolder(), o.MostPixels)
+}
+
+// open reads the indices of the files that there are. A damaged one is removed.
+func (p *Pack) open() error {
+	entries, err := os.ReadDir(p.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries { // sorted: what is later counts
+		if !strings.HasSuffix(e.Name(), packEnding) {
+			continue
+		}
+		path := filepath.Join(p.Dir, e.Name())
+		f, pictures, err := openPackFile(path, p.settings)
+		switch {
+		case errors.Is(err, errDamagedPack):
+			p.damaged(path)
+			continue
+		case errors.Is(err, fs.ErrNotExist): // another program tidied up
+			continue
+		case err != nil:
+			return err
+		}
+		p.files = append(p.files, f)
+		p.state.Bytes += f.size
+		for _, q := range pictures {
+			p.pictures[q.Name] = q
+		}
+	}
+	if p.c.ReadOnly {
+		return nil
+	}
+	if temps, err := filepath.Glob(filepath.Join(p.Dir, packTemp)); err == nil {
+		forgetTemps(temps)
+	}
+	return nil
+}
+
+// damaged removes a file that is not what was written.
+func (p *Pack) damaged(path string) {
+	if p.c.ReadOnly {
+		p.note("%s %v; a training writes it anew", path, errDamagedPack)
+		return
+	}
+	os.Remove(path)
+	p.note("%s %v; it is removed and written anew", path, errDamagedPack)
+}
+
+// tidy removes the files when two thirds of them are of pictures that are not in the
+// index or lie there twice.
+func (p *Pack) tidy(x *Index) {
+	var used int64
+	for _, it := range x.Items {
+		if q := p.pictures[it.Name]; q != nil {
+			for _, f := range q.Forms {
+				used += q.length(f)
+			}
+			p.state.Pictures++
+		}
+	}
+	if p.c.ReadOnly || p.state.Bytes == 0 || used > p.state.Bytes/3 {
+		return
+	}
+	p.Close()
+	for _, f := range p.files {
+		os.Remove(f.path)
+	}
+	p.files, p.pictures, p.state.Bytes, p.state.Pictures = nil, map[string]*packed{}, 0, 0
+}
+
+// Close gives the files free; no Set may read the pack afterwards.
+func (p *Pack) Close() {
+	for _, f := range p.files {
+		f.f.Close()
+	}
+}
+
+// State says what the pack has.
+func (p *Pack) State() PackState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.state
+	s.Notes = append([]string(nil), s.Notes...)
+	return s
+}
+
+func (p *Pack) note(format string, args ...any) {
+	p.state.Notes = append(p.state.Notes, fmt.Sprintf(format, args...))
+}
+
+// Has says whether every picture of an index is in the pack.
+func (p *Pack) Has(x *Index) bool {
+	for i := range x.Items {
+		if p.held(&x.Items[i]) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// held is the picture of an item, or nil.
+func (p *Pack) held(it *Item) *packed {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	q := p.pictures[it.Name]
+	p.mu.Unlock()
+	if q == nil {
+		return nil
+	}
+	if it.Mark.SHA256 != "" {
+		if it.Mark.SHA256 != q.Mark.SHA256 {
+			return nil
+		}
+		return q
+	}
+	st, err := os.Stat(it.Path)
+	if err != nil || st.Size() != q.Mark.Bytes || !st.ModTime().Equal(q.Mark.Modified) {
+		return nil
+	}
+	return q
+}
+
+// keep adds a picture that Check read and decoded in the time took.
+func (p *Pack) keep(x *Index, it *Item, m transforms.Image, info photo.Info, l look, took time.Duration) {
+	if p == nil || !p.adding() {
+		return
+	}
+	start := time.Now()
+	forms := [2]transforms.Image{p.o.shrunk(m), p.o.small(m)}
+	took += time.Since(start)
+	q := &packed{
+		Name: it.Name, Mark: it.Mark, Info: info, Height: m.Height, Width: m.Width,
+		Rises: l.rises[:], Colours: l.colours.Pix, Channels: m.Channels,
+	}
+	w := p.reserve(q, forms, took, len(x.Items))
+	if w == nil {
+		return
+	}
+	for i, f := range forms {
+		if _, err := w.f.WriteAt(f.Pix, q.Forms[i].At); err != nil {
+			p.mu.Lock()
+			p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
+			p.mu.Unlock()
+			return
+		}
+	}
+}
+
+// adding says whether pictures are added, and makes the file when the first is.
+func (p *Pack) adding() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.off || p.w != nil {
+		return !p.off
+	}
+	err := os.MkdirAll(p.Dir, 0o755)
+	if err == nil {
+		p.w, err = newPackWriter(p.Dir, p.settings)
+	}
+	if err != nil {
+		p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
+	}
+	return err == nil
+}
+
+// reserve finds room for a picture, unless the pack is given up.
+func (p *Pack) reserve(q *packed, forms [2]transforms.Image, took time.Duration, total int) *packWriter {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.w
+	if w == nil {
+		return nil
+	}
+	for i, f := range forms {
+		q.Forms[i] = packForm{At: w.reserve(len(f.Pix)), Height: f.Height, Width: f.Width, CRC: crc32.Checksum(f.Pix, castagnoli)}
+		p.trial.Bytes += int64(len(f.Pix))
+	}
+	w.index.Pictures = append(w.index.Pictures, q)
+	p.trial.Tried, p.trial.Took, p.trial.Pictures = p.trial.Tried+1, p.trial.Took+took, total
+	if p.trial.Tried%trialSize == 0 && !p.goesOn() {
+		return nil
+	}
+	return w
+}
+
+// goesOn judges by what was measured so far, and gives up what is not worth it or does
+// not fit. A pack that is there already only gets what it lacks.
+func (p *Pack) goesOn() bool {
+	t := p.trial
+	if p.c.Worth != nil && len(p.files) == 0 && !p.c.Worth(t) {
+		p.giveUp("")
+		return false
+	}
+	missing := int64(t.Pictures - p.state.Pictures)
+	need := p.state.Bytes + t.Bytes/int64(t.Tried)*max(missing, int64(t.Tried))
+	most, how := p.c.Most, "--cache-size"
+	if most == 0 {
+		free, err := freeBytes(p.Dir)
+		if err != nil {
+			return true // the disk itself says when it is full
+		}
+		most, how = (free+t.Bytes)/2+p.state.Bytes, "half of what the disk has free"
+	}
+	if need > most {
+		p.giveUp(fmt.Sprintf("decoded pictures would take %.1f GB, and %s is %.1f GB", float64(need)/1e9, how, float64(most)/1e9))
+		return false
+	}
+	return true
+}
+
+// giveUp removes what was written in this Check.
+func (p *Pack) giveUp(why string) {
+	if p.off {
+		return
+	}
+	if p.w != nil {
+		p.w.discard()
+		p.w = nil
+		removeEmpty(p.Dir)
+	}
+	p.off, p.state.Declined = true, why
+}
+
+// removeEmpty removes a pack's folders when nothing is in them.
+func removeEmpty(dir string) {
+	if os.Remove(dir) == nil {
+		os.Remove(filepath.Dir(dir))
+	}
+}
+
+// finish ends what a Check has added, an interrupted one too: the next goes on there.
+func (p *Pack) finish() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.w == nil || !p.goesOn() {
+		return
+	}
+	path := filepath.Join(p.Dir, packName(time.Now(), os.Getpid()))
+	n := len(p.w.index.Pictures)
+	err := p.w.finish(path)
+	p.w = nil
+	var f *packFile
+	var pictures []*packed
+	if err == nil {
+		f, pictures, err = openPackFile(path, p.settings)
+	}
+	if err != nil {
+		p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
+		return
+	}
+	p.files = append(p.files, f)
+	for _, q := range pictures {
+		p.pictures[q.Name] = q
+	}
+	p.state.Bytes += f.size
+	p.state.Pictures = len(p.pictures)
+	p.state.Added = n
+	p.trial = PackTrial{}
+}
+
+// Fits says whether the pack has what a Set with these options asks for.
+func (p *Pack) Fits(o Options) bool {
+	if p == nil {
+		return true
+	}
+	o = o.defaults()
+	if o.Shrink == 0 { // of a Set to test on
+		o.Shrink = p.o.Shrink
+	}
+	return o.packSettings() == p.settings
+}
+
+// read returns a form of an item's picture, or the part of it that choose returns; ok is
+// false where the pack does not have it.
+func (p *Pack) read(it *Item, form int, choose func(height, width int) transforms.Crop) (m transforms.Image, ok bool) {
+	if p == nil {
+		return m, false
+	}
+	q := p.held(it)
+	if q == nil {
+		return m, false
+	}
+	m, err := q.read(form, choose)
+	if err == nil {
+		return m, true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pictures[it.Name] == q {
+		delete(p.pictures, it.Name)
+		// The file goes, so that the next Check writes it anew; its other pictures have CRCs
+		// of their own, and are good while it is open.
+		if !p.c.ReadOnly && os.Remove(q.file.path) == nil {
+			p.note("%s: its picture of %s cannot be used (%v): the picture is decoded again, and the file is removed and written anew by the next run", q.file.path, it.Name, err)
+		}
+	}
+	return m, false
+}
+
+// PackFolder is a folder of decoded pictures.
+type PackFolder struct {
+	Path  string    `json:"path"`
+	Bytes int64     `json:"bytes"`
+	Used  time.Time `json:"written"` // last
+}
+
+// Packs lists the packs in a folder of packs.
+func Packs(dir string) ([]PackFolder, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"+packEnding))
+	if err != nil {
+		return nil, err
+	}
+	byFolder := map[string]*PackFolder{}
+	for _, name := range names {
+		st, err := os.Stat(name)
+		if err != nil {
+			continue
+		}
+		at := filepath.Dir(name)
+		if byFolder[at] == nil {
+			byFolder[at] = &PackFolder{Path: at}
+		}
+		f := byFolder[at]
+		f.Bytes += st.Size()
+		if st.ModTime().After(f.Used) {
+			f.Used = st.ModTime()
+		}
+	}
+	var all []PackFolder
+	for _, f := range byFolder {
+		all = append(all, *f)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Path < all[j].Path })
+	return all, nil
+}
+
+// Remove removes the files of the pack, and its folders when nothing else is in them.
+func (f PackFolder) Remove() error {
+	names, err := filepath.Glob(filepath.Join(f.Path, "*"+packEnding))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		err = errors.Join(err, os.Remove(name))
+	}
+	removeEmpty(f.Path)
+	return err
+}
