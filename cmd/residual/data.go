@@ -27,7 +27,7 @@ downloaded. Every file is verified by the digest of its content.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: group,
 	}
-	cmd.AddCommand(dataListCommand(), dataFetchCommand(), dataMakeCommand(), dataCheckCommand())
+	cmd.AddCommand(dataListCommand(), dataFetchCommand(), dataMakeCommand(), dataCheckCommand(), dataCacheCommand())
 	return cmd
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train"
 )
 
 // checkFlags are the settings of data check.
@@ -17,6 +18,8 @@ type checkFlags struct {
 	files  dataFlags
 	device deviceFlags
 	model  string
+	run    string // folder of a training
+	csv    string // file of suspicious labels
 	json   bool
 }
 
@@ -37,20 +40,29 @@ status is 1 when pictures are broken, lie on both sides or lie in two classes; t
 rest is for you to judge.
 
 --model also asks a trained model about every picture and lists those whose label
-it finds least likely: the first place to look for wrong labels.`,
+it finds least likely: the first place to look for wrong labels. --run takes the best
+model of a training, and tells the pictures that it was trained on, where a high loss
+means that the model could not be brought to believe the label, from those it was
+tested on, and from new ones; without a folder it looks at the run's own. It also says
+which pictures are no longer those that the run had. --suspects writes all of them into
+a CSV file, whose first columns are those of a list of pictures.`,
 		Example: `  residual data check fashion-mnist
   residual data check fashion-mnist --data-dir ~/data --json
   residual data check photos/
-  residual data check photos/ --model runs/train-1/best.safetensors`,
-		Args:              someSources,
+  residual data check photos/ --model runs/train-1/best.safetensors
+  residual data check photos/ --run runs/train-1 --suspects wrong.csv`,
+		Args:              f.sources,
 		ValidArgsFunction: dataOrFolder,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			return f.run(ctx, cmd, args)
+			return f.check(ctx, cmd, args)
 		},
 	}
 	cmd.Flags().StringVar(&f.model, "model", "", "model file that is asked which labels of a folder are suspicious")
+	cmd.Flags().StringVar(&f.run, "run", "", "folder of a training on pictures, whose best model is asked, and whose parts are told apart")
+	cmd.Flags().StringVar(&f.csv, "suspects", "", "file that all suspicious labels are written to, as CSV")
+	_ = cmd.MarkFlagDirname("run")
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
@@ -70,7 +82,41 @@ func someSources(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func (f *checkFlags) run(ctx context.Context, cmd *cobra.Command, args []string) error {
+// sources demands names, or a run that has its own.
+func (f *checkFlags) sources(cmd *cobra.Command, args []string) error {
+	if f.run != "" && len(args) == 0 {
+		return nil
+	}
+	return someSources(cmd, args)
+}
+
+// given says what is wrong with the flags, and which sources are meant.
+func (f *checkFlags) given(args []string) ([]string, error) {
+	switch {
+	case f.model != "" && f.run != "":
+		return nil, usagef("--model and --run both name a model; give one of them")
+	case f.csv != "" && f.model == "" && f.run == "":
+		return nil, usagef("--suspects is of what a model finds suspicious; name one with --model or --run")
+	case f.csv != "" && len(args) > 1:
+		return nil, usagef("--suspects is one file of one folder; give one at a time")
+	case f.run != "" && len(args) == 0:
+		r, err := train.OpenRun(f.run)
+		if err != nil {
+			return nil, fmt.Errorf("--run: %w", err)
+		}
+		if !r.Config.IsPhotos() {
+			return nil, usagef("--run %s: is a training on %s, not on pictures of your own", f.run, r.Config.Data)
+		}
+		return []string{r.Config.Data}, nil
+	}
+	return args, nil
+}
+
+func (f *checkFlags) check(ctx context.Context, cmd *cobra.Command, args []string) error {
+	args, err := f.given(args)
+	if err != nil {
+		return err
+	}
 	var all []any
 	var problems []error
 	for _, name := range args {
@@ -85,8 +131,10 @@ func (f *checkFlags) run(ctx context.Context, cmd *cobra.Command, args []string)
 			}
 			continue
 		}
-		if f.model != "" {
-			return usagef("--model is about folders of pictures; %s is none", name)
+		for flag, given := range map[string]string{"model": f.model, "run": f.run} {
+			if given != "" {
+				return usagef("--%s is about folders of pictures; %s is none", flag, name)
+			}
 		}
 		r, err := data.Check(ctx, name, f.files.options(cmd, data.Train))
 		if err != nil {

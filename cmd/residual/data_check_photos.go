@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,17 +10,19 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
-	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/report"
 )
 
 // photoCheck is what was found of a folder of pictures.
 type photoCheck struct {
 	*folder.Report
-	// Suspicious are pictures whose label a model finds unlikely, worst first.
+	// Suspicious are pictures whose label a model finds unlikely, worst first. With --run
+	// as many of each of its parts.
 	Suspicious []suspicion `json:"suspicious,omitempty"`
+	// Run is the folder of --run, and Since says what is no longer as it had it.
+	Run   string   `json:"run,omitempty"`
+	Since []string `json:"changed_since_the_run,omitempty"`
 }
 
 // photos examines a folder or a list.
@@ -34,9 +35,9 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	if err != nil {
 		return nil, errors.New("interrupted: not all pictures were read")
 	}
-	c := &photoCheck{Report: r}
-	if f.model != "" {
-		c.Suspicious, err = f.suspect(ctx, cmd, path, r)
+	c := &photoCheck{Report: r, Run: f.run}
+	if f.model != "" || f.run != "" {
+		err = f.suspect(ctx, cmd, path, x, c)
 	}
 	return c, err
 }
@@ -90,11 +91,7 @@ func (c *photoCheck) text() string {
 		groups(&b, "groups of near-duplicates on both sides of the division", c.Leaks)
 	}
 	groups(&b, "groups of near-duplicates in two classes", c.Contradictory)
-	var suspects []string
-	for _, s := range c.Suspicious {
-		suspects = append(suspects, fmt.Sprintf("%s: labelled %s (%.4f), looks like %s (%.4f)", s.Name, s.Label, s.Probability, s.Likeliest, s.LikeliestProbability))
-	}
-	section(&b, "labels that the model finds least likely", suspects)
+	c.suspects(&b)
 	return b.String()
 }
 
@@ -116,59 +113,4 @@ func groups(b *strings.Builder, title string, all [][]string) {
 	if len(lines) > 0 {
 		section(b, title, lines)
 	}
-}
-
-// suspicion is a picture whose label a model finds unlikely.
-type suspicion struct {
-	Name                 string  `json:"name"`
-	Label                string  `json:"label"`
-	Probability          float64 `json:"probability"` // of the label
-	Likeliest            string  `json:"likeliest"`
-	LikeliestProbability float64 `json:"likeliest_probability"`
-}
-
-// mostSuspicious are as many as somebody will look at.
-const mostSuspicious = 20
-
-// suspect asks the model about every picture that can be read. Those it takes for what
-// they are labelled are no suspects.
-func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path string, r *folder.Report) ([]suspicion, error) {
-	dev, err := f.device.open()
-	if err != nil {
-		return nil, err
-	}
-	defer dev.Close()
-	c, err := loadClassifier(f.model, dev, f.device.on(dev))
-	if err != nil {
-		return nil, err
-	}
-	if err := c.TakesImages(); err != nil {
-		return nil, err
-	}
-	about := c.Info()
-	x, err := folder.ScanAs(path, about.Classes)
-	if err != nil {
-		return nil, err
-	}
-	x.Items = slices.DeleteFunc(x.Items, func(it folder.Item) bool {
-		return slices.ContainsFunc(r.Broken, func(p folder.Problem) bool { return p.Name == it.Name })
-	})
-	for i := range x.Items {
-		x.Items[i].Split = data.Train
-	}
-	set, err := x.Set(data.Train, folder.Options{Channels: about.Channels, CacheBytes: -1})
-	if err != nil {
-		return nil, err
-	}
-	var all []suspicion
-	each := func(a inference.Answer) {
-		if a.Class != a.Label {
-			all = append(all, suspicion{set.Items()[a.Index].Name, about.Classes[a.Label], a.Own, about.Classes[a.Class], a.Probability})
-		}
-	}
-	if _, err := c.EvaluateEach(ctx, set, data.LoaderConfig{Batch: 64}, each, showCount(cmd.ErrOrStderr())); err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(all, func(a, b suspicion) int { return cmp.Compare(a.Probability, b.Probability) })
-	return all[:min(len(all), mostSuspicious)], nil
 }
