@@ -107,3 +107,24 @@ func TestCacheOfSmallPictures(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A rehearsal writes no pictures, and reads those that are kept.
+func TestRehearsalKeepsNoPictures(t *testing.T) {
+	c := quick(t, photos(t, folder.MakeConfig{PerClass: 4}))
+	c.Cache, c.Epochs = filepath.Join(t.TempDir(), "kept"), 1
+	dev := device(t, 2)
+	kept := -1
+	cb := train.Callbacks{OnStart: func(s train.Start) { kept = s.Photos.Pack.State().Pictures }}
+	if err := train.Rehearse(context.Background(), dev, c, cb); err != nil || kept != 0 {
+		t.Errorf("%d pictures, %v", kept, err)
+	}
+	if _, err := os.Stat(c.Cache); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is there: %v", c.Cache, err)
+	}
+	if _, err := train.Run(context.Background(), dev, c, cb); err != nil || kept != 40 {
+		t.Errorf("%d pictures, %v", kept, err)
+	}
+	if err := train.Rehearse(context.Background(), dev, c, cb); err != nil || kept != 40 {
+		t.Errorf("%d pictures, %v", kept, err)
+	}
+}
