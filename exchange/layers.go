@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
@@ -391,7 +390,7 @@ func (imp *importer) arithmetic(n *onnx.Node, a *attributes) error {
 		imp.add(n, rank, []string{x, y}, func(in []value) value { return value{node: in[0].node.Plus(in[1].node)} })
 	case "Mul":
 		imp.add(n, rank, []string{x, y}, func(in []value) value {
-			return value{node: in[0].node.Graph.Apply(graph.Mul{}, in[0].node, in[1].node)}
+			return value{node: in[0].node.Times(in[1].node)}
 		})
 	default:
 		return fmt.Errorf("is supported only with a constant")

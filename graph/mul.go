@@ -16,3 +16,6 @@ func (Mul) Reference(n *Node, out []float64, in [][]float64) {
 		out[i] = in[0][i] * in[1][i]
 	}
 }
+
+// Times returns n·m, elementwise over one shape.
+func (n *Node) Times(m *Node) *Node { return n.Graph.Apply(Mul{}, n, m) }

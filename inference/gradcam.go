@@ -123,7 +123,7 @@ func (r *Runner) camProgram(shape tensor.Shape) (*camProgram, error) {
 	p.chosen = g.Input("classes", tensor.Float32, p.logits.Shape...)
 	// In evaluation no image changes another's logits, so that the gradient of their
 	// sum holds that of each.
-	y := g.Apply(graph.Sum{}, g.Apply(graph.Mul{}, p.logits, p.chosen))
+	y := g.Apply(graph.Sum{}, p.logits.Times(p.chosen))
 	p.gradient = graph.Gradients(y, []*graph.Node{p.maps})[0]
 	p.Program, err = engine.Compile(g, r.store, engine.Spec{Outputs: []*graph.Node{p.logits, p.maps, p.gradient}})
 	if err != nil {
