@@ -2,6 +2,7 @@ package inference
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
@@ -64,6 +66,21 @@ func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, erro
 	return fromFile(path, info, f, dev, p)
 }
 
+// LoadInto is Load for a network of the caller's own, which no file can name: m, made as
+// the one that was trained, is given the weights in a file that a training with
+// train.Own's Module left.
+func LoadInto(m nn.Module, path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
+	info, f, err := checkpoint.LoadModel(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := errors.Join(checkSizes(info), read(m, f)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, nil
+}
+
 // Read is Load for a model file of size bytes in r, such as one that a program
 // embeds; name stands for it in errors.
 func Read(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Precision) (*Classifier, error) {
@@ -89,7 +106,7 @@ func fromFile(path string, info checkpoint.Model, f *safetensors.File, dev engin
 func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 	entry, err := models.Lookup(info.Architecture)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; the program whose own network it is reads the file with inference.LoadInto", err)
 	}
 	if entry.FixedSize && (info.Height != entry.Height || info.Width != entry.Width) {
 		return nil, fmt.Errorf("says that its input is %dx%d, but %s takes only %dx%d; the file is damaged or from another program",
@@ -198,6 +215,28 @@ func (c *Classifier) Predict(img image.Image, k int) ([]Prediction, error) {
 		return nil, err
 	}
 	return all[0], nil
+}
+
+// PredictFile is Predict for the image in a file, read by OpenImage.
+func (c *Classifier) PredictFile(path string, k int) ([]Prediction, error) {
+	img, err := c.OpenImage(path)
+	if err != nil {
+		return nil, err
+	}
+	return c.Predict(img, k)
+}
+
+// OpenImage reads an image file as the training reads its pictures: see package photo. The
+// error names it.
+func (c *Classifier) OpenImage(path string) (image.Image, error) {
+	if err := c.TakesImages(); err != nil {
+		return nil, err
+	}
+	m, _, err := photo.Read(path, photo.Options{Channels: c.info.Channels})
+	if err != nil {
+		return nil, err
+	}
+	return transforms.ToImage(m), nil
 }
 
 // largestBatch bounds the memory of PredictAll.

@@ -26,6 +26,10 @@ type Config struct {
 
 	Preparation `yaml:",inline"`
 
+	// Own is what has no name, but is a value of the program's.
+	Own      `yaml:"-" json:"-"`
+	OwnParts []string `yaml:"own,omitempty" json:"own,omitempty"` // what of it there is, with its types; set by Resolved
+
 	// Changes of the model; see models.Config.
 	Blocks          []int   `yaml:"blocks,omitempty,flow" json:"blocks,omitempty"` // in each stage; nil: the model's own
 	ZeroInit        bool    `yaml:"zero_init,omitempty" json:"zero_init,omitempty"`
@@ -86,6 +90,7 @@ type Config struct {
 // Resolved returns c with every zero field replaced by what it stands for. Of pictures
 // of the user's own it counts how many there are; see PhotoRecipes.
 func (c Config) Resolved() Config {
+	c = c.resolvedOwn()
 	if c.Data == "" {
 		c.Data = "fashion-mnist"
 	}
@@ -93,16 +98,20 @@ func (c Config) Resolved() Config {
 		c = c.resolvedPhotos()
 	}
 	c = c.noting()
+	set := c.Data
+	if c.ownData() {
+		set = "" // whatever it is called
+	}
 	if c.Model == "" {
 		c.Model = "d2l-resnet18"
-		switch c.Data {
+		switch set {
 		case "garments", "mnist":
 			c.Model = "d2l-bnlenet"
 		case "cifar10", "cifar100":
 			c.Model = "cifar-resnet20"
 		}
 	}
-	r := recipeOf(c.Model, c.Data)
+	r := recipeOf(c.Model, set)
 	c.Resize = or(c.Resize, r.resize)
 	c.Batch = or(c.Batch, r.batch)
 	c.LR = or(c.LR, r.lr)
@@ -113,7 +122,9 @@ func (c Config) Resolved() Config {
 		c.Momentum = or(c.Momentum, r.momentum)
 		c.WeightDecay = or(c.WeightDecay, r.weightDecay)
 	}
-	c.Init = or(c.Init, or(r.init, nn.XavierUniform).String())
+	if c.Module == nil {
+		c.Init = or(c.Init, or(r.init, nn.XavierUniform).String())
+	}
 	c.Augment = or(c.Augment, "none")
 	c.Precision = or(c.Precision, "auto")
 	c.Out = or(c.Out, "runs")
@@ -161,7 +172,7 @@ func recipeOf(model, set string) recipe {
 // plan is a Config that has been checked, with what its names stand for.
 type plan struct {
 	Config
-	entry     models.Entry
+	entry     models.Entry // none where the module is the program's own
 	scheme    nn.Scheme
 	optimizer optim.Optimizer
 	schedule  optim.Schedule
@@ -185,11 +196,16 @@ func (c Config) Check() error {
 
 func (c Config) plan() (p plan, err error) {
 	p = plan{Config: c.Resolved()}
-	if p.entry, err = models.Lookup(p.Model); err != nil {
+	if err := p.checkOwn(); err != nil {
 		return p, err
 	}
-	if err := p.entry.Check(p.model()); err != nil {
-		return p, err
+	if p.Module == nil {
+		if p.entry, err = models.Lookup(p.Model); err != nil {
+			return p, err
+		}
+		if err := p.entry.Check(p.model()); err != nil {
+			return p, err
+		}
 	}
 	if err := p.checkData(); err != nil {
 		return p, err
@@ -201,8 +217,10 @@ func (c Config) plan() (p plan, err error) {
 		return p, fmt.Errorf("model %s takes only %dx%d images, not %dx%d; leave --resize out, or choose another --model",
 			e.Name, e.Height, e.Width, p.Resize, p.Resize)
 	}
-	if p.scheme, err = nn.ParseScheme(p.Init); err != nil {
-		return p, err
+	if p.Init != "" {
+		if p.scheme, err = nn.ParseScheme(p.Init); err != nil {
+			return p, err
+		}
 	}
 	if p.schedule, err = optim.ParseSchedule(p.Schedule, p.LR); err != nil {
 		return p, err
@@ -224,6 +242,9 @@ func (c Config) planOn(dev engine.Device) (p plan, err error) {
 }
 
 func (p plan) checkData() error {
+	if p.ownData() {
+		return nil
+	}
 	if p.IsPhotos() {
 		_, err := os.Stat(p.Data)
 		if err != nil {

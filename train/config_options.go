@@ -32,7 +32,7 @@ func (p plan) settings() Options {
 	o := Options{
 		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
 		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
-		Transform: p.transform(p.IsPhotos(), p.Resize), Mix: p.mix(), Normalize: p.normalize(),
+		Transform: p.transform(p.IsPhotos(), p.Resize, p.Transform), Mix: p.mix(), Normalize: p.normalize(),
 		LabelSmoothing: p.LabelSmoothing, ClipNorm: p.ClipNorm, Accumulate: p.Accumulate, EMA: p.EMA,
 		Metric: Metric(p.Metric), Patience: p.Patience, BackboneRate: p.BackboneRate, LayerDecay: p.LayerDecay,
 	}
@@ -56,9 +56,11 @@ func (p plan) checkFreeze() error {
 	if p.Freeze == "" {
 		return nil
 	}
-	m := p.model()
-	m.Blank = true
-	t := Trainer{module: p.entry.New(m), options: p.settings()}
+	m, err := p.newModule(data.Info{}, true)
+	if err != nil {
+		return err
+	}
+	t := Trainer{module: m, options: p.settings()}
 	return t.choose()
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // IsPhotos says whether Data names pictures of the user's own; see folder.IsPath.
-func (c Config) IsPhotos() bool { return folder.IsPath(c.Data) }
+func (c Config) IsPhotos() bool { return !c.ownData() && folder.IsPath(c.Data) }
 
 // PhotoRecipe is what suits an amount of pictures.
 type PhotoRecipe struct {
@@ -121,8 +121,14 @@ func (c Config) likeFile(m checkpoint.Model) Config {
 	}
 	c.Channels = or(c.Channels, m.Channels)
 	p := m.Preprocess
-	if len(c.Mean)+len(c.Std) == 0 && c.Channels == m.Channels && p.Scale == 1.0/255 && len(p.Mean) == m.Channels && len(p.Std) == m.Channels {
+	if len(c.Mean)+len(c.Std) == 0 && c.Channels == m.Channels && p.Scale == 1.0/255 {
 		c.Mean, c.Std = p.Mean, p.Std
+		for len(c.Mean) < m.Channels { // without either pixels stay as they are
+			c.Mean = append(c.Mean, 0)
+		}
+		for len(c.Std) < m.Channels {
+			c.Std = append(c.Std, 1)
+		}
 	}
 	if c.Resize == 0 || c.Resize == m.Height {
 		c.Resize = m.Height

@@ -166,9 +166,9 @@ func (c Preparation) interpolation() transforms.Interpolation {
 	return transforms.Bilinear
 }
 
-// transform makes the pictures of a training, size by size pixels; nil leaves them as
-// the evaluation has them.
-func (c Preparation) transform(photos bool, size int) transforms.Transform {
+// transform makes the pictures of a training, size by size pixels, with a step of the
+// program's own behind the others or nil; nil leaves them as the evaluation has them.
+func (c Preparation) transform(photos bool, size int, own transforms.Transform) transforms.Transform {
 	var steps transforms.Compose
 	switch c.Augment {
 	case "standard", "trivial", "rand":
@@ -185,7 +185,7 @@ func (c Preparation) transform(photos bool, size int) transforms.Transform {
 	}
 	switch c.Augment {
 	case "none":
-		if c.RandomErasing == 0 {
+		if c.RandomErasing == 0 && own == nil {
 			return nil
 		}
 	case "crop":
@@ -199,6 +199,9 @@ func (c Preparation) transform(photos bool, size int) transforms.Transform {
 	}
 	if c.RandomErasing > 0 {
 		steps = append(steps, transforms.RandomErasing{P: c.RandomErasing, Fill: c.meanBytes()})
+	}
+	if own != nil {
+		steps = append(steps, own)
 	}
 	return steps
 }

@@ -114,6 +114,9 @@ func commas(blocks []int) string {
 // Check reports the first setting of c with which the run cannot go on.
 func (s *Saved) Check(c Config) error {
 	c = c.Resolved()
+	if !slices.Equal(c.OwnParts, s.Config.OwnParts) {
+		return fmt.Errorf("%s is a training with a program's own %v, and there is %v; give the same in train.Config", s.Dir, s.Config.OwnParts, c.OwnParts)
+	}
 	if c.Precision == "auto" {
 		c.Precision = s.Config.Precision // Resume asks the device
 	}
@@ -128,7 +131,7 @@ func (s *Saved) Check(c Config) error {
 
 // Resume goes on with the run from the end of its last completed epoch, in the
 // same folder, by c: its Config, in which Epochs may be raised and Patience, Threads,
-// Workers, DataDir and Offline be any. What was done of the next epoch is cut off
+// Workers, DataDir and Offline be any, and Own is given again where the run had some. What was done of the next epoch is cut off
 // the metrics and trained again, and the end is to the bit that of a run that was
 // never stopped, if the same kernels compute. A schedule that follows the share of the training that is done
 // goes by the new number of epochs from here on. An error before the first step
@@ -215,15 +218,14 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 	if err := nn.LoadStateDict(j.module, byName(v.Model)); err != nil {
 		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(StateFile), err)
 	}
-	j.summary.Test = test
-	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
+	start, err := j.prepare(train, test)
+	if err != nil {
 		return err
 	}
 	if n := j.trainer.Batches(); s.Steps != s.Epoch*n {
 		return fmt.Errorf("%s made %d steps in %d epochs, and with the %d pictures of %s there are %d in one; give the pictures it was begun with (--data-dir)",
 			j.folder.Dir, s.Steps, s.Epoch, train.Len(), j.Data, n)
 	}
-	start := Start{Pictures: train.Len(), Tests: test.Len()}
 	if start.Estimate, err = j.estimate(ctx, j.Epochs-s.Epoch); err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
-	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -181,24 +180,32 @@ func (j *job) readyOn(train, test data.Dataset) (Start, error) {
 	if err := j.build(train); err != nil {
 		return Start{}, err
 	}
-	nn.Init(j.module, j.Seed, j.scheme)
+	if j.Init != "" {
+		nn.Init(j.module, j.Seed, j.scheme)
+	}
 	changes, err := j.startWeights()
 	if err != nil {
 		return Start{}, err
 	}
-	j.summary.Test = test
-	if j.trainer, err = j.plan.trainer(j.dev, j.module, train, test); err != nil {
-		return Start{}, err
+	s, err := j.prepare(train, test)
+	s.Changes = changes
+	return s, err
+}
+
+// prepare makes the trainer; test is nil where nothing is tested.
+func (j *job) prepare(train, test data.Dataset) (s Start, err error) {
+	s.Pictures, j.summary.Test = train.Len(), test
+	if test != nil {
+		s.Tests = test.Len()
 	}
-	return Start{Pictures: train.Len(), Tests: test.Len(), Changes: changes}, nil
+	j.trainer, err = j.plan.trainer(j.dev, j.module, train, test)
+	return s, err
 }
 
 // build makes the module that suits the pictures.
 func (j *job) build(train data.Dataset) (err error) {
 	j.native = train.Info()
-	c := j.model()
-	c.Channels, c.Classes = j.native.Channels, len(j.native.Classes)
-	j.module, err = models.New(j.Model, c)
+	j.module, err = j.newModule(j.native, false)
 	return err
 }
 
@@ -242,7 +249,12 @@ func (j *job) announce(s Start) {
 // open returns the pictures in the data set's own size. A run that goes on has its
 // record of them.
 func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
-	if p.IsPhotos() {
+	switch {
+	case p.TrainSet != nil && p.TestSet != nil:
+		return data.First(p.TrainSet, p.TrainSize), data.First(p.TestSet, p.TestSize), nil, nil
+	case p.TrainSet != nil:
+		return data.First(p.TrainSet, p.TrainSize), nil, nil, nil
+	case p.IsPhotos():
 		return p.openPhotos(ctx, goesOn, progress)
 	}
 	part := func(split data.Split, size int) (data.Dataset, error) {
@@ -266,26 +278,10 @@ func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) 
 	if err != nil {
 		return nil, err
 	}
-	return New(dev, m, data.Resize(train, p.Resize), data.Resize(test, p.Resize), o)
-}
-
-// Module trains a module of the caller's own, from the values it has, by c: the
-// data, the size of the pictures, the batches and the optimiser. Model and Init
-// are not used. It writes no files.
-func Module(ctx context.Context, dev engine.Device, m nn.Module, c Config, cb Callbacks) (Totals, error) {
-	p, err := c.planOn(dev)
-	if err != nil {
-		return Totals{}, err
+	if test != nil {
+		test = data.Resize(test, p.Resize)
 	}
-	train, test, _, err := p.open(ctx, nil, cb.OnData)
-	if err != nil {
-		return Totals{}, err
-	}
-	t, err := p.trainer(dev, m, train, test)
-	if err != nil {
-		return Totals{}, err
-	}
-	return t.Fit(ctx, cb, nil)
+	return New(dev, m, data.Resize(train, p.Resize), test, o)
 }
 
 func (j *job) run(ctx context.Context) (Summary, error) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"io"
 	"iter"
 	"slices"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/photo"
-	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/report"
 )
@@ -159,7 +157,7 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 	shown, done := f.showPictures(cmd)
 	stdin := &stdinPaths{r: cmd.InOrStdin()}
 	names := photo.Find(stdin.expanded(paths))
-	err = c.PredictStream(ctx, names, func(path string) (image.Image, error) { return readPicture(path, c) }, f.top,
+	err = c.PredictStream(ctx, names, c.OpenImage, f.top,
 		func(path string, found []inference.Prediction, err error) error {
 			p := prediction{Image: path}
 			if err == nil {
@@ -190,15 +188,6 @@ func likelyEnough(found []inference.Prediction, threshold float64) []inference.P
 		return found
 	}
 	return found[:n]
-}
-
-// readPicture reads an image file as the training reads its pictures.
-func readPicture(path string, c *inference.Classifier) (image.Image, error) {
-	m, _, err := photo.Read(path, photo.Options{Channels: c.Info().Channels})
-	if err != nil {
-		return nil, err
-	}
-	return transforms.ToImage(m), nil
 }
 
 // stdinPaths puts the lines of standard input in the place of -.

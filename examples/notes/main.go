@@ -118,9 +118,10 @@ func run(w io.Writer, c train.Config, plot string) error {
 		fmt.Fprintf(w, "%s output shape:\t%v\n", nn.Class(layer), input)
 	}
 
-	nn.Init(net, 0, nn.XavierUniform)
+	c.Own = train.Own{Module: net}
+	c.Init = nn.XavierUniform.String()
 	curves := report.NewCurves(c.Epochs)
-	total, err := train.Module(context.Background(), dev, net, c, train.Callbacks{ // d2l.train_ch6(...)
+	total, err := train.Run(context.Background(), dev, c, train.Callbacks{ // d2l.train_ch6(...)
 		OnPoint: func(p train.Point) {
 			curves.Add(report.TrainLoss, p.X, p.Loss)
 			curves.Add(report.TrainAcc, p.X, p.Accuracy)
@@ -132,7 +133,7 @@ func run(w io.Writer, c train.Config, plot string) error {
 		return err
 	}
 	fmt.Fprintf(w, "loss %.3f, train acc %.3f, test acc %.3f\n", total.Loss, total.Accuracy, total.TestAccuracy)
-	fmt.Fprintf(w, "%.1f examples/sec on %s\n", total.ImagesPerSecond, dev.Name())
+	fmt.Fprintf(w, "%.1f examples/sec on %s, saved in %s\n", total.ImagesPerSecond, dev.Name(), total.Dir)
 
 	file, err := os.Create(plot)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 func TestNotes(t *testing.T) {
 	plot := filepath.Join(t.TempDir(), "notes.png")
 	var out bytes.Buffer
-	c := train.Config{Data: "garments", Resize: 28, Batch: 32, Epochs: 2, LR: 0.05, TrainSize: 160, TestSize: 40}
+	c := train.Config{Data: "garments", Resize: 28, Batch: 32, Epochs: 2, LR: 0.05, TrainSize: 160, TestSize: 40, Out: t.TempDir()}
 	if err := run(&out, c, plot); err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ Flatten output shape:	\[1, 512\]
 Linear output shape:	\[1, 10\]
 (epoch [0-9.]+: loss [0-9.]+, train acc 0\.[0-9]+
 ){10}loss [0-9.]+, train acc 0\.[0-9]{3}, test acc 0\.[0-9]{3}
-[0-9.]+ examples/sec on cpu
+[0-9.]+ examples/sec on cpu, saved in .*train-1
 $`)
 	if !want.MatchString(out.String()) {
 		t.Errorf("got:\n%s", out.String())
