@@ -206,6 +206,10 @@ func TestWeightsForPhotos(t *testing.T) {
 		got.Preprocess.Mean[0] != 0.5 {
 		t.Errorf("changes %q, %+v", start.Changes, got)
 	}
+	start, got = begin(func(m *checkpoint.Model) { m.Preprocess.Mean, m.Preprocess.Std = nil, nil })
+	if p := got.Preprocess; len(start.Changes) != 0 || !slices.Equal(p.Mean, []float64{0, 0, 0}) || !slices.Equal(p.Std, []float64{1, 1, 1}) {
+		t.Errorf("from a net of pixels as they are: changes %q, %+v", start.Changes, p)
+	}
 }
 
 func TestPhotosRefused(t *testing.T) {

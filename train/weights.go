@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -55,7 +54,7 @@ func (j *job) head() map[string]*tensor.Tensor {
 // otherPixels says when the file's network had other numbers for the same pixels.
 func (j *job) otherPixels(was checkpoint.Preprocess) []string {
 	is := j.preprocess(j.native)
-	if was.Scale == 1.0/255 && sameNumbers(was.Mean, is.Mean) && sameNumbers(was.Std, is.Std) {
+	if was.Scale == 1.0/255 && sameNumbers(was.Mean, is.Mean, 0) && sameNumbers(was.Std, is.Std, 1) {
 		return nil
 	}
 	text := fmt.Sprintf("images are bytes over 255, where the file's were times %.4g, less the mean %v, over the deviation %v", was.Scale, was.Mean, was.Std)
@@ -65,4 +64,19 @@ func (j *job) otherPixels(was checkpoint.Preprocess) []string {
 	return []string{text}
 }
 
-func sameNumbers(a, b []float64) bool { return len(a)+len(b) == 0 || reflect.DeepEqual(a, b) }
+// sameNumbers compares figures by channel; where there are none, each is as good as none.
+func sameNumbers(a, b []float64, none float64) bool {
+	for i := range max(len(a), len(b)) {
+		x, y := none, none
+		if len(a) > 0 {
+			x = a[min(i, len(a)-1)]
+		}
+		if len(b) > 0 {
+			y = b[min(i, len(b)-1)]
+		}
+		if x != y {
+			return false
+		}
+	}
+	return true
+}
