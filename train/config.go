@@ -125,6 +125,9 @@ func (c Config) Resolved() Config {
 	if c.Module == nil {
 		c.Init = or(c.Init, or(r.init, nn.XavierUniform).String())
 	}
+	if strings.HasPrefix(set, "cifar") {
+		c.Augment = or(c.Augment, "crop")
+	}
 	c.Augment = or(c.Augment, "none")
 	c.Precision = or(c.Precision, "auto")
 	c.Out = or(c.Out, "runs")

@@ -11,8 +11,8 @@ import (
 
 // Preparation says what is made of the pictures before the model sees them. Zero values
 // are those that suit the data set: pictures of a user's own are augmented and
-// normalised as in torchvision's reference training, those of a data set with a name
-// are only resized.
+// normalised as in torchvision's reference training, those of CIFAR are cropped and flipped
+// as in its paper, and others are only resized.
 type Preparation struct {
 	// Holdout is the share of each class to test on, where a folder or a list of pictures
 	// says nothing of it. Which pictures it takes hangs on HoldoutSeed and their names.
@@ -49,7 +49,8 @@ type Augmentation struct{ Name, About string }
 // Augmentations lists what Preparation.Augment may be. standard, trivial and rand are
 // those of torchvision's reference training
 // (https://github.com/pytorch/vision/blob/main/references/classification/presets.py),
-// crop that of He et al. for CIFAR (https://arxiv.org/abs/1512.03385, section 4.2).
+// crop that of He et al. for CIFAR (https://arxiv.org/abs/1512.03385, section 4.2): 4 black
+// pixels round 32, a part of 32 by 32, and flips. What is tested on is left as it is.
 func Augmentations() []Augmentation {
 	return []Augmentation{
 		{"none", "every epoch sees the same pictures"},

@@ -324,6 +324,14 @@ func TestRecipes(t *testing.T) {
 	if c := (train.Config{Data: "cifar10", Optimizer: "adam", Model: "resnet18", LR: 0.01}).Resolved(); c.Momentum != 0 || c.WeightDecay != 0 || c.LR != 0.01 {
 		t.Errorf("cifar10 by adam: %+v", c)
 	}
+	for set, want := range map[string]string{"cifar10": "crop", "cifar100": "crop", "mnist": "none", "fashion-mnist": "none"} {
+		if got := (train.Config{Data: set}).Resolved().Augment; got != want {
+			t.Errorf("%s is augmented by %s, not %s", set, got, want)
+		}
+		if got := (train.Config{Data: set, Preparation: train.Preparation{Augment: "flip"}}).Resolved().Augment; got != "flip" {
+			t.Errorf("%s: flip was asked for, and is %s", set, got)
+		}
+	}
 	if c := (train.Config{Data: "mnist"}).Resolved(); c.Model != "d2l-bnlenet" || c.Resize != 28 || c.LR != 1 || c.Init != "xavier-uniform" {
 		t.Errorf("mnist: %+v", c)
 	}

@@ -56,7 +56,8 @@ at the learning rate 0.05 for 10 epochs, from Xavier-uniform weights, without
 momentum. Other models and data sets have defaults of their own, which are printed:
 --data garments trains the batch-normalised LeNet at 28x28 in batches of 64 for 10
 epochs, the rate falling from 1 along a cosine; --data cifar10 and --data cifar100 train
-cifar-resnet20 as its paper does. A flag that is given wins.
+cifar-resnet20 as its paper does, on random crops and flips (--augment none leaves them
+out). A flag that is given wins.
 
 ` + photosTrainHelp() + `
 

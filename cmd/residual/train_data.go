@@ -61,7 +61,7 @@ func addPreparation(cmd *cobra.Command, c *train.Config) {
 	}
 	fs.Float64Var(&p.Holdout, "holdout", 0.2, "share of each class to test on, of your own pictures where you do not say which")
 	fs.Uint64Var(&p.HoldoutSeed, "holdout-seed", 0, "of that choice, which does not depend on --seed")
-	fs.StringVar(&p.Augment, "augment", "", "random changes in training: "+strings.Join(all, ", ")+" (default: standard for your own pictures, else none)")
+	fs.StringVar(&p.Augment, "augment", "", "random changes in training: "+strings.Join(all, ", ")+" (default: standard for your own pictures, crop for cifar10 and cifar100, else none)")
 	fs.Float64Var(&p.CropScale, "crop-scale", 0, "least share of a picture's area that RandomResizedCrop takes (default: 0.08)")
 	fs.Float64Var(&p.RandomErasing, "random-erasing", 0, "probability with which a part of a picture is erased in training")
 	fs.Float64Var(&p.Mixup, "mixup", 0, "blend pictures of a batch, and their labels, by a share from Beta(A, A); such as 0.2")
