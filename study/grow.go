@@ -76,7 +76,7 @@ func NewGrow(ctx context.Context, dev engine.Device, c GrowConfig, cb train.Call
 	if err != nil {
 		return nil, err
 	}
-	return &Grow{folder.Dir, c, folder, o, from}, nil
+	return &Grow{folder.Dir, c, folder, o, from}, o.keepRecord(folder)
 }
 
 // OpenGrow opens one that was begun, to go on with it.
@@ -108,7 +108,7 @@ func (o *opened) checkTraining(c *train.Config, blocks []int) error {
 	c.Batch, c.LR, c.Momentum = cmp.Or(c.Batch, 128), cmp.Or(c.LR, 0.01), cmp.Or(c.Momentum, 0.9)
 	c.Schedule = cmp.Or(c.Schedule, "cosine")
 	c.Resize = cmp.Or(c.Resize, about.Height)
-	c.DataDir, c.Offline, c.TestSize = o.DataDir, o.Offline, o.TestSize
+	c.DataDir, c.Offline, c.TestSize, c.Holdout, c.HoldoutSeed = o.DataDir, o.Offline, o.TestSize, o.Holdout, o.HoldoutSeed
 	*c = c.Resolved()
 	return c.Check()
 }

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -148,6 +148,7 @@ type GrowthResult struct {
 	Dir      string       `json:"dir"`
 	Config   GrowthConfig `json:"settings"`
 	Model    string       `json:"model"` // of the net that has grown
+	Best     string       `json:"best"`  // the best epoch of its last step
 	Rows     []GrowthRow  `json:"table"`
 	Findings []string     `json:"findings"`
 }
@@ -224,7 +225,7 @@ func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row
 		}
 		spent += r.Rows[i].Compute
 	}
-	r.Model = last
+	r.Model, r.Best = last, filepath.Join(filepath.Dir(last), "best.safetensors")
 	if g.Config.Compare {
 		deep := r.Rows[len(r.Rows)-1]
 		c := g.Config.Train
@@ -242,12 +243,11 @@ func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row
 
 // pictures counts those of an epoch.
 func (g *Growth) pictures(ctx context.Context, cb train.Callbacks) (int, error) {
-	t := g.Config.Train
-	ds, err := data.Open(ctx, t.Data, data.Options{Dir: t.DataDir, Offline: t.Offline, Size: t.TrainSize, Progress: cb.OnData})
+	pictures, _, err := train.Open(ctx, g.Config.Train, cb.OnData)
 	if err != nil {
 		return 0, err
 	}
-	return data.First(ds, t.TrainSize).Len(), nil
+	return pictures.Len(), nil
 }
 
 // grow writes the deeper net that the next step begins with, once it was checked.

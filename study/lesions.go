@@ -13,6 +13,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
@@ -21,12 +22,17 @@ import (
 // Source is a trained model and the pictures it is examined with.
 type Source struct {
 	Model     string `yaml:"model" json:"model"`         // a model file
-	Data      string `yaml:"data" json:"data"`           // empty: what the model was trained on
+	Data      string `yaml:"data" json:"data"`           // a name, or a folder or list of pictures; empty: what the model was trained on
 	TestSize  int    `yaml:"test_size" json:"test_size"` // pictures of the test part; 0: all
 	Batch     int    `yaml:"batch" json:"batch"`         // 0: 128; it changes no result
 	Precision string `yaml:"precision" json:"precision"` // empty or auto: what suits the device
 	DataDir   string `yaml:"data_dir,omitempty" json:"data_dir,omitempty"`
 	Offline   bool   `yaml:"offline,omitempty" json:"offline,omitempty"`
+
+	// How the training held out pictures of a user's own, for one that follows; from the
+	// run of the model.
+	Holdout     float64 `yaml:"holdout,omitempty" json:"holdout,omitempty"`
+	HoldoutSeed uint64  `yaml:"holdout_seed,omitempty" json:"holdout_seed,omitempty"`
 }
 
 // opened is a Source that was read.
@@ -58,11 +64,15 @@ func (s *Source) open(ctx context.Context, dev engine.Device, progress func(done
 	}
 	o.Source = *s
 	o.test, err = o.part(ctx, data.Test, s.TestSize, progress)
+	*s = o.Source
 	return o, err
 }
 
 // part opens a part of the data.
 func (o *opened) part(ctx context.Context, split data.Split, size int, progress func(done, total int64, what string)) (data.Dataset, error) {
+	if folder.IsPath(o.Data) {
+		return o.photos(ctx, split, size, progress)
+	}
 	ds, err := data.Open(ctx, o.Data, data.Options{Dir: o.DataDir, Split: split, Offline: o.Offline, Size: size, Progress: progress})
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func NewPrune(ctx context.Context, dev engine.Device, c PruneConfig, cb PruneCal
 	if err != nil {
 		return nil, err
 	}
-	return &Prune{folder.Dir, c, folder, o}, nil
+	return &Prune{folder.Dir, c, folder, o}, o.keepRecord(folder)
 }
 
 // OpenPrune opens one that was begun, to go on with it.

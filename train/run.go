@@ -246,6 +246,18 @@ func (j *job) announce(s Start) {
 	}
 }
 
+// Open opens the pictures that Run would train and test on by c, in the size that they
+// have before they are resized; test is nil where nothing is tested. Of progress see
+// data.Options, and CheckingPictures.
+func Open(ctx context.Context, c Config, progress func(done, total int64, what string)) (train, test data.Dataset, err error) {
+	p, err := c.plan()
+	if err != nil {
+		return nil, nil, err
+	}
+	train, test, _, err = p.open(ctx, nil, progress)
+	return train, test, err
+}
+
 // open returns the pictures in the data set's own size. A run that goes on has its
 // record of them.
 func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {

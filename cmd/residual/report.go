@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/report/page"
-	"github.com/residual-ml/residual/train"
 )
 
 // reportFlags say where the report goes, if there is one.
@@ -92,41 +92,45 @@ func (f *reportFlags) evaluated(ctx context.Context, cmd *cobra.Command, model s
 }
 
 // trained measures the best model of a run once more, in its own file, and writes the
-// report beside it. The run is whole without it: what goes wrong is said with the result,
-// and is no failure.
-func (f *reportFlags) trained(ctx context.Context, v *trainView, dev engine.Device, p engine.Precision, s train.Summary) {
-	if f.none || s.Best == "" || s.Test == nil {
-		return
+// report beside it: its path, nil where there is none, and a line about it. The run is
+// whole without it: what goes wrong is said with the result, and is no failure.
+func (f *reportFlags) trained(ctx context.Context, stderr io.Writer, dev engine.Device, m measuring, best string, test data.Dataset) (written *string, line string) {
+	if f.none || best == "" || test == nil {
+		return nil, ""
 	}
 	start := time.Now()
 	runtime.GC() // what trained is done with, and its memory serves again
-	path, err := f.judgeBest(ctx, v, dev, p, s)
+	path, epoch, err := judgeBest(ctx, stderr, dev, m, best, test)
 	if ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}
 	if err != nil {
-		v.reported = fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), s.Best)
-		return
+		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), best)
 	}
-	v.report = &path
-	v.reported = fmt.Sprintf("%s: the curves, the classes, calibration and mistakes of epoch %d on one page, in %s", path, s.BestEpoch, report.Duration(time.Since(start)))
+	return &path, fmt.Sprintf("%s: the curves, the classes, calibration and mistakes of epoch %d on one page, in %s", path, epoch, report.Duration(time.Since(start)))
 }
 
-func (f *reportFlags) judgeBest(ctx context.Context, v *trainView, dev engine.Device, p engine.Precision, s train.Summary) (string, error) {
-	path := judge.DefaultPath(s.Best, "", "", string(data.Test))
+// measuring is how a model is measured, and the device in words.
+type measuring struct {
+	precision engine.Precision
+	device    string
+}
+
+func judgeBest(ctx context.Context, stderr io.Writer, dev engine.Device, m measuring, best string, test data.Dataset) (path string, epoch int, err error) {
+	path = judge.DefaultPath(best, "", "", string(data.Test))
 	if err := judge.Replaceable(path); err != nil {
-		return "", err
+		return "", 0, err
 	}
-	c, err := inference.Load(s.Best, dev, p)
+	c, err := inference.Load(best, dev, m.precision)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	j, err := judge.Examine(ctx, c, s.Test, judge.Config{Progress: showCount(v.cmd.ErrOrStderr())})
+	j, err := judge.Examine(ctx, c, test, judge.Config{Progress: showCount(stderr)})
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	_, err = writeReport(ctx, path, j, judge.Source{Model: s.Best, Part: string(data.Test), Made: time.Now(), Machine: machine(v.device)})
-	return path, err
+	_, err = writeReport(ctx, path, j, judge.Source{Model: best, Part: string(data.Test), Made: time.Now(), Machine: machine(m.device)})
+	return path, c.Info().Epoch, err
 }
 
 func plural(n int, what string) string {

@@ -22,7 +22,7 @@ type sourceFlags struct {
 
 func (f *sourceFlags) add(cmd *cobra.Command, out *string) {
 	fs, s := cmd.Flags(), &f.source
-	fs.StringVar(&s.Data, "data", "", "name of the data set (default: the one the model was trained on)")
+	fs.StringVar(&s.Data, "data", "", "name of the data set, "+photosHelp+" (default: what the model was trained on)")
 	fs.IntVar(&s.TestSize, "test-size", 0, "test on this many images only (default: all)")
 	fs.IntVar(&s.Batch, "test-batch", 128, "images in a batch of a test; the result does not depend on it")
 	fs.StringVar(out, "out", "runs", "folder of the numbered run folders")
@@ -33,7 +33,7 @@ func (f *sourceFlags) add(cmd *cobra.Command, out *string) {
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("resume")
-	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
+	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
 }
 
 // modelOrResume demands a model file, or --resume alone.
@@ -57,7 +57,7 @@ func (f *sourceFlags) take(path string) error {
 	case s.TestSize < 0:
 		return usagef("--test-size %d: give a number of images above 0", s.TestSize)
 	case s.Data != "":
-		if err := knownData(s.Data); err != nil {
+		if err := knownSource(s.Data); err != nil {
 			return err
 		}
 	}

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -125,6 +127,10 @@ func (f *depthFlags) given(changed func(flag string) bool) (study.DepthConfig, e
 		s.take()
 	}
 	t.DataDir, t.Offline, t.Precision = f.files.dir, f.files.offline, f.device.precision
+	if folder.IsPath(t.Data) {
+		return c, usagef("--data %s: the nets are made for small pictures of one size, so study depth takes a data set with a name: %s; `residual study grow` and `residual study blocks` take pictures of your own",
+			t.Data, strings.Join(dataNames(), ", "))
+	}
 	if err := knownData(t.Data); err != nil {
 		return c, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
 	"github.com/residual-ml/residual/train"
@@ -127,9 +128,31 @@ func (f *trainFlags) runGrowth(ctx context.Context, cmd *cobra.Command, compare 
 	for _, line := range r.Findings {
 		v.printf("%s\n", line)
 	}
+	written, line := f.report.ofGrowth(ctx, cmd, dev, measuring{f.device.on(dev), f.device.describe(dev)}, r)
+	if line != "" {
+		v.printf("%s\n", line)
+	}
 	v.printf("use it: residual predict %s IMAGE\n", r.Model)
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), r)
+		return printJSON(cmd.OutOrStdout(), growthResult{r, written})
 	}
 	return nil
+}
+
+// growthResult is what a growth prints with --json.
+type growthResult struct {
+	study.GrowthResult
+	Report *string `json:"report"` // null where none was written
+}
+
+// ofGrowth is trained for the net that has grown.
+func (f *reportFlags) ofGrowth(ctx context.Context, cmd *cobra.Command, dev engine.Device, m measuring, r study.GrowthResult) (written *string, line string) {
+	if f.none {
+		return nil, ""
+	}
+	_, test, err := train.Open(ctx, r.Config.Train, showDownloads(cmd.ErrOrStderr()))
+	if err != nil {
+		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), r.Best)
+	}
+	return f.trained(ctx, cmd.ErrOrStderr(), dev, m, r.Best, test)
 }

@@ -73,7 +73,8 @@ or does not fit is an error.
 --grow trains a net that becomes deeper on a schedule: each step begins with the
 function that the one before it ended with, and is a training of its own, with the rate's schedule from its
 beginning and new momentum. ` + "`residual study grow`" + ` also trains the deepest net from the
-start, for as many multiply-adds.
+start, for as many multiply-adds. Of a growth the report is of the deepest net, in the
+folder of its step.
 
 What does not fit into memory may fit with --recompute: it keeps only some of the
 activations and computes the others again for the gradients.
@@ -221,7 +222,7 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	case err == nil && f.ahead.dryRun:
 		return v.rehearsed()
 	case err == nil:
-		f.report.trained(ctx, v, dev, f.device.on(dev), s)
+		v.report, v.reported = f.report.trained(ctx, cmd.ErrOrStderr(), dev, measuring{f.device.on(dev), v.device}, s.Best, s.Test)
 		return v.result(s)
 	case s.Stopped != nil && errors.Is(err, context.Canceled):
 		return v.stopped(s)
