@@ -335,10 +335,14 @@ func (evenTicks) Ticks(lo, hi float64) []plot.Tick {
 	return out
 }
 
-// powerTicks mark powers of ten, and 2 and 5 times them where there are few.
+// powerTicks mark powers of ten, and 2 and 5 times them where there are few; where those
+// are few still, as on less than a decade, round numbers at even steps.
 type powerTicks struct{}
 
 func (powerTicks) Ticks(lo, hi float64) []plot.Tick {
+	if !(lo > 0 && hi > lo) {
+		return nil
+	}
 	factors := []float64{1}
 	if hi/lo < 1000 {
 		factors = []float64{1, 2, 5}
@@ -346,10 +350,13 @@ func (powerTicks) Ticks(lo, hi float64) []plot.Tick {
 	var out []plot.Tick
 	for e := math.Floor(math.Log10(lo)); e <= math.Log10(hi); e++ {
 		for _, f := range factors {
-			if v := f * math.Pow(10, e); v >= lo && v <= hi {
+			if v := f * math.Pow(10, e); v >= lo*(1-1e-9) && v <= hi*(1+1e-9) {
 				out = append(out, plot.Tick{Value: v, Label: fmt.Sprintf("%.3g", v)})
 			}
 		}
+	}
+	if len(out) < 3 {
+		return evenTicks{}.Ticks(lo, hi)
 	}
 	return out
 }

@@ -77,3 +77,28 @@ func TestEvenTicks(t *testing.T) {
 		}
 	}
 }
+
+// A short axis of logarithms has labels as a long one has.
+func TestPowerTicks(t *testing.T) {
+	for _, r := range [][2]float64{{1, 10}, {2.1, 4.7}, {0.9, 1.1}, {0.0031, 0.0049}, {1e-5, 10}, {30, 80}, {1.01, 1.0101}, {1e-7, 1e-5}} {
+		ticks := powerTicks{}.Ticks(r[0], r[1])
+		if len(ticks) < 3 || len(ticks) > 10 {
+			t.Errorf("%v has %d ticks", r, len(ticks))
+		}
+		seen := map[string]bool{}
+		for _, k := range ticks {
+			if k.Value < r[0]*(1-1e-9) || k.Value > r[1]*(1+1e-9) || k.Label == "" || seen[k.Label] {
+				t.Errorf("%v has a tick at %v, %q", r, k.Value, k.Label)
+			}
+			seen[k.Label] = true
+		}
+	}
+	for _, r := range [][2]float64{{0, 1}, {3, 3}, {math.NaN(), 1}} {
+		if ticks := (powerTicks{}).Ticks(r[0], r[1]); len(ticks) != 0 {
+			t.Errorf("%v has ticks", r)
+		}
+	}
+	if k := (Rates{Points: []Point{{0.012, 2}, {0.02, 1}, {0.04, 3}}}).Figure().Rows[0][0].Ticks; len(k) < 3 {
+		t.Errorf("rates from 0.012 to 0.04 have %d labels", len(k))
+	}
+}

@@ -37,8 +37,8 @@ func (r Rates) Figure() Figure {
 		at := math.Log10(r.Mark)
 		p.Lines = append(p.Lines, Line{Name: fmt.Sprintf("suggested: %.2g", r.Mark), Points: []Point{{at, low}, {at, high}}, Dashed: true})
 	}
-	for e := math.Ceil(points[0].X - 1e-6); e <= points[len(points)-1].X+1e-6; e++ {
-		p.Ticks = append(p.Ticks, Tick{e, fmt.Sprintf("%.0e", math.Pow(10, e))})
+	for _, t := range (powerTicks{}).Ticks(math.Pow(10, points[0].X), math.Pow(10, points[len(points)-1].X)) {
+		p.Ticks = append(p.Ticks, Tick{math.Log10(t.Value), t.Label})
 	}
 	return Figure{Rows: [][]Panel{{p}}}
 }
