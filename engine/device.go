@@ -35,6 +35,8 @@ type Device interface {
 	BindUpdate(pieces []Piece) func(u Updater, lr float32, step int)
 	// BindNorm prepares the L2 norm of all gradients together.
 	BindNorm(pieces []Piece) func() float64
+	// BindFinite prepares to tell whether all elements of all gradients are finite.
+	BindFinite(pieces []Piece) func() bool
 }
 
 // Binding is what a device needs to make a program executable.

@@ -182,6 +182,18 @@ func (p *Program) Norm(updates []int) func() float64 {
 	return p.device.BindNorm(pieces)
 }
 
+// Finite returns a function that tells whether every element of every gradient of the last
+// run is finite, which costs one pass over them.
+func (p *Program) Finite() func() bool {
+	var pieces []Piece
+	for _, q := range p.pieces {
+		if q.Grad != nil {
+			pieces = append(pieces, q)
+		}
+	}
+	return p.device.BindFinite(pieces)
+}
+
 // Read copies an output of the last run into dst, which must have its shape.
 func (p *Program) Read(n *graph.Node, dst *tensor.Tensor) {
 	v := p.values[n]

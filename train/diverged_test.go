@@ -105,6 +105,42 @@ func TestGradientThatDiverged(t *testing.T) {
 	}
 }
 
+// So does one that only a large layer in the middle has, with which all on the way to the
+// first layer and all small ones are finite.
+func TestGradientInTheMiddleThatDiverged(t *testing.T) {
+	ds := pictures(t, data.Train, 40)
+	for _, o := range []Options{{}, {ClipNorm: 1}, {Accumulate: 2}, {EMA: 0.9}} {
+		o.Batch = 8
+		first, middle, last := nn.NewLinear(784, 64), nn.NewLinear(64, 128), nn.NewLinear(128, 10)
+		m := nn.Sequential{nn.Flatten{}, first, middle, last}
+		tr := trainerOf(t, m, ds, nil, o)
+		first.Weight.Value.Fill(0)
+		first.Bias.Value.Fill(3e38)
+		middle.Weight.Value.Fill(2e-38)
+		middle.Bias.Value.Fill(0)
+		last.Weight.Value.Fill(0)
+		for i := range 128 {
+			last.Weight.Value.Data()[i] = 100 // of class 0, which no picture has
+		}
+		tr.store.Push()
+		before := copies(nn.StateDict(m))
+		images, labels := tensor.New(8, 1, 28, 28).Fill(0.5), tensor.FromInts([]int64{1, 2, 3, 4, 5, 6, 7, 8}, 8)
+		loss, _, err := tr.Step(images, labels, 0.1)
+		if !errors.Is(err, ErrNotFinite) || !finite(loss) {
+			t.Fatalf("%+v: loss %v, %v", o, loss, err)
+		}
+		if got := tr.firstBad(images, labels, true); got != "the gradient of 2.weight is the first on the way back that is not finite" {
+			t.Errorf("%+v: %s", o, got)
+		}
+		tr.store.Pull()
+		for i, n := range nn.StateDict(m) {
+			if !slices.Equal(n.Tensor.Data(), before[i].Tensor.Data()) {
+				t.Errorf("%+v: %s was touched", o, n.Name)
+			}
+		}
+	}
+}
+
 // On shares, the same.
 func TestDivergedOnShares(t *testing.T) {
 	ds := pictures(t, data.Train, 40)

@@ -23,7 +23,8 @@ type program struct {
 	shares             *graph.Node    // nil where the labels are what is trained on
 	largest            *tensor.Tensor // the classes with the largest shares
 	classes            int
-	norm               func() float64 // of the gradients that are looked at
+	finite             func() bool    // all gradients are
+	norm               func() float64 // of all gradients; nil unless it is needed
 }
 
 // program returns the training step for n pictures.
@@ -45,7 +46,10 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.norm = p.Norm(t.looked(updates))
+	p.finite = p.Finite()
+	if t.options.ClipNorm > 0 {
+		p.norm = p.Norm(withGradients(updates))
+	}
 	t.programs[kind{n, shares}] = p
 	return p, nil
 }
@@ -101,14 +105,10 @@ func (t *Trainer) updates(g *graph.Graph, loss *graph.Node) (updates []engine.Up
 	return updates, nil
 }
 
-// small is how many elements a gradient may have to be looked at in every step.
-const small = 4096
-
-// looked lists the updates whose gradients must be finite: all where their norm is
-// needed, else those that cost nothing to look at.
-func (t *Trainer) looked(updates []engine.Update) (list []int) {
+// withGradients lists the updates that have a gradient.
+func withGradients(updates []engine.Update) (list []int) {
 	for i, u := range updates {
-		if u.Gradient != nil && (t.options.ClipNorm > 0 || i == 0 || u.Variable.Value.Numel() <= small) {
+		if u.Gradient != nil {
 			list = append(list, i)
 		}
 	}

@@ -137,9 +137,7 @@ var (
 // optimiser's step is made with every so many batches, or by Flush.
 //
 // When the loss is NaN or infinite it is returned with an error, and so is the loss of a
-// gradient that is; the parameters have then not been updated. Without
-// Options.ClipNorm the gradients of biases and batch norms and that of the first layer
-// are looked at, which what goes wrong on the way back reaches; with it, all.
+// gradient that is; the parameters have then not been updated.
 func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
 	p, err := t.program(images.Shape()[0], labels.DType() == tensor.Float32)
 	if err != nil {
@@ -160,7 +158,7 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 	p.Read(p.hits, t.scalar)
 	hits = int(t.scalar.Data()[0])
 	if t.options.Accumulate > 1 {
-		if !finite(p.norm()) {
+		if !p.finite() {
 			return loss, 0, errGradient // of this batch, before it is in the sum
 		}
 		t.add(p, labels)

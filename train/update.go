@@ -129,8 +129,7 @@ func (t *Trainer) Flush(lr float32) error {
 
 // apply makes a step of the optimiser with the gradients that p has.
 func (t *Trainer) apply(p *program, lr float32) error {
-	norm := p.norm()
-	if !finite(norm) {
+	if !p.finite() {
 		return errGradient
 	}
 	if t.plain() {
@@ -139,7 +138,7 @@ func (t *Trainer) apply(p *program, lr float32) error {
 	}
 	t.update.Factor = 1
 	if limit := t.options.ClipNorm; limit > 0 {
-		t.update.Factor = optim.ClipFactor(norm, limit)
+		t.update.Factor = optim.ClipFactor(p.norm(), limit)
 	}
 	t.update.rest = t.average.rest(t)
 	p.Step(&t.update, lr)

@@ -2,6 +2,8 @@ package cpu
 
 import (
 	"math"
+	"slices"
+	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
 )
@@ -91,4 +93,37 @@ func squares(x []float32) float64 {
 		a += float64(float64(v) * float64(v))
 	}
 	return (a + b) + (c + d)
+}
+
+// BindFinite prepares a look at all gradients.
+func (d *Device) BindFinite(pieces []engine.Piece) func() bool {
+	cuts := parts(pieces, pieceLength)
+	bad := make([]bool, len(cuts))
+	work := func(i int) { bad[i] = !allFinite(cuts[i].grad) }
+	return func() bool {
+		d.pool.run(len(cuts), work)
+		return !slices.Contains(bad, true)
+	}
+}
+
+// allFinite adds 1 to the exponent of each number, two at a time: of those that are none it
+// is all ones, and runs over into the sign. There is no branch, and nothing waits.
+func allFinite(x []float32) bool {
+	const exponent, one, sign = 0x7f800000_7f800000, 0x00800000_00800000, 0x80000000_80000000
+	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/2)
+	var a, b, c, d uint64
+	for len(words) >= 4 {
+		a |= words[0]&exponent + one
+		b |= words[1]&exponent + one
+		c |= words[2]&exponent + one
+		d |= words[3]&exponent + one
+		words = words[4:]
+	}
+	for _, w := range words {
+		a |= w&exponent + one
+	}
+	if len(x)%2 == 1 {
+		b |= uint64(math.Float32bits(x[len(x)-1]))&exponent + one
+	}
+	return (a|b|c|d)&sign == 0
 }
