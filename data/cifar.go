@@ -24,6 +24,8 @@ type cifarFile struct {
 	md5   string // of the content
 }
 
+func (f cifarFile) part() Split { return f.split }
+
 // cifarSet is a data set of the binary version of CIFAR: files of records, each of a
 // few bytes of labels and a picture, plane by plane. They lie in one folder, or in the
 // archive as it is downloaded. Format: https://www.cs.toronto.edu/~kriz/cifar.html.
@@ -102,18 +104,8 @@ func (s cifarSet) info() SourceInfo {
 		s.archive, len(s.files), s.contentSize()/1e6)}
 }
 
-func (s cifarSet) part(split Split) []cifarFile {
-	var out []cifarFile
-	for _, f := range s.files {
-		if f.split == split {
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
 func (s cifarSet) open(ctx context.Context, o Options) (Dataset, error) {
-	files := s.part(o.Split)
+	files := ofPart(s.files, o.Split)
 	at, err := s.locate(o, files)
 	if err == nil && at == (place{}) {
 		at, err = s.missing(ctx, o)

@@ -238,10 +238,10 @@ func TestNamedSets(t *testing.T) {
 			}
 		case cifarSet:
 			n := 0
-			for _, f := range s.part(Train) {
+			for _, f := range ofPart(s.files, Train) {
 				n += f.count
 			}
-			if n != want.train || len(s.classes) != want.classes || s.contentSize() != want.bytes || s.part(Test)[0].count != 10000 {
+			if n != want.train || len(s.classes) != want.classes || s.contentSize() != want.bytes || ofPart(s.files, Test)[0].count != 10000 {
 				t.Errorf("%s: %d pictures, %d classes, %d bytes", name, n, len(s.classes), s.contentSize())
 			}
 		}

@@ -92,11 +92,12 @@ func (s idxSet) info() SourceInfo {
 		len(s.files), bytes/1e6)}
 }
 
-// part returns the files of one split, images first.
-func (s idxSet) part(split Split) []idxFile {
-	var out []idxFile
-	for _, f := range s.files {
-		if f.split == split {
+func (f idxFile) part() Split { return f.split }
+
+// ofPart returns the files of one split, in their order.
+func ofPart[F interface{ part() Split }](files []F, split Split) (out []F) {
+	for _, f := range files {
+		if f.part() == split {
 			out = append(out, f)
 		}
 	}
@@ -104,7 +105,7 @@ func (s idxSet) part(split Split) []idxFile {
 }
 
 func (s idxSet) open(ctx context.Context, o Options) (Dataset, error) {
-	files := s.part(o.Split)
+	files := ofPart(s.files, o.Split)
 	paths, err := s.locate(ctx, o, files)
 	if err != nil {
 		return nil, err

@@ -104,27 +104,18 @@ func (f *depthFlags) given(changed func(flag string) bool) (study.DepthConfig, e
 	}
 	c = c.Resolved()
 	g, t, gt := f.config, &c.Train, f.config.Train
-	for _, s := range []struct {
-		name string
-		zero bool // is a mistake
-		take func()
-	}{
-		{"depths", len(g.Depths) == 0, func() { c.Depths = g.Depths }}, {"kinds", len(g.Kinds) == 0, func() { c.Kinds = g.Kinds }},
-		{"seeds", g.Seeds == 0, func() { c.Seeds = g.Seeds }}, {"data", gt.Data == "", func() { t.Data = gt.Data }},
-		{"train-size", gt.TrainSize == 0, func() { t.TrainSize = gt.TrainSize }}, {"test-size", gt.TestSize == 0, func() { t.TestSize = gt.TestSize }},
-		{"resize", gt.Resize == 0, func() { t.Resize = gt.Resize }}, {"epochs", gt.Epochs == 0, func() { t.Epochs = gt.Epochs }},
-		{"batch", gt.Batch == 0, func() { t.Batch = gt.Batch }}, {"lr", gt.LR == 0, func() { t.LR = gt.LR }},
-		{"momentum", false, func() { t.Momentum = gt.Momentum }}, {"weight-decay", false, func() { t.WeightDecay = gt.WeightDecay }},
-		{"schedule", gt.Schedule == "", func() { t.Schedule = gt.Schedule }}, {"init", gt.Init == "", func() { t.Init = gt.Init }},
-		{"workers", false, func() { t.Workers = gt.Workers }}, {"out", gt.Out == "", func() { t.Out = gt.Out }},
-	} {
-		if !changed(s.name) {
-			continue
-		}
-		if s.zero {
-			return c, usagef("--%s is empty or 0; give a value or leave the flag out", s.name)
-		}
-		s.take()
+	err := takeGiven(changed, []setting{
+		{"depths", g.Depths, func() { c.Depths = g.Depths }}, {"kinds", g.Kinds, func() { c.Kinds = g.Kinds }},
+		{"seeds", g.Seeds, func() { c.Seeds = g.Seeds }}, {"data", gt.Data, func() { t.Data = gt.Data }},
+		{"train-size", gt.TrainSize, func() { t.TrainSize = gt.TrainSize }}, {"test-size", gt.TestSize, func() { t.TestSize = gt.TestSize }},
+		{"resize", gt.Resize, func() { t.Resize = gt.Resize }}, {"epochs", gt.Epochs, func() { t.Epochs = gt.Epochs }},
+		{"batch", gt.Batch, func() { t.Batch = gt.Batch }}, {"lr", gt.LR, func() { t.LR = gt.LR }},
+		{"momentum", nil, func() { t.Momentum = gt.Momentum }}, {"weight-decay", nil, func() { t.WeightDecay = gt.WeightDecay }},
+		{"schedule", gt.Schedule, func() { t.Schedule = gt.Schedule }}, {"init", gt.Init, func() { t.Init = gt.Init }},
+		{"workers", nil, func() { t.Workers = gt.Workers }}, {"out", gt.Out, func() { t.Out = gt.Out }},
+	})
+	if err != nil {
+		return c, err
 	}
 	t.DataDir, t.Offline, t.Precision = f.files.dir, f.files.offline, f.device.precision
 	if folder.IsPath(t.Data) {

@@ -161,40 +161,38 @@ func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (trai
 	if changed("weights") {
 		c = startFrom(c, g.Weights)
 	}
-	for name, take := range map[string]func(){
-		"model": func() { c.Model = g.Model }, "blocks": func() { c.Blocks = g.Blocks },
-		"zero-init": func() { c.ZeroInit = g.ZeroInit }, "stochastic-depth": func() { c.StochasticDepth = g.StochasticDepth }, "data": func() { c.Data = g.Data }, "resize": func() { c.Resize = g.Resize },
-		"batch": func() { c.Batch = g.Batch }, "lr": func() { c.LR = g.LR }, "epochs": func() { c.Epochs = g.Epochs },
-		"optimizer": func() { c.Optimizer = g.Optimizer }, "momentum": func() { c.Momentum = g.Momentum },
-		"weight-decay": func() { c.WeightDecay = g.WeightDecay }, "nesterov": func() { c.Nesterov = g.Nesterov },
-		"schedule": func() { c.Schedule = g.Schedule }, "init": func() { c.Init = g.Init }, "seed": func() { c.Seed = g.Seed },
-		"train-size": func() { c.TrainSize = g.TrainSize }, "test-size": func() { c.TestSize = g.TestSize },
-		"recompute": func() { c.Recompute = g.Recompute }, "workers": func() { c.Workers = g.Workers }, "out": func() { c.Out = g.Out },
-		"data-dir": func() { c.DataDir = f.files.dir }, "offline": func() { c.Offline = f.files.offline },
-		"precision": func() { c.Precision = f.device.precision },
-	} {
-		if changed(name) {
-			take()
-		}
+	err := takeGiven(changed, []setting{
+		{"model", g.Model, func() { c.Model = g.Model }},
+		{"blocks", nil, func() { c.Blocks = g.Blocks }},
+		{"zero-init", nil, func() { c.ZeroInit = g.ZeroInit }},
+		{"stochastic-depth", nil, func() { c.StochasticDepth = g.StochasticDepth }},
+		{"data", g.Data, func() { c.Data = g.Data }},
+		{"resize", g.Resize, func() { c.Resize = g.Resize }},
+		{"batch", g.Batch, func() { c.Batch = g.Batch }},
+		{"lr", g.LR, func() { c.LR = g.LR }},
+		{"epochs", g.Epochs, func() { c.Epochs = g.Epochs }},
+		{"optimizer", g.Optimizer, func() { c.Optimizer = g.Optimizer }},
+		{"momentum", nil, func() { c.Momentum = g.Momentum }},
+		{"weight-decay", nil, func() { c.WeightDecay = g.WeightDecay }},
+		{"nesterov", nil, func() { c.Nesterov = g.Nesterov }},
+		{"schedule", g.Schedule, func() { c.Schedule = g.Schedule }},
+		{"init", g.Init, func() { c.Init = g.Init }},
+		{"weights", g.Weights, func() {}}, // taken first: the others win
+		{"seed", nil, func() { c.Seed = g.Seed }},
+		{"train-size", g.TrainSize, func() { c.TrainSize = g.TrainSize }},
+		{"test-size", g.TestSize, func() { c.TestSize = g.TestSize }},
+		{"recompute", nil, func() { c.Recompute = g.Recompute }},
+		{"workers", nil, func() { c.Workers = g.Workers }},
+		{"out", g.Out, func() { c.Out = g.Out }},
+		{"data-dir", nil, func() { c.DataDir = f.files.dir }},
+		{"offline", nil, func() { c.Offline = f.files.offline }},
+		{"precision", nil, func() { c.Precision = f.device.precision }},
+	})
+	if err != nil {
+		return c, err
 	}
 	if err := errors.Join(takeOptimisation(&c, g, changed), takePreparation(&c, g, changed)); err != nil {
 		return c, err
-	}
-	// In a Config zero is the default, on the command line it is a mistake.
-	for name, zero := range map[string]bool{
-		"resize": c.Resize == 0, "batch": c.Batch == 0, "epochs": c.Epochs == 0, "lr": c.LR == 0,
-		"train-size": c.TrainSize == 0, "test-size": c.TestSize == 0,
-	} {
-		if zero && changed(name) {
-			return c, usagef("--%s 0: must be above 0; leave the flag out for the default", name)
-		}
-	}
-	for name, empty := range map[string]bool{
-		"model": c.Model == "", "data": c.Data == "", "optimizer": c.Optimizer == "", "schedule": c.Schedule == "", "init": c.Init == "", "weights": c.Weights == "", "out": c.Out == "",
-	} {
-		if empty && changed(name) {
-			return c, usagef("--%s is empty; give a value or leave the flag out", name)
-		}
 	}
 	return settled(c, g, changed), nil
 }

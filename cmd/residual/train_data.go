@@ -82,20 +82,20 @@ func addPreparation(cmd *cobra.Command, c *train.Config) {
 func takePreparation(c *train.Config, g train.Config, changed func(flag string) bool) error {
 	p, q := &c.Preparation, g.Preparation
 	return takeGiven(changed, []setting{
-		{"holdout", q.Holdout == 0, func() { p.Holdout = q.Holdout }},
-		{"holdout-seed", false, func() { p.HoldoutSeed = q.HoldoutSeed }},
-		{"augment", q.Augment == "", func() { p.Augment = q.Augment }},
-		{"crop-scale", q.CropScale == 0, func() { p.CropScale = q.CropScale }},
-		{"random-erasing", false, func() { p.RandomErasing = q.RandomErasing }},
-		{"mixup", false, func() { p.Mixup = q.Mixup }},
-		{"cutmix", false, func() { p.CutMix = q.CutMix }},
-		{"resize-shorter", q.ResizeShorter == 0, func() { p.ResizeShorter = q.ResizeShorter }},
-		{"interpolation", q.Interpolation == "", func() { p.Interpolation = q.Interpolation }},
-		{"channels", q.Channels == 0, func() { p.Channels = q.Channels }},
-		{"cache", q.Cache == "", func() { p.Cache = q.Cache }},
-		{"cache-size", q.CacheSize == 0, func() { p.CacheSize = q.CacheSize }},
-		{"mean", len(q.Mean) == 0, func() { p.Mean = q.Mean }},
-		{"std", len(q.Std) == 0, func() { p.Std = q.Std }},
+		{"holdout", q.Holdout, func() { p.Holdout = q.Holdout }},
+		{"holdout-seed", nil, func() { p.HoldoutSeed = q.HoldoutSeed }},
+		{"augment", q.Augment, func() { p.Augment = q.Augment }},
+		{"crop-scale", q.CropScale, func() { p.CropScale = q.CropScale }},
+		{"random-erasing", nil, func() { p.RandomErasing = q.RandomErasing }},
+		{"mixup", nil, func() { p.Mixup = q.Mixup }},
+		{"cutmix", nil, func() { p.CutMix = q.CutMix }},
+		{"resize-shorter", q.ResizeShorter, func() { p.ResizeShorter = q.ResizeShorter }},
+		{"interpolation", q.Interpolation, func() { p.Interpolation = q.Interpolation }},
+		{"channels", q.Channels, func() { p.Channels = q.Channels }},
+		{"cache", q.Cache, func() { p.Cache = q.Cache }},
+		{"cache-size", q.CacheSize, func() { p.CacheSize = q.CacheSize }},
+		{"mean", q.Mean, func() { p.Mean = q.Mean }},
+		{"std", q.Std, func() { p.Std = q.Std }},
 	})
 }
 
@@ -103,14 +103,12 @@ func takePreparation(c *train.Config, g train.Config, changed func(flag string) 
 // given where it is zero, but on the command line a zero is one.
 func settled(c, g train.Config, changed func(flag string) bool) train.Config {
 	c = c.Resolved()
-	for name, take := range map[string]func(){
-		"momentum": func() { c.Momentum = g.Momentum }, "weight-decay": func() { c.WeightDecay = g.WeightDecay },
-		"nesterov": func() { c.Nesterov = g.Nesterov }, "label-smoothing": func() { c.LabelSmoothing = g.LabelSmoothing },
-	} {
-		if changed(name) {
-			take()
-		}
-	}
+	_ = takeGiven(changed, []setting{ // none of them can be wrong
+		{"momentum", nil, func() { c.Momentum = g.Momentum }},
+		{"weight-decay", nil, func() { c.WeightDecay = g.WeightDecay }},
+		{"nesterov", nil, func() { c.Nesterov = g.Nesterov }},
+		{"label-smoothing", nil, func() { c.LabelSmoothing = g.LabelSmoothing }},
+	})
 	if changed("momentum") && c.Momentum == 0 && !changed("nesterov") {
 		c.Nesterov = false // there is nothing to look ahead along
 	}

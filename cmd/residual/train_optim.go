@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/spf13/cobra"
 
@@ -43,36 +44,41 @@ func addOptimisation(cmd *cobra.Command, c *train.Config) {
 // takeOptimisation gives c what of these flags was given.
 func takeOptimisation(c *train.Config, g train.Config, changed func(flag string) bool) error {
 	return takeGiven(changed, []setting{
-		{"label-smoothing", false, func() { c.LabelSmoothing = g.LabelSmoothing }},
-		{"class-weights", g.ClassWeights == "", func() { c.ClassWeights = g.ClassWeights }},
-		{"clip-norm", g.ClipNorm == 0, func() { c.ClipNorm = g.ClipNorm }},
-		{"accumulate", g.Accumulate == 0, func() { c.Accumulate = g.Accumulate }},
-		{"ema", false, func() { c.EMA = g.EMA }},
-		{"metric", g.Metric == "", func() { c.Metric = g.Metric }},
-		{"patience", g.Patience == 0, func() { c.Patience = g.Patience }},
-		{"freeze", g.Freeze == "", func() { c.Freeze = g.Freeze }},
-		{"backbone-lr-scale", g.BackboneRate == 0, func() { c.BackboneRate = g.BackboneRate }},
-		{"layer-decay", g.LayerDecay == 0, func() { c.LayerDecay = g.LayerDecay }},
+		{"label-smoothing", nil, func() { c.LabelSmoothing = g.LabelSmoothing }},
+		{"class-weights", g.ClassWeights, func() { c.ClassWeights = g.ClassWeights }},
+		{"clip-norm", g.ClipNorm, func() { c.ClipNorm = g.ClipNorm }},
+		{"accumulate", g.Accumulate, func() { c.Accumulate = g.Accumulate }},
+		{"ema", nil, func() { c.EMA = g.EMA }},
+		{"metric", g.Metric, func() { c.Metric = g.Metric }},
+		{"patience", g.Patience, func() { c.Patience = g.Patience }},
+		{"freeze", g.Freeze, func() { c.Freeze = g.Freeze }},
+		{"backbone-lr-scale", g.BackboneRate, func() { c.BackboneRate = g.BackboneRate }},
+		{"layer-decay", g.LayerDecay, func() { c.LayerDecay = g.LayerDecay }},
 	})
 }
 
 // setting is a flag that a Config takes where it is given.
 type setting struct {
 	flag string
-	zero bool // has the value that in a Config is the default, and here a mistake
+	some any // its value, which must not be the zero that in a Config is the default; nil: it may be any
 	take func()
 }
 
 // takeGiven takes the flags that were given.
 func takeGiven(changed func(flag string) bool, all []setting) error {
 	for _, s := range all {
-		switch {
-		case !changed(s.flag):
-		case s.zero:
-			return usagef("--%s is empty or 0; give a value, or leave the flag out", s.flag)
-		default:
-			s.take()
+		if !changed(s.flag) {
+			continue
 		}
+		if s.some != nil {
+			switch v := reflect.ValueOf(s.some); {
+			case v.CanInt() && v.IsZero(), v.CanFloat() && v.IsZero():
+				return usagef("--%s 0: must be above 0; leave the flag out for the default", s.flag)
+			case (v.Kind() == reflect.String || v.Kind() == reflect.Slice) && v.Len() == 0:
+				return usagef("--%s is empty; give a value, or leave the flag out", s.flag)
+			}
+		}
+		s.take()
 	}
 	return nil
 }
