@@ -130,14 +130,18 @@ func (j *job) need() Need {
 		n.Weights += 4 * int64(v.Tensor.Numel())
 	}
 	coming := int64(0)
-	for _, ds := range []data.Dataset{t.dataset, t.testset} {
+	sets, loaders := []data.Dataset{t.dataset}, []*data.Loader{t.loader}
+	if t.testset != nil {
+		sets, loaders = append(sets, t.testset), append(loaders, t.tests)
+	}
+	for _, ds := range sets {
 		held, will := data.Held(ds), int64(0)
 		if will, _ = keeping(ds); will > held {
 			coming += will - held
 		}
 		n.Pictures += max(held, will)
 	}
-	for _, l := range []*data.Loader{t.loader, t.tests} {
+	for _, l := range loaders {
 		n.Pictures += l.Bytes()
 	}
 	known := n.Network + n.Weights + n.Pictures
