@@ -34,6 +34,9 @@ func Call(dev Device, mode graph.Mode, forward func(*graph.Node) *graph.Node, x 
 	p.Run(0)
 	y := tensor.New(out.Shape...)
 	p.Read(out, y)
+	if err := dev.Err(); err != nil {
+		return nil, err
+	}
 	if len(g.Assignments) > 0 {
 		store.Pull()
 	}

@@ -18,11 +18,22 @@ type Buffer interface{ Len() int }
 
 // Device is what computes.
 type Device interface {
-	// Name is what the user calls it, such as "cpu".
+	// Name is what the user calls it, such as "cpu" or "cuda:0".
 	Name() string
+	// Describe says what there is to know about it, such as "2 threads, avx512 kernels".
+	Describe() string
 	// Preferred is the precision that suits the device best.
 	Preferred() Precision
-	// Alloc returns zeroed memory of n words.
+	// Computes returns why the device does not compute in p, or nil.
+	Computes(p Precision) error
+	// Err returns what went wrong first with a device that can fail, such as one that was
+	// lost or has too little memory; nil while all is well. From then on nothing is
+	// computed and what is read back means nothing, so whoever reads results asks for Err
+	// before using them.
+	Err() error
+	// Close gives back what the device holds; no program may run on it afterwards.
+	Close()
+	// Alloc returns zeroed memory of n words. Where there is too little, Err says so.
 	Alloc(n int) Buffer
 	// Slice returns n words of b from off on.
 	Slice(b Buffer, off, n int) Buffer

@@ -44,6 +44,9 @@ type Program struct {
 
 // Compile makes a program over the variables of store.
 func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
+	if err := store.device.Computes(spec.Precision); err != nil {
+		return nil, err
+	}
 	wanted := append([]*graph.Node(nil), spec.Outputs...)
 	for _, u := range spec.Updates {
 		if u.Gradient != nil {
@@ -122,6 +125,9 @@ func (p *Program) place(spec Spec) error {
 	exec, err := p.device.Bind(Binding{
 		Steps: p.steps, At: at, Version: &p.store.version, Static: len(spec.Updates) == 0, Scratch: scratch, Derived: p.store.derived,
 	})
+	if err == nil {
+		err = p.device.Err()
+	}
 	p.exec = exec
 	return err
 }
@@ -139,7 +145,8 @@ func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 	return nil
 }
 
-// Run computes all outputs and assignments. Programs over one store share their
+// Run computes all outputs and assignments; where the device can fail, its Err says
+// whether it did. Programs over one store share their
 // workspace: they run one at a time, and what one left is gone when the next one
 // runs. key numbers the run in its random
 // stream: dropout draws from it, and nothing else.
@@ -250,6 +257,9 @@ func (p *Program) Memory() Memory {
 	}
 	return m
 }
+
+// Device returns what the program runs on.
+func (p *Program) Device() Device { return p.device }
 
 // Steps returns the compiled steps in order, for reports and tests.
 func (p *Program) Steps() []Step { return p.steps }

@@ -74,6 +74,9 @@ func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
 		return t.Data()
 	}
 	logits, maps, gradient := read(p.logits), read(p.maps), read(p.gradient)
+	if err := p.Device().Err(); err != nil {
+		return nil, err
+	}
 	size := p.maps.Shape[1:].Numel()
 	for i := range out {
 		c := &out[i]

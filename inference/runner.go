@@ -53,7 +53,7 @@ func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
 	}
 	p.Run(0)
 	p.Read(p.logits, p.out)
-	return p.out, nil
+	return p.out, r.store.Device().Err()
 }
 
 // Prepare compiles the model for batches of the shape [N, C, H, W], as the first

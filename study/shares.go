@@ -70,7 +70,7 @@ func (p *probe) add(images *tensor.Tensor, sums []norms) error {
 			}
 		}
 	}
-	return nil
+	return p.Device().Err()
 }
 
 // shares returns, for every block of the net, the norm of its branch over that of

@@ -101,7 +101,7 @@ type Place struct{ Epoch, Batch int }
 // and returns ctx's error with the Totals so far; the model is then as usable as
 // at any other step. A loss or a gradient that is not finite is an error that names epoch and
 // batch, and the first layer it was found in. In each case the module's host values are up to date, except after a loss
-// that is not finite, when they are those of the last completed epoch. save, when
+// that is not finite or a device that failed, when they are those of the last completed epoch. save, when
 // it is not nil, is called after each epoch's evaluation with the values up to date.
 func (t *Trainer) Fit(ctx context.Context, cb Callbacks, save func(Epoch) error) (Totals, error) {
 	f := &fit{Trainer: t, cb: cb, save: save}
@@ -111,7 +111,7 @@ func (t *Trainer) Fit(ctx context.Context, cb Callbacks, save func(Epoch) error)
 			break
 		}
 		if err := f.epoch(ctx, epoch); err != nil {
-			if !errors.Is(err, ErrNotFinite) {
+			if !errors.Is(err, ErrNotFinite) && t.store.Device().Err() == nil {
 				f.settle()
 			}
 			return f.totals, err
@@ -246,6 +246,9 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	e.Loss, e.Accuracy = r.means()
 	e.GradientNorm = r.gradientNorm()
 	f.store.Pull()
+	if err := f.store.Device().Err(); err != nil {
+		return fmt.Errorf("after epoch %d: %w", epoch, err) // nothing of it is saved
+	}
 	defer f.average.use(f.Trainer)()
 	if f.tests != nil {
 		res, err := inference.Evaluate(ctx, f.runner, f.tests, nil)

@@ -318,7 +318,11 @@ func (j *job) saveState(m checkpoint.Model, seconds float64) error {
 		BestScore: known(j.best.score), Seconds: seconds, Settings: text, Model: m,
 	}
 	path := j.folder.Path(StateFile)
-	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: t.trainedValues(), Optimizer: t.slots(), Average: t.averages()}); err != nil {
+	values := checkpoint.Values{Model: t.trainedValues(), Optimizer: t.slots(), Average: t.averages()}
+	if err := t.store.Device().Err(); err != nil { // the last state stays
+		return err
+	}
+	if err := checkpoint.SaveState(path, s, values); err != nil {
 		return err
 	}
 	j.summary.State = path

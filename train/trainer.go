@@ -148,6 +148,9 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 	}
 	p.Run(int64(t.steps))
 	p.Read(p.loss, t.scalar)
+	if err := t.store.Device().Err(); err != nil {
+		return math.NaN(), 0, err
+	}
 	loss = float64(t.scalar.Data()[0])
 	if !finite(loss) {
 		return loss, 0, ErrNotFinite

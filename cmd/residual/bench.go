@@ -151,8 +151,12 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 // text is the result for people.
 func (r *benchResult) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %s, %s kernels, %s%s\n\n",
-		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, threadCount(r.Threads), r.Kernels, r.Precision, recomputing(r.Recompute))
+	by := r.Kernels
+	if r.Threads > 0 {
+		by = fmt.Sprintf("%s, %s kernels", threadCount(r.Threads), r.Kernels)
+	}
+	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %s, %s%s\n\n",
+		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, by, r.Precision, recomputing(r.Recompute))
 	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
 	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", r.Repeat, rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
 	fed := map[string]string{
@@ -163,9 +167,11 @@ func (r *benchResult) text() string {
 		t.Row("loader alone", rate(r.LoaderImagesPerSecond)+" images/s", "on one core")
 	}
 	t.Row("arithmetic", report.SI(r.GFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%.3f GFLOP an image, counted as plain sums", r.GFLOPPerImage))
-	t.Row("peak beside it", report.SI(r.PeakGFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%s before, %s after",
-		report.SI(r.PeakBefore*1e9, "FLOP/s"), report.SI(r.PeakAfter*1e9, "FLOP/s")))
-	t.Row("share of peak", fmt.Sprintf("%.1f %%", 100*r.FractionOfPeak), "over 100 % where an algorithm multiplies less than the sums do")
+	if r.PeakGFLOPPerSecond > 0 {
+		t.Row("peak beside it", report.SI(r.PeakGFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%s before, %s after",
+			report.SI(r.PeakBefore*1e9, "FLOP/s"), report.SI(r.PeakAfter*1e9, "FLOP/s")))
+		t.Row("share of peak", fmt.Sprintf("%.1f %%", 100*r.FractionOfPeak), "over 100 % where an algorithm multiplies less than the sums do")
+	}
 	t.Row("planned memory", report.Bytes(r.PlannedBytes), fmt.Sprintf("activations %s, scratch %s, weights %s, inputs and the rest %s",
 		report.Bytes(r.ArenaBytes), report.Bytes(r.ScratchBytes), report.Bytes(r.VariableBytes), report.Bytes(r.OwnBytes)))
 	if r.PeakRSSBytes > 0 {

@@ -53,7 +53,7 @@ type benchResult struct {
 
 	GFLOPPerImage      float64 `json:"gflop_per_image"`
 	GFLOPPerSecond     float64 `json:"gflop_per_second"`
-	PeakGFLOPPerSecond float64 `json:"peak_gflop_per_second"` // mean of before and after
+	PeakGFLOPPerSecond float64 `json:"peak_gflop_per_second"` // mean of before and after; 0 where it is not measured, as on a GPU
 	PeakBefore         float64 `json:"peak_gflop_per_second_before"`
 	PeakAfter          float64 `json:"peak_gflop_per_second_after"`
 	FractionOfPeak     float64 `json:"fraction_of_peak"`
@@ -200,7 +200,7 @@ func (w *workload) step() error {
 }
 
 // measure warms up, takes the repetitions and puts the result together.
-func (f *benchFlags) measure(ctx context.Context, w *workload, dev *cpu.Device) (*benchResult, error) {
+func (f *benchFlags) measure(ctx context.Context, w *workload, dev engine.Device) (*benchResult, error) {
 	for range f.warmup {
 		if err := w.step(); err != nil {
 			return nil, err
@@ -274,16 +274,25 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-func (f *benchFlags) result(w *workload, dev *cpu.Device, steps int) *benchResult {
+func (f *benchFlags) result(w *workload, dev engine.Device, steps int) *benchResult {
 	shape, m := w.x.Shape, w.Memory()
 	return &benchResult{
 		Model: f.model, Mode: f.mode, Batch: shape[0], Channels: shape[1], Height: shape[2], Width: shape[3],
-		Device: dev.Name(), Threads: dev.Threads(), Kernels: dev.ISA().String(), Precision: f.device.on(dev).String(),
+		Device: dev.Name(), Threads: threadsOf(dev), Kernels: kernelsOf(dev), Precision: f.device.on(dev).String(),
 		Recompute: f.recompute,
 		Feed:      f.feed, Data: f.fedFrom(), Repeat: f.repeat, Warmup: f.warmup, StepsPerRepeat: steps,
 		PlannedBytes: m.Total(),
 		ArenaBytes:   m.Arena, OwnBytes: m.Own, ScratchBytes: m.Scratch, VariableBytes: m.Variables,
 	}
+}
+
+// kernelsOf is the instruction set of the CPU's kernels, or what there is to know about
+// another device.
+func kernelsOf(dev engine.Device) string {
+	if d, ok := dev.(*cpu.Device); ok {
+		return d.ISA().String()
+	}
+	return dev.Describe()
 }
 
 // summarise computes what follows from the measurements.
@@ -295,12 +304,19 @@ func (r *benchResult) summarise(flops float64) {
 	r.GFLOPPerImage = flops / float64(r.Batch) / 1e9
 	r.GFLOPPerSecond = r.GFLOPPerImage * r.ImagesPerSecond
 	r.PeakGFLOPPerSecond = (r.PeakBefore + r.PeakAfter) / 2
-	r.FractionOfPeak = r.GFLOPPerSecond / r.PeakGFLOPPerSecond
+	if r.PeakGFLOPPerSecond > 0 {
+		r.FractionOfPeak = r.GFLOPPerSecond / r.PeakGFLOPPerSecond
+	}
 }
 
 // peak is the best of a few runs of multiply-adds on registers alone, of the
-// precision's numbers and on as many threads as the device has, in GFLOP/s.
-func peak(dev *cpu.Device, precision engine.Precision) float64 {
+// precision's numbers and on as many threads as the CPU has, in GFLOP/s; 0 of any other
+// device.
+func peak(d engine.Device, precision engine.Precision) float64 {
+	dev, ok := d.(*cpu.Device)
+	if !ok {
+		return 0
+	}
 	multiply := kernel.For(dev.ISA()).PeakFMA
 	if precision == engine.BF16 {
 		multiply = kernel.For(dev.ISA()).Half.PeakDot

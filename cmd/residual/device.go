@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
+	"github.com/residual-ml/residual/engine/devices"
 )
 
 // mostThreads is beyond every machine's cores.
@@ -21,30 +22,27 @@ type deviceFlags struct {
 	kernels   string
 	device    string
 	precision string
+	why       string // auto means the CPU, once open
 }
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.IntVar(&f.threads, "threads", 0, "threads that compute; 0 takes all cores")
 	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto or one of "+strings.Join(kernelNames(), ", "))
-	fs.StringVar(&f.device, "device", "auto", "what computes: auto or cpu")
+	fs.StringVar(&f.device, "device", "auto", "what computes: cpu, cuda (an NVIDIA GPU; cuda:1 the second one), or auto: the GPU where there is one")
 	fs.StringVar(&f.precision, "precision", "auto", "numbers that are computed in: bf16 (activations in bfloat16, half the memory), fp32, or auto: bf16 where the processor multiplies it")
 	_ = cmd.RegisterFlagCompletionFunc("kernels", words(append([]string{"auto"}, kernelNames()...)...))
-	_ = cmd.RegisterFlagCompletionFunc("device", words("auto", "cpu"))
+	_ = cmd.RegisterFlagCompletionFunc("device", words(devices.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("precision", words("auto", "bf16", "fp32"))
 }
 
 // open starts the device; close it after use. Errors name the flag.
-func (f *deviceFlags) open() (*cpu.Device, error) {
+func (f *deviceFlags) open() (engine.Device, error) {
 	if f.threads < 0 || f.threads > mostThreads {
 		return nil, usagef("--threads %d: give a number of threads up to %d, or 0 for all cores", f.threads, mostThreads)
 	}
-	switch f.device {
-	case "auto", "cpu":
-	case "cuda", "gpu":
-		return nil, usagef("--device %s: %s; use --device cpu", f.device, noGPU)
-	default:
-		return nil, usagef("--device %s is not known; choose auto or cpu", f.device)
+	if err := devices.Check(f.device); err != nil {
+		return nil, usagef("--device: %v", err)
 	}
 	if !slices.Contains([]string{"auto", "bf16", "fp32"}, f.precision) {
 		return nil, usagef("--precision %s is not known; choose auto, bf16 or fp32", f.precision)
@@ -53,7 +51,16 @@ func (f *deviceFlags) open() (*cpu.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cpu.New(cpu.Options{Threads: f.threads, ISA: isa})
+	dev, why, err := devices.Open(f.device, cpu.Options{Threads: f.threads, ISA: isa})
+	if err != nil {
+		return nil, usagef("--device %s: %v; use --device cpu", f.device, err)
+	}
+	f.why = why
+	if p := f.on(dev); dev.Computes(p) != nil {
+		defer dev.Close()
+		return nil, usagef("--precision %v: %v", p, dev.Computes(p))
+	}
+	return dev, nil
 }
 
 // isa is the forced instruction set; nil leaves the choice to the device.
@@ -92,8 +99,24 @@ func (f *deviceFlags) on(d engine.Device) engine.Precision {
 }
 
 // describe is the line that says what was chosen: "cpu, 2 threads, avx512 kernels, fp32".
-func (f *deviceFlags) describe(d *cpu.Device) string {
-	return fmt.Sprintf("%s, %s, %v kernels, %v", d.Name(), threadCount(d.Threads()), d.ISA(), f.on(d))
+func (f *deviceFlags) describe(d engine.Device) string {
+	return fmt.Sprintf("%s, %s, %v", d.Name(), d.Describe(), f.on(d))
+}
+
+// reason says why the open device is the CPU, where auto chose it.
+func (f *deviceFlags) reason() string {
+	if f.why == "" {
+		return ""
+	}
+	return " (no GPU: " + f.why + ")"
+}
+
+// threadsOf is how many threads a device shares its work among; 0 for a GPU.
+func threadsOf(d engine.Device) int {
+	if t, ok := d.(interface{ Threads() int }); ok {
+		return t.Threads()
+	}
+	return 0
 }
 
 func threadCount(n int) string {
@@ -102,9 +125,6 @@ func threadCount(n int) string {
 	}
 	return fmt.Sprintf("%d threads", n)
 }
-
-// noGPU says why there is no device but the CPU.
-const noGPU = "this build has no GPU device, only the CPU"
 
 // words completes one of a few values.
 func words(w ...string) cobra.CompletionFunc {

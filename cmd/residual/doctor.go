@@ -16,6 +16,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
+	"github.com/residual-ml/residual/engine/cuda"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -38,7 +39,7 @@ type doctorResult struct {
 	Precision        string        `json:"precision"`        // what auto chooses
 	Paths            []kernel.Path `json:"paths"`            // by which instructions each operation is computed
 	Devices          []string      `json:"devices"`
-	GPU              string        `json:"gpu"` // why there is none
+	GPU              string        `json:"gpu"` // which there are, or why there is none
 	Data             []foundData   `json:"data"`
 }
 
@@ -89,7 +90,12 @@ func examine() *doctorResult {
 	r := &doctorResult{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpuModel(), Features: cpuFeatures(),
 		Kernels: kernel.Best().String(), Cores: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0),
-		Caches: cpuCaches(), Devices: []string{"cpu"}, GPU: noGPU,
+		Caches: cpuCaches(), Devices: []string{"cpu"},
+	}
+	gpus := cuda.Find()
+	r.GPU = gpus.String()
+	for i := range gpus.GPUs {
+		r.Devices = append(r.Devices, fmt.Sprintf("cuda:%d", i))
 	}
 	r.Version, r.Go = checkpoint.Versions()
 	set := kernel.For(kernel.Best())

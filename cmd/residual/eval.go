@@ -14,7 +14,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
-	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
@@ -160,7 +160,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	return wrong
 }
 
-func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier, dev *cpu.Device) (*evalResult, error) {
+func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier, dev engine.Device) (*evalResult, error) {
 	about := c.Info()
 	ds, name, part, err := f.open(ctx, cmd, path, c)
 	if err != nil {

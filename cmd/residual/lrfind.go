@@ -104,8 +104,8 @@ func (f *lrFindFlags) run(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	defer dev.Close()
-	c.Threads = dev.Threads()
-	v := lrFindView{cmd: cmd, test: f.test, device: f.device.describe(dev), w: cmd.OutOrStdout()}
+	c.Threads = threadsOf(dev)
+	v := lrFindView{cmd: cmd, test: f.test, device: f.device.describe(dev), reason: f.device.reason(), w: cmd.OutOrStdout()}
 	if f.json {
 		v.w = cmd.ErrOrStderr()
 	}
@@ -173,6 +173,7 @@ type lrFindView struct {
 	cmd    *cobra.Command
 	test   train.LRFind
 	device string
+	reason string // for the CPU
 	w      io.Writer
 }
 
@@ -186,7 +187,7 @@ func (v *lrFindView) start(s train.Start) {
 			fmt.Fprintln(v.w, line)
 		}
 	}
-	fmt.Fprintf(v.w, "%s; %s of memory planned%s\n\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
+	fmt.Fprintf(v.w, "%s%s; %s of memory planned%s\n\n", v.device, v.reason, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
 }
 
 func (v *lrFindView) step(s train.Step) {

@@ -138,7 +138,7 @@ func (f *depthFlags) open(cmd *cobra.Command, dev engine.Device) (*study.Depth, 
 		if err != nil {
 			return nil, err
 		}
-		c.Train.Threads = dev.(interface{ Threads() int }).Threads()
+		c.Train.Threads = threadsOf(dev)
 		return study.NewDepth(dev, c)
 	}
 	if err := onlyWithResume(cmd, f.resume, "study-depth-1"); err != nil {
@@ -169,7 +169,7 @@ func (f *depthFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	v := newStudyView(cmd, f.plain, f.json)
 	defer context.AfterFunc(ctx, v.interrupted)()
 	f.device.precision = d.Config.Train.Precision
-	v.printf("%s\n%s\n", d.Dir, f.device.describe(dev))
+	v.printf("%s\n%s\n", d.Dir, f.device.describe(dev)+f.device.reason())
 	r, err := d.Run(ctx, dev, study.DepthCallbacks{
 		Callbacks: v.training(),
 		OnPlan:    func(p study.DepthPlan) { showPlan(v, d.Config.Train, p) },

@@ -86,7 +86,7 @@ func (f *trainFlags) openGrowth(cmd *cobra.Command, compare bool) (*study.Growth
 		return nil, err
 	}
 	defer dev.Close()
-	growth.Train.Threads = dev.Threads()
+	growth.Train.Threads = threadsOf(dev)
 	return study.NewGrowth(dev, growth)
 }
 
@@ -103,7 +103,7 @@ func (f *trainFlags) runGrowth(ctx context.Context, cmd *cobra.Command, compare 
 	defer dev.Close()
 	v := newStudyView(cmd, f.plain, f.json)
 	defer context.AfterFunc(ctx, v.interrupted)()
-	v.printf("%s\n%s\n", g.Dir, f.device.describe(dev))
+	v.printf("%s\n%s\n", g.Dir, f.device.describe(dev)+f.device.reason())
 	r, err := g.Run(ctx, dev, func(w study.GrowthRow, epochs int) {
 		v.close()
 		v.printf("\n%s: %s of blocks %s, %d epochs\n", w.Training, g.Config.Train.Model, joinInts(w.Blocks), epochs)

@@ -211,7 +211,7 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	defer dev.Close()
-	c.Threads = dev.Threads()
+	c.Threads = threadsOf(dev)
 	v := newTrainView(cmd, f, f.device.describe(dev))
 	defer context.AfterFunc(ctx, v.interrupted)()
 	s, err := work(ctx, dev, c, v.callbacks())

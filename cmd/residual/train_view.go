@@ -101,7 +101,7 @@ func (v *trainView) start(s train.Start) {
 	for _, change := range s.Changes {
 		fmt.Fprintln(v.w, change)
 	}
-	fmt.Fprintf(v.w, "%s; %s of memory planned%s\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
+	fmt.Fprintf(v.w, "%s%s; %s of memory planned%s\n", v.device, v.flags.device.reason(), report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
 	if s.Estimate != nil {
 		fmt.Fprintln(v.w, estimated(s.Estimate))
 	}

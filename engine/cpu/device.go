@@ -61,6 +61,20 @@ func (d *Device) Close() { d.pool.close() }
 // Name returns "cpu".
 func (d *Device) Name() string { return "cpu" }
 
+// Describe returns "2 threads, avx512 kernels" or the like.
+func (d *Device) Describe() string {
+	if d.pool.threads == 1 {
+		return fmt.Sprintf("1 thread, %v kernels", d.set.ISA)
+	}
+	return fmt.Sprintf("%d threads, %v kernels", d.pool.threads, d.set.ISA)
+}
+
+// Computes allows every precision.
+func (d *Device) Computes(engine.Precision) error { return nil }
+
+// Err returns nil: the CPU does not fail.
+func (d *Device) Err() error { return nil }
+
 // ISA returns the instruction set of the kernels.
 func (d *Device) ISA() kernel.ISA { return d.set.ISA }
 

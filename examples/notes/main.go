@@ -18,6 +18,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/engine/devices"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -91,7 +92,7 @@ func main() {
 }
 
 func run(w io.Writer, c train.Config, plot string) error {
-	dev, err := cpu.New(cpu.Options{}) // d2l.try_gpu()
+	dev, _, err := devices.Open("auto", cpu.Options{}) // d2l.try_gpu()
 	if err != nil {
 		return err
 	}
