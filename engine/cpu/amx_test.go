@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/residual-ml/residual/engine/conformance"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/internal/amxemu"
@@ -32,8 +33,8 @@ func TestAMX(t *testing.T) {
 				StrideH: c.stride, StrideW: c.stride, PadH: c.kernel / 2, PadW: c.kernel / 2,
 				DilationH: 1, DilationW: 1, Groups: c.groups,
 			}
-			checkOp(t, r, op, tensor.Shape{c.n, c.in, c.size, c.size}, tensor.Shape{c.out, c.in / c.groups, c.kernel, c.kernel}, tensor.Shape{c.out})
+			conformance.Op(t, r, check, op, tensor.Shape{c.n, c.in, c.size, c.size}, tensor.Shape{c.out, c.in / c.groups, c.kernel, c.kernel}, tensor.Shape{c.out})
 		}
-		checkOp(t, r, graph.Linear{}, tensor.Shape{33, 50}, tensor.Shape{35, 50}, tensor.Shape{35})
+		conformance.Op(t, r, check, graph.Linear{}, tensor.Shape{33, 50}, tensor.Shape{35, 50}, tensor.Shape{35})
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/conformance"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
@@ -28,7 +29,7 @@ func TestZeroInitBlocksAreIdentities(t *testing.T) {
 		nn.Init(b, 2, nn.KaimingNormal)
 		for _, p := range nn.Parameters(b) {
 			if p.Name == "conv1.weight" { // of [out, in, ...]: the input's channels
-				checkIdentity(t, name, e.Kind, b, random(r, 3, p.Value.Shape()[1], 5, 4))
+				checkIdentity(t, name, e.Kind, b, conformance.Random(r, 3, p.Value.Shape()[1], 5, 4))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/conformance"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/tensor"
@@ -21,7 +22,7 @@ func winogradGraph(r *rand.Rand, n, cin, cout, h, w, pad int) (*graph.Graph, map
 	feeds := map[*graph.Node]*tensor.Tensor{}
 	in := func(name string, shape ...int) *graph.Node {
 		node := g.Input(name, tensor.Float32, shape...)
-		feeds[node] = random(r, shape...)
+		feeds[node] = conformance.Random(r, shape...)
 		return node
 	}
 	x, k, bias := in("x", n, cin, h, w), in("k", cout, cin, 3, 3), in("bias", cout)
@@ -33,7 +34,7 @@ func winogradGraph(r *rand.Rand, n, cin, cout, h, w, pad int) (*graph.Graph, map
 	z = g.Apply(graph.BatchNorm{Eps: 0.1, Frozen: true}, z, fixed, in("gamma", cout), in("beta", cout))
 	z = g.Apply(graph.ReLU{}, z.Plus(y))
 	outputs := []*graph.Node{stats, z}
-	loss := weighted(g, z.Plus(y), feeds, r)
+	loss := conformance.Weighted(g, z.Plus(y), feeds, r)
 	return g, feeds, append(outputs, graph.Gradients(loss, []*graph.Node{x, k, bias})...)
 }
 
@@ -48,7 +49,7 @@ func TestWinograd(t *testing.T) {
 				g, feeds, outputs := winogradGraph(r, s[0], s[1], s[2], s[3], s[4], s[5])
 				values := map[*graph.Node][]float64{}
 				for n, v := range feeds {
-					values[n] = wide(v)
+					values[n] = conformance.Wide(v)
 				}
 				want := graph.Reference(outputs, values)
 				for _, isa := range kernel.Available() {
@@ -56,8 +57,8 @@ func TestWinograd(t *testing.T) {
 					for threads := 1; threads <= 3; threads++ {
 						got := evaluateBy(t, &tilings[i], g, feeds, outputs, Options{Threads: threads, ISA: &isa})
 						for j := range outputs {
-							compare(t, fmt.Sprintf("%v, %v, %d threads", outputs[j], isa, threads), got[j], want[j], 2e-5, 0)
-							if first != nil && !sameBits(first[j], got[j]) {
+							conformance.Compare(t, fmt.Sprintf("%v, %v, %d threads", outputs[j], isa, threads), got[j], want[j], 2e-5, 0)
+							if first != nil && !conformance.SameBits(first[j], got[j]) {
 								t.Errorf("%v, %v: other bits with %d threads", outputs[j], isa, threads)
 							}
 						}
@@ -127,7 +128,7 @@ func TestWinogradError(t *testing.T) {
 	x, k := g.Input("x", tensor.Float32, 2, 256, 12, 12), g.Input("k", tensor.Float32, 32, 256, 3, 3)
 	y := g.Apply(graph.Conv2d{StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1}, x, k)
 	feeds := map[*graph.Node]*tensor.Tensor{x: normal(x.Shape...), k: normal(k.Shape...)}
-	want := graph.Reference([]*graph.Node{y}, map[*graph.Node][]float64{x: wide(feeds[x]), k: wide(feeds[k])})[0]
+	want := graph.Reference([]*graph.Node{y}, map[*graph.Node][]float64{x: conformance.Wide(feeds[x]), k: conformance.Wide(feeds[k])})[0]
 	rms := func(got []float32) float64 {
 		sum, all := 0.0, 0.0
 		for i, w := range want {

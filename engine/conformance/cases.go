@@ -1,0 +1,166 @@
+package conformance
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+func convolutions(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(1, 2))
+	pick := func(v ...int) int { return v[r.IntN(len(v))] }
+	for i := range 60 {
+		c := graph.Conv2d{
+			StrideH: pick(1, 1, 2, 3), StrideW: pick(1, 1, 2), PadH: r.IntN(4), PadW: r.IntN(3),
+			DilationH: pick(1, 1, 2), DilationW: pick(1, 1, 2, 3), Groups: pick(1, 1, 1, 2, 3),
+		}
+		kh, kw := pick(1, 2, 3, 5, 7), pick(1, 3, 3, 7)
+		h, w := (kh-1)*c.DilationH+1+r.IntN(9), (kw-1)*c.DilationW+1+r.IntN(9)
+		cin, cout := c.Groups*pick(1, 2, 3, 5, 17), c.Groups*pick(1, 3, 6, 16, 33, 40)
+		n := pick(1, 1, 2, 5, 17)
+		t.Run(fmt.Sprintf("%d/%+v %dx%d %d->%d on %dx%dx%d", i, c, kh, kw, cin, cout, n, h, w), func(t *testing.T) {
+			shapes := []tensor.Shape{{n, cin, h, w}, {cout, cin / c.Groups, kh, kw}}
+			if r.IntN(2) == 0 {
+				shapes = append(shapes, tensor.Shape{cout})
+			}
+			Op(t, r, check, c, shapes...)
+		})
+	}
+}
+
+// The grouped convolutions of ResNeXt: 32 groups of few channels.
+func manyGroups(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(17, 18))
+	for _, channels := range []int{4, 8} {
+		for stride := 1; stride <= 2; stride++ {
+			c := graph.Conv2d{StrideH: stride, StrideW: stride, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 32}
+			Op(t, r, check, c, tensor.Shape{3, 32 * channels, 5, 7}, tensor.Shape{32 * channels, channels, 3, 3})
+		}
+	}
+}
+
+func dense(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, s := range [][3]int{{1, 1, 1}, {3, 17, 10}, {33, 50, 35}, {2, 512, 10}} {
+		Op(t, r, check, graph.Linear{}, tensor.Shape{s[0], s[1]}, tensor.Shape{s[2], s[1]}, tensor.Shape{s[2]})
+		Op(t, r, check, graph.Softmax{}, tensor.Shape{s[0], s[1]})
+		Op(t, r, check, &graph.Reshape{To: tensor.Shape{s[1], s[0]}}, tensor.Shape{s[0], s[1]})
+	}
+	Op(t, r, check, &graph.Reshape{To: tensor.Shape{3, 40}}, tensor.Shape{3, 5, 2, 4})
+	Op(t, r, check, &graph.Reshape{To: tensor.Shape{3, 5}}, tensor.Shape{3, 5, 1, 1})
+	Op(t, r, check, &graph.Reshape{To: tensor.Shape{2, 3, 4, 5}}, tensor.Shape{6, 20})
+}
+
+func elementwise(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, s := range []tensor.Shape{{1}, {7, 33}, {3, 5, 9}, {2, 35, 3, 5}, {4, 64, 24, 24}} {
+		for _, op := range []graph.Op{graph.ReLU{}, graph.Sigmoid{}, graph.Tanh{}, graph.Scale{Factor: -0.75}} {
+			Op(t, r, check, op, s)
+		}
+		Op(t, r, check, graph.Add{}, s, s)
+		Op(t, r, check, graph.Mul{}, s, s)
+	}
+}
+
+func pools(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for i := range 30 {
+		n, c, h, w := 1+r.IntN(4), 1+r.IntN(40), 4+r.IntN(9), 4+r.IntN(9)
+		kh, kw, sh, sw := 1+r.IntN(4), 1+r.IntN(4), 1+r.IntN(3), 1+r.IntN(3)
+		ph, pw, ceil := r.IntN(kh/2+1), r.IntN(kw/2+1), i%2 == 0
+		x := tensor.Shape{n, c, h, w}
+		Op(t, r, check, graph.MaxPool2d{KH: kh, KW: kw, StrideH: sh, StrideW: sw, PadH: ph, PadW: pw, DilationH: 1, DilationW: 1, CeilMode: ceil}, x)
+		Op(t, r, check, graph.AvgPool2d{KH: kh, KW: kw, StrideH: sh, StrideW: sw, PadH: ph, PadW: pw, CeilMode: ceil, ExcludePad: i%3 == 0, Divisor: i % 4}, x)
+		Op(t, r, check, graph.AdaptiveAvgPool2d{H: 1 + r.IntN(5), W: 1 + r.IntN(5)}, x)
+	}
+}
+
+func batchNorm(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for i, s := range []tensor.Shape{{5, 3}, {16, 40}, {4, 7, 9}, {3, 17, 5, 4}, {8, 64, 12, 12}, {2, 33, 1, 1}} {
+		g := graph.New(graph.Train)
+		feeds := map[*graph.Node]*tensor.Tensor{}
+		in := func(name string, shape ...int) *graph.Node {
+			n := g.Input(name, tensor.Float32, shape...)
+			feeds[n] = Random(r, shape...)
+			return n
+		}
+		c := s[1]
+		x, gamma, beta, res := in("x", s...), in("gamma", c), in("beta", c), in("residual", s...)
+		stats := g.Apply(graph.BatchNormStats{}, x)
+		running := g.Apply(graph.RunningStats{Momentum: 0.1, Row: 1, Count: s.Numel() / c}, in("running", c), stats)
+		y := g.Apply(graph.BatchNorm{Eps: 1e-5}, x, stats, gamma, beta)
+		if i%2 == 1 { // the residual also goes round the addition
+			res = g.Apply(graph.Sigmoid{}, res)
+		}
+		y = y.Plus(res)
+		y = g.Apply(graph.ReLU{}, y)
+		frozen := g.Apply(graph.BatchNorm{Eps: 1e-5, Frozen: true}, y, g.Apply(graph.Stack{}, beta, g.Apply(graph.Mul{}, gamma, gamma)), gamma, beta)
+		loss := Weighted(g, frozen, feeds, r)
+		outputs := append([]*graph.Node{y, stats, running, frozen}, graph.Gradients(loss, []*graph.Node{x, gamma, beta, res})...)
+		// 1/sqrt(var+eps) of a frozen variance near zero magnifies: a wider bound.
+		check(t, Case{Graph: g, Feeds: feeds, Outputs: outputs, Tolerance: 5e-5, Flips: 0.1})
+	}
+}
+
+func lossAndDropout(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(11, 12))
+	for _, s := range [][2]int{{1, 2}, {7, 10}, {64, 33}} {
+		g := graph.New(graph.Train)
+		z, labels := g.Input("logits", tensor.Float32, s[0], s[1]), g.Input("labels", tensor.Int64, s[0])
+		ints := make([]int64, s[0])
+		for i := range ints {
+			ints[i] = int64(r.IntN(s[1]))
+		}
+		feeds := map[*graph.Node]*tensor.Tensor{z: Random(r, s[0], s[1]), labels: tensor.FromInts(ints, s[0]), g.Key(): tensor.FromInts([]int64{42})}
+		dropped := g.Apply(graph.Dropout{P: 0.3, Stream: g.NextStream()}, z, g.Key())
+		loss := g.Apply(graph.CrossEntropy{}, dropped, labels)
+		hits := g.Apply(graph.CountCorrect{}, z, labels)
+		outputs := append([]*graph.Node{dropped, loss, hits}, graph.Gradients(loss, []*graph.Node{z})...)
+		shares, weight := g.Input("shares", tensor.Float32, s[0], s[1]), g.Input("weight", tensor.Float32, s[1])
+		feeds[shares], feeds[weight] = tensor.New(s[0], s[1]), tensor.New(s[1])
+		for _, x := range []*graph.Node{shares, weight} {
+			for i := range feeds[x].Data() {
+				feeds[x].Data()[i] = 0.1 + r.Float32()
+			}
+		}
+		for _, smoothing := range []float64{0, 0.1} {
+			o := graph.CrossEntropy{LabelSmoothing: smoothing}
+			for _, inputs := range [][]*graph.Node{{z, labels}, {z, labels, weight}, {z, shares}, {z, shares, weight}} {
+				loss := g.Apply(o, inputs...)
+				outputs = append(append(outputs, loss), graph.Gradients(loss, []*graph.Node{z})...)
+			}
+		}
+		check(t, Case{Graph: g, Feeds: feeds, Outputs: outputs, Tolerance: 2e-6})
+	}
+	g := graph.New(graph.Train)
+	x := g.Input("images", tensor.Float32, 3, 5, 4, 6)
+	feeds := map[*graph.Node]*tensor.Tensor{x: Random(r, 3, 5, 4, 6), g.Key(): tensor.FromInts([]int64{7})}
+	y := g.Apply(graph.Dropout{P: 0.5, Stream: 3}, x, g.Key())
+	check(t, Case{Graph: g, Feeds: feeds, Outputs: []*graph.Node{y}, Tolerance: 1e-6})
+}
+
+func channelsAndStochasticDepth(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(13, 14))
+	for _, s := range []tensor.Shape{{3, 5}, {2, 7, 9}, {1, 16, 3, 5}, {5, 33, 4, 4}, {70, 2, 1, 1}} {
+		for _, more := range []int{0, 1, 16} {
+			Op(t, r, check, graph.PadChannels{To: s[1] + more}, s)
+		}
+		for _, first := range []int{1, (s[1] + 1) / 2, s[1]} {
+			Op(t, r, check, graph.TakeChannels{First: first}, s)
+		}
+	}
+	for i, s := range []tensor.Shape{{9}, {7, 5}, {5, 3, 4}, {6, 33, 4, 6}, {3, 2, 2, 3, 2}} {
+		for _, p := range []float64{0.5, 1} {
+			g := graph.New(graph.Train)
+			x := g.Input("images", tensor.Float32, s...)
+			feeds := map[*graph.Node]*tensor.Tensor{x: Random(r, s...), g.Key(): tensor.FromInts([]int64{int64(i)})}
+			y := g.Apply(graph.StochasticDepth{P: p, Stream: g.NextStream()}, x, g.Key())
+			loss := Weighted(g, y, feeds, r)
+			check(t, Case{Graph: g, Feeds: feeds, Outputs: append([]*graph.Node{y}, graph.Gradients(loss, []*graph.Node{x})...), Tolerance: 1e-6})
+		}
+	}
+}
