@@ -62,6 +62,7 @@ func elementwise(t *testing.T, check Check) {
 		}
 		Op(t, r, check, graph.Add{}, s, s)
 		Op(t, r, check, graph.Mul{}, s, s)
+		Op(t, r, check, graph.Sum{}, s)
 	}
 }
 

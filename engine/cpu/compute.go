@@ -175,16 +175,16 @@ func (b *binder) spatial(s *engine.Compute) (func(), bool) {
 	case graph.AvgPool2d:
 		_, _, h, w := in[0].Dims()
 		_, _, oh, ow := s.Out.Dims()
-		return b.weigh(averages(op, h, w, oh, ow), in[0], s.Out), true
+		return b.weigh(engine.Averages(op, h, w, oh, ow), in[0], s.Out), true
 	case graph.AvgPool2dGrad:
 		_, _, oh, ow := in[0].Dims()
-		return b.weigh(transposed(averages(op.AvgPool2d, op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
+		return b.weigh(engine.Transposed(engine.Averages(op.AvgPool2d, op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
 	case graph.AdaptiveAvgPool2d:
 		_, _, h, w := in[0].Dims()
-		return b.weigh(adaptiveAverages(h, w, op.H, op.W), in[0], s.Out), true
+		return b.weigh(engine.AdaptiveAverages(h, w, op.H, op.W), in[0], s.Out), true
 	case graph.AdaptiveAvgPool2dGrad:
 		_, _, oh, ow := in[0].Dims()
-		return b.weigh(transposed(adaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
+		return b.weigh(engine.Transposed(engine.AdaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
 	case graph.Dropout:
 		return b.dropout(op, in[0], s.Out), true
 	case graph.StochasticDepth:

@@ -131,68 +131,8 @@ func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 	return func() { b.pool.run(tasks, work) }
 }
 
-// share says that a pixel of the destination takes a part of one of the source.
-type share struct {
-	source int
-	weight float32
-}
-
-// averages lists the shares of every output pixel of an average pooling.
-func averages(op graph.AvgPool2d, h, w, oh, ow int) [][]share {
-	out := make([][]share, oh*ow)
-	for i := range out {
-		y0, x0 := i/ow*op.StrideH-op.PadH, i%ow*op.StrideW-op.PadW
-		y1, x1 := min(y0+op.KH, h+op.PadH), min(x0+op.KW, w+op.PadW)
-		count := (y1 - y0) * (x1 - x0)
-		y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, h), min(x1, w)
-		if op.ExcludePad {
-			count = (y1 - y0) * (x1 - x0)
-		}
-		if op.Divisor != 0 {
-			count = op.Divisor
-		}
-		out[i] = box(y0, y1, x0, x1, w, count)
-	}
-	return out
-}
-
-// adaptiveAverages lists the shares of every output pixel of an adaptive
-// average pooling: window i of n over size begins at floor(i*size/n) and ends at
-// ceil((i+1)*size/n).
-func adaptiveAverages(h, w, oh, ow int) [][]share {
-	out := make([][]share, oh*ow)
-	for i := range out {
-		y, x := i/ow, i%ow
-		y0, y1 := y*h/oh, ((y+1)*h+oh-1)/oh
-		x0, x1 := x*w/ow, ((x+1)*w+ow-1)/ow
-		out[i] = box(y0, y1, x0, x1, w, (y1-y0)*(x1-x0))
-	}
-	return out
-}
-
-func box(y0, y1, x0, x1, w, count int) []share {
-	var s []share
-	for y := y0; y < y1; y++ {
-		for x := x0; x < x1; x++ {
-			s = append(s, share{y*w + x, float32(1 / float64(count))})
-		}
-	}
-	return s
-}
-
-// transposed turns shares of outputs into those of inputs: the gradient.
-func transposed(shares [][]share, sources int) [][]share {
-	out := make([][]share, sources)
-	for i, list := range shares {
-		for _, s := range list {
-			out[s.source] = append(out[s.source], share{i, s.weight})
-		}
-	}
-	return out
-}
-
 // weigh binds a weighted sum of whole pixels.
-func (b *binder) weigh(shares [][]share, in, out *engine.Value) func() {
+func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) func() {
 	n, c, _, _ := in.Dims()
 	pixel := n * c
 	src, dst := b.act(in), b.act(out)
@@ -210,7 +150,7 @@ func (b *binder) weigh(shares [][]share, in, out *engine.Value) func() {
 		}
 		clear(to)
 		for _, s := range shares[p] {
-			b.set.Axpy(to, s.weight, src.read(b.set, s.source*pixel+lo, size, area))
+			b.set.Axpy(to, s.Weight, src.read(b.set, s.Source*pixel+lo, size, area))
 		}
 		dst.write(b.set, p*pixel+lo, to)
 	}

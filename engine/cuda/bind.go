@@ -1,0 +1,219 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cuda/driver"
+)
+
+// program is a bound program: kernels in order, which the driver keeps as one graph from
+// the first run on.
+type program struct {
+	d      *Device
+	steps  [][]*launch
+	key    *buffer // of the run, where dropout finds it; nil where nothing is drawn
+	number int64   // the key on its way there
+	exec   driver.Exec
+	shared int
+	own    int
+	keep   []*buffer // tables of the program
+}
+
+// binder turns the steps of one program into launches. It goes over them twice: first
+// to learn how much scratch they need.
+type binder struct {
+	engine.Binding
+	d       *Device
+	prog    *program
+	scratch *buffer // nil the first time
+	need    int     // words of it
+	list    []*launch
+	err     error
+}
+
+// Bind makes steps executable.
+func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
+	sizes := &binder{Binding: b, d: d, prog: &program{d: d}}
+	if err := sizes.all(); err != nil {
+		return nil, err
+	}
+	bd := &binder{Binding: b, d: d, prog: &program{d: d, shared: sizes.need}}
+	bd.scratch = b.Scratch(sizes.need).(*buffer)
+	if err := bd.all(); err != nil {
+		return nil, err
+	}
+	return bd.prog, nil
+}
+
+func (b *binder) all() error {
+	if !b.d.enter() {
+		return b.d.err
+	}
+	defer b.d.leave()
+	for _, s := range b.Steps {
+		for _, v := range append(s.Reads(), s.Writes()...) {
+			if v.Numel() >= 1<<31 {
+				return fmt.Errorf("cuda: %v has more elements than kernels count, 2^31; use a smaller batch", v)
+			}
+		}
+		b.list = nil
+		b.step(s)
+		if b.err == nil {
+			b.err = b.d.err
+		}
+		if b.err != nil {
+			return b.err
+		}
+		b.prog.steps = append(b.prog.steps, b.list)
+	}
+	return nil
+}
+
+// launch adds a kernel to the step at hand.
+func (b *binder) launch(name string, g grid, args ...any) {
+	l, err := b.d.launch(name, g, args...)
+	if err != nil && b.err == nil {
+		b.err = err
+	}
+	b.list = append(b.list, l)
+}
+
+// at returns the memory of a value; nil for none.
+func (b *binder) at(v *engine.Value) *buffer {
+	if v == nil {
+		return nil
+	}
+	return b.At(v).(*buffer)
+}
+
+// borrow returns scratch from word off on, for n words, until the step ends.
+func (b *binder) borrow(off, n int) *buffer {
+	b.need = max(b.need, off+n)
+	if b.scratch == nil {
+		return &buffer{words: n}
+	}
+	return b.scratch.slice(off, n)
+}
+
+// table is a slice in memory of the program's own.
+func table[T any](b *binder, s []T) *buffer {
+	if b.scratch == nil {
+		return &buffer{}
+	}
+	t := upload(b.d, s)
+	b.prog.own += t.words
+	b.prog.keep = append(b.prog.keep, t)
+	return t
+}
+
+func (b *binder) step(s engine.Step) {
+	switch s := s.(type) {
+	case *engine.Conv:
+		b.conv(s)
+	case *engine.ConvGradInput:
+		b.convGradInput(s)
+	case *engine.ConvGradWeight:
+		b.convGradWeight(s)
+	case *engine.BatchNormStats:
+		b.stats(s.X, s.Stats)
+	case *engine.BatchNorm:
+		b.batchNorm(s)
+	case *engine.BatchNormReduce:
+		b.batchNormReduce(s)
+	case *engine.BatchNormGrad:
+		b.batchNormGrad(s)
+	case *engine.Relayout:
+		b.rearrange(s.From, s.To)
+	case *engine.Assign:
+		b.elementwise(opCopy, 0, s.To, s.From)
+	case *engine.Compute:
+		b.compute(s)
+	default:
+		b.err = fmt.Errorf("cuda: no kernel for step %T", s)
+	}
+}
+
+// rearrange copies a value into another order, type or shape.
+func (b *binder) rearrange(from, to *engine.Value) {
+	n := from.Numel()
+	b.launch("gather", line(n), n, b.at(to), half(to), orderOf(to), b.at(from), half(from), orderOf(from))
+}
+
+// Run launches the program's graph; at the first run it is made.
+func (p *program) Run(key int64) {
+	d := p.d
+	if !d.enter() {
+		return
+	}
+	defer d.leave()
+	p.draw(key)
+	if p.exec == 0 && !p.capture() {
+		return
+	}
+	if d.err == nil {
+		d.check("cuGraphLaunch", d.api.GraphLaunch(p.exec, d.stream))
+	}
+}
+
+// draw gives the kernels that draw random numbers their key.
+func (p *program) draw(key int64) {
+	if p.key != nil {
+		p.number = key
+		p.d.copyTo(p.key, unsafe.Pointer(&p.number), 8)
+	}
+}
+
+// capture makes a graph of all kernels.
+func (p *program) capture() bool {
+	d := p.d
+	const relaxed = 2 // CU_STREAM_CAPTURE_MODE_RELAXED: other threads of this process may use the driver
+	if !d.check("cuStreamBeginCapture", d.api.CaptureBegin(d.stream, relaxed)) {
+		return false
+	}
+	p.launchAll()
+	var g driver.Graph
+	if !d.check("cuStreamEndCapture", d.api.CaptureEnd(d.stream, &g)) {
+		return false
+	}
+	d.check("cuGraphInstantiate", d.api.GraphInstantiate(&p.exec, g, 0))
+	d.check("cuGraphDestroy", d.api.GraphDestroy(g))
+	return d.err == nil
+}
+
+func (p *program) launchAll() {
+	for _, step := range p.steps {
+		for _, l := range step {
+			p.d.start(l)
+		}
+	}
+}
+
+// Profile runs the kernels one step at a time and waits for each.
+func (p *program) Profile() []time.Duration {
+	took := make([]time.Duration, len(p.steps))
+	d := p.d
+	if !d.enter() {
+		return took
+	}
+	defer d.leave()
+	d.wait()
+	for i, step := range p.steps {
+		start := time.Now()
+		for _, l := range step {
+			d.start(l)
+		}
+		if len(step) > 0 {
+			d.wait()
+			took[i] = time.Since(start)
+		}
+	}
+	return took
+}
+
+func (p *program) SharedElements() int { return p.shared }
+func (p *program) OwnElements() int    { return p.own }

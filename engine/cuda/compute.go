@@ -1,0 +1,161 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+)
+
+// Operations of the kernel elementwise, in its order.
+const (
+	opCopy = iota
+	opReLU
+	opReLUGrad
+	opSigmoid
+	opSigmoidGrad
+	opTanh
+	opTanhGrad
+	opAdd
+	opMul
+	opScale
+	opFill
+	opExpand
+)
+
+// compute binds the operations that have no step of their own.
+func (b *binder) compute(s *engine.Compute) {
+	if b.simple(s) || b.spatial(s) || b.classes(s) {
+		return
+	}
+	if b.err == nil {
+		b.err = fmt.Errorf("cuda: no kernel for %s", s.Op.Name())
+	}
+}
+
+// elementwise binds out = op(in...), element by element.
+func (b *binder) elementwise(op int, alpha float32, out *engine.Value, in ...*engine.Value) {
+	n := out.Numel()
+	var x, y *engine.Value
+	if len(in) > 0 {
+		x = in[0]
+	}
+	if len(in) > 1 {
+		y = in[1]
+	}
+	b.launch("elementwise", line(n), op, n, alpha, b.at(x), half(x), b.at(y), half(y), b.at(out), half(out))
+}
+
+// simple binds what looks at single elements, and what moves them.
+func (b *binder) simple(s *engine.Compute) bool {
+	switch op := s.Op.(type) {
+	case graph.ReLU:
+		b.elementwise(opReLU, 0, s.Out, s.In...)
+	case graph.ReLUGrad:
+		b.elementwise(opReLUGrad, 0, s.Out, s.In...)
+	case graph.Sigmoid:
+		b.elementwise(opSigmoid, 0, s.Out, s.In...)
+	case graph.SigmoidGrad:
+		b.elementwise(opSigmoidGrad, 0, s.Out, s.In...)
+	case graph.Tanh:
+		b.elementwise(opTanh, 0, s.Out, s.In...)
+	case graph.TanhGrad:
+		b.elementwise(opTanhGrad, 0, s.Out, s.In...)
+	case graph.Add:
+		b.elementwise(opAdd, 0, s.Out, s.In...)
+	case graph.Mul:
+		b.elementwise(opMul, 0, s.Out, s.In...)
+	case graph.Scale:
+		b.elementwise(opScale, float32(op.Factor), s.Out, s.In...)
+	case *graph.Constant:
+		b.elementwise(opFill, float32(op.Value), s.Out)
+	case *graph.Expand:
+		b.elementwise(opExpand, 0, s.Out, s.In...)
+	case *graph.Reshape:
+		if engine.SameOrder(s.In[0], s.Out) {
+			b.same(s.Out, s.In[0])
+		} else {
+			b.rearrange(s.In[0], s.Out)
+		}
+	case graph.Row:
+		c := s.Out.Numel()
+		b.words(b.at(s.Out), b.at(s.In[0]).slice(op.I*c, c))
+	case graph.Stack:
+		c := s.In[0].Numel()
+		b.words(b.at(s.Out).slice(0, c), b.at(s.In[0]))
+		b.words(b.at(s.Out).slice(c, c), b.at(s.In[1]))
+	case graph.RunningStats:
+		unbiased := 1.0
+		if op.Row == 1 {
+			unbiased = float64(op.Count) / float64(op.Count-1)
+		}
+		c := s.Out.Numel()
+		b.launch("running_stats", line(c), c, b.at(s.In[0]), b.at(s.In[1]).slice(op.Row*c, c), b.at(s.Out), op.Momentum, unbiased)
+	default:
+		return false
+	}
+	return true
+}
+
+// same copies a value to another of the same order, unless they share memory.
+func (b *binder) same(to, from *engine.Value) {
+	if b.at(to).at != b.at(from).at {
+		b.elementwise(opCopy, 0, to, from)
+	}
+}
+
+// words copies float32.
+func (b *binder) words(to, from *buffer) {
+	n := to.words
+	b.launch("elementwise", line(n), opCopy, n, float32(0), from, false, (*buffer)(nil), false, to, false)
+}
+
+// classes binds sums, and operations over the classes of an example.
+func (b *binder) classes(s *engine.Compute) bool {
+	rows, k := 0, 0
+	if len(s.In) > 0 && len(s.In[0].Shape) == 2 {
+		rows, k = s.In[0].Shape[0], s.In[0].Shape[1]
+	}
+	threads := 32
+	for threads < k && threads < blockSize {
+		threads *= 2
+	}
+	each := grid{rows, 1, 1, threads}
+	in := func(i int) *buffer {
+		if i >= len(s.In) {
+			return nil
+		}
+		return b.at(s.In[i])
+	}
+	none := (*buffer)(nil)
+	switch op := s.Op.(type) {
+	case graph.Softmax:
+		b.launch("softmax", each, in(0), b.at(s.Out), k)
+	case graph.SoftmaxGrad:
+		b.launch("softmax_grad", each, in(0), in(1), b.at(s.Out), k)
+	case graph.CrossEntropy:
+		loss, divisor := b.borrow(0, 2*rows), b.borrow(2*rows, 2*rows)
+		b.launch("cross_entropy", each, in(0), in(1), in(2), len(s.In[1].Shape) == 2, op.LabelSmoothing, k, loss, divisor)
+		b.launch("quotient", grid{1, 1, 1, blockSize}, loss, divisor, rows, b.at(s.Out))
+	case graph.CrossEntropyGrad:
+		b.launch("cross_entropy_grad", each, in(0), in(1), in(2), in(3), len(s.In[1].Shape) == 2, op.LabelSmoothing, rows, k, b.at(s.Out))
+	case graph.CountCorrect:
+		hits := b.borrow(0, 2*rows)
+		b.launch("correct", each, in(0), in(1), k, hits)
+		b.launch("quotient", grid{1, 1, 1, blockSize}, hits, none, rows, b.at(s.Out))
+	case graph.Sum:
+		n := s.In[0].Numel()
+		const stretch = 1 << 14
+		parts := (n + stretch - 1) / stretch
+		part := b.borrow(0, 2*parts)
+		b.launch("sum", grid{parts, 1, 1, blockSize}, in(0), half(s.In[0]), n, stretch, part)
+		b.launch("quotient", grid{1, 1, 1, blockSize}, part, none, parts, b.at(s.Out))
+	case graph.SumChannels:
+		b.columns(sumOfX, columns{x: s.In[0], count: 1, out: b.at(s.Out)})
+	default:
+		return false
+	}
+	return true
+}

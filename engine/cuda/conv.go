@@ -1,0 +1,127 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"unsafe"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cuda/driver"
+)
+
+// window is the kernels' Conv.
+type window struct {
+	n, h, w, c, oh, ow, o, kh, kw, sh, sw, ph, pw, dh, dw, groups int32
+}
+
+func (w *window) pointer() (unsafe.Pointer, int) { return unsafe.Pointer(w), int(unsafe.Sizeof(*w)) }
+func (w *window) memory() []*buffer              { return nil }
+
+// windowOf is the geometry between a convolution's input x and output y.
+func windowOf(s engine.Window, x, y *engine.Value) *window {
+	n, c, h, w := x.Dims()
+	_, o, oh, ow := y.Dims()
+	var g window
+	for _, f := range []struct {
+		to   *int32
+		from int
+	}{
+		{&g.n, n}, {&g.h, h}, {&g.w, w}, {&g.c, c}, {&g.oh, oh}, {&g.ow, ow}, {&g.o, o}, {&g.kh, s.KH}, {&g.kw, s.KW},
+		{&g.sh, s.StrideH}, {&g.sw, s.StrideW}, {&g.ph, s.PadH}, {&g.pw, s.PadW}, {&g.dh, s.DilationH}, {&g.dw, s.DilationW},
+		{&g.groups, s.Groups},
+	} {
+		*f.to = int32(f.from)
+	}
+	return &g
+}
+
+// epilogue is the kernels' Epilogue.
+type epilogue struct {
+	bias, stats, gamma, beta, residual driver.Pointer
+	eps                                float32
+	half, relu                         int32
+	_                                  int32
+
+	keep []*buffer
+}
+
+func (e *epilogue) pointer() (unsafe.Pointer, int) {
+	return unsafe.Pointer(e), int(unsafe.Offsetof(e.keep))
+}
+func (e *epilogue) memory() []*buffer { return e.keep }
+
+func (e *epilogue) take(b *buffer) driver.Pointer {
+	if b == nil {
+		return 0
+	}
+	e.keep = append(e.keep, b)
+	return b.at
+}
+
+// side is the rows and columns of results that a block makes.
+const side = 64
+
+func tiles(n int) int { return (n + side - 1) / side }
+
+// mode is the end of a convolution kernel's name: how it multiplies x.
+func mode(x *engine.Value) string {
+	if half(x) {
+		return "_bf16"
+	}
+	return "_fma"
+}
+
+func (b *binder) conv(s *engine.Conv) {
+	g := windowOf(s.Window, s.X, s.Y)
+	e := &epilogue{half: int32(flag(half(s.Residual))), relu: int32(flag(s.ReLU))}
+	e.bias, e.residual = e.take(b.at(s.Bias)), e.take(b.at(s.Residual))
+	if n := s.Norm; n != nil {
+		e.stats, e.gamma, e.beta, e.eps = e.take(b.at(n.Stats)), e.take(b.at(n.Gamma)), e.take(b.at(n.Beta)), float32(n.Eps)
+	}
+	blocks := grid{tiles(int(g.oh * g.ow * g.n)), tiles(int(g.o / g.groups)), int(g.groups), blockSize}
+	b.launch("conv"+mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.W), b.at(s.Y), half(s.Y), g, e)
+	if s.Stats != nil {
+		b.stats(s.Y, s.Stats)
+	}
+}
+
+func flag(v bool) int {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+func (b *binder) convGradInput(s *engine.ConvGradInput) {
+	g := windowOf(s.Window, s.DX, s.DY)
+	blocks := grid{tiles(int(g.h * g.w * g.n)), tiles(int(g.c / g.groups)), int(g.groups), blockSize}
+	b.launch("conv_grad_input"+mode(s.DY), blocks,
+		b.at(s.W), b.at(s.DY), half(s.DY), b.at(s.Base), half(s.Base), b.at(s.DX), half(s.DX), g)
+}
+
+// The sum over pixels is cut into stretches until there are about so many blocks, as
+// long as a stretch has some pixels and scratch does not grow too large.
+const (
+	enoughBlocks  = 1024
+	leastStretch  = 256
+	mostPartWords = 1 << 24
+)
+
+func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
+	g := windowOf(s.Window, s.X, s.DY)
+	rows, outs, pixels := int(g.kh*g.kw*(g.c/g.groups)), int(g.o/g.groups), int(g.oh*g.ow*g.n)
+	size := s.DW.Numel()
+	blocks := grid{tiles(rows), tiles(outs), int(g.groups), blockSize}
+	parts := max(1, min(enoughBlocks/(blocks.x*blocks.y*blocks.z), pixels/leastStretch, mostPartWords/max(size, 1)))
+	stretch := (pixels + parts - 1) / parts
+	parts = (pixels + stretch - 1) / stretch
+	blocks.z *= parts
+	to := b.at(s.DW)
+	if parts > 1 {
+		to = b.borrow(0, parts*size)
+	}
+	b.launch("conv_grad_weight"+mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.DY), half(s.DY), to, g, stretch)
+	if parts > 1 {
+		b.launch("add_stretches", line(size), size, parts, to, b.at(s.DW))
+	}
+}

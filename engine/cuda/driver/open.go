@@ -1,0 +1,45 @@
+//go:build cuda
+
+package driver
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/ebitengine/purego"
+)
+
+// Open opens the machine's driver, by the names in Libraries.
+func Open() (*API, error) {
+	var first error
+	for _, name := range Libraries {
+		api, err := OpenFile(name)
+		if err == nil {
+			return api, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// OpenFile opens a driver's library by its name or path and finds its functions. The
+// library stays open.
+func OpenFile(name string) (*API, error) {
+	library, err := openLibrary(name)
+	if err != nil {
+		return nil, fmt.Errorf("no NVIDIA driver: %s cannot be opened: %w", name, err)
+	}
+	api := &API{}
+	table := reflect.ValueOf(api).Elem()
+	for i := range table.NumField() {
+		symbol := table.Type().Field(i).Tag.Get("cu")
+		address, err := findSymbol(library, symbol)
+		if err != nil || address == 0 {
+			return nil, fmt.Errorf("%s has no function %s: it is no NVIDIA driver, or one from before CUDA 12.0; install driver 525.60 or a later one", name, symbol)
+		}
+		purego.RegisterFunc(table.Field(i).Addr().Interface(), address)
+	}
+	return api, nil
+}

@@ -1,0 +1,228 @@
+//go:build cuda && !windows
+
+// Package emulate is a driver whose GPU is the CPU: kernels that host/make.sh has compiled as
+// C++, run one thread after the other. With it the tests drive the whole device, but for
+// the driver itself and for speed, on a machine without a GPU.
+package emulate
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+
+	"github.com/residual-ml/residual/engine/cuda/driver"
+)
+
+// Variable names the environment variable with the path of the library.
+const Variable = "RESIDUAL_CUDA_EMULATED"
+
+// GPU is an emulated one. Its fields may be set before it is used.
+type GPU struct {
+	Memory   uint64        // bytes it has
+	Major    int32         // of its compute capability
+	Lost     driver.Result // what every call answers that waits for work, once the GPU is lost
+	Launches int           // kernels run so far
+	Backward bool          // threads run from the last to the first
+
+	library    uintptr
+	find       func(name string) uintptr
+	run        func(f uintptr, gx, gy, gz, threads uint32, params *unsafe.Pointer, reverse int32)
+	alloc      func(n uint64) uintptr
+	free       func(p uintptr)
+	copy       func(to, from uintptr, n uint64)
+	copyTo     func(to uintptr, from unsafe.Pointer, n uint64)
+	copyFrom   func(to unsafe.Pointer, from uintptr, n uint64)
+	sizes      map[driver.Pointer]uint64
+	used       uint64
+	signatures map[string][]int
+	functions  map[driver.Function]string
+	addresses  map[driver.Function]uintptr
+	capturing  bool
+	captured   []call
+	graphs     map[uintptr][]call
+	next       uintptr
+}
+
+// call is a launch that a graph keeps.
+type call struct {
+	f                   driver.Function
+	gx, gy, gz, threads uint32
+	params              []unsafe.Pointer
+}
+
+// New opens the library that Variable names, or skips the test.
+func New(t testing.TB) *GPU {
+	t.Helper()
+	path := os.Getenv(Variable)
+	if path == "" {
+		t.Skip("kernels are emulated where " + Variable + " names the library that engine/cuda/emulate/host/make.sh makes")
+	}
+	library, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err != nil {
+		t.Fatalf("%s: %v", Variable, err)
+	}
+	g := &GPU{
+		Memory: 16 << 30, Major: 8, library: library, sizes: map[driver.Pointer]uint64{}, functions: map[driver.Function]string{},
+		addresses: map[driver.Function]uintptr{}, graphs: map[uintptr][]call{},
+	}
+	for name, f := range map[string][]any{
+		"emulate_find": {&g.find}, "emulate_launch": {&g.run}, "emulate_alloc": {&g.alloc}, "emulate_free": {&g.free},
+		"emulate_copy": {&g.copy, &g.copyTo, &g.copyFrom},
+	} {
+		for _, p := range f {
+			purego.RegisterLibFunc(p, library, name)
+		}
+	}
+	return g
+}
+
+// API is the driver's table.
+func (g *GPU) API() *driver.API {
+	ok := func() driver.Result { return driver.Success }
+	return &driver.API{
+		Init:       func(uint32) driver.Result { return ok() },
+		GetVersion: func(v *int32) driver.Result { *v = 12000; return ok() },
+		ErrorName:  func(r driver.Result, text **byte) driver.Result { return cString(fmt.Sprintf("ERROR_%d", r), text) },
+		ErrorString: func(r driver.Result, text **byte) driver.Result {
+			return cString("as the emulator was told to say", text)
+		},
+		DeviceCount: func(n *int32) driver.Result { *n = 1; return ok() },
+		DeviceGet:   func(d *driver.Device, _ int32) driver.Result { *d = 0; return ok() },
+		DeviceName: func(p *byte, n int32, _ driver.Device) driver.Result {
+			copy(unsafe.Slice(p, n), "emulated\x00")
+			return ok()
+		},
+		DeviceMemory:   func(n *uint64, _ driver.Device) driver.Result { *n = g.Memory; return ok() },
+		ContextRetain:  func(c *driver.Context, _ driver.Device) driver.Result { *c = 1; return ok() },
+		ContextRelease: func(driver.Device) driver.Result { return ok() },
+		ContextSet:     func(driver.Context) driver.Result { return ok() },
+		DeviceAttribute: func(v *int32, a int32, _ driver.Device) driver.Result {
+			*v = 0
+			if a == driver.CapabilityMajor {
+				*v = g.Major
+			}
+			return ok()
+		},
+		MemInfo:  func(free, total *uint64) driver.Result { *free, *total = g.Memory-g.used, g.Memory; return ok() },
+		MemAlloc: g.memAlloc,
+		MemFree:  g.memFree,
+		MemSet:   g.memSet,
+		CopyTo: func(to driver.Pointer, from unsafe.Pointer, n uint64, _ driver.Stream) driver.Result {
+			g.copyTo(uintptr(to), from, n)
+			return g.Lost
+		},
+		CopyFrom: func(to unsafe.Pointer, from driver.Pointer, n uint64, _ driver.Stream) driver.Result {
+			if g.Lost == driver.Success {
+				g.copyFrom(to, uintptr(from), n)
+			}
+			return g.Lost
+		},
+		StreamCreate:  func(s *driver.Stream, _ uint32) driver.Result { *s = 1; return ok() },
+		StreamDestroy: func(driver.Stream) driver.Result { return ok() },
+		StreamWait:    func(driver.Stream) driver.Result { return g.Lost },
+		ModuleLoad:    g.moduleLoad,
+		ModuleUnload:  func(driver.Module) driver.Result { return ok() },
+		ModuleFunction: func(f *driver.Function, _ driver.Module, name string) driver.Result {
+			address := g.find(name + "\x00")
+			if address == 0 || g.signatures[name] == nil {
+				return driver.NotFound
+			}
+			*f = driver.Function(address)
+			g.functions[*f], g.addresses[*f] = name, address
+			return ok()
+		},
+		Launch:       g.launch,
+		CaptureBegin: func(driver.Stream, int32) driver.Result { g.capturing, g.captured = true, nil; return ok() },
+		CaptureEnd: func(_ driver.Stream, out *driver.Graph) driver.Result {
+			g.next++
+			g.capturing, g.graphs[g.next] = false, g.captured
+			*out = driver.Graph(g.next)
+			return ok()
+		},
+		GraphInstantiate: func(e *driver.Exec, graph driver.Graph, _ uint64) driver.Result {
+			*e = driver.Exec(graph)
+			return ok()
+		},
+		GraphDestroy: func(driver.Graph) driver.Result { return ok() },
+		ExecDestroy:  func(e driver.Exec) driver.Result { delete(g.graphs, uintptr(e)); return ok() },
+		GraphLaunch: func(e driver.Exec, _ driver.Stream) driver.Result {
+			for _, c := range g.graphs[uintptr(e)] {
+				g.perform(c)
+			}
+			return ok()
+		},
+	}
+}
+
+func cString(s string, out **byte) driver.Result {
+	*out = unsafe.StringData(s + "\x00")
+	return driver.Success
+}
+
+func (g *GPU) memAlloc(p *driver.Pointer, n uint64) driver.Result {
+	if g.used+n > g.Memory {
+		return driver.OutOfMemory
+	}
+	*p = driver.Pointer(g.alloc(n))
+	g.sizes[*p] = n
+	g.used += n
+	return driver.Success
+}
+
+func (g *GPU) memFree(p driver.Pointer) driver.Result {
+	g.used -= g.sizes[p]
+	delete(g.sizes, p)
+	g.free(uintptr(p))
+	return driver.Success
+}
+
+// memSet knows zeros.
+func (g *GPU) memSet(p driver.Pointer, word uint32, n uint64, _ driver.Stream) driver.Result {
+	zeros := make([]uint32, n)
+	for i := range zeros {
+		zeros[i] = word
+	}
+	if n > 0 {
+		g.copyTo(uintptr(p), unsafe.Pointer(&zeros[0]), 4*n)
+	}
+	return driver.Success
+}
+
+// moduleLoad reads what the kernels take from the PTX, as the driver would.
+func (g *GPU) moduleLoad(m *driver.Module, image unsafe.Pointer, _ uint32, _ *int32, _ *unsafe.Pointer) driver.Result {
+	n := 0
+	for *(*byte)(unsafe.Add(image, n)) != 0 {
+		n++
+	}
+	g.signatures = driver.Signatures(string(unsafe.Slice((*byte)(image), n)))
+	*m = 1
+	return driver.Success
+}
+
+func (g *GPU) launch(f driver.Function, gx, gy, gz, bx, by, bz, _ uint32, _ driver.Stream, params, _ *unsafe.Pointer) driver.Result {
+	sizes := g.signatures[g.functions[f]]
+	c := call{f: f, gx: gx, gy: gy, gz: gz, threads: bx * by * bz}
+	for i, p := range unsafe.Slice(params, len(sizes)) { // a launch takes its arguments at once
+		bytes := make([]uint64, (sizes[i]+7)/8)
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(&bytes[0])), sizes[i]), unsafe.Slice((*byte)(p), sizes[i]))
+		c.params = append(c.params, unsafe.Pointer(&bytes[0]))
+	}
+	if g.capturing {
+		g.captured = append(g.captured, c)
+	} else {
+		g.perform(c)
+	}
+	return driver.Success
+}
+
+func (g *GPU) perform(c call) {
+	g.Launches++
+	reverse := int32(0)
+	if g.Backward {
+		reverse = 1
+	}
+	g.run(g.addresses[c.f], c.gx, c.gy, c.gz, c.threads, &c.params[0], reverse)
+}

@@ -1,0 +1,56 @@
+//go:build cuda && !windows
+
+package cuda
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/conformance"
+	"github.com/residual-ml/residual/engine/cuda/emulate"
+)
+
+// emulated opens a device on an emulated GPU, or skips the test.
+func emulated(t testing.TB) (*Device, *emulate.GPU) {
+	t.Helper()
+	g := emulate.New(t)
+	d, err := New(g.API(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d, g
+}
+
+// The cases that the CPU is held to, through the device and its kernels: fused and not,
+// in every precision, with threads in both orders, which must give the same bits.
+func TestConformance(t *testing.T) {
+	d, gpu := emulated(t)
+	conformance.Run(t, func(t *testing.T, c conformance.Case) {
+		t.Helper()
+		want := c.Reference()
+		for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+			tolerance, free := c.Tolerance, 0.0
+			if precision == engine.BF16 {
+				tolerance, free = conformance.HalfTolerance, c.Flips
+			}
+			var first [][]float32
+			for _, unfused := range []bool{false, false, true} {
+				gpu.Backward = first != nil
+				spec := engine.Spec{Outputs: c.Outputs, Unfused: unfused, Precision: precision}
+				got := conformance.Evaluate(t, d, c.Graph, c.Feeds, spec)
+				for i, n := range c.Outputs {
+					name := fmt.Sprintf("%v, %v, unfused %v", n, precision, unfused)
+					conformance.Compare(t, name, got[i], want[i], tolerance, free)
+					if !unfused && first != nil && !conformance.SameBits(first[i], got[i]) {
+						t.Errorf("%s: other bits when threads run in another order", name)
+					}
+				}
+				if !unfused {
+					first = got
+				}
+			}
+		}
+	})
+}

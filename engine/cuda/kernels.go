@@ -1,0 +1,135 @@
+//go:build cuda
+
+package cuda
+
+import (
+	_ "embed"
+	"fmt"
+	"unsafe"
+
+	"github.com/residual-ml/residual/engine/cuda/driver"
+)
+
+//go:embed kernels/sm_80.ptx
+var ampere string
+
+//go:embed kernels/sm_90.ptx
+var hopper string
+
+// kernels is the text for a compute capability (times ten).
+func kernels(capability int) string {
+	if capability >= 90 {
+		return hopper
+	}
+	return ampere
+}
+
+// launch is a kernel with its arguments, ready to be launched again and again.
+type launch struct {
+	name       string
+	f          driver.Function
+	gx, gy, gz uint32
+	threads    uint32
+	params     []unsafe.Pointer // to the arguments
+	keep       []*buffer        // memory that the arguments point to
+}
+
+// most is how many blocks the driver takes along the second and third dimension.
+const most = 65535
+
+// blockSize is the threads of a block where nothing asks for others.
+const blockSize = 256
+
+// grid is the blocks of a launch.
+type grid struct{ x, y, z, threads int }
+
+// line is a grid of a thread an element.
+func line(n int) grid { return grid{(n + blockSize - 1) / blockSize, 1, 1, blockSize} }
+
+// launch prepares a kernel. Arguments are memory (nil for none), int, uint64, float32,
+// float64, bool, or a pointer to a struct of the kernel's.
+func (d *Device) launch(name string, g grid, args ...any) (*launch, error) {
+	f, err := d.function(name)
+	if err != nil {
+		return nil, err
+	}
+	if g.y > most || g.z > most {
+		return nil, fmt.Errorf("cuda: %s wants %d by %d by %d blocks, more than a GPU takes", name, g.x, g.y, g.z)
+	}
+	l := &launch{name: name, f: f, gx: uint32(g.x), gy: uint32(g.y), gz: uint32(g.z), threads: uint32(g.threads)}
+	sizes := d.signatures[name]
+	if len(args) != len(sizes) {
+		panic(fmt.Sprintf("cuda: %s takes %d arguments, not %d", name, len(sizes), len(args)))
+	}
+	for i, a := range args {
+		p, size := l.argument(a)
+		if size != sizes[i] {
+			panic(fmt.Sprintf("cuda: argument %d of %s has %d bytes, not %d", i, name, sizes[i], size))
+		}
+		l.params = append(l.params, p)
+	}
+	return l, nil
+}
+
+// argument copies an argument to where the driver can find it.
+func (l *launch) argument(a any) (p unsafe.Pointer, size int) {
+	switch a := a.(type) {
+	case *buffer:
+		v := new(driver.Pointer)
+		if a != nil {
+			*v = a.at
+			l.keep = append(l.keep, a)
+		}
+		return unsafe.Pointer(v), 8
+	case int:
+		v := new(int32)
+		if *v = int32(a); int(*v) != a {
+			panic(fmt.Sprintf("cuda: argument %d of %s is too large", a, l.name))
+		}
+		return unsafe.Pointer(v), 4
+	case bool:
+		v := new(int32)
+		if a {
+			*v = 1
+		}
+		return unsafe.Pointer(v), 4
+	case uint64:
+		return unsafe.Pointer(&a), 8
+	case float32:
+		return unsafe.Pointer(&a), 4
+	case float64:
+		return unsafe.Pointer(&a), 8
+	case structure:
+		l.keep = append(l.keep, a.memory()...)
+		return a.pointer()
+	}
+	panic(fmt.Sprintf("cuda: %s is given a %T", l.name, a))
+}
+
+// structure is a struct that a kernel takes by value.
+type structure interface {
+	pointer() (p unsafe.Pointer, size int)
+	memory() []*buffer // that it points to
+}
+
+// function finds a kernel.
+func (d *Device) function(name string) (driver.Function, error) {
+	if f, ok := d.functions[name]; ok {
+		return f, nil
+	}
+	var f driver.Function
+	if err := d.api.Check("cuModuleGetFunction", d.api.ModuleFunction(&f, d.module, name)); err != nil {
+		return 0, fmt.Errorf("cuda: kernel %s: %w", name, err)
+	}
+	d.functions[name] = f
+	return f, nil
+}
+
+// start puts a kernel into the stream.
+func (d *Device) start(l *launch) bool {
+	if l.gx == 0 {
+		return d.err == nil // nothing to do
+	}
+	return d.err == nil && d.check("cuLaunchKernel of "+l.name,
+		d.api.Launch(l.f, l.gx, l.gy, l.gz, l.threads, 1, 1, 0, d.stream, unsafe.SliceData(l.params), nil))
+}

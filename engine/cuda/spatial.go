@@ -1,0 +1,107 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"unsafe"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+)
+
+// pool is the kernels' Pool.
+type pool struct {
+	h, w, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw int32
+}
+
+func (p *pool) pointer() (unsafe.Pointer, int) { return unsafe.Pointer(p), int(unsafe.Sizeof(*p)) }
+func (p *pool) memory() []*buffer              { return nil }
+
+// spatial binds operations over the pixels of images.
+func (b *binder) spatial(s *engine.Compute) bool {
+	in := s.In
+	switch op := s.Op.(type) {
+	case graph.MaxPool2d:
+		n, lanes := s.Out.Numel(), lanesOf(s.Out)
+		b.launch("max_pool", line(n), lanes, b.at(in[0]), half(in[0]), b.at(s.Out), half(s.Out), poolOf(op, in[0], s.Out))
+	case graph.MaxPool2dGrad:
+		n, lanes := s.Out.Numel(), lanesOf(s.Out)
+		b.launch("max_pool_grad", line(n), lanes, b.at(in[0]), half(in[0]), b.at(in[2]), half(in[2]), b.at(s.Out), half(s.Out),
+			poolOf(op.MaxPool2d, in[0], in[1]))
+	case graph.AvgPool2d:
+		_, _, h, w := in[0].Dims()
+		_, _, oh, ow := s.Out.Dims()
+		b.weigh(engine.Averages(op, h, w, oh, ow), in[0], s.Out)
+	case graph.AvgPool2dGrad:
+		_, _, oh, ow := in[0].Dims()
+		b.weigh(engine.Transposed(engine.Averages(op.AvgPool2d, op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out)
+	case graph.AdaptiveAvgPool2d:
+		_, _, h, w := in[0].Dims()
+		b.weigh(engine.AdaptiveAverages(h, w, op.H, op.W), in[0], s.Out)
+	case graph.AdaptiveAvgPool2dGrad:
+		_, _, oh, ow := in[0].Dims()
+		b.weigh(engine.Transposed(engine.AdaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out)
+	case graph.PadChannels, graph.TakeChannels:
+		_, from, _, _ := in[0].Dims()
+		_, to, _, _ := s.Out.Dims()
+		rows := s.Out.Numel() / to
+		b.launch("channels", line(s.Out.Numel()), rows, b.at(in[0]), half(in[0]), from, b.at(s.Out), half(s.Out), to)
+	case graph.Dropout:
+		b.dropout(op.P, op.Stream, false, in[0], s.Out)
+	case graph.StochasticDepth:
+		b.dropout(op.P, op.Stream, true, in[0], s.Out)
+	default:
+		return false
+	}
+	return true
+}
+
+// lanesOf is the channels of all images: the elements of one pixel.
+func lanesOf(v *engine.Value) int {
+	n, c, _, _ := v.Dims()
+	return n * c
+}
+
+func poolOf(op graph.MaxPool2d, x, y *engine.Value) *pool {
+	_, _, h, w := x.Dims()
+	_, _, oh, ow := y.Dims()
+	return &pool{
+		int32(h), int32(w), int32(oh), int32(ow), int32(op.KH), int32(op.KW), int32(op.StrideH), int32(op.StrideW),
+		int32(op.PadH), int32(op.PadW), int32(op.DilationH), int32(op.DilationW),
+	}
+}
+
+// weigh binds a weighted sum of whole pixels.
+func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) {
+	start, source, weight := []int32{0}, []int32{}, []float32{}
+	for _, list := range shares {
+		for _, s := range list {
+			source, weight = append(source, int32(s.Source)), append(weight, s.Weight)
+		}
+		start = append(start, int32(len(source)))
+	}
+	n := out.Numel()
+	b.launch("weigh", line(n), n, lanesOf(out), b.at(in), half(in), b.at(out), half(out), table(b, start), table(b, source), table(b, weight))
+}
+
+// dropout binds the mask of one run of the random stream. Its numbers belong to
+// row-major indices, or with whole to the images of a batch.
+func (b *binder) dropout(p float64, stream int, whole bool, in, out *engine.Value) {
+	if b.prog.key == nil {
+		b.prog.key = b.d.alloc(2)
+	}
+	scale := float32(0)
+	if p < 1 {
+		scale = float32(1 / (1 - p))
+	}
+	n, c, h, w := in.Dims()
+	pixels := h * w
+	if in.RowMajor() { // one line of elements, or of images
+		n, c, pixels = 1, in.Numel(), 1
+		if whole {
+			n, c = in.Shape[0], in.Numel()/max(1, in.Shape[0])
+		}
+	}
+	b.launch("dropout", line(in.Numel()), in.Numel(), b.at(in), half(in), b.at(out), half(out), b.prog.key, uint64(stream), p, scale,
+		n, c, pixels, whole)
+}
