@@ -52,7 +52,8 @@ type Device interface {
 
 // Binding is what a device needs to make a program executable.
 type Binding struct {
-	Steps []Step
+	Steps     []Step
+	Precision Precision // that the steps were made for
 	// At returns the memory of a value.
 	At func(*Value) Buffer
 	// Version changes whenever variables do; a program that is Static may keep

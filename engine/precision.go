@@ -20,17 +20,22 @@ const (
 	// precision of Micikevicius et al. 2018 and of torch.autocast. Bfloat16 has
 	// the range of float32, so the loss needs no scaling.
 	BF16
+
+	// TF32 stores everything in float32, and rounds what convolutions and linear layers
+	// multiply to ten bits of mantissa, with sums in float32: what the tensor cores of
+	// GPUs make of float32. The CPU does not compute in it.
+	TF32
 )
+
+// PrecisionNames lists what ParsePrecision reads.
+func PrecisionNames() []string { return []string{"auto", "bf16", "tf32", "fp32"} }
 
 // String returns the name ParsePrecision reads.
 func (p Precision) String() string {
-	if p == BF16 {
-		return "bf16"
-	}
-	return "fp32"
+	return [...]string{"fp32", "bf16", "tf32"}[p]
 }
 
-// ParsePrecision reads "fp32", "bf16" or, for what suits the device best, "auto".
+// ParsePrecision reads "fp32", "bf16", "tf32" or, for what suits the device best, "auto".
 func ParsePrecision(name string, d Device) (Precision, error) {
 	switch name {
 	case "auto":
@@ -39,8 +44,10 @@ func ParsePrecision(name string, d Device) (Precision, error) {
 		return FP32, nil
 	case "bf16":
 		return BF16, nil
+	case "tf32":
+		return TF32, nil
 	}
-	return 0, fmt.Errorf("precision %q is not known; choose auto, bf16 or fp32", name)
+	return 0, fmt.Errorf("precision %q is not known; choose auto, bf16, tf32 or fp32", name)
 }
 
 // dtype is what a temporary value of this layout is stored in: activations with

@@ -123,7 +123,7 @@ func (p *Program) place(spec Spec) error {
 	}
 	scratch := func(n int) Buffer { return p.store.share(&p.store.scratch, n) }
 	exec, err := p.device.Bind(Binding{
-		Steps: p.steps, At: at, Version: &p.store.version, Static: len(spec.Updates) == 0, Scratch: scratch, Derived: p.store.derived,
+		Steps: p.steps, Precision: spec.Precision, At: at, Version: &p.store.version, Static: len(spec.Updates) == 0, Scratch: scratch, Derived: p.store.derived,
 	})
 	if err == nil {
 		err = p.device.Err()

@@ -63,7 +63,7 @@ type Config struct {
 	BackboneRate   float64 `yaml:"backbone_lr_scale,omitempty" json:"backbone_lr_scale,omitempty"`
 	LayerDecay     float64 `yaml:"layer_decay,omitempty" json:"layer_decay,omitempty"`
 
-	Precision string `yaml:"precision" json:"precision"` // auto (what suits the device), bf16 or fp32
+	Precision string `yaml:"precision" json:"precision"` // auto (what suits the device), bf16, tf32 (of GPUs) or fp32
 	Recompute bool   `yaml:"recompute" json:"recompute"` // activations, for the gradients: less memory, more time, the same result
 	Workers   int    `yaml:"workers" json:"workers"`     // of the loader; 0 chooses. They never change a result
 	Threads   int    `yaml:"threads" json:"threads"`     // of the device, for the record
@@ -282,8 +282,8 @@ func (p plan) checkNumbers() error {
 	if err := p.Preparation.check(p.IsPhotos(), p.Resize); err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"auto", "bf16", "fp32"}, p.Precision) {
-		return fmt.Errorf("--precision %s is not known; choose auto, bf16 or fp32", p.Precision)
+	if !slices.Contains(engine.PrecisionNames(), p.Precision) {
+		return fmt.Errorf("--precision %s is not known; choose auto, bf16, tf32 or fp32", p.Precision)
 	}
 	return nil
 }

@@ -360,7 +360,7 @@ func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
 		"schedule":                  {Schedule: "cosine,warmup=2"},
 		"initialisation":            {Init: "zeros"},
 		"momentum":                  {Momentum: -0.5},
-		"auto, bf16 or fp32":        {Precision: "int8"},
+		"auto, bf16, tf32 or fp32":  {Precision: "int8"},
 		"--out":                     {Data: "garments", Out: taken},
 		"none-such":                 {Data: "fashion-mnist", DataDir: "none-such"},
 		"larger batch":              {Data: "garments", Model: "d2l-bnlenet", Batch: 20, TrainSize: 41, TestSize: 5},

@@ -30,10 +30,10 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	fs.IntVar(&f.threads, "threads", 0, "threads that compute; 0 takes all cores")
 	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto or one of "+strings.Join(kernelNames(), ", "))
 	fs.StringVar(&f.device, "device", "auto", "what computes: cpu, cuda (an NVIDIA GPU; cuda:1 the second one), or auto: the GPU where there is one")
-	fs.StringVar(&f.precision, "precision", "auto", "numbers that are computed in: bf16 (activations in bfloat16, half the memory), fp32, or auto: bf16 where the processor multiplies it")
+	fs.StringVar(&f.precision, "precision", "auto", "numbers that are computed in: bf16 (activations in bfloat16, half the memory), fp32, tf32 (GPUs alone), or auto: bf16 where the device multiplies it")
 	_ = cmd.RegisterFlagCompletionFunc("kernels", words(append([]string{"auto"}, kernelNames()...)...))
 	_ = cmd.RegisterFlagCompletionFunc("device", words(devices.Names()...))
-	_ = cmd.RegisterFlagCompletionFunc("precision", words("auto", "bf16", "fp32"))
+	_ = cmd.RegisterFlagCompletionFunc("precision", words(engine.PrecisionNames()...))
 }
 
 // open starts the device; close it after use. Errors name the flag.
@@ -44,8 +44,8 @@ func (f *deviceFlags) open() (engine.Device, error) {
 	if err := devices.Check(f.device); err != nil {
 		return nil, usagef("--device: %v", err)
 	}
-	if !slices.Contains([]string{"auto", "bf16", "fp32"}, f.precision) {
-		return nil, usagef("--precision %s is not known; choose auto, bf16 or fp32", f.precision)
+	if !slices.Contains(engine.PrecisionNames(), f.precision) {
+		return nil, usagef("--precision %s is not known; choose auto, bf16, tf32 or fp32", f.precision)
 	}
 	isa, err := f.isa()
 	if err != nil {

@@ -9,6 +9,7 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -69,8 +70,13 @@ func (d *Device) Describe() string {
 	return fmt.Sprintf("%d threads, %v kernels", d.pool.threads, d.set.ISA)
 }
 
-// Computes allows every precision.
-func (d *Device) Computes(engine.Precision) error { return nil }
+// Computes allows every precision but TF32.
+func (d *Device) Computes(p engine.Precision) error {
+	if p == engine.TF32 {
+		return errors.New("the CPU does not compute in tf32, which is for GPUs; use fp32 or bf16")
+	}
+	return nil
+}
 
 // Err returns nil: the CPU does not fail.
 func (d *Device) Err() error { return nil }

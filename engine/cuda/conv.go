@@ -64,9 +64,12 @@ const side = 64
 func tiles(n int) int { return (n + side - 1) / side }
 
 // mode is the end of a convolution kernel's name: how it multiplies x.
-func mode(x *engine.Value) string {
-	if half(x) {
+func (b *binder) mode(x *engine.Value) string {
+	switch {
+	case half(x):
 		return "_bf16"
+	case b.Precision == engine.TF32:
+		return "_tf32"
 	}
 	return "_fma"
 }
@@ -79,7 +82,7 @@ func (b *binder) conv(s *engine.Conv) {
 		e.stats, e.gamma, e.beta, e.eps = e.take(b.at(n.Stats)), e.take(b.at(n.Gamma)), e.take(b.at(n.Beta)), float32(n.Eps)
 	}
 	blocks := grid{tiles(int(g.oh * g.ow * g.n)), tiles(int(g.o / g.groups)), int(g.groups), blockSize}
-	b.launch("conv"+mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.W), b.at(s.Y), half(s.Y), g, e)
+	b.launch("conv"+b.mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.W), b.at(s.Y), half(s.Y), g, e)
 	if s.Stats != nil {
 		b.stats(s.Y, s.Stats)
 	}
@@ -95,7 +98,7 @@ func flag(v bool) int {
 func (b *binder) convGradInput(s *engine.ConvGradInput) {
 	g := windowOf(s.Window, s.DX, s.DY)
 	blocks := grid{tiles(int(g.h * g.w * g.n)), tiles(int(g.c / g.groups)), int(g.groups), blockSize}
-	b.launch("conv_grad_input"+mode(s.DY), blocks,
+	b.launch("conv_grad_input"+b.mode(s.DY), blocks,
 		b.at(s.W), b.at(s.DY), half(s.DY), b.at(s.Base), half(s.Base), b.at(s.DX), half(s.DX), g)
 }
 
@@ -120,7 +123,7 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
 	if parts > 1 {
 		to = b.borrow(0, parts*size)
 	}
-	b.launch("conv_grad_weight"+mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.DY), half(s.DY), to, g, stretch)
+	b.launch("conv_grad_weight"+b.mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.DY), half(s.DY), to, g, stretch)
 	if parts > 1 {
 		b.launch("add_stretches", line(size), size, parts, to, b.at(s.DW))
 	}

@@ -23,6 +23,9 @@ func emulated(t testing.TB) (*Device, *emulate.GPU) {
 	return d, g
 }
 
+// tf32Tolerance is that of some roundings to eleven bits, one after the other.
+const tf32Tolerance = 0.02 / 8
+
 // The cases that the CPU is held to, through the device and its kernels: fused and not,
 // in every precision, with threads in both orders, which must give the same bits.
 func TestConformance(t *testing.T) {
@@ -30,10 +33,13 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, func(t *testing.T, c conformance.Case) {
 		t.Helper()
 		want := c.Reference()
-		for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+		for _, precision := range []engine.Precision{engine.FP32, engine.TF32, engine.BF16} {
 			tolerance, free := c.Tolerance, 0.0
-			if precision == engine.BF16 {
+			switch precision {
+			case engine.BF16:
 				tolerance, free = conformance.HalfTolerance, c.Flips
+			case engine.TF32:
+				tolerance, free = max(tolerance, tf32Tolerance), c.Flips
 			}
 			var first [][]float32
 			for _, unfused := range []bool{false, false, true} {

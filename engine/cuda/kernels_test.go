@@ -75,7 +75,7 @@ func TestBindsEverything(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
 	conformance.Run(t, func(t *testing.T, c conformance.Case) {
-		for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+		for _, precision := range []engine.Precision{engine.FP32, engine.TF32, engine.BF16} {
 			for _, unfused := range []bool{false, true} {
 				conformance.Evaluate(t, d, c.Graph, c.Feeds, engine.Spec{Outputs: c.Outputs, Unfused: unfused, Precision: precision})
 			}
@@ -93,4 +93,4 @@ func TestBindsEverything(t *testing.T) {
 }
 
 // apart are the kernels that no graph asks for.
-var apart = []string{"sgd", "adamw", "squares", "total", "conv_tf32", "conv_grad_input_tf32", "conv_grad_weight_tf32"}
+var apart = []string{"sgd", "adamw", "squares", "total"}

@@ -29,10 +29,18 @@ struct Tile {
     float a[DEPTH][SIDE + PAD], b[DEPTH][SIDE + PAD];
 };
 
-// Sums are a thread's 16 results.
+// Sums are a thread's 16 results. Those of a few stretches are added up by themselves
+// first (flush), so that the error grows with the root of their number, and not with that
+// of all products.
 struct Sums {
     float v[16];
 };
+
+enum { FLUSH = 8 };
+
+DEVICE void flush(Sums &sums, Sums &part) {
+    for (int i = 0; i < 16; i++) sums.v[i] += part.v[i], part.v[i] = 0;
+}
 
 // place is the row and column in the tile of result i of this thread.
 template <int MODE> DEVICE void place(int i, int *row, int *column) {
@@ -149,7 +157,8 @@ DEVICE void forward(const void *x, int xh, const float *w, void *y, int yh, cons
     __shared__ Tile tile;
     int t = threadIdx.x, ins = p.c / p.groups, outs = p.o / p.groups, group = blockIdx.z;
     int m0 = blockIdx.x * SIDE, o0 = blockIdx.y * SIDE, rows = p.oh * p.ow * p.n, taps = p.kh * p.kw, depth = taps * ins;
-    Sums sums = {};
+    Sums sums = {}, few = {};
+    int count = 0;
     Row row[4];
     for (int j = 0; j < 4; j++) {
         row[j] = row_at(m0 + t / 16 + 16 * j, rows, p.n, p.ow);
@@ -168,9 +177,11 @@ DEVICE void forward(const void *x, int xh, const float *w, void *y, int yh, cons
             tile.b[t / 64 + 4 * j][t % 64] = kb < depth && column < outs ? w[(long long)kb * p.o + group * outs + column] : 0;
         }
         __syncthreads();
-        Product<MODE>::add(tile, sums);
+        Product<MODE>::add(tile, few);
+        if (++count % FLUSH == 0) flush(sums, few);
         __syncthreads();
     }
+    flush(sums, few);
     for (int i = 0; i < 16; i++) {
         int r, c;
         place<MODE>(i, &r, &c);
@@ -192,7 +203,8 @@ DEVICE void backward(const float *w, const void *dy, int dyh, const void *base, 
     __shared__ Tile tile;
     int t = threadIdx.x, ins = p.c / p.groups, outs = p.o / p.groups, group = blockIdx.z;
     int m0 = blockIdx.x * SIDE, c0 = blockIdx.y * SIDE, rows = p.h * p.w * p.n, taps = p.kh * p.kw, depth = taps * outs;
-    Sums sums = {};
+    Sums sums = {}, few = {};
+    int count = 0;
     Row row[4];
     for (int j = 0; j < 4; j++) {
         row[j] = row_at(m0 + t / 16 + 16 * j, rows, p.n, p.w);
@@ -211,9 +223,11 @@ DEVICE void backward(const float *w, const void *dy, int dyh, const void *base, 
             tile.b[t % 16][t / 16 + 16 * j] = k.tap < taps && c < ins ? w[((long long)k.tap * ins + c) * p.o + group * outs + k.c] : 0;
         }
         __syncthreads();
-        Product<MODE>::add(tile, sums);
+        Product<MODE>::add(tile, few);
+        if (++count % FLUSH == 0) flush(sums, few);
         __syncthreads();
     }
+    flush(sums, few);
     for (int i = 0; i < 16; i++) {
         int r, c;
         place<MODE>(i, &r, &c);
@@ -231,7 +245,8 @@ DEVICE void weights(const void *x, int xh, const void *dy, int dyh, float *part,
     __shared__ Tile tile;
     int t = threadIdx.x, ins = p.c / p.groups, outs = p.o / p.groups, group = blockIdx.z % p.groups, s = blockIdx.z / p.groups;
     int r0 = blockIdx.x * SIDE, o0 = blockIdx.y * SIDE, rows = p.kh * p.kw * ins, pixels = p.oh * p.ow * p.n;
-    Sums sums = {};
+    Sums sums = {}, few = {};
+    int count = 0;
     int r = r0 + t % 64, c = r % ins, u = r / ins / p.kw, v = r / ins % p.kw, column = o0 + t % 64;
     int end = min(pixels, (s + 1) * stretch);
     for (int m0 = s * stretch; m0 < end; m0 += DEPTH) {
@@ -249,9 +264,11 @@ DEVICE void weights(const void *x, int xh, const void *dy, int dyh, float *part,
             tile.b[t / 64 + 4 * j][t % 64] = b;
         }
         __syncthreads();
-        Product<MODE>::add(tile, sums);
+        Product<MODE>::add(tile, few);
+        if (++count % FLUSH == 0) flush(sums, few);
         __syncthreads();
     }
+    flush(sums, few);
     float *dw = part + (long long)s * rows * p.o;
     for (int i = 0; i < 16; i++) {
         int row, col;
