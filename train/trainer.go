@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -38,7 +39,7 @@ type Trainer struct {
 	frozen  []*graph.Variable   // and buffers with them
 	rates   map[*graph.Variable]float32
 	weights *graph.Variable // of the classes; nil
-	update  update
+	update  optim.Averaged  // a step with what the options add to it
 	sum     sum
 	average average
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
@@ -110,8 +111,9 @@ func (d *Device) take(bytes uint64) *allocation {
 	d.held -= d.dead.empty(free)
 	a := &allocation{}
 	r := d.api.MemAlloc(&a.at, bytes)
-	if r == driver.OutOfMemory {
-		runtime.GC() // what is not needed any more may do
+	for wait := time.Millisecond; r == driver.OutOfMemory && wait < 20*time.Millisecond; wait *= 2 {
+		runtime.GC() // what is not needed any more may do; the runtime says so a little later
+		time.Sleep(wait)
 		d.held -= d.dead.empty(free)
 		r = d.api.MemAlloc(&a.at, bytes)
 	}

@@ -13,49 +13,64 @@ import (
 
 // piece is the kernels' Piece.
 type piece struct {
-	param, grad driver.Pointer
-	slots       [2]driver.Pointer
-	n           int32
-	rate        float32
+	param, grad      driver.Pointer
+	slots            [mostSlots]driver.Pointer
+	n                int32
+	rate             float32
+	first, stretches int32
 }
+
+// mostSlots is how many buffers beside a parameter kernels know.
+const mostSlots = 4
 
 // stretch is the kernels' Stretch, of stretchLength elements.
 type stretch struct{ piece, from int32 }
 
 const stretchLength = 4096
 
-// parameters are pieces in the device's memory.
+// parameters are pieces in the device's memory, for a block a stretch.
 type parameters struct {
-	d         *Device
-	pieces    []engine.Piece
-	table     *buffer
-	stretches *buffer
-	blocks    int
+	table, stretches *buffer
+	blocks           int
 }
 
-// parameters lists the pieces that have a gradient.
-func (d *Device) parameters(pieces []engine.Piece) *parameters {
-	p := &parameters{d: d, pieces: pieces}
+// parameters lists pieces, or of them those that have a gradient.
+func (d *Device) parameters(pieces []engine.Piece, withGradient bool) *parameters {
 	var table []piece
 	var stretches []stretch
 	for _, q := range pieces {
-		if q.Grad == nil {
+		e := piece{param: q.Param.(*buffer).at, n: int32(q.Param.Len()), rate: q.Rate, first: int32(len(stretches))}
+		if q.Grad != nil {
+			e.grad = q.Grad.(*buffer).at
+		} else if withGradient {
 			continue
 		}
-		e := piece{param: q.Param.(*buffer).at, grad: q.Grad.(*buffer).at, n: int32(q.Param.Len()), rate: q.Rate}
-		for i, s := range q.Slots[:min(len(q.Slots), len(e.slots))] {
+		for i, s := range q.Slots[:min(len(q.Slots), mostSlots)] {
 			e.slots[i] = s.(*buffer).at
 		}
 		for from := int32(0); from < e.n; from += stretchLength {
 			stretches = append(stretches, stretch{int32(len(table)), from})
 		}
+		e.stretches = int32(len(stretches)) - e.first
 		table = append(table, e)
 	}
-	p.table, p.stretches, p.blocks = upload(d, table), upload(d, stretches), len(stretches)
-	return p
+	return &parameters{upload(d, table), upload(d, stretches), len(stretches)}
 }
 
-// Adam is the kernels' Adam.
+// descent is the kernels' Descent.
+type descent struct {
+	momentum, keep, decay float32
+	nesterov, first       int32
+}
+
+func (s *descent) pointer() (unsafe.Pointer, int) { return unsafe.Pointer(s), int(unsafe.Sizeof(*s)) }
+func (s *descent) memory() []*buffer              { return nil }
+
+func descentOf(o optim.SGD, step int) *descent {
+	return &descent{o.Momentum, 1 - o.Dampening, o.WeightDecay, int32(flag(o.Nesterov)), int32(flag(step == 1))}
+}
+
+// adam is the kernels' Adam.
 type adam struct {
 	beta1, rest1, beta2, rest2, root, eps, decay float32
 	_                                            int32
@@ -65,49 +80,16 @@ type adam struct {
 func (a *adam) pointer() (unsafe.Pointer, int) { return unsafe.Pointer(a), int(unsafe.Sizeof(*a)) }
 func (a *adam) memory() []*buffer              { return nil }
 
-// BindUpdate prepares an optimiser's pass: SGD and AdamW by kernels, over all parameters
-// at once. Any other rule is Go, so it is computed on the host, with the parameters
-// copied there and back: right, and slow.
-func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
-	var p *parameters
-	if d.enter() {
-		p = d.parameters(pieces)
-		d.leave()
+// or is v, or what stands for zero.
+func or(v, otherwise float64) float64 {
+	if v == 0 {
+		return otherwise
 	}
-	return func(u engine.Updater, lr float32, step int) {
-		if p == nil || !d.enter() {
-			return
-		}
-		defer d.leave()
-		switch o := u.(type) {
-		case optim.SGD:
-			p.start("sgd", lr, o.Momentum, 1-o.Dampening, o.WeightDecay, o.Nesterov, step == 1)
-		case optim.AdamW:
-			p.start("adamw", lr, adamOf(o, step))
-		default:
-			p.onHost(u, lr, step)
-		}
-	}
-}
-
-func (p *parameters) start(name string, args ...any) {
-	d := p.d
-	l, err := d.launch(name, grid{p.blocks, 1, 1, blockSize}, append([]any{p.table, p.stretches}, args...)...)
-	if err != nil {
-		d.err = err
-		return
-	}
-	d.start(l)
+	return v
 }
 
 // adamOf is what optim.AdamW computes before its loop.
 func adamOf(o optim.AdamW, step int) *adam {
-	or := func(v, otherwise float64) float64 {
-		if v == 0 {
-			return otherwise
-		}
-		return v
-	}
 	beta1, beta2 := or(o.Beta1, 0.9), or(o.Beta2, 0.999)
 	return &adam{
 		beta1: float32(beta1), rest1: float32(1 - beta1), beta2: float32(beta2), rest2: float32(1 - beta2),
@@ -116,11 +98,95 @@ func adamOf(o optim.AdamW, step int) *adam {
 	}
 }
 
+// updater makes passes over the parameters of one program.
+type updater struct {
+	d       *Device
+	pieces  []engine.Piece
+	trained *parameters // those with a gradient
+	all     *parameters
+	part    *buffer // of norms, for LARS
+}
+
+// BindUpdate prepares an optimiser's pass. What package optim has is computed by
+// kernels, over all parameters at once. Any other rule is Go, so it is computed on the
+// host, with the parameters copied there and back: right, and slow.
+func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
+	p := &updater{d: d, pieces: pieces}
+	if d.enter() {
+		p.trained, p.all = d.parameters(pieces, true), d.parameters(pieces, false)
+		p.part = d.alloc(4 * p.trained.blocks)
+		d.leave()
+	}
+	return func(u engine.Updater, lr float32, step int) {
+		if !d.enter() {
+			return
+		}
+		defer d.leave()
+		if !p.onDevice(u, lr, step) {
+			p.onHost(u, lr, step)
+		}
+	}
+}
+
+// onDevice makes a pass that kernels know, and says whether they do.
+func (p *updater) onDevice(u engine.Updater, lr float32, step int) bool {
+	if u.Slots() > mostSlots {
+		return false
+	}
+	switch o := u.(type) {
+	case optim.SGD:
+		p.start("sgd", p.trained, lr, descentOf(o, step))
+	case optim.AdamW:
+		p.start("adamw", p.trained, lr, adamOf(o, step))
+	case optim.LARS:
+		p.start("lars_norms", p.trained, p.part)
+		sgd := optim.SGD{Momentum: o.Momentum, Dampening: o.Dampening, Nesterov: o.Nesterov}
+		p.start("lars", p.trained, p.part, lr, descentOf(sgd, step), o.WeightDecay, or(o.Trust, 0.001), or(o.Eps, 1e-8))
+	case *optim.Scaled:
+		if !p.known(o.Optimizer) {
+			return false
+		}
+		if o.Factor != 1 {
+			p.start("scale_gradients", p.trained, o.Factor)
+		}
+		return p.onDevice(o.Optimizer, lr, step)
+	case *optim.Averaged:
+		if !p.onDevice(&o.Scaled, lr, step) {
+			return false
+		}
+		if o.Rest > 0 {
+			p.start("average", p.all, o.At, 1-o.Rest, o.Rest)
+		}
+	case *optim.Sum:
+		p.start("sum_gradients", p.trained, o.At, o.Weight, int(o.Phase))
+	default:
+		return false
+	}
+	return true
+}
+
+// known says whether kernels know an optimiser by itself.
+func (p *updater) known(o optim.Optimizer) bool {
+	switch o.(type) {
+	case optim.SGD, optim.AdamW, optim.LARS:
+		return true
+	}
+	return false
+}
+
+func (p *updater) start(name string, over *parameters, args ...any) {
+	l, err := p.d.launch(name, grid{over.blocks, 1, 1, blockSize}, append([]any{over.table, over.stretches}, args...)...)
+	if err != nil {
+		p.d.err = err
+		return
+	}
+	p.d.start(l)
+}
+
 // onHost applies a rule to copies of the parameters.
-func (p *parameters) onHost(u engine.Updater, lr float32, step int) {
+func (p *updater) onHost(u engine.Updater, lr float32, step int) {
 	for _, q := range p.pieces {
-		stays := []engine.Buffer{q.Param, q.Grad}
-		stays = append(stays, q.Slots...)
+		stays := append([]engine.Buffer{q.Param, q.Grad}, q.Slots...)
 		copies := make([][]float32, len(stays))
 		for i, s := range stays {
 			if s != nil {
@@ -147,7 +213,7 @@ func (d *Device) BindNorm(pieces []engine.Piece) func() float64 {
 		return math.NaN
 	}
 	defer d.leave()
-	p := d.parameters(pieces)
+	p := d.parameters(pieces, true)
 	part, sum := d.alloc(2*p.blocks), d.alloc(2)
 	squares, err := d.launch("squares", grid{p.blocks, 1, 1, blockSize}, p.table, p.stretches, part)
 	if err != nil {

@@ -5,9 +5,10 @@
 
 struct Piece {
     float *param, *grad;
-    float *slot[2];
+    float *slot[4];
     int n;
-    float rate; // factor of the learning rate
+    float rate;          // factor of the learning rate
+    int first, stretches; // its own
 };
 
 struct Stretch {
@@ -19,20 +20,87 @@ enum { LENGTH = 4096 };
 // end is where this block's stretch of a parameter ends.
 DEVICE int end_of(const Piece &p, const Stretch &s) { return min(p.n, s.from + LENGTH); }
 
-// SGD; without momentum slot[0] is not used.
-KERNEL(sgd)(const Piece *pieces, const Stretch *stretches, float lr, float momentum, float keep, float decay, int nesterov, int first) {
+// Descent is what optim.SGD is made with.
+struct Descent {
+    float momentum, keep, decay;
+    int nesterov, first; // first: the first step
+};
+
+DEVICE void descend(const Piece &p, int i, float g, float rate, const Descent &d) {
+    if (d.decay != 0) g = __fadd_rn(g, __fmul_rn(d.decay, p.param[i]));
+    if (d.momentum != 0) {
+        float b = d.first ? g : __fadd_rn(__fmul_rn(d.momentum, p.slot[0][i]), __fmul_rn(d.keep, g));
+        p.slot[0][i] = b;
+        g = d.nesterov ? __fadd_rn(g, __fmul_rn(d.momentum, b)) : b;
+    }
+    p.param[i] = __fsub_rn(p.param[i], __fmul_rn(rate, g));
+}
+
+KERNEL(sgd)(const Piece *pieces, const Stretch *stretches, float lr, Descent d) {
     Stretch s = stretches[blockIdx.x];
     const Piece &p = pieces[s.piece];
-    float rate = lr * p.rate;
+    for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) descend(p, i, p.grad[i], lr * p.rate, d);
+}
+
+// The sums of the squares of a stretch of a parameter and of its gradient, for lars.
+KERNEL(lars_norms)(const Piece *pieces, const Stretch *stretches, double *part) {
+    Stretch s = stretches[blockIdx.x];
+    const Piece &p = pieces[s.piece];
+    double a = 0, b = 0;
     for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) {
-        float g = p.grad[i];
-        if (decay != 0) g = __fadd_rn(g, __fmul_rn(decay, p.param[i]));
-        if (momentum != 0) {
-            float b = first ? g : __fadd_rn(__fmul_rn(momentum, p.slot[0][i]), __fmul_rn(keep, g));
-            p.slot[0][i] = b;
-            g = nesterov ? __fadd_rn(g, __fmul_rn(momentum, b)) : b;
-        }
-        p.param[i] = __fsub_rn(p.param[i], __fmul_rn(rate, g));
+        a += (double)p.param[i] * p.param[i];
+        b += (double)p.grad[i] * p.grad[i];
+    }
+    a = block_sum(a);
+    b = block_sum(b);
+    if (threadIdx.x == 0) part[2 * blockIdx.x] = a, part[2 * blockIdx.x + 1] = b;
+}
+
+// LARS: SGD, whose gradient is first scaled by the norms of the whole parameter. Like the
+// host's it leaves the scaled gradient in the gradient's place.
+KERNEL(lars)(const Piece *pieces, const Stretch *stretches, const double *part, float lr, Descent d, float decay, double trust, double eps) {
+    Stretch s = stretches[blockIdx.x];
+    const Piece &p = pieces[s.piece];
+    double a = 0, b = 0;
+    for (int k = threadIdx.x; k < p.stretches; k += blockDim.x) a += part[2 * (p.first + k)], b += part[2 * (p.first + k) + 1];
+    a = sqrt(block_sum(a));
+    b = sqrt(block_sum(b));
+    float ratio = a > 0 && b > 0 ? (float)(trust * a / (b + (double)decay * a + eps)) : 1;
+    for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) {
+        float g = __fmul_rn(__fadd_rn(p.grad[i], __fmul_rn(decay, p.param[i])), ratio);
+        p.grad[i] = g;
+        descend(p, i, g, lr * p.rate, d);
+    }
+}
+
+// grad = factor grad.
+KERNEL(scale_gradients)(const Piece *pieces, const Stretch *stretches, float factor) {
+    Stretch s = stretches[blockIdx.x];
+    const Piece &p = pieces[s.piece];
+    for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) p.grad[i] *= factor;
+}
+
+// optim.Averaged's average: mean = keep mean + rest param.
+KERNEL(average)(const Piece *pieces, const Stretch *stretches, int slot, float keep, float rest) {
+    Stretch s = stretches[blockIdx.x];
+    const Piece &p = pieces[s.piece];
+    float *mean = p.slot[slot];
+    for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x)
+        mean[i] = __fadd_rn(__fmul_rn(keep, mean[i]), __fmul_rn(rest, p.param[i]));
+}
+
+enum { BEGINS, GROWS, REPLACES };
+
+// optim.Sum.
+KERNEL(sum_gradients)(const Piece *pieces, const Stretch *stretches, int slot, float weight, int phase) {
+    Stretch s = stretches[blockIdx.x];
+    const Piece &p = pieces[s.piece];
+    float *sum = p.slot[slot];
+    for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) {
+        if (phase == REPLACES)
+            p.grad[i] = __fmul_rn(sum[i], weight);
+        else
+            sum[i] = __fadd_rn(phase == BEGINS ? 0 : sum[i], __fmul_rn(p.grad[i], weight));
     }
 }
 
