@@ -6,19 +6,13 @@ import (
 	"os"
 	"testing"
 
-	"github.com/residual-ml/residual/engine/cuda"
-	"github.com/residual-ml/residual/engine/cuda/emulate"
 	"github.com/residual-ml/residual/models/modelstest"
 )
 
 // Both models against ten steps of PyTorch, through the whole CUDA device on emulated
 // kernels; ResNet-18 in fp32, for bf16's takes minutes longer and is for the long tests.
 func TestTrainsOnEmulatedCUDA(t *testing.T) {
-	d, err := cuda.New(emulate.New(t).API(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d, _ := emulated(t)
 	for _, model := range traced {
 		tr, err := modelstest.Read("../models/testdata/" + model + ".json")
 		if err != nil {
