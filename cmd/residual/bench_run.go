@@ -111,7 +111,7 @@ func newWorkload(e models.Entry, f *benchFlags, dev engine.Device) (*workload, e
 		spec.Updates = updates(g, m, w.out)
 	}
 	w.flops = stepFLOPs(g, w.train)
-	if err := room(leastBytes(g, w.train && !f.recompute, spec.Precision)); err != nil {
+	if err := room(leastBytes(g, w.train && !f.recompute, spec.Precision)); err != nil && threadsOf(dev) > 0 { // a GPU has its own memory
 		advice := "choose a smaller --batch or --resize"
 		if w.train && !f.recompute {
 			advice += ", or --recompute"

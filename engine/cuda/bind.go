@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 	"unsafe"
 
@@ -182,6 +183,9 @@ func (p *program) capture() bool {
 	}
 	d.check("cuGraphInstantiate", d.api.GraphInstantiate(&p.exec, g, 0))
 	d.check("cuGraphDestroy", d.api.GraphDestroy(g))
+	if d.err == nil {
+		runtime.AddCleanup(p, d.dead.addGraph, p.exec)
+	}
 	return d.err == nil
 }
 

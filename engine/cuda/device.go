@@ -238,7 +238,7 @@ func (d *Device) Close() {
 		d.api.StreamWait(d.stream)
 		d.api.StreamDestroy(d.stream)
 	}
-	d.dead.close(func(p driver.Pointer) { d.api.MemFree(p) })
+	d.dead.close(d.api)
 	if d.module != 0 {
 		d.api.ModuleUnload(d.module)
 	}

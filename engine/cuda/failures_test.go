@@ -5,8 +5,10 @@ package cuda
 import (
 	"errors"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cuda/driver"
@@ -60,6 +62,28 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 		t.Errorf("%d bytes are not given back", f.used)
 	}
 	d.Close() // again: nothing happens
+}
+
+// So are the graphs of programs.
+func TestGraphsAreGivenBack(t *testing.T) {
+	f := newFake()
+	d := f.open(t)
+	for range 8 {
+		if _, err := engine.Call(d, graph.Eval, func(n *graph.Node) *graph.Node { return n.Plus(n) }, tensor.New(2, 3, 4, 4)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.graphs == 0 {
+		t.Fatal("no graph was made")
+	}
+	for wait := time.Millisecond; f.graphs > 0 && wait < time.Second; wait *= 2 {
+		runtime.GC()
+		time.Sleep(wait)
+		d.Alloc(chunkBytes)
+	}
+	if f.graphs != 0 {
+		t.Errorf("%d graphs are left", f.graphs)
+	}
 }
 
 // A lost device: the error has the driver's words, nothing is computed any more, and

@@ -24,7 +24,7 @@ type fake struct {
 	sizes    map[driver.Pointer]uint64
 	names    map[string]bool // of kernels asked for
 	launched int
-	graphs   int
+	graphs   int    // made and not destroyed
 	image    string // the kernels
 }
 
@@ -79,7 +79,7 @@ func (f *fake) api() *driver.API {
 		GraphInstantiate: func(e *driver.Exec, _ driver.Graph, _ uint64) driver.Result { *e = 1; return ok },
 		GraphLaunch:      func(driver.Exec, driver.Stream) driver.Result { return ok },
 		GraphDestroy:     func(driver.Graph) driver.Result { return ok },
-		ExecDestroy:      func(driver.Exec) driver.Result { return ok },
+		ExecDestroy:      func(driver.Exec) driver.Result { f.graphs--; return ok },
 	}
 }
 

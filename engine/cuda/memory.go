@@ -26,12 +26,19 @@ type buffer struct {
 
 func (b *buffer) Len() int { return b.words }
 
-// graves are allocations that nothing points to any more. The driver is told of them
-// when it is called next, by a thread of the device's.
+// graves are allocations and graphs that nothing points to any more. The driver is told
+// of them when it is asked for memory next.
 type graves struct {
 	mu     sync.Mutex
 	bytes  map[driver.Pointer]uint64 // of every allocation
 	unused []driver.Pointer
+	graphs []driver.Exec
+}
+
+func (g *graves) addGraph(e driver.Exec) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.graphs = append(g.graphs, e)
 }
 
 func (g *graves) add(p driver.Pointer) {
@@ -40,12 +47,16 @@ func (g *graves) add(p driver.Pointer) {
 	g.unused = append(g.unused, p)
 }
 
-// empty gives memory back and returns how many bytes.
-func (g *graves) empty(free func(driver.Pointer)) (n uint64) {
+// empty gives back what is in the graves, and returns how many bytes of memory.
+func (g *graves) empty(a *driver.API) (n uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	for _, e := range g.graphs {
+		a.ExecDestroy(e)
+	}
+	g.graphs = nil
 	for _, p := range g.unused {
-		free(p)
+		a.MemFree(p)
 		n += g.bytes[p]
 		delete(g.bytes, p)
 	}
@@ -53,12 +64,13 @@ func (g *graves) empty(free func(driver.Pointer)) (n uint64) {
 	return n
 }
 
-// close gives everything back.
-func (g *graves) close(free func(driver.Pointer)) {
+// close gives all memory back.
+func (g *graves) close(a *driver.API) {
+	g.empty(a)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for p := range g.bytes {
-		free(p)
+		a.MemFree(p)
 	}
 	g.bytes, g.unused = nil, nil
 }
@@ -107,14 +119,13 @@ func (d *Device) alloc(n int) *buffer {
 
 // take asks the driver for memory.
 func (d *Device) take(bytes uint64) *allocation {
-	free := func(p driver.Pointer) { d.api.MemFree(p) }
-	d.held -= d.dead.empty(free)
+	d.held -= d.dead.empty(d.api)
 	a := &allocation{}
 	r := d.api.MemAlloc(&a.at, bytes)
 	for wait := time.Millisecond; r == driver.OutOfMemory && wait < 20*time.Millisecond; wait *= 2 {
 		runtime.GC() // what is not needed any more may do; the runtime says so a little later
 		time.Sleep(wait)
-		d.held -= d.dead.empty(free)
+		d.held -= d.dead.empty(d.api)
 		r = d.api.MemAlloc(&a.at, bytes)
 	}
 	if r == driver.OutOfMemory {

@@ -5,6 +5,7 @@ package driver
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/ebitengine/purego"
 )
@@ -29,6 +30,9 @@ func Open() (*API, error) {
 func OpenFile(name string) (*API, error) {
 	library, err := openLibrary(name)
 	if err != nil {
+		if strings.Contains(err.Error(), name) { // as dlerror does
+			return nil, fmt.Errorf("no NVIDIA driver: %w", err)
+		}
 		return nil, fmt.Errorf("no NVIDIA driver: %s cannot be opened: %w", name, err)
 	}
 	api := &API{}
