@@ -56,7 +56,7 @@ func TestRecipeOnEmulatedCUDA(t *testing.T) {
 
 // A GPU that is lost in the second epoch ends the training with one line, and what the
 // first epoch saved is whole: it can be evaluated and gone on with, on the CPU too.
-func TestLostGPULeavesTheLastEpoch(t *testing.T) {
+func TestLostCUDALeavesTheLastEpoch(t *testing.T) {
 	d, gpu := emulated(t)
 	out := t.TempDir()
 	c := train.Config{

@@ -13,12 +13,13 @@ import (
 )
 
 // program is a bound program: kernels in order, which the driver keeps as one graph from
-// the first run on.
+// the second run on.
 type program struct {
 	d      *Device
 	steps  [][]*launch
 	key    *buffer // of the run, where dropout finds it; nil where nothing is drawn
 	number int64   // the key on its way there
+	ran    bool    // once, so that all kernels are loaded
 	exec   driver.Exec
 	shared int
 	own    int
@@ -145,7 +146,8 @@ func (b *binder) rearrange(from, to *engine.Value) {
 	b.launch("gather", line(n), n, b.at(to), half(to), orderOf(to), b.at(from), half(from), orderOf(from))
 }
 
-// Run launches the program's graph; at the first run it is made.
+// Run launches the program's kernels, from the second run on as one graph: the driver
+// may load a kernel with its first launch, which a capture does not allow.
 func (p *program) Run(key int64) {
 	d := p.d
 	if !d.enter() {
@@ -153,6 +155,11 @@ func (p *program) Run(key int64) {
 	}
 	defer d.leave()
 	p.draw(key)
+	if !p.ran {
+		p.ran = true
+		p.launchAll()
+		return
+	}
 	if p.exec == 0 && !p.capture() {
 		return
 	}
