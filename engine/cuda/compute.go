@@ -48,31 +48,44 @@ func (b *binder) elementwise(op int, alpha float32, out *engine.Value, in ...*en
 	b.launch("elementwise", line(n), op, n, alpha, b.at(x), half(x), b.at(y), half(y), b.at(out), half(out))
 }
 
+// kernelOf is the number of an operation that has no settings.
+func kernelOf(op graph.Op) (number int, ok bool) {
+	switch op.(type) {
+	case graph.ReLU:
+		number = opReLU
+	case graph.ReLUGrad:
+		number = opReLUGrad
+	case graph.Sigmoid:
+		number = opSigmoid
+	case graph.SigmoidGrad:
+		number = opSigmoidGrad
+	case graph.Tanh:
+		number = opTanh
+	case graph.TanhGrad:
+		number = opTanhGrad
+	case graph.Add:
+		number = opAdd
+	case graph.Mul:
+		number = opMul
+	case *graph.Expand:
+		number = opExpand
+	default:
+		return 0, false
+	}
+	return number, true
+}
+
 // simple binds what looks at single elements, and what moves them.
 func (b *binder) simple(s *engine.Compute) bool {
+	if op, ok := kernelOf(s.Op); ok {
+		b.elementwise(op, 0, s.Out, s.In...)
+		return true
+	}
 	switch op := s.Op.(type) {
-	case graph.ReLU:
-		b.elementwise(opReLU, 0, s.Out, s.In...)
-	case graph.ReLUGrad:
-		b.elementwise(opReLUGrad, 0, s.Out, s.In...)
-	case graph.Sigmoid:
-		b.elementwise(opSigmoid, 0, s.Out, s.In...)
-	case graph.SigmoidGrad:
-		b.elementwise(opSigmoidGrad, 0, s.Out, s.In...)
-	case graph.Tanh:
-		b.elementwise(opTanh, 0, s.Out, s.In...)
-	case graph.TanhGrad:
-		b.elementwise(opTanhGrad, 0, s.Out, s.In...)
-	case graph.Add:
-		b.elementwise(opAdd, 0, s.Out, s.In...)
-	case graph.Mul:
-		b.elementwise(opMul, 0, s.Out, s.In...)
 	case graph.Scale:
 		b.elementwise(opScale, float32(op.Factor), s.Out, s.In...)
 	case *graph.Constant:
 		b.elementwise(opFill, float32(op.Value), s.Out)
-	case *graph.Expand:
-		b.elementwise(opExpand, 0, s.Out, s.In...)
 	case *graph.Reshape:
 		if engine.SameOrder(s.In[0], s.Out) {
 			b.same(s.Out, s.In[0])

@@ -30,16 +30,17 @@ struct Tile {
 };
 
 // Sums are a thread's 16 results. Those of a few stretches are added up by themselves
-// first (flush), so that the error grows with the root of their number, and not with that
-// of all products.
+// first, so that the error grows with the root of their number, and not with that of all
+// products.
 struct Sums {
-    float v[16];
+    float v[16], few[16];
+    int count; // of stretches
 };
 
 enum { FLUSH = 8 };
 
-DEVICE void flush(Sums &sums, Sums &part) {
-    for (int i = 0; i < 16; i++) sums.v[i] += part.v[i], part.v[i] = 0;
+DEVICE void flush(Sums &sums) {
+    for (int i = 0; i < 16; i++) sums.v[i] += sums.few[i], sums.few[i] = 0;
 }
 
 // place is the row and column in the tile of result i of this thread.
@@ -60,12 +61,12 @@ template <int MODE> DEVICE void place(int i, int *row, int *column) {
 template <int MODE> struct Product;
 
 template <> struct Product<FMA> {
-    DEVICE void add(const Tile &tile, Sums &sums) {
+    DEVICE void add(const Tile &tile, float sums[16]) {
         int row = threadIdx.x / 16 * 4, column = threadIdx.x % 16 * 4;
         for (int k = 0; k < DEPTH; k++) {
             float a[4], b[4];
             for (int i = 0; i < 4; i++) a[i] = tile.a[k][row + i], b[i] = tile.b[k][column + i];
-            for (int i = 0; i < 16; i++) sums.v[i] = fmaf(a[i / 4], b[i % 4], sums.v[i]);
+            for (int i = 0; i < 16; i++) sums[i] = fmaf(a[i / 4], b[i % 4], sums[i]);
         }
     }
 };
@@ -78,7 +79,7 @@ DEVICE void corner(int *row, int *column) {
 }
 
 template <> struct Product<TF32> {
-    DEVICE void add(const Tile &tile, Sums &sums) {
+    DEVICE void add(const Tile &tile, float sums[16]) {
         int row, column, q = threadIdx.x % 4;
         corner(&row, &column);
         for (int k = 0; k < DEPTH; k += 8) {
@@ -87,13 +88,13 @@ template <> struct Product<TF32> {
                 for (int j = 0; j < 4; j++) a[i][j] = to_tf32(tile.a[k + q + j / 2 * 4][row + i * 16 + j % 2 * 8]);
                 for (int j = 0; j < 2; j++) b[i][j] = to_tf32(tile.b[k + q + j * 4][column + i * 8]);
             }
-            for (int i = 0; i < 4; i++) mma_tf32(sums.v + 4 * i, a[i / 2], b[i % 2]);
+            for (int i = 0; i < 4; i++) mma_tf32(sums + 4 * i, a[i / 2], b[i % 2]);
         }
     }
 };
 
 template <> struct Product<BF16> {
-    DEVICE void add(const Tile &tile, Sums &sums) {
+    DEVICE void add(const Tile &tile, float sums[16]) {
         int row, column, q = threadIdx.x % 4;
         corner(&row, &column);
         unsigned a[2][4], b[2][2];
@@ -107,9 +108,17 @@ template <> struct Product<BF16> {
                 b[i][j] = to_bf16x2(tile.b[k][c], tile.b[k + 1][c]);
             }
         }
-        for (int i = 0; i < 4; i++) mma_bf16(sums.v + 4 * i, a[i / 2], b[i % 2]);
+        for (int i = 0; i < 4; i++) mma_bf16(sums + 4 * i, a[i / 2], b[i % 2]);
     }
 };
+
+// add waits for the tile, adds its products, and waits for all to be done with it.
+template <int MODE> DEVICE void add(const Tile &tile, Sums &sums) {
+    __syncthreads();
+    Product<MODE>::add(tile, sums.few);
+    if (++sums.count % FLUSH == 0) flush(sums);
+    __syncthreads();
+}
 
 // Walk is a place in the summed dimension [taps][channels] that moves on by stretches,
 // without divisions.
@@ -157,8 +166,7 @@ DEVICE void forward(const void *x, int xh, const float *w, void *y, int yh, cons
     __shared__ Tile tile;
     int t = threadIdx.x, ins = p.c / p.groups, outs = p.o / p.groups, group = blockIdx.z;
     int m0 = blockIdx.x * SIDE, o0 = blockIdx.y * SIDE, rows = p.oh * p.ow * p.n, taps = p.kh * p.kw, depth = taps * ins;
-    Sums sums = {}, few = {};
-    int count = 0;
+    Sums sums = {};
     Row row[4];
     for (int j = 0; j < 4; j++) {
         row[j] = row_at(m0 + t / 16 + 16 * j, rows, p.n, p.ow);
@@ -176,12 +184,9 @@ DEVICE void forward(const void *x, int xh, const float *w, void *y, int yh, cons
             int kb = k0 + t / 64 + 4 * j;
             tile.b[t / 64 + 4 * j][t % 64] = kb < depth && column < outs ? w[(long long)kb * p.o + group * outs + column] : 0;
         }
-        __syncthreads();
-        Product<MODE>::add(tile, few);
-        if (++count % FLUSH == 0) flush(sums, few);
-        __syncthreads();
+        add<MODE>(tile, sums);
     }
-    flush(sums, few);
+    flush(sums);
     for (int i = 0; i < 16; i++) {
         int r, c;
         place<MODE>(i, &r, &c);
@@ -203,8 +208,7 @@ DEVICE void backward(const float *w, const void *dy, int dyh, const void *base, 
     __shared__ Tile tile;
     int t = threadIdx.x, ins = p.c / p.groups, outs = p.o / p.groups, group = blockIdx.z;
     int m0 = blockIdx.x * SIDE, c0 = blockIdx.y * SIDE, rows = p.h * p.w * p.n, taps = p.kh * p.kw, depth = taps * outs;
-    Sums sums = {}, few = {};
-    int count = 0;
+    Sums sums = {};
     Row row[4];
     for (int j = 0; j < 4; j++) {
         row[j] = row_at(m0 + t / 16 + 16 * j, rows, p.n, p.w);
@@ -222,12 +226,9 @@ DEVICE void backward(const float *w, const void *dy, int dyh, const void *base, 
             int c = c0 + t / 16 + 16 * j;
             tile.b[t % 16][t / 16 + 16 * j] = k.tap < taps && c < ins ? w[((long long)k.tap * ins + c) * p.o + group * outs + k.c] : 0;
         }
-        __syncthreads();
-        Product<MODE>::add(tile, few);
-        if (++count % FLUSH == 0) flush(sums, few);
-        __syncthreads();
+        add<MODE>(tile, sums);
     }
-    flush(sums, few);
+    flush(sums);
     for (int i = 0; i < 16; i++) {
         int r, c;
         place<MODE>(i, &r, &c);
@@ -245,8 +246,7 @@ DEVICE void weights(const void *x, int xh, const void *dy, int dyh, float *part,
     __shared__ Tile tile;
     int t = threadIdx.x, ins = p.c / p.groups, outs = p.o / p.groups, group = blockIdx.z % p.groups, s = blockIdx.z / p.groups;
     int r0 = blockIdx.x * SIDE, o0 = blockIdx.y * SIDE, rows = p.kh * p.kw * ins, pixels = p.oh * p.ow * p.n;
-    Sums sums = {}, few = {};
-    int count = 0;
+    Sums sums = {};
     int r = r0 + t % 64, c = r % ins, u = r / ins / p.kw, v = r / ins % p.kw, column = o0 + t % 64;
     int end = min(pixels, (s + 1) * stretch);
     for (int m0 = s * stretch; m0 < end; m0 += DEPTH) {
@@ -263,12 +263,9 @@ DEVICE void weights(const void *x, int xh, const void *dy, int dyh, float *part,
             tile.a[t / 64 + 4 * j][t % 64] = a;
             tile.b[t / 64 + 4 * j][t % 64] = b;
         }
-        __syncthreads();
-        Product<MODE>::add(tile, few);
-        if (++count % FLUSH == 0) flush(sums, few);
-        __syncthreads();
+        add<MODE>(tile, sums);
     }
-    flush(sums, few);
+    flush(sums);
     float *dw = part + (long long)s * rows * p.o;
     for (int i = 0; i < 16; i++) {
         int row, col;
