@@ -16,13 +16,10 @@ type Result int32
 
 // Results that the device tells apart; cuda.h has all of them.
 const (
-	Success           Result = 0
-	OutOfMemory       Result = 2
-	NoDevice          Result = 100
-	InvalidContext    Result = 201
-	NotFound          Result = 500
-	SystemMismatch    Result = 803 // the driver's library and its kernel module differ
-	CompatUnsupported Result = 804
+	Success     Result = 0
+	OutOfMemory Result = 2
+	NoDevice    Result = 100
+	NotFound    Result = 500
 )
 
 // Handles and addresses of the driver.
@@ -34,13 +31,11 @@ type (
 	Stream   uintptr
 	Graph    uintptr
 	Exec     uintptr // of a graph
-	Event    uintptr
-	Pointer  uint64 // device memory
+	Pointer  uint64  // device memory
 )
 
 // Attributes of devices, from cuda.h.
 const (
-	Multiprocessors = 16
 	CapabilityMajor = 75
 	CapabilityMinor = 76
 )
@@ -62,18 +57,12 @@ type API struct {
 	MemInfo          func(free, total *uint64) Result                                                                        `cu:"cuMemGetInfo_v2"`
 	MemAlloc         func(p *Pointer, bytes uint64) Result                                                                   `cu:"cuMemAlloc_v2"`
 	MemFree          func(p Pointer) Result                                                                                  `cu:"cuMemFree_v2"`
-	HostAlloc        func(p *unsafe.Pointer, bytes uint64) Result                                                            `cu:"cuMemAllocHost_v2"`
-	HostFree         func(p unsafe.Pointer) Result                                                                           `cu:"cuMemFreeHost"`
 	MemSet           func(p Pointer, word uint32, words uint64, s Stream) Result                                             `cu:"cuMemsetD32Async"`
 	CopyTo           func(to Pointer, from unsafe.Pointer, n uint64, s Stream) Result                                        `cu:"cuMemcpyHtoDAsync_v2"`
 	CopyFrom         func(to unsafe.Pointer, from Pointer, n uint64, s Stream) Result                                        `cu:"cuMemcpyDtoHAsync_v2"`
 	StreamCreate     func(s *Stream, flags uint32) Result                                                                    `cu:"cuStreamCreate"`
 	StreamDestroy    func(s Stream) Result                                                                                   `cu:"cuStreamDestroy_v2"`
 	StreamWait       func(s Stream) Result                                                                                   `cu:"cuStreamSynchronize"`
-	StreamWaitEvent  func(s Stream, e Event, flags uint32) Result                                                            `cu:"cuStreamWaitEvent"`
-	EventCreate      func(e *Event, flags uint32) Result                                                                     `cu:"cuEventCreate"`
-	EventRecord      func(e Event, s Stream) Result                                                                          `cu:"cuEventRecord"`
-	EventDestroy     func(e Event) Result                                                                                    `cu:"cuEventDestroy_v2"`
 	ModuleLoad       func(m *Module, image unsafe.Pointer, n uint32, options *int32, values *unsafe.Pointer) Result          `cu:"cuModuleLoadDataEx"`
 	ModuleUnload     func(m Module) Result                                                                                   `cu:"cuModuleUnload"`
 	ModuleFunction   func(f *Function, m Module, name string) Result                                                         `cu:"cuModuleGetFunction"`

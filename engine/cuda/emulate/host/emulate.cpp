@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <tuple>
 #include <utility>
+#include <vector>
 
 Three threadIdx, blockIdx, blockDim, gridDim;
 
@@ -189,7 +189,7 @@ void mma_bf16(float d[4], const unsigned a[4], const unsigned b[2]) {
     barrier_warp();
 }
 
-// Kernels by name. kernels.inc is written by make.sh: a line ENTRY(name) for each.
+// Kernels by name. sources.inc and entries.inc are written by make.sh: a line ENTRY(name) for each.
 
 #include "sources.inc"
 
@@ -198,11 +198,15 @@ template <class... A, size_t... I> static void call(void (*f)(A...), void **p, s
 }
 template <class... A> static void call(void (*f)(A...), void **p) { call(f, p, std::index_sequence_for<A...>{}); }
 
-static const struct {
+template <class... A> static std::vector<size_t> sizes_of(void (*)(A...)) { return {sizeof(A)...}; }
+
+struct Entry {
     const char *name;
     Kernel run;
-} kernels[] = {
-#define ENTRY(name) {#name, [](void **p) { call(name, p); }},
+    std::vector<size_t> sizes; // of the parameters
+};
+static const Entry kernels[] = {
+#define ENTRY(name) {#name, [](void **p) { call(name, p); }, sizes_of(name)},
 #include "entries.inc"
 };
 
