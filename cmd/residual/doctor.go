@@ -36,7 +36,7 @@ type doctorResult struct {
 	AvailableBytes   int64         `json:"available_bytes"`  // likewise
 	MemoryLimit      int64         `json:"memory_limit"`     // of the container, 0 for none
 	Caches           []cpuCache    `json:"caches,omitempty"` // of the first core
-	Precision        string        `json:"precision"`        // what auto chooses
+	Precision        string        `json:"precision"`        // what auto chooses on the CPU
 	Paths            []kernel.Path `json:"paths"`            // by which instructions each operation is computed
 	Devices          []string      `json:"devices"`
 	GPU              string        `json:"gpu"` // which there are, or why there is none
@@ -160,7 +160,11 @@ func (r *doctorResult) write(w io.Writer) error {
 	for _, c := range r.Caches {
 		t.Row(fmt.Sprintf("cache L%d", c.Level), fmt.Sprintf("%s, %s, shared by CPUs %s", report.Bytes(c.Bytes), c.Kind, c.SharedBy))
 	}
-	t.Row("precision", r.Precision+" is what auto chooses")
+	precision := r.Precision + " is what auto chooses"
+	if len(r.Devices) > 1 {
+		precision += " on the CPU, bf16 on a GPU"
+	}
+	t.Row("precision", precision)
 	t.Row("devices", strings.Join(r.Devices, ", ")+"; "+r.GPU)
 	for _, d := range r.Data {
 		t.Row("data "+d.Name, d.text())

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -34,14 +36,28 @@ func TestStatic(t *testing.T) {
 	}
 }
 
-// goCommand runs the go command at the module's root with variables added to
-// the environment, and fails the test with what it prints.
-func goCommand(t *testing.T, env []string, args ...string) {
+// TestLibrariesAreOpenedUnderTheTag holds what opens shared libraries at run time,
+// which makes a program a dynamic one, out of the default build.
+func TestLibrariesAreOpenedUnderTheTag(t *testing.T) {
+	const opener = "github.com/ebitengine/purego"
+	for tags, want := range map[string]bool{"": false, "cuda": true} {
+		out := goCommand(t, nil, "list", "-tags", tags, "-deps", "./...")
+		if got := slices.Contains(strings.Fields(out), opener); got != want {
+			t.Errorf("with tags %q the module needs %s: %v, want %v", tags, opener, got, want)
+		}
+	}
+}
+
+// goCommand runs the go command at the module's root with variables added to the
+// environment, returns what it prints, and fails the test with it.
+func goCommand(t *testing.T, env []string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("go", args...)
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Fatalf("%v go %v: %v\n%s", env, args, err, out)
 	}
+	return string(out)
 }
