@@ -123,7 +123,7 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	dev, err := f.device.open()
+	dev, err := f.device.openSaying(cmd)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
+	"github.com/residual-ml/residual/engine/cuda"
 	"github.com/residual-ml/residual/engine/devices"
 )
 
@@ -61,6 +62,16 @@ func (f *deviceFlags) open() (engine.Device, error) {
 		return nil, usagef("--precision %v: %v", p, dev.Computes(p))
 	}
 	return dev, nil
+}
+
+// openSaying is open for a command without a first line of its own: why auto chose the
+// CPU goes to standard error, in a program that could use a GPU.
+func (f *deviceFlags) openSaying(cmd *cobra.Command) (engine.Device, error) {
+	dev, err := f.open()
+	if err == nil && f.why != "" && cuda.Built {
+		fmt.Fprintf(cmd.ErrOrStderr(), "on the CPU%s\n", f.reason())
+	}
+	return dev, err
 }
 
 // isa is the forced instruction set; nil leaves the choice to the device.

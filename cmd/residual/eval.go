@@ -125,7 +125,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if err := f.report.check(cmd); err != nil {
 		return err
 	}
-	dev, err := f.device.open()
+	dev, err := f.device.openSaying(cmd)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (f *growFlags) open(ctx context.Context, cmd *cobra.Command, args []string,
 }
 
 func (f *growFlags) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	dev, err := f.device.open()
+	dev, err := f.device.openSaying(cmd)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 	if err := f.check(cmd); err != nil {
 		return err
 	}
-	dev, err := f.device.open()
+	dev, err := f.device.openSaying(cmd)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (f *pruneFlags) open(ctx context.Context, cmd *cobra.Command, args []string
 }
 
 func (f *pruneFlags) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	dev, err := f.device.open()
+	dev, err := f.device.openSaying(cmd)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (f *blocksFlags) open(ctx context.Context, cmd *cobra.Command, args []strin
 }
 
 func (f *blocksFlags) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	dev, err := f.device.open()
+	dev, err := f.device.openSaying(cmd)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import "fmt"
 
 // Found is what a machine has for this device.
 type Found struct {
-	Built  bool     // the program has GPU support
 	Driver string   // the CUDA version that the driver speaks, such as "12.4"; "" without one
 	GPUs   []string // what can be opened, in the order of cuda:0, cuda:1 and so on
 	Why    string   // why there is none to open; "" where there is

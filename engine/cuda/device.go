@@ -14,6 +14,9 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
+// Built says whether the program has GPU support.
+const Built = true
+
 // oldest is the first version of CUDA whose drivers understand the embedded kernels.
 const oldest = 12000
 
@@ -60,7 +63,7 @@ func Open(index int) (engine.Device, error) {
 
 // Find looks for GPUs.
 func Find() Found {
-	f := Found{Built: true}
+	var f Found
 	api, err := driver.Open()
 	if err == nil {
 		f.Driver, f.GPUs, err = list(api)

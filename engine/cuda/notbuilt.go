@@ -8,6 +8,9 @@ import (
 	"github.com/residual-ml/residual/engine"
 )
 
+// Built says whether the program has GPU support.
+const Built = false
+
 // errNotBuilt is the answer of a program without the device.
 var errNotBuilt = errors.New("this build has no GPU support; build with -tags cuda for NVIDIA GPUs")
 
