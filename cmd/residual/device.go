@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/engine/cuda"
 	"github.com/residual-ml/residual/engine/devices"
+	"github.com/residual-ml/residual/report"
 )
 
 // mostThreads is beyond every machine's cores.
@@ -64,11 +65,11 @@ func (f *deviceFlags) open() (engine.Device, error) {
 	return dev, nil
 }
 
-// openSaying is open for a command without a first line of its own: why auto chose the
-// CPU goes to standard error, in a program that could use a GPU.
+// openSaying is open for a command without a first line of its own: somebody who looks
+// on is told on standard error why auto chose the CPU, by a program that could use a GPU.
 func (f *deviceFlags) openSaying(cmd *cobra.Command) (engine.Device, error) {
 	dev, err := f.open()
-	if err == nil && f.why != "" && cuda.Built {
+	if err == nil && f.why != "" && cuda.Built && report.IsTerminal(cmd.ErrOrStderr()) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "on the CPU%s\n", f.reason())
 	}
 	return dev, err
