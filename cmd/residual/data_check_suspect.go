@@ -63,7 +63,7 @@ func (c *photoCheck) suspects(b *strings.Builder) {
 // suspect asks the model about every picture that can be read. Those it takes for what
 // they are labelled are no suspects.
 func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path string, checked *folder.Index, c *photoCheck) error {
-	dev, err := f.device.open()
+	dev, err := f.device.openSaying(cmd)
 	if err != nil {
 		return err
 	}
