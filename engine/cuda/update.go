@@ -238,3 +238,13 @@ func (d *Device) BindNorm(pieces []engine.Piece) func() float64 {
 		return math.Sqrt(*result)
 	}
 }
+
+// BindFinite prepares a look at all gradients: the sum of their squares, in float64, is
+// finite where they all are.
+func (d *Device) BindFinite(pieces []engine.Piece) func() bool {
+	norm := d.BindNorm(pieces)
+	return func() bool {
+		n := norm()
+		return !math.IsNaN(n) && !math.IsInf(n, 0)
+	}
+}
