@@ -219,3 +219,43 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A file that is cut short while it is open is an error that names it, and one that
+// is replaced is read as it was.
+func TestOpenFileChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "net.safetensors")
+	big := tensor.Named{Name: "big", Tensor: tensor.New(100_000).Fill(1)}
+	write := func(path string, n tensor.Named) {
+		var b bytes.Buffer
+		if err := Write(&b, []tensor.Named{n}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(path, big)
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	write(path+".new", tensor.Named{Name: "big", Tensor: tensor.New(100_000).Fill(2)})
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Skipf("an open file cannot be replaced here: %v", err)
+	}
+	if x, err := f.Tensor("big"); err != nil || !sameBits(x, big.Tensor) {
+		t.Errorf("replaced by another file: %v, %v", x, err)
+	}
+	other, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := os.Truncate(path, 200_001); err != nil {
+		t.Skipf("an open file cannot be cut short here: %v", err)
+	}
+	if _, err := other.Tensors(); err == nil || !strings.HasPrefix(err.Error(), path+`: tensor "big": reading 400000 bytes`) {
+		t.Errorf("cut short: %v", err)
+	}
+}
