@@ -29,8 +29,8 @@ This file is written by ` + "`go run ./bench`" + ` from measurements it has reco
 
 The network is ResNet-18 of the notes (11,178,378 parameters) on 1x96x96 images unless a row says otherwise, on all cores. In a
 row the programs take turns in one sitting, in opposite order every other round; a ratio is taken within a round, and the table
-gives the middle one and the range. Of speed and latency the ratio says by how much Residual is faster; of memory, which share
-of the other's it takes. The other program runs in the fastest of its settings, found by trying each on the same work.
+gives the middle one and the range. Of speed and latency the ratio says by how much Residual is faster; of memory and of what
+comes before the work, which share of the other's it takes. The other program runs in the fastest of its settings, found by trying each on the same work.
 `
 
 // document is the ledger as Markdown.

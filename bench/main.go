@@ -148,6 +148,10 @@ func (m *machine) table(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(m.photos)
+	if m.weights, err = os.MkdirTemp("", "residual-weights"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(m.weights)
 	if err := photos.MakePhotos(ctx, m.photos, photos.PhotoConfig{Count: m.photoCount}); err != nil {
 		return err
 	}

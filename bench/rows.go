@@ -13,6 +13,7 @@ const (
 	millis    unit = "ms"
 	seconds   unit = "s"
 	memory    unit = "bytes"
+	startTime unit = "ms to begin"
 )
 
 // of is the value of a turn in u.
@@ -24,12 +25,15 @@ func (u unit) of(t turn, j job) float64 {
 		return t.Seconds
 	case memory:
 		return float64(t.PeakRSSBytes)
+	case startTime:
+		return 1e3 * t.Seconds
 	}
 	return t.ImagesPerSecond
 }
 
 // ratio relates Residual's value to another's. Of speed and time, it is by how
-// much Residual is faster; of memory, which share of the other's it takes.
+// much Residual is faster; of memory and of what comes before the work, which share of
+// the other's it takes.
 func (u unit) ratio(ours, theirs float64) float64 {
 	if u == millis || u == seconds {
 		return theirs / ours
@@ -128,6 +132,12 @@ func (s *settings) rows(p peer) []row {
 			{id: "decode", title: "JPEG photos of 500x375 decoded, cropped and resized to 224x224, one core, beside torchvision with Pillow", unit: perSecond,
 				job:  job{Mode: "load", Batch: 16, Size: 224, Warmup: s.warmup, Repeat: s.repeat},
 				ours: contender{Program: residual, Precision: "uint8"}, rivals: []contender{{Program: torch, Precision: "uint8"}}},
+			{id: "load-resnet50", title: "resnet50 from a file of weights, beside torchvision's built, torch.load and load_state_dict: share of the time", unit: startTime,
+				job:  job{Mode: "weights", Model: resnet50.model, Batch: 1, Warmup: min(s.warmup, 2), Repeat: s.repeat},
+				ours: contender{Program: residual, Precision: "fp32"}, rivals: []contender{{Program: torch, Precision: "fp32"}}},
+			{id: "start-predict", title: "the classes of one photo by resnet50, the whole command from start to end: share of the time", unit: startTime,
+				job:  job{Mode: "predict", Model: resnet50.model, Batch: 1},
+				ours: auto, rivals: []contender{{Program: torch, Precision: "fp32"}}},
 			{id: "epoch", title: "one epoch of the train command", unit: seconds, ours: auto, rivals: all, trials: short(work("train", 64)), finalists: 1,
 				job: job{Mode: "epoch", Batch: 256, Size: s.size, Train: s.epochImages, Test: max(s.epochImages/6, 1)}},
 		}

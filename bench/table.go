@@ -51,6 +51,9 @@ func (m *machine) guess(c contender, j job) time.Duration {
 	if j.Mode == "load" {
 		took = 4 + 0.3*float64(j.Repeat)
 	}
+	if j.Mode == "weights" || j.Mode == "predict" {
+		took = 4 + 0.4*float64(j.Repeat)
+	}
 	if j.Mode == "epoch" {
 		took = 4 + float64(j.Train)/train + float64(j.Test)/infer
 	}
@@ -136,6 +139,11 @@ func (s *sitting) measure(ctx context.Context, t todo) error {
 	if len(rivals) > t.finalists {
 		var err error
 		if rivals, err = s.choose(ctx, t); err != nil {
+			return err
+		}
+	}
+	if t.unit == startTime {
+		if err := s.drawWeights(ctx); err != nil {
 			return err
 		}
 	}
@@ -317,6 +325,8 @@ func (m *machine) shown(c contender, j job) string {
 				words = append(words, args[i], args[i+1])
 			}
 			i++
+		case m.picture(), m.weightsFile("safetensors"), m.weightsFile("pth"), m.modelFile():
+			words = append(words, filepath.Base(args[i]))
 		default:
 			words = append(words, args[i])
 		}

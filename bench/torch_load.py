@@ -1,30 +1,29 @@
-"""Times how PyTorch makes a resnet50 of weights on disk: torchvision's net is built,
-the file is read, and the net takes the state dict. The weights are drawn from a seed
-and left as DIR/resnet50.pth, and as DIR/resnet50.safetensors, which
-exchange.BenchmarkLoadResNet50 reads:
+"""How long PyTorch takes to make a resnet50 of a file of weights: torchvision's net is
+built, torch.load reads the file, and the net takes the state dict. Prints a line of
+JSON as "residual bench --mode weights" does.
 
-    python3 torch_load.py DIR
-    RESIDUAL_RESNET50=DIR/resnet50.safetensors go test -run - -bench LoadResNet50 ./exchange
+    python3 torch_load.py resnet50.pth --write resnet50.safetensors
+    python3 torch_load.py resnet50.pth
+    python3 torch_load.py resnet50.pth --picture dog.jpg
 
-Without torchvision the net's building is left out, and only the reading is timed.
+The first draws the weights from a seed and leaves them in both files. The last reads
+them once, prints the most probable classes of a picture and ends: what a program that
+predicts takes from its start.
 """
+import argparse
 import json
-import os
 import statistics
-import sys
 import time
 
 import torch
-
-try:
-    import torchvision
-except ImportError:
-    torchvision = None
-
-ROUNDS = 9
+import torchvision
 
 
-def write_safetensors(path, state):
+def write(pth, path):
+    torch.manual_seed(0)
+    state = torchvision.models.resnet50().state_dict()
+    torch.save(state, pth)
+    state = {name: t for name, t in state.items() if t.dtype == torch.float32}
     header, offset = {}, 0
     for name, t in state.items():
         size = t.numel() * 4
@@ -38,36 +37,51 @@ def write_safetensors(path, state):
             f.write(t.contiguous().numpy().tobytes())
 
 
-def build(path):
+def load(path):
     net = torchvision.models.resnet50()
     net.load_state_dict(torch.load(path))
     return net
 
 
-def timed(what, work):
-    work()
-    seconds = []
-    for _ in range(ROUNDS):
-        begin = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begin)
-    print(f"{what}: {1000 * statistics.median(seconds):.1f} ms, from {1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}")
+def predict(path, picture):
+    from PIL import Image
+    from torchvision import transforms
+    prepare = transforms.Compose([
+        transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(),
+        transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
+    net = load(path).eval()
+    with torch.inference_mode():
+        p = net(prepare(Image.open(picture).convert("RGB"))[None]).softmax(1)[0]
+    best = p.topk(5)
+    print(json.dumps([{"class": int(i), "probability": float(v)} for v, i in zip(best.values, best.indices)]))
 
 
-def main(folder):
-    pth = os.path.join(folder, "resnet50.pth")
-    if torchvision:
-        torch.manual_seed(0)
-        state = torchvision.models.resnet50().state_dict()
-        torch.save(state, pth)
-        floats = {name: t for name, t in state.items() if t.dtype == torch.float32}
-        write_safetensors(os.path.join(folder, "resnet50.safetensors"), floats)
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, the middle of {ROUNDS}")
-    if torchvision:
-        timed("build resnet50, torch.load, load_state_dict", lambda: build(pth))
-        timed("build resnet50", torchvision.models.resnet50)
-    timed("torch.load", lambda: torch.load(pth))
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("weights", help="file of torch.save")
+    parser.add_argument("--write", metavar="SAFETENSORS", help="draw the weights and leave them in both files")
+    parser.add_argument("--picture")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=10)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.write:
+        return write(args.weights, args.write)
+    if args.picture:
+        return predict(args.weights, args.picture)
+    for _ in range(args.warmup):
+        load(args.weights)
+    took = []
+    for _ in range(args.repeat):
+        began = time.perf_counter()
+        load(args.weights)
+        took.append(1e3 * (time.perf_counter() - began))
+    print(json.dumps({
+        "load_milliseconds": statistics.median(took), "load_milliseconds_min": min(took), "load_milliseconds_max": max(took),
+        "threads": torch.get_num_threads(), "repeat": args.repeat, "torch": torch.__version__, "torchvision": torchvision.__version__,
+    }))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -34,6 +34,7 @@ type turn struct {
 	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
 
 	LoaderImagesPerSecond float64 `json:"loader_images_per_second"` // of residual bench --feed loader
+	LoadMilliseconds      float64 `json:"load_milliseconds"`        // of a file of weights
 }
 
 // The programs that take turns.
@@ -69,7 +70,7 @@ func (c contender) name() string {
 
 // A job is what the contenders do.
 type job struct {
-	Mode   string `json:"mode"`            // train, infer, epoch or load
+	Mode   string `json:"mode"`            // train, infer, epoch, load, weights or predict
 	Model  string `json:"model,omitempty"` // empty: ResNet-18 of the notes
 	Batch  int    `json:"batch"`
 	Size   int    `json:"size"` // height and width of the images
@@ -99,6 +100,7 @@ type machine struct {
 	log      io.Writer
 
 	photos   string // folder of JPEG photos, drawn for the sitting
+	weights  string // folder of resnet50's weights, likewise
 	pictures string // folder of Fashion-MNIST; "" where it is not here
 }
 
@@ -108,6 +110,9 @@ const fashion = "fashion-mnist"
 // command is the command line of c at work, and a folder to remove after it.
 func (m *machine) command(c contender, j job) (args []string, dir string, err error) {
 	n := strconv.Itoa
+	if j.Mode == "weights" || j.Mode == "predict" {
+		return m.loading(c, j), "", nil
+	}
 	if j.Mode == "epoch" {
 		shared := []string{"--epochs", "1", "--batch", n(j.Batch), "--resize", n(j.Size), "--threads", n(m.threads),
 			"--train-size", n(j.Train), "--test-size", n(j.Test), "--precision", c.Precision}
@@ -174,17 +179,26 @@ func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS="+strconv.Itoa(m.threads))
 	cmd.WaitDelay = 10 * time.Second // a compiler that PyTorch started may hold the pipes
+	began := time.Now()
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return t, ctx.Err()
 		}
 		return t, &failure{strings.Join(args, " "), err, stderr.String()}
 	}
+	if j.Mode == "predict" { // what it prints is the prediction
+		t.Seconds = time.Since(began).Seconds()
+		fmt.Fprintf(m.log, "%s, %s: %.0f ms\n", j.what(), c.name(), 1e3*t.Seconds)
+		return t, nil
+	}
 	if err := json.Unmarshal(stdout.Bytes(), &t); err != nil {
 		return t, fmt.Errorf("%s printed what is no result: %v\n%s", args[0], err, stdout.Bytes())
 	}
 	if j.Mode == "epoch" && c.Program == residual {
 		t.Threads, t.Precision, t.PeakRSSBytes = t.Settings.Threads, t.Settings.Precision, t.PeakMemoryBytes
+	}
+	if j.Mode == "weights" {
+		return t, m.loaded(&t, c, j)
 	}
 	if !(t.ImagesPerSecond > 0) || j.Mode == "epoch" && !(t.Seconds > 0) {
 		return t, fmt.Errorf("%s printed no images_per_second:\n%s", args[0], stdout.Bytes())

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,7 @@ type benchFlags struct {
 	data      string
 	dir       string
 	photos    string // folder of them; empty means that some are drawn
+	weights   string // file of them; empty means that one is written
 	profile   string // empty, or one of the two views
 	json      bool
 	recompute bool // of training
@@ -42,7 +44,8 @@ memory, with --feed loader it comes from the loader as in training (pictures of
 --data, opened, resized and scaled beside the steps), and with --feed none the same
 batch stays on the device. --feed photos decodes, cuts and resizes JPEG photos beside
 the steps: those in --photos, a folder with a folder for each class, or drawn ones of
-500x375. --mode load measures that alone, on one core and without a model. Each of --repeat measurements takes steps for
+500x375. --mode load measures that alone, on one core and without a model. --mode
+weights measures how long it takes to make a net of a file of weights. Each of --repeat measurements takes steps for
 at least a fifth of a second; the median is what counts. The device's own peak is
 measured just before and after, by multiply-adds on registers alone on as many
 threads, and the model's arithmetic is given as a share of it: multiply-adds count
@@ -54,6 +57,7 @@ as two operations, those of padding included, so that skipped work raises the sh
   residual bench --mode train --feed loader --data garments
   residual bench --mode train --model resnet18 --batch 16 --feed photos
   residual bench --mode load --photos ~/pictures
+  residual bench --mode weights --model resnet50 --weights resnet50.safetensors
   residual bench --kernels avx2 --threads 1`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,7 +67,7 @@ as two operations, those of padding included, so that skipped work raises the sh
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&f.mode, "mode", "train", "what is measured: train, infer or load")
+	fs.StringVar(&f.mode, "mode", "train", "what is measured: train, infer, load or weights")
 	fs.StringVar(&f.model, "model", "d2l-resnet18", "name of the model")
 	fs.IntVar(&f.resize, "resize", 0, "height and width of the images; 0 takes the model's own")
 	fs.IntVar(&f.batch, "batch", 64, "images in a batch")
@@ -73,13 +77,14 @@ as two operations, those of padding included, so that skipped work raises the sh
 	fs.StringVar(&f.data, "data", "fashion-mnist", "data set of --feed loader; nothing is downloaded")
 	fs.StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
 	fs.StringVar(&f.photos, "photos", "", "folder of pictures for --feed photos and --mode load; else some are drawn")
+	fs.StringVar(&f.weights, "weights", "", "file of the model's weights for --mode weights; else one is written")
 	fs.BoolVar(&f.recompute, "recompute", false, recomputeHelp)
 	fs.StringVar(&f.profile, "profile", "", "also show the time that steps take: by kinds of step, or with --profile=steps of each one")
 	fs.Lookup("profile").NoOptDefVal = profileKinds
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("data-dir")
-	_ = cmd.RegisterFlagCompletionFunc("mode", words("train", "infer", modeLoad))
+	_ = cmd.RegisterFlagCompletionFunc("mode", words("train", "infer", modeLoad, modeWeights))
 	_ = cmd.MarkFlagDirname("photos")
 	_ = cmd.RegisterFlagCompletionFunc("profile", words(profileKinds, profileSteps))
 	_ = cmd.RegisterFlagCompletionFunc("feed", words(feedMemory, feedLoader, feedPhotos, feedNone))
@@ -90,8 +95,10 @@ as two operations, those of padding included, so that skipped work raises the sh
 
 func (f *benchFlags) check() error {
 	switch {
-	case f.mode != "train" && f.mode != "infer" && f.mode != modeLoad:
-		return usagef("--mode %s is not known; choose train, infer or load", f.mode)
+	case !slices.Contains([]string{"train", "infer", modeLoad, modeWeights}, f.mode):
+		return usagef("--mode %s is not known; choose train, infer, load or weights", f.mode)
+	case f.weights != "" && f.mode != modeWeights:
+		return usagef("--weights is about --mode weights; speed does not depend on them")
 	case f.feed != feedMemory && f.feed != feedLoader && f.feed != feedPhotos && f.feed != feedNone:
 		return usagef("--feed %s is not known; choose memory, loader, photos or none", f.feed)
 	case f.photos != "" && f.feed != feedPhotos && f.mode != modeLoad:
@@ -118,6 +125,9 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	if f.mode == modeLoad {
 		return f.load(ctx, cmd)
+	}
+	if f.mode == modeWeights {
+		return f.loadWeights(ctx, cmd)
 	}
 	entry, err := lookupModel(f.model)
 	if err != nil {
