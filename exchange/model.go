@@ -3,6 +3,7 @@ package exchange
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,8 +14,9 @@ import (
 	"github.com/residual-ml/residual/weights"
 )
 
-// ModelConfig says what a file of weights does not. Zero values are those of the
-// model.
+// ModelConfig says what a file of weights does not. Zero values are what the files
+// beside it say, config.json and preprocessor_config.json as timm and transformers
+// write them, and where these are silent, those of the model.
 type ModelConfig struct {
 	Model   string   // a name the registry knows; empty: found by names and shapes
 	Classes []string // in the order of the logits; nil: "class 0", "class 1" ...
@@ -24,6 +26,7 @@ type ModelConfig struct {
 	Size          int // both sides of the middle that is cut out
 	Interpolation string
 	Mean, Std     []float64
+	Squash        bool // both sides are resized to Size, by bilinear interpolation, and nothing is cut out
 }
 
 // FromWeights makes a model of Residual's own out of a file of weights of any
@@ -48,6 +51,11 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 		return nil, checkpoint.Model{}, nil, err
 	}
 	e, config := match.Entry, match.Config
+	if format != weights.ONNX { // which has its own metadata
+		d, said := described(filepath.Dir(path))
+		d, odd := d.fitting(config.Channels, config.Classes)
+		c, notes = c.over(d), append(said, odd...)
+	}
 	info = checkpoint.Model{Architecture: e.Name, Blocks: config.Blocks, Channels: config.Channels, Classes: c.Classes}
 	if c.Classes == nil {
 		for i := range config.Classes {
@@ -195,20 +203,30 @@ func prepare(info *checkpoint.Model, e models.Entry, c ModelConfig) (notes []str
 	}
 	p := &info.Preprocess
 	p.Grey = info.Channels == 1
+	if c.Squash {
+		p.Resize, p.Interpolation = info.Height, "bilinear"
+		return normalise(info, e, c), nil
+	}
 	if e.Mean == nil && c.Resize == 0 && c.Interpolation == "" && c.Mean == nil && c.Std == nil {
 		p.Resize = info.Height
 		return nil, nil
 	}
 	p.ResizeShorter = cmp.Or(c.Resize, e.Resize, info.Height)
 	p.Interpolation = cmp.Or(c.Interpolation, e.Interpolation, "bilinear")
+	return normalise(info, e, c), nil
+}
+
+// normalise takes the mean and deviation of c, else the model's.
+func normalise(info *checkpoint.Model, e models.Entry, c ModelConfig) (notes []string) {
+	p := &info.Preprocess
 	p.Mean, p.Std = c.Mean, c.Std
 	if c.Mean != nil || c.Std != nil || e.Mean == nil {
-		return nil, nil
+		return nil
 	}
 	if len(e.Mean) == info.Channels {
 		p.Mean, p.Std = e.Mean, e.Std
-		return nil, nil
+		return nil
 	}
 	return []string{fmt.Sprintf("images are not normalised, as %s has a mean and deviation for %d channels, not for %d; --mean and --std give others",
-		e.Name, len(e.Mean), info.Channels)}, nil
+		e.Name, len(e.Mean), info.Channels)}
 }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -252,6 +253,41 @@ func (c Cache) ask(ctx context.Context, address string) (remote, error) {
 	return said, nil
 }
 
+// ErrAbsent is a server's word that it has no such file.
+var ErrAbsent = errors.New("there is no such file")
+
+// Configs are the files of a repository that say what its weights do not: how images
+// are prepared, and what classes are called.
+var Configs = []string{"config.json", "preprocessor_config.json"}
+
+// PullConfigs returns those of Configs that lie beside a model's file, which the cache
+// keeps beside it too, as package exchange looks for them. One that is not there is
+// left out; all is well without them, so what else kept one away is in problems. Where
+// the model's file was in the cache already nobody is asked anew.
+func (c Cache) PullConfigs(ctx context.Context, model Ref, f File) (files []File, problems []error) {
+	if model.Address != "" {
+		return nil, nil
+	}
+	c.Offline, c.Progress = c.Offline || f.Cached, nil
+	for _, name := range Configs {
+		r := model
+		r.File, r.SHA256 = path.Join(path.Dir(model.File), name), ""
+		file, err := c.Pull(ctx, r)
+		switch {
+		case err == nil:
+			files = append(files, file)
+		case errors.Is(err, ErrAbsent): // an older one says nothing of these weights
+			if old, err := c.path(r); err == nil {
+				os.Remove(old)
+				os.Remove(notePath(old))
+			}
+		case !c.Offline:
+			problems = append(problems, err)
+		}
+	}
+	return files, problems
+}
+
 // explain says what to do about a refusal.
 func explain(resp *http.Response) error {
 	err := download.StatusError(resp)
@@ -259,7 +295,7 @@ func explain(resp *http.Response) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w: there is no such model, or it is not public; check the name, or download the file in a browser", err)
 	case http.StatusNotFound:
-		return fmt.Errorf("%w: there is no such file; check the owner, the name, the revision and the file", err)
+		return fmt.Errorf("%w: %w; check the owner, the name, the revision and the file", err, ErrAbsent)
 	}
 	return err
 }

@@ -156,6 +156,44 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// What a repository says of its weights comes with them, and is asked for no more often.
+func TestPullConfigs(t *testing.T) {
+	s := newSite(t)
+	c := s.cache(t)
+	r, err := Parse("hf:timm/net#sha256=" + sum(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := c.Pull(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Join(filepath.Dir(f.Path), "config.json")
+	files, problems := c.PullConfigs(context.Background(), r, f)
+	if len(problems) > 0 || len(files) != 1 || files[0].Path != beside || files[0].SHA256 != sum([]byte("{}")) {
+		t.Errorf("%+v, %v", files, problems)
+	}
+	s.asked = nil
+	f.Cached = true
+	if files, problems = c.PullConfigs(context.Background(), r, f); len(problems) > 0 || len(files) != 1 || len(s.asked) > 0 {
+		t.Errorf("the second time: %+v, %v, asked %q", files, problems, s.asked)
+	}
+	f.Cached = false
+	elsewhere := r
+	elsewhere.Owner = "other"
+	if files, problems = c.PullConfigs(context.Background(), elsewhere, f); len(problems) > 0 || len(files) > 0 {
+		t.Errorf("where there are none: %+v, %v", files, problems)
+	}
+	s.hub.Close()
+	c.Refresh = true
+	if files, problems = c.PullConfigs(context.Background(), r, f); len(problems) != 2 || len(files) > 0 || !strings.Contains(problems[0].Error(), "config.json") {
+		t.Errorf("without an answer: %+v, %v", files, problems)
+	}
+	if _, err := os.Stat(beside); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPullOthers(t *testing.T) {
 	s := newSite(t)
 	c := s.cache(t)

@@ -25,10 +25,11 @@ type importFlags struct {
 
 // importResult is what import --json prints.
 type importResult struct {
-	Path  string           `json:"path"`
-	Bytes int64            `json:"bytes"`
-	Model checkpoint.Model `json:"model"`
-	Notes []string         `json:"notes,omitempty"`
+	Path       string           `json:"path"`
+	Bytes      int64            `json:"bytes"`
+	Parameters int64            `json:"parameters"`
+	Model      checkpoint.Model `json:"model"`
+	Notes      []string         `json:"notes,omitempty"`
 }
 
 func importCommand() *cobra.Command {
@@ -42,10 +43,12 @@ by what it holds. The names are torchvision's, timm's or Hugging Face's for resi
 networks, with or without a prefix that all share.
 
 The model is found by the names and shapes of the weights, or given with --model. A
-file of weights has no names of classes: --classes gives them, one a line. Images are
-prepared as the model's own weights want it (see residual models --json), unless the
-flags say otherwise: the shorter side resized, the middle cut out, less the mean, over
-the deviation, to the bit as torchvision does it.`,
+file of weights has no names of classes: --classes gives them, one a line. Names of
+classes and how images are prepared are also read from config.json (timm's or
+transformers') and preprocessor_config.json beside the weights, as residual pull lays
+them there. Where neither these nor the flags say otherwise, images are prepared as the
+model's own weights want it (see residual models --json): the shorter side resized, the
+middle cut out, less the mean, over the deviation, to the bit as torchvision does it.`,
 		Example: `  residual import resnet50.pth -o resnet50.safetensors
   residual import model.safetensors --classes imagenet.txt -o resnet50.safetensors
   residual import a1.safetensors --resize 236 --interpolation bicubic -o resnet50-a1.safetensors
@@ -103,25 +106,39 @@ func (f *importFlags) run(cmd *cobra.Command, path string) (err error) {
 			return err
 		}
 	}
-	m, info, notes, err := exchange.FromWeights(path, f.config)
-	if err != nil {
-		return err
-	}
-	if err := checkpoint.SaveModel(f.out, info, nn.StateDict(m)); err != nil {
-		return err
-	}
-	st, err := os.Stat(f.out)
+	r, err := importModel(path, f.out, f.config)
 	if err != nil {
 		return err
 	}
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), importResult{Path: f.out, Bytes: st.Size(), Model: info, Notes: notes})
+		return printJSON(cmd.OutOrStdout(), r)
 	}
-	printf(cmd, "%s: %s for %d classes, %s parameters, %s\n", f.out, info.Architecture, len(info.Classes), report.Count(nn.Count(m)), report.Bytes(st.Size()))
-	for _, n := range notes {
-		printf(cmd, "%s\n", n)
-	}
+	printf(cmd, "%s", r.text())
 	return nil
+}
+
+// importModel makes the model file out of the weights at path.
+func importModel(path, out string, c exchange.ModelConfig) (*importResult, error) {
+	m, info, notes, err := exchange.FromWeights(path, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkpoint.SaveModel(out, info, nn.StateDict(m)); err != nil {
+		return nil, err
+	}
+	st, err := os.Stat(out)
+	if err != nil {
+		return nil, err
+	}
+	return &importResult{Path: out, Bytes: st.Size(), Parameters: nn.Count(m), Model: info, Notes: notes}, nil
+}
+
+func (r *importResult) text() string {
+	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\n", r.Path, r.Model.Architecture, len(r.Model.Classes), report.Count(r.Parameters), report.Bytes(r.Bytes))
+	for _, n := range r.Notes {
+		text += n + "\n"
+	}
+	return text
 }
 
 // readClasses reads names, one a line.

@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 			"cut":     cut,
 			"await":   await,
 			"hub":     serveHub,
+			"weights": writeForeign,
 		},
 	})
 }

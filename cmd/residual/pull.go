@@ -1,17 +1,43 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/hub"
 	"github.com/residual-ml/residual/report"
 )
 
+// pulled is what pull --json lists.
+type pulled struct {
+	hub.File
+	Configs []hub.File    `json:"configs,omitempty"` // that lie beside it
+	Model   *importResult `json:"model,omitempty"`   // that was made of it
+}
+
+func (p *pulled) text() string {
+	state := "fetched"
+	if p.Cached {
+		state = "was there"
+	}
+	text := fmt.Sprintf("%s\n  %s, %s, SHA-256 %s\n", p.Path, report.Bytes(p.Bytes), state, p.SHA256)
+	for _, f := range p.Configs {
+		text += fmt.Sprintf("  with %s\n", filepath.Base(f.Path))
+	}
+	if p.Model != nil {
+		text += p.Model.text()
+	}
+	return text
+}
+
 func pullCommand() *cobra.Command {
 	c := hub.Cache{Endpoint: os.Getenv("HF_ENDPOINT")}
 	var asJSON bool
+	var out string
 	cmd := &cobra.Command{
 		Use:   "pull MODEL...",
 		Short: "Fetch model files into the cache",
@@ -22,15 +48,24 @@ hf:OWNER/NAME@REVISION/FILE for another file or revision, or an https address.
 With #sha256=DIGEST behind it only content with that digest is taken; without it
 the digest that Hugging Face gives is used.
 
+With the model come config.json and preprocessor_config.json, where the repository has
+them: names of classes, and how images are prepared. -o makes a model file of it all,
+such as predict, eval and export take; residual import does the same later, with flags
+for what is not said.
+
 A download that broke off goes on where it stopped. A file that is there already
 is verified and not fetched again, unless --refresh asks for it. HF_ENDPOINT names
 another server in place of https://huggingface.co.`,
 		Example: `  residual pull hf:timm/resnet18.a1_in1k
+  residual pull hf:timm/resnet18.a1_in1k -o resnet18.safetensors
   residual pull hf:timm/resnet18.a1_in1k@main/pytorch_model.bin --json
   residual pull https://download.pytorch.org/models/resnet18-f37072fd.pth`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("pull takes a model, like hf:timm/resnet18.a1_in1k; `%s --help` has examples", cmd.CommandPath())
+			}
+			if out != "" && len(args) > 1 {
+				return usagef("-o makes one model file; give one model")
 			}
 			for _, a := range args {
 				if _, err := hub.Parse(a); err != nil {
@@ -44,7 +79,7 @@ another server in place of https://huggingface.co.`,
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			c.Progress = showDownloads(cmd.ErrOrStderr())
-			var files []hub.File
+			var files []pulled
 			for _, a := range args {
 				r, err := hub.Parse(a)
 				if err != nil {
@@ -54,14 +89,20 @@ another server in place of https://huggingface.co.`,
 				if err != nil {
 					return err
 				}
-				if files = append(files, f); asJSON {
-					continue
+				p := pulled{File: f}
+				var problems []error
+				p.Configs, problems = c.PullConfigs(ctx, r, f)
+				for _, err := range problems {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v; --refresh tries again\n", err)
 				}
-				state := "fetched"
-				if f.Cached {
-					state = "was there"
+				if out != "" {
+					if p.Model, err = importModel(f.Path, out, exchange.ModelConfig{}); err != nil {
+						return err
+					}
 				}
-				printf(cmd, "%s\n  %s, %s, SHA-256 %s\n", f.Path, report.Bytes(f.Bytes), state, f.SHA256)
+				if files = append(files, p); !asJSON {
+					printf(cmd, "%s", p.text())
+				}
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), files)
@@ -69,6 +110,7 @@ another server in place of https://huggingface.co.`,
 			return nil
 		},
 	}
+	cmd.Flags().StringVarP(&out, "out", "o", "", "also make this model file of the weights, as residual import does")
 	cmd.Flags().StringVar(&c.Dir, "cache-dir", "", "folder to keep files in; else the user's cache folder")
 	cmd.Flags().BoolVar(&c.Offline, "offline", false, "download nothing")
 	cmd.Flags().BoolVar(&c.Refresh, "refresh", false, "ask again for what is there, as a branch moves on")

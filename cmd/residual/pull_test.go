@@ -3,12 +3,19 @@ package main
 import (
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path"
+	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/weights/safetensors"
 )
 
 // serveHub DIR serves DIR/OWNER/NAME/FILE as Hugging Face does, until the script
@@ -32,4 +39,18 @@ func serveHub(ts *testscript.TestScript, neg bool, args []string) {
 	s := httptest.NewServer(mux)
 	ts.Defer(s.Close)
 	ts.Setenv("HF_ENDPOINT", s.URL)
+}
+
+// writeForeign NET CLASSES PATH writes the weights of a shallow net as another program
+// would: they say nothing else.
+func writeForeign(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: weights NET CLASSES PATH")
+	}
+	e, err := models.Lookup(args[0])
+	ts.Check(err)
+	classes, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	m := e.New(models.Config{Classes: classes, Blocks: []int{1, 1, 1, 1}})
+	ts.Check(checkpoint.WriteFile(ts.MkAbs(args[2]), func(w io.Writer) error { return safetensors.Write(w, nn.StateDict(m), nil) }))
 }
