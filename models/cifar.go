@@ -14,6 +14,10 @@ import (
 // every second pixel, and zeros for the new channels, which come last), so that
 // cifar-plainN has the parameters of cifar-resnetN and is the same net minus the
 // additions. cifar-preresnetN is the pre-activation form of He et al. 2016.
+//
+// pytorchcv's resnetN_cifar10 and preresnetN_cifar10 are other nets: their shortcuts
+// that change the shape are 1x1 convolutions (option B), so they have more parameters,
+// and the first block of preresnetN_cifar10 has its shortcut before the activation.
 var (
 	cifarWidths = []int{16, 32, 64}
 	cifarDepths = []int{20, 32, 44, 56, 110} // those that are listed

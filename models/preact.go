@@ -143,7 +143,10 @@ func (b *PreActBottleneck) Identity() bool { return b.Downsample == nil && !b.Sh
 func (b *PreActBottleneck) Last() nn.Zeroer { return b.Conv3 }
 
 // preResNets are the pre-activation nets for ImageNet, with torchvision's names
-// of layers and bn for the batch norm behind the last sum.
+// of layers and bn for the batch norm behind the last sum. pytorchcv's preresnet18, 34,
+// 50b, 101b and 152b (https://pypi.org/project/pytorchcv) are the same but for one more
+// batch norm and ReLU before the first block; those without a b have the stride of a
+// bottleneck in its first convolution.
 var preResNets = []Entry{
 	preActNet(18, 11687720, 1, 2, 2, 2, 2),
 	preActNet(34, 21795880, 1, 3, 4, 6, 3),

@@ -72,6 +72,17 @@ func TestAsInPyTorch(t *testing.T) {
 	}
 }
 
+// The pre-activation nets give the logits of pytorchcv's, which somebody else wrote.
+func TestAsInPytorchcv(t *testing.T) {
+	nets := read(t, "pytorchcv_nets.json")
+	compareNets(t, nets, []string{"preresnet18", "preresnet50"})
+	for _, n := range nets.Models {
+		if e, err := models.Lookup(n.Name); err != nil || e.Params != n.Params {
+			t.Errorf("%s has %d parameters, pytorchcv's %d (%v)", n.Name, e.Params, n.Params, err)
+		}
+	}
+}
+
 func compareNets(t *testing.T, nets *modelstest.Nets, quick []string) {
 	dev := device(t)
 	for _, n := range nets.Models {

@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Nets is what torchvision's networks are, or those of testdata/residual_nets.py:
-// testdata/torchvision_nets.py says how it was found.
+// Nets is what torchvision's networks are, or those of testdata/residual_nets.py, or
+// in part those of pytorchcv: testdata/torchvision_nets.py says how it was found.
 type Nets struct {
 	Torch       string `json:"torch"` // versions
 	Torchvision string `json:"torchvision"`
@@ -54,7 +54,7 @@ type Held struct {
 	Facts
 }
 
-// ReadNets reads testdata/torchvision_nets.json or residual_nets.json.
+// ReadNets reads testdata/torchvision_nets.json or one of its kind.
 func ReadNets(path string) (*Nets, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
