@@ -124,7 +124,7 @@ func TestLoadModelRefuses(t *testing.T) {
 		{`{"architecture":"a","channels":1}`, "it names no classes"},
 		{`{"architecture":"a","classes":[],"channels":1}`, "it names no classes"},
 		{`{"architecture":"a","classes":["x"]}`, "0 channels"},
-		{`{"architecture":"a","classes":["x"],"channels":4294967296}`, "4294967296 channels"},
+		{`{"architecture":"a","classes":["x"],"channels":2147483647}`, "2147483647 channels"},
 		{`{"architecture":"a","classes":["x"],"channels":1.5}`, "its description cannot be read"},
 		{`{` + good + `,"height":-3}`, "an input of -3 x 0 pixels"},
 		{`{` + good + `,"preprocess":{"scale":1e999}}`, "its description cannot be read"},

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -168,13 +169,13 @@ func parseInput(text string) (tensor.Shape, error) {
 	}
 	parts := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == 'x' })
 	var shape tensor.Shape
-	elements := 1
+	elements := int64(1)
 	for _, p := range parts {
 		n, err := strconv.Atoi(strings.TrimSpace(p))
 		if err != nil || n < 1 {
 			return nil, usagef("--input %q: %q is no size; give batch,channels,height,width such as 1,1,224,224", text, p)
 		}
-		if elements *= n; n > 1<<20 || elements > 1<<32 {
+		if elements *= int64(n); n > 1<<20 || elements > min(1<<32, math.MaxInt) {
 			return nil, usagef("--input %q is too large; give batch,channels,height,width such as 1,1,224,224", text)
 		}
 		shape = append(shape, n)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -192,7 +193,7 @@ func TestHostileFiles(t *testing.T) {
 			if _, err = f.Tensors(); err != nil {
 				t.Errorf("%s: %v", c.what, err)
 			}
-		case c.want == "" || err == nil || !strings.Contains(err.Error(), c.want):
+		case c.want == "" || err == nil || !strings.Contains(err.Error(), c.want) && !tooLarge(err):
 			t.Errorf("%s: want %q, got %v", c.what, c.want, err)
 		case !strings.HasPrefix(err.Error(), "model.npz: ") || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "; "):
 			t.Errorf("%s: %q is not one line of file, fault and next step", c.what, err)
@@ -248,4 +249,9 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// tooLarge is what is said of sizes that an int of 32 bits does not hold.
+func tooLarge(err error) bool {
+	return strconv.IntSize == 32 && strings.Contains(err.Error(), "no shape of up to 64 sizes")
 }

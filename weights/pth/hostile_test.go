@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -358,7 +359,7 @@ func TestHostileFiles(t *testing.T) {
 		switch {
 		case err == nil:
 			t.Errorf("%s: accepted", c.what)
-		case !strings.Contains(err.Error(), c.want):
+		case !strings.Contains(err.Error(), c.want) && !tooLarge(err):
 			t.Errorf("%s: want %q in %v", c.what, c.want, err)
 		case !strings.HasPrefix(err.Error(), "model.pth: ") || strings.Contains(err.Error(), "\n") || len(err.Error()) > 1000 ||
 			!strings.Contains(err.Error(), "; ") && !strings.Contains(err.Error(), "array of NumPy"):
@@ -420,4 +421,9 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d bytes allocated for a file of %d", cost, len(b))
 		}
 	})
+}
+
+// tooLarge is what is said of sizes that an int of 32 bits does not hold.
+func tooLarge(err error) bool {
+	return strconv.IntSize == 32 && strings.Contains(err.Error(), "are no counts")
 }

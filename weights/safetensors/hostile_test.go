@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -122,7 +123,7 @@ func TestHostileFiles(t *testing.T) {
 		case c.want != "" && err == nil:
 			t.Errorf("%s: accepted", c.what)
 		case c.want == "":
-		case !strings.Contains(err.Error(), c.want):
+		case !strings.Contains(err.Error(), c.want) && !tooLarge(err):
 			t.Errorf("%s: want %q in %v", c.what, c.want, err)
 		case !strings.HasPrefix(err.Error(), "model.safetensors: ") || !strings.Contains(err.Error(), "; ") || strings.Contains(err.Error(), "\n"):
 			t.Errorf("%s: %q is not one line of file, fault and next step", c.what, err)
@@ -226,4 +227,9 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// tooLarge is what is said of sizes that an int of 32 bits does not hold.
+func tooLarge(err error) bool {
+	return strconv.IntSize == 32 && strings.Contains(err.Error(), "too large for this machine")
 }
