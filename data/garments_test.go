@@ -305,7 +305,7 @@ func (c *softmaxRegression) learn(pix []uint8, label int, rate float32) {
 }
 
 func BenchmarkDrawGarment(b *testing.B) {
-	g, pix, i := garments{size: 1 << 40}, make([]uint8, pictureSize), 0
+	g, pix, i := garments{size: math.MaxInt}, make([]uint8, pictureSize), 0
 	b.ReportAllocs()
 	for b.Loop() {
 		g.Get(i, pix)

@@ -11,7 +11,7 @@ import (
 )
 
 // idxBytes writes an IDX file.
-func idxBytes(data []uint8, dims ...int) []byte {
+func idxBytes[T int | uint32](data []uint8, dims ...T) []byte {
 	out := binary.BigEndian.AppendUint32(nil, 0x800|uint32(len(dims)))
 	for _, d := range dims {
 		out = binary.BigEndian.AppendUint32(out, uint32(d))
@@ -54,8 +54,8 @@ func TestReadIDX(t *testing.T) {
 		{"labels for images", idxBytes(data, 60), 3, "not an IDX file of unsigned bytes with 3 dimensions"},
 		{"floats", wrongType, 3, "0x00000d03"},
 		{"no pictures", idxBytes(nil, 0, 4, 5), 3, "dimension 0 is 0"},
-		{"overflow", idxBytes(data, 1<<32-1, 1<<32-1, 1<<32-1), 3, "impossible size"},
-		{"overflow to a small product", idxBytes(data, 1<<31, 1<<31, 4), 3, "impossible size"},
+		{"overflow", idxBytes[uint32](data, 1<<32-1, 1<<32-1, 1<<32-1), 3, "impossible size"},
+		{"overflow to a small product", idxBytes[uint32](data, 1<<31, 1<<31, 4), 3, "impossible size"},
 		{"over the limit", idxBytes(data, 61), 1, "at most 60"},
 	} {
 		if _, err := readIDX(bytes.NewReader(c.file), c.rank, 60); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -82,7 +82,7 @@ func TestReadIDXAllocation(t *testing.T) {
 func FuzzReadIDX(f *testing.F) {
 	f.Add(idxBytes(make([]byte, 6), 6), 1)
 	f.Add(idxBytes(make([]byte, 12), 2, 2, 3), 3)
-	f.Add(idxBytes(nil, 1<<31, 1<<31), 2)
+	f.Add(idxBytes[uint32](nil, 1<<31, 1<<31), 2)
 	f.Add(gz(idxBytes(make([]byte, 12), 2, 2, 3)), 3)
 	f.Fuzz(func(t *testing.T, file []byte, rank int) {
 		rank = 1 + int(uint(rank)%idxMaxRank)

@@ -106,7 +106,7 @@ func TestLoaderBatches(t *testing.T) {
 		{n: 10, batch: 4, drop: true, sizes: []int{4, 4}},
 		{n: 8, batch: 4, sizes: []int{4, 4}},
 		{n: 3, batch: 1, sizes: []int{1, 1, 1}},
-		{n: 3, batch: 1 << 40, sizes: []int{3}},
+		{n: 3, batch: math.MaxInt >> 8, sizes: []int{3}},
 	} {
 		for _, shuffle := range []bool{false, true} {
 			l, err := NewLoader(squares{n: c.n}, LoaderConfig{Batch: c.batch, Shuffle: shuffle, DropLast: c.drop})

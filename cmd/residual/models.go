@@ -32,15 +32,45 @@ type modelRow struct {
 }
 
 func modelsCommand() *cobra.Command {
-	var asJSON, asMarkdown bool
+	var asJSON, asMarkdown, measure bool
+	var speed string
 	cmd := &cobra.Command{
 		Use:   "models",
 		Short: "List the models that have a name",
 		Long: `List the models that train, summary and bench take by name, with the parameters
-they have for their own number of channels and classes.`,
-		Example: "  residual models\n  residual models --json\n  residual models --markdown",
-		Args:    exactly(0, ""),
+they have for their own number of channels and classes.
+
+--measure measures how many images a second they train and infer, in fp32 on random
+images, and keeps it in the file of --speed, from which --markdown takes a column. A
+model that the file has is not measured again, unless it is named.`,
+		Example: `  residual models
+  residual models --json
+  residual models --measure --speed speed.json
+  residual models --measure --speed speed.json resnet18 resnet50
+  residual models --markdown --speed speed.json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if measure {
+				return nil
+			}
+			return exactly(0, "")(cmd, args)
+		},
+		ValidArgsFunction: words(models.Names()...),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case measure && (speed == "" || asJSON || asMarkdown):
+				return usagef("--measure keeps what it finds in a file: give --speed FILE with it, and no other flag")
+			case speed != "" && !measure && !asMarkdown:
+				return usagef("--speed is about --markdown and --measure; give one of them")
+			case measure:
+				for _, name := range args {
+					if _, err := lookupModel(name); err != nil {
+						return err
+					}
+				}
+				ctx, stop := interruptible(cmd)
+				defer stop()
+				return measureModels(ctx, cmd, speed, args)
+			}
 			if asMarkdown && asJSON {
 				return usagef("--markdown and --json are two forms of one list; give one of them")
 			}
@@ -52,7 +82,13 @@ they have for their own number of channels and classes.`,
 				return printJSON(cmd.OutOrStdout(), rows)
 			}
 			if asMarkdown {
-				return modelsMarkdown(cmd.OutOrStdout(), rows)
+				var s *speeds
+				if speed != "" {
+					if s, err = readSpeeds(speed); err != nil {
+						return err
+					}
+				}
+				return modelsMarkdown(cmd.OutOrStdout(), rows, s)
 			}
 			if err := modelsTable(rows).Write(cmd.OutOrStdout()); err != nil {
 				return err
@@ -63,6 +99,8 @@ they have for their own number of channels and classes.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print tables in Markdown, with the multiply-adds")
+	cmd.Flags().BoolVar(&measure, "measure", false, "measure the speed of the models named, else of all that --speed lacks")
+	cmd.Flags().StringVar(&speed, "speed", "", "file of measured speeds")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

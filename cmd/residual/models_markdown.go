@@ -12,9 +12,15 @@ import (
 )
 
 // modelsMarkdown writes a table for each family: what docs/models.md holds. The
-// multiply-adds are those of one image of the model's own size.
-func modelsMarkdown(w io.Writer, rows []modelRow) error {
+// multiply-adds are those of one image of the model's own size. With speeds there is a
+// column of them, and what they are above.
+func modelsMarkdown(w io.Writer, rows []modelRow, s *speeds) error {
 	var b strings.Builder
+	title, rule := "", ""
+	if s != nil {
+		b.WriteString(s.line() + "\n")
+		title, rule = " images/s, training and inference |", "--:|"
+	}
 	family := ""
 	for _, r := range rows {
 		if r.Family != family {
@@ -22,7 +28,7 @@ func modelsMarkdown(w io.Writer, rows []modelRow) error {
 				b.WriteString("\n")
 			}
 			family = r.Family
-			fmt.Fprintf(&b, "## %s\n\n| model | parameters | multiply-adds | input | classes | blocks | images are |\n|---|--:|--:|---|--:|---|---|\n", family)
+			fmt.Fprintf(&b, "## %s\n\n| model | parameters | multiply-adds |%s input | classes | blocks | images are |\n|---|--:|--:|%s---|--:|---|---|\n", family, title, rule)
 		}
 		e, err := models.Lookup(r.Name)
 		if err != nil {
@@ -36,8 +42,14 @@ func modelsMarkdown(w io.Writer, rows []modelRow) error {
 		if r.FixedSize {
 			input += " only"
 		}
-		fmt.Fprintf(&b, "| [%s](%s) | %s | %s | %s | %d | %s | %s |\n", r.Name, firstLink(r.Source),
-			report.Count(t.Params), report.Count(t.MACs), input, r.Classes, joinInts(r.Blocks), prepared(r))
+		speed := ""
+		if m, ok := s.of(r.Name); ok {
+			speed = fmt.Sprintf(" %s, %s |", rate(m.Train), rate(m.Infer))
+		} else if s != nil {
+			speed = " – |"
+		}
+		fmt.Fprintf(&b, "| [%s](%s) | %s | %s |%s %s | %d | %s | %s |\n", r.Name, firstLink(r.Source),
+			report.Count(t.Params), report.Count(t.MACs), speed, input, r.Classes, joinInts(r.Blocks), prepared(r))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
