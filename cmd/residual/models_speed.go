@@ -143,7 +143,7 @@ func (f *benchFlags) speedsHere(path string) (*speeds, error) {
 		return nil, err
 	}
 	defer dev.Close()
-	s := &speeds{Machine: fmt.Sprintf("%s, %s kernels, %s", cpuModel(), dev.ISA(), threadCount(dev.Threads())), Go: runtime.Version()}
+	s := &speeds{Machine: fmt.Sprintf("%s, %s", cpuModel(), dev.Describe()), Go: runtime.Version()}
 	old, err := readSpeeds(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
