@@ -15,18 +15,18 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// TestModelsPage holds docs/models.md to the registry and the measured speeds.
+// TestModelsPage holds docs/models.md to the registry.
 func TestModelsPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/models.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, tables, stderr := call("models", "--markdown", "--speed", "../../docs/models-speed.json")
+	status, tables, stderr := call("models", "--markdown")
 	if status != 0 {
 		t.Fatal(stderr)
 	}
 	if !strings.HasSuffix(string(page), "\n\n"+tables) {
-		t.Error("docs/models.md does not end with what `go run ./cmd/residual models --markdown --speed docs/models-speed.json` prints; put that there")
+		t.Error("docs/models.md does not end with what `go run ./cmd/residual models --markdown` prints; put that there")
 	}
 }
 
