@@ -225,7 +225,7 @@ func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row
 		}
 		spent += r.Rows[i].Compute
 	}
-	r.Model, r.Best = last, filepath.Join(filepath.Dir(last), "best.safetensors")
+	r.Model, r.Best = last, filepath.Join(filepath.Dir(last), train.BestFile)
 	if g.Config.Compare {
 		deep := r.Rows[len(r.Rows)-1]
 		c := g.Config.Train
@@ -285,7 +285,7 @@ func (g *Growth) train(ctx context.Context, dev engine.Device, r *GrowthResult, 
 	if err := trainIn(ctx, dev, dir, c, cb); err != nil {
 		return "", err
 	}
-	file := g.folder.Path(row.Training + "/last.safetensors")
+	file := g.folder.Path(row.Training + "/" + train.LastFile)
 	s := Source{Model: file, Data: c.Data, TestSize: 1, Precision: c.Precision, DataDir: c.DataDir, Offline: c.Offline}
 	o, err := s.open(ctx, dev, nil)
 	if err != nil {

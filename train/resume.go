@@ -22,8 +22,13 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// StateFile is the file of a run folder that Resume goes on from.
-const StateFile = "state.safetensors"
+// The files of a run folder that hold weights: the model of the best epoch, the model of
+// the last, and what Resume goes on from.
+const (
+	BestFile  = "best.safetensors"
+	LastFile  = "last.safetensors"
+	StateFile = "state.safetensors"
+)
 
 // Saved is a run that has completed an epoch and can go on from there.
 type Saved struct {
@@ -70,7 +75,7 @@ func runDir(path string) (string, error) {
 		return "", fmt.Errorf("the run cannot be opened: %w; give its folder, such as runs/train-1", err)
 	case info.IsDir():
 		return filepath.Clean(path), nil
-	case name != StateFile && name != "last.safetensors":
+	case name != StateFile && name != LastFile:
 		return "", fmt.Errorf("%s is neither a run folder nor its %s; give the folder, such as runs/train-1", path, StateFile)
 	}
 	return filepath.Dir(path), nil
@@ -263,7 +268,7 @@ func (j *job) restore(s checkpoint.State, v checkpoint.Values) (*Past, error) {
 	if err := j.saveModels(s.Model, model, s.BestEpoch == s.Epoch); err != nil {
 		return nil, err
 	}
-	j.summary.Best, j.summary.State = j.folder.Path("best.safetensors"), j.folder.Path(StateFile)
+	j.summary.Best, j.summary.State = j.folder.Path(BestFile), j.folder.Path(StateFile)
 	return past, nil
 }
 

@@ -371,7 +371,7 @@ func (j *job) epochEnd(e Epoch) error {
 
 // saveModels writes the model files of an epoch.
 func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) error {
-	last := j.folder.Path("last.safetensors")
+	last := j.folder.Path(LastFile)
 	if err := checkpoint.SaveModel(last, m, values); err != nil {
 		return err
 	}
@@ -379,7 +379,7 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 	if !best {
 		return nil
 	}
-	path := j.folder.Path("best.safetensors")
+	path := j.folder.Path(BestFile)
 	if err := checkpoint.SaveModel(path, m, values); err != nil {
 		return err
 	}

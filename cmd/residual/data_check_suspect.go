@@ -20,6 +20,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/train"
 )
 
 // suspicion is a picture whose label a model finds unlikely.
@@ -104,9 +105,9 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 	return checkpoint.WriteFile(f.csv, func(w io.Writer) error { return writeSuspects(w, all) })
 }
 
-// modelOfRun is the best model of a training, whose folder or a file in it is given.
+// modelOfRun is the best model of a training, whose folder is given.
 func modelOfRun(run string) (string, error) {
-	best := filepath.Join(run, "best.safetensors")
+	best := filepath.Join(run, train.BestFile)
 	if _, err := os.Stat(best); err != nil {
 		return "", fmt.Errorf("--run: %w; give the folder of a training that has completed an epoch, such as runs/train-1", err)
 	}

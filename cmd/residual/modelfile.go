@@ -11,6 +11,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/train"
 )
 
 // loadClassifier reads a model file onto a device. What is often given in its
@@ -31,7 +32,7 @@ func isModelFile(path string) error {
 	case err != nil:
 		return fmt.Errorf("model file: %w; `residual train` leaves one in its run folder, such as runs/train-1/best.safetensors", err)
 	case st.IsDir():
-		best := filepath.Join(path, "best.safetensors")
+		best := filepath.Join(path, train.BestFile)
 		if _, err := os.Stat(best); err == nil {
 			return fmt.Errorf("%s is a folder; did you mean %s?", path, best)
 		}
