@@ -152,7 +152,7 @@ func (o *opened) trainOn(ctx context.Context, dev engine.Device, folder *checkpo
 		if err := trainIn(ctx, dev, dir, c, cb); err != nil {
 			return err
 		}
-		trained, err := inference.Load(folder.Path("train/" + train.LastFile), dev, o.precision)
+		trained, err := inference.Load(folder.Path("train/"+train.LastFile), dev, o.precision)
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (o *opened) trainOn(ctx context.Context, dev engine.Device, folder *checkpo
 			return err
 		}
 		row.ImagesPerSecond = r.Rows[len(r.Rows)-1].ImagesPerSecond // the same net
-		r.Rows, r.Model = append(r.Rows, row), folder.Path("train/" + train.LastFile)
+		r.Rows, r.Model = append(r.Rows, row), folder.Path("train/"+train.LastFile)
 		if r.Epochs, err = epochsOf(dir); err != nil {
 			return err
 		}
