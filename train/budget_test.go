@@ -110,7 +110,7 @@ func TestOffers(t *testing.T) {
 		pictures int
 		want     []string
 	}{
-		{Config{}, 500, []string{small + ", 15-30-180"}},
+		{Config{}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.03, 15-30-180"}},
 		{Config{}, 5000, []string{small + ", 10-20-120", middle + ", 10-20-120"}},
 		{Config{}, 50000, []string{small + ", 8-15-90", middle + ", 8-15-90", large + ", 8-15-90"}},
 		{Config{Epochs: 5}, 5000, []string{small + ", 5-5-5", middle + ", 5-5-5"}},

@@ -25,20 +25,26 @@ type PhotoRecipe struct {
 	Resize, Batch int
 	Epochs        int
 	Tuned         int // epochs from the weights of a file
+	CropScale     float64
+	Rate          float64 // for every 256 pictures of a batch
 }
 
 // PhotoRecipes are the settings for a user's own pictures, by how many there are to
 // train on: the more, the larger the net and the pictures, and the fewer the epochs. The
 // learning rate is 0.1 for a batch of 256 and goes with the batch (Goyal et al.,
 // https://arxiv.org/abs/1706.02677, section 2.1); from the weights of a file it is a
-// tenth of that.
+// tenth of that. Few pictures are learnt in few steps, so these are longer, and a crop
+// takes half of a picture at least: docs/photos.md has what that was measured to gain.
 func PhotoRecipes() []PhotoRecipe {
 	return []PhotoRecipe{
-		{Most: 1000, Model: "resnet18", Blocks: []int{1, 1, 1, 1}, Resize: 96, Batch: 32, Epochs: 60, Tuned: 20},
-		{Most: 10_000, Model: "resnet18", Resize: 128, Batch: 64, Epochs: 40, Tuned: 15},
-		{Model: "resnet18", Resize: 224, Batch: 128, Epochs: 30, Tuned: 10},
+		{Most: 1000, Model: "resnet18", Blocks: []int{1, 1, 1, 1}, Resize: 96, Batch: 32, Epochs: 60, Tuned: 20, CropScale: 0.5, Rate: 0.24},
+		{Most: 10_000, Model: "resnet18", Resize: 128, Batch: 64, Epochs: 40, Tuned: 15, CropScale: 0.08, Rate: 0.1},
+		{Model: "resnet18", Resize: 224, Batch: 128, Epochs: 30, Tuned: 10, CropScale: 0.08, Rate: 0.1},
 	}
 }
+
+// tunedRate is the learning rate from the weights of a file, for every 256 pictures of a batch.
+const tunedRate = 0.01
 
 func photoRecipeFor(pictures int) PhotoRecipe {
 	all := PhotoRecipes()
@@ -66,7 +72,8 @@ func (c Config) resolvedPhotos() Config {
 	if path, err := filepath.Abs(c.Cache); err == nil && c.Cache != CacheAuto && c.Cache != CacheOff {
 		c.Cache = path
 	}
-	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 {
+	c.Augment = or(c.Augment, "standard")
+	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 || c.LR == 0 || c.crops() && c.CropScale == 0 {
 		c = c.sized()
 	}
 	c.Channels = or(c.Channels, 3)
@@ -78,14 +85,6 @@ func (c Config) resolvedPhotos() Config {
 			n = transforms.Normalize{Mean: []float64{0.449}, Std: []float64{0.226}}
 		}
 		c.Mean, c.Std = n.Mean, n.Std
-	}
-	c.Augment = or(c.Augment, "standard")
-	if c.LR == 0 {
-		c.LR = float32(0.1 * float64(c.Batch) / 256)
-		if c.Weights != "" {
-			c.LR /= 10
-		}
-		c.LR = float32(math.Round(float64(c.LR)*1e5) / 1e5)
 	}
 	if c.Optimizer == "" { // with all that belongs to it; beside an optimiser that is given a 0 is a 0
 		c.Optimizer, c.Nesterov = "sgd", true
@@ -142,13 +141,15 @@ func (c Config) likeFile(m checkpoint.Model) Config {
 	return c
 }
 
-// sized fills in what hangs on how many pictures there are.
-func (c Config) sized() Config {
+// pictures counts what there is to train on.
+func (c Config) pictures() (n int) {
+	if c.free != nil && c.free.pictures > 0 { // they were counted
+		return c.free.pictures
+	}
 	x, err := folder.Scan(c.Data)
 	if err != nil {
 		x = &folder.Index{}
 	}
-	n := 0
 	for _, count := range x.Counts(data.Train) {
 		n += count
 	}
@@ -158,7 +159,16 @@ func (c Config) sized() Config {
 	if c.TrainSize > 0 {
 		n = min(n, c.TrainSize)
 	}
+	return n
+}
+
+// sized fills in what hangs on how many pictures there are.
+func (c Config) sized() Config {
+	n := c.pictures()
 	r := photoRecipeFor(n)
+	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 {
+		c.reason = fmt.Sprintf("chosen for %d pictures to train on", n)
+	}
 	if c.Model == "" {
 		c.Model = r.Model
 		if c.Blocks == nil {
@@ -171,13 +181,16 @@ func (c Config) sized() Config {
 	c.Resize = or(c.Resize, r.Resize)
 	c.Batch = or(c.Batch, min(r.Batch, max(n, 1)))
 	if c.Weights != "" {
-		r.Epochs = r.Tuned
+		r.Epochs, r.Rate = r.Tuned, tunedRate
 	}
 	c.Epochs = or(c.Epochs, r.Epochs)
+	c.LR = or(c.LR, float32(math.Round(r.Rate*float64(c.Batch)/256*1e5)/1e5))
+	if c.crops() {
+		c.CropScale = or(c.CropScale, r.CropScale)
+	}
 	if c.free != nil && c.free.pictures == 0 {
 		f := *c.free
 		f.pictures, c.free = n, &f
 	}
-	c.reason = fmt.Sprintf("chosen for %d pictures to train on", n)
 	return c
 }

@@ -251,7 +251,7 @@ func TestPhotosRefused(t *testing.T) {
 func TestPhotoRecipes(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5})
 	c := train.Config{Data: dir}.Resolved()
-	if c.Model != "resnet18" || !slices.Equal(c.Blocks, []int{1, 1, 1, 1}) || c.Resize != 96 || c.ResizeShorter != 110 || c.Batch != 32 || c.Epochs != 60 || c.LR != 0.0125 ||
+	if c.Model != "resnet18" || !slices.Equal(c.Blocks, []int{1, 1, 1, 1}) || c.Resize != 96 || c.ResizeShorter != 110 || c.Batch != 32 || c.Epochs != 60 || c.LR != 0.03 || c.CropScale != 0.5 ||
 		c.Schedule != "cosine,warmup=0.05" || c.Init != "kaiming-normal" {
 		t.Errorf("%+v", c)
 	}

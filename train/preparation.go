@@ -167,12 +167,17 @@ func (c Preparation) interpolation() transforms.Interpolation {
 	return transforms.Bilinear
 }
 
+// crops says whether a training cuts parts of pictures out by RandomResizedCrop.
+func (c Preparation) crops() bool {
+	return c.Augment == "standard" || c.Augment == "trivial" || c.Augment == "rand"
+}
+
 // transform makes the pictures of a training, size by size pixels, with a step of the
 // program's own behind the others or nil; nil leaves them as the evaluation has them.
 func (c Preparation) transform(photos bool, size int, own transforms.Transform) transforms.Transform {
 	var steps transforms.Compose
-	switch c.Augment {
-	case "standard", "trivial", "rand":
+	switch {
+	case c.crops():
 		scale := [2]float64{c.CropScale, 1}
 		if c.CropScale == 0 {
 			scale[0] = 0.08

@@ -46,9 +46,10 @@ given goes by how many pictures there are to train on:
 	b.WriteString(t.String())
 	b.WriteString(`
 by SGD with Nesterov momentum 0.9 and weight decay 0.0001, label smoothing 0.1, and a
-rate of 0.1 for every 256 pictures of a batch (with --weights 0.01) along a cosine with
-5% warm-up. With --optimizer these four are as you give them. --weights also settles the size
-and the normalisation.`)
+rate of 0.1 for every 256 pictures of a batch (with up to 1,000 pictures 0.24, with
+--weights 0.01) along a cosine with 5% warm-up. With --optimizer these four are as you give
+them. --weights also settles the size and the normalisation. Of up to 1,000 pictures a crop
+takes half at least (--crop-scale).`)
 	return b.String()
 }
 
@@ -62,7 +63,7 @@ func addPreparation(cmd *cobra.Command, c *train.Config) {
 	fs.Float64Var(&p.Holdout, "holdout", 0.2, "share of each class to test on, of your own pictures where you do not say which")
 	fs.Uint64Var(&p.HoldoutSeed, "holdout-seed", 0, "of that choice, which does not depend on --seed")
 	fs.StringVar(&p.Augment, "augment", "", "random changes in training: "+strings.Join(all, ", ")+" (default: standard for your own pictures, crop for cifar10 and cifar100, else none)")
-	fs.Float64Var(&p.CropScale, "crop-scale", 0, "least share of a picture's area that RandomResizedCrop takes (default: 0.08)")
+	fs.Float64Var(&p.CropScale, "crop-scale", 0, "least share of a picture's area that RandomResizedCrop takes (default: 0.08; 0.5 with up to 1,000 pictures of your own)")
 	fs.Float64Var(&p.RandomErasing, "random-erasing", 0, "probability with which a part of a picture is erased in training")
 	fs.Float64Var(&p.Mixup, "mixup", 0, "blend pictures of a batch, and their labels, by a share from Beta(A, A); such as 0.2")
 	fs.Float64Var(&p.CutMix, "cutmix", 0, "paste a part of a picture into another, by an area from Beta(A, A); such as 1. With --mixup each batch gets one of the two")

@@ -21,7 +21,7 @@ import (
 func TestDriverInALibrary(t *testing.T) {
 	path := os.Getenv(emulate.Variable)
 	if path == "" {
-		t.Skip(emulate.Variable + " names no library")
+		t.Skip(emulate.Variable + " names no library; engine/cuda/emulate/host/make.sh makes one")
 	}
 	api, err := driver.OpenFile(path)
 	if err != nil {

@@ -82,7 +82,7 @@ func TestMapOfAFileThatIsCutShort(t *testing.T) {
 func TestMapKeepsOtherPanics(t *testing.T) {
 	m, content, _ := mapBytes(t)
 	if m.data == nil {
-		t.Skip("nothing is mapped here")
+		t.Skip("this system maps no files into memory")
 	}
 	dst := m.data[:10] // is not to be written to
 	defer func() {
