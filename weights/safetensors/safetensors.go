@@ -27,10 +27,10 @@ type File struct {
 	start  int64 // of the data, in the file
 }
 
-// Open opens the file at path, checks its header and maps the file into memory,
-// where the system can; elements are copied out of it by Tensor, once, to where they
-// stay. The file may be replaced meanwhile, as whoever saves properly does it; one
-// that is cut short is an error of Tensor. The caller closes the File.
+// Open opens the file at path and checks its header; elements are read by Tensor, to
+// where they stay: a mapping that they are copied from takes longer (docs/interchange.md).
+// The file may be replaced meanwhile, as whoever saves properly does it; one that is cut
+// short is an error of Tensor. The caller closes the File.
 func Open(path string) (*File, error) {
 	osFile, size, err := elements.OpenFile(path, ".safetensors")
 	if err != nil {
@@ -41,8 +41,7 @@ func Open(path string) (*File, error) {
 		osFile.Close()
 		return nil, err
 	}
-	mapped := elements.Map(osFile, size)
-	f.r, f.closer = mapped, mapped
+	f.closer = osFile
 	return f, nil
 }
 
