@@ -42,6 +42,19 @@ func manyGroups(t *testing.T, check Check) {
 	}
 }
 
+// One image by more weights than a processor's own cache holds, also where lines of
+// the result are out of the image's reach.
+func oneImage(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(19, 20))
+	for _, s := range []struct{ cin, cout, kernel, size, stride, pad, dilation, groups int }{
+		{128, 256, 3, 6, 1, 1, 1, 1}, {128, 256, 3, 5, 2, 1, 1, 1}, {256, 256, 3, 3, 1, 1, 1, 2}, {48, 256, 5, 3, 1, 2, 1, 1},
+		{128, 256, 3, 2, 1, 3, 1, 1}, {128, 256, 3, 4, 1, 2, 2, 1}, {120, 290, 3, 3, 1, 1, 1, 1},
+	} {
+		c := graph.Conv2d{StrideH: s.stride, StrideW: s.stride, PadH: s.pad, PadW: s.pad, DilationH: s.dilation, DilationW: s.dilation, Groups: s.groups}
+		Op(t, r, check, c, tensor.Shape{1, s.cin, s.size, s.size}, tensor.Shape{s.cout, s.cin / s.groups, s.kernel, s.kernel}, tensor.Shape{s.cout})
+	}
+}
+
 func dense(t *testing.T, check Check) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, s := range [][3]int{{1, 1, 1}, {3, 17, 10}, {33, 50, 35}, {2, 512, 10}} {

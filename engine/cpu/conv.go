@@ -35,6 +35,7 @@ type product struct {
 	each     int  // chunks that one task goes through
 	packed   func() memory
 	base     bool // add to what dst holds
+	streamed int  // taps of a row of the filter, for [product.stream]
 
 	work func(int)
 }

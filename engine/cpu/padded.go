@@ -96,7 +96,82 @@ func (b *binder) lines(p *product, s *engine.Conv) (prepare func()) {
 	}
 	p.src = f.frame.full
 	p.balance(b.pool.threads)
+	if 4*p.groups*p.panels*p.panelSize() >= streamedWeights && p.n%p.set.Cols == 0 {
+		p.each, p.streamed = len(p.chunks), s.KW
+		p.work = p.stream
+	}
 	return f.fill
+}
+
+// streamedWeights are so many bytes that they will not be in a processor's own cache
+// when the next image comes.
+const streamedWeights = 1 << 20
+
+// stream is the task of a walk whose weights come from afar. It takes them by rows of
+// the filter, in the order of memory: all lines of pixels that a row of the filter
+// reaches are multiplied by it while the next row is fetched, so that the stream of
+// weights goes on all the time and not in turns with the products.
+func (p *product) stream(i int) {
+	sets := ceil(p.panels, p.together)
+	g, first := i/sets, i%sets*p.together
+	lo := g*p.n + first*p.set.Cols
+	for q := first; q < min(first+p.together, p.panels); q++ {
+		for row := range p.taps / p.streamed {
+			p.multiplyRow(g, q, row)
+		}
+	}
+	n := min(first+p.together, p.panels)*p.set.Cols + g*p.n - lo
+	for at, c := range p.chunks {
+		if len(c.segs) == 0 {
+			clearColumns(p.dst[c.row*p.groups*p.n+lo:], c.rows, n, p.groups*p.n)
+		}
+		if p.after != nil {
+			p.after.apply(at, c.row, c.rows, lo, n)
+		}
+	}
+}
+
+// multiplyRow adds the products with one row of the filter, of panel q of group g, to
+// all lines that it reaches.
+func (p *product) multiplyRow(g, q, row int) {
+	taps, panel := p.streamed, (g*p.panels+q)*p.panelSize()
+	b, dstC := p.packed(), p.groups*p.n
+	// The steps of the lines in front of a line, and of all.
+	steps := 0
+	for _, c := range p.chunks {
+		if _, reached := c.tapsOf(row, taps, p.tapSize()); reached {
+			steps += ceil(c.rows, p.set.Rows)
+		}
+	}
+	pace, done := 0, 0
+	next := panel + (row+1)*taps*p.tapSize()
+	if rest := len(b) - next; rest > 0 {
+		pace = ceil(4*p.set.Cols, max(steps, 1))
+	} else {
+		next = panel
+	}
+	for _, c := range p.chunks {
+		segs, reached := c.tapsOf(row, taps, p.tapSize())
+		if !reached {
+			continue
+		}
+		at := min(next+done*taps*p.k*pace/4, len(b)-1)
+		p.set.GemmFetch(p.dst[c.row*dstC+g*p.n+q*p.set.Cols:], dstC, p.src[c.source+g*p.k:], c.ars, 1,
+			b[panel:], p.set.Cols, segs, p.k, c.rows, row*taps*p.tapSize() > c.segs[0].B, b[at:], pace)
+		done += ceil(c.rows, p.set.Rows)
+	}
+}
+
+// tapsOf returns the segments of a chunk for one row of the filter, if any.
+func (c *chunk) tapsOf(row, taps, tapSize int) (segs []kernel.Seg, any bool) {
+	if len(c.segs) == 0 {
+		return nil, false
+	}
+	i := row*taps - c.segs[0].B/tapSize
+	if i < 0 || i >= len(c.segs) {
+		return nil, false
+	}
+	return c.segs[i : i+taps], true
 }
 
 // segs lists the taps in rows lo to hi of a filter, from the first of them on.

@@ -40,6 +40,7 @@ var setAVX512BF16 = func() Set {
 var setAVX512 = Set{
 	ISA: AVX512, Rows: 14, Cols: 32,
 	Gemm:           gemmAVX512,
+	GemmFetch:      gemmFetchAVX512,
 	MeanM2:         meanM2AVX512,
 	ScaleShift:     scaleShiftAVX512,
 	BNReduce:       bnReduceAVX512,
@@ -64,6 +65,7 @@ var setAVX512 = Set{
 var setAVX2 = Set{
 	ISA: AVX2, Rows: 6, Cols: 16,
 	Gemm:           gemmAVX2,
+	GemmFetch:      gemmFetchAVX2,
 	MeanM2:         meanM2AVX2,
 	ScaleShift:     scaleShiftAVX2,
 	BNReduce:       bnReduceAVX2,

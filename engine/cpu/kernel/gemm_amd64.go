@@ -74,6 +74,40 @@ func gemmAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32, bks 
 	}
 }
 
+func gemmFetchAVX512(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows int, accumulate bool, next []float32, pace int) {
+	if k <= 0 || len(segs) == 0 {
+		gemmNothing(c, crs, rows, 32, accumulate)
+		return
+	}
+	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
+	if accumulate {
+		p.acc = 1
+	}
+	for r, at := 0, 0; r < rows; {
+		p.c = &c[r*crs]
+		r = p.begin(r, rows, 14)
+		gemmAheadAVX512(&p, &next[min(at, len(next)-1)], pace)
+		at += p.blocks * len(segs) * k * pace / 4
+	}
+}
+
+func gemmFetchAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows int, accumulate bool, next []float32, pace int) {
+	if k <= 0 || len(segs) == 0 {
+		gemmNothing(c, crs, rows, 16, accumulate)
+		return
+	}
+	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
+	if accumulate {
+		p.acc = 1
+	}
+	for r, at := 0, 0; r < rows; {
+		p.c = &c[r*crs]
+		r = p.begin(r, rows, 6)
+		gemmAheadAVX2(&p, &next[min(at, len(next)-1)], pace)
+		at += p.blocks * len(segs) * k * pace / 4
+	}
+}
+
 // lastLanes is the mask of the last vector of some columns.
 func lastLanes(cols int) uint16 { return 1<<((cols-1)%16+1) - 1 }
 

@@ -4,6 +4,36 @@
 
 package kernel
 
+// gemmAhead1AVX2 computes blocks of 1 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead2AVX2 computes blocks of 2 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead3AVX2 computes blocks of 3 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead4AVX2 computes blocks of 4 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead5AVX2 computes blocks of 5 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead6AVX2 computes blocks of 6 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
 // gemmFull1AVX2 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
@@ -98,6 +128,24 @@ func gemmHalf6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k i
 //
 //go:noescape
 func peakAVX2(iterations int)
+
+// gemmAheadAVX2 calls the kernel of p.rows rows.
+func gemmAheadAVX2(p *block[float32], next *float32, pace int) {
+	switch p.rows {
+	case 1:
+		gemmAhead1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 2:
+		gemmAhead2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 3:
+		gemmAhead3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 4:
+		gemmAhead4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 5:
+		gemmAhead5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 6:
+		gemmAhead6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	}
+}
 
 // gemmFullAVX2 calls the kernel of p.rows rows.
 func gemmFullAVX2(p *block[float32]) {

@@ -4,6 +4,919 @@
 
 #include "textflag.h"
 
+// func gemmAhead1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmAhead1AVX2(SB), NOSPLIT, $0-120
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), AX
+	MOVQ bks+72(FP), CX
+	SHLQ $0x02, AX
+	SHLQ $0x02, CX
+	MOVQ next+104(FP), DX
+	MOVQ pace+112(FP), BX
+
+block:
+	MOVQ    acc+88(FP), SI
+	TESTQ   SI, SI
+	JZ      clear
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+80(FP), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*4), SI
+	LEAQ (R9)(DI*4), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	ADDQ         AX, SI
+	ADDQ         CX, DI
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	ADDQ         AX, SI
+	ADDQ         CX, DI
+	SUBQ         $0x02, R12
+	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
+
+last:
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+
+next:
+	ADDQ    $0x10, R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	MOVQ    blocks+96(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+96(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x01, SI, SI
+	ADDQ    SI, first+80(FP)
+	IMUL3Q  $0x04, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func gemmAhead2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmAhead2AVX2(SB), NOSPLIT, $0-120
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
+	JZ      clear
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+
+begun:
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
+
+segment:
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
+
+pair:
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	ADDQ         CX, DI
+	ADDQ         DX, R8
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	ADDQ         CX, DI
+	ADDQ         DX, R8
+	SUBQ         $0x02, R13
+	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+
+next:
+	ADDQ    $0x10, R11
+	DECQ    R12
+	JNZ     segment
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, 32(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x02, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x08, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func gemmAhead3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmAhead3AVX2(SB), NOSPLIT, $0-120
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ next+104(FP), BX
+	MOVQ pace+112(FP), SI
+
+block:
+	MOVQ    acc+88(FP), DI
+	TESTQ   DI, DI
+	JZ      clear
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+
+begun:
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+80(FP), DI
+	LEAQ (R9)(DI*4), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
+
+segment:
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*4), DI
+	LEAQ (R10)(R8*4), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
+
+pair:
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (DI)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	ADDQ         CX, DI
+	ADDQ         DX, R8
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (DI)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	ADDQ         CX, DI
+	ADDQ         DX, R8
+	SUBQ         $0x02, R13
+	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (DI)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+
+next:
+	ADDQ    $0x10, R11
+	DECQ    R12
+	JNZ     segment
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y5, 32(DI)
+	MOVQ    blocks+96(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+96(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x03, DI, DI
+	ADDQ    DI, first+80(FP)
+	IMUL3Q  $0x0c, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func gemmAhead4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmAhead4AVX2(SB), NOSPLIT, $0-120
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	MOVQ next+104(FP), SI
+	MOVQ pace+112(FP), DI
+
+block:
+	MOVQ    acc+88(FP), R8
+	TESTQ   R8, R8
+	JZ      clear
+	MOVQ    c+0(FP), R8
+	MOVQ    crs+48(FP), R9
+	SHLQ    $0x02, R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y5
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y6
+	VMOVUPS 32(R8), Y7
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), R8
+	MOVQ       crs+48(FP), R9
+	SHLQ       $0x02, R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+
+begun:
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), R8
+	LEAQ (R10)(R8*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
+
+segment:
+	MOVQ (R12), R8
+	MOVQ 8(R12), R9
+	LEAQ (R10)(R8*4), R8
+	LEAQ (R11)(R9*4), R9
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
+
+pair:
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R8)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (R8)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R8)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	ADDQ         CX, R8
+	ADDQ         DX, R9
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R8)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (R8)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R8)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	ADDQ         CX, R8
+	ADDQ         DX, R9
+	SUBQ         $0x02, R14
+	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R8)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (R8)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R8)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+
+next:
+	ADDQ    $0x10, R12
+	DECQ    R13
+	JNZ     segment
+	MOVQ    c+0(FP), R8
+	MOVQ    crs+48(FP), R9
+	SHLQ    $0x02, R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	VMOVUPS Y7, 32(R8)
+	MOVQ    blocks+96(FP), R8
+	DECQ    R8
+	JZ      end
+	MOVQ    R8, blocks+96(FP)
+	MOVQ    ars+56(FP), R8
+	MOVQ    crs+48(FP), R9
+	IMUL3Q  $0x04, R8, R8
+	ADDQ    R8, first+80(FP)
+	IMUL3Q  $0x10, R9, R9
+	ADDQ    R9, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func gemmAhead5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmAhead5AVX2(SB), NOSPLIT, $0-120
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	MOVQ next+104(FP), SI
+	MOVQ pace+112(FP), DI
+
+block:
+	MOVQ    acc+88(FP), R8
+	TESTQ   R8, R8
+	JZ      clear
+	MOVQ    c+0(FP), R8
+	MOVQ    crs+48(FP), R9
+	SHLQ    $0x02, R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y5
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y6
+	VMOVUPS 32(R8), Y7
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y8
+	VMOVUPS 32(R8), Y9
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), R8
+	MOVQ       crs+48(FP), R9
+	SHLQ       $0x02, R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+
+begun:
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+80(FP), R8
+	LEAQ (R10)(R8*4), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
+
+segment:
+	MOVQ (R12), R8
+	MOVQ 8(R12), R9
+	LEAQ (R10)(R8*4), R8
+	LEAQ (R11)(R9*4), R9
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
+	JLT  last
+
+pair:
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R8)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (R8)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R8)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (R8)(AX*4), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	ADDQ         CX, R8
+	ADDQ         DX, R9
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R8)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (R8)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R8)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (R8)(AX*4), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	ADDQ         CX, R8
+	ADDQ         DX, R9
+	SUBQ         $0x02, R14
+	JGE          pair
+	CMPQ         R14, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R8)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (R8)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R8)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (R8)(AX*4), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+
+next:
+	ADDQ    $0x10, R12
+	DECQ    R13
+	JNZ     segment
+	MOVQ    c+0(FP), R8
+	MOVQ    crs+48(FP), R9
+	SHLQ    $0x02, R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	VMOVUPS Y7, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y8, (R8)
+	VMOVUPS Y9, 32(R8)
+	MOVQ    blocks+96(FP), R8
+	DECQ    R8
+	JZ      end
+	MOVQ    R8, blocks+96(FP)
+	MOVQ    ars+56(FP), R8
+	MOVQ    crs+48(FP), R9
+	IMUL3Q  $0x05, R8, R8
+	ADDQ    R8, first+80(FP)
+	IMUL3Q  $0x14, R9, R9
+	ADDQ    R9, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func gemmAhead6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmAhead6AVX2(SB), NOSPLIT, $0-120
+	MOVQ ars+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ aks+64(FP), CX
+	MOVQ bks+72(FP), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), SI
+	MOVQ next+104(FP), DI
+	MOVQ pace+112(FP), R8
+
+block:
+	MOVQ    acc+88(FP), R9
+	TESTQ   R9, R9
+	JZ      clear
+	MOVQ    c+0(FP), R9
+	MOVQ    crs+48(FP), R10
+	SHLQ    $0x02, R10
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y2
+	VMOVUPS 32(R9), Y3
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y4
+	VMOVUPS 32(R9), Y5
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y6
+	VMOVUPS 32(R9), Y7
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y10
+	VMOVUPS 32(R9), Y11
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), R9
+	MOVQ       crs+48(FP), R10
+	SHLQ       $0x02, R10
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+
+begun:
+	MOVQ a+8(FP), R11
+	MOVQ b+16(FP), R12
+	MOVQ first+80(FP), R9
+	LEAQ (R11)(R9*4), R11
+	MOVQ segs+24(FP), R13
+	MOVQ nsegs+32(FP), R14
+
+segment:
+	MOVQ (R13), R9
+	MOVQ 8(R13), R10
+	LEAQ (R11)(R9*4), R9
+	LEAQ (R12)(R10*4), R10
+	MOVQ k+40(FP), R15
+	SUBQ $0x02, R15
+	JLT  last
+
+pair:
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R9)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (R9)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R9)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (R9)(AX*4), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (R9)(SI*1), Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R9)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (R9)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R9)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (R9)(AX*4), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (R9)(SI*1), Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	SUBQ         $0x02, R15
+	JGE          pair
+	CMPQ         R15, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R9)(AX*1), Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (R9)(AX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R9)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (R9)(AX*4), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (R9)(SI*1), Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+
+next:
+	ADDQ    $0x10, R13
+	DECQ    R14
+	JNZ     segment
+	MOVQ    c+0(FP), R9
+	MOVQ    crs+48(FP), R10
+	SHLQ    $0x02, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, (R9)
+	VMOVUPS Y3, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y4, (R9)
+	VMOVUPS Y5, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y8, (R9)
+	VMOVUPS Y9, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y10, (R9)
+	VMOVUPS Y11, 32(R9)
+	MOVQ    blocks+96(FP), R9
+	DECQ    R9
+	JZ      end
+	MOVQ    R9, blocks+96(FP)
+	MOVQ    ars+56(FP), R9
+	MOVQ    crs+48(FP), R10
+	IMUL3Q  $0x06, R9, R9
+	ADDQ    R9, first+80(FP)
+	IMUL3Q  $0x18, R10, R10
+	ADDQ    R10, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
 // func gemmFull1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmFull1AVX2(SB), NOSPLIT, $0-104

@@ -4,6 +4,76 @@
 
 package kernel
 
+// gemmAhead1AVX512 computes blocks of 1 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead2AVX512 computes blocks of 2 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead3AVX512 computes blocks of 3 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead4AVX512 computes blocks of 4 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead5AVX512 computes blocks of 5 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead6AVX512 computes blocks of 6 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead7AVX512 computes blocks of 7 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead8AVX512 computes blocks of 8 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead9AVX512 computes blocks of 9 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead10AVX512 computes blocks of 10 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead11AVX512 computes blocks of 11 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead12AVX512 computes blocks of 12 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead13AVX512 computes blocks of 13 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
+// gemmAhead14AVX512 computes blocks of 14 rows of a product, 2 vectors wide.
+//
+//go:noescape
+func gemmAhead14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, next *float32, pace int)
+
 // gemmFull1AVX512 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
@@ -218,6 +288,40 @@ func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, 
 //
 //go:noescape
 func peakAVX512(iterations int)
+
+// gemmAheadAVX512 calls the kernel of p.rows rows.
+func gemmAheadAVX512(p *block[float32], next *float32, pace int) {
+	switch p.rows {
+	case 1:
+		gemmAhead1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 2:
+		gemmAhead2AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 3:
+		gemmAhead3AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 4:
+		gemmAhead4AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 5:
+		gemmAhead5AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 6:
+		gemmAhead6AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 7:
+		gemmAhead7AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 8:
+		gemmAhead8AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 9:
+		gemmAhead9AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 10:
+		gemmAhead10AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 11:
+		gemmAhead11AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 12:
+		gemmAhead12AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 13:
+		gemmAhead13AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	case 14:
+		gemmAhead14AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, next, pace)
+	}
+}
 
 // gemmFullAVX512 calls the kernel of p.rows rows.
 func gemmFullAVX512(p *block[float32]) {

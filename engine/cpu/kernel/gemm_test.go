@@ -168,6 +168,31 @@ func TestGemmBlocking(t *testing.T) {
 	})
 }
 
+// TestGemmFetch: what is fetched has no influence on the bits, also where it is the
+// last element or ends before the fetching does.
+func TestGemmFetch(t *testing.T) {
+	each(t, func(t *testing.T, set *Set) {
+		rng := rand.New(rand.NewPCG(7, 7))
+		for rows := 1; rows <= 2*set.Rows+1; rows++ {
+			for _, k := range []int{0, 1, 2, 5, 64} {
+				for _, pace := range []int{0, 3, 64} {
+					p := forward(rng, rows, set.Cols, max(k, 1), 3)
+					a, b := random(t, rng, p.aLen), random(t, rng, p.bLen)
+					want := random(t, rng, (rows-1)*p.crs+p.cols)
+					got := clone(want)
+					set.Gemm(want, p.crs, a, p.ars, p.aks, b, p.bks, p.segs, k, rows, p.cols, p.accumulate)
+					set.GemmFetch(got, p.crs, a, p.ars, p.aks, b, p.bks, p.segs, k, rows, p.accumulate, b[len(b)-1-rng.IntN(min(len(b), 40)):], pace)
+					for i := range want {
+						if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+							t.Fatalf("%v, pace %d: element %d is %v, without a fetch %v", p, pace, i, got[i], want[i])
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestGemmEmpty: without segments, or with k = 0, the sum is zero.
 func TestGemmEmpty(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
@@ -218,6 +243,7 @@ func TestKernelsDoNotAllocate(t *testing.T) {
 		segs, offs := []Seg{{0, 0}, {64, 0}}, []int{0, 100}
 		for name, f := range map[string]func(){
 			"Gemm":           func() { set.Gemm(y, set.Cols, x, 8, 1, x, set.Cols, segs, 8, 33, set.Cols-1, true) },
+			"GemmFetch":      func() { set.GemmFetch(y, set.Cols, x, 8, 1, x, set.Cols, segs, 8, 33, true, x[9:], 24) },
 			"ScaleShift":     func() { set.ScaleShift(y, x, nil, nil, nil, true, 4, 65, 70) },
 			"BNGrad":         func() { set.BNGrad(y, nil, nil, x, nil, x, x, x, x, 4, 65, 70) },
 			"MaxPool":        func() { set.MaxPool(y, x, offs, 77) },

@@ -38,6 +38,12 @@ type Set struct {
 	// not overlap a or b.
 	Gemm func(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows, cols int, accumulate bool)
 
+	// GemmFetch is Gemm for Cols columns which meanwhile fetches next into the cache, so
+	// that what a later call reads is on its way while this one computes: pace bytes
+	// further at every step in k of every block of Rows rows, past the end of next if
+	// need be. Its results are Gemm's. next must not be empty.
+	GemmFetch func(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows int, accumulate bool, next []float32, pace int)
+
 	// The kernels of batch normalisation work on a block of rows x n values,
 	// rows ld apart, and on one value a column elsewhere; n is any number.
 	// They work in place: y may be x or res, dx may be dy or x, dres may be dy.

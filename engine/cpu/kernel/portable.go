@@ -1,10 +1,13 @@
 package kernel
 
+const portableCols = 16
+
 // portable is the table of plain Go kernels: the readable form of each kernel,
 // and what machines without assembly run.
 var portable = Set{
-	ISA: Portable, Rows: 4, Cols: 16,
+	ISA: Portable, Rows: 4, Cols: portableCols,
 	Gemm:           gemmPortable,
+	GemmFetch:      gemmFetchPortable,
 	MeanM2:         meanM2Portable[float32],
 	ScaleShift:     scaleShiftPortable[float32],
 	BNReduce:       bnReducePortable[float32],

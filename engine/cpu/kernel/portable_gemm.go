@@ -21,6 +21,11 @@ func gemmPortable(c []float32, crs int, a []float32, ars, aks int, b []float32, 
 	}
 }
 
+// gemmFetchPortable leaves the fetching to the processor.
+func gemmFetchPortable(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows int, accumulate bool, _ []float32, _ int) {
+	gemmPortable(c, crs, a, ars, aks, b, bks, segs, k, rows, portableCols, accumulate)
+}
+
 // gemm1x1 is the definition: one element of c, whose row begins at ra in a and
 // whose column at jb in b.
 func gemm1x1(c *float32, a []float32, ra, aks int, b []float32, jb, bks int, segs []Seg, k int, accumulate bool) {

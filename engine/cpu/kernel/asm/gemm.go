@@ -10,15 +10,28 @@ import (
 
 const cacheLine = 64
 
-// width is one of the three variants of the product kernel in columns: two
-// whole vectors, two of which the second is masked, or one masked.
+// width is one of the variants of the product kernel in columns: two whole
+// vectors, without and with a fetch of what later calls read, two of which the
+// second is masked, or one masked.
 type width struct {
 	name    string
 	vectors int
 	masked  bool
+	ahead   bool
 }
 
-var widths = []width{{"Full", 2, false}, {"Tail", 2, true}, {"Half", 1, true}}
+var (
+	ahead  = width{"Ahead", 2, false, true}
+	widths = []width{{"Full", 2, false, false}, {"Tail", 2, true, false}, {"Half", 1, true, false}}
+)
+
+// widthsOf lists the variants of a product.
+func widthsOf(pairs bool) []width {
+	if pairs {
+		return widths
+	}
+	return append([]width{ahead}, widths...)
+}
 
 // gemmFile writes the product kernels, one body for each row count and width,
 // and the loop that measures the machine's peak.
@@ -28,7 +41,7 @@ func gemmFile(e *emitter) {
 }
 
 func products(e *emitter, name string, pairs bool) {
-	for _, w := range widths {
+	for _, w := range widthsOf(pairs) {
 		for rows := 1; rows <= e.rows; rows++ {
 			(&product{emitter: e, width: w, pairs: pairs, rows: rows}).write(name)
 		}
@@ -52,6 +65,8 @@ type product struct {
 	s        [3]reg.GPVirtual // ars, 3*ars, 5*ars in bytes
 	aks, bks reg.GPVirtual
 	b        reg.GPVirtual
+
+	next, pace reg.GPVirtual // what is fetched, and how many bytes further a step later
 }
 
 func (p *product) acc(r, v int) reg.VecPhysical { return p.regs[r*p.vectors+v] }
@@ -97,6 +112,10 @@ func (p *product) steps(n int) {
 		return
 	}
 	for range n {
+		if p.ahead {
+			p.PREFETCHT0(operand.Mem{Base: p.next})
+			p.ADDQ(p.pace, p.next)
+		}
 		p.term(0)
 		p.advance(p.aks, p.bks)
 	}
@@ -206,6 +225,9 @@ func (p *product) strides() {
 		p.s[2] = p.GP64()
 		p.LEAQ(operand.Mem{Base: p.s[0], Index: p.s[0], Scale: 4}, p.s[2])
 	}
+	if p.ahead {
+		p.next, p.pace = p.arg("next"), p.arg("pace")
+	}
 	p.a0, p.a1, p.b = p.GP64(), p.GP64(), p.GP64()
 }
 
@@ -235,6 +257,9 @@ func (p *product) write(name string) {
 	args := "c, a, b *float32, segs *int, nsegs, k, crs, ars, aks, bks, first, acc, blocks int"
 	if p.pairs {
 		args = "c *float32, a, b *uint16, segs *int, nsegs, k, crs, ars, first, acc, blocks int"
+	}
+	if p.ahead {
+		args += ", next *float32, pace int"
 	}
 	if p.masked {
 		args += ", mask " + map[bool]string{true: "uint16", false: "*int32"}[p.wide()]
@@ -318,8 +343,11 @@ func peak(e *emitter, name, what string, multiplyAdd func(a, b, acc reg.VecPhysi
 // argument escape.
 func productSwitch(isa isa, name, element, strides string) string {
 	var s strings.Builder
-	for _, w := range widths {
+	for _, w := range widthsOf(element != "float32") {
 		param, arg := "", ""
+		if w.ahead {
+			param, arg = ", next *float32, pace int", ", next, pace"
+		}
 		if w.masked {
 			param, arg = ", mask uint16", ", mask"
 			if !isa.wide() {
