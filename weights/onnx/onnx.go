@@ -13,6 +13,8 @@ package onnx
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
@@ -115,7 +117,8 @@ func (t ElementType) String() string {
 // mostBytes is the longest message a protocol buffer can be.
 const mostBytes = 1<<31 - 1
 
-// Open reads the file at path.
+// Open reads the file at path. Weights may lie in other files in the same folder, as
+// external data: PyTorch's newer exporter puts them into NAME.onnx.data.
 func Open(path string) (*Model, error) {
 	f, size, err := elements.OpenFile(path, ".onnx")
 	if err != nil {
@@ -123,19 +126,26 @@ func Open(path string) (*Model, error) {
 	}
 	defer f.Close()
 	if size > mostBytes {
-		return nil, fmt.Errorf("%s: %d bytes, where an ONNX file without external data has at most %d", path, size, mostBytes)
+		return nil, fmt.Errorf("%s: %d bytes, where an ONNX file has at most %d; export with external data", path, size, mostBytes)
 	}
 	b := make([]byte, size)
 	if err := elements.ReadFull(f, b, 0); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return Read(b, path)
+	folder := &outside{}
+	defer folder.close()
+	if folder.root, err = os.OpenRoot(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	return read(b, path, folder)
 }
 
 // Read reads a file's bytes, which the model does not keep. The name stands for
-// the file in errors.
-func Read(b []byte, name string) (*Model, error) {
-	m, err := readModel(b)
+// the file in errors. Weights in other files are an error.
+func Read(b []byte, name string) (*Model, error) { return read(b, name, nil) }
+
+func read(b []byte, name string, folder *outside) (*Model, error) {
+	m, err := readModel(b, folder)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

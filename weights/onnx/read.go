@@ -7,8 +7,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// readModel reads a ModelProto.
-func readModel(b []byte) (*Model, error) {
+// readModel reads a ModelProto, and the weights that lie in the folder beside it.
+func readModel(b []byte, folder *outside) (*Model, error) {
 	m := &Model{Metadata: map[string]string{}}
 	var graph []byte
 	var seen once
@@ -40,7 +40,7 @@ func readModel(b []byte) (*Model, error) {
 	case m.Opset < 1:
 		return nil, fmt.Errorf("does not say which version of ONNX's operators it uses; %s", damaged)
 	}
-	if err := m.Graph.read(graph); err != nil {
+	if err := m.Graph.read(graph, folder); err != nil {
 		return nil, err
 	}
 	return m, m.Graph.order()
@@ -111,7 +111,7 @@ func (m *Model) readMetadata(f field) error {
 }
 
 // read reads a GraphProto. Its lists are counted first and allocated once.
-func (g *Graph) read(b []byte) error {
+func (g *Graph) read(b []byte, folder *outside) error {
 	n, err := count(b, 1, 5, 11, 12)
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (g *Graph) read(b []byte) error {
 				return fmt.Errorf("%v: %w", node, err)
 			}
 		case 5:
-			name, t, err := readTensor(message)
+			name, t, err := readTensor(message, folder)
 			if err != nil {
 				return fmt.Errorf("initialiser %s: %w", quote(name), err)
 			}
@@ -295,7 +295,7 @@ func attributeValue(kind, number int64, real float32, text string, proto []byte,
 	case "STRING":
 		return text, nil
 	case "TENSOR":
-		_, t, err := readTensor(proto)
+		_, t, err := readTensor(proto, nil)
 		return t, err
 	case "FLOATS":
 		return floats, nil

@@ -19,12 +19,15 @@ type lists struct {
 
 // readTensor reads a TensorProto. FLOAT comes as it is, FLOAT16, BFLOAT16 and
 // DOUBLE are converted to Float32: the first two exactly, DOUBLE rounded to the
-// nearest. Integers of every size and BOOL become Int64.
-func readTensor(b []byte) (name string, t *tensor.Tensor, err error) {
+// nearest. Integers of every size and BOOL become Int64. Elements in another file are
+// read where there is a folder.
+func readTensor(b []byte, folder *outside) (name string, t *tensor.Tensor, err error) {
 	var dims []int64
 	var code int64
 	var raw []byte
 	var parts lists
+	var entries [][]byte // of external data
+	var external bool
 	var seen once
 	err = fields(b, func(f field) error {
 		if err := seen.check(f, 1, 4, 5, 6, 7, 10, 11, 13, 16); err != nil {
@@ -54,7 +57,7 @@ func readTensor(b []byte) (name string, t *tensor.Tensor, err error) {
 		case 11:
 			return f.ints(&parts.uint64s)
 		case 13, 14:
-			return f.refuseExternal()
+			return f.external(&entries, &external)
 		}
 		return nil
 	})
@@ -70,21 +73,14 @@ func readTensor(b []byte) (name string, t *tensor.Tensor, err error) {
 	if err != nil {
 		return name, nil, err
 	}
-	if raw != nil {
+	if external || entries != nil {
+		t, err = folder.read(entries, kind, shape, size)
+	} else if raw != nil {
 		t, err = fromRaw(kind, shape, size, raw)
 	} else {
 		t, err = parts.tensor(kind, shape, size)
 	}
 	return name, t, err
-}
-
-// refuseExternal is the error for weights in other files: a model that names
-// files of its choice is not followed.
-func (f field) refuseExternal() error {
-	if f.number == 14 && f.bits == 0 {
-		return nil
-	}
-	return fmt.Errorf("lies outside of the file, as external data, which is not followed; export with the weights inside (onnx.save with save_as_external_data=False)")
 }
 
 // shapeOf checks dims and returns how many elements they make.

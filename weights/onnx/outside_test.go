@@ -1,0 +1,133 @@
+package onnx
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// entry is one of those that say where a tensor lies.
+func entry(key, value string) []byte {
+	return appendMessage(nil, 13, appendText(appendText(nil, 1, key), 2, value))
+}
+
+// inFile is a tensor in another file.
+func inFile(name string, t ElementType, size int64, entries ...[]byte) []byte {
+	return weight(name, dims(size), kind(t), bytes.Join(entries, nil), appendInt(nil, 14, 1))
+}
+
+// beside writes a model of these weights, and a file of 64 numbers beside it.
+func beside(t *testing.T, weights ...[]byte) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "model")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	var numbers []byte
+	for i := range 64 {
+		numbers = binary.LittleEndian.AppendUint32(numbers, math.Float32bits(float32(i)/8))
+	}
+	path := filepath.Join(dir, "m.onnx")
+	for name, b := range map[string][]byte{
+		path: file(append(weights, input("x"), node("Op", "y", "x"), output("y"))...), path + ".data": numbers, filepath.Join(dir, "..", "above"): numbers,
+	} {
+		if err := os.WriteFile(name, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// Weights are read out of files beside the model, wherever they lie in them, in every
+// type, and again where another file was read between.
+func TestExternalData(t *testing.T) {
+	here, whole := entry("location", "m.onnx.data"), entry("location", "more")
+	path := beside(t,
+		inFile("a", Float, 3, here, entry("offset", "8"), entry("length", "12"), entry("checksum", "any")),
+		inFile("b", Float, 2, whole),
+		inFile("c", Float16, 2, here, entry("offset", "252"), entry("length", "4")),
+		inFile("none", Float, 0, here, entry("offset", "256")))
+	more := binary.LittleEndian.AppendUint64(nil, 0x7fc12345_80000000) // -0 and a NaN with a payload
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "more"), more, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := math.Float32bits(63. / 8)
+	want := map[string][]uint32{
+		"a": {math.Float32bits(2. / 8), math.Float32bits(3. / 8), math.Float32bits(4. / 8)}, "b": {0x80000000, 0x7fc12345},
+		"c": {0, math.Float32bits(float32(top>>16&0x3ff|0x400) / 1024 * float32(math.Pow(2, float64(top>>26&31)-15)))}, "none": {},
+	}
+	for _, i := range m.Graph.Initialisers {
+		if len(i.Tensor.Data()) != len(want[i.Name]) {
+			t.Fatalf("%s has %d elements", i.Name, len(i.Tensor.Data()))
+		}
+		for j, v := range i.Tensor.Data() {
+			if math.Float32bits(v) != want[i.Name][j] {
+				t.Errorf("%s[%d] is %x, wants %x", i.Name, j, math.Float32bits(v), want[i.Name][j])
+			}
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(b, "m.onnx"); err == nil || !strings.Contains(err.Error(), "external_data=False") {
+		t.Errorf("bytes without a folder: %v", err)
+	}
+}
+
+// What a model says of other files is held against them, and nothing outside of its
+// folder is read.
+func TestHostileExternalData(t *testing.T) {
+	here := entry("location", "m.onnx.data")
+	for what, c := range map[string]struct {
+		want    string
+		weights [][]byte
+	}{
+		"no such file":           {"no such file", [][]byte{inFile("w", Float, 1, entry("location", "gone"))}},
+		"above":                  {"escapes", [][]byte{inFile("w", Float, 1, entry("location", "../above"))}},
+		"above, by a way round":  {"escapes", [][]byte{inFile("w", Float, 1, entry("location", "sub/../../above"))}},
+		"absolute":               {"escapes", [][]byte{inFile("w", Float, 1, entry("location", "/etc/passwd"))}},
+		"a link out":             {"escapes", [][]byte{inFile("w", Float, 1, entry("location", "link"))}},
+		"a folder":               {"no regular file", [][]byte{inFile("w", Float, 1, entry("location", "sub"))}},
+		"no location":            {"names no file", [][]byte{inFile("w", Float, 1, entry("offset", "0"))}},
+		"nothing said":           {"names no file", [][]byte{inFile("w", Float, 1)}},
+		"location twice":         {`says "location" twice`, [][]byte{inFile("w", Float, 1, here, here)}},
+		"offset of words":        {`the offset "one"`, [][]byte{inFile("w", Float, 1, here, entry("offset", "one"))}},
+		"offset below 0":         {`the offset "-4"`, [][]byte{inFile("w", Float, 1, here, entry("offset", "-4"))}},
+		"offset of 2^63":         {`the offset "9223372036854775808"`, [][]byte{inFile("w", Float, 1, here, entry("offset", "9223372036854775808"))}},
+		"offset at the very end": {"takes 4 bytes at 9223372036854775807 of", [][]byte{inFile("w", Float, 1, here, entry("offset", "9223372036854775807"))}},
+		"past the end":           {"takes 8 bytes at 252 of", [][]byte{inFile("w", Float, 2, here, entry("offset", "252"))}},
+		"huge":                   {"takes 1073741824 bytes at 0 of", [][]byte{inFile("w", Float, 1<<28, here)}},
+		"another length":         {"has 12", [][]byte{inFile("w", Float, 2, here, entry("length", "12"))}},
+		"shared":                 {"shares bytes", [][]byte{inFile("v", Float, 40, here), inFile("w", Float, 40, here)}},
+		"shared, not in turn":    {"shares bytes", [][]byte{inFile("u", Float, 40, here), inFile("v", Float, 1, entry("location", "other")), inFile("w", Float, 40, here)}},
+		"a thousand entries":     {"more than 100 entries", [][]byte{inFile("w", Float, 1, bytes.Repeat(entry("k", "v"), 1000))}},
+	} {
+		path := beside(t, c.weights...)
+		dir := filepath.Dir(path)
+		if err := os.Mkdir(filepath.Join(dir, "sub"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "other"), make([]byte, 4), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(filepath.Join(dir, "..", "above"), filepath.Join(dir, "link")); err != nil && what == "a link out" {
+			continue // not everyone may make links on Windows
+		}
+		var err error
+		if got := allocated(func() { _, err = Open(path) }); got > 1<<18 {
+			t.Errorf("%s: allocated %d bytes", what, got)
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), path+": initialiser \"") || !strings.Contains(err.Error(), "; ") {
+			t.Errorf("%s: want %q in %v", what, c.want, err)
+		}
+	}
+}
