@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"image"
 	"image/color"
 	"image/png"
@@ -15,18 +16,37 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// TestModelsPage holds docs/models.md to the registry.
+var update = flag.Bool("update", false, "write the tables of docs/models.md anew")
+
+// TestModelsPage holds docs/models.md to the registry, and to the measured speeds in
+// docs/models.json where there are some: then every model has to have one.
 func TestModelsPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/models.md")
+	const path, speedFile, start = "../../docs/models.md", "../../docs/models.json", "<!-- what follows is printed -->\n\n"
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, tables, stderr := call("models", "--markdown")
+	args := []string{"models", "--markdown"}
+	if _, err := os.Stat(speedFile); err == nil {
+		args = append(args, "--speed", speedFile)
+	}
+	status, tables, stderr := call(args...)
 	if status != 0 {
 		t.Fatal(stderr)
 	}
-	if !strings.HasSuffix(string(page), "\n\n"+tables) {
-		t.Error("docs/models.md does not end with what `go run ./cmd/residual models --markdown` prints; put that there")
+	if strings.Contains(tables, "| – |") {
+		t.Error("docs/models.json lacks the speed of a model; `go run ./cmd/residual models --measure --speed docs/models.json` adds it")
+	}
+	head, held, found := strings.Cut(string(page), start)
+	if !found {
+		t.Fatalf("docs/models.md has no line %q", start)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(head+start+tables), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	} else if held != tables {
+		t.Error("docs/models.md does not end with what `residual models --markdown` prints; `go test ./cmd/residual -run TestModelsPage -update` puts that there")
 	}
 }
 
