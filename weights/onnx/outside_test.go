@@ -131,3 +131,27 @@ func TestHostileExternalData(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a model and the file beside it hold, memory stays in proportion to both.
+func FuzzOpen(f *testing.F) {
+	here := entry("location", "m.onnx.data")
+	for _, w := range [][]byte{
+		inFile("w", Float, 3, here, entry("offset", "4"), entry("length", "12")), inFile("w", Uint8, 16, here), inFile("w", Float, 1<<28, here),
+		append(inFile("v", Float16, 8, here), inFile("w", Double, 2, here)...), append(inFile("v", Float, 3, here), inFile("w", Float, 3, here)...),
+	} {
+		f.Add(file(w, input("x"), node("Op", "y", "x"), output("y")), make([]byte, 16))
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, b, data []byte) {
+		path := filepath.Join(dir, "m.onnx")
+		for name, b := range map[string][]byte{path: b, path + ".data": data} {
+			if err := os.WriteFile(name, b, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		limit := uint64(1<<20 + perByte*(len(b)+len(data))) // as for FuzzRead
+		if got := allocated(func() { Open(path) }); got > limit {
+			t.Errorf("allocated %d bytes for files of %d and %d", got, len(b), len(data))
+		}
+	})
+}
