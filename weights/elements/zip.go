@@ -56,6 +56,9 @@ func readEntry(f *zip.File, fileSize int64) (Entry, error) {
 		slices.Contains(strings.Split(f.Name, "/"), "..") {
 		return Entry{}, fmt.Errorf("its name is no path inside the archive; %s", zipDamaged)
 	}
+	if f.Method != zip.Store && strings.Contains(f.Name, "/code/") { // where torch.jit.save compresses what it writes
+		return Entry{}, fmt.Errorf("is code of a TorchScript program, which is not run; load it by torch.jit.load and save its state_dict() alone with torch.save")
+	}
 	if f.Method != zip.Store || f.CompressedSize64 != f.UncompressedSize64 {
 		return Entry{}, fmt.Errorf("is compressed (method %d, %d bytes that would become %d); %s",
 			f.Method, f.CompressedSize64, f.UncompressedSize64, storeInside)

@@ -270,6 +270,7 @@ func hostileArchives() []hostileFile {
 		{"no entries", zipped(), "is no checkpoint of torch.save"},
 		{"no folder", zipped(part{name: "data.pkl", content: good()}), `lies outside the folder "data.pkl"`},
 		{"a TorchScript program", zipped(pickle, floats, part{name: "archive/constants.pkl", content: "x"}), "is a TorchScript program, which holds code"},
+		{"a TorchScript program as torch.jit.save writes it", zipped(pickle, floats, part{"archive/code/__torch__/net.py", "class Net", zip.Deflate}), "is code of a TorchScript program, which is not run; load it by torch.jit.load"},
 		{"name that climbs", named("archive/../../etc/passwd"), `entry "archive/../../etc/passwd": its name is no path inside`},
 		{"name from the root", named("/etc/passwd"), "is no path inside"},
 		{"name with a backslash", named(`archive/..\x`), "is no path inside"},
@@ -365,6 +366,9 @@ func TestHostileFiles(t *testing.T) {
 			!strings.Contains(err.Error(), "; ") && !strings.Contains(err.Error(), "array of NumPy"):
 			t.Errorf("%s: %q is not one line of file, fault and next step", c.what, err)
 		}
+	}
+	if refused < 60 {
+		t.Errorf("only %d files were refused", refused)
 	}
 	t.Logf("%d files refused; at most %d KB allocated and %v taken for one", refused, most>>10, slowest)
 }
