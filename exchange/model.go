@@ -109,10 +109,8 @@ func fromTensors(path, model string) (nn.Module, models.Match, error) {
 	if err != nil {
 		return nil, models.Match{}, fmt.Errorf("%s: %w", path, err)
 	}
-	c := match.Config
-	c.Blank = true
-	m := match.Entry.New(c)
-	if err := nn.TakeStateDict(m, w.values(m)); err != nil {
+	m, err := w.fill(match)
+	if err != nil {
 		return nil, models.Match{}, fmt.Errorf("%s: not the weights of %s: %w", path, match.Entry.Name, err)
 	}
 	return m, match, nil
@@ -134,15 +132,29 @@ func (w *Weights) choose(model string) (models.Match, error) {
 	case len(found) > 1:
 		return models.Match{}, fmt.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with --model", foundNames(found))
 	}
-	var near []string
-	for _, m := range w.nearest() {
-		near = append(near, m.Entry.Name)
-	}
+	near := w.nearest()
 	if len(near) == 0 {
 		return models.Match{}, fmt.Errorf("its %d tensors are not called as those of any network known by name (%s)", len(w.tensors), strings.Join(models.Names(), ", "))
 	}
-	return models.Match{}, fmt.Errorf("its names and shapes are those of no network known by name; nearest are %s: give one with --model to see what differs",
-		strings.Join(near, ", "))
+	var names []string
+	for _, m := range near {
+		names = append(names, m.Entry.Name)
+	}
+	err := fmt.Errorf("its names and shapes are those of no network known by name; nearest are %s: give one with --model to see what differs", strings.Join(names, ", "))
+	if match, failed := w.configured(near[0].Entry); failed == nil {
+		if _, differs := w.fill(match); differs != nil {
+			err = fmt.Errorf("%w; from %s: %w", err, names[0], differs)
+		}
+	}
+	return models.Match{}, err
+}
+
+// fill makes the model that matches and gives it the weights.
+func (w *Weights) fill(match models.Match) (nn.Module, error) {
+	c := match.Config
+	c.Blank = true
+	m := match.Entry.New(c)
+	return m, nn.TakeStateDict(m, w.values(m))
 }
 
 // configured reads off the shapes what the model's channels, classes and blocks are.
@@ -166,7 +178,7 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 }
 
 // nearest lists up to three models with the file's names of layers and stages, those
-// first that have most nearly as many parameters.
+// first that have most nearly as many parameters, and of these those that miss least.
 func (w *Weights) nearest() []models.Match {
 	var all []models.Match
 	for _, n := range w.namings {
@@ -181,10 +193,28 @@ func (w *Weights) nearest() []models.Match {
 			has := numbers(shapes)
 			far := func(m models.Match) int64 { return max(m.Entry.Count(m.Config)-has, has-m.Entry.Count(m.Config)) }
 			slices.SortStableFunc(all, func(a, b models.Match) int { return cmp.Compare(far(a), far(b)) })
+			ties := 1
+			for ties < len(all) && far(all[ties]) == far(all[0]) {
+				ties++
+			}
+			if ties > 1 { // nets with and without additions, say
+				slices.SortStableFunc(all[:ties], func(a, b models.Match) int { return cmp.Compare(misfits(a, shapes), misfits(b, shapes)) })
+			}
 			return all[:min(3, len(all))]
 		}
 	}
 	return nil
+}
+
+// misfits counts the names of a model that the shapes do not have so.
+func misfits(m models.Match, shapes map[string]tensor.Shape) (n int) {
+	m.Config.Blank = true
+	for _, p := range nn.Named(m.Entry.New(m.Config)) {
+		if !slices.Equal(shapes[p.Name], p.Value.Shape()) {
+			n++
+		}
+	}
+	return n
 }
 
 func numbers(shapes map[string]tensor.Shape) (n int64) {

@@ -199,7 +199,8 @@ func TestFromWeightsRefuses(t *testing.T) {
 		want   []string
 	}{
 		{nn.StateDict(alike), exchange.ModelConfig{}, []string{"cifar-plain20 with blocks of [1 1 1] or cifar-resnet20", "--model"}},
-		{more, exchange.ModelConfig{}, []string{"no network known by name", "--model"}},
+		{more, exchange.ModelConfig{}, []string{"no network known by name", "--model", "1 unexpected (extra.weight)"}},
+		{slices.Delete(slices.Clone(state), 5, 6), exchange.ModelConfig{}, []string{"no network known by name", "1 missing (" + state[5].Name + ")"}},
 		{more, exchange.ModelConfig{Model: small}, []string{"1 unexpected (extra.weight)"}},
 		{state[1:], exchange.ModelConfig{Model: small}, []string{"no conv1.weight", small}},
 		{state[:len(state)-1], exchange.ModelConfig{Model: small}, []string{"1 missing (fc.bias)"}},
