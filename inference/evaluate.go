@@ -21,10 +21,10 @@ type Result struct {
 	ImagesPerSecond float64 `json:"images_per_second"` // loading and compiling included
 }
 
-// MacroF1 is the mean of the F1 scores of all classes, as scikit-learn's f1_score has it
-// with average="macro": one of a class that is neither there nor predicted is 0.
+// MacroF1 is the mean of the F1 scores of the classes that have images or were predicted, as
+// scikit-learn's f1_score has it with average="macro".
 func (r Result) MacroF1() float64 {
-	sum := 0.0
+	sum, classes := 0.0, 0
 	for i, row := range r.Confusion {
 		there, predicted := 0, 0
 		for j := range row {
@@ -33,9 +33,10 @@ func (r Result) MacroF1() float64 {
 		}
 		if there+predicted > 0 {
 			sum += float64(2*row[i]) / float64(there+predicted)
+			classes++
 		}
 	}
-	return sum / float64(len(r.Confusion))
+	return sum / float64(classes)
 }
 
 // BalancedAccuracy is the mean recall of the classes that have images, as scikit-learn's

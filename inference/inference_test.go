@@ -340,10 +340,10 @@ func TestPrepareKindsOfImages(t *testing.T) {
 	}
 }
 
-// The means over classes, as scikit-learn computes them, of three classes and one that is
-// not there.
+// The means over classes, as scikit-learn computes them, of three classes, one that is
+// predicted alone and one that is neither there nor predicted.
 func TestMeansOverClasses(t *testing.T) {
-	r := inference.Result{Confusion: [][]int{{5, 1, 0, 0}, {2, 2, 0, 0}, {0, 1, 1, 1}, {0, 0, 0, 0}}}
+	r := inference.Result{Confusion: [][]int{{5, 1, 0, 0, 0}, {2, 2, 0, 0, 0}, {0, 1, 1, 1, 0}, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}}}
 	if got, want := r.MacroF1(), (10.0/13+4.0/8+2.0/4)/4; math.Abs(got-want) > 1e-12 {
 		t.Errorf("macro F1 %v, want %v", got, want)
 	}

@@ -39,12 +39,19 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 	return out
 }
 
-// Means returns the means of the scores over the classes: each class counting once, and
-// each as much as it has images. Support and Predicted are sums.
-func Means(scores []ClassScore) (macro, weighted ClassScore) {
+// Met says whether the class had images or was predicted. Of any other nothing is known.
+func (s ClassScore) Met() bool { return s.Support+s.Predicted > 0 }
+
+// Means returns the means of the scores over the classes that were met, as scikit-learn's:
+// each class counting once, and each as much as it has images. Support and Predicted are
+// sums, met is how many classes these are.
+func Means(scores []ClassScore) (macro, weighted ClassScore, met int) {
 	total := 0
 	for _, s := range scores {
 		total += s.Support
+		if s.Met() {
+			met++
+		}
 	}
 	add := func(m *ClassScore, s ClassScore, share float64) {
 		m.Precision += share * s.Precision
@@ -55,10 +62,10 @@ func Means(scores []ClassScore) (macro, weighted ClassScore) {
 	}
 	macro.Class, weighted.Class = "macro mean", "weighted mean"
 	for _, s := range scores {
-		add(&macro, s, 1/float64(len(scores)))
+		add(&macro, s, ratio(1, met)) // 0 is added for others
 		add(&weighted, s, ratio(float64(s.Support), total))
 	}
-	return macro, weighted
+	return macro, weighted, met
 }
 
 // Confusion is a mistake that was made.
@@ -153,21 +160,28 @@ func mistakes(classes []string, counts [][]int) string {
 func scoreTable(scores []ClassScore, counts [][]int) string {
 	t := NewTable(Column{"class", Left}, Column{"precision", Right}, Column{"recall", Right},
 		Column{"F1", Right}, Column{"images", Right})
-	mean, _ := Means(scores)
+	mean, _, met := Means(scores)
 	hits := 0
 	for i, s := range scores {
-		precision, recall := score(s.Precision), score(s.Recall)
+		precision, recall, f1 := score(s.Precision), score(s.Recall), score(s.F1)
 		if s.Predicted == 0 {
 			precision = "-"
 		}
 		if s.Support == 0 {
 			recall = "-"
 		}
-		t.Row(s.Class, precision, recall, score(s.F1), Count(int64(s.Support)))
+		if !s.Met() {
+			f1 = "-"
+		}
+		t.Row(s.Class, precision, recall, f1, Count(int64(s.Support)))
 		hits += counts[i][i]
 	}
 	t.Rule()
-	t.Row("mean", score(mean.Precision), score(mean.Recall), score(mean.F1), Count(int64(mean.Support)))
+	title := "mean"
+	if met < len(scores) {
+		title = fmt.Sprintf("mean of %d", met)
+	}
+	t.Row(title, score(mean.Precision), score(mean.Recall), score(mean.F1), Count(int64(mean.Support)))
 	var b strings.Builder
 	b.WriteString(t.String())
 	fmt.Fprintf(&b, "\naccuracy %.4f (%s of %s)\n", ratio(float64(hits), mean.Support),

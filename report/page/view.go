@@ -70,7 +70,7 @@ type claim struct{ Range, Count, Confidence, Accuracy string }
 
 func view(r *Report) (*content, error) {
 	scores := report.Scores(r.Classes, r.Confusion)
-	macro, mean := report.Means(scores)
+	macro, mean, met := report.Means(scores)
 	right := 0
 	for i := range r.Confusion {
 		right += r.Confusion[i][i]
@@ -82,7 +82,7 @@ func view(r *Report) (*content, error) {
 		Matrix: matrixOf(r.Classes, r.Confusion, scores), Macro: scoreOf(macro), Mean: scoreOf(mean),
 		Long: len(r.Classes) > longTable,
 	}
-	v.Tiles = tiles(r, n, right, macro)
+	v.Tiles = tiles(r, n, right, macro, met)
 	all := report.Confusions(r.Confusion)
 	taken := make([]string, len(r.Classes))
 	for i, c := range all {
@@ -116,13 +116,17 @@ func policy() string {
 		base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-func tiles(r *Report, n, right int, macro report.ClassScore) []tile {
+func tiles(r *Report, n, right int, macro report.ClassScore, met int) []tile {
 	low, high := wilson(right, n)
 	all := r.Calibration.All()
+	of := fmt.Sprintf("mean of %s classes", report.Count(int64(met)))
+	if rest := len(r.Classes) - met; rest > 0 {
+		of += fmt.Sprintf("; of %s no picture", report.Count(int64(rest)))
+	}
 	t := []tile{
 		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% sure: %.1f – %.1f%%", 100*low, 100*high)},
 		{"Mistakes", report.Count(int64(n - right)), "of " + report.Count(int64(n)) + " pictures"},
-		{"Macro F1", figures(macro.F1), fmt.Sprintf("mean of %s classes", report.Count(int64(len(r.Classes))))},
+		{"Macro F1", figures(macro.F1), of},
 		{"Loss", figures(r.Loss), "mean cross-entropy"},
 	}
 	if all.Count > 0 {
@@ -155,7 +159,7 @@ func scoreOf(s report.ClassScore) score {
 	line := score{ClassScore: s}
 	for i, v := range []float64{s.Precision, s.Recall, s.F1} {
 		f := figure(v, figures(v))
-		if i == 0 && s.Predicted == 0 || i == 1 && s.Support == 0 {
+		if i == 0 && s.Predicted == 0 || i == 1 && s.Support == 0 || !s.Met() {
 			f.Text = "–" // of nothing there is no share
 		}
 		line.Cells = append(line.Cells, f)
