@@ -42,17 +42,22 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	return c, err
 }
 
-// problem is the error that stands for what is wrong.
+// problem is the error that stands for all that is wrong.
 func (c *photoCheck) problem() error {
-	switch {
-	case len(c.Broken) > 0:
-		return fmt.Errorf("%s: %s cannot be read; the first: %s", c.Name, plural(len(c.Broken), "picture"), oneLine(c.Broken[0].Error))
-	case c.Tested && len(c.Leaks) > 0:
-		return fmt.Errorf("%s: %s of near-duplicates on both sides of the division; move each to one", c.Name, plural(len(c.Leaks), "group"))
-	case len(c.Contradictory) > 0:
-		return fmt.Errorf("%s: %s of near-duplicates in two classes; one of the labels is wrong", c.Name, plural(len(c.Contradictory), "group"))
+	var all []string
+	if len(c.Broken) > 0 {
+		all = append(all, fmt.Sprintf("%s cannot be read; the first: %s", plural(len(c.Broken), "picture"), oneLine(c.Broken[0].Error)))
 	}
-	return nil
+	if c.Tested && len(c.Leaks) > 0 {
+		all = append(all, fmt.Sprintf("%s of near-duplicates on both sides of the division; move each to one", plural(len(c.Leaks), "group")))
+	}
+	if len(c.Contradictory) > 0 {
+		all = append(all, fmt.Sprintf("%s of near-duplicates in two classes; one of the labels is wrong", plural(len(c.Contradictory), "group")))
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %s", c.Name, strings.Join(all, "; "))
 }
 
 // imbalanced is the ratio of class sizes from which a training should know of it.
@@ -82,17 +87,35 @@ func (c *photoCheck) text() string {
 		broken = append(broken, oneLine(p.Error))
 	}
 	section(&b, "pictures that cannot be read", broken)
-	section(&b, fmt.Sprintf("pictures with a side below %d pixels", folder.TinySide), c.Tiny)
-	section(&b, "pictures that EXIF data turn upright", c.Turned)
-	section(&b, "files that are no pictures by their names", c.Others)
-	groups(&b, "groups of copies", c.Copies)
-	groups(&b, "groups of near-duplicates", c.Alike)
 	if c.Tested {
 		groups(&b, "groups of near-duplicates on both sides of the division", c.Leaks)
 	}
 	groups(&b, "groups of near-duplicates in two classes", c.Contradictory)
 	c.suspects(&b)
+	groups(&b, "groups of copies", c.Copies)
+	groups(&b, "groups of near-duplicates that are not all copies", slices.DeleteFunc(slices.Clone(c.Alike), c.areCopies))
+	section(&b, fmt.Sprintf("pictures with a side below %d pixels", folder.TinySide), c.Tiny)
+	if len(c.Others) > 0 {
+		section(&b, "files that are no pictures by their names ("+folder.Kinds(c.Others)+")", c.Others)
+	}
+	harmless(&b, "pictures that EXIF data turn upright", c.Turned)
 	return b.String()
+}
+
+// areCopies says whether a group of near-duplicates is one of copies, too.
+func (c *photoCheck) areCopies(group []string) bool {
+	return slices.ContainsFunc(c.Copies, func(g []string) bool { return slices.Equal(g, group) })
+}
+
+// harmless is section for what may be of most pictures and is well: the first are named.
+func harmless(b *strings.Builder, title string, lines []string) {
+	const most = 10
+	if more := len(lines) - most; more > 0 {
+		title = fmt.Sprintf("%s: %s, the first %d of them (--json has all)", title, report.Count(int64(len(lines))), most)
+		fmt.Fprintf(b, "\n%s\n  %s\n", title, strings.Join(lines[:most], "\n  "))
+		return
+	}
+	section(b, title, lines)
 }
 
 func section(b *strings.Builder, title string, lines []string) {

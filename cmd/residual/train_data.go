@@ -161,6 +161,9 @@ func found(p *train.Photos, dry bool) string {
 		}
 		fmt.Fprintf(&b, "%d cannot be read and are left out, %s: %s\n", n, why, few(names))
 	}
+	if len(r.Others) > 0 {
+		fmt.Fprintf(&b, "left out as no JPEG, PNG, GIF, WebP or BMP by their names: %s\n", folder.Kinds(r.Others))
+	}
 	if n := len(r.Turned); n > 0 {
 		fmt.Fprintf(&b, "%d are turned upright by their EXIF data\n", n)
 	}

@@ -162,10 +162,12 @@ func (v *trainView) draw() {
 // interrupted is called at the first Ctrl-C, beside the training. It ends the
 // display, which gives the terminal back: a second Ctrl-C leaves no time for that.
 func (v *trainView) interrupted() {
+	doing := "stopping before the first step"
 	if p := v.progress.Load(); p != nil {
 		p.Close()
+		doing = "finishing the step and saving"
 	}
-	fmt.Fprintln(v.cmd.ErrOrStderr(), "finishing the step and saving; Ctrl-C again quits at once")
+	fmt.Fprintln(v.cmd.ErrOrStderr(), doing+"; Ctrl-C again quits at once")
 }
 
 // close draws what came since the last epoch, and ends the display.

@@ -116,9 +116,9 @@ func TestScanLists(t *testing.T) {
 	}
 	for list, want := range map[string]string{
 		"no.csv": "path and label must be among them", "empty.csv": "is empty", "twice.csv": "line 3 names ./a.jpg again, after line 2",
-		"missing.csv": "line 3: stat", "blank.jsonl": "line 1 gives a.jpg no label", "bad.jsonl": "line 2 is no JSON object",
+		"missing.csv": "paths count from the list's folder", "blank.jsonl": "line 1 gives a.jpg no label", "bad.jsonl": "line 2 is no JSON object",
 		"split.csv": `line 2: unknown split "tset"`, "folder.csv": "line 2: ", "short.csv": "wrong number of fields",
-		"one.csv": "has 1 classes", "list.txt": "neither a folder nor", "none": "name a folder",
+		"one.csv": `all pictures the label "1"`, "list.txt": "neither a folder nor", "none": "name a folder",
 	} {
 		if _, err := Scan(filepath.Join(dir, list)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: want %q, got %v", list, want, err)
@@ -131,11 +131,14 @@ func TestScanRefuses(t *testing.T) {
 	write(t, dir, map[string]string{
 		"empty/a/1.jpg": "", "empty/b/readme.txt": "",
 		"other/train/a/1.jpg": "", "other/train/b/1.jpg": "", "other/val/c/1.jpg": "",
-		"one/a/1.jpg": "", "none/x.jpg": "",
+		"one/a/1.jpg": "", "flat/x.jpg": "", "flat/y.txt": "", "none/x.txt": "",
+		"above/photos/a/1.jpg": "", "above/photos/b/1.jpg": "", "phone/a/1.jpg": "", "phone/b/1.HEIC": "", "phone/b/2.heic": "", "phone/b/x": "",
 		"untested/train/a/1.jpg": "", "untested/train/b/1.jpg": "", "untested/val/a/notes.txt": "",
 	})
 	for folder, want := range map[string]string{
-		"empty": `no picture of class "b"`, "other": `has a class "c" that`, "one": "has 1 classes", "none": "has 0 classes",
+		"empty": `no picture of class "b"`, "other": `has a class "c" that`, "one": `has one class, "a"; make`, "none": "holds no folders",
+		"flat": "holds pictures (1) and no folders", "above": "name it: " + filepath.Join(dir, "above", "photos"),
+		"phone":    "(2 .heic, 1 without an ending)",
 		"untested": "none of", "absent": "no such file",
 	} {
 		if _, err := Scan(filepath.Join(dir, folder)); err == nil || !strings.Contains(err.Error(), want) {

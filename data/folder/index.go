@@ -40,7 +40,7 @@ type Index struct {
 	list string // the list it was read from; empty for a folder
 }
 
-// IsPath tells what a user names as data: true for a folder or a list of pictures, false
+// IsPath tells what a user names as data: true for a folder or a file, false
 // for the name of a data set. A name counts before a folder that is called the same,
 // which is named with a slash: ./garments.
 func IsPath(name string) bool {
@@ -50,8 +50,8 @@ func IsPath(name string) bool {
 	if slices.ContainsFunc(data.Names(), func(s data.SourceInfo) bool { return s.Name == name }) {
 		return false
 	}
-	st, err := os.Stat(name)
-	return err == nil && st.IsDir()
+	_, err := os.Stat(name)
+	return err == nil // what is no list is said when it is read
 }
 
 // IsList tells by a file's name whether it is a list of pictures: .csv, .jsonl or .ndjson.
@@ -189,7 +189,7 @@ func hidden(name string) bool { return strings.HasPrefix(name, ".") || name == "
 // all says so.
 func (x *Index) addClasses(dir string, classes []string, split data.Split, all bool) error {
 	for _, class := range classes {
-		before := len(x.Items)
+		before, others := len(x.Items), len(x.Others)
 		// WalkDir does not follow a link, not even at its root.
 		top, err := filepath.EvalSymlinks(filepath.Join(dir, class))
 		if err != nil {
@@ -228,8 +228,12 @@ func (x *Index) addClasses(dir string, classes []string, split data.Split, all b
 			return fmt.Errorf("pictures: %w", err)
 		}
 		if all && len(x.Items) == before {
-			return fmt.Errorf("pictures: no picture of class %q is in %s; put JPEG, PNG, GIF, WebP or BMP files there or remove the folder",
-				class, filepath.Join(dir, class))
+			there := ""
+			if names := x.Others[others:]; len(names) > 0 {
+				there = " (" + Kinds(names) + ")"
+			}
+			return fmt.Errorf("pictures: no picture of class %q is in %s%s; put JPEG, PNG, GIF, WebP or BMP files there or remove the folder",
+				class, filepath.Join(dir, class), there)
 		}
 	}
 	return nil
@@ -238,7 +242,7 @@ func (x *Index) addClasses(dir string, classes []string, split data.Split, all b
 // check reports what no training can begin with.
 func (x *Index) check() error {
 	if len(x.Classes) < 2 {
-		return fmt.Errorf("pictures: %s has %d classes; make one folder a class, two at least, and put the pictures into them", x.Root, len(x.Classes))
+		return x.tooFew()
 	}
 	if x.Tested && x.count(data.Test) == 0 {
 		return fmt.Errorf("pictures: none of %s is to be tested on; fill that part or leave it out", x.Root)

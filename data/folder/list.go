@@ -87,7 +87,7 @@ func scanList(list string, known []string, read func(io.Reader, func(entry) erro
 		}
 		switch st, err := os.Stat(path); {
 		case err != nil:
-			return nil, fmt.Errorf("list %s: line %d: %w", list, e.line, err)
+			return nil, fmt.Errorf("list %s: line %d: %w; paths count from the list's folder", list, e.line, err)
 		case !st.Mode().IsRegular():
 			return nil, fmt.Errorf("list %s: line %d: %s is not a regular file", list, e.line, path)
 		}
@@ -122,7 +122,7 @@ func readCSV(r io.Reader, take func(entry) error) error {
 	}
 	path, label, split := column(pathNames), column(labelNames), column(splitNames)
 	if path < 0 || label < 0 {
-		return fmt.Errorf("its first line names the columns %s; path and label must be among them", strings.Join(header, ", "))
+		return fmt.Errorf("its first line names the columns %s; path and label must be among them; begin the file with such a line", strings.Join(header, ", "))
 	}
 	for {
 		row, err := c.Read()

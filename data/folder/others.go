@@ -1,0 +1,54 @@
+package folder
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/data/photo"
+)
+
+// Kinds counts files by the endings of their names, the most frequent first:
+// "12 .heic, 1 .txt".
+func Kinds(names []string) string {
+	counts := map[string]int{}
+	for _, name := range names {
+		counts[cmp.Or(strings.ToLower(filepath.Ext(name)), "without an ending")]++
+	}
+	kinds := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	for i, kind := range kinds {
+		kinds[i] = fmt.Sprintf("%d %s", counts[kind], kind)
+	}
+	return strings.Join(kinds, ", ")
+}
+
+// tooFew says why there are no two classes, and what may be meant.
+func (x *Index) tooFew() error {
+	if x.list != "" {
+		return fmt.Errorf("list %s: gives all pictures the label %q; two labels at least are needed", x.list, strings.Join(x.Classes, ", "))
+	}
+	if len(x.Classes) == 0 {
+		loose := 0
+		entries, _ := os.ReadDir(x.Root)
+		for _, e := range entries {
+			if !e.IsDir() && photo.Named(e.Name()) {
+				loose++
+			}
+		}
+		if loose > 0 {
+			return fmt.Errorf("pictures: %s holds pictures (%d) and no folders; make one folder a class, two at least, and put them into these, or name the folder above if this is one of the classes", x.Root, loose)
+		}
+		return fmt.Errorf("pictures: %s holds no folders; make one folder a class, two at least, and put the pictures into them", x.Root)
+	}
+	only := filepath.Join(x.Root, x.Classes[0])
+	if inner, err := foldersOf(only); err == nil && len(inner) > 1 {
+		return fmt.Errorf("pictures: %s has one class, %q; if the classes are the folders in that, name it: %s", x.Root, x.Classes[0], only)
+	}
+	return fmt.Errorf("pictures: %s has one class, %q; make one folder a class, two at least, and put the pictures into them", x.Root, x.Classes[0])
+}
