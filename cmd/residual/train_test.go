@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -52,6 +53,26 @@ func TestTrainInterrupted(t *testing.T) {
 	}
 	if status, text, problem := call("eval", last); status != 0 || !strings.Contains(text, "accuracy") {
 		t.Errorf("eval of %s: status %d, %s", last, status, problem)
+	}
+}
+
+// An interrupt before the first step leaves nothing.
+func TestTrainInterruptedBefore(t *testing.T) {
+	dir := t.TempDir()
+	photos, out := filepath.Join(dir, "photos"), filepath.Join(dir, "runs")
+	if status, _, problem := call("data", "make", photos, "--per-class", "3"); status != 0 {
+		t.Fatal(problem)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr tripwire
+	stdout.word, stderr.word, stdout.cancel, stderr.cancel = "\x00", "\x00", cancel, cancel
+	status := run(ctx, []string{"train", "--data", photos, "--out", out}, &stdout, &stderr)
+	if _, err := os.Stat(out); status != 1 || !os.IsNotExist(err) || stdout.String() != "" {
+		t.Errorf("status %d, %v, stdout:\n%s", status, err, &stdout)
+	}
+	if got := stderr.String(); !strings.Contains(got, "interrupted before the first step; nothing was written\n") || strings.Contains(got, "saving") {
+		t.Errorf("stderr:\n%s", got)
 	}
 }
 
