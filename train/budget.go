@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 // free says which settings were not given, so that a budget may choose them.
 type free struct {
-	model, size, shorter, batch, rate, epochs bool
+	model, size, shorter, batch, rate, crop, epochs bool
 
 	pictures int // to train on, where they were counted
 }
@@ -22,7 +23,7 @@ func (c Config) noting() Config {
 	if c.free == nil && c.Forecast != nil && c.Forecast.Budget > 0 {
 		c.free = &free{
 			model: c.Model == "" && c.Blocks == nil, size: c.Resize == 0, shorter: c.ResizeShorter == 0,
-			batch: c.Batch == 0, rate: c.LR == 0, epochs: c.Epochs == 0,
+			batch: c.Batch == 0, rate: c.LR == 0, crop: c.CropScale == 0, epochs: c.Epochs == 0,
 		}
 	}
 	return c
@@ -103,9 +104,12 @@ func (c Config) like(r PhotoRecipe) Config {
 	}
 	if f.batch {
 		c.Batch = min(r.Batch, max(f.pictures, 1))
-		if f.rate {
-			c.LR = 0
-		}
+	}
+	if f.rate { // the fewer steps, the larger it is, and the milder are the crops
+		c.LR = r.rateOf(c)
+	}
+	if f.crop && c.crops() {
+		c.CropScale = r.CropScale
 	}
 	return c.Resolved()
 }
@@ -130,12 +134,19 @@ type choice struct {
 }
 
 // choose takes the largest offer of which enough epochs fit into what is left of a budget;
-// the smallest if at least its least fit. measure tells what an offer takes, and is asked
-// for the smaller ones first and for no larger one than may fit.
+// the smallest if at least its least fit. measure tells what an offer takes, or that it is
+// tooLarge, and is asked for the smaller ones first and for no larger one than may fit.
 func choose(offers []offer, budget time.Duration, left func() time.Duration, measure func(i int) (Estimate, error)) (c choice, err error) {
 	also := ""
 	for i, o := range offers {
 		e, err := measure(i)
+		if large := (tooLarge{}); errors.As(err, &large) {
+			if i == 0 {
+				return c, fmt.Errorf("--budget: %v %w; give a smaller --batch or --resize, or --recompute", o, err)
+			}
+			also = fmt.Sprintf("%v %v", o, err)
+			break
+		}
 		if err != nil {
 			return c, err
 		}
@@ -155,6 +166,7 @@ func choose(offers []offer, budget time.Duration, left func() time.Duration, mea
 		c.offer, c.epochs = i, n
 		c.why = []string{fmt.Sprintf("%v for %s, %s each, suits %s (--budget)", o, count(n), round(e.each()), spell(budget))}
 		if n < o.enough { // what is larger has no chance
+			also = fmt.Sprintf("these are few: --budget %s would have room for %d", spell(needs(e, o.enough, budget-rest)), o.enough)
 			break
 		}
 	}
@@ -162,6 +174,21 @@ func choose(offers []offer, budget time.Duration, left func() time.Duration, mea
 		c.why = append(c.why, also)
 	}
 	return c, nil
+}
+
+// tooLarge is a training that does not fit into memory.
+type tooLarge struct{ needs, has int64 }
+
+func (t tooLarge) Error() string {
+	return fmt.Sprintf("needs %d MiB of memory, and %d MiB are free", t.needs>>20, t.has>>20)
+}
+
+// roomFor complains about a training that needs more bytes than there are.
+func (f *Forecast) roomFor(needs int64) error {
+	if f.Memory > 0 && needs > f.Memory {
+		return tooLarge{needs, f.Memory}
+	}
+	return nil
 }
 
 func count(epochs int) string {
@@ -191,14 +218,22 @@ func spell(d time.Duration) string {
 
 // tooLong says what would fit; spent is what the program has taken so far.
 func (o offer) tooLong(e Estimate, fit int, budget, spent time.Duration) error {
-	const step = 10 * time.Second
-	need := time.Duration(float64(spent+e.of(o.least).Total) / (1 - reserve))
 	fewer := ""
 	if fit > 0 {
 		fewer = fmt.Sprintf(", --epochs %d", fit)
 	}
 	return fmt.Errorf("--budget %s: %v takes %s an epoch, so that %d of at least %s fit; give --budget %s%s, or fewer pictures (--train-size)",
-		spell(budget), o, round(e.each()), fit, count(o.least), spell(need.Truncate(step)+step), fewer)
+		spell(budget), o, round(e.each()), fit, count(o.least), spell(needs(e, o.least, spent)), fewer)
+}
+
+// needs is a budget for so many epochs, of which some is spent.
+func needs(e Estimate, epochs int, spent time.Duration) time.Duration {
+	step := 10 * time.Second
+	need := time.Duration(float64(spent+e.of(epochs).Total) / (1 - reserve))
+	if need > 10*time.Minute {
+		step = time.Minute
+	}
+	return need.Truncate(step) + step
 }
 
 // fit makes the training ready that suits the budget.
@@ -238,13 +273,16 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		if err := ready(i); err != nil {
 			return Estimate{}, err
 		}
+		if err := j.Forecast.roomFor(j.trainer.Memory().Total()); err != nil {
+			return Estimate{}, err // a trial would fill it
+		}
 		if took[i], err = j.estimate(ctx, offers[i].enough); err == nil && took[i] == nil {
 			err = fmt.Errorf("--budget: the loss of %v is not finite in the first steps, so nothing can be measured; give a lower --lr, or leave the flag out to see where it fails", offers[i])
 		}
 		if err != nil {
 			return Estimate{}, err
 		}
-		return *took[i], nil
+		return *took[i], j.Forecast.roomFor(took[i].Memory.Total)
 	})
 	if err != nil {
 		return s, err

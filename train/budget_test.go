@@ -35,7 +35,7 @@ func TestChoose(t *testing.T) {
 		{ladder, []float64{1, 4, 16}, 1000 * time.Second, 2, 56, 3, "large at 224x224 for 56 epochs, 16s each, suits 16m40s"},
 		{ladder, []float64{1, 4, 16}, 300 * time.Second, 1, 67, 3, "large at 224x224 would have had 16 epochs of 16s each, and 20 are the least for it"},
 		{ladder, []float64{1, 4, 16}, 40 * time.Second, 0, 36, 2, "middle at 128x128 would have had 9 epochs"},
-		{ladder, []float64{1, 4, 16}, 20 * time.Second, 0, 18, 1, "small at 96x96 for 18 epochs"},
+		{ladder, []float64{1, 4, 16}, 20 * time.Second, 0, 18, 1, "suits 20s (--budget)\nthese are few: --budget 30s would have room for 20"},
 		{ladder, []float64{1, 4, 16}, 10 * time.Second, -1, 0, 1, "--budget 10s: small at 96x96 takes 1s an epoch, so that 9 of at least 10 epochs fit; give --budget 20s, --epochs 9, or"},
 		{ladder, []float64{1, 4, 16}, time.Hour, 2, 120, 3, "more than 120 epochs"},
 		{given, []float64{1}, 8 * time.Second, 0, 7, 1, "for 7 epochs"},
@@ -57,6 +57,30 @@ func TestChoose(t *testing.T) {
 				t.Errorf("offer %d for %d epochs, %d measured: %s", got.offer, got.epochs, measured, text)
 			}
 		})
+	}
+}
+
+// What does not fit into memory is not chosen, and is named.
+func TestChooseFitsMemory(t *testing.T) {
+	offers := []offer{{Config: Config{Model: "small", Resize: 96}, least: 1, enough: 2, most: 3}, {Config: Config{Model: "large", Resize: 224}, least: 1, enough: 2, most: 3}}
+	f := Forecast{Memory: 300 << 20}
+	for most, want := range map[int64]string{
+		300 << 20: "small at 96x96 for 3 epochs, 1s each, suits 1m (--budget)\nlarge at 224x224 needs 301 MiB of memory, and 300 MiB are free",
+		301 << 20: "large at 224x224 for 3 epochs, 1s each, suits 1m (--budget)\nmore than 3 epochs would be of little use",
+		100 << 20: "--budget: small at 96x96 needs 101 MiB of memory, and 100 MiB are free; give a smaller --batch or --resize, or --recompute",
+		0:         "large at 224x224 for 3 epochs, 1s each, suits 1m (--budget)\nmore than 3 epochs would be of little use",
+	} {
+		f.Memory = most
+		c, err := choose(offers, time.Minute, func() time.Duration { return time.Minute }, func(i int) (Estimate, error) {
+			return taking(1), f.roomFor([]int64{101 << 20, 301 << 20}[i])
+		})
+		got := strings.Join(c.why, "\n")
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("of %d bytes:\n%s\nwant\n%s", most, got, want)
+		}
 	}
 }
 
@@ -97,26 +121,28 @@ func TestOffers(t *testing.T) {
 			}
 		}
 		for _, o := range c.offers() {
-			all = append(all, fmt.Sprintf("%s %v %d/%d by %d at %v, %d-%d-%d", o.Model, o.Blocks, o.Resize, o.ResizeShorter, o.Batch, o.LR, o.least, o.enough, o.most))
+			all = append(all, fmt.Sprintf("%s %v %d/%d by %d at %v of %v, %d-%d-%d", o.Model, o.Blocks, o.Resize, o.ResizeShorter, o.Batch, o.LR, o.CropScale, o.least, o.enough, o.most))
 			if o.Momentum != c.Momentum || o.free == nil {
 				t.Errorf("%+v", o)
 			}
 		}
 		return all
 	}
-	small, middle, large := "resnet18 [1 1 1 1] 96/110 by 32 at 0.0125", "resnet18 [] 128/146 by 64 at 0.025", "resnet18 [] 224/256 by 128 at 0.05"
+	small, middle, large := "resnet18 [1 1 1 1] 96/110 by 32 at 0.03 of 0.5", "resnet18 [] 128/146 by 64 at 0.025 of 0.08", "resnet18 [] 224/256 by 128 at 0.05 of 0.08"
 	for _, c := range []struct {
 		config   Config
 		pictures int
 		want     []string
 	}{
-		{Config{}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.03, 15-30-180"}},
+		{Config{}, 500, []string{small + ", 15-30-180"}},
 		{Config{}, 5000, []string{small + ", 10-20-120", middle + ", 10-20-120"}},
 		{Config{}, 50000, []string{small + ", 8-15-90", middle + ", 8-15-90", large + ", 8-15-90"}},
 		{Config{Epochs: 5}, 5000, []string{small + ", 5-5-5", middle + ", 5-5-5"}},
-		{Config{Resize: 64, LR: 0.5, Batch: 16}, 5000, []string{"resnet18 [1 1 1 1] 64/73 by 16 at 0.5, 10-20-120", "resnet18 [] 64/73 by 16 at 0.5, 10-20-120"}},
-		{Config{Model: "resnet34"}, 5000, []string{"resnet34 [] 96/110 by 32 at 0.0125, 10-20-120", "resnet34 [] 128/146 by 64 at 0.025, 10-20-120"}},
-		{Config{Model: "resnet34", Resize: 64, Preparation: Preparation{ResizeShorter: 80}}, 5000, []string{"resnet34 [] 64/80 by 64 at 0.025, 10-20-120"}},
+		{Config{Resize: 64, LR: 0.5, Batch: 16}, 5000, []string{"resnet18 [1 1 1 1] 64/73 by 16 at 0.5 of 0.5, 10-20-120", "resnet18 [] 64/73 by 16 at 0.5 of 0.08, 10-20-120"}},
+		{Config{Preparation: Preparation{CropScale: 0.3}}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.03 of 0.3, 15-30-180"}},
+		{Config{Preparation: Preparation{Augment: "flip"}}, 500, []string{"resnet18 [1 1 1 1] 96/110 by 32 at 0.03 of 0, 15-30-180"}},
+		{Config{Model: "resnet34"}, 5000, []string{"resnet34 [] 96/110 by 32 at 0.03 of 0.5, 10-20-120", "resnet34 [] 128/146 by 64 at 0.025 of 0.08, 10-20-120"}},
+		{Config{Model: "resnet34", Resize: 64, Preparation: Preparation{ResizeShorter: 80}}, 5000, []string{"resnet34 [] 64/80 by 64 at 0.025 of 0.08, 10-20-120"}},
 	} {
 		if got := of(c.config, c.pictures); !slices.Equal(got, c.want) {
 			t.Errorf("%+v for %d pictures:\n%s\nwant\n%s", c.config, c.pictures, strings.Join(got, "\n"), strings.Join(c.want, "\n"))

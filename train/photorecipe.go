@@ -162,6 +162,15 @@ func (c Config) pictures() (n int) {
 	return n
 }
 
+// rateOf is the learning rate for c's batch.
+func (r PhotoRecipe) rateOf(c Config) float32 {
+	rate := r.Rate
+	if c.Weights != "" {
+		rate = tunedRate
+	}
+	return float32(math.Round(rate*float64(c.Batch)/256*1e5) / 1e5)
+}
+
 // sized fills in what hangs on how many pictures there are.
 func (c Config) sized() Config {
 	n := c.pictures()
@@ -181,10 +190,10 @@ func (c Config) sized() Config {
 	c.Resize = or(c.Resize, r.Resize)
 	c.Batch = or(c.Batch, min(r.Batch, max(n, 1)))
 	if c.Weights != "" {
-		r.Epochs, r.Rate = r.Tuned, tunedRate
+		r.Epochs = r.Tuned
 	}
 	c.Epochs = or(c.Epochs, r.Epochs)
-	c.LR = or(c.LR, float32(math.Round(r.Rate*float64(c.Batch)/256*1e5)/1e5))
+	c.LR = or(c.LR, r.rateOf(c))
 	if c.crops() {
 		c.CropScale = or(c.CropScale, r.CropScale)
 	}

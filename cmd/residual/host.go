@@ -114,6 +114,16 @@ func memoryLimit() int64 {
 	return 0
 }
 
+// freeMemory is what could be had now, of the machine or as much as the container may
+// have; 0 where neither is known.
+func freeMemory() int64 {
+	_, available := memory()
+	if limit := memoryLimit(); limit > 0 && (available == 0 || limit < available) {
+		return limit
+	}
+	return available
+}
+
 func firstLine(dir, file string) string {
 	text, _ := os.ReadFile(filepath.Join(dir, file))
 	line, _, _ := strings.Cut(string(text), "\n")

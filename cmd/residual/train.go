@@ -211,7 +211,9 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	defer dev.Close()
-	c.Threads = threadsOf(dev)
+	if c.Threads = threadsOf(dev); c.Threads > 0 { // the CPU, whose memory is the machine's
+		c.Forecast.Memory = freeMemory()
+	}
 	v := newTrainView(cmd, f, f.device.describe(dev))
 	defer context.AfterFunc(ctx, v.interrupted)()
 	s, err := work(ctx, dev, c, v.callbacks())

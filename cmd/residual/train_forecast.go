@@ -20,12 +20,13 @@ seconds. --dry-run ends there: data, settings and the estimate are shown and not
 written (a data set that is not here yet is downloaded).
 
 --budget 10m makes a training that ends in that time, its report included. For pictures
-of your own it chooses the model and the size from the table above, none larger than the
-one for their number: the largest of which half the epochs of the table fit, else the
-smallest with a quarter of them; for other data, and what you give yourself, the epochs
-alone. There are as many as fit, at most three times those that there would be. The rate's
-schedule goes over them, and settings.yaml keeps what was chosen, so that --resume goes on
-with that.`
+of your own it chooses a line of the table above, with its batch, rate and crops, and none
+below that for their number: the largest net of which half the epochs of the table fit,
+else the smallest with a quarter of them. One that needs more memory than is free is
+passed over, which is said. For other data, and what you give yourself, it chooses the
+epochs alone. There are as many as fit, at most three times those that there would be. The
+rate's schedule goes over them, and settings.yaml keeps what was chosen, so that --resume
+goes on with that.`
 
 // forecastFlags are those of what is said, or chosen, before a training begins.
 type forecastFlags struct {

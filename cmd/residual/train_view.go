@@ -104,6 +104,9 @@ func (v *trainView) start(s train.Start) {
 	fmt.Fprintf(v.w, "%s%s; %s of memory planned%s\n", v.device, v.flags.device.reason(), report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
 	if s.Estimate != nil {
 		fmt.Fprintln(v.w, estimated(s.Estimate))
+		if needs, has := s.Estimate.Memory.Total, c.Forecast.Memory; has > 0 && needs > has {
+			fmt.Fprintf(v.w, "that is more memory than the %s that are free: a smaller --batch or --resize, or --recompute, needs less\n", report.Bytes(has))
+		}
 	}
 	if v.begun = s; v.flags.ahead.dryRun {
 		if s.Past != nil {
