@@ -20,6 +20,7 @@ type Spec struct {
 	Outputs   []*graph.Node // readable after a run
 	Updates   []Update      // applied by Program.Step
 	Precision Precision     // of what it computes; the zero value is FP32
+	Hold      bool          // what the graph assigns to variables waits for Program.Assign, so that a run can be dropped
 	Unfused   bool          // keep every node a step of its own: for tests and for looking into a net
 	Recompute bool          // drop activations and compute them again for the gradients: less memory, more time, the same bits
 }
@@ -34,6 +35,7 @@ type Program struct {
 	steps   []Step
 	arena   Buffer
 	exec    Executable
+	assign  Executable // of the assignments, where these are held; else nil
 	pieces  []Piece
 	updates []Update
 	grads   []*Value
@@ -83,6 +85,18 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 	return p, p.place(spec)
 }
 
+// held divides the steps of a program whose assignments wait: these come last.
+func held(steps []Step) (run, assign []Step) {
+	n := len(steps)
+	for n > 0 {
+		if _, ok := steps[n-1].(*Assign); !ok {
+			break
+		}
+		n--
+	}
+	return steps[:n], steps[n:]
+}
+
 // place plans the memory and binds the steps to it.
 func (p *Program) place(spec Spec) error {
 	total := plan(p.steps)
@@ -122,13 +136,23 @@ func (p *Program) place(spec Spec) error {
 		}
 	}
 	scratch := func(n int) Buffer { return p.store.share(&p.store.scratch, n) }
-	exec, err := p.device.Bind(Binding{
-		Steps: p.steps, Precision: spec.Precision, At: at, Version: &p.store.version, Static: len(spec.Updates) == 0, Scratch: scratch, Derived: p.store.derived,
-	})
-	if err == nil {
-		err = p.device.Err()
+	bind := func(steps []Step) (Executable, error) {
+		exec, err := p.device.Bind(Binding{
+			Steps: steps, Precision: spec.Precision, At: at, Version: &p.store.version, Static: len(spec.Updates) == 0, Scratch: scratch, Derived: p.store.derived,
+		})
+		if err == nil {
+			err = p.device.Err()
+		}
+		return exec, err
 	}
-	p.exec = exec
+	run, assign := p.steps, []Step(nil)
+	if spec.Hold {
+		run, assign = held(p.steps)
+	}
+	var err error
+	if p.exec, err = bind(run); err == nil && len(assign) > 0 {
+		p.assign, err = bind(assign)
+	}
 	return err
 }
 
@@ -152,7 +176,15 @@ func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 // stream: dropout draws from it, and nothing else.
 func (p *Program) Run(key int64) {
 	p.exec.Run(key)
-	if p.assigns {
+	if p.assigns && p.assign == nil {
+		p.store.version++
+	}
+}
+
+// Assign makes the assignments of the last run, which Spec.Hold has kept back.
+func (p *Program) Assign() {
+	if p.assign != nil {
+		p.assign.Run(0)
 		p.store.version++
 	}
 }
@@ -245,6 +277,9 @@ func (p *Program) Memory() Memory {
 		Arena: 4 * int64(p.arena.Len()), Scratch: 4 * int64(p.exec.SharedElements()),
 		Variables: 4 * int64(p.store.Elements()), Own: 4 * int64(p.exec.OwnElements()),
 	}
+	if p.assign != nil {
+		m.Scratch, m.Own = max(m.Scratch, 4*int64(p.assign.SharedElements())), m.Own+4*int64(p.assign.OwnElements())
+	}
 	for _, b := range p.fed {
 		m.Own += 4 * int64(b.Len())
 	}
@@ -266,4 +301,10 @@ func (p *Program) Steps() []Step { return p.steps }
 
 // Profile runs the program once and returns how long each step took. Steps that
 // need no work take no time.
-func (p *Program) Profile() []time.Duration { return p.exec.Profile() }
+func (p *Program) Profile() []time.Duration {
+	times := p.exec.Profile()
+	if p.assign != nil {
+		times = append(times, p.assign.Profile()...)
+	}
+	return times
+}

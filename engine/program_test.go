@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/residual-ml/residual/engine"
@@ -181,6 +183,51 @@ func TestFusedTrainsAsUnfused(t *testing.T) {
 
 // Programs for several batch sizes train the same parameters, and inference
 // sees every update although it keeps packed weights.
+// Assignments that are held wait for Assign, and are then those of a program that holds none.
+func TestHeldAssignments(t *testing.T) {
+	dev := device(t, 2)
+	images, _ := batchOf(6, 1)
+	var statistics [2][]float32
+	for i, hold := range []bool{false, true} {
+		m := small()
+		nn.Init(m, 1, nn.KaimingNormal)
+		buffers := func(store *engine.Store) (all []float32) {
+			store.Pull()
+			for _, n := range nn.StateDict(m) {
+				if strings.Contains(n.Name, "running") {
+					all = append(all, n.Tensor.Data()...)
+				}
+			}
+			return all
+		}
+		for _, recompute := range []bool{false, true} {
+			g, store := graph.New(graph.Train), engine.NewStore(dev)
+			in := g.Input("images", tensor.Float32, 6, 3, 8, 8)
+			out := m.Forward(in)
+			p, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{out}, Hold: hold, Recompute: recompute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Feed(in, images); err != nil {
+				t.Fatal(err)
+			}
+			before := buffers(store)
+			p.Run(0)
+			if got := buffers(store); slices.Equal(got, before) != hold {
+				t.Errorf("hold %v: the statistics moved with the run: %v", hold, !hold)
+			}
+			p.Assign()
+			statistics[i] = append(statistics[i], buffers(store)...)
+			if n := len(p.Profile()); n != len(p.Steps()) {
+				t.Errorf("%d times of %d steps", n, len(p.Steps()))
+			}
+		}
+	}
+	if !slices.Equal(statistics[0], statistics[1]) {
+		t.Error("held assignments are others")
+	}
+}
+
 func TestProgramsShareTheStore(t *testing.T) {
 	m := small()
 	store := engine.NewStore(device(t, 2))

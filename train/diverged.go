@@ -104,7 +104,7 @@ func (t *Trainer) firstBadLayer(k kind, images, labels *tensor.Tensor) (string, 
 		}
 	}
 	var parameters []*graph.Node
-	for _, n := range g.Nodes { // statistics that move have taken in this batch already
+	for _, n := range g.Nodes { // statistics that move have no part in the loss
 		if l, ok := n.Op.(*graph.Leaf); ok && (l.Variable.Trainable || g.Frozen(l.Variable)) {
 			parameters = append(parameters, n)
 		}

@@ -42,6 +42,7 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 	}
 	p.Program, err = engine.Compile(g, t.store, engine.Spec{
 		Outputs: []*graph.Node{p.loss, p.hits}, Updates: updates, Precision: t.options.Precision, Recompute: t.options.Recompute,
+		Hold: true,
 	})
 	if err != nil {
 		return nil, err

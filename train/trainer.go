@@ -138,7 +138,7 @@ var (
 // optimiser's step is made with every so many batches, or by Flush.
 //
 // When the loss is NaN or infinite it is returned with an error, and so is the loss of a
-// gradient that is; the parameters have then not been updated.
+// gradient that is; neither parameters nor running statistics have then been updated.
 func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
 	p, err := t.program(images.Shape()[0], labels.DType() == tensor.Float32)
 	if err != nil {
@@ -165,12 +165,16 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 		if !p.finite() {
 			return loss, 0, errGradient // of this batch, before it is in the sum
 		}
+		p.Assign()
 		t.add(p, labels)
 		if t.sum.batches == t.options.Accumulate {
 			err = t.Flush(lr)
 		}
+	} else if !p.finite() {
+		err = errGradient
 	} else {
-		err = t.apply(p, lr)
+		p.Assign() // first, for what is averaged
+		t.apply(p, lr)
 	}
 	if err == nil {
 		t.steps++

@@ -71,17 +71,18 @@ func (t *Trainer) Flush(lr float32) error {
 	s.Phase, s.Weight = optim.SumReplace, float32(1/s.total)
 	s.program.Apply(&s.Sum, 0)
 	s.batches, s.total = 0, 0
-	return t.apply(s.program, lr)
-}
-
-// apply makes a step of the optimiser with the gradients that p has.
-func (t *Trainer) apply(p *program, lr float32) error {
-	if !p.finite() {
+	if !s.program.finite() {
 		return errGradient
 	}
+	t.apply(s.program, lr)
+	return nil
+}
+
+// apply makes a step of the optimiser with the gradients that p has, which are finite.
+func (t *Trainer) apply(p *program, lr float32) {
 	if t.plain() {
 		p.Step(t.options.Optimizer, lr)
-		return nil
+		return
 	}
 	t.update.Factor = 1
 	if limit := t.options.ClipNorm; limit > 0 {
@@ -89,7 +90,6 @@ func (t *Trainer) apply(p *program, lr float32) error {
 	}
 	t.update.Rest = t.average.rest(t)
 	p.Step(&t.update, lr)
-	return nil
 }
 
 var _, _ engine.Updater = (*optim.Averaged)(nil), (*optim.Sum)(nil)
