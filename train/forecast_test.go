@@ -52,6 +52,21 @@ func TestMeasureChangesNoBit(t *testing.T) {
 	}
 }
 
+// Where an epoch is shorter than a trial, it is tried several times, and the first step,
+// which is slower, does not stand for all.
+func TestMeasureOfFewBatches(t *testing.T) {
+	for _, n := range []int{10, 20} {
+		tr, err := train.New(device(t, 2), leNet(), garments(t, data.Train, n), garments(t, data.Test, 5), train.Options{Batch: 10, Epochs: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := tr.Measure(context.Background(), 100, 20*time.Millisecond)
+		if err != nil || s.Steps < 3 || s.Epoch <= 0 || s.Evaluation <= 0 || s.FirstEpoch != s.Epoch || s.Step*time.Duration(n/10) > s.Epoch {
+			t.Errorf("of %d pictures: %+v, %v", n, s, err)
+		}
+	}
+}
+
 // Measured after a step it would take that back.
 func TestMeasureAfterAStep(t *testing.T) {
 	tr, err := train.New(device(t, 1), leNet(), garments(t, data.Train, 20), nil, train.Options{Batch: 10, Epochs: 1})

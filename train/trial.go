@@ -91,10 +91,10 @@ type trial struct {
 }
 
 func (r *trial) run(ctx context.Context) (s Speed, err error) {
-	all := r.dataset.Len()
+	all, twice := r.dataset.Len(), keeper(r.dataset)
 	s.Batch = min(r.options.Batch, all)
 	defer func() { s.Step = s.Epoch * time.Duration(s.Batch) / time.Duration(all) }()
-	cold, err := r.walk(ctx, all, r.loader, r.trainOn)
+	cold, err := r.walk(ctx, all, !twice, r.loader, r.trainOn)
 	if errors.Is(err, ErrNotFinite) {
 		err = nil // the training will meet it, too, and says where
 	}
@@ -105,10 +105,11 @@ func (r *trial) run(ctx context.Context) (s Speed, err error) {
 	s.Epoch = cold.whole(all)
 	s.FirstEpoch = s.Epoch
 	if keeps(r.dataset) {
-		warm, err := r.walk(ctx, cold.pictures, r.loader, r.trainOn)
+		warm, err := r.walk(ctx, cold.pictures, true, r.loader, r.trainOn)
 		if err != nil && !errors.Is(err, ErrNotFinite) {
 			return Speed{}, err
 		}
+		s.Steps += warm.timed
 		s.Epoch = mixed(r.dataset, warm.whole(all), s.Epoch)
 		s.FirstEpoch = cold.whole(all-cold.pictures) + warm.whole(cold.pictures) // those of the trial are kept now
 	}
@@ -123,7 +124,7 @@ func (r *trial) run(ctx context.Context) (s Speed, err error) {
 // evaluation times that of the test set.
 func (r *trial) evaluation(ctx context.Context, s *Speed) error {
 	all := r.testset.Len()
-	cold, err := r.walk(ctx, all, r.tests, r.evaluateOn)
+	cold, err := r.walk(ctx, all, !keeper(r.testset), r.tests, r.evaluateOn)
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (r *trial) evaluation(ctx context.Context, s *Speed) error {
 	if !keeps(r.testset) {
 		return nil
 	}
-	warm, err := r.walk(ctx, cold.pictures, r.tests, r.evaluateOn)
+	warm, err := r.walk(ctx, cold.pictures, true, r.tests, r.evaluateOn)
 	if err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (r *trial) evaluateOn(b *data.Batch) error {
 
 // walked is what a walk over a part of a data set took.
 type walked struct {
-	pictures int           // of all its batches
+	pictures int           // of all its batches, each counted once
 	took     time.Duration // of those that were timed
 	of       int           // pictures in them
 	timed    int           // batches
@@ -172,38 +173,51 @@ func (w walked) whole(pictures int) time.Duration {
 }
 
 // walk times batches of an epoch's beginning, of at most so many pictures, until they
-// took as long as a trial may. The first walk finds out how long that is.
-func (r *trial) walk(ctx context.Context, pictures int, l *data.Loader, each func(*data.Batch) error) (w walked, err error) {
-	e := l.Epoch(ctx, 1)
-	defer e.Close()
+// took as long as a trial may; where these are too few for that it goes over them again, if
+// it may. The first walk finds out how long a trial may take.
+func (r *trial) walk(ctx context.Context, pictures int, again bool, l *data.Loader, each func(*data.Batch) error) (w walked, err error) {
 	few, first := fewSteps(r.epochs*r.Batches()), r.limit == 0
 	var times []time.Duration
 	var sizes []int
-	for w.pictures < pictures {
-		start := time.Now()
-		b, err := e.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return w, err
-		}
-		err = each(b)
-		n := len(b.Indices)
-		b.Release()
-		if err != nil {
-			return w, err
-		}
-		times, sizes = append(times, time.Since(start)), append(sizes, n)
-		w.pictures += n
+	enough := func() bool {
 		w.sum(times, sizes)
 		if first {
 			r.limit = trialLimit(w.whole(pictures)*time.Duration(r.epochs), r.least)
-			if _, twice := r.dataset.(data.Keeper); twice {
+			if keeper(r.dataset) {
 				r.limit /= 2 // there is a walk to read pictures, and one where they are kept
 			}
 		}
-		if len(times) >= few && w.took >= r.limit {
+		return len(times) >= few && w.took >= r.limit
+	}
+	for pass := 0; pass == 0 || again; pass++ {
+		done := 0
+		e := l.Epoch(ctx, 1)
+		for done < pictures {
+			start := time.Now()
+			var b *data.Batch
+			if b, err = e.Next(); err != nil {
+				break
+			}
+			n := len(b.Indices)
+			err = each(b)
+			b.Release()
+			if err != nil {
+				break
+			}
+			times, sizes = append(times, time.Since(start)), append(sizes, n)
+			if done += n; pass == 0 {
+				w.pictures = done
+			}
+			if enough() {
+				again = false
+				break
+			}
+		}
+		e.Close()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return w, err
+		}
+		if len(times) == 0 {
 			break
 		}
 	}
@@ -222,6 +236,12 @@ func (w *walked) sum(times []time.Duration, sizes []int) {
 		w.took += times[i]
 		w.of += sizes[i]
 	}
+}
+
+// keeper says whether a data set may keep decoded what it has read.
+func keeper(ds data.Dataset) bool {
+	_, ok := ds.(data.Keeper)
+	return ok
 }
 
 func keeps(ds data.Dataset) bool {
