@@ -94,6 +94,28 @@ type Whole interface {
 	Whole() bool
 }
 
+// Stepper is a Device that makes a training step one piece of work. Not every device is one.
+type Stepper interface {
+	Device
+	// BindStep prepares steps of e, an Executable of this device, whose loss is a float32.
+	BindStep(e Executable, loss Buffer, pieces []Piece) WholeStep
+}
+
+// WholeStep runs a program and makes passes over its variables, in order, up to the first
+// before which the loss or a gradient is not finite. The loss is looked at once, gradients
+// also after a pass that puts others in their place. step is the number of the optimiser's
+// step. made is how many passes were made; where ok is false there is one that the device
+// does not know, and nothing was done.
+type WholeStep func(key int64, passes []Pass, step int) (made int, ok bool)
+
+// Pass is a pass of an updater over all variables of a program.
+type Pass struct {
+	Updater Updater
+	LR      float32
+	Clip    float64 // the gradients are first scaled so that their norm together is at most this; 0: they are not
+	Counts  bool    // it is the optimiser's step
+}
+
 // Piece is one parameter with its gradient and the optimiser's buffers.
 type Piece struct {
 	Param Buffer

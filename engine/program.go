@@ -40,8 +40,10 @@ type Program struct {
 	updates []Update
 	grads   []*Value
 	slots   int
-	assigns bool // some steps write variables
-	update  func(u Updater, lr float32, step int)
+	assigns bool                                  // some steps write variables
+	update  func(u Updater, lr float32, step int) // nil until it is asked for, as is whole
+	whole   WholeStep
+	loss    *graph.Node // of whole
 }
 
 // Compile makes a program over the variables of store.
@@ -199,15 +201,52 @@ func (p *Program) Step(u Updater, lr float32) {
 // Apply is Step without counting a step: a pass of u over all variables, their
 // gradients and slots, such as one that adds gradients up.
 func (p *Program) Apply(u Updater, lr float32) {
-	if p.slots != u.Slots() {
-		p.slots = u.Slots()
-		for i := range p.pieces {
-			p.pieces[i].Slots = p.store.slots(p.updates[i].Variable, p.slots)
-		}
+	p.take(u.Slots())
+	if p.update == nil {
 		p.update = p.device.BindUpdate(p.pieces)
 	}
 	p.update(u, lr, p.store.step)
 	p.store.version++
+}
+
+// take gives every variable n slots.
+func (p *Program) take(n int) {
+	if p.slots == n {
+		return
+	}
+	p.slots, p.update, p.whole = n, nil, nil
+	for i := range p.pieces {
+		p.pieces[i].Slots = p.store.slots(p.updates[i].Variable, n)
+	}
+}
+
+// Train is Run and then passes over all variables, whose updaters have the same number of
+// slots, as one piece of work of the device. A pass is made only where loss, an output of
+// one element, and all gradients are finite; made says how many were. Where the device is
+// no Stepper, or does not know an updater, ok is false and nothing was done: Run, Finite,
+// Norm and Apply do the same one after the other.
+func (p *Program) Train(key int64, loss *graph.Node, passes []Pass) (made int, ok bool) {
+	d, ok := p.device.(Stepper)
+	v := p.values[loss]
+	if !ok || len(passes) == 0 || p.buffers[v] == nil || v.Numel() != 1 || v.DType != tensor.Float32 {
+		return 0, false
+	}
+	p.take(passes[0].Updater.Slots())
+	if p.whole == nil || p.loss != loss {
+		p.whole, p.loss = d.BindStep(p.exec, p.buffers[v], p.pieces), loss
+	}
+	if made, ok = p.whole(key, passes, p.store.step+1); !ok {
+		return 0, false
+	}
+	for _, q := range passes[:made] {
+		if q.Counts {
+			p.store.step++
+		}
+	}
+	if p.assigns || made > 0 {
+		p.store.version++
+	}
+	return made, true
 }
 
 // Norm prepares the L2 norm of the gradients of the given updates together, after a run:

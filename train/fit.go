@@ -164,7 +164,7 @@ func (r *running) rate() float64 { return float64(r.images) / time.Since(r.start
 func (f *fit) epoch(ctx context.Context, epoch int) error {
 	e := f.loader.Epoch(context.WithoutCancel(ctx), epoch)
 	defer e.Close()
-	f.sum.batches, f.sum.total = 0, 0
+	f.sum.clear()
 	r := running{start: time.Now()}
 	for batch := 1; ; batch++ {
 		b, err := e.Next()

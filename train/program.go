@@ -40,9 +40,10 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, whole := t.store.Device().(engine.Stepper) // one piece of work, with its assignments
 	p.Program, err = engine.Compile(g, t.store, engine.Spec{
 		Outputs: []*graph.Node{p.loss, p.hits}, Updates: updates, Precision: t.options.Precision, Recompute: t.options.Recompute,
-		Hold: true,
+		Hold: !whole,
 	})
 	if err != nil {
 		return nil, err

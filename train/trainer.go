@@ -41,6 +41,7 @@ type Trainer struct {
 	weights *graph.Variable // of the classes; nil
 	update  optim.Averaged  // a step with what the options add to it
 	sum     sum
+	passes  []engine.Pass // of a step, where the device makes them with it
 	average average
 }
 
@@ -138,7 +139,8 @@ var (
 // optimiser's step is made with every so many batches, or by Flush.
 //
 // When the loss is NaN or infinite it is returned with an error, and so is the loss of a
-// gradient that is; neither parameters nor running statistics have then been updated.
+// gradient that is; neither parameters nor, but on a device that makes the whole step at once,
+// running statistics have then been updated.
 func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
 	p, err := t.program(images.Shape()[0], labels.DType() == tensor.Float32)
 	if err != nil {
@@ -147,7 +149,10 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 	if err := p.feed(images, labels); err != nil {
 		return 0, 0, err
 	}
-	p.Run(int64(t.steps))
+	made, of, whole := t.whole(p, labels, lr)
+	if !whole {
+		p.Run(int64(t.steps))
+	}
 	p.Read(p.loss, t.scalar)
 	if err := t.store.Device().Err(); err != nil {
 		return math.NaN(), 0, err
@@ -161,18 +166,23 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 	}
 	p.Read(p.hits, t.scalar)
 	hits = int(t.scalar.Data()[0])
-	if t.options.Accumulate > 1 {
+	switch {
+	case whole && made < of:
+		err = errGradient
+	case whole:
+	case t.options.Accumulate > 1:
 		if !p.finite() {
 			return loss, 0, errGradient // of this batch, before it is in the sum
 		}
 		p.Assign()
-		t.add(p, labels)
-		if t.sum.batches == t.options.Accumulate {
+		weight := t.weigh(p, labels)
+		p.Apply(&t.sum.Sum, 0)
+		if t.sum.add(p, weight); t.sum.batches == t.options.Accumulate {
 			err = t.Flush(lr)
 		}
-	} else if !p.finite() {
+	case !p.finite():
 		err = errGradient
-	} else {
+	default:
 		p.Assign() // first, for what is averaged
 		t.apply(p, lr)
 	}

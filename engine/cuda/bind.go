@@ -4,23 +4,19 @@ package cuda
 
 import (
 	"fmt"
-	"runtime"
 	"time"
 	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
-	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-// program is a bound program: kernels in order, which the driver keeps as one graph from
-// the second run on.
+// program is a bound program: kernels in order.
 type program struct {
 	d      *Device
 	steps  [][]*launch
 	key    *buffer // of the run, where dropout finds it; nil where nothing is drawn
 	number int64   // the key on its way there
-	ran    bool    // once, so that all kernels are loaded
-	exec   driver.Exec
+	graph  *recording
 	shared int
 	own    int
 	keep   []*buffer // tables of the program
@@ -44,7 +40,7 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 	if err := sizes.all(); err != nil {
 		return nil, err
 	}
-	bd := &binder{Binding: b, d: d, prog: &program{d: d, shared: sizes.need}}
+	bd := &binder{Binding: b, d: d, prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need}}
 	bd.scratch = b.Scratch(sizes.need).(*buffer)
 	if err := bd.all(); err != nil {
 		return nil, err
@@ -146,26 +142,14 @@ func (b *binder) rearrange(from, to *engine.Value) {
 	b.launch("gather", line(n), n, b.at(to), half(to), orderOf(to), b.at(from), half(from), orderOf(from))
 }
 
-// Run launches the program's kernels, from the second run on as one graph: the driver
-// may load a kernel with its first launch, which a capture does not allow.
+// Run launches the program's kernels.
 func (p *program) Run(key int64) {
-	d := p.d
-	if !d.enter() {
+	if !p.d.enter() {
 		return
 	}
-	defer d.leave()
+	defer p.d.leave()
 	p.draw(key)
-	if !p.ran {
-		p.ran = true
-		p.launchAll()
-		return
-	}
-	if p.exec == 0 && !p.capture() {
-		return
-	}
-	if d.err == nil {
-		d.check("cuGraphLaunch", d.api.GraphLaunch(p.exec, d.stream))
-	}
+	p.graph.replay(p.launchAll)
 }
 
 // draw gives the kernels that draw random numbers their key.
@@ -174,26 +158,6 @@ func (p *program) draw(key int64) {
 		p.number = key
 		p.d.copyTo(p.key, unsafe.Pointer(&p.number), 8)
 	}
-}
-
-// capture makes a graph of all kernels.
-func (p *program) capture() bool {
-	d := p.d
-	const relaxed = 2 // CU_STREAM_CAPTURE_MODE_RELAXED: other threads of this process may use the driver
-	if !d.check("cuStreamBeginCapture", d.api.CaptureBegin(d.stream, relaxed)) {
-		return false
-	}
-	p.launchAll()
-	var g driver.Graph
-	if !d.check("cuStreamEndCapture", d.api.CaptureEnd(d.stream, &g)) {
-		return false
-	}
-	d.check("cuGraphInstantiate", d.api.GraphInstantiate(&p.exec, g, 0))
-	d.check("cuGraphDestroy", d.api.GraphDestroy(g))
-	if d.err == nil {
-		runtime.AddCleanup(p, d.dead.addGraph, p.exec)
-	}
-	return d.err == nil
 }
 
 func (p *program) launchAll() {

@@ -96,9 +96,10 @@ func TestLostDevice(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
 	g, x, y, v := scaledGraph(2)
-	grad := graph.Gradients(g.Apply(graph.Sum{}, y), []*graph.Node{g.Variable(v)})[0]
+	loss := g.Apply(graph.Sum{}, y)
+	grad := graph.Gradients(loss, []*graph.Node{g.Variable(v)})[0]
 	store := engine.NewStore(d)
-	p, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{y}, Updates: []engine.Update{{Variable: v, Gradient: grad}}})
+	p, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{y, loss}, Updates: []engine.Update{{Variable: v, Gradient: grad}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +131,9 @@ func TestLostDevice(t *testing.T) {
 	launched := f.launched
 	p.Run(1)
 	p.Step(optim.SGD{Momentum: 0.9}, 0.1)
+	if made, ok := p.Train(1, loss, []engine.Pass{{Updater: optim.SGD{}, Counts: true}}); made != 0 || !ok || store.Step() != 2 {
+		t.Errorf("%d passes are made, %v, in step %d", made, ok, store.Step())
+	}
 	p.Profile()
 	if !math.IsNaN(norm()) || f.launched != launched {
 		t.Error("a lost device computes")

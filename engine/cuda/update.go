@@ -57,28 +57,22 @@ func (d *Device) parameters(pieces []engine.Piece, withGradient bool) *parameter
 	return &parameters{upload(d, table), upload(d, stretches), len(stretches)}
 }
 
-// descent is the kernels' Descent.
-type descent struct {
-	momentum, keep, decay float32
-	nesterov, first       int32
+// settings is the kernels' Settings: what a pass is told anew for every step.
+type settings struct {
+	limit, trust, tiny, correction        float64
+	lr, factor                            float32
+	momentum, keep, decay                 float32
+	nesterov, first                       int32
+	beta1, rest1, beta2, rest2, root, eps float32
+	mean                                  int32
+	meanKeep, meanRest                    float32
+	sum                                   int32
+	weight                                float32
+	phase                                 int32
+	_                                     int32
 }
 
-func (s *descent) pointer() (unsafe.Pointer, int) { return unsafe.Pointer(s), int(unsafe.Sizeof(*s)) }
-func (s *descent) memory() []*buffer              { return nil }
-
-func descentOf(o optim.SGD, step int) *descent {
-	return &descent{o.Momentum, 1 - o.Dampening, o.WeightDecay, int32(flag(o.Nesterov)), int32(flag(step == 1))}
-}
-
-// adam is the kernels' Adam.
-type adam struct {
-	beta1, rest1, beta2, rest2, root, eps, decay float32
-	_                                            int32
-	correction                                   float64
-}
-
-func (a *adam) pointer() (unsafe.Pointer, int) { return unsafe.Pointer(a), int(unsafe.Sizeof(*a)) }
-func (a *adam) memory() []*buffer              { return nil }
+const settingsBytes = int(unsafe.Sizeof(settings{}))
 
 // or is v, or what stands for zero.
 func or(v, otherwise float64) float64 {
@@ -88,33 +82,98 @@ func or(v, otherwise float64) float64 {
 	return v
 }
 
-// adamOf is what optim.AdamW computes before its loop.
-func adamOf(o optim.AdamW, step int) *adam {
-	beta1, beta2 := or(o.Beta1, 0.9), or(o.Beta2, 0.999)
-	return &adam{
-		beta1: float32(beta1), rest1: float32(1 - beta1), beta2: float32(beta2), rest2: float32(1 - beta2),
-		root: float32(math.Sqrt(1 - math.Pow(beta2, float64(step)))), eps: float32(or(o.Eps, 1e-8)), decay: o.WeightDecay,
-		correction: 1 - math.Pow(beta1, float64(step)),
+// tell notes what the kernels need for a pass of u and adds their names to names; false
+// where no kernel knows u.
+func (s *settings) tell(names []string, u engine.Updater, lr float32, step int) ([]string, bool) {
+	if u.Slots() > mostSlots {
+		return names, false
 	}
+	s.lr = lr
+	ok := true
+	switch o := u.(type) {
+	case optim.SGD:
+		s.descend(o, step)
+		names = append(names, "sgd")
+	case optim.AdamW:
+		s.adam(o, step)
+		names = append(names, "adamw")
+	case optim.LARS:
+		s.descend(optim.SGD{Momentum: o.Momentum, Dampening: o.Dampening, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}, step)
+		s.trust, s.tiny = or(o.Trust, 0.001), or(o.Eps, 1e-8)
+		names = append(names, "lars_norms", "lars")
+	case *optim.Scaled:
+		if o.Factor != 1 {
+			s.factor = o.Factor
+			names = append(names, "scale_gradients")
+		}
+		names, ok = s.tell(names, o.Optimizer, lr, step)
+	case *optim.Averaged:
+		names, ok = s.tell(names, &o.Scaled, lr, step)
+		if o.Rest > 0 {
+			s.mean, s.meanKeep, s.meanRest = int32(o.At), 1-o.Rest, o.Rest
+			names = append(names, "average")
+		}
+	case *optim.Sum:
+		s.sum, s.weight, s.phase = int32(o.At), o.Weight, int32(o.Phase)
+		names = append(names, "sum_gradients")
+	default:
+		ok = false
+	}
+	return names, ok
 }
+
+func (s *settings) descend(o optim.SGD, step int) {
+	s.momentum, s.keep, s.decay = o.Momentum, 1-o.Dampening, o.WeightDecay
+	s.nesterov, s.first = int32(flag(o.Nesterov)), int32(flag(step == 1))
+}
+
+// adam is what optim.AdamW computes before its loop.
+func (s *settings) adam(o optim.AdamW, step int) {
+	beta1, beta2 := or(o.Beta1, 0.9), or(o.Beta2, 0.999)
+	s.beta1, s.rest1, s.beta2, s.rest2 = float32(beta1), float32(1-beta1), float32(beta2), float32(1-beta2)
+	s.root, s.eps, s.decay = float32(math.Sqrt(1-math.Pow(beta2, float64(step)))), float32(or(o.Eps, 1e-8)), o.WeightDecay
+	s.correction = 1 - math.Pow(beta1, float64(step))
+}
+
+// mostPasses is how many passes follow one run: a batch is added to the sum of several,
+// which takes the gradient's place, and the step is made.
+const mostPasses = 3
 
 // updater makes passes over the parameters of one program.
 type updater struct {
-	d       *Device
-	pieces  []engine.Piece
-	trained *parameters // those with a gradient
-	all     *parameters
-	part    *buffer // of norms, for LARS
+	d        *Device
+	pieces   []engine.Piece
+	trained  *parameters // those with a gradient
+	all      *parameters
+	part     *buffer // of norms, for LARS
+	told     *buffer // the settings of mostPasses passes
+	settings [mostPasses]settings
+	names    []string
+	launches map[pass]*launch
+}
+
+// pass is a kernel of one.
+type pass struct {
+	kernel string
+	number int // of the pass
+	gate   *buffer
+}
+
+// newUpdater prepares passes; the device is entered.
+func (d *Device) newUpdater(pieces []engine.Piece) *updater {
+	p := &updater{d: d, pieces: pieces, launches: map[pass]*launch{}}
+	p.trained, p.all = d.parameters(pieces, true), d.parameters(pieces, false)
+	p.part, p.told = d.alloc(4*p.trained.blocks), d.alloc(mostPasses*settingsBytes/4)
+	return p
 }
 
 // BindUpdate prepares an optimiser's pass. What package optim has is computed by
 // kernels, over all parameters at once. Any other rule is Go, so it is computed on the
 // host, with the parameters copied there and back: right, and slow.
 func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
-	p := &updater{d: d, pieces: pieces}
+	var p *updater
 	if d.enter() {
-		p.trained, p.all = d.parameters(pieces, true), d.parameters(pieces, false)
-		p.part = d.alloc(4 * p.trained.blocks)
+		p = d.newUpdater(pieces)
 		d.leave()
 	}
 	return func(u engine.Updater, lr float32, step int) {
@@ -122,63 +181,46 @@ func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32,
 			return
 		}
 		defer d.leave()
-		if !p.onDevice(u, lr, step) {
+		var ok bool
+		p.settings[0] = settings{}
+		if p.names, ok = p.settings[0].tell(p.names[:0], u, lr, step); !ok {
 			p.onHost(u, lr, step)
+			return
+		}
+		p.send(1)
+		for _, name := range p.names {
+			p.start(pass{name, 0, nil})
 		}
 	}
 }
 
-// onDevice makes a pass that kernels know, and says whether they do.
-func (p *updater) onDevice(u engine.Updater, lr float32, step int) bool {
-	if u.Slots() > mostSlots {
-		return false
-	}
-	switch o := u.(type) {
-	case optim.SGD:
-		p.start("sgd", p.trained, lr, descentOf(o, step))
-	case optim.AdamW:
-		p.start("adamw", p.trained, lr, adamOf(o, step))
-	case optim.LARS:
-		p.start("lars_norms", p.trained, p.part)
-		sgd := optim.SGD{Momentum: o.Momentum, Dampening: o.Dampening, Nesterov: o.Nesterov}
-		p.start("lars", p.trained, p.part, lr, descentOf(sgd, step), o.WeightDecay, or(o.Trust, 0.001), or(o.Eps, 1e-8))
-	case *optim.Scaled:
-		if !p.known(o.Optimizer) {
-			return false
-		}
-		if o.Factor != 1 {
-			p.start("scale_gradients", p.trained, o.Factor)
-		}
-		return p.onDevice(o.Optimizer, lr, step)
-	case *optim.Averaged:
-		if !p.onDevice(&o.Scaled, lr, step) {
-			return false
-		}
-		if o.Rest > 0 {
-			p.start("average", p.all, o.At, 1-o.Rest, o.Rest)
-		}
-	case *optim.Sum:
-		p.start("sum_gradients", p.trained, o.At, o.Weight, int(o.Phase))
-	default:
-		return false
-	}
-	return true
-}
+// send copies the settings of the first n passes to where kernels read them.
+func (p *updater) send(n int) { p.d.copyTo(p.told, unsafe.Pointer(&p.settings), n*settingsBytes) }
 
-// known says whether kernels know an optimiser by itself.
-func (p *updater) known(o optim.Optimizer) bool {
-	switch o.(type) {
-	case optim.SGD, optim.AdamW, optim.LARS:
-		return true
-	}
-	return false
-}
-
-func (p *updater) start(name string, over *parameters, args ...any) {
-	l, err := p.d.launch(name, grid{over.blocks, 1, 1, blockSize}, append([]any{over.table, over.stretches}, args...)...)
-	if err != nil {
-		p.d.err = err
-		return
+// start puts a kernel of a pass into the stream.
+func (p *updater) start(k pass) {
+	l := p.launches[k]
+	if l == nil {
+		over := p.trained
+		if k.kernel == "average" {
+			over = p.all
+		}
+		told := p.told.slice(k.number*settingsBytes/4, settingsBytes/4)
+		args := []any{over.table, over.stretches, k.gate}
+		switch k.kernel {
+		case "lars_norms":
+			args = append(args, p.part)
+		case "lars":
+			args = append(args, told, p.part)
+		default:
+			args = append(args, told)
+		}
+		var err error
+		if l, err = p.d.launch(k.kernel, grid{over.blocks, 1, 1, blockSize}, args...); err != nil {
+			p.d.err = err
+			return
+		}
+		p.launches[k] = l
 	}
 	p.d.start(l)
 }
@@ -206,25 +248,38 @@ func (p *updater) onHost(u engine.Updater, lr float32, step int) {
 	}
 }
 
-// BindNorm prepares the norm of all gradients: sums of squares of stretches, added in
-// their order.
+// norm sums the squares of all gradients: of stretches, which are added in their order.
+type norm struct {
+	squares, total *launch
+	sum            *buffer // a float64
+}
+
+// newNorm prepares one; nil where the device has failed. The device is entered.
+func (d *Device) newNorm(p *parameters) *norm {
+	part, sum := d.alloc(2*p.blocks), d.alloc(2)
+	squares, err := d.launch("squares", grid{p.blocks, 1, 1, blockSize}, p.table, p.stretches, part)
+	if err == nil {
+		var total *launch
+		if total, err = d.launch("total", grid{1, 1, 1, blockSize}, part, p.blocks, sum); err == nil {
+			return &norm{squares, total, sum}
+		}
+	}
+	d.err = err
+	return nil
+}
+
+func (n *norm) start(d *Device) {
+	d.start(n.squares)
+	d.start(n.total)
+}
+
+// BindNorm prepares the norm of all gradients.
 func (d *Device) BindNorm(pieces []engine.Piece) func() float64 {
 	if !d.enter() {
 		return math.NaN
 	}
 	defer d.leave()
-	p := d.parameters(pieces, true)
-	part, sum := d.alloc(2*p.blocks), d.alloc(2)
-	squares, err := d.launch("squares", grid{p.blocks, 1, 1, blockSize}, p.table, p.stretches, part)
-	if err != nil {
-		d.err = err
-		return math.NaN
-	}
-	total, err := d.launch("total", grid{1, 1, 1, blockSize}, part, p.blocks, sum)
-	if err != nil {
-		d.err = err
-		return math.NaN
-	}
+	n := d.newNorm(d.parameters(pieces, true))
 	result := new(float64)
 	return func() float64 {
 		if !d.enter() {
@@ -232,9 +287,8 @@ func (d *Device) BindNorm(pieces []engine.Piece) func() float64 {
 		}
 		defer d.leave()
 		*result = math.NaN() // what it stays where the device fails
-		d.start(squares)
-		d.start(total)
-		d.copyFrom(unsafe.Pointer(result), sum, 8)
+		n.start(d)
+		d.copyFrom(unsafe.Pointer(result), n.sum, 8)
 		return math.Sqrt(*result)
 	}
 }

@@ -25,6 +25,8 @@ type GPU struct {
 	Major    int32         // of its compute capability
 	Lost     driver.Result // what every call answers that waits for work, once the GPU is lost
 	Launches int           // kernels run so far
+	Graphs   int           // graphs launched so far
+	Alone    int           // kernels launched by themselves so far
 	Backward bool          // threads run from the last to the first
 
 	library    uintptr
@@ -149,6 +151,7 @@ func (g *GPU) API() *driver.API {
 		GraphDestroy: func(driver.Graph) driver.Result { return ok() },
 		ExecDestroy:  func(e driver.Exec) driver.Result { delete(g.graphs, uintptr(e)); return ok() },
 		GraphLaunch: func(e driver.Exec, _ driver.Stream) driver.Result {
+			g.Graphs++
 			for _, c := range g.graphs[uintptr(e)] {
 				g.perform(c)
 			}
@@ -213,6 +216,7 @@ func (g *GPU) launch(f driver.Function, gx, gy, gz, bx, by, bz, _ uint32, _ driv
 	if g.capturing {
 		g.captured = append(g.captured, c)
 	} else {
+		g.Alone++
 		g.perform(c)
 	}
 	return driver.Success

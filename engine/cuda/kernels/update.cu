@@ -20,30 +20,66 @@ enum { LENGTH = 4096 };
 // end is where this block's stretch of a parameter ends.
 DEVICE int end_of(const Piece &p, const Stretch &s) { return min(p.n, s.from + LENGTH); }
 
-// Descent is what optim.SGD is made with.
-struct Descent {
-    float momentum, keep, decay;
-    int nesterov, first; // first: the first step
+// Settings is what a pass is told anew for every step: it lies in the device's memory, so
+// that a graph of the kernels need not be made anew. The comments name who reads it.
+struct Settings {
+    double limit;                 // gate, scale_gradients: of the norm of all gradients; 0 for none
+    double trust, tiny;           // lars
+    double correction;            // adamw: 1 - Beta1^step
+    float lr, factor;             // factor: scale_gradients, where there is no limit
+    float momentum, keep, decay;  // sgd, lars; decay: adamw, too
+    int nesterov, first;          // first: the first step
+    float beta1, rest1, beta2, rest2, root, eps; // adamw, as optim.AdamW has it
+    int mean;                     // average: the slot
+    float mean_keep, mean_rest;
+    int sum;                      // sum_gradients: the slot
+    float weight;
+    int phase;
+};
+static_assert(sizeof(Settings) == 112, "the device writes 112 bytes");
+
+// Gate says whether the passes of a step may be made, and what they multiply the gradients by.
+struct Gate {
+    int open, passes; // passes: made before the one that it was asked for last
+    float factor;
+    int unused;
 };
 
-DEVICE void descend(const Piece &p, int i, float g, float rate, const Descent &d) {
-    if (d.decay != 0) g = __fadd_rn(g, __fmul_rn(d.decay, p.param[i]));
-    if (d.momentum != 0) {
-        float b = d.first ? g : __fadd_rn(__fmul_rn(d.momentum, p.slot[0][i]), __fmul_rn(d.keep, g));
+// closed says that a pass is not to be made; one without a gate always is.
+DEVICE bool closed(const Gate *gate) { return gate && !gate->open; }
+
+// Opens the gate of a pass where the loss and the sum of the squares of all gradients are
+// finite, unless that of a pass before it was closed. The factor is optim.ClipFactor.
+KERNEL(gate)(const float *loss, const double *squares, const Settings *settings, Gate *gate, int pass) {
+    if (threadIdx.x != 0 || (pass > 0 && !gate->open)) return;
+    double sum = *squares, factor = settings->limit / (sqrt(sum) + 1e-6);
+    float l = loss ? *loss : 0;
+    gate->open = sum - sum == 0 && l - l == 0;
+    gate->passes = pass;
+    gate->factor = factor > 1 ? 1 : (float)factor;
+}
+
+DEVICE void descend(const Piece &p, int i, float g, float rate, float decay, const Settings &t) {
+    if (decay != 0) g = __fadd_rn(g, __fmul_rn(decay, p.param[i]));
+    if (t.momentum != 0) {
+        float b = t.first ? g : __fadd_rn(__fmul_rn(t.momentum, p.slot[0][i]), __fmul_rn(t.keep, g));
         p.slot[0][i] = b;
-        g = d.nesterov ? __fadd_rn(g, __fmul_rn(d.momentum, b)) : b;
+        g = t.nesterov ? __fadd_rn(g, __fmul_rn(t.momentum, b)) : b;
     }
     p.param[i] = __fsub_rn(p.param[i], __fmul_rn(rate, g));
 }
 
-KERNEL(sgd)(const Piece *pieces, const Stretch *stretches, float lr, Descent d) {
+KERNEL(sgd)(const Piece *pieces, const Stretch *stretches, const Gate *gate, const Settings *settings) {
+    if (closed(gate)) return;
     Stretch s = stretches[blockIdx.x];
     const Piece &p = pieces[s.piece];
-    for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) descend(p, i, p.grad[i], lr * p.rate, d);
+    const Settings t = *settings;
+    for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) descend(p, i, p.grad[i], t.lr * p.rate, t.decay, t);
 }
 
 // The sums of the squares of a stretch of a parameter and of its gradient, for lars.
-KERNEL(lars_norms)(const Piece *pieces, const Stretch *stretches, double *part) {
+KERNEL(lars_norms)(const Piece *pieces, const Stretch *stretches, const Gate *gate, double *part) {
+    if (closed(gate)) return;
     Stretch s = stretches[blockIdx.x];
     const Piece &p = pieces[s.piece];
     double a = 0, b = 0;
@@ -58,70 +94,75 @@ KERNEL(lars_norms)(const Piece *pieces, const Stretch *stretches, double *part) 
 
 // LARS: SGD, whose gradient is first scaled by the norms of the whole parameter. Like the
 // host's it leaves the scaled gradient in the gradient's place.
-KERNEL(lars)(const Piece *pieces, const Stretch *stretches, const double *part, float lr, Descent d, float decay, double trust, double eps) {
+KERNEL(lars)(const Piece *pieces, const Stretch *stretches, const Gate *gate, const Settings *settings, const double *part) {
+    if (closed(gate)) return;
     Stretch s = stretches[blockIdx.x];
     const Piece &p = pieces[s.piece];
+    const Settings t = *settings;
     double a = 0, b = 0;
     for (int k = threadIdx.x; k < p.stretches; k += blockDim.x) a += part[2 * (p.first + k)], b += part[2 * (p.first + k) + 1];
     a = sqrt(block_sum(a));
     b = sqrt(block_sum(b));
-    float ratio = a > 0 && b > 0 ? (float)(trust * a / (b + (double)decay * a + eps)) : 1;
+    float ratio = a > 0 && b > 0 ? (float)(t.trust * a / (b + (double)t.decay * a + t.tiny)) : 1;
     for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) {
-        float g = __fmul_rn(__fadd_rn(p.grad[i], __fmul_rn(decay, p.param[i])), ratio);
+        float g = __fmul_rn(__fadd_rn(p.grad[i], __fmul_rn(t.decay, p.param[i])), ratio);
         p.grad[i] = g;
-        descend(p, i, g, lr * p.rate, d);
+        descend(p, i, g, t.lr * p.rate, 0, t);
     }
 }
 
 // grad = factor grad.
-KERNEL(scale_gradients)(const Piece *pieces, const Stretch *stretches, float factor) {
+KERNEL(scale_gradients)(const Piece *pieces, const Stretch *stretches, const Gate *gate, const Settings *settings) {
+    if (closed(gate)) return;
     Stretch s = stretches[blockIdx.x];
     const Piece &p = pieces[s.piece];
+    float factor = settings->limit > 0 ? gate->factor : settings->factor;
+    if (factor == 1) return;
     for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) p.grad[i] *= factor;
 }
 
 // optim.Averaged's average: mean = keep mean + rest param.
-KERNEL(average)(const Piece *pieces, const Stretch *stretches, int slot, float keep, float rest) {
+KERNEL(average)(const Piece *pieces, const Stretch *stretches, const Gate *gate, const Settings *settings) {
+    if (closed(gate)) return;
     Stretch s = stretches[blockIdx.x];
     const Piece &p = pieces[s.piece];
-    float *mean = p.slot[slot];
+    const Settings t = *settings;
+    float *mean = p.slot[t.mean];
     for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x)
-        mean[i] = __fadd_rn(__fmul_rn(keep, mean[i]), __fmul_rn(rest, p.param[i]));
+        mean[i] = __fadd_rn(__fmul_rn(t.mean_keep, mean[i]), __fmul_rn(t.mean_rest, p.param[i]));
 }
 
 enum { BEGINS, GROWS, REPLACES };
 
 // optim.Sum.
-KERNEL(sum_gradients)(const Piece *pieces, const Stretch *stretches, int slot, float weight, int phase) {
+KERNEL(sum_gradients)(const Piece *pieces, const Stretch *stretches, const Gate *gate, const Settings *settings) {
+    if (closed(gate)) return;
     Stretch s = stretches[blockIdx.x];
     const Piece &p = pieces[s.piece];
-    float *sum = p.slot[slot];
+    const Settings t = *settings;
+    float *sum = p.slot[t.sum];
     for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) {
-        if (phase == REPLACES)
-            p.grad[i] = __fmul_rn(sum[i], weight);
+        if (t.phase == REPLACES)
+            p.grad[i] = __fmul_rn(sum[i], t.weight);
         else
-            sum[i] = __fadd_rn(phase == BEGINS ? 0 : sum[i], __fmul_rn(p.grad[i], weight));
+            sum[i] = __fadd_rn(t.phase == BEGINS ? 0 : sum[i], __fmul_rn(p.grad[i], t.weight));
     }
 }
 
-// What AdamW needs to know of a step, in the order of optim.AdamW.
-struct Adam {
-    float beta1, rest1, beta2, rest2, root, eps, decay;
-    double correction; // 1 - Beta1^step
-};
-
-KERNEL(adamw)(const Piece *pieces, const Stretch *stretches, float lr, Adam a) {
+KERNEL(adamw)(const Piece *pieces, const Stretch *stretches, const Gate *gate, const Settings *settings) {
+    if (closed(gate)) return;
     Stretch s = stretches[blockIdx.x];
     const Piece &p = pieces[s.piece];
-    float rate = lr * p.rate;
-    float size = (float)((double)rate / a.correction), keep = (float)(1 - (double)rate * (double)a.decay);
+    const Settings t = *settings;
+    float rate = t.lr * p.rate;
+    float size = (float)((double)rate / t.correction), keep = (float)(1 - (double)rate * (double)t.decay);
     for (int i = s.from + threadIdx.x; i < end_of(p, s); i += blockDim.x) {
         float g = p.grad[i];
-        float m = __fadd_rn(__fmul_rn(a.beta1, p.slot[0][i]), __fmul_rn(a.rest1, g));
-        float v = __fadd_rn(__fmul_rn(a.beta2, p.slot[1][i]), __fmul_rn(__fmul_rn(a.rest2, g), g));
+        float m = __fadd_rn(__fmul_rn(t.beta1, p.slot[0][i]), __fmul_rn(t.rest1, g));
+        float v = __fadd_rn(__fmul_rn(t.beta2, p.slot[1][i]), __fmul_rn(__fmul_rn(t.rest2, g), g));
         p.slot[0][i] = m;
         p.slot[1][i] = v;
-        float step = __fdiv_rn(__fmul_rn(size, m), __fadd_rn(__fdiv_rn(__fsqrt_rn(v), a.root), a.eps));
+        float step = __fdiv_rn(__fmul_rn(size, m), __fadd_rn(__fdiv_rn(__fsqrt_rn(v), t.root), t.eps));
         p.param[i] = __fsub_rn(__fmul_rn(p.param[i], keep), step);
     }
 }
