@@ -171,8 +171,8 @@ func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 	return nil
 }
 
-// Run computes all outputs and assignments; where the device can fail, its Err says
-// whether it did. Programs over one store share their
+// Run computes all outputs, and makes all assignments unless Spec.Hold keeps them back;
+// where the device can fail, its Err says whether it did. Programs over one store share their
 // workspace: they run one at a time, and what one left is gone when the next one
 // runs. key numbers the run in its random
 // stream: dropout draws from it, and nothing else.

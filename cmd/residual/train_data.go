@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -160,6 +161,9 @@ func found(p *train.Photos, dry bool) string {
 			why = "`residual data check` says why"
 		}
 		fmt.Fprintf(&b, "%d cannot be read and are left out, %s: %s\n", n, why, few(names))
+	}
+	if len(x.Beside) > 0 {
+		fmt.Fprintf(&b, "left out, beside the folders to train and to test on: %s; `residual eval MODEL --data %s` measures on it\n", few(x.Beside), filepath.Join(x.Path(), x.Beside[0]))
 	}
 	if len(r.Others) > 0 {
 		fmt.Fprintf(&b, "left out as no JPEG, PNG, GIF, WebP or BMP by their names: %s\n", folder.Kinds(r.Others))

@@ -75,6 +75,9 @@ func TestScanFolders(t *testing.T) {
 		if _, err := os.Stat(x.Items[0].Path); err != nil {
 			t.Error(err)
 		}
+		if got := slices.Contains(x.Beside, "test"); got != (folder == "both") || len(x.Beside) > 1 {
+			t.Errorf("%s: passed over: %v", folder, x.Beside)
+		}
 	}
 	if err := os.Symlink(filepath.Join(dir, "plain", "b"), filepath.Join(dir, "plain", "linked")); err == nil {
 		x, err := Scan(filepath.Join(dir, "plain"))

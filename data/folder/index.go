@@ -36,6 +36,8 @@ type Index struct {
 	Tested bool
 	// Others names what lies in the folders and is no picture by its name.
 	Others []string
+	// Beside names folders beside train and the one to test on, which are passed over.
+	Beside []string
 
 	list string // the list it was read from; empty for a folder
 }
@@ -135,6 +137,13 @@ func scanFolder(root string, known []string) (*Index, error) {
 	}
 	if tests < 0 {
 		return x, nil
+	}
+	if part("train") {
+		for _, name := range folders {
+			if name != "train" && name != testFolders[tests] {
+				x.Beside = append(x.Beside, name)
+			}
+		}
 	}
 	dir := filepath.Join(root, testFolders[tests])
 	classes, err := foldersOf(dir)
