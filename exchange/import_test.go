@@ -78,7 +78,7 @@ func load(t *testing.T, name string) (*onnx.Model, fixture, *tensor.Tensor, []fl
 	return m, f, tensor.FromSlice(f.Images, f.Shape...), want
 }
 
-var fixtures = []string{"folded", "unfolded", "bottleneck", "view", "dynamo"}
+var fixtures = []string{"folded", "unfolded", "bottleneck", "view", "dynamo", "unoptimised"}
 
 func TestImportGivesPyTorchsLogits(t *testing.T) {
 	for _, name := range fixtures {

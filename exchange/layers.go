@@ -24,7 +24,7 @@ func init() { // not a literal, which would depend on itself through the list of
 		"Gemm": (*importer).gemm, "MatMul": (*importer).matMul, "Softmax": (*importer).softmax,
 		"Flatten": (*importer).flatten, "Reshape": (*importer).reshape, "Squeeze": (*importer).squeeze,
 		"Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast, "Transpose": (*importer).transpose,
-		"Constant": (*importer).constantNode, "Shape": (*importer).shape, "Gather": (*importer).gather,
+		"Constant": (*importer).constantNode, "Expand": (*importer).expand, "CastLike": (*importer).castLike, "Shape": (*importer).shape, "Gather": (*importer).gather,
 		"Unsqueeze": (*importer).unsqueeze, "Concat": (*importer).concat, "Pad": (*importer).pad,
 	}
 }
@@ -84,9 +84,11 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 	if err != nil {
 		return err
 	}
-	bias, err := imp.vector(n, 2, "bias", weight.Value.Shape()[0], true)
-	if err != nil {
-		return err
+	var bias *nn.Parameter
+	if len(n.Inputs) < 3 || !imp.zeros[imp.resolve(n.Inputs[2])] {
+		if bias, err = imp.vector(n, 2, "bias", weight.Value.Shape()[0], true); err != nil {
+			return err
+		}
 	}
 	w := weight.Value.Shape()
 	l := &nn.Conv2d{Weight: weight, Bias: bias}

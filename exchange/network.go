@@ -185,6 +185,8 @@ type importer struct {
 	model      *onnx.Model
 	net        *Network
 	constants  map[string]*tensor.Tensor
+	zeros      map[string]bool   // constants that stand for no bias
+	expanded   int64             // numbers that Expand has made
 	kinds      map[string]kind   // of what is computed
 	alias      map[string]string // of values that nothing changes
 	uses       map[string]int    // how often each name is taken
@@ -197,7 +199,7 @@ type importer struct {
 func newImporter(m *onnx.Model) *importer {
 	imp := &importer{
 		model: m, net: &Network{Layers: map[string]nn.Module{}, Metadata: m.Metadata, known: map[string]value{}},
-		constants: map[string]*tensor.Tensor{}, kinds: map[string]kind{}, alias: map[string]string{}, uses: map[string]int{},
+		constants: map[string]*tensor.Tensor{}, zeros: map[string]bool{}, kinds: map[string]kind{}, alias: map[string]string{}, uses: map[string]int{},
 		parameters: map[string]*nn.Parameter{}, matmuls: map[string]*nn.Linear{}, copies: map[string]int{},
 	}
 	for _, t := range m.Graph.Initialisers {

@@ -62,7 +62,7 @@ func TestRecognisePyTorchsExports(t *testing.T) {
 		return models.Entry{Name: name, Channels: 3, Height: 32, Width: 32, Classes: 5,
 			New: func(c models.Config) nn.Module { return newResnet(blocks, c.Channels, c.Classes) }}
 	}
-	for name, want := range map[string]string{"unfolded": "one", "folded": "one", "dynamo": "one", "view": "two", "bottleneck": ""} {
+	for name, want := range map[string]string{"unfolded": "one", "folded": "one", "dynamo": "one", "unoptimised": "one", "view": "two", "bottleneck": ""} {
 		m, f, x, logits := load(t, name)
 		net := imported(t, m)
 		e, found, err := recognise(net, []models.Entry{entry("three", 3), entry("two", 2), entry("one", 1)}, "")

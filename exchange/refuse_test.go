@@ -38,6 +38,12 @@ func (c *chain) then(op string, a attrs, in ...string) *chain {
 	return c
 }
 
+// free adds a node on values of one's choice.
+func (c *chain) free(op string, in ...string) *chain {
+	c.nodes = append(c.nodes, onnx.Node{Name: "the-" + op, Op: op, Inputs: in, Outputs: []string{op + strings.Repeat("'", len(c.nodes))}})
+	return c
+}
+
 func (c *chain) with(name string, t *tensor.Tensor) *chain {
 	c.consts[name] = t
 	return c
@@ -115,6 +121,15 @@ func TestImportRefuses(t *testing.T) {
 		{"Transpose", newChain().then("Relu", nil).then("Transpose", attrs{"perm": []int64{0, 3, 1, 2}}), "only that of the input"},
 		{"output of images", newChain().then("Relu", nil), "the output is [1, 3, 8, 8] for one image"},
 		{"old operators", &chain{opset: 6, nodes: newChain().then("Relu", nil).nodes}, "uses version 6 of ONNX's operators"},
+		{"Expand of the images", newChain().with("s", ints(2)).then("Expand", nil, "s"), "one constant number"},
+		{"Expand of many", newChain().with("many", floats(3)).with("s", ints(3)).free("Expand", "many", "s"), "one constant number"},
+		{"Expand to too much", newChain().with("one", floats(1)).with("s", ints(1<<30, 1<<30, 1<<30)).free("Expand", "one", "s"), "at most 1048576 numbers"},
+		{"Expand to nothing", newChain().with("one", floats(1)).with("s", ints(0)).free("Expand", "one", "s"), "at most"},
+		{"Expand again and again", newChain().with("one", floats(1)).with("s", ints(1<<19)).free("Expand", "one", "s").free("Expand", "one", "s").free("Expand", "one", "s"), "all together"},
+		{"CastLike of the images", newChain().with("one", floats(1)).then("CastLike", nil, "one"), "constant numbers with a fraction"},
+		{"CastLike of integers", newChain().with("i", ints(1)).free("CastLike", "i", "x"), "constant numbers with a fraction"},
+		{"Reshape of a constant", newChain().with("w", floats(4)).with("s", ints(2, 2)).free("Reshape", "w", "s"), "only for integers, into a list"},
+		{"Relu of a constant's shape", newChain().with("w", floats(4)).free("Shape", "w").then("Relu", nil), "not computed from the images"},
 		{"Cast to integers", newChain().then("Cast", attrs{"to": int64(7)}), "to INT64 is not supported"},
 		{"Dropout at work", newChain().with("r", floats()).with("t", tensor.FromInts([]int64{1}, []int{}...)).then("Dropout", nil, "r", "t"), "works as in training"},
 	} {

@@ -26,6 +26,17 @@ func (imp *importer) flatten(n *onnx.Node, a *attributes) error {
 // reshape reads Reshape. Its shape is known when the graph is traced, for it may
 // be made of the input's.
 func (imp *importer) reshape(n *onnx.Node, a *attributes) error {
+	t, constant := imp.constantOf(n, 0)
+	if constant || imp.isInteger(n, 0) {
+		a.ignore("allowzero")
+		if err := a.done(); err != nil {
+			return err
+		}
+		if constant {
+			return imp.listed(n, t)
+		}
+		return imp.sameIntegers(n)
+	}
 	x, _, err := imp.activation(n, 0)
 	if err != nil {
 		return err
@@ -42,7 +53,7 @@ func (imp *importer) reshape(n *onnx.Node, a *attributes) error {
 	if d := imp.model.Graph.Inputs[0].Shape[0]; d.Size > 0 {
 		batch = d.Size
 	}
-	_, constant := imp.net.known[to]
+	_, constant = imp.net.known[to]
 	imp.add(n, length, []string{x, to}, func(in []value) value {
 		dims := slices.Clone(in[1].ints)
 		from := in[0].node.Shape
@@ -262,9 +273,16 @@ func (imp *importer) sameIntegers(n *onnx.Node) error {
 }
 
 func (imp *importer) shape(n *onnx.Node, a *attributes) error {
-	x, rank, err := imp.activation(n, 0)
-	if err != nil {
-		return err
+	t, constant := imp.constantOf(n, 0)
+	var x string
+	var rank int
+	if constant {
+		rank = len(t.Shape())
+	} else {
+		var err error
+		if x, rank, err = imp.activation(n, 0); err != nil {
+			return err
+		}
 	}
 	start, end := a.int("start", 0), a.int("end", int64(rank))
 	if start < 0 {
@@ -279,13 +297,17 @@ func (imp *importer) shape(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
 	}
-	return imp.compute(n, int(end-start), []string{x}, func(in []value) []int64 {
-		var sizes []int64
-		for _, d := range in[0].node.Shape[start:end] {
-			sizes = append(sizes, int64(d))
+	sizes := func(of tensor.Shape) (list []int64) {
+		for _, d := range of[start:end] {
+			list = append(list, int64(d))
 		}
-		return sizes
-	})
+		return list
+	}
+	if constant {
+		imp.constants[n.Outputs[0]] = tensor.FromInts(sizes(t.Shape()), int(end-start))
+		return nil
+	}
+	return imp.compute(n, int(end-start), []string{x}, func(in []value) []int64 { return sizes(in[0].node.Shape) })
 }
 
 func (imp *importer) gather(n *onnx.Node, a *attributes) error {

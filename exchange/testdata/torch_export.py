@@ -6,7 +6,7 @@ an input and the logits that PyTorch gives for it.
 With PyTorch 1.13 (made by 1.13.0) it writes the files of the exporter that traces, with
 batch norm folded into the convolutions and not; with a PyTorch that has the
 exporter of torch.export (made by 2.15 with onnx and onnxscript) it writes
-dynamo.onnx. The networks are torchvision's ResNet with fewer channels and have
+dynamo.onnx, and unoptimised.onnx with its constants as it finds them. The networks are torchvision's ResNet with fewer channels and have
 its names.
 """
 import json
@@ -134,10 +134,10 @@ def tracing(folding, batch=True, opset=13):
 
 def main():
     if hasattr(torch, "export") and torch.__version__ >= "2":
-        def dynamo(net, x, path):
+        def dynamo(net, x, path, optimize=True):
             import onnx
 
-            program = torch.onnx.export(net, (x,), dynamo=True, input_names=["images"], output_names=["logits"],
+            program = torch.onnx.export(net, (x,), dynamo=True, optimize=optimize, input_names=["images"], output_names=["logits"],
                                         dynamic_shapes={"x": {0: torch.export.Dim("N")}})
             model = program.model_proto
             for part in [*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer]:
@@ -145,6 +145,7 @@ def main():
                 part.doc_string = ""
             onnx.save(model, path)
         save("dynamo", network(4, BasicBlock, [1, 1]), dynamo)
+        save("unoptimised", network(5, BasicBlock, [1, 1]), lambda *args: dynamo(*args, optimize=False))
         return
     save("folded", network(1, BasicBlock, [1, 1]), tracing(True))
     save("unfolded", network(1, BasicBlock, [1, 1]), tracing(False))
