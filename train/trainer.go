@@ -139,8 +139,8 @@ var (
 // optimiser's step is made with every so many batches, or by Flush.
 //
 // When the loss is NaN or infinite it is returned with an error, and so is the loss of a
-// gradient that is; neither parameters nor, but on a device that makes the whole step at once,
-// running statistics have then been updated.
+// gradient that is; the parameters have then not been updated, and where the device makes
+// the step in parts, as the CPU does, neither have the running statistics.
 func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
 	p, err := t.program(images.Shape()[0], labels.DType() == tensor.Float32)
 	if err != nil {
