@@ -13,7 +13,7 @@ Of every network it holds
   a SHA-256 of the layers in the order of their calls, one "name class [output]
   parameters multiply-adds" a line (python3 torchvision_nets.py NAME prints both
   texts);
-- what the logits of two images of 64x64 are in evaluation mode, in float64.
+- what the logits of 64 images of 64x64 are in evaluation mode, in float64.
 
 Of two networks it holds the loss and the gradients of a training step, too, in
 float64, and how far PyTorch's own float32 is from them. Where an activation is so
@@ -41,7 +41,7 @@ from trace import facts, uniform, value, words
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d",
          "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"]
 TRAINED = ["resnet18", "resnet50"]
-SIZE, BATCH = 64, 2
+SIZE, BATCH = 64, 64
 TRAIN_BATCH, TRIALS, SHIFT = 4, 40, 2.5
 
 
@@ -146,7 +146,7 @@ def describe(name, build, trained):
         single = net.eval()(images(BATCH, SIZE)).double()
         logits = net.double()(images(BATCH, SIZE).double())
     net.float()
-    d["logits"] = held(logits, "logits", min(128, BATCH * classes(net)))
+    d["logits"] = held(logits, "logits", min(512, BATCH * classes(net)))
     d["float32"] = float("%.2g" % ((single - logits).abs().max() / logits.abs().max()).item())
     print(name, "logits in float32 are off by", d["float32"])
     if trained:
