@@ -14,6 +14,15 @@ type block[T stored] struct {
 	rows, blocks  int
 }
 
+// sums returns the call for a product, without its rows.
+func sums(crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k int, accumulate bool) block[float32] {
+	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
+	if accumulate {
+		p.acc = 1
+	}
+	return p
+}
+
 // begin sets the rows of a call from row r on, of rows in all: those are divided
 // evenly into as few blocks as there must be, the larger ones first. It returns the
 // first row of the next call.
@@ -31,10 +40,7 @@ func gemmAVX512(c []float32, crs int, a []float32, ars, aks int, b []float32, bk
 		gemmNothing(c, crs, rows, cols, accumulate)
 		return
 	}
-	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
-	if accumulate {
-		p.acc = 1
-	}
+	p := sums(crs, a, ars, aks, b, bks, segs, k, accumulate)
 	mask := lastLanes(cols)
 	for r := 0; r < rows; {
 		p.c = &c[r*crs]
@@ -55,10 +61,7 @@ func gemmAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32, bks 
 		gemmNothing(c, crs, rows, cols, accumulate)
 		return
 	}
-	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
-	if accumulate {
-		p.acc = 1
-	}
+	p := sums(crs, a, ars, aks, b, bks, segs, k, accumulate)
 	mask := lastLanesAVX2(cols)
 	for r := 0; r < rows; {
 		p.c = &c[r*crs]
@@ -79,10 +82,7 @@ func gemmFetchAVX512(c []float32, crs int, a []float32, ars, aks int, b []float3
 		gemmNothing(c, crs, rows, 32, accumulate)
 		return
 	}
-	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
-	if accumulate {
-		p.acc = 1
-	}
+	p := sums(crs, a, ars, aks, b, bks, segs, k, accumulate)
 	for r, at := 0, 0; r < rows; {
 		p.c = &c[r*crs]
 		r = p.begin(r, rows, 14)
@@ -96,10 +96,7 @@ func gemmFetchAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32,
 		gemmNothing(c, crs, rows, 16, accumulate)
 		return
 	}
-	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
-	if accumulate {
-		p.acc = 1
-	}
+	p := sums(crs, a, ars, aks, b, bks, segs, k, accumulate)
 	for r, at := 0, 0; r < rows; {
 		p.c = &c[r*crs]
 		r = p.begin(r, rows, 6)
