@@ -148,3 +148,18 @@ func TestImportedNamesArePyTorchs(t *testing.T) {
 		t.Errorf("folded: names are\n%s, want\n%s", got, want)
 	}
 }
+
+// Of weights and their averages in one file, it is said which were taken.
+func TestWhichStateDict(t *testing.T) {
+	for file, want := range map[string]string{
+		"wrapped-model_ema-2.15.pth": "that under model_ema is taken, not model;", "wrapped-state_dict-2.15.pth": "",
+	} {
+		w, err := OpenWeights("../weights/pth/testdata/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(w.chosen, want) || want == "" && w.chosen != "" {
+			t.Errorf("%s: %q, want %q in it", file, w.chosen, want)
+		}
+	}
+}

@@ -45,7 +45,7 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 	if format == weights.ONNX {
 		m, match, err = fromONNX(path, c.Model)
 	} else {
-		m, match, err = fromTensors(path, c.Model)
+		m, match, notes, err = fromTensors(path, c.Model)
 	}
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
@@ -54,7 +54,7 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 	if format != weights.ONNX { // which has its own metadata
 		d, said := described(filepath.Dir(path))
 		d, odd := d.fitting(config.Channels, config.Classes)
-		c, notes = c.over(d), append(said, odd...)
+		c, notes = c.over(d), slices.Concat(notes, said, odd)
 	}
 	info = checkpoint.Model{Architecture: e.Name, Blocks: config.Blocks, Channels: config.Channels, Classes: c.Classes}
 	if c.Classes == nil {
@@ -100,20 +100,22 @@ func fromONNX(path, model string) (nn.Module, models.Match, error) {
 	return m, models.Match{Entry: e, Config: models.Config{Channels: net.Input.Channels, Classes: net.Classes}}, nil
 }
 
-func fromTensors(path, model string) (nn.Module, models.Match, error) {
+func fromTensors(path, model string) (m nn.Module, match models.Match, notes []string, err error) {
 	w, err := OpenWeights(path)
 	if err != nil {
-		return nil, models.Match{}, err
+		return nil, match, nil, err
 	}
-	match, err := w.choose(model)
+	match, err = w.choose(model)
 	if err != nil {
-		return nil, models.Match{}, fmt.Errorf("%s: %w", path, err)
+		return nil, match, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	m, err := w.fill(match)
-	if err != nil {
-		return nil, models.Match{}, fmt.Errorf("%s: not the weights of %s: %w", path, match.Entry.Name, err)
+	if m, err = w.fill(match); err != nil {
+		return nil, match, nil, fmt.Errorf("%s: not the weights of %s: %w", path, match.Entry.Name, err)
 	}
-	return m, match, nil
+	if w.chosen != "" {
+		notes = append(notes, w.chosen)
+	}
+	return m, match, notes, nil
 }
 
 // choose finds the model of a name, or the only one that fits.

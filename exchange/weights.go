@@ -23,6 +23,7 @@ type Weights struct {
 
 	tensors map[string]*tensor.Tensor // by the file's names
 	namings []naming
+	chosen  string // which of several state dicts they are, if there are several
 }
 
 // naming gives the file's name of each tensor by another one.
@@ -40,6 +41,9 @@ func OpenWeights(path string) (*Weights, error) {
 		return nil, err
 	}
 	w.namings = namings(f.Names(), f.Prefix)
+	if len(f.PassedOver) > 0 {
+		w.chosen = fmt.Sprintf("of the state dicts in the file, that under %s is taken, not %s; to take another, save it alone with torch.save", f.Key, strings.Join(f.PassedOver, " or "))
+	}
 	return w, nil
 }
 
@@ -102,6 +106,9 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 	own := map[string]*tensor.Tensor{}
 	for _, s := range nn.StateDict(m) {
 		own[s.Name] = s.Tensor
+	}
+	if w.chosen != "" {
+		changes = append(changes, w.chosen)
 	}
 	if text := newHead(values, own, e.Head); text != "" {
 		changes = append(changes, text)

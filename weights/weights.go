@@ -37,6 +37,10 @@ type File struct {
 	// Prefix is what all names of a checkpoint had in front, such as module., and
 	// Names leaves out.
 	Prefix string
+	// Key is where in a checkpoint the state dict was, if not at its top, and PassedOver
+	// where others are.
+	Key        string
+	PassedOver []string
 
 	reader
 }
@@ -77,7 +81,8 @@ func Open(path string) (*File, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, f.Prefix = p.Found()
+		f.Key, f.Prefix = p.Found()
+		f.PassedOver = p.PassedOver()
 		f.reader = p
 	case NumPy:
 		if f.reader, err = npz.Open(path); err != nil {

@@ -27,13 +27,13 @@ import (
 // File is an opened checkpoint. Its methods may be called from several goroutines
 // at once, except Close.
 type File struct {
-	name        string
-	r           io.ReaderAt
-	closer      io.Closer
-	bigEndian   bool
-	key, prefix string
-	entries     []entry
-	index       map[string]int // of entries, by name
+	name      string
+	r         io.ReaderAt
+	closer    io.Closer
+	bigEndian bool
+	found
+	entries []entry
+	index   map[string]int // of entries, by name
 }
 
 // Open opens the file at path and reads its table of tensors; elements are read by
@@ -80,7 +80,7 @@ func (f *File) read(size int64) error {
 	if err != nil {
 		return err
 	}
-	if f.key, f.prefix, f.entries, err = stateDict(value); err != nil {
+	if f.found, f.entries, err = stateDict(value); err != nil {
 		return err
 	}
 	f.index = make(map[string]int, len(f.entries))
@@ -102,6 +102,10 @@ func (f *File) Close() error {
 // empty when there is none, and the prefix (module., _orig_mod., model. or several
 // of them) that all names had and that Names leaves out.
 func (f *File) Found() (key, prefix string) { return f.key, f.prefix }
+
+// PassedOver lists the keys of other state dicts in the file, such as the weights as
+// trained beside their averages.
+func (f *File) PassedOver() []string { return f.others }
 
 // Names returns the names of the tensors in the order of the state dict.
 func (f *File) Names() []string {

@@ -97,6 +97,13 @@ func TestFound(t *testing.T) {
 			if key, prefix := f.Found(); key != want[0] || prefix != want[1] {
 				t.Errorf("%s: found under %q with prefix %q, want %q", name, key, prefix, want)
 			}
+			var others []string
+			if trained, ok := strings.CutSuffix(want[0], "_ema"); ok {
+				others = []string{trained}
+			}
+			if got := f.PassedOver(); !slices.Equal(got, others) {
+				t.Errorf("%s: %q were passed over, want %q", name, got, others)
+			}
 			f.Close()
 		}
 	}

@@ -24,24 +24,33 @@ type entry struct {
 	same int
 }
 
-// stateDict finds the tensors in a file's value: the key they lay under, the
-// prefix their names had, and the tensors in their order.
-func stateDict(value any) (key, prefix string, entries []entry, err error) {
+// found says where in a file the tensors were.
+type found struct {
+	key, prefix string
+	others      []string // keys of state dicts that were passed over
+}
+
+// stateDict finds the tensors in a file's value: where they lay, and the tensors in
+// their order.
+func stateDict(value any) (at found, entries []entry, err error) {
 	top, ok := value.(*dict)
 	if !ok {
-		return "", "", nil, fmt.Errorf("holds %s and no state dict; %s", kind(value), resave)
+		return at, nil, fmt.Errorf("holds %s and no state dict; %s", kind(value), resave)
 	}
 	state := top
 	for _, w := range wrappers {
 		if i, ok := top.text[w]; ok {
 			if d, ok := top.values[i].(*dict); ok && d.tensors() > 0 {
-				key, state = w, d
-				break
+				if at.key == "" {
+					at.key, state = w, d
+				} else {
+					at.others = append(at.others, w)
+				}
 			}
 		}
 	}
 	if state.tensors() == 0 && len(state.keys) > 0 {
-		return "", "", nil, fmt.Errorf("holds no tensors by name, nor a state dict under one of %s; its entries are %s; %s",
+		return at, nil, fmt.Errorf("holds no tensors by name, nor a state dict under one of %s; its entries are %s; %s",
 			strings.Join(wrappers, ", "), top.describe(), resave)
 	}
 	for i, k := range state.keys {
@@ -51,12 +60,12 @@ func stateDict(value any) (key, prefix string, entries []entry, err error) {
 		}
 		name, ok := k.(string)
 		if !ok || !utf8.ValidString(name) {
-			return "", "", nil, fmt.Errorf("a tensor under %s, where a name belongs; %s", show(k), resave)
+			return at, nil, fmt.Errorf("a tensor under %s, where a name belongs; %s", show(k), resave)
 		}
 		entries = append(entries, entry{name: name, view: v})
 	}
-	prefix, entries = strip(entries)
-	return key, prefix, entries, nil
+	at.prefix, entries = strip(entries)
+	return at, entries, nil
 }
 
 // tensors counts the values that are tensors.
