@@ -65,7 +65,7 @@ def describe(name, build):
     off = ((single - logits).abs().max() / logits.abs().max()).item()
     print(name, "logits in float32 are off by", off)
     return {"name": name, "params": sum(p.numel() for p in net.parameters()) - more,
-            "logits": held(logits, "logits", 128), "float32": float("%.2g" % off)}
+            "logits": held(logits, "logits", 512), "float32": float("%.2g" % off)}
 
 
 if __name__ == "__main__":
