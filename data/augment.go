@@ -74,7 +74,7 @@ func (b *Batch) cutOut(p Parts, epoch, i int) (m transforms.Image, label int, er
 func (b *Batch) picture(epoch, i int) (pix []uint8, label int, err error) {
 	l := b.loader
 	if l.c.Transform == nil {
-		label, err = l.ds.Get(i, b.pix)
+		label, err = l.source.Get(i, b.pix)
 		return b.pix, label, err
 	}
 	m, label, err := b.transformed(epoch, i)

@@ -31,6 +31,9 @@ type LoaderConfig struct {
 	Mix transforms.BatchTransform
 	// Normalize is what bytes become; the zero value is in [0, 1].
 	Normalize transforms.Normalize
+	// Bytes asks for batches as they are stored, for a device that makes their images
+	// itself: see Loader.Stored. It is nothing with Mix, which mixes images.
+	Bytes bool
 }
 
 // Loader prepares batches beside the training.
@@ -44,6 +47,8 @@ type Loader struct {
 	free  chan *Batch
 
 	cutter *cutter // how Transform begins, or nil
+	stored *Stored // how batches are stored; nil where they are images
+	source Dataset // of the pictures as they are stored
 }
 
 // NewLoader checks the settings. Nothing runs before Epoch.
@@ -82,6 +87,10 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 		l.cutter = cutterOf(c.Transform)
 	}
 	l.c.Batch = min(c.Batch, l.total)
+	l.source = ds
+	if c.Bytes && c.Mix == nil {
+		l.stored, l.source = l.store(ds)
+	}
 	l.free = make(chan *Batch, l.ahead+2)
 	return l, nil
 }
@@ -104,13 +113,18 @@ func (l *Loader) Samples() int {
 
 // Bytes is what the batches take that are about at once.
 func (l *Loader) Bytes() int64 {
-	return int64(l.ahead+1) * int64(l.c.Batch) * int64(4*l.info.Numel()+16)
+	picture := 4 * l.info.Numel()
+	if l.stored != nil {
+		picture = l.stored.Numel()
+	}
+	return int64(l.ahead+1) * int64(l.c.Batch) * int64(picture+16)
 }
 
 // Batch is a part of an epoch. Its tensors belong to the loader and are valid until
 // Release.
 type Batch struct {
-	Images  *tensor.Tensor // [n, C, H, W] Float32 in [0, 1], or normalised
+	Images  *tensor.Tensor // [n, C, H, W] Float32 in [0, 1], or normalised; nil where there are Pixels
+	Pixels  []uint8        // the pictures as Loader.Stored says, one after the other; else nil
 	Labels  *tensor.Tensor // [n] Int64
 	Indices []int          // of the pictures in the data set
 	Targets *tensor.Tensor // [n, classes] Float32 shares of the classes, with LoaderConfig.Mix; else nil
@@ -119,6 +133,7 @@ type Batch struct {
 	pix         []uint8 // one picture
 	lots        transforms.Lots
 	images      []float32
+	pixels      []uint8
 	labels      []int64
 	indices     []int
 	full, part  tensors // views of the buffers for the two sizes of batch there are
@@ -147,9 +162,13 @@ func (l *Loader) batch(n int) *Batch {
 	case b = <-l.free:
 	default:
 		b = &Batch{
-			loader: l, pix: make([]uint8, l.info.Numel()),
-			images: make([]float32, l.c.Batch*l.info.Numel()),
+			loader: l, pix: make([]uint8, l.source.Info().Numel()),
 			labels: make([]int64, l.c.Batch), indices: make([]int, l.c.Batch),
+		}
+		if l.stored != nil {
+			b.pixels = make([]uint8, l.c.Batch*l.stored.Numel())
+		} else {
+			b.images = make([]float32, l.c.Batch*l.info.Numel())
 		}
 	}
 	b.outstanding.Store(true)
@@ -158,9 +177,14 @@ func (l *Loader) batch(n int) *Batch {
 	if n < l.c.Batch {
 		view = &b.part
 	}
-	if view.images == nil {
-		view.images = tensor.FromSlice(b.images[:n*l.info.Numel()], n, l.info.Channels, l.info.Height, l.info.Width)
+	if view.labels == nil {
 		view.labels = tensor.FromInts(b.labels[:n], n)
+		if l.stored == nil {
+			view.images = tensor.FromSlice(b.images[:n*l.info.Numel()], n, l.info.Channels, l.info.Height, l.info.Width)
+		}
+	}
+	if l.stored != nil {
+		b.Pixels = b.pixels[:n*l.stored.Numel()]
 	}
 	b.Images, b.Labels, b.Indices = view.images, view.labels, b.indices[:n]
 	return b
@@ -181,13 +205,10 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 			return fmt.Errorf("data set %s, picture %d: %w", b.loader.info.Name, i, err)
 		}
 		b.labels[k] = int64(label)
-		out := b.images[k*size : (k+1)*size]
-		area := size / len(b.loader.table)
-		for channel, table := range b.loader.table {
-			plane := out[channel*area:][:area]
-			for j, v := range pix[channel*area:][:area] {
-				plane[j] = table[v]
-			}
+		if b.Pixels != nil {
+			copy(b.Pixels[k*size:(k+1)*size], pix)
+		} else {
+			b.loader.values(b.images[k*size:(k+1)*size], pix)
 		}
 	}
 	if mix := b.loader.c.Mix; mix != nil {
@@ -197,6 +218,17 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 		b.Targets = m.Targets(b.Labels.Ints(), classes)
 	}
 	return nil
+}
+
+// values writes what the bytes of a picture become.
+func (l *Loader) values(out []float32, pix []uint8) {
+	area := len(pix) / len(l.table)
+	for channel, table := range l.table {
+		plane := out[channel*area:][:area]
+		for j, v := range pix[channel*area:][:area] {
+			plane[j] = table[v]
+		}
+	}
 }
 
 // Epoch is one walk over the data set. Next is for one goroutine.

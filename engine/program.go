@@ -31,6 +31,7 @@ type Program struct {
 	store   *Store
 	values  map[*graph.Node]*Value
 	fed     map[*graph.Node]Buffer
+	feeds   []Feed
 	buffers map[*Value]Buffer // of values that can be read after a run
 	steps   []Step
 	arena   Buffer
@@ -321,6 +322,9 @@ func (p *Program) Memory() Memory {
 	}
 	for _, b := range p.fed {
 		m.Own += 4 * int64(b.Len())
+	}
+	for _, f := range p.feeds {
+		m.Own += 4 * int64(f.Elements())
 	}
 	for _, s := range p.steps {
 		for _, v := range s.Writes() {

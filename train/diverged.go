@@ -35,11 +35,7 @@ func (f *fit) diverged(at Place, b *data.Batch, loss float64, lr float32) error 
 	if b == nil {
 		return d
 	}
-	labels := b.Labels
-	if b.Targets != nil {
-		labels = b.Targets
-	}
-	d.first, d.pictures = f.firstBad(b.Images, labels, finite(loss)), "; the batch's pictures are "+f.pictures(b.Indices)
+	d.first, d.pictures = f.firstBad(b.Decoded(), answersOf(b), finite(loss)), "; the batch's pictures are "+f.pictures(b.Indices)
 	return d
 }
 

@@ -162,7 +162,7 @@ func (r *running) gradientNorm() float64 { return r.norm / float64(r.steps) }
 func (r *running) rate() float64 { return float64(r.images) / time.Since(r.start).Seconds() }
 
 func (f *fit) epoch(ctx context.Context, epoch int) error {
-	e := f.loader.Epoch(context.WithoutCancel(ctx), epoch)
+	e := f.walkOf(context.WithoutCancel(ctx), epoch)
 	defer e.Close()
 	f.sum.clear()
 	r := running{start: time.Now()}
@@ -209,11 +209,7 @@ func (t *Trainer) rate() float32 {
 
 func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
 	batches, lr := f.Batches(), f.rate()
-	labels := b.Labels
-	if b.Targets != nil {
-		labels = b.Targets
-	}
-	loss, hits, err := f.Step(b.Images, labels, lr)
+	loss, hits, err := f.stepOn(b, lr)
 	if errors.Is(err, ErrNotFinite) {
 		return f.diverged(Place{epoch, batch}, b, loss, lr)
 	}

@@ -117,7 +117,7 @@ func (r *rangeTest) rate() float32 {
 }
 
 func (r *rangeTest) epoch(ctx context.Context, epoch int) error {
-	e := r.t.loader.Epoch(ctx, epoch)
+	e := r.t.walkOf(ctx, epoch)
 	defer e.Close()
 	for batch := 1; !r.over(); batch++ {
 		b, err := e.Next()
@@ -127,12 +127,8 @@ func (r *rangeTest) epoch(ctx context.Context, epoch int) error {
 		if err != nil {
 			return err
 		}
-		labels := b.Labels
-		if b.Targets != nil {
-			labels = b.Targets
-		}
 		lr := r.rate()
-		loss, _, err := r.t.Step(b.Images, labels, lr)
+		loss, _, err := r.t.stepOn(b, lr)
 		b.Release()
 		switch {
 		case errors.Is(err, ErrNotFinite):

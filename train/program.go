@@ -25,6 +25,7 @@ type program struct {
 	classes            int
 	finite             func() bool    // all gradients are
 	norm               func() float64 // of all gradients; nil unless it is needed
+	pictures           engine.Feed    // nil where they come as images
 }
 
 // program returns the training step for n pictures.
@@ -51,6 +52,12 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 	p.finite = p.Finite()
 	if t.options.ClipNorm > 0 {
 		p.norm = p.Norm(withGradients(updates))
+	}
+	if s := t.loader.Stored(); s != nil && !shares {
+		p.pictures = p.Pictures(p.images, stored(s))
+		if err := t.store.Device().Err(); err != nil {
+			return nil, err
+		}
 	}
 	t.programs[kind{n, shares}] = p
 	return p, nil
@@ -122,6 +129,11 @@ func (p *program) feed(images, labels *tensor.Tensor) error {
 	if err := p.Feed(p.images, images); err != nil {
 		return err
 	}
+	return p.answers(labels)
+}
+
+// answers gives the program what a batch shows.
+func (p *program) answers(labels *tensor.Tensor) error {
 	if p.shares != nil {
 		if err := p.Feed(p.shares, labels); err != nil {
 			return err

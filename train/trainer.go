@@ -42,6 +42,7 @@ type Trainer struct {
 	update  optim.Averaged  // a step with what the options add to it
 	sum     sum
 	passes  []engine.Pass // of a step, where the device makes them with it
+	sent    []*data.Batch // on their way to a device that takes pictures as bytes
 	average average
 }
 
@@ -75,8 +76,9 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		t.first = tensor.New(t.trained[0].Value.Shape()...)
 	}
 	t.prepare()
+	_, bytes := dev.(engine.Receiver)
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize,
+		Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: bytes,
 	})
 	if err != nil {
 		return nil, err
@@ -149,6 +151,11 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 	if err := p.feed(images, labels); err != nil {
 		return 0, 0, err
 	}
+	return t.step(p, labels, lr)
+}
+
+// step is Step of what p was fed.
+func (t *Trainer) step(p *program, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
 	made, of, whole := t.whole(p, labels, lr)
 	if !whole {
 		p.Run(int64(t.steps))

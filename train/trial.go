@@ -143,11 +143,7 @@ func (r *trial) evaluation(ctx context.Context, s *Speed) error {
 }
 
 func (r *trial) trainOn(b *data.Batch) error {
-	labels := b.Labels
-	if b.Targets != nil {
-		labels = b.Targets
-	}
-	_, _, err := r.Step(b.Images, labels, r.rate())
+	_, _, err := r.stepOn(b, r.rate())
 	return err
 }
 

@@ -126,7 +126,8 @@ func (t *taps) down(dst []uint8, w, dh int, src []uint8) {
 type Resampler struct {
 	sw, sh, dw, dh int
 	h              *pixel.Across // nil when that side does not change: the pass is skipped
-	v              *taps         // likewise
+	ht             *taps         // of h
+	v              *taps         // as h
 	top, bottom    int           // the rows of the source that are needed
 }
 
@@ -141,7 +142,8 @@ func NewResampler(dw, dh, sw, sh int, f Interpolation) *Resampler {
 	}
 	r := &Resampler{sw: sw, sh: sh, dw: dw, dh: dh, bottom: sh}
 	if dw != sw {
-		r.h = newTaps(sw, dw, 0, dw, f).across(sw)
+		r.ht = newTaps(sw, dw, 0, dw, f)
+		r.h = r.ht.across(sw)
 	}
 	if dh != sh {
 		r.v = newTaps(sh, dh, 0, dh, f)
@@ -171,6 +173,27 @@ func newWindow(dw, dh, sw, sh int, f Interpolation, left, top, w, h int) *Resamp
 		r.v.start[i] -= int32(r.top)
 	}
 	return r
+}
+
+// Pass is the table of one side of a resize, for who makes it elsewhere: pixel o of the side is
+// the sum over t < Taps of Weight[o*Taps+t] times pixel Start[o]+t, in fixed point of
+// pixel.Bits bits, rounded, and cut to a byte. Sums wrap.
+type Pass struct {
+	Taps   int
+	Start  []int32
+	Weight []uint32
+}
+
+// Passes returns the tables of NewResampler: across is made first, with bytes in between.
+// One is nil where that side does not change.
+func (r *Resampler) Passes() (across, down *Pass) {
+	pass := func(t *taps) *Pass {
+		if t == nil {
+			return nil
+		}
+		return &Pass{t.n, t.start, t.weight}
+	}
+	return pass(r.ht), pass(r.v)
 }
 
 // Scratch makes a Scratch for Plane.

@@ -36,6 +36,7 @@ type Device struct {
 	handle     driver.Device
 	context    driver.Context
 	stream     driver.Stream
+	copies     driver.Stream // beside it: pictures on their way
 	module     driver.Module
 	signatures map[string][]int
 	functions  map[string]driver.Function
@@ -179,10 +180,10 @@ func (d *Device) supported() error {
 	return nil
 }
 
-// load makes the stream and gives the driver the kernels.
+// load makes the streams and gives the driver the kernels.
 func (d *Device) load() {
 	const ownOrder = 1 // CU_STREAM_NON_BLOCKING
-	if !d.check("cuStreamCreate", d.api.StreamCreate(&d.stream, ownOrder)) {
+	if !d.check("cuStreamCreate", d.api.StreamCreate(&d.stream, ownOrder)) || !d.check("cuStreamCreate", d.api.StreamCreate(&d.copies, ownOrder)) {
 		return
 	}
 	text := kernels(d.capability)
@@ -237,9 +238,11 @@ func (d *Device) Close() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	d.api.ContextSet(d.context)
-	if d.stream != 0 {
-		d.api.StreamWait(d.stream)
-		d.api.StreamDestroy(d.stream)
+	for _, s := range []driver.Stream{d.copies, d.stream} {
+		if s != 0 {
+			d.api.StreamWait(s)
+			d.api.StreamDestroy(s)
+		}
 	}
 	d.dead.close(d.api)
 	if d.module != 0 {

@@ -24,8 +24,13 @@ type fake struct {
 	sizes    map[driver.Pointer]uint64
 	names    map[string]bool // of kernels asked for
 	launched int
-	graphs   int    // made and not destroyed
-	image    string // the kernels
+	graphs   int      // made and not destroyed
+	image    string   // the kernels
+	hosts    int      // pinned memories, not given back
+	events   int      // likewise
+	calls    []string // of what orders streams
+	streams  driver.Stream
+	made     driver.Event
 }
 
 func newFake() *fake {
@@ -56,11 +61,14 @@ func (f *fake) api() *driver.API {
 		MemAlloc:        f.alloc,
 		MemFree:         func(p driver.Pointer) driver.Result { f.used -= f.sizes[p]; delete(f.sizes, p); return ok },
 		MemSet:          func(driver.Pointer, uint32, uint64, driver.Stream) driver.Result { return ok },
-		CopyTo:          func(driver.Pointer, unsafe.Pointer, uint64, driver.Stream) driver.Result { return f.lost },
-		CopyFrom:        func(unsafe.Pointer, driver.Pointer, uint64, driver.Stream) driver.Result { return f.lost },
-		StreamCreate:    func(s *driver.Stream, _ uint32) driver.Result { *s = 1; return ok },
-		StreamDestroy:   func(driver.Stream) driver.Result { return ok },
-		StreamWait:      func(driver.Stream) driver.Result { return f.lost },
+		CopyTo: func(_ driver.Pointer, _ unsafe.Pointer, _ uint64, s driver.Stream) driver.Result {
+			f.note("copy", 0, s)
+			return f.lost
+		},
+		CopyFrom:      func(unsafe.Pointer, driver.Pointer, uint64, driver.Stream) driver.Result { return f.lost },
+		StreamCreate:  func(s *driver.Stream, _ uint32) driver.Result { f.streams++; *s = f.streams; return ok },
+		StreamDestroy: func(driver.Stream) driver.Result { return ok },
+		StreamWait:    func(driver.Stream) driver.Result { return f.lost },
 		ModuleLoad: func(m *driver.Module, image unsafe.Pointer, _ uint32, _ *int32, _ *unsafe.Pointer) driver.Result {
 			*m, f.image = 1, string(unsafe.Slice((*byte)(image), 200))
 			return ok
@@ -72,8 +80,25 @@ func (f *fake) api() *driver.API {
 		},
 		Launch: func(driver.Function, uint32, uint32, uint32, uint32, uint32, uint32, uint32, driver.Stream, *unsafe.Pointer, *unsafe.Pointer) driver.Result {
 			f.launched++
+			f.note("launch", 0, 1)
 			return ok
 		},
+		HostAlloc: func(p *unsafe.Pointer, n uint64, _ uint32) driver.Result {
+			*p = unsafe.Pointer(unsafe.SliceData(make([]byte, n)))
+			f.hosts++
+			return ok
+		},
+		HostFree: func(unsafe.Pointer) driver.Result { f.hosts--; return ok },
+		EventCreate: func(e *driver.Event, _ uint32) driver.Result {
+			f.events++
+			f.made++
+			*e = f.made
+			return ok
+		},
+		EventDestroy:     func(driver.Event) driver.Result { f.events--; return ok },
+		EventRecord:      func(e driver.Event, s driver.Stream) driver.Result { f.note("record", e, s); return ok },
+		EventWait:        func(e driver.Event) driver.Result { f.note("wait", e, 0); return f.lost },
+		StreamAfter:      func(s driver.Stream, e driver.Event, _ uint32) driver.Result { f.note("after", e, s); return ok },
 		CaptureBegin:     func(driver.Stream, int32) driver.Result { return ok },
 		CaptureEnd:       func(_ driver.Stream, g *driver.Graph) driver.Result { f.graphs++; *g = 1; return ok },
 		GraphInstantiate: func(e *driver.Exec, _ driver.Graph, _ uint64) driver.Result { *e = 1; return ok },
@@ -81,6 +106,11 @@ func (f *fake) api() *driver.API {
 		GraphDestroy:     func(driver.Graph) driver.Result { return ok },
 		ExecDestroy:      func(driver.Exec) driver.Result { f.graphs--; return ok },
 	}
+}
+
+// note notes a call that has to do with the order of the streams, as "record 3 in 2".
+func (f *fake) note(what string, e driver.Event, s driver.Stream) {
+	f.calls = append(f.calls, fmt.Sprintf("%s %d in %d", what, e, s))
 }
 
 func (f *fake) attribute(a int32) int32 {

@@ -33,6 +33,34 @@ type graves struct {
 	bytes  map[driver.Pointer]uint64 // of every allocation
 	unused []driver.Pointer
 	graphs []driver.Exec
+	pinned map[pinned]bool // of every feed: true when nothing points to it any more
+}
+
+// pinned is host memory that the device copies from by itself, with the event that says
+// when it has and the one that says when the copy was used.
+type pinned struct {
+	at           unsafe.Pointer
+	copied, used driver.Event
+}
+
+func (g *graves) addPinned(p pinned) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, held := g.pinned[p]; held { // not given back with the device
+		g.pinned[p] = true
+	}
+}
+
+// free gives p back, which may be of parts.
+func (p pinned) free(a *driver.API) {
+	if p.at != nil {
+		a.HostFree(p.at)
+	}
+	for _, e := range []driver.Event{p.copied, p.used} {
+		if e != 0 {
+			a.EventDestroy(e)
+		}
+	}
 }
 
 func (g *graves) addGraph(e driver.Exec) {
@@ -55,6 +83,12 @@ func (g *graves) empty(a *driver.API) (n uint64) {
 		a.ExecDestroy(e)
 	}
 	g.graphs = nil
+	for p, unused := range g.pinned {
+		if unused {
+			p.free(a)
+			delete(g.pinned, p)
+		}
+	}
 	for _, p := range g.unused {
 		a.MemFree(p)
 		n += g.bytes[p]
@@ -72,7 +106,10 @@ func (g *graves) close(a *driver.API) {
 	for p := range g.bytes {
 		a.MemFree(p)
 	}
-	g.bytes, g.unused = nil, nil
+	for p := range g.pinned {
+		p.free(a)
+	}
+	g.bytes, g.unused, g.pinned = nil, nil, nil
 }
 
 // Small buffers share chunks; all begin where the driver's own would.

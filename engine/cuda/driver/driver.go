@@ -31,7 +31,8 @@ type (
 	Stream   uintptr
 	Graph    uintptr
 	Exec     uintptr // of a graph
-	Pointer  uint64  // device memory
+	Event    uintptr
+	Pointer  uint64 // device memory
 )
 
 // Attributes of devices, from cuda.h.
@@ -63,6 +64,13 @@ type API struct {
 	StreamCreate     func(s *Stream, flags uint32) Result                                                                    `cu:"cuStreamCreate"`
 	StreamDestroy    func(s Stream) Result                                                                                   `cu:"cuStreamDestroy_v2"`
 	StreamWait       func(s Stream) Result                                                                                   `cu:"cuStreamSynchronize"`
+	HostAlloc        func(p *unsafe.Pointer, bytes uint64, flags uint32) Result                                              `cu:"cuMemHostAlloc"`
+	HostFree         func(p unsafe.Pointer) Result                                                                           `cu:"cuMemFreeHost"`
+	EventCreate      func(e *Event, flags uint32) Result                                                                     `cu:"cuEventCreate"`
+	EventDestroy     func(e Event) Result                                                                                    `cu:"cuEventDestroy_v2"`
+	EventRecord      func(e Event, s Stream) Result                                                                          `cu:"cuEventRecord"`
+	EventWait        func(e Event) Result                                                                                    `cu:"cuEventSynchronize"`
+	StreamAfter      func(s Stream, e Event, flags uint32) Result                                                            `cu:"cuStreamWaitEvent"`
 	ModuleLoad       func(m *Module, image unsafe.Pointer, n uint32, options *int32, values *unsafe.Pointer) Result          `cu:"cuModuleLoadDataEx"`
 	ModuleUnload     func(m Module) Result                                                                                   `cu:"cuModuleUnload"`
 	ModuleFunction   func(f *Function, m Module, name string) Result                                                         `cu:"cuModuleGetFunction"`

@@ -46,6 +46,11 @@ type GPU struct {
 	captured   []call
 	graphs     map[uintptr][]call
 	next       uintptr
+	streams    driver.Stream        // made so far; the first works at once
+	waiting    []func()             // copies in the others, made when something waits for them, and no sooner
+	made       int                  // of them
+	events     map[driver.Event]int // how many of them must be made
+	hosts      map[unsafe.Pointer][]byte
 }
 
 // call is a launch that a graph keeps.
@@ -69,6 +74,7 @@ func New(t testing.TB) *GPU {
 	g := &GPU{
 		Memory: 16 << 30, Major: 8, library: library, sizes: map[driver.Pointer]uint64{}, functions: map[driver.Function]string{},
 		addresses: map[driver.Function]uintptr{}, graphs: map[uintptr][]call{},
+		events: map[driver.Event]int{}, hosts: map[unsafe.Pointer][]byte{},
 	}
 	for name, f := range map[string][]any{
 		"emulate_find": {&g.find}, "emulate_launch": {&g.run}, "emulate_alloc": {&g.alloc}, "emulate_free": {&g.free},
@@ -112,9 +118,40 @@ func (g *GPU) API() *driver.API {
 		MemAlloc: g.memAlloc,
 		MemFree:  g.memFree,
 		MemSet:   g.memSet,
-		CopyTo: func(to driver.Pointer, from unsafe.Pointer, n uint64, _ driver.Stream) driver.Result {
-			g.copyTo(uintptr(to), from, n)
+		CopyTo: func(to driver.Pointer, from unsafe.Pointer, n uint64, s driver.Stream) driver.Result {
+			if s == 1 {
+				g.copyTo(uintptr(to), from, n)
+			} else {
+				g.waiting = append(g.waiting, func() { g.copyTo(uintptr(to), from, n) })
+			}
 			return g.Lost
+		},
+		HostAlloc: func(p *unsafe.Pointer, n uint64, _ uint32) driver.Result {
+			bytes := make([]byte, n)
+			*p = unsafe.Pointer(unsafe.SliceData(bytes))
+			g.hosts[*p] = bytes
+			return ok()
+		},
+		HostFree: func(p unsafe.Pointer) driver.Result { delete(g.hosts, p); return ok() },
+		EventCreate: func(e *driver.Event, _ uint32) driver.Result {
+			g.next++
+			*e = driver.Event(g.next)
+			return ok()
+		},
+		EventDestroy: func(e driver.Event) driver.Result { delete(g.events, e); return ok() },
+		EventRecord: func(e driver.Event, s driver.Stream) driver.Result {
+			g.events[e] = 0
+			if s != 1 {
+				g.events[e] = g.made + len(g.waiting)
+			}
+			return ok()
+		},
+		EventWait: func(e driver.Event) driver.Result { g.copyUntil(g.events[e]); return g.Lost },
+		StreamAfter: func(s driver.Stream, e driver.Event, _ uint32) driver.Result {
+			if s == 1 {
+				g.copyUntil(g.events[e])
+			}
+			return ok()
 		},
 		CopyFrom: func(to unsafe.Pointer, from driver.Pointer, n uint64, _ driver.Stream) driver.Result {
 			if g.Lost == driver.Success {
@@ -122,11 +159,16 @@ func (g *GPU) API() *driver.API {
 			}
 			return g.Lost
 		},
-		StreamCreate:  func(s *driver.Stream, _ uint32) driver.Result { *s = 1; return ok() },
+		StreamCreate:  func(s *driver.Stream, _ uint32) driver.Result { g.streams++; *s = g.streams; return ok() },
 		StreamDestroy: func(driver.Stream) driver.Result { return ok() },
-		StreamWait:    func(driver.Stream) driver.Result { return g.Lost },
-		ModuleLoad:    g.moduleLoad,
-		ModuleUnload:  func(driver.Module) driver.Result { return ok() },
+		StreamWait: func(s driver.Stream) driver.Result {
+			if s != 1 {
+				g.copyUntil(g.made + len(g.waiting))
+			}
+			return g.Lost
+		},
+		ModuleLoad:   g.moduleLoad,
+		ModuleUnload: func(driver.Module) driver.Result { return ok() },
 		ModuleFunction: func(f *driver.Function, _ driver.Module, name string) driver.Result {
 			address := g.find(name + "\x00")
 			if address == 0 || g.signatures[name] == nil {
@@ -157,6 +199,14 @@ func (g *GPU) API() *driver.API {
 			}
 			return ok()
 		},
+	}
+}
+
+// copyUntil makes copies that wait until n are made.
+func (g *GPU) copyUntil(n int) {
+	for ; g.made < n; g.made++ {
+		g.waiting[0]()
+		g.waiting = g.waiting[1:]
 	}
 }
 

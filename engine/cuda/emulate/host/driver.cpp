@@ -19,6 +19,7 @@ typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream;
 typedef struct CUgraph_st *CUgraph;
 typedef struct CUgraphExec_st *CUgraphExec;
+typedef struct CUevent_st *CUevent;
 #define cuDeviceTotalMem cuDeviceTotalMem_v2
 #define cuDevicePrimaryCtxRelease cuDevicePrimaryCtxRelease_v2
 #define cuMemGetInfo cuMemGetInfo_v2
@@ -27,6 +28,7 @@ typedef struct CUgraphExec_st *CUgraphExec;
 #define cuMemcpyHtoDAsync cuMemcpyHtoDAsync_v2
 #define cuMemcpyDtoHAsync cuMemcpyDtoHAsync_v2
 #define cuStreamDestroy cuStreamDestroy_v2
+#define cuEventDestroy cuEventDestroy_v2
 #define cuStreamBeginCapture cuStreamBeginCapture_v2
 #endif
 
@@ -93,7 +95,9 @@ static bool inside(CUdeviceptr p, size_t n) {
     return p + n <= next->first + next->second;
 }
 
-static bool ours(CUstream s) { return s == (CUstream)0x22; }
+// Streams are 0x22 and what is made after it; all of them work at once.
+static size_t streams = 0x22;
+static bool ours(CUstream s) { return (size_t)s >= 0x22 && (size_t)s < streams; }
 
 API cuMemsetD32Async(CUdeviceptr p, unsigned word, size_t n, CUstream s) {
     if (!inside(p, 4 * n) || !ours(s)) return invalid;
@@ -108,9 +112,31 @@ API cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t n, CUstream s) {
     if (!inside(from, n) || !ours(s) || capturing) return invalid;
     return memcpy(to, (void *)(uintptr_t)from, n), ok;
 }
-API cuStreamCreate(CUstream *s, unsigned flags) { return *s = (CUstream)0x22, entered && flags <= 1 ? ok : invalid; }
+API cuStreamCreate(CUstream *s, unsigned flags) { return *s = (CUstream)streams++, entered && flags <= 1 ? ok : invalid; }
 API cuStreamDestroy(CUstream s) { return ours(s) ? ok : invalid; }
 API cuStreamSynchronize(CUstream s) { return ours(s) && !capturing ? ok : invalid; }
+
+// Host memory and events, which know whether they are there.
+static std::map<void *, size_t> pinned;
+struct CUevent_st {
+    bool recorded;
+};
+static std::map<CUevent, bool> events;
+
+API cuMemHostAlloc(void **p, size_t n, unsigned flags) {
+    if (!entered || !n || flags > 7) return invalid;
+    pinned[*p = malloc(n)] = n;
+    return ok;
+}
+API cuMemFreeHost(void *p) { return pinned.erase(p) ? free(p), ok : invalid; }
+API cuEventCreate(CUevent *e, unsigned flags) {
+    if (!entered || flags > 7) return invalid;
+    return events[*e = new CUevent_st{false}] = true, ok;
+}
+API cuEventDestroy(CUevent e) { return events.erase(e) ? delete e, ok : invalid; }
+API cuEventRecord(CUevent e, CUstream s) { return events.count(e) && ours(s) && !capturing ? e->recorded = true, ok : invalid; }
+API cuEventSynchronize(CUevent e) { return events.count(e) && e->recorded ? ok : invalid; }
+API cuStreamWaitEvent(CUstream s, CUevent e, unsigned flags) { return events.count(e) && ours(s) && !flags && !capturing ? ok : invalid; }
 API cuModuleLoadDataEx(CUmodule *m, const void *image, unsigned n, CUjit_option *, void **) {
     *m = (CUmodule)0x33;
     return entered && !n && strstr((const char *)image, ".target sm_90") ? ok : invalid;

@@ -1,0 +1,158 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"github.com/residual-ml/residual/engine"
+)
+
+// feed copies pictures to one of two places while the kernels of the step before read the
+// other. The host writes a batch to pinned memory, which a stream of its own copies; the
+// kernels that make the input wait for that copy, and the copy of the next batch but one
+// for them.
+type feed struct {
+	d          *Device
+	bytes      int
+	places     [2]*place
+	sent, used int
+	elements   int
+}
+
+// place is one of the two.
+type place struct {
+	pinned
+	device   *buffer
+	launches []*launch // that make the input of it
+}
+
+// BindPictures implements engine.Receiver. Where it fails, Err says so.
+func (d *Device) BindPictures(dst engine.Buffer, v *engine.Value, p engine.Pictures) engine.Feed {
+	n, c, h, w := v.Dims()
+	f := &feed{d: d, bytes: n * p.Channels * p.Height * p.Width}
+	outW, outH := p.Width, p.Height
+	if p.Across != nil {
+		outW = len(p.Across.Start)
+	}
+	if p.Down != nil {
+		outH = len(p.Down.Start)
+	}
+	if p.Channels != c || outH != h || outW != w || len(p.Table) != c || n*c*max(h, p.Height)*max(w, p.Width) >= 1<<31 {
+		panic(fmt.Sprintf("cuda: pictures of [%d, %d, %d], which become [%d, %d], for %v", p.Channels, p.Height, p.Width, outH, outW, v))
+	}
+	if !d.enter() {
+		return f
+	}
+	defer d.leave()
+	var across, down *buffer
+	own := func(bytes int) *buffer {
+		b := d.alloc((bytes + 3) / 4)
+		f.elements += b.words
+		return b
+	}
+	if p.Across != nil {
+		across = own(n * c * p.Height * w)
+	}
+	if p.Down != nil {
+		down = own(n * c * h * w)
+	}
+	table := upload(d, p.Table)
+	f.elements += table.words
+	for i := range f.places {
+		s := &place{device: own(f.bytes)}
+		f.places[i] = s
+		from := s.device
+		resize := func(to *buffer, total, in, inner int, side *engine.Side) {
+			start, weight := upload(d, side.Start), upload(d, side.Weight)
+			f.elements += start.words + weight.words
+			s.launch(d, "resize", line(total), total, from, to, in, len(side.Start), inner, side.Taps, start, weight)
+			from = to
+		}
+		if p.Across != nil {
+			resize(across, n*c*p.Height*w, p.Width, 1, p.Across)
+		}
+		if p.Down != nil {
+			resize(down, n*c*h*w, p.Height, w, p.Down)
+		}
+		total := n * c * h * w
+		s.launch(d, "pictures", line(total), total, from, h*w, c, table, dst.(*buffer), half(v), orderOf(v))
+		s.pin(d, f.bytes)
+	}
+	return f
+}
+
+func (s *place) launch(d *Device, name string, g grid, args ...any) {
+	l, err := d.launch(name, g, args...)
+	if err != nil && d.err == nil {
+		d.err = err
+	}
+	s.launches = append(s.launches, l)
+}
+
+// pin takes pinned memory, and events without a clock.
+func (s *place) pin(d *Device, bytes int) {
+	const writeCombined, noTiming = 4, 2 // CU_MEMHOSTALLOC_WRITECOMBINED: the host only writes; CU_EVENT_DISABLE_TIMING
+	_ = d.err == nil && d.check("cuMemHostAlloc", d.api.HostAlloc(&s.at, uint64(bytes), writeCombined)) &&
+		d.check("cuEventCreate", d.api.EventCreate(&s.copied, noTiming)) && d.check("cuEventCreate", d.api.EventCreate(&s.pinned.used, noTiming))
+	d.dead.mu.Lock()
+	if d.dead.pinned == nil {
+		d.dead.pinned = map[pinned]bool{}
+	}
+	d.dead.pinned[s.pinned] = false
+	d.dead.mu.Unlock()
+	runtime.AddCleanup(s, d.dead.addPinned, s.pinned)
+}
+
+// Send implements engine.Feed.
+func (f *feed) Send(pixels []uint8) {
+	if len(pixels) != f.bytes || f.sent-f.used >= len(f.places) {
+		panic(fmt.Sprintf("cuda: %d bytes of pictures where %d are wanted, with %d batches on their way", len(pixels), f.bytes, f.sent-f.used))
+	}
+	d := f.d
+	if !d.enter() {
+		return
+	}
+	defer d.leave()
+	s := f.places[f.sent%len(f.places)]
+	if f.sent >= len(f.places) && !d.check("cuEventSynchronize", d.api.EventWait(s.copied)) {
+		return
+	}
+	copy(unsafe.Slice((*uint8)(s.at), f.bytes), pixels)
+	if d.check("cuStreamWaitEvent", d.api.StreamAfter(d.copies, s.pinned.used, 0)) && // nothing, where it was not recorded
+		d.check("cuMemcpyHtoDAsync", d.api.CopyTo(s.device.at, s.at, uint64(f.bytes), d.copies)) {
+		d.check("cuEventRecord", d.api.EventRecord(s.copied, d.copies))
+	}
+	f.sent++
+}
+
+// Use implements engine.Feed.
+func (f *feed) Use() {
+	if f.used == f.sent && f.d.Err() == nil {
+		panic("cuda: no pictures are on their way")
+	}
+	d := f.d
+	if !d.enter() {
+		return
+	}
+	defer d.leave()
+	s := f.places[f.used%len(f.places)]
+	f.used++
+	if !d.check("cuStreamWaitEvent", d.api.StreamAfter(d.stream, s.copied, 0)) {
+		return
+	}
+	for _, l := range s.launches {
+		d.start(l)
+	}
+	if d.err == nil {
+		d.check("cuEventRecord", d.api.EventRecord(s.pinned.used, d.stream))
+	}
+}
+
+// Drop implements engine.Feed.
+func (f *feed) Drop() { f.used = f.sent }
+
+// Elements implements engine.Feed.
+func (f *feed) Elements() int { return f.elements }

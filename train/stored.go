@@ -1,0 +1,124 @@
+package train
+
+import (
+	"context"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// stored tells the engine how a loader stores pictures.
+func stored(s *data.Stored) engine.Pictures {
+	p := engine.Pictures{Channels: s.Channels, Height: s.Height, Width: s.Width, Table: s.Table}
+	if s.Resize != nil {
+		side := func(t *transforms.Pass) *engine.Side {
+			if t == nil {
+				return nil
+			}
+			return &engine.Side{Taps: t.Taps, Start: t.Start, Weight: t.Weight}
+		}
+		across, down := s.Resize.Passes()
+		p.Across, p.Down = side(across), side(down)
+	}
+	return p
+}
+
+// send puts a batch of bytes on its way.
+func (t *Trainer) send(b *data.Batch) error {
+	p, err := t.program(len(b.Indices), false)
+	if err != nil {
+		return err
+	}
+	p.pictures.Send(b.Pixels)
+	t.sent = append(t.sent, b)
+	return nil
+}
+
+// forget drops the batches on their way.
+func (t *Trainer) forget() {
+	for _, p := range t.programs {
+		if p.pictures != nil {
+			p.pictures.Drop()
+		}
+	}
+	t.sent = t.sent[:0]
+}
+
+// answersOf are the labels of a batch, or the shares of the classes.
+func answersOf(b *data.Batch) *tensor.Tensor {
+	if b.Targets != nil {
+		return b.Targets
+	}
+	return b.Labels
+}
+
+// stepOn is Step on a batch of the trainer's loader, which may have been sent.
+func (t *Trainer) stepOn(b *data.Batch, lr float32) (loss float64, hits int, err error) {
+	if b.Pixels == nil {
+		return t.Step(b.Images, answersOf(b), lr)
+	}
+	if len(t.sent) == 0 || t.sent[0] != b {
+		t.forget()
+		if err := t.send(b); err != nil {
+			return 0, 0, err
+		}
+	}
+	t.sent = append(t.sent[:0], t.sent[1:]...)
+	p, err := t.program(len(b.Indices), false)
+	if err != nil {
+		return 0, 0, err
+	}
+	p.pictures.Use()
+	if err := p.answers(b.Labels); err != nil {
+		return 0, 0, err
+	}
+	return t.step(p, b.Labels, lr)
+}
+
+// walk is an epoch of the trainer's loader. Where batches are bytes, the one behind that which
+// next gives is on its way to the device already.
+type walk struct {
+	t *Trainer
+	*data.Epoch
+	ahead *data.Batch
+	err   error // of ahead
+}
+
+func (t *Trainer) walkOf(ctx context.Context, epoch int) *walk {
+	t.forget()
+	w := &walk{t: t, Epoch: t.loader.Epoch(ctx, epoch)}
+	if t.loader.Stored() != nil {
+		w.fetch()
+	}
+	return w
+}
+
+// fetch takes the next batch from the loader and sends it.
+func (w *walk) fetch() {
+	if w.ahead, w.err = w.Epoch.Next(); w.err == nil {
+		w.err = w.t.send(w.ahead)
+	}
+}
+
+// Next is that of data.Epoch.
+func (w *walk) Next() (*data.Batch, error) {
+	if w.t.loader.Stored() == nil {
+		return w.Epoch.Next()
+	}
+	b, err := w.ahead, w.err
+	if err == nil {
+		w.fetch()
+	}
+	return b, err
+}
+
+// Close ends the walk.
+func (w *walk) Close() {
+	w.t.forget()
+	if w.ahead != nil {
+		w.ahead.Release()
+	}
+	w.Epoch.Close()
+}
