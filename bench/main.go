@@ -289,11 +289,18 @@ func build(ctx context.Context, dir string) (string, error) {
 }
 
 // commit is the one the sources are at, marked where they differ from it; "" where
-// git does not tell.
+// git does not tell. The documents are no sources: what is measured is written there.
 func commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	git := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(ctx, "git", args...).Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	at, err := git("describe", "--always", "--exclude=*")
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(out))
+	if changed, err := git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)docs"); err != nil || changed != "" {
+		at += "-dirty"
+	}
+	return at
 }
