@@ -224,12 +224,12 @@ func (p *Program) take(n int) {
 // Train is Run and then passes over all variables, whose updaters have the same number of
 // slots, as one piece of work of the device. A pass is made only where loss, an output of
 // one element, and all gradients are finite; made says how many were. Where the device is
-// no Stepper, or does not know an updater, ok is false and nothing was done: Run, Finite,
-// Norm and Apply do the same one after the other.
+// no Stepper, or does not know an updater, or Spec.Hold keeps assignments back, ok is false
+// and nothing was done: Run, Finite, Norm, Assign and Apply do the same one after the other.
 func (p *Program) Train(key int64, loss *graph.Node, passes []Pass) (made int, ok bool) {
 	d, ok := p.device.(Stepper)
 	v := p.values[loss]
-	if !ok || len(passes) == 0 || p.buffers[v] == nil || v.Numel() != 1 || v.DType != tensor.Float32 {
+	if !ok || p.assign != nil || len(passes) == 0 || p.buffers[v] == nil || v.Numel() != 1 || v.DType != tensor.Float32 {
 		return 0, false
 	}
 	p.take(passes[0].Updater.Slots())

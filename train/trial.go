@@ -77,7 +77,7 @@ func (t *Trainer) Measure(ctx context.Context, epochs int, least time.Duration) 
 // restart takes back all that steps have done, as long as nothing was pulled.
 func (t *Trainer) restart() error {
 	t.steps = 0
-	t.sum.batches, t.sum.total, t.sum.program = 0, 0, nil
+	t.sum.clear()
 	t.store.Reset()
 	return t.average.start(t)
 }

@@ -136,19 +136,15 @@ func (p *product) stream(i int) {
 func (p *product) multiplyRow(g, q, row int) {
 	taps, panel := p.streamed, (g*p.panels+q)*p.panelSize()
 	b, dstC := p.packed(), p.groups*p.n
-	// The steps of the lines in front of a line, and of all.
-	steps := 0
+	steps := 0 // of all lines, in register blocks; done is how many of them are
 	for _, c := range p.chunks {
 		if _, reached := c.tapsOf(row, taps, p.tapSize()); reached {
 			steps += ceil(c.rows, p.set.Rows)
 		}
 	}
-	pace, done := 0, 0
-	next := panel + (row+1)*taps*p.tapSize()
-	if rest := len(b) - next; rest > 0 {
-		pace = ceil(4*p.set.Cols, max(steps, 1))
-	} else {
-		next = panel
+	next, pace, done := panel+(row+1)*taps*p.tapSize(), ceil(4*p.set.Cols, max(steps, 1)), 0
+	if next >= len(b) { // these are the last weights
+		next, pace = panel, 0
 	}
 	for _, c := range p.chunks {
 		segs, reached := c.tapsOf(row, taps, p.tapSize())
@@ -163,7 +159,7 @@ func (p *product) multiplyRow(g, q, row int) {
 }
 
 // tapsOf returns the segments of a chunk for one row of the filter, if any.
-func (c *chunk) tapsOf(row, taps, tapSize int) (segs []kernel.Seg, any bool) {
+func (c *chunk) tapsOf(row, taps, tapSize int) (segs []kernel.Seg, reached bool) {
 	if len(c.segs) == 0 {
 		return nil, false
 	}
