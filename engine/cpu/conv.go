@@ -103,8 +103,12 @@ func (p *product) multiply(at, g, q int) {
 	dst := p.dst[c.row*dstC+lo:]
 	switch {
 	case len(c.segs) > 0:
-		p.set.Gemm(dst, dstC, p.src[c.source+g*p.k:], c.ars, 1,
-			p.packed()[(g*p.panels+q)*p.panelSize():], p.set.Cols, c.segs, p.k, c.rows, n, p.base)
+		k, aks := p.k, 1
+		if c.joined.taps > 0 {
+			k, aks = c.joined.taps, c.joined.step
+		}
+		p.set.Gemm(dst, dstC, p.src[c.source+g*p.k:], c.ars, aks,
+			p.packed()[(g*p.panels+q)*p.panelSize():], p.set.Cols, c.segs, k, c.rows, n, p.base)
 	case !p.base:
 		clearColumns(dst, c.rows, n, dstC)
 	}
@@ -121,6 +125,11 @@ func clearColumns(x []float32, rows, n, ld int) {
 
 // product binds a product that is divided.
 func (b *binder) product(p *product, w weights) func() {
+	if p.k == 1 && p.streamed == 0 {
+		for i := range p.chunks {
+			p.chunks[i].joinTaps(p.tapSize())
+		}
+	}
 	if p.after != nil && p.after.stats != nil {
 		rows := make([]int, len(p.chunks))
 		for i, c := range p.chunks {

@@ -101,6 +101,41 @@ type chunk struct {
 	source    int // what the first row's sources are further by, in elements
 	ars       int // elements between the sources of neighbouring rows
 	segs      []kernel.Seg
+	joined    joined
+}
+
+// joined says that every segment of a chunk stands for so many taps, whose sources
+// lie step elements apart. The zero value stands for one.
+type joined struct{ taps, step int }
+
+// joinTaps makes one segment of the neighbouring taps of every row of the filter.
+// Of one channel a tap's sum is one product, and finding it takes as long. Weights
+// of neighbouring taps lie panel elements apart.
+func (c *chunk) joinTaps(panel int) {
+	if len(c.segs) < 2 {
+		return
+	}
+	step := c.segs[1].A - c.segs[0].A
+	follows := func(i int) bool {
+		return c.segs[i].A-c.segs[i-1].A == step && c.segs[i].B-c.segs[i-1].B == panel
+	}
+	taps := 1
+	for taps < len(c.segs) && follows(taps) {
+		taps++
+	}
+	if len(c.segs)%taps != 0 {
+		return
+	}
+	var segs []kernel.Seg
+	for i, s := range c.segs {
+		switch {
+		case i%taps == 0:
+			segs = append(segs, s)
+		case !follows(i):
+			return
+		}
+	}
+	c.segs, c.joined = segs, joined{taps, step}
 }
 
 // chunks cuts runs into pieces of at most most rows. srcC is the number of
@@ -120,7 +155,7 @@ func chunks(runs []run, batch, srcC, panel, most int) []chunk {
 		pieces := ceil(total, most)
 		for i := range pieces {
 			lo, hi := total*i/pieces, total*(i+1)/pieces
-			out = append(out, chunk{r.pixel*batch + lo, hi - lo, lo * ars, ars, segs})
+			out = append(out, chunk{row: r.pixel*batch + lo, rows: hi - lo, source: lo * ars, ars: ars, segs: segs})
 		}
 	}
 	return out

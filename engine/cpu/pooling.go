@@ -11,6 +11,13 @@ import (
 // pixel one task of a pooling works on.
 const lanes = 512
 
+// gradLanes is how many one task of a max pooling's gradient works on at most, in
+// whole lines of the cache.
+const (
+	gradLanes = 2048
+	lineLanes = 16
+)
+
 // windows lists, for every output pixel, the offsets of the input pixels it
 // looks at, in elements.
 func windows(o graph.MaxPool2d, h, w, oh, ow, pixel int) [][]int {
@@ -58,17 +65,29 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) fun
 	pixel := n * c
 	wins := windows(op, h, w, oh, ow, pixel)
 	mx, my, mdy, mdx := b.mem(x), b.mem(y), b.mem(dy), b.mem(dx)
-	tasks := ceil(pixel, lanes)
+	// A pixel's stretch is as long as the threads allow: memory foresees the rest of a
+	// long one, and pixels lie far apart. The lines of one are in the second cache.
+	tasks := ceil(ceil(pixel, gradLanes), b.pool.threads) * b.pool.threads
+	stretch := ceil(ceil(pixel, tasks), lineLanes) * lineLanes
 	work := func(i int) {
-		lo := i * lanes
-		size := min(lanes, pixel-lo)
-		for p := range h * w {
-			clear(mdx[p*pixel+lo : p*pixel+lo+size])
+		lo := i * stretch
+		size := min(stretch, pixel-lo)
+		if size <= 0 {
+			return
+		}
+		cleared := 0 // lines of the input, which the sums of the windows find near
+		clearTo := func(line int) {
+			for p := cleared * w; p < line*w; p++ {
+				clear(mdx[p*pixel+lo : p*pixel+lo+size])
+			}
+			cleared = max(cleared, line)
 		}
 		for p, offs := range wins {
+			clearTo(min(p/ow*op.StrideH-op.PadH+(op.KH-1)*op.DilationH+1, h))
 			at := p*pixel + lo
 			b.set.MaxPoolGrad(mdx[lo:], mdy[at:], mx[lo:], my[at:], offs, size)
 		}
+		clearTo(h)
 	}
 	return func() { b.pool.run(tasks, work) }
 }
