@@ -236,6 +236,14 @@ func (g *gradWeight) inputs(block int) (ci, rows int) {
 	return ci, g.cin*(block+1)/g.blocks - ci
 }
 
+// inputsOf returns the input channels of a share: the first, and the one behind the
+// last.
+func (g *gradWeight) inputsOf(s *weightShare) (from, end int) {
+	from, _ = g.inputs(s.firstBlock)
+	last, rows := g.inputs(s.lastBlock - 1)
+	return from, last + rows
+}
+
 // at returns the gradient of a filter element in dst from an input and an output
 // channel of a group on.
 func (g *gradWeight) at(dst memory, element, group, ci, co int) []float32 {
@@ -285,9 +293,7 @@ func (g *gradWeight) multiplyPacked(c *weightCall, s *weightShare, area memory) 
 	allIn, allOut := g.cin*g.win.Groups, g.cout*g.win.Groups
 	aks, bks := g.packedWidths()
 	a, b := area[:weightRows*aks], area[weightRows*aks:]
-	ci, _ := g.inputs(s.firstBlock)
-	end, last := g.inputs(s.lastBlock - 1)
-	end += last
+	ci, end := g.inputsOf(s)
 	co, until := s.firstPanel*g.set.Cols, min(s.lastPanel*g.set.Cols, g.cout)
 	accumulate, rows := !c.first, 0
 	for at, seg := range c.segs {
@@ -306,14 +312,11 @@ func (g *gradWeight) multiplyPacked(c *weightCall, s *weightShare, area memory) 
 // multiplyRows multiplies copied rows.
 func (g *gradWeight) multiplyRows(element int, s *weightShare, a, b memory, rows int, accumulate bool) {
 	aks, bks := g.packedWidths()
-	from, _ := g.inputs(s.firstBlock)
+	from, end := g.inputsOf(s)
 	for panel := s.firstPanel; panel < s.lastPanel; panel++ {
 		co := panel * g.set.Cols
-		for block := s.firstBlock; block < s.lastBlock; block++ {
-			ci, m := g.inputs(block)
-			g.set.Gemm(g.at(s.dst, element, s.group, ci, co), g.cout*g.win.Groups, a[ci-from:], 1, aks,
-				b[(panel-s.firstPanel)*g.set.Cols:], bks, whole, rows, m, min(g.set.Cols, g.cout-co), accumulate)
-		}
+		g.set.Gemm(g.at(s.dst, element, s.group, from, co), g.cout*g.win.Groups, a, 1, aks,
+			b[(panel-s.firstPanel)*g.set.Cols:], bks, whole, rows, end-from, min(g.set.Cols, g.cout-co), accumulate)
 	}
 }
 

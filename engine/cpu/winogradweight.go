@@ -32,8 +32,7 @@ type winogradWeight struct {
 	passes     [][2]int
 	rows       int // of the largest pass
 	near       int // rows of a pass that one task takes at a time
-	blocks     int // of input channels
-	parts      int // of blocks, for more tasks than points
+	parts      int // of the input channels, for more tasks than points
 	dw         memory
 	work       func() memory
 	areas      *areas
@@ -44,9 +43,9 @@ type winogradWeight struct {
 func (b *binder) winogradWeight(f tiling, x, dy picture, s *engine.ConvGradWeight) func() {
 	w := &winogradWeight{
 		set: b.set, f: f, x: x, dy: dy, padH: s.PadH, padW: s.PadW, dw: b.mem(s.DW), areas: b.areas,
-		across: ceil(dy.w, f.m), blocks: ceil(x.channels, b.set.Rows),
+		across: ceil(dy.w, f.m),
 	}
-	w.parts = min(w.blocks, 4)
+	w.parts = min(ceil(x.channels, b.set.Rows), 4)
 	w.near = max(nearLeast, nearBudget/(4*(ceil(x.channels, w.parts)+dy.channels)))
 	w.groups = groupTiles(w.across*ceil(dy.h, f.m), dy.batch)
 	w.plan()
@@ -115,22 +114,18 @@ func (w *winogradWeight) transform(i int) {
 	}
 }
 
-// multiply adds the products of one point for some blocks of input channels: a
-// few rows of inputs and gradients at a time, which stay in the second-level cache
-// for all blocks.
+// multiply adds the products of one point for a part of the input channels: a few
+// rows of inputs and gradients at a time, which stay in the second-level cache.
 func (w *winogradWeight) multiply(i int) {
 	point, part := i/w.parts, i%w.parts
 	cin, cout := w.x.channels, w.dy.channels
 	in, grad := w.inputs()[point*w.rows*cin:], w.gradients()[point*w.rows*cout:]
 	sum := w.sums()[point*cin*cout:]
+	lo, hi := cin*part/w.parts, cin*(part+1)/w.parts
 	for row := 0; row < w.held; row += w.near {
-		rows := min(w.near, w.held-row)
-		for block := w.blocks * part / w.parts; block < w.blocks*(part+1)/w.parts; block++ {
-			lo, hi := cin*block/w.blocks, cin*(block+1)/w.blocks
-			for co := 0; co < cout; co += w.set.Cols {
-				w.set.Gemm(sum[lo*cout+co:], cout, in[row*cin+lo:], 1, cin, grad[row*cout+co:], cout, oneSeg,
-					rows, hi-lo, min(w.set.Cols, cout-co), w.first > 0 || row > 0)
-			}
+		for co := 0; co < cout; co += w.set.Cols {
+			w.set.Gemm(sum[lo*cout+co:], cout, in[row*cin+lo:], 1, cin, grad[row*cout+co:], cout, oneSeg,
+				min(w.near, w.held-row), hi-lo, min(w.set.Cols, cout-co), w.first > 0 || row > 0)
 		}
 	}
 }
