@@ -29,14 +29,15 @@ var tilings = [...]tiling{
 
 func (f tiling) points() int { return f.t * f.t }
 
-// chooseTiling returns the filtering that costs least for a convolution of n
-// images to outH by outW, or false where the direct sum costs less. Costs are in
+// trainingTilings are those whose error is the direct sum's. That of F(4,3) is 1.8
+// times as large (TestWinogradError), enough to move the tenth step of a training by
+// 1e-3: it is for inference alone, where it takes a fifth of the time off most nets.
+var trainingTilings = tilings[:2]
+
+// chooseTiling returns that of some filterings which costs least for a convolution of
+// n images to outH by outW, or false where the direct sum costs less. Costs are in
 // multiply-adds: what a transformed value costs beside them was measured.
-//
-// F(4,3) multiplies least but is not chosen: measured over whole nets it was no
-// faster than F(3,3), whose error is the direct sum's where F(4,3) has 1.8 times
-// that (TestWinogradError), enough to move the tenth step of a training by 1e-3.
-func chooseTiling(n, cin, cout, outH, outW int, directTaps int) (tiling, bool) {
+func chooseTiling(from []tiling, n, cin, cout, outH, outW int, directTaps int) (tiling, bool) {
 	const valueCost, weightCost = 10, 20
 	if cin < 16 || cout < 16 || n*outH*outW < 256 {
 		return tiling{}, false
@@ -44,7 +45,7 @@ func chooseTiling(n, cin, cout, outH, outW int, directTaps int) (tiling, bool) {
 	var best tiling
 	product := float64(cin * cout)
 	least := float64(n*directTaps) * product
-	for _, f := range tilings[:2] {
+	for _, f := range from {
 		tiles, points := float64(n*ceil(outH, f.m)*ceil(outW, f.m)), float64(f.points())
 		if cost := points * (tiles*(product+float64(valueCost*(cin+cout))) + weightCost*product); cost < least {
 			best, least = f, cost
@@ -72,6 +73,7 @@ func (g tileGroup) rows() int { return g.tiles * g.images }
 func groupTiles(tiles, batch int) []tileGroup {
 	var out []tileGroup
 	parts, each := max(1, (batch+groupRows/2)/groupRows), max(1, groupRows/batch)
+	each = ceil(tiles, ceil(tiles, each)) // no group is much smaller than the others
 	for t := 0; t < tiles; t += each {
 		for p := range parts {
 			lo, hi := batch*p/parts, batch*(p+1)/parts
@@ -154,7 +156,11 @@ func (b *binder) tiling(win engine.Window, n, cin, cout, outH, outW int, runs []
 	for _, r := range runs {
 		taps += r.count * len(r.taps)
 	}
-	return chooseTiling(n, cin, cout, outH, outW, taps)
+	from := trainingTilings
+	if b.Static {
+		from = tilings[:]
+	}
+	return chooseTiling(from, n, cin, cout, outH, outW, taps)
 }
 
 // winograd binds a convolution by a tiling.
