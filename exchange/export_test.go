@@ -228,9 +228,9 @@ func TestRecognise(t *testing.T) {
 		for _, fold := range []bool{false, true} {
 			c.conf.Fold = fold
 			net := imported(t, exported(t, c.module, c.conf))
-			e, m, err := Recognise(net, "")
-			if err != nil || e.Name != c.name {
-				t.Fatalf("%s (folded %v): %v, %v", c.name, fold, e.Name, err)
+			match, m, err := Recognise(net, "")
+			if err != nil || match.Entry.Name != c.name {
+				t.Fatalf("%s (folded %v): %v, %v", c.name, fold, match.Entry.Name, err)
 			}
 			x := unit(2, c.conf.Channels, c.conf.Height, c.conf.Width)
 			near(t, "logits", call(t, m, x).Data(), call(t, c.module, x).Data())

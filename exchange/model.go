@@ -90,14 +90,14 @@ func fromONNX(path, model string) (nn.Module, models.Match, error) {
 	if err != nil {
 		return nil, models.Match{}, err
 	}
-	e, m, err := Recognise(net, model)
-	if err == nil && model != "" && e.Name != model {
-		err = fmt.Errorf("the graph is that of %s, not of %s", e.Name, model)
+	match, m, err := Recognise(net, model)
+	if err == nil && model != "" && match.Entry.Name != model {
+		err = fmt.Errorf("the graph is that of %s, not of %s", foundNames([]models.Match{match}), model)
 	}
 	if err != nil {
 		return nil, models.Match{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return m, models.Match{Entry: e, Config: models.Config{Channels: net.Input.Channels, Classes: net.Classes}}, nil
+	return m, match, nil
 }
 
 func fromTensors(path, model string) (m nn.Module, match models.Match, notes []string, err error) {

@@ -19,47 +19,56 @@ import (
 // the model's own names, and can be trained further. Where the network's batch
 // norms are folded into its convolutions, the model's become ones that only add
 // the bias. Folding can make two models the same; then the one called likely is
-// taken, or else the one that shares most names with the network. The error lists
-// the models that were tried.
-func Recognise(n *Network, likely string) (models.Entry, nn.Module, error) {
-	var entries []models.Entry
+// taken, or else the one that shares most names with the network. Where none has as
+// many blocks, those with the blocks that the network's names count are tried. The
+// error lists the models that were tried.
+func Recognise(n *Network, likely string) (models.Match, nn.Module, error) {
+	shapes := map[string]tensor.Shape{}
+	for _, p := range nn.Named(n) {
+		shapes[p.Name] = p.Value.Shape()
+	}
+	var own, others []models.Match
 	for _, name := range models.Names() {
 		e, err := models.Lookup(name)
 		if err != nil {
-			return models.Entry{}, nil, err
+			return models.Match{}, nil, err
 		}
-		entries = append(entries, e)
+		c := models.Config{Channels: n.Input.Channels, Classes: n.Classes}
+		own = append(own, models.Match{Entry: e, Config: c})
+		if counted, err := e.Configured(shapes); err == nil && counted.Blocks != nil {
+			c.Blocks = counted.Blocks
+			others = append(others, models.Match{Entry: e, Config: c})
+		}
 	}
-	return recognise(n, entries, likely)
+	for _, tried := range [][]models.Match{own, others} {
+		if best, found := recognise(n, tried, likely); found != nil {
+			return best, found, nil
+		}
+	}
+	return models.Match{}, nil, fmt.Errorf("the graph is none of the networks known by name (%s)", strings.Join(models.Names(), ", "))
 }
 
-func recognise(n *Network, entries []models.Entry, likely string) (models.Entry, nn.Module, error) {
-	var tried []string
-	var best models.Entry
-	var found nn.Module
+func recognise(n *Network, tried []models.Match, likely string) (best models.Match, found nn.Module) {
 	most := -1
-	for _, e := range entries {
-		tried = append(tried, e.Name)
-		m := filled(n, e)
+	for _, t := range tried {
+		m := filled(n, t)
 		if m == nil {
 			continue
 		}
-		if e.Name == likely {
-			return e, m, nil
+		if t.Entry.Name == likely {
+			return t, m
 		}
 		if shared := n.sharedNames(m); shared > most {
-			best, found, most = e, m, shared
+			best, found, most = t, m, shared
 		}
 	}
-	if found == nil {
-		return models.Entry{}, nil, fmt.Errorf("the graph is none of the networks known by name (%s)", strings.Join(tried, ", "))
-	}
-	return best, found, nil
+	return best, found
 }
 
-// filled returns the model of an entry with the network's weights, nil where it
+// filled returns the model of a match with the network's weights, nil where it
 // computes something else.
-func filled(n *Network, e models.Entry) nn.Module {
+func filled(n *Network, match models.Match) nn.Module {
+	e, c := match.Entry, match.Config
 	h, w := n.Input.Height, n.Input.Width
 	if h == 0 || w == 0 {
 		h, w = e.Height, e.Width
@@ -71,7 +80,6 @@ func filled(n *Network, e models.Entry) nn.Module {
 	if err != nil {
 		return nil // as of an image too small for it
 	}
-	c := models.Config{Channels: n.Input.Channels, Classes: n.Classes}
 	// Folding takes away the weights of the batch norms, far less than a fifth of
 	// all; so a large model is not made in vain.
 	if e.Check(c) != nil {
@@ -88,8 +96,8 @@ func filled(n *Network, e models.Entry) nn.Module {
 	if err != nil {
 		return nil
 	}
-	match := matcher{pairs: map[[2]*graph.Node]bool{}, values: map[*graph.Variable][]float32{}}
-	if match.same(ours, theirs) && match.take(ours, theirs) && match.fill(m) {
+	nodes := matcher{pairs: map[[2]*graph.Node]bool{}, values: map[*graph.Variable][]float32{}}
+	if nodes.same(ours, theirs) && nodes.take(ours, theirs) && nodes.fill(m) {
 		return m
 	}
 	return nil

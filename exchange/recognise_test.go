@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/residual-ml/residual/graph"
@@ -56,6 +57,14 @@ func newResnet(blocks, channels, classes int) *resnet {
 	return m
 }
 
+// tried are matches of entries as they stand.
+func tried(n *Network, entries ...models.Entry) (all []models.Match) {
+	for _, e := range entries {
+		all = append(all, models.Match{Entry: e, Config: models.Config{Channels: n.Input.Channels, Classes: n.Classes}})
+	}
+	return all
+}
+
 // What PyTorch exports, folded or not, lands under PyTorch's names.
 func TestRecognisePyTorchsExports(t *testing.T) {
 	entry := func(name string, blocks int) models.Entry {
@@ -65,11 +74,11 @@ func TestRecognisePyTorchsExports(t *testing.T) {
 	for name, want := range map[string]string{"unfolded": "one", "folded": "one", "dynamo": "one", "unoptimised": "one", "view": "two", "bottleneck": ""} {
 		m, f, x, logits := load(t, name)
 		net := imported(t, m)
-		e, found, err := recognise(net, []models.Entry{entry("three", 3), entry("two", 2), entry("one", 1)}, "")
-		if e.Name != want || (err == nil) != (want != "") {
-			t.Errorf("%s: found %q, %v; want %q", name, e.Name, err, want)
+		match, found := recognise(net, tried(net, entry("three", 3), entry("two", 2), entry("one", 1)), "")
+		if e := match.Entry; e.Name != want || (found == nil) != (want == "") {
+			t.Errorf("%s: found %q; want %q", name, e.Name, want)
 		}
-		if err != nil {
+		if found == nil {
 			continue
 		}
 		if net.Softmax {
@@ -108,11 +117,41 @@ func TestRecogniseByNamesWhereFoldingHidesTheDifference(t *testing.T) {
 		{Name: "resnet", Height: 32, Width: 32, New: func(c models.Config) nn.Module { return newResnet(1, c.Channels, c.Classes) }},
 	}
 	for likely, want := range map[string]string{"": "resnet", "other names": "other names", "none": "resnet"} {
-		e, found, err := recognise(net, entries, likely)
-		if err != nil || e.Name != want {
-			t.Errorf("likely %q: found %q, %v; want %q", likely, e.Name, err, want)
+		match, found := recognise(net, tried(net, entries...), likely)
+		if match.Entry.Name != want {
+			t.Errorf("likely %q: found %q; want %q", likely, match.Entry.Name, want)
 			continue
 		}
 		near(t, want, call(t, found, x).Data(), logits)
+	}
+}
+
+// A net with blocks of its own is recognised by its names; one whose blocks are those
+// of another model goes by that model's name.
+func TestRecogniseOtherBlocks(t *testing.T) {
+	for _, c := range []struct {
+		from, want   string
+		blocks, left []int
+	}{
+		{"cifar-preresnet20", "cifar-preresnet20", []int{1, 2, 1}, []int{1, 2, 1}},
+		{"cifar-resnet20", "cifar-resnet32", []int{5, 5, 5}, nil},
+	} {
+		e, err := models.Lookup(c.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := shake(e.New(models.Config{Blocks: c.blocks}))
+		for _, fold := range []bool{false, true} {
+			net := imported(t, exported(t, m, ExportConfig{Channels: 3, Height: 32, Width: 32, Fold: fold}))
+			match, found, err := Recognise(net, "")
+			if err != nil {
+				t.Fatalf("blocks %v, folded %v: %v", c.blocks, fold, err)
+			}
+			if match.Entry.Name != c.want || !slices.Equal(match.Config.Blocks, c.left) {
+				t.Errorf("blocks %v, folded %v: %s with blocks %v", c.blocks, fold, match.Entry.Name, match.Config.Blocks)
+			}
+			x := unit(1, 3, 32, 32)
+			near(t, c.from, call(t, found, x).Data(), call(t, m, x).Data())
+		}
 	}
 }

@@ -42,8 +42,8 @@ func TestEveryModelOfTheRegistry(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !fold && known.Name != name {
-					t.Errorf("recognised as %s", known.Name)
+				if !fold && known.Entry.Name != name {
+					t.Errorf("recognised as %s", known.Entry.Name)
 				}
 				near(t, "recognised", call(t, found, x).Data(), want.Data())
 			}

@@ -192,11 +192,7 @@ func adaptStem(values, own map[string]*tensor.Tensor, stem string) string {
 func foundNames(found []models.Match) string {
 	var names []string
 	for _, m := range found {
-		name := m.Entry.Name
-		if b := m.Config.Blocks; b != nil {
-			name += fmt.Sprintf(" with blocks of %v", b)
-		}
-		names = append(names, name)
+		names = append(names, m.Entry.Title(m.Config.Blocks))
 	}
 	return strings.Join(names, " or ")
 }

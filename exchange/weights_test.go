@@ -198,7 +198,7 @@ func TestFromWeightsRefuses(t *testing.T) {
 		config exchange.ModelConfig
 		want   []string
 	}{
-		{nn.StateDict(alike), exchange.ModelConfig{}, []string{"cifar-plain20 with blocks of [1 1 1] or cifar-resnet20", "--model"}},
+		{nn.StateDict(alike), exchange.ModelConfig{}, []string{"CIFAR plain net like cifar-plain20 with 1, 1, 1 blocks a stage or CIFAR ResNet like cifar-resnet20 with 1, 1, 1", "--model"}},
 		{more, exchange.ModelConfig{}, []string{"no network known by name", "--model", "1 unexpected (extra.weight)"}},
 		{slices.Delete(slices.Clone(state), 5, 6), exchange.ModelConfig{}, []string{"no network known by name", "1 missing (" + state[5].Name + ")"}},
 		{more, exchange.ModelConfig{Model: small}, []string{"1 unexpected (extra.weight)"}},
@@ -334,7 +334,7 @@ func TestLoadRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Load(other.New(models.Config{}), other); err == nil || !strings.Contains(err.Error(), "it holds the weights of cifar-preresnet20") {
+	if _, err := w.Load(other.New(models.Config{}), other); err == nil || !strings.Contains(err.Error(), "it holds the weights of CIFAR pre-activation ResNet like cifar-preresnet20") {
 		t.Errorf("of another model: %v", err)
 	}
 }

@@ -93,7 +93,7 @@ func (k cifarKind) entry(depth int) Entry {
 	return Entry{
 		Name: k.prefix + strconv.Itoa(depth), Family: k.family, Kind: k.kind, Description: k.description,
 		Channels: 3, Height: 32, Width: 32, Classes: 10,
-		Params: cifar8Params + int64(n-1)*(g.blocks[0]+g.blocks[1]+g.blocks[2]), Blocks: []int{n, n, n}, growth: g,
+		Params: cifar8Params + int64(n-1)*(g.blocks[0]+g.blocks[1]+g.blocks[2]), Blocks: []int{n, n, n}, growth: g, form: k.family,
 		Stem: "conv1", Head: "fc", Stages: trunkStages[:3],
 		Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616},
 		Source: cifarSource[k.kind],

@@ -13,7 +13,7 @@ var d2lResNet18 = Entry{
 	Channels:    1, Height: 96, Width: 96, Classes: 10,
 	Params: 11178378, Blocks: []int{2, 2, 2, 2},
 	Stem: "b1.0", Head: "fc", Stages: []string{"b2", "b3", "b4", "b5"},
-	growth: growth{64 * 49, 513, d2lGrowth(imagenetWidths)},
+	growth: growth{64 * 49, 513, d2lGrowth(imagenetWidths)}, form: "ResNet of Dive into Deep Learning",
 	Source: "https://d2l.ai/chapter_convolutional-modern/resnet.html; He et al. 2016, https://arxiv.org/abs/1512.03385",
 	New:    func(c Config) nn.Module { return newD2LResNet(c) },
 }

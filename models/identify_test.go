@@ -2,6 +2,7 @@ package models
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +65,12 @@ func TestIdentifyOthers(t *testing.T) {
 	if len(found) != 1 || found[0].Entry.Name != "resnet18" || !reflect.DeepEqual(found[0].Config.Blocks, []int{1, 2, 1, 1}) {
 		t.Errorf("blocks of 1,2,1,1: %v", names(found))
 	}
+	// timm's resnet26 has torchvision's names.
+	e, _ = Lookup("resnet50")
+	found = Identify(shapesOf(e.New(Config{Blocks: []int{2, 2, 2, 2}, Blank: true})))
+	if len(found) != 1 || found[0].Entry.Title(found[0].Config.Blocks) != "bottleneck ResNet like resnet50 with 2, 2, 2, 2 blocks a stage" {
+		t.Errorf("resnet26: %v", found)
+	}
 	e, _ = Lookup("cifar-resnet32")
 	shapes := shapesOf(e.New(Config{Blank: true}))
 	if got := strings.Join(names(Identify(shapes)), " "); got != "cifar-plain32 cifar-resnet32" {
@@ -84,6 +91,36 @@ func TestIdentifyOthers(t *testing.T) {
 	}
 	if got := Identify(nil); len(got) != 0 {
 		t.Errorf("nothing: %v", names(got))
+	}
+}
+
+// A net is called by its name while its blocks are its own, else what it is is said.
+func TestTitle(t *testing.T) {
+	for _, name := range Names() {
+		e, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Title(nil) != name || e.Title(e.Blocks) != name {
+			t.Errorf("%s is called %q, with its own blocks %q", name, e.Title(nil), e.Title(e.Blocks))
+		}
+		if len(e.Blocks) == 0 {
+			continue
+		}
+		other := slices.Repeat([]int{4}, len(e.Blocks))
+		kind, rest, ok := strings.Cut(e.Title(other), " like "+name+" with 4, 4, 4")
+		if !ok || !strings.Contains(kind, " ") || strings.TrimSpace(kind) != kind || !strings.HasSuffix(rest, " blocks a stage") {
+			t.Errorf("with blocks %v: %q", other, e.Title(other))
+		}
+	}
+	for name, want := range map[string]string{
+		"resnext50_32x4d": "bottleneck ResNeXt like resnext50_32x4d with 2, 2, 2, 3 blocks a stage",
+		"preresnet18":     "basic-block pre-activation ResNet like preresnet18 with 2, 2, 2, 3 blocks a stage",
+		"a net unknown":   "a net unknown",
+	} {
+		if got := Title(name, []int{2, 2, 2, 3}); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

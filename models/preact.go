@@ -164,11 +164,14 @@ func preActNet(depth int, params int64, expansion int, blocks ...int) Entry {
 	block := newImageNetPreActBottleneck
 	e.Description = "bottlenecks, activated before the convolutions"
 	e.growth = growth{64 * 49, 2049, bottleneckGrowth(imagenetWidths, 1, 64)}
+	e.form = bottleneckForm
 	if expansion == 1 {
 		block = newImageNetPreActBlock
 		e.Description = "basic blocks, activated before the convolutions"
 		e.growth = growth{64 * 49, 513, basicGrowth(imagenetWidths)}
+		e.form = basicForm
 	}
+	e.form += "pre-activation ResNet"
 	e.New = func(c Config) nn.Module {
 		m := &ResNet{newTrunk(c, expansion, block)}
 		m.BN = nn.NewBatchNorm2d(512 * expansion)

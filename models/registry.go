@@ -75,6 +75,17 @@ type Entry struct {
 	New    func(Config) nn.Module // panics where Check returns an error
 
 	growth growth
+	form   string // what nets are called that differ in their blocks alone
+}
+
+// Title says in words which net of the entry has these blocks: its name, or with others
+// than its own what it is, such as "bottleneck ResNet like resnet50 with 2, 2, 2, 2
+// blocks a stage".
+func (e Entry) Title(blocks []int) string {
+	if len(blocks) == 0 || slices.Equal(blocks, e.Blocks) {
+		return e.Name
+	}
+	return fmt.Sprintf("%s like %s with %s blocks a stage", e.form, e.Name, strings.ReplaceAll(list(blocks), ",", ", "))
 }
 
 // growth is how many parameters more come with one more channel of the input, one
@@ -82,6 +93,15 @@ type Entry struct {
 type growth struct {
 	channel, class int64
 	blocks         []int64
+}
+
+// Title is the Title of the entry of that name, or the name where there is none.
+func Title(name string, blocks []int) string {
+	e, err := Lookup(name)
+	if err != nil {
+		return name
+	}
+	return e.Title(blocks)
 }
 
 func basicGrowth(widths []int) (g []int64) {

@@ -18,6 +18,11 @@ func imagenet(e Entry) Entry {
 	return e
 }
 
+const (
+	basicForm      = "basic-block "
+	bottleneckForm = "bottleneck "
+)
+
 // resNets are torchvision's, with its names of parameters and its counts.
 var resNets = []Entry{
 	basicNet("resnet18", 11689512, 2, 2, 2, 2),
@@ -42,7 +47,7 @@ func basicNet(name string, params int64, blocks ...int) Entry {
 	return imagenet(Entry{
 		Name: name, Family: "ResNet", Kind: PostActivation,
 		Description: "basic blocks",
-		Params:      params, Blocks: blocks, growth: growth{64 * 49, 513, basicGrowth(imagenetWidths)},
+		Params:      params, Blocks: blocks, growth: growth{64 * 49, 513, basicGrowth(imagenetWidths)}, form: basicForm + "ResNet",
 		Source: torchvision(name) + "; " + papers["ResNet"],
 		New:    func(c Config) nn.Module { return &ResNet{newTrunk(c, 1, newBasicBlock)} },
 	})
@@ -58,7 +63,7 @@ func bottleneckNet(family, name string, params int64, groups, base int, blocks .
 	}
 	return imagenet(Entry{
 		Name: name, Family: family, Kind: PostActivation, Description: about,
-		Params: params, Blocks: blocks, growth: growth{64 * 49, 2049, bottleneckGrowth(imagenetWidths, groups, base)},
+		Params: params, Blocks: blocks, growth: growth{64 * 49, 2049, bottleneckGrowth(imagenetWidths, groups, base)}, form: bottleneckForm + family,
 		Source: torchvision(name) + "; " + papers[family],
 		New:    func(c Config) nn.Module { return &ResNet{newTrunk(c, expansion, bottleneck(groups, base))} },
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
+	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -35,6 +36,7 @@ type evalFlags struct {
 type evalResult struct {
 	Model           string              `json:"model"`
 	Architecture    string              `json:"architecture"`
+	Blocks          []int               `json:"blocks,omitempty"` // where they are not the architecture's own
 	Data            string              `json:"data"`
 	Split           string              `json:"split"`
 	Accuracy        float64             `json:"accuracy"`
@@ -149,7 +151,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if r.Split == "whole" {
 		what = fmt.Sprintf("all %s pictures of %s", report.Count(int64(r.Count)), r.Data)
 	}
-	printf(cmd, "%s (%s) on %s, %s\n\n", path, r.Architecture, what, r.Device)
+	printf(cmd, "%s (%s) on %s, %s\n\n", path, models.Title(r.Architecture, r.Blocks), what, r.Device)
 	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
 	printf(cmd, "loss %.4f\n", float64(r.Loss))
 	printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", r.Calibration.Confidence, r.Calibration.ExpectedError)
@@ -179,7 +181,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 		own = name
 	}
 	return &evalResult{
-		own: own, Model: path, Architecture: about.Architecture, Data: name, Split: part,
+		own: own, Model: path, Architecture: about.Architecture, Blocks: about.Blocks, Data: name, Split: part,
 		Accuracy: got.Accuracy, Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: f.device.describe(dev), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, judgement: got,

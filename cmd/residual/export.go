@@ -36,6 +36,7 @@ type exportResult struct {
 	Format       string `json:"format"`
 	Bytes        int64  `json:"bytes"`
 	Architecture string `json:"architecture,omitempty"`
+	Blocks       []int  `json:"blocks,omitempty"` // where they are not the architecture's own
 	Note         string `json:"note,omitempty"`
 }
 
@@ -155,14 +156,14 @@ func (f *exportFlags) writeONNX(path string) (exportResult, error) {
 	if err != nil {
 		return exportResult{}, err
 	}
-	note := fmt.Sprintf("%s as an ONNX graph of %d nodes for %d classes", info.Architecture, len(model.Graph.Nodes), len(info.Classes))
-	return exportResult{Path: f.onnx, Format: "onnx", Architecture: info.Architecture, Note: note}, nil
+	note := fmt.Sprintf("%s as an ONNX graph of %d nodes for %d classes", titleOf(info), len(model.Graph.Nodes), len(info.Classes))
+	return exportResult{Path: f.onnx, Format: "onnx", Architecture: info.Architecture, Blocks: info.Blocks, Note: note}, nil
 }
 
 func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 	r := exportResult{Path: f.safetensors, Format: "safetensors"}
 	m, info, err := knownModel(path)
-	r.Architecture, r.Note = info.Architecture, "weights of "+info.Architecture
+	r.Architecture, r.Blocks, r.Note = info.Architecture, info.Blocks, "weights of "+titleOf(info)
 	if err != nil {
 		return r, err
 	}
@@ -181,7 +182,7 @@ func (f *exportFlags) writeNPZ(path string) (exportResult, error) {
 	if err != nil {
 		return exportResult{}, err
 	}
-	r := exportResult{Path: f.npz, Format: "npz", Architecture: info.Architecture, Note: "weights of " + info.Architecture + " alone, without its classes and how images are prepared"}
+	r := exportResult{Path: f.npz, Format: "npz", Architecture: info.Architecture, Blocks: info.Blocks, Note: "weights of " + titleOf(info) + " alone, without its classes and how images are prepared"}
 	return r, checkpoint.WriteFile(f.npz, func(w io.Writer) error { return npz.Write(w, nn.StateDict(m)) })
 }
 
@@ -197,8 +198,8 @@ func (f *exportFlags) writeGo(path string) (exportResult, error) {
 	if err != nil {
 		return exportResult{}, err
 	}
-	note := fmt.Sprintf("package %s with %s inside", name, info.Architecture)
-	return exportResult{Path: filepath.Join(f.goPackage, exchange.GoModelFile), Format: "go", Architecture: info.Architecture, Note: note}, nil
+	note := fmt.Sprintf("package %s with %s inside", name, titleOf(info))
+	return exportResult{Path: filepath.Join(f.goPackage, exchange.GoModelFile), Format: "go", Architecture: info.Architecture, Blocks: info.Blocks, Note: note}, nil
 }
 
 // knownModel reads a model as one of those known by name, with the weights under
@@ -215,10 +216,10 @@ func knownModel(path string) (nn.Module, checkpoint.Model, error) {
 	if err != nil {
 		info = checkpoint.Model{}
 	}
-	e, m, err := exchange.Recognise(net, info.Architecture)
+	match, m, err := exchange.Recognise(net, info.Architecture)
 	if err != nil {
 		return nil, checkpoint.Model{}, fmt.Errorf("%s: %w", path, err)
 	}
-	info.Architecture = e.Name
+	info.Architecture, info.Blocks = match.Entry.Name, match.Config.Blocks
 	return m, info, nil
 }

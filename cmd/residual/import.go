@@ -134,7 +134,7 @@ func importModel(path, out string, c exchange.ModelConfig) (*importResult, error
 }
 
 func (r *importResult) text() string {
-	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\n", r.Path, r.Model.Architecture, len(r.Model.Classes), report.Count(r.Parameters), report.Bytes(r.Bytes))
+	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\n", r.Path, titleOf(r.Model), len(r.Model.Classes), report.Count(r.Parameters), report.Bytes(r.Bytes))
 	for _, n := range r.Notes {
 		text += n + "\n"
 	}

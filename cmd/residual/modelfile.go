@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
@@ -40,6 +41,9 @@ func isModelFile(path string) error {
 	}
 	return nil
 }
+
+// titleOf says in words what network a file holds.
+func titleOf(about checkpoint.Model) string { return models.Title(about.Architecture, about.Blocks) }
 
 // completeModelFile completes files of weights.
 func completeModelFile(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
@@ -22,6 +23,8 @@ import (
 // summaryResult is what summary --json prints.
 type summaryResult struct {
 	Model        string       `json:"model"`
+	Architecture string       `json:"architecture,omitempty"` // of a model file
+	Blocks       []int        `json:"blocks,omitempty"`       // where they are not the architecture's own
 	Input        []int        `json:"input"`
 	Layers       []summaryRow `json:"layers"`
 	Parameters   int64        `json:"parameters"`
@@ -64,7 +67,7 @@ layer that holds them and again in the modules around it.`,
 			if err != nil {
 				return err
 			}
-			m, shape, err := modelNamed(args[0], shape, blocks)
+			m, about, shape, err := modelNamed(args[0], shape, blocks)
 			if err != nil {
 				return err
 			}
@@ -76,9 +79,9 @@ layer that holds them and again in the modules around it.`,
 				t = shallow(t, depth)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), summaryJSON(args[0], shape, t))
+				return printJSON(cmd.OutOrStdout(), summaryJSON(args[0], about, shape, t))
 			}
-			return writeSummary(cmd, t)
+			return writeSummary(cmd, args[0], about, t)
 		},
 	}
 	cmd.Flags().StringVar(&input, "input", "", "shape of the input: batch,channels,height,width (default: the model's own, one image)")
@@ -89,62 +92,67 @@ layer that holds them and again in the modules around it.`,
 }
 
 // modelNamed builds a model by name, with the channels of the input, or the
-// network of a model file. Without an input it chooses one image of the size the
-// model was made for.
-func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, tensor.Shape, error) {
+// network of a model file and what the file says of it. Without an input it chooses
+// one image of the size the model was made for.
+func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, checkpoint.Model, tensor.Shape, error) {
+	var none checkpoint.Model
 	if !looksLikeFile(name) {
 		e, err := lookupModel(name)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w; a model file is given by its path, ending in .safetensors or .onnx", err)
+			return nil, none, nil, fmt.Errorf("%w; a model file is given by its path, ending in .safetensors or .onnx", err)
 		}
 		if input == nil {
 			input = tensor.Shape{1, e.Channels, e.Height, e.Width}
 		}
 		c := models.Config{Channels: input[1], Blocks: blocks}
 		if err := e.Check(c); err != nil {
-			return nil, nil, usagef("--blocks: %w", err)
+			return nil, none, nil, usagef("--blocks: %w", err)
 		}
 		if err := room(4 * e.Count(c)); err != nil {
-			return nil, nil, usagef("%s: %w; choose a smaller net", name, err)
+			return nil, none, nil, usagef("%s: %w; choose a smaller net", name, err)
 		}
-		return e.New(c), input, nil
+		return e.New(c), none, input, nil
 	}
 	if blocks != nil {
-		return nil, nil, usagef("--blocks: %s is a model file, whose blocks are its own; leave the flag out, or give the name of a model", name)
+		return nil, none, nil, usagef("--blocks: %s is a model file, whose blocks are its own; leave the flag out, or give the name of a model", name)
 	}
 	if isONNX(name) {
 		return onnxNamed(name, input)
 	}
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {
-		return nil, nil, err
+		return nil, none, nil, err
 	}
 	defer dev.Close()
 	c, err := loadClassifier(name, dev, dev.Preferred())
 	if err != nil {
-		return nil, nil, err
+		return nil, none, nil, err
 	}
 	about := c.Info()
 	if input == nil {
 		e, err := models.Lookup(about.Architecture)
 		if err != nil {
-			return nil, nil, err
+			return nil, none, nil, err
 		}
 		input = tensor.Shape{1, about.Channels, cmp.Or(about.Height, e.Height), cmp.Or(about.Width, e.Width)}
 	}
-	return c.Module(), input, nil
+	return c.Module(), about, input, nil
 }
 
 // onnxNamed reads the network of an ONNX file, whichever program wrote it.
-func onnxNamed(path string, input tensor.Shape) (nn.Module, tensor.Shape, error) {
+func onnxNamed(path string, input tensor.Shape) (nn.Module, checkpoint.Model, tensor.Shape, error) {
 	net, err := exchange.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, checkpoint.Model{}, nil, err
 	}
 	if input == nil {
 		input = tensor.Shape{1, net.Input.Channels, cmp.Or(net.Input.Height, 224), cmp.Or(net.Input.Width, 224)}
 	}
-	return net, input, nil
+	about, err := checkpoint.ModelIn(net.Metadata)
+	if err != nil {
+		about = checkpoint.Model{}
+	}
+	return net, about, input, nil
 }
 
 // isONNX tells an ONNX file by its name.
@@ -198,8 +206,11 @@ func shallow(t *nn.Table, depth int) *nn.Table {
 	return &kept
 }
 
-func summaryJSON(name string, input tensor.Shape, t *nn.Table) summaryResult {
-	r := summaryResult{Model: name, Input: input, Parameters: t.Params, Buffers: t.Buffers, MultiplyAdds: t.MACs}
+func summaryJSON(name string, about checkpoint.Model, input tensor.Shape, t *nn.Table) summaryResult {
+	r := summaryResult{
+		Model: name, Architecture: about.Architecture, Blocks: about.Blocks, Input: input,
+		Parameters: t.Params, Buffers: t.Buffers, MultiplyAdds: t.MACs,
+	}
 	for _, row := range t.Rows {
 		r.Layers = append(r.Layers, summaryRow{
 			Layer: row.Path, Class: row.Class, Depth: row.Depth, Output: row.Output,
@@ -209,7 +220,7 @@ func summaryJSON(name string, input tensor.Shape, t *nn.Table) summaryResult {
 	return r
 }
 
-func writeSummary(cmd *cobra.Command, t *nn.Table) error {
+func writeSummary(cmd *cobra.Command, name string, about checkpoint.Model, t *nn.Table) error {
 	right := func(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
 	out := report.NewTable(report.Column{Title: "layer"}, report.Column{Title: "class"}, report.Column{Title: "output shape"}, right("parameters"), right("multiply-adds"))
 	for _, r := range t.Rows {
@@ -220,7 +231,11 @@ func writeSummary(cmd *cobra.Command, t *nn.Table) error {
 	if err := out.Write(cmd.OutOrStdout()); err != nil {
 		return err
 	}
-	printf(cmd, "\n%s parameters (%s), %s buffers, %s multiply-adds\n",
+	printf(cmd, "\n")
+	if about.Architecture != "" {
+		printf(cmd, "%s: %s for %d classes\n", name, titleOf(about), len(about.Classes))
+	}
+	printf(cmd, "%s parameters (%s), %s buffers, %s multiply-adds\n",
 		report.Count(t.Params), report.Bytes(4*t.Params), report.Count(t.Buffers), report.SI(float64(t.MACs), ""))
 	return nil
 }
