@@ -129,6 +129,8 @@ func (w *Weights) choose(model string) (models.Match, error) {
 	}
 	found := w.Identify()
 	switch {
+	case len(found) == 1 && found[0].Headless:
+		return models.Match{}, w.headless(found[0], "")
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
@@ -151,6 +153,14 @@ func (w *Weights) choose(model string) (models.Match, error) {
 	return models.Match{}, err
 }
 
+// headless says what a backbone lacks, and what makes a classifier of it. The flags
+// name the model where its file does not.
+func (w *Weights) headless(m models.Match, flags string) error {
+	head := m.Entry.Head
+	return fmt.Errorf("holds no %s.weight and no %s.bias: it is %s, a backbone that tells no classes apart; "+
+		"`residual train%s --weights %s --data PICTURES` gives it a new last layer and trains it", head, head, m.Title(), flags, w.Path)
+}
+
 // fill makes the model that matches and gives it the weights.
 func (w *Weights) fill(match models.Match) (nn.Module, error) {
 	c := match.Config
@@ -163,15 +173,18 @@ func (w *Weights) fill(match models.Match) (nn.Module, error) {
 func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 	for _, n := range w.namings {
 		shapes := w.shapes(n)
-		c, failed := e.Configured(shapes)
+		m, failed := e.Configured(shapes)
 		if failed != nil {
 			err = cmp.Or(err, failed) // of the names as they stand
 			continue
 		}
-		if has := numbers(shapes); e.Count(c) > 2*has { // nor is a large net made in vain
-			return match, fmt.Errorf("%s has %d parameters, and the file only %d numbers", e.Name, e.Count(c), has)
+		if has, n := numbers(shapes), m.Count(); n > 2*has { // nor is a large net made in vain
+			return match, fmt.Errorf("%s has %d parameters, and the file only %d numbers", e.Name, n, has)
 		}
-		return models.Match{Entry: e, Config: c}, nil
+		if m.Headless && m.Fits(shapes) {
+			return match, w.headless(m, " --model "+e.Name)
+		}
+		return m, nil
 	}
 	if found := w.Identify(); len(found) > 0 {
 		err = fmt.Errorf("%w; it holds the weights of %s", err, foundNames(found))
@@ -187,13 +200,13 @@ func (w *Weights) nearest() []models.Match {
 		shapes := w.shapes(n)
 		for _, name := range models.Names() {
 			e, _ := models.Lookup(name)
-			if c, err := e.Configured(shapes); err == nil {
-				all = append(all, models.Match{Entry: e, Config: c})
+			if m, err := e.Configured(shapes); err == nil {
+				all = append(all, m)
 			}
 		}
 		if len(all) > 0 {
 			has := numbers(shapes)
-			far := func(m models.Match) int64 { return max(m.Entry.Count(m.Config)-has, has-m.Entry.Count(m.Config)) }
+			far := func(m models.Match) int64 { return max(m.Count()-has, has-m.Count()) }
 			slices.SortStableFunc(all, func(a, b models.Match) int { return cmp.Compare(far(a), far(b)) })
 			ties := 1
 			for ties < len(all) && far(all[ties]) == far(all[0]) {

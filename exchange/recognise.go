@@ -35,8 +35,8 @@ func Recognise(n *Network, likely string) (models.Match, nn.Module, error) {
 		}
 		c := models.Config{Channels: n.Input.Channels, Classes: n.Classes}
 		own = append(own, models.Match{Entry: e, Config: c})
-		if counted, err := e.Configured(shapes); err == nil && counted.Blocks != nil {
-			c.Blocks = counted.Blocks
+		if counted, err := e.Configured(shapes); err == nil && counted.Config.Blocks != nil {
+			c.Blocks = counted.Config.Blocks
 			others = append(others, models.Match{Entry: e, Config: c})
 		}
 	}

@@ -21,7 +21,8 @@ type Weights struct {
 	Format   weights.Format
 	Metadata map[string]string
 
-	tensors map[string]*tensor.Tensor // by the file's names
+	stored  map[string]tensor.Shape   // by the file's names
+	tensors map[string]*tensor.Tensor // by the same; nil where only names and shapes were read
 	namings []naming
 	chosen  string // which of several state dicts they are, if there are several
 }
@@ -31,14 +32,33 @@ type naming map[string]string
 
 // OpenWeights reads all tensors of the file at path.
 func OpenWeights(path string) (*Weights, error) {
+	return openWeights(path, true)
+}
+
+// Identify finds the models that have the names and shapes of the file at path, without
+// reading its tensors.
+func Identify(path string) ([]models.Match, error) {
+	w, err := openWeights(path, false)
+	if err != nil {
+		return nil, err
+	}
+	return w.Identify(), nil
+}
+
+func openWeights(path string, tensors bool) (*Weights, error) {
 	f, err := weights.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	w := &Weights{Path: path, Format: f.Format, Metadata: f.Metadata}
-	if w.tensors, err = f.Tensors(); err != nil {
-		return nil, err
+	w := &Weights{Path: path, Format: f.Format, Metadata: f.Metadata, stored: map[string]tensor.Shape{}}
+	if tensors {
+		if w.tensors, err = f.Tensors(); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range f.Names() {
+		_, w.stored[name], _ = f.Info(name)
 	}
 	w.namings = namings(f.Names(), f.Prefix)
 	if len(f.PassedOver) > 0 {
@@ -61,8 +81,10 @@ func (w *Weights) in(n naming) map[string]*tensor.Tensor {
 
 func (w *Weights) shapes(n naming) map[string]tensor.Shape {
 	shapes := make(map[string]tensor.Shape, len(n))
-	for name, t := range w.in(n) {
-		shapes[name] = t.Shape()
+	for name, own := range n {
+		if !nn.Counter(name) {
+			shapes[name] = w.stored[own]
+		}
 	}
 	return shapes
 }
@@ -192,7 +214,7 @@ func adaptStem(values, own map[string]*tensor.Tensor, stem string) string {
 func foundNames(found []models.Match) string {
 	var names []string
 	for _, m := range found {
-		names = append(names, m.Entry.Title(m.Config.Blocks))
+		names = append(names, m.Title())
 	}
 	return strings.Join(names, " or ")
 }

@@ -221,6 +221,36 @@ func TestFromWeightsRefuses(t *testing.T) {
 	}
 }
 
+// A backbone makes no classifier: what it is, what it lacks and what to do is said,
+// under torchvision's names and Hugging Face's.
+func TestBackbone(t *testing.T) {
+	e, m := net(t, "resnet18", models.Config{Blocks: []int{1, 1, 1, 1}})
+	backbone := slices.DeleteFunc(nn.StateDict(m), func(s tensor.Named) bool { return strings.HasPrefix(s.Name, "fc.") })
+	for _, prefix := range []string{"", "backbone."} {
+		path := foreign(t, backbone, func(name string) string { return prefix + name })
+		for model, want := range map[string]string{"": "`residual train --weights " + path + " --data PICTURES`", "resnet18": "`residual train --model resnet18 --weights " + path} {
+			_, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{Model: model, Classes: []string{"cat", "dog"}})
+			if err == nil || !strings.Contains(err.Error(), "holds no fc.weight and no fc.bias: it is basic-block ResNet like resnet18 with 1, 1, 1, 1 blocks a stage without its last layer") ||
+				!strings.Contains(err.Error(), want) {
+				t.Errorf("as %q: %v", model, err)
+			}
+		}
+		if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{Model: "resnet50"}); err == nil || strings.Contains(err.Error(), "it is resnet50") {
+			t.Errorf("as resnet50: %v", err)
+		}
+		found, err := exchange.Identify(path)
+		if err != nil || len(found) != 1 || found[0].Entry.Name != e.Name || !found[0].Headless || found[0].Config.Channels != 3 || len(found[0].Config.Blocks) != 4 {
+			t.Errorf("identified as %+v, %v", found, err)
+		}
+	}
+	// A last layer that is more than one is named.
+	head := []tensor.Named{{Name: "fc.1.weight", Tensor: tensor.New(2, 512)}, {Name: "fc.1.bias", Tensor: tensor.New(2)}}
+	_, _, _, err := exchange.FromWeights(foreign(t, append(backbone, head...), same), exchange.ModelConfig{})
+	if err == nil || !strings.Contains(err.Error(), "2 missing (fc.weight, fc.bias), 2 unexpected (fc.1.bias, fc.1.weight)") {
+		t.Errorf("with a last layer of two: %v", err)
+	}
+}
+
 // Load gives a model for other classes and channels what can be kept, and says so.
 func TestLoadAdapts(t *testing.T) {
 	_, from := net(t, small, models.Config{})

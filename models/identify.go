@@ -14,52 +14,79 @@ import (
 type Match struct {
 	Entry  Entry
 	Config Config // channels, classes and, where they are not the entry's own, blocks
+
+	// Headless says that the last layer is not there: a backbone, which tells no classes
+	// apart. Config.Classes is 0.
+	Headless bool
 }
 
-// Identify finds the models of a state dict by the shapes of its entries. Nets that
-// differ in nothing but their operations, such as a CIFAR net with and without its
-// additions, are all returned; of those that differ in their blocks alone, which are
-// the same net, the one whose blocks are its own, or else the first that is listed.
+// Title is that of the entry with the match's blocks, and that the last layer is
+// missing where it is.
+func (m Match) Title() string {
+	if m.Headless {
+		return m.Entry.Title(m.Config.Blocks) + " without its last layer"
+	}
+	return m.Entry.Title(m.Config.Blocks)
+}
+
+// Count is the Count of the entry, less the last layer where it is missing.
+func (m Match) Count() int64 {
+	n := m.Entry.Count(m.Config)
+	if m.Headless {
+		n -= int64(m.Entry.Classes) * m.Entry.growth.class
+	}
+	return n
+}
+
+// Identify finds the models of a state dict, with its last layer or without, by the
+// shapes of its entries. Nets that differ in nothing but their operations, such as a
+// CIFAR net with and without its additions, are all returned; of those that differ in
+// their blocks alone, which are the same net, the one whose blocks are its own, or else
+// the first that is listed.
 func Identify(shapes map[string]tensor.Shape) []Match {
 	var found []Match
 	for _, name := range Names() {
 		e, _ := Lookup(name)
-		c, err := e.Configured(shapes)
-		if err != nil || !e.has(c, shapes) {
+		m, err := e.Configured(shapes)
+		if err != nil || !m.Fits(shapes) {
 			continue
 		}
-		twin := slices.IndexFunc(found, func(m Match) bool { return m.Entry.Family == e.Family })
+		twin := slices.IndexFunc(found, func(f Match) bool { return f.Entry.Family == e.Family })
 		switch {
 		case twin < 0:
-			found = append(found, Match{e, c})
-		case c.Blocks == nil:
-			found[twin] = Match{e, c}
+			found = append(found, m)
+		case m.Config.Blocks == nil:
+			found[twin] = m
 		}
 	}
 	return found
 }
 
 // Configured reads the channels, classes and blocks of a state dict of the model off
-// its shapes. The error says what is not there.
-func (e Entry) Configured(shapes map[string]tensor.Shape) (Config, error) {
-	stem, head := shapes[e.Stem+".weight"], shapes[e.Head+".weight"]
+// its shapes. The error says what is not there, be it of the last layer a part.
+func (e Entry) Configured(shapes map[string]tensor.Shape) (Match, error) {
+	stem, head, bias := shapes[e.Stem+".weight"], shapes[e.Head+".weight"], shapes[e.Head+".bias"]
 	if len(stem) != 4 {
-		return Config{}, fmt.Errorf("holds no %s.weight, the first convolution of %s", e.Stem, e.Name)
+		return Match{}, fmt.Errorf("holds no %s.weight, the first convolution of %s", e.Stem, e.Name)
 	}
-	if len(head) != 2 {
-		return Config{}, fmt.Errorf("holds no %s.weight, the last layer of %s", e.Head, e.Name)
+	m := Match{Entry: e, Config: Config{Channels: stem[1]}, Headless: head == nil && bias == nil}
+	c := &m.Config
+	switch {
+	case len(head) == 2:
+		c.Classes = head[0]
+	case !m.Headless:
+		return Match{}, fmt.Errorf("holds no %s.weight, the last layer of %s", e.Head, e.Name)
 	}
-	c := Config{Channels: stem[1], Classes: head[0]}
 	for _, stage := range e.Stages {
 		c.Blocks = append(c.Blocks, blocksIn(stage, shapes))
 	}
 	if slices.Equal(c.Blocks, e.Blocks) {
 		c.Blocks = nil
 	}
-	if err := e.Check(c); err != nil {
-		return Config{}, err
+	if err := e.Check(*c); err != nil {
+		return Match{}, err
 	}
-	return c, nil
+	return m, nil
 }
 
 // blocksIn counts the numbers that follow the name of a stage.
@@ -74,15 +101,16 @@ func blocksIn(stage string, shapes map[string]tensor.Shape) int {
 	return len(seen)
 }
 
-// has reports whether the shapes are those of the model under c. The count comes
-// first, so that no net is made in vain.
-func (e Entry) has(c Config, shapes map[string]tensor.Shape) bool {
+// Fits reports whether the shapes are those of the model. The count comes first, so
+// that no net is made in vain.
+func (m Match) Fits(shapes map[string]tensor.Shape) bool {
+	e, c := m.Entry, m.Config
 	var numbers int64
 	for _, s := range shapes {
 		numbers += int64(s.Numel())
 	}
 	// Beside what is trained stand the statistics of the batch norms, which are few.
-	if n := e.Count(c); numbers < n || numbers > n+n/4 {
+	if n := m.Count(); numbers < n || numbers > n+n/4 {
 		return false
 	}
 	c.Blank = true
@@ -93,6 +121,9 @@ func (e Entry) has(c Config, shapes map[string]tensor.Shape) bool {
 		}
 	}
 	for _, p := range nn.Named(e.New(c)) {
+		if m.Headless && strings.HasPrefix(p.Name, e.Head+".") {
+			continue
+		}
 		if !shapes[p.Name].Equal(p.Value.Shape()) {
 			return false
 		}

@@ -94,6 +94,37 @@ func TestIdentifyOthers(t *testing.T) {
 	}
 }
 
+// A backbone is known without its last layer, and that it has none is said.
+func TestIdentifyBackbone(t *testing.T) {
+	for _, name := range Names() {
+		e, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Params > 30_000_000 { // smaller ones have the same layers
+			continue
+		}
+		shapes := shapesOf(e.New(Config{Classes: 3, Blank: true}))
+		delete(shapes, e.Head+".weight")
+		if _, err := e.Configured(shapes); err == nil || !strings.Contains(err.Error(), "no "+e.Head+".weight") {
+			t.Errorf("%s without the weight of its last layer: %v", name, err)
+		}
+		delete(shapes, e.Head+".bias")
+		found := Identify(shapes)
+		i := slices.IndexFunc(found, func(m Match) bool { return m.Entry.Name == name })
+		if i < 0 || !found[i].Headless || found[i].Config.Classes != 0 || found[i].Title() != name+" without its last layer" {
+			t.Errorf("%s without its last layer: %v", name, names(found))
+		}
+		if len(found) > 1 && !strings.HasPrefix(name, "cifar-") {
+			t.Errorf("%s without its last layer could be any of %v", name, names(found))
+		}
+		shapes["fc.1.weight"], shapes["fc.1.bias"] = tensor.Shape{3, 8}, tensor.Shape{3}
+		if found := Identify(shapes); len(found) > 0 {
+			t.Errorf("%s with another last layer is taken for %v", name, names(found))
+		}
+	}
+}
+
 // A net is called by its name while its blocks are its own, else what it is is said.
 func TestTitle(t *testing.T) {
 	for _, name := range Names() {

@@ -36,7 +36,8 @@ type Config struct {
 	StochasticDepth float64 `yaml:"stochastic_depth,omitempty" json:"stochastic_depth,omitempty"`
 
 	// Weights is a file whose values are the first weights, in place of Init's; what
-	// exchange.Weights.Load changes of them is told.
+	// exchange.Weights.Load changes of them is told. Where it holds weights alone, an
+	// empty Model is the one that exchange.Identify finds, with its blocks.
 	Weights string `yaml:"weights,omitempty" json:"weights,omitempty"`
 
 	Batch       int     `yaml:"batch" json:"batch"`
@@ -94,6 +95,7 @@ func (c Config) Resolved() Config {
 	if c.Data == "" {
 		c.Data = "fashion-mnist"
 	}
+	c = c.recognised()
 	if c.IsPhotos() {
 		c = c.resolvedPhotos()
 	}

@@ -30,7 +30,7 @@ func Example_fineTune() {
 	must(err)
 
 	c.Data, c.Batch, c.LR, c.Epochs = few, 16, 0.1, 4
-	c.Weights, c.Freeze = start.Best, train.FreezeBackbone // or a file of torchvision's, with its Model
+	c.Weights, c.Freeze = start.Best, train.FreezeBackbone // or a file of torchvision's, with Model left out
 	head, err := train.Run(ctx, dev, c, train.Callbacks{})
 	must(err)
 	c.Weights, c.Freeze, c.BackboneRate = head.Last, "", 0.1

@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 )
@@ -108,6 +109,26 @@ func (c Config) fileModel() (m checkpoint.Model, ok bool) {
 	}
 	f.Close()
 	return m, true
+}
+
+// recognised takes the model of a file that holds weights alone, where no model was
+// chosen and the file's names and shapes are those of one.
+func (c Config) recognised() Config {
+	if c.Weights == "" || c.Model != "" || c.Module != nil {
+		return c
+	}
+	if _, ok := c.fileModel(); ok {
+		return c // which says it itself
+	}
+	found, err := exchange.Identify(c.Weights)
+	if err != nil || len(found) != 1 { // what is wrong is said where the weights are read
+		return c
+	}
+	c.Model = found[0].Entry.Name
+	if c.Blocks == nil {
+		c.Blocks = found[0].Config.Blocks
+	}
+	return c
 }
 
 // likeFile takes the model of the first weights and prepares pictures as it wants them.

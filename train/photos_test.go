@@ -3,6 +3,7 @@ package train_test
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,8 +13,11 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/weights/safetensors"
 )
 
 // photos makes a folder of pictures.
@@ -209,6 +213,49 @@ func TestWeightsForPhotos(t *testing.T) {
 	start, got = begin(func(m *checkpoint.Model) { m.Preprocess.Mean, m.Preprocess.Std = nil, nil })
 	if p := got.Preprocess; len(start.Changes) != 0 || !slices.Equal(p.Mean, []float64{0, 0, 0}) || !slices.Equal(p.Std, []float64{1, 1, 1}) {
 		t.Errorf("from a net of pixels as they are: changes %q, %+v", start.Changes, p)
+	}
+}
+
+// The model of weights alone is known by their names and shapes; a backbone gets a last
+// layer, and it is said.
+func TestBackboneForPhotos(t *testing.T) {
+	e, err := models.Lookup("cifar-preresnet20")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := e.New(models.Config{Blocks: []int{1, 2, 1}})
+	nn.Init(m, 3, nn.KaimingNormal)
+	backbone := slices.DeleteFunc(nn.StateDict(m), func(s tensor.Named) bool { return strings.HasPrefix(s.Name, "fc.") })
+	path := filepath.Join(t.TempDir(), "backbone.safetensors")
+	if err := checkpoint.WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, backbone, nil) }); err != nil {
+		t.Fatal(err)
+	}
+	c := quick(t, photos(t, folder.MakeConfig{PerClass: 3}))
+	c.Model, c.Weights, c.Epochs, c.LR = "", path, 1, 1e-30 // so that nothing moves
+	var start train.Start
+	s, err := train.Run(context.Background(), device(t, 2), c, train.Callbacks{OnStart: func(s train.Start) { start = s }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := start.Config; c.Model != e.Name || !slices.Equal(c.Blocks, []int{1, 2, 1}) {
+		t.Errorf("%s with blocks %v", c.Model, c.Blocks)
+	}
+	if len(start.Changes) != 1 || start.Changes[0] != "the last layer fc is new, for 10 classes: the file has none" {
+		t.Errorf("changes %q", start.Changes)
+	}
+	got, f, err := checkpoint.LoadModel(s.Last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	first, err := f.Tensor("conv1.weight")
+	if err != nil || len(got.Classes) != 10 || !slices.Equal(got.Blocks, []int{1, 2, 1}) || !slices.Equal(first.Data(), nn.Parameters(m)[0].Value.Data()) {
+		t.Errorf("%v, %+v", err, got)
+	}
+	c.Model = "cifar-resnet20"
+	if _, err := train.Run(context.Background(), device(t, 2), c, train.Callbacks{}); err == nil ||
+		!strings.Contains(err.Error(), "it holds the weights of CIFAR pre-activation ResNet like cifar-preresnet20 with 1, 2, 1 blocks a stage without its last layer") {
+		t.Errorf("as another model: %v", err)
 	}
 }
 

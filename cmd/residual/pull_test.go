@@ -8,13 +8,16 @@ import (
 	"net/http/httptest"
 	"os"
 	"path"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
@@ -42,15 +45,22 @@ func serveHub(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // writeForeign NET CLASSES PATH writes the weights of a shallow net as another program
-// would: they say nothing else.
+// would: they say nothing else. With -headless the last layer is missing.
 func writeForeign(ts *testscript.TestScript, neg bool, args []string) {
+	headless := len(args) > 0 && args[0] == "-headless"
+	if headless {
+		args = args[1:]
+	}
 	if neg || len(args) != 3 {
-		ts.Fatalf("usage: weights NET CLASSES PATH")
+		ts.Fatalf("usage: weights [-headless] NET CLASSES PATH")
 	}
 	e, err := models.Lookup(args[0])
 	ts.Check(err)
 	classes, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	m := e.New(models.Config{Classes: classes, Blocks: []int{1, 1, 1, 1}})
-	ts.Check(checkpoint.WriteFile(ts.MkAbs(args[2]), func(w io.Writer) error { return safetensors.Write(w, nn.StateDict(m), nil) }))
+	state := nn.StateDict(e.New(models.Config{Classes: classes, Blocks: slices.Repeat([]int{1}, len(e.Blocks))}))
+	if headless {
+		state = slices.DeleteFunc(state, func(s tensor.Named) bool { return strings.HasPrefix(s.Name, e.Head+".") })
+	}
+	ts.Check(checkpoint.WriteFile(ts.MkAbs(args[2]), func(w io.Writer) error { return safetensors.Write(w, state, nil) }))
 }

@@ -63,10 +63,11 @@ out). A flag that is given wins.
 
 --weights starts from the weights in a file instead of new ones. Of a model file it
 takes the model, the blocks, the data set and the size of the images, too, unless they
-are given. A file of another program, such as a .pth, holds weights alone: give
---model. A last layer for other classes is drawn anew, a first layer for colours is
-made one for grey or the other way round, and each is said; whatever else is missing
-or does not fit is an error.
+are given. A file of another program, such as a .pth, holds weights alone: its model
+is found by their names and shapes, or given with --model. A last layer for other
+classes is drawn anew, and so is one that is missing, of a backbone; a first layer for
+colours is made one for grey or the other way round. Each is said; whatever else is
+missing or does not fit is an error.
 
 ` + optimisationHelp + `
 
@@ -297,7 +298,7 @@ func (f *trainFlags) check(c train.Config) error {
 	if err := c.Check(); err != nil {
 		return usageError{fmt.Errorf("%w; `residual train --help` describes the flags", err)}
 	}
-	if err := room(8 * e.Count(models.Config{Blocks: c.Blocks})); err != nil { // weights and their gradients
+	if err := room(8 * e.Count(models.Config{Blocks: r.Blocks})); err != nil { // weights and their gradients
 		return usagef("--model %s: %w; choose a smaller net", r.Model, err)
 	}
 	return nil
