@@ -103,8 +103,12 @@ func (c Cache) path(r Ref) (string, error) {
 		dir = filepath.Join(cache, "residual", "models")
 	}
 	if r.Address != "" {
-		sum := sha256.Sum256([]byte(r.Address))
-		return filepath.Join(dir, "url", hex.EncodeToString(sum[:8]), r.Base()), nil
+		address, name := r.Address, r.Base()
+		if r.beside != "" {
+			address, name = r.beside, filepath.FromSlash(r.name)
+		}
+		sum := sha256.Sum256([]byte(address))
+		return filepath.Join(dir, "url", hex.EncodeToString(sum[:8]), name), nil
 	}
 	return filepath.Join(dir, "hf", r.Owner, r.Name, r.Revision, filepath.FromSlash(r.File)), nil
 }
@@ -288,6 +292,27 @@ func (c Cache) PullConfigs(ctx context.Context, model Ref, f File) (files []File
 	return files, problems
 }
 
+// PullBeside returns the files that a model's file names as lying beside it, such as
+// those of an ONNX file's weights. The cache keeps them beside it too. The error says
+// which cannot be had, and where it belongs.
+func (c Cache) PullBeside(ctx context.Context, model Ref, f File, names []string) (files []File, err error) {
+	for _, name := range names {
+		r, err := model.Beside(name)
+		var file File
+		if err == nil {
+			file, err = c.Pull(ctx, r)
+		}
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			return nil, fmt.Errorf("%s has weights in %q, which belongs beside %s: %w", model, name, f.Path, err)
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
 // explain says what to do about a refusal.
 func explain(resp *http.Response) error {
 	err := download.StatusError(resp)
@@ -301,7 +326,9 @@ func explain(resp *http.Response) error {
 }
 
 // notePath is where the cache remembers, beside a file, where it came from.
-func notePath(path string) string { return path + ".source.json" }
+func notePath(path string) string { return path + noteEnding }
+
+const noteEnding = ".source.json"
 
 func writeNote(path string, f File) error {
 	text, err := json.MarshalIndent(f, "", "  ")

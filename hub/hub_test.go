@@ -194,6 +194,86 @@ func TestPullConfigs(t *testing.T) {
 	}
 }
 
+// What a model's file has beside it comes with it, with digests, and goes on where it
+// broke off; nothing outside of the model's folder is asked for.
+func TestPullBeside(t *testing.T) {
+	s := newSite(t)
+	c := s.cache(t)
+	r, err := Parse("hf:timm/net@v1/sub/net.onnx#sha256=" + sum([]byte("graph")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := File{Path: filepath.Join(c.Dir, "hf", "timm", "net", "v1", "sub", "net.onnx")}
+	s.cut = 1000 // the first answer
+	ctx, cancel := context.WithCancel(context.Background())
+	c.Progress = func(done, total int64, what string) {
+		if done == 1000 {
+			cancel()
+		}
+	}
+	if _, err := c.PullBeside(ctx, r, f, []string{"pytorch_model.bin"}); err != context.Canceled {
+		t.Fatalf("got %v", err)
+	}
+	c.Progress, s.asked = nil, nil
+	for _, c.Offline = range []bool{false, true} { // the second time it is there
+		files, err := c.PullBeside(context.Background(), r, f, []string{"./pytorch_model.bin"})
+		if err != nil || len(files) != 1 || files[0].SHA256 != s.linked || files[0].Path != filepath.Join(filepath.Dir(f.Path), "pytorch_model.bin") {
+			t.Fatalf("%+v, %v", files, err)
+		}
+	}
+	if last := s.asked[len(s.asked)-1]; last != "store GET bytes=1000-" {
+		t.Errorf("asked %q", s.asked)
+	}
+	s.asked, c.Offline = nil, false
+	for _, name := range []string{"../net.onnx", "/etc/passwd", "a/../../b", ".hidden", "", ".", "a//../..", `..\b`, "c:x", "x%2fy", "net.onnx.source.json"} {
+		_, err := c.PullBeside(context.Background(), r, f, []string{name})
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("has weights in %q, which belongs beside %s", name, f.Path)) || !strings.Contains(err.Error(), "can be no part of one") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if len(s.asked) > 0 {
+		t.Errorf("asked %q", s.asked)
+	}
+	if _, err := c.PullBeside(context.Background(), r, f, []string{"gone.data"}); err == nil || !strings.Contains(err.Error(), `"gone.data"`) || !strings.Contains(err.Error(), "there is no such file") {
+		t.Errorf("got %v", err)
+	}
+	s.linked = sum([]byte("other"))
+	c.Refresh = true
+	if _, err := c.PullBeside(context.Background(), r, f, []string{"pytorch_model.bin"}); err == nil || !strings.Contains(err.Error(), "sent other content") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Beside a file at an address lies another at the address with its name, and in the
+// cache beside it.
+func TestPullBesideAnAddress(t *testing.T) {
+	c := newSite(t).cache(t)
+	var asked []string
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.String())
+		w.Write(content)
+	}))
+	defer s.Close()
+	c.client = s.Client()
+	r, err := Parse(s.URL + "/m/net.onnx?download=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := c.Pull(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked = nil
+	files, err := c.PullBeside(context.Background(), r, f, []string{"d/net.onnx.data"})
+	if err != nil || len(files) != 1 || files[0].Path != filepath.Join(filepath.Dir(f.Path), "d", "net.onnx.data") || asked[0] != "/m/d/net.onnx.data?download=true" {
+		t.Errorf("%+v, %v, asked %q", files, err, asked)
+	}
+	r.Address = strings.Replace(r.Address, "https:", "http:", 1)
+	if _, err := c.PullBeside(context.Background(), r, f, []string{"net.onnx.data"}); err == nil || !strings.Contains(err.Error(), "without the s of https") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestPullOthers(t *testing.T) {
 	s := newSite(t)
 	c := s.cache(t)

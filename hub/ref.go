@@ -20,6 +20,8 @@ type Ref struct {
 	Owner, Name, Revision, File string // of hf:OWNER/NAME@REVISION/FILE
 	Address                     string // of a file elsewhere; the others are empty then
 	SHA256                      string // of the content, in hexadecimal; empty where it is not known
+
+	beside, name string // of a file beside one at an address: that address, and the name there
 }
 
 var word = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
@@ -81,6 +83,34 @@ func (r *Ref) model(text string) string {
 		}
 	}
 	return ""
+}
+
+// Beside is the file of that name in the folder of r's or below it. The cache keeps it
+// in the same place beside r's.
+func (r Ref) Beside(name string) (Ref, error) {
+	given := name
+	name = path.Clean(name) // from ./name
+	for _, w := range strings.Split(name, "/") {
+		if !word.MatchString(w) || strings.HasSuffix(w, noteEnding) {
+			return Ref{}, fmt.Errorf("%q is no name that is fetched, as %q can be no part of one", given, w)
+		}
+	}
+	r.SHA256 = ""
+	if r.Address == "" {
+		r.File = path.Join(path.Dir(r.File), name)
+		return r, nil
+	}
+	u, err := url.Parse(r.Address)
+	if err != nil {
+		return Ref{}, err
+	}
+	if u.Scheme != "https" {
+		return Ref{}, fmt.Errorf("no digest of it is known, and an address without the s of https wants one")
+	}
+	r.beside, r.name = r.Address, name
+	u.Path, u.RawPath = path.Join(path.Dir(u.Path), name), ""
+	r.Address = u.String()
+	return r, nil
 }
 
 // String writes the reference as Parse reads it.

@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 			"await":   await,
 			"hub":     serveHub,
 			"weights": writeForeign,
+			"outside": moveOutside,
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,11 +11,14 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/hub"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/weights"
+	"github.com/residual-ml/residual/weights/onnx"
 )
 
 // pulled is what pull --json lists.
 type pulled struct {
 	hub.File
+	Weights []hub.File    `json:"weights,omitempty"` // that an ONNX file has beside it
 	Configs []hub.File    `json:"configs,omitempty"` // that lie beside it
 	Model   *importResult `json:"model,omitempty"`   // that was made of it
 }
@@ -25,6 +29,9 @@ func (p *pulled) text() string {
 		state = "was there"
 	}
 	text := fmt.Sprintf("%s\n  %s, %s, SHA-256 %s\n", p.Path, report.Bytes(p.Bytes), state, p.SHA256)
+	for _, f := range p.Weights {
+		text += fmt.Sprintf("  with the weights in %s, %s, SHA-256 %s\n", filepath.Base(f.Path), report.Bytes(f.Bytes), f.SHA256)
+	}
 	for _, f := range p.Configs {
 		text += fmt.Sprintf("  with %s\n", filepath.Base(f.Path))
 	}
@@ -52,6 +59,8 @@ With the model come config.json and preprocessor_config.json, where the reposito
 them: names of classes, and how images are prepared. -o makes a model file of it all,
 such as predict, eval and export take; residual import does the same later, with flags
 for what is not said.
+
+With an ONNX file come the files beside it that its weights lie in.
 
 A download that broke off goes on where it stopped. A file that is there already
 is verified and not fetched again, unless --refresh asks for it. HF_ENDPOINT names
@@ -90,6 +99,9 @@ another server in place of https://huggingface.co.`,
 					return err
 				}
 				p := pulled{File: f}
+				if p.Weights, err = pullWeights(ctx, c, r, f); err != nil {
+					return err
+				}
 				var problems []error
 				p.Configs, problems = c.PullConfigs(ctx, r, f)
 				for _, err := range problems {
@@ -117,4 +129,16 @@ another server in place of https://huggingface.co.`,
 	_ = cmd.MarkFlagDirname("cache-dir")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// pullWeights fetches what an ONNX file has its weights in, beside it.
+func pullWeights(ctx context.Context, c hub.Cache, r hub.Ref, f hub.File) ([]hub.File, error) {
+	if format, err := weights.Detect(f.Path); err != nil || format != weights.ONNX {
+		return nil, nil
+	}
+	names, err := onnx.Beside(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	return c.PullBeside(ctx, r, f, names)
 }

@@ -120,17 +120,9 @@ const mostBytes = 1<<31 - 1
 // Open reads the file at path. Weights may lie in other files in the same folder, as
 // external data: PyTorch's newer exporter puts them into NAME.onnx.data.
 func Open(path string) (*Model, error) {
-	f, size, err := elements.OpenFile(path, ".onnx")
+	b, err := readFile(path)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	if size > mostBytes {
-		return nil, fmt.Errorf("%s: %d bytes, where an ONNX file has at most %d; export with external data", path, size, mostBytes)
-	}
-	b := make([]byte, size)
-	if err := elements.ReadFull(f, b, 0); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	folder := &outside{}
 	defer folder.close()
@@ -150,4 +142,20 @@ func read(b []byte, name string, folder *outside) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return m, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, size, err := elements.OpenFile(path, ".onnx")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if size > mostBytes {
+		return nil, fmt.Errorf("%s: %d bytes, where an ONNX file has at most %d; export with external data", path, size, mostBytes)
+	}
+	b := make([]byte, size)
+	if err := elements.ReadFull(f, b, 0); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return b, nil
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
 )
@@ -171,4 +173,51 @@ func (f field) external(entries *[][]byte, outside *bool) error {
 		return fmt.Errorf("has more than %d entries of external data; %s", mostAttributes, damaged)
 	}
 	return nil
+}
+
+// Beside lists the files that hold weights of the model at path, as the model names
+// them, each once. None is looked for: the names are the file's, and may lead anywhere.
+func Beside(path string) (names []string, err error) {
+	b, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	within := func(number protowire.Number, visit func(message []byte) error) func(f field) error {
+		return func(f field) error {
+			if f.number != number {
+				return nil
+			}
+			var message []byte
+			if err := f.message(&message); err != nil {
+				return err
+			}
+			return visit(message)
+		}
+	}
+	err = fields(b, within(7, func(graph []byte) error {
+		return fields(graph, within(5, func(initialiser []byte) error {
+			var entries [][]byte
+			var external bool
+			err := fields(initialiser, func(f field) error {
+				if f.number == 13 || f.number == 14 {
+					return f.external(&entries, &external)
+				}
+				return nil
+			})
+			if err != nil || !external && entries == nil {
+				return err
+			}
+			p, err := readPlace(entries)
+			if err == nil && !seen[p.location] {
+				seen[p.location] = true
+				names = append(names, p.location)
+			}
+			return err
+		}))
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return names, nil
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -83,6 +84,32 @@ func TestExternalData(t *testing.T) {
 	}
 }
 
+// The files of the weights are listed without being there.
+func TestBeside(t *testing.T) {
+	path := beside(t,
+		inFile("a", Float, 3, entry("location", "gone.data"), entry("offset", "8")),
+		inFile("b", Float, 1<<28, entry("location", "../above")),
+		weight("c", dims(1), kind(Float), appendText(nil, 9, "1234")),
+		inFile("d", Float, 1, entry("location", "gone.data")))
+	names, err := Beside(path)
+	if err != nil || !slices.Equal(names, []string{"gone.data", "../above"}) {
+		t.Errorf("%q, %v", names, err)
+	}
+	if names, err = Beside(beside(t, weight("c", dims(1), kind(Float), appendText(nil, 9, "1234")))); err != nil || names != nil {
+		t.Errorf("with all weights inside: %q, %v", names, err)
+	}
+	for want, b := range map[string][]byte{
+		"names no file": file(inFile("w", Float, 1)), "byte 0 of the message": {0xff}, "100 entries": file(inFile("w", Float, 1, bytes.Repeat(entry("k", "v"), 1000))),
+	} {
+		if err := os.WriteFile(path, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Beside(path); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
 // What a model says of other files is held against them, and nothing outside of its
 // folder is read.
 func TestHostileExternalData(t *testing.T) {
@@ -150,7 +177,7 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 		limit := uint64(1<<20 + perByte*(len(b)+len(data))) // as for FuzzRead
-		if got := allocated(func() { Open(path) }); got > limit {
+		if got := allocated(func() { Open(path); Beside(path) }); got > limit {
 			t.Errorf("allocated %d bytes for files of %d and %d", got, len(b), len(data))
 		}
 	})
