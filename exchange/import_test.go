@@ -104,6 +104,26 @@ func TestImportGivesPyTorchsLogits(t *testing.T) {
 	}
 }
 
+// A fixed batch stands for any, also where a shape is put together of constants, as
+// PyTorch's newer exporter does where it is told not to optimise.
+func TestImportOfAFixedBatch(t *testing.T) {
+	c := newChain().then("GlobalAveragePool", nil)
+	pooled := c.nodes[0].Outputs[0]
+	c.with("two", tensor.FromInts([]int64{2}, 1)).with("three", tensor.FromInts([]int64{3}, 1)).free("Concat", "two", "three")
+	c.nodes[1].Attributes = []onnx.Attribute{{Name: "axis", Value: int64(0)}}
+	m := c.free("Reshape", pooled, c.nodes[1].Outputs[0]).model()
+	m.Graph.Inputs[0].Shape[0] = onnx.Dim{Size: 2}
+	net, err := Import(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 4 {
+		if y := call(t, net, unit(n+1, 3, 8, 8)); !y.Shape().Equal(tensor.Shape{n + 1, 3}) {
+			t.Errorf("of %d images it makes %v", n+1, y.Shape())
+		}
+	}
+}
+
 // The parameters of a graph in which batch norms are nodes have PyTorch's names
 // and values.
 func TestImportedNamesArePyTorchs(t *testing.T) {

@@ -252,10 +252,20 @@ func (imp *importer) integers(n *onnx.Node, i int) (name string, length int, err
 // mostIntegers is beyond the dimensions of any tensor.
 const mostIntegers = 8
 
-// compute adds a step that makes integers.
+// compute adds a step that makes integers. Of constants alone they are one: a fixed batch
+// in it is known as such.
 func (imp *importer) compute(n *onnx.Node, length int, in []string, run func(in []value) []int64) error {
 	if length > mostIntegers {
 		return fmt.Errorf("makes a list of %d integers, where at most %d are possible", length, mostIntegers)
+	}
+	values := make([]value, len(in))
+	if !slices.ContainsFunc(in, func(name string) bool { return imp.constants[name] == nil }) {
+		for i, name := range in {
+			values[i] = imp.net.known[name]
+		}
+		ints := run(values)
+		imp.constants[n.Outputs[0]] = tensor.FromInts(ints, len(ints))
+		return nil
 	}
 	imp.kinds[n.Outputs[0]] = kind{length: length}
 	imp.net.steps = append(imp.net.steps, step{label: n.String(), in: in, out: n.Outputs[0], run: func(in []value) value {
