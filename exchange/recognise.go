@@ -170,15 +170,15 @@ func (m *matcher) compare(a, b *graph.Node) bool {
 	return m.order(a, b) != nil
 }
 
-// foldedInto reports whether a is a batch norm after a layer, and b a layer with
-// a bias that can hold both.
+// foldedInto reports whether a is a batch norm after a layer, and b a layer that can
+// hold both. PyTorch's newer exporter leaves its bias out where it is 0.
 func foldedInto(a, b *graph.Node) bool {
 	if _, ok := a.Op.(graph.BatchNorm); !ok {
 		return false
 	}
 	switch b.Op.(type) {
 	case graph.Conv2d, graph.Linear:
-		return len(b.Inputs) == 3
+		return true
 	}
 	return false
 }
@@ -270,11 +270,14 @@ func (m *matcher) note(n *graph.Node, values []float32) bool {
 func (m *matcher) unfold(bn, b *graph.Node) bool {
 	layer := bn.Inputs[0]
 	weight, _ := constantValues(b.Inputs[1])
-	bias, ok := constantValues(b.Inputs[2])
-	if !ok {
-		return false
+	channels := b.Inputs[1].Shape[0]
+	bias := make([]float32, channels)
+	if len(b.Inputs) == 3 {
+		var ok bool
+		if bias, ok = constantValues(b.Inputs[2]); !ok {
+			return false
+		}
 	}
-	channels := len(bias)
 	all := func(v float64) []float32 { return tensor.New(channels).Fill(float32(v)).Data() }
 	good := m.note(layer.Inputs[1], weight)
 	if len(layer.Inputs) == 3 {

@@ -155,3 +155,27 @@ func TestRecogniseOtherBlocks(t *testing.T) {
 		}
 	}
 }
+
+// A batch norm of a net that was never trained may be folded into no bias at all.
+func TestRecogniseWithoutBias(t *testing.T) {
+	e, err := models.Lookup("cifar-resnet20")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := e.New(models.Config{})
+	model := exported(t, m, ExportConfig{Channels: 3, Height: 32, Width: 32, Fold: true})
+	left := 0
+	for i, n := range model.Graph.Nodes {
+		if n.Op == "Conv" && len(n.Inputs) == 3 {
+			model.Graph.Nodes[i].Inputs = n.Inputs[:2]
+			left++
+		}
+	}
+	net := imported(t, model)
+	match, found, err := Recognise(net, "")
+	if err != nil || match.Entry.Name != e.Name || left < 19 {
+		t.Fatalf("%s, %v, %d biases left out", match.Entry.Name, err, left)
+	}
+	x := unit(1, 3, 32, 32)
+	near(t, e.Name, call(t, found, x).Data(), call(t, net, x).Data())
+}
