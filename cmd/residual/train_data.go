@@ -49,8 +49,8 @@ given goes by how many pictures there are to train on:
 by SGD with Nesterov momentum 0.9 and weight decay 0.0001, label smoothing 0.1, and a
 rate of 0.1 for every 256 pictures of a batch (with up to 1,000 pictures 0.24, with
 --weights 0.01) along a cosine with 5% warm-up. With --optimizer these four are as you give
-them. --weights also settles the size and the normalisation. Of up to 1,000 pictures a crop
-takes half at least (--crop-scale).`)
+them. A model file given as --weights also settles the size and the normalisation. Of up
+to 1,000 pictures a crop takes half at least (--crop-scale).`)
 	return b.String()
 }
 
