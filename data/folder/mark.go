@@ -31,7 +31,7 @@ func (was Mark) differs(is Mark, path string) error {
 	if was.SHA256 == "" || was.SHA256 == is.SHA256 {
 		return nil
 	}
-	return fmt.Errorf("image %s: %w; put it back as it was, or start a new run", path, ErrChanged)
+	return fmt.Errorf("image %s: %w", path, ErrChanged)
 }
 
 // read decodes the picture, or the part of it that choose returns, and marks it.

@@ -267,7 +267,9 @@ func (s *Set) decode(i int, choose func(height, width int) transforms.Crop) (tra
 	item := s.items[i]
 	m, _, err := item.read(s.o, choose)
 	if err == nil {
-		err = s.items[i].Mark.differs(item.Mark, item.Path)
+		if err = s.items[i].Mark.differs(item.Mark, item.Path); err != nil {
+			err = fmt.Errorf("%w; put it back as it was, or start a new run", err)
+		}
 	}
 	if err != nil && !errors.Is(err, ErrChanged) {
 		s.report(i, err)
