@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/residual-ml/residual/data"
@@ -49,7 +50,7 @@ func trialLimit(training, least time.Duration) time.Duration {
 func fewSteps(all int) int {
 	switch {
 	case all >= 100:
-		return 3
+		return 4 // three are counted, so that one may be a stall
 	case all >= 20:
 		return 2
 	}
@@ -155,7 +156,7 @@ func (r *trial) evaluateOn(b *data.Batch) error {
 // walked is what a walk over a part of a data set took.
 type walked struct {
 	pictures int           // of all its batches, each counted once
-	took     time.Duration // of those that were timed
+	took     time.Duration // of those that were timed, without stalls
 	of       int           // pictures in them
 	timed    int           // batches
 }
@@ -221,17 +222,35 @@ func (r *trial) walk(ctx context.Context, pictures int, again bool, l *data.Load
 }
 
 // sum adds up the batches without the first fifth of them, at least one: programs touch
-// their memory for the first time, and the loader gets ahead.
+// their memory for the first time, and the loader gets ahead. A stall of the machine does
+// not count: of runs of batches in a row, in which the loader's fast and slow ones are
+// mixed, the middle one by its time for a picture stands for all.
 func (w *walked) sum(times []time.Duration, sizes []int) {
 	skip := (len(times) + 4) / 5
 	if len(times) == 1 {
 		skip = 0
 	}
-	w.took, w.of, w.timed = 0, 0, len(times)-skip
-	for i := skip; i < len(times); i++ {
-		w.took += times[i]
-		w.of += sizes[i]
+	times, sizes = times[skip:], sizes[skip:]
+	n, runs := len(times), 1
+	switch {
+	case n >= 15:
+		runs = 5
+	case n >= 3:
+		runs = 3
 	}
+	each := make([]float64, runs) // nanoseconds for a picture
+	w.took, w.of, w.timed = 0, 0, n
+	for r := range runs {
+		took, of := time.Duration(0), 0
+		for i := r * n / runs; i < (r+1)*n/runs; i++ {
+			took += times[i]
+			of += sizes[i]
+		}
+		w.of += of
+		each[r] = float64(took) / float64(max(of, 1))
+	}
+	slices.Sort(each)
+	w.took = time.Duration(each[runs/2] * float64(w.of))
 }
 
 // keeper says whether a data set may keep decoded what it has read.
