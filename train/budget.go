@@ -292,7 +292,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 	}
 	j.Epochs, j.trainer.options.Epochs, j.chosen = c.epochs, c.epochs, c.why
 	if photos != nil {
-		photos.Reason = ""
+		photos.ChosenFor = 0
 	}
 	s.Estimate = took[c.offer].of(c.epochs)
 	return s, nil

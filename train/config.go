@@ -84,8 +84,8 @@ type Config struct {
 	// It is no setting of the run, which does not keep it, and changes no bit of a result.
 	Forecast *Forecast `yaml:"-" json:"-"`
 
-	reason string // why Resolved chose as it did
-	free   *free  // what a budget may choose; nil without one
+	chosenFor int   // pictures to train on that Resolved chose by; 0: nothing was chosen
+	free      *free // what a budget may choose; nil without one
 }
 
 // Resolved returns c with every zero field replaced by what it stands for. Of pictures

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
@@ -197,7 +196,7 @@ func (c Config) sized() Config {
 	n := c.pictures()
 	r := photoRecipeFor(n)
 	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 {
-		c.reason = fmt.Sprintf("chosen for %d pictures to train on", n)
+		c.chosenFor = n
 	}
 	if c.Model == "" {
 		c.Model = r.Model

@@ -24,9 +24,9 @@ const CheckingPictures = "checking pictures"
 
 // Photos says what a training found in a user's own pictures.
 type Photos struct {
-	Index  *folder.Index  // of those that are trained and tested on
-	Report *folder.Report // of all; nil when a run goes on, which reads them no more
-	Reason string         // why the settings that were not given are as they are; empty when all were
+	Index     *folder.Index  // of those that are trained and tested on
+	Report    *folder.Report // of all; nil when a run goes on, which reads them no more
+	ChosenFor int            // pictures to train on that settle what was not given; 0 where all was, or a budget settled it
 	// Pack has the decoded pictures; nil when Preparation.Cache is off, or when the user's
 	// cache folder cannot be used: PackError then says why.
 	Pack      *folder.Pack
@@ -42,7 +42,7 @@ type recorded struct {
 // openPhotos finds a user's own pictures, reads each once, leaves the broken ones out and
 // holds some out to test on; or takes them as the record of the run has them.
 func (p plan) openPhotos(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
-	photos = &Photos{Reason: p.reason}
+	photos = &Photos{ChosenFor: p.chosenFor}
 	if goesOn != nil {
 		err = photos.again(ctx, p, *goesOn, progress)
 	} else {

@@ -92,3 +92,10 @@ func TestTrainSaysHowToGoOn(t *testing.T) {
 		t.Errorf("%s: status %d, %s%s", command, status, text, problem)
 	}
 }
+
+// Counts have commas, and what was not chosen is not said.
+func TestChosenFor(t *testing.T) {
+	if got := chosenFor(1520); !strings.HasPrefix(got, "chosen for 1,520 pictures to train on; ") || chosenFor(0) != "" {
+		t.Errorf("%q, and %q for none", got, chosenFor(0))
+	}
+}

@@ -90,8 +90,8 @@ func (v *trainView) start(s train.Start) {
 	for _, line := range s.Chosen {
 		fmt.Fprintln(v.w, line)
 	}
-	if s.Photos != nil && s.Photos.Reason != "" {
-		fmt.Fprintf(v.w, "%s; what you give in place of it wins (`residual train --help`)\n", s.Photos.Reason)
+	if s.Photos != nil {
+		fmt.Fprint(v.w, chosenFor(s.Photos.ChosenFor))
 	}
 	if line := optimisation(c); line != "" {
 		fmt.Fprintln(v.w, line)
@@ -180,6 +180,14 @@ func (v *trainView) close() {
 		v.draw()
 		p.Close()
 	}
+}
+
+// chosenFor says that settings go by so many pictures; nothing where there are none.
+func chosenFor(pictures int) string {
+	if pictures == 0 {
+		return ""
+	}
+	return fmt.Sprintf("chosen for %s pictures to train on; what you give in place of it wins (`residual train --help`)\n", report.Count(int64(pictures)))
 }
 
 // trainResult is what train --json prints. What was not measured is null.
