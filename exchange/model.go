@@ -14,9 +14,10 @@ import (
 	"github.com/residual-ml/residual/weights"
 )
 
-// ModelConfig says what a file of weights does not. Zero values are what the files
-// beside it say, config.json and preprocessor_config.json as timm and transformers
-// write them, and where these are silent, those of the model.
+// ModelConfig says what a file of weights does not. Zero values are what a file that
+// Residual wrote says of itself, or what the files beside it say, config.json and
+// preprocessor_config.json as timm and transformers write them, and where these are
+// silent, those of the model.
 type ModelConfig struct {
 	Model   string   // a name the registry knows; empty: found by names and shapes
 	Classes []string // in the order of the logits; nil: "class 0", "class 1" ...
@@ -41,17 +42,22 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
 	}
-	var match models.Match
+	var net held
 	if format == weights.ONNX {
-		m, match, err = fromONNX(path, c.Model)
+		net, err = fromONNX(path, c.Model)
 	} else {
-		m, match, notes, err = fromTensors(path, c.Model)
+		net, err = fromTensors(path, c.Model)
 	}
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
 	}
-	e, config := match.Entry, match.Config
-	if format != weights.ONNX { // which has its own metadata
+	notes = net.notes
+	e, config := net.match.Entry, net.match.Config
+	own, told := ownWord(net.metadata, net.match)
+	prepared := told && !c.prepares()
+	if told {
+		c, notes = c.over(configOf(own)), append(notes, "what was not given is as the file says itself: the names of the classes, and how images are prepared")
+	} else if format != weights.ONNX {
 		d, said := described(filepath.Dir(path))
 		d, odd := d.fitting(config.Channels, config.Classes)
 		c, notes = c.over(d), slices.Concat(notes, said, odd)
@@ -66,14 +72,44 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 	if n := len(info.Classes); n != config.Classes {
 		return fail(fmt.Errorf("tells %d classes apart, and %d names were given", config.Classes, n))
 	}
-	more, err := prepare(&info, e, c)
+	var more []string
+	if prepared {
+		info.Height, info.Width, info.Preprocess, info.Dataset = own.Height, own.Width, own.Preprocess, own.Dataset
+	} else {
+		more, err = prepare(&info, e, c)
+	}
 	if err == nil {
 		info, err = settled(info)
 	}
 	if err != nil {
 		return fail(err)
 	}
-	return m, info, append(notes, more...), nil
+	return net.module, info, append(notes, more...), nil
+}
+
+// ownWord is what a file says of itself that Residual wrote, as far as it is true of the
+// net that was found.
+func ownWord(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
+	own, err := checkpoint.ModelIn(metadata)
+	e := match.Entry
+	ok = err == nil && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
+		!(e.FixedSize && (own.Height != e.Height || own.Width != e.Width))
+	return own, ok
+}
+
+// configOf is what a model says, as settings that others can go before.
+func configOf(m checkpoint.Model) ModelConfig {
+	p := m.Preprocess
+	c := ModelConfig{Classes: m.Classes, Size: m.Height, Mean: p.Mean, Std: p.Std, Squash: p.Resize > 0}
+	if p.ResizeShorter > 0 {
+		c.Resize, c.Interpolation = p.ResizeShorter, p.Interpolation
+	}
+	return c
+}
+
+// prepares reports whether c says anything of how images are prepared.
+func (c ModelConfig) prepares() bool {
+	return c.Resize != 0 || c.Size != 0 || c.Interpolation != "" || c.Mean != nil || c.Std != nil || c.Squash
 }
 
 // settled is info as a file would give it back, if such a model can be.
@@ -85,37 +121,46 @@ func settled(info checkpoint.Model) (checkpoint.Model, error) {
 	return checkpoint.ModelIn(metadata)
 }
 
-func fromONNX(path, model string) (nn.Module, models.Match, error) {
-	net, err := Open(path)
-	if err != nil {
-		return nil, models.Match{}, err
-	}
-	match, m, err := Recognise(net, model)
-	if err == nil && model != "" && match.Entry.Name != model {
-		err = fmt.Errorf("the graph is that of %s, not of %s", foundNames([]models.Match{match}), model)
-	}
-	if err != nil {
-		return nil, models.Match{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return m, match, nil
+// held is what a file of weights holds.
+type held struct {
+	module   nn.Module
+	match    models.Match
+	metadata map[string]string
+	notes    []string
 }
 
-func fromTensors(path, model string) (m nn.Module, match models.Match, notes []string, err error) {
+func fromONNX(path, model string) (h held, err error) {
+	net, err := Open(path)
+	if err != nil {
+		return h, err
+	}
+	h.metadata = net.Metadata
+	h.match, h.module, err = Recognise(net, model)
+	if err == nil && model != "" && h.match.Entry.Name != model {
+		err = fmt.Errorf("the graph is that of %s, not of %s", foundNames([]models.Match{h.match}), model)
+	}
+	if err != nil {
+		return h, fmt.Errorf("%s: %w", path, err)
+	}
+	return h, nil
+}
+
+func fromTensors(path, model string) (h held, err error) {
 	w, err := OpenWeights(path)
 	if err != nil {
-		return nil, match, nil, err
+		return h, err
 	}
-	match, err = w.choose(model)
-	if err != nil {
-		return nil, match, nil, fmt.Errorf("%s: %w", path, err)
+	if h.match, err = w.choose(model); err != nil {
+		return h, fmt.Errorf("%s: %w", path, err)
 	}
-	if m, err = w.fill(match); err != nil {
-		return nil, match, nil, fmt.Errorf("%s: not the weights of %s: %w", path, match.Entry.Name, err)
+	if h.module, err = w.fill(h.match); err != nil {
+		return h, fmt.Errorf("%s: not the weights of %s: %w", path, h.match.Entry.Name, err)
 	}
 	if w.chosen != "" {
-		notes = append(notes, w.chosen)
+		h.notes = append(h.notes, w.chosen)
 	}
-	return m, match, notes, nil
+	h.metadata = w.Metadata
+	return h, nil
 }
 
 // choose finds the model of a name, or the only one that fits.

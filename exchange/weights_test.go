@@ -167,21 +167,31 @@ func TestFromWeights(t *testing.T) {
 	}
 }
 
-// An ONNX graph is recognised by what it computes, and gives the weights back.
+// An ONNX graph is recognised by what it computes, and gives the weights back, with what
+// it says of classes and images; what is given goes before that.
 func TestFromWeightsONNX(t *testing.T) {
 	e, m := net(t, "d2l-bnlenet", models.Config{})
-	info := checkpoint.Model{Architecture: e.Name, Classes: make([]string, 10), Channels: 1, Height: 28, Width: 28}
+	info := checkpoint.Model{
+		Architecture: e.Name, Classes: strings.Split("abcdefghij", ""), Channels: 1, Height: 28, Width: 28, Dataset: "letters",
+		Preprocess: checkpoint.Preprocess{NativeHeight: 14, NativeWidth: 14, Resize: 28, Grey: true, Mean: []float64{0.25}, Std: []float64{0.5}},
+	}
 	path := filepath.Join(t.TempDir(), "net.bin")
 	if _, err := exchange.Save(path, m, info, exchange.ExportConfig{}); err != nil {
 		t.Fatal(err)
 	}
-	got, about, _, err := exchange.FromWeights(path, exchange.ModelConfig{})
+	got, about, notes, err := exchange.FromWeights(path, exchange.ModelConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	sameState(t, "ONNX", got, m)
-	if about.Architecture != e.Name || about.Preprocess.Resize != 28 || !about.Preprocess.Grey {
-		t.Errorf("it says of itself %+v", about)
+	info.Preprocess.Scale, info.Preprocess.Interpolation = 1.0/255, "bilinear"
+	info.Residual, info.Go = about.Residual, about.Go
+	if !reflect.DeepEqual(about, info) || len(notes) != 1 || !strings.Contains(notes[0], "as the file says itself") {
+		t.Errorf("it says of itself %+v, %q", about, notes)
+	}
+	_, about, _, err = exchange.FromWeights(path, exchange.ModelConfig{Classes: strings.Split("klmnopqrst", ""), Mean: []float64{0.75}, Std: []float64{2}})
+	if p := about.Preprocess; err != nil || about.Classes[0] != "k" || p.Mean[0] != 0.75 || p.Std[0] != 2 || p.Resize != 28 || !p.Grey {
+		t.Errorf("%+v, %v", about, err)
 	}
 	if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{Model: "resnet18"}); err == nil || !strings.Contains(err.Error(), "that of d2l-bnlenet, not of resnet18") {
 		t.Errorf("as another model: %v", err)

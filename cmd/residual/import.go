@@ -43,7 +43,8 @@ by what it holds. The names are torchvision's, timm's or Hugging Face's for resi
 networks, with or without a prefix that all share.
 
 The model is found by the names and shapes of the weights, or given with --model. A
-file of weights has no names of classes: --classes gives them, one a line. Names of
+file of weights, unless residual wrote it, has no names of classes: --classes gives
+them, one a line. Names of
 classes and how images are prepared are also read from config.json (timm's or
 transformers') and preprocessor_config.json beside the weights, as residual pull lays
 them there. Where neither these nor the flags say otherwise, images are prepared as the
