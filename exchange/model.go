@@ -57,7 +57,7 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 	prepared := told && !c.prepares()
 	if told {
 		c, notes = c.over(configOf(own)), append(notes, "what was not given is as the file says itself: the names of the classes, and how images are prepared")
-	} else if format != weights.ONNX {
+	} else {
 		d, said := described(filepath.Dir(path))
 		d, odd := d.fitting(config.Channels, config.Classes)
 		c, notes = c.over(d), slices.Concat(notes, said, odd)

@@ -16,6 +16,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/npz"
+	"github.com/residual-ml/residual/weights/onnx"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
@@ -191,6 +192,22 @@ func TestFromWeightsONNX(t *testing.T) {
 	}
 	_, about, _, err = exchange.FromWeights(path, exchange.ModelConfig{Classes: strings.Split("klmnopqrst", ""), Mean: []float64{0.75}, Std: []float64{2}})
 	if p := about.Preprocess; err != nil || about.Classes[0] != "k" || p.Mean[0] != 0.75 || p.Std[0] != 2 || p.Resize != 28 || !p.Grey {
+		t.Errorf("%+v, %v", about, err)
+	}
+	// Another program's says nothing, and what lies beside it is read.
+	graph, err := exchange.Export(m, exchange.ExportConfig{Channels: 1, Height: 28, Width: 28})
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := filepath.Join(t.TempDir(), "model.onnx")
+	if err := checkpoint.WriteFile(foreign, func(w io.Writer) error { return onnx.Write(w, graph) }); err != nil {
+		t.Fatal(err)
+	}
+	config := `{"label_names": ["z", "y", "x", "w", "v", "u", "t", "s", "r", "q"]}`
+	if err := os.WriteFile(filepath.Join(filepath.Dir(foreign), "config.json"), []byte(config), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, about, _, err = exchange.FromWeights(foreign, exchange.ModelConfig{}); err != nil || about.Classes[0] != "z" || about.Preprocess.Resize != 28 {
 		t.Errorf("%+v, %v", about, err)
 	}
 	if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{Model: "resnet18"}); err == nil || !strings.Contains(err.Error(), "that of d2l-bnlenet, not of resnet18") {

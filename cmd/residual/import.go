@@ -44,12 +44,12 @@ networks, with or without a prefix that all share.
 
 The model is found by the names and shapes of the weights, or given with --model. A
 file of weights, unless residual wrote it, has no names of classes: --classes gives
-them, one a line. Names of
-classes and how images are prepared are also read from config.json (timm's or
-transformers') and preprocessor_config.json beside the weights, as residual pull lays
-them there. Where neither these nor the flags say otherwise, images are prepared as the
-model's own weights want it (see residual models --json): the shorter side resized, the
-middle cut out, less the mean, over the deviation, to the bit as torchvision does it.`,
+them, one a line. Names of classes and how images are prepared are also read from
+config.json (timm's or transformers') and preprocessor_config.json beside the weights,
+as residual pull lays them there. Where neither these nor the flags say otherwise, images
+are prepared as the model's own weights want it (see residual models --json): the
+shorter side resized, the middle cut out, less the mean, over the deviation, to the bit
+as torchvision does it.`,
 		Example: `  residual import resnet50.pth -o resnet50.safetensors
   residual import model.safetensors --classes imagenet.txt -o resnet50.safetensors
   residual import a1.safetensors --resize 236 --interpolation bicubic -o resnet50-a1.safetensors
