@@ -81,8 +81,11 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 		steps = fuse(steps)
 	}
 	p.steps = schedule(steps)
-	if spec.Recompute {
+	switch {
+	case spec.Recompute:
 		p.steps = recompute(p.steps, lo.forward(spec))
+	case len(spec.Updates) > 0 && !spec.Unfused:
+		p.steps = recomputeCheap(p.steps, lo.forward(spec))
 	}
 	p.assigns = len(g.Assignments) > 0
 	return p, p.place(spec)

@@ -210,6 +210,33 @@ func TestRecomputeRepeatsOnce(t *testing.T) {
 	}
 }
 
+// Where they cost next to nothing beside the rest, outputs of batch norms are computed
+// again unasked; nothing else is.
+func TestRecomputesWhatIsCheap(t *testing.T) {
+	const channels, norms, convs = 128, 5, 6 // the last layer is a convolution to the engine
+	net := append(stem(channels, nn.NewResidual(channels, channels), nn.NewResidual(channels, channels)), head(channels)...)
+	count := func(p *engine.Program) (n, c int) {
+		for _, s := range p.Steps() {
+			switch s.(type) {
+			case *engine.BatchNorm:
+				n++
+			case *engine.Conv:
+				c++
+			}
+		}
+		return n, c
+	}
+	p := training(t, net, engine.NewStore(device(t, 1)), 64, engine.Spec{}).program
+	if n, c := count(p); n <= norms || n > 2*norms || c != convs {
+		t.Errorf("%d batch norms and %d convolutions, of %d and %d", n, c, norms, convs)
+	}
+	checkPlan(t, p)
+	thin := training(t, deep(1), engine.NewStore(device(t, 1)), 64, engine.Spec{}).program
+	if n, _ := count(thin); n != 5 { // there a batch norm takes long beside a convolution
+		t.Errorf("%d batch norms, of 5", n)
+	}
+}
+
 // The deeper the net, the smaller the share of its values that is kept.
 func TestRecomputeTakesTheRoot(t *testing.T) {
 	last := 1.0
