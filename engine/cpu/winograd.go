@@ -31,7 +31,8 @@ func (f tiling) points() int { return f.t * f.t }
 
 // trainingTilings are those whose error is the direct sum's. That of F(4,3) is 1.8
 // times as large (TestWinogradError), enough to move the tenth step of a training by
-// 1e-3: it is for inference alone, where it takes a fifth of the time off most nets.
+// 1e-3: it is for inference alone, where it takes up to a quarter of the time off a
+// layer.
 var trainingTilings = tilings[:2]
 
 // chooseTiling returns that of some filterings which costs least for a convolution of
