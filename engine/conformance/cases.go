@@ -42,6 +42,58 @@ func manyGroups(t *testing.T, check Check) {
 	}
 }
 
+// Channels, or images of one channel, that come in eights, as the tensor cores of GPUs want
+// them: several windows of the summed dimension, blocks that are not full, taps that reach
+// into the image from some pixels only.
+func eights(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(23, 24))
+	for _, s := range []struct{ n, cin, cout, kernel, h, w, stride, pad, dilation, groups int }{
+		{8, 64, 136, 3, 4, 5, 1, 1, 1, 1}, {40, 16, 72, 3, 6, 3, 2, 1, 1, 1}, {64, 8, 8, 1, 3, 3, 2, 0, 1, 1}, {3, 24, 40, 5, 12, 9, 3, 2, 2, 1},
+		{9, 32, 64, 3, 4, 5, 1, 1, 1, 2}, {64, 128, 16, 3, 3, 3, 1, 1, 1, 1}, {1, 64, 64, 3, 7, 6, 2, 1, 1, 1}, {33, 72, 24, 1, 3, 2, 1, 0, 1, 3},
+		{8, 1, 16, 7, 10, 9, 2, 3, 1, 1}, {32, 1, 72, 3, 5, 4, 1, 1, 1, 1}, {24, 1, 8, 5, 6, 6, 1, 0, 1, 1}, {6, 1, 8, 3, 5, 5, 1, 1, 1, 1},
+	} {
+		c := graph.Conv2d{StrideH: s.stride, StrideW: s.stride, PadH: s.pad, PadW: s.pad, DilationH: s.dilation, DilationW: s.dilation, Groups: s.groups}
+		Op(t, r, check, c, tensor.Shape{s.n, s.cin, s.h, s.w}, tensor.Shape{s.cout, s.cin / s.groups, s.kernel, s.kernel}, tensor.Shape{s.cout})
+	}
+}
+
+// A residual block, with what fuses to its convolutions: statistics of a batch in training,
+// norms, the shortcut and ReLU where they are known.
+func blocks(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(25, 26))
+	for _, s := range []struct{ n, c, h, w int }{{8, 16, 5, 6}, {5, 24, 9, 3}, {3, 7, 4, 5}, {64, 8, 17, 17}} {
+		c := graph.Conv2d{StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1}
+		kernel := 3
+		if s.n > 8 { // many rows, few products
+			kernel, c.PadH, c.PadW = 1, 0, 0
+		}
+		for _, frozen := range []bool{false, true} {
+			g := graph.New(graph.Train)
+			feeds := map[*graph.Node]*tensor.Tensor{}
+			in := func(name string, shape ...int) *graph.Node {
+				n := g.Input(name, tensor.Float32, shape...)
+				feeds[n] = Random(r, shape...)
+				return n
+			}
+			x, weight, res := in("x", s.n, s.c, s.h, s.w), in("weight", s.c, s.c, kernel, kernel), in("residual", s.n, s.c, s.h, s.w)
+			gamma, beta := in("gamma", s.c), in("beta", s.c)
+			sums := g.Apply(c, x, weight)
+			stats := g.Apply(graph.BatchNormStats{}, sums)
+			if frozen {
+				stats = g.Apply(graph.Stack{}, beta, g.Apply(graph.Mul{}, gamma, gamma))
+			}
+			y := g.Apply(graph.ReLU{}, g.Apply(graph.BatchNorm{Eps: 1e-2, Frozen: frozen}, sums, stats, gamma, beta).Plus(res))
+			check(t, Case{Graph: g, Feeds: feeds, Outputs: []*graph.Node{y, stats}, Tolerance: 5e-5, Flips: 0.1})
+			if s.n > 8 {
+				continue // the weight's gradient would be a sum over what flips
+			}
+			loss := Weighted(g, y, feeds, r)
+			outputs := append([]*graph.Node{y}, graph.Gradients(loss, []*graph.Node{x, weight, gamma, res})...)
+			check(t, Case{Graph: g, Feeds: feeds, Outputs: outputs, Tolerance: 1e-4, Flips: 0.1})
+		}
+	}
+}
+
 // One image by more weights than a processor's own cache holds, also where lines of
 // the result are out of the image's reach.
 func oneImage(t *testing.T, check Check) {

@@ -14,8 +14,11 @@ import (
 type program struct {
 	d      *Device
 	steps  [][]*launch
-	key    *buffer // of the run, where dropout finds it; nil where nothing is drawn
-	number int64   // the key on its way there
+	packs  []*launch // before them: weights that steps want in bfloat16
+	packed uint64    // of a static program: one more than the version of the variables of which they are
+	fixed  *uint64   // the version of the variables, if it is one
+	key    *buffer   // of the run, where dropout finds it; nil where nothing is drawn
+	number int64     // the key on its way there
 	graph  *recording
 	shared int
 	own    int
@@ -31,16 +34,20 @@ type binder struct {
 	scratch *buffer // nil the first time
 	need    int     // words of it
 	list    []*launch
+	packs   packs
 	err     error
 }
 
 // Bind makes steps executable.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
-	sizes := &binder{Binding: b, d: d, prog: &program{d: d}}
+	sizes := &binder{Binding: b, d: d, prog: &program{d: d}, packs: packs{of: map[*engine.Value]*buffer{}}}
 	if err := sizes.all(); err != nil {
 		return nil, err
 	}
-	bd := &binder{Binding: b, d: d, prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need}}
+	bd := &binder{Binding: b, d: d, prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need}, packs: packs{of: map[*engine.Value]*buffer{}}}
+	if b.Static {
+		bd.prog.fixed = b.Version
+	}
 	bd.scratch = b.Scratch(sizes.need).(*buffer)
 	if err := bd.all(); err != nil {
 		return nil, err
@@ -69,7 +76,12 @@ func (b *binder) all() error {
 		}
 		b.prog.steps = append(b.prog.steps, b.list)
 	}
-	return nil
+	if len(b.packs.list) > 0 {
+		b.list = nil
+		b.pack(b.packs.list, b.packs.blocks)
+		b.prog.packs = b.list
+	}
+	return b.err
 }
 
 // launch adds a kernel to the step at hand.
@@ -149,6 +161,12 @@ func (p *program) Run(key int64) {
 	}
 	defer p.d.leave()
 	p.draw(key)
+	if p.fixed != nil && len(p.packs) > 0 && p.packed != *p.fixed+1 {
+		p.packed = *p.fixed + 1
+		for _, l := range p.packs {
+			p.d.start(l)
+		}
+	}
 	p.graph.replay(p.launchAll)
 }
 
@@ -161,6 +179,11 @@ func (p *program) draw(key int64) {
 }
 
 func (p *program) launchAll() {
+	if p.fixed == nil {
+		for _, l := range p.packs {
+			p.d.start(l)
+		}
+	}
 	for _, step := range p.steps {
 		for _, l := range step {
 			p.d.start(l)

@@ -81,7 +81,24 @@ func (b *binder) conv(s *engine.Conv) {
 	if n := s.Norm; n != nil {
 		e.stats, e.gamma, e.beta, e.eps = e.take(b.at(n.Stats)), e.take(b.at(n.Gamma)), e.take(b.at(n.Beta)), float32(n.Eps)
 	}
-	blocks := grid{tiles(int(g.oh * g.ow * g.n)), tiles(int(g.o / g.groups)), int(g.groups), blockSize}
+	rows, outs, groups := int(g.oh*g.ow*g.n), int(g.o/g.groups), int(g.groups)
+	if kind := b.onTensorCores(g, s.X, s.Y, s.Residual); kind != generic {
+		from := shapes
+		if kind == grey {
+			from = greyForward
+		}
+		w, taken := b.weight(s.W)
+		var m *buffer
+		if s.Stats != nil {
+			m = b.borrow(taken, 2*momentSets(rows)*int(g.o))
+		}
+		b.block("forward", from, g, rows, outs, groups, b.at(s.X), w, b.at(s.Y), m, g, e)
+		if s.Stats != nil {
+			b.moments(m, taken+m.words, rows, int(g.o), b.at(s.Stats))
+		}
+		return
+	}
+	blocks := grid{tiles(rows), tiles(outs), groups, blockSize}
 	b.launch("conv"+b.mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.W), b.at(s.Y), half(s.Y), g, e)
 	if s.Stats != nil {
 		b.stats(s.Y, s.Stats)
@@ -97,6 +114,11 @@ func flag(v bool) int {
 
 func (b *binder) convGradInput(s *engine.ConvGradInput) {
 	g := windowOf(s.Window, s.DX, s.DY)
+	if b.onTensorCores(g, s.DX, s.DY, s.Base) == vectors {
+		w, _ := b.weight(s.W)
+		b.block("backward", shapes, g, int(g.h*g.w*g.n), int(g.c/g.groups), int(g.groups), w, b.at(s.DY), b.at(s.Base), b.at(s.DX), g)
+		return
+	}
 	blocks := grid{tiles(int(g.h * g.w * g.n)), tiles(int(g.c / g.groups)), int(g.groups), blockSize}
 	b.launch("conv_grad_input"+b.mode(s.DY), blocks,
 		b.at(s.W), b.at(s.DY), half(s.DY), b.at(s.Base), half(s.Base), b.at(s.DX), half(s.DX), g)
@@ -116,15 +138,24 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
 	size := s.DW.Numel()
 	blocks := grid{tiles(rows), tiles(outs), int(g.groups), blockSize}
 	parts := max(1, min(enoughBlocks/(blocks.x*blocks.y*blocks.z), pixels/leastStretch, mostPartWords/max(size, 1)))
-	stretch := (pixels + parts - 1) / parts
+	stretch := roundUp((pixels+parts-1)/parts, 32) // windows of kernels/blocks.cuh begin at images that chunks do
 	parts = (pixels + stretch - 1) / stretch
 	blocks.z *= parts
 	to := b.at(s.DW)
 	if parts > 1 {
 		to = b.borrow(0, parts*size)
 	}
-	b.launch("conv_grad_weight"+b.mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.DY), half(s.DY), to, g, stretch)
+	switch b.onTensorCores(g, s.X, s.DY, nil) {
+	case vectors:
+		b.block("weights", weightShapes, g, rows, outs, blocks.z, b.at(s.X), b.at(s.DY), to, g, stretch)
+	case grey:
+		b.block("weights", greyWeights, g, rows, outs, blocks.z, b.at(s.X), b.at(s.DY), to, g, stretch)
+	default:
+		b.launch("conv_grad_weight"+b.mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.DY), half(s.DY), to, g, stretch)
+	}
 	if parts > 1 {
 		b.launch("add_stretches", line(size), size, parts, to, b.at(s.DW))
 	}
 }
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }

@@ -31,6 +31,11 @@ type Device struct {
 	capability int    // compute capability times ten
 	memory     uint64 // bytes
 
+	multiprocessors int
+	measures        bool           // it is a real one: shapes of blocks are chosen by trying them
+	fastest         map[string]int // the shapes chosen so far
+	shape           string         // for tests: the one to take where there is a choice
+
 	mu         sync.Mutex
 	err        error
 	handle     driver.Device
@@ -59,6 +64,7 @@ func Open(index int) (engine.Device, error) {
 	if err != nil {
 		return nil, err // not d, which would be no nil interface
 	}
+	d.measures = true
 	return d, nil
 }
 
@@ -130,7 +136,7 @@ func New(api *driver.API, index int) (*Device, error) {
 		}
 		return nil, fmt.Errorf("there is no GPU %d: this machine has cuda:0 to cuda:%d", index, n-1)
 	}
-	d := &Device{api: api, index: index, functions: map[string]driver.Function{}, dead: &graves{}}
+	d := &Device{api: api, index: index, functions: map[string]driver.Function{}, fastest: map[string]int{}, dead: &graves{}}
 	if err := d.look(); err != nil {
 		return nil, err
 	}
@@ -154,7 +160,7 @@ func New(api *driver.API, index int) (*Device, error) {
 // look asks the driver about the GPU.
 func (d *Device) look() error {
 	var name [256]byte
-	var major, minor int32
+	var major, minor, multiprocessors int32
 	for _, c := range []struct {
 		call string
 		r    driver.Result
@@ -163,13 +169,14 @@ func (d *Device) look() error {
 		{"cuDeviceGetName", d.api.DeviceName(&name[0], int32(len(name)), d.handle)},
 		{"cuDeviceGetAttribute", d.api.DeviceAttribute(&major, driver.CapabilityMajor, d.handle)},
 		{"cuDeviceGetAttribute", d.api.DeviceAttribute(&minor, driver.CapabilityMinor, d.handle)},
+		{"cuDeviceGetAttribute", d.api.DeviceAttribute(&multiprocessors, driver.Multiprocessors, d.handle)},
 		{"cuDeviceTotalMem", d.api.DeviceMemory(&d.memory, d.handle)},
 	} {
 		if err := d.api.Check(c.call, c.r); err != nil {
 			return fmt.Errorf("cuda:%d: %w", d.index, err)
 		}
 	}
-	d.model, d.capability = driver.Text(name[:]), int(10*major+minor)
+	d.model, d.capability, d.multiprocessors = driver.Text(name[:]), int(10*major+minor), max(1, int(multiprocessors))
 	return nil
 }
 

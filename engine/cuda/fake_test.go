@@ -78,6 +78,7 @@ func (f *fake) api() *driver.API {
 			*fn, f.names[name] = 1, true
 			return ok
 		},
+		FunctionSet: func(driver.Function, int32, int32) driver.Result { return ok },
 		Launch: func(driver.Function, uint32, uint32, uint32, uint32, uint32, uint32, uint32, driver.Stream, *unsafe.Pointer, *unsafe.Pointer) driver.Result {
 			f.launched++
 			f.note("launch", 0, 1)

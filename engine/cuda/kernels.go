@@ -3,25 +3,37 @@
 package cuda
 
 import (
+	"bytes"
+	"compress/gzip"
 	_ "embed"
 	"fmt"
+	"io"
 	"unsafe"
 
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-//go:embed kernels/sm_80.ptx
-var ampere string
+//go:embed kernels/sm_80.ptx.gz
+var ampere []byte
 
-//go:embed kernels/sm_90.ptx
-var hopper string
+//go:embed kernels/sm_90.ptx.gz
+var hopper []byte
 
 // kernels is the text for a compute capability (times ten).
 func kernels(capability int) string {
+	packed := ampere
 	if capability >= 90 {
-		return hopper
+		packed = hopper
 	}
-	return ampere
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		panic("cuda: embedded kernels: " + err.Error())
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		panic("cuda: embedded kernels: " + err.Error())
+	}
+	return string(text)
 }
 
 // launch is a kernel with its arguments, ready to be launched again and again.
@@ -30,6 +42,7 @@ type launch struct {
 	f          driver.Function
 	gx, gy, gz uint32
 	threads    uint32
+	shared     uint32           // bytes of shared memory beside the kernel's own
 	params     []unsafe.Pointer // to the arguments
 	keep       []*buffer        // memory that the arguments point to
 }
@@ -69,6 +82,12 @@ func (d *Device) launch(name string, g grid, args ...any) (*launch, error) {
 		l.params = append(l.params, p)
 	}
 	return l, nil
+}
+
+// share asks for shared memory beside the kernel's own.
+func (l *launch) share(d *Device, bytes int) error {
+	l.shared = uint32(bytes)
+	return d.api.Check("cuFuncSetAttribute of "+l.name, d.api.FunctionSet(l.f, driver.SharedMemory, int32(bytes)))
 }
 
 // argument copies an argument to where the driver can find it.
@@ -131,5 +150,5 @@ func (d *Device) start(l *launch) bool {
 		return d.err == nil // nothing to do
 	}
 	return d.err == nil && d.check("cuLaunchKernel of "+l.name,
-		d.api.Launch(l.f, l.gx, l.gy, l.gz, l.threads, 1, 1, 0, d.stream, unsafe.SliceData(l.params), nil))
+		d.api.Launch(l.f, l.gx, l.gy, l.gz, l.threads, 1, 1, l.shared, d.stream, unsafe.SliceData(l.params), nil))
 }

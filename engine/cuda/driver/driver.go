@@ -37,9 +37,14 @@ type (
 
 // Attributes of devices, from cuda.h.
 const (
+	Multiprocessors = 16
 	CapabilityMajor = 75
 	CapabilityMinor = 76
 )
+
+// SharedMemory is the attribute of a function that allows it more shared memory of a
+// launch than every GPU has, from cuda.h.
+const SharedMemory = 8
 
 // API is the table. Each function is called in CUDA's documentation what its tag says.
 type API struct {
@@ -74,6 +79,7 @@ type API struct {
 	ModuleLoad       func(m *Module, image unsafe.Pointer, n uint32, options *int32, values *unsafe.Pointer) Result          `cu:"cuModuleLoadDataEx"`
 	ModuleUnload     func(m Module) Result                                                                                   `cu:"cuModuleUnload"`
 	ModuleFunction   func(f *Function, m Module, name string) Result                                                         `cu:"cuModuleGetFunction"`
+	FunctionSet      func(f Function, attribute, value int32) Result                                                         `cu:"cuFuncSetAttribute"`
 	Launch           func(f Function, gx, gy, gz, bx, by, bz, shared uint32, s Stream, params, extra *unsafe.Pointer) Result `cu:"cuLaunchKernel"`
 	CaptureBegin     func(s Stream, mode int32) Result                                                                       `cu:"cuStreamBeginCapture_v2"`
 	CaptureEnd       func(s Stream, g *Graph) Result                                                                         `cu:"cuStreamEndCapture"`

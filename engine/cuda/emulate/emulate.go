@@ -31,7 +31,7 @@ type GPU struct {
 
 	library    uintptr
 	find       func(name string) uintptr
-	run        func(f uintptr, gx, gy, gz, threads uint32, params *unsafe.Pointer, reverse int32)
+	run        func(f uintptr, gx, gy, gz, threads, shared uint32, params *unsafe.Pointer, reverse int32)
 	alloc      func(n uint64) uintptr
 	free       func(p uintptr)
 	copy       func(to, from uintptr, n uint64)
@@ -55,9 +55,9 @@ type GPU struct {
 
 // call is a launch that a graph keeps.
 type call struct {
-	f                   driver.Function
-	gx, gy, gz, threads uint32
-	params              []unsafe.Pointer
+	f                           driver.Function
+	gx, gy, gz, threads, shared uint32
+	params                      []unsafe.Pointer
 }
 
 // New opens the library that Variable names, or skips the test.
@@ -178,6 +178,7 @@ func (g *GPU) API() *driver.API {
 			g.functions[*f], g.addresses[*f] = name, address
 			return ok()
 		},
+		FunctionSet:  func(driver.Function, int32, int32) driver.Result { return ok() },
 		Launch:       g.launch,
 		CaptureBegin: func(driver.Stream, int32) driver.Result { g.capturing, g.captured = true, nil; return ok() },
 		CaptureEnd: func(_ driver.Stream, out *driver.Graph) driver.Result {
@@ -255,9 +256,9 @@ func (g *GPU) moduleLoad(m *driver.Module, image unsafe.Pointer, _ uint32, _ *in
 	return driver.Success
 }
 
-func (g *GPU) launch(f driver.Function, gx, gy, gz, bx, by, bz, _ uint32, _ driver.Stream, params, _ *unsafe.Pointer) driver.Result {
+func (g *GPU) launch(f driver.Function, gx, gy, gz, bx, by, bz, shared uint32, _ driver.Stream, params, _ *unsafe.Pointer) driver.Result {
 	sizes := g.signatures[g.functions[f]]
-	c := call{f: f, gx: gx, gy: gy, gz: gz, threads: bx * by * bz}
+	c := call{f: f, gx: gx, gy: gy, gz: gz, threads: bx * by * bz, shared: shared}
 	for i, p := range unsafe.Slice(params, len(sizes)) { // a launch takes its arguments at once
 		bytes := make([]uint64, (sizes[i]+7)/8)
 		copy(unsafe.Slice((*byte)(unsafe.Pointer(&bytes[0])), sizes[i]), unsafe.Slice((*byte)(p), sizes[i]))
@@ -278,5 +279,5 @@ func (g *GPU) perform(c call) {
 	if g.Backward {
 		reverse = 1
 	}
-	g.run(g.addresses[c.f], c.gx, c.gy, c.gz, c.threads, &c.params[0], reverse)
+	g.run(g.addresses[c.f], c.gx, c.gy, c.gz, c.threads, c.shared, &c.params[0], reverse)
 }

@@ -1,4 +1,4 @@
-#include "prelude.cuh"
+#include "conv.cuh"
 
 // Convolutions as products of matrices that are never formed. Activations lie
 // [H][W][N][C], so that a row of a matrix is an image at a pixel; weights lie
@@ -15,12 +15,6 @@
 // always with sums in float32.
 
 enum { FMA, TF32, BF16 };
-
-struct Conv {
-    int n, h, w, c;        // of the input
-    int oh, ow, o;         // of the output
-    int kh, kw, sh, sw, ph, pw, dh, dw, groups;
-};
 
 enum { SIDE = 64, DEPTH = 16, PAD = 4 };
 
@@ -150,14 +144,6 @@ DEVICE Row row_at(int m, int rows, int images, int width) {
     }
     return r;
 }
-
-// What a convolution does with its sums before they are stored; every pointer may be 0.
-struct Epilogue {
-    const float *bias, *stats, *gamma, *beta;
-    const void *residual;
-    float eps;
-    int half, relu; // half: the residual is in bfloat16
-};
 
 // forward makes y: rows are images at output pixels, columns output channels, and the
 // sum runs over taps and input channels.

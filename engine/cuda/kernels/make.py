@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compiles the CUDA sources of this folder to sm_80.ptx and sm_90.ptx, which the
+"""Compiles the CUDA sources of this folder to sm_80.ptx.gz and sm_90.ptx.gz, which the
 program embeds. Commit its output with the sources.
 
 It needs neither a GPU nor a CUDA installation, but these packages of NVIDIA's:
@@ -15,6 +15,7 @@ the kernels take; a kernel that spills many registers is an error.
 
 import ctypes
 import glob
+import gzip
 import hashlib
 import os
 import re
@@ -63,9 +64,12 @@ def check(nvrtc, status):
         sys.exit(f"make.py: NVRTC: {nvrtc.nvrtcGetErrorString(status).decode()}")
 
 
-def assemble(ptxas, path, target):
+def assemble(ptxas, text, target):
     """Prints what ptxas says of each kernel."""
     with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "kernels.ptx")
+        with open(path, "wb") as f:
+            f.write(text)
         out = os.path.join(folder, "kernels.cubin")
         r = subprocess.run([ptxas, "-v", f"-arch=sm_{target}", path, "-o", out], capture_output=True, text=True)
         if r.returncode:
@@ -97,11 +101,12 @@ def main():
     for target in TARGETS:
         ptx = re.sub(r"//.*", "", compile(nvrtc, target))
         ptx = re.sub(r"\n\s*\n+", "\n", ptx).strip()
-        path = os.path.join(HERE, f"sm_{target}.ptx")
-        with open(path, "w") as f:
-            f.write(f"// Written by make.py. Sources: {digest()}\n{ptx}\n")
-        print(f"{path}: {os.path.getsize(path)} bytes")
-        assemble(ptxas, path, target)
+        text = f"// Written by make.py. Sources: {digest()}\n{ptx}\n".encode()
+        path = os.path.join(HERE, f"sm_{target}.ptx.gz")
+        with open(path, "wb") as f:
+            f.write(gzip.compress(text, mtime=0))
+        print(f"{path}: {os.path.getsize(path)} bytes of {len(text)}")
+        assemble(ptxas, text, target)
 
 
 main()

@@ -12,6 +12,8 @@
 #else
 #define KERNEL(name) extern "C" __global__ void __launch_bounds__(256) name
 #define DEVICE static __device__ __forceinline__
+#define METHOD __device__ __forceinline__
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) u16 name[]
 typedef unsigned short u16;
 typedef unsigned long long u64;
 
@@ -27,6 +29,31 @@ DEVICE void mma_bf16(float d[4], const unsigned a[4], const unsigned b[2]) {
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+// load_matrices reads four 8 by 8 matrices of bfloat16, lane l having the address of row
+// l % 8 of matrix l / 8: every lane gets element pair l % 4 of row l / 4 of each, and with
+// _transposed, elements 2 (l % 4) and the next of its column l / 4.
+DEVICE void load_matrices(unsigned r[4], const u16 *row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"((unsigned)__cvta_generic_to_shared(row))
+                 : "memory");
+}
+DEVICE void load_matrices_transposed(unsigned r[4], const u16 *row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"((unsigned)__cvta_generic_to_shared(row))
+                 : "memory");
+}
+
+// copy16 copies 16 bytes to shared memory while the thread goes on, or puts zeros there.
+// copies_commit ends a group of copies, and copies_wait waits for all but the last N groups.
+DEVICE void copy16(u16 *to, const void *from, bool in) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from), "r"(in ? 16 : 0)
+                 : "memory");
+}
+DEVICE void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N> DEVICE void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
+
 // to_tf32 rounds to 10 bits of mantissa, to_bf16x2 two numbers to bfloat16, low first.
 DEVICE unsigned to_tf32(float x) {
     unsigned r;

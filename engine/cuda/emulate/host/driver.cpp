@@ -11,7 +11,7 @@
 #include <cuda.h>
 #else
 #define CUDAAPI
-typedef int CUresult, CUdevice, CUdevice_attribute, CUjit_option, CUstreamCaptureMode;
+typedef int CUresult, CUdevice, CUdevice_attribute, CUjit_option, CUstreamCaptureMode, CUfunction_attribute;
 typedef unsigned long long CUdeviceptr;
 typedef struct CUctx_st *CUcontext;
 typedef struct CUmod_st *CUmodule;
@@ -42,13 +42,13 @@ static std::map<CUdeviceptr, size_t> sizes;
 // A launch as a graph keeps it.
 struct Launch {
     const Entry *kernel;
-    unsigned x, y, z, threads;
+    unsigned x, y, z, threads, shared;
     std::vector<std::vector<char>> arguments;
 
     void run() {
         std::vector<void *> p;
         for (auto &a : arguments) p.push_back(a.data());
-        emulate_launch((void *)kernel->run, x, y, z, threads, p.data(), 0);
+        emulate_launch((void *)kernel->run, x, y, z, threads, shared, p.data(), 0);
     }
 };
 typedef std::vector<Launch> Launches;
@@ -148,10 +148,22 @@ API cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name) {
         if (!strcmp(k.name, name)) return *f = (CUfunction)&k, ok;
     return not_found;
 }
+
+// More than 48 KiB of shared memory must be asked for.
+struct Allowed {
+    std::map<const Entry *, unsigned> asked;
+    unsigned operator[](const Entry *e) { return asked.count(e) ? asked[e] : 48 << 10; }
+};
+static Allowed allowed;
+
+API cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) {
+    if (!entered || (int)a != 8 || v < 0 || v > SHARED) return invalid;
+    return allowed.asked[(const Entry *)f] = v, ok;
+}
 API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
                    CUstream s, void **params, void **extra) {
-    if (!entered || !ours(s) || extra || shared || !gx || !gy || !gz || by != 1 || bz != 1 || gy > 65535 || gz > 65535) return invalid;
-    Launch l = {(const Entry *)f, gx, gy, gz, bx, {}};
+    if (!entered || !ours(s) || extra || shared > allowed[(const Entry *)f] || !gx || !gy || !gz || by != 1 || bz != 1 || gy > 65535 || gz > 65535) return invalid;
+    Launch l = {(const Entry *)f, gx, gy, gz, bx, shared, {}};
     for (size_t i = 0; i < l.kernel->sizes.size(); i++)
         l.arguments.emplace_back((char *)params[i], (char *)params[i] + l.kernel->sizes[i]);
     if (capturing)

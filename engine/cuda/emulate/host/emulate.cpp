@@ -118,7 +118,54 @@ static bool run_some(int from, int to) {
     return left > 0;
 }
 
+// Shared memory of the launch's own, and copies on their way to it.
+
+enum { SHARED = 227 << 10 }; // what a block may have at most
+alignas(128) u16 dynamic_shared[SHARED / 2];
+static unsigned shared_bytes; // that the launch asked for
+
+struct Copy {
+    u16 *to;
+    const void *from;
+    bool in;
+
+    void make() const {
+        if (in)
+            memcpy(to, from, 16);
+        else
+            memset(to, 0, 16);
+    }
+};
+static std::vector<std::vector<Copy>> copies[MOST]; // groups of each thread, the last one open
+
+void copy16(u16 *to, const void *from, bool in) {
+    size_t at = (char *)to - (char *)dynamic_shared;
+    if (at % 16 || at + 16 > shared_bytes) die("a copy goes beyond shared memory");
+    if (in && (uintptr_t)from % 16) die("a copy is not of 16 aligned bytes");
+    Copy c = {to, from, in};
+    if (!backwards) return c.make();
+    if (copies[current].empty()) copies[current].emplace_back();
+    copies[current].back().push_back(c);
+}
+void copies_commit() {
+    if (copies[current].empty()) copies[current].emplace_back();
+    copies[current].emplace_back();
+}
+void copies_leave(int groups) {
+    auto &mine = copies[current];
+    while ((int)mine.size() > groups + 1) {
+        for (auto &c : mine.front()) c.make();
+        mine.erase(mine.begin());
+    }
+}
+
+static void prepare_shared() {
+    memset(dynamic_shared, 0xff, shared_bytes);
+    for (auto &c : copies) c.clear();
+}
+
 static void run_block(int threads) {
+    prepare_shared();
     if (!stacks) {
         stacks = (char *)mmap(0, (size_t)MOST * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (stacks == MAP_FAILED) die("no memory for stacks");
@@ -189,6 +236,32 @@ void mma_bf16(float d[4], const unsigned a[4], const unsigned b[2]) {
     barrier_warp();
 }
 
+static const u16 *shown_rows[MOST];
+
+static void show_row(const u16 *row) {
+    size_t at = (char *)row - (char *)dynamic_shared;
+    if (at % 16 || at + 16 > shared_bytes) die("a matrix lies beyond shared memory");
+    shown_rows[current] = row;
+    barrier_warp();
+}
+
+void load_matrices(unsigned r[4], const u16 *row) {
+    show_row(row);
+    int warp = current / 32 * 32, lane = current % 32;
+    for (int i = 0; i < 4; i++) memcpy(r + i, shown_rows[warp + 8 * i + lane / 4] + lane % 4 * 2, 4);
+    barrier_warp();
+}
+
+void load_matrices_transposed(unsigned r[4], const u16 *row) {
+    show_row(row);
+    int warp = current / 32 * 32, lane = current % 32;
+    for (int i = 0; i < 4; i++) {
+        const u16 **rows = shown_rows + warp + 8 * i + lane % 4 * 2;
+        r[i] = rows[0][lane / 4] | (unsigned)rows[1][lane / 4] << 16;
+    }
+    barrier_warp();
+}
+
 // Kernels by name. sources.inc and entries.inc are written by make.sh: a line ENTRY(name) for each.
 
 #include "sources.inc"
@@ -218,8 +291,10 @@ extern "C" void *emulate_find(const char *name) {
 }
 
 // emulate_launch runs a kernel; params are pointers to its arguments, as for cuLaunchKernel.
-extern "C" void emulate_launch(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned threads, void **p, int reverse) {
+extern "C" void emulate_launch(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned shared, void **p, int reverse) {
     if (threads > MOST) die("more than 256 threads in a block");
+    if (shared > SHARED) die("more shared memory than a block may have");
+    shared_bytes = shared;
     kernel = (Kernel)f;
     params = p;
     backwards = reverse;

@@ -20,6 +20,8 @@ void barrier_warp();  // of the 32 threads around this one
 
 #define KERNEL(name) extern "C" void name
 #define DEVICE static inline
+#define METHOD inline
+#define DYNAMIC_SHARED(name) u16 *name = dynamic_shared
 #define __shared__ static
 #define __syncthreads barrier_block
 
@@ -52,5 +54,26 @@ static inline unsigned to_bf16(float x) {
 }
 static inline unsigned to_bf16x2(float low, float high) { return to_bf16(low) | to_bf16(high) << 16; }
 
+struct uint4 {
+    unsigned x, y, z, w;
+};
+struct float2 {
+    float x, y;
+};
+struct float4 {
+    float x, y, z, w;
+};
+
+extern u16 dynamic_shared[]; // what a launch asks for; NaN when a block begins
+
+// Copies to shared memory are made at once or, when threads run backwards, as late as
+// copies_wait allows.
+void copy16(u16 *to, const void *from, bool in);
+void copies_commit();
+void copies_leave(int groups);
+template <int N> static inline void copies_wait() { copies_leave(N); }
+
+void load_matrices(unsigned r[4], const u16 *row);
+void load_matrices_transposed(unsigned r[4], const u16 *row);
 void mma_tf32(float d[4], const unsigned a[4], const unsigned b[2]);
 void mma_bf16(float d[4], const unsigned a[4], const unsigned b[2]);

@@ -1,0 +1,215 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/residual-ml/residual/engine"
+)
+
+// shape is how much of a convolution a block of kernels/tensor_cores.cu makes.
+type shape struct {
+	name     string
+	m, n     int
+	resident int     // blocks that a multiprocessor has room for
+	rate     float64 // of products, relative to the largest shape's
+}
+
+// All shapes have the threads of four warps, and of no shape does any bit depend.
+const blockThreads = 128
+
+var shapes = []shape{{"large", 128, 128, 2, 1}, {"tall", 256, 64, 2, 1}, {"medium", 128, 64, 3, 0.8}, {"small", 64, 64, 4, 0.6}}
+
+// Weights have no tall one, and pictures of one channel one each.
+var (
+	weightShapes = named("large", "medium", "small")
+	greyForward  = []shape{{"grey", 128, 64, 3, 1}}
+	greyWeights  = []shape{{"grey", 64, 64, 4, 1}}
+)
+
+// fit is which kernels of kernels/tensor_cores.cu a convolution can go through.
+type fit int
+
+const (
+	generic fit = iota // none
+	vectors            // channels come in eights
+	grey               // pictures have one channel, and come in eights
+)
+
+// onTensorCores says which take a convolution of values x and y; other is read or written
+// like them, and may be nil.
+func (b *binder) onTensorCores(g *window, x, y, other *engine.Value) fit {
+	const mostTaps, far = 128, 1 << 13 // of sources.cuh, which counts rows in 16 bits
+	for _, v := range []*engine.Value{x, y, other} {
+		if v != nil && (!half(v) || b.at(v).at%16 != 0) {
+			return generic
+		}
+	}
+	ins, outs := g.c/g.groups, g.o/g.groups
+	if g.kh*g.kw > mostTaps || max(g.h, g.w, g.oh, g.ow, g.kh*g.dh, g.kw*g.dw, g.ph, g.pw) > far || outs%8 != 0 {
+		return generic
+	}
+	switch {
+	case ins%8 == 0:
+		return vectors
+	case g.c == 1 && g.n%8 == 0:
+		return grey
+	}
+	return generic
+}
+
+// named returns some of the shapes.
+func named(names ...string) []shape {
+	return slices.DeleteFunc(slices.Clone(shapes), func(s shape) bool { return !slices.Contains(names, s.name) })
+}
+
+// shared is the bytes of shared memory of a block: four windows of 32 of both operands.
+func (s shape) shared() int { return 4 * (s.m + s.n) * 32 * 2 }
+
+func (s shape) grid(rows, columns, z int) grid {
+	return grid{(rows + s.m - 1) / s.m, (columns + s.n - 1) / s.n, z, blockThreads}
+}
+
+// cost estimates the time of a launch: that of the blocks that a multiprocessor makes one
+// after the other.
+func (s shape) cost(g grid, multiprocessors int) float64 {
+	waves := math.Ceil(float64(g.x) * float64(g.y) * float64(g.z) / float64(multiprocessors*s.resident))
+	return waves * float64(s.m*s.n*s.resident) / s.rate
+}
+
+// block launches a convolution in the shape that suits it: kernel is a name before the
+// shape's, g the geometry among args.
+func (b *binder) block(kernel string, from []shape, g *window, rows, columns, z int, args ...any) {
+	var list []*launch
+	best := 0
+	for i, s := range from {
+		l, err := b.d.launch(kernel+"_"+s.name, s.grid(rows, columns, z), args...)
+		if err == nil {
+			err = l.share(b.d, s.shared())
+		}
+		if err != nil {
+			if b.err == nil {
+				b.err = err
+			}
+			return
+		}
+		list = append(list, l)
+		if s.cost(s.grid(rows, columns, z), b.d.multiprocessors) < from[best].cost(from[best].grid(rows, columns, z), b.d.multiprocessors) {
+			best = i
+		}
+	}
+	switch {
+	case b.d.shape != "":
+		best = max(0, slices.IndexFunc(from, func(s shape) bool { return s.name == b.d.shape }))
+	case b.d.measures && b.scratch != nil && len(from) > 1:
+		best = b.d.measured(fmt.Sprint(kernel, *g, z), best, len(from), func(i int, stand func(*buffer) *buffer) *launch {
+			l, _ := b.d.launch(list[i].name, from[i].grid(rows, columns, z), standIns(args, stand)...)
+			l.shared = list[i].shared
+			return l
+		})
+	}
+	b.list = append(b.list, list[best])
+}
+
+// standIns are args with other memory.
+func standIns(args []any, stand func(*buffer) *buffer) []any {
+	other := slices.Clone(args)
+	for i, a := range other {
+		if m, ok := a.(*buffer); ok && m != nil {
+			other[i] = stand(m)
+		}
+	}
+	return other
+}
+
+// measured returns which of n launches is the fastest, by trying each on memory of its own,
+// once for every key. Where there is no room for that, it returns guess.
+func (d *Device) measured(key string, guess, n int, launch func(i int, stand func(*buffer) *buffer) *launch) int {
+	if best, ok := d.fastest[key]; ok {
+		return best
+	}
+	trial := &trial{d: d}
+	defer trial.end()
+	best, least := guess, time.Duration(math.MaxInt64)
+	for i := range n {
+		trial.used = 0
+		l := launch(i, trial.stand)
+		if trial.full || d.err != nil {
+			return guess
+		}
+		if took := d.clock(l); took < least {
+			best, least = i, took
+		}
+	}
+	d.fastest[key] = best
+	return best
+}
+
+// clock is the least time of a few launches of l.
+func (d *Device) clock(l *launch) time.Duration {
+	const rounds, each = 3, 4
+	least := time.Duration(math.MaxInt64)
+	if !d.start(l) || !d.wait() { // the driver may load it with its first launch
+		return least
+	}
+	for range rounds {
+		start := time.Now()
+		for range each {
+			d.start(l)
+		}
+		if !d.wait() {
+			break
+		}
+		least = min(least, time.Since(start))
+	}
+	return least
+}
+
+// trial has memory that stands in for that of a program while launches are compared.
+type trial struct {
+	d    *Device
+	list []*buffer // in the order in which they are asked for
+	used int
+	full bool
+}
+
+// stand returns zeros of b's size, which stay for the next launch.
+func (t *trial) stand(b *buffer) *buffer {
+	if t.used < len(t.list) {
+		t.used++
+		return t.list[t.used-1]
+	}
+	var left, total uint64
+	if t.full = t.full || !t.d.check("cuMemGetInfo", t.d.api.MemInfo(&left, &total)) || left/4 < 4*uint64(b.words); t.full {
+		return b
+	}
+	t.list, t.used = append(t.list, t.d.alloc(b.words)), t.used+1
+	return t.list[t.used-1]
+}
+
+// end leaves the memory to be given back when it is needed.
+func (t *trial) end() { t.list = nil }
+
+// momentRows is MOMENT_ROWS of the kernels, momentSets how many sets of them there are.
+const momentRows = 32
+
+func momentSets(rows int) int { return (rows + momentRows - 1) / momentRows }
+
+// moments puts the moments m that a convolution has left of its rows together to stats; off
+// is where scratch is free.
+func (b *binder) moments(m *buffer, off, rows, channels int, stats *buffer) {
+	const atOnce, each = 512, 64
+	columns, none := (channels+31)/32, (*buffer)(nil)
+	sets, size, wide := momentSets(rows), momentRows, false
+	if sets > atOnce {
+		parts := (sets + each - 1) / each
+		out := b.borrow(roundUp(off, 64), 2*2*parts*channels) // float64
+		b.launch("merge_moments", grid{columns, parts, 1, blockSize}, m, wide, sets, size, rows, channels, each, out, none)
+		m, sets, size, wide = out, parts, size*each, true
+	}
+	b.launch("merge_moments", grid{columns, 1, 1, blockSize}, m, wide, sets, size, rows, channels, sets, none, stats)
+}
