@@ -5,7 +5,7 @@
 
 // Taps are the taps of a window that reach into the image from some pixel of a block, as
 // row << 16 | column. The others add nothing.
-enum { MOST_TAPS = 128 };
+enum { MOST_TAPS = 128, FAR = -(1 << 14) };
 
 // reached is where tap (u, v) of output pixel (y, x) lies in the image: -1 outside.
 DEVICE int reached(const Conv &p, int y, int x, int u, int v) {
@@ -75,26 +75,42 @@ template <class T, bool BACK> struct Pixels {
     enum { ALONG = 1, STEP = T::THREADS / 4, COUNT = T::M / STEP };
     const u16 *from;
     const Conv &p;
-    int base[COUNT], at[COUNT]; // of the image, from `from` on; y << 16 | x
+    int size;   // of a pixel of all images, in elements
+    int linear; // taps are neighbours, as they are not back through strides
+    int base[COUNT], at[COUNT]; // where tap (0, 0) lies, and its y << 16 | x
 
     METHOD Pixels(const u16 *x, const Conv &p, int m0, int group) : from(x), p(p) {
         int width = BACK ? p.w : p.ow, rows = (BACK ? p.h : p.oh) * width * p.n, channels = BACK ? p.o : p.c;
         from += group * (channels / p.groups);
+        size = p.n * channels;
+        linear = !BACK || (p.sh == 1 && p.sw == 1);
         for (int i = 0; i < COUNT; i++) {
             int m = m0 + threadIdx.x / 4 + i * STEP, pixel = m / p.n;
-            base[i] = m % p.n * channels;
-            at[i] = m < rows ? pixel / width << 16 | pixel % width : -1;
+            int y = pixel / width, x = pixel % width;
+            if (BACK)
+                y += p.ph, x += p.pw;
+            else
+                y = y * p.sh - p.ph, x = x * p.sw - p.pw;
+            if (m >= rows) y = FAR;
+            base[i] = m % p.n * channels + (linear ? (y * (BACK ? p.ow : p.w) + x) * size : 0);
+            at[i] = y << 16 | (x & 0xffff);
         }
     }
     METHOD void load(u16 *tile, const Depth &k) const {
         int chunk = threadIdx.x % 4, tap = k.tap, c = k.split(k.c + chunk * 8, &tap);
         bool in = tap < k.count;
-        int uv = k.list[in ? tap : 0], u = uv >> 16, v = uv & 0xffff, size = p.n * (BACK ? p.o : p.c);
+        int uv = k.list[in ? tap : 0], u = (uv >> 16) * p.dh, v = (uv & 0xffff) * p.dw;
+        if (BACK) u = -u, v = -v;
+        int height = in ? BACK ? p.oh : p.h : 0, width = BACK ? p.ow : p.w, offset = (u * width + v) * size + c;
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
-            int y = at[i] >> 16, x = at[i] & 0xffff;
-            int pixel = !in || y < 0 ? -1 : BACK ? reached_back(p, y, x, u, v) : reached(p, y, x, u, v);
-            copy16(tile + along(threadIdx.x / 4 + i * STEP, chunk), from + (pixel < 0 ? 0 : pixel * size + base[i] + c), pixel >= 0);
+            int y = (at[i] >> 16) + u, x = (short)at[i] + v;
+            if (!linear) {
+                y = divided(y, p.sh), x = divided(x, p.sw);
+                offset = (y * width + x) * size + c;
+            }
+            bool inside = (unsigned)y < (unsigned)height && (unsigned)x < (unsigned)width;
+            copy16(tile + along(threadIdx.x / 4 + i * STEP, chunk), from + (inside ? base[i] + offset : 0), inside);
         }
     }
 };
@@ -112,9 +128,17 @@ template <class T> struct Filters {
         from = w + group * outs + (in ? column : 0);
     }
     METHOD void load(u16 *tile, const Depth &k) const {
+        int first = threadIdx.x / CHUNKS;
+        if (k.c + WINDOW <= k.channels) { // of one tap
+            int uv = k.list[k.tap], at = (((uv >> 16) * p.kw + (uv & 0xffff)) * k.channels + k.c + first) * p.o;
+#pragma unroll
+            for (int i = 0; i < COUNT; i++)
+                copy16(tile + across<T::N>(first + i * STEP, threadIdx.x % CHUNKS), from + (in ? at + i * STEP * p.o : 0), in);
+            return;
+        }
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
-            int row = threadIdx.x / CHUNKS + i * STEP, tap = k.tap, c = k.split(k.c + row, &tap);
+            int row = first + i * STEP, tap = k.tap, c = k.split(k.c + row, &tap);
             bool have = in && tap < k.count;
             int uv = k.list[have ? tap : 0];
             copy16(tile + across<T::N>(row, threadIdx.x % CHUNKS), from + (have ? (((uv >> 16) * p.kw + (uv & 0xffff)) * k.channels + c) * p.o : 0), have);
@@ -192,9 +216,17 @@ template <class T> struct Patches {
     }
     METHOD void load(u16 *tile, const Places &k) const {
         const Conv &p = k.p;
+        int first = threadIdx.x / CHUNKS;
+        if (k.image + WINDOW <= p.n && k.m + WINDOW <= k.end) { // of one pixel
+            int pixel = u < 0 ? -1 : reached(p, k.y, k.x, u, v), at = (pixel * p.n + k.image + first) * p.c;
+#pragma unroll
+            for (int i = 0; i < COUNT; i++)
+                copy16(tile + across<T::M>(first + i * STEP, threadIdx.x % CHUNKS), from + (pixel < 0 ? 0 : at + i * STEP * p.c), pixel >= 0);
+            return;
+        }
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
-            int row = threadIdx.x / CHUNKS + i * STEP, y = k.y, x = k.x, image = k.split(k.image + row, &y, &x);
+            int row = first + i * STEP, y = k.y, x = k.x, image = k.split(k.image + row, &y, &x);
             int pixel = u < 0 || k.m + row >= k.end ? -1 : reached(p, y, x, u, v);
             copy16(tile + across<T::M>(row, threadIdx.x % CHUNKS), from + (pixel < 0 ? 0 : (pixel * p.n + image) * p.c), pixel >= 0);
         }

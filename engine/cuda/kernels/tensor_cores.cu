@@ -37,24 +37,30 @@ template <class T> DEVICE void store(const u16 *stages, u16 *to, int line, int r
     }
 }
 
-// Result is what becomes of the sums of a forward convolution, as in forward.
-struct Result {
-    const Epilogue &e;
-    long long at; // of the block's corner in y
-    int line, o;  // channels of y, and the first of the block
+// Result is what becomes of the sums of a forward convolution, as in forward: v becomes
+// (v + bias - mean) factor + beta, with 0, 0, 1 and 0 where there is none.
+template <class T> struct Result {
+    float bias[T::N], mean[T::N], factor[T::N], beta[T::N]; // of the block's columns
+    const u16 *residual;                                    // at the block's corner, or 0
+    int line, relu;
 
-    METHOD float finish(float v, int o) const {
-        if (e.bias) v += e.bias[o];
-        if (e.stats) v = (v - e.stats[o]) * (e.gamma[o] / sqrtf(e.stats[line + o] + e.eps)) + e.beta[o];
-        return v;
+    // prepare is for all threads; a barrier must follow.
+    METHOD void prepare(const Epilogue &e, int channels, int o, int columns) {
+        for (int i = threadIdx.x; i < columns; i += T::THREADS) {
+            bias[i] = e.bias ? e.bias[o + i] : 0;
+            mean[i] = e.stats ? e.stats[o + i] : 0;
+            factor[i] = e.stats ? e.gamma[o + i] / sqrtf(e.stats[channels + o + i] + e.eps) : 1;
+            beta[i] = e.stats ? e.beta[o + i] : 0;
+        }
     }
+    METHOD float finish(float v, int column) const { return (v + bias[column] - mean[column]) * factor[column] + beta[column]; }
     METHOD void make(int row, int column, const float *sums, float *low, float *high) const {
-        *low = finish(sums[0], o + column), *high = finish(sums[1], o + column + 1);
-        if (e.residual) {
-            unsigned r = *(const unsigned *)((const u16 *)e.residual + at + (long long)row * line + column);
+        *low = finish(sums[0], column), *high = finish(sums[1], column + 1);
+        if (residual) {
+            unsigned r = *(const unsigned *)(residual + (long long)row * line + column);
             *low += widen(r & 0xffff), *high += widen(r >> 16);
         }
-        if (e.relu) *low = rectified(*low), *high = rectified(*high);
+        if (relu) *low = rectified(*low), *high = rectified(*high);
     }
 };
 
@@ -92,9 +98,13 @@ template <class T, class A> DEVICE void forward_block(const u16 *x, const u16 *w
     Depth walk = {list, list_taps<T, false>(p, m0, list), p.c / p.groups, 0, 0};
     sum_products(block, A(x, p, m0, group), Filters<T>(w, p, n0, group), walk, stages);
     int rows = min(all - m0, (int)T::M), columns = min(outs - n0, (int)T::N), o = group * outs + n0;
-    Result result = {e, (long long)m0 * p.o + o, p.o, o};
+    long long at = (long long)m0 * p.o + o;
+    __shared__ Result<T> result;
+    result.prepare(e, p.o, o, columns);
+    if (threadIdx.x == 0) result.residual = e.residual ? (const u16 *)e.residual + at : 0, result.line = p.o, result.relu = e.relu;
+    __syncthreads();
     put_away(block, stages, rows, columns, result);
-    store<T>(stages, y + result.at, p.o, rows, columns);
+    store<T>(stages, y + at, p.o, rows, columns);
     if (to) moments<T>(stages, to, (all + MOMENT_ROWS - 1) / MOMENT_ROWS, p.o, m0, rows, o, columns);
 }
 
