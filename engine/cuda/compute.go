@@ -4,8 +4,10 @@ package cuda
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cuda/driver"
 	"github.com/residual-ml/residual/graph"
 )
 
@@ -35,17 +37,40 @@ func (b *binder) compute(s *engine.Compute) {
 	}
 }
 
+// operands is the kernels' Operands.
+type operands struct {
+	a, b, out  driver.Pointer
+	alpha      float32
+	ah, bh, oh int32
+
+	held
+}
+
+func (o *operands) pointer() (unsafe.Pointer, int) {
+	return unsafe.Pointer(o), int(unsafe.Offsetof(o.held))
+}
+
 // elementwise binds out = op(in...), element by element.
 func (b *binder) elementwise(op int, alpha float32, out *engine.Value, in ...*engine.Value) {
 	n := out.Numel()
-	var x, y *engine.Value
+	o := &operands{alpha: alpha, oh: halved(out)}
+	o.out = o.at(b.at(out))
+	all := []*engine.Value{out}
 	if len(in) > 0 {
-		x = in[0]
+		o.a, o.ah = o.at(b.at(in[0])), halved(in[0])
 	}
 	if len(in) > 1 {
-		y = in[1]
+		o.b, o.bh = o.at(b.at(in[1])), halved(in[1])
 	}
-	b.launch("elementwise", line(n), op, n, alpha, b.at(x), half(x), b.at(y), half(y), b.at(out), half(out))
+	if op != opExpand { // which reads one element of in
+		all = append(all, in...)
+	}
+	p := b.packsOf(n, all...)
+	switch op {
+	case opSigmoid, opSigmoidGrad, opTanh, opTanhGrad: // computed by the element
+		p = packs{"", 1}
+	}
+	b.launch("elementwise"+p.name, shares(n/p.width, 1), op, n/p.width, o)
 }
 
 // kernelOf is the number of an operation that has no settings.
@@ -121,8 +146,12 @@ func (b *binder) same(to, from *engine.Value) {
 
 // words copies float32.
 func (b *binder) words(to, from *buffer) {
-	n := to.words
-	b.launch("elementwise", line(n), opCopy, n, float32(0), from, false, (*buffer)(nil), false, to, false)
+	o, p := &operands{}, packs{"", 1}
+	o.a, o.out = o.at(from), o.at(to)
+	if to.words%4 == 0 && aligned(to) && aligned(from) {
+		p = packs{"_fp32", 4}
+	}
+	b.launch("elementwise"+p.name, shares(to.words/p.width, 1), opCopy, to.words/p.width, o)
 }
 
 // classes binds sums, and operations over the classes of an example.
