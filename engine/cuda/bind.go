@@ -128,7 +128,7 @@ func (b *binder) step(s engine.Step) {
 	case *engine.Relayout:
 		b.rearrange(s.From, s.To)
 	case *engine.Assign:
-		b.elementwise(opCopy, 0, s.To, s.From)
+		b.assign(s)
 	case *engine.Compute:
 		b.compute(s)
 	default:

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
@@ -129,12 +130,57 @@ func (b *binder) simple(s *engine.Compute) bool {
 		if op.Row == 1 {
 			unbiased = float64(op.Count) / float64(op.Count-1)
 		}
-		c := s.Out.Numel()
-		b.launch("running_stats", line(c), c, b.at(s.In[0]), b.at(s.In[1]).slice(op.Row*c, c), b.at(s.Out), op.Momentum, unbiased)
+		c, out := s.Out.Numel(), s.Out
+		if to := b.becomes(s); to != nil {
+			out = to
+		}
+		b.launch("running_stats", line(c), c, b.at(s.In[0]), b.at(s.In[1]).slice(op.Row*c, c), b.at(out), op.Momentum, unbiased)
 	default:
 		return false
 	}
 	return true
+}
+
+// becomes returns the variable that takes what s makes, where nothing else wants it and
+// nothing but s reads the variable, so that s may write it at once; or else nil.
+func (b *binder) becomes(s *engine.Compute) (to *engine.Value) {
+	if s.Out.Keep {
+		return nil
+	}
+	for _, other := range b.Steps {
+		if a, ok := other.(*engine.Assign); ok && a.From == s.Out && to == nil {
+			to = a.To
+		} else if slices.Contains(other.Reads(), s.Out) {
+			return nil
+		}
+	}
+	if to == nil || !engine.SameOrder(to, s.Out) {
+		return nil
+	}
+	for _, other := range b.Steps {
+		uses := other.Reads()
+		if a, ok := other.(*engine.Assign); ok && a.From != s.Out {
+			uses = append(slices.Clip(uses), a.To)
+		}
+		if other != engine.Step(s) && slices.ContainsFunc(uses, func(v *engine.Value) bool { return v.Variable == to.Variable }) {
+			return nil
+		}
+	}
+	return to
+}
+
+// assign binds the copy to a variable of what its step did not write there at once.
+func (b *binder) assign(s *engine.Assign) {
+	for _, maker := range b.Steps {
+		c, ok := maker.(*engine.Compute)
+		if !ok || c.Out != s.From {
+			continue
+		}
+		if _, ok := c.Op.(graph.RunningStats); ok && b.becomes(c) != nil {
+			return
+		}
+	}
+	b.elementwise(opCopy, 0, s.To, s.From)
 }
 
 // same copies a value to another of the same order, unless they share memory.
