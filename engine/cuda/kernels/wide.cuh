@@ -98,7 +98,8 @@ struct Halves {
     DEVICE Pack ones() { return {{0x3f803f80u, 0x3f803f80u, 0x3f803f80u, 0x3f803f80u}}; }
 };
 
-// constants reads the numbers that belong to a pack's channels, of float32.
+// constants reads the numbers that belong to a pack's channels, of float32, at an address that
+// a pack may have, as every value begins at one.
 template <class K> DEVICE void constants(const float *p, float v[K::WIDTH]) {
     enum { PER_LOAD = K::WIDTH == 1 ? 1 : 4 };
 #pragma unroll
