@@ -120,10 +120,10 @@ func (b *binder) batchNormReduce(s *engine.BatchNormReduce) {
 
 // normGradArguments is the kernels' NormGrad.
 type normGradArguments struct {
-	x, dy, mask, dx, handed, stats, gamma, reduced driver.Pointer
-	eps                                            float32
-	frozen, xh, dh, mh, dxh, hh                    int32
-	_                                              int32
+	x, dy, mask, dx, handed, stats, gamma, reduced, sums driver.Pointer
+	eps                                                  float32
+	frozen, xh, dh, mh, dxh, hh                          int32
+	_                                                    int32
 
 	held
 }
@@ -141,10 +141,8 @@ func (b *binder) batchNormGrad(s *engine.BatchNormGrad) {
 	a.x, a.dy, a.mask = a.at(b.at(s.X)), a.at(b.at(s.DY)), a.at(b.at(s.Mask))
 	a.dx, a.handed = a.at(b.at(s.DX)), a.at(b.at(s.Masked))
 	a.stats, a.gamma, a.reduced = a.at(b.at(s.Stats)), a.at(b.at(s.Gamma)), a.at(b.at(s.Reduced))
+	a.sums = a.at(b.at(s.Sum))
 	p := b.packsOf(c, s.X, s.DY, s.Mask, s.DX, s.Masked)
 	n := s.X.Numel()
 	b.launch("batch_norm_grad"+p.name, shares(n/p.width, c/p.width), n/c, c, a)
-	if s.Sum != nil {
-		b.columns(sumOfX, columns{x: s.DX, count: 1, out: b.at(s.Sum)})
-	}
 }

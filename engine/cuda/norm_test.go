@@ -3,10 +3,13 @@
 package cuda
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/conformance"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -107,3 +110,45 @@ func TestRunningStatistics(t *testing.T) {
 		}
 	}
 }
+
+// The gradient of a bias before a batch norm, which costs no pass over memory: nothing, to the
+// bit, unless the norm is frozen.
+func TestBiasBeforeBatchNorm(t *testing.T) {
+	d, _ := emulated(t)
+	r := rand.New(rand.NewPCG(25, 26))
+	for _, frozen := range []bool{false, true} {
+		for _, channels := range []int{8, 3} {
+			g := graph.New(graph.Train)
+			feeds := map[*graph.Node]*tensor.Tensor{}
+			in := func(shape ...int) *graph.Node {
+				n := g.Input(fmt.Sprint("in", len(feeds)), tensor.Float32, shape...)
+				feeds[n] = conformance.Random(r, shape...)
+				return n
+			}
+			x, w, bias, gamma, beta := in(3, 2, 5, 7), in(channels, 2, 1, 1), in(channels), in(channels), in(channels)
+			y := g.Apply(pointwise, x, w, bias)
+			stats := g.Apply(graph.BatchNormStats{}, y)
+			if frozen {
+				stats = g.Apply(graph.Stack{}, beta, g.Apply(graph.Mul{}, gamma, gamma))
+			}
+			z := g.Apply(graph.BatchNorm{Eps: 1, Frozen: frozen}, y, stats, gamma, beta)
+			outputs := append(graph.Gradients(conformance.Weighted(g, z, feeds, r), []*graph.Node{bias, w}), z)
+			want := conformance.Case{Graph: g, Feeds: feeds, Outputs: outputs}.Reference()
+			if !frozen {
+				clear(want[0])
+			}
+			for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
+				tolerance := 1e-5
+				if precision == engine.BF16 {
+					tolerance = conformance.HalfTolerance
+				}
+				got := conformance.Evaluate(t, d, g, feeds, engine.Spec{Outputs: outputs, Precision: precision})
+				for i, n := range outputs {
+					conformance.Compare(t, fmt.Sprintf("%v, %v, frozen %v", n, precision, frozen), got[i], want[i], tolerance, 0)
+				}
+			}
+		}
+	}
+}
+
+var pointwise = graph.Conv2d{StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1}

@@ -67,7 +67,7 @@ template <class K, bool TWO> DEVICE void column_stretch(unsigned rows, int chann
                     if (r + j * step < end) dy[j] = K::load(a.dy, a.dh, (long long)(r + j * step) * lanes + lane);
 #pragma unroll
                 for (int j = 0; j < ROWS; j++)
-                    mask[j] = a.mask && r + j * step < end ? K::load(a.mask, a.mh, (long long)(r + j * step) * lanes + lane) : K::ones();
+                    mask[j] = a.mask && r + j * step < end ? K::load(a.mask, a.mh, (long long)(r + j * step) * lanes + lane) : K::all(1);
             }
 #pragma unroll
             for (int j = 0; j < ROWS; j++) {
@@ -162,19 +162,16 @@ template <class K> DEVICE void normalise(int rows, int channels, const Norm &a) 
 #pragma unroll
         for (int j = 0; j < PACKS; j++)
             if (i + j * s.stride < s.end) x[j] = K::load(a.x, a.xh, i + j * s.stride);
-        if (a.residual) {
 #pragma unroll
-            for (int j = 0; j < PACKS; j++)
-                if (i + j * s.stride < s.end) residual[j] = K::load(a.residual, a.rh, i + j * s.stride);
-        }
+        for (int j = 0; j < PACKS; j++)
+            residual[j] = a.residual && i + j * s.stride < s.end ? K::load(a.residual, a.rh, i + j * s.stride) : K::all(0);
 #pragma unroll
         for (int j = 0; j < PACKS; j++) {
             if (i + j * s.stride >= s.end) continue;
             float v[W];
 #pragma unroll
             for (int k = 0; k < W; k++) {
-                v[k] = (K::at(x[j], k) - mean[k]) * scale[k] + shift[k];
-                if (a.residual) v[k] += K::at(residual[j], k);
+                v[k] = (K::at(x[j], k) - mean[k]) * scale[k] + shift[k] + K::at(residual[j], k);
                 v[k] = relu & (v[k] <= 0) ? 0 : v[k];
             }
             K::store(a.y, a.yh, i + j * s.stride, v);
@@ -187,11 +184,14 @@ KERNEL(batch_norm_fp32)(int rows, int channels, Norm a) { normalise<Floats>(rows
 KERNEL(batch_norm_bf16)(int rows, int channels, Norm a) { normalise<Halves>(rows, channels, a); }
 
 // BatchNormGrad. dx may be x or dy; handed, where the masked gradient goes, may be dy or 0.
-// reduced is what PRODUCTS gave.
+// reduced is what PRODUCTS gave. sums, if not 0, is [channels]: what dx sums to over the rows.
+// Unless frozen that is nothing: g less its mean sums to 0, and so does x-mean, as the
+// statistics are those of x.
 struct NormGrad {
     const void *x, *dy, *mask;
     void *dx, *handed;
     const float *stats, *gamma, *reduced;
+    float *sums;
     float eps;
     int frozen, xh, dh, mh, dxh, hh;
 };
@@ -221,6 +221,11 @@ template <class K> DEVICE void normalise_grad(int rows, int channels, const Norm
             away[k] *= part;
         }
     }
+    if (a.sums && s.at == s.lane) {
+#pragma unroll 1
+        for (int k = c; k < c + W; k++)
+            a.sums[k] = a.frozen ? a.gamma[k] / sqrtf(a.stats[channels + k] + a.eps) * a.reduced[channels + k] : 0;
+    }
 #pragma unroll 1
     for (unsigned i = s.at; i < s.end; i += PACKS * s.stride) {
         Pack x[PACKS], dy[PACKS], mask[PACKS];
@@ -234,7 +239,7 @@ template <class K> DEVICE void normalise_grad(int rows, int channels, const Norm
         }
 #pragma unroll
         for (int j = 0; j < PACKS; j++)
-            mask[j] = a.mask && i + j * s.stride < s.end ? K::load(a.mask, a.mh, i + j * s.stride) : K::ones();
+            mask[j] = a.mask && i + j * s.stride < s.end ? K::load(a.mask, a.mh, i + j * s.stride) : K::all(1);
 #pragma unroll
         for (int j = 0; j < PACKS; j++) {
             if (i + j * s.stride >= s.end) continue;

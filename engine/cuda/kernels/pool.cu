@@ -43,7 +43,7 @@ template <class K> DEVICE void take(PoolTaps<K> &taps, PoolWindow &k, const Pool
 #pragma unroll
     for (int j = 0; j < PoolTaps<K>::COUNT; j++) {
         bool in = (k.left > j) & ((unsigned)k.h < (unsigned)p.h) & ((unsigned)k.w < (unsigned)p.w);
-        taps.x[j] = in ? K::load(x, xh, k.at) : K::lowest();
+        taps.x[j] = in ? K::load(x, xh, k.at) : K::all(LOWEST);
         k.w += p.dw, k.at += across;
         if (++k.v == p.kw) k.v = 0, k.w -= p.kw * p.dw, k.h += p.dh, k.at += down;
     }
@@ -65,7 +65,7 @@ template <class K> DEVICE void largest_of_windows(int lanes, const void *x, int 
         for (int pack = first_pack(); pack < packs; pack = next_pack(pack)) {
             PoolWindow k = window;
             k.at += pack;
-            typename K::Pack most = K::lowest();
+            typename K::Pack most = K::all(LOWEST);
 #pragma unroll 1
             while (k.left > 0) {
                 PoolTaps<K> taps;
@@ -126,7 +126,7 @@ template <class K> DEVICE int find_one(const PoolWindow &k, const Pool &p, const
 // find_winners finds those of one window.
 template <class K> DEVICE void find_winners(PoolWindow window, const Pool &p, const void *x, int xh, int packs, Winners<K> *to) {
     PoolWindow k = window;
-    typename K::Pack most = K::lowest();
+    typename K::Pack most = K::all(LOWEST);
     int best[K::WIDTH], all = 0;
     for (int c = 0; c < K::WIDTH; c++) best[c] = -1;
 #pragma unroll 1

@@ -2,8 +2,8 @@
 // where a shape or a type does not allow that. A kernel that is bound by memory is written
 // once over a kind of packs, and compiled for each: ../wide.go chooses.
 //
-// A kind has the WIDTH of its packs, load and store of pack i of a line, and at, element k
-// of a pack. Type flags, as get and put take them, matter to Any alone.
+// A kind has the WIDTH of its packs, load and store of pack i of a line, at, element k of a
+// pack, and all, a pack of one number. Type flags, as get and put take them, matter to Any alone.
 #pragma once
 #include "prelude.cuh"
 
@@ -35,6 +35,8 @@ DEVICE unsigned largest_of_pairs(unsigned a, unsigned b) {
 }
 #endif
 
+#define LOWEST __uint_as_float(0xff800000u)
+
 // One element of either type.
 struct Any {
     enum { WIDTH = 1 };
@@ -49,8 +51,7 @@ struct Any {
             ((float *)p)[i] = a;
     }
     DEVICE Pack larger(Pack a, Pack b) { return largest_of(a, b); }
-    DEVICE Pack lowest() { return __uint_as_float(0xff800000u); }
-    DEVICE Pack ones() { return 1; }
+    DEVICE Pack all(float v) { return v; }
 };
 
 // Four float32.
@@ -70,8 +71,10 @@ struct Floats {
         for (int k = 0; k < 4; k++) r.w[k] = __float_as_uint(largest_of(at(a, k), at(b, k)));
         return r;
     }
-    DEVICE Pack lowest() { return {{0xff800000u, 0xff800000u, 0xff800000u, 0xff800000u}}; }
-    DEVICE Pack ones() { return {{0x3f800000u, 0x3f800000u, 0x3f800000u, 0x3f800000u}}; }
+    DEVICE Pack all(float v) {
+        unsigned w = __float_as_uint(v);
+        return {{w, w, w, w}};
+    }
 };
 
 // Eight bfloat16.
@@ -94,8 +97,11 @@ struct Halves {
         for (int k = 0; k < 4; k++) r.w[k] = largest_of_pairs(a.w[k], b.w[k]);
         return r;
     }
-    DEVICE Pack lowest() { return {{0xff80ff80u, 0xff80ff80u, 0xff80ff80u, 0xff80ff80u}}; }
-    DEVICE Pack ones() { return {{0x3f803f80u, 0x3f803f80u, 0x3f803f80u, 0x3f803f80u}}; }
+    DEVICE Pack all(float v) { // a bfloat16
+        unsigned w = __float_as_uint(v) >> 16;
+        w |= w << 16;
+        return {{w, w, w, w}};
+    }
 };
 
 // constants reads the numbers that belong to a pack's channels, of float32, at an address that
