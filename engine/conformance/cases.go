@@ -142,11 +142,21 @@ func pools(t *testing.T, check Check) {
 		Op(t, r, check, graph.AvgPool2d{KH: kh, KW: kw, StrideH: sh, StrideW: sw, PadH: ph, PadW: pw, CeilMode: ceil, ExcludePad: i%3 == 0, Divisor: i % 4}, x)
 		Op(t, r, check, graph.AdaptiveAvgPool2d{H: 1 + r.IntN(5), W: 1 + r.IntN(5)}, x)
 	}
+	// Channels that vectors divide, as those of most networks.
+	for _, x := range []tensor.Shape{{2, 8, 9, 7}, {1, 24, 6, 8}, {3, 64, 7, 12}} {
+		Op(t, r, check, graph.MaxPool2d{KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1}, x)
+		Op(t, r, check, graph.MaxPool2d{KH: 4, KW: 3, StrideH: 1, StrideW: 2, PadH: 2, PadW: 1, DilationH: 1, DilationW: 2}, x)
+		Op(t, r, check, graph.AvgPool2d{KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}, x)
+		Op(t, r, check, graph.AdaptiveAvgPool2d{H: 1, W: 1}, x)
+	}
 }
 
 func batchNorm(t *testing.T, check Check) {
 	r := rand.New(rand.NewPCG(9, 10))
-	for i, s := range []tensor.Shape{{5, 3}, {16, 40}, {4, 7, 9}, {3, 17, 5, 4}, {8, 64, 12, 12}, {2, 33, 1, 1}} {
+	for i, s := range []tensor.Shape{
+		{5, 3}, {16, 40}, {4, 7, 9}, {3, 17, 5, 4}, {8, 64, 12, 12}, {2, 33, 1, 1},
+		{3, 24, 5, 7}, {2, 264, 3, 5}, {9, 8, 19, 17}, {9, 35, 19, 17},
+	} {
 		g := graph.New(graph.Train)
 		feeds := map[*graph.Node]*tensor.Tensor{}
 		in := func(name string, shape ...int) *graph.Node {

@@ -12,17 +12,17 @@ import (
 
 // program is a bound program: kernels in order.
 type program struct {
-	d      *Device
-	steps  [][]*launch
-	packs  []*launch // before them: weights that steps want in bfloat16
-	packed uint64    // of a static program: one more than the version of the variables of which they are
-	fixed  *uint64   // the version of the variables, if it is one
-	key    *buffer   // of the run, where dropout finds it; nil where nothing is drawn
-	number int64     // the key on its way there
-	graph  *recording
-	shared int
-	own    int
-	keep   []*buffer // tables of the program
+	d       *Device
+	steps   [][]*launch
+	rounded []*launch // before them: weights that steps want in bfloat16
+	packed  uint64    // of a static program: one more than the version of the variables of which they are
+	fixed   *uint64   // the version of the variables, if it is one
+	key     *buffer   // of the run, where dropout finds it; nil where nothing is drawn
+	number  int64     // the key on its way there
+	graph   *recording
+	shared  int
+	own     int
+	keep    []*buffer // tables of the program
 }
 
 // binder turns the steps of one program into launches. It goes over them twice: first
@@ -34,17 +34,17 @@ type binder struct {
 	scratch *buffer // nil the first time
 	need    int     // words of it
 	list    []*launch
-	packs   packs
+	rounded roundings
 	err     error
 }
 
 // Bind makes steps executable.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
-	sizes := &binder{Binding: b, d: d, prog: &program{d: d}, packs: packs{of: map[*engine.Value]*buffer{}}}
+	sizes := &binder{Binding: b, d: d, prog: &program{d: d}, rounded: roundings{of: map[*engine.Value]*buffer{}}}
 	if err := sizes.all(); err != nil {
 		return nil, err
 	}
-	bd := &binder{Binding: b, d: d, prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need}, packs: packs{of: map[*engine.Value]*buffer{}}}
+	bd := &binder{Binding: b, d: d, prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need}, rounded: roundings{of: map[*engine.Value]*buffer{}}}
 	if b.Static {
 		bd.prog.fixed = b.Version
 	}
@@ -76,10 +76,10 @@ func (b *binder) all() error {
 		}
 		b.prog.steps = append(b.prog.steps, b.list)
 	}
-	if len(b.packs.list) > 0 {
+	if len(b.rounded.list) > 0 {
 		b.list = nil
-		b.pack(b.packs.list, b.packs.blocks)
-		b.prog.packs = b.list
+		b.pack(b.rounded.list, b.rounded.blocks)
+		b.prog.rounded = b.list
 	}
 	return b.err
 }
@@ -140,7 +140,7 @@ func (b *binder) step(s engine.Step) {
 	case *engine.Relayout:
 		b.rearrange(s.From, s.To)
 	case *engine.Assign:
-		b.elementwise(opCopy, 0, s.To, s.From)
+		b.assign(s)
 	case *engine.Compute:
 		b.compute(s)
 	default:
@@ -161,9 +161,9 @@ func (p *program) Run(key int64) {
 	}
 	defer p.d.leave()
 	p.draw(key)
-	if p.fixed != nil && len(p.packs) > 0 && p.packed != *p.fixed+1 {
+	if p.fixed != nil && len(p.rounded) > 0 && p.packed != *p.fixed+1 {
 		p.packed = *p.fixed + 1
-		for _, l := range p.packs {
+		for _, l := range p.rounded {
 			p.d.start(l)
 		}
 	}
@@ -180,7 +180,7 @@ func (p *program) draw(key int64) {
 
 func (p *program) launchAll() {
 	if p.fixed == nil {
-		for _, l := range p.packs {
+		for _, l := range p.rounded {
 			p.d.start(l)
 		}
 	}

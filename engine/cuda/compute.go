@@ -4,8 +4,11 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
+	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cuda/driver"
 	"github.com/residual-ml/residual/graph"
 )
 
@@ -35,17 +38,40 @@ func (b *binder) compute(s *engine.Compute) {
 	}
 }
 
+// operands is the kernels' Operands.
+type operands struct {
+	a, b, out  driver.Pointer
+	alpha      float32
+	ah, bh, oh int32
+
+	held
+}
+
+func (o *operands) pointer() (unsafe.Pointer, int) {
+	return unsafe.Pointer(o), int(unsafe.Offsetof(o.held))
+}
+
 // elementwise binds out = op(in...), element by element.
 func (b *binder) elementwise(op int, alpha float32, out *engine.Value, in ...*engine.Value) {
 	n := out.Numel()
-	var x, y *engine.Value
+	o := &operands{alpha: alpha, oh: halved(out)}
+	o.out = o.at(b.at(out))
+	all := []*engine.Value{out}
 	if len(in) > 0 {
-		x = in[0]
+		o.a, o.ah = o.at(b.at(in[0])), halved(in[0])
 	}
 	if len(in) > 1 {
-		y = in[1]
+		o.b, o.bh = o.at(b.at(in[1])), halved(in[1])
 	}
-	b.launch("elementwise", line(n), op, n, alpha, b.at(x), half(x), b.at(y), half(y), b.at(out), half(out))
+	if op != opExpand { // which reads one element of in
+		all = append(all, in...)
+	}
+	p := b.packsOf(n, all...)
+	switch op {
+	case opSigmoid, opSigmoidGrad, opTanh, opTanhGrad: // computed by the element
+		p = packs{"", 1}
+	}
+	b.launch("elementwise"+p.name, shares(n/p.width, 1), op, n/p.width, o)
 }
 
 // kernelOf is the number of an operation that has no settings.
@@ -104,12 +130,57 @@ func (b *binder) simple(s *engine.Compute) bool {
 		if op.Row == 1 {
 			unbiased = float64(op.Count) / float64(op.Count-1)
 		}
-		c := s.Out.Numel()
-		b.launch("running_stats", line(c), c, b.at(s.In[0]), b.at(s.In[1]).slice(op.Row*c, c), b.at(s.Out), op.Momentum, unbiased)
+		c, out := s.Out.Numel(), s.Out
+		if to := b.becomes(s); to != nil {
+			out = to
+		}
+		b.launch("running_stats", line(c), c, b.at(s.In[0]), b.at(s.In[1]).slice(op.Row*c, c), b.at(out), op.Momentum, unbiased)
 	default:
 		return false
 	}
 	return true
+}
+
+// becomes returns the variable that takes what s makes, where nothing else wants it and
+// nothing but s reads the variable, so that s may write it at once; or else nil.
+func (b *binder) becomes(s *engine.Compute) (to *engine.Value) {
+	if s.Out.Keep {
+		return nil
+	}
+	for _, other := range b.Steps {
+		if a, ok := other.(*engine.Assign); ok && a.From == s.Out && to == nil {
+			to = a.To
+		} else if slices.Contains(other.Reads(), s.Out) {
+			return nil
+		}
+	}
+	if to == nil || !engine.SameOrder(to, s.Out) {
+		return nil
+	}
+	for _, other := range b.Steps {
+		uses := other.Reads()
+		if a, ok := other.(*engine.Assign); ok && a.From != s.Out {
+			uses = append(slices.Clip(uses), a.To)
+		}
+		if other != engine.Step(s) && slices.ContainsFunc(uses, func(v *engine.Value) bool { return v.Variable == to.Variable }) {
+			return nil
+		}
+	}
+	return to
+}
+
+// assign binds the copy to a variable of what its step did not write there at once.
+func (b *binder) assign(s *engine.Assign) {
+	for _, maker := range b.Steps {
+		c, ok := maker.(*engine.Compute)
+		if !ok || c.Out != s.From {
+			continue
+		}
+		if _, ok := c.Op.(graph.RunningStats); ok && b.becomes(c) != nil {
+			return
+		}
+	}
+	b.elementwise(opCopy, 0, s.To, s.From)
 }
 
 // same copies a value to another of the same order, unless they share memory.
@@ -121,8 +192,12 @@ func (b *binder) same(to, from *engine.Value) {
 
 // words copies float32.
 func (b *binder) words(to, from *buffer) {
-	n := to.words
-	b.launch("elementwise", line(n), opCopy, n, float32(0), from, false, (*buffer)(nil), false, to, false)
+	o, p := &operands{}, packs{"", 1}
+	o.a, o.out = o.at(from), o.at(to)
+	if to.words%4 == 0 && aligned(to) && aligned(from) {
+		p = packs{"_fp32", 4}
+	}
+	b.launch("elementwise"+p.name, shares(to.words/p.width, 1), opCopy, to.words/p.width, o)
 }
 
 // classes binds sums, and operations over the classes of an example.

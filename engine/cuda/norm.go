@@ -2,7 +2,12 @@
 
 package cuda
 
-import "github.com/residual-ml/residual/engine"
+import (
+	"unsafe"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cuda/driver"
+)
 
 // Modes of the kernel column_sums.
 const (
@@ -21,22 +26,60 @@ type columns struct {
 	out         *buffer
 }
 
-// rowsPerStretch is how many rows one block adds up.
-const rowsPerStretch = 512
+// columnSums is the kernels' Columns.
+type columnSums struct {
+	x, dy, mask, stats, part    driver.Pointer
+	eps                         float32
+	xh, dh, mh, stretch, inSide int32
+
+	held
+}
+
+func (c *columnSums) pointer() (unsafe.Pointer, int) {
+	return unsafe.Pointer(c), int(unsafe.Offsetof(c.held))
+}
+
+// A block adds up mostSide packs of channels at most. Its threads take leastRows to
+// mostRows rows each, so many that there are columnBlocks blocks if possible; they are
+// added up in float32.
+const (
+	mostSide     = 32
+	leastRows    = 4
+	mostRows     = 64
+	columnBlocks = 4 * 132
+)
 
 func (b *binder) columns(mode int, s columns) {
 	_, c, _, _ := s.x.Dims()
 	rows := s.x.Numel() / c
-	stretches := min((rows+rowsPerStretch-1)/rowsPerStretch, 256)
-	stretch := (rows + stretches - 1) / stretches
+	p := b.packsOf(c, s.x, s.dy, s.mask)
+	lanes := c / p.width
+	across := (lanes + mostSide - 1) / mostSide
+	side := (lanes + across - 1) / across
+	down := blockSize / side
+	each := (rows*across + down*columnBlocks - 1) / (down * columnBlocks)
+	stretch := down * min(max(each, leastRows), mostRows)
+	stretches := (rows + stretch - 1) / stretch
 	results := 1
 	if mode == sumOfProducts {
 		results = 2
 	}
-	part := b.borrow(0, 2*2*stretches*c) // float64
-	b.launch("column_sums", grid{(c + 31) / 32, stretches, 1, blockSize}, mode, b.at(s.x), half(s.x), b.at(s.dy), half(s.dy),
-		b.at(s.mask), half(s.mask), s.stats, float32(s.eps), rows, c, stretch, part)
-	b.launch("column_finish", line(results*c), part, stretches, c, results, s.count, s.out)
+	part := b.borrow(0, 2*results*stretches*c) // float64
+	a := &columnSums{eps: float32(s.eps), xh: halved(s.x), dh: halved(s.dy), mh: halved(s.mask), stretch: int32(stretch), inSide: int32(side)}
+	a.x, a.dy, a.mask = a.at(b.at(s.x)), a.at(b.at(s.dy)), a.at(b.at(s.mask))
+	a.stats, a.part = a.at(s.stats), a.at(part)
+	b.launch("column_sums"+p.name, grid{stretches, across, 1, blockSize}, mode, rows, c, a)
+	b.columnFinish(part, stretches, c, results, s.count, s.out)
+}
+
+// columnsOfBlock is how many columns a block of column_finish adds up.
+const columnsOfBlock = 4
+
+// columnFinish adds up the stretches of part, which is [results][stretches][c] of float64,
+// and puts the sums divided by count into out.
+func (b *binder) columnFinish(part *buffer, stretches, c, results int, count float64, out *buffer) {
+	blocks := (results*c + columnsOfBlock - 1) / columnsOfBlock
+	b.launch("column_finish", grid{blocks, 1, 1, blockSize}, part, stretches, c, results, count, out)
 }
 
 // stats computes mean and biased variance, in two passes.
@@ -47,24 +90,59 @@ func (b *binder) stats(x, stats *engine.Value) {
 	b.columns(sumOfSquares, columns{x: x, stats: out, count: count, out: out.slice(c, c)})
 }
 
+// normArguments is the kernels' Norm.
+type normArguments struct {
+	x, residual, y, stats, gamma, beta driver.Pointer
+	eps                                float32
+	relu, xh, rh, yh                   int32
+	_                                  int32
+
+	held
+}
+
+func (n *normArguments) pointer() (unsafe.Pointer, int) {
+	return unsafe.Pointer(n), int(unsafe.Offsetof(n.held))
+}
+
 func (b *binder) batchNorm(s *engine.BatchNorm) {
 	_, c, _, _ := s.X.Dims()
+	a := &normArguments{eps: float32(s.Eps), relu: int32(flag(s.ReLU)), xh: halved(s.X), rh: halved(s.Residual), yh: halved(s.Y)}
+	a.x, a.residual, a.y = a.at(b.at(s.X)), a.at(b.at(s.Residual)), a.at(b.at(s.Y))
+	a.stats, a.gamma, a.beta = a.at(b.at(s.Stats)), a.at(b.at(s.Gamma)), a.at(b.at(s.Beta))
+	p := b.packsOf(c, s.X, s.Residual, s.Y)
 	n := s.X.Numel()
-	b.launch("batch_norm", line(n), n, c, b.at(s.X), half(s.X), b.at(s.Residual), half(s.Residual), b.at(s.Y), half(s.Y),
-		b.at(s.Stats), b.at(s.Gamma), b.at(s.Beta), float32(s.Eps), s.ReLU)
+	b.launch("batch_norm"+p.name, shares(n/p.width, c/p.width), n/c, c, a)
 }
 
 func (b *binder) batchNormReduce(s *engine.BatchNormReduce) {
 	b.columns(sumOfProducts, columns{x: s.X, dy: s.DY, mask: s.Mask, stats: b.at(s.Stats), eps: s.Eps, count: 1, out: b.at(s.Out)})
 }
 
+// normGradArguments is the kernels' NormGrad.
+type normGradArguments struct {
+	x, dy, mask, dx, handed, stats, gamma, reduced, sums driver.Pointer
+	eps                                                  float32
+	frozen, xh, dh, mh, dxh, hh                          int32
+	_                                                    int32
+
+	held
+}
+
+func (n *normGradArguments) pointer() (unsafe.Pointer, int) {
+	return unsafe.Pointer(n), int(unsafe.Offsetof(n.held))
+}
+
 func (b *binder) batchNormGrad(s *engine.BatchNormGrad) {
 	_, c, _, _ := s.X.Dims()
-	n := s.X.Numel()
-	b.launch("batch_norm_grad", line(n), n, c, b.at(s.X), half(s.X), b.at(s.DY), half(s.DY), b.at(s.Mask), half(s.Mask),
-		b.at(s.DX), half(s.DX), b.at(s.Masked), half(s.Masked), b.at(s.Stats), b.at(s.Gamma), b.at(s.Reduced),
-		float32(s.Eps), float32(n/c), s.Frozen)
-	if s.Sum != nil {
-		b.columns(sumOfX, columns{x: s.DX, count: 1, out: b.at(s.Sum)})
+	a := &normGradArguments{
+		eps: float32(s.Eps), frozen: int32(flag(s.Frozen)),
+		xh: halved(s.X), dh: halved(s.DY), mh: halved(s.Mask), dxh: halved(s.DX), hh: halved(s.Masked),
 	}
+	a.x, a.dy, a.mask = a.at(b.at(s.X)), a.at(b.at(s.DY)), a.at(b.at(s.Mask))
+	a.dx, a.handed = a.at(b.at(s.DX)), a.at(b.at(s.Masked))
+	a.stats, a.gamma, a.reduced = a.at(b.at(s.Stats)), a.at(b.at(s.Gamma)), a.at(b.at(s.Reduced))
+	a.sums = a.at(b.at(s.Sum))
+	p := b.packsOf(c, s.X, s.DY, s.Mask, s.DX, s.Masked)
+	n := s.X.Numel()
+	b.launch("batch_norm_grad"+p.name, shares(n/p.width, c/p.width), n/c, c, a)
 }

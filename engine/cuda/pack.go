@@ -13,8 +13,8 @@ type packed struct {
 	n, block int32
 }
 
-// packs are the weights that a program has in bfloat16 of its own.
-type packs struct {
+// roundings are the weights that a program has in bfloat16 of its own.
+type roundings struct {
 	of     map[*engine.Value]*buffer
 	list   []packed
 	blocks int
@@ -26,7 +26,7 @@ func (b *binder) pack(list []packed, blocks int) {
 }
 
 // add lists a weight to be rounded.
-func (p *packs) add(from, to *buffer) {
+func (p *roundings) add(from, to *buffer) {
 	p.list = append(p.list, packed{from.at, to.at, int32(from.words), int32(p.blocks)})
 	p.blocks += (from.words/8 + blockSize - 1) / blockSize // a thread rounds 8
 }
@@ -37,14 +37,14 @@ func (p *packs) add(from, to *buffer) {
 func (b *binder) weight(w *engine.Value) (to *buffer, words int) {
 	from := b.at(w)
 	if w.Root().Place != engine.Temporary {
-		if b.packs.of[w.Root()] == nil {
-			b.packs.of[w.Root()] = b.own(from.words / 2)
-			b.packs.add(from, b.packs.of[w.Root()])
+		if b.rounded.of[w.Root()] == nil {
+			b.rounded.of[w.Root()] = b.own(from.words / 2)
+			b.rounded.add(from, b.rounded.of[w.Root()])
 		}
-		return b.packs.of[w.Root()], 0
+		return b.rounded.of[w.Root()], 0
 	}
 	to = b.borrow(0, from.words/2)
-	var one packs
+	var one roundings
 	one.add(from, to)
 	b.pack(one.list, one.blocks)
 	return to, (to.words + 63) / 64 * 64 // what follows begins where memory does

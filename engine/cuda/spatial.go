@@ -22,12 +22,12 @@ func (b *binder) spatial(s *engine.Compute) bool {
 	in := s.In
 	switch op := s.Op.(type) {
 	case graph.MaxPool2d:
-		n, lanes := s.Out.Numel(), lanesOf(s.Out)
-		b.launch("max_pool", line(n), lanes, b.at(in[0]), half(in[0]), b.at(s.Out), half(s.Out), poolOf(op, in[0], s.Out))
+		lanes := lanesOf(s.Out)
+		p := b.packsOf(lanes, in[0], s.Out)
+		b.launch("max_pool"+p.name, pixels(pixelsOf(s.Out), lanes/p.width), lanes, b.at(in[0]), half(in[0]), b.at(s.Out), half(s.Out),
+			poolOf(op, in[0], s.Out))
 	case graph.MaxPool2dGrad:
-		n, lanes := s.Out.Numel(), lanesOf(s.Out)
-		b.launch("max_pool_grad", line(n), lanes, b.at(in[0]), half(in[0]), b.at(in[2]), half(in[2]), b.at(s.Out), half(s.Out),
-			poolOf(op.MaxPool2d, in[0], in[1]))
+		b.maxPoolGrad(op, in[0], in[2], s.Out)
 	case graph.AvgPool2d:
 		_, _, h, w := in[0].Dims()
 		_, _, oh, ow := s.Out.Dims()
@@ -44,8 +44,12 @@ func (b *binder) spatial(s *engine.Compute) bool {
 	case graph.PadChannels, graph.TakeChannels:
 		_, from, _, _ := in[0].Dims()
 		_, to, _, _ := s.Out.Dims()
-		rows := s.Out.Numel() / to
-		b.launch("channels", line(s.Out.Numel()), rows, b.at(in[0]), half(in[0]), from, b.at(s.Out), half(s.Out), to)
+		p := b.packsOf(from, in[0], s.Out)
+		if to%p.width != 0 {
+			p = packs{"", 1}
+		}
+		n := s.Out.Numel()
+		b.launch("channels"+p.name, shares(n/p.width, to/p.width), n/to, b.at(in[0]), half(in[0]), from, b.at(s.Out), half(s.Out), to)
 	case graph.Dropout:
 		b.dropout(op.P, op.Stream, false, in[0], s.Out)
 	case graph.StochasticDepth:
@@ -60,6 +64,29 @@ func (b *binder) spatial(s *engine.Compute) bool {
 func lanesOf(v *engine.Value) int {
 	n, c, _, _ := v.Dims()
 	return n * c
+}
+
+// pixelsOf is the pixels of one image.
+func pixelsOf(v *engine.Value) int {
+	_, _, h, w := v.Dims()
+	return h * w
+}
+
+// mostTaps is how many taps of a window a byte numbers.
+const mostTaps = 256
+
+// maxPoolGrad first finds which tap of each window is the largest, in a byte for each
+// output, or where there are no packs a word.
+func (b *binder) maxPoolGrad(op graph.MaxPool2dGrad, x, dy, dx *engine.Value) {
+	lanes := lanesOf(dx)
+	p := b.packsOf(lanes, x, dy, dx)
+	winners := dy.Numel() / 4
+	if p.width == 1 || op.KH*op.KW > mostTaps {
+		p, winners = packs{"", 1}, dy.Numel()
+	}
+	to, geometry := b.borrow(0, winners), poolOf(op.MaxPool2d, x, dy)
+	b.launch("max_pool_winners"+p.name, pixels(pixelsOf(dy), lanes/p.width), lanes, b.at(x), half(x), to, geometry)
+	b.launch("max_pool_grad"+p.name, pixels(pixelsOf(dx), lanes/p.width), lanes, to, b.at(dy), half(dy), b.at(dx), half(dx), geometry)
 }
 
 func poolOf(op graph.MaxPool2d, x, y *engine.Value) *pool {
@@ -80,8 +107,10 @@ func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) {
 		}
 		start = append(start, int32(len(source)))
 	}
-	n := out.Numel()
-	b.launch("weigh", line(n), n, lanesOf(out), b.at(in), half(in), b.at(out), half(out), table(b, start), table(b, source), table(b, weight))
+	lanes := lanesOf(out)
+	p := b.packsOf(lanes, in, out)
+	b.launch("weigh"+p.name, pixels(pixelsOf(out), lanes/p.width), lanes, pixelsOf(out), b.at(in), half(in), b.at(out), half(out),
+		table(b, start), table(b, source), table(b, weight))
 }
 
 // dropout binds the mask of one run of the random stream. Its numbers belong to

@@ -1,6 +1,7 @@
-#include "prelude.cuh"
+#include "wide.cuh"
 
-// What an operation is called here and in ../compute.go.
+// What an operation is called here and in ../compute.go. COPY and EXPAND are SCALE and FILL
+// by other numbers.
 enum { COPY, RELU, RELU_GRAD, SIGMOID, SIGMOID_GRAD, TANH, TANH_GRAD, ADD, MUL, SCALE, FILL, EXPAND };
 
 DEVICE float element(int op, float alpha, float a, float b) {
@@ -14,20 +15,63 @@ DEVICE float element(int op, float alpha, float a, float b) {
     case ADD: return a + b;
     case MUL: return a * b;
     case SCALE: return alpha * a;
-    case FILL: return alpha;
     }
-    return a; // COPY, EXPAND
+    return alpha; // FILL
 }
 
-// out[i] = op(a[i], b[i]); out may be a or b. EXPAND takes a[0] throughout; an operand
-// that the operation does not have is not read and may be 0.
-KERNEL(elementwise)(int op, int n, float alpha, const void *a, int ah, const void *b, int bh, void *out, int oh) {
-    int i = index();
-    if (i >= n) return;
-    float x = a ? get(a, ah, op == EXPAND ? 0 : i) : 0;
-    float y = b ? get(b, bh, i) : 0;
-    put(out, oh, i, element(op, alpha, x, y));
+// Operands of n packs; one that the operation does not have is 0.
+struct Operands {
+    const void *a, *b;
+    void *out;
+    float alpha;
+    int ah, bh, oh;
+};
+
+template <class K, int OP> DEVICE void each(unsigned n, const Operands &p, float alpha) {
+    enum { W = K::WIDTH, SECOND = OP == RELU_GRAD || OP == SIGMOID_GRAD || OP == TANH_GRAD || OP == ADD || OP == MUL };
+#pragma unroll 1
+    for (unsigned i = index(); i < n; i += gridDim.x * blockDim.x) {
+        typename K::Pack a, b;
+        if (OP != FILL) a = K::load(p.a, p.ah, i);
+        if (SECOND) b = K::load(p.b, p.bh, i);
+        float v[W];
+#pragma unroll
+        for (int k = 0; k < W; k++) v[k] = element(OP, alpha, OP != FILL ? K::at(a, k) : 0, SECOND ? K::at(b, k) : 0);
+        K::store(p.out, p.oh, i, v);
+    }
 }
+
+// out[i] = op(a[i], b[i]); out may be a or b. EXPAND takes a[0] throughout.
+template <class K> DEVICE void elements(int op, int n, const Operands &p) {
+    float alpha = p.alpha;
+    switch (op) {
+    case RELU: return each<K, RELU>(n, p, alpha);
+    case RELU_GRAD: return each<K, RELU_GRAD>(n, p, alpha);
+    case ADD: return each<K, ADD>(n, p, alpha);
+    case MUL: return each<K, MUL>(n, p, alpha);
+    case COPY: alpha = 1; // goes on
+    case SCALE: return each<K, SCALE>(n, p, alpha);
+    case EXPAND: alpha = get(p.a, p.ah, 0); // goes on
+    case FILL: return each<K, FILL>(n, p, alpha);
+    }
+}
+
+// slow are operations that take long to compute, or are rare.
+DEVICE void slow(int op, int n, const Operands &p) {
+    switch (op) {
+    case SIGMOID: return each<Any, SIGMOID>(n, p, 0);
+    case SIGMOID_GRAD: return each<Any, SIGMOID_GRAD>(n, p, 0);
+    case TANH: return each<Any, TANH>(n, p, 0);
+    case TANH_GRAD: return each<Any, TANH_GRAD>(n, p, 0);
+    }
+}
+
+KERNEL(elementwise)(int op, int n, Operands p) {
+    elements<Any>(op, n, p);
+    slow(op, n, p);
+}
+KERNEL(elementwise_fp32)(int op, int n, Operands p) { elements<Floats>(op, n, p); }
+KERNEL(elementwise_bf16)(int op, int n, Operands p) { elements<Halves>(op, n, p); }
 
 // An order of elements: how far apart neighbours lie along up to four dimensions.
 struct Order {
@@ -37,6 +81,7 @@ struct Order {
 DEVICE long long offset(const Order &o, int i) {
     long long at = 0;
     for (int d = 3; d >= 0; d--) {
+        if (o.size[d] == 1) continue;
         at += (long long)(i % o.size[d]) * o.stride[d];
         i /= o.size[d];
     }
@@ -51,12 +96,25 @@ KERNEL(gather)(int n, void *dst, int dh, Order to, const void *src, int sh, Orde
 }
 
 // PadChannels and TakeChannels: rows of `in` channels become rows of `out`.
-KERNEL(channels)(int rows, const void *x, int xh, int in, void *y, int yh, int out) {
-    int i = index();
-    if (i >= rows * out) return;
-    int row = i / out, c = i % out;
-    put(y, yh, i, c < in ? get(x, xh, (long long)row * in + c) : 0);
+template <class K> DEVICE void resize_rows(int rows, const void *x, int xh, int in, void *y, int yh, int out) {
+    enum { W = K::WIDTH };
+    Share s = share_of(rows, out / W);
+    if (s.at >= s.end) return;
+    bool kept = s.lane * W < (unsigned)in;
+#pragma unroll 1
+    for (unsigned i = s.at; i < s.end; i += s.stride) {
+        float v[W] = {};
+        if (kept) {
+            typename K::Pack a = K::load(x, xh, (long long)(i / (out / W)) * (in / W) + s.lane);
+            for (int k = 0; k < W; k++) v[k] = K::at(a, k);
+        }
+        K::store(y, yh, i, v);
+    }
 }
+
+KERNEL(channels)(int rows, const void *x, int xh, int in, void *y, int yh, int out) { resize_rows<Any>(rows, x, xh, in, y, yh, out); }
+KERNEL(channels_fp32)(int rows, const void *x, int xh, int in, void *y, int yh, int out) { resize_rows<Floats>(rows, x, xh, in, y, yh, out); }
+KERNEL(channels_bf16)(int rows, const void *x, int xh, int in, void *y, int yh, int out) { resize_rows<Halves>(rows, x, xh, in, y, yh, out); }
 
 DEVICE u64 mix64(u64 z) {
     z += 0x9e3779b97f4a7c15ull;
