@@ -76,7 +76,8 @@ type Executable interface {
 	// the memory the device took for it alone.
 	SharedElements() int
 	OwnElements() int
-	// Profile is Run with a clock: how long each step took.
+	// Profile runs the steps with a clock: how long each took. What the run leaves means
+	// nothing.
 	Profile() []time.Duration
 }
 

@@ -345,8 +345,8 @@ func (p *Program) Device() Device { return p.device }
 // Steps returns the compiled steps in order, for reports and tests.
 func (p *Program) Steps() []Step { return p.steps }
 
-// Profile runs the program once and returns how long each step took. Steps that
-// need no work take no time.
+// Profile returns how long each step takes. Steps that need no work take no time. What it
+// leaves in outputs and gradients means nothing.
 func (p *Program) Profile() []time.Duration {
 	times := p.exec.Profile()
 	if p.assign != nil {
