@@ -5,6 +5,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -54,7 +55,7 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 		p.norm = p.Norm(withGradients(updates))
 	}
 	if s := t.loader.Stored(); s != nil && !shares {
-		p.pictures = p.Pictures(p.images, stored(s))
+		p.pictures = p.Pictures(p.images, inference.Pictures(s))
 		if err := t.store.Device().Err(); err != nil {
 			return nil, err
 		}

@@ -4,26 +4,8 @@ import (
 	"context"
 
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/transforms"
-	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/tensor"
 )
-
-// stored tells the engine how a loader stores pictures.
-func stored(s *data.Stored) engine.Pictures {
-	p := engine.Pictures{Channels: s.Channels, Height: s.Height, Width: s.Width, Table: s.Table}
-	if s.Resize != nil {
-		side := func(t *transforms.Pass) *engine.Side {
-			if t == nil {
-				return nil
-			}
-			return &engine.Side{Taps: t.Taps, Start: t.Start, Weight: t.Weight}
-		}
-		across, down := s.Resize.Passes()
-		p.Across, p.Down = side(across), side(down)
-	}
-	return p
-}
 
 // send puts a batch of bytes on its way.
 func (t *Trainer) send(b *data.Batch) error {

@@ -87,7 +87,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		if err := sameKind(info, test.Info()); err != nil {
 			return nil, err
 		}
-		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize}); err != nil {
+		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Bytes: bytes}); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +102,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	if test != nil {
 		for _, n := range batchSizes(test, o.Batch) {
-			if err := t.runner.Prepare(n, t.input[0], t.input[1], t.input[2]); err != nil {
+			if err := t.runner.PreparePictures(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
 				return nil, err
 			}
 		}
