@@ -21,14 +21,11 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// emulated opens a CUDA device on an emulated GPU, or skips the test.
+// emulated opens a CUDA device on an emulated GPU, or on the one that emulate.Real names, or
+// skips the test.
 func emulated(t *testing.T) *cuda.Device {
 	t.Helper()
-	d, err := cuda.New(emulate.New(t).API(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Close)
+	d, _ := emulate.Open(t, cuda.New)
 	return d
 }
 
