@@ -106,10 +106,10 @@ func (j job) what() string {
 // machine runs the programs.
 type machine struct {
 	settings
-	python   string // of PyTorch or ONNX Runtime, whichever is compared with
-	scripts  string // folder of the scripts
-	program  string // Residual
-	log      io.Writer
+	python  string // of PyTorch or ONNX Runtime, whichever is compared with
+	scripts string // folder of the scripts
+	program string // Residual
+	log     io.Writer
 
 	photos   string // folder of JPEG photos, drawn for the sitting
 	weights  string // folder of resnet50's weights, likewise
