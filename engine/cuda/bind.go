@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
 )
 
 // program is a bound program: kernels in order.
@@ -20,6 +21,10 @@ type program struct {
 	shared int
 	own    int
 	keep   []*buffer // tables of the program
+
+	version *uint64 // of the variables
+	fixed   []bool  // of steps: what they make changes with the variables alone
+	made    uint64  // the version that it was made of, plus 1
 }
 
 // binder turns the steps of one program into launches. It goes over them twice: first
@@ -31,16 +36,20 @@ type binder struct {
 	scratch *buffer // nil the first time
 	need    int     // words of it
 	list    []*launch
+	fixed   map[*engine.Value]*buffer // what fixed steps make, in memory of the program's own
 	err     error
 }
 
 // Bind makes steps executable.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
-	sizes := &binder{Binding: b, d: d, prog: &program{d: d}}
+	sizes := &binder{Binding: b, d: d, prog: &program{d: d}, fixed: map[*engine.Value]*buffer{}}
 	if err := sizes.all(); err != nil {
 		return nil, err
 	}
-	bd := &binder{Binding: b, d: d, prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need}}
+	bd := &binder{
+		Binding: b, d: d, fixed: map[*engine.Value]*buffer{},
+		prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need, version: b.Version},
+	}
 	bd.scratch = b.Scratch(sizes.need).(*buffer)
 	if err := bd.all(); err != nil {
 		return nil, err
@@ -60,6 +69,7 @@ func (b *binder) all() error {
 			}
 		}
 		b.list = nil
+		b.prog.fixed = append(b.prog.fixed, b.fix(s))
 		b.step(s)
 		if b.err == nil {
 			b.err = b.d.err
@@ -86,7 +96,34 @@ func (b *binder) at(v *engine.Value) *buffer {
 	if v == nil {
 		return nil
 	}
+	if own := b.fixed[v]; own != nil {
+		return own
+	}
 	return b.At(v).(*buffer)
+}
+
+// fix says whether a step of a static program changes with the variables alone, and gives
+// what it makes memory that no other step takes over.
+func (b *binder) fix(s engine.Step) bool {
+	c, ok := s.(*engine.Compute)
+	if !ok || !b.Static || c.Out.Keep {
+		return false
+	}
+	if _, ok := c.Op.(graph.Stack); !ok {
+		return false
+	}
+	for _, v := range c.In {
+		if v.Place != engine.Persistent {
+			return false
+		}
+	}
+	own := &buffer{words: c.Out.Words()}
+	if b.scratch != nil {
+		own = b.d.alloc(own.words)
+		b.prog.own += own.words
+	}
+	b.fixed[c.Out] = own
+	return true
 }
 
 // borrow returns scratch from word off on, for n words, until the step ends.
@@ -149,7 +186,31 @@ func (p *program) Run(key int64) {
 	}
 	defer p.d.leave()
 	p.draw(key)
+	p.refresh()
 	p.graph.replay(p.launchAll)
+}
+
+// refresh makes again what changes with the variables, where these have changed.
+func (p *program) refresh() {
+	now := uint64(1)
+	if p.version != nil {
+		now += *p.version
+	}
+	if p.made == now {
+		return
+	}
+	p.made = now
+	for i, step := range p.steps {
+		if p.fixed[i] {
+			p.d.startAll(step)
+		}
+	}
+}
+
+func (d *Device) startAll(step []*launch) {
+	for _, l := range step {
+		d.start(l)
+	}
 }
 
 // draw gives the kernels that draw random numbers their key.
@@ -161,9 +222,9 @@ func (p *program) draw(key int64) {
 }
 
 func (p *program) launchAll() {
-	for _, step := range p.steps {
-		for _, l := range step {
-			p.d.start(l)
+	for i, step := range p.steps {
+		if !p.fixed[i] {
+			p.d.startAll(step)
 		}
 	}
 }
@@ -180,8 +241,9 @@ func (p *program) Profile() []time.Duration {
 		return took
 	}
 	defer d.leave()
+	p.refresh()
 	for i, step := range p.steps {
-		if len(step) == 0 {
+		if len(step) == 0 || p.fixed[i] {
 			continue
 		}
 		var start time.Time
@@ -190,9 +252,7 @@ func (p *program) Profile() []time.Duration {
 				d.wait()
 				start = time.Now()
 			}
-			for _, l := range step {
-				d.start(l)
-			}
+			d.startAll(step)
 		}
 		d.wait()
 		took[i] = time.Since(start) / again
