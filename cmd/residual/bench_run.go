@@ -81,6 +81,7 @@ type workload struct {
 	targets        *tensor.Tensor
 	result         *tensor.Tensor
 	optimizer      optim.Optimizer
+	outputs        []*graph.Node
 	updates        []engine.Update
 	passes         []engine.Pass                // of a training step, where the device makes it as one
 	next           func() error                 // feeds the batch of a step; nil where it stays
@@ -114,6 +115,7 @@ func newWorkload(e models.Entry, f *benchFlags, dev engine.Device) (*workload, e
 		spec.Outputs[0] = w.out
 		w.updates = updates(g, m, w.out)
 		spec.Updates = w.updates
+		w.outputs = spec.Outputs
 		w.passes = []engine.Pass{{Updater: w.optimizer, LR: benchRate, Counts: true}}
 	}
 	w.flops = stepFLOPs(g, w.train)
@@ -198,12 +200,13 @@ func (w *workload) step() error {
 	}
 	w.key++
 	if w.train {
-		if _, ok := w.Train(w.key, w.out, w.passes); !ok {
-			w.Run(w.key)
-			w.Step(w.optimizer, benchRate)
+		if _, ok := w.Train(w.key, w.passes, w.outputs, w.result.Data(), nil); ok {
+			return nil
 		}
-	} else {
-		w.Run(w.key)
+	}
+	w.Run(w.key)
+	if w.train {
+		w.Step(w.optimizer, benchRate)
 	}
 	w.Read(w.out, w.result)
 	return nil
