@@ -41,7 +41,7 @@ func standIn(kind string) {
 	switch {
 	case command == "doctor":
 		fmt.Println(`{"cpu": "Z80", "cores": 2, "threads": 2, "kernels": "abacus", "memory_bytes": 65536, "features": [{"name": "LDIR", "has": true}, {"name": "AMX", "has": false}],
-			"go": "go1.99", "version": "v9", "os": "cpm", "arch": "z80", "data": [{"name": "fashion-mnist", "ok": true, "where": "/here"}]}`)
+			"gpu": "CUDA 99.0 driver; cuda:0: Voodoo2", "go": "go1.99", "version": "v9", "os": "cpm", "arch": "z80", "data": [{"name": "fashion-mnist", "ok": true, "where": "/here"}]}`)
 		return
 	case command == "import", slices.Contains(os.Args, "--write"), command == "predict", slices.Contains(os.Args, "--picture"):
 		return
@@ -68,6 +68,11 @@ func standIn(kind string) {
 		if flag("--feed") != "" {
 			speed = 27
 		}
+	case slices.Contains(os.Args, "--capture"):
+		speed = 24
+		if precision == "bf16-weights" {
+			speed = 36
+		}
 	case flag("--layout") == "frozen":
 		speed = 40
 	case flag("--layout") == "contiguous":
@@ -87,7 +92,9 @@ func standIn(kind string) {
 	case "train":
 		fmt.Printf(`{"images_per_second": 1, "seconds": 2, "peak_memory_bytes": 7, "settings": {"threads": %s, "precision": %q}}`, threads, precision)
 	case "torch_recipe.py":
-		fmt.Printf(`{"images_per_second": 1, "seconds": 5, "threads": %s, "torch": "9.9", "precision": %q}`, threads, precision)
+		for range map[bool]int{true: 10, false: 1}[flag("--epochs") == "10"] {
+			fmt.Printf(`{"images_per_second": 1, "seconds": 5, "threads": %s, "torch": "9.9", "precision": %q}`+"\n", threads, precision)
+		}
 	default:
 		fmt.Printf(`{"images_per_second": %d, "peak_rss_bytes": %d, "threads": %s, "torch": "9.9", "kernels": "abacus", "precision": %q, "loader_images_per_second": 5000}`,
 			speed, memory, threads, precision)

@@ -147,7 +147,7 @@ func (l *ledger) trialText(b *strings.Builder, f facts) {
 		t.row(one.Job.what(), one.Peer, one.Contender.setting(), found)
 	}
 	if any {
-		b.WriteString("\n### Settings tried\n\nThe faster of two measurements each; the best two took full turns.\n\n" + t.String())
+		b.WriteString("\n### Settings tried\n\nThe faster of two measurements each; the best took full turns.\n\n" + t.String())
 	}
 }
 

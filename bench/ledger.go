@@ -40,11 +40,18 @@ type facts struct {
 	System   string   `json:"system"`
 	Build    string   `json:"build"`              // digest of the program
 	Revision string   `json:"revision,omitempty"` // of its sources
+	GPU      string   `json:"gpu,omitempty"`      // that computes, and its driver; empty where the CPU does
 }
 
 // key tells machines apart: a processor's name alone may be that of several
 // generations, with other instructions.
-func (f facts) key() string { return fmt.Sprintf("%s, %s, %d threads", f.CPU, f.Kernels, f.Threads) }
+func (f facts) key() string {
+	key := fmt.Sprintf("%s, %s, %d threads", f.CPU, f.Kernels, f.Threads)
+	if f.GPU != "" {
+		key = f.GPU + ", beside " + key
+	}
+	return key
+}
 
 // A trial is the short turn of one of a peer's settings, from which the best are chosen.
 type trial struct {
@@ -187,6 +194,9 @@ func (m *machine) examine(ctx context.Context) (facts, error) {
 		}
 	}
 	d.Threads, d.System, d.Revision = m.threads, d.OS+"/"+d.Arch, m.revision
+	if !m.gpu() {
+		d.GPU = ""
+	}
 	d.Build, err = digest(m.program)
 	return d.facts, err
 }

@@ -11,6 +11,7 @@
 //
 //	go run ./bench -all -peers python3,/opt/torch/bin/python
 //	go run ./bench -run runs/train-7
+//	go run ./bench -all -device cuda
 //
 // The two take turns, and each round gives a ratio of its own, so that a
 // machine that slows down or is shared slows both. README.md beside this file
@@ -37,6 +38,8 @@ import (
 // settings are the flags of the program.
 type settings struct {
 	residual    string // a built program, or "" to build it
+	revision    string // of its sources; "" where it is not known
+	device      string // cpu or cuda
 	modes       []string
 	layouts     []string
 	batch       int
@@ -54,6 +57,7 @@ type settings struct {
 	onnxruntime string   // the one with ONNX Runtime
 	only        []string // rows
 	skip        []string // rows that cannot be measured here
+	torchOnGPU  []string // settings of PyTorch there
 	again       bool
 	epochImages int
 	data        string // data set of the loader
@@ -94,19 +98,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	program, revision := s.residual, ""
+	program := s.residual
 	if program == "" {
 		dir, err := os.MkdirTemp("", "residual-bench")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		if program, err = build(ctx, dir); err != nil {
+		if program, err = build(ctx, dir, s.gpu()); err != nil {
 			return err
 		}
-		revision = commit(ctx)
+		s.revision = commit(ctx)
 	}
-	m := &machine{settings: s, python: python, scripts: folder, program: program, revision: revision, log: stderr}
+	m := &machine{settings: s, python: python, scripts: folder, program: program, log: stderr}
 	if s.all {
 		return m.table(ctx)
 	}
@@ -138,28 +142,46 @@ func (m *machine) table(ctx context.Context) error {
 		if m.data == fashion {
 			m.data = "garments"
 		}
-		m.skip = append(m.skip, "epoch")
+		m.skip = append(m.skip, "epoch", "gpu-recipe")
 	}
 	peers, err := m.findPeers(ctx, func(line string) { fmt.Fprintln(m.log, line) })
 	if err != nil {
 		return err
 	}
-	if m.photos, err = os.MkdirTemp("", "residual-photos"); err != nil {
-		return err
-	}
-	defer os.RemoveAll(m.photos)
-	if m.weights, err = os.MkdirTemp("", "residual-weights"); err != nil {
-		return err
-	}
-	defer os.RemoveAll(m.weights)
-	if err := photos.MakePhotos(ctx, m.photos, photos.PhotoConfig{Count: m.photoCount}); err != nil {
-		return err
+	if !m.gpu() {
+		remove, err := m.drawPhotos(ctx)
+		if err != nil {
+			return err
+		}
+		defer remove()
 	}
 	if err := (&sitting{machine: m, facts: f, peers: peers, book: book}).run(ctx); err != nil {
 		return err
 	}
 	fmt.Fprintf(m.log, "the table is in %s\n", m.out)
 	return nil
+}
+
+// drawPhotos makes what the rows about photos and weights read; the function it returns
+// takes it away again.
+func (m *machine) drawPhotos(ctx context.Context) (remove func(), err error) {
+	dir, err := os.MkdirTemp("", "residual-bench")
+	if err != nil {
+		return nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	m.photos, m.weights = filepath.Join(dir, "photos"), filepath.Join(dir, "weights")
+	for _, d := range []string{m.photos, m.weights} {
+		err = errors.Join(err, os.Mkdir(d, 0o777))
+	}
+	if err == nil {
+		err = photos.MakePhotos(ctx, m.photos, photos.PhotoConfig{Count: m.photoCount})
+	}
+	if err != nil {
+		remove()
+		return nil, err
+	}
+	return remove, nil
 }
 
 // record adds a training to the document.
@@ -187,10 +209,13 @@ func (s *settings) record(log io.Writer) error {
 
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
-	var modes, layouts, peers, rows string
+	var modes, layouts, peers, rows, onGPU string
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&s.residual, "residual", "", "a built residual program; built from the sources when not given")
+	fs.StringVar(&s.revision, "revision", "", "with -residual: the commit it was built from")
+	fs.StringVar(&s.device, "device", "cpu", "with -all: cpu, or cuda for the rows of an NVIDIA GPU")
+	fs.StringVar(&onGPU, "torch", strings.Join(gpuSettingNames(), ","), "with -device cuda: settings of PyTorch that are tried")
 	fs.StringVar(&modes, "modes", "train,infer", "what is measured")
 	fs.StringVar(&layouts, "layouts", "channels_last,frozen", "settings of PyTorch: channels_last, contiguous, and for inference frozen")
 	fs.IntVar(&s.batch, "batch", 64, "images in a batch")
@@ -226,6 +251,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 			return s, fmt.Errorf("-%s %d: give at least 1", name, n)
 		}
 	}
+	if s.device != "cpu" && (s.device != cuda || !s.all) {
+		return s, fmt.Errorf("-device %s: choose cpu, or with -all cuda", s.device)
+	}
 	if s.run != "" && s.recipe != "" {
 		return s, errors.New("-run and -recipe: give one at a time")
 	}
@@ -240,6 +268,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		if s.only, err = choose("rows", rows, rowNames()...); err != nil {
 			return s, err
 		}
+	}
+	if s.torchOnGPU, err = choose("torch", onGPU, gpuSettingNames()...); err != nil {
+		return s, err
 	}
 	if s.modes, err = choose("modes", modes, "train", "infer"); err != nil {
 		return s, err
@@ -263,24 +294,32 @@ func choose(name, list string, known ...string) ([]string, error) {
 	return chosen, nil
 }
 
-// scripts is the folder of the Python scripts in the checkout.
+// scripts is the folder of the Python scripts: in the checkout, or beside the program.
 func scripts() (string, error) {
-	for _, dir := range []string{"bench", "."} {
+	places := []string{"bench", "."}
+	if program, err := os.Executable(); err == nil {
+		places = append(places, filepath.Dir(program))
+	}
+	for _, dir := range places {
 		if _, err := os.Stat(filepath.Join(dir, "torch_resnet.py")); err == nil {
 			return dir, nil
 		}
 	}
-	return "", errors.New("bench/torch_resnet.py is not here: run this in the folder of the checkout, as go run ./bench")
+	return "", errors.New("torch_resnet.py is not here: run this in the folder of the checkout, as go run ./bench, or lay the scripts of bench/ beside the program")
 }
 
 // build compiles the program as it is meant to be used, without cgo. Neither the
 // folder nor the commit goes into it, so that the same sources give the same file.
-func build(ctx context.Context, dir string) (string, error) {
+func build(ctx context.Context, dir string, gpu bool) (string, error) {
 	program := filepath.Join(dir, "residual")
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", program, "github.com/residual-ml/residual/cmd/residual")
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", program}
+	if gpu {
+		args = append(args, "-tags", "cuda")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/residual-ml/residual/cmd/residual")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./cmd/residual: %v\n%s", err, out)

@@ -114,11 +114,12 @@ func (s *settings) rows(p peer) []row {
 		title = fmt.Sprintf("%s, batch %d of 3x%dx%d", title, batch, n.size, n.size)
 		return row{id: id, title: title, unit: perSecond, job: j, ours: ours, rivals: rivals}
 	}
-	short := func(j job) job { j.Warmup, j.Repeat = min(j.Warmup, 1), 2; return j }
 	big := work("train", 256)
 	var list []row
-	switch p.program {
-	case torch:
+	switch {
+	case s.gpu():
+		list = s.gpuRows(p, work)
+	case p.program == torch:
 		list = []row{
 			{id: "train-64", title: "training, batch 64", unit: perSecond, job: work("train", 64), ours: auto, rivals: all},
 			{id: "train-256", title: "training, batch 256", unit: perSecond, job: big, ours: auto, rivals: all,
@@ -138,10 +139,10 @@ func (s *settings) rows(p peer) []row {
 			{id: "start-predict", title: "the classes of one photo by resnet50, the whole command from start to end: share of the time", unit: startTime,
 				job:  job{Mode: "predict", Model: resnet50.model, Batch: 1},
 				ours: auto, rivals: []contender{{Program: torch, Precision: "fp32"}}},
-			{id: "epoch", title: "one epoch of the train command", unit: seconds, ours: auto, rivals: all, trials: short(work("train", 64)), finalists: 1,
+			{id: "epoch", title: "one epoch of the train command", unit: seconds, ours: auto, rivals: all, trials: shortened(work("train", 64)), finalists: 1,
 				job: job{Mode: "epoch", Batch: 256, Size: s.size, Train: s.epochImages, Test: max(s.epochImages/6, 1)}},
 		}
-	case onnx:
+	case p.program == onnx:
 		it := []contender{{Program: onnx, Precision: "fp32"}}
 		list = []row{
 			{id: "onnx-64", title: "inference in fp32, batch 64", unit: perSecond, job: work("infer", 64), ours: fp32, rivals: it},
@@ -158,7 +159,7 @@ func (s *settings) rows(p peer) []row {
 	for i := range list {
 		r := &list[i]
 		if r.trials == (job{}) {
-			r.trials = short(r.job)
+			r.trials = shortened(r.job)
 		}
 		if r.finalists == 0 {
 			r.finalists = 2
@@ -169,30 +170,40 @@ func (s *settings) rows(p peer) []row {
 	})
 }
 
+// shortened is a job as it is tried.
+func shortened(j job) job {
+	j.Warmup, j.Repeat = min(j.Warmup, 1), 2
+	return j
+}
+
+// everyRow lists all rows there are, in the order of the document.
+func everyRow() (list []row) {
+	for _, program := range []string{torch, onnx, ""} {
+		list = append(list, (&settings{repeat: 1}).rows(peer{program: program})...)
+	}
+	all := &settings{repeat: 1, device: cuda, torchOnGPU: gpuSettingNames()}
+	return append(list, all.rows(peer{program: torch})...)
+}
+
 // rank is the place of a record in the document, that of its row in the table.
 func rank(id string) int {
-	at := 0
-	for _, program := range []string{torch, onnx, ""} {
-		for _, r := range (&settings{repeat: 1}).rows(peer{program: program}) {
-			switch id {
-			case r.id:
-				return at
-			case r.memoryID:
-				return at + 1
-			}
-			at += 2
+	rows := everyRow()
+	for i, r := range rows {
+		switch id {
+		case r.id:
+			return 2 * i
+		case r.memoryID:
+			return 2*i + 1
 		}
 	}
-	return at
+	return 2 * len(rows)
 }
 
 // rowNames are what -rows chooses from.
 func rowNames() []string {
 	var names []string
-	for _, program := range []string{torch, onnx, ""} {
-		for _, r := range (&settings{repeat: 1}).rows(peer{program: program}) {
-			names = append(names, r.id)
-		}
+	for _, r := range everyRow() {
+		names = append(names, r.id)
 	}
 	return names
 }

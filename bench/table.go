@@ -55,7 +55,10 @@ func (m *machine) guess(c contender, j job) time.Duration {
 		took = 4 + 0.4*float64(j.Repeat)
 	}
 	if j.Mode == "epoch" {
-		took = 4 + float64(j.Train)/train + float64(j.Test)/infer
+		took = 4 + float64(max(j.Epochs, 1))*(float64(j.Train)/train+float64(j.Test)/infer)
+	}
+	if m.gpu() { // starting takes longer than the work
+		took = 15
 	}
 	if c.Compile {
 		took += 60
@@ -167,7 +170,7 @@ func (s *sitting) measure(ctx context.Context, t todo) error {
 		Row: t.id, Title: t.title, Unit: t.unit, Machine: s.facts.key(), Build: s.facts.Build, Peer: t.peer.name(),
 		Date: time.Now().UTC().Format(time.DateOnly), Rounds: s.rounds, Job: t.job,
 	}
-	if t.ours.Feed != "" {
+	if t.ours.Feed != "" && t.ours.Feed != feedNone {
 		r.LoaderRate = spreadOf(each(turns[0], func(t turn) float64 { return t.LoaderImagesPerSecond })).Median
 		if t.ours.Feed == "loader" {
 			r.Title += " (" + s.data + ")"
@@ -358,6 +361,9 @@ func (s *settings) findPeers(ctx context.Context, log func(string)) ([]peer, err
 			return nil, fmt.Errorf("-peers: %s has no PyTorch (%v): install it there, or name another interpreter", python, err)
 		}
 		peers = append(peers, peer{torch, python, version})
+	}
+	if s.gpu() {
+		return peers, nil
 	}
 	candidates := append(slices.Clone(pythons), "python3")
 	if s.onnxruntime != "" {

@@ -90,6 +90,49 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// A GPU has rows of its own, beside those of the CPU, and PyTorch's settings there.
+func TestTableOfGPU(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "b.md")
+	book, log, err := tabled(t, "all", out, "-rounds", "2", "-device", "cuda", "-torch", "eager,captured,weights-captured,reduce-overhead", "-revision", "abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		row, setting string
+		ratio        float64
+	}{{"gpu-train-256", "bf16 channels last", 27.0 / 25}, {"gpu-infer-256", "bf16-weights channels last captured", 27.0 / 36}, {"gpu-recipe", "bf16 channels last", 25}} {
+		r := book.find(t, c.row)
+		if got := r.Rivals[0].Contender.setting(); got != c.setting || r.Ratio.Median != c.ratio {
+			t.Errorf("%s: %v beside %s, want %v beside %s", c.row, r.Ratio.Median, got, c.ratio, c.setting)
+		}
+		for _, s := range append(r.Rivals, r.Ours) {
+			if !strings.Contains(s.Command, "--device cuda") {
+				t.Errorf("%s: %s", c.row, s.Command)
+			}
+		}
+	}
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"## CUDA 99.0 driver; cuda:0: Voodoo2, beside Z80, abacus, 2 threads", "Residual abc, built",
+		"bf16 compiled for reduce-overhead | PyTorch 9.9 has no torch.compile",
+		"--feed none --device cuda", "bench/torch_resnet.py --mode infer --size 96 --precision bf16-weights --layout channels_last",
+		"60,000 training and 10,000 test images of Fashion-MNIST, evaluation included | PyTorch 9.9 | 2.00 s | 50.0 s",
+	} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("the document does not say %q:\n%s", want, text)
+		}
+	}
+	if !strings.Contains(log, "row 1 of 3: training on a GPU, batch 256, against PyTorch 9.9; about") {
+		t.Errorf("no progress was shown:\n%s", log)
+	}
+	if _, err := parse([]string{"-device", "cuda"}, &bytes.Buffer{}); err == nil {
+		t.Error("-device cuda without -all was taken")
+	}
+}
+
 func TestTableGoesOnWhereItWas(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "b.md")
 	_, _, err := tabled(t, "no inference", out, "-rounds", "1", "-rows", "train-64,train-64-fp32,infer-64")

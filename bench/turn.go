@@ -50,19 +50,31 @@ type contender struct {
 	Precision string `json:"precision"`         // fp32 or bf16; of Residual also auto
 	Layout    string `json:"layout,omitempty"`  // of PyTorch: channels_last, contiguous or frozen
 	Compile   bool   `json:"compile,omitempty"` // through torch.compile
-	Feed      string `json:"feed,omitempty"`    // of Residual: loader; "" is memory
+	Feed      string `json:"feed,omitempty"`    // of Residual: loader, photos or none; "" is memory
+
+	CompileMode string `json:"compile_mode,omitempty"` // of torch.compile
+	Capture     bool   `json:"capture,omitempty"`      // of PyTorch: the whole step as one CUDA graph
 }
 
 // name tells the setting within a row.
 func (c contender) name() string {
 	words := []string{c.Program, c.Precision}
 	switch {
+	case c.CompileMode != "":
+		words = append(words, "compiled for "+c.CompileMode)
 	case c.Compile:
 		words = append(words, "compiled")
 	case c.Layout != "":
 		words = append(words, strings.ReplaceAll(c.Layout, "_", " "))
 	}
-	if c.Feed != "" {
+	if c.Capture {
+		words = append(words, "captured")
+	}
+	switch c.Feed {
+	case "":
+	case feedNone:
+		words = append(words, "with the batch on the device")
+	default:
 		words = append(words, "fed by the "+c.Feed)
 	}
 	return strings.Join(words, " ")
@@ -77,9 +89,10 @@ type job struct {
 	Warmup int    `json:"warmup,omitempty"`
 	Repeat int    `json:"repeat,omitempty"`
 
-	// Of an epoch of Fashion-MNIST.
-	Train int `json:"train_images,omitempty"`
-	Test  int `json:"test_images,omitempty"`
+	// Of an epoch of Fashion-MNIST, or several.
+	Epochs int `json:"epochs,omitempty"` // 0 is 1
+	Train  int `json:"train_images,omitempty"`
+	Test   int `json:"test_images,omitempty"`
 }
 
 // what names the job in short.
@@ -93,11 +106,10 @@ func (j job) what() string {
 // machine runs the programs.
 type machine struct {
 	settings
-	python   string // of PyTorch or ONNX Runtime, whichever is compared with
-	scripts  string // folder of the scripts
-	program  string // Residual
-	revision string // of its sources; "" where it is not known
-	log      io.Writer
+	python  string // of PyTorch or ONNX Runtime, whichever is compared with
+	scripts string // folder of the scripts
+	program string // Residual
+	log     io.Writer
 
 	photos   string // folder of JPEG photos, drawn for the sitting
 	weights  string // folder of resnet50's weights, likewise
@@ -114,7 +126,7 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 		return m.loading(c, j), "", nil
 	}
 	if j.Mode == "epoch" {
-		shared := []string{"--epochs", "1", "--batch", n(j.Batch), "--resize", n(j.Size), "--threads", n(m.threads),
+		shared := []string{"--epochs", n(max(j.Epochs, 1)), "--batch", n(j.Batch), "--resize", n(j.Size), "--threads", n(m.threads),
 			"--train-size", n(j.Train), "--test-size", n(j.Test), "--precision", c.Precision}
 		if c.Program == residual {
 			if dir, err = os.MkdirTemp("", "residual-bench-run"); err != nil {
@@ -124,7 +136,7 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 			if m.dataDir != "" {
 				args = append(args, "--data-dir", m.dataDir)
 			}
-			return args, dir, nil
+			return m.on(args), dir, nil
 		}
 		args = append([]string{m.python, filepath.Join(m.scripts, "torch_recipe.py"), "--data", m.pictures, "--layout", c.Layout}, shared...)
 	} else if j.Mode == "load" {
@@ -143,6 +155,8 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 			args = append([]string{m.program, "bench", "--json", "--mode", j.Mode, "--resize", n(j.Size), "--precision", c.Precision}, shared...)
 			switch c.Feed {
 			case "":
+			case feedNone:
+				args = append(args, "--feed", c.Feed)
 			case "photos":
 				args = append(args, "--feed", c.Feed, "--photos", m.photos)
 			default:
@@ -161,7 +175,21 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 	if c.Compile {
 		args = append(args, "--compile")
 	}
-	return args, dir, nil
+	if c.CompileMode != "" {
+		args = append(args, "--compile-mode", c.CompileMode)
+	}
+	if c.Capture {
+		args = append(args, "--capture")
+	}
+	return m.on(args), dir, nil
+}
+
+// on adds the device to a command line; all programs compute on the CPU without.
+func (m *machine) on(args []string) []string {
+	if m.gpu() {
+		return append(args, "--device", m.device)
+	}
+	return args
 }
 
 // take runs one turn of c.
@@ -191,7 +219,7 @@ func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 		fmt.Fprintf(m.log, "%s, %s: %.0f ms\n", j.what(), c.name(), 1e3*t.Seconds)
 		return t, nil
 	}
-	if err := json.Unmarshal(stdout.Bytes(), &t); err != nil {
+	if err := t.read(stdout.Bytes()); err != nil {
 		return t, fmt.Errorf("%s printed what is no result: %v\n%s", args[0], err, stdout.Bytes())
 	}
 	if j.Mode == "epoch" && c.Program == residual {
@@ -207,11 +235,28 @@ func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 	if j.Mode == "load" {
 		threads = 1
 	}
-	if t.Threads != threads {
+	if t.Threads != threads && !m.gpu() {
 		return t, fmt.Errorf("%s ran on %d threads when asked for %d: the two cannot be compared", c.name(), t.Threads, threads)
 	}
 	fmt.Fprintf(m.log, "%s, %s: %.1f images/s\n", j.what(), c.name(), t.ImagesPerSecond)
 	return t, nil
+}
+
+// read takes what a turn has printed: one line of JSON, or as many as it had epochs, whose
+// times are added up.
+func (t *turn) read(printed []byte) error {
+	in, total := json.NewDecoder(bytes.NewReader(printed)), 0.0
+	for n := 0; ; n++ {
+		err := in.Decode(t)
+		if errors.Is(err, io.EOF) && n > 0 {
+			t.Seconds = total
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		total += t.Seconds
+	}
 }
 
 // failure is a program that ended badly.

@@ -95,6 +95,9 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	return l, nil
 }
 
+// Info describes the images that batches are of.
+func (l *Loader) Info() Info { return l.info }
+
 // Batches returns the number of batches in an epoch.
 func (l *Loader) Batches() int {
 	if l.c.DropLast {

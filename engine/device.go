@@ -76,7 +76,8 @@ type Executable interface {
 	// the memory the device took for it alone.
 	SharedElements() int
 	OwnElements() int
-	// Profile is Run with a clock: how long each step took.
+	// Profile runs the steps with a clock: how long each took. What the run leaves means
+	// nothing.
 	Profile() []time.Duration
 }
 
@@ -97,16 +98,18 @@ type Whole interface {
 // Stepper is a Device that makes a training step one piece of work. Not every device is one.
 type Stepper interface {
 	Device
-	// BindStep prepares steps of e, an Executable of this device, whose loss is a float32.
-	BindStep(e Executable, loss Buffer, pieces []Piece) WholeStep
+	// BindStep prepares steps of e, an Executable of this device, that end with read: single
+	// float32, of which the first is the loss.
+	BindStep(e Executable, read []Buffer, pieces []Piece) WholeStep
 }
 
 // WholeStep runs a program and makes passes over its variables, in order, up to the first
 // before which the loss or a gradient is not finite. The loss is looked at once, gradients
 // also after a pass that puts others in their place. step is the number of the optimiser's
-// step. made is how many passes were made; where ok is false there is one that the device
-// does not know, and nothing was done.
-type WholeStep func(key int64, passes []Pass, step int) (made int, ok bool)
+// step. While the device computes, meanwhile is called, where it is not nil; then what is
+// read is put into values. made is how many passes were made; where ok is false there is
+// one that the device does not know, and nothing was done.
+type WholeStep func(key int64, passes []Pass, step int, values []float32, meanwhile func()) (made int, ok bool)
 
 // Pass is a pass of an updater over all variables of a program.
 type Pass struct {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/residual-ml/residual/graph"
@@ -44,7 +45,7 @@ type Program struct {
 	assigns bool                                  // some steps write variables
 	update  func(u Updater, lr float32, step int) // nil until it is asked for, as is whole
 	whole   WholeStep
-	loss    *graph.Node // of whole
+	read    []*graph.Node // of whole
 }
 
 // Compile makes a program over the variables of store.
@@ -225,21 +226,24 @@ func (p *Program) take(n int) {
 }
 
 // Train is Run and then passes over all variables, whose updaters have the same number of
-// slots, as one piece of work of the device. A pass is made only where loss, an output of
-// one element, and all gradients are finite; made says how many were. Where the device is
-// no Stepper, or does not know an updater, or Spec.Hold keeps assignments back, ok is false
-// and nothing was done: Run, Finite, Norm, Assign and Apply do the same one after the other.
-func (p *Program) Train(key int64, loss *graph.Node, passes []Pass) (made int, ok bool) {
+// slots, as one piece of work of the device, and reads outputs of one element into values.
+// The first of read is the loss: a pass is made only where it and all gradients are finite;
+// made says how many were. While the device computes, meanwhile is called, where it is not
+// nil. Where the device is no Stepper, or does not know an updater, or Spec.Hold keeps
+// assignments back, ok is false and nothing was done: Run, Finite, Norm, Assign, Apply and
+// Read do the same one after the other.
+func (p *Program) Train(key int64, passes []Pass, read []*graph.Node, values []float32, meanwhile func()) (made int, ok bool) {
 	d, ok := p.device.(Stepper)
-	v := p.values[loss]
-	if !ok || p.assign != nil || len(passes) == 0 || p.buffers[v] == nil || v.Numel() != 1 || v.DType != tensor.Float32 {
+	if !ok || p.assign != nil || len(passes) == 0 {
 		return 0, false
 	}
 	p.take(passes[0].Updater.Slots())
-	if p.whole == nil || p.loss != loss {
-		p.whole, p.loss = d.BindStep(p.exec, p.buffers[v], p.pieces), loss
+	if p.whole == nil || !slices.Equal(p.read, read) {
+		if p.whole, ok = p.bindStep(d, read); !ok {
+			return 0, false
+		}
 	}
-	if made, ok = p.whole(key, passes, p.store.step+1); !ok {
+	if made, ok = p.whole(key, passes, p.store.step+1, values, meanwhile); !ok {
 		return 0, false
 	}
 	for _, q := range passes[:made] {
@@ -251,6 +255,20 @@ func (p *Program) Train(key int64, loss *graph.Node, passes []Pass) (made int, o
 		p.store.version++
 	}
 	return made, true
+}
+
+// bindStep binds a step that reads these outputs, unless one is no single float32.
+func (p *Program) bindStep(d Stepper, read []*graph.Node) (WholeStep, bool) {
+	var buffers []Buffer
+	for _, n := range read {
+		v := p.values[n]
+		if p.buffers[v] == nil || v.Numel() != 1 || v.DType != tensor.Float32 {
+			return nil, false
+		}
+		buffers = append(buffers, p.buffers[v])
+	}
+	p.read = slices.Clone(read)
+	return d.BindStep(p.exec, buffers, p.pieces), true
 }
 
 // Norm prepares the L2 norm of the gradients of the given updates together, after a run:
@@ -345,8 +363,8 @@ func (p *Program) Device() Device { return p.device }
 // Steps returns the compiled steps in order, for reports and tests.
 func (p *Program) Steps() []Step { return p.steps }
 
-// Profile runs the program once and returns how long each step took. Steps that
-// need no work take no time.
+// Profile returns how long each step takes. Steps that need no work take no time. What it
+// leaves in outputs and gradients means nothing.
 func (p *Program) Profile() []time.Duration {
 	times := p.exec.Profile()
 	if p.assign != nil {

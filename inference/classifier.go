@@ -356,13 +356,14 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if _, own := ds.(data.Pictures); own && c.anySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and says none, so pictures of several cannot share a batch", c.path)
 	}
+	config.Bytes = takesBytes(c.runner.store.Device())
 	l, err := data.NewLoader(c.Pictures(ds), config)
 	if err != nil {
 		return Result{}, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, err := evaluate(ctx, c.runner, l, c.fromUnit, each, progress)
+	r, err := evaluate(ctx, c.runner, l, c, each, progress)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", c.path, err)
 	}

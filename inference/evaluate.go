@@ -56,43 +56,72 @@ func (r Result) BalancedAccuracy() float64 {
 	return sum / float64(classes)
 }
 
-// Evaluate runs one epoch of l and counts. progress, when it is not nil, hears
-// after every batch how many images are done. It returns ctx's error when ctx ends.
+// Evaluate runs one epoch of l, whose batches may be bytes, and counts. progress, when it
+// is not nil, hears after every batch how many images are done. It returns ctx's error when
+// ctx ends.
 func Evaluate(ctx context.Context, r *Runner, l *data.Loader, progress func(done, total int)) (Result, error) {
 	return evaluate(ctx, r, l, nil, nil, progress)
 }
 
-// evaluate is Evaluate with a change to the images of every batch, and one who hears
-// every answer; both may be nil.
-func evaluate(ctx context.Context, r *Runner, l *data.Loader, change func(*tensor.Tensor), each func(Answer), progress func(done, total int)) (Result, error) {
+// scale is another than the loader's own that a model wants its images on.
+type scale interface {
+	fromUnit(images *tensor.Tensor)         // changes a batch
+	table(channel int) (table [256]float32) // is what bytes become
+}
+
+// evaluate is Evaluate with images on another scale, and one who hears every answer; both
+// may be nil.
+func evaluate(ctx context.Context, r *Runner, l *data.Loader, to scale, each func(Answer), progress func(done, total int)) (Result, error) {
 	start := time.Now()
 	e := l.Epoch(ctx, 0)
 	defer e.Close()
 	var s score
+	count := func(b *data.Batch, logits *tensor.Tensor) error {
+		err := s.add(logits, b.Labels.Ints(), b.Indices, each)
+		if err == nil && progress != nil {
+			progress(s.count, l.Samples())
+		}
+		return err
+	}
+	walk := func() error { return r.images(e, to, count) }
+	if stored := l.Stored(); stored != nil {
+		f := &flow{Runner: r, pictures: Pictures(stored), info: l.Info()}
+		if to != nil {
+			f.pictures.Table = make([][256]float32, stored.Channels)
+			for i := range f.pictures.Table {
+				f.pictures.Table[i] = to.table(i)
+			}
+		}
+		walk = func() error { return f.walk(e, count) }
+	}
+	if err := walk(); err != nil {
+		return Result{}, err
+	}
+	return s.result(time.Since(start)), nil
+}
+
+// images hands the logits of every batch of images of an epoch to do.
+func (r *Runner) images(e *data.Epoch, to scale, do func(b *data.Batch, logits *tensor.Tensor) error) error {
 	for {
 		b, err := e.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
-			return Result{}, err
+			return err
 		}
-		if change != nil {
-			change(b.Images)
+		if to != nil {
+			to.fromUnit(b.Images)
 		}
 		logits, err := r.Logits(b.Images)
 		if err == nil {
-			err = s.add(logits, b.Labels.Ints(), b.Indices, each)
+			err = do(b, logits)
 		}
 		b.Release()
 		if err != nil {
-			return Result{}, err
-		}
-		if progress != nil {
-			progress(s.count, l.Samples())
+			return err
 		}
 	}
-	return s.result(time.Since(start)), nil
 }
 
 // score sums up over batches, in their order, in float64.

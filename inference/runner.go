@@ -30,6 +30,8 @@ type program struct {
 	*engine.Program
 	input, logits *graph.Node
 	out           *tensor.Tensor
+	feed          engine.Feed     // nil until pictures come as bytes
+	pictures      engine.Pictures // that it is for
 }
 
 // NewRunner returns a runner of m that computes in a precision. Nothing is
@@ -44,7 +46,7 @@ func NewRunner(m nn.Module, store *engine.Store, p engine.Precision) *Runner {
 // batch of a shape is compiled; an image size that the model does not take is
 // an error.
 func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
-	p, err := r.program(images.Shape())
+	p, err := r.shaped(images.Shape())
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,7 @@ func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
 // Prepare compiles the model for batches of the shape [N, C, H, W], as the first
 // call of Logits would.
 func (r *Runner) Prepare(shape ...int) error {
-	_, err := r.program(shape)
+	_, err := r.shaped(shape)
 	return err
 }
 
@@ -72,9 +74,15 @@ func (r *Runner) Memory() engine.Memory {
 	return sum
 }
 
-func (r *Runner) program(shape tensor.Shape) (*program, error) {
+// shaped returns the program for a batch of images of this shape.
+func (r *Runner) shaped(shape tensor.Shape) (*program, error) {
+	return r.program(shape, func(p *program) bool { return p.input.Shape.Equal(shape) })
+}
+
+// program returns one that fits, or compiles it for a shape.
+func (r *Runner) program(shape tensor.Shape, fits func(*program) bool) (*program, error) {
 	for i, p := range r.kept {
-		if p.input.Shape.Equal(shape) {
+		if fits(p) {
 			r.kept = append(slices.Delete(r.kept, i, i+1), p)
 			return p, nil
 		}
@@ -104,7 +112,7 @@ func (r *Runner) compile(shape tensor.Shape) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &program{p, x, logits, tensor.New(logits.Shape...)}, nil
+	return &program{Program: p, input: x, logits: logits, out: tensor.New(logits.Shape...)}, nil
 }
 
 // trace builds the model on images.

@@ -16,21 +16,16 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// emulated opens a CUDA device on an emulated GPU, or skips the test.
+// emulated opens a CUDA device on an emulated GPU, or on the one that emulate.Real names, or
+// skips the test.
 func emulated(t *testing.T) (*cuda.Device, *emulate.GPU) {
 	t.Helper()
-	g := emulate.New(t)
-	d, err := cuda.New(g.API(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Close)
-	return d, g
+	return emulate.Open(t, cuda.New)
 }
 
 // A recipe with an optimiser's state, averages, clipping and sums of batches ends where
 // the CPU's ends, and twice at the same bits.
-func TestRecipeOnEmulatedCUDA(t *testing.T) {
+func TestRecipeOnCUDA(t *testing.T) {
 	run := func(dev engine.Device) train.Summary {
 		s, err := train.Run(context.Background(), dev, train.Config{
 			Data: "garments", Model: "d2l-bnlenet", Batch: 32, Epochs: 2, LR: 0.1, Momentum: 0.9, TrainSize: 320, TestSize: 100, Out: t.TempDir(),
@@ -57,6 +52,9 @@ func TestRecipeOnEmulatedCUDA(t *testing.T) {
 // A GPU that is lost in the second epoch ends the training with one line, and what the
 // first epoch saved is whole: it can be evaluated and gone on with, on the CPU too.
 func TestLostCUDALeavesTheLastEpoch(t *testing.T) {
+	if emulate.IsReal() {
+		t.Skip("a GPU that is not emulated is not to be lost")
+	}
 	d, gpu := emulated(t)
 	out := t.TempDir()
 	c := train.Config{

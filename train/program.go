@@ -5,6 +5,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -20,6 +21,7 @@ type program struct {
 	*engine.Program
 	images, labels     *graph.Node
 	logits, loss, hits *graph.Node
+	read               []*graph.Node  // with a step: loss and hits
 	shares             *graph.Node    // nil where the labels are what is trained on
 	largest            *tensor.Tensor // the classes with the largest shares
 	classes            int
@@ -43,7 +45,7 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 	}
 	_, whole := t.store.Device().(engine.Stepper) // one piece of work, with its assignments
 	p.Program, err = engine.Compile(g, t.store, engine.Spec{
-		Outputs: []*graph.Node{p.loss, p.hits}, Updates: updates, Precision: t.options.Precision, Recompute: t.options.Recompute,
+		Outputs: p.read, Updates: updates, Precision: t.options.Precision, Recompute: t.options.Recompute,
 		Hold: !whole,
 	})
 	if err != nil {
@@ -54,7 +56,7 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 		p.norm = p.Norm(withGradients(updates))
 	}
 	if s := t.loader.Stored(); s != nil && !shares {
-		p.pictures = p.Pictures(p.images, stored(s))
+		p.pictures = p.Pictures(p.images, inference.Pictures(s))
 		if err := t.store.Device().Err(); err != nil {
 			return nil, err
 		}
@@ -89,6 +91,7 @@ func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
 	}
 	p.loss = nn.CrossEntropyLoss{LabelSmoothing: t.options.LabelSmoothing, Weight: t.weights}.Forward(logits, target)
 	p.hits = g.Apply(graph.CountCorrect{}, logits, p.labels)
+	p.read = []*graph.Node{p.loss, p.hits}
 	return p, g, nil
 }
 

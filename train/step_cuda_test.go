@@ -24,7 +24,7 @@ func smallNet() nn.Module {
 
 // A Trainer's step is one graph, whatever the options add to it, and leaves the bits of one
 // whose parts are apart, as they are where the gradient is read in between.
-func TestStepIsOneGraphOnEmulatedCUDA(t *testing.T) {
+func TestStepIsOneGraphOnCUDA(t *testing.T) {
 	for name, o := range map[string]train.Options{
 		"plain":      {Optimizer: optim.SGD{Momentum: 0.9}},
 		"all of it":  {Optimizer: optim.SGD{Momentum: 0.9}, EMA: 0.9, ClipNorm: 0.5, Accumulate: 3, ClassWeights: []float32{1, 2, 1, 1, 3, 1, 1, 1, 1, 1}},
@@ -83,7 +83,7 @@ func TestStepIsOneGraphOnEmulatedCUDA(t *testing.T) {
 }
 
 // A step that diverges is an error and leaves the weights.
-func TestStepThatDivergesOnEmulatedCUDA(t *testing.T) {
+func TestStepThatDivergesOnCUDA(t *testing.T) {
 	for _, accumulate := range []int{1, 2} {
 		d, _ := emulated(t)
 		m := smallNet().(nn.Sequential)

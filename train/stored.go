@@ -4,26 +4,8 @@ import (
 	"context"
 
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/transforms"
-	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/tensor"
 )
-
-// stored tells the engine how a loader stores pictures.
-func stored(s *data.Stored) engine.Pictures {
-	p := engine.Pictures{Channels: s.Channels, Height: s.Height, Width: s.Width, Table: s.Table}
-	if s.Resize != nil {
-		side := func(t *transforms.Pass) *engine.Side {
-			if t == nil {
-				return nil
-			}
-			return &engine.Side{Taps: t.Taps, Start: t.Start, Weight: t.Weight}
-		}
-		across, down := s.Resize.Passes()
-		p.Across, p.Down = side(across), side(down)
-	}
-	return p
-}
 
 // send puts a batch of bytes on its way.
 func (t *Trainer) send(b *data.Batch) error {
@@ -78,25 +60,26 @@ func (t *Trainer) stepOn(b *data.Batch, lr float32) (loss float64, hits int, err
 }
 
 // walk is an epoch of the trainer's loader. Where batches are bytes, the one behind that which
-// next gives is on its way to the device already.
+// next gives is taken from the loader and sent while the device makes a step of this.
 type walk struct {
 	t *Trainer
 	*data.Epoch
-	ahead *data.Batch
-	err   error // of ahead
+	ahead   *data.Batch
+	err     error // of ahead
+	fetched bool  // ahead is the batch that next gives
+	fetch   func()
 }
 
 func (t *Trainer) walkOf(ctx context.Context, epoch int) *walk {
 	t.forget()
 	w := &walk{t: t, Epoch: t.loader.Epoch(ctx, epoch)}
-	if t.loader.Stored() != nil {
-		w.fetch()
-	}
+	w.fetch = w.take
 	return w
 }
 
-// fetch takes the next batch from the loader and sends it.
-func (w *walk) fetch() {
+// take takes the next batch from the loader and sends it.
+func (w *walk) take() {
+	w.fetched = true
 	if w.ahead, w.err = w.Epoch.Next(); w.err == nil {
 		w.err = w.t.send(w.ahead)
 	}
@@ -107,15 +90,21 @@ func (w *walk) Next() (*data.Batch, error) {
 	if w.t.loader.Stored() == nil {
 		return w.Epoch.Next()
 	}
+	if !w.fetched { // the first one, or there was no step
+		w.t.fetch = nil
+		w.take()
+	}
 	b, err := w.ahead, w.err
 	if err == nil {
-		w.fetch()
+		w.ahead, w.fetched = nil, false
+		w.t.fetch = w.fetch
 	}
 	return b, err
 }
 
 // Close ends the walk.
 func (w *walk) Close() {
+	w.t.fetch = nil
 	w.t.forget()
 	if w.ahead != nil {
 		w.ahead.Release()

@@ -21,7 +21,7 @@ import (
 // Pictures that come to the device as bytes, and are resized and normalised there, train to
 // the bits that the loader's own images train to: enlarged, made smaller, as they are, and
 // transformed by the loader; with a last batch that is not full, in both orders of threads.
-func TestBytesTrainAsImagesOnEmulatedCUDA(t *testing.T) {
+func TestBytesTrainAsImagesOnCUDA(t *testing.T) {
 	for _, c := range []struct {
 		size      int
 		transform transforms.Transform

@@ -43,6 +43,8 @@ type Trainer struct {
 	sum     sum
 	passes  []engine.Pass // of a step, where the device makes them with it
 	sent    []*data.Batch // on their way to a device that takes pictures as bytes
+	values  [2]float32    // that a step has read: the loss and the hits
+	fetch   func()        // what the host is to do while the device makes the next step; may be nil
 	average average
 }
 
@@ -87,7 +89,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		if err := sameKind(info, test.Info()); err != nil {
 			return nil, err
 		}
-		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize}); err != nil {
+		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Bytes: bytes}); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +104,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	if test != nil {
 		for _, n := range batchSizes(test, o.Batch) {
-			if err := t.runner.Prepare(n, t.input[0], t.input[1], t.input[2]); err != nil {
+			if err := t.runner.PreparePictures(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
 				return nil, err
 			}
 		}
@@ -159,20 +161,24 @@ func (t *Trainer) step(p *program, labels *tensor.Tensor, lr float32) (loss floa
 	made, of, whole := t.whole(p, labels, lr)
 	if !whole {
 		p.Run(int64(t.steps))
+		if f := t.takeMeanwhile(); f != nil {
+			f()
+		}
+		for i, n := range p.read {
+			p.Read(n, t.scalar)
+			t.values[i] = t.scalar.Data()[0]
+		}
 	}
-	p.Read(p.loss, t.scalar)
 	if err := t.store.Device().Err(); err != nil {
 		return math.NaN(), 0, err
 	}
-	loss = float64(t.scalar.Data()[0])
+	loss, hits = float64(t.values[0]), int(t.values[1])
 	if !finite(loss) {
 		return loss, 0, ErrNotFinite
 	}
 	if t.first != nil {
 		p.Gradient(0, t.first)
 	}
-	p.Read(p.hits, t.scalar)
-	hits = int(t.scalar.Data()[0])
 	switch {
 	case whole && made < of:
 		err = errGradient
@@ -197,6 +203,13 @@ func (t *Trainer) step(p *program, labels *tensor.Tensor, lr float32) (loss floa
 		t.steps++
 	}
 	return loss, hits, err
+}
+
+// takeMeanwhile returns what the host is to do while the device computes, once.
+func (t *Trainer) takeMeanwhile() func() {
+	f := t.fetch
+	t.fetch = nil
+	return f
 }
 
 // GradientNorm returns the L2 norm of the loss's gradient by the weight of the first

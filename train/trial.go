@@ -149,7 +149,7 @@ func (r *trial) trainOn(b *data.Batch) error {
 }
 
 func (r *trial) evaluateOn(b *data.Batch) error {
-	_, err := r.runner.Logits(b.Images)
+	_, err := r.runner.LogitsOf(r.tests, b)
 	return err
 }
 

@@ -103,8 +103,9 @@ func (t *Trainer) updater() engine.Updater {
 	return &t.update
 }
 
-// whole runs p and makes all the passes of its batch as one piece of work, where the device
-// can and nothing is to be read in between. of is how many passes there are.
+// whole runs p and makes all the passes of its batch as one piece of work, which leaves the
+// loss and the hits in t.values, where the device can and nothing is to be read in between.
+// of is how many passes there are.
 func (t *Trainer) whole(p *program, labels *tensor.Tensor, lr float32) (made, of int, ok bool) {
 	if _, able := p.Device().(engine.Stepper); !able || t.first != nil {
 		return 0, 0, false
@@ -123,7 +124,7 @@ func (t *Trainer) whole(p *program, labels *tensor.Tensor, lr float32) (made, of
 		passes = append(passes, engine.Pass{Updater: t.updater(), LR: lr, Clip: t.options.ClipNorm, Counts: true})
 	}
 	t.passes = passes
-	if made, ok = p.Train(int64(t.steps), p.loss, passes); !ok {
+	if made, ok = p.Train(int64(t.steps), passes, p.read, t.values[:], t.takeMeanwhile()); !ok {
 		return 0, 0, false
 	}
 	switch {

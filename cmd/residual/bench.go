@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/report"
 )
@@ -27,6 +28,8 @@ type benchFlags struct {
 	photos    string // folder of them; empty means that some are drawn
 	weights   string // file of them; empty means that one is written
 	profile   string // empty, or one of the two views
+	peaks     string // TFLOP/s and GB/s; empty means measured, on a GPU
+	dry       bool
 	json      bool
 	recompute bool // of training
 }
@@ -49,7 +52,14 @@ weights measures how long it takes to make a net of a file of weights. Each of -
 at least a fifth of a second; the median is what counts. The device's own peak is
 measured just before and after, by multiply-adds on registers alone on as many
 threads, and the model's arithmetic is given as a share of it: multiply-adds count
-as two operations, those of padding included, so that skipped work raises the share.`,
+as two operations, those of padding included, so that skipped work raises the share.
+
+On a GPU the time includes the wait for it: the loss or the logits of every step are
+read. The floor is what the steps of the program need at least: each the time of its
+multiply-adds or that of reading its operands and writing its results once, whichever
+is longer, at the rates that --peaks gives, or else on a GPU at those of a large 1x1
+convolution and of a large ReLU through the same kernels. --dry runs nothing and says
+what a step has to do.`,
 		Example: `  residual bench --mode train --batch 64
   residual bench --mode infer --model d2l-resnet18 --resize 96 --batch 1 --json
   residual bench --mode train --profile
@@ -58,6 +68,8 @@ as two operations, those of padding included, so that skipped work raises the sh
   residual bench --mode train --model resnet18 --batch 16 --feed photos
   residual bench --mode load --photos ~/pictures
   residual bench --mode weights --model resnet50 --weights resnet50.safetensors
+  residual bench --device cuda --batch 256 --feed none --profile=steps
+  residual bench --batch 256 --precision bf16 --dry --profile --peaks 989,3350
   residual bench --kernels avx2 --threads 1`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -81,6 +93,8 @@ as two operations, those of padding included, so that skipped work raises the sh
 	fs.BoolVar(&f.recompute, "recompute", false, recomputeHelp)
 	fs.StringVar(&f.profile, "profile", "", "also show the time that steps take: by kinds of step, or with --profile=steps of each one")
 	fs.Lookup("profile").NoOptDefVal = profileKinds
+	fs.StringVar(&f.peaks, "peaks", "", "TFLOP/s of products and GB/s of memory that the floor is computed by, such as 989,3350; else a GPU's are measured")
+	fs.BoolVar(&f.dry, "dry", false, "run nothing: say what a step has to do")
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("data-dir")
@@ -113,10 +127,13 @@ func (f *benchFlags) check() error {
 		return usagef("--resize %d: give the pixels of a side from 1 to %d, or 0 for the model's own", f.resize, 1<<12)
 	case f.repeat < 1 || f.repeat > 1<<16:
 		return usagef("--repeat %d: give a number of measurements from 1 to %d", f.repeat, 1<<16)
+	case (f.dry || f.peaks != "") && f.mode != "train" && f.mode != "infer":
+		return usagef("--dry and --peaks are about --mode train and infer")
 	case f.warmup < 0 || f.warmup > 1<<16:
 		return usagef("--warmup %d: give a number of steps up to %d, 0 for none", f.warmup, 1<<16)
 	}
-	return nil
+	_, err := parsePeaks(f.peaks)
+	return err
 }
 
 func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
@@ -142,12 +159,7 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	done, err := f.feedBy(ctx, w, entry)
-	if err != nil {
-		return err
-	}
-	defer done()
-	r, err := f.measure(ctx, w, dev)
+	r, err := f.look(ctx, w, entry, dev)
 	if err != nil {
 		return err
 	}
@@ -156,6 +168,19 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	printf(cmd, "%s", r.text())
 	return nil
+}
+
+// look measures, or with --dry only counts.
+func (f *benchFlags) look(ctx context.Context, w *workload, e models.Entry, dev engine.Device) (*benchResult, error) {
+	if f.dry {
+		return f.dryRun(w, dev)
+	}
+	done, err := f.feedBy(ctx, w, e)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return f.measure(ctx, w, dev)
 }
 
 // text is the result for people.
@@ -168,6 +193,30 @@ func (r *benchResult) text() string {
 	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %s, %s%s\n\n",
 		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, by, r.Precision, recomputing(r.Recompute))
 	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
+	if len(r.Measurements) > 0 {
+		r.speedRows(t)
+	}
+	r.floorResult.rows(t, r.StepMilliseconds)
+	t.Row("planned memory", report.Bytes(r.PlannedBytes), fmt.Sprintf("activations %s, scratch %s, weights %s, inputs and the rest %s",
+		report.Bytes(r.ArenaBytes), report.Bytes(r.ScratchBytes), report.Bytes(r.VariableBytes), report.Bytes(r.OwnBytes)))
+	if r.PeakRSSBytes > 0 {
+		t.Row("peak resident memory", report.Bytes(r.PeakRSSBytes), "of the whole program")
+	}
+	if len(r.Measurements) > 0 {
+		t.Row("allocations a step", fmt.Sprintf("%.4g", r.AllocationsPerStep), "")
+	}
+	b.WriteString(t.String())
+	if len(r.Profile) > 0 {
+		b.WriteString("\n" + profileText(r.Profile))
+	}
+	if len(r.Steps) > 0 {
+		b.WriteString("\n" + stepsText(r.Steps))
+	}
+	return b.String()
+}
+
+// speedRows says what was measured.
+func (r *benchResult) speedRows(t *report.Table) {
 	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", r.Repeat, rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
 	fed := map[string]string{
 		feedMemory: "feeding included", feedLoader: "fed by the loader from " + r.Data, feedPhotos: "fed by the loader from " + r.Data, feedNone: "the batch stays on the device",
@@ -182,20 +231,6 @@ func (r *benchResult) text() string {
 			report.SI(r.PeakBefore*1e9, "FLOP/s"), report.SI(r.PeakAfter*1e9, "FLOP/s")))
 		t.Row("share of peak", fmt.Sprintf("%.1f %%", 100*r.FractionOfPeak), "over 100 % where an algorithm multiplies less than the sums do")
 	}
-	t.Row("planned memory", report.Bytes(r.PlannedBytes), fmt.Sprintf("activations %s, scratch %s, weights %s, inputs and the rest %s",
-		report.Bytes(r.ArenaBytes), report.Bytes(r.ScratchBytes), report.Bytes(r.VariableBytes), report.Bytes(r.OwnBytes)))
-	if r.PeakRSSBytes > 0 {
-		t.Row("peak resident memory", report.Bytes(r.PeakRSSBytes), "of the whole program")
-	}
-	t.Row("allocations a step", fmt.Sprintf("%.4g", r.AllocationsPerStep), "")
-	b.WriteString(t.String())
-	if len(r.Profile) > 0 {
-		b.WriteString("\n" + profileText(r.Profile))
-	}
-	if len(r.Steps) > 0 {
-		b.WriteString("\n" + stepsText(r.Steps))
-	}
-	return b.String()
 }
 
 // recomputing says that activations are computed again; nothing where they are kept.

@@ -25,6 +25,8 @@ type stepRow struct {
 	Least        float64 `json:"least_milliseconds"`
 	GFLOP        float64 `json:"gflop,omitempty"` // of plain sums, padding included
 	WeightBytes  int64   `json:"weight_bytes,omitempty"`
+	Bytes        int64   `json:"bytes"`                        // all operands read once, all results written once
+	Floor        float64 `json:"floor_milliseconds,omitempty"` // by the result's peaks
 }
 
 // profileRow sums the steps of a kind.
@@ -33,31 +35,46 @@ type profileRow struct {
 	Steps        int     `json:"steps"`
 	Milliseconds float64 `json:"milliseconds"`
 	Share        float64 `json:"share"`
+	GFLOP        float64 `json:"gflop,omitempty"`
+	Bytes        int64   `json:"bytes"`
+	Floor        float64 `json:"floor_milliseconds,omitempty"`
 }
 
-// profile times each step in a number of runs that takes about a second.
-func (w *workload) profile() []stepRow {
+// profile times each step in a number of runs that takes about a second, and then the
+// optimiser's pass, which has no step of its own in a program.
+func (w *workload) profile(rows []stepRow) {
 	const least, most, budget = 5, 100, time.Second
 	var runs [][]time.Duration
 	for start := time.Now(); len(runs) < least || len(runs) < most && time.Since(start) < budget; {
 		runs = append(runs, w.Profile())
 	}
-	var rows []stepRow
 	took := make([]float64, len(runs))
-	for i, s := range w.Steps() {
+	for i := range w.Steps() {
 		for r := range runs {
 			took[r] = runs[r][i].Seconds() * 1e3
 		}
-		row := describeStep(s)
-		row.Milliseconds, row.Least = median(took), slices.Min(took)
-		rows = append(rows, row)
+		rows[i].Milliseconds, rows[i].Least = median(took), slices.Min(took)
 	}
-	return rows
+	if !w.train {
+		return
+	}
+	took = took[:least]
+	for r := range took {
+		const passes = 8 // for one look at the result
+		start := time.Now()
+		for range passes {
+			w.Step(w.optimizer, benchRate)
+		}
+		w.Read(w.out, w.result) // waits
+		took[r] = time.Since(start).Seconds() * 1e3 / passes
+	}
+	last := &rows[len(rows)-1]
+	last.Milliseconds, last.Least = median(took), slices.Min(took)
 }
 
 // describeStep says what a step reads and makes, and how much it multiplies.
 func describeStep(s engine.Step) stepRow {
-	row := stepRow{Kind: strings.TrimPrefix(fmt.Sprintf("%T", s), "*engine.")}
+	row := stepRow{Kind: strings.TrimPrefix(fmt.Sprintf("%T", s), "*engine."), Bytes: stepBytes(s)}
 	window := func(w engine.Window, x, y, weight *engine.Value) {
 		row.What = fmt.Sprintf("%v to %v, %dx%d", x.Shape, y.Shape, w.KH, w.KW)
 		if w.StrideH > 1 || w.StrideW > 1 {
@@ -99,50 +116,70 @@ func byKind(steps []stepRow) []profileRow {
 		}
 		row.Steps++
 		row.Milliseconds += s.Milliseconds
+		row.GFLOP += s.GFLOP
+		row.Bytes += s.Bytes
+		row.Floor += s.Floor
 		total += s.Milliseconds
 	}
 	var rows []profileRow
 	for _, row := range kinds {
-		row.Share = row.Milliseconds / total
+		if total > 0 { // not where nothing ran
+			row.Share = row.Milliseconds / total
+		}
 		rows = append(rows, *row)
 	}
 	slices.SortFunc(rows, func(a, b profileRow) int {
-		return cmp.Or(cmp.Compare(b.Milliseconds, a.Milliseconds), strings.Compare(a.Kind, b.Kind))
+		return cmp.Or(cmp.Compare(b.Milliseconds, a.Milliseconds), cmp.Compare(b.Floor, a.Floor), cmp.Compare(b.Bytes, a.Bytes), strings.Compare(a.Kind, b.Kind))
 	})
 	return rows
 }
 
+func right(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
+
+// figure writes a number, and nothing for none.
+func figure(format string, v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, v)
+}
+
 func profileText(rows []profileRow) string {
-	t := report.NewTable(report.Column{Title: "kind of step"}, report.Column{Title: "steps", Align: report.Right},
-		report.Column{Title: "ms", Align: report.Right}, report.Column{Title: "share", Align: report.Right})
-	var sum float64
-	steps := 0
+	t := report.NewTable(report.Column{Title: "kind of step"}, right("steps"), right("ms"), right("share"), right("GFLOP"), right("MB"), right("floor ms"))
+	all := profileRow{Kind: "all"}
 	for _, r := range rows {
-		t.Row(r.Kind, fmt.Sprint(r.Steps), fmt.Sprintf("%.3f", r.Milliseconds), fmt.Sprintf("%.1f %%", 100*r.Share))
-		sum += r.Milliseconds
-		steps += r.Steps
+		t.Row(r.Kind, fmt.Sprint(r.Steps), figure("%.3f", r.Milliseconds), figure("%.1f %%", 100*r.Share), figure("%.2f", r.GFLOP), megabytes(r.Bytes), figure("%.3f", r.Floor))
+		all.Steps += r.Steps
+		all.Milliseconds += r.Milliseconds
+		all.GFLOP += r.GFLOP
+		all.Bytes += r.Bytes
+		all.Floor += r.Floor
 	}
 	t.Rule()
-	t.Row("all", fmt.Sprint(steps), fmt.Sprintf("%.3f", sum), "")
+	t.Row(all.Kind, fmt.Sprint(all.Steps), figure("%.3f", all.Milliseconds), "", figure("%.2f", all.GFLOP), megabytes(all.Bytes), figure("%.3f", all.Floor))
 	return t.String()
 }
 
+func megabytes(n int64) string { return fmt.Sprintf("%.2f", float64(n)/1e6) }
+
 // stepsText shows every step in its order. Rates are of the median.
 func stepsText(rows []stepRow) string {
-	right := func(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
-	t := report.NewTable(report.Column{Title: "step"}, report.Column{Title: "what"}, right("ms"), right("least"), right("GFLOP/s"), right("weights GB/s"))
-	var sum, least float64
+	t := report.NewTable(report.Column{Title: "step"}, report.Column{Title: "what"}, right("ms"), right("least"), right("floor ms"),
+		right("MB"), right("GB/s"), right("GFLOP/s"), right("weights GB/s"))
+	all := stepRow{Kind: "all"}
 	for _, r := range rows {
-		speed, stream := "", ""
-		if r.GFLOP > 0 && r.Milliseconds > 0 {
-			speed = fmt.Sprintf("%.1f", r.GFLOP/r.Milliseconds*1e3)
-			stream = fmt.Sprintf("%.1f", float64(r.WeightBytes)/r.Milliseconds*1e-6)
+		var moved, speed, stream float64
+		if r.Milliseconds > 0 {
+			moved, speed, stream = float64(r.Bytes)/r.Milliseconds*1e-6, r.GFLOP/r.Milliseconds*1e3, float64(r.WeightBytes)/r.Milliseconds*1e-6
 		}
-		t.Row(r.Kind, r.What, fmt.Sprintf("%.3f", r.Milliseconds), fmt.Sprintf("%.3f", r.Least), speed, stream)
-		sum += r.Milliseconds
-		least += r.Least
+		t.Row(r.Kind, r.What, figure("%.3f", r.Milliseconds), figure("%.3f", r.Least), figure("%.3f", r.Floor),
+			megabytes(r.Bytes), figure("%.1f", moved), figure("%.1f", speed), figure("%.1f", stream))
+		all.Milliseconds += r.Milliseconds
+		all.Least += r.Least
+		all.Floor += r.Floor
+		all.Bytes += r.Bytes
 	}
 	t.Rule()
-	t.Row("all", "", fmt.Sprintf("%.3f", sum), fmt.Sprintf("%.3f", least), "", "")
+	t.Row(all.Kind, "", figure("%.3f", all.Milliseconds), figure("%.3f", all.Least), figure("%.3f", all.Floor), megabytes(all.Bytes), "", "", "")
 	return t.String()
 }

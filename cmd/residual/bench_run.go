@@ -66,6 +66,8 @@ type benchResult struct {
 	PeakRSSBytes       int64   `json:"peak_rss_bytes"`       // 0 where the system does not tell
 	AllocationsPerStep float64 `json:"allocations_per_step"` // likewise the median
 
+	floorResult
+
 	Profile []profileRow `json:"profile,omitempty"`
 	Steps   []stepRow    `json:"steps,omitempty"`
 }
@@ -79,6 +81,9 @@ type workload struct {
 	targets        *tensor.Tensor
 	result         *tensor.Tensor
 	optimizer      optim.Optimizer
+	outputs        []*graph.Node
+	updates        []engine.Update
+	passes         []engine.Pass                // of a training step, where the device makes it as one
 	next           func() error                 // feeds the batch of a step; nil where it stays
 	alone          func() (*data.Loader, error) // the loader by itself, on one core; nil without one
 	flops          float64                      // of a step
@@ -108,7 +113,10 @@ func newWorkload(e models.Entry, f *benchFlags, dev engine.Device) (*workload, e
 		w.labels = g.Input("labels", tensor.Int64, f.batch)
 		w.out = g.Apply(graph.CrossEntropy{}, logits, w.labels)
 		spec.Outputs[0] = w.out
-		spec.Updates = updates(g, m, w.out)
+		w.updates = updates(g, m, w.out)
+		spec.Updates = w.updates
+		w.outputs = spec.Outputs
+		w.passes = []engine.Pass{{Updater: w.optimizer, LR: benchRate, Counts: true}}
 	}
 	w.flops = stepFLOPs(g, w.train)
 	if err := room(leastBytes(g, w.train && !f.recompute, spec.Precision)); err != nil && threadsOf(dev) > 0 { // a GPU has its own memory
@@ -183,7 +191,7 @@ func (w *workload) feed() error {
 	return w.Feed(w.labels, w.targets)
 }
 
-// step is what is measured.
+// step is what is measured. Reading the loss or the logits waits for the device.
 func (w *workload) step() error {
 	if w.next != nil {
 		if err := w.next(); err != nil {
@@ -191,6 +199,11 @@ func (w *workload) step() error {
 		}
 	}
 	w.key++
+	if w.train {
+		if _, ok := w.Train(w.key, w.passes, w.outputs, w.result.Data(), nil); ok {
+			return nil
+		}
+	}
 	w.Run(w.key)
 	if w.train {
 		w.Step(w.optimizer, benchRate)
@@ -217,6 +230,12 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev engine.Device
 	steps := max(1, int(atLeast/max(time.Since(start), time.Microsecond)))
 
 	r := f.result(w, dev, steps)
+	p, err := f.peaksOf(dev)
+	if err != nil {
+		return nil, err
+	}
+	rows := w.describe(p)
+	r.floorResult = sum(rows, p)
 	r.PeakBefore = peak(dev, f.device.on(dev))
 	if err := f.repeats(ctx, w, r); err != nil {
 		return nil, err
@@ -230,13 +249,42 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev engine.Device
 		}
 	}
 	r.summarise(w.flops)
+	if f.profile != "" {
+		w.profile(rows)
+	}
+	f.show(r, rows)
+	return r, dev.Err()
+}
+
+// show adds the view of the steps that --profile asks for.
+func (f *benchFlags) show(r *benchResult, rows []stepRow) {
 	switch f.profile {
 	case profileKinds:
-		r.Profile = byKind(w.profile())
+		r.Profile = byKind(rows)
 	case profileSteps:
-		r.Steps = w.profile()
+		r.Steps = rows
 	}
+}
+
+// dryRun says what a step has to do; nothing runs.
+func (f *benchFlags) dryRun(w *workload, dev engine.Device) (*benchResult, error) {
+	p, err := parsePeaks(f.peaks)
+	if err != nil {
+		return nil, err
+	}
+	r, rows := f.result(w, dev, 0), w.describe(p)
+	r.floorResult = sum(rows, p)
+	r.Measurements = []float64{}
+	f.show(r, rows)
 	return r, nil
+}
+
+// peaksOf are what the floor is computed by: those given, or a GPU's own.
+func (f *benchFlags) peaksOf(dev engine.Device) (*peaks, error) {
+	if f.peaks != "" || threadsOf(dev) > 0 {
+		return parsePeaks(f.peaks)
+	}
+	return measurePeaks(dev, f.device.on(dev))
 }
 
 // repeats takes the measurements, and counts the objects allocated meanwhile:

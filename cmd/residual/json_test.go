@@ -45,7 +45,7 @@ func TestJSONKeys(t *testing.T) {
 		{"bench --model d2l-bnlenet --batch 2 --repeat 1 --warmup 0 --profile --json", "model mode batch channels height width device threads kernels precision feed repeat warmup " +
 			"steps_per_repeat images_per_second images_per_second_min images_per_second_max spread measurements step_milliseconds gflop_per_image gflop_per_second " +
 			"peak_gflop_per_second peak_gflop_per_second_before peak_gflop_per_second_after fraction_of_peak planned_bytes arena_bytes own_bytes scratch_bytes variable_bytes " +
-			"peak_rss_bytes allocations_per_step profile profile.kind profile.steps profile.milliseconds profile.share"},
+			"peak_rss_bytes allocations_per_step gflop_per_step bytes_per_step profile profile.kind profile.steps profile.milliseconds profile.share profile.bytes"},
 	} {
 		status, stdout, stderr := call(strings.Fields(c.line)...)
 		var v any

@@ -38,7 +38,7 @@ func TestModelOfPhotosIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := train.Config{
-		Data: dir, Model: "cifar-resnet8", Resize: 24, Batch: 24, Epochs: 25, LR: 0.05, Out: t.TempDir(),
+		Data: dir, Model: "cifar-resnet8", Resize: 24, Batch: 24, Epochs: 40, LR: 0.05, Out: t.TempDir(),
 		Preparation: train.Preparation{Augment: "none", Interpolation: "bicubic"},
 	}
 	var x *folder.Index

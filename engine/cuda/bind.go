@@ -8,21 +8,25 @@ import (
 	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
 )
 
 // program is a bound program: kernels in order.
 type program struct {
-	d       *Device
-	steps   [][]*launch
-	rounded []*launch // before them: weights that steps want in bfloat16
-	packed  uint64    // of a static program: one more than the version of the variables of which they are
-	fixed   *uint64   // the version of the variables, if it is one
-	key     *buffer   // of the run, where dropout finds it; nil where nothing is drawn
-	number  int64     // the key on its way there
-	graph   *recording
-	shared  int
-	own     int
-	keep    []*buffer // tables of the program
+	d      *Device
+	steps  [][]*launch
+	key    *buffer // of the run, where dropout finds it; nil where nothing is drawn
+	number int64   // the key on its way there
+	graph  *recording
+	shared int
+	own    int
+	keep   []*buffer // tables of the program
+
+	version *uint64   // of the variables
+	static  bool      // it leaves them alone
+	rounded []*launch // before the steps: weights that they want in bfloat16
+	fixed   []bool    // of steps: what they make changes with the variables alone
+	made    uint64    // the version that it and the weights of a static program were made of, plus 1
 }
 
 // binder turns the steps of one program into launches. It goes over them twice: first
@@ -35,18 +39,19 @@ type binder struct {
 	need    int     // words of it
 	list    []*launch
 	rounded roundings
+	fixed   map[*engine.Value]*buffer // what fixed steps make, in memory of the program's own
 	err     error
 }
 
 // Bind makes steps executable.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
-	sizes := &binder{Binding: b, d: d, prog: &program{d: d}, rounded: roundings{of: map[*engine.Value]*buffer{}}}
+	sizes := &binder{Binding: b, d: d, prog: &program{d: d}, rounded: roundings{of: map[*engine.Value]*buffer{}}, fixed: map[*engine.Value]*buffer{}}
 	if err := sizes.all(); err != nil {
 		return nil, err
 	}
-	bd := &binder{Binding: b, d: d, prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need}, rounded: roundings{of: map[*engine.Value]*buffer{}}}
-	if b.Static {
-		bd.prog.fixed = b.Version
+	bd := &binder{
+		Binding: b, d: d, rounded: roundings{of: map[*engine.Value]*buffer{}}, fixed: map[*engine.Value]*buffer{},
+		prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need, version: b.Version, static: b.Static},
 	}
 	bd.scratch = b.Scratch(sizes.need).(*buffer)
 	if err := bd.all(); err != nil {
@@ -67,6 +72,7 @@ func (b *binder) all() error {
 			}
 		}
 		b.list = nil
+		b.prog.fixed = append(b.prog.fixed, b.fix(s))
 		b.step(s)
 		if b.err == nil {
 			b.err = b.d.err
@@ -98,7 +104,34 @@ func (b *binder) at(v *engine.Value) *buffer {
 	if v == nil {
 		return nil
 	}
+	if own := b.fixed[v]; own != nil {
+		return own
+	}
 	return b.At(v).(*buffer)
+}
+
+// fix says whether a step of a static program changes with the variables alone, and gives
+// what it makes memory that no other step takes over.
+func (b *binder) fix(s engine.Step) bool {
+	c, ok := s.(*engine.Compute)
+	if !ok || !b.Static || c.Out.Keep {
+		return false
+	}
+	if _, ok := c.Op.(graph.Stack); !ok {
+		return false
+	}
+	for _, v := range c.In {
+		if v.Place != engine.Persistent {
+			return false
+		}
+	}
+	own := &buffer{words: c.Out.Words()}
+	if b.scratch != nil {
+		own = b.d.alloc(own.words)
+		b.prog.own += own.words
+	}
+	b.fixed[c.Out] = own
+	return true
 }
 
 // borrow returns scratch from word off on, for n words, until the step ends.
@@ -161,13 +194,34 @@ func (p *program) Run(key int64) {
 	}
 	defer p.d.leave()
 	p.draw(key)
-	if p.fixed != nil && len(p.rounded) > 0 && p.packed != *p.fixed+1 {
-		p.packed = *p.fixed + 1
-		for _, l := range p.rounded {
-			p.d.start(l)
+	p.refresh()
+	p.graph.replay(p.launchAll)
+}
+
+// refresh makes again what changes with the variables, where these have changed.
+func (p *program) refresh() {
+	now := uint64(1)
+	if p.version != nil {
+		now += *p.version
+	}
+	if p.made == now {
+		return
+	}
+	p.made = now
+	if p.static {
+		p.d.startAll(p.rounded)
+	}
+	for i, step := range p.steps {
+		if p.fixed[i] {
+			p.d.startAll(step)
 		}
 	}
-	p.graph.replay(p.launchAll)
+}
+
+func (d *Device) startAll(step []*launch) {
+	for _, l := range step {
+		d.start(l)
+	}
 }
 
 // draw gives the kernels that draw random numbers their key.
@@ -179,19 +233,21 @@ func (p *program) draw(key int64) {
 }
 
 func (p *program) launchAll() {
-	if p.fixed == nil {
-		for _, l := range p.rounded {
-			p.d.start(l)
-		}
+	if !p.static {
+		p.d.startAll(p.rounded)
 	}
-	for _, step := range p.steps {
-		for _, l := range step {
-			p.d.start(l)
+	for i, step := range p.steps {
+		if !p.fixed[i] {
+			p.d.startAll(step)
 		}
 	}
 }
 
-// Profile runs the kernels one step at a time and waits for each.
+// again is how often Profile repeats a step, so that the waits beside it count little.
+const again = 8
+
+// Profile runs the kernels one step at a time: once, and then again and again for the
+// clock. What steps make that write over what they read means nothing after that.
 func (p *program) Profile() []time.Duration {
 	took := make([]time.Duration, len(p.steps))
 	d := p.d
@@ -199,16 +255,21 @@ func (p *program) Profile() []time.Duration {
 		return took
 	}
 	defer d.leave()
-	d.wait()
+	p.refresh()
 	for i, step := range p.steps {
-		start := time.Now()
-		for _, l := range step {
-			d.start(l)
+		if len(step) == 0 || p.fixed[i] {
+			continue
 		}
-		if len(step) > 0 {
-			d.wait()
-			took[i] = time.Since(start)
+		var start time.Time
+		for n := range 1 + again {
+			if n == 1 {
+				d.wait()
+				start = time.Now()
+			}
+			d.startAll(step)
 		}
+		d.wait()
+		took[i] = time.Since(start) / again
 	}
 	return took
 }

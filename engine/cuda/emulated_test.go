@@ -11,16 +11,11 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/emulate"
 )
 
-// emulated opens a device on an emulated GPU, or skips the test.
+// emulated opens a device on an emulated GPU, or on the one that emulate.Real names, or
+// skips the test.
 func emulated(t testing.TB) (*Device, *emulate.GPU) {
 	t.Helper()
-	g := emulate.New(t)
-	d, err := New(g.API(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Close)
-	return d, g
+	return emulate.Open(t, New)
 }
 
 // tf32Tolerance is that of some roundings to eleven bits, one after the other.

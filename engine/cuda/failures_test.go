@@ -131,7 +131,7 @@ func TestLostDevice(t *testing.T) {
 	launched := f.launched
 	p.Run(1)
 	p.Step(optim.SGD{Momentum: 0.9}, 0.1)
-	if made, ok := p.Train(1, loss, []engine.Pass{{Updater: optim.SGD{}, Counts: true}}); made != 0 || !ok || store.Step() != 2 {
+	if made, ok := p.Train(1, []engine.Pass{{Updater: optim.SGD{}, Counts: true}}, []*graph.Node{loss}, make([]float32, 1), nil); made != 0 || !ok || store.Step() != 2 {
 		t.Errorf("%d passes are made, %v, in step %d", made, ok, store.Step())
 	}
 	p.Profile()

@@ -36,7 +36,7 @@ func (p *roundings) add(from, to *buffer) {
 // from its beginning on, of which words are then taken.
 func (b *binder) weight(w *engine.Value) (to *buffer, words int) {
 	from := b.at(w)
-	if w.Root().Place != engine.Temporary {
+	if w.Root().Place == engine.Persistent {
 		if b.rounded.of[w.Root()] == nil {
 			b.rounded.of[w.Root()] = b.own(from.words / 2)
 			b.rounded.add(from, b.rounded.of[w.Root()])

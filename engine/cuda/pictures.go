@@ -92,18 +92,23 @@ func (s *place) launch(d *Device, name string, g grid, args ...any) {
 	s.launches = append(s.launches, l)
 }
 
-// pin takes pinned memory, and events without a clock.
+// pin takes memory and events without a clock for a place.
 func (s *place) pin(d *Device, bytes int) {
 	const writeCombined, noTiming = 4, 2 // CU_MEMHOSTALLOC_WRITECOMBINED: the host only writes; CU_EVENT_DISABLE_TIMING
-	_ = d.err == nil && d.check("cuMemHostAlloc", d.api.HostAlloc(&s.at, uint64(bytes), writeCombined)) &&
-		d.check("cuEventCreate", d.api.EventCreate(&s.copied, noTiming)) && d.check("cuEventCreate", d.api.EventCreate(&s.pinned.used, noTiming))
+	_ = d.err == nil && d.check("cuEventCreate", d.api.EventCreate(&s.copied, noTiming)) && d.check("cuEventCreate", d.api.EventCreate(&s.pinned.used, noTiming))
+	d.pin(&s.pinned, bytes, writeCombined)
+	runtime.AddCleanup(s, d.dead.addPinned, s.pinned)
+}
+
+// pin takes pinned memory for p, which whoever holds it gives to the graves.
+func (d *Device) pin(p *pinned, bytes int, flags uint32) {
+	_ = d.err == nil && d.check("cuMemHostAlloc", d.api.HostAlloc(&p.at, uint64(bytes), flags))
 	d.dead.mu.Lock()
+	defer d.dead.mu.Unlock()
 	if d.dead.pinned == nil {
 		d.dead.pinned = map[pinned]bool{}
 	}
-	d.dead.pinned[s.pinned] = false
-	d.dead.mu.Unlock()
-	runtime.AddCleanup(s, d.dead.addPinned, s.pinned)
+	d.dead.pinned[*p] = false
 }
 
 // Send implements engine.Feed.

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"runtime"
 	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
@@ -16,10 +17,10 @@ import (
 type stepper struct {
 	*updater
 	program *program
-	loss    *buffer
 	norm    *norm
 	gate    *buffer
-	state   gate // on its way back
+	read    []*buffer
+	back    pinned // the gate and what is read, on their way back, and the settings
 	looks   [mostPasses]*launch
 	graphs  map[string]*recording // by the kernels of their passes
 	key     []byte
@@ -37,31 +38,55 @@ type gate struct {
 const look = "gate"
 
 // BindStep implements engine.Stepper.
-func (d *Device) BindStep(e engine.Executable, loss engine.Buffer, pieces []engine.Piece) engine.WholeStep {
+func (d *Device) BindStep(e engine.Executable, read []engine.Buffer, pieces []engine.Piece) engine.WholeStep {
 	var s *stepper
 	if d.enter() {
-		s = d.newStepper(e.(*program), loss.(*buffer), pieces)
+		s = d.newStepper(e.(*program), read, pieces)
 		d.leave()
 	}
-	return func(key int64, passes []engine.Pass, step int) (int, bool) {
+	return func(key int64, passes []engine.Pass, step int, values []float32, meanwhile func()) (int, bool) {
+		if !d.enter() {
+			return 0, true
+		}
+		planned := s.plan(passes, step)
+		if planned {
+			s.begin(key, len(passes))
+		}
+		d.leave()
+		if !planned {
+			return 0, false
+		}
+		if meanwhile != nil {
+			meanwhile() // may use the device
+		}
 		if !d.enter() {
 			return 0, true
 		}
 		defer d.leave()
-		if !s.plan(passes, step) {
-			return 0, false
-		}
-		return s.make(key, len(passes)), true
+		return s.end(len(passes), values), true
 	}
 }
 
+// What lies in the pinned memory of a stepper, in bytes: the gate, then the settings, then
+// what is read.
+const (
+	settingsAt = int(unsafe.Sizeof(gate{}))
+	readAt     = settingsAt + mostPasses*settingsBytes
+)
+
 // newStepper prepares steps; where that fails the device has, too.
-func (d *Device) newStepper(p *program, loss *buffer, pieces []engine.Piece) *stepper {
-	s := &stepper{updater: d.newUpdater(pieces), program: p, loss: loss, graphs: map[string]*recording{}}
-	s.gate = d.alloc(int(unsafe.Sizeof(s.state)) / 4)
+func (d *Device) newStepper(p *program, read []engine.Buffer, pieces []engine.Piece) *stepper {
+	s := &stepper{updater: d.newUpdater(pieces), program: p, graphs: map[string]*recording{}}
+	for _, b := range read {
+		s.read = append(s.read, b.(*buffer))
+	}
+	s.gate = d.alloc(settingsAt / 4)
+	d.pin(&s.back, readAt+4*len(read), 0)
+	runtime.AddCleanup(s, d.dead.addPinned, s.back)
 	if s.norm = d.newNorm(s.trained); s.norm == nil {
 		return s
 	}
+	loss := s.read[0]
 	for k := range s.looks {
 		told := s.told.slice(k*settingsBytes/4, settingsBytes/4)
 		l, err := d.launch("gate", grid{1, 1, 1, 1}, loss, s.norm.sum, told, s.gate, k)
@@ -108,30 +133,52 @@ func replaces(u engine.Updater) bool {
 	return ok && sum.Phase == optim.SumReplace
 }
 
-// make makes the step that was planned, and returns how many of its passes were made.
-func (s *stepper) make(key int64, of int) int {
+// begin starts the step that was planned, which is over when end has been called: so the
+// settings of the step before have been read.
+func (s *stepper) begin(key int64, of int) {
+	d := s.d
+	if d.err != nil {
+		return
+	}
 	s.program.draw(key)
-	s.send(of)
+	copy(unsafe.Slice((*settings)(unsafe.Add(s.back.at, settingsAt)), mostPasses), s.settings[:of])
+	d.check("cuMemcpyHtoDAsync", d.api.CopyTo(s.told.at, unsafe.Add(s.back.at, settingsAt), uint64(of*settingsBytes), d.stream))
 	r := s.graphs[string(s.key)]
 	if r == nil {
-		r = &recording{d: s.d}
+		r = &recording{d: d}
 		s.graphs[string(s.key)] = r
 	}
 	r.replay(func() {
 		s.program.launchAll()
 		for _, p := range s.passes {
 			if p.kernel == look {
-				s.norm.start(s.d)
-				s.d.start(s.looks[p.number])
+				s.norm.start(d)
+				d.start(s.looks[p.number])
 			} else {
 				s.start(p)
 			}
 		}
 	})
-	s.state = gate{}
-	s.d.copyFrom(unsafe.Pointer(&s.state), s.gate, int(unsafe.Sizeof(s.state)))
-	if s.state.open != 0 {
-		return of
+	*(*gate)(s.back.at) = gate{}
+	back := func(at int, b *buffer, bytes int) {
+		if d.err == nil {
+			d.check("cuMemcpyDtoHAsync", d.api.CopyFrom(unsafe.Add(s.back.at, at), b.at, uint64(bytes), d.stream))
+		}
 	}
-	return int(s.state.passes)
+	back(0, s.gate, settingsAt)
+	for i, b := range s.read {
+		back(readAt+4*i, b, 4)
+	}
+}
+
+// end waits for the step, and returns how many of its passes were made.
+func (s *stepper) end(of int, values []float32) int {
+	if !s.d.wait() {
+		return 0
+	}
+	copy(values, unsafe.Slice((*float32)(unsafe.Add(s.back.at, readAt)), len(s.read)))
+	if g := (*gate)(s.back.at); g.open == 0 {
+		return int(g.passes)
+	}
+	return of
 }

@@ -78,6 +78,18 @@ func (s *stepped) feed(t *testing.T, batch int) {
 	}
 }
 
+// train is a step as one piece of work. What is read with it must be what is read after it.
+func (s *stepped) train(key int64, passes []engine.Pass) (made int, ok bool) {
+	values, called := make([]float32, 1), 0
+	made, ok = s.program.Train(key, passes, []*graph.Node{s.loss}, values, func() { called++ })
+	loss := tensor.New()
+	s.program.Read(s.loss, loss)
+	if ok && (math.Float32bits(loss.Data()[0]) != math.Float32bits(values[0]) || called != 1) {
+		panic(fmt.Sprintf("the loss is %v and was read as %v, with %d calls meanwhile", loss.Data()[0], values[0], called))
+	}
+	return made, ok
+}
+
 // apart is Train, one thing after the other.
 func (s *stepped) apart(key int64, passes []engine.Pass) (made int) {
 	s.program.Run(key)
@@ -179,7 +191,7 @@ func TestTrainIsOneGraph(t *testing.T) {
 				one.feed(t, b)
 				two.feed(t, b)
 				graphs, alone := one.gpu.Graphs, one.gpu.Alone
-				made, ok := one.program.Train(int64(b), one.loss, passes)
+				made, ok := one.train(int64(b), passes)
 				if !ok || made != len(passes) {
 					t.Fatalf("batch %d: %d of %d passes, %v", b, made, len(passes), ok)
 				}
@@ -213,7 +225,7 @@ func TestTrainStopsAtWhatIsNotFinite(t *testing.T) {
 					s := newStepped(t, r.averaged)
 					for b := range bad {
 						s.feed(t, b)
-						if _, ok := s.program.Train(int64(b), s.loss, r.passes(b, 0.1)); !ok {
+						if _, ok := s.train(int64(b), r.passes(b, 0.1)); !ok {
 							t.Fatal("not made")
 						}
 					}
@@ -235,7 +247,7 @@ func TestTrainStopsAtWhatIsNotFinite(t *testing.T) {
 					passes := r.passes(bad, 0.1)
 					slots, step := passes[0].Updater.Slots(), s.store.Step()
 					before := s.bits(slots)
-					made, ok := s.program.Train(int64(bad), s.loss, passes)
+					made, ok := s.train(int64(bad), passes)
 					loss := tensor.New()
 					s.program.Read(s.loss, loss)
 					if l := loss.Data()[0]; (l-l != 0) != lossToo {
@@ -269,7 +281,7 @@ func TestTrainLooksAtTheMean(t *testing.T) {
 			sum(optim.SumBegins, 3e38), sum(optim.SumReplace, 3e38),
 			{Updater: &optim.Averaged{Scaled: optim.Scaled{Optimizer: optim.SGD{}, Factor: 1}, Kept: 1}, LR: 0.1, Counts: true},
 		}
-		if made, ok := s.program.Train(0, s.loss, passes); made != 2 || !ok || s.store.Step() != 0 || !slices.Equal(before, s.bits(0)) {
+		if made, ok := s.train(0, passes); made != 2 || !ok || s.store.Step() != 0 || !slices.Equal(before, s.bits(0)) {
 			t.Errorf("batch %d: %d passes and %d steps, %v", b, made, s.store.Step(), ok)
 		}
 	}
@@ -283,7 +295,7 @@ func TestTrainLeavesWhatItDoesNotKnow(t *testing.T) {
 	for _, q := range []engine.Pass{
 		{Updater: doubling{}, Counts: true}, {Updater: &optim.Scaled{Optimizer: optim.SGD{}, Factor: 0.5}, Clip: 1, Counts: true},
 	} {
-		if _, ok := s.program.Train(0, s.loss, []engine.Pass{q}); ok || s.store.Step() != 0 || s.gpu.Launches != launches {
+		if _, ok := s.train(0, []engine.Pass{q}); ok || s.store.Step() != 0 || s.gpu.Launches != launches {
 			t.Errorf("%T: %v, %d launches", q.Updater, ok, s.gpu.Launches-launches)
 		}
 	}

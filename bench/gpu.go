@@ -1,0 +1,67 @@
+package main
+
+import "slices"
+
+// cuda is the device of the rows that are of a GPU.
+const cuda = "cuda"
+
+// feedNone leaves the same batch on the device.
+const feedNone = "none"
+
+// gpu says that both programs compute on a GPU.
+func (s *settings) gpu() bool { return s.device == cuda }
+
+// gpuSetting is a setting of PyTorch on a GPU, by the name that -torch has for it.
+type gpuSetting struct {
+	name string
+	contender
+	infer bool // inference only
+}
+
+// gpuSettings are tried in this order: what compiles longest comes last.
+var gpuSettings = []gpuSetting{
+	{name: "eager", contender: contender{Program: torch, Precision: "bf16", Layout: "channels_last"}},
+	{name: "captured", contender: contender{Program: torch, Precision: "bf16", Layout: "channels_last", Capture: true}},
+	{name: "weights-captured", contender: contender{Program: torch, Precision: "bf16-weights", Layout: "channels_last", Capture: true}, infer: true},
+	{name: "reduce-overhead", contender: contender{Program: torch, Precision: "bf16", Layout: "channels_last", Compile: true, CompileMode: "reduce-overhead"}},
+	{name: "compiled-captured", contender: contender{Program: torch, Precision: "bf16", Layout: "channels_last", Compile: true, Capture: true}},
+	{name: "max-autotune", contender: contender{Program: torch, Precision: "bf16", Layout: "channels_last", Compile: true, CompileMode: "max-autotune"}},
+}
+
+func gpuSettingNames() (names []string) {
+	for _, g := range gpuSettings {
+		names = append(names, g.name)
+	}
+	return names
+}
+
+// torchSettings are those of -torch for a mode.
+func (s *settings) torchSettings(mode string) (list []contender) {
+	for _, g := range gpuSettings {
+		if slices.Contains(s.torchOnGPU, g.name) && (!g.infer || mode == "infer") {
+			list = append(list, g.contender)
+		}
+	}
+	return list
+}
+
+// gpuRows are the lines of the table that are of a GPU. The batch of a step lies there; the
+// recipe takes all of Fashion-MNIST, from start to end.
+func (s *settings) gpuRows(p peer, work func(mode string, batch int) job) []row {
+	if p.program != torch {
+		return nil
+	}
+	ours := contender{Program: residual, Precision: "auto", Feed: feedNone}
+	whole := slices.DeleteFunc(s.torchSettings("train"), func(c contender) bool { return c.Capture }) // torch_recipe.py captures nothing
+	list := []row{
+		{id: "gpu-train-256", title: "training on a GPU, batch 256", unit: perSecond, job: work("train", 256), ours: ours, rivals: s.torchSettings("train")},
+		{id: "gpu-infer-256", title: "inference on a GPU, batch 256", unit: perSecond, job: work("infer", 256), ours: ours, rivals: s.torchSettings("infer")},
+		{id: "gpu-recipe", title: "the recipe of ten epochs on a GPU", unit: seconds, ours: contender{Program: residual, Precision: "auto"}, rivals: whole,
+			trials: shortened(work("train", 256)), job: job{Mode: "epoch", Epochs: 10, Batch: 256, Size: s.size, Train: 60000, Test: 10000}},
+	}
+	for i := range list {
+		list[i].job.Repeat, list[i].finalists = s.repeat, 1
+	}
+	list[2].job.Repeat = 0
+	return slices.DeleteFunc(list, func(r row) bool { return len(r.rivals) == 0 })
+}
