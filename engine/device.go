@@ -103,6 +103,13 @@ type Stepper interface {
 	BindStep(e Executable, read []Buffer, pieces []Piece) WholeStep
 }
 
+// Keeper is a Device whose time goes into memory traffic more than into products: nothing is
+// computed twice there unless Spec.Recompute asks for it. Not every device is one.
+type Keeper interface {
+	Device
+	KeepsActivations() bool
+}
+
 // WholeStep runs a program and makes passes over its variables, in order, up to the first
 // before which the loss or a gradient is not finite. The loss is looked at once, gradients
 // also after a pass that puts others in their place. step is the number of the optimiser's

@@ -85,11 +85,17 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 	switch {
 	case spec.Recompute:
 		p.steps = recompute(p.steps, lo.forward(spec))
-	case len(spec.Updates) > 0 && !spec.Unfused:
+	case len(spec.Updates) > 0 && !spec.Unfused && !keeps(p.device):
 		p.steps = recomputeCheap(p.steps, lo.forward(spec))
 	}
 	p.assigns = len(g.Assignments) > 0
 	return p, p.place(spec)
+}
+
+// keeps reports whether a device computes nothing twice unasked.
+func keeps(d Device) bool {
+	k, ok := d.(Keeper)
+	return ok && k.KeepsActivations()
 }
 
 // held divides the steps of a program whose assignments wait: these come last.

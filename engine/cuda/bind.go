@@ -40,19 +40,27 @@ type binder struct {
 	list    []*launch
 	rounded roundings
 	fixed   map[*engine.Value]*buffer // what fixed steps make, in memory of the program's own
+	index   int                       // of the step at hand
+	done    map[engine.Step]bool      // those that another step has taken over
 	err     error
+}
+
+// newBinder returns the binder of a pass.
+func newBinder(d *Device, b engine.Binding) *binder {
+	return &binder{
+		Binding: b, d: d, rounded: roundings{of: map[*engine.Value]*buffer{}}, fixed: map[*engine.Value]*buffer{},
+		prog: &program{d: d, graph: &recording{d: d}, version: b.Version, static: b.Static}, done: map[engine.Step]bool{},
+	}
 }
 
 // Bind makes steps executable.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
-	sizes := &binder{Binding: b, d: d, prog: &program{d: d}, rounded: roundings{of: map[*engine.Value]*buffer{}}, fixed: map[*engine.Value]*buffer{}}
+	sizes := newBinder(d, b)
 	if err := sizes.all(); err != nil {
 		return nil, err
 	}
-	bd := &binder{
-		Binding: b, d: d, rounded: roundings{of: map[*engine.Value]*buffer{}}, fixed: map[*engine.Value]*buffer{},
-		prog: &program{d: d, graph: &recording{d: d}, shared: sizes.need, version: b.Version, static: b.Static},
-	}
+	bd := newBinder(d, b)
+	bd.prog.shared = sizes.need
 	bd.scratch = b.Scratch(sizes.need).(*buffer)
 	if err := bd.all(); err != nil {
 		return nil, err
@@ -65,15 +73,17 @@ func (b *binder) all() error {
 		return b.d.err
 	}
 	defer b.d.leave()
-	for _, s := range b.Steps {
+	for i, s := range b.Steps {
 		for _, v := range append(s.Reads(), s.Writes()...) {
 			if v.Numel() >= 1<<31 {
 				return fmt.Errorf("cuda: %v has more elements than kernels count, 2^31; use a smaller batch", v)
 			}
 		}
-		b.list = nil
+		b.list, b.index = nil, i
 		b.prog.fixed = append(b.prog.fixed, b.fix(s))
-		b.step(s)
+		if !b.done[s] {
+			b.step(s)
+		}
 		if b.err == nil {
 			b.err = b.d.err
 		}

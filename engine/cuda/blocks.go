@@ -193,23 +193,3 @@ func (t *trial) stand(b *buffer) *buffer {
 
 // end leaves the memory to be given back when it is needed.
 func (t *trial) end() { t.list = nil }
-
-// momentRows is MOMENT_ROWS of the kernels, momentSets how many sets of them there are.
-const momentRows = 32
-
-func momentSets(rows int) int { return (rows + momentRows - 1) / momentRows }
-
-// moments puts the moments m that a convolution has left of its rows together to stats; off
-// is where scratch is free.
-func (b *binder) moments(m *buffer, off, rows, channels int, stats *buffer) {
-	const atOnce, each = 512, 64
-	columns, none := (channels+31)/32, (*buffer)(nil)
-	sets, size, wide := momentSets(rows), momentRows, false
-	if sets > atOnce {
-		parts := (sets + each - 1) / each
-		out := b.borrow(roundUp(off, 64), 2*2*parts*channels) // float64
-		b.launch("merge_moments", grid{columns, parts, 1, blockSize}, m, wide, sets, size, rows, channels, each, out, none)
-		m, sets, size, wide = out, parts, size*each, true
-	}
-	b.launch("merge_moments", grid{columns, 1, 1, blockSize}, m, wide, sets, size, rows, channels, sets, none, stats)
-}

@@ -126,15 +126,8 @@ func (b *binder) simple(s *engine.Compute) bool {
 		b.words(b.at(s.Out).slice(0, c), b.at(s.In[0]))
 		b.words(b.at(s.Out).slice(c, c), b.at(s.In[1]))
 	case graph.RunningStats:
-		unbiased := 1.0
-		if op.Row == 1 {
-			unbiased = float64(op.Count) / float64(op.Count-1)
-		}
-		c, out := s.Out.Numel(), s.Out
-		if to := b.becomes(s); to != nil {
-			out = to
-		}
-		b.launch("running_stats", line(c), c, b.at(s.In[0]), b.at(s.In[1]).slice(op.Row*c, c), b.at(out), op.Momentum, unbiased)
+		c := s.Out.Numel()
+		b.launch("running_stats", line(c), c, b.at(s.In[0]), b.at(s.In[1]).slice(op.Row*c, c), b.at(b.moved(s)), op.Momentum, unbiased(op))
 	default:
 		return false
 	}

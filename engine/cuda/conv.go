@@ -94,7 +94,7 @@ func (b *binder) conv(s *engine.Conv) {
 		}
 		b.block("forward", from, g, rows, outs, groups, b.at(s.X), w, b.at(s.Y), m, g, e)
 		if s.Stats != nil {
-			b.moments(m, taken+m.words, rows, int(g.o), b.at(s.Stats))
+			b.moments(m, taken+m.words, rows, int(g.o), s.Stats)
 		}
 		return
 	}

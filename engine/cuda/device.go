@@ -225,6 +225,10 @@ func (d *Device) Preferred() engine.Precision { return engine.BF16 }
 // Computes allows every precision.
 func (d *Device) Computes(engine.Precision) error { return nil }
 
+// KeepsActivations implements engine.Keeper: what is cheap to compute on a CPU, whose time
+// goes into products, costs a GPU a tenth of a step.
+func (d *Device) KeepsActivations() bool { return true }
+
 // Err returns the first failure; see engine.Device.
 func (d *Device) Err() error {
 	d.mu.Lock()

@@ -143,5 +143,5 @@ KERNEL(dropout)(int n, const void *x, int xh, void *y, int yh, const u64 *key, u
 // RunningStats.
 KERNEL(running_stats)(int n, const float *running, const float *row, float *out, double momentum, double unbiased) {
     int i = index();
-    if (i < n) out[i] = (float)((1 - momentum) * running[i] + momentum * (row[i] * unbiased));
+    if (i < n) out[i] = moved(running[i], row[i], momentum, unbiased);
 }

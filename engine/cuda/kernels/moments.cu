@@ -41,11 +41,20 @@ struct Moments {
     }
 };
 
+// Running is what becomes of running statistics, of the mean and of the variance, with those
+// of a batch: from and to are 0 where there are none.
+struct Running {
+    const float *from[2];
+    float *to[2];
+    double unbiased[2], momentum;
+};
+
 // merge_moments puts together `each` neighbouring sets of a channel, of `in` in all, of which
 // every one but the last is of `size` rows; `rows` are all. from is float32, as moments writes
 // it, or float64, as this kernel does. A block of 32 by 8 threads takes 32 channels. The last
-// time, out is 0 and stats becomes [2][channels], mean and biased variance.
-KERNEL(merge_moments)(const void *from, int wide, int in, int size, int rows, int channels, int each, double *out, float *stats) {
+// time, out is 0 and stats becomes [2][channels], mean and biased variance, and running is told.
+KERNEL(merge_moments)(const void *from, int wide, int in, int size, int rows, int channels, int each, double *out, float *stats,
+                      Running running) {
     __shared__ Moments part[8][32];
     int tx = threadIdx.x % 32, ty = threadIdx.x / 32, c = blockIdx.x * 32 + tx, begin = blockIdx.y * each, end = min(in, begin + each);
     Moments m = {0, 0, 0};
@@ -65,7 +74,10 @@ KERNEL(merge_moments)(const void *from, int wide, int in, int size, int rows, in
         out[at] = m.mean;
         out[at + (long long)gridDim.y * channels] = m.squares;
     } else {
-        stats[c] = (float)m.mean;
-        stats[channels + c] = (float)(m.squares / m.count);
+        float of[2] = {(float)m.mean, (float)(m.squares / m.count)};
+        for (int r = 0; r < 2; r++) {
+            stats[r * channels + c] = of[r];
+            if (running.to[r]) running.to[r][c] = moved(running.from[r][c], of[r], running.momentum, running.unbiased[r]);
+        }
     }
 }

@@ -109,3 +109,8 @@ DEVICE double block_sum(double v) {
     __syncthreads(); // before the next one writes
     return sum;
 }
+
+// moved is an element of graph.RunningStats.
+DEVICE float moved(float running, float row, double momentum, double unbiased) {
+    return (float)((1 - momentum) * running + momentum * (row * unbiased));
+}
