@@ -20,6 +20,7 @@ const (
 // by count into out.
 type columns struct {
 	x, dy, mask *engine.Value
+	normal      *engine.BatchNorm // whose result the mask is, where x tells it; or nil
 	stats       *buffer
 	eps         float64
 	count       float64
@@ -28,7 +29,8 @@ type columns struct {
 
 // columnSums is the kernels' Columns.
 type columnSums struct {
-	x, dy, mask, stats, part    driver.Pointer
+	x, dy, mask, stats          driver.Pointer
+	gamma, beta, part           driver.Pointer
 	eps                         float32
 	xh, dh, mh, stretch, inSide int32
 
@@ -68,6 +70,9 @@ func (b *binder) columns(mode int, s columns) {
 	a := &columnSums{eps: float32(s.eps), xh: halved(s.x), dh: halved(s.dy), mh: halved(s.mask), stretch: int32(stretch), inSide: int32(side)}
 	a.x, a.dy, a.mask = a.at(b.at(s.x)), a.at(b.at(s.dy)), a.at(b.at(s.mask))
 	a.stats, a.part = a.at(s.stats), a.at(part)
+	if n := s.normal; n != nil {
+		a.gamma, a.beta = a.at(b.at(n.Gamma)), a.at(b.at(n.Beta))
+	}
 	b.launch("column_sums"+p.name, grid{stretches, across, 1, blockSize}, mode, rows, c, a)
 	b.columnFinish(part, stretches, c, results, s.count, s.out)
 }
@@ -114,16 +119,30 @@ func (b *binder) batchNorm(s *engine.BatchNorm) {
 	b.launch("batch_norm"+p.name, shares(n/p.width, c/p.width), n/c, c, a)
 }
 
+// unmasked returns the batch norm that made mask of x by a ReLU alone: then x tells what the
+// mask does, and the mask need not be read. It returns nil where there is none, and the
+// mask stays.
+func (b *binder) unmasked(mask, x, stats *engine.Value, eps float64) (*engine.Value, *engine.BatchNorm) {
+	for _, s := range b.Steps {
+		n, ok := s.(*engine.BatchNorm)
+		if ok && mask != nil && n.Y == mask && n.X == x && n.Stats == stats && n.Eps == eps && n.ReLU && n.Residual == nil {
+			return nil, n
+		}
+	}
+	return mask, nil
+}
+
 func (b *binder) batchNormReduce(s *engine.BatchNormReduce) {
-	b.columns(sumOfProducts, columns{x: s.X, dy: s.DY, mask: s.Mask, stats: b.at(s.Stats), eps: s.Eps, count: 1, out: b.at(s.Out)})
+	mask, normal := b.unmasked(s.Mask, s.X, s.Stats, s.Eps)
+	b.columns(sumOfProducts, columns{x: s.X, dy: s.DY, mask: mask, normal: normal, stats: b.at(s.Stats), eps: s.Eps, count: 1, out: b.at(s.Out)})
 }
 
 // normGradArguments is the kernels' NormGrad.
 type normGradArguments struct {
-	x, dy, mask, dx, handed, stats, gamma, reduced, sums driver.Pointer
-	eps                                                  float32
-	frozen, xh, dh, mh, dxh, hh                          int32
-	_                                                    int32
+	x, dy, mask, dx, handed, stats, gamma, beta, reduced, sums driver.Pointer
+	eps                                                        float32
+	frozen, xh, dh, mh, dxh, hh                                int32
+	_                                                          int32
 
 	held
 }
@@ -134,15 +153,22 @@ func (n *normGradArguments) pointer() (unsafe.Pointer, int) {
 
 func (b *binder) batchNormGrad(s *engine.BatchNormGrad) {
 	_, c, _, _ := s.X.Dims()
+	mask, normal := s.Mask, (*engine.BatchNorm)(nil)
+	if !s.Frozen { // else x is not read
+		mask, normal = b.unmasked(s.Mask, s.X, s.Stats, s.Eps)
+	}
 	a := &normGradArguments{
 		eps: float32(s.Eps), frozen: int32(flag(s.Frozen)),
-		xh: halved(s.X), dh: halved(s.DY), mh: halved(s.Mask), dxh: halved(s.DX), hh: halved(s.Masked),
+		xh: halved(s.X), dh: halved(s.DY), mh: halved(mask), dxh: halved(s.DX), hh: halved(s.Masked),
 	}
-	a.x, a.dy, a.mask = a.at(b.at(s.X)), a.at(b.at(s.DY)), a.at(b.at(s.Mask))
+	a.x, a.dy, a.mask = a.at(b.at(s.X)), a.at(b.at(s.DY)), a.at(b.at(mask))
+	if normal != nil {
+		a.beta = a.at(b.at(normal.Beta))
+	}
 	a.dx, a.handed = a.at(b.at(s.DX)), a.at(b.at(s.Masked))
 	a.stats, a.gamma, a.reduced = a.at(b.at(s.Stats)), a.at(b.at(s.Gamma)), a.at(b.at(s.Reduced))
 	a.sums = a.at(b.at(s.Sum))
-	p := b.packsOf(c, s.X, s.DY, s.Mask, s.DX, s.Masked)
+	p := b.packsOf(c, s.X, s.DY, mask, s.DX, s.Masked)
 	n := s.X.Numel()
 	b.launch("batch_norm_grad"+p.name, shares(n/p.width, c/p.width), n/c, c, a)
 }

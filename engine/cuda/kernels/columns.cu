@@ -7,20 +7,30 @@ enum { SUM, SQUARES, PRODUCTS };
 
 // What column_sums adds up. SUM: sum x. SQUARES: sum (x-mean)^2. PRODUCTS:
 // sum g (x-mean)/sqrt(var+eps), and sum g, where g is dy behind a ReLU whose result is mask,
-// if there is one. stats is [2][channels], mean and variance; part is
+// if there is one; where gamma and beta are given in its place, the result of the ReLU is that
+// of the normalised x. stats is [2][channels], mean and variance; part is
 // [2][gridDim.x][channels]. A block adds up a stretch of rows for side packs of channels,
 // with 256/side threads for each of them.
 struct Columns {
     const void *x, *dy, *mask;
-    const float *stats;
+    const float *stats, *gamma, *beta;
     double *part;
     float eps;
     int xh, dh, mh, stretch, side;
 };
 
-// masked is element k of g.
-template <class K> DEVICE float masked(const typename K::Pack &dy, const typename K::Pack &mask, int k) {
-    return K::at(mask, k) <= 0 ? 0 : K::at(dy, k);
+// masked is element k of g, where the ReLU gave mask.
+template <class K> DEVICE float masked(const typename K::Pack &dy, float mask, int k) { return mask <= 0 ? 0 : K::at(dy, k); }
+
+// scales are by what x-mean is multiplied, and what is added then, to normalise it.
+template <class K>
+DEVICE void scales(const float *gamma, const float *beta, const float *var, float eps, float scale[K::WIDTH], float shift[K::WIDTH]) {
+    float v[K::WIDTH];
+    constants<K>(var, v);
+    constants<K>(gamma, scale);
+    constants<K>(beta, shift);
+#pragma unroll
+    for (int k = 0; k < K::WIDTH; k++) scale[k] /= sqrtf(v[k] + eps);
 }
 
 // total adds up what the threads of a block have for a column, in float64; the threads of
@@ -51,9 +61,11 @@ template <class K, bool TWO> DEVICE void column_stretch(unsigned rows, int chann
     int lanes = channels / W, t = threadIdx.x, first = blockIdx.y * a.side, lane = first + t % a.side, step = 256 / a.side;
     unsigned begin = blockIdx.x * a.stretch, end = begin + a.stretch;
     if (end > rows) end = rows;
-    float mean[W] = {}, sum[W] = {}, other[W] = {};
+    float mean[W] = {}, sum[W] = {}, other[W] = {}, scale[W] = {}, shift[W] = {};
+    bool normal = TWO && a.gamma;
     if (lane < lanes && t < step * a.side) {
         if (mode != SUM) constants<K>(a.stats + lane * W, mean);
+        if (normal) scales<K>(a.gamma + lane * W, a.beta + lane * W, a.stats + channels + lane * W, a.eps, scale, shift);
 #pragma unroll 1
         for (unsigned r = begin + t / a.side; r < end; r += ROWS * step) {
             Pack x[ROWS], dy[ROWS], mask[ROWS];
@@ -76,7 +88,7 @@ template <class K, bool TWO> DEVICE void column_stretch(unsigned rows, int chann
                 for (int k = 0; k < W; k++) {
                     float d = K::at(x[j], k) - mean[k];
                     if (TWO) {
-                        float g = masked<K>(dy[j], mask[j], k);
+                        float g = masked<K>(dy[j], normal ? d * scale[k] + shift[k] : K::at(mask[j], k), k);
                         few[k] += g * d;
                         others[k] += g;
                     } else {
@@ -149,12 +161,7 @@ template <class K> DEVICE void normalise(int rows, int channels, const Norm &a) 
     float mean[W], scale[W], shift[W];
     int c = s.lane * W;
     constants<K>(a.stats + c, mean);
-    constants<K>(a.stats + channels + c, scale); // the variance, as yet
-    constants<K>(a.beta + c, shift);
-    float gamma[W];
-    constants<K>(a.gamma + c, gamma);
-#pragma unroll
-    for (int k = 0; k < W; k++) scale[k] = gamma[k] / sqrtf(scale[k] + a.eps);
+    scales<K>(a.gamma + c, a.beta + c, a.stats + channels + c, a.eps, scale, shift);
     bool relu = a.relu;
 #pragma unroll 1
     for (unsigned i = s.at; i < s.end; i += PACKS * s.stride) {
@@ -190,7 +197,7 @@ KERNEL(batch_norm_bf16)(int rows, int channels, Norm a) { normalise<Halves>(rows
 struct NormGrad {
     const void *x, *dy, *mask;
     void *dx, *handed;
-    const float *stats, *gamma, *reduced;
+    const float *stats, *gamma, *beta, *reduced; // beta where the mask is that of x, as for column_sums, or 0
     float *sums;
     float eps;
     int frozen, xh, dh, mh, dxh, hh;
@@ -202,8 +209,9 @@ template <class K> DEVICE void normalise_grad(int rows, int channels, const Norm
     Share s = share_of(rows, channels / W);
     if (s.at >= s.end) return;
     // dx = factor (g - away - (x-mean) slope)
-    float mean[W] = {}, factor[W], away[W] = {}, slope[W] = {}, part = 1 / (float)rows;
+    float mean[W] = {}, factor[W], away[W] = {}, slope[W] = {}, part = 1 / (float)rows, normal_scale[W] = {}, shift[W] = {};
     int c = s.lane * W;
+    if (a.beta) scales<K>(a.gamma + c, a.beta + c, a.stats + channels + c, a.eps, normal_scale, shift);
     constants<K>(a.gamma + c, factor);
     {
         float scale[W];
@@ -246,8 +254,9 @@ template <class K> DEVICE void normalise_grad(int rows, int channels, const Norm
             float g[W], d[W];
 #pragma unroll
             for (int k = 0; k < W; k++) {
-                d[k] = g[k] = masked<K>(dy[j], mask[j], k);
-                if (!a.frozen) d[k] -= away[k] + (K::at(x[j], k) - mean[k]) * slope[k];
+                float apart = a.frozen ? 0 : K::at(x[j], k) - mean[k];
+                d[k] = g[k] = masked<K>(dy[j], a.beta ? apart * normal_scale[k] + shift[k] : K::at(mask[j], k), k);
+                if (!a.frozen) d[k] -= away[k] + apart * slope[k];
                 d[k] *= factor[k];
             }
             K::store(a.dx, a.dxh, i + j * s.stride, d);
