@@ -2,6 +2,8 @@ package engine
 
 import (
 	"slices"
+
+	"github.com/residual-ml/residual/graph"
 )
 
 // align is the granularity of places in the arena: one cache line of float32.
@@ -53,6 +55,7 @@ func schedule(steps []Step) []Step {
 // in place takes over the memory of an input that dies with it.
 func plan(steps []Step) int {
 	temps := lives(steps)
+	shareRows(steps)
 	shareInPlace(steps)
 	return place(temps)
 }
@@ -64,7 +67,7 @@ func lives(steps []Step) []*Value {
 	for i, s := range steps {
 		for _, v := range s.Writes() {
 			if v.Place == Temporary {
-				v.first, v.last, v.Alias = i, i, nil
+				v.first, v.last, v.Alias, v.Shift = i, i, nil, 0
 				temps = append(temps, v)
 			}
 		}
@@ -97,6 +100,34 @@ func peak(temps []*Value, n int) int {
 	return most
 }
 
+// shareRows lets rows of a value be a part of it, as the gradients of gamma and beta are of
+// what BatchNormReduce makes. A second value of the same row has memory of its own, for
+// both may be written over later, and so has a row that vectors of 16 bytes do not divide.
+func shareRows(steps []Step) {
+	type row struct {
+		of *Value
+		i  int
+	}
+	taken := map[row]bool{}
+	for _, s := range steps {
+		c, ok := s.(*Compute)
+		if !ok {
+			continue
+		}
+		op, ok := c.Op.(graph.Row)
+		if !ok {
+			continue
+		}
+		in, out := c.In[0], c.Out
+		if taken[row{in, op.I}] || in.Place != Temporary || out.Place != Temporary || in.Keep || in.DType != out.DType || !in.RowMajor() || out.Words()%4 != 0 {
+			continue
+		}
+		taken[row{in, op.I}] = true
+		out.Alias, out.Shift = in, op.I*out.Words()
+		in.last = max(in.last, out.last)
+	}
+}
+
 func shareInPlace(steps []Step) {
 	for i, s := range steps {
 		taken := map[*Value]bool{}
@@ -104,7 +135,7 @@ func shareInPlace(steps []Step) {
 			in, out := p[0], p[1]
 			root := in.Root()
 			if in.Place != Temporary || out.Place != Temporary || out.Alias != nil || taken[root] ||
-				root.last != i || in.Numel() != out.Numel() || in.DType != out.DType || readTwice(s, in, root) {
+				root.last != i || in.Numel() != out.Numel() || in.Numel() != root.Numel() || in.DType != out.DType || readTwice(s, in, root) {
 				continue
 			}
 			out.Alias = root

@@ -130,7 +130,7 @@ func (p *Program) place(spec Spec) error {
 		case Persistent:
 			return p.store.entries[v.Variable].buffer
 		}
-		return p.device.Slice(p.arena, v.Root().Offset, v.Words())
+		return p.device.Slice(p.arena, v.place(), v.Words())
 	}
 	for i, u := range p.updates {
 		piece := Piece{Param: p.store.entries[u.Variable].buffer, Rate: u.Rate}

@@ -132,6 +132,35 @@ func checkPlan(t *testing.T, p *engine.Program) {
 	}
 }
 
+// The gradients of gamma and beta are rows of what one step makes, and no work; a bias that
+// has the gradient of a beta gets a copy, which clipping may change.
+func TestRowsAreParts(t *testing.T) {
+	p := trainStep(t, small(), engine.NewStore(device(t, 1)), 4, false).program
+	named, copied := map[string]bool{}, 0
+	for _, s := range p.Steps() {
+		c, ok := s.(*engine.Compute)
+		if !ok {
+			continue
+		}
+		op, ok := c.Op.(graph.Row)
+		if !ok {
+			continue
+		}
+		if !c.Out.IsRow(op.I, c.In[0]) {
+			copied++
+			continue
+		}
+		key := fmt.Sprint(c.In[0], c.Out.Shift)
+		if named[key] {
+			t.Errorf("two values are row %d of %v", op.I, c.In[0])
+		}
+		named[key] = true
+	}
+	if len(named) == 0 || copied == 0 {
+		t.Errorf("%d rows are parts of what they are rows of, %d are copies; want some of both", len(named), copied)
+	}
+}
+
 func kinds(p *engine.Program) map[string]int {
 	count := map[string]int{}
 	for _, s := range p.Steps() {

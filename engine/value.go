@@ -58,7 +58,8 @@ type Value struct {
 	Variable *graph.Variable // of a persistent value
 
 	Offset      int    // of a temporary value, in words of the arena
-	Alias       *Value // another value whose memory this one takes over
+	Alias       *Value // another value whose memory this one takes over, or is a part of
+	Shift       int    // where that part begins, in words
 	Keep        bool   // still wanted when the run is over
 	first, last int    // the steps between which it lives
 }
@@ -75,6 +76,21 @@ func (v *Value) Root() *Value {
 		v = v.Alias
 	}
 	return v
+}
+
+// place returns where a temporary value begins, in words of the arena.
+func (v *Value) place() int {
+	off := v.Shift
+	for v.Alias != nil {
+		v = v.Alias
+		off += v.Shift
+	}
+	return v.Offset + off
+}
+
+// IsRow reports whether v is row i of a value by name: no work makes it.
+func (v *Value) IsRow(i int, of *Value) bool {
+	return v.Alias == of && v.Shift == i*v.Words() && v.Numel() < of.Numel()
 }
 
 func (v *Value) String() string { return fmt.Sprintf("%%%d%v", v.ID, v.Shape) }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
 )
 
@@ -29,6 +31,18 @@ type loaded struct {
 	loader *data.Loader
 	epoch  int
 	walk   *data.Epoch
+
+	pictures engine.Feed // nil where batches are images
+	ahead    *data.Batch // on its way, as bytes
+	err      error       // of ahead
+}
+
+// begin opens the loader's first epoch, and the way to a device that takes bytes.
+func (l *loaded) begin() {
+	l.walk = l.loader.Epoch(l.ctx, 0)
+	if s := l.loader.Stored(); s != nil {
+		l.pictures = l.w.Pictures(l.w.x, inference.Pictures(s))
+	}
 }
 
 // feedBy opens what --feed asks for. The function it returns ends it.
@@ -49,12 +63,12 @@ func (f *benchFlags) feedBy(ctx context.Context, w *workload, e models.Entry) (f
 			return nil, usagef("--batch %d: there are %d photos; choose a smaller --batch, or more --photos", f.batch, ds.Len())
 		}
 		l := &loaded{ctx: ctx, w: w}
-		if l.loader, err = photoLoader(ds, f.batch, 0); err != nil {
+		if l.loader, err = photoLoader(ds, f.batch, 0, w.takesBytes()); err != nil {
 			done()
 			return nil, err
 		}
-		l.walk = l.loader.Epoch(ctx, 0)
-		w.next, w.alone = l.next, func() (*data.Loader, error) { return photoLoader(ds, f.batch, 1) }
+		l.begin()
+		w.next, w.alone = l.next, func() (*data.Loader, error) { return photoLoader(ds, f.batch, 1, w.takesBytes()) }
 		return func() { l.walk.Close(); done() }, nil
 	case feedLoader:
 		ds, err := f.open(ctx, w, e)
@@ -62,12 +76,12 @@ func (f *benchFlags) feedBy(ctx context.Context, w *workload, e models.Entry) (f
 			return nil, err
 		}
 		l := &loaded{ctx: ctx, w: w}
-		if l.loader, err = data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true}); err != nil {
+		if l.loader, err = data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true, Bytes: w.takesBytes()}); err != nil {
 			return nil, err
 		}
-		l.walk = l.loader.Epoch(ctx, 0)
+		l.begin()
 		w.next, w.alone = l.next, func() (*data.Loader, error) {
-			return data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true, Workers: 1})
+			return data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true, Workers: 1, Bytes: w.takesBytes()})
 		}
 		return func() { l.walk.Close() }, nil
 	}
@@ -94,22 +108,54 @@ func (f *benchFlags) open(ctx context.Context, w *workload, e models.Entry) (dat
 	return data.Resize(ds, w.x.Shape[2]), nil
 }
 
-// next feeds the next batch.
+// next feeds the next batch. One of bytes is on its way since the step before.
 func (l *loaded) next() error {
+	if l.pictures == nil {
+		b, err := l.batch()
+		if err != nil {
+			return err
+		}
+		defer b.Release()
+		return errors.Join(l.w.Feed(l.w.x, b.Images), l.answers(b))
+	}
+	if l.ahead == nil {
+		l.send()
+	}
+	b, err := l.ahead, l.err
+	if err != nil {
+		return err
+	}
+	l.ahead = nil
+	defer b.Release()
+	l.pictures.Use()
+	l.w.meanwhile = l.send
+	return l.answers(b)
+}
+
+// answers feeds the labels, where these are trained on.
+func (l *loaded) answers(b *data.Batch) error {
+	if !l.w.train {
+		return nil
+	}
+	return l.w.Feed(l.w.labels, b.Labels)
+}
+
+// batch takes the next batch from the loader.
+func (l *loaded) batch() (*data.Batch, error) {
 	b, err := l.walk.Next()
 	if errors.Is(err, io.EOF) {
 		l.epoch++
 		l.walk = l.loader.Epoch(l.ctx, l.epoch)
 		b, err = l.walk.Next()
 	}
-	if err != nil {
-		return err
+	return b, err
+}
+
+// send puts the next batch on its way to the device.
+func (l *loaded) send() {
+	if l.ahead, l.err = l.batch(); l.err == nil {
+		l.pictures.Send(l.ahead.Pixels)
 	}
-	defer b.Release()
-	if err := l.w.Feed(l.w.x, b.Images); err != nil || !l.w.train {
-		return err
-	}
-	return l.w.Feed(l.w.labels, b.Labels)
 }
 
 // loaderAlone is how many images a second one core prepares when nothing else

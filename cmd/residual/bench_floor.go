@@ -52,8 +52,8 @@ func parsePeaks(text string) (*peaks, error) {
 
 // stepBytes is what a step must move: all it reads once, all it writes once.
 func stepBytes(s engine.Step) (n int64) {
-	if c, ok := s.(*engine.Compute); ok && reshapes(c.Op) && c.Out.Root() == c.In[0].Root() && engine.SameOrder(c.In[0], c.Out) {
-		return 0 // another name for the same memory
+	if c, ok := s.(*engine.Compute); ok && isName(c) {
+		return 0
 	}
 	reads := s.Reads()
 	for i, v := range reads {
@@ -67,9 +67,15 @@ func stepBytes(s engine.Step) (n int64) {
 	return n
 }
 
-func reshapes(op graph.Op) bool {
-	_, ok := op.(*graph.Reshape)
-	return ok
+// isName says that what a step makes is another name for memory that is there.
+func isName(c *engine.Compute) bool {
+	switch op := c.Op.(type) {
+	case *graph.Reshape:
+		return c.Out.Root() == c.In[0].Root() && engine.SameOrder(c.In[0], c.Out)
+	case graph.Row:
+		return c.Out.IsRow(op.I, c.In[0])
+	}
+	return false
 }
 
 func valueBytes(v *engine.Value) int64 { return int64(v.Numel()) * int64(v.DType.Size()) }

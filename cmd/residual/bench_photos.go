@@ -63,9 +63,9 @@ func (f *benchFlags) photosOf(ctx context.Context, size int) (*folder.Set, func(
 }
 
 // photoLoader prepares photos as torchvision's recipe for ImageNet does.
-func photoLoader(ds data.Dataset, batch, workers int) (*data.Loader, error) {
+func photoLoader(ds data.Dataset, batch, workers int, bytes bool) (*data.Loader, error) {
 	return data.NewLoader(ds, data.LoaderConfig{
-		Batch: min(batch, ds.Len()), Shuffle: true, DropLast: true, Workers: workers, Normalize: transforms.ImageNet(),
+		Batch: min(batch, ds.Len()), Shuffle: true, DropLast: true, Workers: workers, Normalize: transforms.ImageNet(), Bytes: bytes,
 		Transform: transforms.Compose{transforms.RandomResizedCrop{Size: ds.Info().Height}, transforms.RandomHorizontalFlip{}},
 	})
 }
@@ -83,7 +83,7 @@ func (f *benchFlags) load(ctx context.Context, cmd *cobra.Command) error {
 	defer done()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	const batch = 16
-	loader, err := photoLoader(ds, batch, 1)
+	loader, err := photoLoader(ds, batch, 1, false)
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,7 @@ type workload struct {
 	outputs        []*graph.Node
 	updates        []engine.Update
 	passes         []engine.Pass                // of a training step, where the device makes it as one
+	meanwhile      func()                       // what the host does while the device computes the next step; may be nil
 	next           func() error                 // feeds the batch of a step; nil where it stays
 	alone          func() (*data.Loader, error) // the loader by itself, on one core; nil without one
 	flops          float64                      // of a step
@@ -199,8 +200,10 @@ func (w *workload) step() error {
 		}
 	}
 	w.key++
+	meanwhile := w.meanwhile
+	w.meanwhile = nil
 	if w.train {
-		if _, ok := w.Train(w.key, w.passes, w.outputs, w.result.Data(), nil); ok {
+		if _, ok := w.Train(w.key, w.passes, w.outputs, w.result.Data(), meanwhile); ok {
 			return nil
 		}
 	}
@@ -208,8 +211,17 @@ func (w *workload) step() error {
 	if w.train {
 		w.Step(w.optimizer, benchRate)
 	}
+	if meanwhile != nil {
+		meanwhile()
+	}
 	w.Read(w.out, w.result)
 	return nil
+}
+
+// takesBytes says whether the loader leaves pictures as they are stored.
+func (w *workload) takesBytes() bool {
+	_, ok := w.Device().(engine.Receiver)
+	return ok
 }
 
 // measure warms up, takes the repetitions and puts the result together.

@@ -216,6 +216,9 @@ func (b *binder) reduction(s *engine.Compute, in []memory, out memory) (func(), 
 			}
 		}), true
 	case graph.Row:
+		if s.Out.IsRow(op.I, s.In[0]) {
+			return nil, true
+		}
 		c := len(out)
 		return func() { copy(out, in[0][op.I*c:(op.I+1)*c]) }, true
 	case graph.Stack:

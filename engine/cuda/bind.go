@@ -185,6 +185,9 @@ func (b *binder) step(s engine.Step) {
 	case *engine.Assign:
 		b.assign(s)
 	case *engine.Compute:
+		if op, ok := s.Op.(graph.Row); ok && s.Out.IsRow(op.I, s.In[0]) {
+			return
+		}
 		b.compute(s)
 	default:
 		b.err = fmt.Errorf("cuda: no kernel for step %T", s)

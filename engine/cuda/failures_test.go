@@ -125,7 +125,7 @@ func TestLostDevice(t *testing.T) {
 	}
 	var cause *driver.Error
 	err = d.Err()
-	if !errors.As(err, &cause) || cause.Result != 719 || !strings.Contains(err.Error(), "cuda:0 (Fake) stopped working: cuStreamSynchronize: CUDA_ERROR_719 (719): the text of it") {
+	if !errors.As(err, &cause) || cause.Result != 719 || !strings.Contains(err.Error(), "cuda:0 (Fake) stopped working: cuMemcpyDtoHAsync: CUDA_ERROR_719 (719): the text of it") {
 		t.Fatalf("%v", err)
 	}
 	launched := f.launched

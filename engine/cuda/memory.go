@@ -200,20 +200,22 @@ func (b *buffer) slice(off, n int) *buffer {
 	return s
 }
 
-// copyTo copies host memory to the device and waits for it.
+// copyTo copies host memory to the device, in the order of the stream. It does not wait:
+// of memory that is not pinned the driver has a copy of its own when the call returns
+// (CUDA Driver API, "API synchronization behavior", Memcpy, Asynchronous).
 func (d *Device) copyTo(dst *buffer, src unsafe.Pointer, bytes int) {
 	if bytes > 4*dst.words {
 		panic(fmt.Sprintf("cuda: %d bytes do not fit %d words", bytes, dst.words))
 	}
-	if bytes > 0 && d.err == nil && d.check("cuMemcpyHtoDAsync", d.api.CopyTo(dst.at, src, uint64(bytes), d.stream)) {
-		d.wait()
+	if bytes > 0 && d.err == nil {
+		d.check("cuMemcpyHtoDAsync", d.api.CopyTo(dst.at, src, uint64(bytes), d.stream))
 	}
 }
 
 // copyFrom copies device memory to the host. Where the device has failed nothing is
 // written.
 func (d *Device) copyFrom(dst unsafe.Pointer, src *buffer, bytes int) {
-	if bytes > 0 && d.wait() && d.check("cuMemcpyDtoHAsync", d.api.CopyFrom(dst, src.at, uint64(bytes), d.stream)) {
+	if bytes > 0 && d.err == nil && d.check("cuMemcpyDtoHAsync", d.api.CopyFrom(dst, src.at, uint64(bytes), d.stream)) {
 		d.wait()
 	}
 }
