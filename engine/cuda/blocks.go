@@ -22,11 +22,11 @@ type shape struct {
 // All shapes have the threads of four warps, and of no shape does any bit depend.
 const blockThreads = 128
 
-var shapes = []shape{{"large", 128, 128, 2, 1}, {"tall", 256, 64, 2, 1}, {"medium", 128, 64, 3, 0.8}, {"small", 64, 64, 4, 0.6}}
+var shapes = []shape{{"large", 128, 128, 2, 1}, {"tall", 256, 64, 2, 1}, {"medium", 128, 64, 3, 0.8}, {"small", 64, 64, 4, 0.6}, {"slim", 256, 32, 3, 0.8}}
 
-// Weights have no tall one, and pictures of one channel one each.
+// Weights have no tall one and a slim one of their own, and pictures of one channel one each.
 var (
-	weightShapes = named("large", "medium", "small")
+	weightShapes = append(named("large", "medium", "small"), shape{"slim", 64, 32, 6, 0.4})
 	greyForward  = []shape{{"grey", 128, 64, 3, 1}}
 	greyWeights  = []shape{{"grey", 64, 64, 4, 1}}
 )

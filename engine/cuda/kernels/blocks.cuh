@@ -31,7 +31,7 @@ template <int ROWS, int COLUMNS, int WARP_ROWS, int WARP_COLUMNS> struct Block {
 // order is changed from line to line so that the 8 lines that are read together come from
 // different banks. The functions say where a chunk begins.
 DEVICE int along(int row, int chunk) { return row * WINDOW + (chunk ^ (row >> 1 & 3)) * 8; }
-template <int SIZE> DEVICE int across(int k, int chunk) { return k * SIZE + (chunk ^ (k & 7)) * 8; }
+template <int SIZE> DEVICE int across(int k, int chunk) { return SIZE == WINDOW ? along(k, chunk) : k * SIZE + (chunk ^ (k & 7)) * 8; }
 
 // take_a reads 16 rows by 16 k of the first operand, take_b 16 k by 16 columns of the second:
 // b[0..1] of the first 8 columns, and of the next.

@@ -10,7 +10,7 @@ enum { MOMENT_ROWS = 32 };
 
 // shelf is where the block keeps its results before they are stored, line after line; chunks
 // are in changing order as in the windows.
-template <class T> DEVICE int shelf(int row, int column) { return row * T::N + (column / 8 ^ (row & 7)) * 8 + column % 8; }
+template <class T> DEVICE int shelf(int row, int column) { return across<T::N>(row, column / 8) + column % 8; }
 
 // put_away rounds the block's results and puts them on the shelf. F is what becomes of the sum
 // for row and column of y; both are below rows and columns.
@@ -163,12 +163,15 @@ typedef Block<128, 128, 64, 64> Large;
 typedef Block<256, 64, 64, 64> Tall;
 typedef Block<128, 64, 64, 32> Medium;
 typedef Block<64, 64, 32, 32> Small;
+typedef Block<256, 32, 64, 32> Slim; // for few channels
+typedef Block<64, 32, 32, 16> SlimWeights;
 
 #define FORWARD const u16 *x, const u16 *w, u16 *y, float *to, Conv p, Epilogue e
 KERNEL(forward_large)(FORWARD) { forward_block<Large, Pixels<Large, false>>(x, w, y, to, p, e); }
 KERNEL(forward_tall)(FORWARD) { forward_block<Tall, Pixels<Tall, false>>(x, w, y, to, p, e); }
 KERNEL(forward_medium)(FORWARD) { forward_block<Medium, Pixels<Medium, false>>(x, w, y, to, p, e); }
 KERNEL(forward_small)(FORWARD) { forward_block<Small, Pixels<Small, false>>(x, w, y, to, p, e); }
+KERNEL(forward_slim)(FORWARD) { forward_block<Slim, Pixels<Slim, false>>(x, w, y, to, p, e); }
 KERNEL(forward_grey)(FORWARD) { forward_block<Medium, GreyPixels<Medium>>(x, w, y, to, p, e); }
 
 #define BACKWARD const u16 *w, const u16 *dy, const u16 *base, u16 *dx, Conv p
@@ -176,9 +179,11 @@ KERNEL(backward_large)(BACKWARD) { backward_block<Large>(w, dy, base, dx, p); }
 KERNEL(backward_tall)(BACKWARD) { backward_block<Tall>(w, dy, base, dx, p); }
 KERNEL(backward_medium)(BACKWARD) { backward_block<Medium>(w, dy, base, dx, p); }
 KERNEL(backward_small)(BACKWARD) { backward_block<Small>(w, dy, base, dx, p); }
+KERNEL(backward_slim)(BACKWARD) { backward_block<Slim>(w, dy, base, dx, p); }
 
 #define WEIGHTS const u16 *x, const u16 *dy, float *part, Conv p, int stretch
 KERNEL(weights_large)(WEIGHTS) { weights_block<Large, Patches<Large>>(x, dy, part, p, stretch); }
 KERNEL(weights_medium)(WEIGHTS) { weights_block<Medium, Patches<Medium>>(x, dy, part, p, stretch); }
 KERNEL(weights_small)(WEIGHTS) { weights_block<Small, Patches<Small>>(x, dy, part, p, stretch); }
+KERNEL(weights_slim)(WEIGHTS) { weights_block<SlimWeights, Patches<SlimWeights>>(x, dy, part, p, stretch); }
 KERNEL(weights_grey)(WEIGHTS) { weights_block<Small, GreyPatches<Small>>(x, dy, part, p, stretch); }
