@@ -20,7 +20,8 @@ type stepper struct {
 	norm    *norm
 	gate    *buffer
 	read    []*buffer
-	back    pinned // the gate and what is read, on their way back, and the settings
+	back    pinned               // the gate and what is read, on their way back, and the settings
+	sent    [mostPasses]settings // that kernels have; zeros at first
 	looks   [mostPasses]*launch
 	graphs  map[string]*recording // by the kernels of their passes
 	key     []byte
@@ -141,8 +142,11 @@ func (s *stepper) begin(key int64, of int) {
 		return
 	}
 	s.program.draw(key)
-	copy(unsafe.Slice((*settings)(unsafe.Add(s.back.at, settingsAt)), mostPasses), s.settings[:of])
-	d.check("cuMemcpyHtoDAsync", d.api.CopyTo(s.told.at, unsafe.Add(s.back.at, settingsAt), uint64(of*settingsBytes), d.stream))
+	if at := unsafe.Add(s.back.at, settingsAt); s.sent != s.settings {
+		s.sent = s.settings
+		copy(unsafe.Slice((*settings)(at), mostPasses), s.sent[:])
+		d.check("cuMemcpyHtoDAsync", d.api.CopyTo(s.told.at, at, uint64(unsafe.Sizeof(s.sent)), d.stream))
+	}
 	r := s.graphs[string(s.key)]
 	if r == nil {
 		r = &recording{d: d}

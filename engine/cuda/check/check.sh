@@ -43,7 +43,7 @@ small=(--train-size 5120 --test-size 1024)
 recipe=(--epochs 10) recipe_torch=(--epochs 10)
 cases='^(TestConformance|TestUpdates|TestTrain)' training=CUDA
 checked=('^TestConformance$/^(Dense|BatchNorm|Pools|LossAndDropout|ChannelsAndStochasticDepth)$' '^TestConformance$/^Convolutions$/^(0|2|4|7|16|36)$' '^TestTrainIsOneGraph$/^(sgd|clipped)$')
-net=(--model d2l-resnet18 --batch 8)
+net=(--model d2l-resnet18 --batch 4)
 if [[ -n ${CHECK_TINY:-} ]]; then
     model=(--model d2l-bnlenet --batch 4 --repeat 1 --warmup 1) net=(--model d2l-bnlenet --batch 2)
     small=(--model d2l-bnlenet --batch 32 --train-size 64 --test-size 32) recipe=("${small[@]}" --epochs 2)
