@@ -64,7 +64,7 @@ func Open(index int) (engine.Device, error) {
 	if err != nil {
 		return nil, err // not d, which would be no nil interface
 	}
-	d.measures = true
+	d.measures = d.multiprocessors > 1 // an emulated one has one, and no hurry
 	return d, nil
 }
 
