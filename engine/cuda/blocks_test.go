@@ -16,6 +16,7 @@ import (
 // The shape of blocks changes no bit, whatever of them is not full.
 func TestShapes(t *testing.T) {
 	d, gpu := emulated(t)
+	defer func() { d.shape = "" }()
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, s := range []struct{ n, cin, cout, size, stride int }{{40, 64, 136, 3, 1}, {24, 8, 72, 7, 2}} {
 		g := graph.New(graph.Train)

@@ -13,7 +13,7 @@
 #   PEAKS          are TFLOP/s and GB/s for the floor; else an H100's or H200's data sheet
 #   CHECK_TINY=1   makes all sizes tiny, to rehearse the script on an emulated GPU
 set -uo pipefail
-all=(doctor conformance training evaluation bits profile-train profile-infer pytorch-train pytorch-infer recipe memcheck racecheck recipe-torch)
+all=(doctor conformance training evaluation bits profile-train profile-infer cudnn pytorch-train pytorch-infer recipe memcheck racecheck recipe-torch)
 usage="usage: check.sh SECONDS RESULTS [PART...]; parts: ${all[*]}"
 limit=${1:?$usage}
 out=$(mkdir -p "${2:?$usage}" && realpath "$2")
@@ -41,8 +41,8 @@ esac
 model=(--model d2l-resnet18 --batch 256)
 small=(--train-size 5120 --test-size 1024)
 recipe=(--epochs 10) recipe_torch=(--epochs 10)
-cases='^(TestConformance|TestUpdates|TestTrain)' training=CUDA
-checked=('^TestConformance$/^(Dense|BatchNorm|Pools|LossAndDropout|ChannelsAndStochasticDepth)$' '^TestConformance$/^Convolutions$/^(0|2|4|7|16|36)$' '^TestTrainIsOneGraph$/^(sgd|clipped)$')
+cases='^(TestConformance|TestShapes|TestUpdates|TestTrain)' training=CUDA
+checked=('^TestConformance$/^Blocks$' '^TestConformance$/^(Dense|BatchNorm|Pools|LossAndDropout|ChannelsAndStochasticDepth)$' '^TestConformance$/^Convolutions$/^(0|2|4|7|16|36)$' '^TestTrainIsOneGraph$/^(sgd|clipped)$')
 net=(--model d2l-resnet18 --batch 4)
 if [[ -n ${CHECK_TINY:-} ]]; then
     model=(--model d2l-bnlenet --batch 4 --repeat 1 --warmup 1) net=(--model d2l-bnlenet --batch 2)
@@ -106,6 +106,13 @@ profile() {
 profile-train() { profile train; }
 profile-infer() { profile infer; }
 
+# cudnn times cuDNN's convolutions, as PyTorch calls them, beside those of profile-train.txt.
+cudnn() {
+    "$python" "$work/bench/torch_convs.py" --device cuda --batch 256 >"$out/cudnn.txt" || return
+    cat "$out/cudnn.txt"
+    say "ms forward, of inputs' and of weights' gradients: $(tail -1 "$out/cudnn.txt" | awk '{print $3, $4, $5}')"
+}
+
 # compared adds a row to the comparison with PyTorch. What compiles for minutes is left out.
 compared() {
     cd "$work/bench" && ./bench -all -device cuda -residual "$work/residual" -revision "$(cat "$work/REVISION")" -peers "$python" -data-dir "$data" \
@@ -168,7 +175,7 @@ if [[ -n ${CHECK_WORK:-} ]]; then
 fi
 
 # What a part may take, in seconds.
-declare -A most=([doctor]=90 [conformance]=150 [training]=120 [evaluation]=30 [bits]=60 [profile-train]=60 [profile-infer]=60 [pytorch-train]=210
+declare -A most=([doctor]=90 [conformance]=150 [training]=120 [evaluation]=30 [bits]=60 [profile-train]=60 [profile-infer]=60 [cudnn]=60 [pytorch-train]=210
     [pytorch-infer]=180 [recipe]=150 [memcheck]=150 [racecheck]=150 [recipe-torch]=180)
 table=$out/table.txt
 line() { printf '%-14s %-12s %5s  %s\n' "$@" >>"$table"; }
