@@ -110,6 +110,14 @@ type Keeper interface {
 	KeepsActivations() bool
 }
 
+// Sider is a Device that computes some steps beside those that come after them, up to the
+// next of its kind or to the end of the program: until then what such a step reads stays,
+// and nothing else is put where it writes. Not every device is one.
+type Sider interface {
+	Device
+	Beside(s Step) bool
+}
+
 // WholeStep runs a program and makes passes over its variables, in order, up to the first
 // before which the loss or a gradient is not finite. The loss is looked at once, gradients
 // also after a pass that puts others in their place. step is the number of the optimiser's

@@ -52,9 +52,13 @@ func schedule(steps []Step) []Step {
 
 // plan gives every temporary value a place in one arena and returns the arena's
 // words. Values whose lives do not overlap share memory; a step that may work
-// in place takes over the memory of an input that dies with it.
-func plan(steps []Step) int {
+// in place takes over the memory of an input that dies with it. beside, unless it is nil,
+// tells the steps of a Sider.
+func plan(steps []Step, beside func(Step) bool) int {
 	temps := lives(steps)
+	if beside != nil {
+		outlast(steps, beside)
+	}
 	shareRows(steps)
 	shareInPlace(steps)
 	return place(temps)
@@ -81,6 +85,20 @@ func lives(steps []Step) []*Value {
 		}
 	}
 	return temps
+}
+
+// outlast lets what steps beside others read and write live until the next of them.
+func outlast(steps []Step, beside func(Step) bool) {
+	until := len(steps)
+	for i, s := range slices.Backward(steps) {
+		if !beside(s) {
+			continue
+		}
+		for _, v := range append(s.Reads(), s.Writes()...) {
+			v.last = max(v.last, until)
+		}
+		until = i
+	}
 }
 
 // peak returns the most words that values of a program of n steps have at once.

@@ -112,7 +112,11 @@ func held(steps []Step) (run, assign []Step) {
 
 // place plans the memory and binds the steps to it.
 func (p *Program) place(spec Spec) error {
-	total := plan(p.steps)
+	var beside func(Step) bool
+	if d, ok := p.device.(Sider); ok {
+		beside = d.Beside
+	}
+	total := plan(p.steps, beside)
 	p.arena = p.store.share(&p.store.arena, total)
 	fed := map[*Value]Buffer{}
 	for n, v := range p.values {

@@ -132,6 +132,47 @@ func checkPlan(t *testing.T, p *engine.Program) {
 	}
 }
 
+// sider computes gradients of weights beside what comes after them, as a GPU does.
+type sider struct{ *cpu.Device }
+
+func (sider) Beside(s engine.Step) bool {
+	_, ok := s.(*engine.ConvGradWeight)
+	return ok
+}
+
+// What a step beside others reads and writes is left alone until the next one begins.
+func TestStepsBesideOthers(t *testing.T) {
+	for name, recompute := range map[string]bool{"kept": false, "recomputed": true} {
+		t.Run(name, func(t *testing.T) {
+			d := sider{device(t, 1)}
+			net := append(stem(16, nn.NewResidual(16, 16), nn.NewResidual(16, 16)), head(16)...)
+			p := training(t, net, engine.NewStore(d), 8, engine.Spec{Recompute: recompute}).program
+			checkPlan(t, p)
+			var busy []*engine.Value
+			sides := 0
+			for i, s := range p.Steps() {
+				if d.Beside(s) {
+					busy = append(s.Reads(), s.Writes()...)
+					sides++
+					continue
+				}
+				for _, v := range s.Writes() {
+					for _, b := range busy {
+						r, q := v.Root(), b.Root()
+						apart := r.Offset+r.Words() <= q.Offset || q.Offset+q.Words() <= r.Offset
+						if v.Place == engine.Temporary && b.Place == engine.Temporary && !apart {
+							t.Errorf("step %d, %T, writes %v over %v, which a step beside it uses", i, s, v, b)
+						}
+					}
+				}
+			}
+			if sides < 5 {
+				t.Errorf("%d steps beside others", sides)
+			}
+		})
+	}
+}
+
 // The gradients of gamma and beta are rows of what one step makes, and no work; a bias that
 // has the gradient of a beta gets a copy, which clipping may change.
 func TestRowsAreParts(t *testing.T) {

@@ -22,6 +22,7 @@ type program struct {
 	own    int
 	keep   []*buffer // tables of the program
 
+	sides
 	version *uint64   // of the variables
 	static  bool      // it leaves them alone
 	rounded []*launch // before the steps: weights that they want in bfloat16
@@ -37,6 +38,8 @@ type binder struct {
 	prog    *program
 	scratch *buffer // nil the first time
 	need    int     // words of it
+	beside  *buffer // scratch of steps beside others; nil the first time
+	wanted  int     // words of it
 	list    []*launch
 	rounded roundings
 	fixed   map[*engine.Value]*buffer // what fixed steps make, in memory of the program's own
@@ -62,6 +65,7 @@ func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 	bd := newBinder(d, b)
 	bd.prog.shared = sizes.need
 	bd.scratch = b.Scratch(sizes.need).(*buffer)
+	bd.wanted = sizes.wanted
 	if err := bd.all(); err != nil {
 		return nil, err
 	}
@@ -73,6 +77,10 @@ func (b *binder) all() error {
 		return b.d.err
 	}
 	defer b.d.leave()
+	b.prog.sides = b.d.sidesOf(b.Steps)
+	if b.scratch != nil && b.wanted > 0 {
+		b.beside = b.own(b.wanted)
+	}
 	for i, s := range b.Steps {
 		for _, v := range append(s.Reads(), s.Writes()...) {
 			if v.Numel() >= 1<<31 {
@@ -146,11 +154,15 @@ func (b *binder) fix(s engine.Step) bool {
 
 // borrow returns scratch from word off on, for n words, until the step ends.
 func (b *binder) borrow(off, n int) *buffer {
-	b.need = max(b.need, off+n)
-	if b.scratch == nil {
+	need, from := &b.need, b.scratch
+	if b.prog.sides.beside[b.index] {
+		need, from = &b.wanted, b.beside
+	}
+	*need = max(*need, off+n)
+	if from == nil {
 		return &buffer{words: n}
 	}
-	return b.scratch.slice(off, n)
+	return from.slice(off, n)
 }
 
 // table is a slice in memory of the program's own.
@@ -249,10 +261,23 @@ func (p *program) launchAll() {
 	if !p.static {
 		p.d.startAll(p.rounded)
 	}
+	beside := false
 	for i, step := range p.steps {
-		if !p.fixed[i] {
+		if p.sides.join[i] {
+			p.d.join()
+			beside = false
+		}
+		switch {
+		case p.fixed[i]:
+		case p.sides.beside[i]:
+			p.d.startBeside(step)
+			beside = true
+		default:
 			p.d.startAll(step)
 		}
+	}
+	if beside {
+		p.d.join()
 	}
 }
 

@@ -42,6 +42,9 @@ type Device struct {
 	context    driver.Context
 	stream     driver.Stream
 	copies     driver.Stream // beside it: pictures on their way
+	side       driver.Stream // beside it: steps that others do not wait for
+	forked     driver.Event  // the stream is where the side may begin
+	joined     driver.Event  // the side is where the stream may go on
 	module     driver.Module
 	signatures map[string][]int
 	functions  map[string]driver.Function
@@ -190,8 +193,15 @@ func (d *Device) supported() error {
 // load makes the streams and gives the driver the kernels.
 func (d *Device) load() {
 	const ownOrder = 1 // CU_STREAM_NON_BLOCKING
-	if !d.check("cuStreamCreate", d.api.StreamCreate(&d.stream, ownOrder)) || !d.check("cuStreamCreate", d.api.StreamCreate(&d.copies, ownOrder)) {
-		return
+	for _, s := range []*driver.Stream{&d.stream, &d.copies, &d.side} {
+		if !d.check("cuStreamCreate", d.api.StreamCreate(s, ownOrder)) {
+			return
+		}
+	}
+	for _, e := range []*driver.Event{&d.forked, &d.joined} {
+		if !d.check("cuEventCreate", d.api.EventCreate(e, noTiming)) {
+			return
+		}
 	}
 	text := kernels(d.capability)
 	d.signatures = driver.Signatures(text)
@@ -249,10 +259,15 @@ func (d *Device) Close() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	d.api.ContextSet(d.context)
-	for _, s := range []driver.Stream{d.copies, d.stream} {
+	for _, s := range []driver.Stream{d.copies, d.side, d.stream} {
 		if s != 0 {
 			d.api.StreamWait(s)
 			d.api.StreamDestroy(s)
+		}
+	}
+	for _, e := range []driver.Event{d.forked, d.joined} {
+		if e != 0 {
+			d.api.EventDestroy(e)
 		}
 	}
 	d.dead.close(d.api)

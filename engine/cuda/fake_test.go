@@ -79,9 +79,9 @@ func (f *fake) api() *driver.API {
 			return ok
 		},
 		FunctionSet: func(driver.Function, int32, int32) driver.Result { return ok },
-		Launch: func(driver.Function, uint32, uint32, uint32, uint32, uint32, uint32, uint32, driver.Stream, *unsafe.Pointer, *unsafe.Pointer) driver.Result {
+		Launch: func(_ driver.Function, _, _, _, _, _, _, _ uint32, s driver.Stream, _, _ *unsafe.Pointer) driver.Result {
 			f.launched++
-			f.note("launch", 0, 1)
+			f.note("launch", 0, s)
 			return ok
 		},
 		HostAlloc: func(p *unsafe.Pointer, n uint64, _ uint32) driver.Result {
@@ -137,6 +137,7 @@ func (f *fake) open(t *testing.T) *Device {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
+	f.made = 0 // counted from here on
 	return d
 }
 

@@ -145,10 +145,12 @@ func (d *Device) function(name string) (driver.Function, error) {
 }
 
 // start puts a kernel into the stream.
-func (d *Device) start(l *launch) bool {
+func (d *Device) start(l *launch) bool { return d.startIn(d.stream, l) }
+
+func (d *Device) startIn(stream driver.Stream, l *launch) bool {
 	if l.gx == 0 {
 		return d.err == nil // nothing to do
 	}
 	return d.err == nil && d.check("cuLaunchKernel of "+l.name,
-		d.api.Launch(l.f, l.gx, l.gy, l.gz, l.threads, 1, 1, l.shared, d.stream, unsafe.SliceData(l.params), nil))
+		d.api.Launch(l.f, l.gx, l.gy, l.gz, l.threads, 1, 1, l.shared, stream, unsafe.SliceData(l.params), nil))
 }

@@ -94,11 +94,14 @@ func (s *place) launch(d *Device, name string, g grid, args ...any) {
 
 // pin takes memory and events without a clock for a place.
 func (s *place) pin(d *Device, bytes int) {
-	const writeCombined, noTiming = 4, 2 // CU_MEMHOSTALLOC_WRITECOMBINED: the host only writes; CU_EVENT_DISABLE_TIMING
+	const writeCombined = 4 // CU_MEMHOSTALLOC_WRITECOMBINED: the host only writes
 	_ = d.err == nil && d.check("cuEventCreate", d.api.EventCreate(&s.copied, noTiming)) && d.check("cuEventCreate", d.api.EventCreate(&s.pinned.used, noTiming))
 	d.pin(&s.pinned, bytes, writeCombined)
 	runtime.AddCleanup(s, d.dead.addPinned, s.pinned)
 }
+
+// noTiming is CU_EVENT_DISABLE_TIMING: an event without a clock.
+const noTiming = 2
 
 // pin takes pinned memory for p, which whoever holds it gives to the graves.
 func (d *Device) pin(p *pinned, bytes int, flags uint32) {

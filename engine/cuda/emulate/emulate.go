@@ -46,12 +46,16 @@ type GPU struct {
 	captured   []call
 	graphs     map[uintptr][]call
 	next       uintptr
-	streams    driver.Stream        // made so far; the first works at once
-	waiting    []func()             // copies in the others, made when something waits for them, and no sooner
+	streams    driver.Stream        // made so far
+	waiting    []func()             // copies in one of them, made when something waits for them, and no sooner
 	made       int                  // of them
 	events     map[driver.Event]int // how many of them must be made
 	hosts      map[unsafe.Pointer][]byte
 }
+
+// copying is the stream, by the order in which the device makes them, whose copies are late;
+// the others work at once.
+const copying = 2
 
 // call is a launch that a graph keeps.
 type call struct {
@@ -119,7 +123,7 @@ func (g *GPU) API() *driver.API {
 		MemFree:  g.memFree,
 		MemSet:   g.memSet,
 		CopyTo: func(to driver.Pointer, from unsafe.Pointer, n uint64, s driver.Stream) driver.Result {
-			if s == 1 {
+			if s != copying {
 				g.copyTo(uintptr(to), from, n)
 			} else {
 				g.waiting = append(g.waiting, func() { g.copyTo(uintptr(to), from, n) })
@@ -141,7 +145,7 @@ func (g *GPU) API() *driver.API {
 		EventDestroy: func(e driver.Event) driver.Result { delete(g.events, e); return ok() },
 		EventRecord: func(e driver.Event, s driver.Stream) driver.Result {
 			g.events[e] = 0
-			if s != 1 {
+			if s == copying {
 				g.events[e] = g.made + len(g.waiting)
 			}
 			return ok()
@@ -162,7 +166,7 @@ func (g *GPU) API() *driver.API {
 		StreamCreate:  func(s *driver.Stream, _ uint32) driver.Result { g.streams++; *s = g.streams; return ok() },
 		StreamDestroy: func(driver.Stream) driver.Result { return ok() },
 		StreamWait: func(s driver.Stream) driver.Result {
-			if s != 1 {
+			if s == copying {
 				g.copyUntil(g.made + len(g.waiting))
 			}
 			return g.Lost

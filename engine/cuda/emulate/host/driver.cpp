@@ -53,6 +53,8 @@ struct Launch {
 };
 typedef std::vector<Launch> Launches;
 static Launches *capturing;
+static CUstream origin;                   // of the capture
+static std::map<CUstream, bool> branches; // others that belong to it: whether the origin has yet to wait for them
 static bool entered; // a context is current: the device sets it before all else
 
 API cuInit(unsigned flags) { return flags ? invalid : ok; }
@@ -120,6 +122,7 @@ API cuStreamSynchronize(CUstream s) { return ours(s) && !capturing ? ok : invali
 static std::map<void *, size_t> pinned;
 struct CUevent_st {
     bool recorded;
+    CUstream by;
 };
 static std::map<CUevent, bool> events;
 
@@ -131,12 +134,28 @@ API cuMemHostAlloc(void **p, size_t n, unsigned flags) {
 API cuMemFreeHost(void *p) { return pinned.erase(p) ? free(p), ok : invalid; }
 API cuEventCreate(CUevent *e, unsigned flags) {
     if (!entered || flags > 7) return invalid;
-    return events[*e = new CUevent_st{false}] = true, ok;
+    return events[*e = new CUevent_st{false, 0}] = true, ok;
 }
 API cuEventDestroy(CUevent e) { return events.erase(e) ? delete e, ok : invalid; }
-API cuEventRecord(CUevent e, CUstream s) { return events.count(e) && ours(s) && !capturing ? e->recorded = true, ok : invalid; }
+API cuEventRecord(CUevent e, CUstream s) {
+    if (!events.count(e) || !ours(s) || (capturing && s != origin && !branches.count(s))) return invalid;
+    return e->by = s, e->recorded = true, ok;
+}
 API cuEventSynchronize(CUevent e) { return events.count(e) && e->recorded ? ok : invalid; }
-API cuStreamWaitEvent(CUstream s, CUevent e, unsigned flags) { return events.count(e) && ours(s) && !flags && !capturing ? ok : invalid; }
+// In a capture, a stream that waits for the origin becomes a branch of it, and the origin must
+// wait for all branches before the end.
+API cuStreamWaitEvent(CUstream s, CUevent e, unsigned flags) {
+    if (!events.count(e) || !ours(s) || flags) return invalid;
+    if (!capturing) return ok;
+    if (!e->recorded) return invalid;
+    if (s == origin)
+        branches.erase(e->by);
+    else if (e->by == origin)
+        branches[s] = true;
+    else
+        return invalid;
+    return ok;
+}
 API cuModuleLoadDataEx(CUmodule *m, const void *image, unsigned n, CUjit_option *, void **) {
     *m = (CUmodule)0x33;
     return entered && !n && strstr((const char *)image, ".target sm_90") ? ok : invalid;
@@ -166,6 +185,7 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
     Launch l = {(const Entry *)f, gx, gy, gz, bx, shared, {}};
     for (size_t i = 0; i < l.kernel->sizes.size(); i++)
         l.arguments.emplace_back((char *)params[i], (char *)params[i] + l.kernel->sizes[i]);
+    if (capturing && s != origin && !branches.count(s)) return invalid; // it would be no part of the graph
     if (capturing)
         capturing->push_back(l);
     else
@@ -174,10 +194,11 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
 }
 API cuStreamBeginCapture(CUstream s, CUstreamCaptureMode mode) {
     if (!ours(s) || capturing || (int)mode != 2) return invalid;
+    origin = s, branches.clear();
     return capturing = new Launches, ok;
 }
 API cuStreamEndCapture(CUstream s, CUgraph *g) {
-    if (!ours(s) || !capturing) return invalid;
+    if (s != origin || !capturing || !branches.empty()) return invalid;
     *g = (CUgraph)capturing;
     return capturing = nullptr, ok;
 }
