@@ -41,6 +41,7 @@ type binder struct {
 	beside  *buffer // scratch of steps beside others; nil the first time
 	wanted  int     // words of it
 	list    []*launch
+	trial   *trial // nil until shapes of blocks are compared
 	rounded roundings
 	fixed   map[*engine.Value]*buffer // what fixed steps make, in memory of the program's own
 	index   int                       // of the step at hand

@@ -106,7 +106,10 @@ func (b *binder) block(kernel string, from []shape, g *window, rows, columns, z 
 	case b.d.shape != "":
 		best = max(0, slices.IndexFunc(from, func(s shape) bool { return s.name == b.d.shape }))
 	case b.d.measures && b.scratch != nil && len(from) > 1:
-		best = b.d.measured(fmt.Sprint(kernel, *g, z), best, len(from), func(i int, stand func(*buffer) *buffer) *launch {
+		if b.trial == nil {
+			b.trial = &trial{d: b.d}
+		}
+		best = b.trial.measured(fmt.Sprint(kernel, *g, z), best, len(from), func(i int, stand func(*buffer) *buffer) *launch {
 			l, _ := b.d.launch(list[i].name, from[i].grid(rows, columns, z), standIns(args, stand)...)
 			l.shared = list[i].shared
 			return l
@@ -128,17 +131,16 @@ func standIns(args []any, stand func(*buffer) *buffer) []any {
 
 // measured returns which of n launches is the fastest, by trying each on memory of its own,
 // once for every key. Where there is no room for that, it returns guess.
-func (d *Device) measured(key string, guess, n int, launch func(i int, stand func(*buffer) *buffer) *launch) int {
+func (t *trial) measured(key string, guess, n int, launch func(i int, stand func(*buffer) *buffer) *launch) int {
+	d := t.d
 	if best, ok := d.fastest[key]; ok {
 		return best
 	}
-	trial := &trial{d: d}
-	defer trial.end()
 	best, least := guess, time.Duration(math.MaxInt64)
 	for i := range n {
-		trial.used = 0
-		l := launch(i, trial.stand)
-		if trial.full || d.err != nil {
+		t.used = 0
+		l := launch(i, t.stand)
+		if t.full || d.err != nil {
 			return guess
 		}
 		if took := d.clock(l); took < least {
@@ -169,27 +171,28 @@ func (d *Device) clock(l *launch) time.Duration {
 	return least
 }
 
-// trial has memory that stands in for that of a program while launches are compared.
+// trial has memory that stands in for that of a program while its launches are compared.
 type trial struct {
 	d    *Device
-	list []*buffer // in the order in which they are asked for
+	list []*buffer // in the order in which a launch asks for them
 	used int
 	full bool
 }
 
-// stand returns zeros of b's size, which stay for the next launch.
+// stand returns memory of b's size at least, zeros at first, which stays for the next launch.
 func (t *trial) stand(b *buffer) *buffer {
-	if t.used < len(t.list) {
-		t.used++
-		return t.list[t.used-1]
+	i := t.used
+	t.used++
+	if i < len(t.list) && t.list[i].words >= b.words {
+		return t.list[i]
 	}
 	var left, total uint64
 	if t.full = t.full || !t.d.check("cuMemGetInfo", t.d.api.MemInfo(&left, &total)) || left/4 < 4*uint64(b.words); t.full {
 		return b
 	}
-	t.list, t.used = append(t.list, t.d.alloc(b.words)), t.used+1
-	return t.list[t.used-1]
+	if i == len(t.list) {
+		t.list = append(t.list, nil)
+	}
+	t.list[i] = t.d.alloc(b.words)
+	return t.list[i]
 }
-
-// end leaves the memory to be given back when it is needed.
-func (t *trial) end() { t.list = nil }
