@@ -57,6 +57,16 @@ func eights(t *testing.T, check Check) {
 	}
 }
 
+// drawn returns a function that adds inputs of random numbers to g, and where it notes them.
+func drawn(g *graph.Graph, r *rand.Rand) (in func(name string, shape ...int) *graph.Node, feeds map[*graph.Node]*tensor.Tensor) {
+	feeds = map[*graph.Node]*tensor.Tensor{}
+	return func(name string, shape ...int) *graph.Node {
+		n := g.Input(name, tensor.Float32, shape...)
+		feeds[n] = Random(r, shape...)
+		return n
+	}, feeds
+}
+
 // A residual block, with what fuses to its convolutions: statistics of a batch in training,
 // norms, the shortcut and ReLU where they are known.
 func blocks(t *testing.T, check Check) {
@@ -70,12 +80,7 @@ func blocks(t *testing.T, check Check) {
 		for i := range 4 {
 			frozen, shortcut := i%2 == 1, i < 2
 			g := graph.New(graph.Train)
-			feeds := map[*graph.Node]*tensor.Tensor{}
-			in := func(name string, shape ...int) *graph.Node {
-				n := g.Input(name, tensor.Float32, shape...)
-				feeds[n] = Random(r, shape...)
-				return n
-			}
+			in, feeds := drawn(g, r)
 			x, weight := in("x", s.n, s.c, s.h, s.w), in("weight", s.c, s.c, kernel, kernel)
 			gamma, beta := in("gamma", s.c), in("beta", s.c)
 			leaves := []*graph.Node{x, weight, gamma, beta}
@@ -165,12 +170,7 @@ func batchNorm(t *testing.T, check Check) {
 		{3, 24, 5, 7}, {2, 264, 3, 5}, {9, 8, 19, 17}, {9, 35, 19, 17},
 	} {
 		g := graph.New(graph.Train)
-		feeds := map[*graph.Node]*tensor.Tensor{}
-		in := func(name string, shape ...int) *graph.Node {
-			n := g.Input(name, tensor.Float32, shape...)
-			feeds[n] = Random(r, shape...)
-			return n
-		}
+		in, feeds := drawn(g, r)
 		c := s[1]
 		x, gamma, beta, res := in("x", s...), in("gamma", c), in("beta", c), in("residual", s...)
 		stats := g.Apply(graph.BatchNormStats{}, x)
