@@ -67,8 +67,8 @@ func (b *binder) moved(s *engine.Compute) *engine.Value {
 // moments puts the moments m that a convolution has left of its rows together to statistics;
 // off is where scratch is free.
 func (b *binder) moments(m *buffer, off, rows, channels int, stats *engine.Value) {
-	const atOnce, each = 512, 64
-	columns, none := (channels+31)/32, (*buffer)(nil)
+	const atOnce, each = 1024, 128 // 32 threads take each channel's
+	columns, none := (channels+7)/8, (*buffer)(nil)
 	sets, size, wide := momentSets(rows), momentRows, false
 	if sets > atOnce {
 		parts := (sets + each - 1) / each

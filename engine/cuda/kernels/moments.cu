@@ -27,20 +27,6 @@ KERNEL(pack)(int weights, const Packed *list) {
     *(uint4 *)(w.to + i) = {to_bf16x2(a.x, a.y), to_bf16x2(a.z, a.w), to_bf16x2(b.x, b.y), to_bf16x2(b.z, b.w)};
 }
 
-// Moments are of some values: how many, their mean, and the sum of the squares of what they
-// differ from it. Those of two sets are put together as Chan, Golub and LeVeque do (1979).
-struct Moments {
-    double count, mean, squares;
-
-    METHOD void add(double n, double m, double s) {
-        if (n == 0) return;
-        double all = count + n, d = m - mean;
-        mean += d * (n / all);
-        squares += s + d * d * (count * n / all);
-        count = all;
-    }
-};
-
 // Running is what becomes of running statistics, of the mean and of the variance, with those
 // of a batch: from and to are 0 where there are none.
 struct Running {
@@ -49,35 +35,56 @@ struct Running {
     double unbiased[2], momentum;
 };
 
-// merge_moments puts together `each` neighbouring sets of a channel, of `in` in all, of which
-// every one but the last is of `size` rows; `rows` are all. from is float32, as moments writes
-// it, or float64, as this kernel does. A block of 32 by 8 threads takes 32 channels. The last
-// time, out is 0 and stats becomes [2][channels], mean and biased variance, and running is told.
+// column_total adds v of the 32 threads of each of a block's 8 columns, in a fixed order.
+DEVICE double column_total(double v) {
+    __shared__ double parts[32][8];
+    int tx = threadIdx.x % 8, ty = threadIdx.x / 8;
+    parts[ty][tx] = v;
+    __syncthreads();
+    for (int n = 16; n > 0; n /= 2) {
+        if (ty < n) parts[ty][tx] += parts[ty + n][tx];
+        __syncthreads();
+    }
+    double sum = parts[0][tx];
+    __syncthreads(); // before the next one writes
+    return sum;
+}
+
+// merge_moments puts together `each` neighbouring sets of moments of a channel, of `in` in all,
+// of which every one but the last is of `size` rows; `rows` are all. from is float32, as moments
+// writes it, or float64, as this kernel does. A block takes 8 channels. The squares are those of
+// the sets, and of what the sets' means differ from that of all. The last time, out is 0 and
+// stats becomes [2][channels], mean and biased variance, and running is told.
 KERNEL(merge_moments)(const void *from, int wide, int in, int size, int rows, int channels, int each, double *out, float *stats,
                       Running running) {
-    __shared__ Moments part[8][32];
-    int tx = threadIdx.x % 32, ty = threadIdx.x / 32, c = blockIdx.x * 32 + tx, begin = blockIdx.y * each, end = min(in, begin + each);
-    Moments m = {0, 0, 0};
-    if (c < channels)
-        for (int i = begin + ty; i < end; i += 8) {
-            long long at = (long long)i * channels + c, second = at + (long long)in * channels;
-            double mean = wide ? ((const double *)from)[at] : ((const float *)from)[at];
-            double squares = wide ? ((const double *)from)[second] : ((const float *)from)[second];
-            m.add(min(size, rows - i * size), mean, squares);
-        }
-    part[ty][tx] = m;
-    __syncthreads();
-    if (ty > 0 || c >= channels) return;
-    for (int k = 1; k < 8; k++) m.add(part[k][tx].count, part[k][tx].mean, part[k][tx].squares);
+    int c = blockIdx.x * 8 + threadIdx.x % 8, begin = blockIdx.y * each, end = min(in, begin + each);
+    int first = c < channels ? begin + (int)threadIdx.x / 8 : end;
+    double all = min(rows, end * size) - begin * size, sum = 0, squares = 0;
+#pragma unroll 4
+    for (int i = first; i < end; i += 32) {
+        long long at = (long long)i * channels + c;
+        double mean = wide ? ((const double *)from)[at] : ((const float *)from)[at];
+        sum += min(size, rows - i * size) * mean;
+    }
+    double middle = column_total(sum) / all;
+#pragma unroll 4
+    for (int i = first; i < end; i += 32) {
+        long long at = (long long)i * channels + c, second = at + (long long)in * channels;
+        double mean = wide ? ((const double *)from)[at] : ((const float *)from)[at];
+        double apart = mean - middle;
+        squares += (wide ? ((const double *)from)[second] : ((const float *)from)[second]) + min(size, rows - i * size) * (apart * apart);
+    }
+    squares = column_total(squares);
+    if (threadIdx.x >= 8 || c >= channels) return;
     if (out) {
         long long at = (long long)blockIdx.y * channels + c;
-        out[at] = m.mean;
-        out[at + (long long)gridDim.y * channels] = m.squares;
-    } else {
-        float of[2] = {(float)m.mean, (float)(m.squares / m.count)};
-        for (int r = 0; r < 2; r++) {
-            stats[r * channels + c] = of[r];
-            if (running.to[r]) running.to[r][c] = moved(running.from[r][c], of[r], running.momentum, running.unbiased[r]);
-        }
+        out[at] = middle;
+        out[at + (long long)gridDim.y * channels] = squares;
+        return;
+    }
+    float of[2] = {(float)middle, (float)(squares / all)};
+    for (int r = 0; r < 2; r++) {
+        stats[r * channels + c] = of[r];
+        if (running.to[r]) running.to[r][c] = moved(running.from[r][c], of[r], running.momentum, running.unbiased[r]);
     }
 }
