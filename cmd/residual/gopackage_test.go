@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -42,6 +43,18 @@ func main() {
 	json.NewEncoder(os.Stdout).Encode(answer)
 }
 `
+
+// tags are the build tags of this test, as a flag: without assembly the machine's own
+// precision is another, and so are the answers.
+func tags() string {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-tags" {
+			return " -tags=" + s.Value
+		}
+	}
+	return ""
+}
 
 // TestExportedGoPackage builds a program on an exported package, in a module of
 // its own and without a network, and holds its answer to that of predict.
@@ -90,7 +103,7 @@ func TestExportedGoPackage(t *testing.T) {
 	paths, _ := pictures(t, 1)
 	cmd := exec.Command("go", "run", ".", paths[0])
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=mod", "GOWORK=off", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=mod"+tags(), "GOWORK=off", "CGO_ENABLED=0")
 	var errors strings.Builder
 	cmd.Stderr = &errors
 	out, err := cmd.Output()
@@ -112,8 +125,6 @@ func TestExportedGoPackage(t *testing.T) {
 	if len(got) != 10 {
 		t.Fatalf("%d classes", len(got))
 	}
-	// The program may compute by other kernels than this test, which may be built
-	// without assembly.
 	const tolerance = 1e-6
 	for i, p := range want[0].Predictions {
 		if got[i].Class != p.Class || math.Abs(got[i].Probability-p.Probability) > tolerance {
