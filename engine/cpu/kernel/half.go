@@ -45,9 +45,9 @@ type Half struct {
 	// up to cols columns and an even number of rows.
 	PackPairsTransposed func(dst []uint16, src []float32, rows, n, ld, cols int)
 
-	// Transpose writes dst[j*dld + i] = src[i*ld + j] for i < rows and j < n,
-	// and 0 for rows <= i < dld.
-	Transpose func(dst, src []uint16, rows, n, ld, dld int)
+	// Transpose gathers rows of src as columns of dst: for i < len(offs) and j < n,
+	// dst[j*dld + i] = src[offs[i] + j], or 0 where offs[i] < 0.
+	Transpose func(dst, src []uint16, offs []int, n, dld int)
 
 	// Patches gathers the inputs of rows of outputs: for i < rows, t < len(offs)
 	// and j < c, dst[i*dld + t*c + j] = src[offs[t] + i*ld + j], or 0 where

@@ -149,13 +149,15 @@ func packPairsTransposedPortable(dst []uint16, src []float32, rows, n, ld, cols 
 	}
 }
 
-func transposePortable(dst, src []uint16, rows, n, ld, dld int) {
-	for j := range n {
-		out := dst[j*dld:][:dld]
-		for i := range rows {
-			out[i] = src[i*ld+j]
+func transposePortable(dst, src []uint16, offs []int, n, dld int) {
+	for i, o := range offs {
+		for j := range n {
+			v := uint16(0)
+			if o >= 0 {
+				v = src[o+j]
+			}
+			dst[j*dld+i] = v
 		}
-		clear(out[rows:])
 	}
 }
 
