@@ -33,6 +33,12 @@ type Half struct {
 	// what is left over of k in each seg after all of these. c must not overlap a or b.
 	Dot func(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool)
 
+	// DotFetch is Dot, and meanwhile fetches next into the second cache, so that what a
+	// later call reads is on its way while this one computes: pace bytes further at
+	// every second i of every block of Rows rows, past the end of next if need be. Its
+	// results are Dot's. Where next is empty nothing is fetched.
+	DotFetch func(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool, next []uint16, pace int)
+
 	// PackPairs writes a panel for Dot: dst[k/2*2*cols + 2*j + k%2] = src[k*ld + j]
 	// for k < rows and j < n, and 0 up to cols columns and an even number of rows.
 	PackPairs func(dst, src []uint16, rows, n, ld, cols int)

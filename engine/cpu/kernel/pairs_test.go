@@ -255,6 +255,7 @@ func TestPairsDoNotAllocate(t *testing.T) {
 		segs, offs := []Seg{{0, 0}, {64, 0}}, []int{0, 100, -1, 200, 300, 400, 500, 600, 700, 800, 900, 1000}
 		for name, f := range map[string]func(){
 			"Dot":                 func() { half.Dot(floats, half.Cols, x, 8, y, segs, 8, 33, half.Cols-1, true) },
+			"DotFetch":            func() { half.DotFetch(floats, half.Cols, x, 8, y, segs, 8, 33, half.Cols-1, true, x[9:], 24) },
 			"PackPairs":           func() { half.PackPairs(y, x, 9, half.Cols, 40, half.Cols) },
 			"PackPairsFloat":      func() { half.PackPairsFloat(y, floats, 9, half.Cols, 40, half.Cols) },
 			"PackPairsTransposed": func() { half.PackPairsTransposed(y, floats, half.Cols, 64, 70, half.Cols) },

@@ -9,6 +9,7 @@ import (
 var portableHalf = Half{
 	Unit: "plain Go", Rows: 4, Cols: 16, Depth: 2,
 	Dot:                 dotPortable,
+	DotFetch:            dotFetchPortable,
 	PackPairs:           packPairsPortable,
 	PackPairsFloat:      packPairsFloatPortable,
 	PackPairsTransposed: packPairsTransposedPortable,
@@ -95,6 +96,11 @@ func dotPortable(c []float32, crs int, a []uint16, ars int, b []uint16, segs []S
 			copy(out, sum[:n])
 		}
 	}
+}
+
+// dotFetchPortable leaves the fetching to the processor.
+func dotFetchPortable(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool, _ []uint16, _ int) {
+	dotPortable(c, crs, a, ars, b, segs, k, rows, cols, accumulate)
 }
 
 // dot4 adds to sum the products of a with four columns of a panel.
