@@ -5,14 +5,10 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// halfChannels is how many channels of each factor one task takes at most. There
-// should be halfTasks tasks: parts of the picture make up for too few channels.
-// How many parts there are, and so the order of the sums, depends on neither
-// threads nor kernels.
-const (
-	halfChannels = 256
-	halfTasks    = 8
-)
+// halfTasks is how many tasks there should be: parts of the picture make up for too
+// few channels. How many parts there are, and so the order of the sums, depends on
+// neither threads nor kernels.
+const halfTasks = 8
 
 // halfWeight is the gradient of a convolution's weight from bfloat16. A task goes
 // through a part of the picture piece by piece: it rearranges the lines of both
@@ -31,9 +27,6 @@ type halfWeight struct {
 	panel  int // elements of one
 	parts  []halfPart
 }
-
-// halfChannelCounts is how many groups a task takes, and how many channels of each.
-type halfChannelCounts struct{ groups, in, out int }
 
 // halfPart is the pieces of the picture from first up to last, and the one in
 // which each tap is met first, or last where it is not.
@@ -62,23 +55,18 @@ func (b *binder) convGradWeightHalf(s *engine.ConvGradWeight) func() {
 
 // countParts returns into how many parts the picture is divided.
 func (g *halfWeight) countParts(weights int) int {
-	const channels = halfChannels / 2
 	w := g.walk
-	tasks := ceil(w.cin, channels) * ceil(w.cout, channels)
-	if w.groups > 1 {
-		tasks = ceil(w.groups*max(w.cin, w.cout), channels)
-	}
 	terms := w.batch * w.oh * w.ow
-	return max(1, min(ceil(halfTasks, tasks), terms/(2*halfTerms), 1+weightSums/weights, w.steps()))
+	return max(1, min(ceil(halfTasks, w.sets(w.most)), terms/(2*halfTerms), 1+weightSums/weights, w.steps()))
 }
 
 // divide chooses what channels one task takes, and returns how many tasks go
 // through each part: at least as many as wanted, where that can be.
 func (g *halfWeight) divide(wanted int) int {
-	w, m, cols := g.walk, &g.most, g.half.Cols
-	*m = halfChannelCounts{min(w.groups, max(1, halfChannels/max(w.cin, w.cout))), min(w.cin, halfChannels), min(w.cout, halfChannels)}
+	m, cols := &g.most, g.half.Cols
+	*m = g.walk.most
 	for {
-		tasks := ceil(w.groups, m.groups) * ceil(w.cin, m.in) * ceil(w.cout, m.out)
+		tasks := g.walk.sets(*m)
 		switch {
 		case tasks >= wanted:
 			return tasks
@@ -86,7 +74,7 @@ func (g *halfWeight) divide(wanted int) int {
 			m.groups = ceil(m.groups, 2)
 		case m.out > cols && m.out >= m.in:
 			m.out = ceil(m.out, 2*cols) * cols
-		case m.in > 2*g.half.Rows && w.few == nil:
+		case m.in > 2*g.half.Rows && g.walk.few == nil:
 			m.in = ceil(m.in, 2)
 		default:
 			return tasks
@@ -152,7 +140,11 @@ func (g *halfWeight) task(i int) {
 			g.packInputs(&s, line, chunk)
 		}
 		g.packGradients(&s, piece, chunk)
-		g.multiply(&s, p, piece, i)
+		var next halfAhead
+		if i+1 < p.last {
+			next = g.ahead(&s, i+1, line)
+		}
+		g.multiply(&s, p, piece, i, &next)
 	}
 }
 
@@ -210,17 +202,77 @@ func (g *halfWeight) packGradients(s *halfShare, piece *halfPiece, chunk imageCh
 	}
 }
 
-// multiply adds the products of a piece.
-func (g *halfWeight) multiply(s *halfShare, p *halfPart, piece *halfPiece, step int) {
+// multiply adds the products of a piece, and meanwhile fetches what the next needs.
+func (g *halfWeight) multiply(s *halfShare, p *halfPart, piece *halfPiece, step int, next *halfAhead) {
 	w, cols := g.walk, g.half.Cols
+	blocks := ceil(s.in, g.half.Rows)
+	next.steps = s.groups * ceil(s.out, cols) * piece.terms / 2 * blocks
 	for i := range s.groups * g.panels {
 		group, lo := i/g.panels, i%g.panels*cols
 		if lo >= s.out {
 			continue
 		}
 		for _, c := range piece.calls {
-			g.half.Dot(g.at(s, c.element, group, lo), w.groups*w.cout, s.x[group*w.cin*w.row:], w.row, s.dy[i*g.panel:],
-				c.segs, c.terms, s.in, min(cols, s.out-lo), step > p.met[c.element])
+			from, pace := next.take(len(c.segs) * c.terms / 2 * blocks)
+			g.half.DotFetch(g.at(s, c.element, group, lo), w.groups*w.cout, s.x[group*w.cin*w.row:], w.row, s.dy[i*g.panel:],
+				c.segs, c.terms, s.in, min(cols, s.out-lo), step > p.met[c.element], from, pace)
 		}
 	}
+}
+
+// halfAhead is what the next piece reads from memory: a stretch of each factor, and
+// in how many steps of products it can be fetched.
+type halfAhead struct {
+	x, dy []uint16
+	steps int
+}
+
+// ahead returns what a step of a part reads: lines of the inputs from one on, of
+// those that are used, and of the gradients.
+func (g *halfWeight) ahead(s *halfShare, step, line int) (a halfAhead) {
+	w := g.walk
+	chunk, piece := w.step(step)
+	if line = max(line, piece.from); piece == &w.pieces[0] {
+		line = piece.from
+	}
+	all, first, channels := w.groups*w.cin, s.group*w.cin+s.ci, (s.groups-1)*w.cin+s.in
+	columns := len(w.across.columns)
+	if w.few != nil {
+		all, first, channels, columns = w.few.channels, 0, w.few.channels, w.w
+	}
+	if line < piece.until {
+		from, until := w.used[line], w.used[piece.until-1]+1
+		a.x = w.stretch(g.x, chunk, from*w.w, until*w.w, (until-from)*columns, all, first, channels)
+	}
+	from, until := piece.line*w.ow, (piece.line+piece.count)*w.ow
+	a.dy = w.stretch(g.dy, chunk, from, until, until-from, w.groups*w.cout, s.group*w.cout+s.co, (s.groups-1)*w.cout+s.out)
+	return a
+}
+
+// stretch returns what some channels, of all of them the first and those behind it,
+// lie in for a chunk of the images from a pixel up to another; or nothing where less
+// than half of that is of use, as so many pixels are.
+func (g *halfWalk) stretch(x []uint16, chunk imageChunk, from, until, pixels, all, first, channels int) []uint16 {
+	lo := (from*g.batch+chunk.first)*all + first
+	hi := ((until-1)*g.batch+chunk.first+chunk.images-1)*all + first + channels
+	if hi-lo > 2*pixels*chunk.images*channels {
+		return nil
+	}
+	return x[lo:hi]
+}
+
+// take returns what to fetch in some of the steps, and how many bytes further in each.
+func (a *halfAhead) take(steps int) (from []uint16, pace int) {
+	if len(a.x) == 0 {
+		a.x, a.dy = a.dy, nil
+	}
+	left := len(a.x) + len(a.dy)
+	if left == 0 || steps == 0 {
+		return nil, 0
+	}
+	from = a.x
+	size := min(len(from), ceil(left*steps, max(a.steps, steps)))
+	a.x = from[size:]
+	a.steps -= steps
+	return from, ceil(2*size, steps)
 }

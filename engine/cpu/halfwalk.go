@@ -12,6 +12,7 @@ import (
 const (
 	halfNear    = 320 << 10 // elements of both factors: they should stay in the second cache
 	halfTerms   = 512       // of a product: they pay for reading and writing its sums
+	halfMost    = 640       // channels of both factors
 	fewChannels = 8         // too few to be multiplied tap by tap
 )
 
@@ -27,6 +28,7 @@ type halfWalk struct {
 	groups, cin, cout int // channels of one group
 	across            halfColumns
 	few               *halfFew // how inputs of few channels come to have more
+	most              halfChannelCounts
 
 	chunks []imageChunk
 	padded int // images of a chunk, rounded up to pairs
@@ -38,6 +40,10 @@ type halfWalk struct {
 	ring   int   // lines of the input that are kept
 	row    int   // elements of a rearranged line from one channel to the next
 }
+
+// halfChannelCounts is how many groups are gone through together, and how many
+// channels of each.
+type halfChannelCounts struct{ groups, in, out int }
 
 // imageChunk is some images of the batch, and where those of the columns of a line
 // lie; negative where there is none.
@@ -53,6 +59,7 @@ type halfPiece struct {
 	line, count int
 	from, until int
 	calls       []halfCall
+	terms       int // of all of them, over all lines
 }
 
 // halfCall is one product of a piece, for one element of the filter.
@@ -73,7 +80,7 @@ func newHalfWalk(s *engine.ConvGradWeight) *halfWalk {
 		g.batch, g.h, g.w, g.oh, g.ow = n*h*w, 1, 1, 1, 1 // all pixels are alike
 	}
 	w = g.w
-	if s.Groups == 1 && s.KW > 1 && g.cin < fewChannels && s.KW*g.cin <= halfChannels {
+	if s.Groups == 1 && s.KW > 1 && g.cin < fewChannels && s.KW*g.cin <= halfMost/2 {
 		g.few = &halfFew{channels: cin, from: newHalfColumns(s.Window, w, ow)}
 		g.win.KW, g.win.StrideW, g.win.PadW, g.win.DilationW = 1, 1, 0, 1
 		g.cin, w = s.KW*cin, ow
@@ -134,7 +141,15 @@ func (g *halfWalk) keeps(lines int) (most int) {
 
 // chunk chooses how many images and lines are rearranged at a time.
 func (g *halfWalk) chunk() {
-	in, out := min(g.groups*g.cin, halfChannels), min(g.groups*g.cout, halfChannels)
+	g.most = halfChannelCounts{min(g.groups, max(1, halfMost/(g.cin+g.cout))), g.cin, g.cout}
+	for g.most.in+g.most.out > halfMost {
+		if g.most.in > g.most.out {
+			g.most.in = ceil(g.most.in, 2)
+		} else {
+			g.most.out = ceil(g.most.out, 2)
+		}
+	}
+	in, out := g.most.groups*g.most.in, g.most.groups*g.most.out
 	size := func(lines int) int { return g.keeps(lines)*len(g.across.columns)*in + lines*g.ow*out }
 	most, together := halfNear/size(1), 8
 	if g.oh*g.ow == 1 {
@@ -166,6 +181,11 @@ func (g *halfWalk) chunk() {
 	}
 }
 
+// sets returns how many sets of so many channels there are.
+func (g *halfWalk) sets(m halfChannelCounts) int {
+	return ceil(g.groups, m.groups) * ceil(g.cin, m.in) * ceil(g.cout, m.out)
+}
+
 // oddLines returns n elements rounded up to an odd number of cache lines: rows that
 // lie so far apart do not share a few sets of the first cache.
 func oddLines(n int) int {
@@ -182,6 +202,7 @@ func (g *halfWalk) plan(line, cols int) {
 		for e := range g.win.KH * g.win.KW {
 			if c := g.call(&p, e, line, cols); c.terms > 0 && len(c.segs) > 0 {
 				p.calls = append(p.calls, c)
+				p.terms += c.terms * len(c.segs)
 			}
 		}
 		g.pieces = append(g.pieces, p)
