@@ -51,9 +51,9 @@ type gradWeight struct {
 	weightWalk
 	set            *kernel.Set
 	cin, cout      int // of one group
-	x, dy, dw      memory
+	x, dy          memory
 	parts          []weightPart
-	sums           func() memory // of the parts but the first, which has dw
+	sums           *partSums
 	blocks, panels int
 	together       [2]int // blocks and panels that one task goes through
 	packed         bool   // factors are copied before they are multiplied
@@ -74,38 +74,31 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
 	}
 	g := &gradWeight{
 		set: b.set, weightWalk: weightWalk{win: s.Window, batch: n}, cin: cin / s.Groups, cout: cout / s.Groups,
-		x: b.mem(s.X), dy: b.mem(s.DY), dw: b.mem(s.DW), areas: b.areas,
+		x: b.mem(s.X), dy: b.mem(s.DY), areas: b.areas,
 	}
 	g.byTap = g.cin < 4 && s.KW > g.cin
 	g.panels, g.blocks = ceil(g.cout, b.set.Cols), ceil(g.cin, b.set.Rows)
 	if g.byTap {
 		g.blocks = g.cin
 	}
-	parts, pixels := g.count(oh*ow), oh*ow
+	parts, pixels := g.count(s.DW.Numel(), oh*ow), oh*ow
 	for i := range parts {
 		g.parts = append(g.parts, g.part(h, w, ow, n*cin, n*cout, pixels*i/parts, pixels*(i+1)/parts))
 	}
-	g.sums = b.borrow((parts - 1) * len(g.dw))
+	g.sums = b.partSums(b.mem(s.DW), parts)
 	tasks := g.divide(4 * b.pool.threads)
 	if g.packed = g.packs(); g.packed {
 		in, out := g.packedWidths()
 		b.areas.need(weightRows * (in + out))
 	}
-	const lanes = 4096
-	work, pieces := g.task, ceil(len(g.dw), lanes)
-	add := func(i int) { g.add(i*lanes, min((i+1)*lanes, len(g.dw))) }
-	return func() {
-		b.pool.run(tasks, work)
-		if parts > 1 {
-			b.pool.run(pieces, add)
-		}
-	}
+	work := g.task
+	return inOrder(func() { b.pool.run(tasks, work) }, g.sums.add)
 }
 
 // count returns into how many parts the picture is divided.
-func (g *gradWeight) count(pixels int) int {
+func (g *gradWeight) count(weights, pixels int) int {
 	tasks := g.win.Groups * ceil(g.cin, weightInputs) * ceil(g.cout, 16*weightPanels)
-	return max(1, min(ceil(weightTasks, tasks), pixels*g.batch/(4*weightRows), 1+weightSums/len(g.dw), pixels))
+	return max(1, min(ceil(weightTasks, tasks), pixels*g.batch/(4*weightRows), 1+weightSums/weights, pixels))
 }
 
 // part lists the products of the pixels from lo to hi, piece by piece. x and dy are
@@ -187,11 +180,8 @@ type weightShare struct {
 func (g *gradWeight) share(i int) (s weightShare, p *weightPart) {
 	across, down := ceil(g.blocks, g.together[0]), ceil(g.panels, g.together[1])
 	block, panel, group, part := i%across, i/across%down, i/across/down%g.win.Groups, i/across/down/g.win.Groups
-	s = weightShare{dst: g.dw, group: group, firstBlock: block * g.together[0], firstPanel: panel * g.together[1]}
+	s = weightShare{dst: g.sums.of(part), group: group, firstBlock: block * g.together[0], firstPanel: panel * g.together[1]}
 	s.lastBlock, s.lastPanel = min(s.firstBlock+g.together[0], g.blocks), min(s.firstPanel+g.together[1], g.panels)
-	if part > 0 {
-		s.dst = g.sums()[(part-1)*len(g.dw):][:len(g.dw)]
-	}
 	return s, &g.parts[part]
 }
 
@@ -218,15 +208,6 @@ func (g *gradWeight) task(i int) {
 				g.multiply(&p.calls[c], s.dst, s.group, block, panel)
 			}
 		}
-	}
-}
-
-// add sums the parts for some elements.
-func (g *gradWeight) add(lo, hi int) {
-	sums := g.sums()
-	for part := 1; part < len(g.parts); part++ {
-		from := sums[(part-1)*len(g.dw):]
-		g.set.Add(g.dw[lo:hi], g.dw[lo:hi], from[lo:hi])
 	}
 }
 
@@ -322,3 +303,35 @@ func (g *gradWeight) multiplyRows(element int, s *weightShare, a, b memory, rows
 
 // whole is the one stretch of a sum that is not divided.
 var whole = []kernel.Seg{{}}
+
+// partSums is where the parts of a picture have their sums: the first where the
+// result belongs, the others in scratch.
+type partSums struct {
+	total  memory
+	others func() memory
+	add    func() // puts them together; nil for one part
+}
+
+func (b *binder) partSums(total memory, parts int) *partSums {
+	s := &partSums{total: total, others: b.borrow((parts - 1) * len(total))}
+	if parts == 1 {
+		return s
+	}
+	const lanes = 4096
+	add := func(i int) {
+		lo, hi := i*lanes, min((i+1)*lanes, len(total))
+		for part := 1; part < parts; part++ {
+			b.set.Add(total[lo:hi], total[lo:hi], s.of(part)[lo:hi])
+		}
+	}
+	s.add = func() { b.pool.run(ceil(len(total), lanes), add) }
+	return s
+}
+
+// of returns the sums of a part.
+func (s *partSums) of(part int) memory {
+	if part == 0 {
+		return s.total
+	}
+	return s.others()[(part-1)*len(s.total):][:len(s.total)]
+}

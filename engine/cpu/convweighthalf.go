@@ -5,148 +5,274 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// halfBudget is about how many elements of bfloat16 the rearranged copies of
-// some images may take.
-const halfBudget = 6 << 20
+// halfTasks is how many tasks there should be: parts of the picture make up for too
+// few channels. How many parts there are, and so the order of the sums, depends on
+// neither threads nor kernels.
+const halfTasks = 8
 
-// halfWeight is the gradient of a convolution's weight from bfloat16. Its sums
-// run over images, so both factors are rearranged first, for some images at a
-// time: the inputs to [pixel][channel][image], the gradients to panels of pairs
-// of images.
+// halfWeight is the gradient of a convolution's weight from bfloat16. A task goes
+// through a part of the picture piece by piece: it rearranges the lines of both
+// factors that it does not have yet, and multiplies them while they are in the
+// second cache.
 type halfWeight struct {
-	half       *kernel.Half
-	win        engine.Window
-	cin, cout  int // of one group
-	batch      int
-	images     int   // rearranged at a time
-	padded     int   // images, rounded up to what Dot likes
-	used       []int // pixels of the input that some tap reaches
-	outPixels  int
-	x, dy      []uint16
-	dw         memory
-	calls      []weightCall
-	byTap      bool
-	pixel      int // elements of a rearranged pixel of the inputs
-	blocks     int // of one group
-	panels     int // of one group
-	empty      []int
-	work       func() memory
-	first, now int // image, and how many of them, under way
+	half  *kernel.Half
+	walk  *halfWalk
+	x, dy []uint16
+	sums  *partSums
+	areas *areas
+	most  halfChannelCounts // of a task
+
+	line   int // elements of a rearranged line of the inputs
+	panels int // of the gradients of a group
+	panel  int // elements of one
+	parts  []halfPart
+}
+
+// halfPart is the pieces of the picture from first up to last, and the one in
+// which each tap is met first, or last where it is not.
+type halfPart struct {
+	first, last int
+	met         []int
 }
 
 // convGradWeightHalf binds the gradient of a convolution's weight.
 func (b *binder) convGradWeightHalf(s *engine.ConvGradWeight) func() {
-	n, cin, h, w := s.X.Dims()
-	_, cout, oh, ow := s.DY.Dims()
-	g := &halfWeight{
-		half: &b.set.Half, win: s.Window, batch: n, cin: cin / s.Groups, cout: cout / s.Groups,
-		outPixels: oh * ow,
-		x:         b.act(s.X).half, dy: b.act(s.DY).half, dw: b.mem(s.DW),
+	g := &halfWeight{half: &b.set.Half, walk: newHalfWalk(s), areas: b.areas, x: b.act(s.X).half, dy: b.act(s.DY).half}
+	w, cols := g.walk, g.half.Cols
+	parts := g.countParts(s.DW.Numel())
+	g.sums = b.partSums(b.mem(s.DW), parts)
+	tasks := parts * g.divide(ceil(4*b.pool.threads, parts))
+	g.line = g.most.groups * g.most.in * w.row
+	g.panels, g.panel = ceil(g.most.out, cols), w.lines*w.ow*w.padded*cols
+	w.plan(g.line, cols)
+	for i := range parts {
+		g.parts = append(g.parts, g.part(w.steps()*i/parts, w.steps()*(i+1)/parts))
 	}
-	depth := g.half.Depth
-	g.panels, g.blocks = ceil(g.cout, g.half.Cols), ceil(g.cin, g.half.Rows)
-	if g.byTap = s.Groups == 1 && s.DilationW == 1 && s.KW > 1 && g.cin < 8; g.byTap {
-		g.blocks = 1
-	}
-	where := g.reached(h, w, oh, ow)
-	image := len(g.used)*cin + g.outPixels*s.Groups*g.panels*g.half.Cols
-	g.images = n
-	if passes := ceil(n*image, halfBudget); passes > 1 {
-		const together = 32
-		g.images = min(n, ceil(ceil(n, passes), together)*together)
-	}
-	g.padded = ceil(g.images, depth) * depth
-	g.pixel = cin * g.padded
-	if g.pixel%2048 == 0 {
-		g.pixel += 64 // or all pixels would share a few sets of the first cache
-	}
-	g.plan(h, w, oh, ow, where)
-	g.work = b.borrow((len(g.used)*g.pixel + g.outPixels*s.Groups*g.panels*g.half.Cols*g.padded) / 2)
-	tasks := s.Groups * g.panels * g.blocks
-	rearrange, multiply := g.rearrange, g.multiply
-	return func() {
-		for g.first = 0; g.first < n; g.first += g.images {
-			g.now = min(g.images, n-g.first)
-			b.pool.run(len(g.used)+g.outPixels, rearrange)
-			b.pool.run(tasks, multiply)
+	b.areas.need(ceil(w.ring*g.line+g.most.groups*g.panels*g.panel+w.few.room(), 2))
+	work := g.task
+	return inOrder(func() { b.pool.run(tasks, work) }, g.sums.add)
+}
+
+// countParts returns into how many parts the picture is divided.
+func (g *halfWeight) countParts(weights int) int {
+	w := g.walk
+	terms := w.batch * w.oh * w.ow
+	return max(1, min(ceil(halfTasks, w.sets(w.most)), terms/(2*halfTerms), 1+weightSums/weights, w.steps()))
+}
+
+// divide chooses what channels one task takes, and returns how many tasks go
+// through each part: at least as many as wanted, where that can be.
+func (g *halfWeight) divide(wanted int) int {
+	m, cols := &g.most, g.half.Cols
+	*m = g.walk.most
+	for {
+		tasks := g.walk.sets(*m)
+		switch {
+		case tasks >= wanted:
+			return tasks
+		case m.groups > 1:
+			m.groups = ceil(m.groups, 2)
+		case m.out > cols && m.out >= m.in:
+			m.out = ceil(m.out, 2*cols) * cols
+		case m.in > 2*g.half.Rows && g.walk.few == nil:
+			m.in = ceil(m.in, 2)
+		default:
+			return tasks
 		}
 	}
 }
 
-// reached lists the pixels of the input that taps reach, and returns which of
-// them each pixel is.
-func (g *halfWeight) reached(h, w, oh, ow int) (where []int) {
-	where = make([]int, h*w)
-	for p := range oh * ow {
-		for _, t := range forwardTaps(g.win, h, w, p/ow, p%ow) {
-			where[t.source] = 1
+// part returns the pieces from first up to last.
+func (g *halfWeight) part(first, last int) halfPart {
+	p := halfPart{first, last, make([]int, g.walk.win.KH*g.walk.win.KW)}
+	for e := range p.met {
+		p.met[e] = last
+	}
+	for i := last - 1; i >= first; i-- {
+		_, piece := g.walk.step(i)
+		for _, c := range piece.calls {
+			p.met[c.element] = i
 		}
 	}
-	for p, yes := range where {
-		if where[p] = len(g.used); yes == 1 {
-			g.used = append(g.used, p)
+	return p
+}
+
+// halfShare is what one task computes: of some groups, from the first on, some
+// input and output channels, from the first on. It has room for what it rearranges.
+type halfShare struct {
+	halfChannelCounts
+	part, group, ci, co int
+	x, dy, few          []uint16
+}
+
+// share returns the share of task i, the parts outermost.
+func (g *halfWeight) share(i int, area memory) (s halfShare) {
+	cut := func(all, size int) (first, count int) {
+		n := ceil(all, size)
+		first = i % n * size
+		i /= n
+		return first, min(size, all-first)
+	}
+	s.ci, s.in = cut(g.walk.cin, g.most.in)
+	s.co, s.out = cut(g.walk.cout, g.most.out)
+	s.group, s.groups = cut(g.walk.groups, g.most.groups)
+	s.part = i
+	s.x = area.half()
+	s.dy = s.x[g.walk.ring*g.line:]
+	s.few = s.dy[g.most.groups*g.panels*g.panel:]
+	return s
+}
+
+// task goes through its part.
+func (g *halfWeight) task(i int) {
+	area := g.areas.get()
+	defer g.areas.put(area)
+	s := g.share(i, area)
+	p := &g.parts[s.part]
+	g.clear(&s, p)
+	line := 0 // of the inputs, that comes next
+	for i := p.first; i < p.last; i++ {
+		chunk, piece := g.walk.step(i)
+		if i == p.first || piece == &g.walk.pieces[0] {
+			line = piece.from
+		}
+		for line = max(line, piece.from); line < piece.until; line++ {
+			g.packInputs(&s, line, chunk)
+		}
+		g.packGradients(&s, piece, chunk)
+		var next halfAhead
+		if i+1 < p.last {
+			next = g.ahead(&s, i+1, line)
+		}
+		g.multiply(&s, p, piece, i, &next)
+	}
+}
+
+// at returns the sums of a filter element, for the input channels of a share and its
+// output channels from one on, of one of its groups.
+func (g *halfWeight) at(s *halfShare, element, group, co int) []float32 {
+	w := g.walk
+	return g.sums.of(s.part)[((element*w.cin+s.ci)*w.groups+s.group+group)*w.cout+s.co+co:]
+}
+
+// clear sets the taps that a part does not meet to zero.
+func (g *halfWeight) clear(s *halfShare, p *halfPart) {
+	for e, met := range p.met {
+		for group := range s.groups {
+			if met == p.last {
+				clearColumns(g.at(s, e, group, 0), s.in, s.out, g.walk.groups*g.walk.cout)
+			}
 		}
 	}
-	return where
 }
 
-// plan lists the products, as those of float32.
-func (g *halfWeight) plan(h, w, oh, ow int, where []int) {
-	p := weightWalk{g.win, g.images, g.byTap}.part(h, w, ow, 1, g.padded*g.half.Cols, 0, oh*ow)
-	g.calls, g.empty = p.calls, p.empty
-	for _, c := range g.calls {
-		for i := range c.segs {
-			c.segs[i].A = where[c.segs[i].A] * g.pixel
-		}
-	}
-}
-
-// inputs and gradients are the rearranged copies.
-func (g *halfWeight) inputs() []uint16 { return g.work().half() }
-
-func (g *halfWeight) gradients() []uint16 {
-	return g.work().half()[len(g.used)*g.pixel:]
-}
-
-// rearrange copies one pixel of the inputs or of the gradients.
-func (g *halfWeight) rearrange(i int) {
-	if i < len(g.used) {
-		c := g.cin * g.win.Groups
-		g.half.Transpose(g.inputs()[i*g.pixel:], g.x[(g.used[i]*g.batch+g.first)*c:], g.now, c, c, g.padded)
+// packInputs rearranges a line of the inputs.
+func (g *halfWeight) packInputs(s *halfShare, line int, chunk imageChunk) {
+	w := g.walk
+	to := s.x[line%w.ring*g.line:]
+	if w.few != nil {
+		at := (w.used[line]*w.w*w.batch + chunk.first) * w.few.channels
+		w.few.pack(g.half, to, g.x[at:], s.few, chunk, w.row, w.ow, w.padded)
 		return
 	}
-	i -= len(g.used)
-	c, cols := g.cout*g.win.Groups, g.half.Cols
-	dy := g.dy[(i*g.batch+g.first)*c:]
-	for q := range g.win.Groups * g.panels {
-		lo := q % g.panels * cols
-		panel := g.gradients()[(q*g.outPixels+i)*g.padded*cols:][:g.padded*cols]
-		g.half.PackPairs(panel, dy[q/g.panels*g.cout+lo:], g.now, min(cols, g.cout-lo), c, cols)
-		clear(panel[ceil(g.now, 2)*2*cols:])
+	at := (w.used[line]*w.w*w.batch+chunk.first)*w.groups*w.cin + s.group*w.cin + s.ci
+	g.half.Transpose(to, g.x[at:], chunk.offs, (s.groups-1)*w.cin+s.in, w.row)
+}
+
+// packGradients rearranges the gradients of a piece.
+func (g *halfWeight) packGradients(s *halfShare, piece *halfPiece, chunk imageChunk) {
+	w, cols := g.walk, g.half.Cols
+	all := w.groups * w.cout
+	pixels, rows := piece.count*w.ow, chunk.images
+	if w.padded == w.batch && w.padded == chunk.images {
+		pixels, rows = 1, pixels*rows // which follow each other
+	}
+	size := ceil(rows, w.padded) * w.padded * cols
+	for i := range s.groups * g.panels {
+		lo := i % g.panels * cols
+		if lo >= s.out {
+			continue
+		}
+		dy := g.dy[(piece.line*w.ow*w.batch+chunk.first)*all+(s.group+i/g.panels)*w.cout+s.co+lo:]
+		for p := range pixels {
+			panel := s.dy[i*g.panel+p*size:][:size]
+			g.half.PackPairs(panel, dy[p*w.batch*all:], rows, min(cols, s.out-lo), all, cols)
+			clear(panel[ceil(rows, 2)*2*cols:])
+		}
 	}
 }
 
-// multiply computes one block of input channels by one panel of output channels,
-// for all taps, and adds it to what earlier images gave.
-func (g *halfWeight) multiply(i int) {
-	block, panel, group := i%g.blocks, i/g.blocks%g.panels, i/g.blocks/g.panels
-	ci, rows := g.cin*block/g.blocks, g.cin*(block+1)/g.blocks-g.cin*block/g.blocks
-	co := panel * g.half.Cols
-	cols := min(g.half.Cols, g.cout-co)
-	all := g.cout * g.win.Groups
-	dw := func(element int) []float32 { return g.dw[(element*g.cin+ci)*all+group*g.cout+co:] }
-	for _, e := range g.empty {
-		if g.first == 0 {
-			clearColumns(dw(e), rows, cols, all)
+// multiply adds the products of a piece, and meanwhile fetches what the next needs.
+func (g *halfWeight) multiply(s *halfShare, p *halfPart, piece *halfPiece, step int, next *halfAhead) {
+	w, cols := g.walk, g.half.Cols
+	blocks := ceil(s.in, g.half.Rows)
+	next.steps = s.groups * ceil(s.out, cols) * piece.terms / 2 * blocks
+	for i := range s.groups * g.panels {
+		group, lo := i/g.panels, i%g.panels*cols
+		if lo >= s.out {
+			continue
+		}
+		for _, c := range piece.calls {
+			from, pace := next.take(len(c.segs) * c.terms / 2 * blocks)
+			g.half.DotFetch(g.at(s, c.element, group, lo), w.groups*w.cout, s.x[group*w.cin*w.row:], w.row, s.dy[i*g.panel:],
+				c.segs, c.terms, s.in, min(cols, s.out-lo), step > p.met[c.element], from, pace)
 		}
 	}
-	x := g.inputs()[(group*g.cin+ci)*g.padded:]
-	dy := g.gradients()[(group*g.panels+panel)*g.outPixels*g.padded*g.half.Cols:]
-	for _, c := range g.calls {
-		m := rows
-		if g.byTap {
-			m = c.rows * g.cin
-		}
-		g.half.Dot(dw(c.element), all, x, g.padded, dy, c.segs, g.padded, m, cols, !c.first || g.first > 0)
+}
+
+// halfAhead is what the next piece reads from memory: a stretch of each factor, and
+// in how many steps of products it can be fetched.
+type halfAhead struct {
+	x, dy []uint16
+	steps int
+}
+
+// ahead returns what a step of a part reads: lines of the inputs from one on, of
+// those that are used, and of the gradients.
+func (g *halfWeight) ahead(s *halfShare, step, line int) (a halfAhead) {
+	w := g.walk
+	chunk, piece := w.step(step)
+	if line = max(line, piece.from); piece == &w.pieces[0] {
+		line = piece.from
 	}
+	all, first, channels := w.groups*w.cin, s.group*w.cin+s.ci, (s.groups-1)*w.cin+s.in
+	columns := len(w.across.columns)
+	if w.few != nil {
+		all, first, channels, columns = w.few.channels, 0, w.few.channels, w.w
+	}
+	if line < piece.until {
+		from, until := w.used[line], w.used[piece.until-1]+1
+		a.x = w.stretch(g.x, chunk, from*w.w, until*w.w, (until-from)*columns, all, first, channels)
+	}
+	from, until := piece.line*w.ow, (piece.line+piece.count)*w.ow
+	a.dy = w.stretch(g.dy, chunk, from, until, until-from, w.groups*w.cout, s.group*w.cout+s.co, (s.groups-1)*w.cout+s.out)
+	return a
+}
+
+// stretch returns what some channels, of all of them the first and those behind it,
+// lie in for a chunk of the images from a pixel up to another; or nothing where less
+// than half of that is of use, as so many pixels are.
+func (g *halfWalk) stretch(x []uint16, chunk imageChunk, from, until, pixels, all, first, channels int) []uint16 {
+	lo := (from*g.batch+chunk.first)*all + first
+	hi := ((until-1)*g.batch+chunk.first+chunk.images-1)*all + first + channels
+	if hi-lo > 2*pixels*chunk.images*channels {
+		return nil
+	}
+	return x[lo:hi]
+}
+
+// take returns what to fetch in some of the steps, and how many bytes further in each.
+func (a *halfAhead) take(steps int) (from []uint16, pace int) {
+	if len(a.x) == 0 {
+		a.x, a.dy = a.dy, nil
+	}
+	left := len(a.x) + len(a.dy)
+	if left == 0 || steps == 0 {
+		return nil, 0
+	}
+	from = a.x
+	size := min(len(from), ceil(left*steps, max(a.steps, steps)))
+	a.x = from[size:]
+	a.steps -= steps
+	return from, ceil(2*size, steps)
 }

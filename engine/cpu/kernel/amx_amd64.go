@@ -21,7 +21,7 @@ var setAMX = sync.OnceValue(func() *Set {
 	h := &s.Half
 	h.Native, h.Unit = true, "AMX TDPBF16PS"
 	h.Rows, h.Cols, h.Depth = 2*tileRows, 2*tileCols, tileDepth
-	h.Dot, h.PeakDot = dotAMX, peakDotAMX
+	h.Dot, h.DotFetch, h.PeakDot = dotAMX, dotFetchAMX, peakDotAMX
 	return &s
 })
 
@@ -94,6 +94,11 @@ func dotAMX(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k
 		p.add(k-rest, rest, 1, rows, cols, accumulate)
 	}
 	dotTiles(&p)
+}
+
+// dotFetchAMX leaves the fetching to the processor.
+func dotFetchAMX(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool, _ []uint16, _ int) {
+	dotAMX(c, crs, a, ars, b, segs, k, rows, cols, accumulate)
 }
 
 // add appends the parts for steps of some terms, beginning with term k.

@@ -7,143 +7,143 @@ package kernel
 // dotFull1AVX2 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull2AVX2 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull3AVX2 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull4AVX2 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull5AVX2 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull6AVX2 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotTail1AVX2 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotTail1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotTail2AVX2 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotTail2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotTail3AVX2 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotTail3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotTail4AVX2 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotTail4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotTail5AVX2 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotTail6AVX2 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotHalf1AVX2 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotHalf2AVX2 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotHalf3AVX2 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotHalf4AVX2 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotHalf5AVX2 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotHalf6AVX2 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotFullAVX2 calls the kernel of p.rows rows.
-func dotFullAVX2(p *block[uint16]) {
+func dotFullAVX2(p *block[uint16], next *uint16, pace int) {
 	switch p.rows {
 	case 1:
-		dotFull1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 2:
-		dotFull2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 3:
-		dotFull3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 4:
-		dotFull4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 5:
-		dotFull5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 6:
-		dotFull6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	}
 }
 
 // dotTailAVX2 calls the kernel of p.rows rows.
-func dotTailAVX2(p *block[uint16], mask *int32) {
+func dotTailAVX2(p *block[uint16], next *uint16, pace int, mask *int32) {
 	switch p.rows {
 	case 1:
-		dotTail1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 2:
-		dotTail2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 3:
-		dotTail3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 4:
-		dotTail4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 5:
-		dotTail5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 6:
-		dotTail6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	}
 }
 
 // dotHalfAVX2 calls the kernel of p.rows rows.
-func dotHalfAVX2(p *block[uint16], mask *int32) {
+func dotHalfAVX2(p *block[uint16], next *uint16, pace int, mask *int32) {
 	switch p.rows {
 	case 1:
-		dotHalf1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 2:
-		dotHalf2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 3:
-		dotHalf3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 4:
-		dotHalf4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 5:
-		dotHalf5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 6:
-		dotHalf6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	}
 }

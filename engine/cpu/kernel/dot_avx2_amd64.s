@@ -4,125 +4,131 @@
 
 #include "textflag.h"
 
-// func dotFull1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull1AVX2(SB), NOSPLIT, $0-88
+TEXT ·dotFull1AVX2(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
+	MOVQ next+88(FP), AX
+	MOVQ pace+96(FP), CX
 
 block:
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
+	MOVQ    acc+72(FP), DX
+	TESTQ   DX, DX
 	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 
 begun:
-	MOVQ a+8(FP), DX
-	MOVQ b+16(FP), BX
-	MOVQ first+64(FP), AX
-	LEAQ (DX)(AX*2), DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DI
+	MOVQ first+64(FP), DX
+	LEAQ (SI)(DX*2), SI
+	MOVQ segs+24(FP), R8
+	MOVQ nsegs+32(FP), R9
 
 segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), CX
-	LEAQ (DX)(AX*2), AX
-	LEAQ (BX)(CX*2), CX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
+	MOVQ (R8), DX
+	MOVQ 8(R8), BX
+	LEAQ (SI)(DX*2), DX
+	LEAQ (DI)(BX*2), BX
+	MOVQ k+40(FP), R10
+	SUBQ $0x02, R10
 	JLT  last
 
 pair:
-	VMOVUPS      (CX), Y12
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
+	VMOVUPS      (BX), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(CX), Y13
+	VMOVUPS      32(BX), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VMOVDQU      (CX), Y12
+	VMOVDQU      (BX), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(CX), Y13
+	VMOVDQU      32(BX), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (AX), Y14
+	VPBROADCASTD (DX), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VMOVUPS      64(CX), Y12
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
+	VMOVUPS      64(BX), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(CX), Y13
+	VMOVUPS      96(BX), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(AX), Y14
+	VBROADCASTSS 4(DX), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VMOVDQU      64(CX), Y12
+	VMOVDQU      64(BX), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(CX), Y13
+	VMOVDQU      96(BX), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(AX), Y14
+	VPBROADCASTD 4(DX), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	ADDQ         $0x08, AX
-	ADDQ         $0x00000080, CX
-	SUBQ         $0x02, R8
+	ADDQ         $0x08, DX
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x02, R10
 	JGE          pair
-	CMPQ         R8, $-2
+	CMPQ         R10, $-2
 	JE           next
 
 last:
-	VMOVUPS      (CX), Y12
+	VMOVUPS      (BX), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(CX), Y13
+	VMOVUPS      32(BX), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (AX), Y14
+	VBROADCASTSS (DX), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VMOVDQU      (CX), Y12
+	VMOVDQU      (BX), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(CX), Y13
+	VMOVDQU      32(BX), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (AX), Y14
+	VPBROADCASTD (DX), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
 
 next:
-	ADDQ    $0x10, SI
-	DECQ    DI
+	ADDQ    $0x10, R8
+	DECQ    R9
 	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	MOVQ    blocks+80(FP), AX
-	DECQ    AX
+	MOVQ    c+0(FP), DX
+	MOVQ    crs+48(FP), BX
+	SHLQ    $0x02, BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	MOVQ    blocks+80(FP), DX
+	DECQ    DX
 	JZ      end
-	MOVQ    AX, blocks+80(FP)
-	MOVQ    ars+56(FP), AX
-	MOVQ    crs+48(FP), CX
-	IMUL3Q  $0x01, AX, AX
-	ADDQ    AX, first+64(FP)
-	IMUL3Q  $0x04, CX, CX
-	ADDQ    CX, c+0(FP)
+	MOVQ    DX, blocks+80(FP)
+	MOVQ    ars+56(FP), DX
+	MOVQ    crs+48(FP), BX
+	IMUL3Q  $0x01, DX, DX
+	ADDQ    DX, first+64(FP)
+	IMUL3Q  $0x04, BX, BX
+	ADDQ    BX, c+0(FP)
 	JMP     block
 
 end:
@@ -187,855 +193,178 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
-// func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull2AVX2(SB), NOSPLIT, $0-88
+TEXT ·dotFull2AVX2(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
 
 block:
-	MOVQ    acc+72(FP), CX
-	TESTQ   CX, CX
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
 	JZ      clear
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 
 begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+64(FP), BX
+	LEAQ (DI)(BX*2), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
 
 segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VMOVUPS      64(DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 4(CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VMOVDQU      64(DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD 4(CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000080, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-
-next:
-	ADDQ    $0x10, DI
-	DECQ    R8
-	JNZ     segment
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	MOVQ    blocks+80(FP), CX
-	DECQ    CX
-	JZ      end
-	MOVQ    CX, blocks+80(FP)
-	MOVQ    ars+56(FP), CX
-	MOVQ    crs+48(FP), DX
-	IMUL3Q  $0x02, CX, CX
-	ADDQ    CX, first+64(FP)
-	IMUL3Q  $0x08, DX, DX
-	ADDQ    DX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotFull3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull3AVX2(SB), NOSPLIT, $0-88
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	MOVQ    acc+72(FP), CX
-	TESTQ   CX, CX
-	JZ      clear
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (CX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (CX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VMOVUPS      64(DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 4(CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS 4(CX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VMOVDQU      64(DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD 4(CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD 4(CX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000080, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (CX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (CX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-
-next:
-	ADDQ    $0x10, DI
-	DECQ    R8
-	JNZ     segment
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	MOVQ    blocks+80(FP), CX
-	DECQ    CX
-	JZ      end
-	MOVQ    CX, blocks+80(FP)
-	MOVQ    ars+56(FP), CX
-	MOVQ    crs+48(FP), DX
-	IMUL3Q  $0x03, CX, CX
-	ADDQ    CX, first+64(FP)
-	IMUL3Q  $0x0c, DX, DX
-	ADDQ    DX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotFull4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull4AVX2(SB), NOSPLIT, $0-88
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-
-block:
-	MOVQ    acc+72(FP), DX
-	TESTQ   DX, DX
-	JZ      clear
-	MOVQ    c+0(FP), DX
-	MOVQ    crs+48(FP), BX
-	SHLQ    $0x02, BX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	ADDQ    BX, DX
-	VMOVUPS (DX), Y2
-	VMOVUPS 32(DX), Y3
-	ADDQ    BX, DX
-	VMOVUPS (DX), Y4
-	VMOVUPS 32(DX), Y5
-	ADDQ    BX, DX
-	VMOVUPS (DX), Y6
-	VMOVUPS 32(DX), Y7
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-
-begun:
-	MOVQ a+8(FP), SI
-	MOVQ b+16(FP), DI
-	MOVQ first+64(FP), DX
-	LEAQ (SI)(DX*2), SI
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
-
-segment:
-	MOVQ (R8), DX
-	MOVQ 8(R8), BX
-	LEAQ (SI)(DX*2), DX
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
 	LEAQ (DI)(BX*2), BX
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
+	LEAQ (R8)(SI*2), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
 	JLT  last
 
 pair:
-	VMOVUPS      (BX), Y12
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      (SI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(BX), Y13
+	VMOVUPS      32(SI), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (DX), Y14
+	VBROADCASTSS (BX), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (DX)(AX*1), Y15
+	VBROADCASTSS (BX)(AX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VMOVDQU      (BX), Y12
+	VMOVDQU      (SI), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(BX), Y13
+	VMOVDQU      32(SI), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (DX), Y14
+	VPBROADCASTD (BX), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (DX)(AX*1), Y15
+	VPBROADCASTD (BX)(AX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VMOVUPS      64(BX), Y12
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      64(SI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(BX), Y13
+	VMOVUPS      96(SI), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(DX), Y14
+	VBROADCASTSS 4(BX), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 4(DX)(AX*1), Y15
+	VBROADCASTSS 4(BX)(AX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS 4(DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS 4(DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VMOVDQU      64(BX), Y12
+	VMOVDQU      64(SI), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(BX), Y13
+	VMOVDQU      96(SI), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(DX), Y14
+	VPBROADCASTD 4(BX), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD 4(DX)(AX*1), Y15
+	VPBROADCASTD 4(BX)(AX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD 4(DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD 4(DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	ADDQ         $0x08, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x02, R10
+	ADDQ         $0x08, BX
+	ADDQ         $0x00000080, SI
+	SUBQ         $0x02, R11
 	JGE          pair
-	CMPQ         R10, $-2
+	CMPQ         R11, $-2
 	JE           next
 
 last:
-	VMOVUPS      (BX), Y12
+	VMOVUPS      (SI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(BX), Y13
+	VMOVUPS      32(SI), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (DX), Y14
+	VBROADCASTSS (BX), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (DX)(AX*1), Y15
+	VBROADCASTSS (BX)(AX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VMOVDQU      (BX), Y12
+	VMOVDQU      (SI), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(BX), Y13
+	VMOVDQU      32(SI), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (DX), Y14
+	VPBROADCASTD (BX), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (DX)(AX*1), Y15
+	VPBROADCASTD (BX)(AX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
 
 next:
-	ADDQ    $0x10, R8
-	DECQ    R9
+	ADDQ    $0x10, R9
+	DECQ    R10
 	JNZ     segment
-	MOVQ    c+0(FP), DX
-	MOVQ    crs+48(FP), BX
-	SHLQ    $0x02, BX
-	VMOVUPS Y0, (DX)
-	VMOVUPS Y1, 32(DX)
-	ADDQ    BX, DX
-	VMOVUPS Y2, (DX)
-	VMOVUPS Y3, 32(DX)
-	ADDQ    BX, DX
-	VMOVUPS Y4, (DX)
-	VMOVUPS Y5, 32(DX)
-	ADDQ    BX, DX
-	VMOVUPS Y6, (DX)
-	VMOVUPS Y7, 32(DX)
-	MOVQ    blocks+80(FP), DX
-	DECQ    DX
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
 	JZ      end
-	MOVQ    DX, blocks+80(FP)
-	MOVQ    ars+56(FP), DX
-	MOVQ    crs+48(FP), BX
-	IMUL3Q  $0x04, DX, DX
-	ADDQ    DX, first+64(FP)
-	IMUL3Q  $0x10, BX, BX
-	ADDQ    BX, c+0(FP)
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x02, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x08, SI, SI
+	ADDQ    SI, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotFull5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull5AVX2(SB), NOSPLIT, $0-88
+TEXT ·dotFull3AVX2(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-
-block:
-	MOVQ    acc+72(FP), DX
-	TESTQ   DX, DX
-	JZ      clear
-	MOVQ    c+0(FP), DX
-	MOVQ    crs+48(FP), BX
-	SHLQ    $0x02, BX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	ADDQ    BX, DX
-	VMOVUPS (DX), Y2
-	VMOVUPS 32(DX), Y3
-	ADDQ    BX, DX
-	VMOVUPS (DX), Y4
-	VMOVUPS 32(DX), Y5
-	ADDQ    BX, DX
-	VMOVUPS (DX), Y6
-	VMOVUPS 32(DX), Y7
-	ADDQ    BX, DX
-	VMOVUPS (DX), Y8
-	VMOVUPS 32(DX), Y9
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	VXORPS     Y8, Y8, Y8
-	VXORPS     Y9, Y9, Y9
-
-begun:
-	MOVQ a+8(FP), SI
-	MOVQ b+16(FP), DI
-	MOVQ first+64(FP), DX
-	LEAQ (SI)(DX*2), SI
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
-
-segment:
-	MOVQ (R8), DX
-	MOVQ 8(R8), BX
-	LEAQ (SI)(DX*2), DX
-	LEAQ (DI)(BX*2), BX
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  last
-
-pair:
-	VMOVUPS      (BX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(BX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (DX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (DX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS (DX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VMOVDQU      (BX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(BX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (DX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (DX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD (DX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VMOVUPS      64(BX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(BX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(DX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 4(DX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS 4(DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS 4(DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS 4(DX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VMOVDQU      64(BX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(BX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(DX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD 4(DX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD 4(DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD 4(DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD 4(DX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	ADDQ         $0x08, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x02, R10
-	JGE          pair
-	CMPQ         R10, $-2
-	JE           next
-
-last:
-	VMOVUPS      (BX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(BX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (DX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (DX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS (DX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VMOVDQU      (BX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(BX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (DX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (DX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD (DX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-
-next:
-	ADDQ    $0x10, R8
-	DECQ    R9
-	JNZ     segment
-	MOVQ    c+0(FP), DX
-	MOVQ    crs+48(FP), BX
-	SHLQ    $0x02, BX
-	VMOVUPS Y0, (DX)
-	VMOVUPS Y1, 32(DX)
-	ADDQ    BX, DX
-	VMOVUPS Y2, (DX)
-	VMOVUPS Y3, 32(DX)
-	ADDQ    BX, DX
-	VMOVUPS Y4, (DX)
-	VMOVUPS Y5, 32(DX)
-	ADDQ    BX, DX
-	VMOVUPS Y6, (DX)
-	VMOVUPS Y7, 32(DX)
-	ADDQ    BX, DX
-	VMOVUPS Y8, (DX)
-	VMOVUPS Y9, 32(DX)
-	MOVQ    blocks+80(FP), DX
-	DECQ    DX
-	JZ      end
-	MOVQ    DX, blocks+80(FP)
-	MOVQ    ars+56(FP), DX
-	MOVQ    crs+48(FP), BX
-	IMUL3Q  $0x05, DX, DX
-	ADDQ    DX, first+64(FP)
-	IMUL3Q  $0x14, BX, BX
-	ADDQ    BX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotFull6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotFull6AVX2(SB), NOSPLIT, $0-88
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
 
 block:
 	MOVQ    acc+72(FP), BX
@@ -1052,15 +381,6 @@ block:
 	ADDQ    SI, BX
 	VMOVUPS (BX), Y4
 	VMOVUPS 32(BX), Y5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Y6
-	VMOVUPS 32(BX), Y7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Y10
-	VMOVUPS 32(BX), Y11
 	JMP     begun
 
 clear:
@@ -1072,24 +392,12 @@ clear:
 	PREFETCHT0 (BX)
 	ADDQ       SI, BX
 	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	VXORPS     Y8, Y8, Y8
-	VXORPS     Y9, Y9, Y9
-	VXORPS     Y10, Y10, Y10
-	VXORPS     Y11, Y11, Y11
 
 begun:
 	MOVQ a+8(FP), DI
@@ -1109,6 +417,8 @@ segment:
 	JLT  last
 
 pair:
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      (SI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
 	VMOVUPS      32(SI), Y13
@@ -1125,18 +435,6 @@ pair:
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (BX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS (BX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS (BX)(DX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 	VMOVDQU      (SI), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VMOVDQU      32(SI), Y13
@@ -1153,18 +451,8 @@ pair:
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (BX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD (BX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VPBROADCASTD (BX)(DX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      64(SI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
 	VMOVUPS      96(SI), Y13
@@ -1181,18 +469,6 @@ pair:
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS 4(BX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS 4(BX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS 4(BX)(DX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 	VMOVDQU      64(SI), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VMOVDQU      96(SI), Y13
@@ -1209,18 +485,6 @@ pair:
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD 4(BX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD 4(BX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VPBROADCASTD 4(BX)(DX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 	ADDQ         $0x08, BX
 	ADDQ         $0x00000080, SI
 	SUBQ         $0x02, R11
@@ -1245,18 +509,6 @@ last:
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (BX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS (BX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS (BX)(DX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 	VMOVDQU      (SI), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VMOVDQU      32(SI), Y13
@@ -1273,18 +525,6 @@ last:
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (BX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD (BX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VPBROADCASTD (BX)(DX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 
 next:
 	ADDQ    $0x10, R9
@@ -1301,24 +541,15 @@ next:
 	ADDQ    SI, BX
 	VMOVUPS Y4, (BX)
 	VMOVUPS Y5, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	VMOVUPS Y9, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y10, (BX)
-	VMOVUPS Y11, 32(BX)
 	MOVQ    blocks+80(FP), BX
 	DECQ    BX
 	JZ      end
 	MOVQ    BX, blocks+80(FP)
 	MOVQ    ars+56(FP), BX
 	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x06, BX, BX
+	IMUL3Q  $0x03, BX, BX
 	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x18, SI, SI
+	IMUL3Q  $0x0c, SI, SI
 	ADDQ    SI, c+0(FP)
 	JMP     block
 
@@ -1326,535 +557,46 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotTail1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+// func dotFull4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail1AVX2(SB), NOSPLIT, $0-96
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	MOVQ       mask+88(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    (AX), Y0
-	VMASKMOVPS 32(AX), Y15, Y1
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-
-begun:
-	MOVQ a+8(FP), DX
-	MOVQ b+16(FP), BX
-	MOVQ first+64(FP), AX
-	LEAQ (DX)(AX*2), DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
-
-segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), CX
-	LEAQ (DX)(AX*2), AX
-	LEAQ (BX)(CX*2), CX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  last
-
-pair:
-	VMOVUPS      (CX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(CX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (AX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VMOVDQU      (CX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(CX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (AX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VMOVUPS      64(CX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(CX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(AX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VMOVDQU      64(CX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(CX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(AX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	ADDQ         $0x08, AX
-	ADDQ         $0x00000080, CX
-	SUBQ         $0x02, R8
-	JGE          pair
-	CMPQ         R8, $-2
-	JE           next
-
-last:
-	VMOVUPS      (CX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(CX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (AX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VMOVDQU      (CX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(CX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (AX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-
-next:
-	ADDQ       $0x10, SI
-	DECQ       DI
-	JNZ        segment
-	MOVQ       mask+88(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS Y1, Y15, 32(AX)
-	MOVQ       blocks+80(FP), AX
-	DECQ       AX
-	JZ         end
-	MOVQ       AX, blocks+80(FP)
-	MOVQ       ars+56(FP), AX
-	MOVQ       crs+48(FP), CX
-	IMUL3Q     $0x01, AX, AX
-	ADDQ       AX, first+64(FP)
-	IMUL3Q     $0x04, CX, CX
-	ADDQ       CX, c+0(FP)
-	JMP        block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotTail2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail2AVX2(SB), NOSPLIT, $0-96
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	MOVQ       mask+88(FP), CX
-	VMOVUPS    (CX), Y15
-	MOVQ       acc+72(FP), CX
-	TESTQ      CX, CX
-	JZ         clear
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	VMOVUPS    (CX), Y0
-	VMASKMOVPS 32(CX), Y15, Y1
-	ADDQ       DX, CX
-	VMOVUPS    (CX), Y2
-	VMASKMOVPS 32(CX), Y15, Y3
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VMOVUPS      64(DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 4(CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VMOVDQU      64(DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD 4(CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000080, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-
-next:
-	ADDQ       $0x10, DI
-	DECQ       R8
-	JNZ        segment
-	MOVQ       mask+88(FP), CX
-	VMOVUPS    (CX), Y15
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	VMOVUPS    Y0, (CX)
-	VMASKMOVPS Y1, Y15, 32(CX)
-	ADDQ       DX, CX
-	VMOVUPS    Y2, (CX)
-	VMASKMOVPS Y3, Y15, 32(CX)
-	MOVQ       blocks+80(FP), CX
-	DECQ       CX
-	JZ         end
-	MOVQ       CX, blocks+80(FP)
-	MOVQ       ars+56(FP), CX
-	MOVQ       crs+48(FP), DX
-	IMUL3Q     $0x02, CX, CX
-	ADDQ       CX, first+64(FP)
-	IMUL3Q     $0x08, DX, DX
-	ADDQ       DX, c+0(FP)
-	JMP        block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotTail3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail3AVX2(SB), NOSPLIT, $0-96
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	MOVQ       mask+88(FP), CX
-	VMOVUPS    (CX), Y15
-	MOVQ       acc+72(FP), CX
-	TESTQ      CX, CX
-	JZ         clear
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	VMOVUPS    (CX), Y0
-	VMASKMOVPS 32(CX), Y15, Y1
-	ADDQ       DX, CX
-	VMOVUPS    (CX), Y2
-	VMASKMOVPS 32(CX), Y15, Y3
-	ADDQ       DX, CX
-	VMOVUPS    (CX), Y4
-	VMASKMOVPS 32(CX), Y15, Y5
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (CX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (CX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VMOVUPS      64(DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 4(CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS 4(CX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VMOVDQU      64(DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD 4(CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD 4(CX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000080, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(DX), Y13
-	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (CX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(DX), Y13
-	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (CX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VFMADD231PS  Y14, Y13, Y5
-
-next:
-	ADDQ       $0x10, DI
-	DECQ       R8
-	JNZ        segment
-	MOVQ       mask+88(FP), CX
-	VMOVUPS    (CX), Y15
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	VMOVUPS    Y0, (CX)
-	VMASKMOVPS Y1, Y15, 32(CX)
-	ADDQ       DX, CX
-	VMOVUPS    Y2, (CX)
-	VMASKMOVPS Y3, Y15, 32(CX)
-	ADDQ       DX, CX
-	VMOVUPS    Y4, (CX)
-	VMASKMOVPS Y5, Y15, 32(CX)
-	MOVQ       blocks+80(FP), CX
-	DECQ       CX
-	JZ         end
-	MOVQ       CX, blocks+80(FP)
-	MOVQ       ars+56(FP), CX
-	MOVQ       crs+48(FP), DX
-	IMUL3Q     $0x03, CX, CX
-	ADDQ       CX, first+64(FP)
-	IMUL3Q     $0x0c, DX, DX
-	ADDQ       DX, c+0(FP)
-	JMP        block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotTail4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail4AVX2(SB), NOSPLIT, $0-96
+TEXT ·dotFull4AVX2(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
 
 block:
-	MOVQ       mask+88(FP), DX
-	VMOVUPS    (DX), Y15
-	MOVQ       acc+72(FP), DX
-	TESTQ      DX, DX
-	JZ         clear
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS 32(DX), Y15, Y1
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 32(DX), Y15, Y3
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(DX), Y15, Y5
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(DX), Y15, Y7
-	JMP        begun
+	MOVQ    acc+72(FP), SI
+	TESTQ   SI, SI
+	JZ      clear
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y2
+	VMOVUPS 32(SI), Y3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y6
+	VMOVUPS 32(SI), Y7
+	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1865,233 +607,235 @@ clear:
 	VXORPS     Y7, Y7, Y7
 
 begun:
-	MOVQ a+8(FP), SI
-	MOVQ b+16(FP), DI
-	MOVQ first+64(FP), DX
-	LEAQ (SI)(DX*2), SI
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), DX
-	MOVQ 8(R8), BX
-	LEAQ (SI)(DX*2), DX
-	LEAQ (DI)(BX*2), BX
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
 	JLT  last
 
 pair:
-	VMOVUPS      (BX), Y12
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(BX), Y13
+	VMOVUPS      32(DI), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (DX), Y14
+	VBROADCASTSS (SI), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (DX)(AX*1), Y15
+	VBROADCASTSS (SI)(AX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (DX)(AX*2), Y14
+	VBROADCASTSS (SI)(AX*2), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (DX)(CX*1), Y15
+	VBROADCASTSS (SI)(CX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VMOVDQU      (BX), Y12
+	VMOVDQU      (DI), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(BX), Y13
+	VMOVDQU      32(DI), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (DX), Y14
+	VPBROADCASTD (SI), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (DX)(AX*1), Y15
+	VPBROADCASTD (SI)(AX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (DX)(AX*2), Y14
+	VPBROADCASTD (SI)(AX*2), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (DX)(CX*1), Y15
+	VPBROADCASTD (SI)(CX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VMOVUPS      64(BX), Y12
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      64(DI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(BX), Y13
+	VMOVUPS      96(DI), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(DX), Y14
+	VBROADCASTSS 4(SI), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 4(DX)(AX*1), Y15
+	VBROADCASTSS 4(SI)(AX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS 4(DX)(AX*2), Y14
+	VBROADCASTSS 4(SI)(AX*2), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS 4(DX)(CX*1), Y15
+	VBROADCASTSS 4(SI)(CX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VMOVDQU      64(BX), Y12
+	VMOVDQU      64(DI), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(BX), Y13
+	VMOVDQU      96(DI), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(DX), Y14
+	VPBROADCASTD 4(SI), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD 4(DX)(AX*1), Y15
+	VPBROADCASTD 4(SI)(AX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD 4(DX)(AX*2), Y14
+	VPBROADCASTD 4(SI)(AX*2), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD 4(DX)(CX*1), Y15
+	VPBROADCASTD 4(SI)(CX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	ADDQ         $0x08, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x02, R10
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000080, DI
+	SUBQ         $0x02, R12
 	JGE          pair
-	CMPQ         R10, $-2
+	CMPQ         R12, $-2
 	JE           next
 
 last:
-	VMOVUPS      (BX), Y12
+	VMOVUPS      (DI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(BX), Y13
+	VMOVUPS      32(DI), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (DX), Y14
+	VBROADCASTSS (SI), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (DX)(AX*1), Y15
+	VBROADCASTSS (SI)(AX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (DX)(AX*2), Y14
+	VBROADCASTSS (SI)(AX*2), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (DX)(CX*1), Y15
+	VBROADCASTSS (SI)(CX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VMOVDQU      (BX), Y12
+	VMOVDQU      (DI), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(BX), Y13
+	VMOVDQU      32(DI), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (DX), Y14
+	VPBROADCASTD (SI), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (DX)(AX*1), Y15
+	VPBROADCASTD (SI)(AX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (DX)(AX*2), Y14
+	VPBROADCASTD (SI)(AX*2), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (DX)(CX*1), Y15
+	VPBROADCASTD (SI)(CX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
 
 next:
-	ADDQ       $0x10, R8
-	DECQ       R9
-	JNZ        segment
-	MOVQ       mask+88(FP), DX
-	VMOVUPS    (DX), Y15
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	VMOVUPS    Y0, (DX)
-	VMASKMOVPS Y1, Y15, 32(DX)
-	ADDQ       BX, DX
-	VMOVUPS    Y2, (DX)
-	VMASKMOVPS Y3, Y15, 32(DX)
-	ADDQ       BX, DX
-	VMOVUPS    Y4, (DX)
-	VMASKMOVPS Y5, Y15, 32(DX)
-	ADDQ       BX, DX
-	VMOVUPS    Y6, (DX)
-	VMASKMOVPS Y7, Y15, 32(DX)
-	MOVQ       blocks+80(FP), DX
-	DECQ       DX
-	JZ         end
-	MOVQ       DX, blocks+80(FP)
-	MOVQ       ars+56(FP), DX
-	MOVQ       crs+48(FP), BX
-	IMUL3Q     $0x04, DX, DX
-	ADDQ       DX, first+64(FP)
-	IMUL3Q     $0x10, BX, BX
-	ADDQ       BX, c+0(FP)
-	JMP        block
+	ADDQ    $0x10, R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	MOVQ    blocks+80(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+80(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x04, SI, SI
+	ADDQ    SI, first+64(FP)
+	IMUL3Q  $0x10, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+// func dotFull5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail5AVX2(SB), NOSPLIT, $0-96
+TEXT ·dotFull5AVX2(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
 
 block:
-	MOVQ       mask+88(FP), DX
-	VMOVUPS    (DX), Y15
-	MOVQ       acc+72(FP), DX
-	TESTQ      DX, DX
-	JZ         clear
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS 32(DX), Y15, Y1
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 32(DX), Y15, Y3
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(DX), Y15, Y5
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(DX), Y15, Y7
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(DX), Y15, Y9
-	JMP        begun
+	MOVQ    acc+72(FP), SI
+	TESTQ   SI, SI
+	JZ      clear
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y2
+	VMOVUPS 32(SI), Y3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y6
+	VMOVUPS 32(SI), Y7
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y8
+	VMOVUPS 32(SI), Y9
+	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -2104,266 +848,268 @@ clear:
 	VXORPS     Y9, Y9, Y9
 
 begun:
-	MOVQ a+8(FP), SI
-	MOVQ b+16(FP), DI
-	MOVQ first+64(FP), DX
-	LEAQ (SI)(DX*2), SI
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
 
 segment:
-	MOVQ (R8), DX
-	MOVQ 8(R8), BX
-	LEAQ (SI)(DX*2), DX
-	LEAQ (DI)(BX*2), BX
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
 	JLT  last
 
 pair:
-	VMOVUPS      (BX), Y12
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(BX), Y13
+	VMOVUPS      32(DI), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (DX), Y14
+	VBROADCASTSS (SI), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (DX)(AX*1), Y15
+	VBROADCASTSS (SI)(AX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (DX)(AX*2), Y14
+	VBROADCASTSS (SI)(AX*2), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (DX)(CX*1), Y15
+	VBROADCASTSS (SI)(CX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS (DX)(AX*4), Y14
+	VBROADCASTSS (SI)(AX*4), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	VMOVDQU      (BX), Y12
+	VMOVDQU      (DI), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(BX), Y13
+	VMOVDQU      32(DI), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (DX), Y14
+	VPBROADCASTD (SI), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (DX)(AX*1), Y15
+	VPBROADCASTD (SI)(AX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (DX)(AX*2), Y14
+	VPBROADCASTD (SI)(AX*2), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (DX)(CX*1), Y15
+	VPBROADCASTD (SI)(CX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD (DX)(AX*4), Y14
+	VPBROADCASTD (SI)(AX*4), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	VMOVUPS      64(BX), Y12
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      64(DI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      96(BX), Y13
+	VMOVUPS      96(DI), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS 4(DX), Y14
+	VBROADCASTSS 4(SI), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 4(DX)(AX*1), Y15
+	VBROADCASTSS 4(SI)(AX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS 4(DX)(AX*2), Y14
+	VBROADCASTSS 4(SI)(AX*2), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS 4(DX)(CX*1), Y15
+	VBROADCASTSS 4(SI)(CX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS 4(DX)(AX*4), Y14
+	VBROADCASTSS 4(SI)(AX*4), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	VMOVDQU      64(BX), Y12
+	VMOVDQU      64(DI), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      96(BX), Y13
+	VMOVDQU      96(DI), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD 4(DX), Y14
+	VPBROADCASTD 4(SI), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD 4(DX)(AX*1), Y15
+	VPBROADCASTD 4(SI)(AX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD 4(DX)(AX*2), Y14
+	VPBROADCASTD 4(SI)(AX*2), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD 4(DX)(CX*1), Y15
+	VPBROADCASTD 4(SI)(CX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD 4(DX)(AX*4), Y14
+	VPBROADCASTD 4(SI)(AX*4), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	ADDQ         $0x08, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x02, R10
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000080, DI
+	SUBQ         $0x02, R12
 	JGE          pair
-	CMPQ         R10, $-2
+	CMPQ         R12, $-2
 	JE           next
 
 last:
-	VMOVUPS      (BX), Y12
+	VMOVUPS      (DI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
-	VMOVUPS      32(BX), Y13
+	VMOVUPS      32(DI), Y13
 	VANDPS       rounding<>+160(SB), Y13, Y13
-	VBROADCASTSS (DX), Y14
+	VBROADCASTSS (SI), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (DX)(AX*1), Y15
+	VBROADCASTSS (SI)(AX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VBROADCASTSS (DX)(AX*2), Y14
+	VBROADCASTSS (SI)(AX*2), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (DX)(CX*1), Y15
+	VBROADCASTSS (SI)(CX*1), Y15
 	VANDPS       rounding<>+160(SB), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS (DX)(AX*4), Y14
+	VBROADCASTSS (SI)(AX*4), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	VMOVDQU      (BX), Y12
+	VMOVDQU      (DI), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VMOVDQU      32(BX), Y13
+	VMOVDQU      32(DI), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPBROADCASTD (DX), Y14
+	VPBROADCASTD (SI), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VPBROADCASTD (DX)(AX*1), Y15
+	VPBROADCASTD (SI)(AX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y3
-	VPBROADCASTD (DX)(AX*2), Y14
+	VPBROADCASTD (SI)(AX*2), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (DX)(CX*1), Y15
+	VPBROADCASTD (SI)(CX*1), Y15
 	VPSLLD       $0x10, Y15, Y15
 	VFMADD231PS  Y15, Y12, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD (DX)(AX*4), Y14
+	VPBROADCASTD (SI)(AX*4), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
 
 next:
-	ADDQ       $0x10, R8
-	DECQ       R9
-	JNZ        segment
-	MOVQ       mask+88(FP), DX
-	VMOVUPS    (DX), Y15
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	VMOVUPS    Y0, (DX)
-	VMASKMOVPS Y1, Y15, 32(DX)
-	ADDQ       BX, DX
-	VMOVUPS    Y2, (DX)
-	VMASKMOVPS Y3, Y15, 32(DX)
-	ADDQ       BX, DX
-	VMOVUPS    Y4, (DX)
-	VMASKMOVPS Y5, Y15, 32(DX)
-	ADDQ       BX, DX
-	VMOVUPS    Y6, (DX)
-	VMASKMOVPS Y7, Y15, 32(DX)
-	ADDQ       BX, DX
-	VMOVUPS    Y8, (DX)
-	VMASKMOVPS Y9, Y15, 32(DX)
-	MOVQ       blocks+80(FP), DX
-	DECQ       DX
-	JZ         end
-	MOVQ       DX, blocks+80(FP)
-	MOVQ       ars+56(FP), DX
-	MOVQ       crs+48(FP), BX
-	IMUL3Q     $0x05, DX, DX
-	ADDQ       DX, first+64(FP)
-	IMUL3Q     $0x14, BX, BX
-	ADDQ       BX, c+0(FP)
-	JMP        block
+	ADDQ    $0x10, R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y8, (SI)
+	VMOVUPS Y9, 32(SI)
+	MOVQ    blocks+80(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+80(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x05, SI, SI
+	ADDQ    SI, first+64(FP)
+	IMUL3Q  $0x14, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+// func dotFull6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotTail6AVX2(SB), NOSPLIT, $0-96
+TEXT ·dotFull6AVX2(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	MOVQ       mask+88(FP), BX
-	VMOVUPS    (BX), Y15
-	MOVQ       acc+72(FP), BX
-	TESTQ      BX, BX
-	JZ         clear
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	VMOVUPS    (BX), Y0
-	VMASKMOVPS 32(BX), Y15, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
-	VMASKMOVPS 32(BX), Y15, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMASKMOVPS 32(BX), Y15, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMASKMOVPS 32(BX), Y15, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMASKMOVPS 32(BX), Y15, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMASKMOVPS 32(BX), Y15, Y11
-	JMP        begun
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
+	JZ      clear
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y6
+	VMOVUPS 32(DI), Y7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y8
+	VMOVUPS 32(DI), Y9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y10
+	VMOVUPS 32(DI), Y11
+	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -2376,6 +1122,416 @@ clear:
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	VXORPS     Y11, Y11, Y11
+
+begun:
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+64(FP), DI
+	LEAQ (R9)(DI*2), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
+
+segment:
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*2), DI
+	LEAQ (R10)(R8*2), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
+
+pair:
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(R8), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (DI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (DI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (DI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (DI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (DI)(DX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	VMOVDQU      (R8), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(R8), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (DI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (DI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD (DI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD (DI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VPBROADCASTD (DI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VPBROADCASTD (DI)(DX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      64(R8), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      96(R8), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS 4(DI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS 4(DI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS 4(DI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS 4(DI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS 4(DI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS 4(DI)(DX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	VMOVDQU      64(R8), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      96(R8), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD 4(DI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD 4(DI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD 4(DI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD 4(DI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VPBROADCASTD 4(DI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VPBROADCASTD 4(DI)(DX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	ADDQ         $0x08, DI
+	ADDQ         $0x00000080, R8
+	SUBQ         $0x02, R13
+	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R8), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(R8), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (DI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (DI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (DI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (DI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (DI)(DX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	VMOVDQU      (R8), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(R8), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (DI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (DI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD (DI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD (DI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VPBROADCASTD (DI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VPBROADCASTD (DI)(DX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+
+next:
+	ADDQ    $0x10, R11
+	DECQ    R12
+	JNZ     segment
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y5, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y7, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y8, (DI)
+	VMOVUPS Y9, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y10, (DI)
+	VMOVUPS Y11, 32(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x06, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x18, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotTail1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotTail1AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	MOVQ next+88(FP), AX
+	MOVQ pace+96(FP), CX
+
+block:
+	MOVQ       mask+104(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       acc+72(FP), DX
+	TESTQ      DX, DX
+	JZ         clear
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS 32(DX), Y15, Y1
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+
+begun:
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DI
+	MOVQ first+64(FP), DX
+	LEAQ (SI)(DX*2), SI
+	MOVQ segs+24(FP), R8
+	MOVQ nsegs+32(FP), R9
+
+segment:
+	MOVQ (R8), DX
+	MOVQ 8(R8), BX
+	LEAQ (SI)(DX*2), DX
+	LEAQ (DI)(BX*2), BX
+	MOVQ k+40(FP), R10
+	SUBQ $0x02, R10
+	JLT  last
+
+pair:
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
+	VMOVUPS      (BX), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(BX), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (DX), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VMOVDQU      (BX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(BX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (DX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
+	VMOVUPS      64(BX), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      96(BX), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS 4(DX), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VMOVDQU      64(BX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      96(BX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD 4(DX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	ADDQ         $0x08, DX
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x02, R10
+	JGE          pair
+	CMPQ         R10, $-2
+	JE           next
+
+last:
+	VMOVUPS      (BX), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(BX), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (DX), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VMOVDQU      (BX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(BX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (DX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+
+next:
+	ADDQ       $0x10, R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       mask+104(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    Y0, (DX)
+	VMASKMOVPS Y1, Y15, 32(DX)
+	MOVQ       blocks+80(FP), DX
+	DECQ       DX
+	JZ         end
+	MOVQ       DX, blocks+80(FP)
+	MOVQ       ars+56(FP), DX
+	MOVQ       crs+48(FP), BX
+	IMUL3Q     $0x01, DX, DX
+	ADDQ       DX, first+64(FP)
+	IMUL3Q     $0x04, BX, BX
+	ADDQ       BX, c+0(FP)
+	JMP        block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotTail2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotTail2AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
+
+block:
+	MOVQ       mask+104(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       acc+72(FP), BX
+	TESTQ      BX, BX
+	JZ         clear
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS 32(BX), Y15, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y2
+	VMASKMOVPS 32(BX), Y15, Y3
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 begun:
 	MOVQ a+8(FP), DI
@@ -2395,6 +1551,184 @@ segment:
 	JLT  last
 
 pair:
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      (SI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(SI), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (BX), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (BX)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VMOVDQU      (SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(SI), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (BX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (BX)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      64(SI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      96(SI), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS 4(BX), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS 4(BX)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VMOVDQU      64(SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      96(SI), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD 4(BX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD 4(BX)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	ADDQ         $0x08, BX
+	ADDQ         $0x00000080, SI
+	SUBQ         $0x02, R11
+	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
+
+last:
+	VMOVUPS      (SI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(SI), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (BX), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (BX)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VMOVDQU      (SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(SI), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (BX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (BX)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+
+next:
+	ADDQ       $0x10, R9
+	DECQ       R10
+	JNZ        segment
+	MOVQ       mask+104(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    Y0, (BX)
+	VMASKMOVPS Y1, Y15, 32(BX)
+	ADDQ       SI, BX
+	VMOVUPS    Y2, (BX)
+	VMASKMOVPS Y3, Y15, 32(BX)
+	MOVQ       blocks+80(FP), BX
+	DECQ       BX
+	JZ         end
+	MOVQ       BX, blocks+80(FP)
+	MOVQ       ars+56(FP), BX
+	MOVQ       crs+48(FP), SI
+	IMUL3Q     $0x02, BX, BX
+	ADDQ       BX, first+64(FP)
+	IMUL3Q     $0x08, SI, SI
+	ADDQ       SI, c+0(FP)
+	JMP        block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotTail3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotTail3AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
+
+block:
+	MOVQ       mask+104(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       acc+72(FP), BX
+	TESTQ      BX, BX
+	JZ         clear
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS 32(BX), Y15, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y2
+	VMASKMOVPS 32(BX), Y15, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
+	VMASKMOVPS 32(BX), Y15, Y5
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+
+begun:
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+64(FP), BX
+	LEAQ (DI)(BX*2), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
+
+segment:
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*2), BX
+	LEAQ (R8)(SI*2), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
+
+pair:
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      (SI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
 	VMOVUPS      32(SI), Y13
@@ -2411,18 +1745,6 @@ pair:
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (BX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS (BX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS (BX)(DX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 	VMOVDQU      (SI), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VMOVDQU      32(SI), Y13
@@ -2439,18 +1761,8 @@ pair:
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (BX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD (BX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VPBROADCASTD (BX)(DX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      64(SI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
 	VMOVUPS      96(SI), Y13
@@ -2467,18 +1779,6 @@ pair:
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS 4(BX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS 4(BX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS 4(BX)(DX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 	VMOVDQU      64(SI), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VMOVDQU      96(SI), Y13
@@ -2495,18 +1795,6 @@ pair:
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD 4(BX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD 4(BX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VPBROADCASTD 4(BX)(DX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 	ADDQ         $0x08, BX
 	ADDQ         $0x00000080, SI
 	SUBQ         $0x02, R11
@@ -2531,18 +1819,6 @@ last:
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (BX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VBROADCASTSS (BX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS (BX)(DX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 	VMOVDQU      (SI), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VMOVDQU      32(SI), Y13
@@ -2559,24 +1835,12 @@ last:
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VPBROADCASTD (BX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VPBROADCASTD (BX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y8
-	VFMADD231PS  Y14, Y13, Y9
-	VPBROADCASTD (BX)(DX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y10
-	VFMADD231PS  Y15, Y13, Y11
 
 next:
 	ADDQ       $0x10, R9
 	DECQ       R10
 	JNZ        segment
-	MOVQ       mask+88(FP), BX
+	MOVQ       mask+104(FP), BX
 	VMOVUPS    (BX), Y15
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
@@ -2589,24 +1853,15 @@ next:
 	ADDQ       SI, BX
 	VMOVUPS    Y4, (BX)
 	VMASKMOVPS Y5, Y15, 32(BX)
-	ADDQ       SI, BX
-	VMOVUPS    Y6, (BX)
-	VMASKMOVPS Y7, Y15, 32(BX)
-	ADDQ       SI, BX
-	VMOVUPS    Y8, (BX)
-	VMASKMOVPS Y9, Y15, 32(BX)
-	ADDQ       SI, BX
-	VMOVUPS    Y10, (BX)
-	VMASKMOVPS Y11, Y15, 32(BX)
 	MOVQ       blocks+80(FP), BX
 	DECQ       BX
 	JZ         end
 	MOVQ       BX, blocks+80(FP)
 	MOVQ       ars+56(FP), BX
 	MOVQ       crs+48(FP), SI
-	IMUL3Q     $0x06, BX, BX
+	IMUL3Q     $0x03, BX, BX
 	ADDQ       BX, first+64(FP)
-	IMUL3Q     $0x18, SI, SI
+	IMUL3Q     $0x0c, SI, SI
 	ADDQ       SI, c+0(FP)
 	JMP        block
 
@@ -2614,634 +1869,849 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+// func dotTail4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf1AVX2(SB), NOSPLIT, $0-96
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	MOVQ       mask+88(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       acc+72(FP), AX
-	TESTQ      AX, AX
-	JZ         clear
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS (AX), Y15, Y0
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	VXORPS     Y0, Y0, Y0
-
-begun:
-	MOVQ a+8(FP), DX
-	MOVQ b+16(FP), BX
-	MOVQ first+64(FP), AX
-	LEAQ (DX)(AX*2), DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
-
-segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), CX
-	LEAQ (DX)(AX*2), AX
-	LEAQ (BX)(CX*2), CX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  last
-
-pair:
-	VMOVUPS      (CX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS (AX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VMOVDQU      (CX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD (AX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VMOVUPS      64(CX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS 4(AX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VMOVDQU      64(CX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD 4(AX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	ADDQ         $0x08, AX
-	ADDQ         $0x00000080, CX
-	SUBQ         $0x02, R8
-	JGE          pair
-	CMPQ         R8, $-2
-	JE           next
-
-last:
-	VMOVUPS      (CX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS (AX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VMOVDQU      (CX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD (AX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-
-next:
-	ADDQ       $0x10, SI
-	DECQ       DI
-	JNZ        segment
-	MOVQ       mask+88(FP), AX
-	VMOVUPS    (AX), Y15
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVQ       blocks+80(FP), AX
-	DECQ       AX
-	JZ         end
-	MOVQ       AX, blocks+80(FP)
-	MOVQ       ars+56(FP), AX
-	MOVQ       crs+48(FP), CX
-	IMUL3Q     $0x01, AX, AX
-	ADDQ       AX, first+64(FP)
-	IMUL3Q     $0x04, CX, CX
-	ADDQ       CX, c+0(FP)
-	JMP        block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf2AVX2(SB), NOSPLIT, $0-96
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	MOVQ       mask+88(FP), CX
-	VMOVUPS    (CX), Y15
-	MOVQ       acc+72(FP), CX
-	TESTQ      CX, CX
-	JZ         clear
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	VMASKMOVPS (CX), Y15, Y0
-	ADDQ       DX, CX
-	VMASKMOVPS (CX), Y15, Y1
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VMOVUPS      64(DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS 4(CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS 4(CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VMOVDQU      64(DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD 4(CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD 4(CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000080, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-
-next:
-	ADDQ       $0x10, DI
-	DECQ       R8
-	JNZ        segment
-	MOVQ       mask+88(FP), CX
-	VMOVUPS    (CX), Y15
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	VMASKMOVPS Y0, Y15, (CX)
-	ADDQ       DX, CX
-	VMASKMOVPS Y1, Y15, (CX)
-	MOVQ       blocks+80(FP), CX
-	DECQ       CX
-	JZ         end
-	MOVQ       CX, blocks+80(FP)
-	MOVQ       ars+56(FP), CX
-	MOVQ       crs+48(FP), DX
-	IMUL3Q     $0x02, CX, CX
-	ADDQ       CX, first+64(FP)
-	IMUL3Q     $0x08, DX, DX
-	ADDQ       DX, c+0(FP)
-	JMP        block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf3AVX2(SB), NOSPLIT, $0-96
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	MOVQ       mask+88(FP), CX
-	VMOVUPS    (CX), Y15
-	MOVQ       acc+72(FP), CX
-	TESTQ      CX, CX
-	JZ         clear
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	VMASKMOVPS (CX), Y15, Y0
-	ADDQ       DX, CX
-	VMASKMOVPS (CX), Y15, Y1
-	ADDQ       DX, CX
-	VMASKMOVPS (CX), Y15, Y2
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VBROADCASTSS (CX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VPBROADCASTD (CX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VMOVUPS      64(DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS 4(CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS 4(CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VBROADCASTSS 4(CX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VMOVDQU      64(DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD 4(CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD 4(CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VPBROADCASTD 4(CX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000080, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS (CX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS (CX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VBROADCASTSS (CX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VMOVDQU      (DX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD (CX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD (CX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VPBROADCASTD (CX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-
-next:
-	ADDQ       $0x10, DI
-	DECQ       R8
-	JNZ        segment
-	MOVQ       mask+88(FP), CX
-	VMOVUPS    (CX), Y15
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	VMASKMOVPS Y0, Y15, (CX)
-	ADDQ       DX, CX
-	VMASKMOVPS Y1, Y15, (CX)
-	ADDQ       DX, CX
-	VMASKMOVPS Y2, Y15, (CX)
-	MOVQ       blocks+80(FP), CX
-	DECQ       CX
-	JZ         end
-	MOVQ       CX, blocks+80(FP)
-	MOVQ       ars+56(FP), CX
-	MOVQ       crs+48(FP), DX
-	IMUL3Q     $0x03, CX, CX
-	ADDQ       CX, first+64(FP)
-	IMUL3Q     $0x0c, DX, DX
-	ADDQ       DX, c+0(FP)
-	JMP        block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf4AVX2(SB), NOSPLIT, $0-96
+TEXT ·dotTail4AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
 
 block:
-	MOVQ       mask+88(FP), DX
-	VMOVUPS    (DX), Y15
-	MOVQ       acc+72(FP), DX
-	TESTQ      DX, DX
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       acc+72(FP), SI
+	TESTQ      SI, SI
 	JZ         clear
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	VMASKMOVPS (DX), Y15, Y0
-	ADDQ       BX, DX
-	VMASKMOVPS (DX), Y15, Y1
-	ADDQ       BX, DX
-	VMASKMOVPS (DX), Y15, Y2
-	ADDQ       BX, DX
-	VMASKMOVPS (DX), Y15, Y3
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y2
+	VMASKMOVPS 32(SI), Y15, Y3
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y4
+	VMASKMOVPS 32(SI), Y15, Y5
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y6
+	VMASKMOVPS 32(SI), Y15, Y7
 	JMP        begun
 
 clear:
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-
-begun:
-	MOVQ a+8(FP), SI
-	MOVQ b+16(FP), DI
-	MOVQ first+64(FP), DX
-	LEAQ (SI)(DX*2), SI
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
-
-segment:
-	MOVQ (R8), DX
-	MOVQ 8(R8), BX
-	LEAQ (SI)(DX*2), DX
-	LEAQ (DI)(BX*2), BX
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  last
-
-pair:
-	VMOVUPS      (BX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS (DX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS (DX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VBROADCASTSS (DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VBROADCASTSS (DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VMOVDQU      (BX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD (DX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD (DX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VPBROADCASTD (DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VPBROADCASTD (DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VMOVUPS      64(BX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS 4(DX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS 4(DX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VBROADCASTSS 4(DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VBROADCASTSS 4(DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VMOVDQU      64(BX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD 4(DX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD 4(DX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VPBROADCASTD 4(DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VPBROADCASTD 4(DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	ADDQ         $0x08, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x02, R10
-	JGE          pair
-	CMPQ         R10, $-2
-	JE           next
-
-last:
-	VMOVUPS      (BX), Y12
-	VANDPS       rounding<>+160(SB), Y12, Y12
-	VBROADCASTSS (DX), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS (DX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VBROADCASTSS (DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VBROADCASTSS (DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VMOVDQU      (BX), Y12
-	VPSLLD       $0x10, Y12, Y12
-	VPBROADCASTD (DX), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD (DX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VPBROADCASTD (DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VPBROADCASTD (DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-
-next:
-	ADDQ       $0x10, R8
-	DECQ       R9
-	JNZ        segment
-	MOVQ       mask+88(FP), DX
-	VMOVUPS    (DX), Y15
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	VMASKMOVPS Y0, Y15, (DX)
-	ADDQ       BX, DX
-	VMASKMOVPS Y1, Y15, (DX)
-	ADDQ       BX, DX
-	VMASKMOVPS Y2, Y15, (DX)
-	ADDQ       BX, DX
-	VMASKMOVPS Y3, Y15, (DX)
-	MOVQ       blocks+80(FP), DX
-	DECQ       DX
-	JZ         end
-	MOVQ       DX, blocks+80(FP)
-	MOVQ       ars+56(FP), DX
-	MOVQ       crs+48(FP), BX
-	IMUL3Q     $0x04, DX, DX
-	ADDQ       DX, first+64(FP)
-	IMUL3Q     $0x10, BX, BX
-	ADDQ       BX, c+0(FP)
-	JMP        block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf5AVX2(SB), NOSPLIT, $0-96
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-
-block:
-	MOVQ       mask+88(FP), DX
-	VMOVUPS    (DX), Y15
-	MOVQ       acc+72(FP), DX
-	TESTQ      DX, DX
-	JZ         clear
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	VMASKMOVPS (DX), Y15, Y0
-	ADDQ       BX, DX
-	VMASKMOVPS (DX), Y15, Y1
-	ADDQ       BX, DX
-	VMASKMOVPS (DX), Y15, Y2
-	ADDQ       BX, DX
-	VMASKMOVPS (DX), Y15, Y3
-	ADDQ       BX, DX
-	VMASKMOVPS (DX), Y15, Y4
-	JMP        begun
-
-clear:
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(DI), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VMOVDQU      (DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(DI), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD (SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD (SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      64(DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      96(DI), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS 4(SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS 4(SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS 4(SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS 4(SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VMOVDQU      64(DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      96(DI), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD 4(SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD 4(SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD 4(SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD 4(SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000080, DI
+	SUBQ         $0x02, R12
+	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
+
+last:
+	VMOVUPS      (DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(DI), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VMOVDQU      (DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(DI), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD (SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD (SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+
+next:
+	ADDQ       $0x10, R10
+	DECQ       R11
+	JNZ        segment
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMOVUPS    Y0, (SI)
+	VMASKMOVPS Y1, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y2, (SI)
+	VMASKMOVPS Y3, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y4, (SI)
+	VMASKMOVPS Y5, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y6, (SI)
+	VMASKMOVPS Y7, Y15, 32(SI)
+	MOVQ       blocks+80(FP), SI
+	DECQ       SI
+	JZ         end
+	MOVQ       SI, blocks+80(FP)
+	MOVQ       ars+56(FP), SI
+	MOVQ       crs+48(FP), DI
+	IMUL3Q     $0x04, SI, SI
+	ADDQ       SI, first+64(FP)
+	IMUL3Q     $0x10, DI, DI
+	ADDQ       DI, c+0(FP)
+	JMP        block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotTail5AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
+
+block:
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       acc+72(FP), SI
+	TESTQ      SI, SI
+	JZ         clear
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y2
+	VMASKMOVPS 32(SI), Y15, Y3
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y4
+	VMASKMOVPS 32(SI), Y15, Y5
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y6
+	VMASKMOVPS 32(SI), Y15, Y7
+	ADDQ       DI, SI
+	VMOVUPS    (SI), Y8
+	VMASKMOVPS 32(SI), Y15, Y9
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(DI), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (SI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VMOVDQU      (DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(DI), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD (SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD (SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VPBROADCASTD (SI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      64(DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      96(DI), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS 4(SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS 4(SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS 4(SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS 4(SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS 4(SI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VMOVDQU      64(DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      96(DI), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD 4(SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD 4(SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD 4(SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD 4(SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VPBROADCASTD 4(SI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000080, DI
+	SUBQ         $0x02, R12
+	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
+
+last:
+	VMOVUPS      (DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(DI), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (SI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VMOVDQU      (DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(DI), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD (SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD (SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VPBROADCASTD (SI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+
+next:
+	ADDQ       $0x10, R10
+	DECQ       R11
+	JNZ        segment
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMOVUPS    Y0, (SI)
+	VMASKMOVPS Y1, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y2, (SI)
+	VMASKMOVPS Y3, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y4, (SI)
+	VMASKMOVPS Y5, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y6, (SI)
+	VMASKMOVPS Y7, Y15, 32(SI)
+	ADDQ       DI, SI
+	VMOVUPS    Y8, (SI)
+	VMASKMOVPS Y9, Y15, 32(SI)
+	MOVQ       blocks+80(FP), SI
+	DECQ       SI
+	JZ         end
+	MOVQ       SI, blocks+80(FP)
+	MOVQ       ars+56(FP), SI
+	MOVQ       crs+48(FP), DI
+	IMUL3Q     $0x05, SI, SI
+	ADDQ       SI, first+64(FP)
+	IMUL3Q     $0x14, DI, DI
+	ADDQ       DI, c+0(FP)
+	JMP        block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotTail6AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
+
+block:
+	MOVQ       mask+104(FP), DI
+	VMOVUPS    (DI), Y15
+	MOVQ       acc+72(FP), DI
+	TESTQ      DI, DI
+	JZ         clear
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	VMOVUPS    (DI), Y0
+	VMASKMOVPS 32(DI), Y15, Y1
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y2
+	VMASKMOVPS 32(DI), Y15, Y3
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y4
+	VMASKMOVPS 32(DI), Y15, Y5
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y6
+	VMASKMOVPS 32(DI), Y15, Y7
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y8
+	VMASKMOVPS 32(DI), Y15, Y9
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y10
+	VMASKMOVPS 32(DI), Y15, Y11
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+
+begun:
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+64(FP), DI
+	LEAQ (R9)(DI*2), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
+
+segment:
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*2), DI
+	LEAQ (R10)(R8*2), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
+
+pair:
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(R8), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (DI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (DI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (DI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (DI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (DI)(DX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	VMOVDQU      (R8), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(R8), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (DI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (DI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD (DI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD (DI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VPBROADCASTD (DI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VPBROADCASTD (DI)(DX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      64(R8), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      96(R8), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS 4(DI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS 4(DI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS 4(DI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS 4(DI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS 4(DI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS 4(DI)(DX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	VMOVDQU      64(R8), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      96(R8), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD 4(DI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD 4(DI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD 4(DI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD 4(DI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VPBROADCASTD 4(DI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VPBROADCASTD 4(DI)(DX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	ADDQ         $0x08, DI
+	ADDQ         $0x00000080, R8
+	SUBQ         $0x02, R13
+	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R8), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VMOVUPS      32(R8), Y13
+	VANDPS       rounding<>+160(SB), Y13, Y13
+	VBROADCASTSS (DI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VBROADCASTSS (DI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (DI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VBROADCASTSS (DI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (DI)(DX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+	VMOVDQU      (R8), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(R8), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (DI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VPBROADCASTD (DI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VPBROADCASTD (DI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VPBROADCASTD (DI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VPBROADCASTD (DI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VPBROADCASTD (DI)(DX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y10
+	VFMADD231PS  Y15, Y13, Y11
+
+next:
+	ADDQ       $0x10, R11
+	DECQ       R12
+	JNZ        segment
+	MOVQ       mask+104(FP), DI
+	VMOVUPS    (DI), Y15
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	VMOVUPS    Y0, (DI)
+	VMASKMOVPS Y1, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y2, (DI)
+	VMASKMOVPS Y3, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y4, (DI)
+	VMASKMOVPS Y5, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y6, (DI)
+	VMASKMOVPS Y7, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y8, (DI)
+	VMASKMOVPS Y9, Y15, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y10, (DI)
+	VMASKMOVPS Y11, Y15, 32(DI)
+	MOVQ       blocks+80(FP), DI
+	DECQ       DI
+	JZ         end
+	MOVQ       DI, blocks+80(FP)
+	MOVQ       ars+56(FP), DI
+	MOVQ       crs+48(FP), R8
+	IMUL3Q     $0x06, DI, DI
+	ADDQ       DI, first+64(FP)
+	IMUL3Q     $0x18, R8, R8
+	ADDQ       R8, c+0(FP)
+	JMP        block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotHalf1AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	MOVQ next+88(FP), AX
+	MOVQ pace+96(FP), CX
+
+block:
+	MOVQ       mask+104(FP), DX
+	VMOVUPS    (DX), Y15
+	MOVQ       acc+72(FP), DX
+	TESTQ      DX, DX
+	JZ         clear
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	VMASKMOVPS (DX), Y15, Y0
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), DX
+	MOVQ       crs+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	VXORPS     Y0, Y0, Y0
 
 begun:
 	MOVQ a+8(FP), SI
@@ -3261,74 +2731,30 @@ segment:
 	JLT  last
 
 pair:
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
 	VMOVUPS      (BX), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
 	VBROADCASTSS (DX), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS (DX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VBROADCASTSS (DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VBROADCASTSS (DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VBROADCASTSS (DX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
 	VMOVDQU      (BX), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VPBROADCASTD (DX), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD (DX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VPBROADCASTD (DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VPBROADCASTD (DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VPBROADCASTD (DX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
 	VMOVUPS      64(BX), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
 	VBROADCASTSS 4(DX), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS 4(DX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VBROADCASTSS 4(DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VBROADCASTSS 4(DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VBROADCASTSS 4(DX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
 	VMOVDQU      64(BX), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VPBROADCASTD 4(DX), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD 4(DX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VPBROADCASTD 4(DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VPBROADCASTD 4(DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VPBROADCASTD 4(DX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
 	ADDQ         $0x08, DX
 	ADDQ         $0x00000080, BX
 	SUBQ         $0x02, R10
@@ -3342,63 +2768,31 @@ last:
 	VBROADCASTSS (DX), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
-	VBROADCASTSS (DX)(AX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VBROADCASTSS (DX)(AX*2), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VBROADCASTSS (DX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VBROADCASTSS (DX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
 	VMOVDQU      (BX), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VPBROADCASTD (DX), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y0
-	VPBROADCASTD (DX)(AX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VPBROADCASTD (DX)(AX*2), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y2
-	VPBROADCASTD (DX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VPBROADCASTD (DX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
 
 next:
 	ADDQ       $0x10, R8
 	DECQ       R9
 	JNZ        segment
-	MOVQ       mask+88(FP), DX
+	MOVQ       mask+104(FP), DX
 	VMOVUPS    (DX), Y15
 	MOVQ       c+0(FP), DX
 	MOVQ       crs+48(FP), BX
 	SHLQ       $0x02, BX
 	VMASKMOVPS Y0, Y15, (DX)
-	ADDQ       BX, DX
-	VMASKMOVPS Y1, Y15, (DX)
-	ADDQ       BX, DX
-	VMASKMOVPS Y2, Y15, (DX)
-	ADDQ       BX, DX
-	VMASKMOVPS Y3, Y15, (DX)
-	ADDQ       BX, DX
-	VMASKMOVPS Y4, Y15, (DX)
 	MOVQ       blocks+80(FP), DX
 	DECQ       DX
 	JZ         end
 	MOVQ       DX, blocks+80(FP)
 	MOVQ       ars+56(FP), DX
 	MOVQ       crs+48(FP), BX
-	IMUL3Q     $0x05, DX, DX
+	IMUL3Q     $0x01, DX, DX
 	ADDQ       DX, first+64(FP)
-	IMUL3Q     $0x14, BX, BX
+	IMUL3Q     $0x04, BX, BX
 	ADDQ       BX, c+0(FP)
 	JMP        block
 
@@ -3406,16 +2800,16 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask *int32)
+// func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf6AVX2(SB), NOSPLIT, $0-96
+TEXT ·dotHalf2AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
 
 block:
-	MOVQ       mask+88(FP), BX
+	MOVQ       mask+104(FP), BX
 	VMOVUPS    (BX), Y15
 	MOVQ       acc+72(FP), BX
 	TESTQ      BX, BX
@@ -3426,14 +2820,6 @@ block:
 	VMASKMOVPS (BX), Y15, Y0
 	ADDQ       SI, BX
 	VMASKMOVPS (BX), Y15, Y1
-	ADDQ       SI, BX
-	VMASKMOVPS (BX), Y15, Y2
-	ADDQ       SI, BX
-	VMASKMOVPS (BX), Y15, Y3
-	ADDQ       SI, BX
-	VMASKMOVPS (BX), Y15, Y4
-	ADDQ       SI, BX
-	VMASKMOVPS (BX), Y15, Y5
 	JMP        begun
 
 clear:
@@ -3443,20 +2829,8 @@ clear:
 	PREFETCHT0 (BX)
 	ADDQ       SI, BX
 	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
 
 begun:
 	MOVQ a+8(FP), DI
@@ -3476,6 +2850,152 @@ segment:
 	JLT  last
 
 pair:
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      (SI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS (BX), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS (BX)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VMOVDQU      (SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD (BX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD (BX)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      64(SI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS 4(BX), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS 4(BX)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VMOVDQU      64(SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD 4(BX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD 4(BX)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	ADDQ         $0x08, BX
+	ADDQ         $0x00000080, SI
+	SUBQ         $0x02, R11
+	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
+
+last:
+	VMOVUPS      (SI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS (BX), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS (BX)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VMOVDQU      (SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD (BX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD (BX)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+
+next:
+	ADDQ       $0x10, R9
+	DECQ       R10
+	JNZ        segment
+	MOVQ       mask+104(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS Y0, Y15, (BX)
+	ADDQ       SI, BX
+	VMASKMOVPS Y1, Y15, (BX)
+	MOVQ       blocks+80(FP), BX
+	DECQ       BX
+	JZ         end
+	MOVQ       BX, blocks+80(FP)
+	MOVQ       ars+56(FP), BX
+	MOVQ       crs+48(FP), SI
+	IMUL3Q     $0x02, BX, BX
+	ADDQ       BX, first+64(FP)
+	IMUL3Q     $0x08, SI, SI
+	ADDQ       SI, c+0(FP)
+	JMP        block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotHalf3AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
+
+block:
+	MOVQ       mask+104(FP), BX
+	VMOVUPS    (BX), Y15
+	MOVQ       acc+72(FP), BX
+	TESTQ      BX, BX
+	JZ         clear
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS (BX), Y15, Y0
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y1
+	ADDQ       SI, BX
+	VMASKMOVPS (BX), Y15, Y2
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+
+begun:
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+64(FP), BX
+	LEAQ (DI)(BX*2), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
+
+segment:
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*2), BX
+	LEAQ (R8)(SI*2), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
+
+pair:
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      (SI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
 	VBROADCASTSS (BX), Y14
@@ -3487,15 +3007,6 @@ pair:
 	VBROADCASTSS (BX)(AX*2), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y2
-	VBROADCASTSS (BX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VBROADCASTSS (BX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VBROADCASTSS (BX)(DX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y5
 	VMOVDQU      (SI), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VPBROADCASTD (BX), Y14
@@ -3507,15 +3018,8 @@ pair:
 	VPBROADCASTD (BX)(AX*2), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y2
-	VPBROADCASTD (BX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VPBROADCASTD (BX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VPBROADCASTD (BX)(DX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y5
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      64(SI), Y12
 	VANDPS       rounding<>+160(SB), Y12, Y12
 	VBROADCASTSS 4(BX), Y14
@@ -3527,15 +3031,6 @@ pair:
 	VBROADCASTSS 4(BX)(AX*2), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y2
-	VBROADCASTSS 4(BX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VBROADCASTSS 4(BX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VBROADCASTSS 4(BX)(DX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y5
 	VMOVDQU      64(SI), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VPBROADCASTD 4(BX), Y14
@@ -3547,15 +3042,6 @@ pair:
 	VPBROADCASTD 4(BX)(AX*2), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y2
-	VPBROADCASTD 4(BX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VPBROADCASTD 4(BX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VPBROADCASTD 4(BX)(DX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y5
 	ADDQ         $0x08, BX
 	ADDQ         $0x00000080, SI
 	SUBQ         $0x02, R11
@@ -3575,15 +3061,6 @@ last:
 	VBROADCASTSS (BX)(AX*2), Y14
 	VANDPS       rounding<>+160(SB), Y14, Y14
 	VFMADD231PS  Y14, Y12, Y2
-	VBROADCASTSS (BX)(CX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VBROADCASTSS (BX)(AX*4), Y14
-	VANDPS       rounding<>+160(SB), Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VBROADCASTSS (BX)(DX*1), Y15
-	VANDPS       rounding<>+160(SB), Y15, Y15
-	VFMADD231PS  Y15, Y12, Y5
 	VMOVDQU      (SI), Y12
 	VPSLLD       $0x10, Y12, Y12
 	VPBROADCASTD (BX), Y14
@@ -3595,21 +3072,12 @@ last:
 	VPBROADCASTD (BX)(AX*2), Y14
 	VPSLLD       $0x10, Y14, Y14
 	VFMADD231PS  Y14, Y12, Y2
-	VPBROADCASTD (BX)(CX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VPBROADCASTD (BX)(AX*4), Y14
-	VPSLLD       $0x10, Y14, Y14
-	VFMADD231PS  Y14, Y12, Y4
-	VPBROADCASTD (BX)(DX*1), Y15
-	VPSLLD       $0x10, Y15, Y15
-	VFMADD231PS  Y15, Y12, Y5
 
 next:
 	ADDQ       $0x10, R9
 	DECQ       R10
 	JNZ        segment
-	MOVQ       mask+88(FP), BX
+	MOVQ       mask+104(FP), BX
 	VMOVUPS    (BX), Y15
 	MOVQ       c+0(FP), BX
 	MOVQ       crs+48(FP), SI
@@ -3619,22 +3087,662 @@ next:
 	VMASKMOVPS Y1, Y15, (BX)
 	ADDQ       SI, BX
 	VMASKMOVPS Y2, Y15, (BX)
-	ADDQ       SI, BX
-	VMASKMOVPS Y3, Y15, (BX)
-	ADDQ       SI, BX
-	VMASKMOVPS Y4, Y15, (BX)
-	ADDQ       SI, BX
-	VMASKMOVPS Y5, Y15, (BX)
 	MOVQ       blocks+80(FP), BX
 	DECQ       BX
 	JZ         end
 	MOVQ       BX, blocks+80(FP)
 	MOVQ       ars+56(FP), BX
 	MOVQ       crs+48(FP), SI
-	IMUL3Q     $0x06, BX, BX
+	IMUL3Q     $0x03, BX, BX
 	ADDQ       BX, first+64(FP)
-	IMUL3Q     $0x18, SI, SI
+	IMUL3Q     $0x0c, SI, SI
 	ADDQ       SI, c+0(FP)
+	JMP        block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotHalf4AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
+
+block:
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       acc+72(FP), SI
+	TESTQ      SI, SI
+	JZ         clear
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMASKMOVPS (SI), Y15, Y0
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y1
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y2
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y3
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS (SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS (SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VBROADCASTSS (SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VBROADCASTSS (SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VMOVDQU      (DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD (SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VPBROADCASTD (SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VPBROADCASTD (SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      64(DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS 4(SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS 4(SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VBROADCASTSS 4(SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VBROADCASTSS 4(SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VMOVDQU      64(DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD 4(SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD 4(SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VPBROADCASTD 4(SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VPBROADCASTD 4(SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000080, DI
+	SUBQ         $0x02, R12
+	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
+
+last:
+	VMOVUPS      (DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS (SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS (SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VBROADCASTSS (SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VBROADCASTSS (SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VMOVDQU      (DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD (SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VPBROADCASTD (SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VPBROADCASTD (SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+
+next:
+	ADDQ       $0x10, R10
+	DECQ       R11
+	JNZ        segment
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMASKMOVPS Y0, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y1, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y2, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y3, Y15, (SI)
+	MOVQ       blocks+80(FP), SI
+	DECQ       SI
+	JZ         end
+	MOVQ       SI, blocks+80(FP)
+	MOVQ       ars+56(FP), SI
+	MOVQ       crs+48(FP), DI
+	IMUL3Q     $0x04, SI, SI
+	ADDQ       SI, first+64(FP)
+	IMUL3Q     $0x10, DI, DI
+	ADDQ       DI, c+0(FP)
+	JMP        block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotHalf5AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
+
+block:
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       acc+72(FP), SI
+	TESTQ      SI, SI
+	JZ         clear
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMASKMOVPS (SI), Y15, Y0
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y1
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y2
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y3
+	ADDQ       DI, SI
+	VMASKMOVPS (SI), Y15, Y4
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS (SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS (SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VBROADCASTSS (SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VBROADCASTSS (SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VBROADCASTSS (SI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VMOVDQU      (DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD (SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VPBROADCASTD (SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VPBROADCASTD (SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VPBROADCASTD (SI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      64(DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS 4(SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS 4(SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VBROADCASTSS 4(SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VBROADCASTSS 4(SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VBROADCASTSS 4(SI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VMOVDQU      64(DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD 4(SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD 4(SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VPBROADCASTD 4(SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VPBROADCASTD 4(SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VPBROADCASTD 4(SI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000080, DI
+	SUBQ         $0x02, R12
+	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
+
+last:
+	VMOVUPS      (DI), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS (SI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS (SI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VBROADCASTSS (SI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VBROADCASTSS (SI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VBROADCASTSS (SI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VMOVDQU      (DI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD (SI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VPBROADCASTD (SI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VPBROADCASTD (SI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VPBROADCASTD (SI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+
+next:
+	ADDQ       $0x10, R10
+	DECQ       R11
+	JNZ        segment
+	MOVQ       mask+104(FP), SI
+	VMOVUPS    (SI), Y15
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	VMASKMOVPS Y0, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y1, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y2, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y3, Y15, (SI)
+	ADDQ       DI, SI
+	VMASKMOVPS Y4, Y15, (SI)
+	MOVQ       blocks+80(FP), SI
+	DECQ       SI
+	JZ         end
+	MOVQ       SI, blocks+80(FP)
+	MOVQ       ars+56(FP), SI
+	MOVQ       crs+48(FP), DI
+	IMUL3Q     $0x05, SI, SI
+	ADDQ       SI, first+64(FP)
+	IMUL3Q     $0x14, DI, DI
+	ADDQ       DI, c+0(FP)
+	JMP        block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotHalf6AVX2(SB), NOSPLIT, $0-112
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
+
+block:
+	MOVQ       mask+104(FP), DI
+	VMOVUPS    (DI), Y15
+	MOVQ       acc+72(FP), DI
+	TESTQ      DI, DI
+	JZ         clear
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	VMASKMOVPS (DI), Y15, Y0
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y1
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y2
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y3
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y4
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y15, Y5
+	JMP        begun
+
+clear:
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+
+begun:
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+64(FP), DI
+	LEAQ (R9)(DI*2), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
+
+segment:
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*2), DI
+	LEAQ (R10)(R8*2), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
+
+pair:
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS (DI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS (DI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VBROADCASTSS (DI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VBROADCASTSS (DI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VBROADCASTSS (DI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VBROADCASTSS (DI)(DX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y5
+	VMOVDQU      (R8), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD (DI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD (DI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VPBROADCASTD (DI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VPBROADCASTD (DI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VPBROADCASTD (DI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VPBROADCASTD (DI)(DX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y5
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      64(R8), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS 4(DI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS 4(DI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VBROADCASTSS 4(DI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VBROADCASTSS 4(DI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VBROADCASTSS 4(DI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VBROADCASTSS 4(DI)(DX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y5
+	VMOVDQU      64(R8), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD 4(DI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD 4(DI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VPBROADCASTD 4(DI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VPBROADCASTD 4(DI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VPBROADCASTD 4(DI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VPBROADCASTD 4(DI)(DX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y5
+	ADDQ         $0x08, DI
+	ADDQ         $0x00000080, R8
+	SUBQ         $0x02, R13
+	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R8), Y12
+	VANDPS       rounding<>+160(SB), Y12, Y12
+	VBROADCASTSS (DI), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VBROADCASTSS (DI)(AX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VBROADCASTSS (DI)(AX*2), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VBROADCASTSS (DI)(CX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VBROADCASTSS (DI)(AX*4), Y14
+	VANDPS       rounding<>+160(SB), Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VBROADCASTSS (DI)(DX*1), Y15
+	VANDPS       rounding<>+160(SB), Y15, Y15
+	VFMADD231PS  Y15, Y12, Y5
+	VMOVDQU      (R8), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPBROADCASTD (DI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VPBROADCASTD (DI)(AX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y1
+	VPBROADCASTD (DI)(AX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VPBROADCASTD (DI)(CX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VPBROADCASTD (DI)(AX*4), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VPBROADCASTD (DI)(DX*1), Y15
+	VPSLLD       $0x10, Y15, Y15
+	VFMADD231PS  Y15, Y12, Y5
+
+next:
+	ADDQ       $0x10, R11
+	DECQ       R12
+	JNZ        segment
+	MOVQ       mask+104(FP), DI
+	VMOVUPS    (DI), Y15
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	VMASKMOVPS Y0, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y1, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y2, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y3, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y4, Y15, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y5, Y15, (DI)
+	MOVQ       blocks+80(FP), DI
+	DECQ       DI
+	JZ         end
+	MOVQ       DI, blocks+80(FP)
+	MOVQ       ars+56(FP), DI
+	MOVQ       crs+48(FP), R8
+	IMUL3Q     $0x06, DI, DI
+	ADDQ       DI, first+64(FP)
+	IMUL3Q     $0x18, R8, R8
+	ADDQ       R8, c+0(FP)
 	JMP        block
 
 end:

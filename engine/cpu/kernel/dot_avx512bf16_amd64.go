@@ -7,212 +7,212 @@ package kernel
 // dotFull1AVX512BF16 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull2AVX512BF16 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull3AVX512BF16 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull4AVX512BF16 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull5AVX512BF16 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull6AVX512BF16 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull7AVX512BF16 computes blocks of 7 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull8AVX512BF16 computes blocks of 8 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull9AVX512BF16 computes blocks of 9 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull10AVX512BF16 computes blocks of 10 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull11AVX512BF16 computes blocks of 11 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull12AVX512BF16 computes blocks of 12 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull13AVX512BF16 computes blocks of 13 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotFull14AVX512BF16 computes blocks of 14 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotFull14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+func dotFull14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 
 // dotTail1AVX512BF16 computes blocks of 1 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail2AVX512BF16 computes blocks of 2 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail3AVX512BF16 computes blocks of 3 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail4AVX512BF16 computes blocks of 4 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail5AVX512BF16 computes blocks of 5 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail6AVX512BF16 computes blocks of 6 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail7AVX512BF16 computes blocks of 7 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail8AVX512BF16 computes blocks of 8 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail9AVX512BF16 computes blocks of 9 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail10AVX512BF16 computes blocks of 10 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail11AVX512BF16 computes blocks of 11 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail12AVX512BF16 computes blocks of 12 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail13AVX512BF16 computes blocks of 13 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotTail14AVX512BF16 computes blocks of 14 rows of a product, 2 vectors wide.
 //
 //go:noescape
-func dotTail14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotTail14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf1AVX512BF16 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf2AVX512BF16 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf3AVX512BF16 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf4AVX512BF16 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf5AVX512BF16 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf6AVX512BF16 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf7AVX512BF16 computes blocks of 7 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf8AVX512BF16 computes blocks of 8 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf9AVX512BF16 computes blocks of 9 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf10AVX512BF16 computes blocks of 10 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf11AVX512BF16 computes blocks of 11 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf12AVX512BF16 computes blocks of 12 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf13AVX512BF16 computes blocks of 13 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // dotHalf14AVX512BF16 computes blocks of 14 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+func dotHalf14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // peakDotAllAVX512BF16 does 56 vector multiply-adds of pairs an iteration.
 //
@@ -220,103 +220,103 @@ func dotHalf14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int,
 func peakDotAllAVX512BF16(iterations int)
 
 // dotFullAVX512BF16 calls the kernel of p.rows rows.
-func dotFullAVX512BF16(p *block[uint16]) {
+func dotFullAVX512BF16(p *block[uint16], next *uint16, pace int) {
 	switch p.rows {
 	case 1:
-		dotFull1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 2:
-		dotFull2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 3:
-		dotFull3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 4:
-		dotFull4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 5:
-		dotFull5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 6:
-		dotFull6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 7:
-		dotFull7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 8:
-		dotFull8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 9:
-		dotFull9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 10:
-		dotFull10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 11:
-		dotFull11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 12:
-		dotFull12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 13:
-		dotFull13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	case 14:
-		dotFull14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks)
+		dotFull14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace)
 	}
 }
 
 // dotTailAVX512BF16 calls the kernel of p.rows rows.
-func dotTailAVX512BF16(p *block[uint16], mask uint16) {
+func dotTailAVX512BF16(p *block[uint16], next *uint16, pace int, mask uint16) {
 	switch p.rows {
 	case 1:
-		dotTail1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 2:
-		dotTail2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 3:
-		dotTail3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 4:
-		dotTail4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 5:
-		dotTail5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 6:
-		dotTail6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 7:
-		dotTail7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 8:
-		dotTail8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 9:
-		dotTail9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 10:
-		dotTail10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 11:
-		dotTail11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 12:
-		dotTail12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 13:
-		dotTail13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 14:
-		dotTail14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotTail14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	}
 }
 
 // dotHalfAVX512BF16 calls the kernel of p.rows rows.
-func dotHalfAVX512BF16(p *block[uint16], mask uint16) {
+func dotHalfAVX512BF16(p *block[uint16], next *uint16, pace int, mask uint16) {
 	switch p.rows {
 	case 1:
-		dotHalf1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 2:
-		dotHalf2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 3:
-		dotHalf3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 4:
-		dotHalf4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 5:
-		dotHalf5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 6:
-		dotHalf6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 7:
-		dotHalf7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 8:
-		dotHalf8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 9:
-		dotHalf9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 10:
-		dotHalf10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 11:
-		dotHalf11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 12:
-		dotHalf12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 13:
-		dotHalf13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 14:
-		dotHalf14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, mask)
+		dotHalf14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	}
 }

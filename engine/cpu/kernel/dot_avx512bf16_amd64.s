@@ -4,351 +4,13 @@
 
 #include "textflag.h"
 
-// func dotFull1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull1AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull1AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-
-block:
-	MOVQ    acc+72(FP), AX
-	TESTQ   AX, AX
-	JZ      clear
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-
-begun:
-	MOVQ a+8(FP), DX
-	MOVQ b+16(FP), BX
-	MOVQ first+64(FP), AX
-	LEAQ (DX)(AX*2), DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
-
-segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), CX
-	LEAQ (DX)(AX*2), AX
-	LEAQ (BX)(CX*2), CX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  last
-
-pair:
-	VMOVUPS      (CX), Z28
-	VMOVUPS      64(CX), Z29
-	VBROADCASTSS (AX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VMOVUPS      128(CX), Z28
-	VMOVUPS      192(CX), Z29
-	VBROADCASTSS 4(AX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	ADDQ         $0x08, AX
-	ADDQ         $0x00000100, CX
-	SUBQ         $0x02, R8
-	JGE          pair
-	CMPQ         R8, $-2
-	JE           next
-
-last:
-	VMOVUPS      (CX), Z28
-	VMOVUPS      64(CX), Z29
-	VBROADCASTSS (AX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-
-next:
-	ADDQ    $0x10, SI
-	DECQ    DI
-	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	MOVQ    blocks+80(FP), AX
-	DECQ    AX
-	JZ      end
-	MOVQ    AX, blocks+80(FP)
-	MOVQ    ars+56(FP), AX
-	MOVQ    crs+48(FP), CX
-	IMUL3Q  $0x01, AX, AX
-	ADDQ    AX, first+64(FP)
-	IMUL3Q  $0x04, CX, CX
-	ADDQ    CX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotFull2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull2AVX512BF16(SB), NOSPLIT, $0-88
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	MOVQ    acc+72(FP), CX
-	TESTQ   CX, CX
-	JZ      clear
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Z28
-	VMOVUPS      64(DX), Z29
-	VBROADCASTSS (CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VMOVUPS      128(DX), Z28
-	VMOVUPS      192(DX), Z29
-	VBROADCASTSS 4(CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000100, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Z28
-	VMOVUPS      64(DX), Z29
-	VBROADCASTSS (CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-
-next:
-	ADDQ    $0x10, DI
-	DECQ    R8
-	JNZ     segment
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	MOVQ    blocks+80(FP), CX
-	DECQ    CX
-	JZ      end
-	MOVQ    CX, blocks+80(FP)
-	MOVQ    ars+56(FP), CX
-	MOVQ    crs+48(FP), DX
-	IMUL3Q  $0x02, CX, CX
-	ADDQ    CX, first+64(FP)
-	IMUL3Q  $0x08, DX, DX
-	ADDQ    DX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotFull3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull3AVX512BF16(SB), NOSPLIT, $0-88
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	MOVQ    acc+72(FP), CX
-	TESTQ   CX, CX
-	JZ      clear
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Z28
-	VMOVUPS      64(DX), Z29
-	VBROADCASTSS (CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (CX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VMOVUPS      128(DX), Z28
-	VMOVUPS      192(DX), Z29
-	VBROADCASTSS 4(CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(CX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000100, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Z28
-	VMOVUPS      64(DX), Z29
-	VBROADCASTSS (CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (CX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-
-next:
-	ADDQ    $0x10, DI
-	DECQ    R8
-	JNZ     segment
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	MOVQ    blocks+80(FP), CX
-	DECQ    CX
-	JZ      end
-	MOVQ    CX, blocks+80(FP)
-	MOVQ    ars+56(FP), CX
-	MOVQ    crs+48(FP), DX
-	IMUL3Q  $0x03, CX, CX
-	ADDQ    CX, first+64(FP)
-	IMUL3Q  $0x0c, DX, DX
-	ADDQ    DX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotFull4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull4AVX512BF16(SB), NOSPLIT, $0-88
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), AX
+	MOVQ pace+96(FP), CX
 
 block:
 	MOVQ    acc+72(FP), DX
@@ -359,15 +21,6 @@ block:
 	SHLQ    $0x02, BX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
-	ADDQ    BX, DX
-	VMOVUPS (DX), Z2
-	VMOVUPS 64(DX), Z3
-	ADDQ    BX, DX
-	VMOVUPS (DX), Z4
-	VMOVUPS 64(DX), Z5
-	ADDQ    BX, DX
-	VMOVUPS (DX), Z6
-	VMOVUPS 64(DX), Z7
 	JMP     begun
 
 clear:
@@ -376,23 +29,8 @@ clear:
 	SHLQ       $0x02, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-	VPXORD     Z6, Z6, Z6
-	VPXORD     Z7, Z7, Z7
 
 begun:
 	MOVQ a+8(FP), SI
@@ -412,34 +50,20 @@ segment:
 	JLT  last
 
 pair:
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (DX), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
 	VMOVUPS      128(BX), Z28
 	VMOVUPS      192(BX), Z29
 	VBROADCASTSS 4(DX), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
 	ADDQ         $0x08, DX
 	ADDQ         $0x00000100, BX
 	SUBQ         $0x02, R10
@@ -453,15 +77,6 @@ last:
 	VBROADCASTSS (DX), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
 
 next:
 	ADDQ    $0x10, R8
@@ -472,24 +87,15 @@ next:
 	SHLQ    $0x02, BX
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z2, (DX)
-	VMOVUPS Z3, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z4, (DX)
-	VMOVUPS Z5, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z6, (DX)
-	VMOVUPS Z7, 64(DX)
 	MOVQ    blocks+80(FP), DX
 	DECQ    DX
 	JZ      end
 	MOVQ    DX, blocks+80(FP)
 	MOVQ    ars+56(FP), DX
 	MOVQ    crs+48(FP), BX
-	IMUL3Q  $0x04, DX, DX
+	IMUL3Q  $0x01, DX, DX
 	ADDQ    DX, first+64(FP)
-	IMUL3Q  $0x10, BX, BX
+	IMUL3Q  $0x04, BX, BX
 	ADDQ    BX, c+0(FP)
 	JMP     block
 
@@ -497,187 +103,13 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotFull5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull5AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull2AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-
-block:
-	MOVQ    acc+72(FP), DX
-	TESTQ   DX, DX
-	JZ      clear
-	MOVQ    c+0(FP), DX
-	MOVQ    crs+48(FP), BX
-	SHLQ    $0x02, BX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	ADDQ    BX, DX
-	VMOVUPS (DX), Z2
-	VMOVUPS 64(DX), Z3
-	ADDQ    BX, DX
-	VMOVUPS (DX), Z4
-	VMOVUPS 64(DX), Z5
-	ADDQ    BX, DX
-	VMOVUPS (DX), Z6
-	VMOVUPS 64(DX), Z7
-	ADDQ    BX, DX
-	VMOVUPS (DX), Z8
-	VMOVUPS 64(DX), Z9
-	JMP     begun
-
-clear:
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-	VPXORD     Z6, Z6, Z6
-	VPXORD     Z7, Z7, Z7
-	VPXORD     Z8, Z8, Z8
-	VPXORD     Z9, Z9, Z9
-
-begun:
-	MOVQ a+8(FP), SI
-	MOVQ b+16(FP), DI
-	MOVQ first+64(FP), DX
-	LEAQ (SI)(DX*2), SI
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
-
-segment:
-	MOVQ (R8), DX
-	MOVQ 8(R8), BX
-	LEAQ (SI)(DX*2), DX
-	LEAQ (DI)(BX*2), BX
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  last
-
-pair:
-	VMOVUPS      (BX), Z28
-	VMOVUPS      64(BX), Z29
-	VBROADCASTSS (DX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (DX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VMOVUPS      128(BX), Z28
-	VMOVUPS      192(BX), Z29
-	VBROADCASTSS 4(DX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(DX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	ADDQ         $0x08, DX
-	ADDQ         $0x00000100, BX
-	SUBQ         $0x02, R10
-	JGE          pair
-	CMPQ         R10, $-2
-	JE           next
-
-last:
-	VMOVUPS      (BX), Z28
-	VMOVUPS      64(BX), Z29
-	VBROADCASTSS (DX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (DX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-
-next:
-	ADDQ    $0x10, R8
-	DECQ    R9
-	JNZ     segment
-	MOVQ    c+0(FP), DX
-	MOVQ    crs+48(FP), BX
-	SHLQ    $0x02, BX
-	VMOVUPS Z0, (DX)
-	VMOVUPS Z1, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z2, (DX)
-	VMOVUPS Z3, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z4, (DX)
-	VMOVUPS Z5, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z6, (DX)
-	VMOVUPS Z7, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z8, (DX)
-	VMOVUPS Z9, 64(DX)
-	MOVQ    blocks+80(FP), DX
-	DECQ    DX
-	JZ      end
-	MOVQ    DX, blocks+80(FP)
-	MOVQ    ars+56(FP), DX
-	MOVQ    crs+48(FP), BX
-	IMUL3Q  $0x05, DX, DX
-	ADDQ    DX, first+64(FP)
-	IMUL3Q  $0x14, BX, BX
-	ADDQ    BX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotFull6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull6AVX512BF16(SB), NOSPLIT, $0-88
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
 
 block:
 	MOVQ    acc+72(FP), BX
@@ -691,18 +123,6 @@ block:
 	ADDQ    SI, BX
 	VMOVUPS (BX), Z2
 	VMOVUPS 64(BX), Z3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z10
-	VMOVUPS 64(BX), Z11
 	JMP     begun
 
 clear:
@@ -714,30 +134,10 @@ clear:
 	ADDQ       SI, BX
 	PREFETCHT0 (BX)
 	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-	VPXORD     Z6, Z6, Z6
-	VPXORD     Z7, Z7, Z7
-	VPXORD     Z8, Z8, Z8
-	VPXORD     Z9, Z9, Z9
-	VPXORD     Z10, Z10, Z10
-	VPXORD     Z11, Z11, Z11
 
 begun:
 	MOVQ a+8(FP), DI
@@ -757,6 +157,135 @@ segment:
 	JLT  last
 
 pair:
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      (SI), Z28
+	VMOVUPS      64(SI), Z29
+	VBROADCASTSS (BX), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (BX)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      128(SI), Z28
+	VMOVUPS      192(SI), Z29
+	VBROADCASTSS 4(BX), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	ADDQ         $0x08, BX
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x02, R11
+	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
+
+last:
+	VMOVUPS      (SI), Z28
+	VMOVUPS      64(SI), Z29
+	VBROADCASTSS (BX), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (BX)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+
+next:
+	ADDQ    $0x10, R9
+	DECQ    R10
+	JNZ     segment
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x02, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x08, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotFull3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotFull3AVX512BF16(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
+
+block:
+	MOVQ    acc+72(FP), BX
+	TESTQ   BX, BX
+	JZ      clear
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+
+begun:
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+64(FP), BX
+	LEAQ (DI)(BX*2), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
+
+segment:
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*2), BX
+	LEAQ (R8)(SI*2), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
+
+pair:
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      (SI), Z28
 	VMOVUPS      64(SI), Z29
 	VBROADCASTSS (BX), Z30
@@ -768,15 +297,8 @@ pair:
 	VBROADCASTSS (BX)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
-	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
-	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      128(SI), Z28
 	VMOVUPS      192(SI), Z29
 	VBROADCASTSS 4(BX), Z30
@@ -788,15 +310,6 @@ pair:
 	VBROADCASTSS 4(BX)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
-	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
-	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
 	ADDQ         $0x08, BX
 	ADDQ         $0x00000100, SI
 	SUBQ         $0x02, R11
@@ -816,15 +329,6 @@ last:
 	VBROADCASTSS (BX)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
-	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
-	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
 
 next:
 	ADDQ    $0x10, R9
@@ -841,24 +345,15 @@ next:
 	ADDQ    SI, BX
 	VMOVUPS Z4, (BX)
 	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
 	MOVQ    blocks+80(FP), BX
 	DECQ    BX
 	JZ      end
 	MOVQ    BX, blocks+80(FP)
 	MOVQ    ars+56(FP), BX
 	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x06, BX, BX
+	IMUL3Q  $0x03, BX, BX
 	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x18, SI, SI
+	IMUL3Q  $0x0c, SI, SI
 	ADDQ    SI, c+0(FP)
 	JMP     block
 
@@ -866,67 +361,610 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotFull7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull7AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull4AVX512BF16(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
+
+block:
+	MOVQ    acc+72(FP), SI
+	TESTQ   SI, SI
+	JZ      clear
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z2
+	VMOVUPS 64(SI), Z3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z4
+	VMOVUPS 64(SI), Z5
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z6
+	VMOVUPS 64(SI), Z7
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      128(DI), Z28
+	VMOVUPS      192(DI), Z29
+	VBROADCASTSS 4(SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS 4(SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS 4(SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS 4(SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000100, DI
+	SUBQ         $0x02, R12
+	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
+
+last:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+
+next:
+	ADDQ    $0x10, R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	MOVQ    blocks+80(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+80(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x04, SI, SI
+	ADDQ    SI, first+64(FP)
+	IMUL3Q  $0x10, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotFull5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotFull5AVX512BF16(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
+
+block:
+	MOVQ    acc+72(FP), SI
+	TESTQ   SI, SI
+	JZ      clear
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z2
+	VMOVUPS 64(SI), Z3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z4
+	VMOVUPS 64(SI), Z5
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z6
+	VMOVUPS 64(SI), Z7
+	ADDQ    DI, SI
+	VMOVUPS (SI), Z8
+	VMOVUPS 64(SI), Z9
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS (SI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      128(DI), Z28
+	VMOVUPS      192(DI), Z29
+	VBROADCASTSS 4(SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS 4(SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS 4(SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS 4(SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS 4(SI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000100, DI
+	SUBQ         $0x02, R12
+	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
+
+last:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS (SI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+
+next:
+	ADDQ    $0x10, R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	MOVQ    blocks+80(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+80(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x05, SI, SI
+	ADDQ    SI, first+64(FP)
+	IMUL3Q  $0x14, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotFull6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotFull6AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	MOVQ    acc+72(FP), BX
-	TESTQ   BX, BX
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z10
-	VMOVUPS 64(BX), Z11
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z12
-	VMOVUPS 64(BX), Z13
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+
+begun:
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+64(FP), DI
+	LEAQ (R9)(DI*2), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
+
+segment:
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*2), DI
+	LEAQ (R10)(R8*2), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
+
+pair:
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (DI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (DI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (DI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (DI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS (DI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	VBROADCASTSS (DI)(DX*1), Z31
+	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
+	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R8), Z28
+	VMOVUPS      192(R8), Z29
+	VBROADCASTSS 4(DI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS 4(DI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS 4(DI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS 4(DI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS 4(DI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	VBROADCASTSS 4(DI)(DX*1), Z31
+	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
+	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
+	ADDQ         $0x08, DI
+	ADDQ         $0x00000100, R8
+	SUBQ         $0x02, R13
+	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (DI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (DI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (DI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (DI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS (DI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	VBROADCASTSS (DI)(DX*1), Z31
+	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
+	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
+
+next:
+	ADDQ    $0x10, R11
+	DECQ    R12
+	JNZ     segment
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x06, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x18, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotFull7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotFull7AVX512BF16(SB), NOSPLIT, $0-104
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
+
+block:
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
+	JZ      clear
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	JMP     begun
+
+clear:
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -943,211 +981,217 @@ clear:
 	VPXORD     Z13, Z13, Z13
 
 begun:
-	MOVQ a+8(FP), DI
-	MOVQ b+16(FP), R8
-	MOVQ first+64(FP), BX
-	LEAQ (DI)(BX*2), DI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+64(FP), DI
+	LEAQ (R9)(DI*2), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), BX
-	MOVQ 8(R9), SI
-	LEAQ (DI)(BX*2), BX
-	LEAQ (R8)(SI*2), SI
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*2), DI
+	LEAQ (R10)(R8*2), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
 	JLT  last
 
 pair:
-	VMOVUPS      (SI), Z28
-	VMOVUPS      64(SI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VMOVUPS      128(SI), Z28
-	VMOVUPS      192(SI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R8), Z28
+	VMOVUPS      192(R8), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	ADDQ         $0x08, BX
-	ADDQ         $0x00000100, SI
-	SUBQ         $0x02, R11
+	ADDQ         $0x08, DI
+	ADDQ         $0x00000100, R8
+	SUBQ         $0x02, R13
 	JGE          pair
-	CMPQ         R11, $-2
+	CMPQ         R13, $-2
 	JE           next
 
 last:
-	VMOVUPS      (SI), Z28
-	VMOVUPS      64(SI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x07, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x1c, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x07, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x1c, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotFull8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull8AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull8AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	MOVQ    acc+72(FP), BX
-	TESTQ   BX, BX
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z10
-	VMOVUPS 64(BX), Z11
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z12
-	VMOVUPS 64(BX), Z13
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z15
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1166,231 +1210,237 @@ clear:
 	VPXORD     Z15, Z15, Z15
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x08, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x20, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x08, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x20, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotFull9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull9AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull9AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	MOVQ    acc+72(FP), BX
-	TESTQ   BX, BX
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z10
-	VMOVUPS 64(BX), Z11
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z12
-	VMOVUPS 64(BX), Z13
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z15
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z16
-	VMOVUPS 64(BX), Z17
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1411,249 +1461,255 @@ clear:
 	VPXORD     Z17, Z17, Z17
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x09, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x24, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x09, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x24, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotFull10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull10AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull10AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	MOVQ    acc+72(FP), BX
-	TESTQ   BX, BX
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z10
-	VMOVUPS 64(BX), Z11
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z12
-	VMOVUPS 64(BX), Z13
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z15
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z16
-	VMOVUPS 64(BX), Z17
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z18
-	VMOVUPS 64(BX), Z19
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1676,267 +1732,273 @@ clear:
 	VPXORD     Z19, Z19, Z19
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0a, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x28, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0a, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x28, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotFull11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull11AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull11AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	MOVQ    acc+72(FP), BX
-	TESTQ   BX, BX
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z10
-	VMOVUPS 64(BX), Z11
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z12
-	VMOVUPS 64(BX), Z13
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z15
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z16
-	VMOVUPS 64(BX), Z17
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z18
-	VMOVUPS 64(BX), Z19
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z20
-	VMOVUPS 64(BX), Z21
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1961,285 +2023,291 @@ clear:
 	VPXORD     Z21, Z21, Z21
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS 4(BX)(DX*2), Z30
+	VBROADCASTSS 4(DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0b, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x2c, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0b, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x2c, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotFull12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull12AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull12AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	MOVQ    acc+72(FP), BX
-	TESTQ   BX, BX
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z10
-	VMOVUPS 64(BX), Z11
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z12
-	VMOVUPS 64(BX), Z13
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z15
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z16
-	VMOVUPS 64(BX), Z17
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z18
-	VMOVUPS 64(BX), Z19
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z20
-	VMOVUPS 64(BX), Z21
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z22
-	VMOVUPS 64(BX), Z23
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z22
+	VMOVUPS 64(DI), Z23
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2266,303 +2334,309 @@ clear:
 	VPXORD     Z23, Z23, Z23
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS 4(BX)(DX*2), Z30
+	VBROADCASTSS 4(DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS 4(SI)(DX*2), Z31
+	VBROADCASTSS 4(R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0c, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x30, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0c, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x30, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotFull13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull13AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull13AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	MOVQ    acc+72(FP), BX
-	TESTQ   BX, BX
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z10
-	VMOVUPS 64(BX), Z11
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z12
-	VMOVUPS 64(BX), Z13
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z15
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z16
-	VMOVUPS 64(BX), Z17
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z18
-	VMOVUPS 64(BX), Z19
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z20
-	VMOVUPS 64(BX), Z21
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z22
-	VMOVUPS 64(BX), Z23
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z24
-	VMOVUPS 64(BX), Z25
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z22
+	VMOVUPS 64(DI), Z23
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z24
+	VMOVUPS 64(DI), Z25
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2591,321 +2665,327 @@ clear:
 	VPXORD     Z25, Z25, Z25
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS (BX)(CX*4), Z30
+	VBROADCASTSS (DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS 4(BX)(DX*2), Z30
+	VBROADCASTSS 4(DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS 4(SI)(DX*2), Z31
+	VBROADCASTSS 4(R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS 4(BX)(CX*4), Z30
+	VBROADCASTSS 4(DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS (BX)(CX*4), Z30
+	VBROADCASTSS (DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	VMOVUPS Z25, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z24, (DI)
+	VMOVUPS Z25, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0d, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x34, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0d, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x34, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotFull14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int)
+// func dotFull14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotFull14AVX512BF16(SB), NOSPLIT, $0-88
+TEXT ·dotFull14AVX512BF16(SB), NOSPLIT, $0-104
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	MOVQ    acc+72(FP), BX
-	TESTQ   BX, BX
+	MOVQ    acc+72(FP), DI
+	TESTQ   DI, DI
 	JZ      clear
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z10
-	VMOVUPS 64(BX), Z11
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z12
-	VMOVUPS 64(BX), Z13
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z15
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z16
-	VMOVUPS 64(BX), Z17
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z18
-	VMOVUPS 64(BX), Z19
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z20
-	VMOVUPS 64(BX), Z21
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z22
-	VMOVUPS 64(BX), Z23
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z24
-	VMOVUPS 64(BX), Z25
-	ADDQ    SI, BX
-	VMOVUPS (BX), Z26
-	VMOVUPS 64(BX), Z27
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z22
+	VMOVUPS 64(DI), Z23
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z24
+	VMOVUPS 64(DI), Z25
+	ADDQ    R8, DI
+	VMOVUPS (DI), Z26
+	VMOVUPS 64(DI), Z27
 	JMP     begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2936,581 +3016,244 @@ clear:
 	VPXORD     Z27, Z27, Z27
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS (BX)(CX*4), Z30
+	VBROADCASTSS (DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	VBROADCASTSS (SI)(CX*4), Z31
+	VBROADCASTSS (R8)(CX*4), Z31
 	LONG         $0x401e0262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z26
 	LONG         $0x40160262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z27
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS 4(BX)(DX*2), Z30
+	VBROADCASTSS 4(DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS 4(SI)(DX*2), Z31
+	VBROADCASTSS 4(R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS 4(BX)(CX*4), Z30
+	VBROADCASTSS 4(DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	VBROADCASTSS 4(SI)(CX*4), Z31
+	VBROADCASTSS 4(R8)(CX*4), Z31
 	LONG         $0x401e0262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z26
 	LONG         $0x40160262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z27
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS (BX)(CX*4), Z30
+	VBROADCASTSS (DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	VBROADCASTSS (SI)(CX*4), Z31
+	VBROADCASTSS (R8)(CX*4), Z31
 	LONG         $0x401e0262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z26
 	LONG         $0x40160262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z27
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	VMOVUPS Z25, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z26, (BX)
-	VMOVUPS Z27, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
-	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0e, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x38, SI, SI
-	ADDQ    SI, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotTail1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail1AVX512BF16(SB), NOSPLIT, $0-90
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS   (AX), Z0
-	VMOVUPS.Z 64(AX), K1, Z1
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-
-begun:
-	MOVQ a+8(FP), DX
-	MOVQ b+16(FP), BX
-	MOVQ first+64(FP), AX
-	LEAQ (DX)(AX*2), DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
-
-segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), CX
-	LEAQ (DX)(AX*2), AX
-	LEAQ (BX)(CX*2), CX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  last
-
-pair:
-	VMOVUPS      (CX), Z28
-	VMOVUPS      64(CX), Z29
-	VBROADCASTSS (AX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VMOVUPS      128(CX), Z28
-	VMOVUPS      192(CX), Z29
-	VBROADCASTSS 4(AX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	ADDQ         $0x08, AX
-	ADDQ         $0x00000100, CX
-	SUBQ         $0x02, R8
-	JGE          pair
-	CMPQ         R8, $-2
-	JE           next
-
-last:
-	VMOVUPS      (CX), Z28
-	VMOVUPS      64(CX), Z29
-	VBROADCASTSS (AX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-
-next:
-	ADDQ    $0x10, SI
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z24, (DI)
+	VMOVUPS Z25, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z26, (DI)
+	VMOVUPS Z27, 64(DI)
+	MOVQ    blocks+80(FP), DI
 	DECQ    DI
-	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, K1, 64(AX)
-	MOVQ    blocks+80(FP), AX
-	DECQ    AX
 	JZ      end
-	MOVQ    AX, blocks+80(FP)
-	MOVQ    ars+56(FP), AX
-	MOVQ    crs+48(FP), CX
-	IMUL3Q  $0x01, AX, AX
-	ADDQ    AX, first+64(FP)
-	IMUL3Q  $0x04, CX, CX
-	ADDQ    CX, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0e, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x38, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail2AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail1AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
+	MOVQ next+88(FP), AX
+	MOVQ pace+96(FP), CX
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), CX
-	TESTQ     CX, CX
-	JZ        clear
-	MOVQ      c+0(FP), CX
-	MOVQ      crs+48(FP), DX
-	SHLQ      $0x02, DX
-	VMOVUPS   (CX), Z0
-	VMOVUPS.Z 64(CX), K1, Z1
-	ADDQ      DX, CX
-	VMOVUPS   (CX), Z2
-	VMOVUPS.Z 64(CX), K1, Z3
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Z28
-	VMOVUPS      64(DX), Z29
-	VBROADCASTSS (CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VMOVUPS      128(DX), Z28
-	VMOVUPS      192(DX), Z29
-	VBROADCASTSS 4(CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000100, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Z28
-	VMOVUPS      64(DX), Z29
-	VBROADCASTSS (CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-
-next:
-	ADDQ    $0x10, DI
-	DECQ    R8
-	JNZ     segment
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, K1, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, K1, 64(CX)
-	MOVQ    blocks+80(FP), CX
-	DECQ    CX
-	JZ      end
-	MOVQ    CX, blocks+80(FP)
-	MOVQ    ars+56(FP), CX
-	MOVQ    crs+48(FP), DX
-	IMUL3Q  $0x02, CX, CX
-	ADDQ    CX, first+64(FP)
-	IMUL3Q  $0x08, DX, DX
-	ADDQ    DX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotTail3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail3AVX512BF16(SB), NOSPLIT, $0-90
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), CX
-	TESTQ     CX, CX
-	JZ        clear
-	MOVQ      c+0(FP), CX
-	MOVQ      crs+48(FP), DX
-	SHLQ      $0x02, DX
-	VMOVUPS   (CX), Z0
-	VMOVUPS.Z 64(CX), K1, Z1
-	ADDQ      DX, CX
-	VMOVUPS   (CX), Z2
-	VMOVUPS.Z 64(CX), K1, Z3
-	ADDQ      DX, CX
-	VMOVUPS   (CX), Z4
-	VMOVUPS.Z 64(CX), K1, Z5
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS      (DX), Z28
-	VMOVUPS      64(DX), Z29
-	VBROADCASTSS (CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (CX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VMOVUPS      128(DX), Z28
-	VMOVUPS      192(DX), Z29
-	VBROADCASTSS 4(CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(CX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	ADDQ         $0x08, CX
-	ADDQ         $0x00000100, DX
-	SUBQ         $0x02, R9
-	JGE          pair
-	CMPQ         R9, $-2
-	JE           next
-
-last:
-	VMOVUPS      (DX), Z28
-	VMOVUPS      64(DX), Z29
-	VBROADCASTSS (CX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (CX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (CX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-
-next:
-	ADDQ    $0x10, DI
-	DECQ    R8
-	JNZ     segment
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, K1, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, K1, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, K1, 64(CX)
-	MOVQ    blocks+80(FP), CX
-	DECQ    CX
-	JZ      end
-	MOVQ    CX, blocks+80(FP)
-	MOVQ    ars+56(FP), CX
-	MOVQ    crs+48(FP), DX
-	IMUL3Q  $0x03, CX, CX
-	ADDQ    CX, first+64(FP)
-	IMUL3Q  $0x0c, DX, DX
-	ADDQ    DX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotTail4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail4AVX512BF16(SB), NOSPLIT, $0-90
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-
-block:
-	KMOVW     mask+88(FP), K1
+	KMOVW     mask+104(FP), K1
 	MOVQ      acc+72(FP), DX
 	TESTQ     DX, DX
 	JZ        clear
@@ -3519,15 +3262,6 @@ block:
 	SHLQ      $0x02, BX
 	VMOVUPS   (DX), Z0
 	VMOVUPS.Z 64(DX), K1, Z1
-	ADDQ      BX, DX
-	VMOVUPS   (DX), Z2
-	VMOVUPS.Z 64(DX), K1, Z3
-	ADDQ      BX, DX
-	VMOVUPS   (DX), Z4
-	VMOVUPS.Z 64(DX), K1, Z5
-	ADDQ      BX, DX
-	VMOVUPS   (DX), Z6
-	VMOVUPS.Z 64(DX), K1, Z7
 	JMP       begun
 
 clear:
@@ -3536,23 +3270,8 @@ clear:
 	SHLQ       $0x02, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-	VPXORD     Z6, Z6, Z6
-	VPXORD     Z7, Z7, Z7
 
 begun:
 	MOVQ a+8(FP), SI
@@ -3572,34 +3291,20 @@ segment:
 	JLT  last
 
 pair:
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (DX), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	PREFETCHT1   (AX)
+	ADDQ         CX, AX
 	VMOVUPS      128(BX), Z28
 	VMOVUPS      192(BX), Z29
 	VBROADCASTSS 4(DX), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
 	ADDQ         $0x08, DX
 	ADDQ         $0x00000100, BX
 	SUBQ         $0x02, R10
@@ -3613,15 +3318,6 @@ last:
 	VBROADCASTSS (DX), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
 
 next:
 	ADDQ    $0x10, R8
@@ -3632,24 +3328,15 @@ next:
 	SHLQ    $0x02, BX
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, K1, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z2, (DX)
-	VMOVUPS Z3, K1, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z4, (DX)
-	VMOVUPS Z5, K1, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z6, (DX)
-	VMOVUPS Z7, K1, 64(DX)
 	MOVQ    blocks+80(FP), DX
 	DECQ    DX
 	JZ      end
 	MOVQ    DX, blocks+80(FP)
 	MOVQ    ars+56(FP), DX
 	MOVQ    crs+48(FP), BX
-	IMUL3Q  $0x04, DX, DX
+	IMUL3Q  $0x01, DX, DX
 	ADDQ    DX, first+64(FP)
-	IMUL3Q  $0x10, BX, BX
+	IMUL3Q  $0x04, BX, BX
 	ADDQ    BX, c+0(FP)
 	JMP     block
 
@@ -3657,191 +3344,16 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotTail5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail5AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail2AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), DX
-	TESTQ     DX, DX
-	JZ        clear
-	MOVQ      c+0(FP), DX
-	MOVQ      crs+48(FP), BX
-	SHLQ      $0x02, BX
-	VMOVUPS   (DX), Z0
-	VMOVUPS.Z 64(DX), K1, Z1
-	ADDQ      BX, DX
-	VMOVUPS   (DX), Z2
-	VMOVUPS.Z 64(DX), K1, Z3
-	ADDQ      BX, DX
-	VMOVUPS   (DX), Z4
-	VMOVUPS.Z 64(DX), K1, Z5
-	ADDQ      BX, DX
-	VMOVUPS   (DX), Z6
-	VMOVUPS.Z 64(DX), K1, Z7
-	ADDQ      BX, DX
-	VMOVUPS   (DX), Z8
-	VMOVUPS.Z 64(DX), K1, Z9
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-	VPXORD     Z6, Z6, Z6
-	VPXORD     Z7, Z7, Z7
-	VPXORD     Z8, Z8, Z8
-	VPXORD     Z9, Z9, Z9
-
-begun:
-	MOVQ a+8(FP), SI
-	MOVQ b+16(FP), DI
-	MOVQ first+64(FP), DX
-	LEAQ (SI)(DX*2), SI
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
-
-segment:
-	MOVQ (R8), DX
-	MOVQ 8(R8), BX
-	LEAQ (SI)(DX*2), DX
-	LEAQ (DI)(BX*2), BX
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  last
-
-pair:
-	VMOVUPS      (BX), Z28
-	VMOVUPS      64(BX), Z29
-	VBROADCASTSS (DX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (DX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VMOVUPS      128(BX), Z28
-	VMOVUPS      192(BX), Z29
-	VBROADCASTSS 4(DX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(DX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	ADDQ         $0x08, DX
-	ADDQ         $0x00000100, BX
-	SUBQ         $0x02, R10
-	JGE          pair
-	CMPQ         R10, $-2
-	JE           next
-
-last:
-	VMOVUPS      (BX), Z28
-	VMOVUPS      64(BX), Z29
-	VBROADCASTSS (DX), Z30
-	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
-	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (DX)(AX*1), Z31
-	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
-	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (DX)(AX*2), Z30
-	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
-	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (DX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (DX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-
-next:
-	ADDQ    $0x10, R8
-	DECQ    R9
-	JNZ     segment
-	MOVQ    c+0(FP), DX
-	MOVQ    crs+48(FP), BX
-	SHLQ    $0x02, BX
-	VMOVUPS Z0, (DX)
-	VMOVUPS Z1, K1, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z2, (DX)
-	VMOVUPS Z3, K1, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z4, (DX)
-	VMOVUPS Z5, K1, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z6, (DX)
-	VMOVUPS Z7, K1, 64(DX)
-	ADDQ    BX, DX
-	VMOVUPS Z8, (DX)
-	VMOVUPS Z9, K1, 64(DX)
-	MOVQ    blocks+80(FP), DX
-	DECQ    DX
-	JZ      end
-	MOVQ    DX, blocks+80(FP)
-	MOVQ    ars+56(FP), DX
-	MOVQ    crs+48(FP), BX
-	IMUL3Q  $0x05, DX, DX
-	ADDQ    DX, first+64(FP)
-	IMUL3Q  $0x14, BX, BX
-	ADDQ    BX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotTail6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail6AVX512BF16(SB), NOSPLIT, $0-90
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-
-block:
-	KMOVW     mask+88(FP), K1
+	KMOVW     mask+104(FP), K1
 	MOVQ      acc+72(FP), BX
 	TESTQ     BX, BX
 	JZ        clear
@@ -3853,18 +3365,6 @@ block:
 	ADDQ      SI, BX
 	VMOVUPS   (BX), Z2
 	VMOVUPS.Z 64(BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z4
-	VMOVUPS.Z 64(BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z6
-	VMOVUPS.Z 64(BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z10
-	VMOVUPS.Z 64(BX), K1, Z11
 	JMP       begun
 
 clear:
@@ -3876,30 +3376,10 @@ clear:
 	ADDQ       SI, BX
 	PREFETCHT0 (BX)
 	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-	VPXORD     Z6, Z6, Z6
-	VPXORD     Z7, Z7, Z7
-	VPXORD     Z8, Z8, Z8
-	VPXORD     Z9, Z9, Z9
-	VPXORD     Z10, Z10, Z10
-	VPXORD     Z11, Z11, Z11
 
 begun:
 	MOVQ a+8(FP), DI
@@ -3919,6 +3399,136 @@ segment:
 	JLT  last
 
 pair:
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      (SI), Z28
+	VMOVUPS      64(SI), Z29
+	VBROADCASTSS (BX), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (BX)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
+	VMOVUPS      128(SI), Z28
+	VMOVUPS      192(SI), Z29
+	VBROADCASTSS 4(BX), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	ADDQ         $0x08, BX
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x02, R11
+	JGE          pair
+	CMPQ         R11, $-2
+	JE           next
+
+last:
+	VMOVUPS      (SI), Z28
+	VMOVUPS      64(SI), Z29
+	VBROADCASTSS (BX), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (BX)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+
+next:
+	ADDQ    $0x10, R9
+	DECQ    R10
+	JNZ     segment
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x02, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x08, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotTail3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotTail3AVX512BF16(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
+	JZ        clear
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	ADDQ      SI, BX
+	VMOVUPS   (BX), Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+
+begun:
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+64(FP), BX
+	LEAQ (DI)(BX*2), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
+
+segment:
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*2), BX
+	LEAQ (R8)(SI*2), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
+
+pair:
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      (SI), Z28
 	VMOVUPS      64(SI), Z29
 	VBROADCASTSS (BX), Z30
@@ -3930,15 +3540,8 @@ pair:
 	VBROADCASTSS (BX)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
-	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
-	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
+	PREFETCHT1   (CX)
+	ADDQ         DX, CX
 	VMOVUPS      128(SI), Z28
 	VMOVUPS      192(SI), Z29
 	VBROADCASTSS 4(BX), Z30
@@ -3950,15 +3553,6 @@ pair:
 	VBROADCASTSS 4(BX)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
-	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
-	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
 	ADDQ         $0x08, BX
 	ADDQ         $0x00000100, SI
 	SUBQ         $0x02, R11
@@ -3978,15 +3572,6 @@ last:
 	VBROADCASTSS (BX)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
-	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
-	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
-	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
-	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
-	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
-	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
 
 next:
 	ADDQ    $0x10, R9
@@ -4003,24 +3588,15 @@ next:
 	ADDQ    SI, BX
 	VMOVUPS Z4, (BX)
 	VMOVUPS Z5, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, K1, 64(BX)
 	MOVQ    blocks+80(FP), BX
 	DECQ    BX
 	JZ      end
 	MOVQ    BX, blocks+80(FP)
 	MOVQ    ars+56(FP), BX
 	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x06, BX, BX
+	IMUL3Q  $0x03, BX, BX
 	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x18, SI, SI
+	IMUL3Q  $0x0c, SI, SI
 	ADDQ    SI, c+0(FP)
 	JMP     block
 
@@ -4028,68 +3604,614 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotTail7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail7AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail4AVX512BF16(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), SI
+	TESTQ     SI, SI
+	JZ        clear
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z2
+	VMOVUPS.Z 64(SI), K1, Z3
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z4
+	VMOVUPS.Z 64(SI), K1, Z5
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z6
+	VMOVUPS.Z 64(SI), K1, Z7
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      128(DI), Z28
+	VMOVUPS      192(DI), Z29
+	VBROADCASTSS 4(SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS 4(SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS 4(SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS 4(SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000100, DI
+	SUBQ         $0x02, R12
+	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
+
+last:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+
+next:
+	ADDQ    $0x10, R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, K1, 64(SI)
+	MOVQ    blocks+80(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+80(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x04, SI, SI
+	ADDQ    SI, first+64(FP)
+	IMUL3Q  $0x10, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotTail5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotTail5AVX512BF16(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), SI
+	TESTQ     SI, SI
+	JZ        clear
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z2
+	VMOVUPS.Z 64(SI), K1, Z3
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z4
+	VMOVUPS.Z 64(SI), K1, Z5
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z6
+	VMOVUPS.Z 64(SI), K1, Z7
+	ADDQ      DI, SI
+	VMOVUPS   (SI), Z8
+	VMOVUPS.Z 64(SI), K1, Z9
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS (SI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	PREFETCHT1   (DX)
+	ADDQ         BX, DX
+	VMOVUPS      128(DI), Z28
+	VMOVUPS      192(DI), Z29
+	VBROADCASTSS 4(SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS 4(SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS 4(SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS 4(SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS 4(SI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000100, DI
+	SUBQ         $0x02, R12
+	JGE          pair
+	CMPQ         R12, $-2
+	JE           next
+
+last:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (SI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (SI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (SI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (SI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS (SI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+
+next:
+	ADDQ    $0x10, R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, K1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, K1, 64(SI)
+	MOVQ    blocks+80(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+80(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x05, SI, SI
+	ADDQ    SI, first+64(FP)
+	IMUL3Q  $0x14, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotTail6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotTail6AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS   (BX), Z0
-	VMOVUPS.Z 64(BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z2
-	VMOVUPS.Z 64(BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z4
-	VMOVUPS.Z 64(BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z6
-	VMOVUPS.Z 64(BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z10
-	VMOVUPS.Z 64(BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS.Z 64(BX), K1, Z13
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+
+begun:
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+64(FP), DI
+	LEAQ (R9)(DI*2), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
+
+segment:
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*2), DI
+	LEAQ (R10)(R8*2), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
+
+pair:
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (DI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (DI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (DI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (DI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS (DI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	VBROADCASTSS (DI)(DX*1), Z31
+	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
+	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R8), Z28
+	VMOVUPS      192(R8), Z29
+	VBROADCASTSS 4(DI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS 4(DI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS 4(DI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS 4(DI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS 4(DI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	VBROADCASTSS 4(DI)(DX*1), Z31
+	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
+	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
+	ADDQ         $0x08, DI
+	ADDQ         $0x00000100, R8
+	SUBQ         $0x02, R13
+	JGE          pair
+	CMPQ         R13, $-2
+	JE           next
+
+last:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (DI), Z30
+	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
+	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
+	VBROADCASTSS (DI)(AX*1), Z31
+	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
+	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
+	VBROADCASTSS (DI)(AX*2), Z30
+	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
+	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
+	VBROADCASTSS (DI)(CX*1), Z31
+	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
+	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
+	VBROADCASTSS (DI)(AX*4), Z30
+	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
+	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
+	VBROADCASTSS (DI)(DX*1), Z31
+	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
+	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
+
+next:
+	ADDQ    $0x10, R11
+	DECQ    R12
+	JNZ     segment
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x06, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x18, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotTail7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotTail7AVX512BF16(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
+	JZ        clear
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4106,212 +4228,218 @@ clear:
 	VPXORD     Z13, Z13, Z13
 
 begun:
-	MOVQ a+8(FP), DI
-	MOVQ b+16(FP), R8
-	MOVQ first+64(FP), BX
-	LEAQ (DI)(BX*2), DI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+64(FP), DI
+	LEAQ (R9)(DI*2), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), BX
-	MOVQ 8(R9), SI
-	LEAQ (DI)(BX*2), BX
-	LEAQ (R8)(SI*2), SI
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*2), DI
+	LEAQ (R10)(R8*2), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
 	JLT  last
 
 pair:
-	VMOVUPS      (SI), Z28
-	VMOVUPS      64(SI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VMOVUPS      128(SI), Z28
-	VMOVUPS      192(SI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R8), Z28
+	VMOVUPS      192(R8), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	ADDQ         $0x08, BX
-	ADDQ         $0x00000100, SI
-	SUBQ         $0x02, R11
+	ADDQ         $0x08, DI
+	ADDQ         $0x00000100, R8
+	SUBQ         $0x02, R13
 	JGE          pair
-	CMPQ         R11, $-2
+	CMPQ         R13, $-2
 	JE           next
 
 last:
-	VMOVUPS      (SI), Z28
-	VMOVUPS      64(SI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, K1, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x07, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x1c, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x07, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x1c, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail8AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail8AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS   (BX), Z0
-	VMOVUPS.Z 64(BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z2
-	VMOVUPS.Z 64(BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z4
-	VMOVUPS.Z 64(BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z6
-	VMOVUPS.Z 64(BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z10
-	VMOVUPS.Z 64(BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS.Z 64(BX), K1, Z13
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS.Z 64(BX), K1, Z15
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4330,232 +4458,238 @@ clear:
 	VPXORD     Z15, Z15, Z15
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, K1, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x08, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x20, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x08, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x20, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail9AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail9AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS   (BX), Z0
-	VMOVUPS.Z 64(BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z2
-	VMOVUPS.Z 64(BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z4
-	VMOVUPS.Z 64(BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z6
-	VMOVUPS.Z 64(BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z10
-	VMOVUPS.Z 64(BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS.Z 64(BX), K1, Z13
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS.Z 64(BX), K1, Z15
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z16
-	VMOVUPS.Z 64(BX), K1, Z17
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4576,250 +4710,256 @@ clear:
 	VPXORD     Z17, Z17, Z17
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, K1, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x09, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x24, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x09, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x24, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail10AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail10AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS   (BX), Z0
-	VMOVUPS.Z 64(BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z2
-	VMOVUPS.Z 64(BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z4
-	VMOVUPS.Z 64(BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z6
-	VMOVUPS.Z 64(BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z10
-	VMOVUPS.Z 64(BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS.Z 64(BX), K1, Z13
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS.Z 64(BX), K1, Z15
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z16
-	VMOVUPS.Z 64(BX), K1, Z17
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z18
-	VMOVUPS.Z 64(BX), K1, Z19
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4842,268 +4982,274 @@ clear:
 	VPXORD     Z19, Z19, Z19
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, K1, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0a, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x28, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0a, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x28, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail11AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail11AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS   (BX), Z0
-	VMOVUPS.Z 64(BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z2
-	VMOVUPS.Z 64(BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z4
-	VMOVUPS.Z 64(BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z6
-	VMOVUPS.Z 64(BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z10
-	VMOVUPS.Z 64(BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS.Z 64(BX), K1, Z13
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS.Z 64(BX), K1, Z15
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z16
-	VMOVUPS.Z 64(BX), K1, Z17
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z18
-	VMOVUPS.Z 64(BX), K1, Z19
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z20
-	VMOVUPS.Z 64(BX), K1, Z21
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z20
+	VMOVUPS.Z 64(DI), K1, Z21
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5128,286 +5274,292 @@ clear:
 	VPXORD     Z21, Z21, Z21
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS 4(BX)(DX*2), Z30
+	VBROADCASTSS 4(DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, K1, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, K1, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0b, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x2c, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0b, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x2c, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail12AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail12AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS   (BX), Z0
-	VMOVUPS.Z 64(BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z2
-	VMOVUPS.Z 64(BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z4
-	VMOVUPS.Z 64(BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z6
-	VMOVUPS.Z 64(BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z10
-	VMOVUPS.Z 64(BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS.Z 64(BX), K1, Z13
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS.Z 64(BX), K1, Z15
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z16
-	VMOVUPS.Z 64(BX), K1, Z17
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z18
-	VMOVUPS.Z 64(BX), K1, Z19
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z20
-	VMOVUPS.Z 64(BX), K1, Z21
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z22
-	VMOVUPS.Z 64(BX), K1, Z23
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z20
+	VMOVUPS.Z 64(DI), K1, Z21
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z22
+	VMOVUPS.Z 64(DI), K1, Z23
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5434,304 +5586,310 @@ clear:
 	VPXORD     Z23, Z23, Z23
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS 4(BX)(DX*2), Z30
+	VBROADCASTSS 4(DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS 4(SI)(DX*2), Z31
+	VBROADCASTSS 4(R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, K1, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, K1, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0c, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x30, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0c, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x30, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail13AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail13AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS   (BX), Z0
-	VMOVUPS.Z 64(BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z2
-	VMOVUPS.Z 64(BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z4
-	VMOVUPS.Z 64(BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z6
-	VMOVUPS.Z 64(BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z10
-	VMOVUPS.Z 64(BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS.Z 64(BX), K1, Z13
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS.Z 64(BX), K1, Z15
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z16
-	VMOVUPS.Z 64(BX), K1, Z17
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z18
-	VMOVUPS.Z 64(BX), K1, Z19
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z20
-	VMOVUPS.Z 64(BX), K1, Z21
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z22
-	VMOVUPS.Z 64(BX), K1, Z23
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z24
-	VMOVUPS.Z 64(BX), K1, Z25
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z20
+	VMOVUPS.Z 64(DI), K1, Z21
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z22
+	VMOVUPS.Z 64(DI), K1, Z23
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z24
+	VMOVUPS.Z 64(DI), K1, Z25
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5760,322 +5918,328 @@ clear:
 	VPXORD     Z25, Z25, Z25
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS (BX)(CX*4), Z30
+	VBROADCASTSS (DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS 4(BX)(DX*2), Z30
+	VBROADCASTSS 4(DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS 4(SI)(DX*2), Z31
+	VBROADCASTSS 4(R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS 4(BX)(CX*4), Z30
+	VBROADCASTSS 4(DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS (BX)(CX*4), Z30
+	VBROADCASTSS (DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	VMOVUPS Z25, K1, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z24, (DI)
+	VMOVUPS Z25, K1, 64(DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0d, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x34, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0d, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x34, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotTail14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotTail14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotTail14AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotTail14AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS   (BX), Z0
-	VMOVUPS.Z 64(BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z2
-	VMOVUPS.Z 64(BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z4
-	VMOVUPS.Z 64(BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z6
-	VMOVUPS.Z 64(BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z10
-	VMOVUPS.Z 64(BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS.Z 64(BX), K1, Z13
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS.Z 64(BX), K1, Z15
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z16
-	VMOVUPS.Z 64(BX), K1, Z17
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z18
-	VMOVUPS.Z 64(BX), K1, Z19
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z20
-	VMOVUPS.Z 64(BX), K1, Z21
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z22
-	VMOVUPS.Z 64(BX), K1, Z23
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z24
-	VMOVUPS.Z 64(BX), K1, Z25
-	ADDQ      SI, BX
-	VMOVUPS   (BX), Z26
-	VMOVUPS.Z 64(BX), K1, Z27
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z2
+	VMOVUPS.Z 64(DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS.Z 64(DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z6
+	VMOVUPS.Z 64(DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS.Z 64(DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z10
+	VMOVUPS.Z 64(DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z12
+	VMOVUPS.Z 64(DI), K1, Z13
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z14
+	VMOVUPS.Z 64(DI), K1, Z15
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z16
+	VMOVUPS.Z 64(DI), K1, Z17
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z18
+	VMOVUPS.Z 64(DI), K1, Z19
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z20
+	VMOVUPS.Z 64(DI), K1, Z21
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z22
+	VMOVUPS.Z 64(DI), K1, Z23
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z24
+	VMOVUPS.Z 64(DI), K1, Z25
+	ADDQ      R8, DI
+	VMOVUPS   (DI), Z26
+	VMOVUPS.Z 64(DI), K1, Z27
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6106,512 +6270,244 @@ clear:
 	VPXORD     Z27, Z27, Z27
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS (BX)(CX*4), Z30
+	VBROADCASTSS (DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	VBROADCASTSS (SI)(CX*4), Z31
+	VBROADCASTSS (R8)(CX*4), Z31
 	LONG         $0x401e0262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z26
 	LONG         $0x40160262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z27
-	VMOVUPS      128(DI), Z28
-	VMOVUPS      192(DI), Z29
-	VBROADCASTSS 4(BX), Z30
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      192(R9), Z29
+	VBROADCASTSS 4(DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS 4(BX)(AX*1), Z31
+	VBROADCASTSS 4(DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS 4(BX)(AX*2), Z30
+	VBROADCASTSS 4(DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS 4(BX)(CX*1), Z31
+	VBROADCASTSS 4(DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS 4(BX)(AX*4), Z30
+	VBROADCASTSS 4(DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS 4(BX)(DX*1), Z31
+	VBROADCASTSS 4(DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS 4(BX)(CX*2), Z30
+	VBROADCASTSS 4(DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS 4(SI)(CX*2), Z31
+	VBROADCASTSS 4(R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS 4(BX)(AX*8), Z30
+	VBROADCASTSS 4(DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS 4(SI)(AX*8), Z31
+	VBROADCASTSS 4(R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS 4(BX)(DX*2), Z30
+	VBROADCASTSS 4(DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS 4(SI)(DX*2), Z31
+	VBROADCASTSS 4(R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS 4(BX)(CX*4), Z30
+	VBROADCASTSS 4(DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	VBROADCASTSS 4(SI)(CX*4), Z31
+	VBROADCASTSS 4(R8)(CX*4), Z31
 	LONG         $0x401e0262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z26
 	LONG         $0x40160262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z27
-	ADDQ         $0x08, BX
-	ADDQ         $0x08, SI
-	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R12
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x02, R14
 	JGE          pair
-	CMPQ         R12, $-2
+	CMPQ         R14, $-2
 	JE           next
 
 last:
-	VMOVUPS      (DI), Z28
-	VMOVUPS      64(DI), Z29
-	VBROADCASTSS (BX), Z30
+	VMOVUPS      (R9), Z28
+	VMOVUPS      64(R9), Z29
+	VBROADCASTSS (DI), Z30
 	LONG         $0x401e9262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z0
 	LONG         $0x40169262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z1
-	VBROADCASTSS (BX)(AX*1), Z31
+	VBROADCASTSS (DI)(AX*1), Z31
 	LONG         $0x401e9262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z2
 	LONG         $0x40169262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z3
-	VBROADCASTSS (BX)(AX*2), Z30
+	VBROADCASTSS (DI)(AX*2), Z30
 	LONG         $0x401e9262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z4
 	LONG         $0x40169262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z5
-	VBROADCASTSS (BX)(CX*1), Z31
+	VBROADCASTSS (DI)(CX*1), Z31
 	LONG         $0x401e9262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z6
 	LONG         $0x40169262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z7
-	VBROADCASTSS (BX)(AX*4), Z30
+	VBROADCASTSS (DI)(AX*4), Z30
 	LONG         $0x401e1262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z8
 	LONG         $0x40161262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z9
-	VBROADCASTSS (BX)(DX*1), Z31
+	VBROADCASTSS (DI)(DX*1), Z31
 	LONG         $0x401e1262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z10
 	LONG         $0x40161262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z11
-	VBROADCASTSS (BX)(CX*2), Z30
+	VBROADCASTSS (DI)(CX*2), Z30
 	LONG         $0x401e1262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z12
 	LONG         $0x40161262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z13
-	VBROADCASTSS (SI)(CX*2), Z31
+	VBROADCASTSS (R8)(CX*2), Z31
 	LONG         $0x401e1262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z14
 	LONG         $0x40161262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z15
-	VBROADCASTSS (BX)(AX*8), Z30
+	VBROADCASTSS (DI)(AX*8), Z30
 	LONG         $0x401e8262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z16
 	LONG         $0x40168262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z17
-	VBROADCASTSS (SI)(AX*8), Z31
+	VBROADCASTSS (R8)(AX*8), Z31
 	LONG         $0x401e8262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z18
 	LONG         $0x40168262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z19
-	VBROADCASTSS (BX)(DX*2), Z30
+	VBROADCASTSS (DI)(DX*2), Z30
 	LONG         $0x401e8262; WORD $0xe652 // VDPBF16PS Z30, Z28, Z20
 	LONG         $0x40168262; WORD $0xee52 // VDPBF16PS Z30, Z29, Z21
-	VBROADCASTSS (SI)(DX*2), Z31
+	VBROADCASTSS (R8)(DX*2), Z31
 	LONG         $0x401e8262; WORD $0xf752 // VDPBF16PS Z31, Z28, Z22
 	LONG         $0x40168262; WORD $0xff52 // VDPBF16PS Z31, Z29, Z23
-	VBROADCASTSS (BX)(CX*4), Z30
+	VBROADCASTSS (DI)(CX*4), Z30
 	LONG         $0x401e0262; WORD $0xc652 // VDPBF16PS Z30, Z28, Z24
 	LONG         $0x40160262; WORD $0xce52 // VDPBF16PS Z30, Z29, Z25
-	VBROADCASTSS (SI)(CX*4), Z31
+	VBROADCASTSS (R8)(CX*4), Z31
 	LONG         $0x401e0262; WORD $0xd752 // VDPBF16PS Z31, Z28, Z26
 	LONG         $0x40160262; WORD $0xdf52 // VDPBF16PS Z31, Z29, Z27
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	VMOVUPS Z25, K1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z26, (BX)
-	VMOVUPS Z27, K1, 64(BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
-	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0e, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x38, SI, SI
-	ADDQ    SI, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotHalf1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf1AVX512BF16(SB), NOSPLIT, $0-90
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), AX
-	TESTQ     AX, AX
-	JZ        clear
-	MOVQ      c+0(FP), AX
-	MOVQ      crs+48(FP), CX
-	SHLQ      $0x02, CX
-	VMOVUPS.Z (AX), K1, Z0
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), AX
-	MOVQ       crs+48(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	VPXORD     Z0, Z0, Z0
-
-begun:
-	MOVQ a+8(FP), DX
-	MOVQ b+16(FP), BX
-	MOVQ first+64(FP), AX
-	LEAQ (DX)(AX*2), DX
-	MOVQ segs+24(FP), SI
-	MOVQ nsegs+32(FP), DI
-
-segment:
-	MOVQ (SI), AX
-	MOVQ 8(SI), CX
-	LEAQ (DX)(AX*2), AX
-	LEAQ (BX)(CX*2), CX
-	MOVQ k+40(FP), R8
-	SUBQ $0x02, R8
-	JLT  last
-
-pair:
-	VMOVUPS (CX), Z28
-	LONG    $0x501ef262; WORD $0x0052 // VDPBF16PS.BCST (AX), Z28, Z0
-	VMOVUPS 128(CX), Z28
-	LONG    $0x501ef262; WORD $0x4052; BYTE $0x01 // VDPBF16PS.BCST 4(AX), Z28, Z0
-	ADDQ    $0x08, AX
-	ADDQ    $0x00000100, CX
-	SUBQ    $0x02, R8
-	JGE     pair
-	CMPQ    R8, $-2
-	JE      next
-
-last:
-	VMOVUPS (CX), Z28
-	LONG    $0x501ef262; WORD $0x0052 // VDPBF16PS.BCST (AX), Z28, Z0
-
-next:
-	ADDQ    $0x10, SI
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z16, (DI)
+	VMOVUPS Z17, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z18, (DI)
+	VMOVUPS Z19, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z20, (DI)
+	VMOVUPS Z21, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z22, (DI)
+	VMOVUPS Z23, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z24, (DI)
+	VMOVUPS Z25, K1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z26, (DI)
+	VMOVUPS Z27, K1, 64(DI)
+	MOVQ    blocks+80(FP), DI
 	DECQ    DI
-	JNZ     segment
-	MOVQ    c+0(FP), AX
-	MOVQ    crs+48(FP), CX
-	SHLQ    $0x02, CX
-	VMOVUPS Z0, K1, (AX)
-	MOVQ    blocks+80(FP), AX
-	DECQ    AX
 	JZ      end
-	MOVQ    AX, blocks+80(FP)
-	MOVQ    ars+56(FP), AX
-	MOVQ    crs+48(FP), CX
-	IMUL3Q  $0x01, AX, AX
-	ADDQ    AX, first+64(FP)
-	IMUL3Q  $0x04, CX, CX
-	ADDQ    CX, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0e, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x38, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotHalf2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf2AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf1AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
+	MOVQ next+88(FP), AX
+	MOVQ pace+96(FP), CX
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), CX
-	TESTQ     CX, CX
-	JZ        clear
-	MOVQ      c+0(FP), CX
-	MOVQ      crs+48(FP), DX
-	SHLQ      $0x02, DX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z1
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS (DX), Z28
-	LONG    $0x501ef262; WORD $0x0152 // VDPBF16PS.BCST (CX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x01 // VDPBF16PS.BCST (CX)(AX*1), Z28, Z1
-	VMOVUPS 128(DX), Z28
-	LONG    $0x501ef262; WORD $0x4152; BYTE $0x01 // VDPBF16PS.BCST 4(CX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01014c52 // VDPBF16PS.BCST 4(CX)(AX*1), Z28, Z1
-	ADDQ    $0x08, CX
-	ADDQ    $0x00000100, DX
-	SUBQ    $0x02, R9
-	JGE     pair
-	CMPQ    R9, $-2
-	JE      next
-
-last:
-	VMOVUPS (DX), Z28
-	LONG    $0x501ef262; WORD $0x0152 // VDPBF16PS.BCST (CX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x01 // VDPBF16PS.BCST (CX)(AX*1), Z28, Z1
-
-next:
-	ADDQ    $0x10, DI
-	DECQ    R8
-	JNZ     segment
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS Z0, K1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Z1, K1, (CX)
-	MOVQ    blocks+80(FP), CX
-	DECQ    CX
-	JZ      end
-	MOVQ    CX, blocks+80(FP)
-	MOVQ    ars+56(FP), CX
-	MOVQ    crs+48(FP), DX
-	IMUL3Q  $0x02, CX, CX
-	ADDQ    CX, first+64(FP)
-	IMUL3Q  $0x08, DX, DX
-	ADDQ    DX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotHalf3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf3AVX512BF16(SB), NOSPLIT, $0-90
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-
-block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), CX
-	TESTQ     CX, CX
-	JZ        clear
-	MOVQ      c+0(FP), CX
-	MOVQ      crs+48(FP), DX
-	SHLQ      $0x02, DX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z2
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), CX
-	MOVQ       crs+48(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       DX, CX
-	PREFETCHT0 (CX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-
-begun:
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), SI
-	MOVQ first+64(FP), CX
-	LEAQ (BX)(CX*2), BX
-	MOVQ segs+24(FP), DI
-	MOVQ nsegs+32(FP), R8
-
-segment:
-	MOVQ (DI), CX
-	MOVQ 8(DI), DX
-	LEAQ (BX)(CX*2), CX
-	LEAQ (SI)(DX*2), DX
-	MOVQ k+40(FP), R9
-	SUBQ $0x02, R9
-	JLT  last
-
-pair:
-	VMOVUPS (DX), Z28
-	LONG    $0x501ef262; WORD $0x0152 // VDPBF16PS.BCST (CX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x01 // VDPBF16PS.BCST (CX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x41 // VDPBF16PS.BCST (CX)(AX*2), Z28, Z2
-	VMOVUPS 128(DX), Z28
-	LONG    $0x501ef262; WORD $0x4152; BYTE $0x01 // VDPBF16PS.BCST 4(CX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01014c52 // VDPBF16PS.BCST 4(CX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01415452 // VDPBF16PS.BCST 4(CX)(AX*2), Z28, Z2
-	ADDQ    $0x08, CX
-	ADDQ    $0x00000100, DX
-	SUBQ    $0x02, R9
-	JGE     pair
-	CMPQ    R9, $-2
-	JE      next
-
-last:
-	VMOVUPS (DX), Z28
-	LONG    $0x501ef262; WORD $0x0152 // VDPBF16PS.BCST (CX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x01 // VDPBF16PS.BCST (CX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x41 // VDPBF16PS.BCST (CX)(AX*2), Z28, Z2
-
-next:
-	ADDQ    $0x10, DI
-	DECQ    R8
-	JNZ     segment
-	MOVQ    c+0(FP), CX
-	MOVQ    crs+48(FP), DX
-	SHLQ    $0x02, DX
-	VMOVUPS Z0, K1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Z1, K1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Z2, K1, (CX)
-	MOVQ    blocks+80(FP), CX
-	DECQ    CX
-	JZ      end
-	MOVQ    CX, blocks+80(FP)
-	MOVQ    ars+56(FP), CX
-	MOVQ    crs+48(FP), DX
-	IMUL3Q  $0x03, CX, CX
-	ADDQ    CX, first+64(FP)
-	IMUL3Q  $0x0c, DX, DX
-	ADDQ    DX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotHalf4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf4AVX512BF16(SB), NOSPLIT, $0-90
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-
-block:
-	KMOVW     mask+88(FP), K1
+	KMOVW     mask+104(FP), K1
 	MOVQ      acc+72(FP), DX
 	TESTQ     DX, DX
 	JZ        clear
@@ -6619,12 +6515,6 @@ block:
 	MOVQ      crs+48(FP), BX
 	SHLQ      $0x02, BX
 	VMOVUPS.Z (DX), K1, Z0
-	ADDQ      BX, DX
-	VMOVUPS.Z (DX), K1, Z1
-	ADDQ      BX, DX
-	VMOVUPS.Z (DX), K1, Z2
-	ADDQ      BX, DX
-	VMOVUPS.Z (DX), K1, Z3
 	JMP       begun
 
 clear:
@@ -6632,16 +6522,7 @@ clear:
 	MOVQ       crs+48(FP), BX
 	SHLQ       $0x02, BX
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
 	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
 
 begun:
 	MOVQ a+8(FP), SI
@@ -6661,29 +6542,24 @@ segment:
 	JLT  last
 
 pair:
-	VMOVUPS (BX), Z28
-	LONG    $0x501ef262; WORD $0x0252 // VDPBF16PS.BCST (DX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x02 // VDPBF16PS.BCST (DX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x42 // VDPBF16PS.BCST (DX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0a // VDPBF16PS.BCST (DX)(CX*1), Z28, Z3
-	VMOVUPS 128(BX), Z28
-	LONG    $0x501ef262; WORD $0x4252; BYTE $0x01 // VDPBF16PS.BCST 4(DX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01024c52 // VDPBF16PS.BCST 4(DX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01425452 // VDPBF16PS.BCST 4(DX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010a5c52 // VDPBF16PS.BCST 4(DX)(CX*1), Z28, Z3
-	ADDQ    $0x08, DX
-	ADDQ    $0x00000100, BX
-	SUBQ    $0x02, R10
-	JGE     pair
-	CMPQ    R10, $-2
-	JE      next
+	PREFETCHT1 (AX)
+	ADDQ       CX, AX
+	VMOVUPS    (BX), Z28
+	LONG       $0x501ef262; WORD $0x0252 // VDPBF16PS.BCST (DX), Z28, Z0
+	PREFETCHT1 (AX)
+	ADDQ       CX, AX
+	VMOVUPS    128(BX), Z28
+	LONG       $0x501ef262; WORD $0x4252; BYTE $0x01 // VDPBF16PS.BCST 4(DX), Z28, Z0
+	ADDQ       $0x08, DX
+	ADDQ       $0x00000100, BX
+	SUBQ       $0x02, R10
+	JGE        pair
+	CMPQ       R10, $-2
+	JE         next
 
 last:
 	VMOVUPS (BX), Z28
 	LONG    $0x501ef262; WORD $0x0252 // VDPBF16PS.BCST (DX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x02 // VDPBF16PS.BCST (DX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x42 // VDPBF16PS.BCST (DX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0a // VDPBF16PS.BCST (DX)(CX*1), Z28, Z3
 
 next:
 	ADDQ    $0x10, R8
@@ -6693,21 +6569,15 @@ next:
 	MOVQ    crs+48(FP), BX
 	SHLQ    $0x02, BX
 	VMOVUPS Z0, K1, (DX)
-	ADDQ    BX, DX
-	VMOVUPS Z1, K1, (DX)
-	ADDQ    BX, DX
-	VMOVUPS Z2, K1, (DX)
-	ADDQ    BX, DX
-	VMOVUPS Z3, K1, (DX)
 	MOVQ    blocks+80(FP), DX
 	DECQ    DX
 	JZ      end
 	MOVQ    DX, blocks+80(FP)
 	MOVQ    ars+56(FP), DX
 	MOVQ    crs+48(FP), BX
-	IMUL3Q  $0x04, DX, DX
+	IMUL3Q  $0x01, DX, DX
 	ADDQ    DX, first+64(FP)
-	IMUL3Q  $0x10, BX, BX
+	IMUL3Q  $0x04, BX, BX
 	ADDQ    BX, c+0(FP)
 	JMP     block
 
@@ -6715,138 +6585,16 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf5AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf2AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), DX
-	TESTQ     DX, DX
-	JZ        clear
-	MOVQ      c+0(FP), DX
-	MOVQ      crs+48(FP), BX
-	SHLQ      $0x02, BX
-	VMOVUPS.Z (DX), K1, Z0
-	ADDQ      BX, DX
-	VMOVUPS.Z (DX), K1, Z1
-	ADDQ      BX, DX
-	VMOVUPS.Z (DX), K1, Z2
-	ADDQ      BX, DX
-	VMOVUPS.Z (DX), K1, Z3
-	ADDQ      BX, DX
-	VMOVUPS.Z (DX), K1, Z4
-	JMP       begun
-
-clear:
-	MOVQ       c+0(FP), DX
-	MOVQ       crs+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	VPXORD     Z0, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-
-begun:
-	MOVQ a+8(FP), SI
-	MOVQ b+16(FP), DI
-	MOVQ first+64(FP), DX
-	LEAQ (SI)(DX*2), SI
-	MOVQ segs+24(FP), R8
-	MOVQ nsegs+32(FP), R9
-
-segment:
-	MOVQ (R8), DX
-	MOVQ 8(R8), BX
-	LEAQ (SI)(DX*2), DX
-	LEAQ (DI)(BX*2), BX
-	MOVQ k+40(FP), R10
-	SUBQ $0x02, R10
-	JLT  last
-
-pair:
-	VMOVUPS (BX), Z28
-	LONG    $0x501ef262; WORD $0x0252 // VDPBF16PS.BCST (DX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x02 // VDPBF16PS.BCST (DX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x42 // VDPBF16PS.BCST (DX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0a // VDPBF16PS.BCST (DX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x82 // VDPBF16PS.BCST (DX)(AX*4), Z28, Z4
-	VMOVUPS 128(BX), Z28
-	LONG    $0x501ef262; WORD $0x4252; BYTE $0x01 // VDPBF16PS.BCST 4(DX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01024c52 // VDPBF16PS.BCST 4(DX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01425452 // VDPBF16PS.BCST 4(DX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010a5c52 // VDPBF16PS.BCST 4(DX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01826452 // VDPBF16PS.BCST 4(DX)(AX*4), Z28, Z4
-	ADDQ    $0x08, DX
-	ADDQ    $0x00000100, BX
-	SUBQ    $0x02, R10
-	JGE     pair
-	CMPQ    R10, $-2
-	JE      next
-
-last:
-	VMOVUPS (BX), Z28
-	LONG    $0x501ef262; WORD $0x0252 // VDPBF16PS.BCST (DX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x02 // VDPBF16PS.BCST (DX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x42 // VDPBF16PS.BCST (DX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0a // VDPBF16PS.BCST (DX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x82 // VDPBF16PS.BCST (DX)(AX*4), Z28, Z4
-
-next:
-	ADDQ    $0x10, R8
-	DECQ    R9
-	JNZ     segment
-	MOVQ    c+0(FP), DX
-	MOVQ    crs+48(FP), BX
-	SHLQ    $0x02, BX
-	VMOVUPS Z0, K1, (DX)
-	ADDQ    BX, DX
-	VMOVUPS Z1, K1, (DX)
-	ADDQ    BX, DX
-	VMOVUPS Z2, K1, (DX)
-	ADDQ    BX, DX
-	VMOVUPS Z3, K1, (DX)
-	ADDQ    BX, DX
-	VMOVUPS Z4, K1, (DX)
-	MOVQ    blocks+80(FP), DX
-	DECQ    DX
-	JZ      end
-	MOVQ    DX, blocks+80(FP)
-	MOVQ    ars+56(FP), DX
-	MOVQ    crs+48(FP), BX
-	IMUL3Q  $0x05, DX, DX
-	ADDQ    DX, first+64(FP)
-	IMUL3Q  $0x14, BX, BX
-	ADDQ    BX, c+0(FP)
-	JMP     block
-
-end:
-	VZEROUPPER
-	RET
-
-// func dotHalf6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
-// Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf6AVX512BF16(SB), NOSPLIT, $0-90
-	MOVQ ars+56(FP), AX
-	SHLQ $0x01, AX
-	LEAQ (AX)(AX*2), CX
-	LEAQ (AX)(AX*4), DX
-
-block:
-	KMOVW     mask+88(FP), K1
+	KMOVW     mask+104(FP), K1
 	MOVQ      acc+72(FP), BX
 	TESTQ     BX, BX
 	JZ        clear
@@ -6856,14 +6604,6 @@ block:
 	VMOVUPS.Z (BX), K1, Z0
 	ADDQ      SI, BX
 	VMOVUPS.Z (BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z2
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z4
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z5
 	JMP       begun
 
 clear:
@@ -6873,20 +6613,8 @@ clear:
 	PREFETCHT0 (BX)
 	ADDQ       SI, BX
 	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
-	VPXORD     Z2, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
 
 begun:
 	MOVQ a+8(FP), DI
@@ -6906,35 +6634,132 @@ segment:
 	JLT  last
 
 pair:
+	PREFETCHT1 (CX)
+	ADDQ       DX, CX
+	VMOVUPS    (SI), Z28
+	LONG       $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
+	PREFETCHT1 (CX)
+	ADDQ       DX, CX
+	VMOVUPS    128(SI), Z28
+	LONG       $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
+	ADDQ       $0x08, BX
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x02, R11
+	JGE        pair
+	CMPQ       R11, $-2
+	JE         next
+
+last:
 	VMOVUPS (SI), Z28
 	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
 	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	VMOVUPS 128(SI), Z28
-	LONG    $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010b5c52 // VDPBF16PS.BCST 4(BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01836452 // VDPBF16PS.BCST 4(BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; LONG $0x01136c52 // VDPBF16PS.BCST 4(BX)(DX*1), Z28, Z5
-	ADDQ    $0x08, BX
-	ADDQ    $0x00000100, SI
-	SUBQ    $0x02, R11
-	JGE     pair
-	CMPQ    R11, $-2
-	JE      next
+
+next:
+	ADDQ    $0x10, R9
+	DECQ    R10
+	JNZ     segment
+	MOVQ    c+0(FP), BX
+	MOVQ    crs+48(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Z1, K1, (BX)
+	MOVQ    blocks+80(FP), BX
+	DECQ    BX
+	JZ      end
+	MOVQ    BX, blocks+80(FP)
+	MOVQ    ars+56(FP), BX
+	MOVQ    crs+48(FP), SI
+	IMUL3Q  $0x02, BX, BX
+	ADDQ    BX, first+64(FP)
+	IMUL3Q  $0x08, SI, SI
+	ADDQ    SI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotHalf3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotHalf3AVX512BF16(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	MOVQ next+88(FP), CX
+	MOVQ pace+96(FP), DX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), BX
+	TESTQ     BX, BX
+	JZ        clear
+	MOVQ      c+0(FP), BX
+	MOVQ      crs+48(FP), SI
+	SHLQ      $0x02, SI
+	VMOVUPS.Z (BX), K1, Z0
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z1
+	ADDQ      SI, BX
+	VMOVUPS.Z (BX), K1, Z2
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), BX
+	MOVQ       crs+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+
+begun:
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), R8
+	MOVQ first+64(FP), BX
+	LEAQ (DI)(BX*2), DI
+	MOVQ segs+24(FP), R9
+	MOVQ nsegs+32(FP), R10
+
+segment:
+	MOVQ (R9), BX
+	MOVQ 8(R9), SI
+	LEAQ (DI)(BX*2), BX
+	LEAQ (R8)(SI*2), SI
+	MOVQ k+40(FP), R11
+	SUBQ $0x02, R11
+	JLT  last
+
+pair:
+	PREFETCHT1 (CX)
+	ADDQ       DX, CX
+	VMOVUPS    (SI), Z28
+	LONG       $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
+	PREFETCHT1 (CX)
+	ADDQ       DX, CX
+	VMOVUPS    128(SI), Z28
+	LONG       $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
+	ADDQ       $0x08, BX
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x02, R11
+	JGE        pair
+	CMPQ       R11, $-2
+	JE         next
 
 last:
 	VMOVUPS (SI), Z28
 	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
 	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
 	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
 
 next:
 	ADDQ    $0x10, R9
@@ -6948,21 +6773,15 @@ next:
 	VMOVUPS Z1, K1, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Z2, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, K1, (BX)
 	MOVQ    blocks+80(FP), BX
 	DECQ    BX
 	JZ      end
 	MOVQ    BX, blocks+80(FP)
 	MOVQ    ars+56(FP), BX
 	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x06, BX, BX
+	IMUL3Q  $0x03, BX, BX
 	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x18, SI, SI
+	IMUL3Q  $0x0c, SI, SI
 	ADDQ    SI, c+0(FP)
 	JMP     block
 
@@ -6970,54 +6789,441 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf7AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf4AVX512BF16(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), SI
+	TESTQ     SI, SI
+	JZ        clear
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VMOVUPS.Z (SI), K1, Z0
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z1
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z2
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z3
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1 (DX)
+	ADDQ       BX, DX
+	VMOVUPS    (DI), Z28
+	LONG       $0x501ef262; WORD $0x0652 // VDPBF16PS.BCST (SI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x06 // VDPBF16PS.BCST (SI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x46 // VDPBF16PS.BCST (SI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0e // VDPBF16PS.BCST (SI)(CX*1), Z28, Z3
+	PREFETCHT1 (DX)
+	ADDQ       BX, DX
+	VMOVUPS    128(DI), Z28
+	LONG       $0x501ef262; WORD $0x4652; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01064c52 // VDPBF16PS.BCST 4(SI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01465452 // VDPBF16PS.BCST 4(SI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010e5c52 // VDPBF16PS.BCST 4(SI)(CX*1), Z28, Z3
+	ADDQ       $0x08, SI
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x02, R12
+	JGE        pair
+	CMPQ       R12, $-2
+	JE         next
+
+last:
+	VMOVUPS (DI), Z28
+	LONG    $0x501ef262; WORD $0x0652 // VDPBF16PS.BCST (SI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x06 // VDPBF16PS.BCST (SI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x46 // VDPBF16PS.BCST (SI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0e // VDPBF16PS.BCST (SI)(CX*1), Z28, Z3
+
+next:
+	ADDQ    $0x10, R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, K1, (SI)
+	MOVQ    blocks+80(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+80(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x04, SI, SI
+	ADDQ    SI, first+64(FP)
+	IMUL3Q  $0x10, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotHalf5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotHalf5AVX512BF16(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+88(FP), DX
+	MOVQ pace+96(FP), BX
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), SI
+	TESTQ     SI, SI
+	JZ        clear
+	MOVQ      c+0(FP), SI
+	MOVQ      crs+48(FP), DI
+	SHLQ      $0x02, DI
+	VMOVUPS.Z (SI), K1, Z0
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z1
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z2
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z3
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z4
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), SI
+	MOVQ       crs+48(FP), DI
+	SHLQ       $0x02, DI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+
+begun:
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ first+64(FP), SI
+	LEAQ (R8)(SI*2), R8
+	MOVQ segs+24(FP), R10
+	MOVQ nsegs+32(FP), R11
+
+segment:
+	MOVQ (R10), SI
+	MOVQ 8(R10), DI
+	LEAQ (R8)(SI*2), SI
+	LEAQ (R9)(DI*2), DI
+	MOVQ k+40(FP), R12
+	SUBQ $0x02, R12
+	JLT  last
+
+pair:
+	PREFETCHT1 (DX)
+	ADDQ       BX, DX
+	VMOVUPS    (DI), Z28
+	LONG       $0x501ef262; WORD $0x0652 // VDPBF16PS.BCST (SI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x06 // VDPBF16PS.BCST (SI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x46 // VDPBF16PS.BCST (SI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0e // VDPBF16PS.BCST (SI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x86 // VDPBF16PS.BCST (SI)(AX*4), Z28, Z4
+	PREFETCHT1 (DX)
+	ADDQ       BX, DX
+	VMOVUPS    128(DI), Z28
+	LONG       $0x501ef262; WORD $0x4652; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01064c52 // VDPBF16PS.BCST 4(SI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01465452 // VDPBF16PS.BCST 4(SI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010e5c52 // VDPBF16PS.BCST 4(SI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01866452 // VDPBF16PS.BCST 4(SI)(AX*4), Z28, Z4
+	ADDQ       $0x08, SI
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x02, R12
+	JGE        pair
+	CMPQ       R12, $-2
+	JE         next
+
+last:
+	VMOVUPS (DI), Z28
+	LONG    $0x501ef262; WORD $0x0652 // VDPBF16PS.BCST (SI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x06 // VDPBF16PS.BCST (SI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x46 // VDPBF16PS.BCST (SI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0e // VDPBF16PS.BCST (SI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x86 // VDPBF16PS.BCST (SI)(AX*4), Z28, Z4
+
+next:
+	ADDQ    $0x10, R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    c+0(FP), SI
+	MOVQ    crs+48(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS Z0, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, K1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, K1, (SI)
+	MOVQ    blocks+80(FP), SI
+	DECQ    SI
+	JZ      end
+	MOVQ    SI, blocks+80(FP)
+	MOVQ    ars+56(FP), SI
+	MOVQ    crs+48(FP), DI
+	IMUL3Q  $0x05, SI, SI
+	ADDQ    SI, first+64(FP)
+	IMUL3Q  $0x14, DI, DI
+	ADDQ    DI, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotHalf6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotHalf6AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS.Z (BX), K1, Z0
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z2
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z4
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z6
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+
+begun:
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+64(FP), DI
+	LEAQ (R9)(DI*2), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
+
+segment:
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*2), DI
+	LEAQ (R10)(R8*2), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
+	JLT  last
+
+pair:
+	PREFETCHT1 (BX)
 	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	VMOVUPS    (R8), Z28
+	LONG       $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	PREFETCHT1 (BX)
 	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	VMOVUPS    128(R8), Z28
+	LONG       $0x501ef262; WORD $0x4752; BYTE $0x01 // VDPBF16PS.BCST 4(DI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01074c52 // VDPBF16PS.BCST 4(DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01475452 // VDPBF16PS.BCST 4(DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010f5c52 // VDPBF16PS.BCST 4(DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01876452 // VDPBF16PS.BCST 4(DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; LONG $0x01176c52 // VDPBF16PS.BCST 4(DI)(DX*1), Z28, Z5
+	ADDQ       $0x08, DI
+	ADDQ       $0x00000100, R8
+	SUBQ       $0x02, R13
+	JGE        pair
+	CMPQ       R13, $-2
+	JE         next
+
+last:
+	VMOVUPS (R8), Z28
+	LONG    $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+
+next:
+	ADDQ    $0x10, R11
+	DECQ    R12
+	JNZ     segment
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
+	JZ      end
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x06, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x18, R8, R8
+	ADDQ    R8, c+0(FP)
+	JMP     block
+
+end:
+	VZEROUPPER
+	RET
+
+// func dotHalf7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·dotHalf7AVX512BF16(SB), NOSPLIT, $0-106
+	MOVQ ars+56(FP), AX
+	SHLQ $0x01, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
+
+block:
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
+	JZ        clear
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	JMP       begun
+
+clear:
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7027,144 +7233,150 @@ clear:
 	VPXORD     Z6, Z6, Z6
 
 begun:
-	MOVQ a+8(FP), DI
-	MOVQ b+16(FP), R8
-	MOVQ first+64(FP), BX
-	LEAQ (DI)(BX*2), DI
-	MOVQ segs+24(FP), R9
-	MOVQ nsegs+32(FP), R10
+	MOVQ a+8(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ first+64(FP), DI
+	LEAQ (R9)(DI*2), R9
+	MOVQ segs+24(FP), R11
+	MOVQ nsegs+32(FP), R12
 
 segment:
-	MOVQ (R9), BX
-	MOVQ 8(R9), SI
-	LEAQ (DI)(BX*2), BX
-	LEAQ (R8)(SI*2), SI
-	MOVQ k+40(FP), R11
-	SUBQ $0x02, R11
+	MOVQ (R11), DI
+	MOVQ 8(R11), R8
+	LEAQ (R9)(DI*2), DI
+	LEAQ (R10)(R8*2), R8
+	MOVQ k+40(FP), R13
+	SUBQ $0x02, R13
 	JLT  last
 
 pair:
-	VMOVUPS (SI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	VMOVUPS 128(SI), Z28
-	LONG    $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010b5c52 // VDPBF16PS.BCST 4(BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01836452 // VDPBF16PS.BCST 4(BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; LONG $0x01136c52 // VDPBF16PS.BCST 4(BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; LONG $0x014b7452 // VDPBF16PS.BCST 4(BX)(CX*2), Z28, Z6
-	ADDQ    $0x08, BX
-	ADDQ    $0x00000100, SI
-	SUBQ    $0x02, R11
-	JGE     pair
-	CMPQ    R11, $-2
-	JE      next
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    (R8), Z28
+	LONG       $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    128(R8), Z28
+	LONG       $0x501ef262; WORD $0x4752; BYTE $0x01 // VDPBF16PS.BCST 4(DI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01074c52 // VDPBF16PS.BCST 4(DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01475452 // VDPBF16PS.BCST 4(DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010f5c52 // VDPBF16PS.BCST 4(DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01876452 // VDPBF16PS.BCST 4(DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; LONG $0x01176c52 // VDPBF16PS.BCST 4(DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; LONG $0x014f7452 // VDPBF16PS.BCST 4(DI)(CX*2), Z28, Z6
+	ADDQ       $0x08, DI
+	ADDQ       $0x00000100, R8
+	SUBQ       $0x02, R13
+	JGE        pair
+	CMPQ       R13, $-2
+	JE         next
 
 last:
-	VMOVUPS (SI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
+	VMOVUPS (R8), Z28
+	LONG    $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
 
 next:
-	ADDQ    $0x10, R9
-	DECQ    R10
+	ADDQ    $0x10, R11
+	DECQ    R12
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, K1, (BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x07, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x1c, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x07, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x1c, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotHalf8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf8AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf8AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS.Z (BX), K1, Z0
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z2
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z4
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z6
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z7
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7175,155 +7387,161 @@ clear:
 	VPXORD     Z7, Z7, Z7
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	VMOVUPS 128(DI), Z28
-	LONG    $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010b5c52 // VDPBF16PS.BCST 4(BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01836452 // VDPBF16PS.BCST 4(BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; LONG $0x01136c52 // VDPBF16PS.BCST 4(BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; LONG $0x014b7452 // VDPBF16PS.BCST 4(BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; LONG $0x014e7c52 // VDPBF16PS.BCST 4(SI)(CX*2), Z28, Z7
-	ADDQ    $0x08, BX
-	ADDQ    $0x08, SI
-	ADDQ    $0x00000100, DI
-	SUBQ    $0x02, R12
-	JGE     pair
-	CMPQ    R12, $-2
-	JE      next
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    (R9), Z28
+	LONG       $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    128(R9), Z28
+	LONG       $0x501ef262; WORD $0x4752; BYTE $0x01 // VDPBF16PS.BCST 4(DI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01074c52 // VDPBF16PS.BCST 4(DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01475452 // VDPBF16PS.BCST 4(DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010f5c52 // VDPBF16PS.BCST 4(DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01876452 // VDPBF16PS.BCST 4(DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; LONG $0x01176c52 // VDPBF16PS.BCST 4(DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; LONG $0x014f7452 // VDPBF16PS.BCST 4(DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; LONG $0x01487c52 // VDPBF16PS.BCST 4(R8)(CX*2), Z28, Z7
+	ADDQ       $0x08, DI
+	ADDQ       $0x08, R8
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x02, R14
+	JGE        pair
+	CMPQ       R14, $-2
+	JE         next
 
 last:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
+	VMOVUPS (R9), Z28
+	LONG    $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG    $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, K1, (BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x08, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x20, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x08, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x20, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotHalf9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf9AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf9AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS.Z (BX), K1, Z0
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z2
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z4
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z6
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z8
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7335,164 +7553,170 @@ clear:
 	VPXORD     Z8, Z8, Z8
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	VMOVUPS 128(DI), Z28
-	LONG    $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010b5c52 // VDPBF16PS.BCST 4(BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01836452 // VDPBF16PS.BCST 4(BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; LONG $0x01136c52 // VDPBF16PS.BCST 4(BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; LONG $0x014b7452 // VDPBF16PS.BCST 4(BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; LONG $0x014e7c52 // VDPBF16PS.BCST 4(SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; LONG $0x01c34452 // VDPBF16PS.BCST 4(BX)(AX*8), Z28, Z8
-	ADDQ    $0x08, BX
-	ADDQ    $0x08, SI
-	ADDQ    $0x00000100, DI
-	SUBQ    $0x02, R12
-	JGE     pair
-	CMPQ    R12, $-2
-	JE      next
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    (R9), Z28
+	LONG       $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    128(R9), Z28
+	LONG       $0x501ef262; WORD $0x4752; BYTE $0x01 // VDPBF16PS.BCST 4(DI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01074c52 // VDPBF16PS.BCST 4(DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01475452 // VDPBF16PS.BCST 4(DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010f5c52 // VDPBF16PS.BCST 4(DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01876452 // VDPBF16PS.BCST 4(DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; LONG $0x01176c52 // VDPBF16PS.BCST 4(DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; LONG $0x014f7452 // VDPBF16PS.BCST 4(DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; LONG $0x01487c52 // VDPBF16PS.BCST 4(R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; LONG $0x01c74452 // VDPBF16PS.BCST 4(DI)(AX*8), Z28, Z8
+	ADDQ       $0x08, DI
+	ADDQ       $0x08, R8
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x02, R14
+	JGE        pair
+	CMPQ       R14, $-2
+	JE         next
 
 last:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
+	VMOVUPS (R9), Z28
+	LONG    $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG    $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, K1, (BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x09, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x24, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x09, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x24, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotHalf10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf10AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf10AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS.Z (BX), K1, Z0
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z2
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z4
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z6
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z8
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z9
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7505,173 +7729,179 @@ clear:
 	VPXORD     Z9, Z9, Z9
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
-	VMOVUPS 128(DI), Z28
-	LONG    $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010b5c52 // VDPBF16PS.BCST 4(BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01836452 // VDPBF16PS.BCST 4(BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; LONG $0x01136c52 // VDPBF16PS.BCST 4(BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; LONG $0x014b7452 // VDPBF16PS.BCST 4(BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; LONG $0x014e7c52 // VDPBF16PS.BCST 4(SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; LONG $0x01c34452 // VDPBF16PS.BCST 4(BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; LONG $0x01c64c52 // VDPBF16PS.BCST 4(SI)(AX*8), Z28, Z9
-	ADDQ    $0x08, BX
-	ADDQ    $0x08, SI
-	ADDQ    $0x00000100, DI
-	SUBQ    $0x02, R12
-	JGE     pair
-	CMPQ    R12, $-2
-	JE      next
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    (R9), Z28
+	LONG       $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    128(R9), Z28
+	LONG       $0x501ef262; WORD $0x4752; BYTE $0x01 // VDPBF16PS.BCST 4(DI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01074c52 // VDPBF16PS.BCST 4(DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01475452 // VDPBF16PS.BCST 4(DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010f5c52 // VDPBF16PS.BCST 4(DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01876452 // VDPBF16PS.BCST 4(DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; LONG $0x01176c52 // VDPBF16PS.BCST 4(DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; LONG $0x014f7452 // VDPBF16PS.BCST 4(DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; LONG $0x01487c52 // VDPBF16PS.BCST 4(R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; LONG $0x01c74452 // VDPBF16PS.BCST 4(DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; LONG $0x01c04c52 // VDPBF16PS.BCST 4(R8)(AX*8), Z28, Z9
+	ADDQ       $0x08, DI
+	ADDQ       $0x08, R8
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x02, R14
+	JGE        pair
+	CMPQ       R14, $-2
+	JE         next
 
 last:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
+	VMOVUPS (R9), Z28
+	LONG    $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG    $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG    $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, K1, (BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0a, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x28, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0a, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x28, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotHalf11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf11AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf11AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS.Z (BX), K1, Z0
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z2
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z4
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z6
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z8
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z10
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z10
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7685,182 +7915,188 @@ clear:
 	VPXORD     Z10, Z10, Z10
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; WORD $0x1452; BYTE $0x53 // VDPBF16PS.BCST (BX)(DX*2), Z28, Z10
-	VMOVUPS 128(DI), Z28
-	LONG    $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010b5c52 // VDPBF16PS.BCST 4(BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01836452 // VDPBF16PS.BCST 4(BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; LONG $0x01136c52 // VDPBF16PS.BCST 4(BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; LONG $0x014b7452 // VDPBF16PS.BCST 4(BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; LONG $0x014e7c52 // VDPBF16PS.BCST 4(SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; LONG $0x01c34452 // VDPBF16PS.BCST 4(BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; LONG $0x01c64c52 // VDPBF16PS.BCST 4(SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; LONG $0x01535452 // VDPBF16PS.BCST 4(BX)(DX*2), Z28, Z10
-	ADDQ    $0x08, BX
-	ADDQ    $0x08, SI
-	ADDQ    $0x00000100, DI
-	SUBQ    $0x02, R12
-	JGE     pair
-	CMPQ    R12, $-2
-	JE      next
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    (R9), Z28
+	LONG       $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
+	LONG       $0x501e7262; WORD $0x1452; BYTE $0x57 // VDPBF16PS.BCST (DI)(DX*2), Z28, Z10
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    128(R9), Z28
+	LONG       $0x501ef262; WORD $0x4752; BYTE $0x01 // VDPBF16PS.BCST 4(DI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01074c52 // VDPBF16PS.BCST 4(DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01475452 // VDPBF16PS.BCST 4(DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010f5c52 // VDPBF16PS.BCST 4(DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01876452 // VDPBF16PS.BCST 4(DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; LONG $0x01176c52 // VDPBF16PS.BCST 4(DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; LONG $0x014f7452 // VDPBF16PS.BCST 4(DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; LONG $0x01487c52 // VDPBF16PS.BCST 4(R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; LONG $0x01c74452 // VDPBF16PS.BCST 4(DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; LONG $0x01c04c52 // VDPBF16PS.BCST 4(R8)(AX*8), Z28, Z9
+	LONG       $0x501e7262; LONG $0x01575452 // VDPBF16PS.BCST 4(DI)(DX*2), Z28, Z10
+	ADDQ       $0x08, DI
+	ADDQ       $0x08, R8
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x02, R14
+	JGE        pair
+	CMPQ       R14, $-2
+	JE         next
 
 last:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; WORD $0x1452; BYTE $0x53 // VDPBF16PS.BCST (BX)(DX*2), Z28, Z10
+	VMOVUPS (R9), Z28
+	LONG    $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG    $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG    $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
+	LONG    $0x501e7262; WORD $0x1452; BYTE $0x57 // VDPBF16PS.BCST (DI)(DX*2), Z28, Z10
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, K1, (BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, K1, (DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0b, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x2c, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0b, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x2c, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotHalf12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf12AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf12AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS.Z (BX), K1, Z0
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z2
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z4
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z6
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z8
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z10
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z11
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z10
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z11
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7875,191 +8111,197 @@ clear:
 	VPXORD     Z11, Z11, Z11
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; WORD $0x1452; BYTE $0x53 // VDPBF16PS.BCST (BX)(DX*2), Z28, Z10
-	LONG    $0x501e7262; WORD $0x1c52; BYTE $0x56 // VDPBF16PS.BCST (SI)(DX*2), Z28, Z11
-	VMOVUPS 128(DI), Z28
-	LONG    $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010b5c52 // VDPBF16PS.BCST 4(BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01836452 // VDPBF16PS.BCST 4(BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; LONG $0x01136c52 // VDPBF16PS.BCST 4(BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; LONG $0x014b7452 // VDPBF16PS.BCST 4(BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; LONG $0x014e7c52 // VDPBF16PS.BCST 4(SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; LONG $0x01c34452 // VDPBF16PS.BCST 4(BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; LONG $0x01c64c52 // VDPBF16PS.BCST 4(SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; LONG $0x01535452 // VDPBF16PS.BCST 4(BX)(DX*2), Z28, Z10
-	LONG    $0x501e7262; LONG $0x01565c52 // VDPBF16PS.BCST 4(SI)(DX*2), Z28, Z11
-	ADDQ    $0x08, BX
-	ADDQ    $0x08, SI
-	ADDQ    $0x00000100, DI
-	SUBQ    $0x02, R12
-	JGE     pair
-	CMPQ    R12, $-2
-	JE      next
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    (R9), Z28
+	LONG       $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
+	LONG       $0x501e7262; WORD $0x1452; BYTE $0x57 // VDPBF16PS.BCST (DI)(DX*2), Z28, Z10
+	LONG       $0x501e5262; WORD $0x1c52; BYTE $0x50 // VDPBF16PS.BCST (R8)(DX*2), Z28, Z11
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    128(R9), Z28
+	LONG       $0x501ef262; WORD $0x4752; BYTE $0x01 // VDPBF16PS.BCST 4(DI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01074c52 // VDPBF16PS.BCST 4(DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01475452 // VDPBF16PS.BCST 4(DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010f5c52 // VDPBF16PS.BCST 4(DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01876452 // VDPBF16PS.BCST 4(DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; LONG $0x01176c52 // VDPBF16PS.BCST 4(DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; LONG $0x014f7452 // VDPBF16PS.BCST 4(DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; LONG $0x01487c52 // VDPBF16PS.BCST 4(R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; LONG $0x01c74452 // VDPBF16PS.BCST 4(DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; LONG $0x01c04c52 // VDPBF16PS.BCST 4(R8)(AX*8), Z28, Z9
+	LONG       $0x501e7262; LONG $0x01575452 // VDPBF16PS.BCST 4(DI)(DX*2), Z28, Z10
+	LONG       $0x501e5262; LONG $0x01505c52 // VDPBF16PS.BCST 4(R8)(DX*2), Z28, Z11
+	ADDQ       $0x08, DI
+	ADDQ       $0x08, R8
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x02, R14
+	JGE        pair
+	CMPQ       R14, $-2
+	JE         next
 
 last:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; WORD $0x1452; BYTE $0x53 // VDPBF16PS.BCST (BX)(DX*2), Z28, Z10
-	LONG    $0x501e7262; WORD $0x1c52; BYTE $0x56 // VDPBF16PS.BCST (SI)(DX*2), Z28, Z11
+	VMOVUPS (R9), Z28
+	LONG    $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG    $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG    $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
+	LONG    $0x501e7262; WORD $0x1452; BYTE $0x57 // VDPBF16PS.BCST (DI)(DX*2), Z28, Z10
+	LONG    $0x501e5262; WORD $0x1c52; BYTE $0x50 // VDPBF16PS.BCST (R8)(DX*2), Z28, Z11
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, K1, (BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z11, K1, (DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0c, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x30, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0c, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x30, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotHalf13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf13AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf13AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS.Z (BX), K1, Z0
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z2
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z4
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z6
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z8
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z10
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z12
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z10
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z12
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -8075,200 +8317,206 @@ clear:
 	VPXORD     Z12, Z12, Z12
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; WORD $0x1452; BYTE $0x53 // VDPBF16PS.BCST (BX)(DX*2), Z28, Z10
-	LONG    $0x501e7262; WORD $0x1c52; BYTE $0x56 // VDPBF16PS.BCST (SI)(DX*2), Z28, Z11
-	LONG    $0x501e7262; WORD $0x2452; BYTE $0x8b // VDPBF16PS.BCST (BX)(CX*4), Z28, Z12
-	VMOVUPS 128(DI), Z28
-	LONG    $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010b5c52 // VDPBF16PS.BCST 4(BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01836452 // VDPBF16PS.BCST 4(BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; LONG $0x01136c52 // VDPBF16PS.BCST 4(BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; LONG $0x014b7452 // VDPBF16PS.BCST 4(BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; LONG $0x014e7c52 // VDPBF16PS.BCST 4(SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; LONG $0x01c34452 // VDPBF16PS.BCST 4(BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; LONG $0x01c64c52 // VDPBF16PS.BCST 4(SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; LONG $0x01535452 // VDPBF16PS.BCST 4(BX)(DX*2), Z28, Z10
-	LONG    $0x501e7262; LONG $0x01565c52 // VDPBF16PS.BCST 4(SI)(DX*2), Z28, Z11
-	LONG    $0x501e7262; LONG $0x018b6452 // VDPBF16PS.BCST 4(BX)(CX*4), Z28, Z12
-	ADDQ    $0x08, BX
-	ADDQ    $0x08, SI
-	ADDQ    $0x00000100, DI
-	SUBQ    $0x02, R12
-	JGE     pair
-	CMPQ    R12, $-2
-	JE      next
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    (R9), Z28
+	LONG       $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
+	LONG       $0x501e7262; WORD $0x1452; BYTE $0x57 // VDPBF16PS.BCST (DI)(DX*2), Z28, Z10
+	LONG       $0x501e5262; WORD $0x1c52; BYTE $0x50 // VDPBF16PS.BCST (R8)(DX*2), Z28, Z11
+	LONG       $0x501e7262; WORD $0x2452; BYTE $0x8f // VDPBF16PS.BCST (DI)(CX*4), Z28, Z12
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    128(R9), Z28
+	LONG       $0x501ef262; WORD $0x4752; BYTE $0x01 // VDPBF16PS.BCST 4(DI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01074c52 // VDPBF16PS.BCST 4(DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01475452 // VDPBF16PS.BCST 4(DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010f5c52 // VDPBF16PS.BCST 4(DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01876452 // VDPBF16PS.BCST 4(DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; LONG $0x01176c52 // VDPBF16PS.BCST 4(DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; LONG $0x014f7452 // VDPBF16PS.BCST 4(DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; LONG $0x01487c52 // VDPBF16PS.BCST 4(R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; LONG $0x01c74452 // VDPBF16PS.BCST 4(DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; LONG $0x01c04c52 // VDPBF16PS.BCST 4(R8)(AX*8), Z28, Z9
+	LONG       $0x501e7262; LONG $0x01575452 // VDPBF16PS.BCST 4(DI)(DX*2), Z28, Z10
+	LONG       $0x501e5262; LONG $0x01505c52 // VDPBF16PS.BCST 4(R8)(DX*2), Z28, Z11
+	LONG       $0x501e7262; LONG $0x018f6452 // VDPBF16PS.BCST 4(DI)(CX*4), Z28, Z12
+	ADDQ       $0x08, DI
+	ADDQ       $0x08, R8
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x02, R14
+	JGE        pair
+	CMPQ       R14, $-2
+	JE         next
 
 last:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; WORD $0x1452; BYTE $0x53 // VDPBF16PS.BCST (BX)(DX*2), Z28, Z10
-	LONG    $0x501e7262; WORD $0x1c52; BYTE $0x56 // VDPBF16PS.BCST (SI)(DX*2), Z28, Z11
-	LONG    $0x501e7262; WORD $0x2452; BYTE $0x8b // VDPBF16PS.BCST (BX)(CX*4), Z28, Z12
+	VMOVUPS (R9), Z28
+	LONG    $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG    $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG    $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
+	LONG    $0x501e7262; WORD $0x1452; BYTE $0x57 // VDPBF16PS.BCST (DI)(DX*2), Z28, Z10
+	LONG    $0x501e5262; WORD $0x1c52; BYTE $0x50 // VDPBF16PS.BCST (R8)(DX*2), Z28, Z11
+	LONG    $0x501e7262; WORD $0x2452; BYTE $0x8f // VDPBF16PS.BCST (DI)(CX*4), Z28, Z12
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, K1, (BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z11, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, K1, (DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0d, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x34, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0d, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x34, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:
 	VZEROUPPER
 	RET
 
-// func dotHalf14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, mask uint16)
+// func dotHalf14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf14AVX512BF16(SB), NOSPLIT, $0-90
+TEXT ·dotHalf14AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
+	MOVQ next+88(FP), BX
+	MOVQ pace+96(FP), SI
 
 block:
-	KMOVW     mask+88(FP), K1
-	MOVQ      acc+72(FP), BX
-	TESTQ     BX, BX
+	KMOVW     mask+104(FP), K1
+	MOVQ      acc+72(FP), DI
+	TESTQ     DI, DI
 	JZ        clear
-	MOVQ      c+0(FP), BX
-	MOVQ      crs+48(FP), SI
-	SHLQ      $0x02, SI
-	VMOVUPS.Z (BX), K1, Z0
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z1
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z2
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z3
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z4
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z5
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z6
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z7
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z8
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z9
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z10
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z11
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z12
-	ADDQ      SI, BX
-	VMOVUPS.Z (BX), K1, Z13
+	MOVQ      c+0(FP), DI
+	MOVQ      crs+48(FP), R8
+	SHLQ      $0x02, R8
+	VMOVUPS.Z (DI), K1, Z0
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z1
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z3
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z4
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z5
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z6
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z7
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z8
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z9
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z10
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z11
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z12
+	ADDQ      R8, DI
+	VMOVUPS.Z (DI), K1, Z13
 	JMP       begun
 
 clear:
-	MOVQ       c+0(FP), BX
-	MOVQ       crs+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
-	ADDQ       SI, BX
-	PREFETCHT0 (BX)
+	MOVQ       c+0(FP), DI
+	MOVQ       crs+48(FP), R8
+	SHLQ       $0x02, R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -8285,123 +8533,127 @@ clear:
 	VPXORD     Z13, Z13, Z13
 
 begun:
-	MOVQ a+8(FP), R8
-	MOVQ b+16(FP), R9
-	MOVQ first+64(FP), BX
-	LEAQ (R8)(BX*2), R8
-	MOVQ segs+24(FP), R10
-	MOVQ nsegs+32(FP), R11
+	MOVQ a+8(FP), R10
+	MOVQ b+16(FP), R11
+	MOVQ first+64(FP), DI
+	LEAQ (R10)(DI*2), R10
+	MOVQ segs+24(FP), R12
+	MOVQ nsegs+32(FP), R13
 
 segment:
-	MOVQ (R10), BX
-	MOVQ 8(R10), DI
-	LEAQ (R8)(BX*2), BX
-	LEAQ (R9)(DI*2), DI
-	LEAQ (BX)(AX*1), SI
-	MOVQ k+40(FP), R12
-	SUBQ $0x02, R12
+	MOVQ (R12), DI
+	MOVQ 8(R12), R9
+	LEAQ (R10)(DI*2), DI
+	LEAQ (R11)(R9*2), R9
+	LEAQ (DI)(AX*1), R8
+	MOVQ k+40(FP), R14
+	SUBQ $0x02, R14
 	JLT  last
 
 pair:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; WORD $0x1452; BYTE $0x53 // VDPBF16PS.BCST (BX)(DX*2), Z28, Z10
-	LONG    $0x501e7262; WORD $0x1c52; BYTE $0x56 // VDPBF16PS.BCST (SI)(DX*2), Z28, Z11
-	LONG    $0x501e7262; WORD $0x2452; BYTE $0x8b // VDPBF16PS.BCST (BX)(CX*4), Z28, Z12
-	LONG    $0x501e7262; WORD $0x2c52; BYTE $0x8e // VDPBF16PS.BCST (SI)(CX*4), Z28, Z13
-	VMOVUPS 128(DI), Z28
-	LONG    $0x501ef262; WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z28, Z0
-	LONG    $0x501ef262; LONG $0x01034c52 // VDPBF16PS.BCST 4(BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; LONG $0x01435452 // VDPBF16PS.BCST 4(BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; LONG $0x010b5c52 // VDPBF16PS.BCST 4(BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; LONG $0x01836452 // VDPBF16PS.BCST 4(BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; LONG $0x01136c52 // VDPBF16PS.BCST 4(BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; LONG $0x014b7452 // VDPBF16PS.BCST 4(BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; LONG $0x014e7c52 // VDPBF16PS.BCST 4(SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; LONG $0x01c34452 // VDPBF16PS.BCST 4(BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; LONG $0x01c64c52 // VDPBF16PS.BCST 4(SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; LONG $0x01535452 // VDPBF16PS.BCST 4(BX)(DX*2), Z28, Z10
-	LONG    $0x501e7262; LONG $0x01565c52 // VDPBF16PS.BCST 4(SI)(DX*2), Z28, Z11
-	LONG    $0x501e7262; LONG $0x018b6452 // VDPBF16PS.BCST 4(BX)(CX*4), Z28, Z12
-	LONG    $0x501e7262; LONG $0x018e6c52 // VDPBF16PS.BCST 4(SI)(CX*4), Z28, Z13
-	ADDQ    $0x08, BX
-	ADDQ    $0x08, SI
-	ADDQ    $0x00000100, DI
-	SUBQ    $0x02, R12
-	JGE     pair
-	CMPQ    R12, $-2
-	JE      next
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    (R9), Z28
+	LONG       $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG       $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
+	LONG       $0x501e7262; WORD $0x1452; BYTE $0x57 // VDPBF16PS.BCST (DI)(DX*2), Z28, Z10
+	LONG       $0x501e5262; WORD $0x1c52; BYTE $0x50 // VDPBF16PS.BCST (R8)(DX*2), Z28, Z11
+	LONG       $0x501e7262; WORD $0x2452; BYTE $0x8f // VDPBF16PS.BCST (DI)(CX*4), Z28, Z12
+	LONG       $0x501e5262; WORD $0x2c52; BYTE $0x88 // VDPBF16PS.BCST (R8)(CX*4), Z28, Z13
+	PREFETCHT1 (BX)
+	ADDQ       SI, BX
+	VMOVUPS    128(R9), Z28
+	LONG       $0x501ef262; WORD $0x4752; BYTE $0x01 // VDPBF16PS.BCST 4(DI), Z28, Z0
+	LONG       $0x501ef262; LONG $0x01074c52 // VDPBF16PS.BCST 4(DI)(AX*1), Z28, Z1
+	LONG       $0x501ef262; LONG $0x01475452 // VDPBF16PS.BCST 4(DI)(AX*2), Z28, Z2
+	LONG       $0x501ef262; LONG $0x010f5c52 // VDPBF16PS.BCST 4(DI)(CX*1), Z28, Z3
+	LONG       $0x501ef262; LONG $0x01876452 // VDPBF16PS.BCST 4(DI)(AX*4), Z28, Z4
+	LONG       $0x501ef262; LONG $0x01176c52 // VDPBF16PS.BCST 4(DI)(DX*1), Z28, Z5
+	LONG       $0x501ef262; LONG $0x014f7452 // VDPBF16PS.BCST 4(DI)(CX*2), Z28, Z6
+	LONG       $0x501ed262; LONG $0x01487c52 // VDPBF16PS.BCST 4(R8)(CX*2), Z28, Z7
+	LONG       $0x501e7262; LONG $0x01c74452 // VDPBF16PS.BCST 4(DI)(AX*8), Z28, Z8
+	LONG       $0x501e5262; LONG $0x01c04c52 // VDPBF16PS.BCST 4(R8)(AX*8), Z28, Z9
+	LONG       $0x501e7262; LONG $0x01575452 // VDPBF16PS.BCST 4(DI)(DX*2), Z28, Z10
+	LONG       $0x501e5262; LONG $0x01505c52 // VDPBF16PS.BCST 4(R8)(DX*2), Z28, Z11
+	LONG       $0x501e7262; LONG $0x018f6452 // VDPBF16PS.BCST 4(DI)(CX*4), Z28, Z12
+	LONG       $0x501e5262; LONG $0x01886c52 // VDPBF16PS.BCST 4(R8)(CX*4), Z28, Z13
+	ADDQ       $0x08, DI
+	ADDQ       $0x08, R8
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x02, R14
+	JGE        pair
+	CMPQ       R14, $-2
+	JE         next
 
 last:
-	VMOVUPS (DI), Z28
-	LONG    $0x501ef262; WORD $0x0352 // VDPBF16PS.BCST (BX), Z28, Z0
-	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x03 // VDPBF16PS.BCST (BX)(AX*1), Z28, Z1
-	LONG    $0x501ef262; WORD $0x1452; BYTE $0x43 // VDPBF16PS.BCST (BX)(AX*2), Z28, Z2
-	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0b // VDPBF16PS.BCST (BX)(CX*1), Z28, Z3
-	LONG    $0x501ef262; WORD $0x2452; BYTE $0x83 // VDPBF16PS.BCST (BX)(AX*4), Z28, Z4
-	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x13 // VDPBF16PS.BCST (BX)(DX*1), Z28, Z5
-	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4b // VDPBF16PS.BCST (BX)(CX*2), Z28, Z6
-	LONG    $0x501ef262; WORD $0x3c52; BYTE $0x4e // VDPBF16PS.BCST (SI)(CX*2), Z28, Z7
-	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc3 // VDPBF16PS.BCST (BX)(AX*8), Z28, Z8
-	LONG    $0x501e7262; WORD $0x0c52; BYTE $0xc6 // VDPBF16PS.BCST (SI)(AX*8), Z28, Z9
-	LONG    $0x501e7262; WORD $0x1452; BYTE $0x53 // VDPBF16PS.BCST (BX)(DX*2), Z28, Z10
-	LONG    $0x501e7262; WORD $0x1c52; BYTE $0x56 // VDPBF16PS.BCST (SI)(DX*2), Z28, Z11
-	LONG    $0x501e7262; WORD $0x2452; BYTE $0x8b // VDPBF16PS.BCST (BX)(CX*4), Z28, Z12
-	LONG    $0x501e7262; WORD $0x2c52; BYTE $0x8e // VDPBF16PS.BCST (SI)(CX*4), Z28, Z13
+	VMOVUPS (R9), Z28
+	LONG    $0x501ef262; WORD $0x0752 // VDPBF16PS.BCST (DI), Z28, Z0
+	LONG    $0x501ef262; WORD $0x0c52; BYTE $0x07 // VDPBF16PS.BCST (DI)(AX*1), Z28, Z1
+	LONG    $0x501ef262; WORD $0x1452; BYTE $0x47 // VDPBF16PS.BCST (DI)(AX*2), Z28, Z2
+	LONG    $0x501ef262; WORD $0x1c52; BYTE $0x0f // VDPBF16PS.BCST (DI)(CX*1), Z28, Z3
+	LONG    $0x501ef262; WORD $0x2452; BYTE $0x87 // VDPBF16PS.BCST (DI)(AX*4), Z28, Z4
+	LONG    $0x501ef262; WORD $0x2c52; BYTE $0x17 // VDPBF16PS.BCST (DI)(DX*1), Z28, Z5
+	LONG    $0x501ef262; WORD $0x3452; BYTE $0x4f // VDPBF16PS.BCST (DI)(CX*2), Z28, Z6
+	LONG    $0x501ed262; WORD $0x3c52; BYTE $0x48 // VDPBF16PS.BCST (R8)(CX*2), Z28, Z7
+	LONG    $0x501e7262; WORD $0x0452; BYTE $0xc7 // VDPBF16PS.BCST (DI)(AX*8), Z28, Z8
+	LONG    $0x501e5262; WORD $0x0c52; BYTE $0xc0 // VDPBF16PS.BCST (R8)(AX*8), Z28, Z9
+	LONG    $0x501e7262; WORD $0x1452; BYTE $0x57 // VDPBF16PS.BCST (DI)(DX*2), Z28, Z10
+	LONG    $0x501e5262; WORD $0x1c52; BYTE $0x50 // VDPBF16PS.BCST (R8)(DX*2), Z28, Z11
+	LONG    $0x501e7262; WORD $0x2452; BYTE $0x8f // VDPBF16PS.BCST (DI)(CX*4), Z28, Z12
+	LONG    $0x501e5262; WORD $0x2c52; BYTE $0x88 // VDPBF16PS.BCST (R8)(CX*4), Z28, Z13
 
 next:
-	ADDQ    $0x10, R10
-	DECQ    R11
+	ADDQ    $0x10, R12
+	DECQ    R13
 	JNZ     segment
-	MOVQ    c+0(FP), BX
-	MOVQ    crs+48(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS Z0, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, K1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, K1, (BX)
-	MOVQ    blocks+80(FP), BX
-	DECQ    BX
+	MOVQ    c+0(FP), DI
+	MOVQ    crs+48(FP), R8
+	SHLQ    $0x02, R8
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z3, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z5, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z7, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z9, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z11, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z13, K1, (DI)
+	MOVQ    blocks+80(FP), DI
+	DECQ    DI
 	JZ      end
-	MOVQ    BX, blocks+80(FP)
-	MOVQ    ars+56(FP), BX
-	MOVQ    crs+48(FP), SI
-	IMUL3Q  $0x0e, BX, BX
-	ADDQ    BX, first+64(FP)
-	IMUL3Q  $0x38, SI, SI
-	ADDQ    SI, c+0(FP)
+	MOVQ    DI, blocks+80(FP)
+	MOVQ    ars+56(FP), DI
+	MOVQ    crs+48(FP), R8
+	IMUL3Q  $0x0e, DI, DI
+	ADDQ    DI, first+64(FP)
+	IMUL3Q  $0x38, R8, R8
+	ADDQ    R8, c+0(FP)
 	JMP     block
 
 end:

@@ -108,6 +108,31 @@ func TestDot(t *testing.T) {
 	})
 }
 
+// TestDotFetch: what is fetched has no influence on the bits, also where it is
+// nothing, the last element, or ends before the fetching does.
+func TestDotFetch(t *testing.T) {
+	each(t, func(t *testing.T, set *Set) {
+		rng, half := rand.New(rand.NewPCG(28, 7)), &set.Half
+		for rows := 1; rows <= 2*half.Rows+1; rows++ {
+			for _, k := range []int{0, 2, 4, 6, 64} {
+				for _, pace := range []int{0, 3, 64} {
+					p := newDotCase(rng, half.Cols, rows, 1+rng.IntN(half.Cols), max(k, 2), 3)
+					a, b := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen)
+					want := random(t, rng, (rows-1)*p.crs+p.cols)
+					got := clone(want)
+					half.Dot(want, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate)
+					half.DotFetch(got, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate, b[len(b)-rng.IntN(min(len(b), 40)):], pace)
+					for i := range want {
+						if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+							t.Fatalf("%v, pace %d: element %d is %v, without a fetch %v", p, pace, i, got[i], want[i])
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestDotEmpty: without segments, or with k = 0, the sum is zero.
 func TestDotEmpty(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {

@@ -33,6 +33,12 @@ type Half struct {
 	// what is left over of k in each seg after all of these. c must not overlap a or b.
 	Dot func(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool)
 
+	// DotFetch is Dot, and meanwhile fetches next into the second cache, so that what a
+	// later call reads is on its way while this one computes: pace bytes further at
+	// every second i of every block of Rows rows, past the end of next if need be. Its
+	// results are Dot's. Where next is empty nothing is fetched.
+	DotFetch func(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool, next []uint16, pace int)
+
 	// PackPairs writes a panel for Dot: dst[k/2*2*cols + 2*j + k%2] = src[k*ld + j]
 	// for k < rows and j < n, and 0 up to cols columns and an even number of rows.
 	PackPairs func(dst, src []uint16, rows, n, ld, cols int)
@@ -45,9 +51,9 @@ type Half struct {
 	// up to cols columns and an even number of rows.
 	PackPairsTransposed func(dst []uint16, src []float32, rows, n, ld, cols int)
 
-	// Transpose writes dst[j*dld + i] = src[i*ld + j] for i < rows and j < n,
-	// and 0 for rows <= i < dld.
-	Transpose func(dst, src []uint16, rows, n, ld, dld int)
+	// Transpose gathers rows of src as columns of dst: for i < len(offs) and j < n,
+	// dst[j*dld + i] = src[offs[i] + j], or 0 where offs[i] < 0.
+	Transpose func(dst, src []uint16, offs []int, n, dld int)
 
 	// Patches gathers the inputs of rows of outputs: for i < rows, t < len(offs)
 	// and j < c, dst[i*dld + t*c + j] = src[offs[t] + i*ld + j], or 0 where

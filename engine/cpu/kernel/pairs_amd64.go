@@ -78,65 +78,59 @@ func packPairsTransposed(kernel func(dst *uint16, row *float32, ld, stride, bloc
 // zeroWords stands for rows of zeros. Nothing writes to it.
 var zeroWords [1024]uint16
 
-func transposeHalfAVX512(dst, src []uint16, rows, n, ld, dld int) {
-	if !transposeRows(AVX512, dst, src, nil, rows, n, ld, dld) {
-		transposePortable(dst, src, rows, n, ld, dld)
+func transposeHalfAVX512(dst, src []uint16, offs []int, n, dld int) {
+	if !transposeRows(AVX512, dst, src, offs, len(offs), n, dld) {
+		transposePortable(dst, src, offs, n, dld)
 	}
 }
 
-func transposeHalfAVX2(dst, src []uint16, rows, n, ld, dld int) {
-	if !transposeRows(AVX2, dst, src, nil, rows, n, ld, dld) {
-		transposePortable(dst, src, rows, n, ld, dld)
+func transposeHalfAVX2(dst, src []uint16, offs []int, n, dld int) {
+	if !transposeRows(AVX2, dst, src, offs, len(offs), n, dld) {
+		transposePortable(dst, src, offs, n, dld)
 	}
 }
 
 // rowTable lists the rows of a square.
 type rowTable [32]*uint16
 
-// point lists rows of src from the column on: rows first to rows are ld apart,
-// or, if there are offs, at these, and those beyond and at negative ones zero.
-func (t *rowTable) point(src []uint16, offs []int, first, rows, ld, column int) {
-	for i := range t {
-		r := first + i
-		at := -1
-		switch {
-		case r >= rows:
-		case offs == nil:
-			at = r * ld
-		default:
-			at = offs[r]
+// point lists the rows of src at offs from number first on, each from the column on;
+// negative ones, and those beyond the last, are zero.
+func (t *rowTable) point(src []uint16, offs []int, first, column int) {
+	offs = offs[min(first, len(offs)):min(first+len(t), len(offs))]
+	for i, o := range offs {
+		t[i] = &zeroWords[0]
+		if o >= 0 {
+			t[i] = &src[o+column]
 		}
-		if at < 0 {
-			t[i] = &zeroWords[0]
-			continue
-		}
-		t[i] = &src[at+column]
+	}
+	for i := len(offs); i < len(t); i++ {
+		t[i] = &zeroWords[0]
 	}
 }
 
-// transposeRows transposes n columns of rows, as point lists them, into rows of
-// dld. The last squares of a row and of a column overlap those before; it does
-// nothing, and says so, where a square is larger than the matrix.
-func transposeRows(isa ISA, dst, src []uint16, offs []int, rows, n, ld, dld int) bool {
+// transposeRows transposes n columns of the rows of src at offs, and of zeros behind
+// them, into n rows of wide words. The last squares of a row and of a column overlap
+// those before; it does nothing, and says so, where a square is larger than the matrix.
+func transposeRows(isa ISA, dst, src []uint16, offs []int, wide, n, dld int) bool {
 	lanes := 16
 	if isa == AVX2 {
 		lanes = 8
 	}
-	if n < lanes || dld < 2*lanes {
+	if n < lanes || wide < 2*lanes {
 		return false
 	}
 	var table rowTable
 	for from := 0; from < n; from += len(zeroWords) {
 		width := min(len(zeroWords), n-from)
-		for i := 0; i < dld; i += 2 * lanes {
-			i = min(i, dld-2*lanes)
+		for i := 0; i < wide; i += 2 * lanes {
+			i = min(i, wide-2*lanes)
 			if blocks := width / lanes; blocks > 0 {
-				table.point(src, offs, i, rows, ld, from)
+				table.point(src, offs, i, from)
 				transposeSquares(isa, &dst[from*dld+i], &table, dld, blocks)
 			}
 			if width%lanes > 0 {
 				last := from + width - lanes
-				table.point(src, offs, i, rows, ld, last)
+				table.point(src, offs, i, last)
 				transposeSquares(isa, &dst[last*dld+i], &table, dld, 1)
 			}
 		}
@@ -164,7 +158,7 @@ func patchesAVX2(dst, src []uint16, offs []int, rows, c, ld, dld int) {
 // are copied as four; of more, a plain copy is as good.
 func patches(isa ISA, dst, src []uint16, offs []int, rows, c, ld, dld int) {
 	switch {
-	case c == 1 && ld == 1 && len(offs) > 0 && transposeRows(isa, dst, src, offs, len(offs), rows, 0, dld):
+	case c == 1 && ld == 1 && len(offs) > 0 && transposeRows(isa, dst, src, offs, dld, rows, dld):
 	case c >= 2 && c <= 4 && ld+c >= 4 && ld <= 64 && len(offs) >= 2 && rows >= 2:
 		patchesOfFour(dst, src, offs, rows, c, ld, dld)
 	default:

@@ -18,6 +18,10 @@ func BenchmarkPairs(b *testing.B) {
 	for t := range taps {
 		taps[t] = 256 * 3 * (8*(t/7) + t%7) // of an image of 8 columns, of 256 in the batch
 	}
+	rowsOf64, rowsOf512 := make([]int, 64), make([]int, 256)
+	for i := range rowsOf512 {
+		rowsOf64[i%64], rowsOf512[i] = i%64*64, i*512
+	}
 	for _, c := range []struct {
 		name  string
 		bytes int // read and written
@@ -32,11 +36,11 @@ func BenchmarkPairs(b *testing.B) {
 		}},
 		{"PackPairsFloat-512x32", 512 * 32 * 6, func(h *Half) { h.PackPairsFloat(out, floats, 512*32/h.Cols, h.Cols, 512, h.Cols) }},
 		{"PackPairsTransposed-512x32", 512 * 32 * 6, func(h *Half) { h.PackPairsTransposed(out, floats, h.Cols, 512*32/h.Cols, 4608, h.Cols) }},
-		{"Transpose-64x64", 64 * 64 * 4, func(h *Half) { h.Transpose(out, words, 64, 64, 64, 64) }},
-		{"Transpose-256x512", 256 * 512 * 4, func(h *Half) { h.Transpose(out, words, 256, 512, 512, 256) }},
+		{"Transpose-64x64", 64 * 64 * 4, func(h *Half) { h.Transpose(out, words, rowsOf64, 64, 64) }},
+		{"Transpose-256x512", 256 * 512 * 4, func(h *Half) { h.Transpose(out, words, rowsOf512, 512, 256) }},
 		{"Transpose-64x64-of-8M", 2 << 20 * 4, func(h *Half) {
 			for i := 0; i < 2<<20; i += 64 * 64 {
-				h.Transpose(out[i:], words[i:], 64, 64, 64, 64)
+				h.Transpose(out[i:], words[i:], rowsOf64, 64, 64)
 			}
 		}},
 		{"Patches-49x1", 256 * (49 + 50) * 2, func(h *Half) { h.Patches(out, words, taps, 256, 1, 1, 50) }},

@@ -137,10 +137,24 @@ func TestTranspose(t *testing.T) {
 		rng := rand.New(rand.NewPCG(34, 2))
 		check := func(rows, n, ld, dld int) {
 			t.Helper()
+			offs := rng.Perm(rows)
 			src := specialHalf(t, rng, (rows-1)*ld+n)
-			got, want := specialHalf(t, rng, n*dld), make([]uint16, n*dld)
-			set.Half.Transpose(got, src, rows, n, ld, dld)
-			transposePortable(want, src, rows, n, ld, dld)
+			for i := range offs {
+				if offs[i] *= ld; rng.IntN(6) == 0 {
+					offs[i] = -1 - rng.IntN(1000)
+				}
+			}
+			got := specialHalf(t, rng, (n-1)*dld+rows)
+			want := slices.Clone(got)
+			set.Half.Transpose(got, src, offs, n, dld)
+			for i, o := range offs {
+				for j := range n {
+					want[j*dld+i] = 0
+					if o >= 0 {
+						want[j*dld+i] = src[o+j]
+					}
+				}
+			}
 			if !slices.Equal(got, want) {
 				t.Fatalf("%d x %d, ld %d, dld %d: wrong", rows, n, ld, dld)
 			}
@@ -237,13 +251,15 @@ func TestPairsDoNotAllocate(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		half := set.Half
 		x, y, floats := make([]uint16, 8192), make([]uint16, 8192), make([]float32, 8192)
+		manyOffs := make([]int, 70)
 		segs, offs := []Seg{{0, 0}, {64, 0}}, []int{0, 100, -1, 200, 300, 400, 500, 600, 700, 800, 900, 1000}
 		for name, f := range map[string]func(){
 			"Dot":                 func() { half.Dot(floats, half.Cols, x, 8, y, segs, 8, 33, half.Cols-1, true) },
+			"DotFetch":            func() { half.DotFetch(floats, half.Cols, x, 8, y, segs, 8, 33, half.Cols-1, true, x[9:], 24) },
 			"PackPairs":           func() { half.PackPairs(y, x, 9, half.Cols, 40, half.Cols) },
 			"PackPairsFloat":      func() { half.PackPairsFloat(y, floats, 9, half.Cols, 40, half.Cols) },
 			"PackPairsTransposed": func() { half.PackPairsTransposed(y, floats, half.Cols, 64, 70, half.Cols) },
-			"Transpose":           func() { half.Transpose(y, x, 70, 70, 70, 80) },
+			"Transpose":           func() { half.Transpose(y, x, manyOffs, 70, 80) },
 			"Patches of one":      func() { half.Patches(y, x, offs, 70, 1, 1, 64) },
 			"Patches of three":    func() { half.Patches(y, x, offs, 70, 3, 3, 64) },
 			"Finish":              func() { half.Finish(y, 70, floats, 70, nil, floats, x, true, 10, 70) },

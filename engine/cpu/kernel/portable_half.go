@@ -9,6 +9,7 @@ import (
 var portableHalf = Half{
 	Unit: "plain Go", Rows: 4, Cols: 16, Depth: 2,
 	Dot:                 dotPortable,
+	DotFetch:            dotFetchPortable,
 	PackPairs:           packPairsPortable,
 	PackPairsFloat:      packPairsFloatPortable,
 	PackPairsTransposed: packPairsTransposedPortable,
@@ -97,6 +98,11 @@ func dotPortable(c []float32, crs int, a []uint16, ars int, b []uint16, segs []S
 	}
 }
 
+// dotFetchPortable leaves the fetching to the processor.
+func dotFetchPortable(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool, _ []uint16, _ int) {
+	dotPortable(c, crs, a, ars, b, segs, k, rows, cols, accumulate)
+}
+
 // dot4 adds to sum the products of a with four columns of a panel.
 func dot4(sum *[4]float32, a, b []uint16) {
 	const pair = 2 * 16
@@ -149,13 +155,15 @@ func packPairsTransposedPortable(dst []uint16, src []float32, rows, n, ld, cols 
 	}
 }
 
-func transposePortable(dst, src []uint16, rows, n, ld, dld int) {
-	for j := range n {
-		out := dst[j*dld:][:dld]
-		for i := range rows {
-			out[i] = src[i*ld+j]
+func transposePortable(dst, src []uint16, offs []int, n, dld int) {
+	for i, o := range offs {
+		for j := range n {
+			v := uint16(0)
+			if o >= 0 {
+				v = src[o+j]
+			}
+			dst[j*dld+i] = v
 		}
-		clear(out[rows:])
 	}
 }
 
