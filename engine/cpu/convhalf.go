@@ -25,6 +25,7 @@ type halfProduct struct {
 	// multiplied at once. It is for channels too few, or odd in number, to be
 	// multiplied tap by tap: those of the first convolution of a network.
 	patches bool
+	threads int
 	sum     int // terms of one product: k, or what a row of patches holds
 	chunks  []chunk
 	lines   *padded // of the walk over one image, or nil
@@ -39,7 +40,7 @@ type halfProduct struct {
 // divide chooses the division of the work over the runs of a destination of some
 // images.
 func (b *binder) divide(p *halfProduct, runs []run, images int) {
-	p.set, p.half, p.areas = b.set, &b.set.Half, b.areas
+	p.set, p.half, p.areas, p.threads = b.set, &b.set.Half, b.areas, b.pool.threads
 	depth := p.half.Depth
 	p.patches = p.k%2 == 1 || p.k < depth/2 && p.taps > 1
 	p.sum = p.k
@@ -108,6 +109,7 @@ func (p *halfProduct) task(i int) {
 		a, ars, segs = gathered, p.sum, oneSeg
 	}
 	packed, size := p.packed().half(), p.panelSize()
+	f := p.fetches(at, len(segs), min(first+p.together, p.panels)-first)
 	for q := first; q < min(first+p.together, p.panels); q++ {
 		lo, n := g*p.n+q*p.half.Cols, min(p.half.Cols, p.n-q*p.half.Cols)
 		if p.dst.half == nil {
@@ -118,10 +120,51 @@ func (p *halfProduct) task(i int) {
 		if len(segs) == 0 {
 			clear(block)
 		} else {
-			p.half.Dot(block, p.half.Cols, a, ars, packed[(g*p.panels+q)*size:], segs, p.sum, c.rows, n, false)
+			p.multiply(block, a, ars, packed[(g*p.panels+q)*size:], segs, at, lo, n, &f)
 		}
 		p.finish(block, at, lo, n)
 	}
+}
+
+// multiply computes some columns of a chunk in a block.
+func (p *halfProduct) multiply(block []float32, a []uint16, ars int, panel []uint16, segs []kernel.Seg, at, lo, n int, f *halfFetches) {
+	c, ld, channels := &p.chunks[at], p.half.Cols, p.groups*p.n
+	if f.early > 0 {
+		p.half.DotFetch(block, ld, a, ars, panel, segs, p.sum, f.early, n, false, p.dst.half[c.row*channels+lo:], 2*channels)
+	}
+	if rest := c.rows - f.early; rest > 0 {
+		from, pace := f.next.take(f.steps)
+		p.half.DotFetch(block[f.early*ld:], ld, a[f.early*ars:], ars, panel, segs, p.sum, rest, n, false, from, pace)
+	}
+}
+
+// halfFetches is what is fetched while a chunk is multiplied.
+type halfFetches struct {
+	early int // rows of every panel in whose time the lines that its result goes to are fetched
+	steps int // in which something can be fetched in the time of the others
+	next  halfAhead
+}
+
+// fetches chooses what is fetched while a chunk is multiplied by some panels: of each
+// the lines that the result goes to, if there are about as many as there are steps
+// in some blocks of rows, and the sources of the last tap of the chunk that this
+// thread is likely to work on next, which earlier ones have not read.
+func (p *halfProduct) fetches(at, segs, panels int) (f halfFetches) {
+	c := &p.chunks[at]
+	block := segs * p.sum / 2 // steps in a block of rows
+	if !p.half.Fetches || block == 0 {
+		return f
+	}
+	if blocks := ceil(c.rows, block); p.dst.half != nil && p.lines == nil && blocks*block <= c.rows*5/4 {
+		f.early = min(c.rows, blocks*p.half.Rows)
+	}
+	f.steps = block * ceil(c.rows-f.early, p.half.Rows)
+	if at += p.threads; at < len(p.chunks) && !p.patches && len(p.chunks[at].segs) > 0 {
+		c := &p.chunks[at]
+		from := c.source + c.segs[len(c.segs)-1].A
+		f.next = halfAhead{x: p.src[from:min(len(p.src), from+c.rows*c.ars)], steps: f.steps * panels}
+	}
+	return f
 }
 
 // direct computes some columns of a chunk where they belong.

@@ -141,7 +141,7 @@ func (g *halfWeight) task(i int) {
 		}
 		g.packGradients(&s, piece, chunk)
 		var next halfAhead
-		if i+1 < p.last {
+		if i+1 < p.last && g.half.Fetches {
 			next = g.ahead(&s, i+1, line)
 		}
 		g.multiply(&s, p, piece, i, &next)

@@ -21,7 +21,7 @@ var setAMX = sync.OnceValue(func() *Set {
 	h := &s.Half
 	h.Native, h.Unit = true, "AMX TDPBF16PS"
 	h.Rows, h.Cols, h.Depth = 2*tileRows, 2*tileCols, tileDepth
-	h.Dot, h.DotFetch, h.PeakDot = dotAMX, dotFetchAMX, peakDotAMX
+	h.Dot, h.Fetches, h.DotFetch, h.PeakDot = dotAMX, false, dotFetchAMX, peakDotAMX
 	return &s
 })
 

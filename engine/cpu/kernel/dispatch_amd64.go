@@ -90,6 +90,7 @@ var setAVX2 = Set{
 var halfAVX512BF16 = Half{
 	Native: true, Unit: "VDPBF16PS", Rows: 14, Cols: 32, Depth: 2,
 	Dot:                 dotAVX512BF16,
+	Fetches:             true,
 	DotFetch:            dotFetchAVX512BF16,
 	PackPairs:           packPairsAVX512,
 	PackPairsFloat:      packPairsFloatAVX512BF16,
@@ -112,6 +113,7 @@ var halfAVX512BF16 = Half{
 var halfAVX512 = Half{
 	Unit: "AVX-512 FMA on widened bfloat16", Rows: 14, Cols: 32, Depth: 2,
 	Dot:                 dotAVX512,
+	Fetches:             true,
 	DotFetch:            dotFetchAVX512,
 	PackPairs:           packPairsAVX512,
 	PackPairsFloat:      packPairsFloatAVX512,
@@ -134,6 +136,7 @@ var halfAVX512 = Half{
 var halfAVX2 = Half{
 	Unit: "AVX2 FMA on widened bfloat16", Rows: 6, Cols: 16, Depth: 2,
 	Dot:                 dotAVX2,
+	Fetches:             true,
 	DotFetch:            dotFetchAVX2,
 	PackPairs:           packPairsAVX2,
 	PackPairsFloat:      packPairsFloatAVX2,

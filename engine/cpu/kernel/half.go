@@ -39,6 +39,9 @@ type Half struct {
 	// results are Dot's. Where next is empty nothing is fetched.
 	DotFetch func(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool, next []uint16, pace int)
 
+	// Fetches says that DotFetch does so. Elsewhere it is Dot.
+	Fetches bool
+
 	// PackPairs writes a panel for Dot: dst[k/2*2*cols + 2*j + k%2] = src[k*ld + j]
 	// for k < rows and j < n, and 0 up to cols columns and an even number of rows.
 	PackPairs func(dst, src []uint16, rows, n, ld, cols int)
