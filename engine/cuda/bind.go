@@ -144,12 +144,7 @@ func (b *binder) fix(s engine.Step) bool {
 			return false
 		}
 	}
-	own := &buffer{words: c.Out.Words()}
-	if b.scratch != nil {
-		own = b.d.alloc(own.words)
-		b.prog.own += own.words
-	}
-	b.fixed[c.Out] = own
+	b.fixed[c.Out] = b.own(c.Out.Words())
 	return true
 }
 

@@ -19,8 +19,15 @@ type shape struct {
 	rate     float64 // of products, relative to the largest shape's
 }
 
-// All shapes have the threads of four warps, and of no shape does any bit depend.
+// All shapes have the threads of four warps, and of none does any bit of finite numbers depend.
 const blockThreads = 128
+
+// windowDepth and stages are WINDOW and STAGES of kernels/blocks.cuh: how much of the summed
+// dimension is multiplied at once, and how many such windows there is room for.
+const (
+	windowDepth = 32
+	stages      = 4
+)
 
 var shapes = []shape{{"large", 128, 128, 2, 1}, {"tall", 256, 64, 2, 1}, {"medium", 128, 64, 3, 0.8}, {"small", 64, 64, 4, 0.6}, {"slim", 256, 32, 3, 0.8}}
 
@@ -43,14 +50,14 @@ const (
 // onTensorCores says which take a convolution of values x and y; other is read or written
 // like them, and may be nil.
 func (b *binder) onTensorCores(g *window, x, y, other *engine.Value) fit {
-	const mostTaps, far = 128, 1 << 13 // of sources.cuh, which counts rows in 16 bits
+	const listed, far = 128, 1 << 13 // MOST_TAPS of sources.cuh, which counts rows in 16 bits
 	for _, v := range []*engine.Value{x, y, other} {
 		if v != nil && (!half(v) || b.at(v).at%16 != 0) {
 			return generic
 		}
 	}
 	ins, outs := g.c/g.groups, g.o/g.groups
-	if g.kh*g.kw > mostTaps || max(g.h, g.w, g.oh, g.ow, g.kh*g.dh, g.kw*g.dw, g.ph, g.pw) > far || outs%8 != 0 {
+	if g.kh*g.kw > listed || max(g.h, g.w, g.oh, g.ow, g.kh*g.dh, g.kw*g.dw, g.ph, g.pw) > far || outs%8 != 0 {
 		return generic
 	}
 	switch {
@@ -67,8 +74,8 @@ func named(names ...string) []shape {
 	return slices.DeleteFunc(slices.Clone(shapes), func(s shape) bool { return !slices.Contains(names, s.name) })
 }
 
-// shared is the bytes of shared memory of a block: four windows of 32 of both operands.
-func (s shape) shared() int { return 4 * (s.m + s.n) * 32 * 2 }
+// shared is the bytes of shared memory of a block: the windows of both operands, in bfloat16.
+func (s shape) shared() int { return stages * (s.m + s.n) * windowDepth * 2 }
 
 func (s shape) grid(rows, columns, z int) grid {
 	return grid{(rows + s.m - 1) / s.m, (columns + s.n - 1) / s.n, z, blockThreads}
@@ -76,7 +83,8 @@ func (s shape) grid(rows, columns, z int) grid {
 
 // cost estimates the time of a launch: that of the blocks that a multiprocessor makes one
 // after the other.
-func (s shape) cost(g grid, multiprocessors int) float64 {
+func (s shape) cost(rows, columns, z, multiprocessors int) float64 {
+	g := s.grid(rows, columns, z)
 	waves := math.Ceil(float64(g.x) * float64(g.y) * float64(g.z) / float64(multiprocessors*s.resident))
 	return waves * float64(s.m*s.n*s.resident) / s.rate
 }
@@ -98,7 +106,7 @@ func (b *binder) block(kernel string, from []shape, g *window, rows, columns, z 
 			return
 		}
 		list = append(list, l)
-		if s.cost(s.grid(rows, columns, z), b.d.multiprocessors) < from[best].cost(from[best].grid(rows, columns, z), b.d.multiprocessors) {
+		if s.cost(rows, columns, z, b.d.multiprocessors) < from[best].cost(rows, columns, z, b.d.multiprocessors) {
 			best = i
 		}
 	}

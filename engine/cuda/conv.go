@@ -42,20 +42,11 @@ type epilogue struct {
 	half, relu                         int32
 	_                                  int32
 
-	keep []*buffer
+	held
 }
 
 func (e *epilogue) pointer() (unsafe.Pointer, int) {
-	return unsafe.Pointer(e), int(unsafe.Offsetof(e.keep))
-}
-func (e *epilogue) memory() []*buffer { return e.keep }
-
-func (e *epilogue) take(b *buffer) driver.Pointer {
-	if b == nil {
-		return 0
-	}
-	e.keep = append(e.keep, b)
-	return b.at
+	return unsafe.Pointer(e), int(unsafe.Offsetof(e.held))
 }
 
 // side is the rows and columns of results that a block makes.
@@ -77,9 +68,9 @@ func (b *binder) mode(x *engine.Value) string {
 func (b *binder) conv(s *engine.Conv) {
 	g := windowOf(s.Window, s.X, s.Y)
 	e := &epilogue{half: int32(flag(half(s.Residual))), relu: int32(flag(s.ReLU))}
-	e.bias, e.residual = e.take(b.at(s.Bias)), e.take(b.at(s.Residual))
+	e.bias, e.residual = e.at(b.at(s.Bias)), e.at(b.at(s.Residual))
 	if n := s.Norm; n != nil {
-		e.stats, e.gamma, e.beta, e.eps = e.take(b.at(n.Stats)), e.take(b.at(n.Gamma)), e.take(b.at(n.Beta)), float32(n.Eps)
+		e.stats, e.gamma, e.beta, e.eps = e.at(b.at(n.Stats)), e.at(b.at(n.Gamma)), e.at(b.at(n.Beta)), float32(n.Eps)
 	}
 	rows, outs, groups := int(g.oh*g.ow*g.n), int(g.o/g.groups), int(g.groups)
 	if kind := b.onTensorCores(g, s.X, s.Y, s.Residual); kind != generic {
@@ -138,7 +129,7 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
 	size := s.DW.Numel()
 	blocks := grid{tiles(rows), tiles(outs), int(g.groups), blockSize}
 	parts := max(1, min(enoughBlocks/(blocks.x*blocks.y*blocks.z), pixels/leastStretch, mostPartWords/max(size, 1)))
-	stretch := roundUp((pixels+parts-1)/parts, 32) // windows of kernels/blocks.cuh begin at images that chunks do
+	stretch := roundUp((pixels+parts-1)/parts, windowDepth) // so that windows begin at images that chunks do
 	parts = (pixels + stretch - 1) / stretch
 	blocks.z *= parts
 	to := b.at(s.DW)

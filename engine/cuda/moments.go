@@ -72,7 +72,7 @@ func (b *binder) moments(m *buffer, off, rows, channels int, stats *engine.Value
 	sets, size, wide := momentSets(rows), momentRows, false
 	if sets > atOnce {
 		parts := (sets + each - 1) / each
-		out := b.borrow(roundUp(off, 64), 2*2*parts*channels) // float64
+		out := b.borrow(roundUp(off, alignment/4), 2*2*parts*channels) // float64
 		b.launch("merge_moments", grid{columns, parts, 1, blockSize}, m, wide, sets, size, rows, channels, each, out, none, &running{})
 		m, sets, size, wide = out, parts, size*each, true
 	}

@@ -28,7 +28,7 @@ func (b *binder) pack(list []packed, blocks int) {
 // add lists a weight to be rounded.
 func (p *roundings) add(from, to *buffer) {
 	p.list = append(p.list, packed{from.at, to.at, int32(from.words), int32(p.blocks)})
-	p.blocks += (from.words/8 + blockSize - 1) / blockSize // a thread rounds 8
+	p.blocks += blocksOf(from.words / 8) // a thread rounds 8
 }
 
 // weight returns w in bfloat16, in the order of its elements, whose number is a multiple
@@ -47,7 +47,7 @@ func (b *binder) weight(w *engine.Value) (to *buffer, words int) {
 	var one roundings
 	one.add(from, to)
 	b.pack(one.list, one.blocks)
-	return to, (to.words + 63) / 64 * 64 // what follows begins where memory does
+	return to, roundUp(to.words, alignment/4) // what follows begins where memory does
 }
 
 // own is memory of the program's.
