@@ -28,6 +28,13 @@ type Receiver interface {
 	BindPictures(dst Buffer, v *Value, p Pictures) Feed
 }
 
+// TakesPictures reports whether d is a Receiver: a loader then does well to leave pictures as
+// they are stored, for the device makes images of them.
+func TakesPictures(d Device) bool {
+	_, ok := d.(Receiver)
+	return ok
+}
+
 // Feed gives a program its pictures. Up to two batches may be on their way.
 type Feed interface {
 	// Send begins to copy a batch, which it has read when it returns, while the device

@@ -356,7 +356,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if _, own := ds.(data.Pictures); own && c.anySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and says none, so pictures of several cannot share a batch", c.path)
 	}
-	config.Bytes = takesBytes(c.runner.store.Device())
+	config.Bytes = engine.TakesPictures(c.runner.store.Device())
 	l, err := data.NewLoader(c.Pictures(ds), config)
 	if err != nil {
 		return Result{}, err

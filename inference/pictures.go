@@ -27,13 +27,6 @@ func Pictures(s *data.Stored) engine.Pictures {
 	return p
 }
 
-// takesBytes says whether a loader does well to leave pictures as they are stored: the
-// device makes images of them.
-func takesBytes(d engine.Device) bool {
-	_, ok := d.(engine.Receiver)
-	return ok
-}
-
 // PreparePictures is Prepare for batches that a loader stores in the way of s.
 func (r *Runner) PreparePictures(s *data.Stored, shape ...int) error {
 	if s == nil {

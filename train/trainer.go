@@ -78,9 +78,8 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		t.first = tensor.New(t.trained[0].Value.Shape()...)
 	}
 	t.prepare()
-	_, bytes := dev.(engine.Receiver)
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: bytes,
+		Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: engine.TakesPictures(dev),
 	})
 	if err != nil {
 		return nil, err
@@ -89,7 +88,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		if err := sameKind(info, test.Info()); err != nil {
 			return nil, err
 		}
-		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Bytes: bytes}); err != nil {
+		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Bytes: engine.TakesPictures(dev)}); err != nil {
 			return nil, err
 		}
 	}

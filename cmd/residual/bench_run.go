@@ -218,12 +218,6 @@ func (w *workload) step() error {
 	return nil
 }
 
-// takesBytes says whether the loader leaves pictures as they are stored.
-func (w *workload) takesBytes() bool {
-	_, ok := w.Device().(engine.Receiver)
-	return ok
-}
-
 // measure warms up, takes the repetitions and puts the result together.
 func (f *benchFlags) measure(ctx context.Context, w *workload, dev engine.Device) (*benchResult, error) {
 	for range f.warmup {
