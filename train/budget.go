@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 )
 
@@ -140,7 +141,8 @@ func choose(offers []offer, budget time.Duration, left func() time.Duration, mea
 	also := ""
 	for i, o := range offers {
 		e, err := measure(i)
-		if large := (tooLarge{}); errors.As(err, &large) {
+		large, planned := tooLarge{}, (*engine.MemoryError)(nil)
+		if errors.As(err, &large) || errors.As(err, &planned) {
 			if i == 0 {
 				return c, fmt.Errorf("--budget: %v %w; give a smaller --batch or --resize, or --recompute", o, err)
 			}
@@ -290,7 +292,8 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 	if err := ready(c.offer); err != nil {
 		return s, err
 	}
-	j.Epochs, j.trainer.options.Epochs, j.chosen = c.epochs, c.epochs, c.why
+	j.Epochs, j.chosen = c.epochs, c.why
+	j.trainer.SetEpochs(c.epochs)
 	if photos != nil {
 		photos.ChosenFor = 0
 	}

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // taking is an estimate of so many seconds for an epoch.
 func taking(seconds float64) Estimate {
 	d := time.Duration(seconds * float64(time.Second))
-	return Estimate{Speed: Speed{FirstEpoch: d, Epoch: d, Steps: 5}}
+	return Estimate{Speed: loop.Speed{FirstEpoch: d, Epoch: d, Steps: 5}}
 }
 
 func TestChoose(t *testing.T) {

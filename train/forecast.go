@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // Forecast asks Run and Rehearse to say before the start what a training will take, and
@@ -30,7 +30,7 @@ type Forecast struct {
 
 // Estimate is what a training will take, from a trial of its steps (Trainer.Measure).
 type Estimate struct {
-	Speed
+	loop.Speed
 	Epochs int           // to come
 	Saving time.Duration // the files of an epoch, and what the caller does after it
 	After  time.Duration // what the caller does when all epochs are done
@@ -109,19 +109,22 @@ func (j *job) saving(ctx context.Context) (time.Duration, error) {
 	}
 	path := filepath.Join(dir, ".residual-trial.tmp") // the name of what may be deleted: see checkpoint.WriteFile
 	defer os.Remove(path)
-	t := j.trainer
-	slots, model := t.slots(), j.about(1, checkpoint.Metrics{})
+	state, err := j.trainer.State()
+	if err != nil {
+		return watch, err
+	}
+	model := j.about(1, checkpoint.Metrics{})
 	s := checkpoint.State{Epoch: 1, Steps: 1, BestEpoch: 1, Settings: []byte("{}"), Model: model}
 	start = time.Now()
-	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: nn.StateDict(j.module), Optimizer: slots}); err != nil {
+	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: state.Values, Optimizer: state.Slots}); err != nil {
 		return watch, nil
 	}
-	state := time.Since(start)
+	took := time.Since(start)
 	start = time.Now()
 	if err := checkpoint.SaveModel(path, model, nn.StateDict(j.module)); err != nil {
 		return watch, nil
 	}
-	return watch + state + 2*time.Since(start), nil
+	return watch + took + 2*time.Since(start), nil
 }
 
 // need is the memory of the training that was just tried: what the process had at the
@@ -132,21 +135,8 @@ func (j *job) need() Need {
 	for _, v := range nn.StateDict(j.module) {
 		n.Weights += 4 * int64(v.Tensor.Numel())
 	}
-	coming := int64(0)
-	sets, loaders := []data.Dataset{t.dataset}, []*data.Loader{t.loader}
-	if t.testset != nil {
-		sets, loaders = append(sets, t.testset), append(loaders, t.tests)
-	}
-	for _, ds := range sets {
-		held, will := data.Held(ds), int64(0)
-		if will, _ = keeping(ds); will > held {
-			coming += will - held
-		}
-		n.Pictures += max(held, will)
-	}
-	for _, l := range loaders {
-		n.Pictures += l.Bytes()
-	}
+	pictures, coming := t.ImageBytes()
+	n.Pictures = pictures
 	known := n.Network + n.Weights + n.Pictures
 	n.Total = host.PeakMemory() + coming
 	if n.Total == coming { // the system does not say

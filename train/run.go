@@ -16,6 +16,7 @@ import (
 	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // Summary is what a run ends with. What was not measured is NaN.
@@ -116,7 +117,7 @@ type job struct {
 	dev     engine.Device
 	folder  *checkpoint.Run
 	metrics *checkpoint.MetricsLog
-	trainer *Trainer
+	trainer *loop.Trainer
 	module  nn.Module
 	cb      Callbacks
 	begun   time.Time
@@ -223,7 +224,7 @@ func (j *job) start(s Start) error {
 	if j.GradientNorm {
 		columns = slices.Insert(columns, 7, "grad_norm")
 	}
-	if name := j.metric().column(); name != "" {
+	if name := j.metric().Column(); name != "" {
 		columns = slices.Insert(columns, len(columns)-2, name)
 	}
 	j.metrics, err = j.folder.Metrics(columns...)
@@ -288,7 +289,7 @@ func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, to
 }
 
 // trainer prepares the training of m on pictures in their own size.
-func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*Trainer, error) {
+func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*loop.Trainer, error) {
 	o, err := p.options(train)
 	if err != nil {
 		return nil, err
@@ -296,7 +297,7 @@ func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) 
 	if test != nil {
 		test = data.Resize(test, p.Resize)
 	}
-	return New(dev, m, data.Resize(train, p.Resize), test, o)
+	return loop.New(dev, m, data.Resize(train, p.Resize), test, o)
 }
 
 func (j *job) run(ctx context.Context) (Summary, error) {
@@ -306,7 +307,7 @@ func (j *job) run(ctx context.Context) (Summary, error) {
 			j.logErr = err
 		}
 	}
-	totals, err := j.trainer.Fit(ctx, cb, j.epochEnd)
+	totals, err := j.trainer.Fit(ctx, cb.events(), j.epochEnd)
 	j.summary.Totals = totals
 	if err != nil && totals.Stopped != nil {
 		err = j.stopped(err)
@@ -359,9 +360,9 @@ func (j *job) epochEnd(e Epoch) error {
 	j.pending = nil
 	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
 	switch j.metric() {
-	case MacroF1:
+	case loop.MacroF1:
 		r.MacroF1 = known(e.Score)
-	case BalancedAccuracy:
+	case loop.BalancedAccuracy:
 		r.Balanced = known(e.Score)
 	}
 	r.Seconds = time.Since(j.begun).Seconds()
@@ -371,12 +372,12 @@ func (j *job) epochEnd(e Epoch) error {
 	metrics := checkpoint.Metrics{
 		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
 	}
-	if name := j.metric().column(); name != "" {
+	if name := j.metric().Column(); name != "" {
 		metrics[name] = e.Score
 	}
 	m := j.about(e.Epoch, metrics)
 	if e.Best {
-		j.best = best{e.Epoch, e.accuracy(), e.Score}
+		j.best = best{e.Epoch, e.Measured(), e.Score}
 	}
 	if err := j.saveState(m, r.Seconds); err != nil {
 		return err
@@ -404,7 +405,7 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 
 // known is nil for what was not measured, or overflowed.
 func known(v float64) *float64 {
-	if !finite(v) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil
 	}
 	return &v
@@ -429,7 +430,7 @@ type row struct {
 
 func (j *job) point(p Point) error {
 	r := row{
-		Epoch: p.X, Step: j.trainer.steps, LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, GradNorm: known(p.GradientNorm),
+		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, GradNorm: known(p.GradientNorm),
 		Seconds: time.Since(j.begun).Seconds(),
 	}
 	if j.cb.OnPoint != nil {

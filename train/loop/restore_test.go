@@ -1,4 +1,4 @@
-package train
+package loop
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
-	"github.com/residual-ml/residual/tensor"
 )
 
 // dropping drops elements by the number of the step, so it tells whether a
@@ -56,23 +55,34 @@ func TestRestoredTrainerWithEverything(t *testing.T) {
 
 func restored(t *testing.T, o Options) {
 	path := filepath.Join(t.TempDir(), "state.safetensors")
-	first := dropper(t, o, nil)
+	first := dropper(t, o)
+	var totals Totals
 	run(t, first, func(e Epoch) error {
 		if e.Epoch != 1 {
 			return nil
 		}
+		at, err := first.State()
+		if err != nil {
+			return err
+		}
+		totals = at.Totals
 		s := checkpoint.State{
-			Epoch: 1, Steps: first.steps, OptimizerSteps: first.store.Step(), BestEpoch: 1, BestAccuracy: 1, Settings: []byte("{}"),
+			Epoch: 1, Steps: at.Steps, OptimizerSteps: at.OptimizerSteps, BestEpoch: 1, BestAccuracy: 1, Settings: []byte("{}"),
 			Model: checkpoint.Model{Architecture: "dropping", Classes: []string{"any"}, Channels: 1},
 		}
-		return checkpoint.SaveState(path, s, checkpoint.Values{Model: first.trainedValues(), Optimizer: first.slots(), Average: first.averages()})
+		return checkpoint.SaveState(path, s, checkpoint.Values{Model: at.Values, Optimizer: at.Slots, Average: at.Averages})
 	})
 	s, v, err := checkpoint.LoadState(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := dropper(t, o, v.Model)
-	if err := second.resume(s, best{1, 1, 1}, v); err != nil {
+	if s.Steps != totals.Steps || s.Epoch != totals.Epochs || totals.BestEpoch != 1 {
+		t.Errorf("saved %d steps in %d epochs, and the state has %+v", s.Steps, s.Epoch, totals)
+	}
+	totals.BestAccuracy, totals.BestScore = 1, 1
+	saved := State{Totals: totals, OptimizerSteps: s.OptimizerSteps, Values: v.Model, Slots: v.Optimizer, Averages: v.Average}
+	second := dropper(t, o)
+	if err := second.Restore(saved); err != nil {
 		t.Fatal(err)
 	}
 	if totals := run(t, second, nil); o.Metric == "" && totals.BestEpoch != 1 || o.Metric == "" && totals.BestAccuracy != 1 || totals.Epochs != 3 || totals.Steps != 9 {
@@ -87,16 +97,19 @@ func restored(t *testing.T, o Options) {
 	if n, want := len(v.Optimizer), o.Optimizer.Slots()*len(second.trained); n != want {
 		t.Errorf("%d buffers of %+v, want %d", n, o.Optimizer, want)
 	}
-	if err := dropper(t, o, nil).resume(s, best{}, checkpoint.Values{}); (err == nil) != (o.Optimizer.Slots() == 0 && o.EMA == 0) {
+	if err := dropper(t, o).Restore(State{}); err == nil {
+		t.Errorf("%+v takes nothing for the module's values", o.Optimizer)
+	}
+	if err := dropper(t, o).Restore(State{Values: v.Model}); (err == nil) != (o.Optimizer.Slots() == 0 && o.EMA == 0) {
 		t.Errorf("%+v without its buffers: %v", o.Optimizer, err)
 	}
-	if err := dropper(t, o, nil).resume(s, best{}, checkpoint.Values{Optimizer: v.Model}); err == nil {
+	if err := dropper(t, o).Restore(State{Values: v.Model, Slots: v.Model}); err == nil {
 		t.Errorf("%+v takes the values of parameters for its buffers", o.Optimizer)
 	}
 }
 
-// dropper is a trainer of a dropping, from the values, or from the first ones.
-func dropper(t *testing.T, o Options, values []tensor.Named) *Trainer {
+// dropper is a trainer of a dropping.
+func dropper(t *testing.T, o Options) *Trainer {
 	t.Helper()
 	ds, err := data.Open(context.Background(), "garments", data.Options{Size: 70})
 	if err != nil {
@@ -109,11 +122,6 @@ func dropper(t *testing.T, o Options, values []tensor.Named) *Trainer {
 	t.Cleanup(dev.Close)
 	m := &dropping{nn.NewConv2d(1, 20, 5, nn.Conv{Stride: 2}), nn.NewBatchNorm2d(20), nn.Dropout{P: 0.4}, nn.NewLinear(20, 10)}
 	nn.Init(m, 1, nn.XavierUniform)
-	if values != nil {
-		if err := nn.LoadStateDict(m, byName(values)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	tr, err := New(dev, m, ds, nil, o)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +131,7 @@ func dropper(t *testing.T, o Options, values []tensor.Named) *Trainer {
 
 func run(t *testing.T, tr *Trainer, save func(Epoch) error) Totals {
 	t.Helper()
-	totals, err := tr.Fit(context.Background(), Callbacks{}, save)
+	totals, err := tr.Fit(context.Background(), Events{}, save)
 	if err != nil {
 		t.Fatal(err)
 	}

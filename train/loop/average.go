@@ -1,4 +1,4 @@
-package train
+package loop
 
 import (
 	"fmt"
@@ -125,8 +125,8 @@ func (t *Trainer) averages() (all []tensor.Named) {
 	return all
 }
 
-// resume takes the averages of a saved state.
-func (a *average) resume(t *Trainer, saved map[string]*tensor.Tensor) error {
+// restore takes the averages of a saved state.
+func (a *average) restore(t *Trainer, saved map[string]*tensor.Tensor) error {
 	if len(saved) != len(a.of) {
 		return fmt.Errorf("%d averages of weights, where there are %d", len(saved), len(a.of))
 	}

@@ -1,9 +1,8 @@
-package train
+package loop
 
 import (
 	"context"
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -110,7 +109,7 @@ func TestAverageOfWeights(t *testing.T) {
 	const decay = 0.4
 	step := 0
 	raw := map[int][]tensor.Named{}
-	if _, err := plain.Fit(context.Background(), Callbacks{OnStep: func(Step) {
+	if _, err := plain.Fit(context.Background(), Events{OnStep: func(Step) {
 		step++
 		d := min(decay, float64(1+step)/float64(10+step))
 		plain.store.Pull()
@@ -148,7 +147,7 @@ func TestAverageOfWeights(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.store.Push()
-	e := fit{Trainer: again, totals: again.past}
+	e := fit{Trainer: again}
 	r := running{images: 1, steps: 1}
 	if err := e.finish(context.Background(), 1, &r); err != nil || e.totals.TestAccuracy != totals.TestAccuracy || last.TestAccuracy != totals.TestAccuracy {
 		t.Errorf("what is left has accuracy %v (%v), the last epoch had %v", e.totals.TestAccuracy, err, last.TestAccuracy)
@@ -325,22 +324,5 @@ func TestSteadyStepWithEverything(t *testing.T) {
 		if n := testing.AllocsPerRun(20, step); n != 0 {
 			t.Errorf("a step in %v makes %v allocations", p, n)
 		}
-	}
-}
-
-// TestCifarIsAugmentedAsInItsPaper: 4 black pixels all round, a part of the old size, and
-// flips; what is tested on is left alone (a Trainer transforms no test).
-func TestCifarIsAugmentedAsInItsPaper(t *testing.T) {
-	p, err := Config{Data: "cifar10"}.plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := transforms.Compose{transforms.Resize{Height: 32, Width: 32}, transforms.RandomCrop{Size: 32, Padding: 4}, transforms.RandomHorizontalFlip{}}
-	if got := p.settings().Transform; !reflect.DeepEqual(got, want) {
-		t.Errorf("%#v", got)
-	}
-	p.Augment = "none"
-	if got := p.settings().Transform; got != nil {
-		t.Errorf("without: %#v", got)
 	}
 }

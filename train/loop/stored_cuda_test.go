@@ -1,6 +1,6 @@
 //go:build cuda && !windows
 
-package train_test
+package loop_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
-	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // Pictures that come to the device as bytes, and are resized and normalised there, train to
@@ -34,7 +34,7 @@ func TestBytesTrainAsImagesOnCUDA(t *testing.T) {
 			d, gpu := emulated(t)
 			ds := data.Resize(garments(t, data.Train, 44), c.size)
 			info := ds.Info()
-			o := train.Options{
+			o := loop.Options{
 				Batch: 8, Epochs: 2, Seed: 3, Optimizer: optim.SGD{Momentum: 0.9}, Schedule: optim.Constant{Base: 0.05}, Transform: c.transform, Precision: c.precision,
 				Normalize: transforms.Normalize{Mean: []float64{0.3}, Std: []float64{0.4}},
 			}
@@ -45,15 +45,15 @@ func TestBytesTrainAsImagesOnCUDA(t *testing.T) {
 			}
 			ours, want := net(), net()
 			gpu.Backward = true
-			tr, err := train.New(d, ours, ds, nil, o)
+			tr, err := loop.New(d, ours, ds, nil, o)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := tr.Fit(context.Background(), train.Callbacks{}, nil); err != nil {
+			if _, err := tr.Fit(context.Background(), loop.Events{}, nil); err != nil {
 				t.Fatal(err)
 			}
 			gpu.Backward = false
-			other, err := train.New(d, want, ds, nil, o)
+			other, err := loop.New(d, want, ds, nil, o)
 			if err != nil {
 				t.Fatal(err)
 			}

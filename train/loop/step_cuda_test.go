@@ -1,6 +1,6 @@
 //go:build cuda && !windows
 
-package train_test
+package loop_test
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // smallNet is one of few layers, the same every time.
@@ -25,7 +25,7 @@ func smallNet() nn.Module {
 // A Trainer's step is one graph, whatever the options add to it, and leaves the bits of one
 // whose parts are apart, as they are where the gradient is read in between.
 func TestStepIsOneGraphOnCUDA(t *testing.T) {
-	for name, o := range map[string]train.Options{
+	for name, o := range map[string]loop.Options{
 		"plain":      {Optimizer: optim.SGD{Momentum: 0.9}},
 		"all of it":  {Optimizer: optim.SGD{Momentum: 0.9}, EMA: 0.9, ClipNorm: 0.5, Accumulate: 3, ClassWeights: []float32{1, 2, 1, 1, 3, 1, 1, 1, 1, 1}},
 		"AdamW, EMA": {Optimizer: optim.AdamW{WeightDecay: 0.01}, EMA: 0.9},
@@ -35,12 +35,12 @@ func TestStepIsOneGraphOnCUDA(t *testing.T) {
 			ds := garments(t, data.Train, 80)
 			o.Batch = 8
 			var nets [2]nn.Module
-			var trainers [2]*train.Trainer
+			var trainers [2]*loop.Trainer
 			for i := range nets {
 				o.GradientNorm = i == 1
 				nets[i] = smallNet()
 				var err error
-				if trainers[i], err = train.New(d, nets[i], ds, nil, o); err != nil {
+				if trainers[i], err = loop.New(d, nets[i], ds, nil, o); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -87,7 +87,7 @@ func TestStepThatDivergesOnCUDA(t *testing.T) {
 	for _, accumulate := range []int{1, 2} {
 		d, _ := emulated(t)
 		m := smallNet().(nn.Sequential)
-		tr, err := train.New(d, m, garments(t, data.Train, 16), nil, train.Options{Batch: 8, Optimizer: optim.SGD{}, Accumulate: accumulate})
+		tr, err := loop.New(d, m, garments(t, data.Train, 16), nil, loop.Options{Batch: 8, Optimizer: optim.SGD{}, Accumulate: accumulate})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestStepThatDivergesOnCUDA(t *testing.T) {
 		images.Data()[5] = float32(math.Inf(1))
 		steps := tr.Store().Step()
 		for range accumulate {
-			if loss, _, err := tr.Step(images, labels, 0.1); !errors.Is(err, train.ErrNotFinite) || !math.IsNaN(loss) {
+			if loss, _, err := tr.Step(images, labels, 0.1); !errors.Is(err, loop.ErrNotFinite) || !math.IsNaN(loss) {
 				t.Errorf("loss %v: %v", loss, err)
 			}
 		}

@@ -1,4 +1,4 @@
-package train_test
+package loop_test
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ var traced = []string{"d2l-resnet18", "d2l-bnlenet"}
 // one and two threads, and in both precisions.
 func TestTrainsAsInPyTorch(t *testing.T) {
 	for _, model := range traced {
-		tr, err := modelstest.Read("../models/testdata/" + model + ".json")
+		tr, err := modelstest.Read("../../models/testdata/" + model + ".json")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestTrainsOnAMX(t *testing.T) {
 				t.Logf("%s is left out under the emulator; set RESIDUAL_LONG=1", model)
 				continue
 			}
-			tr, err := modelstest.Read("../models/testdata/" + model + ".json")
+			tr, err := modelstest.Read("../../models/testdata/" + model + ".json")
 			if err != nil {
 				t.Fatal(err)
 			}

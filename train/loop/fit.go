@@ -1,4 +1,4 @@
-package train
+package loop
 
 import (
 	"context"
@@ -12,36 +12,11 @@ import (
 	"github.com/residual-ml/residual/inference"
 )
 
-// Callbacks hear of a training as it goes on, from its goroutine. Any may be nil.
-type Callbacks struct {
-	OnData  func(done, total int64, what string) // a download or a drawing, see data.Options
-	OnStart func(Start)                          // all is checked and compiled
+// Events hear of a training as it goes on, from its goroutine. Any may be nil.
+type Events struct {
 	OnStep  func(Step)
 	OnPoint func(Point) // five times an epoch
 	OnEpoch func(Epoch)
-}
-
-// Start is known before the first step.
-type Start struct {
-	Config          Config // as resolved; empty when a Trainer is used by itself
-	Dir             string // the run's folder
-	Parameters      int64
-	Pictures, Tests int
-	Batches         int // in an epoch
-	PlannedBytes    int64
-	Past            *Past    // nil unless a run is resumed
-	Changes         []string // of what Config.Weights has, to suit the model
-	Photos          *Photos  // of a user's own pictures; nil for a data set with a name
-
-	Estimate *Estimate // nil unless Config.Forecast asks for it, and for a training of a moment
-	Chosen   []string  // to keep to Forecast.Budget: what, and why
-}
-
-// Past is what a resumed run has behind it, as its metrics tell.
-type Past struct {
-	Epochs, Steps int // completed
-	Points        []Point
-	Tests         []Epoch // of which only the numbers and rates are known
 }
 
 // Step is known after a batch, which is a step unless Options.Accumulate makes one of
@@ -93,6 +68,11 @@ type Totals struct {
 	Stopped         *Place  // nil when the training ended by itself
 }
 
+// noTotals are those of a training that has not begun.
+func noTotals() Totals {
+	return Totals{Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(), BestAccuracy: math.NaN(), BestScore: math.NaN()}
+}
+
 // Place is the last step of a training that was stopped.
 type Place struct{ Epoch, Batch int }
 
@@ -103,9 +83,9 @@ type Place struct{ Epoch, Batch int }
 // batch, and the first layer it was found in. In each case the module's host values are up to date, except after a loss
 // that is not finite or a device that failed, when they are those of the last completed epoch. save, when
 // it is not nil, is called after each epoch's evaluation with the values up to date.
-func (t *Trainer) Fit(ctx context.Context, cb Callbacks, save func(Epoch) error) (Totals, error) {
-	f := &fit{Trainer: t, cb: cb, save: save}
-	f.totals = t.past
+func (t *Trainer) Fit(ctx context.Context, events Events, save func(Epoch) error) (Totals, error) {
+	f := &fit{Trainer: t, events: events, save: save}
+	t.totals = t.past
 	for epoch := t.past.Epochs + 1; epoch <= t.options.Epochs; epoch++ {
 		if f.totals.Early = t.options.early(f.totals); f.totals.Early {
 			break
@@ -137,9 +117,8 @@ func (t *Trainer) settle() {
 // fit is one call of Fit.
 type fit struct {
 	*Trainer
-	cb     Callbacks
+	events Events
 	save   func(Epoch) error
-	totals Totals
 	images int
 	took   time.Duration
 }
@@ -224,11 +203,11 @@ func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
 	r.steps++
 	f.totals.Steps++
 	mean, acc := r.means()
-	if f.cb.OnStep != nil {
-		f.cb.OnStep(Step{epoch, batch, mean, acc, lr, r.rate()})
+	if f.events.OnStep != nil {
+		f.events.OnStep(Step{epoch, batch, mean, acc, lr, r.rate()})
 	}
-	if f.cb.OnPoint != nil && (batch%max(batches/5, 1) == 0 || batch == batches) {
-		f.cb.OnPoint(Point{float64(epoch-1) + float64(batch)/float64(batches), mean, acc, lr, r.gradientNorm()})
+	if f.events.OnPoint != nil && (batch%max(batches/5, 1) == 0 || batch == batches) {
+		f.events.OnPoint(Point{float64(epoch-1) + float64(batch)/float64(batches), mean, acc, lr, r.gradientNorm()})
 	}
 	return nil
 }
@@ -259,7 +238,7 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	}
 	e.Score = f.options.Metric.of(e)
 	if e.Best = f.totals.BestEpoch == 0 || f.options.Metric.better(e.Score, f.totals.BestScore); e.Best {
-		f.totals.BestAccuracy, f.totals.BestScore, f.totals.BestEpoch = e.accuracy(), e.Score, epoch
+		f.totals.BestAccuracy, f.totals.BestScore, f.totals.BestEpoch = e.Measured(), e.Score, epoch
 	}
 	f.totals.Epochs, f.totals.TestAccuracy = epoch, e.TestAccuracy
 	e.Elapsed = time.Since(r.start)
@@ -268,14 +247,14 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 			return err
 		}
 	}
-	if f.cb.OnEpoch != nil {
-		f.cb.OnEpoch(e)
+	if f.events.OnEpoch != nil {
+		f.events.OnEpoch(e)
 	}
 	return nil
 }
 
-// accuracy is that of the test, or that of the training where there is no test.
-func (e Epoch) accuracy() float64 {
+// Measured is the accuracy of the test, or that of the training where there is no test.
+func (e Epoch) Measured() float64 {
 	if math.IsNaN(e.TestAccuracy) {
 		return e.Accuracy
 	}

@@ -1,6 +1,14 @@
-// Package train trains models: Run is the whole of `residual train`, from
-// a Config to a run folder; a Trainer fits any module to any data set.
-package train
+// Package loop is the training loop: a Trainer fits a module to a data set, step by step
+// or epoch by epoch. It knows a module, data sets and a device, and nothing of files,
+// folders, names or flags.
+//
+//	t, err := loop.New(dev, module, train, test, loop.Options{Epochs: 5})
+//	...
+//	totals, err := t.Fit(ctx, loop.Events{OnEpoch: show}, nil)
+//
+// Trainer.Step makes one step for a loop of one's own; Trainer.State and Trainer.Restore
+// read and write all that a training has become; Trainer.Measure times it before it starts.
+package loop
 
 import (
 	"errors"
@@ -32,6 +40,7 @@ type Trainer struct {
 	input    tensor.Shape // of one picture
 	steps    int
 	past     Totals // where Fit begins
+	totals   Totals // how far it is
 	scalar   *tensor.Tensor
 	first    *tensor.Tensor // the gradient of the first parameter; nil unless its norm is asked for
 
@@ -52,7 +61,7 @@ type Trainer struct {
 // may be nil. The programs are compiled here, so what does not fit is said before
 // any work.
 func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*Trainer, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	o = o.resolved()
@@ -67,7 +76,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	t := &Trainer{
 		module: m, options: o, dataset: train, testset: test, store: engine.NewStore(dev), programs: map[kind]*program{},
 		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
-		past: Totals{Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(), BestAccuracy: math.NaN(), BestScore: math.NaN()},
+		past: noTotals(), totals: noTotals(),
 	}
 	t.runner = inference.NewRunner(m, t.store, o.Precision)
 	var err error
@@ -240,6 +249,19 @@ func (t *Trainer) GradientNorm() float64 {
 	}
 	return math.Sqrt(sum)
 }
+
+// CheckFreeze reports a part of o.Freeze that m does not have, or that it leaves nothing
+// to train.
+func CheckFreeze(m nn.Module, o Options) error {
+	t := Trainer{module: m, options: o}
+	return t.choose()
+}
+
+// SetEpochs changes Options.Epochs, by which a schedule goes, before the first step.
+func (t *Trainer) SetEpochs(n int) { t.options.Epochs = n }
+
+// Steps is how many batches were trained on, in a restored training with those before.
+func (t *Trainer) Steps() int { return t.steps }
 
 // Store holds the parameters on the device.
 func (t *Trainer) Store() *engine.Store { return t.store }

@@ -1,4 +1,4 @@
-package train
+package loop
 
 import (
 	"context"
@@ -65,7 +65,7 @@ func fewSteps(all int) int {
 // step has been made already.
 func (t *Trainer) Measure(ctx context.Context, epochs int, least time.Duration) (Speed, error) {
 	if t.steps != 0 || t.store.Step() != 0 || t.past.Epochs != 0 {
-		panic(fmt.Sprintf("train.Trainer.Measure after %d steps; measure before the first", t.steps))
+		panic(fmt.Sprintf("loop.Trainer.Measure after %d steps; measure before the first", t.steps))
 	}
 	r := trial{Trainer: t, epochs: epochs, least: least}
 	s, err := r.run(ctx)
@@ -290,4 +290,25 @@ func keeping(ds data.Dataset) (bytes int64, share float64) {
 func mixed(ds data.Dataset, warm, cold time.Duration) time.Duration {
 	_, share := keeping(ds)
 	return time.Duration(share*float64(warm) + (1-share)*float64(cold))
+}
+
+// ImageBytes is the memory of the images that the training keeps decoded and of the batches
+// that are prepared at once: all in all, and how much of it is still to come.
+func (t *Trainer) ImageBytes() (all, coming int64) {
+	sets, loaders := []data.Dataset{t.dataset}, []*data.Loader{t.loader}
+	if t.testset != nil {
+		sets, loaders = append(sets, t.testset), append(loaders, t.tests)
+	}
+	for _, ds := range sets {
+		held := data.Held(ds)
+		will, _ := keeping(ds)
+		if will > held {
+			coming += will - held
+		}
+		all += max(held, will)
+	}
+	for _, l := range loaders {
+		all += l.Bytes()
+	}
+	return all, coming
 }

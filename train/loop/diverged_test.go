@@ -1,4 +1,4 @@
-package train
+package loop
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func TestWhereItDiverged(t *testing.T) {
 			tr.store.Push()
 			before := copies(nn.StateDict(m))
 			steps := 0
-			_, err := tr.Fit(context.Background(), Callbacks{OnStep: func(Step) { steps++ }}, nil)
+			_, err := tr.Fit(context.Background(), Events{OnStep: func(Step) { steps++ }}, nil)
 			if !errors.Is(err, ErrNotFinite) || steps != 0 {
 				t.Fatalf("%s: %v after %d steps", c.name, err, steps)
 			}

@@ -1,4 +1,4 @@
-package train
+package loop
 
 import (
 	"fmt"
@@ -101,9 +101,8 @@ func (o Options) resolved() Options {
 	return o
 }
 
-// check names the first option that cannot be, by its flag. An Accumulate or Patience
-// below 0 is for the caller to see, before resolved.
-func (o Options) check() error {
+// Check names the first option that cannot be.
+func (o Options) Check() error {
 	for _, f := range []struct {
 		name   string
 		value  float64

@@ -1,6 +1,6 @@
 //go:build cuda && !windows
 
-package train_test
+package loop_test
 
 import (
 	"os"
@@ -15,7 +15,7 @@ import (
 func TestTrainsOnCUDA(t *testing.T) {
 	d, _ := emulated(t)
 	for _, model := range traced {
-		tr, err := modelstest.Read("../models/testdata/" + model + ".json")
+		tr, err := modelstest.Read("../../models/testdata/" + model + ".json")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package train
+package loop
 
 import (
 	"github.com/residual-ml/residual/engine"

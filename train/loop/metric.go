@@ -1,4 +1,4 @@
-package train
+package loop
 
 import (
 	"fmt"
@@ -36,8 +36,9 @@ func (m Metric) check() error {
 // needsTest says that it is of a confusion matrix, which only an evaluation counts.
 func (m Metric) needsTest() bool { return m == MacroF1 || m == BalancedAccuracy }
 
-// column is what the metric is called in metrics.csv; "" where there are columns of it.
-func (m Metric) column() string {
+// Column is what the metric is called in a table of metrics; "" where accuracy or loss
+// are columns already.
+func (m Metric) Column() string {
 	if m.needsTest() {
 		return strings.ReplaceAll(string(m), "-", "_")
 	}
@@ -57,7 +58,7 @@ func (m Metric) of(e Epoch) float64 {
 		}
 		return e.TestLoss
 	}
-	return e.accuracy()
+	return e.Measured()
 }
 
 // better reports whether a is better than b; a number is better than none.
