@@ -1,6 +1,9 @@
 package train
 
-import "github.com/residual-ml/residual/train/loop"
+import (
+	"github.com/residual-ml/residual/train/foresight"
+	"github.com/residual-ml/residual/train/loop"
+)
 
 // What a training tells of itself; see package loop.
 type (
@@ -44,7 +47,7 @@ type Start struct {
 	Changes         []string // of what Config.Weights has, to suit the model
 	Photos          *Photos  // of a user's own pictures; nil for a data set with a name
 
-	Estimate *Estimate // nil unless Config.Forecast asks for it, and for a training of a moment
+	Estimate *foresight.Estimate // nil unless Config.Forecast asks for it, and for a training of a moment
 	Chosen   []string  // to keep to Forecast.Budget: what, and why
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/foresight"
 )
 
 // A whole run leaves the same files when it was measured.
@@ -100,7 +101,7 @@ func TestRehearse(t *testing.T) {
 	c.Out = filepath.Join(t.TempDir(), "none")
 	c.Forecast = &train.Forecast{
 		Epoch: func() time.Duration { return time.Hour },
-		After: func(e train.Estimate) time.Duration {
+		After: func(e foresight.Estimate) time.Duration {
 			if e.Saving < time.Hour || e.Memory.Total == 0 {
 				t.Errorf("what follows was asked for by %+v", e)
 			}
