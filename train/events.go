@@ -48,7 +48,7 @@ type Start struct {
 	Photos          *Photos  // of a user's own pictures; nil for a data set with a name
 
 	Estimate *foresight.Estimate // nil unless Config.Forecast asks for it, and for a training of a moment
-	Chosen   []string  // to keep to Forecast.Budget: what, and why
+	Chosen   []string            // to keep to Forecast.Budget: what, and why
 }
 
 // Past is what a resumed run has behind it, as its metrics tell.

@@ -24,7 +24,7 @@ type Forecast struct {
 	// Memory, above 0, is how many bytes there are. A budget chooses nothing that needs more.
 	Memory int64
 
-	Epoch func() time.Duration           // what the caller does after every epoch, such as drawing the curves; may be nil
+	Epoch func() time.Duration                     // what the caller does after every epoch, such as drawing the curves; may be nil
 	After func(e foresight.Estimate) time.Duration // and after the training, such as a report; e has no Total yet; may be nil
 }
 
