@@ -37,7 +37,7 @@ func TestFind(t *testing.T) {
 		{"a/**/*.{webp,PNG}", "a/10.PNG a/deep/er/1.webp"},
 		{"?/*", "a/.4.jpg a/10.PNG a/2.jpg a/link.gif b/5.gif b/6.jpeg"},
 		{"[x].jpg", "[x].jpg"},
-		{"none b/*.gif", "!folder none: holds no picture (.jpg, .jpeg, .png, .gif, .webp, .bmp) b/5.gif"},
+		{"none b/*.gif", "!folder none: holds no picture (.jpg, .jpeg, .png, .gif, .webp, .bmp, .tif, .tiff, .jfif, .jpe) b/5.gif"},
 		{"*.bmp odd.dat", "!pattern *.bmp: matches no picture odd.dat"},
 		{"nowhere/** odd.dat", "!pattern nowhere/**: matches no picture odd.dat"},
 		{"{a", "!pattern {a: syntax error in pattern"},
