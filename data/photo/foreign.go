@@ -134,9 +134,8 @@ func isMarkup(b []byte, element string) bool {
 var unread = map[string]string{
 	".heic": "HEIC", ".heif": "HEIF", ".hif": "HEIF", ".avif": "AVIF", ".jxl": "JPEG XL",
 	".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".jpx": "JPEG 2000", ".j2c": "JPEG 2000",
-	".psd": "Photoshop", ".psb": "Photoshop", ".xcf": "GIMP", ".svg": "SVG", ".pdf": "PDF", ".eps": "PostScript",
-	".ppm": "PNM", ".pgm": "PNM", ".pbm": "PNM", ".pnm": "PNM", ".qoi": "QOI", ".exr": "OpenEXR", ".hdr": "Radiance",
-	".ico": "icon", ".tga": "Targa", ".dcm": "DICOM", ".fits": "FITS",
+	".psd": "Photoshop", ".psb": "Photoshop", ".xcf": "GIMP", ".svg": "SVG",
+	".ppm": "PNM", ".pgm": "PNM", ".pbm": "PNM", ".pnm": "PNM", ".qoi": "QOI", ".exr": "OpenEXR", ".tga": "Targa", ".dcm": "DICOM",
 	".dng": "camera raw", ".cr2": "camera raw", ".cr3": "camera raw", ".crw": "camera raw", ".nef": "camera raw", ".nrw": "camera raw",
 	".arw": "camera raw", ".srf": "camera raw", ".sr2": "camera raw", ".orf": "camera raw", ".rw2": "camera raw", ".raf": "camera raw",
 	".pef": "camera raw", ".srw": "camera raw", ".x3f": "camera raw", ".raw": "camera raw", ".3fr": "camera raw", ".iiq": "camera raw",
