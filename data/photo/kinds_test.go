@@ -3,6 +3,7 @@ package photo
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -162,6 +163,23 @@ func TestDamaged(t *testing.T) {
 		_, _, err := Decode([]byte(strings.Replace(content, c.old, c.new, 1)), Options{})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "cut short") != (c.want == "cut short") {
 			t.Errorf("%s with %q: %v, want %q", c.name, c.new, err, c.want)
+		}
+	}
+}
+
+// A container whose size is wrong by a little, or too small, still holds its image.
+func TestWebPSizes(t *testing.T) {
+	_, contents := kinds(t)
+	content := contents["lossy-30.webp"]
+	whole, _, err := Decode(content, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{0, len(content) - 20, len(content) - 8, len(content)} {
+		c := bytes.Clone(content)
+		binary.LittleEndian.PutUint32(c[4:], uint32(size))
+		if m, _, err := Decode(c, Options{}); err != nil || !bytes.Equal(m.Pix, whole.Pix) {
+			t.Errorf("a size of %d in a file of %d bytes: %v", size, len(c), err)
 		}
 	}
 }

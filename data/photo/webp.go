@@ -64,11 +64,13 @@ func parseWebP(content []byte) (f webpFrame, err error) {
 	if len(content) < 12 {
 		return f, io.ErrUnexpectedEOF
 	}
+	// Some writers count the header, or forget the filling at the end: what is missing then
+	// is no data.
 	size := int64(binary.LittleEndian.Uint32(content[4:])) + 8
-	if size > int64(len(content)) {
+	if size > int64(len(content))+8 {
 		return f, fmt.Errorf("%d bytes are promised, there are %d: %w", size, len(content), io.ErrUnexpectedEOF)
 	}
-	b := content[12:max(size, 12)]
+	b := content[12:]
 	if len(b) >= 18 && string(b[:4]) == "VP8X" {
 		f.canvasWidth, f.canvasHeight = 1+uint24(b[12:]), 1+uint24(b[15:])
 		f.width, f.height = f.canvasWidth, f.canvasHeight
