@@ -15,11 +15,18 @@
 //     round one of a WebP file black. A pixel whose palette lacks it is black.
 //   - Lossy WebP is converted to RGB as libwebp does, JPEG as libjpeg-turbo does.
 //
-// Where Pillow's result is of no use, ours is another: it clips 16-bit grey at 255, where
-// all but the darkest becomes white, and here it is scaled like any other 16-bit sample;
-// it takes some PNG files with rows missing as black there, and here they are refused; and
-// of BMP files with a grey palette, or masks that are out of the ordinary, it misreads or
-// refuses some that are read here by the format's documentation.
+// Where Pillow's result is of no use, ours is another. It clips 16-bit grey at 255, so that
+// all but the darkest becomes white; here it is scaled like any other 16-bit sample. Where
+// rows of a PNG file are missing it may leave them black; here the file is refused, and so
+// is one whose pixels have the wrong checksums. Of BMP files with a palette of two greys or
+// with unusual masks, of GIF files whose own palette is a ramp of greys, and of TIFF files
+// with planes of 16 bits it misreads or refuses what is read here by the format's
+// documentation.
+//
+// TIFF files hold more than is read here: those compressed by JPEG, with colours as YCbCr or
+// with samples that are no unsigned integers are refused. That error, like the one for HEIC,
+// AVIF, JPEG XL, camera raw files and whatever else is found in their place, names what the
+// file is and says to convert it.
 package photo
 
 import (
