@@ -201,6 +201,15 @@ func TestPNGChecksums(t *testing.T) {
 		}
 		content[i] ^= 0x10
 	}
+	// The chunk's checksum is right, and the stream's is not.
+	content = contents["type2-8-0.png"]
+	end := len(content) - 12 // of the chunk's checksum, where IEND begins
+	content[end-5] ^= 1
+	from := strings.Index(string(content), "IDAT")
+	binary.BigEndian.PutUint32(content[end-4:], crc32.ChecksumIEEE(content[from:end-4]))
+	if _, _, err := Decode(content, Options{}); err == nil || !strings.Contains(err.Error(), "the checksum of its pixels is wrong") {
+		t.Errorf("a stream whose checksum is wrong: %v", err)
+	}
 }
 
 // Files of other kinds are named by their content, with the way out.

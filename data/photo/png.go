@@ -76,13 +76,20 @@ func pngImage(content []byte) (transforms.Image, error) {
 			return transforms.Image{}, err
 		}
 	}
-	// Where the chunks' checksums are wrong, the stream's own says whether the pixels are whole.
-	if in.finish(); in.mismatch {
-		if _, err := io.CopyN(io.Discard, z, f.bytes(passes)+1<<16); !errors.Is(err, io.EOF) {
-			return transforms.Image{}, damaged("the checksum of its pixels is wrong")
-		}
+	return m, in.verify(z, f.bytes(passes))
+}
+
+// verify holds the pixels to their checksums: the stream's, where it ends with them; and
+// where that of a chunk is wrong, to the stream's, wherever it ends.
+func (r *idat) verify(z io.Reader, most int64) error {
+	_, err := z.Read(make([]byte, 1))
+	if r.finish(); r.mismatch && err == nil {
+		_, err = io.CopyN(io.Discard, z, most+1<<16)
 	}
-	return m, nil
+	if errors.Is(err, zlib.ErrChecksum) || r.mismatch && !errors.Is(err, io.EOF) {
+		return damaged("the checksum of its pixels is wrong")
+	}
+	return nil
 }
 
 // header reads the signature and the IHDR chunk, and returns the chunks behind it.
