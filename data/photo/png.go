@@ -97,7 +97,7 @@ func (f *pngFile) header(content []byte) (rest []byte, err error) {
 	if len(content) >= 16 && string(content[12:16]) == "CgBI" {
 		return nil, unsupported("Xcode made it for iPhones")
 	}
-	name, b, rest, err := pngChunk(content[len(pngSignature):])
+	name, b, rest, err := nextPNG(content[len(pngSignature):])
 	switch {
 	case err != nil:
 		return nil, err
@@ -117,8 +117,8 @@ func (f *pngFile) header(content []byte) (rest []byte, err error) {
 	return rest, nil
 }
 
-// pngChunk splits off the first chunk, and holds it to its checksum.
-func pngChunk(b []byte) (name string, chunk, rest []byte, err error) {
+// nextPNG splits off the first chunk, and holds it to its checksum.
+func nextPNG(b []byte) (name string, chunk, rest []byte, err error) {
 	if len(b) < 12 {
 		return "", nil, nil, io.ErrUnexpectedEOF
 	}
@@ -139,7 +139,7 @@ func (f *pngFile) beforePixels(b []byte) error {
 			f.chunks = b
 			return nil
 		}
-		name, chunk, rest, err := pngChunk(b)
+		name, chunk, rest, err := nextPNG(b)
 		switch {
 		case err != nil:
 			return err
