@@ -3,6 +3,7 @@ package photo
 import (
 	"bytes"
 	"errors"
+	header "image/jpeg"
 
 	"github.com/residual-ml/residual/data/jpeg"
 )
@@ -28,7 +29,8 @@ func (f *tiffFile) jpegBlock(into *tiffPixels, number int64, x, y, height int) e
 	if tables := f.bytes(tiffJPEGTables); len(tables) > 4 && len(data) > 2 {
 		data = append(bytes.Clone(tables[:len(tables)-2]), data[2:]...)
 	}
-	w, h, err := jpeg.Size(data)
+	config, err := header.DecodeConfig(bytes.NewReader(data))
+	w, h := config.Width, config.Height
 	if err == nil && (w != f.blockWidth || h < height || h > f.blockHeight) {
 		err = damaged("a block of %dx%d should have %dx%d", w, h, f.blockWidth, f.blockHeight)
 	}
