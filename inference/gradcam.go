@@ -185,8 +185,9 @@ func (c *Classifier) GradCAM(img image.Image, class int) (CAM, error) {
 
 // GradCAMs is GradCAM for a batch on the model's scale, with one class an image.
 func (c *Classifier) GradCAMs(batch *tensor.Tensor, classes []int) ([]CAM, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	turn := c.turn()
+	turn.Lock()
+	defer turn.Unlock()
 	maps, err := c.runner.GradCAM(batch, classes)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.path, err)
