@@ -93,6 +93,9 @@ func LoadInto(m nn.Module, path string, dev engine.Device, p engine.Precision) (
 // Read is Load for a model file of size bytes in r, such as one that a program
 // embeds; name stands for it in errors.
 func Read(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Precision) (*Classifier, error) {
+	if format, err := weights.DetectIn(r, size, name); err == nil && format == weights.ONNX {
+		return readONNX(r, size, name, dev, p)
+	}
 	info, f, err := checkpoint.ReadModel(r, size, name)
 	if err != nil {
 		return nil, err
@@ -358,6 +361,7 @@ func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.
 
 // EvaluateEach is Evaluate that tells each, when it is not nil, every answer in the
 // loader's order, so that whoever wants to know more of them walks the data set once.
+// It is the classifier's turn until it returns: each and progress must not ask it anything.
 func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config data.LoaderConfig, each func(Answer), progress func(done, total int)) (Result, error) {
 	info := ds.Info()
 	if info.Channels != c.info.Channels {

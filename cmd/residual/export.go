@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -188,6 +187,11 @@ func (f *exportFlags) writeNPZ(path string) (exportResult, error) {
 
 func (f *exportFlags) writeGo(path string) (exportResult, error) {
 	m, info, err := knownModel(path)
+	if err != nil && isONNX(path) { // of a network of one's own, whose graph the package gets
+		if own, about, failed := trainedModel(path); failed == nil {
+			m, info, err = own, about, nil
+		}
+	}
 	if err != nil {
 		return exportResult{}, err
 	}
@@ -199,7 +203,11 @@ func (f *exportFlags) writeGo(path string) (exportResult, error) {
 		return exportResult{}, err
 	}
 	note := fmt.Sprintf("package %s with %s inside", name, titleOf(info))
-	return exportResult{Path: filepath.Join(f.goPackage, exchange.GoModelFile), Format: "go", Architecture: info.Architecture, Blocks: info.Blocks, Note: note}, nil
+	file, err := exchange.GoEmbedded(f.goPackage)
+	if err != nil {
+		return exportResult{}, err
+	}
+	return exportResult{Path: file, Format: "go", Architecture: info.Architecture, Blocks: info.Blocks, Note: note}, nil
 }
 
 // knownModel reads a model as one of those known by name, with the weights under
