@@ -74,6 +74,7 @@ type Call struct {
 	Module      any
 	Output      *Node
 	First, Last int
+	Inner       int // of Graph.Calls, the first made within, as Graph.Enclose noted it; else -1
 }
 
 // Graph is one trace of a computation in one mode.
@@ -180,9 +181,14 @@ func (g *Graph) NextStream() int {
 // Record notes that module turned its input into out, having made the nodes
 // from first on, and returns out.
 func (g *Graph) Record(module any, first int, out *Node) *Node {
-	g.Calls = append(g.Calls, Call{module, out, first, len(g.Nodes)})
+	g.Calls = append(g.Calls, Call{module, out, first, len(g.Nodes), -1})
 	return out
 }
+
+// Enclose notes that the calls from the one numbered first on were made within the last
+// that was recorded. Which those are is otherwise told from the nodes that they made, and
+// some make none.
+func (g *Graph) Enclose(first int) { g.Calls[len(g.Calls)-1].Inner = first }
 
 // badShapes panics with the op and the shapes it was given.
 func badShapes(op Op, in []tensor.Shape, why string, args ...any) {
