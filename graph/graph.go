@@ -171,6 +171,9 @@ func (g *Graph) Key() *Node {
 	return g.key
 }
 
+// IsKey reports whether n is what Key returns.
+func (g *Graph) IsKey(n *Node) bool { return n != nil && n == g.key }
+
 // NextStream numbers the random operations of a graph, so that two draw
 // different numbers under one key.
 func (g *Graph) NextStream() int {

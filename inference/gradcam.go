@@ -67,7 +67,9 @@ func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
 			return nil, err
 		}
 	}
-	p.Run(0)
+	if err := p.Run(0); err != nil {
+		return nil, err
+	}
 	read := func(node *graph.Node) []float32 {
 		t := tensor.New(node.Shape...)
 		p.Read(node, t)

@@ -159,7 +159,9 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 func (t *Trainer) step(p *program, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
 	made, of, whole := t.whole(p, labels, lr)
 	if !whole {
-		p.Run(int64(t.steps))
+		if err := p.Run(int64(t.steps)); err != nil {
+			return math.NaN(), 0, err
+		}
 		if f := t.takeMeanwhile(); f != nil {
 			f()
 		}
