@@ -41,6 +41,7 @@ type Config struct {
 	Weights string `yaml:"weights,omitempty" json:"weights,omitempty"`
 
 	Batch       int     `yaml:"batch" json:"batch"`
+	LastBatch   string  `yaml:"last_batch,omitempty" json:"last_batch,omitempty"` // EvenLast or ShortLast; empty: EvenLast
 	LR          float32 `yaml:"lr" json:"lr"`
 	Epochs      int     `yaml:"epochs" json:"epochs"`
 	Optimizer   string  `yaml:"optimizer" json:"optimizer"`
@@ -116,6 +117,7 @@ func (c Config) Resolved() Config {
 	r := recipeOf(c.Model, set)
 	c.Resize = or(c.Resize, r.resize)
 	c.Batch = or(c.Batch, r.batch)
+	c.LastBatch = or(c.LastBatch, EvenLast)
 	c.LR = or(c.LR, r.lr)
 	c.Epochs = or(c.Epochs, r.epochs)
 	c.Optimizer = or(c.Optimizer, "sgd")
@@ -135,6 +137,12 @@ func (c Config) Resolved() Config {
 	c.Out = or(c.Out, "runs")
 	return c
 }
+
+// What Config.LastBatch may be, of the last batch of an epoch.
+const (
+	EvenLast  = "even"  // the last two share their images where the last would have few: see data.LoaderConfig.Even
+	ShortLast = "short" // it has what is left, be it one image, as in runs of versions that did not record it
+)
 
 func or[T comparable](v, otherwise T) T {
 	var zero T
@@ -283,6 +291,9 @@ func (p plan) checkNumbers() error {
 	}
 	if err := p.Preparation.check(p.IsPhotos(), p.Resize); err != nil {
 		return err
+	}
+	if p.LastBatch != EvenLast && p.LastBatch != ShortLast {
+		return fmt.Errorf("last_batch %q is not known; it is %s or %s", p.LastBatch, EvenLast, ShortLast)
 	}
 	if !slices.Contains(engine.PrecisionNames(), p.Precision) {
 		return fmt.Errorf("--precision %s is not known; choose auto, bf16, tf32 or fp32", p.Precision)

@@ -79,7 +79,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	t.prepare()
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: engine.TakesPictures(dev),
+		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: engine.TakesPictures(dev),
 	})
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 			return nil, err
 		}
 	}
-	for _, n := range batchSizes(train, o.Batch) {
+	for _, n := range t.loader.Sizes() {
 		p, err := t.program(n, o.Mix != nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s on a batch of %d of the %d pictures of %v: %w", nn.Class(m), n, train.Len(), t.input, err)
@@ -102,23 +102,13 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		}
 	}
 	if test != nil {
-		for _, n := range batchSizes(test, o.Batch) {
+		for _, n := range t.tests.Sizes() {
 			if err := t.runner.PreparePictures(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return t, t.average.begin(t)
-}
-
-// batchSizes lists the sizes of an epoch's batches: the full one, and what the
-// last one may hold instead.
-func batchSizes(ds data.Dataset, batch int) []int {
-	full := min(batch, ds.Len())
-	if rest := ds.Len() % full; rest > 0 {
-		return []int{full, rest}
-	}
-	return []int{full}
 }
 
 func sameKind(train, test data.Info) error {

@@ -122,7 +122,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.StringSliceVar(&f.grow, "grow", nil, "grow on a schedule, such as 18,26,34 or 1-1-1,2-2-2: blocks are added that change nothing at first, and the epochs are divided over the depths")
 	fs.StringVar(&c.Data, "data", d.Data, "data set that the command data list lists, "+photosHelp)
 	fs.IntVar(&c.Resize, "resize", d.Resize, "pixels of both sides that images are resized to")
-	fs.IntVar(&c.Batch, "batch", d.Batch, "images in a batch")
+	fs.IntVar(&c.Batch, "batch", d.Batch, "images in a batch; where the last batch of an epoch would hold fewer than 8, or than half a batch if that is fewer, the last two share theirs evenly")
 	fs.Float32Var(&c.LR, "lr", d.LR, "learning rate")
 	fs.IntVar(&c.Epochs, "epochs", d.Epochs, "epochs to train")
 	fs.StringVar(&c.Optimizer, "optimizer", d.Optimizer, "optimiser: sgd, adamw or lars")

@@ -82,8 +82,8 @@ func (v *trainView) start(s train.Start) {
 	if c.WeightDecay != 0 {
 		optimizer += fmt.Sprintf(", weight decay %v", c.WeightDecay)
 	}
-	fmt.Fprintf(v.w, "epochs %d of %d batches of %d, %s, lr %v (%s), weights %s, seed %d\n",
-		c.Epochs, s.Batches, c.Batch, optimizer, c.LR, c.Schedule, c.Init, c.Seed)
+	fmt.Fprintf(v.w, "epochs %d of %d batches of %d%s, %s, lr %v (%s), weights %s, seed %d\n",
+		c.Epochs, s.Batches, c.Batch, shared(s.Shared), optimizer, c.LR, c.Schedule, c.Init, c.Seed)
 	if line := preparation(c); line != "" {
 		fmt.Fprintln(v.w, line)
 	}
@@ -303,4 +303,15 @@ func (v *trainView) stopped(s train.Summary) error {
 		}
 	}
 	return errReported
+}
+
+// shared tells how many images the last batches have, where these share them.
+func shared(last []int) string {
+	switch len(last) {
+	case 1:
+		return fmt.Sprintf(" (the last of %d)", last[0])
+	case 2:
+		return fmt.Sprintf(" (the last two of %d and %d)", last[0], last[1])
+	}
+	return ""
 }
