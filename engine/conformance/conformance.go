@@ -40,7 +40,7 @@ func Run(t *testing.T, check Check) {
 		name string
 		run  func(*testing.T, Check)
 	}{
-		{"Convolutions", convolutions}, {"ManyGroups", manyGroups}, {"Eights", eights}, {"Blocks", blocks}, {"OneImage", oneImage}, {"Dense", dense}, {"Elementwise", elementwise}, {"Pools", pools},
+		{"Convolutions", convolutions}, {"ManyGroups", manyGroups}, {"Eights", eights}, {"Blocks", blocks}, {"OneImage", oneImage}, {"ReadTwice", readTwice}, {"Dense", dense}, {"Elementwise", elementwise}, {"Pools", pools},
 		{"BatchNorm", batchNorm}, {"LossAndDropout", lossAndDropout}, {"ChannelsAndStochasticDepth", channelsAndStochasticDepth},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, check) })
