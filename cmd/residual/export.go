@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/npz"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
@@ -26,6 +29,7 @@ type exportFlags struct {
 	fold       bool
 	preprocess bool
 	layout     string
+	force      bool
 	json       bool
 }
 
@@ -81,6 +85,7 @@ standard library it imports Residual alone, as a library.`,
 	fs.BoolVar(&f.fold, "fold", false, "merge batch norms into the layers before them (--onnx)")
 	fs.BoolVar(&f.preprocess, "preprocess", false, "take images as bytes and scale and normalise them in the graph (--onnx)")
 	fs.StringVar(&f.layout, "layout", "nchw", "order of the bytes that --preprocess takes: nchw or nhwc")
+	fs.BoolVar(&f.force, "force", false, forceUsage)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.RegisterFlagCompletionFunc("layout", words("nchw", "nhwc"))
 	return cmd
@@ -101,6 +106,18 @@ func (f *exportFlags) check(cmd *cobra.Command) error {
 }
 
 func (f *exportFlags) run(cmd *cobra.Command, model string) error {
+	targets := []target{{"onnx", f.onnx, weights.ONNX}, {"safetensors", f.safetensors, weights.Safetensors}, {"npz", f.npz, weights.NumPy}}
+	inputs := filesOf(model)
+	if f.goPackage != "" && !f.force {
+		for _, name := range []string{exchange.GoModelFile, exchange.GoGraphFile} {
+			if file := filepath.Join(f.goPackage, name); slices.ContainsFunc(inputs, func(in string) bool { return sameFile(file, in) }) {
+				return usagef("--go %s holds the file that is read, %s, which would be replaced; give another folder, or --force", f.goPackage, file)
+			}
+		}
+	}
+	if err := mayWrite(targets, inputs, f.force); err != nil {
+		return err
+	}
 	var results []exportResult
 	for _, format := range []struct {
 		path  string

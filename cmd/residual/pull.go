@@ -45,6 +45,7 @@ func pullCommand() *cobra.Command {
 	c := hub.Cache{Endpoint: os.Getenv("HF_ENDPOINT")}
 	var asJSON bool
 	var out string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "pull MODEL...",
 		Short: "Fetch model files into the cache",
@@ -88,6 +89,10 @@ another server in place of https://huggingface.co.`,
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			c.Progress = showDownloads(cmd.ErrOrStderr())
+			model := []target{{"out", out, weights.Safetensors}}
+			if err := mayWrite(model, nil, force); err != nil {
+				return err
+			}
 			var files []pulled
 			for _, a := range args {
 				r, err := hub.Parse(a)
@@ -108,6 +113,9 @@ another server in place of https://huggingface.co.`,
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v; --refresh tries again\n", err)
 				}
 				if out != "" {
+					if err := mayWrite(model, filesOf(f.Path), force); err != nil {
+						return err
+					}
 					if p.Model, err = importModel(f.Path, out, exchange.ModelConfig{}); err != nil {
 						return err
 					}
@@ -123,6 +131,7 @@ another server in place of https://huggingface.co.`,
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "also make this model file of the weights, as residual import does")
+	cmd.Flags().BoolVar(&force, "force", false, forceUsage)
 	cmd.Flags().StringVar(&c.Dir, "cache-dir", "", "folder to keep files in; else the user's cache folder")
 	cmd.Flags().BoolVar(&c.Offline, "offline", false, "download nothing")
 	cmd.Flags().BoolVar(&c.Refresh, "refresh", false, "ask again for what is there, as a branch moves on")

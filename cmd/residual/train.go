@@ -142,7 +142,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&c.Out, "out", d.Out, "folder of the numbered run folders")
 	fs.StringVar(&f.resume, "resume", "", "go on with the interrupted run in this folder, with its settings")
 	f.ahead.add(cmd)
-	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar and the curves")
+	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar and the curves, as where the output is no terminal: one an epoch, and in a long epoch one a minute")
 	f.report.addNone(cmd)
 	f.files.add(cmd)
 	f.device.add(cmd)

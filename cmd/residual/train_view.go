@@ -11,6 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
@@ -254,7 +255,7 @@ func (v *trainView) result(s train.Summary) error {
 	if v.reported != "" {
 		fmt.Fprintln(v.w, v.reported)
 	}
-	fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", s.Best)
+	fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", shell.Quote(s.Best))
 	if v.flags.json {
 		return v.json(s)
 	}
@@ -291,11 +292,11 @@ func memoryLine(s train.Summary) string {
 func (v *trainView) stopped(s train.Summary) error {
 	v.totals(s)
 	fmt.Fprintf(v.w, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
-	fmt.Fprintf(v.w, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", s.Last)
+	fmt.Fprintf(v.w, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", shell.Quote(s.Last))
 	if s.State == "" {
 		fmt.Fprintln(v.w, "no epoch was completed, so the training can only be begun anew")
 	} else {
-		fmt.Fprintf(v.w, "go on after epoch %d: residual train --resume %s\n", s.Epochs, s.Dir)
+		fmt.Fprintf(v.w, "go on after epoch %d: residual train --resume %s\n", s.Epochs, shell.Quote(s.Dir))
 	}
 	if v.flags.json {
 		if err := v.json(s); err != nil {
