@@ -38,6 +38,9 @@ func showCount(w io.Writer) func(done, total int) {
 
 func countTo(w io.Writer, live bool, now func() time.Time) func(done, total int) {
 	var s *seldom
+	if live {
+		w = direct(w)
+	}
 	return func(done, total int) {
 		if s == nil {
 			s = newSeldom(live, now)
