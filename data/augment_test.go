@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // sized is a data set whose pictures are all larger than its Info, each by itself.
@@ -154,6 +156,50 @@ func TestMixedBatches(t *testing.T) {
 	}
 	if changed < 12 {
 		t.Errorf("%d of 22 pictures are mixed", changed)
+	}
+}
+
+// Every batch of every epoch is mixed by random numbers of its own.
+func TestBatchesAreMixedApart(t *testing.T) {
+	const size, epochs = 4, 3
+	ds := augmentable(22)
+	s := ds.Info()
+	mix := transforms.RandomChoice{Of: []transforms.BatchTransform{transforms.Mixup{}, transforms.CutMix{}}}
+	drawn, seen := 0, map[transforms.Mix]bool{}
+	for epoch := range epochs {
+		plain, _, err := walk(t, ds, LoaderConfig{Batch: size, Seed: 5}, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		images, targets, err := walk(t, ds, LoaderConfig{Batch: size, Seed: 5, Workers: 3, Mix: mix}, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for batch := 0; batch*size < ds.Len(); batch++ {
+			first, last := batch*size, min((batch+1)*size, ds.Len())
+			var lots transforms.Lots
+			lots.Batch(5, epoch, batch)
+			m := mix.Draw(s.Height, s.Width, &lots)
+			where := fmt.Sprintf("batch %d of epoch %d", batch, epoch)
+			drawn++
+			seen[m] = true
+			want := tensor.New(last-first, s.Channels, s.Height, s.Width)
+			labels := make([]int64, last-first)
+			for i := range labels {
+				copy(want.Data()[i*s.Numel():], plain[first+i])
+				labels[i] = int64((first + i) % 3)
+			}
+			m.Images(want)
+			shares := m.Targets(labels, len(s.Classes)).Data()
+			for i := range labels {
+				if !slices.Equal(images[first+i], want.Data()[i*s.Numel():(i+1)*s.Numel()]) || !slices.Equal(targets[first+i], shares[i*len(s.Classes):(i+1)*len(s.Classes)]) {
+					t.Errorf("image %d of %s is not mixed by its random numbers", i, where)
+				}
+			}
+		}
+	}
+	if len(seen) < 2*drawn/3 { // some rectangles are equal by chance
+		t.Errorf("%d batches are mixed in %d ways", drawn, len(seen))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"github.com/residual-ml/residual/internal/shell"
 	"io"
 	"os"
 	"path"
@@ -178,7 +179,7 @@ func (s cifarSet) locate(o Options, files []cifarFile) (place, error) {
 func (s cifarSet) missing(ctx context.Context, o Options) (place, error) {
 	if o.Dir != "" {
 		return place{}, fmt.Errorf("%s: neither %s nor %s and the other files are in %s; download it with: residual data fetch %s --data-dir %s",
-			s.name, s.archive, s.files[0].name, o.Dir, s.name, o.Dir)
+			s.name, s.archive, s.files[0].name, o.Dir, s.name, shell.Quote(o.Dir))
 	}
 	if o.Offline {
 		return place{}, fmt.Errorf("%s: %s is not on this machine and downloading is turned off; name its folder with --data-dir or RESIDUAL_DATA, or use --data garments",

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"github.com/residual-ml/residual/internal/shell"
 	"hash"
 	"io"
 	"io/fs"
@@ -200,7 +201,7 @@ func (s idxSet) locate(ctx context.Context, o Options, files []idxFile) ([]strin
 func (s idxSet) missing(ctx context.Context, o Options, f idxFile) (string, error) {
 	if o.Dir != "" {
 		return "", fmt.Errorf("%s: neither %s nor %s.gz is in %s; download it with: residual data fetch %s --data-dir %s",
-			s.name, f.name, f.name, o.Dir, s.name, o.Dir)
+			s.name, f.name, f.name, o.Dir, s.name, shell.Quote(o.Dir))
 	}
 	if o.Offline {
 		return "", fmt.Errorf("%s: %s.gz is not on this machine and downloading is turned off; name its folder with --data-dir or RESIDUAL_DATA, or use --data garments",

@@ -20,6 +20,10 @@ type LoaderConfig struct {
 	Seed     uint64 // of the order
 	Workers  int    // goroutines that prepare batches; 0 chooses. It never changes a batch
 	DropLast bool   // leave out the last batch when it is not full
+	// Even lets the last two batches share their images evenly where the last would have
+	// fewer than 8, or than half a batch where that is fewer: a training's batch norms take
+	// their statistics from every batch, and those of one image are far off.
+	Even bool
 
 	// Transform, when set, makes every picture anew in every epoch: of the data set's
 	// Picture when it is one of Pictures, else of its bytes. It must give the size of
@@ -42,6 +46,7 @@ type Loader struct {
 	info  Info
 	c     LoaderConfig
 	total int
+	cut   division
 	ahead int             // batches prepared and not yet taken, at most
 	table []*[256]float32 // what a byte of a channel becomes
 	free  chan *Batch
@@ -87,6 +92,7 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 		l.cutter = cutterOf(c.Transform)
 	}
 	l.c.Batch = min(c.Batch, l.total)
+	l.cut = divide(l.total, l.c.Batch, c.Even, c.DropLast)
 	l.source = ds
 	if c.Bytes && c.Mix == nil {
 		l.stored, l.source = l.store(ds)
@@ -98,29 +104,13 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 // Info describes the images that batches are of.
 func (l *Loader) Info() Info { return l.info }
 
-// Batches returns the number of batches in an epoch.
-func (l *Loader) Batches() int {
-	if l.c.DropLast {
-		return l.total / l.c.Batch
-	}
-	return (l.total + l.c.Batch - 1) / l.c.Batch
-}
-
-// Samples returns the number of pictures in an epoch.
-func (l *Loader) Samples() int {
-	if l.c.DropLast {
-		return l.Batches() * l.c.Batch
-	}
-	return l.total
-}
-
 // Bytes is what the batches take that are about at once.
 func (l *Loader) Bytes() int64 {
 	picture := 4 * l.info.Numel()
 	if l.stored != nil {
 		picture = l.stored.Numel()
 	}
-	return int64(l.ahead+1) * int64(l.c.Batch) * int64(picture+16)
+	return int64(l.ahead+1) * int64(l.cut.most()) * int64(picture+16)
 }
 
 // Batch is a part of an epoch. Its tensors belong to the loader and are valid until
@@ -139,7 +129,7 @@ type Batch struct {
 	pixels      []uint8
 	labels      []int64
 	indices     []int
-	full, part  tensors // views of the buffers for the two sizes of batch there are
+	views       map[int]tensors // of the buffers, for the sizes of batch there are
 	outstanding atomic.Bool
 	err         error
 }
@@ -165,26 +155,24 @@ func (l *Loader) batch(n int) *Batch {
 	case b = <-l.free:
 	default:
 		b = &Batch{
-			loader: l, pix: make([]uint8, l.source.Info().Numel()),
-			labels: make([]int64, l.c.Batch), indices: make([]int, l.c.Batch),
+			loader: l, pix: make([]uint8, l.source.Info().Numel()), views: map[int]tensors{},
+			labels: make([]int64, l.cut.most()), indices: make([]int, l.cut.most()),
 		}
 		if l.stored != nil {
-			b.pixels = make([]uint8, l.c.Batch*l.stored.Numel())
+			b.pixels = make([]uint8, l.cut.most()*l.stored.Numel())
 		} else {
-			b.images = make([]float32, l.c.Batch*l.info.Numel())
+			b.images = make([]float32, l.cut.most()*l.info.Numel())
 		}
 	}
 	b.outstanding.Store(true)
 	b.err, b.Targets = nil, nil
-	view := &b.full
-	if n < l.c.Batch {
-		view = &b.part
-	}
-	if view.labels == nil {
+	view, ok := b.views[n]
+	if !ok {
 		view.labels = tensor.FromInts(b.labels[:n], n)
 		if l.stored == nil {
 			view.images = tensor.FromSlice(b.images[:n*l.info.Numel()], n, l.info.Channels, l.info.Height, l.info.Width)
 		}
+		b.views[n] = view
 	}
 	if l.stored != nil {
 		b.Pixels = b.pixels[:n*l.stored.Numel()]
@@ -284,8 +272,8 @@ func (e *Epoch) work() {
 		if k >= e.count {
 			return
 		}
-		first := k * e.l.c.Batch
-		b := e.l.batch(min(e.l.c.Batch, e.l.total-first))
+		first, n := e.l.cut.of(k)
+		b := e.l.batch(n)
 		for i := range b.Indices {
 			b.Indices[i] = first + i
 			if e.order != nil {

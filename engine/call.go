@@ -31,7 +31,9 @@ func Call(dev Device, mode graph.Mode, forward func(*graph.Node) *graph.Node, x 
 	if err := p.Feed(in, x); err != nil {
 		return nil, err
 	}
-	p.Run(0)
+	if err := p.Run(0); err != nil {
+		return nil, err
+	}
 	y := tensor.New(out.Shape...)
 	p.Read(out, y)
 	if err := dev.Err(); err != nil {

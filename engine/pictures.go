@@ -57,5 +57,19 @@ func (p *Program) Pictures(n *graph.Node, s Pictures) Feed {
 	}
 	f := d.BindPictures(p.fed[n], p.values[n], s)
 	p.feeds = append(p.feeds, f)
-	return f
+	return &noted{Feed: f, given: func() { p.given(n) }}
+}
+
+// noted tells its program that pictures were used.
+type noted struct {
+	Feed
+	given func() // nil once it was called
+}
+
+func (f *noted) Use() {
+	f.Feed.Use()
+	if f.given != nil {
+		f.given()
+		f.given = nil
+	}
 }

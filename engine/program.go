@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/residual-ml/residual/graph"
@@ -32,6 +33,7 @@ type Program struct {
 	store   *Store
 	values  map[*graph.Node]*Value
 	fed     map[*graph.Node]Buffer
+	unfed   []*graph.Node // inputs that were given no value yet
 	feeds   []Feed
 	buffers map[*Value]Buffer // of values that can be read after a run
 	steps   []Step
@@ -130,6 +132,12 @@ func (p *Program) place(spec Spec) error {
 			}
 		}
 	}
+	for n := range p.fed {
+		if !n.Graph.IsKey(n) { // which Run gives
+			p.unfed = append(p.unfed, n)
+		}
+	}
+	slices.SortFunc(p.unfed, func(a, b *graph.Node) int { return a.ID - b.ID })
 	at := func(v *Value) Buffer {
 		switch v.Place {
 		case Fed:
@@ -186,19 +194,41 @@ func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 		return fmt.Errorf("engine: input %v was fed a tensor of shape %v", n, t.Shape())
 	}
 	p.device.Upload(b, p.values[n], t)
+	p.given(n)
 	return nil
+}
+
+// given notes that input n has a value.
+func (p *Program) given(n *graph.Node) {
+	if i := slices.Index(p.unfed, n); i >= 0 {
+		p.unfed = slices.Delete(p.unfed, i, i+1)
+	}
 }
 
 // Run computes all outputs, and makes all assignments unless Spec.Hold keeps them back;
 // where the device can fail, its Err says whether it did. Programs over one store share their
 // workspace: they run one at a time, and what one left is gone when the next one
 // runs. key numbers the run in its random
-// stream: dropout draws from it, and nothing else.
-func (p *Program) Run(key int64) {
+// stream: dropout draws from it, and nothing else. Where an input was never fed, nothing
+// is computed and the error names it.
+func (p *Program) Run(key int64) error {
+	if len(p.unfed) > 0 {
+		return p.hungry()
+	}
 	p.exec.Run(key)
 	if p.assigns && p.assign == nil {
 		p.store.version++
 	}
+	return nil
+}
+
+// hungry is the error of inputs without a value.
+func (p *Program) hungry() error {
+	var names []string
+	for _, n := range p.unfed {
+		names = append(names, fmt.Sprintf("%s %v", n.Op.(*graph.Input).Label, n.Shape))
+	}
+	return fmt.Errorf("engine: nothing was fed to input %s; call Program.Feed before Run", strings.Join(names, " and "))
 }
 
 // Assign makes the assignments of the last run, which Spec.Hold has kept back.
@@ -243,11 +273,11 @@ func (p *Program) take(n int) {
 // The first of read is the loss: a pass is made only where it and all gradients are finite;
 // made says how many were. While the device computes, meanwhile is called, where it is not
 // nil. Where the device is no Stepper, or does not know an updater, or Spec.Hold keeps
-// assignments back, ok is false and nothing was done: Run, Finite, Norm, Assign, Apply and
+// assignments back, or an input was never fed, ok is false and nothing was done: Run, Finite, Norm, Assign, Apply and
 // Read do the same one after the other.
 func (p *Program) Train(key int64, passes []Pass, read []*graph.Node, values []float32, meanwhile func()) (made int, ok bool) {
 	d, ok := p.device.(Stepper)
-	if !ok || p.assign != nil || len(passes) == 0 {
+	if !ok || p.assign != nil || len(passes) == 0 || len(p.unfed) > 0 {
 		return 0, false
 	}
 	p.take(passes[0].Updater.Slots())

@@ -71,7 +71,9 @@ func (s step) run(t testing.TB, seed int) float32 {
 	if err := s.program.Feed(s.labels, labels); err != nil {
 		t.Fatal(err)
 	}
-	s.program.Run(int64(seed))
+	if err := s.program.Run(int64(seed)); err != nil {
+		t.Fatal(err)
+	}
 	s.program.Step(optim.SGD{}, 0.1)
 	loss := tensor.New()
 	s.program.Read(s.loss, loss)

@@ -3,11 +3,13 @@ package exchange
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
 )
 
 func TestPackageNames(t *testing.T) {
@@ -39,5 +41,85 @@ func TestSaveGoKeepsOtherFiles(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(source); string(b) != "package shoes\n" {
 		t.Errorf("it became %q", b)
+	}
+	// A model that no package embeds is somebody's, too.
+	dir = t.TempDir()
+	for _, name := range []string{GoModelFile, GoGraphFile} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, architecture := range []string{"d2l-bnlenet", "my-net"} {
+		info.Architecture = architecture
+		if _, err := SaveGo(dir, m, info); err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", architecture, err)
+		}
+	}
+	for _, name := range []string{GoModelFile, GoGraphFile} {
+		if b, _ := os.ReadFile(filepath.Join(dir, name)); string(b) != "mine" {
+			t.Errorf("%s became %q", name, b)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, goSource)); err == nil {
+		t.Error("a source was written")
+	}
+}
+
+// What the registry would not make again goes into the package as a graph; another
+// export into the folder leaves one model there.
+func TestSaveGoEmbedsWhatCanBeRead(t *testing.T) {
+	info := checkpoint.Model{Architecture: "d2l-bnlenet", Classes: strings.Split("abcdefghij", ""), Channels: 1, Height: 28, Width: 28}
+	lenet := models.NewD2LBNLeNet(1, 10)
+	changed := models.NewD2LBNLeNet(1, 10)
+	changed.Sequential[2] = nn.ReLU{} // the same parameters
+	own := info
+	own.Architecture = "my-lenet"
+	dir := filepath.Join(t.TempDir(), "shoes")
+	for _, c := range []struct {
+		name string
+		m    nn.Module
+		info checkpoint.Model
+		want string
+	}{
+		{"of the registry", lenet, info, GoModelFile},
+		{"under a name of its own", lenet, own, GoGraphFile},
+		{"of the registry again", lenet, info, GoModelFile},
+		{"of its parameters alone", changed, info, GoGraphFile},
+		{"another that is called so", nn.Sequential{nn.Flatten{}, nn.NewLinear(28*28, 10)}, info, GoGraphFile},
+	} {
+		if _, err := SaveGo(dir, c.m, c.info); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		var files []string
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			files = append(files, e.Name())
+		}
+		if want := []string{goSource, c.want}; !slices.Equal(slices.Sorted(slices.Values(files)), slices.Sorted(slices.Values(want))) {
+			t.Errorf("%s: the folder holds %v, want %v", c.name, files, want)
+		}
+		if file, err := GoEmbedded(dir); err != nil || filepath.Base(file) != c.want {
+			t.Errorf("%s: embeds %s, %v", c.name, file, err)
+		}
+	}
+}
+
+// A package that could not read its model is not written.
+func TestSaveGoRefusesBeforeItWrites(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "shoes")
+	info := checkpoint.Model{Architecture: "my-net", Classes: []string{"a", "b"}, Channels: 1, Height: 28, Width: 28}
+	for want, m := range map[string]nn.Module{
+		"2 classes": nn.Sequential{nn.Flatten{}, nn.NewLinear(28*28, 3)},
+		"input":     nn.Sequential{nn.Flatten{}, nn.NewLinear(27*27, 2)},
+	} {
+		if _, err := SaveGo(dir, m, info); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error of %v is %v, want one of %q", m, err, want)
+		}
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the folder was made")
 	}
 }

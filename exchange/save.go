@@ -16,9 +16,21 @@ import (
 // preprocessing are those of info, which goes into the file's metadata under the
 // name residual, as JSON.
 func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
-	metadata, err := info.Metadata()
+	model, err := withInfo(m, info, c)
+	if err == nil {
+		err = checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Write(w, model) })
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s was not written: %w", path, err)
+	}
+	return model, nil
+}
+
+// withInfo makes the graph of a trained network that Save writes.
+func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
+	metadata, err := info.Metadata()
+	if err != nil {
+		return nil, err
 	}
 	c.Channels, c.Height, c.Width = info.Channels, info.Height, info.Width
 	c.Preprocess, c.Metadata = info.Preprocess, metadata
@@ -29,14 +41,7 @@ func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onn
 		}
 		c.Height, c.Width = cmp.Or(e.Height, 224), cmp.Or(e.Width, 224)
 	}
-	model, err := Export(m, c)
-	if err == nil {
-		err = checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Write(w, model) })
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s was not written: %w", path, err)
-	}
-	return model, nil
+	return Export(m, c)
 }
 
 // Open reads an ONNX file and imports its graph. The error names the file.

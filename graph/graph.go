@@ -74,6 +74,7 @@ type Call struct {
 	Module      any
 	Output      *Node
 	First, Last int
+	Inner       int // of Graph.Calls, the first made within, as Graph.Enclose noted it; else -1
 }
 
 // Graph is one trace of a computation in one mode.
@@ -170,6 +171,9 @@ func (g *Graph) Key() *Node {
 	return g.key
 }
 
+// IsKey reports whether n is what Key returns.
+func (g *Graph) IsKey(n *Node) bool { return n != nil && n == g.key }
+
 // NextStream numbers the random operations of a graph, so that two draw
 // different numbers under one key.
 func (g *Graph) NextStream() int {
@@ -180,9 +184,14 @@ func (g *Graph) NextStream() int {
 // Record notes that module turned its input into out, having made the nodes
 // from first on, and returns out.
 func (g *Graph) Record(module any, first int, out *Node) *Node {
-	g.Calls = append(g.Calls, Call{module, out, first, len(g.Nodes)})
+	g.Calls = append(g.Calls, Call{module, out, first, len(g.Nodes), -1})
 	return out
 }
+
+// Enclose notes that the calls from the one numbered first on were made within the last
+// that was recorded. Which those are is otherwise told from the nodes that they made, and
+// some make none.
+func (g *Graph) Enclose(first int) { g.Calls[len(g.Calls)-1].Inner = first }
 
 // badShapes panics with the op and the shapes it was given.
 func badShapes(op Op, in []tensor.Shape, why string, args ...any) {

@@ -32,6 +32,15 @@ type Classifier struct {
 
 	mu     sync.Mutex
 	runner *Runner
+	parent *Classifier // that With made it of; nil for one of its own
+}
+
+// turn is held by whoever computes: classifiers over the same variables share memory.
+func (c *Classifier) turn() *sync.Mutex {
+	if c.parent != nil {
+		return c.parent.turn()
+	}
+	return &c.mu
 }
 
 // Prediction is one class and how likely the model thinks it.
@@ -84,6 +93,9 @@ func LoadInto(m nn.Module, path string, dev engine.Device, p engine.Precision) (
 // Read is Load for a model file of size bytes in r, such as one that a program
 // embeds; name stands for it in errors.
 func Read(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Precision) (*Classifier, error) {
+	if format, err := weights.DetectIn(r, size, name); err == nil && format == weights.ONNX {
+		return readONNX(r, size, name, dev, p)
+	}
 	info, f, err := checkpoint.ReadModel(r, size, name)
 	if err != nil {
 		return nil, err
@@ -185,9 +197,9 @@ func (c *Classifier) Module() nn.Module { return c.module }
 
 // With returns a classifier that computes m in place of the file's network, from
 // images prepared alike: the network with a change that leaves its variables, such
-// as one without a block. The two must not be used at the same time.
+// as one without a block. The two take turns, too.
 func (c *Classifier) With(m nn.Module) *Classifier {
-	return &Classifier{path: c.path, info: c.info, module: m, runner: NewRunner(m, c.runner.store, c.runner.precision)}
+	return &Classifier{path: c.path, info: c.info, module: m, runner: NewRunner(m, c.runner.store, c.runner.precision), parent: c}
 }
 
 // Replaced returns a classifier of a network of its own that takes the images of
@@ -199,12 +211,17 @@ func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
 // Scale brings a batch of a loader, bytes over 255, to the model's scale, in place.
 func (c *Classifier) Scale(batch *tensor.Tensor) { c.fromUnit(batch) }
 
-// Logits returns the network's result for a batch on the model's scale. The tensor
-// is the classifier's own, valid until its next call for as many images.
+// Logits returns the network's result [N, classes] for a batch [N, C, H, W] on the
+// model's scale. The tensor is the caller's.
 func (c *Classifier) Logits(batch *tensor.Tensor) (*tensor.Tensor, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.runner.Logits(batch)
+	turn := c.turn()
+	turn.Lock()
+	defer turn.Unlock()
+	logits, err := c.runner.Logits(batch)
+	if err != nil {
+		return nil, err
+	}
+	return logits.Clone(), nil // the runner writes the next result over its own
 }
 
 // Predict returns the k likeliest classes of one image, likeliest first; k below
@@ -260,8 +277,9 @@ func (c *Classifier) PredictAll(images []image.Image, k int) ([][]Prediction, er
 }
 
 func (c *Classifier) classify(x *tensor.Tensor, k int) ([][]Prediction, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	turn := c.turn()
+	turn.Lock()
+	defer turn.Unlock()
 	logits, err := c.runner.Logits(x)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.path, err)
@@ -343,6 +361,7 @@ func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.
 
 // EvaluateEach is Evaluate that tells each, when it is not nil, every answer in the
 // loader's order, so that whoever wants to know more of them walks the data set once.
+// It is the classifier's turn until it returns: each and progress must not ask it anything.
 func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config data.LoaderConfig, each func(Answer), progress func(done, total int)) (Result, error) {
 	info := ds.Info()
 	if info.Channels != c.info.Channels {
@@ -361,8 +380,9 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if err != nil {
 		return Result{}, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	turn := c.turn()
+	turn.Lock()
+	defer turn.Unlock()
 	r, err := evaluate(ctx, c.runner, l, c, each, progress)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", c.path, err)

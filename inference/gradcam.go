@@ -67,7 +67,9 @@ func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
 			return nil, err
 		}
 	}
-	p.Run(0)
+	if err := p.Run(0); err != nil {
+		return nil, err
+	}
 	read := func(node *graph.Node) []float32 {
 		t := tensor.New(node.Shape...)
 		p.Read(node, t)
@@ -185,8 +187,9 @@ func (c *Classifier) GradCAM(img image.Image, class int) (CAM, error) {
 
 // GradCAMs is GradCAM for a batch on the model's scale, with one class an image.
 func (c *Classifier) GradCAMs(batch *tensor.Tensor, classes []int) ([]CAM, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	turn := c.turn()
+	turn.Lock()
+	defer turn.Unlock()
 	maps, err := c.runner.GradCAM(batch, classes)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.path, err)

@@ -2,11 +2,13 @@ package inference
 
 import (
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/weights/onnx"
 )
 
 // loadONNX reads an ONNX file that residual export wrote: its metadata names the
@@ -16,6 +18,27 @@ func loadONNX(path string, dev engine.Device, p engine.Precision) (*Classifier, 
 	if err != nil {
 		return nil, err
 	}
+	return fromGraph(path, net, dev, p)
+}
+
+// readONNX is loadONNX for the size bytes in r; name stands for the file in errors.
+func readONNX(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Precision) (*Classifier, error) {
+	b, err := io.ReadAll(io.NewSectionReader(r, 0, size))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	m, err := onnx.Read(b, name)
+	if err != nil {
+		return nil, err
+	}
+	net, err := exchange.Import(m)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return fromGraph(name, net, dev, p)
+}
+
+func fromGraph(path string, net *exchange.Network, dev engine.Device, p engine.Precision) (*Classifier, error) {
 	info, err := checkpoint.ModelIn(net.Metadata)
 	if err != nil {
 		return nil, fmt.Errorf("%s: does not say what its classes are and how images are prepared for it (%w); give a file that residual export wrote", path, err)

@@ -84,7 +84,8 @@ type flow struct {
 // sent is a batch on its way.
 type sent struct {
 	*data.Batch
-	p *program
+	p   *program
+	err error // of its run
 }
 
 // send begins to copy a batch to the device.
@@ -94,17 +95,20 @@ func (f *flow) send(b *data.Batch) (*sent, error) {
 		return nil, err
 	}
 	p.feed.Send(b.Pixels)
-	return &sent{b, p}, nil
+	return &sent{Batch: b, p: p}, nil
 }
 
 // begin lets the device compute, and finish waits for it.
 func (f *flow) begin(s *sent) *sent {
 	s.p.feed.Use()
-	s.p.Run(0)
+	s.err = s.p.Run(0)
 	return s
 }
 
 func (f *flow) finish(s *sent) (*tensor.Tensor, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
 	s.p.Read(s.p.logits, s.p.out)
 	return s.p.out, f.store.Device().Err()
 }

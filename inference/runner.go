@@ -53,7 +53,9 @@ func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
 	if err := p.Feed(p.input, images); err != nil {
 		return nil, err
 	}
-	p.Run(0)
+	if err := p.Run(0); err != nil {
+		return nil, err
+	}
 	p.Read(p.logits, p.out)
 	return p.out, r.store.Device().Err()
 }

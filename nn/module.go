@@ -61,15 +61,18 @@ type Sequential []Module
 
 // Forward gives x to the first module, its output to the second, and so on.
 func (s Sequential) Forward(x *graph.Node) *graph.Node {
-	g, first := x.Graph, len(x.Graph.Nodes)
+	g, first, firstCall := x.Graph, len(x.Graph.Nodes), len(x.Graph.Calls)
 	for _, m := range s {
 		from, calls := len(g.Nodes), len(g.Calls)
 		x = m.Forward(x)
 		if n := len(g.Calls); n == calls || identity(g.Calls[n-1].Module) != identity(m) {
 			g.Record(m, from, x) // a module that does not record itself
 		}
+		g.Enclose(calls)
 	}
-	return g.Record(s, first, x)
+	g.Record(s, first, x)
+	g.Enclose(firstCall)
+	return x
 }
 
 func (s Sequential) String() string {

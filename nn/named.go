@@ -66,13 +66,16 @@ func (w *walker) count() (params, buffers int64) {
 type namedModule struct {
 	path   string
 	module Module
+	parent *namedModule // the module that it is a field of, or of a field's
+	index  int          // in the order of the fields
 }
 
 // walker visits the fields below a module.
 type walker struct {
 	parameters []NamedParameter
-	modules    []namedModule // parents before children
-	seen       map[any]bool  // pointers followed
+	modules    []*namedModule         // parents before children
+	seen       map[any]bool           // pointers followed
+	byIdentity map[any][]*namedModule // of modules; nil until it is asked for
 }
 
 func walk(m any) *walker {
@@ -136,7 +139,7 @@ func (w *walker) note(path string, v reflect.Value) bool {
 	if !v.CanInterface() || !v.Type().Implements(moduleType) {
 		return false
 	}
-	w.modules = append(w.modules, namedModule{path, v.Interface().(Module)})
+	w.modules = append(w.modules, &namedModule{path: path, module: v.Interface().(Module)})
 	return true
 }
 

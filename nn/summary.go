@@ -12,7 +12,7 @@ import (
 
 // Row describes one call of a module.
 type Row struct {
-	Path   string // as in Named; empty for the whole model
+	Path   string // as in Named, of a module with several its first; empty for the whole model
 	Class  string // "Conv2d"
 	Output tensor.Shape
 	Params int64 // numbers trained in the module and below it
@@ -39,7 +39,7 @@ func Summary(m Module, input tensor.Shape) (*Table, error) {
 	w := walk(m)
 	t := &Table{MACs: macs(g.Nodes)}
 	t.Params, t.Buffers = w.count()
-	t.add(g, w, topCalls(g.Calls), "", 0)
+	t.add(g, w, topCalls(g.Calls), nil, 0)
 	return t, nil
 }
 
@@ -58,57 +58,17 @@ func trace(g *graph.Graph, m Module, input tensor.Shape) (err error) {
 	if n := len(g.Calls); n == 0 || identity(g.Calls[n-1].Module) != identity(m) {
 		g.Record(m, 0, out)
 	}
+	g.Enclose(0)
 	return nil
 }
 
-// calls is a node of the tree that the recorded calls make. A call is recorded
-// once it is over, so those within it come before it.
-type calls struct {
-	graph.Call
-	within []*calls
-}
-
-func topCalls(list []graph.Call) []*calls {
-	var open []*calls
-	for _, c := range list {
-		node := &calls{Call: c}
-		n := len(open)
-		for n > 0 && node.contains(open[n-1]) {
-			n--
-		}
-		node.within = append(node.within, open[n:]...)
-		open = append(open[:n], node)
-	}
-	return open
-}
-
-// contains reports whether the earlier call d was made within c. One that made
-// no node, such as a dropout in evaluation, fits before c too: then it must be
-// among c's fields.
-func (c *calls) contains(d *calls) bool {
-	if d.First < c.First {
-		return false
-	}
-	if d.First < d.Last || d.First > c.First {
-		return true
-	}
-	for _, m := range walk(c.Module).modules {
-		if m.path != "" && identity(m.module) == identity(d.Module) {
-			return true
-		}
-	}
-	return false
-}
-
-// add appends the rows of the calls below the module at path.
-func (t *Table) add(g *graph.Graph, w *walker, list []*calls, path string, depth int) {
-	used := map[string]bool{}
-	for _, c := range list {
-		p := w.find(c.Module, path, used)
-		used[p] = true
+// add appends the rows of the calls within the call of parent, nil for what nobody called.
+func (t *Table) add(g *graph.Graph, w *walker, list []*calls, parent *namedModule, depth int) {
+	for i, p := range w.places(list, parent) {
+		c := list[i]
 		params, _ := walk(c.Module).count()
 		t.Rows = append(t.Rows, Row{
-			Path: p, Class: Class(c.Module), Output: c.Output.Shape, Depth: depth,
+			Path: p.path, Class: Class(c.Module), Output: c.Output.Shape, Depth: depth,
 			Params: params, MACs: macs(g.Nodes[c.First:c.Last]),
 		})
 		t.add(g, w, c.within, p, depth+1)
@@ -126,42 +86,19 @@ type Output struct {
 // order in which they were computed.
 func Outputs(m Module, g *graph.Graph) (list []Output) {
 	w := walk(m)
-	var visit func(within []*calls, path string)
-	visit = func(within []*calls, path string) {
-		used := map[string]bool{}
-		for _, c := range within {
-			p := w.find(c.Module, path, used)
-			used[p] = true
+	var visit func(within []*calls, parent *namedModule)
+	visit = func(within []*calls, parent *namedModule) {
+		for i, p := range w.places(within, parent) {
+			c := within[i]
 			if len(c.within) == 0 {
-				list = append(list, Output{p, Class(c.Module), c.Output})
+				list = append(list, Output{p.path, Class(c.Module), c.Output})
 			}
 			visit(c.within, p)
 		}
 	}
-	visit(topCalls(g.Calls), "")
+	visit(topCalls(g.Calls), nil)
 	slices.SortStableFunc(list, func(a, b Output) int { return a.Node.ID - b.Node.ID })
 	return list
-}
-
-// find returns the path of m below a parent. Modules without fields are all
-// equal, so that the first one not yet called is taken; one made within a
-// Forward gets its class for a path.
-func (w *walker) find(m any, parent string, used map[string]bool) string {
-	again := ""
-	for _, c := range w.modules {
-		below := parent == "" || c.path == parent || strings.HasPrefix(c.path, parent+".")
-		if !below || identity(c.module) != identity(m) {
-			continue
-		}
-		if !used[c.path] {
-			return c.path
-		}
-		again = c.path
-	}
-	if again == "" {
-		again = join(parent, "("+Class(m)+")")
-	}
-	return again
 }
 
 func macs(nodes []*graph.Node) int64 {

@@ -10,7 +10,7 @@ import (
 // Download shows the progress of a download to w under the name `what`, and
 // returns the function to tell it: the bytes done and, where it is known
 // (else 0 or less), their total. On a terminal a bar is redrawn in place,
-// elsewhere a plain line comes each tenth and at the end. Every line is
+// elsewhere a plain line comes each minute and at the end. Every line is
 // complete at any time, so that a failed download needs no other call.
 func Download(w io.Writer, what string) func(done, total int64) {
 	d := newDownload(w, what, IsTerminal(w), UseColor(w), time.Now)
@@ -29,7 +29,6 @@ type download struct {
 	first  int64 // bytes that were there at the start (a download resumed)
 	last   time.Time
 	told   bool
-	tenth  int64
 	before int64
 }
 
@@ -45,7 +44,7 @@ func (d *download) tell(done, total int64) {
 	defer d.mu.Unlock()
 	now := d.now()
 	if !d.told || done < d.before { // the first call, or begun again elsewhere
-		d.start, d.first, d.tenth = now, done, 0
+		d.start, d.first = now, done
 		d.last = time.Time{}
 		if !d.live {
 			d.last = now
@@ -65,13 +64,9 @@ func (d *download) tell(done, total int64) {
 		}
 		return
 	}
-	tenth := int64(0)
-	if total > 0 {
-		tenth = int64(float64(done) / float64(total) * 10)
-	}
-	if complete || tenth > d.tenth || now.Sub(d.last) >= 30*time.Second {
+	if complete || now.Sub(d.last) >= time.Minute {
 		d.screen.write(strings.Join(d.parts(now, done, total), "  ") + "\n")
-		d.last, d.tenth = now, tenth
+		d.last = now
 	}
 }
 

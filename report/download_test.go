@@ -13,19 +13,12 @@ func TestPlainDownload(t *testing.T) {
 	d := newDownload(&out, "labels.gz", false, false, c.now)
 	for done := int64(0); done <= 4096; done += 128 {
 		d.tell(done, 4096)
-		c.pass(1)
+		c.pass(5)
 	}
 	d.tell(4096, 4096) // told twice, said once
-	want := `labels.gz  512 B of 4.00 KiB  128 B/s  left 28s
-labels.gz  896 B of 4.00 KiB  128 B/s  left 25s
-labels.gz  1.25 KiB of 4.00 KiB  128 B/s  left 22s
-labels.gz  1.62 KiB of 4.00 KiB  128 B/s  left 19s
-labels.gz  2.00 KiB of 4.00 KiB  128 B/s  left 16s
-labels.gz  2.50 KiB of 4.00 KiB  128 B/s  left 12s
-labels.gz  2.88 KiB of 4.00 KiB  128 B/s  left 9s
-labels.gz  3.25 KiB of 4.00 KiB  128 B/s  left 6s
-labels.gz  3.62 KiB of 4.00 KiB  128 B/s  left 3s
-labels.gz  4.00 KiB of 4.00 KiB  128 B/s
+	want := `labels.gz  1.50 KiB of 4.00 KiB  25 B/s  left 1m40s
+labels.gz  3.00 KiB of 4.00 KiB  25 B/s  left 40s
+labels.gz  4.00 KiB of 4.00 KiB  25 B/s
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -39,11 +32,11 @@ func TestDownloadOfUnknownLength(t *testing.T) {
 	tell := newDownload(&out, "x\x1b[2J", false, false, c.now).tell
 	for _, done := range []int64{0, 3 << 20, 6 << 20, 1 << 20, 2 << 20} {
 		tell(done, -1)
-		c.pass(30)
+		c.pass(60)
 	}
-	want := `x�[2J  3.00 MiB  102 KiB/s
-x�[2J  6.00 MiB  102 KiB/s
-x�[2J  2.00 MiB  34.1 KiB/s
+	want := `x�[2J  3.00 MiB  51.2 KiB/s
+x�[2J  6.00 MiB  51.2 KiB/s
+x�[2J  2.00 MiB  17.1 KiB/s
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -20,7 +20,7 @@ type ProgressOptions struct {
 	Curves          *Curves // drawn live on a terminal; the training adds the points
 
 	Redraw time.Duration // shortest time between two draws; 0 is 200 ms
-	Silent time.Duration // longest time without a plain line while steps come; 0 is 30 s
+	Silent time.Duration // longest time without a plain line while steps come; 0 is a minute
 
 	// Now and Size replace the clock and the terminal's size, for tests.
 	// With a clock of its own the display moves only when it is told of a
@@ -86,7 +86,7 @@ func NewProgress(w io.Writer, o ProgressOptions) *Progress {
 		p.o.Redraw = 200 * time.Millisecond
 	}
 	if o.Silent <= 0 {
-		p.o.Silent = 30 * time.Second
+		p.o.Silent = time.Minute
 	}
 	p.screen = screen{w: w, size: p.o.Size}
 	p.pace = pace{batches: o.BatchesPerEpoch, epochs: o.Epochs}
@@ -219,28 +219,16 @@ func (p *Progress) chart(columns, rows int) []string {
 	return splitLines(text)
 }
 
-// lineRhythm decides which steps become plain lines: one each tenth of an
-// epoch, and one when nothing has been said for long. The last batch has
-// none, for the epoch's line follows.
-type lineRhythm struct {
-	last  time.Time
-	epoch int
-	tenth int
-}
+// lineRhythm decides which steps become plain lines: one when nothing has been
+// said for long. The last batch has none, for the epoch's line follows.
+type lineRhythm struct{ last time.Time }
 
 func (r *lineRhythm) due(now time.Time, s StepInfo, o ProgressOptions) bool {
-	tenth := 0
-	if o.BatchesPerEpoch > 0 {
-		tenth = s.Batch * 10 / o.BatchesPerEpoch
-	}
-	if s.Epoch != r.epoch || tenth < r.tenth {
-		r.epoch, r.tenth = s.Epoch, 0
-	}
 	ends := o.BatchesPerEpoch > 0 && s.Batch >= o.BatchesPerEpoch
-	if ends || tenth == r.tenth && now.Sub(r.last) < o.Silent {
+	if ends || now.Sub(r.last) < o.Silent {
 		return false
 	}
-	r.last, r.tenth = now, tenth
+	r.last = now
 	return true
 }
 

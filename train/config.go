@@ -42,6 +42,7 @@ type Config struct {
 	Weights string `yaml:"weights,omitempty" json:"weights,omitempty"`
 
 	Batch       int     `yaml:"batch" json:"batch"`
+	LastBatch   string  `yaml:"last_batch,omitempty" json:"last_batch,omitempty"` // EvenLast or ShortLast; empty: EvenLast
 	LR          float32 `yaml:"lr" json:"lr"`
 	Epochs      int     `yaml:"epochs" json:"epochs"`
 	Optimizer   string  `yaml:"optimizer" json:"optimizer"`
@@ -117,6 +118,7 @@ func (c Config) Resolved() Config {
 	r := recipeOf(c.Model, set)
 	c.Resize = cmp.Or(c.Resize, r.resize)
 	c.Batch = cmp.Or(c.Batch, r.batch)
+	c.LastBatch = cmp.Or(c.LastBatch, EvenLast)
 	c.LR = cmp.Or(c.LR, r.lr)
 	c.Epochs = cmp.Or(c.Epochs, r.epochs)
 	c.Optimizer = cmp.Or(c.Optimizer, "sgd")
@@ -136,6 +138,12 @@ func (c Config) Resolved() Config {
 	c.Out = cmp.Or(c.Out, "runs")
 	return c
 }
+
+// What Config.LastBatch may be, of the last batch of an epoch.
+const (
+	EvenLast  = "even"  // the last two share their images where the last would have few: see data.LoaderConfig.Even
+	ShortLast = "short" // it has what is left, be it one image, as in runs of versions that did not record it
+)
 
 // recipe is what a model is trained with unless the user says otherwise.
 type recipe struct {
@@ -276,6 +284,9 @@ func (p plan) checkNumbers() error {
 	}
 	if err := p.Preparation.check(p.IsPhotos(), p.Resize); err != nil {
 		return err
+	}
+	if p.LastBatch != EvenLast && p.LastBatch != ShortLast {
+		return fmt.Errorf("last_batch %q is not known; it is %s or %s", p.LastBatch, EvenLast, ShortLast)
 	}
 	if !slices.Contains(engine.PrecisionNames(), p.Precision) {
 		return fmt.Errorf("--precision %s is not known; choose auto, bf16, tf32 or fp32", p.Precision)

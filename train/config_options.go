@@ -32,7 +32,7 @@ func (p plan) options(train data.Dataset) (loop.Options, error) {
 // settings are those that do not depend on the data.
 func (p plan) settings() loop.Options {
 	o := loop.Options{
-		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
+		Batch: p.Batch, ShortLast: p.LastBatch == ShortLast, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
 		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
 		Transform: p.transform(p.IsPhotos(), p.Resize, p.Transform), Mix: p.mix(), Normalize: p.normalize(),
 		LabelSmoothing: p.LabelSmoothing, ClipNorm: p.ClipNorm, Accumulate: p.Accumulate, EMA: p.EMA,

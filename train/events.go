@@ -41,7 +41,8 @@ type Start struct {
 	Dir             string // the run's folder
 	Parameters      int64
 	Pictures, Tests int
-	Batches         int // in an epoch
+	Batches         int   // in an epoch
+	Shared          []int // the images of its last batches, where these share them: see data.Loader.Shared
 	PlannedBytes    int64
 	Past            *Past    // nil unless a run is resumed
 	Changes         []string // of what Config.Weights has, to suit the model

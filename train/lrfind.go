@@ -38,7 +38,7 @@ func FindLR(ctx context.Context, dev engine.Device, c Config, o LRFind, cb Callb
 		return LRCurve{}, err
 	}
 	s.Config, s.Parameters = j.Config, nn.Count(j.module)
-	s.Batches, s.PlannedBytes = j.trainer.Batches(), j.trainer.Memory().Total()
+	s.Batches, s.Shared, s.PlannedBytes = j.trainer.Batches(), j.trainer.Shared(), j.trainer.Memory().Total()
 	if cb.OnStart != nil {
 		cb.OnStart(s)
 	}

@@ -173,9 +173,9 @@ func (c Config) pictures() (n int) {
 	}
 	for _, count := range x.Counts(data.Train) {
 		n += count
-	}
-	if !x.Tested {
-		n -= int(math.Round(c.Holdout * float64(n)))
+		if !x.Tested {
+			n -= folder.HeldOut(count, c.Holdout)
+		}
 	}
 	if c.TrainSize > 0 {
 		n = min(n, c.TrainSize)

@@ -61,6 +61,7 @@ func OpenRun(path string) (*Saved, error) {
 	if err := json.Unmarshal(state.Settings, &then); err != nil {
 		return nil, fmt.Errorf("%s: its settings cannot be read: %w; put back a copy of the file, or start a new run", folder.Path(StateFile), err)
 	}
+	c.LastBatch, then.LastBatch = cmp.Or(c.LastBatch, ShortLast), cmp.Or(then.LastBatch, ShortLast)
 	if name, was, is, differ := c.Config.differs(then); differ {
 		return nil, fmt.Errorf("%s: %s is %v, and the training so far was with %v; put that back", folder.Path("settings.yaml"), name, is, was)
 	}
@@ -90,7 +91,7 @@ func (c Config) differs(then Config) (name string, was, is any, differ bool) {
 		was, is any
 	}{
 		{"model", then.Model, c.Model}, {"blocks", commas(then.Blocks), commas(c.Blocks)}, {"zero-init", then.ZeroInit, c.ZeroInit},
-		{"stochastic-depth", then.StochasticDepth, c.StochasticDepth}, {"data", then.Data, c.Data}, {"resize", then.Resize, c.Resize}, {"batch", then.Batch, c.Batch},
+		{"stochastic-depth", then.StochasticDepth, c.StochasticDepth}, {"data", then.Data, c.Data}, {"resize", then.Resize, c.Resize}, {"batch", then.Batch, c.Batch}, {"last_batch", then.LastBatch, c.LastBatch},
 		{"lr", then.LR, c.LR}, {"optimizer", then.Optimizer, c.Optimizer}, {"momentum", then.Momentum, c.Momentum},
 		{"weight-decay", then.WeightDecay, c.WeightDecay}, {"nesterov", then.Nesterov, c.Nesterov}, {"schedule", then.Schedule, c.Schedule},
 		{"init", then.Init, c.Init}, {"weights", then.Weights, c.Weights}, {"seed", then.Seed, c.Seed}, {"precision", then.Precision, c.Precision},
@@ -118,6 +119,7 @@ func commas(blocks []int) string {
 
 // Check reports the first setting of c with which the run cannot go on.
 func (s *Saved) Check(c Config) error {
+	c.LastBatch = cmp.Or(c.LastBatch, s.Config.LastBatch)
 	c = c.Resolved()
 	if !slices.Equal(c.OwnParts, s.Config.OwnParts) {
 		return fmt.Errorf("%s is a training with a program's own %v, and there is %v; give the same in train.Config", s.Dir, s.Config.OwnParts, c.OwnParts)
@@ -156,6 +158,7 @@ func (s *Saved) resume(ctx context.Context, dev engine.Device, c Config, cb Call
 	if err := s.Check(c); err != nil {
 		return Summary{}, err
 	}
+	c.LastBatch = s.Config.LastBatch
 	p, err := c.planOn(dev)
 	if err != nil {
 		return Summary{}, err

@@ -244,7 +244,7 @@ func (j *job) start(s Start) error {
 func (j *job) announce(s Start) {
 	s.Config, s.Parameters = j.Config, nn.Count(j.module)
 	s.Photos, s.Chosen = j.photos, j.chosen
-	s.Batches, s.PlannedBytes = j.trainer.Batches(), j.trainer.Memory().Total()
+	s.Batches, s.Shared, s.PlannedBytes = j.trainer.Batches(), j.trainer.Shared(), j.trainer.Memory().Total()
 	if j.cb.OnStart != nil {
 		j.cb.OnStart(s)
 	}

@@ -262,7 +262,7 @@ func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
 		"auto, bf16, tf32 or fp32":  {Precision: "int8"},
 		"--out":                     {Data: "garments", Out: taken},
 		"none-such":                 {Data: "fashion-mnist", DataDir: "none-such"},
-		"larger batch":              {Data: "garments", Model: "d2l-bnlenet", Batch: 20, TrainSize: 41, TestSize: 5},
+		"larger batch":              {Data: "garments", Model: "d2l-bnlenet", Batch: 20, LastBatch: train.ShortLast, TrainSize: 41, TestSize: 5},
 	} {
 		root := t.TempDir()
 		if c.Out == "" {
@@ -281,7 +281,7 @@ func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
 func TestZeroConfigIsTheRecipeOfTheNotes(t *testing.T) {
 	c := train.Config{}.Resolved()
 	want := train.Config{
-		Model: "d2l-resnet18", Data: "fashion-mnist", Resize: 96, Batch: 256, LR: 0.05, Epochs: 10, Optimizer: "sgd",
+		Model: "d2l-resnet18", Data: "fashion-mnist", Resize: 96, Batch: 256, LastBatch: train.EvenLast, LR: 0.05, Epochs: 10, Optimizer: "sgd",
 		Preparation: train.Preparation{Augment: "none"},
 		Schedule:    "constant", Init: "xavier-uniform", Precision: "auto", Out: "runs",
 	}

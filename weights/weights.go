@@ -106,6 +106,11 @@ func Detect(path string) (Format, error) {
 		return "", err
 	}
 	defer file.Close()
+	return DetectIn(file, size, path)
+}
+
+// DetectIn is Detect for the size bytes in file; path stands for it in errors.
+func DetectIn(file io.ReaderAt, size int64, path string) (Format, error) {
 	head := make([]byte, min(size, 64))
 	if err := elements.ReadFull(file, head, 0); err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)

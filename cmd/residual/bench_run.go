@@ -207,7 +207,9 @@ func (w *workload) step() error {
 			return nil
 		}
 	}
-	w.Run(w.key)
+	if err := w.Run(w.key); err != nil {
+		return err
+	}
 	if w.train {
 		w.Step(w.optimizer, benchRate)
 	}

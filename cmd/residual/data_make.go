@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -42,7 +43,7 @@ or empty. The same settings draw the same pictures.`,
 				}{args[0], len(x.Items), x.Classes})
 			}
 			printf(cmd, "%s: %s pictures of %d classes; look at them with `residual data check %s`\n",
-				args[0], report.Count(int64(len(x.Items))), len(x.Classes), args[0])
+				args[0], report.Count(int64(len(x.Items))), len(x.Classes), shell.Quote(args[0]))
 			return nil
 		},
 	}

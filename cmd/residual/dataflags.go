@@ -41,9 +41,7 @@ func showDownloads(w io.Writer) func(done, total int64, what string) {
 		case strings.HasPrefix(what, "draw"):
 			return
 		case what == train.CheckingPictures:
-			if count != nil {
-				count(int(done), int(total))
-			}
+			count(int(done), int(total))
 			return
 		}
 		if what != shown {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 
@@ -231,20 +230,6 @@ func sameClasses(path string, classes []string, info data.Info) error {
 		}
 	}
 	return nil
-}
-
-// showCount keeps a terminal informed; elsewhere it is silent.
-func showCount(w io.Writer) func(done, total int) {
-	if !report.IsTerminal(w) {
-		return nil
-	}
-	w = direct(w)
-	return func(done, total int) {
-		fmt.Fprintf(w, "\r%s of %s images", report.Count(int64(done)), report.Count(int64(total)))
-		if done >= total {
-			fmt.Fprint(w, "\r\x1b[K")
-		}
-	}
 }
 
 // number is a figure that may be no number: JSON has no word for those, so they

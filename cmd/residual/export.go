@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/npz"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
@@ -27,6 +29,7 @@ type exportFlags struct {
 	fold       bool
 	preprocess bool
 	layout     string
+	force      bool
 	json       bool
 }
 
@@ -82,6 +85,7 @@ standard library it imports Residual alone, as a library.`,
 	fs.BoolVar(&f.fold, "fold", false, "merge batch norms into the layers before them (--onnx)")
 	fs.BoolVar(&f.preprocess, "preprocess", false, "take images as bytes and scale and normalise them in the graph (--onnx)")
 	fs.StringVar(&f.layout, "layout", "nchw", "order of the bytes that --preprocess takes: nchw or nhwc")
+	fs.BoolVar(&f.force, "force", false, forceUsage)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.RegisterFlagCompletionFunc("layout", words("nchw", "nhwc"))
 	return cmd
@@ -102,6 +106,18 @@ func (f *exportFlags) check(cmd *cobra.Command) error {
 }
 
 func (f *exportFlags) run(cmd *cobra.Command, model string) error {
+	targets := []target{{"onnx", f.onnx, weights.ONNX}, {"safetensors", f.safetensors, weights.Safetensors}, {"npz", f.npz, weights.NumPy}}
+	inputs := filesOf(model)
+	if f.goPackage != "" && !f.force {
+		for _, name := range []string{exchange.GoModelFile, exchange.GoGraphFile} {
+			if file := filepath.Join(f.goPackage, name); slices.ContainsFunc(inputs, func(in string) bool { return sameFile(file, in) }) {
+				return usagef("--go %s holds the file that is read, %s, which would be replaced; give another folder, or --force", f.goPackage, file)
+			}
+		}
+	}
+	if err := mayWrite(targets, inputs, f.force); err != nil {
+		return err
+	}
 	var results []exportResult
 	for _, format := range []struct {
 		path  string
@@ -188,6 +204,11 @@ func (f *exportFlags) writeNPZ(path string) (exportResult, error) {
 
 func (f *exportFlags) writeGo(path string) (exportResult, error) {
 	m, info, err := knownModel(path)
+	if err != nil && isONNX(path) { // of a network of one's own, whose graph the package gets
+		if own, about, failed := trainedModel(path); failed == nil {
+			m, info, err = own, about, nil
+		}
+	}
 	if err != nil {
 		return exportResult{}, err
 	}
@@ -199,7 +220,11 @@ func (f *exportFlags) writeGo(path string) (exportResult, error) {
 		return exportResult{}, err
 	}
 	note := fmt.Sprintf("package %s with %s inside", name, titleOf(info))
-	return exportResult{Path: filepath.Join(f.goPackage, exchange.GoModelFile), Format: "go", Architecture: info.Architecture, Blocks: info.Blocks, Note: note}, nil
+	file, err := exchange.GoEmbedded(f.goPackage)
+	if err != nil {
+		return exportResult{}, err
+	}
+	return exportResult{Path: file, Format: "go", Architecture: info.Architecture, Blocks: info.Blocks, Note: note}, nil
 }
 
 // knownModel reads a model as one of those known by name, with the weights under

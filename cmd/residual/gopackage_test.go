@@ -12,6 +12,10 @@ import (
 	"testing"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 )
@@ -56,9 +60,10 @@ func tags() string {
 	return ""
 }
 
-// TestExportedGoPackage builds a program on an exported package, in a module of
-// its own and without a network, and holds its answer to that of predict.
-func TestExportedGoPackage(t *testing.T) {
+// programFolder is a module of its own for a program on an exported package, which
+// needs no network.
+func programFolder(t *testing.T) (dir string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds a program; run without -short")
 	}
@@ -66,7 +71,7 @@ func TestExportedGoPackage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir = t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
@@ -86,7 +91,51 @@ func TestExportedGoPackage(t *testing.T) {
 	write("go.mod", text+"\nrequire github.com/residual-ml/residual v0.0.0\nreplace github.com/residual-ml/residual => "+filepath.ToSlash(root)+"\n")
 	write("go.sum", string(sum))
 	write("main.go", program)
+	return dir
+}
 
+// answer is a class as the program prints it.
+type answer struct {
+	Class       string
+	Probability float64
+}
+
+// runProgram returns what the program in dir says of a picture.
+func runProgram(t *testing.T, dir, picture string) (got []answer) {
+	t.Helper()
+	cmd := exec.Command("go", "run", ".", picture)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=mod"+tags(), "GOWORK=off", "CGO_ENABLED=0")
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go run: %v\n%s", err, errors.String())
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	return got
+}
+
+// sameAnswers allows for the precision in which probabilities are printed.
+func sameAnswers(t *testing.T, got, want []answer) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d classes, want %d", len(got), len(want))
+	}
+	const tolerance = 1e-6
+	for i, p := range want {
+		if got[i].Class != p.Class || math.Abs(got[i].Probability-p.Probability) > tolerance {
+			t.Errorf("answer %d is %+v, and should be %+v", i, got[i], p)
+		}
+	}
+}
+
+// TestExportedGoPackage builds a program on an exported package and holds its answer
+// to that of predict.
+func TestExportedGoPackage(t *testing.T) {
+	dir := programFolder(t)
 	m := models.NewD2LBNLeNet(1, 10)
 	info := checkpoint.Model{
 		Architecture: "d2l-bnlenet", Classes: strings.Split("abcdefghij", ""), Channels: 1, Height: 28, Width: 28,
@@ -97,38 +146,90 @@ func TestExportedGoPackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, stdout, stderr := call("export", model, "--go", filepath.Join(dir, "shoes"))
-	if status != 0 || !strings.Contains(stdout, "package shoes with d2l-bnlenet inside") {
+	if status != 0 || !strings.Contains(stdout, "package shoes with d2l-bnlenet inside") || !strings.Contains(stdout, exchange.GoModelFile) {
 		t.Fatalf("export: status %d, %s%s", status, stdout, stderr)
 	}
 	paths, _ := pictures(t, 1)
-	cmd := exec.Command("go", "run", ".", paths[0])
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=mod"+tags(), "GOWORK=off", "CGO_ENABLED=0")
-	var errors strings.Builder
-	cmd.Stderr = &errors
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go run: %v\n%s", err, errors.String())
-	}
-	var got []struct {
-		Class       string
-		Probability float64
-	}
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatalf("%v in %s", err, out)
-	}
+	got := runProgram(t, dir, paths[0])
 	status, stdout, stderr = call("predict", model, paths[0], "--json", "-k", "10")
-	var want []prediction
-	if err := json.Unmarshal([]byte(stdout), &want); err != nil || status != 0 {
+	var said []prediction
+	if err := json.Unmarshal([]byte(stdout), &said); err != nil || status != 0 {
 		t.Fatalf("predict: status %d, %v, %s", status, err, stderr)
 	}
-	if len(got) != 10 {
-		t.Fatalf("%d classes", len(got))
+	var want []answer
+	for _, p := range said[0].Predictions {
+		want = append(want, answer{p.Class, p.Probability})
 	}
-	const tolerance = 1e-6
-	for i, p := range want[0].Predictions {
-		if got[i].Class != p.Class || math.Abs(got[i].Probability-p.Probability) > tolerance {
-			t.Errorf("answer %d is %+v, that of predict %+v", i, got[i], p)
-		}
+	sameAnswers(t, got, want)
+}
+
+// ownNet is a network that no registry has, of a block with an attention over channels.
+type ownNet struct {
+	Stem *nn.Conv2d
+	BN   *nn.BatchNorm2d
+	Head nn.Sequential
+}
+
+func newOwnNet() *ownNet {
+	m := &ownNet{
+		Stem: nn.NewConv2d(1, 6, 3, nn.Conv{Stride: 2, Padding: 1}), BN: nn.NewBatchNorm2d(6),
+		Head: nn.Sequential{nn.AdaptiveAvgPool2d{H: 1, W: 1}, nn.Flatten{}, nn.NewLinear(6, 3)},
 	}
+	nn.Init(m, 5, nn.KaimingNormal)
+	return m
+}
+
+func (m *ownNet) Forward(x *graph.Node) *graph.Node {
+	first := len(x.Graph.Nodes)
+	y := nn.ReLU{}.Forward(m.BN.Forward(m.Stem.Forward(x)))
+	return x.Graph.Record(m, first, m.Head.Forward(y))
+}
+
+// A net of the caller's own becomes a package that answers as the net does; so does its
+// ONNX file, exported by the program.
+func TestGoPackageOfOwnNet(t *testing.T) {
+	dir := programFolder(t)
+	m := newOwnNet()
+	info := checkpoint.Model{
+		Architecture: "my-net", Classes: []string{"heel", "sole", "tongue"}, Channels: 1, Height: 28, Width: 28,
+		Preprocess: checkpoint.Preprocess{NativeHeight: 28, NativeWidth: 28, Grey: true, Mean: []float64{0.3}, Std: []float64{0.4}},
+	}
+	package1 := filepath.Join(dir, "shoes")
+	name, err := exchange.SaveGo(package1, m, info)
+	if err != nil || name != "shoes" {
+		t.Fatalf("%q, %v", name, err)
+	}
+	file := filepath.Join(dir, "own.safetensors")
+	if err := checkpoint.SaveModel(file, info, nn.StateDict(m)); err != nil {
+		t.Fatal(err)
+	}
+	dev, err := cpu.New(cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	c, err := inference.LoadInto(newOwnNet(), file, dev, dev.Preferred())
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths, _ := pictures(t, 1)
+	alone, err := c.PredictFile(paths[0], 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []answer
+	for _, p := range alone {
+		want = append(want, answer{p.Class, p.Probability})
+	}
+	sameAnswers(t, runProgram(t, dir, paths[0]), want)
+
+	shoes := filepath.Join(dir, "shoes.onnx")
+	if _, err := exchange.Save(shoes, m, info, exchange.ExportConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := call("export", shoes, "--go", package1)
+	if status != 0 || !strings.Contains(stdout, "package shoes with my-net inside") || !strings.Contains(stdout, exchange.GoGraphFile) {
+		t.Fatalf("export: status %d, %s%s", status, stdout, stderr)
+	}
+	sameAnswers(t, runProgram(t, dir, paths[0]), want)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
 )
@@ -84,7 +85,7 @@ func (f *growFlags) run(ctx context.Context, cmd *cobra.Command, args []string) 
 	v.printf("%s\n", g.Dir)
 	r, err := g.Run(ctx, dev, v.training())
 	if err != nil {
-		return v.ended(err, "grow --resume "+g.Dir)
+		return v.ended(err, "grow --resume "+shell.Quote(g.Dir))
 	}
 	v.close()
 	v.printf("the same bits before and after, in fp32 and in bf16, on %s images\n", report.Count(int64(r.Checked)))

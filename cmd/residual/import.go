@@ -13,10 +13,12 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/weights"
 )
 
 // importFlags are the settings of import.
 type importFlags struct {
+	force   bool
 	config  exchange.ModelConfig
 	classes string // a file
 	out     string
@@ -72,6 +74,7 @@ as torchvision does it.`,
 	fs.StringVar(&f.config.Interpolation, "interpolation", "", "of resizing: bilinear or bicubic (default: the model's)")
 	fs.Float64SliceVar(&f.config.Mean, "mean", nil, "of each channel, in shares of white (default: the model's)")
 	fs.Float64SliceVar(&f.config.Std, "std", nil, "deviation of each channel (default: the model's)")
+	fs.BoolVar(&f.force, "force", false, forceUsage)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("interpolation", words("bilinear", "bicubic"))
@@ -106,6 +109,9 @@ func (f *importFlags) run(cmd *cobra.Command, path string) (err error) {
 		if f.config.Classes, err = readClasses(f.classes); err != nil {
 			return err
 		}
+	}
+	if err := mayWrite([]target{{"out", f.out, weights.Safetensors}}, filesOf(path), f.force); err != nil {
+		return err
 	}
 	r, err := importModel(path, f.out, f.config)
 	if err != nil {

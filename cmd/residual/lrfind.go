@@ -106,10 +106,11 @@ func (f *lrFindFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	defer dev.Close()
 	c.Threads = threadsOf(dev)
-	v := lrFindView{cmd: cmd, test: f.test, device: f.device.describe(dev), reason: f.device.reason(), w: cmd.OutOrStdout()}
+	v := &lrFindView{cmd: cmd, test: f.test, device: f.device.describe(dev), reason: f.device.reason(), w: cmd.OutOrStdout()}
 	if f.json {
 		v.w = cmd.ErrOrStderr()
 	}
+	v.lines = newSeldom(report.IsTerminal(v.w), time.Now)
 	begun := time.Now()
 	curve, err := train.FindLR(ctx, dev, c, f.test, train.Callbacks{OnData: showDownloads(cmd.ErrOrStderr()), OnStart: v.start, OnStep: v.step})
 	if errors.Is(err, context.Canceled) {
@@ -176,6 +177,7 @@ type lrFindView struct {
 	device string
 	reason string // for the CPU
 	w      io.Writer
+	lines  *seldom
 }
 
 func (v *lrFindView) start(s train.Start) {
@@ -192,7 +194,8 @@ func (v *lrFindView) start(s train.Start) {
 }
 
 func (v *lrFindView) step(s train.Step) {
-	if s.Batch%max(v.test.Steps/10, 1) == 0 {
+	tenth := s.Batch%max(v.test.Steps/10, 1) == 0
+	if (tenth || !v.lines.live) && v.lines.due() {
 		fmt.Fprintf(v.w, "step %d of %d: lr %.2g, loss %.3f\n", s.Batch, v.test.Steps, s.LR, s.Loss)
 	}
 }

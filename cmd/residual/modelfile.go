@@ -11,6 +11,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/train"
 )
@@ -35,7 +36,7 @@ func isModelFile(path string) error {
 	case st.IsDir():
 		best := filepath.Join(path, train.BestFile)
 		if _, err := os.Stat(best); err == nil {
-			return fmt.Errorf("%s is a folder; did you mean %s?", path, best)
+			return fmt.Errorf("%s is a folder; did you mean %s?", path, shell.Quote(best))
 		}
 		return fmt.Errorf("%s is a folder; give a model file, such as best.safetensors of a run", path)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/study"
 )
 
@@ -95,7 +96,7 @@ func (f *pruneFlags) run(ctx context.Context, cmd *cobra.Command, args []string)
 	v.printf("%s\n", p.Dir)
 	r, err := p.Run(ctx, dev, cb)
 	if err != nil {
-		return v.ended(err, "prune --resume "+p.Dir)
+		return v.ended(err, "prune --resume "+shell.Quote(p.Dir))
 	}
 	v.close()
 	showChanged(v, r, true)

@@ -47,6 +47,7 @@ func pullCommand() *cobra.Command {
 	c := hub.Cache{Endpoint: os.Getenv("HF_ENDPOINT")}
 	var asJSON bool
 	var out string
+	var force bool
 	var maxSize float64
 	cmd := &cobra.Command{
 		Use:   "pull MODEL...",
@@ -96,6 +97,10 @@ another server in place of https://huggingface.co.`,
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			c.Progress = showDownloads(cmd.ErrOrStderr())
+			model := []target{{"out", out, weights.Safetensors}}
+			if err := mayWrite(model, nil, force); err != nil {
+				return err
+			}
 			var files []pulled
 			for _, a := range args {
 				r, err := hub.Parse(a)
@@ -116,6 +121,9 @@ another server in place of https://huggingface.co.`,
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v; --refresh tries again\n", err)
 				}
 				if out != "" {
+					if err := mayWrite(model, filesOf(f.Path), force); err != nil {
+						return err
+					}
 					if p.Model, err = importModel(f.Path, out, exchange.ModelConfig{}); err != nil {
 						return err
 					}
@@ -131,6 +139,7 @@ another server in place of https://huggingface.co.`,
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "also make this model file of the weights, as residual import does")
+	cmd.Flags().BoolVar(&force, "force", false, forceUsage)
 	cmd.Flags().StringVar(&c.Dir, "cache-dir", "", "folder to keep files in; else the user's cache folder")
 	cmd.Flags().Float64Var(&maxSize, "max-size", 0, "gigabytes of the largest file to accept; 0 means 8.6, and 2.1 where the server names no length")
 	cmd.Flags().BoolVar(&c.Offline, "offline", false, "download nothing")

@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/host"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/report/page"
@@ -106,7 +107,7 @@ func (f *reportFlags) trained(ctx context.Context, stderr io.Writer, dev engine.
 		err = errors.New("interrupted")
 	}
 	if err != nil {
-		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), best)
+		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), shell.Quote(best))
 	}
 	return &path, fmt.Sprintf("%s: the curves, the classes, calibration and mistakes of epoch %d on one page, in %s", path, epoch, report.Duration(time.Since(start)))
 }

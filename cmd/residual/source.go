@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
 	"github.com/residual-ml/residual/train"
@@ -111,5 +112,5 @@ func showChanged(v *studyView, r study.ChangedResult, speed bool) {
 		}
 		t.Row(cells...)
 	}
-	v.printf("\n%s\nuse it: residual predict %s IMAGE\n", t, r.Model)
+	v.printf("\n%s\nuse it: residual predict %s IMAGE\n", t, shell.Quote(r.Model))
 }

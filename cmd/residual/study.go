@@ -52,7 +52,6 @@ func (v *studyView) printf(format string, args ...any) { fmt.Fprintf(v.w, format
 
 // training shows one training: a bar on a terminal, elsewhere a line an epoch.
 func (v *studyView) training() train.Callbacks {
-	live := !v.plain && report.IsTerminal(v.w)
 	return train.Callbacks{
 		OnData: showDownloads(v.stderr),
 		OnStart: func(s train.Start) {
@@ -63,9 +62,7 @@ func (v *studyView) training() train.Callbacks {
 			}
 		},
 		OnStep: func(s train.Step) {
-			if live {
-				v.progress.Step(report.StepInfo{Epoch: s.Epoch, Batch: s.Batch, Loss: s.Loss, Acc: s.Accuracy, ImagesPerSecond: s.ImagesPerSecond})
-			}
+			v.progress.Step(report.StepInfo{Epoch: s.Epoch, Batch: s.Batch, Loss: s.Loss, Acc: s.Accuracy, ImagesPerSecond: s.ImagesPerSecond})
 		},
 		OnEpoch: func(e train.Epoch) {
 			v.progress.EpochEnd(report.EpochInfo{

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
 )
@@ -75,6 +77,7 @@ func (f *blocksFlags) run(ctx context.Context, cmd *cobra.Command, args []string
 	defer dev.Close()
 	v := newStudyView(cmd, f.plain, f.json)
 	defer context.AfterFunc(ctx, v.interrupted)()
+	lines := newSeldom(!v.plain && report.IsTerminal(v.w), time.Now)
 	cb := study.BlocksCallbacks{
 		OnData: showDownloads(v.stderr),
 		OnMeasure: func(done, total int, m study.Measure) {
@@ -83,6 +86,9 @@ func (f *blocksFlags) run(ctx context.Context, cmd *cobra.Command, args []string
 				what = "the whole net"
 			} else if m.Blocks > 4 {
 				what = fmt.Sprintf("without %d blocks", m.Blocks)
+			}
+			if !lines.due() {
+				return
 			}
 			v.printf("%d of %d: accuracy %.4f, loss %.4f, %s\n", done, total, float64(m.Accuracy), float64(m.Loss), what)
 		},
@@ -94,7 +100,7 @@ func (f *blocksFlags) run(ctx context.Context, cmd *cobra.Command, args []string
 	v.printf("%s\n", b.Dir)
 	r, err := b.Run(ctx, dev, cb)
 	if err != nil {
-		return v.ended(err, "study blocks --resume "+b.Dir)
+		return v.ended(err, "study blocks --resume "+shell.Quote(b.Dir))
 	}
 	right := func(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
 	t := report.NewTable(report.Column{Title: "block"}, right("share of the branch"), right("accuracy without"), right("points lost"), right("loss without"))

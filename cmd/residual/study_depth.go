@@ -10,6 +10,7 @@ import (
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
@@ -184,7 +185,7 @@ func (f *depthFlags) run(ctx context.Context, cmd *cobra.Command) error {
 		},
 	})
 	if err != nil {
-		return v.ended(err, "study depth --resume "+d.Dir)
+		return v.ended(err, "study depth --resume "+shell.Quote(d.Dir))
 	}
 	v.close()
 	showDepth(v, r)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
 	"github.com/residual-ml/residual/train"
@@ -46,7 +47,7 @@ func (f *trainFlags) openGrowth(cmd *cobra.Command, compare bool) (*study.Growth
 	}
 	if changed("resume") {
 		if changed("grow") {
-			return nil, usagef("--grow: a growth keeps its settings; go on with `residual study grow --resume %s` alone", f.resume)
+			return nil, usagef("--grow: a growth keeps its settings; go on with `residual study grow --resume %s` alone", shell.Quote(f.resume))
 		}
 		if err := onlyWithResume(cmd, f.resume, "study-grow-1"); err != nil {
 			return nil, err
@@ -112,7 +113,7 @@ func (f *trainFlags) runGrowth(ctx context.Context, cmd *cobra.Command, compare 
 		}
 	}, v.training())
 	if errors.Is(err, context.Canceled) {
-		return v.ended(err, "study grow --resume "+g.Dir)
+		return v.ended(err, "study grow --resume "+shell.Quote(g.Dir))
 	}
 	v.close()
 	if err != nil {
@@ -132,7 +133,7 @@ func (f *trainFlags) runGrowth(ctx context.Context, cmd *cobra.Command, compare 
 	if line != "" {
 		v.printf("%s\n", line)
 	}
-	v.printf("use it: residual predict %s IMAGE\n", r.Model)
+	v.printf("use it: residual predict %s IMAGE\n", shell.Quote(r.Model))
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), growthResult{r, written})
 	}
@@ -152,7 +153,7 @@ func (f *reportFlags) ofGrowth(ctx context.Context, cmd *cobra.Command, dev engi
 	}
 	_, test, err := train.Open(ctx, r.Config.Train, showDownloads(cmd.ErrOrStderr()))
 	if err != nil {
-		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), r.Best)
+		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), shell.Quote(r.Best))
 	}
 	return f.trained(ctx, cmd.ErrOrStderr(), dev, m, r.Best, test)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
 )
@@ -163,7 +164,7 @@ func found(p *train.Photos, dry bool) string {
 		fmt.Fprintf(&b, "%d cannot be read and are left out, %s: %s\n", n, why, few(names))
 	}
 	if len(x.Beside) > 0 {
-		fmt.Fprintf(&b, "left out, beside the folders to train and to test on: %s; `residual eval MODEL --data %s` measures on it\n", few(x.Beside), filepath.Join(x.Path(), x.Beside[0]))
+		fmt.Fprintf(&b, "left out, beside the folders to train and to test on: %s; `residual eval MODEL --data %s` measures on it\n", few(x.Beside), shell.Quote(filepath.Join(x.Path(), x.Beside[0])))
 	}
 	if len(r.Others) > 0 {
 		fmt.Fprintf(&b, "left out as no JPEG, PNG, GIF, WebP, BMP or TIFF by their names: %s\n", folder.Kinds(r.Others))
@@ -172,7 +173,7 @@ func found(p *train.Photos, dry bool) string {
 		fmt.Fprintf(&b, "%d are turned upright by their EXIF data\n", n)
 	}
 	if len(r.Leaks) > 0 && r.Tested {
-		fmt.Fprintf(&b, "%d near-duplicates lie in both parts, so the test is too good: %s; `residual data check %s` lists them\n", len(r.Leaks), few(r.Leaks[0]), x.Path())
+		fmt.Fprintf(&b, "%d near-duplicates lie in both parts, so the test is too good: %s; `residual data check %s` lists them\n", len(r.Leaks), few(r.Leaks[0]), shell.Quote(x.Path()))
 	}
 	if len(r.Contradictory) > 0 {
 		fmt.Fprintf(&b, "%d near-duplicates lie in two classes, such as %s\n", len(r.Contradictory), few(r.Contradictory[0]))

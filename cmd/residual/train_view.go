@@ -13,6 +13,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
@@ -84,8 +85,8 @@ func (v *trainView) start(s train.Start) {
 	if c.WeightDecay != 0 {
 		optimizer += fmt.Sprintf(", weight decay %v", c.WeightDecay)
 	}
-	fmt.Fprintf(v.w, "epochs %d of %d batches of %d, %s, lr %v (%s), weights %s, seed %d\n",
-		c.Epochs, s.Batches, c.Batch, optimizer, c.LR, c.Schedule, c.Init, c.Seed)
+	fmt.Fprintf(v.w, "epochs %d of %d batches of %d%s, %s, lr %v (%s), weights %s, seed %d\n",
+		c.Epochs, s.Batches, c.Batch, shared(s.Shared), optimizer, c.LR, c.Schedule, c.Init, c.Seed)
 	if line := preparation(c); line != "" {
 		fmt.Fprintln(v.w, line)
 	}
@@ -257,7 +258,7 @@ func (v *trainView) result(s train.Summary) error {
 		fmt.Fprintln(v.w, v.reported)
 	}
 	if use := cmp.Or(s.Best, s.Last); use != "" {
-		fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", use)
+		fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", shell.Quote(use))
 	}
 	if v.flags.json {
 		return v.json(s)
@@ -318,11 +319,11 @@ func (v *trainView) stopped(s train.Summary) error {
 	v.totals(s)
 	fmt.Fprintf(v.w, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
 	v.missing(s)
-	fmt.Fprintf(v.w, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", s.Last)
+	fmt.Fprintf(v.w, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", shell.Quote(s.Last))
 	if s.State == "" {
 		fmt.Fprintln(v.w, "no epoch was completed, so the training can only be begun anew")
 	} else {
-		fmt.Fprintf(v.w, "go on after epoch %d: residual train --resume %s\n", s.Epochs, s.Dir)
+		fmt.Fprintf(v.w, "go on after epoch %d: residual train --resume %s\n", s.Epochs, shell.Quote(s.Dir))
 	}
 	if v.flags.json {
 		if err := v.json(s); err != nil {
@@ -330,4 +331,15 @@ func (v *trainView) stopped(s train.Summary) error {
 		}
 	}
 	return errReported
+}
+
+// shared tells how many images the last batches have, where these share them.
+func shared(last []int) string {
+	switch len(last) {
+	case 1:
+		return fmt.Sprintf(" (the last of %d)", last[0])
+	case 2:
+		return fmt.Sprintf(" (the last two of %d and %d)", last[0], last[1])
+	}
+	return ""
 }

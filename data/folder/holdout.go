@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/residual-ml/residual/data"
@@ -46,12 +45,7 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 		for _, m := range groups {
 			total += len(m)
 		}
-		want := int(math.Round(share * float64(total)))
-		if total > 1 {
-			want = min(max(want, 1), total-1)
-		} else {
-			want = 0
-		}
+		want := HeldOut(total, share)
 		slices.SortFunc(groups, func(a, b []int) int {
 			return cmp.Or(cmp.Compare(x.lot(seed, a[0]), x.lot(seed, b[0])), cmp.Compare(x.Items[a[0]].Name, x.Items[b[0]].Name))
 		})

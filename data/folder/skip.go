@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/internal/shell"
 )
 
 // mostBroken is the share of pictures that may be broken.
@@ -35,14 +36,14 @@ func (x *Index) Without(r *Report, groups []int) (*Index, []int, error) {
 	}
 	if n := len(r.Broken); float64(n) > mostBroken*float64(len(x.Items)) {
 		return nil, nil, fmt.Errorf("pictures: %d of the %d pictures of %s cannot be read, more than %.0f%%: %s; `residual data check %s` lists them",
-			n, len(x.Items), x.Root, 100*mostBroken, firstOf(r.Broken), x.Path())
+			n, len(x.Items), x.Root, 100*mostBroken, firstOf(r.Broken), shell.Quote(x.Path()))
 	}
 	for _, split := range []data.Split{data.Train, data.Test} {
 		before, now := x.Counts(split), rest.Counts(split)
 		for label, n := range now {
 			if n == 0 && before[label] > 0 {
 				return nil, nil, fmt.Errorf("pictures: none of the %d pictures of class %q in the part %s of %s can be read: %s; `residual data check %s` lists them",
-					before[label], x.Classes[label], split, x.Root, firstOf(r.Broken), x.Path())
+					before[label], x.Classes[label], split, x.Root, firstOf(r.Broken), shell.Quote(x.Path()))
 			}
 		}
 	}

@@ -40,7 +40,7 @@ func Run(t *testing.T, check Check) {
 		name string
 		run  func(*testing.T, Check)
 	}{
-		{"Convolutions", convolutions}, {"ManyGroups", manyGroups}, {"Eights", eights}, {"Blocks", blocks}, {"OneImage", oneImage}, {"Dense", dense}, {"Elementwise", elementwise}, {"Pools", pools},
+		{"Convolutions", convolutions}, {"ManyGroups", manyGroups}, {"Eights", eights}, {"Blocks", blocks}, {"OneImage", oneImage}, {"ReadTwice", readTwice}, {"Dense", dense}, {"Elementwise", elementwise}, {"Pools", pools},
 		{"BatchNorm", batchNorm}, {"LossAndDropout", lossAndDropout}, {"ChannelsAndStochasticDepth", channelsAndStochasticDepth},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, check) })
@@ -64,6 +64,9 @@ func Evaluate(t *testing.T, d engine.Device, g *graph.Graph, feeds map[*graph.No
 		t.Fatal(err)
 	}
 	key := int64(0)
+	if err := p.Run(key); (err == nil) != (len(feeds) == 0) {
+		t.Fatalf("a program of %d inputs runs before they were fed: %v", len(feeds), err)
+	}
 	for n, v := range feeds {
 		if n.Op.(*graph.Input).Label == "key" {
 			key = v.Ints()[0]
@@ -73,8 +76,11 @@ func Evaluate(t *testing.T, d engine.Device, g *graph.Graph, feeds map[*graph.No
 			t.Fatal(err)
 		}
 	}
-	p.Run(key)
-	p.Run(key) // nothing may be left over from the first run
+	for range 2 { // nothing may be left over from the first run
+		if err := p.Run(key); err != nil {
+			t.Fatal(err)
+		}
+	}
 	out := make([][]float32, len(spec.Outputs))
 	for i, n := range spec.Outputs {
 		v := tensor.New(n.Shape...)

@@ -26,8 +26,15 @@ func TestWeightsBesideTheRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, n := range append(weights, x) {
+		if err := p.Feed(n, tensor.New(n.Shape...)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	f.calls = nil
-	p.Run(0)
+	if err := p.Run(0); err != nil {
+		t.Fatal(err)
+	}
 	var calls []string // neighbours that are alike once
 	for _, c := range f.calls {
 		c = strings.ReplaceAll(c, " 0 in", " in")

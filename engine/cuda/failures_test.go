@@ -69,9 +69,12 @@ func TestGraphsAreGivenBack(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
 	for range 8 {
-		g, _, y, _ := scaledGraph(1)
+		g, x, y, _ := scaledGraph(1)
 		p, err := engine.Compile(g, engine.NewStore(d), engine.Spec{Outputs: []*graph.Node{y}})
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Feed(x, tensor.New(x.Shape...)); err != nil {
 			t.Fatal(err)
 		}
 		p.Run(0)

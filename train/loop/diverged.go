@@ -112,7 +112,9 @@ func (t *Trainer) firstBadLayer(k kind, images, labels *tensor.Tensor) (string, 
 	if err := p.feed(images, labels); err != nil {
 		return "", err
 	}
-	p.Run(int64(t.steps))
+	if err := p.Run(int64(t.steps)); err != nil {
+		return "", err
+	}
 	bad := func(n *graph.Node) bool {
 		v := tensor.New(n.Shape...)
 		p.Read(n, v)

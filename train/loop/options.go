@@ -12,7 +12,8 @@ import (
 // Options are the settings of a Trainer. Zero values are those of the notes: plain
 // gradient descent with rate 0.05, ten epochs in batches of 256, and nothing else.
 type Options struct {
-	Batch     int
+	Batch     int  // of images; the last two of an epoch share theirs evenly where the last would have few: see data.LoaderConfig.Even
+	ShortLast bool // leave the last batch what is left, be it one image
 	Epochs    int
 	Optimizer optim.Optimizer
 	Schedule  optim.Schedule

@@ -88,7 +88,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	t.prepare()
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: engine.TakesPictures(dev),
+		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: engine.TakesPictures(dev),
 	})
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 			return nil, err
 		}
 	}
-	for _, n := range batchSizes(train, o.Batch) {
+	for _, n := range t.loader.Sizes() {
 		p, err := t.program(n, o.Mix != nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s on a batch of %d of the %d pictures of %v: %w", nn.Class(m), n, train.Len(), t.input, err)
@@ -111,7 +111,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		}
 	}
 	if test != nil {
-		for _, n := range batchSizes(test, o.Batch) {
+		for _, n := range t.tests.Sizes() {
 			if err := t.runner.PreparePictures(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
 				return nil, err
 			}
@@ -135,16 +135,6 @@ func (t *Trainer) fits() error {
 		bytes += 4 * int64(t.options.Optimizer.Slots()) * int64(p.Value.Numel())
 	}
 	return engine.Fits(t.store.Device(), bytes)
-}
-
-// batchSizes lists the sizes of an epoch's batches: the full one, and what the
-// last one may hold instead.
-func batchSizes(ds data.Dataset, batch int) []int {
-	full := min(batch, ds.Len())
-	if rest := ds.Len() % full; rest > 0 {
-		return []int{full, rest}
-	}
-	return []int{full}
 }
 
 func sameKind(train, test data.Info) error {
@@ -185,7 +175,9 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 func (t *Trainer) step(p *program, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
 	made, of, whole := t.whole(p, labels, lr)
 	if !whole {
-		p.Run(int64(t.steps))
+		if err := p.Run(int64(t.steps)); err != nil {
+			return math.NaN(), 0, err
+		}
 		if f := t.takeMeanwhile(); f != nil {
 			f()
 		}
@@ -272,6 +264,10 @@ func (t *Trainer) Runner() *inference.Runner { return t.runner }
 // Batches returns the number of batches in an epoch, each of which is a step unless
 // Options.Accumulate says otherwise.
 func (t *Trainer) Batches() int { return t.loader.Batches() }
+
+// Shared returns the sizes of an epoch's last batches where these share their images: see
+// data.Loader.Shared.
+func (t *Trainer) Shared() []int { return t.loader.Shared() }
 
 // Memory returns the planned bytes of all programs made so far, for training and
 // for evaluation.

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/residual-ml/residual/report"
+)
+
+// seldom says which lines of a work's progress are written: all on a terminal, and where
+// the output is kept, as in a file or by CI, one a minute at most.
+type seldom struct {
+	live bool
+	now  func() time.Time
+	last time.Time
+}
+
+// newSeldom begins the first minute.
+func newSeldom(live bool, now func() time.Time) *seldom {
+	return &seldom{live: live, now: now, last: now()}
+}
+
+func (s *seldom) due() bool {
+	now := s.now()
+	if !s.live && now.Sub(s.last) < time.Minute {
+		return false
+	}
+	s.last = now
+	return true
+}
+
+// showCount tells how many images are done: on a terminal in one line that changes,
+// elsewhere in a line a minute.
+func showCount(w io.Writer) func(done, total int) {
+	return countTo(w, report.IsTerminal(w), time.Now)
+}
+
+func countTo(w io.Writer, live bool, now func() time.Time) func(done, total int) {
+	var s *seldom
+	if live {
+		w = direct(w)
+	}
+	return func(done, total int) {
+		if s == nil {
+			s = newSeldom(live, now)
+		}
+		count := fmt.Sprintf("%s of %s images", report.Count(int64(done)), report.Count(int64(total)))
+		switch {
+		case !live && (done >= total || !s.due()):
+		case !live:
+			fmt.Fprintln(w, count)
+		case done >= total:
+			fmt.Fprint(w, "\r\x1b[K")
+		default:
+			fmt.Fprint(w, "\r"+count)
+		}
+	}
+}
