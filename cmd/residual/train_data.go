@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,7 +13,7 @@ import (
 )
 
 // photosHelp says what --data takes beside names, in the words of every command.
-const photosHelp = "or pictures of your own: a folder with one folder a class (or train/ and val/ with these), or a .csv or .jsonl list of paths and labels. A name counts before a folder that is called the same, which is then named ./NAME"
+const photosHelp = "or pictures of your own: a folder with one folder a class (or folders for the parts with these, such as train/ and val/), or a .csv or .jsonl list of paths and labels. A name counts before a folder that is called the same, which is then named ./NAME"
 
 // photosTrainHelp is the part of train's help about a user's own pictures.
 func photosTrainHelp() string {
@@ -162,9 +161,7 @@ func found(p *train.Photos, dry bool) string {
 		}
 		fmt.Fprintf(&b, "%d cannot be read and are left out, %s: %s\n", n, why, few(names))
 	}
-	if len(x.Beside) > 0 {
-		fmt.Fprintf(&b, "left out, beside the folders to train and to test on: %s; `residual eval MODEL --data %s` measures on it\n", few(x.Beside), filepath.Join(x.Path(), x.Beside[0]))
-	}
+	b.WriteString(division(x.Path(), x.Parts, x.Notes))
 	if len(r.Others) > 0 {
 		fmt.Fprintf(&b, "left out as no JPEG, PNG, GIF, WebP or BMP by their names: %s\n", folder.Kinds(r.Others))
 	}
@@ -178,21 +175,6 @@ func found(p *train.Photos, dry bool) string {
 		fmt.Fprintf(&b, "%d near-duplicates lie in two classes, such as %s\n", len(r.Contradictory), few(r.Contradictory[0]))
 	}
 	return b.String()
-}
-
-// heldOut says how the pictures were divided.
-func heldOut(p *train.Photos, c train.Config) string {
-	switch {
-	case p.Report == nil:
-		return "divided as " + folder.RecordFile + " has it"
-	case p.Index.Tested:
-		return "divided as you did"
-	}
-	text := fmt.Sprintf("%v of each class is held out to test on (--holdout, --holdout-seed %d)", c.Holdout, c.HoldoutSeed)
-	if n := len(p.Report.Alike); n > 0 {
-		text += fmt.Sprintf(", %d groups of near-duplicates each on one side", n)
-	}
-	return text
 }
 
 // kept says which pictures the pack has; "" where none is.
