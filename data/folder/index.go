@@ -133,8 +133,10 @@ func scanFolder(root string, known []string) (*Index, error) {
 	case l.train != nil:
 		err = x.addPart(*l.train, data.Train, known == nil)
 	case l.test == nil || len(l.classes) > 0:
-		err = x.addFolders(root, l.classes, data.Train, known == nil)
-		x.asClasses(l)
+		if err = x.addFolders(root, l.classes, data.Train, known == nil); err == nil && l.test == nil {
+			x.divideInside()
+			x.asClasses(l.classes)
+		}
 	}
 	if err == nil && l.test != nil {
 		x.Tested = true
@@ -156,11 +158,8 @@ func scanFolder(root string, known []string) (*Index, error) {
 func (x *Index) note(format string, a ...any) { x.Notes = append(x.Notes, fmt.Sprintf(format, a...)) }
 
 // asClasses says which folders are classes though they are called like parts.
-func (x *Index) asClasses(l layout) {
-	if l.test != nil {
-		return
-	}
-	for _, name := range l.classes {
+func (x *Index) asClasses(folders []string) {
+	for _, name := range folders {
 		if kind, stem := partName(name); kind != noPart && stem == "" {
 			x.note("%q is taken as a class, as it has no folders of the other classes inside; if it is a part of the data set, put it elsewhere", name)
 		}

@@ -207,6 +207,53 @@ func (l layout) ambiguous(root string, known []string) error {
 	return nil
 }
 
+// divideInside takes the folders in the folders of the classes as parts, such as cat/train
+// and cat/test, where every picture lies in one and there are some to train and to test on.
+func (x *Index) divideInside() {
+	kinds := make([]partKind, len(x.Items))
+	known, count := map[string]partKind{}, map[partKind]int{}
+	var names []string
+	for i, it := range x.Items {
+		if at := strings.SplitN(it.Name, "/", 3); len(at) == 3 {
+			kind, seen := known[at[1]]
+			if !seen {
+				if k, stem := partName(at[1]); stem == "" {
+					kind = k
+				}
+				if known[at[1]] = kind; kind != noPart {
+					names = append(names, at[1])
+				}
+			}
+			kinds[i] = kind
+		}
+		count[kinds[i]]++
+	}
+	slices.Sort(names)
+	switch {
+	case count[trainPart] == 0 || count[valPart]+count[testPart] == 0:
+		return
+	case count[noPart] > 0:
+		x.note("folders in those of the classes, %s, are not used as parts, as other pictures lie beside them; put the classes into folders train and val, or all pictures of the classes into such folders", quoted(names))
+		return
+	}
+	x.note("%s in the folders of the classes are the parts", quoted(names))
+	x.Tested = true
+	if n := count[testPart]; n > 0 && count[valPart] > 0 {
+		x.Parts = append(x.Parts, Part{Name: "test", Pictures: n})
+	}
+	items := x.Items[:0]
+	for i, it := range x.Items {
+		switch {
+		case kinds[i] == testPart && count[valPart] > 0:
+			continue
+		case kinds[i] != trainPart:
+			it.Split = data.Test
+		}
+		items = append(items, it)
+	}
+	x.Items = items
+}
+
 func namesOf(all []candidate) (names []string) {
 	for _, c := range all {
 		names = append(names, c.name)

@@ -272,9 +272,14 @@ func readJSONLines(r *lines.Reader, take func(entry) error) error {
 		if d.More() {
 			return fmt.Errorf("line %d holds more than one JSON object", n)
 		}
+		keys := slices.Sorted(maps.Keys(values))
 		value := func(names []string) string {
 			for _, name := range names {
-				switch v := values[name].(type) {
+				i := slices.IndexFunc(keys, func(key string) bool { return strings.EqualFold(lines.Name(key), name) })
+				if i < 0 {
+					continue
+				}
+				switch v := values[keys[i]].(type) {
 				case string:
 					return v
 				case json.Number:
