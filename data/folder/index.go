@@ -149,7 +149,7 @@ func scanFolder(root string, known []string) (*Index, error) {
 		x.Parts = append(x.Parts, Part{Name: c.name, Pictures: countPictures(filepath.Join(root, c.name), 0)})
 	}
 	if n := loose(root); n > 0 && len(folders) > 0 {
-		x.note("%d pictures lie in %s itself, in no folder of a class, and are not used", n, root)
+		x.note("pictures in %s itself, beside the folders, are not used: %d", root, n)
 	}
 	return x, nil
 }
@@ -182,7 +182,7 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 	}
 	x.Parts = append(x.Parts, Part{Name: c.name, Split: split, Pictures: len(x.Items) - before})
 	if n := loose(c.inside); n > 0 {
-		x.note("%d pictures lie in %s itself, in no folder of a class, and are not used", n, c.inside)
+		x.note("pictures in %s itself, beside the folders of the classes, are not used: %d", c.inside, n)
 	}
 	return nil
 }

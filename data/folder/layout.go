@@ -159,6 +159,12 @@ func layoutOf(root string, folders, known []string) (l layout, err error) {
 // withoutTrain is the layout of a folder that has parts to test on, no part to train on, and
 // none of their classes beside them.
 func (l layout) withoutTrain(root string, tests, rest []candidate) (layout, error) {
+	for _, c := range rest {
+		if name, err := shared(tests[0].classes, c.inside); err != nil || name != "" {
+			return l, cmp.Or(err, fmt.Errorf("pictures: in %s the folders %q and %q both hold a folder %q, so %[2]q may be the part to test on or a class; if it is the part, call the other one train; if it is a class, rename it",
+				root, tests[0].name, c.name, name))
+		}
+	}
 	if len(rest) > 0 && !slices.ContainsFunc(rest, func(c candidate) bool { return c.kind == trainPart }) {
 		for _, c := range rest {
 			l.classes = append(l.classes, c.name)
@@ -193,65 +199,26 @@ func (l layout) ambiguous(root string, known []string) error {
 		return nil
 	}
 	for _, c := range l.unused {
-		inner, err := foldersOf(c.inside)
-		if err != nil {
-			return err
-		}
-		for _, name := range inner {
-			if labelOf(l.train.classes, name) >= 0 && countPictures(filepath.Join(c.inside, name), 1) > 0 {
-				return fmt.Errorf("pictures: in %s the folders %q and %q both hold a folder %q, so %[2]q may be the part to train on or a class; if it is the part, call the other one val or test, or put it elsewhere; if it is a class, rename it",
-					root, l.train.name, c.name, name)
-			}
+		if name, err := shared(l.train.classes, c.inside); err != nil || name != "" {
+			return cmp.Or(err, fmt.Errorf("pictures: in %s the folders %q and %q both hold a folder %q, so %[2]q may be the part to train on or a class; if it is the part, call the other one val or test, or put it elsewhere; if it is a class, rename it",
+				root, l.train.name, c.name, name))
 		}
 	}
 	return nil
 }
 
-// divideInside takes the folders in the folders of the classes as parts, such as cat/train
-// and cat/test, where every picture lies in one and there are some to train and to test on.
-func (x *Index) divideInside() {
-	kinds := make([]partKind, len(x.Items))
-	known, count := map[string]partKind{}, map[partKind]int{}
-	var names []string
-	for i, it := range x.Items {
-		if at := strings.SplitN(it.Name, "/", 3); len(at) == 3 {
-			kind, seen := known[at[1]]
-			if !seen {
-				if k, stem := partName(at[1]); stem == "" {
-					kind = k
-				}
-				if known[at[1]] = kind; kind != noPart {
-					names = append(names, at[1])
-				}
-			}
-			kinds[i] = kind
+// shared is the first folder with pictures in dir that has the name of a class.
+func shared(classes []string, dir string) (string, error) {
+	inner, err := foldersOf(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range inner {
+		if labelOf(classes, name) >= 0 && countPictures(filepath.Join(dir, name), 1) > 0 {
+			return name, nil
 		}
-		count[kinds[i]]++
 	}
-	slices.Sort(names)
-	switch {
-	case count[trainPart] == 0 || count[valPart]+count[testPart] == 0:
-		return
-	case count[noPart] > 0:
-		x.note("folders in those of the classes, %s, are not used as parts, as other pictures lie beside them; put the classes into folders train and val, or all pictures of the classes into such folders", quoted(names))
-		return
-	}
-	x.note("%s in the folders of the classes are the parts", quoted(names))
-	x.Tested = true
-	if n := count[testPart]; n > 0 && count[valPart] > 0 {
-		x.Parts = append(x.Parts, Part{Name: "test", Pictures: n})
-	}
-	items := x.Items[:0]
-	for i, it := range x.Items {
-		switch {
-		case kinds[i] == testPart && count[valPart] > 0:
-			continue
-		case kinds[i] != trainPart:
-			it.Split = data.Test
-		}
-		items = append(items, it)
-	}
-	x.Items = items
+	return "", nil
 }
 
 func namesOf(all []candidate) (names []string) {

@@ -42,9 +42,9 @@ func both(train, test string) []string {
 func TestNamesOfParts(t *testing.T) {
 	for kind, names := range map[partKind][]string{
 		trainPart: {"train", "Train", "TRAIN", "training", "Training", "training_set", "Training Set", "training-set", "trainset", "TrainSet", "trainSet", "seg_train",
-			"train_images", "Train_Images", "X_train", "x_train", "xtrain", "train2017", "train-256", "trainData", "train_data", "train.split", "train ", "training_data", "the training images"},
-		valPart:  {"val", "Val", "VAL", "valid", "validation", "Validation", "validation_set", "valset", "val2017", "dev", "dev_set", "Dev", "eval", "evaluation", "x_val", "val_images"},
-		testPart: {"test", "Test", "TEST", "testing", "Testing", "test_set", "testset", "seg_test", "test1", "holdout", "hold-out", "Hold Out", "held_out", "test_images", "x_test", "testImages"},
+			"train_images", "Train_Images", "X_train", "x_train", "xtrain", "train2017", "train-256", "trainData", "train_data", "train.split", "train ", "训练集", "trainval", "train-val", "training_data", "the training images"},
+		valPart:  {"val", "Val", "VAL", "valid", "validation", "Validation", "validation_set", "valset", "val2017", "dev", "dev_set", "Dev", "eval", "evaluation", "x_val", "val_images", "验证集", "验证"},
+		testPart: {"test", "Test", "TEST", "testing", "Testing", "test_set", "testset", "seg_test", "test1", "holdout", "hold-out", "Hold Out", "held_out", "test_images", "x_test", "testImages", "测试集"},
 	} {
 		for _, name := range names {
 			if got, stem := partName(name); got != kind || stem != "" {
@@ -105,8 +105,8 @@ func TestScanLayouts(t *testing.T) {
 		"a class test":           {[]string{"control 3", "test/monday 3", "test/friday 3"}, "control test", [2][]int{{3, 6}, {0, 0}}, nil, `"test" is taken as a class`},
 		"stations":               {[]string{"train_station 3", "bus_station 3", "test_site 1"}, "bus_station test_site train_station", [2][]int{{3, 1, 3}, {0, 0, 0}}, nil, ""},
 		"classes beside test":    {[]string{"cat 3", "dog 3", "test/cat 1", "test/dog 2"}, "cat dog", [2][]int{{3, 3}, {1, 2}}, nil, ""},
-		"loose pictures":         {with(both("train", "val"), "train 2", ". 4"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, nil, "2 pictures lie in"},
-		"loose beside":           {[]string{"cat 3", "dog 3", ". 4"}, "cat dog", [2][]int{{3, 3}, {0, 0}}, nil, "4 pictures lie in"},
+		"loose pictures":         {with(both("train", "val"), "train 2", ". 4"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, nil, "/train itself, beside the folders of the classes, are not used: 2"},
+		"loose beside":           {[]string{"cat 3", "dog 3", ". 4"}, "cat dog", [2][]int{{3, 3}, {0, 0}}, nil, "itself, beside the folders, are not used: 4"},
 		"parts in classes":       {[]string{"cat/train 3", "cat/test 1", "dog/Train 2", "dog/Test 2"}, "cat dog", [2][]int{{3, 2}, {1, 2}}, nil, "in the folders of the classes are the parts"},
 		"three parts in classes": {[]string{"cat/train 3", "cat/val 1", "cat/test 4", "dog/train 2"}, "cat dog", [2][]int{{3, 2}, {1, 0}}, []Part{{"test", "", 4}}, "in the folders of the classes are the parts"},
 		"parts in one class":     {[]string{"cat/train 3", "cat/test 1", "dog 2"}, "cat dog", [2][]int{{4, 2}, {0, 0}}, nil, "are not used as parts"},
@@ -140,6 +140,7 @@ func TestScanRefusesLayouts(t *testing.T) {
 		"only flat parts":      {[]string{"train 3", "test 3", "valid 2"}, "have the names of parts and no class folders inside"},
 		"a flat train":         {[]string{"train 3", "test/cat 3", "test/dog 3"}, "and none to train on"},
 		"a part or a class":    {[]string{"train/day 2", "train/night 2", "car/day 2", "car/night 2"}, `"train" may be the part to train on or a class`},
+		"a test or a class":    {[]string{"test/day 2", "test/night 2", "all/day 2", "all/night 2"}, `"test" may be the part to test on or a class`},
 		"a class of test only": {append(both("Train", "Test"), "Test/owl 1"), `has a class "owl" that the pictures to train on have not, whose classes are cat, dog, fox`},
 		"case":                 {[]string{"train/Cat 2", "train/Dog 2", "val/cat 1"}, `has a class "cat"`},
 		"nothing in val":       {[]string{"train/cat 2", "train/dog 2", "val 0"}, "none of"},

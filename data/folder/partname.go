@@ -22,9 +22,9 @@ const (
 // partWords are the words for each part. The first of a kind comes first where several
 // folders could be tested on.
 var partWords = map[partKind][]string{
-	trainPart: {"train", "training"},
-	valPart:   {"val", "valid", "validation", "validate", "dev", "devel", "development", "eval", "evaluation"},
-	testPart:  {"test", "testing", "tests", "holdout", "heldout"},
+	trainPart: {"train", "training", "trainval", "训练", "训练集", "训练数据"},
+	valPart:   {"val", "valid", "validation", "validate", "dev", "devel", "development", "eval", "evaluation", "验证", "验证集", "验证数据"},
+	testPart:  {"test", "testing", "tests", "holdout", "heldout", "测试", "测试集", "测试数据"},
 }
 
 // partFillers are words beside those that say nothing of which part it is.
@@ -57,6 +57,8 @@ func partName(name string) (kind partKind, stem string) {
 			}
 		}
 		switch {
+		case is+kind == trainPart+valPart && is != noPart && kind != noPart:
+			kind = trainPart // train and val together, which goes with a test
 		case is != noPart && kind != noPart && kind != is:
 			return noPart, "" // such as train-test: it is of both
 		case is != noPart:
