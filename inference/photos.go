@@ -19,7 +19,7 @@ type Photos struct {
 	Path        string           // of the folder or list
 	All         bool             // nobody divided it: these are all of its pictures
 	Skipped     []folder.Problem // that cannot be read; they are not in the set
-	Parts       []folder.Part    // what folders called like parts were taken for; of the run's own pictures none
+	Parts       []folder.Part    // what folders were taken for; none where the run's record has the division
 	Notes       []string         // what the user may have meant otherwise; see folder.Index
 }
 

@@ -42,7 +42,7 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 // Met says whether the class had images or was predicted. Of any other nothing is known.
 func (s ClassScore) Met() bool { return s.Support+s.Predicted > 0 }
 
-// Unmet names the classes that no image is of: an accuracy is not of them.
+// Unmet names the classes that have no images: an accuracy does not cover them.
 func Unmet(scores []ClassScore) (classes []string) {
 	for _, s := range scores {
 		if s.Support == 0 {
@@ -199,7 +199,7 @@ func scoreTable(scores []ClassScore, counts [][]int) string {
 	return b.String()
 }
 
-// over says which classes an accuracy is of, where it is not of all.
+// over says which classes an accuracy covers where it is not all.
 func over(scores []ClassScore) string {
 	const most = 4
 	missing := Unmet(scores)
@@ -210,5 +210,5 @@ func over(scores []ClassScore) string {
 	if more := len(missing) - most; more > 0 {
 		text = fmt.Sprintf("%s and %d more", text, more)
 	}
-	return fmt.Sprintf(", over %d of %d classes: no image is of %s", len(scores)-len(missing), len(scores), text)
+	return fmt.Sprintf(", over %d of %d classes: no images of %s", len(scores)-len(missing), len(scores), text)
 }

@@ -26,8 +26,8 @@ const CheckingPictures = "checking pictures"
 type Photos struct {
 	Index     *folder.Index  // of those that are trained and tested on
 	Report    *folder.Report // of all; nil when a run goes on, which reads them no more
-	Untested  []string       // classes that the pictures to test on lack: no accuracy is of them
-	Untrained []string       // classes that those to train on lack
+	Untested  []string       // classes without test images: the test accuracy does not cover them
+	Untrained []string       // classes without training images
 	ChosenFor int            // pictures to train on that settle what was not given; 0 where all was, or a budget settled it
 	// Pack has the decoded pictures; nil when Preparation.Cache is off, or when the user's
 	// cache folder cannot be used: PackError then says why.

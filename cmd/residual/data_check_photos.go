@@ -128,10 +128,10 @@ func (c *photoCheck) lacking(b *strings.Builder) {
 		}
 	}
 	if len(untested) > 0 {
-		fmt.Fprintf(b, "  no picture to test on is of %s: the test accuracy will say nothing of %s\n", few(untested), them(untested))
+		fmt.Fprintf(b, "  no test images of %s: the test accuracy will not cover %s\n", few(untested), them(untested))
 	}
 	if len(untrained) > 0 {
-		fmt.Fprintf(b, "  no picture to train on is of %s: a model cannot learn %s\n", few(untrained), them(untrained))
+		fmt.Fprintf(b, "  no training images of %s: a model cannot learn %s\n", few(untrained), them(untrained))
 	}
 }
 

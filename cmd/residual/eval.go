@@ -204,8 +204,10 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 		for _, s := range p.Skipped {
 			fmt.Fprintf(cmd.ErrOrStderr(), "left out: %s\n", oneLine(s.Error))
 		}
-		if used := used(p.Parts); used != "" {
-			fmt.Fprintln(cmd.ErrOrStderr(), used)
+		for _, is := range p.Parts {
+			if is.Split == data.Split(f.split) && !p.All {
+				fmt.Fprintf(cmd.ErrOrStderr(), "measuring on %s, the %s part by its name\n", is.Name, f.split)
+			}
 		}
 		fmt.Fprint(cmd.ErrOrStderr(), division(p.Path, p.Parts, p.Notes))
 		if p.All {

@@ -22,13 +22,13 @@ func division(path string, parts []folder.Part, notes []string) string {
 		if p.Split != "" {
 			continue
 		}
-		unused = append(unused, fmt.Sprintf("%s (%s)", p.Name, plural(p.Pictures, "picture")))
-		if p.Pictures > 0 && measure == "" && !folder.IsList(path) {
+		unused = append(unused, fmt.Sprintf("%s (%s)", p.Name, plural(p.Images, "image")))
+		if p.Images > 0 && measure == "" && !folder.IsList(path) {
 			measure = fmt.Sprintf("; `residual eval MODEL --data %s` measures on it", filepath.Join(path, p.Name))
 		}
 	}
 	if len(unused) > 0 {
-		fmt.Fprintf(&b, "not used, beside what is trained and tested on: %s%s\n", few(unused), measure)
+		fmt.Fprintf(&b, "not used: %s%s\n", few(unused), measure)
 	}
 	for _, note := range notes {
 		fmt.Fprintln(&b, note)
@@ -36,21 +36,21 @@ func division(path string, parts []folder.Part, notes []string) string {
 	return b.String()
 }
 
-// used says which folders were taken for which part; "" where none was.
+// used says which folders are the parts; "" where no folders are.
 func used(parts []folder.Part) string {
 	var is []string
 	for _, p := range parts {
 		switch p.Split {
 		case data.Train:
-			is = append(is, p.Name+" is trained on")
+			is = append(is, "training on "+p.Name)
 		case data.Test:
-			is = append(is, p.Name+" is tested on")
+			is = append(is, "testing on "+p.Name)
 		}
 	}
 	return strings.Join(is, ", ")
 }
 
-// heldOut says how the pictures were divided, and which classes a part lacks.
+// heldOut says how the images were divided, and which classes a part lacks.
 func heldOut(p *train.Photos, c train.Config) string {
 	text := ""
 	switch parts := used(p.Index.Parts); {
@@ -70,26 +70,26 @@ func heldOut(p *train.Photos, c train.Config) string {
 		}
 	}
 	if len(p.Untested) > 0 {
-		text += fmt.Sprintf("\nwarning: no picture to test on is of %s: the test accuracy says nothing of %s", few(p.Untested), them(p.Untested))
+		text += fmt.Sprintf("\nwarning: no test images of %s: the test accuracy does not cover %s", few(p.Untested), them(p.Untested))
 		if p.Report != nil && !p.Index.Tested && c.TestSize == 0 {
-			text += " (a class whose pictures are one, or near-duplicates of one, is trained on as a whole; add others to it)"
+			text += " (a class of one image, or of near-duplicates of one, is used for training only; add more images)"
 		}
 	}
 	if len(p.Untrained) > 0 {
-		text += fmt.Sprintf("\nwarning: no picture to train on is of %s: the model cannot learn %s", few(p.Untrained), them(p.Untrained))
+		text += fmt.Sprintf("\nwarning: no training images of %s: the model cannot learn %s", few(p.Untrained), them(p.Untrained))
 	}
 	return text
 }
 
 func them(names []string) string {
 	if len(names) == 1 {
-		return "it"
+		return "that class"
 	}
-	return "them"
+	return "those classes"
 }
 
 // share says what was held out: the share of each class, or where groups of near-duplicates,
-// or few pictures, make that another, how many of each.
+// or few images, make that another, how many of each.
 func share(x *folder.Index, c train.Config) string {
 	const most = 12
 	rest, test := x.Counts(data.Train), x.Counts(data.Test)
@@ -116,5 +116,5 @@ func over(missing []string, classes int) string {
 	if len(missing) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" over %d of %d classes, with no picture of %s", classes-len(missing), classes, few(missing))
+	return fmt.Sprintf(" over %d of %d classes (no test images of %s)", classes-len(missing), classes, few(missing))
 }

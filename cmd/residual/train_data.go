@@ -20,7 +20,9 @@ func photosTrainHelp() string {
 	var b strings.Builder
 	b.WriteString(`--data photos/ trains on pictures of your own: JPEG, PNG, GIF, WebP or BMP files in one
 folder a class, or such folders in train/ and val/, or named by a CSV or JSON-lines
-list with path, label and, if you like, split. All are read once at first. Those that cannot be read are named
+list with path, label and, if you like, split. Parts may have other names (Training_set,
+dev, seg_test, holdout); of val and test a training tests on val. The first lines say
+which folders are what, what is not used, and which classes have no test images. All are read once at first. Those that cannot be read are named
 in skipped.csv and left out, unless they are more than 5% or a whole class;
 --holdout of each class is tested on where you do not say which, near-duplicates
 on one side. pictures.csv has every picture's part and digest: a picture or a label

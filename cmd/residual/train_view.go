@@ -219,7 +219,7 @@ type trainResult struct {
 	Estimate        *foreseen    `json:"estimate"` // before the start; null where nothing was measured
 }
 
-// untested names the classes that no picture to test on is of.
+// untested names the classes without test images.
 func (v *trainView) untested() []string {
 	if v.begun.Photos == nil {
 		return nil

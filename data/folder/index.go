@@ -1,6 +1,6 @@
 // Package folder makes data sets of a user's own pictures: a folder with one folder a
-// class, the same under train/ and val/, or a list of paths and labels in CSV or JSON
-// lines.
+// class, the same in folders for the parts, such as train/ and val/, or a list of paths and
+// labels in CSV or JSON lines.
 package folder
 
 import (
@@ -146,10 +146,10 @@ func scanFolder(root string, known []string) (*Index, error) {
 		return nil, err
 	}
 	for _, c := range l.unused {
-		x.Parts = append(x.Parts, Part{Name: c.name, Pictures: countPictures(filepath.Join(root, c.name), 0)})
+		x.Parts = append(x.Parts, Part{Name: c.name, Images: countImages(filepath.Join(root, c.name), 0)})
 	}
 	if n := loose(root); n > 0 && len(folders) > 0 {
-		x.note("pictures in %s itself, beside the folders, are not used: %d", root, n)
+		x.note("images in %s itself, beside the folders, are not used: %d", root, n)
 	}
 	return x, nil
 }
@@ -171,7 +171,7 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 	if split == data.Test && x.Classes != nil && x.count(data.Train) > 0 {
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
-				return fmt.Errorf("pictures: %s has a class %q that the pictures to train on have not, whose classes are %s; the folders must have the same names",
+				return fmt.Errorf("pictures: %s has a class %q that the training part has not, whose classes are %s; the folders must have the same names",
 					c.inside, name, few(x.Classes))
 			}
 		}
@@ -180,9 +180,9 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 	if err := x.addFolders(c.inside, c.classes, split, first); err != nil {
 		return err
 	}
-	x.Parts = append(x.Parts, Part{Name: c.name, Split: split, Pictures: len(x.Items) - before})
+	x.Parts = append(x.Parts, Part{Name: c.name, Split: split, Images: len(x.Items) - before})
 	if n := loose(c.inside); n > 0 {
-		x.note("pictures in %s itself, beside the folders of the classes, are not used: %d", c.inside, n)
+		x.note("images in %s itself, beside the folders of the classes, are not used: %d", c.inside, n)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (x *Index) twins() {
 }
 
 // divideInside takes the folders in the folders of the classes as parts, such as cat/train
-// and cat/test, where every picture lies in one and there are some to train and to test on.
+// and cat/test, where every image lies in one and there are some to train and to test on.
 func (x *Index) divideInside() {
 	kinds := make([]partKind, len(x.Items))
 	known, count := map[string]partKind{}, map[partKind]int{}
@@ -55,13 +55,13 @@ func (x *Index) divideInside() {
 		x.twins()
 		return
 	case count[noPart] > 0:
-		x.note("folders in those of the classes, %s, are not used as parts, as other pictures lie beside them; put the classes into folders train and val, or all pictures of the classes into such folders", quoted(names))
+		x.note("folders in those of the classes, %s, are not used as parts, as other images lie beside them; put the classes into folders train and val, or all images of the classes into such folders", quoted(names))
 		return
 	}
 	x.note("%s in the folders of the classes are the parts", quoted(names))
 	x.Tested = true
 	if n := count[testPart]; n > 0 && count[valPart] > 0 {
-		x.Parts = append(x.Parts, Part{Name: "test", Pictures: n})
+		x.Parts = append(x.Parts, Part{Name: "test", Images: n})
 	}
 	items := x.Items[:0]
 	for i, it := range x.Items {

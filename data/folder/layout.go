@@ -17,9 +17,9 @@ import (
 // Part is a folder that stands for a part of a data set, or that stands beside such
 // folders; or the lines of a list that it gives one part.
 type Part struct {
-	Name     string     `json:"name"`
-	Split    data.Split `json:"split,omitempty"` // empty: its pictures are not used
-	Pictures int        `json:"pictures"`
+	Name   string     `json:"name"`
+	Split  data.Split `json:"split,omitempty"` // empty: its images are not used
+	Images int        `json:"images"`
 }
 
 // candidate is a folder of a data set's root as its name and what it holds tell it.
@@ -27,7 +27,7 @@ type candidate struct {
 	name    string
 	kind    partKind // by its name, beside the others
 	inside  string   // the folder of its class folders: itself, or one inside it
-	classes []string // the folders in that, if some of them hold pictures
+	classes []string // the folders in that, if some of them hold images
 }
 
 // isPart says that the folder can be a part: it has the name of one, and class folders.
@@ -74,7 +74,7 @@ func (c *candidate) look() error {
 		}
 		full := make([]string, 0, 2)
 		for _, name := range inner {
-			if len(full) < 2 && countPictures(filepath.Join(c.inside, name), 1) > 0 {
+			if len(full) < 2 && countImages(filepath.Join(c.inside, name), 1) > 0 {
 				full = append(full, name)
 			}
 		}
@@ -142,9 +142,9 @@ func layoutOf(root string, folders, known []string) (l layout, err error) {
 			l.train = &trains[0]
 		}
 	}
-	if len(tests) == 0 { // a part without pictures is said when they are counted
+	if len(tests) == 0 { // a part without images is said when they are counted
 		if i := slices.IndexFunc(rest, func(c candidate) bool {
-			return (c.kind == valPart || c.kind == testPart) && countPictures(c.inside, 1) == 0
+			return (c.kind == valPart || c.kind == testPart) && countImages(c.inside, 1) == 0
 		}); i >= 0 {
 			tests, rest = rest[i:i+1:i+1], slices.Delete(slices.Clone(rest), i, i+1)
 		}
@@ -207,14 +207,14 @@ func (l layout) ambiguous(root string, known []string) error {
 	return nil
 }
 
-// shared is the first folder with pictures in dir that has the name of a class.
+// shared is the first folder with images in dir that has the name of a class.
 func shared(classes []string, dir string) (string, error) {
 	inner, err := foldersOf(dir)
 	if err != nil {
 		return "", err
 	}
 	for _, name := range inner {
-		if labelOf(classes, name) >= 0 && countPictures(filepath.Join(dir, name), 1) > 0 {
+		if labelOf(classes, name) >= 0 && countImages(filepath.Join(dir, name), 1) > 0 {
 			return name, nil
 		}
 	}
@@ -238,8 +238,8 @@ func labelOf(classes []string, name string) int {
 	return slices.IndexFunc(classes, func(c string) bool { return lines.Name(c) == name })
 }
 
-// countPictures counts the pictures below dir by their names, up to most; 0 means all.
-func countPictures(dir string, most int) (n int) {
+// countImages counts the images below dir by their names, up to most; 0 means all.
+func countImages(dir string, most int) (n int) {
 	top, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return 0
@@ -262,7 +262,7 @@ func countPictures(dir string, most int) (n int) {
 	return n
 }
 
-// loose counts the pictures that lie in dir itself.
+// loose counts the images that lie in dir itself.
 func loose(dir string) (n int) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {

@@ -141,7 +141,7 @@ func TestScanRefusesLayouts(t *testing.T) {
 		"a flat train":         {[]string{"train 3", "test/cat 3", "test/dog 3"}, "and none to train on"},
 		"a part or a class":    {[]string{"train/day 2", "train/night 2", "car/day 2", "car/night 2"}, `"train" may be the part to train on or a class`},
 		"a test or a class":    {[]string{"test/day 2", "test/night 2", "all/day 2", "all/night 2"}, `"test" may be the part to test on or a class`},
-		"a class of test only": {append(both("Train", "Test"), "Test/owl 1"), `has a class "owl" that the pictures to train on have not, whose classes are cat, dog, fox`},
+		"a class of test only": {append(both("Train", "Test"), "Test/owl 1"), `has a class "owl" that the training part has not, whose classes are cat, dog, fox`},
 		"case":                 {[]string{"train/Cat 2", "train/Dog 2", "val/cat 1"}, `has a class "cat"`},
 		"nothing in val":       {[]string{"train/cat 2", "train/dog 2", "val 0"}, "none of"},
 	} {

@@ -167,7 +167,7 @@ func (l *list) finish() {
 		x.Items = append(x.Items, Item{Path: e.at, Name: e.name, Label: number[e.label], Split: split})
 	}
 	if unused > 0 {
-		x.Parts = append(x.Parts, Part{Name: "test", Pictures: unused})
+		x.Parts = append(x.Parts, Part{Name: "test", Images: unused})
 	}
 	sort.SliceStable(x.Items, func(i, j int) bool {
 		a, b := x.Items[i], x.Items[j]

@@ -148,7 +148,7 @@ func (s *Set) Len() int { return len(s.items) }
 // Items lists the pictures in their order. They must not be changed.
 func (s *Set) Items() []Item { return s.items }
 
-// Lacking names the classes that have no picture in the set: no accuracy on it is of them.
+// Lacking names the classes that have no images in the set: an accuracy on it does not cover them.
 func (s *Set) Lacking() (classes []string) {
 	counts := make([]int, len(s.info.Classes))
 	for _, it := range s.items {

@@ -135,7 +135,7 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested [
 	return t
 }
 
-// over says which classes an accuracy is of, where it is not of all.
+// over says which classes an accuracy covers where it is not all.
 func over(r *Report, untested []string) string {
 	if len(untested) == 0 {
 		return ""
