@@ -198,10 +198,10 @@ func TestNamesOfAFile(t *testing.T) {
 }
 
 func TestPath(t *testing.T) {
-	disk := []string{"a.jpg", " b.jpg", "e\u0301.jpg", "ö.jpg", "caf\xe9.jpg"}
+	disk := []string{"a.jpg", "p/b/e\u0301.jpg", `q\r.jpg`, " b.jpg", "e\u0301.jpg", "ö.jpg", "caf\xe9.jpg"}
 	for written, want := range map[string]string{
 		"a.jpg": "a.jpg", " a.jpg ": "a.jpg", " b.jpg": " b.jpg", "\u00e9.jpg": "e\u0301.jpg", "o\u0308.jpg\u00a0": "ö.jpg",
-		"caf\xe9.jpg ": "caf\xe9.jpg", " none ": "none", "caf\xe8.jpg": "caf\xe8.jpg",
+		"caf\xe9.jpg ": "caf\xe9.jpg", " none ": "none", `p\b\` + "\u00e9.jpg": "p/b/e\u0301.jpg", `q\r.jpg`: `q\r.jpg`, `x\y`: `x\y`, "caf\xe8.jpg": "caf\xe8.jpg",
 	} {
 		if got := Path(written, func(p string) bool { return slices.Contains(disk, p) }); got != want {
 			t.Errorf("%+q: %+q", written, got)

@@ -95,8 +95,9 @@ func Alike(names []string) (groups [][]string) {
 }
 
 // Path returns the path that a line names: as it is written if something is there, else
-// without the spaces around it, composed or decomposed, which the program that wrote the
-// line may have changed. Where none is there it is the one without spaces.
+// without the spaces around it, composed or decomposed, or with slashes for backslashes:
+// the program that wrote the line, or its system, may have changed them. Where none is
+// there it is the one without spaces.
 func Path(written string, there func(path string) bool) string {
 	if there(written) {
 		return written
@@ -105,7 +106,8 @@ func Path(written string, there func(path string) bool) string {
 	if !utf8.ValidString(plain) {
 		return plain
 	}
-	for _, path := range []string{plain, norm.NFC.String(plain), norm.NFD.String(plain)} {
+	slashed := strings.ReplaceAll(plain, `\`, "/")
+	for _, path := range []string{plain, norm.NFC.String(plain), norm.NFD.String(plain), slashed, norm.NFC.String(slashed), norm.NFD.String(slashed)} {
 		if path != written && there(path) {
 			return path
 		}
