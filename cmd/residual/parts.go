@@ -22,8 +22,12 @@ func division(path string, parts []folder.Part, notes []string) string {
 		if p.Split != "" {
 			continue
 		}
-		unused = append(unused, fmt.Sprintf("%s (%s)", p.Name, plural(p.Images, "image")))
-		if p.Images > 0 && measure == "" && !folder.IsList(path) {
+		what := plural(p.Images, "image")
+		if p.Images > 0 && p.Classes == 0 && !folder.IsList(path) {
+			what += ", no class folders"
+		}
+		unused = append(unused, fmt.Sprintf("%s (%s)", p.Name, what))
+		if p.Classes > 0 && measure == "" && !folder.IsList(path) {
 			measure = fmt.Sprintf("; `residual eval MODEL --data %s` measures on it", filepath.Join(path, p.Name))
 		}
 	}

@@ -75,7 +75,7 @@ func TestScanFolders(t *testing.T) {
 		if _, err := os.Stat(x.Items[0].Path); err != nil {
 			t.Error(err)
 		}
-		if got := slices.Contains(x.Parts, Part{Name: "test", Images: 1}); got != (folder == "both") || len(x.Notes) > 0 {
+		if got := slices.Contains(x.Parts, Part{Name: "test", Images: 1, Classes: 1}); got != (folder == "both") || len(x.Notes) > 0 {
 			t.Errorf("%s: parts %v, notes %q", folder, x.Parts, x.Notes)
 		}
 	}

@@ -146,7 +146,10 @@ func scanFolder(root string, known []string) (*Index, error) {
 		return nil, err
 	}
 	for _, c := range l.unused {
-		x.Parts = append(x.Parts, Part{Name: c.name, Images: countImages(filepath.Join(root, c.name), 0)})
+		if err := c.look(); err != nil {
+			return nil, err
+		}
+		x.Parts = append(x.Parts, Part{Name: c.name, Images: countImages(filepath.Join(root, c.name), 0), Classes: len(c.classes)})
 	}
 	if n := loose(root); n > 0 && len(folders) > 0 {
 		x.note("images in %s itself, beside the folders, are not used: %d", root, n)
@@ -180,7 +183,7 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 	if err := x.addFolders(c.inside, c.classes, split, first); err != nil {
 		return err
 	}
-	x.Parts = append(x.Parts, Part{Name: c.name, Split: split, Images: len(x.Items) - before})
+	x.Parts = append(x.Parts, Part{Name: c.name, Split: split, Images: len(x.Items) - before, Classes: len(c.classes)})
 	if n := loose(c.inside); n > 0 {
 		x.note("images in %s itself, beside the folders of the classes, are not used: %d", c.inside, n)
 	}

@@ -17,9 +17,10 @@ import (
 // Part is a folder that stands for a part of a data set, or that stands beside such
 // folders; or the lines of a list that it gives one part.
 type Part struct {
-	Name   string     `json:"name"`
-	Split  data.Split `json:"split,omitempty"` // empty: its images are not used
-	Images int        `json:"images"`
+	Name    string     `json:"name"`
+	Split   data.Split `json:"split,omitempty"` // empty: its images are not used
+	Images  int        `json:"images"`
+	Classes int        `json:"classes"` // folders inside that can be classes; of a list 0
 }
 
 // candidate is a folder of a data set's root as its name and what it holds tell it.
@@ -82,7 +83,7 @@ func (c *candidate) look() error {
 			return nil
 		}
 		if len(full) == 1 {
-			if kind, _ := partName(full[0]); kind == c.kind || filler(full[0]) {
+			if kind, _ := partName(full[0]); kind != noPart && kind == c.kind || full[0] == c.name || filler(full[0]) {
 				c.inside = filepath.Join(c.inside, full[0])
 				continue
 			}

@@ -78,7 +78,7 @@ func TestScanParts(t *testing.T) {
 			continue
 		}
 		top := func(p string) string { return strings.ReplaceAll(strings.Split(p, "/")[0], "~", " ") }
-		want := []Part{{top(c[0]), data.Train, 9}, {top(c[1]), data.Test, 3}}
+		want := []Part{{top(c[0]), data.Train, 9, 3}, {top(c[1]), data.Test, 3, 3}}
 		if !slices.Equal(x.Classes, []string{"cat", "dog", "fox"}) || !x.Tested || !slices.Equal(x.Counts(data.Train), []int{3, 3, 3}) ||
 			!slices.Equal(x.Counts(data.Test), []int{1, 1, 1}) || !slices.Equal(x.Parts, want) || x.Notes != nil {
 			t.Errorf("%v: classes %v, parts %v, notes %q", c, x.Classes, x.Parts, x.Notes)
@@ -95,20 +95,23 @@ func TestScanLayouts(t *testing.T) {
 		parts   []Part   // beside those that are used
 		note    string
 	}{
-		"three parts":            {with(both("train", "val"), "test/cat 1", "test/dog 1"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"test", "", 2}}, ""},
-		"two to validate on":     {with(both("train", "dev"), "validation/cat 2"), "cat dog fox", [2][]int{{3, 3, 3}, {2, 0, 0}}, []Part{{"dev", "", 3}}, ""},
-		"an unlabelled test":     {with(both("seg_train", "seg_test"), "seg_pred 5"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"seg_pred", "", 5}}, ""},
-		"a flat test":            {[]string{"Train/a 3", "Train/b 3", "Test 4", "Meta 2"}, "a b", [2][]int{{3, 3}, {0, 0}}, []Part{{"Meta", "", 2}, {"Test", "", 4}}, ""},
-		"an empty val":           {with(both("train", "test"), "val 0"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"val", "", 0}}, ""},
-		"train alone":            {[]string{"training/a 3", "training/b 3", "unlabelled 7"}, "a b", [2][]int{{3, 3}, {0, 0}}, []Part{{"unlabelled", "", 7}}, ""},
+		"three parts":            {with(both("train", "val"), "test/cat 1", "test/dog 1"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"test", "", 2, 2}}, ""},
+		"two to validate on":     {with(both("train", "dev"), "validation/cat 2"), "cat dog fox", [2][]int{{3, 3, 3}, {2, 0, 0}}, []Part{{"dev", "", 3, 3}}, ""},
+		"an unlabelled test":     {with(both("seg_train", "seg_test"), "seg_pred 5"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"seg_pred", "", 5, 0}}, ""},
+		"a flat test":            {[]string{"Train/a 3", "Train/b 3", "Test 4", "Meta 2"}, "a b", [2][]int{{3, 3}, {0, 0}}, []Part{{"Meta", "", 2, 0}, {"Test", "", 4, 0}}, ""},
+		"an empty val":           {with(both("train", "test"), "val 0"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"val", "", 0, 0}}, ""},
+		"train alone":            {[]string{"training/a 3", "training/b 3", "unlabelled 7"}, "a b", [2][]int{{3, 3}, {0, 0}}, []Part{{"unlabelled", "", 7, 0}}, ""},
 		"vehicles":               {[]string{"train 3", "car 3", "bus 3"}, "bus car train", [2][]int{{3, 3, 3}, {0, 0, 0}}, nil, `"train" is taken as a class`},
+		"unknown parts":          {[]string{"prueba/cat 1", "prueba/dog 1", "todo/cat 3", "todo/dog 3"}, "prueba todo", [2][]int{{2, 6}, {0, 0}}, nil, "prueba, todo are taken as classes, and all hold the folders cat, dog"},
+		"folders inside":         {[]string{"car/day 1", "car/night 1", "bus/day 3"}, "bus car", [2][]int{{3, 2}, {0, 0}}, nil, ""},
+		"train and val":          {append(both("trainval", "test"), "extra/cat 2"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, []Part{{"extra", "", 2, 1}}, ""},
 		"a class test":           {[]string{"control 3", "test/monday 3", "test/friday 3"}, "control test", [2][]int{{3, 6}, {0, 0}}, nil, `"test" is taken as a class`},
 		"stations":               {[]string{"train_station 3", "bus_station 3", "test_site 1"}, "bus_station test_site train_station", [2][]int{{3, 1, 3}, {0, 0, 0}}, nil, ""},
 		"classes beside test":    {[]string{"cat 3", "dog 3", "test/cat 1", "test/dog 2"}, "cat dog", [2][]int{{3, 3}, {1, 2}}, nil, ""},
 		"loose pictures":         {with(both("train", "val"), "train 2", ". 4"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, nil, "/train itself, beside the folders of the classes, are not used: 2"},
 		"loose beside":           {[]string{"cat 3", "dog 3", ". 4"}, "cat dog", [2][]int{{3, 3}, {0, 0}}, nil, "itself, beside the folders, are not used: 4"},
 		"parts in classes":       {[]string{"cat/train 3", "cat/test 1", "dog/Train 2", "dog/Test 2"}, "cat dog", [2][]int{{3, 2}, {1, 2}}, nil, "in the folders of the classes are the parts"},
-		"three parts in classes": {[]string{"cat/train 3", "cat/val 1", "cat/test 4", "dog/train 2"}, "cat dog", [2][]int{{3, 2}, {1, 0}}, []Part{{"test", "", 4}}, "in the folders of the classes are the parts"},
+		"three parts in classes": {[]string{"cat/train 3", "cat/val 1", "cat/test 4", "dog/train 2"}, "cat dog", [2][]int{{3, 2}, {1, 0}}, []Part{{"test", "", 4, 0}}, "in the folders of the classes are the parts"},
 		"parts in one class":     {[]string{"cat/train 3", "cat/test 1", "dog 2"}, "cat dog", [2][]int{{4, 2}, {0, 0}}, nil, "are not used as parts"},
 		"a word in a class":      {[]string{"cat/train 3", "dog/park 2"}, "cat dog", [2][]int{{3, 2}, {0, 0}}, nil, ""},
 		"spaces":                 {[]string{"cat 3", "cat~ 2", "dog 3"}, "cat dog", [2][]int{{5, 3}, {0, 0}}, nil, `the folders "cat" and "cat "`},

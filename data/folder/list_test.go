@@ -72,7 +72,7 @@ func TestListsOfThreeParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := [][]string{names(x, data.Train), names(x, data.Test)}; !reflect.DeepEqual(got, [][]string{{"a:1.jpg", "b:2.jpg"}, {"a:3.jpg"}}) || !slices.Equal(x.Parts, []Part{{"test", "", 2}}) {
+	if got := [][]string{names(x, data.Train), names(x, data.Test)}; !reflect.DeepEqual(got, [][]string{{"a:1.jpg", "b:2.jpg"}, {"a:3.jpg"}}) || !slices.Equal(x.Parts, []Part{{"test", "", 2, 0}}) {
 		t.Errorf("%v, %v", got, x.Parts)
 	}
 	if len(x.Notes) != 1 || !strings.Contains(x.Notes[0], `"B" and "b" are different classes`) {
