@@ -206,7 +206,7 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 		}
 		for _, is := range p.Parts {
 			if is.Split == data.Split(f.split) && !p.All {
-				fmt.Fprintf(cmd.ErrOrStderr(), "measuring on %s, the %s part by its name\n", is.Name, f.split)
+				fmt.Fprintf(cmd.ErrOrStderr(), "measuring on %s (--split %s)\n", is.Name, f.split)
 			}
 		}
 		fmt.Fprint(cmd.ErrOrStderr(), division(p.Path, p.Parts, p.Notes))
