@@ -19,7 +19,7 @@ type Photos struct {
 	Path        string           // of the folder or list
 	All         bool             // nobody divided it: these are all of its pictures
 	Skipped     []folder.Problem // that cannot be read; they are not in the set
-	Parts       []folder.Part    // what folders were taken for; none where the run's record has the division
+	Layout      []folder.Part    // what folders were taken for; none where the run's record has the division
 	Notes       []string         // what the user may have meant otherwise; see folder.Index
 }
 
@@ -54,7 +54,7 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 		if x, _, err = x.Without(r, nil); err != nil {
 			return nil, err
 		}
-		p.Skipped, p.Parts, p.Notes = r.Broken, r.Parts, r.Notes
+		p.Skipped, p.Layout, p.Notes = r.Broken, r.Layout, r.Notes
 		if p.All = !x.Tested; p.All {
 			for i := range x.Items {
 				x.Items[i].Split = split

@@ -76,10 +76,10 @@ func (c *photoCheck) text() string {
 		sum += k.Train + k.Test
 	}
 	fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "picture"), len(c.Classes), t.String())
-	if parts := used(c.Parts); parts != "" {
+	if parts := used(c.Layout); parts != "" {
 		fmt.Fprintf(&b, "  %s\n", parts)
 	}
-	for _, line := range strings.Split(strings.TrimSpace(division(c.path, c.Parts, c.Notes)), "\n") {
+	for _, line := range strings.Split(strings.TrimSpace(division(c.path, c.Layout, c.Notes)), "\n") {
 		if line != "" {
 			fmt.Fprintf(&b, "  %s\n", line)
 		}

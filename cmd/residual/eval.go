@@ -204,12 +204,12 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 		for _, s := range p.Skipped {
 			fmt.Fprintf(cmd.ErrOrStderr(), "left out: %s\n", oneLine(s.Error))
 		}
-		for _, is := range p.Parts {
+		for _, is := range p.Layout {
 			if is.Split == data.Split(f.split) && !p.All {
 				fmt.Fprintf(cmd.ErrOrStderr(), "measuring on %s (--split %s)\n", is.Name, f.split)
 			}
 		}
-		fmt.Fprint(cmd.ErrOrStderr(), division(p.Path, p.Parts, p.Notes))
+		fmt.Fprint(cmd.ErrOrStderr(), division(p.Path, p.Layout, p.Notes))
 		if p.All {
 			part = "whole"
 		}

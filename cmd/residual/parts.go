@@ -57,7 +57,7 @@ func used(parts []folder.Part) string {
 // heldOut says how the images were divided, and which classes a part lacks.
 func heldOut(p *train.Photos, c train.Config) string {
 	text := ""
-	switch parts := used(p.Index.Parts); {
+	switch parts := used(p.Index.Layout); {
 	case p.Report == nil:
 		text = "divided as " + folder.RecordFile + " has it"
 	case p.Index.Tested && parts != "":

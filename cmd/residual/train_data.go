@@ -163,7 +163,7 @@ func found(p *train.Photos, dry bool) string {
 		}
 		fmt.Fprintf(&b, "%d cannot be read and are left out, %s: %s\n", n, why, few(names))
 	}
-	b.WriteString(division(x.Path(), x.Parts, x.Notes))
+	b.WriteString(division(x.Path(), x.Layout, x.Notes))
 	if len(r.Others) > 0 {
 		fmt.Fprintf(&b, "left out as no JPEG, PNG, GIF, WebP or BMP by their names: %s\n", folder.Kinds(r.Others))
 	}

@@ -75,8 +75,8 @@ func TestScanFolders(t *testing.T) {
 		if _, err := os.Stat(x.Items[0].Path); err != nil {
 			t.Error(err)
 		}
-		if got := slices.Contains(x.Parts, Part{Name: "test", Images: 1, Classes: 1}); got != (folder == "both") || len(x.Notes) > 0 {
-			t.Errorf("%s: parts %v, notes %q", folder, x.Parts, x.Notes)
+		if got := slices.Contains(x.Layout, Part{Name: "test", Images: 1, Classes: 1}); got != (folder == "both") || len(x.Notes) > 0 {
+			t.Errorf("%s: parts %v, notes %q", folder, x.Layout, x.Notes)
 		}
 	}
 	if err := os.Symlink(filepath.Join(dir, "plain", "b"), filepath.Join(dir, "plain", "linked")); err == nil {

@@ -39,8 +39,8 @@ type Index struct {
 	Tested bool
 	// Others names what lies in the folders and is no picture by its name.
 	Others []string
-	// Parts are the folders that stand for parts, and what lies beside them and is not used.
-	Parts []Part
+	// Layout has the folders that stand for parts, and what lies beside them and is not used.
+	Layout []Part
 	// Notes are sentences about what a user may have meant otherwise.
 	Notes []string
 
@@ -72,7 +72,7 @@ func IsList(name string) bool {
 // to test on, by their names (train, Training_set, seg_train, val, dev, Test, holdout and
 // the like). Where there are both, the part to validate on is data.Test, and that to test
 // on is not used. What is called like a part and has no folders of classes is a class.
-// Index.Parts says what was taken as what. Classes are sorted by name (lines.Name),
+// Index.Layout says what was taken as what. Classes are sorted by name (lines.Name),
 // bytewise, as torchvision's ImageFolder does; names that begin with a dot are passed over.
 func Scan(path string) (*Index, error) {
 	x, err := scan(path, nil)
@@ -149,7 +149,7 @@ func scanFolder(root string, known []string) (*Index, error) {
 		if err := c.look(); err != nil {
 			return nil, err
 		}
-		x.Parts = append(x.Parts, Part{Name: c.name, Images: countImages(filepath.Join(root, c.name), 0), Classes: len(c.classes)})
+		x.Layout = append(x.Layout, Part{Name: c.name, Images: countImages(filepath.Join(root, c.name), 0), Classes: len(c.classes)})
 	}
 	if n := loose(root); n > 0 && len(folders) > 0 {
 		x.note("images in %s itself, beside the folders, are not used: %d", root, n)
@@ -175,7 +175,7 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
 				return fmt.Errorf("pictures: %s has a class %q that the training part has not, whose classes are %s; the folders must have the same names",
-					c.inside, name, few(x.Classes))
+					c.inside, name, firstFew(x.Classes))
 			}
 		}
 	}
@@ -183,15 +183,15 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 	if err := x.addFolders(c.inside, c.classes, split, first); err != nil {
 		return err
 	}
-	x.Parts = append(x.Parts, Part{Name: c.name, Split: split, Images: len(x.Items) - before, Classes: len(c.classes)})
+	x.Layout = append(x.Layout, Part{Name: c.name, Split: split, Images: len(x.Items) - before, Classes: len(c.classes)})
 	if n := loose(c.inside); n > 0 {
 		x.note("images in %s itself, beside the folders of the classes, are not used: %d", c.inside, n)
 	}
 	return nil
 }
 
-// few names the first of many classes.
-func few(classes []string) string {
+// firstFew names the first of many classes.
+func firstFew(classes []string) string {
 	const most = 20
 	if more := len(classes) - most; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(classes[:most], ", "), more)
@@ -222,7 +222,7 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, first
 		label := labelOf(x.Classes, class)
 		if label < 0 {
 			return fmt.Errorf("pictures: %s has a class %q, which the model does not know; it knows %s. Rename the folder or take it away",
-				dir, class, few(x.Classes))
+				dir, class, firstFew(x.Classes))
 		}
 		if err := x.addClass(dir, same[class], label, split, first); err != nil {
 			return err

@@ -25,7 +25,7 @@ func (x *Index) twins() {
 		return
 	}
 	x.note("the folders %s are taken as classes, and all hold the folders %s; if those are the classes, call the folder to train on train and the other one val",
-		few(x.Classes), few(slices.Sorted(maps.Keys(inside[0]))))
+		firstFew(x.Classes), firstFew(slices.Sorted(maps.Keys(inside[0]))))
 }
 
 // divideInside takes the folders in the folders of the classes as parts, such as cat/train
@@ -61,7 +61,7 @@ func (x *Index) divideInside() {
 	x.note("%s in the folders of the classes are the parts", quoted(names))
 	x.Tested = true
 	if n := count[testPart]; n > 0 && count[valPart] > 0 {
-		x.Parts = append(x.Parts, Part{Name: "test", Images: n})
+		x.Layout = append(x.Layout, Part{Name: "test", Images: n})
 	}
 	items := x.Items[:0]
 	for i, it := range x.Items {

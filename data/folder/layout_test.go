@@ -80,8 +80,8 @@ func TestScanParts(t *testing.T) {
 		top := func(p string) string { return strings.ReplaceAll(strings.Split(p, "/")[0], "~", " ") }
 		want := []Part{{top(c[0]), data.Train, 9, 3}, {top(c[1]), data.Test, 3, 3}}
 		if !slices.Equal(x.Classes, []string{"cat", "dog", "fox"}) || !x.Tested || !slices.Equal(x.Counts(data.Train), []int{3, 3, 3}) ||
-			!slices.Equal(x.Counts(data.Test), []int{1, 1, 1}) || !slices.Equal(x.Parts, want) || x.Notes != nil {
-			t.Errorf("%v: classes %v, parts %v, notes %q", c, x.Classes, x.Parts, x.Notes)
+			!slices.Equal(x.Counts(data.Test), []int{1, 1, 1}) || !slices.Equal(x.Layout, want) || x.Notes != nil {
+			t.Errorf("%v: classes %v, parts %v, notes %q", c, x.Classes, x.Layout, x.Notes)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func TestScanLayouts(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		unused := slices.DeleteFunc(slices.Clone(x.Parts), func(p Part) bool { return p.Split != "" })
+		unused := slices.DeleteFunc(slices.Clone(x.Layout), func(p Part) bool { return p.Split != "" })
 		notes := strings.Join(x.Notes, "\n")
 		if got := [2][]int{x.Counts(data.Train), x.Counts(data.Test)}; strings.Join(x.Classes, " ") != c.classes || !reflect.DeepEqual(got, c.counts) ||
 			!slices.Equal(unused, c.parts) || (notes == "") != (c.note == "") || !strings.Contains(notes, c.note) {

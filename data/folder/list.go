@@ -94,7 +94,7 @@ func (l *list) add(e entry) (err error) {
 	if l.known != nil {
 		label, ok := l.labels[e.label]
 		if !ok {
-			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; it knows %s", e.line, lines.Short(e.path), e.label, few(l.known))
+			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; it knows %s", e.line, lines.Short(e.path), e.label, firstFew(l.known))
 		}
 		e.label = l.known[label]
 	}
@@ -167,7 +167,7 @@ func (l *list) finish() {
 		x.Items = append(x.Items, Item{Path: e.at, Name: e.name, Label: number[e.label], Split: split})
 	}
 	if unused > 0 {
-		x.Parts = append(x.Parts, Part{Name: "test", Images: unused})
+		x.Layout = append(x.Layout, Part{Name: "test", Images: unused})
 	}
 	sort.SliceStable(x.Items, func(i, j int) bool {
 		a, b := x.Items[i], x.Items[j]

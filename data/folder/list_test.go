@@ -49,10 +49,10 @@ func TestListsInEveryForm(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if got := [][]string{x.Classes, names(x, data.Train), names(x, data.Test)}; x.Notes != nil || x.Parts != nil || !reflect.DeepEqual(got, [][]string{
+		if got := [][]string{x.Classes, names(x, data.Train), names(x, data.Test)}; x.Notes != nil || x.Layout != nil || !reflect.DeepEqual(got, [][]string{
 			{"caf\u00e9", "cat", "ice cream"}, {"caf\u00e9:caf\u00e9.jpg", "cat:a.jpg"}, {"cat:d.jpg", "ice cream:b c.jpg"},
 		}) {
-			t.Errorf("%s: %q, %v, %q", name, got, x.Parts, x.Notes)
+			t.Errorf("%s: %q, %v, %q", name, got, x.Layout, x.Notes)
 		}
 		if _, err := ScanAs(filepath.Join(dir, name), []string{"cafe\u0301", "cat ", "ice cream", "cow"}); err != nil { // of an older model
 			t.Errorf("%s: %v", name, err)
@@ -72,13 +72,13 @@ func TestListsOfThreeParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := [][]string{names(x, data.Train), names(x, data.Test)}; !reflect.DeepEqual(got, [][]string{{"a:1.jpg", "b:2.jpg"}, {"a:3.jpg"}}) || !slices.Equal(x.Parts, []Part{{"test", "", 2, 0}}) {
-		t.Errorf("%v, %v", got, x.Parts)
+	if got := [][]string{names(x, data.Train), names(x, data.Test)}; !reflect.DeepEqual(got, [][]string{{"a:1.jpg", "b:2.jpg"}, {"a:3.jpg"}}) || !slices.Equal(x.Layout, []Part{{"test", "", 2, 0}}) {
+		t.Errorf("%v, %v", got, x.Layout)
 	}
 	if len(x.Notes) != 1 || !strings.Contains(x.Notes[0], `"B" and "b" are different classes`) {
 		t.Errorf("%q", x.Notes)
 	}
-	if x, err = Scan(filepath.Join(dir, "two.csv")); err != nil || !slices.Equal(x.Counts(data.Test), []int{1, 1}) || x.Parts != nil {
+	if x, err = Scan(filepath.Join(dir, "two.csv")); err != nil || !slices.Equal(x.Counts(data.Test), []int{1, 1}) || x.Layout != nil {
 		t.Errorf("%v, %+v", err, x)
 	}
 }
