@@ -13,11 +13,11 @@ import (
 	"github.com/residual-ml/residual/data"
 )
 
-// tree makes empty picture files: "Train/cat 3" is three of them.
-func tree(t *testing.T, folders ...string) string {
+// folders makes empty picture files: "Train/cat 3" is three of them.
+func folders(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, f := range folders {
+	for _, f := range names {
 		name, count, _ := strings.Cut(f, " ")
 		n := 0
 		if _, err := fmt.Sscan(count, &n); err != nil {
@@ -72,7 +72,7 @@ func TestScanParts(t *testing.T) {
 		{"train_images", "test_images"}, {"x_train", "x_test"}, {"X_train", "X_val"}, {"train", "dev"}, {"train", "Test"}, {"train", "holdout"}, {"Train~Set", "Hold-Out"},
 		{"asl_alphabet_train/asl_alphabet_train", "asl_alphabet_test/asl_alphabet_test"}, {"train/images", "val/images"}, {"train2017", "val2017"}, {"Train", "Validation/Validation"},
 	} {
-		x, err := Scan(tree(t, both(c[0], c[1])...))
+		x, err := Scan(folders(t, both(c[0], c[1])...))
 		if err != nil {
 			t.Errorf("%v: %v", c, err)
 			continue
@@ -119,7 +119,7 @@ func TestScanLayouts(t *testing.T) {
 		"composed in parts":      {[]string{"train/caf\u00e9 3", "train/tea 3", "val/cafe\u0301 2"}, "caf\u00e9 tea", [2][]int{{3, 3}, {2, 0}}, nil, ""},
 		"case":                   {[]string{"Cat 3", "cat 2"}, "Cat cat", [2][]int{{3, 2}, {0, 0}}, nil, `"Cat" and "cat" are different classes`},
 	} {
-		x, err := Scan(tree(t, c.folders...))
+		x, err := Scan(folders(t, c.folders...))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -148,17 +148,17 @@ func TestScanRefusesLayouts(t *testing.T) {
 		"case":                 {[]string{"train/Cat 2", "train/Dog 2", "val/cat 1"}, `has a class "cat"`},
 		"nothing in val":       {[]string{"train/cat 2", "train/dog 2", "val 0"}, "none of"},
 	} {
-		if x, err := Scan(tree(t, c.folders...)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if x, err := Scan(folders(t, c.folders...)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: want %q, got %v, %+v", name, c.want, err, x)
 		}
 	}
 	if runtime.GOOS != "linux" { // where a name is any bytes
 		return
 	}
-	if _, err := Scan(tree(t, "caf\xe9 2", "tea 2")); err == nil || !strings.Contains(err.Error(), `the folder "caf\xe9" in`) {
+	if _, err := Scan(folders(t, "caf\xe9 2", "tea 2")); err == nil || !strings.Contains(err.Error(), `the folder "caf\xe9" in`) {
 		t.Error(err)
 	}
-	if x, err := Scan(tree(t, "cafe/\xe9t\xe9 2", "tea 2")); err != nil || x.Items[0].Name != "cafe/\xe9t\xe9/0.jpg" {
+	if x, err := Scan(folders(t, "cafe/\xe9t\xe9 2", "tea 2")); err != nil || x.Items[0].Name != "cafe/\xe9t\xe9/0.jpg" {
 		t.Errorf("%v, %+v", err, x)
 	}
 }
@@ -177,7 +177,7 @@ func TestScanAsParts(t *testing.T) {
 		"classes":         {[]string{"cat~ 2", "dog 1"}, [2][]int{{0, 2, 1}, {0, 0, 0}}},
 		"classes, beside": {[]string{"cat 2", "dog 1", "test/cat 3"}, [2][]int{{0, 2, 1}, {0, 3, 0}}},
 	} {
-		x, err := ScanAs(tree(t, c.folders...), known)
+		x, err := ScanAs(folders(t, c.folders...), known)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -186,13 +186,13 @@ func TestScanAsParts(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if x, err := ScanAs(tree(t, "train 2", "car 1"), []string{"bus", "car", "train"}); err != nil || !slices.Equal(x.Counts(data.Train), []int{0, 1, 2}) {
+	if x, err := ScanAs(folders(t, "train 2", "car 1"), []string{"bus", "car", "train"}); err != nil || !slices.Equal(x.Counts(data.Train), []int{0, 1, 2}) {
 		t.Errorf("%v, %+v", err, x)
 	}
-	if x, err := ScanAs(tree(t, "cafe\u0301 2"), []string{"caf\u00e9", "tea"}); err != nil || !slices.Equal(x.Counts(data.Train), []int{2, 0}) {
+	if x, err := ScanAs(folders(t, "cafe\u0301 2"), []string{"caf\u00e9", "tea"}); err != nil || !slices.Equal(x.Counts(data.Train), []int{2, 0}) {
 		t.Errorf("%v, %+v", err, x)
 	}
-	if _, err := ScanAs(tree(t, "test/cat 2", "test/owl 2"), known); err == nil || !strings.Contains(err.Error(), `a class "owl", which the model does not know`) {
+	if _, err := ScanAs(folders(t, "test/cat 2", "test/owl 2"), known); err == nil || !strings.Contains(err.Error(), `a class "owl", which the model does not know`) {
 		t.Error(err)
 	}
 }
