@@ -19,6 +19,8 @@ type Photos struct {
 	Path        string           // of the folder or list
 	All         bool             // nobody divided it: these are all of its pictures
 	Skipped     []folder.Problem // that cannot be read; they are not in the set
+	Layout      []folder.Part    // what folders were taken for; none where the run's record has the division
+	Notes       []string         // what the user may have meant otherwise; see folder.Index
 }
 
 // OpenPhotos opens a folder or a list of pictures, as folder.ScanAs reads it with the
@@ -52,7 +54,7 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 		if x, _, err = x.Without(r, nil); err != nil {
 			return nil, err
 		}
-		p.Skipped = r.Broken
+		p.Skipped, p.Layout, p.Notes = r.Broken, r.Layout, r.Notes
 		if p.All = !x.Tested; p.All {
 			for i := range x.Items {
 				x.Items[i].Split = split

@@ -42,6 +42,16 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 // Met says whether the class had images or was predicted. Of any other nothing is known.
 func (s ClassScore) Met() bool { return s.Support+s.Predicted > 0 }
 
+// Unmet names the classes that have no images: an accuracy does not cover them.
+func Unmet(scores []ClassScore) (classes []string) {
+	for _, s := range scores {
+		if s.Support == 0 {
+			classes = append(classes, s.Class)
+		}
+	}
+	return classes
+}
+
 // Means returns the means of the scores over the classes that were met, as scikit-learn's:
 // each class counting once, and each as much as it has images. Support and Predicted are
 // sums, met is how many classes these are.
@@ -184,7 +194,21 @@ func scoreTable(scores []ClassScore, counts [][]int) string {
 	t.Row(title, score(mean.Precision), score(mean.Recall), score(mean.F1), Count(int64(mean.Support)))
 	var b strings.Builder
 	b.WriteString(t.String())
-	fmt.Fprintf(&b, "\naccuracy %.4f (%s of %s)\n", ratio(float64(hits), mean.Support),
-		Count(int64(hits)), Count(int64(mean.Support)))
+	fmt.Fprintf(&b, "\naccuracy %.4f (%s of %s%s)\n", ratio(float64(hits), mean.Support),
+		Count(int64(hits)), Count(int64(mean.Support)), over(scores))
 	return b.String()
+}
+
+// over says which classes an accuracy covers where it is not all.
+func over(scores []ClassScore) string {
+	const most = 4
+	missing := Unmet(scores)
+	if len(missing) == 0 {
+		return ""
+	}
+	text := strings.Join(missing[:min(most, len(missing))], ", ")
+	if more := len(missing) - most; more > 0 {
+		text = fmt.Sprintf("%s and %d more", text, more)
+	}
+	return fmt.Sprintf(", over %d of %d classes: no images of %s", len(scores)-len(missing), len(scores), text)
 }

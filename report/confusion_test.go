@@ -33,7 +33,7 @@ hat                -       -      -       0
 ───────────────────────────────────────────
 mean of 3      0.806   0.800  0.798      30
 
-accuracy 0.8000 (24 of 30)
+accuracy 0.8000 (24 of 30, over 3 of 4 classes: no images of hat)
 `
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -26,6 +26,8 @@ const CheckingPictures = "checking pictures"
 type Photos struct {
 	Index     *folder.Index  // of those that are trained and tested on
 	Report    *folder.Report // of all; nil when a run goes on, which reads them no more
+	Untested  []string       // classes without test images: the test accuracy does not cover them
+	Untrained []string       // classes without training images
 	ChosenFor int            // pictures to train on that settle what was not given; 0 where all was, or a budget settled it
 	// Pack has the decoded pictures; nil when Preparation.Cache is off, or when the user's
 	// cache folder cannot be used: PackError then says why.
@@ -64,12 +66,17 @@ func (f *Photos) parts(p plan) (train, test data.Dataset, err error) {
 		}
 	}
 	o.Pack, o.Most = f.Pack, p.TrainSize
-	if train, err = f.Index.Set(data.Train, o); err != nil {
+	trained, err := f.Index.Set(data.Train, o)
+	if err != nil {
 		return nil, nil, err
 	}
 	o.Shrink, o.Most = 0, p.TestSize // what is tested on is not shrunk, as predict does not shrink
-	test, err = f.Index.Set(data.Test, o)
-	return train, test, err
+	tested, err := f.Index.Set(data.Test, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.Untrained, f.Untested = trained.Lacking(), tested.Lacking()
+	return trained, tested, nil
 }
 
 // again takes the pictures as the record of the run has them.

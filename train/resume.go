@@ -62,10 +62,24 @@ func OpenRun(path string) (*Saved, error) {
 		return nil, fmt.Errorf("%s: its settings cannot be read: %w; put back a copy of the file, or start a new run", folder.Path(StateFile), err)
 	}
 	c.LastBatch, then.LastBatch = cmp.Or(c.LastBatch, ShortLast), cmp.Or(then.LastBatch, ShortLast)
-	if name, was, is, differ := c.Config.differs(then); differ {
+	is, err := asState(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	if name, was, is, differ := is.differs(then); differ {
 		return nil, fmt.Errorf("%s: %s is %v, and the training so far was with %v; put that back", folder.Path("settings.yaml"), name, is, was)
 	}
 	return &Saved{Dir: dir, Config: c.Config, Epochs: state.Epoch, state: state}, nil
+}
+
+// asState is c as a state file has it, whose JSON replaces the bytes of a path that are not
+// UTF-8; settings.yaml keeps them.
+func asState(c Config) (is Config, err error) {
+	text, err := json.Marshal(c)
+	if err == nil {
+		err = json.Unmarshal(text, &is)
+	}
+	return is, err
 }
 
 // runDir is the folder of a run from a path to it or to one of its files.

@@ -23,6 +23,8 @@ type photoCheck struct {
 	// Run is the folder of --run, and Since says what is no longer as it had it.
 	Run   string   `json:"run,omitempty"`
 	Since []string `json:"changed_since_the_run,omitempty"`
+
+	path string // what was examined
 }
 
 // photos examines a folder or a list.
@@ -35,7 +37,7 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	if err != nil {
 		return nil, errors.New("interrupted: not all pictures were read")
 	}
-	c := &photoCheck{Report: r, Run: f.run}
+	c := &photoCheck{Report: r, Run: f.run, path: path}
 	if f.model != "" || f.run != "" {
 		err = f.suspect(ctx, cmd, path, x, c)
 	}
@@ -74,6 +76,15 @@ func (c *photoCheck) text() string {
 		sum += k.Train + k.Test
 	}
 	fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "picture"), len(c.Classes), t.String())
+	if parts := used(c.Layout); parts != "" {
+		fmt.Fprintf(&b, "  %s\n", parts)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(division(c.path, c.Layout, c.Notes)), "\n") {
+		if line != "" {
+			fmt.Fprintf(&b, "  %s\n", line)
+		}
+	}
+	c.lacking(&b)
 	var formats []string
 	for _, name := range slices.Sorted(maps.Keys(c.Formats)) {
 		formats = append(formats, fmt.Sprintf("%s %s", report.Count(int64(c.Formats[name])), name))
@@ -100,6 +111,28 @@ func (c *photoCheck) text() string {
 	}
 	harmless(&b, "pictures that EXIF data turn upright", c.Turned)
 	return b.String()
+}
+
+// lacking names the classes that a part lacks where the user made the parts.
+func (c *photoCheck) lacking(b *strings.Builder) {
+	if !c.Tested {
+		return
+	}
+	var untested, untrained []string
+	for _, k := range c.Classes {
+		if k.Test == 0 {
+			untested = append(untested, k.Name)
+		}
+		if k.Train == 0 {
+			untrained = append(untrained, k.Name)
+		}
+	}
+	if len(untested) > 0 {
+		fmt.Fprintf(b, "  no test images of %s: the test accuracy will not cover %s\n", few(untested), them(untested))
+	}
+	if len(untrained) > 0 {
+		fmt.Fprintf(b, "  no training images of %s: a model cannot learn %s\n", few(untrained), them(untrained))
+	}
 }
 
 // areCopies says whether a group of near-duplicates is one of copies, too.

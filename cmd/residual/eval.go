@@ -46,6 +46,7 @@ type evalResult struct {
 	Classes         []string            `json:"classes"`
 	Confusion       [][]int             `json:"confusion"` // [true class][predicted class]
 	PerClass        []report.ClassScore `json:"per_class"`
+	Untested        []string            `json:"untested_classes,omitempty"` // those without images, which the accuracy is not of
 	Calibration     calibration         `json:"calibration"`
 	Report          *string             `json:"report"` // null where none was written
 
@@ -183,7 +184,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 		own: own, Model: path, Architecture: about.Architecture, Blocks: about.Blocks, Data: name, Split: part,
 		Accuracy: got.Accuracy, Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: f.device.describe(dev), Classes: about.Classes, Confusion: got.Confusion,
-		PerClass: got.Scores, judgement: got,
+		PerClass: got.Scores, Untested: report.Unmet(got.Scores), judgement: got,
 		Calibration: calibration{got.Calibration.All().Confidence(), got.Calibration.ExpectedError(), got.Calibration.MaximumError()},
 	}, nil
 }
@@ -202,6 +203,12 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 		for _, s := range p.Skipped {
 			fmt.Fprintf(cmd.ErrOrStderr(), "left out: %s\n", oneLine(s.Error))
 		}
+		for _, is := range p.Layout {
+			if is.Split == data.Split(f.split) && !p.All {
+				fmt.Fprintf(cmd.ErrOrStderr(), "measuring on %s (--split %s)\n", is.Name, f.split)
+			}
+		}
+		fmt.Fprint(cmd.ErrOrStderr(), division(p.Path, p.Layout, p.Notes))
 		if p.All {
 			part = "whole"
 		}

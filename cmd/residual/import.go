@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -155,16 +154,8 @@ func readClasses(path string) ([]string, error) {
 		return nil, fmt.Errorf("--classes: %w", err)
 	}
 	defer file.Close()
-	var names []string
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		name := strings.TrimSpace(lines.Text())
-		if name == "" {
-			return nil, fmt.Errorf("--classes: %s: line %d is empty; give one name a line", path, len(names)+1)
-		}
-		names = append(names, name)
-	}
-	if err := lines.Err(); err != nil {
+	names, err := lines.Names(file)
+	if err != nil {
 		return nil, fmt.Errorf("--classes: %s: %w", path, err)
 	}
 	if len(names) == 0 {

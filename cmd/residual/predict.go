@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/report"
@@ -210,18 +211,27 @@ func (s *stdinPaths) expanded(paths []string) iter.Seq[string] {
 				continue // it can be read once
 			}
 			s.used = true
-			lines := bufio.NewScanner(s.r)
-			lines.Buffer(nil, 1<<20)
-			for lines.Scan() {
-				if line := strings.TrimSuffix(lines.Text(), "\r"); line != "" && !yield(line) {
+			r := lines.NewReader(s.r)
+			for {
+				line, err := r.Next()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					s.err = fmt.Errorf("the list of paths on standard input: %w", err)
+					break
+				}
+				if path := lines.Path(line, isThere); path != "" && !yield(path) {
 					return
 				}
 			}
-			if err := lines.Err(); err != nil {
-				s.err = fmt.Errorf("the list of paths on standard input: %w", err)
-			}
 		}
 	}
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return path != "" && err == nil
 }
 
 // showPictures keeps a terminal informed while the answers go elsewhere. shown hears of

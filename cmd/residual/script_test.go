@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/image/bmp"
@@ -137,6 +139,32 @@ func cut(ts *testscript.TestScript, neg bool, args []string) {
 		n += len(b)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b[:n], 0o666))
+}
+
+// encode ENCODING FROM TO writes a text as another program would: utf-16 with a byte order
+// mark and CR LF, cr for ends of lines, windows-1252, or long for one long line.
+func encode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: encode ENCODING FROM TO")
+	}
+	text, out := ts.ReadFile(args[1]), []byte(nil)
+	switch args[0] {
+	case "utf-16":
+		for _, u := range utf16.Encode([]rune("\ufeff" + strings.ReplaceAll(text, "\n", "\r\n"))) {
+			out = append(out, byte(u), byte(u>>8))
+		}
+	case "cr":
+		out = []byte(strings.ReplaceAll(text, "\n", "\r"))
+	case "windows-1252":
+		for _, c := range text {
+			out = append(out, byte(c)) // of letters as in Latin-1
+		}
+	case "long":
+		out = bytes.Repeat([]byte("x"), 3<<20)
+	default:
+		ts.Fatalf("encode: %s is not known", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), out, 0o666))
 }
 
 // await PATH waits for a file that a program beside the script writes.

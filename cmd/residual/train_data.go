@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,14 +14,16 @@ import (
 )
 
 // photosHelp says what --data takes beside names, in the words of every command.
-const photosHelp = "or pictures of your own: a folder with one folder a class (or train/ and val/ with these), or a .csv or .jsonl list of paths and labels. A name counts before a folder that is called the same, which is then named ./NAME"
+const photosHelp = "or pictures of your own: a folder with one folder a class (or folders for the parts with these, such as train/ and val/), or a .csv or .jsonl list of paths and labels. A name counts before a folder that is called the same, which is then named ./NAME"
 
 // photosTrainHelp is the part of train's help about a user's own pictures.
 func photosTrainHelp() string {
 	var b strings.Builder
 	b.WriteString(`--data photos/ trains on pictures of your own: JPEG, PNG, GIF, WebP, BMP or TIFF files in one
 folder a class, or such folders in train/ and val/, or named by a CSV or JSON-lines
-list with path, label and, if you like, split. All are read once at first. Those that cannot be read are named
+list with path, label and, if you like, split. Parts may have other names (Training_set,
+dev, seg_test, holdout); of val and test a training tests on val. The first lines say
+which folders are what, what is not used, and which classes have no test images. All are read once at first. Those that cannot be read are named
 in skipped.csv and left out, unless they are more than 5% or a whole class;
 --holdout of each class is tested on where you do not say which, near-duplicates
 on one side. pictures.csv has every picture's part and digest: a picture or a label
@@ -163,9 +164,7 @@ func found(p *train.Photos, dry bool) string {
 		}
 		fmt.Fprintf(&b, "%d cannot be read and are left out, %s: %s\n", n, why, few(names))
 	}
-	if len(x.Beside) > 0 {
-		fmt.Fprintf(&b, "left out, beside the folders to train and to test on: %s; `residual eval MODEL --data %s` measures on it\n", few(x.Beside), shell.Quote(filepath.Join(x.Path(), x.Beside[0])))
-	}
+	b.WriteString(division(x.Path(), x.Layout, x.Notes))
 	if len(r.Others) > 0 {
 		fmt.Fprintf(&b, "left out as no JPEG, PNG, GIF, WebP, BMP or TIFF by their names: %s\n", folder.Kinds(r.Others))
 	}
@@ -179,21 +178,6 @@ func found(p *train.Photos, dry bool) string {
 		fmt.Fprintf(&b, "%d near-duplicates lie in two classes, such as %s\n", len(r.Contradictory), few(r.Contradictory[0]))
 	}
 	return b.String()
-}
-
-// heldOut says how the pictures were divided.
-func heldOut(p *train.Photos, c train.Config) string {
-	switch {
-	case p.Report == nil:
-		return "divided as " + folder.RecordFile + " has it"
-	case p.Index.Tested:
-		return "divided as you did"
-	}
-	text := fmt.Sprintf("%v of each class is held out to test on (--holdout, --holdout-seed %d)", c.Holdout, c.HoldoutSeed)
-	if n := len(p.Report.Alike); n > 0 {
-		text += fmt.Sprintf(", %d groups of near-duplicates each on one side", n)
-	}
-	return text
 }
 
 // kept says which pictures the pack has; "" where none is.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
@@ -142,20 +143,24 @@ func foresee(e *foresight.Estimate) *foreseen {
 
 // rehearsal is what train --dry-run --json prints.
 type rehearsal struct {
-	DryRun       bool         `json:"dry_run"`
-	Model        string       `json:"model"`
-	Data         string       `json:"data"`
-	Classes      []string     `json:"classes,omitempty"` // of pictures of the user's own
-	TrainImages  int          `json:"train_images"`
-	TestImages   int          `json:"test_images"`
-	Skipped      []string     `json:"skipped,omitempty"` // that cannot be read
-	Parameters   int64        `json:"parameters"`
-	Batches      int          `json:"batches"` // in an epoch
-	Chosen       []string     `json:"chosen,omitempty"`
-	Device       string       `json:"device"`
-	PlannedBytes int64        `json:"planned_memory_bytes"`
-	Estimate     *foreseen    `json:"estimate"`
-	Settings     train.Config `json:"settings"`
+	DryRun       bool          `json:"dry_run"`
+	Model        string        `json:"model"`
+	Data         string        `json:"data"`
+	Classes      []string      `json:"classes,omitempty"` // of pictures of the user's own
+	TrainImages  int           `json:"train_images"`
+	TestImages   int           `json:"test_images"`
+	Parts        []folder.Part `json:"parts,omitempty"`
+	Untested     []string      `json:"untested_classes,omitempty"`  // which have no test images
+	Untrained    []string      `json:"untrained_classes,omitempty"` // which have no training images
+	Notes        []string      `json:"notes,omitempty"`
+	Skipped      []string      `json:"skipped,omitempty"` // that cannot be read
+	Parameters   int64         `json:"parameters"`
+	Batches      int           `json:"batches"` // in an epoch
+	Chosen       []string      `json:"chosen,omitempty"`
+	Device       string        `json:"device"`
+	PlannedBytes int64         `json:"planned_memory_bytes"`
+	Estimate     *foreseen     `json:"estimate"`
+	Settings     train.Config  `json:"settings"`
 }
 
 // rehearsed ends a dry run.
@@ -170,7 +175,8 @@ func (v *trainView) rehearsed() error {
 		Chosen: s.Chosen, Device: v.device, PlannedBytes: s.PlannedBytes, Estimate: foresee(s.Estimate), Settings: s.Config,
 	}
 	if p := s.Photos; p != nil {
-		r.Classes = p.Index.Classes
+		r.Classes, r.Parts, r.Notes = p.Index.Classes, p.Index.Layout, p.Index.Notes
+		r.Untested, r.Untrained = p.Untested, p.Untrained
 		if p.Report != nil {
 			for _, b := range p.Report.Broken {
 				r.Skipped = append(r.Skipped, b.Name)

@@ -200,6 +200,7 @@ type trainResult struct {
 	Loss            number       `json:"loss"`
 	TrainAccuracy   number       `json:"train_accuracy"`
 	TestAccuracy    *float64     `json:"test_accuracy"`
+	Untested        []string     `json:"untested_classes,omitempty"` // which that accuracy is not of
 	BestAccuracy    *float64     `json:"best_accuracy"`
 	BestScore       *float64     `json:"best_score"` // by the metric of the settings
 	BestEpoch       int          `json:"best_epoch"`
@@ -221,6 +222,14 @@ type trainResult struct {
 	Estimate        *foreseen    `json:"estimate"` // before the start; null where nothing was measured
 }
 
+// untested names the classes without test images.
+func (v *trainView) untested() []string {
+	if v.begun.Photos == nil {
+		return nil
+	}
+	return v.begun.Photos.Untested
+}
+
 func (v *trainView) json(s train.Summary) error {
 	r := trainResult{
 		Model: s.Config.Model, Data: s.Config.Data, Loss: number(s.Loss), TrainAccuracy: number(s.Accuracy),
@@ -228,7 +237,7 @@ func (v *trainView) json(s train.Summary) error {
 		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
 		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Report: v.report, Stopped: s.Stopped != nil, Settings: s.Config,
 	}
-	r.Estimate = foresee(v.begun.Estimate)
+	r.Estimate, r.Untested = foresee(v.begun.Estimate), v.untested()
 	if s.PeakBytes > 0 {
 		r.PeakBytes = &s.PeakBytes
 	}
@@ -300,6 +309,9 @@ func (v *trainView) totals(s train.Summary) {
 	test := "unknown"
 	if !math.IsNaN(s.TestAccuracy) {
 		test = fmt.Sprintf("%.3f", s.TestAccuracy)
+		if p := v.begun.Photos; p != nil {
+			test += over(p.Untested, len(p.Index.Classes))
+		}
 	}
 	fmt.Fprintf(v.w, "\nloss %.3f, train acc %.3f, test acc %s\n", s.Loss, s.Accuracy, test)
 	fmt.Fprintf(v.w, "%.1f examples/sec on %s\n", s.ImagesPerSecond, s.Device)

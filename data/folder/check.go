@@ -17,7 +17,10 @@ type Report struct {
 	Root    string        `json:"root"`
 	Classes []ClassReport `json:"classes"`
 	// Tested says that the user chose the pictures to test on.
-	Tested  bool           `json:"tested"`
+	Tested bool `json:"tested"`
+	// Layout and Notes are the index's.
+	Layout  []Part         `json:"parts,omitempty"`
+	Notes   []string       `json:"notes,omitempty"`
 	Formats map[string]int `json:"formats"`          // pictures of each
 	Turned  []string       `json:"turned,omitempty"` // pictures that EXIF data turns upright
 	// The smallest and the largest height and width there are, of upright pictures.
@@ -104,7 +107,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	r = &Report{Name: x.Name, Root: x.Root, Tested: x.Tested, Formats: map[string]int{}, Others: x.Others}
+	r = &Report{Name: x.Name, Root: x.Root, Tested: x.Tested, Layout: x.Layout, Notes: x.Notes, Formats: map[string]int{}, Others: x.Others}
 	train, test := x.Counts(data.Train), x.Counts(data.Test)
 	for i, name := range x.Classes {
 		r.Classes = append(r.Classes, ClassReport{name, train[i], test[i]})

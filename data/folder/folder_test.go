@@ -75,8 +75,8 @@ func TestScanFolders(t *testing.T) {
 		if _, err := os.Stat(x.Items[0].Path); err != nil {
 			t.Error(err)
 		}
-		if got := slices.Contains(x.Beside, "test"); got != (folder == "both") || len(x.Beside) > 1 {
-			t.Errorf("%s: passed over: %v", folder, x.Beside)
+		if got := slices.Contains(x.Layout, Part{Name: "test", Images: 1, Classes: 1}); got != (folder == "both") || len(x.Notes) > 0 {
+			t.Errorf("%s: parts %v, notes %q", folder, x.Layout, x.Notes)
 		}
 	}
 	if err := os.Symlink(filepath.Join(dir, "plain", "b"), filepath.Join(dir, "plain", "linked")); err == nil {
@@ -139,7 +139,7 @@ func TestScanRefuses(t *testing.T) {
 		"untested/train/a/1.jpg": "", "untested/train/b/1.jpg": "", "untested/val/a/notes.txt": "",
 	})
 	for folder, want := range map[string]string{
-		"empty": `no picture of class "b"`, "other": `has a class "c" that`, "one": `has one class, "a"; make`, "none": "holds no folders",
+		"empty": `no picture of class "b"`, "other": `has a class "c" that the training part has not`, "one": `has one class, "a"; make`, "none": "holds no folders",
 		"flat": "holds pictures (1) and no folders", "above": "name it: " + filepath.Join(dir, "above", "photos"),
 		"phone":    "(2 .heic, 1 without an ending; convert .heic to JPEG or PNG)",
 		"untested": "none of", "absent": "no such file",

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/residual-ml/residual/data"
@@ -14,7 +15,9 @@ import (
 // rounded, but at least one of a class of two or more. The choice hangs on the seed and
 // on the names alone, so it does not change with the order of the files, and little
 // when pictures are added. groups, when not nil, holds a number for each item; pictures
-// of one number stay on one side, as near-duplicates must (see Index.Groups).
+// of one number stay on one side, as near-duplicates must (see Index.Groups). A class then
+// has another share held out where its groups are large, and none where it is one group:
+// what is trained on is never less than one group of each class. Set.Lacking names such classes.
 func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 	if x.Tested {
 		return nil
@@ -25,6 +28,28 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 	if groups != nil && len(groups) != len(x.Items) {
 		panic(fmt.Sprintf("folder.Holdout: %d groups for %d pictures", len(groups), len(x.Items)))
 	}
+	h := x.divide(seed, groups)
+	for label := range x.Classes {
+		h.holdOut(label, share)
+	}
+	for label := range x.Classes {
+		h.holdOutSome(label)
+	}
+	if x.count(data.Test) == 0 {
+		return fmt.Errorf("pictures: %s has too few pictures to hold some out for testing, near-duplicates counted once; add pictures, or a folder val beside train", x.Root)
+	}
+	return nil
+}
+
+// division is a choice of what to test on in the making.
+type division struct {
+	x       *Index
+	classes [][][]int // the groups of each class, in the order of their lots; a group is of the class of its first picture
+	others  [][][]int // the groups of other classes that have pictures of a class, too
+	left    []int     // pictures of each class to train on
+}
+
+func (x *Index) divide(seed uint64, groups []int) *division {
 	members := map[int][]int{} // of a group, in the order of the items
 	for i := range x.Items {
 		x.Items[i].Split = data.Train
@@ -34,37 +59,92 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 		}
 		members[g] = append(members[g], i)
 	}
-	// A group belongs to the class of its first picture.
-	classes := make([][][]int, len(x.Classes))
+	lots := make(map[int]uint64, len(members)) // by the first picture
 	for _, m := range members {
-		label := x.Items[m[0]].Label
-		classes[label] = append(classes[label], m)
+		lots[m[0]] = x.lot(seed, m[0])
 	}
-	for _, groups := range classes {
-		total := 0
-		for _, m := range groups {
-			total += len(m)
+	all := slices.SortedFunc(maps.Values(members), func(a, b []int) int {
+		return cmp.Or(cmp.Compare(lots[a[0]], lots[b[0]]), cmp.Compare(x.Items[a[0]].Name, x.Items[b[0]].Name))
+	})
+	h := &division{x: x, classes: make([][][]int, len(x.Classes)), others: make([][][]int, len(x.Classes)), left: x.Counts(data.Train)}
+	for _, m := range all {
+		first := x.Items[m[0]].Label
+		h.classes[first] = append(h.classes[first], m)
+		if len(m) == 1 {
+			continue
 		}
-		want := HeldOut(total, share)
-		slices.SortFunc(groups, func(a, b []int) int {
-			return cmp.Or(cmp.Compare(x.lot(seed, a[0]), x.lot(seed, b[0])), cmp.Compare(x.Items[a[0]].Name, x.Items[b[0]].Name))
-		})
-		held := 0
-		for _, m := range groups {
-			// A group that would take more than the rest of the class is passed over.
-			if held >= want || held+len(m) > total-1 {
-				continue
+		for label := range h.of(m) {
+			if label != first {
+				h.others[label] = append(h.others[label], m)
 			}
-			for _, i := range m {
-				x.Items[i].Split = data.Test
-			}
-			held += len(m)
 		}
 	}
-	if x.count(data.Test) == 0 {
-		return fmt.Errorf("pictures: %s has too few pictures to hold some out for testing; add pictures, or a folder val beside train", x.Root)
+	return h
+}
+
+// of counts a group's pictures by class.
+func (h *division) of(group []int) map[int]int {
+	counts := map[int]int{}
+	for _, i := range group {
+		counts[h.x.Items[i].Label]++
 	}
-	return nil
+	return counts
+}
+
+// take holds a group out, unless it has the last pictures of a class to train on.
+func (h *division) take(group []int) bool {
+	counts := h.of(group)
+	for label, n := range counts {
+		if h.left[label] <= n {
+			return false
+		}
+	}
+	for label, n := range counts {
+		h.left[label] -= n
+	}
+	for _, i := range group {
+		h.x.Items[i].Split = data.Test
+	}
+	return true
+}
+
+// holdOut takes groups of a class until they are its share: those that fit, and then the
+// smallest of the others if that comes nearer.
+func (h *division) holdOut(label int, share float64) {
+	total := 0
+	for _, m := range h.classes[label] {
+		total += len(m)
+	}
+	if total < 2 {
+		return
+	}
+	want := HeldOut(total, share)
+	var smallest []int
+	for _, m := range h.classes[label] {
+		if len(m) <= want && h.take(m) {
+			want -= len(m)
+		} else if smallest == nil || len(m) < len(smallest) {
+			smallest = m
+		}
+	}
+	if smallest != nil && len(smallest)-want < want {
+		h.take(smallest)
+	}
+}
+
+// holdOutSome takes the smallest group of a class that has none yet, where more remains
+// than it has.
+func (h *division) holdOutSome(label int) {
+	all := slices.Concat(h.classes[label], h.others[label])
+	if slices.ContainsFunc(all, func(m []int) bool { return h.x.Items[m[0]].Split == data.Test }) {
+		return
+	}
+	slices.SortStableFunc(all, func(a, b []int) int { return cmp.Compare(len(a), len(b)) })
+	for _, m := range all {
+		if 2*h.of(m)[label] <= h.left[label] && h.take(m) {
+			return
+		}
+	}
 }
 
 // lot is what a picture draws.

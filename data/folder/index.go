@@ -1,19 +1,22 @@
 // Package folder makes data sets of a user's own pictures: a folder with one folder a
-// class, the same under train/ and val/, or a list of paths and labels in CSV or JSON
-// lines.
+// class, the same in folders for the parts, such as train/ and val/, or a list of paths and
+// labels in CSV or JSON lines.
 package folder
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/data/photo"
 )
 
@@ -36,8 +39,10 @@ type Index struct {
 	Tested bool
 	// Others names what lies in the folders and is no picture by its name.
 	Others []string
-	// Beside names folders beside train and the one to test on, which are passed over.
-	Beside []string
+	// Layout has the folders that stand for parts, and what lies beside them and is not used.
+	Layout []Part
+	// Notes are sentences about what a user may have meant otherwise.
+	Notes []string
 
 	list string // the list it was read from; empty for a folder
 }
@@ -61,14 +66,14 @@ func IsList(name string) bool {
 	return slices.Contains([]string{".csv", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name)))
 }
 
-// testFolders are the names of a folder to test on, the first that is there counts.
-var testFolders = []string{"val", "valid", "validation", "test"}
-
 // Scan lists the pictures of a folder, or of a list when path is a .csv or .jsonl file.
 // A folder holds one folder a class, at any depth below which are its pictures, or
-// train and one of val, valid, validation and test with such folders each. Classes are
-// sorted by name, bytewise, as torchvision's ImageFolder does; names that begin with a
-// dot are passed over.
+// folders for the parts with such folders each: one to train on, and one to validate or
+// to test on, by their names (train, Training_set, seg_train, val, dev, Test, holdout and
+// the like). Where there are both, the part to validate on is data.Test, and that to test
+// on is not used. What is called like a part and has no folders of classes is a class.
+// Index.Layout says what was taken as what. Classes are sorted by name (lines.Name),
+// bytewise, as torchvision's ImageFolder does; names that begin with a dot are passed over.
 func Scan(path string) (*Index, error) {
 	x, err := scan(path, nil)
 	if err != nil {
@@ -120,57 +125,129 @@ func scanFolder(root string, known []string) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	part := func(name string) bool { return slices.Contains(folders, name) && !slices.Contains(known, name) }
-	tests := slices.IndexFunc(testFolders, part)
-	if !part("train") && (known == nil || tests < 0) {
-		return x, x.addFolders(root, folders, data.Train, known == nil)
-	}
-	if part("train") {
-		dir := filepath.Join(root, "train")
-		classes, err := foldersOf(dir)
-		if err != nil {
-			return nil, err
-		}
-		if err := x.addFolders(dir, classes, data.Train, known == nil); err != nil {
-			return nil, err
-		}
-	}
-	if tests < 0 {
-		return x, nil
-	}
-	if part("train") {
-		for _, name := range folders {
-			if name != "train" && name != testFolders[tests] {
-				x.Beside = append(x.Beside, name)
-			}
-		}
-	}
-	dir := filepath.Join(root, testFolders[tests])
-	classes, err := foldersOf(dir)
+	l, err := layoutOf(root, folders, known)
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.IndexFunc(classes, func(c string) bool { return !slices.Contains(x.Classes, c) }); i >= 0 && known == nil {
-		return nil, fmt.Errorf("pictures: %s has a class %q that %s has not; the folders must have the same names",
-			dir, classes[i], filepath.Join(root, "train"))
+	switch {
+	case l.train != nil:
+		err = x.addPart(*l.train, data.Train, known == nil)
+	case l.test == nil || len(l.classes) > 0:
+		if err = x.addFolders(root, l.classes, data.Train, known == nil); err == nil && l.test == nil {
+			x.divideInside()
+			x.asClasses(l.classes)
+		}
 	}
-	x.Tested = true
-	return x, x.addFolders(dir, classes, data.Test, false)
+	if err == nil && l.test != nil {
+		x.Tested = true
+		err = x.addPart(*l.test, data.Test, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range l.unused {
+		if err := c.look(); err != nil {
+			return nil, err
+		}
+		x.Layout = append(x.Layout, Part{Name: c.name, Images: countImages(filepath.Join(root, c.name), 0), Classes: len(c.classes)})
+	}
+	if n := loose(root); n > 0 && len(folders) > 0 {
+		x.note("images in %s itself, beside the folders, are not used: %d", root, n)
+	}
+	return x, nil
+}
+
+// note says something to the user.
+func (x *Index) note(format string, a ...any) { x.Notes = append(x.Notes, fmt.Sprintf(format, a...)) }
+
+// asClasses says which folders are classes though they are called like parts.
+func (x *Index) asClasses(folders []string) {
+	for _, name := range folders {
+		if kind, stem := partName(name); kind != noPart && stem == "" {
+			x.note("%q is taken as a class, as it has no folders of the other classes inside; if it is a part of the data set, put it elsewhere", name)
+		}
+	}
+}
+
+// addPart adds the pictures of a part, whose folders are classes.
+func (x *Index) addPart(c candidate, split data.Split, first bool) error {
+	if split == data.Test && x.Classes != nil && x.count(data.Train) > 0 {
+		for _, name := range c.classes {
+			if labelOf(x.Classes, name) < 0 {
+				return fmt.Errorf("pictures: %s has a class %q that the training part has not, whose classes are %s; the folders must have the same names",
+					c.inside, name, firstFew(x.Classes))
+			}
+		}
+	}
+	before := len(x.Items)
+	if err := x.addFolders(c.inside, c.classes, split, first); err != nil {
+		return err
+	}
+	x.Layout = append(x.Layout, Part{Name: c.name, Split: split, Images: len(x.Items) - before, Classes: len(c.classes)})
+	if n := loose(c.inside); n > 0 {
+		x.note("images in %s itself, beside the folders of the classes, are not used: %d", c.inside, n)
+	}
+	return nil
+}
+
+// firstFew names the first of many classes.
+func firstFew(classes []string) string {
+	const most = 20
+	if more := len(classes) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(classes[:most], ", "), more)
+	}
+	return strings.Join(classes, ", ")
 }
 
 // addFolders adds the pictures of the folders in dir, which are classes: those of the
-// index, or first to be made so.
+// index, or first to be made so. Folders whose names are the same, as lines.Name has them,
+// are one class.
 func (x *Index) addFolders(dir string, folders []string, split data.Split, first bool) error {
-	if first {
-		x.Classes = folders
+	same := map[string][]string{} // folders of a class
+	for _, name := range folders {
+		class, err := lines.ClassName(name)
+		if err == nil && class == "" {
+			err = errors.New("it has no letters")
+		}
+		if err != nil {
+			return fmt.Errorf("pictures: the folder %q in %s cannot give a class its name; rename it in UTF-8", name, dir)
+		}
+		same[class] = append(same[class], name)
 	}
-	for _, c := range folders {
-		if !slices.Contains(x.Classes, c) {
+	if first {
+		x.Classes = slices.Sorted(maps.Keys(same))
+		x.similar()
+	}
+	for _, class := range slices.Sorted(maps.Keys(same)) {
+		label := labelOf(x.Classes, class)
+		if label < 0 {
 			return fmt.Errorf("pictures: %s has a class %q, which the model does not know; it knows %s. Rename the folder or take it away",
-				dir, c, strings.Join(x.Classes, ", "))
+				dir, class, firstFew(x.Classes))
+		}
+		if err := x.addClass(dir, same[class], label, split, first); err != nil {
+			return err
+		}
+		if len(same[class]) > 1 {
+			x.note("the folders %s in %s are one class, %q: their names differ in spaces, or in how their letters are composed", ascii(same[class]), dir, class)
 		}
 	}
-	return x.addClasses(dir, folders, split, first)
+	return nil
+}
+
+// ascii lists names that look the same so that they do not.
+func ascii(names []string) string {
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = strconv.QuoteToASCII(name)
+	}
+	return strings.Join(parts, " and ")
+}
+
+// similar tells of classes whose names differ in case and spaces alone.
+func (x *Index) similar() {
+	for _, names := range lines.Alike(x.Classes) {
+		x.note("%s are different classes, whose names differ in case or spaces alone; if they are one, give them one name", quoted(names))
+	}
 }
 
 // foldersOf lists the folders in dir, sorted, links to folders among them.
@@ -181,7 +258,7 @@ func foldersOf(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if hidden(e.Name()) {
+		if hidden(e.Name()) || !e.IsDir() && e.Type()&fs.ModeSymlink == 0 {
 			continue
 		}
 		if st, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && st.IsDir() {
@@ -194,58 +271,61 @@ func foldersOf(dir string) ([]string, error) {
 
 func hidden(name string) bool { return strings.HasPrefix(name, ".") || name == "__MACOSX" }
 
-// addClasses adds the pictures of some classes' folders in dir; each must have some if
-// all says so.
-func (x *Index) addClasses(dir string, classes []string, split data.Split, all bool) error {
-	for _, class := range classes {
-		before, others := len(x.Items), len(x.Others)
-		// WalkDir does not follow a link, not even at its root.
-		top, err := filepath.EvalSymlinks(filepath.Join(dir, class))
-		if err != nil {
+// addClass adds the pictures of a class's folders in dir; there must be some if all says so.
+func (x *Index) addClass(dir string, folders []string, label int, split data.Split, all bool) error {
+	before, others := len(x.Items), len(x.Others)
+	for _, name := range folders {
+		if err := x.addTree(dir, name, label, split); err != nil {
 			return fmt.Errorf("pictures: %w", err)
-		}
-		err = filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			inside, err := filepath.Rel(top, path)
-			if err != nil {
-				return err
-			}
-			if hidden(e.Name()) && inside != "." {
-				if e.IsDir() {
-					return fs.SkipDir
-				}
-				return nil
-			}
-			if e.IsDir() {
-				return nil
-			}
-			at := filepath.Join(dir, class, inside)
-			name := at
-			if rel, err := filepath.Rel(x.Root, at); err == nil {
-				name = filepath.ToSlash(rel)
-			}
-			if !photo.Named(path) {
-				x.Others = append(x.Others, name)
-				return nil
-			}
-			x.Items = append(x.Items, Item{Path: at, Name: name, Label: slices.Index(x.Classes, class), Split: split})
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("pictures: %w", err)
-		}
-		if all && len(x.Items) == before {
-			there := ""
-			if names := x.Others[others:]; len(names) > 0 {
-				there = " (" + Kinds(names) + ")"
-			}
-			return fmt.Errorf("pictures: no picture of class %q is in %s%s; put JPEG, PNG, GIF, WebP, BMP or TIFF files there or remove the folder",
-				class, filepath.Join(dir, class), there)
 		}
 	}
+	if all && len(x.Items) == before {
+		there := ""
+		if names := x.Others[others:]; len(names) > 0 {
+			there = " (" + Kinds(names) + ")"
+		}
+		return fmt.Errorf("pictures: no picture of class %q is in %s%s; put JPEG, PNG, GIF, WebP, BMP or TIFF files there or remove the folder",
+			x.Classes[label], filepath.Join(dir, folders[0]), there)
+	}
 	return nil
+}
+
+// addTree adds the pictures below a folder in dir.
+func (x *Index) addTree(dir, folder string, label int, split data.Split) error {
+	// WalkDir does not follow a link, not even at its root.
+	top, err := filepath.EvalSymlinks(filepath.Join(dir, folder))
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		inside, err := filepath.Rel(top, path)
+		if err != nil {
+			return err
+		}
+		if hidden(e.Name()) && inside != "." {
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if e.IsDir() {
+			return nil
+		}
+		at := filepath.Join(dir, folder, inside)
+		name := at
+		if rel, err := filepath.Rel(x.Root, at); err == nil {
+			name = filepath.ToSlash(rel)
+		}
+		if !photo.Named(path) {
+			x.Others = append(x.Others, name)
+			return nil
+		}
+		x.Items = append(x.Items, Item{Path: at, Name: name, Label: label, Split: split})
+		return nil
+	})
 }
 
 // check reports what no training can begin with.

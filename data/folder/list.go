@@ -1,12 +1,12 @@
 package folder
 
 import (
-	"bufio"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,12 +15,15 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/lines"
 )
 
 // entry is a line of a list.
 type entry struct {
 	line               int
-	path, label, split string
+	path, label, split string   // as they are written; add makes the label a class
+	at, name           string   // the path to open, and the picture's name in the index
+	kind               partKind // by its split
 }
 
 // What a column or key may be called; the first is what this package writes of it.
@@ -30,70 +33,141 @@ var (
 	splitNames = []string{"split", "part"}
 )
 
-// splitOf reads a split's name.
-func splitOf(name string) (data.Split, error) {
-	switch s := strings.ToLower(strings.TrimSpace(name)); {
-	case s == "" || s == "train" || s == "training":
-		return data.Train, nil
-	case slices.Contains(testFolders, s):
-		return data.Test, nil
+// splitOf reads a split's name. A part to test on, beside one to validate on, is not used.
+func splitOf(name string) (partKind, error) {
+	if lines.Name(name) == "" {
+		return trainPart, nil
 	}
-	return "", fmt.Errorf("unknown split %q; use train or val", name)
+	if kind, stem := partName(name); kind != noPart && stem == "" {
+		return kind, nil
+	}
+	return noPart, fmt.Errorf("unknown split %q; use train, val or test", lines.Short(name))
+}
+
+// list is a list that is being read.
+type list struct {
+	*Index
+	known   []string
+	labels  map[string]int // of the known classes by name
+	lines   map[string]int // by the names of the pictures
+	entries []entry
 }
 
 // scanList makes an index of a list. Paths count from the list's folder.
-func scanList(list string, known []string, read func(io.Reader, func(entry) error) error) (*Index, error) {
-	f, err := os.Open(list)
+func scanList(path string, known []string, read func(*lines.Reader, func(entry) error) error) (*Index, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("pictures: %w", err)
 	}
 	defer f.Close()
-	x := newIndex(filepath.Dir(list))
-	x.Name = strings.TrimSuffix(filepath.Base(list), filepath.Ext(list))
-	x.list = list
-	var entries []entry
-	labels, lines := map[string]bool{}, map[string]int{}
-	err = read(bufio.NewReader(f), func(e entry) error {
-		switch {
-		case e.path == "":
-			return fmt.Errorf("line %d names no picture", e.line)
-		case e.label == "":
-			return fmt.Errorf("line %d gives %s no label", e.line, e.path)
+	x := newIndex(filepath.Dir(path))
+	x.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	x.list = path
+	l := list{Index: x, known: known, labels: map[string]int{}, lines: map[string]int{}}
+	for i, class := range slices.Backward(known) {
+		l.labels[lines.Name(class)] = i
+	}
+	for i, class := range known { // the very name comes first
+		l.labels[class] = i
+	}
+	if err := read(lines.NewReader(f), l.add); err != nil {
+		return nil, fmt.Errorf("list %s: %w", path, err)
+	}
+	l.finish()
+	return x, nil
+}
+
+// add takes a line.
+func (l *list) add(e entry) (err error) {
+	if strings.TrimSpace(e.path) == "" {
+		return fmt.Errorf("line %d names no picture", e.line)
+	}
+	if e.label, err = lines.ClassName(e.label); err != nil {
+		return fmt.Errorf("line %d: the label %w", e.line, err)
+	}
+	if e.label == "" {
+		return fmt.Errorf("line %d gives %s no label", e.line, lines.Short(e.path))
+	}
+	if e.kind, err = splitOf(e.split); err != nil {
+		return fmt.Errorf("line %d: %w", e.line, err)
+	}
+	if l.known != nil {
+		label, ok := l.labels[e.label]
+		if !ok {
+			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; it knows %s", e.line, lines.Short(e.path), e.label, firstFew(l.known))
 		}
-		if _, err := splitOf(e.split); err != nil {
-			return fmt.Errorf("line %d: %w", e.line, err)
+		e.label = l.known[label]
+	}
+	if err := l.find(&e); err != nil {
+		return fmt.Errorf("line %d: %w", e.line, err)
+	}
+	if first, twice := l.lines[e.name]; twice {
+		return fmt.Errorf("line %d names %s again, after line %d; remove one of them", e.line, lines.Short(e.path), first)
+	}
+	l.lines[e.name] = e.line
+	l.entries = append(l.entries, e)
+	return nil
+}
+
+// find looks for the picture of a line. Paths are bytes: they need not be UTF-8.
+func (l *list) find(e *entry) error {
+	at := func(written string) string {
+		if path := filepath.FromSlash(written); filepath.IsAbs(path) {
+			return path
 		}
-		if known != nil && !slices.Contains(known, e.label) {
-			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; it knows %s", e.line, e.path, e.label, strings.Join(known, ", "))
-		}
-		name := filepath.ToSlash(filepath.Clean(e.path))
-		if first, twice := lines[name]; twice {
-			return fmt.Errorf("line %d names %s again, after line %d; remove one of them", e.line, e.path, first)
-		}
-		lines[name], labels[e.label] = e.line, true
-		entries = append(entries, e)
-		return nil
+		return filepath.Join(l.Root, filepath.FromSlash(written))
+	}
+	var st os.FileInfo
+	var err error
+	written := lines.Path(e.path, func(p string) bool {
+		st, err = os.Stat(at(p))
+		return err == nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", list, err)
+	switch {
+	case err != nil:
+		if wrong := lines.Check(written); wrong != nil {
+			return fmt.Errorf("no such file, and the path %w", wrong)
+		}
+		if e := (*fs.PathError)(nil); errors.As(err, &e) {
+			err = e.Err // a path may be long
+		}
+		return fmt.Errorf("%s: %w; paths count from the list's folder", lines.Short(at(written)), err)
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", lines.Short(at(written)))
 	}
-	if x.Classes = known; known == nil {
+	e.at, e.name = at(written), filepath.ToSlash(filepath.Clean(written))
+	return nil
+}
+
+// finish makes the index of the lines.
+func (l *list) finish() {
+	x := l.Index
+	labels, kinds := map[string]bool{}, map[partKind]bool{}
+	for _, e := range l.entries {
+		labels[e.label], kinds[e.kind] = true, true
+	}
+	if x.Classes = l.known; l.known == nil {
 		x.Classes = slices.Sorted(maps.Keys(labels))
+		x.similar()
 	}
-	for _, e := range entries {
-		path := filepath.FromSlash(e.path)
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(x.Root, path)
+	number := make(map[string]int, len(x.Classes))
+	for i, class := range slices.Backward(x.Classes) {
+		number[class] = i
+	}
+	unused := 0
+	for _, e := range l.entries {
+		split := data.Train
+		switch {
+		case e.kind == testPart && kinds[valPart]:
+			unused++
+			continue
+		case e.kind != trainPart:
+			split, x.Tested = data.Test, true
 		}
-		switch st, err := os.Stat(path); {
-		case err != nil:
-			return nil, fmt.Errorf("list %s: line %d: %w; paths count from the list's folder", list, e.line, err)
-		case !st.Mode().IsRegular():
-			return nil, fmt.Errorf("list %s: line %d: %s is not a regular file", list, e.line, path)
-		}
-		split, _ := splitOf(e.split) // known to be good
-		x.Tested = x.Tested || split == data.Test
-		x.Items = append(x.Items, Item{Path: path, Name: filepath.ToSlash(filepath.Clean(e.path)), Label: slices.Index(x.Classes, e.label), Split: split})
+		x.Items = append(x.Items, Item{Path: e.at, Name: e.name, Label: number[e.label], Split: split})
+	}
+	if unused > 0 {
+		x.Layout = append(x.Layout, Part{Name: "test", Images: unused})
 	}
 	sort.SliceStable(x.Items, func(i, j int) bool {
 		a, b := x.Items[i], x.Items[j]
@@ -102,38 +176,67 @@ func scanList(list string, known []string, read func(io.Reader, func(entry) erro
 		}
 		return a.Name < b.Name
 	})
-	return x, nil
 }
 
-// readCSV reads a table whose first line names its columns.
-func readCSV(r io.Reader, take func(entry) error) error {
-	c := csv.NewReader(r)
-	header, err := c.Read()
+// separators of a CSV file's fields: the one that gives its first line the columns counts.
+var separators = []rune{',', ';', '\t'}
+
+// readCSV reads a table whose first line names its columns. Their separator is a comma, a
+// semicolon or a tab.
+func readCSV(r *lines.Reader, take func(entry) error) error {
+	first, err := r.Peek()
+	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) { // sep= is of Excel
+		_, _ = r.Next()
+		first, err = r.Peek()
+	}
+	before := r.Number() - 1 // lines that the parser does not see
 	if errors.Is(err, io.EOF) {
 		return errors.New("is empty; its first line must name the columns path and label")
 	}
 	if err != nil {
 		return err
 	}
-	column := func(names []string) int {
-		return slices.IndexFunc(header, func(h string) bool {
-			return slices.Contains(names, strings.ToLower(strings.TrimSpace(strings.TrimPrefix(h, "\ufeff"))))
-		})
+	if err := lines.Check(first); err != nil {
+		return fmt.Errorf("line %d: %w", r.Number(), err)
+	}
+	var column func(names []string) int
+	c := csv.NewReader(r)
+	for _, c.Comma = range separators {
+		one := csv.NewReader(strings.NewReader(first))
+		one.Comma = c.Comma
+		header, err := one.Read()
+		if err != nil {
+			continue // the parser says it in its turn
+		}
+		column = func(names []string) int {
+			return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(lines.Name(h))) })
+		}
+		if column(pathNames) >= 0 && column(labelNames) >= 0 {
+			break
+		}
+	}
+	c.TrimLeadingSpace = c.Comma != '\t'
+	if column == nil || column(pathNames) < 0 || column(labelNames) < 0 {
+		return fmt.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line", lines.Short(first))
 	}
 	path, label, split := column(pathNames), column(labelNames), column(splitNames)
-	if path < 0 || label < 0 {
-		return fmt.Errorf("its first line names the columns %s; path and label must be among them; begin the file with such a line", strings.Join(header, ", "))
-	}
 	for {
+		r.StartRecord()
 		row, err := c.Read()
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if wrong := (*csv.ParseError)(nil); errors.As(err, &wrong) {
+			wrong.StartLine, wrong.Line = wrong.StartLine+before, wrong.Line+before
 		}
 		if err != nil {
 			return err
 		}
 		line, _ := c.FieldPos(0)
-		e := entry{line: line, path: strings.TrimSpace(row[path]), label: strings.TrimSpace(row[label])}
+		if line == 1 {
+			continue // the names of the columns
+		}
+		e := entry{line: line + before, path: row[path], label: row[label]}
 		if split >= 0 {
 			e.split = row[split]
 		}
@@ -144,13 +247,21 @@ func readCSV(r io.Reader, take func(entry) error) error {
 }
 
 // readJSONLines reads one object a line. A label may be a text or a number.
-func readJSONLines(r io.Reader, take func(entry) error) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for n := 1; lines.Scan(); n++ {
-		text := strings.TrimSpace(lines.Text())
-		if text == "" {
+func readJSONLines(r *lines.Reader, take func(entry) error) error {
+	for {
+		text, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n := r.Number()
+		if text = strings.TrimSpace(text); text == "" {
 			continue
+		}
+		if err := lines.Check(text); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
 		}
 		var values map[string]any
 		d := json.NewDecoder(strings.NewReader(text))
@@ -161,9 +272,14 @@ func readJSONLines(r io.Reader, take func(entry) error) error {
 		if d.More() {
 			return fmt.Errorf("line %d holds more than one JSON object", n)
 		}
+		keys := slices.Sorted(maps.Keys(values))
 		value := func(names []string) string {
 			for _, name := range names {
-				switch v := values[name].(type) {
+				i := slices.IndexFunc(keys, func(key string) bool { return strings.EqualFold(lines.Name(key), name) })
+				if i < 0 {
+					continue
+				}
+				switch v := values[keys[i]].(type) {
 				case string:
 					return v
 				case json.Number:
@@ -172,9 +288,8 @@ func readJSONLines(r io.Reader, take func(entry) error) error {
 			}
 			return ""
 		}
-		if err := take(entry{n, value(pathNames), value(labelNames), value(splitNames)}); err != nil {
+		if err := take(entry{line: n, path: value(pathNames), label: value(labelNames), split: value(splitNames)}); err != nil {
 			return err
 		}
 	}
-	return lines.Err()
 }

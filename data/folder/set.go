@@ -148,6 +148,20 @@ func (s *Set) Len() int { return len(s.items) }
 // Items lists the pictures in their order. They must not be changed.
 func (s *Set) Items() []Item { return s.items }
 
+// Lacking names the classes that have no images in the set: an accuracy on it does not cover them.
+func (s *Set) Lacking() (classes []string) {
+	counts := make([]int, len(s.info.Classes))
+	for _, it := range s.items {
+		counts[it.Label]++
+	}
+	for label, n := range counts {
+		if n == 0 {
+			classes = append(classes, s.info.Classes[label])
+		}
+	}
+	return classes
+}
+
 // Get implements data.Dataset: the picture as transforms.ImageClassification prepares it.
 func (s *Set) Get(i int, pix []uint8) (int, error) {
 	s.checkIndex(i)

@@ -100,6 +100,18 @@ func TestPageOfLittle(t *testing.T) {
 	}
 }
 
+// An accuracy says which classes it is of, where some have no picture.
+func TestPageOfSomeClasses(t *testing.T) {
+	r := &Report{Model: "m", Data: "d", Part: "test", Classes: []string{"a", "b", "<c>"}, Confusion: [][]int{{3, 1, 0}, {0, 0, 0}, {0, 0, 0}}}
+	if text, want := write(t, r), `; over 1 of 3 classes, none of b, &lt;c&gt;</small>`; !strings.Contains(text, want) {
+		t.Errorf("%q is not in the page", want)
+	}
+	r.Confusion[1][1], r.Confusion[2][0] = 1, 1
+	if strings.Contains(write(t, r), "none of b") {
+		t.Error("an accuracy of all classes is said to be of some")
+	}
+}
+
 // Names that come from a user change nothing of the page, and nothing is loaded.
 func TestPageEscapes(t *testing.T) {
 	text := write(t, example(10, 3))

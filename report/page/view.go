@@ -82,7 +82,7 @@ func view(r *Report) (*content, error) {
 		Matrix: matrixOf(r.Classes, r.Confusion, scores), Macro: scoreOf(macro), Mean: scoreOf(mean),
 		Long: len(r.Classes) > longTable,
 	}
-	v.Tiles = tiles(r, n, right, macro, met)
+	v.Tiles = tiles(r, n, right, macro, met, report.Unmet(scores))
 	all := report.Confusions(r.Confusion)
 	taken := make([]string, len(r.Classes))
 	for i, c := range all {
@@ -116,7 +116,7 @@ func policy() string {
 		base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-func tiles(r *Report, n, right int, macro report.ClassScore, met int) []tile {
+func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested []string) []tile {
 	low, high := wilson(right, n)
 	all := r.Calibration.All()
 	of := fmt.Sprintf("mean of %s classes", report.Count(int64(met)))
@@ -124,7 +124,7 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int) []tile {
 		of += fmt.Sprintf("; of %s no picture", report.Count(int64(rest)))
 	}
 	t := []tile{
-		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% sure: %.1f – %.1f%%", 100*low, 100*high)},
+		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% sure: %.1f – %.1f%%", 100*low, 100*high) + over(r, untested)},
 		{"Mistakes", report.Count(int64(n - right)), "of " + report.Count(int64(n)) + " pictures"},
 		{"Macro F1", figures(macro.F1), of},
 		{"Loss", figures(r.Loss), "mean cross-entropy"},
@@ -133,6 +133,18 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int) []tile {
 		t = append(t, tile{"Calibration error", percent(r.Calibration.ExpectedError()), "expected, over " + fmt.Sprint(len(r.Calibration.Bins)) + " bins"})
 	}
 	return t
+}
+
+// over says which classes an accuracy covers where it is not all.
+func over(r *Report, untested []string) string {
+	if len(untested) == 0 {
+		return ""
+	}
+	of := fmt.Sprintf("%s of %s classes", report.Count(int64(len(r.Classes)-len(untested))), report.Count(int64(len(r.Classes))))
+	if len(untested) <= 4 {
+		of += ", none of " + strings.Join(untested, ", ")
+	}
+	return "; over " + of
 }
 
 // wilson is the 95% interval of a share of right answers: Wilson, "Probable Inference,
