@@ -124,7 +124,9 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 		widen(&r.Height, f.h)
 		widen(&r.Width, f.w)
 	}
-	groupOf = groups(looks)
+	if groupOf, err = groups(ctx, looks); err != nil {
+		return nil, nil, err
+	}
 	x.compare(r, groupOf)
 	x.copies(r)
 	return r, groupOf, nil
