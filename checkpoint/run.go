@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // Run is the folder of one training or experiment.
@@ -77,10 +79,13 @@ func (r *Run) WriteSettings(v any) error {
 	})
 }
 
+// mostSettings is how many bytes a file of settings has at most.
+const mostSettings = 16 << 20
+
 // ReadSettings reads what WriteSettings wrote into v, a pointer.
 func (r *Run) ReadSettings(v any) error {
 	path := r.Path("settings.yaml")
-	text, err := os.ReadFile(path)
+	text, err := regular.ReadFile(path, mostSettings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is no run folder, for it has no settings.yaml; give one that `residual train` left, such as runs/train-1", r.Dir)
 	}

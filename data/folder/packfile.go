@@ -14,6 +14,7 @@ import (
 
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // A file of a pack is
@@ -85,7 +86,7 @@ var errDamagedPack = errors.New("is damaged or cut short")
 // openPackFile reads a file's index. An error that wraps errDamagedPack is of a file that
 // is no longer what was written.
 func openPackFile(path, settings string) (pf *packFile, pictures []*packed, err error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
