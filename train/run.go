@@ -303,7 +303,7 @@ func (j *job) run(ctx context.Context) (Summary, error) {
 			j.logErr = err
 		}
 	}
-	totals, err := j.trainer.Fit(ctx, cb, j.epochEnd)
+	totals, err := j.trainer.Fit(ctx, cb, func(e Epoch) error { return j.epochEnd(ctx, e) })
 	j.summary.Totals = totals
 	if err != nil && totals.Stopped != nil {
 		err = j.stopped(err)
@@ -333,11 +333,11 @@ func (j *job) stopped(cause error) error {
 // epochEnd saves the epoch's metrics, the state and the models. The state, one
 // file, is what makes the epoch count: a crash before it leaves rows that Resume
 // cuts off, one behind it leaves older models, which Resume writes again.
-func (j *job) epochEnd(e Epoch) error {
+func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	if j.logErr != nil {
 		return j.logErr
 	}
-	if err := j.photos.unchanged(context.Background()); err != nil {
+	if err := j.photos.unchanged(ctx); err != nil {
 		return err
 	}
 	r := *j.pending
