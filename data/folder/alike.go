@@ -156,9 +156,7 @@ func (s *search) banded(all []int32, bands int) {
 	}
 	for _, places := range s.bands(all, bands) {
 		if len(places) == 0 { // all agree there
-			for _, i := range all {
-				s.many[i] = true
-			}
+			s.leave(all)
 			break
 		}
 		s.band(all, places)
@@ -221,8 +219,8 @@ func (s *search) band(all []int32, places []int) {
 		}
 	}
 	s.keys, s.spare = slices.Grow(s.keys[:0], len(all))[:len(all)], slices.Grow(s.spare[:0], len(all))[:len(all)]
-	var same []int32
-	for _, p := range places { // the one left out
+	var with, without []int32
+	for nth, p := range places { // the one left out
 		for n, i := range all {
 			s.keys[n] = uint64(whole[n]^placeKeys[p]&rise(i, p))<<32 | uint64(i)
 		}
@@ -237,23 +235,58 @@ func (s *search) band(all []int32, places []int) {
 			if n-first < 2 {
 				continue
 			}
-			same = same[:0]
+			// Two that agree in all places have been compared when the first was left out.
+			with, without = with[:0], without[:0]
 			for _, k := range s.keys[first:n] {
-				same = append(same, int32(uint32(k)))
+				if i := int32(uint32(k)); nth == 0 || rise(i, p) != 0 {
+					with = append(with, i)
+				} else {
+					without = append(without, i)
+				}
 			}
-			s.agree(same)
+			if nth == 0 {
+				s.agree(with)
+			} else if len(with) > 0 && len(without) > 0 {
+				s.agreeBut(with, without)
+			}
 		}
 	}
 }
 
 // agree compares looks that agree in a band, or leaves them for the tree.
 func (s *search) agree(same []int32) {
-	switch {
-	case len(same) <= few:
+	if len(same) <= few {
 		s.compare(same)
-	case !s.joined(same):
-		for _, i := range same {
-			s.many[i] = true
+	} else if !s.joined(same) {
+		s.leave(same)
+	}
+}
+
+// agreeBut is agree for looks that differ from each other in one place of the band: those
+// with a rise there, and those without.
+func (s *search) agreeBut(with, without []int32) {
+	if len(with)*len(without) <= few*few/4 {
+		s.compareBoth(with, without)
+	} else if !s.joined(with) || !s.joined(without) || s.find(with[0]) != s.find(without[0]) {
+		s.leave(with)
+		s.leave(without)
+	}
+}
+
+func (s *search) leave(all []int32) {
+	for _, i := range all {
+		s.many[i] = true
+	}
+}
+
+// compareBoth joins what is alike, each of some with each of others.
+func (s *search) compareBoth(some, others []int32) {
+	s.stopped(len(some) * len(others))
+	for _, i := range some {
+		for _, j := range others {
+			if s.differ(i, j) <= nearest {
+				s.join(i, j)
+			}
 		}
 	}
 }

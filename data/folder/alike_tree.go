@@ -100,14 +100,7 @@ func (t *tree) between(a, b *node) {
 	}
 	switch {
 	case a.left == nil && b.left == nil:
-		t.s.stopped(len(a.all) * len(b.all))
-		for _, i := range a.all {
-			for _, j := range b.all {
-				if t.s.differ(i, j) <= nearest {
-					t.s.join(i, j)
-				}
-			}
-		}
+		t.s.compareBoth(a.all, b.all)
 	case b.left == nil || a.left != nil && len(a.all) >= len(b.all):
 		t.between(a.left, b)
 		t.between(a.right, b)
