@@ -81,11 +81,28 @@ func (f *Photos) again(ctx context.Context, p plan, r recorded, progress func(do
 		return err
 	}
 	f.Pack.Identify(f.Index)
-	if err := changed(f.Index.Changed(ctx)); err != nil || !p.completes(f) {
+	if err := f.same(ctx, p.Data); err != nil || !p.completes(f) {
 		return err
 	}
 	_, _, err = f.check(ctx, p, progress)
 	return err
+}
+
+// same is an error unless the pictures of the record are there: under the names that they
+// had, or in other places with the same content and classes.
+func (f *Photos) same(ctx context.Context, path string) error {
+	changes, err := f.Index.Changed(ctx)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	missing, err := f.Index.Relocate(ctx, path)
+	if ctx.Err() != nil || err == nil && len(missing) == 0 {
+		return ctx.Err()
+	}
+	if err != nil || len(changes) <= len(missing) {
+		missing = changes // they lie where they were, and say better what is wrong
+	}
+	return changed(missing, nil)
 }
 
 // check reads every picture that is not in the pack.

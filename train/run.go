@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,6 +122,7 @@ type job struct {
 	photos  *Photos // nil for a data set with a name
 	summary Summary
 	chosen  []string // by Forecast.Budget, and why
+	called  string   // of a run that goes on, what its model files call the data
 	best    best     // of the completed epochs
 	pending *row     // the epoch's last point waits for the test
 	logErr  error    // the first failure to write a point
@@ -432,6 +434,6 @@ func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
 	return checkpoint.Model{
 		Architecture: j.Model, Blocks: j.Blocks, Classes: info.Classes, Channels: info.Channels, Height: j.Resize, Width: j.Resize,
-		Preprocess: j.preprocess(info), Dataset: j.dataset(), Epoch: epoch, Metrics: metrics,
+		Preprocess: j.preprocess(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
 	}
 }
