@@ -68,7 +68,7 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 			}
 		}
 	} else {
-		if x, err = folder.ScanAs(path, c.info.Classes); err != nil {
+		if x, err = folder.ScanAsContext(ctx, path, c.info.Classes); err != nil {
 			return nil, err
 		}
 		r, _, err := x.Check(ctx, folder.Options{Channels: c.info.Channels}, progress)
