@@ -78,7 +78,9 @@ part of it that was held back. MODEL may be an ONNX file that residual export wr
 their names, so some may be missing, and one that the model does not know is an
 error. Of the pictures that it was trained on the part is the one that its run held
 out, as pictures.csv beside the model has it; of others, all are taken where no
-folder or list says which to test on.
+folder or list says which to test on. Images are known by their content: of a folder
+that holds some of the run's, wherever they lay then, those it was trained on are left
+out, and it is said how many were held out by the run, are new and were left out.
 
 A page with all that is written beside the model: report.html shows the curves of
 the training, too, and the mistakes that the model was surest of, with what in the

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"strings"
@@ -145,13 +146,12 @@ func (r *importResult) text() string {
 
 // readClasses reads names, one a line.
 func readClasses(path string) ([]string, error) {
-	file, err := regular.Open(path)
+	content, err := regular.ReadFile(path, 16<<20)
 	if err != nil {
 		return nil, fmt.Errorf("--classes: %w", err)
 	}
-	defer file.Close()
 	var names []string
-	lines := bufio.NewScanner(file)
+	lines := bufio.NewScanner(bytes.NewReader(content))
 	for lines.Scan() {
 		name := strings.TrimSpace(lines.Text())
 		if name == "" {

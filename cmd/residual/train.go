@@ -88,7 +88,9 @@ Ctrl-C finishes the step and saves last.safetensors; a second one quits at once.
 its settings, from the end of its last whole epoch. On the same kind of processor
 it ends with the weights, to the last bit, of a run that was never stopped. Of the
 flags that decide what is trained only --epochs may be given with it, to make more
-of them; a rate that falls over the training then falls by the new number.`,
+of them; a rate that falls over the training then falls by the new number. Images
+that were moved since are found with --data: their content tells that they are those
+of the run.`,
 		Example: `  residual train --data garments
   residual train --data garments --model d2l-resnet18
   residual train --data-dir ~/fashion-mnist --epochs 2

@@ -46,6 +46,9 @@ func (s *search) spread(i, centre int32) (differ, colours, both int) {
 func (t *tree) grow(all []int32, centre int32) *node {
 	n := &node{all: all, centre: centre}
 	for _, i := range all {
+		if t.s.stopped(8) {
+			return n
+		}
 		d, c, _ := t.s.spread(i, centre)
 		n.differ, n.apart, n.rises = max(n.differ, d), max(n.apart, c), max(n.rises, t.s.counts[i])
 	}
@@ -54,13 +57,26 @@ func (t *tree) grow(all []int32, centre int32) *node {
 	}
 	a := t.farthest(all, all[0])
 	b := t.farthest(all, a)
-	nearer := make(map[int32]int, len(all))
-	for _, i := range all {
+	type place struct {
+		nearer int // to a, when it is below 0
+		look   int32
+	}
+	places := make([]place, len(all))
+	for n, i := range all {
+		if t.s.stopped(16) {
+			break
+		}
 		_, _, fromA := t.s.spread(i, a)
 		_, _, fromB := t.s.spread(i, b)
-		nearer[i] = fromA - fromB
+		places[n] = place{fromA - fromB, i}
 	}
-	slices.SortFunc(all, func(i, j int32) int { return cmp.Or(cmp.Compare(nearer[i], nearer[j]), cmp.Compare(i, j)) })
+	if t.s.err != nil {
+		return n
+	}
+	slices.SortFunc(places, func(p, q place) int { return cmp.Or(cmp.Compare(p.nearer, q.nearer), cmp.Compare(p.look, q.look)) })
+	for n, p := range places {
+		all[n] = p.look
+	}
 	middle := len(all) / 2
 	n.left, n.right = t.grow(all[:middle], a), t.grow(all[middle:], b)
 	return n
