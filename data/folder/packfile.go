@@ -274,7 +274,7 @@ func (w *packWriter) finish(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	if len(content) > mostIndex {
+	if int64(len(content)) > mostIndex {
 		return fmt.Errorf("%d pictures are more than one file can list", len(w.index.Pictures))
 	}
 	if err := w.end(content); err != nil {
