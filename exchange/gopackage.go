@@ -18,6 +18,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/weights/onnx"
@@ -45,7 +46,7 @@ func SaveGo(dir string, m nn.Module, info checkpoint.Model) (name string, err er
 	}
 	name = packageName(filepath.Base(full))
 	source := filepath.Join(dir, goSource)
-	old, err := os.ReadFile(source)
+	old, err := regular.ReadFile(source, 16<<20)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:

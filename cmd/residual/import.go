@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -149,12 +151,11 @@ func (r *importResult) text() string {
 
 // readClasses reads names, one a line.
 func readClasses(path string) ([]string, error) {
-	file, err := os.Open(path)
+	content, err := regular.ReadFile(path, 16<<20)
 	if err != nil {
 		return nil, fmt.Errorf("--classes: %w", err)
 	}
-	defer file.Close()
-	names, err := lines.Names(file)
+	names, err := lines.Names(bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("--classes: %s: %w", path, err)
 	}

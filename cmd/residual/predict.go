@@ -17,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -76,7 +77,7 @@ the image in grey, and over it colours, the lighter the more.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			return f.run(ctx, cmd, args[0], args[1:])
+			return hearing(ctx, func() error { return f.run(ctx, cmd, args[0], args[1:]) })
 		},
 	}
 	fs := cmd.Flags()
@@ -168,6 +169,9 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 				p.CAM, err = writeCAM(f.cam, path, c, p.Predictions[0].Index)
 			}
 			shown(err == nil)
+			if errors.Is(err, regular.ErrKind) {
+				err = fmt.Errorf("%w; for a list of paths on standard input, give -", err)
+			}
 			if err != nil {
 				bad++
 				p = prediction{Image: path, Error: oneLine(err.Error())}

@@ -89,7 +89,9 @@ Ctrl-C finishes the step and saves last.safetensors; a second one quits at once.
 its settings, from the end of its last whole epoch. On the same kind of processor
 it ends with the weights, to the last bit, of a run that was never stopped. Of the
 flags that decide what is trained only --epochs may be given with it, to make more
-of them; a rate that falls over the training then falls by the new number.`,
+of them; a rate that falls over the training then falls by the new number. Images
+that were moved since are found with --data: their content tells that they are those
+of the run.`,
 		Example: `  residual train --data garments
   residual train --data garments --model d2l-resnet18
   residual train --data-dir ~/fashion-mnist --epochs 2
@@ -203,7 +205,12 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if cmd.Flags().Changed("grow") {
 		return f.runGrowth(ctx, cmd, false)
 	}
-	c, work, err := f.prepare(cmd)
+	var c train.Config
+	var work trainer
+	err := hearing(ctx, func() (err error) { // it counts the pictures
+		c, work, err = f.prepare(cmd)
+		return err
+	})
 	if err != nil {
 		return err
 	}

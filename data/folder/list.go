@@ -16,6 +16,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // entry is a line of a list.
@@ -55,7 +56,7 @@ type list struct {
 
 // scanList makes an index of a list. Paths count from the list's folder.
 func scanList(path string, known []string, read func(*lines.Reader, func(entry) error) error) (*Index, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("pictures: %w", err)
 	}
