@@ -186,20 +186,31 @@ func (n *Node) Broadcast(shape ...int) *Node {
 	if n.Shape.Equal(to) {
 		return n
 	}
-	if more := len(to) - len(n.Shape); more > 0 {
-		from := append(slices.Repeat(tensor.Shape{1}, more), n.Shape...)
-		n = n.Reshape(from...)
+	if c, ok := n.Op.(*Constant); ok && fits(n.Shape, to) {
+		return n.Graph.Constant(c.Value, to...)
 	}
+	if !fits(n.Shape, to) {
+		panic(fmt.Sprintf("Broadcast: %v cannot become %v", n.Shape, to))
+	}
+	n = n.Reshape(append(slices.Repeat(tensor.Shape{1}, len(to)-len(n.Shape)), n.Shape...)...)
 	index := make([][]int, len(n.Shape))
 	for d, size := range n.Shape {
-		switch {
-		case d >= len(to) || size != to[d] && size != 1:
-			panic(fmt.Sprintf("Broadcast: %v cannot become %v", n.Shape, to))
-		case size != to[d]:
+		if size != to[d] {
 			index[d] = make([]int, to[d])
 		}
 	}
 	return n.take(index, 0)
+}
+
+// fits reports whether a shape can be broadcast to another one.
+func fits(from, to tensor.Shape) bool {
+	more := len(to) - len(from)
+	for d, size := range from {
+		if more < 0 || size != 1 && size != to[more+d] {
+			return false
+		}
+	}
+	return more >= 0
 }
 
 // broadcast gives two nodes one shape; op is the one to blame.
