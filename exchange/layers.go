@@ -336,7 +336,7 @@ func matrices(a, b *graph.Node) *graph.Node {
 	return y
 }
 
-// longer returns the larger of each two sizes, counted from the end.
+// longer returns the shape that both are broadcast to.
 func longer(a, b tensor.Shape) []int {
 	if len(a) < len(b) {
 		a, b = b, a
@@ -344,7 +344,11 @@ func longer(a, b tensor.Shape) []int {
 	out := slices.Clone(a)
 	for i, size := range b {
 		d := i + len(a) - len(b)
-		out[d] = max(out[d], size)
+		if out[d] == 1 {
+			out[d] = size
+		} else if size != 1 && size != out[d] {
+			panic(fmt.Sprintf("%v and %v do not fit", a, b))
+		}
 	}
 	return out
 }

@@ -230,6 +230,9 @@ func (imp *importer) gather(n *onnx.Node, a *attributes) error {
 		limited(0, append(append(s[:d:d].Clone(), in[1].data.Shape()...), s[d+1:]...)...)
 		index := []int{}
 		for _, i := range in[1].data.Ints() {
+			if i < -int64(s[d]) || i >= int64(s[d]) {
+				panic(fmt.Sprintf("index %d of %d", i, s[d]))
+			}
 			index = append(index, position(i, s[d]))
 		}
 		return over(asInputs, func(x []*graph.Node) *graph.Node {

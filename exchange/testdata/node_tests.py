@@ -8,7 +8,8 @@ floating point. Its other inputs become initialisers, its other outputs are left
 [N, K] is flattened: from axis 1 on where it has the batch of the image, from axis 0 on where the batch is 1.
 The tests that are the bodies of functions ("_expanded") are left out: they are other tests once more.
 
-FOLDER gets NAME.onnx and NAME.json for each: {"shape", "images", "output"}, row-major. With --keep, FILE is
+FOLDER gets NAME.onnx and NAME.json for each: {"shape", "images", "output", "rtol", "atol"}, row-major,
+with the tolerances of the test. With --keep, FILE is
 written instead: all of the tests whose names it lists already, one JSON object {"name": {"model": base64, ...}}.
 
     RESIDUAL_NODE_TESTS=FOLDER go test ./exchange -run TestNodeTests -v
@@ -81,7 +82,7 @@ def main():
             continue
         model, x, y = test
         count += 1
-        content = {"shape": list(x.shape), "images": numbers(x), "output": numbers(y)}
+        content = {"shape": list(x.shape), "images": numbers(x), "output": numbers(y), "rtol": case.rtol, "atol": case.atol}
         if keep is not None:
             if case.name in keep:
                 kept[case.name] = {"model": base64.b64encode(model.SerializeToString()).decode(), **content}
