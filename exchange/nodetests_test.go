@@ -83,6 +83,35 @@ func (c nodeTest) outcome(t *testing.T, dev engine.Device, m *onnx.Model) (refus
 	return nil, true
 }
 
+// inHalf computes in bfloat16 and returns how far the output is off, as a part of its
+// largest number.
+func (c nodeTest) inHalf(t *testing.T, dev engine.Device, net *Network) (off float64) {
+	t.Helper()
+	x := tensor.FromSlice(c.Images, c.Shape...)
+	if net.Input.ChannelsLast {
+		x = channelsFirst(x)
+	}
+	net.Probabilities = true
+	g := graph.New(graph.Eval)
+	in := g.Input("x", tensor.Float32, x.Shape()...)
+	out := net.Forward(in)
+	p, err := engine.Compile(g, engine.NewStore(dev), engine.Spec{Outputs: []*graph.Node{out}, Precision: engine.BF16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Feed(in, x); err != nil {
+		t.Fatal(err)
+	}
+	p.Run(0)
+	y := tensor.New(out.Shape...)
+	p.Read(out, y)
+	most := 0.0
+	for i, w := range c.Output {
+		most, off = max(most, math.Abs(float64(w))), max(off, math.Abs(float64(y.Data()[i]-w)))
+	}
+	return off / most
+}
+
 func channelsFirst(x *tensor.Tensor) *tensor.Tensor {
 	s := x.Shape()
 	y := tensor.New(s[0], s[3], s[1], s[2])
@@ -107,25 +136,75 @@ func TestNodeTests(t *testing.T) {
 		allNodeTests(t, dev, folder)
 		return
 	}
-	b, err := os.ReadFile("testdata/node_tests.json")
+	for name, c := range graphsOf(t, "node_tests") {
+		if refused, right := c.outcome(t, dev, c.model(t, name)); refused != nil || !right {
+			t.Errorf("%s: refused: %v, right: %v", name, refused, right)
+		}
+	}
+}
+
+// graphsOf reads a file of graphs.
+func graphsOf(t testing.TB, name string) (all map[string]nodeTest) {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var kept map[string]nodeTest
-	if err := json.Unmarshal(b, &kept); err != nil {
+	if err := json.Unmarshal(b, &all); err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range kept {
-		b, err := base64.StdEncoding.DecodeString(c.Model)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := onnx.Read(b, name)
-		if err != nil {
-			t.Fatal(err)
-		}
+	return all
+}
+
+func (c nodeTest) bytes(t testing.TB) []byte {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString(c.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (c nodeTest) model(t testing.TB, name string) *onnx.Model {
+	t.Helper()
+	m, err := onnx.Read(c.bytes(t), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// Graphs as TensorFlow, Keras, Caffe and others write them give what ONNX Runtime gives,
+// for one image as for a batch.
+func TestForeignGraphs(t *testing.T) {
+	dev, err := cpu.New(cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	for name, c := range graphsOf(t, "foreign_graphs") {
+		m := c.model(t, name)
 		if refused, right := c.outcome(t, dev, m); refused != nil || !right {
 			t.Errorf("%s: refused: %v, right: %v", name, refused, right)
+			continue
+		}
+		net, err := Import(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ends := name == "tensorflow" || name == "keras"; net.Softmax != ends || net.Input.ChannelsLast != ends {
+			t.Errorf("%s: a softmax at the end: %v, channels last: %v", name, net.Softmax, net.Input.ChannelsLast)
+		}
+		if off := c.inHalf(t, dev, net); !(off <= 0.05) {
+			t.Errorf("%s in bfloat16: differs by %g of the largest number", name, off)
+		}
+		// Twice the first image is twice its row, whatever batch the file was written for.
+		size := tensor.Shape(c.Shape[1:]).Numel()
+		c.Shape = append([]int{2}, c.Shape[1:]...)
+		c.Images = append(c.Images[:size:size], c.Images[:size]...)
+		c.Output = append(c.Output[:net.Classes:net.Classes], c.Output[:net.Classes]...)
+		if refused, right := c.outcome(t, dev, m); refused != nil || !right {
+			t.Errorf("%s of two: refused: %v, right: %v", name, refused, right)
 		}
 	}
 }

@@ -237,6 +237,11 @@ func FuzzImport(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	for _, file := range []string{"foreign_graphs", "node_tests"} {
+		for _, c := range graphsOf(f, file) {
+			f.Add(c.bytes(f))
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := onnx.Read(b, "m.onnx")
 		if err != nil {

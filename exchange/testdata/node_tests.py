@@ -62,7 +62,7 @@ def adapted(case):
 
 
 def numbers(array):
-    return [float(v) if np.isfinite(v) else str(v) for v in array.reshape(-1)]
+    return [float(str(v)) if np.isfinite(v) else str(v) for v in array.astype(np.float32).reshape(-1)]
 
 
 def main():
