@@ -52,9 +52,9 @@ func (imp *importer) constantOfShape(n *onnx.Node, a *attributes) error {
 func (imp *importer) filled(n *onnx.Node, fill *tensor.Tensor) error {
 	names := imp.named(n, 1)
 	out, zero := n.Outputs[0], fill.DType() == tensor.Float32 && fill.Data()[0] == 0
-	room := int(mostFilled)
+	room := mostMade
 	if t := imp.constants[names[len(names)-1]]; t != nil {
-		room -= int(imp.made)
+		room = int(mostFilled) - int(imp.made)
 		imp.zeros[out] = zero
 	}
 	imp.apply(n.String(), out, names[len(names)-1:], func(in []value) value {
@@ -198,4 +198,35 @@ func bounded(at int64, size int) int {
 		at += int64(size)
 	}
 	return int(min(max(at, 0), int64(size)))
+}
+
+// span reads Range of constants.
+func (imp *importer) span(n *onnx.Node, a *attributes) error {
+	if len(n.Inputs) != 3 {
+		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))
+	}
+	return imp.compute(n, a, func(in []value) value {
+		var at [3]float64
+		whole := true
+		for i, v := range in {
+			list := v.numbers("a bound")
+			if len(list) != 1 {
+				panic(fmt.Sprintf("a bound of %d numbers", len(list)))
+			}
+			at[i], whole = list[0], whole && v.isInteger()
+		}
+		count := math.Ceil((at[1] - at[0]) / at[2])
+		if !(count <= mostMade) {
+			panic(fmt.Sprintf("from %v to %v by %v makes more than %d numbers", at[0], at[1], at[2], mostMade))
+		}
+		ints, reals := []int64{}, []float32{}
+		for i := range int(max(count, 0)) {
+			x := at[0] + float64(float64(i)*at[2])
+			ints, reals = append(ints, int64(x)), append(reals, float32(x))
+		}
+		if whole {
+			return value{data: tensor.FromInts(ints, len(ints))}
+		}
+		return value{data: tensor.FromSlice(reals, len(reals))}
+	})
 }

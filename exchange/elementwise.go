@@ -189,7 +189,7 @@ func (imp *importer) mod(n *onnx.Node, a *attributes) error {
 // clip reads Clip: its bounds are attributes up to version 10 and inputs since.
 func (imp *importer) clip(n *onnx.Node, a *attributes) error {
 	low, high := a.float("min", math.Inf(-1)), a.float("max", math.Inf(1))
-	return imp.compute(n, a, func(in []value) value {
+	return imp.optional(n, a, func(in []value) value {
 		low, high := low, high
 		for i, to := range []*float64{&low, &high} {
 			if i+1 >= len(in) || !in[i+1].there() {
@@ -259,7 +259,7 @@ var reductions = map[string]func(x *graph.Node, axes []int) *graph.Node{
 func (imp *importer) reduce(n *onnx.Node, a *attributes) error {
 	listed, keep, none := a.ints("axes"), a.int("keepdims", 1) != 0, a.int("noop_with_empty_axes", 0) != 0
 	run := reductions[n.Op]
-	return imp.compute(n, a, func(in []value) value {
+	return imp.optional(n, a, func(in []value) value {
 		axes := listed
 		if len(in) > 1 && in[1].there() {
 			axes = in[1].integers("the list of axes")

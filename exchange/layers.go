@@ -31,7 +31,7 @@ func init() { // not a literal, which would depend on itself through the list of
 		"MeanVarianceNormalization": (*importer).meanVariance, "LpNormalization": (*importer).lpNorm,
 		"Flatten": (*importer).flatten, "Reshape": (*importer).reshape, "Squeeze": (*importer).squeeze, "Unsqueeze": (*importer).unsqueeze,
 		"Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast, "CastLike": (*importer).cast, "Transpose": (*importer).transpose,
-		"Constant": (*importer).constantNode, "ConstantOfShape": (*importer).constantOfShape, "Expand": (*importer).expand, "Tile": (*importer).tile,
+		"Constant": (*importer).constantNode, "ConstantOfShape": (*importer).constantOfShape, "Expand": (*importer).expand, "Range": (*importer).span, "Tile": (*importer).tile,
 		"Shape": (*importer).size, "Size": (*importer).size, "Gather": (*importer).gather, "Slice": (*importer).slice, "Split": (*importer).split,
 		"Concat": (*importer).concat, "Pad": (*importer).pad, "DepthToSpace": (*importer).depthToSpace, "SpaceToDepth": (*importer).spaceToDepth,
 		"Resize": (*importer).resize, "Upsample": (*importer).resize,
@@ -83,6 +83,9 @@ func (imp *importer) image(n *onnx.Node) (string, error) {
 }
 
 func (imp *importer) conv(n *onnx.Node, a *attributes) error {
+	if t, err := imp.constant(n, 1); err == nil && t != nil && len(t.Shape()) == 3 {
+		return imp.conv1(n, t)
+	}
 	x, err := imp.image(n)
 	if err != nil {
 		return err
@@ -131,6 +134,53 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
+// conv1 reads a convolution along one dimension as one over images of height 1.
+func (imp *importer) conv1(n *onnx.Node, weight *tensor.Tensor) error {
+	lifted := *n
+	lifted.Attributes = slices.Clone(n.Attributes)
+	for i, attr := range lifted.Attributes {
+		list, ok := attr.Value.([]int64)
+		if !ok {
+			continue
+		}
+		switch attr.Name {
+		case "kernel_shape", "strides", "dilations":
+			list = append([]int64{1}, list...)
+		case "pads":
+			if len(list) != 2 {
+				return fmt.Errorf("pads has %d sizes, where one-dimensional windows have 2", len(list))
+			}
+			list = []int64{0, list[0], 0, list[1]}
+		}
+		lifted.Attributes[i].Value = list
+	}
+	x, rank, err := imp.activation(n, 0)
+	if err != nil {
+		return err
+	}
+	if rank != 3 {
+		return fmt.Errorf("its input has %d dimensions, where a weight of three takes [N, C, L]", rank)
+	}
+	// Names that no ONNX graph which can be read has, so that nothing else takes them.
+	image, kernel, result := "\x00image "+n.Outputs[0], imp.resolve(n.Inputs[1])+"\x00", "\x00result "+n.Outputs[0]
+	s := weight.Shape()
+	imp.constants[kernel] = weight.Reshape(s[0], s[1], 1, s[2])
+	imp.apply(n.String(), image, []string{x}, func(in []value) value {
+		s := in[0].node.Shape
+		return value{node: in[0].node.Reshape(s[0], s[1], 1, s[2])}
+	})
+	lifted.Inputs, lifted.Outputs = slices.Clone(n.Inputs), []string{result}
+	lifted.Inputs[0], lifted.Inputs[1] = image, kernel
+	if err := imp.conv(&lifted, &attributes{node: &lifted}); err != nil {
+		return err
+	}
+	imp.apply(n.String(), n.Outputs[0], []string{result}, func(in []value) value {
+		s := in[0].node.Shape
+		return value{node: in[0].node.Reshape(s[0], s[1], s[3])}
+	})
+	return nil
+}
+
 // convTranspose reads the transposed convolution: the gradient of a convolution for its
 // input, of which the pads are cut off.
 func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
@@ -175,6 +225,9 @@ func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
 }
 
 func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
+	if t, err := imp.constant(n, 0); err == nil && t != nil {
+		return imp.standardised(n, a)
+	}
 	x, rank, err := imp.activation(n, 0)
 	if err != nil {
 		return err
@@ -215,6 +268,29 @@ func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
+// standardised reads a batch norm of constants, by which some networks standardise their
+// weights: in training mode, by the statistics of these.
+func (imp *importer) standardised(n *onnx.Node, a *attributes) error {
+	eps, training := a.float("epsilon", 1e-5), a.int("training_mode", 0) != 0
+	a.ignore("momentum", "spatial")
+	if len(n.Inputs) != 5 {
+		return fmt.Errorf("has %d inputs, not five", len(n.Inputs))
+	}
+	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+		x := in[0]
+		if len(x.Shape) < 2 {
+			panic(fmt.Sprintf("of %v is not supported, only of [N, C, ...]", x.Shape))
+		}
+		to := ones(x.Shape, 1)
+		if training {
+			axes := slices.Delete(counted(len(x.Shape)), 1, 2)
+			return affineOf(normalised(x, eps, axes...), in[1], in[2], to...)
+		}
+		std := in[4].Plus(x.Graph.Constant(eps)).Sqrt()
+		return affineOf(x.Minus(in[3].Reshape(to...)).Over(std.Reshape(to...)), in[1], in[2], to...)
+	}))
+}
+
 func (imp *importer) gemm(n *onnx.Node, a *attributes) error {
 	alpha, beta := a.float("alpha", 1), a.float("beta", 1)
 	turnA, turnB := a.int("transA", 0) != 0, a.int("transB", 0) != 0
@@ -243,8 +319,8 @@ func isRow(s tensor.Shape) bool { return len(s) == 1 || len(s) == 2 && s[0] == 1
 
 // product reads a Gemm that is no linear layer.
 func (imp *importer) product(n *onnx.Node, alpha, beta float64, turnA, turnB bool) error {
-	if len(n.Inputs) < 2 {
-		return fmt.Errorf("has %d inputs", len(n.Inputs))
+	if len(n.Inputs) < 2 || n.Inputs[1] == "" {
+		return fmt.Errorf("has no input 1")
 	}
 	imp.apply(n.String(), n.Outputs[0], imp.named(n, 3), func(in []value) value {
 		if graphOf(in) == nil {

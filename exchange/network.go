@@ -90,8 +90,10 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 			}
 			in[i] = v
 		}
-		values[s.out] = s.run(in)
+		out := s.run(in)
 		bounds.check(x.Graph)
+		bounds.count(in, out)
+		values[s.out] = out
 	}
 	y := values[n.to].node
 	if s := y.Shape; len(s) > 2 && (n.flat || s[2:].Numel() == 1) {

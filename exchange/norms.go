@@ -122,8 +122,8 @@ func (imp *importer) groupNorm(n *onnx.Node, a *attributes) error {
 func (imp *importer) layerNorm(n *onnx.Node, a *attributes) error {
 	eps, axis := a.float("epsilon", 1e-5), a.int("axis", -1)
 	a.want("stash_type", 1, 1)
-	if len(n.Inputs) < 2 {
-		return fmt.Errorf("has %d inputs", len(n.Inputs))
+	if len(n.Inputs) < 2 || n.Inputs[1] == "" {
+		return fmt.Errorf("has no input 1")
 	}
 	if err := a.done(); err != nil {
 		return err

@@ -186,7 +186,8 @@ const (
 	mostElements = 1 << 30 // of one activation, more than any network of images takes
 	mostListed   = 1 << 24 // indices of all elements that are taken in one trace
 	mostMade     = 1 << 22 // elements of one constant that nodes make of others
-	mostFolded   = 1 << 25 // elements of all constants that others are worked out of
+	mostFolded   = 1 << 27 // elements of all constants that others are worked out of
+	mostWorked   = 1 << 24 // numbers worked out of the sizes of the images in one trace
 	mostFilled   = 160e6   // elements of all constants that nodes make: VGG-19 has 144 million
 )
 
@@ -194,7 +195,23 @@ const (
 type bounds struct {
 	seen   int // nodes
 	listed int
+	worked int // numbers worked out of the sizes of the images
 	most   int // elements of one; 0: mostElements
+}
+
+// count panics where too much is worked out of the sizes of the images.
+func (b *bounds) count(in []value, out value) {
+	if out.data == nil {
+		return
+	}
+	for _, v := range append(slices.Clone(in), out) {
+		if v.data != nil {
+			b.worked += v.data.Numel()
+		}
+	}
+	if b.worked > mostWorked {
+		panic(fmt.Sprintf("works out more than %d numbers with the nodes before it; the file is damaged", mostWorked))
+	}
 }
 
 // check panics where a node that is new is too large.
@@ -292,6 +309,9 @@ func (imp *importer) value(name string) (value, error) {
 // apply runs an operation on resolved names and calls the result out: a constant where
 // all it takes are constants, else a step of the network. What goes wrong is noted.
 func (imp *importer) apply(label, out string, in []string, run operation) {
+	if imp.failed == nil && in[0] == "" {
+		imp.failed = fmt.Errorf("has no input 0")
+	}
 	if imp.failed != nil {
 		return
 	}
@@ -321,6 +341,9 @@ func (imp *importer) apply(label, out string, in []string, run operation) {
 	if imp.failed = guarded(func() {
 		result = run(values)
 		imp.bounds.check(imp.graph)
+		if !constant {
+			imp.bounds.count(values, result)
+		}
 	}); imp.failed != nil {
 		return
 	}
@@ -368,8 +391,17 @@ func sameNumbers(a, b *tensor.Tensor) bool {
 	return &a.Data()[0] == &b.Data()[0]
 }
 
-// compute adds a node that computes its first output of all its inputs.
+// compute adds a node that computes its first output of all its inputs, of which none is
+// left out.
 func (imp *importer) compute(n *onnx.Node, a *attributes, run operation) error {
+	if i := slices.Index(n.Inputs, ""); i >= 0 {
+		return fmt.Errorf("has no input %d", i)
+	}
+	return imp.optional(n, a, run)
+}
+
+// optional is compute where inputs behind the first may be left out.
+func (imp *importer) optional(n *onnx.Node, a *attributes, run operation) error {
 	if err := a.done(); err != nil {
 		return err
 	}
