@@ -95,6 +95,7 @@ func (imp *importer) expand(n *onnx.Node, a *attributes) error {
 		dims := in[1].integers("the shape")
 		to := make(tensor.Shape, len(dims))
 		for i, d := range dims {
+			limited(mostListed, d)
 			to[i] = int(d)
 		}
 		limited(0, dims...)

@@ -117,7 +117,7 @@ func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
 		to := tensor.Shape{}
 		for d, size := range s {
 			switch {
-			case axes == nil && size == 1 && d > 0, slices.Contains(at, d) && size == 1:
+			case axes == nil && size == 1 && (d > 0 || in[0].node == nil), slices.Contains(at, d) && size == 1: // a batch stays
 			case slices.Contains(at, d):
 				panic(fmt.Sprintf("takes out dimension %d of %v, which is not 1", d, s))
 			default:
@@ -319,6 +319,9 @@ func stretch(start, end, step int64, size int) []int {
 func (imp *importer) split(n *onnx.Node, a *attributes) error {
 	axis, listed := a.int("axis", 0), a.ints("split")
 	a.ignore("num_outputs")
+	if len(n.Outputs) > mostSide {
+		a.fail("into %d parts is not supported, only into %d", len(n.Outputs), mostSide)
+	}
 	if err := a.done(); err != nil {
 		return err
 	}

@@ -85,6 +85,9 @@ func (v value) on(g *graph.Graph) *graph.Node {
 		panic("lacks an input")
 	}
 	t := v.data
+	for _, d := range t.Shape() {
+		limited(mostListed, d)
+	}
 	if n := t.Numel(); n > 0 {
 		if t.DType() == tensor.Int64 && !slices.ContainsFunc(t.Ints(), func(i int64) bool { return i != t.Ints()[0] }) {
 			return g.Constant(float64(t.Ints()[0]), t.Shape()...)
@@ -218,6 +221,9 @@ func (b *bounds) count(in []value, out value) {
 func (b *bounds) check(g *graph.Graph) {
 	for _, n := range g.Nodes[min(b.seen, len(g.Nodes)):] {
 		limited(b.most, n.Shape...)
+		for _, d := range n.Shape {
+			limited(mostListed, d)
+		}
 		if op, ok := n.Op.(*graph.Take); ok {
 			for _, list := range op.Index {
 				b.listed += len(list)

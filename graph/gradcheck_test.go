@@ -186,6 +186,10 @@ var trials = map[string]func(t *trial) *Node{
 		}
 		return t.g.Apply(&Take{Index: index, Fill: 2}, t.normal(s...))
 	},
+	"Take twice": func(t *trial) *Node {
+		x := t.normal(t.image()...).Pad(2, 1, 2, 0.5).Pad(3, t.between(0, 1), 1, 0.5)
+		return x.Gather(2, x.Shape[2]-1, 0, 1).Pad(2, 1, 0, -1)
+	},
 	"Pad":    func(t *trial) *Node { return t.normal(t.image()...).Pad(2, t.between(0, 2), t.between(0, 2), 1) },
 	"Slice":  func(t *trial) *Node { s := t.image(); return t.normal(s...).Slice(3, t.between(0, s[3]-1), s[3]) },
 	"Gather": func(t *trial) *Node { return t.normal(t.between(1, 3), 4).Gather(-1, 3, 0, 3) },

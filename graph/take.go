@@ -105,7 +105,8 @@ func (o *TakeGrad) Reference(n *Node, dx []float64, in [][]float64) {
 	})
 }
 
-// take applies Take along some axes, or returns n where nothing changes.
+// take applies Take along some axes, in one with a Take that made n, or returns n where
+// nothing changes.
 func (n *Node) take(index [][]int, fill float64) *Node {
 	same := true
 	for d, list := range index {
@@ -121,7 +122,37 @@ func (n *Node) take(index [][]int, fill float64) *Node {
 	if same {
 		return n
 	}
+	if first, ok := n.Op.(*Take); ok && (first.Fill == fill || !fills(index) || !fills(first.Index)) {
+		if fills(first.Index) {
+			fill = first.Fill
+		}
+		n, index = n.Inputs[0], first.then(index)
+	}
 	return n.Graph.Apply(&Take{index, fill}, n)
+}
+
+// then returns the indices of both, one after the other.
+func (o *Take) then(index [][]int) [][]int {
+	both := slices.Clone(o.Index)
+	for d, list := range index {
+		if list == nil {
+			continue
+		}
+		if both[d] = slices.Clone(list); o.Index[d] == nil {
+			continue
+		}
+		for i, k := range list {
+			if k >= 0 {
+				both[d][i] = o.Index[d][k]
+			}
+		}
+	}
+	return both
+}
+
+// fills reports whether some index is -1.
+func fills(index [][]int) bool {
+	return slices.ContainsFunc(index, func(list []int) bool { return slices.Contains(list, -1) })
 }
 
 // inOrder reports whether a list is 0, 1, 2, ...
