@@ -162,6 +162,9 @@ func worked(result kindOfResult, in []value, run func(in []*graph.Node) *graph.N
 		if v.data == nil {
 			continue
 		}
+		if v.data.Numel() > mostWorked {
+			panic(fmt.Sprintf("would be worked out of a constant of %v; let the exporter fold constants", v.data.Shape()))
+		}
 		nodes[i] = g.Input("constant", tensor.Float32, v.data.Shape()...)
 		feeds[nodes[i]] = wide(v.data)
 		whole = whole && (v.isInteger() || result == asFlags)
