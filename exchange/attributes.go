@@ -240,7 +240,9 @@ func (s side) transposed(size, more, to int, auto string) (full, cut, end int) {
 	full = s.stride*(size-1) + s.reach() + 1
 	cut, end = s.before, s.after-more
 	if auto != "" && to == 0 {
-		to = size * s.stride
+		if to = size * s.stride; to > full+more {
+			panic(fmt.Sprintf("auto_pad=%s for a kernel of %d and a stride of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", auto, s.kernel, s.stride))
+		}
 	}
 	if to > 0 {
 		total := max(full+more-to, 0)

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/residual-ml/residual/graph"
@@ -18,6 +19,10 @@ func (win window) symmetric() bool {
 // fitting returns the window with its padding for an image, lengthened at the end for a
 // window that hangs over, and how many windows there are.
 func (win window) fitting(x *graph.Node, ceil bool) (fit window, oh, ow int) {
+	if win.auto != "" {
+		win.h.agreed(x.Shape[2])
+		win.w.agreed(x.Shape[3])
+	}
 	win = win.resolved(x.Shape[2], x.Shape[3])
 	oh, ow = win.h.outputs(x.Shape[2], ceil), win.w.outputs(x.Shape[3], ceil)
 	limited(0, x.Shape[0], x.Shape[1], x.Shape[2]+win.h.before+win.h.after+mostSize, x.Shape[3]+win.w.before+win.w.after+mostSize)
@@ -27,6 +32,14 @@ func (win window) fitting(x *graph.Node, ceil bool) (fit window, oh, ow int) {
 	}
 	win.h, win.w = reach(win.h, x.Shape[2], oh), reach(win.w, x.Shape[3], ow)
 	return win, oh, ow
+}
+
+// agreed panics where ONNX and its runtimes do not agree on what SAME means for a pooling.
+func (s side) agreed(size int) {
+	outputs := (size + s.stride - 1) / s.stride
+	if s.dilation != 1 || (outputs-1)*s.stride+s.kernel-size < -1 {
+		panic(fmt.Sprintf("auto_pad for a kernel of %d, a stride of %d and a dilation of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", s.kernel, s.stride, s.dilation))
+	}
 }
 
 // paddedLess reports whether padding is narrower than the window, so that each looks at

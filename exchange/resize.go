@@ -89,7 +89,7 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 				switch {
 				case scales != nil:
 					g.scale = scales[i]
-					g.exact = float64(x[d]) * g.scale
+					g.exact = float64(float32(x[d]) * float32(g.scale)) // as the runtimes round it
 					g.to = int(math.Floor(min(max(g.exact, 0), mostSide*4)))
 				case one > 0:
 					g.scale = one
@@ -212,7 +212,7 @@ func (r resizing) source(i int, g stretching) float64 {
 	case "asymmetric":
 		return x / g.scale
 	case "align_corners":
-		if g.exact != math.Floor(g.exact) {
+		if math.Abs(g.exact-math.Round(g.exact)) > 1e-4 {
 			panic(fmt.Sprintf("align_corners with %v outputs is not supported, only with a whole number: ONNX and its runtimes differ there", g.exact))
 		}
 		if g.to == 1 {

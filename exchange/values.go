@@ -414,7 +414,7 @@ func (imp *importer) optional(n *onnx.Node, a *attributes, run operation) error 
 	if err := a.done(); err != nil {
 		return err
 	}
-	imp.apply(n.String(), n.Outputs[0], imp.named(n, 0), run)
+	imp.apply(n.String(), n.Outputs[0], imp.named(n, 1), run)
 	return nil
 }
 
