@@ -183,13 +183,19 @@ func (lo *lowering) batchNorm(n *graph.Node) {
 }
 
 // compute lowers any other op: elementwise ones take the layout of their first
-// input, the rest that of activations.
+// input, products of matrices lie as on the host, and the rest as activations.
 func (lo *lowering) compute(n *graph.Node) {
 	s := &Compute{Op: n.Op}
 	layout := defaultLayout(n.Shape)
+	_, matrices := n.Op.(graph.MatMul) // whose last dimensions are no pixels
+	if matrices {
+		layout = RowMajor
+	}
 	for i := range n.Inputs {
 		v := lo.in(n, i)
-		if elementwise(n.Op) {
+		if matrices {
+			v = lo.as(v, RowMajor, tensor.Float32)
+		} else if elementwise(n.Op) {
 			if i == 0 {
 				layout = v.Layout
 			}

@@ -173,7 +173,8 @@ func (s *Assign) InPlace() [][2]*Value { return nil }
 func elementwise(op graph.Op) bool {
 	switch op.(type) {
 	case graph.ReLU, graph.ReLUGrad, graph.Sigmoid, graph.SigmoidGrad, graph.Tanh, graph.TanhGrad,
-		graph.Add, graph.Mul, graph.Scale, graph.RunningStats:
+		graph.Add, graph.Mul, graph.Scale, graph.RunningStats, graph.Unary, graph.UnaryGrad,
+		graph.Binary, graph.BinaryGrad, graph.Where:
 		return true
 	}
 	return false

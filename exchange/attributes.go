@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
@@ -71,6 +72,14 @@ func (a *attributes) ints(name string) []int64 {
 	return v
 }
 
+func (a *attributes) floats(name string) (list []float64) {
+	v, _ := get[[]float32](a, name)
+	for _, x := range v {
+		list = append(list, float64(x))
+	}
+	return list
+}
+
 // want demands the one value of an attribute that is supported.
 func (a *attributes) want(name string, value, otherwise int64) {
 	if v := a.int(name, otherwise); v != value {
@@ -110,37 +119,141 @@ func (a *attributes) pair(name string, least, otherwise int) (h, w int) {
 	return int(v[0]), int(v[1])
 }
 
-// mostSize is beyond every window of a network of images.
-const mostSize = 512
+// Sizes beyond those of every network of images.
+const (
+	mostSize = 512     // of a window
+	mostSide = 1 << 12 // of an image
+)
 
-// pads reads pads and auto_pad. Only padding that is the same on both sides of
-// an axis is supported.
-func (a *attributes) pads() (h, w int) {
-	auto := a.text("auto_pad", "NOTSET")
-	v := a.ints("pads")
-	switch auto {
-	case "NOTSET", "":
-	case "VALID":
-		return 0, 0
-	default:
-		a.fail("auto_pad=%s is not supported; export with explicit pads", auto)
-		return 0, 0
-	}
+// side is a window along one side of an image.
+type side struct {
+	kernel, stride, dilation int
+	before, after            int // padding
+}
+
+// window is that of a convolution or pooling. With auto the padding depends on the image:
+// SAME_UPPER and SAME_LOWER, which make ceil(size / stride) outputs and put an odd one
+// behind or in front, or VALID, none.
+type window struct {
+	h, w side
+	auto string
+}
+
+// window reads the attributes of a window; the kernel is what kernel_shape must be, or 0
+// where it says so alone.
+func (a *attributes) window(kernelH, kernelW int) (win window) {
+	h, w := &win.h, &win.w
+	h.kernel, w.kernel = a.pair("kernel_shape", 1, 0)
 	switch {
-	case v == nil:
-		return 0, 0
-	case len(v) != 4:
-		a.fail("pads has %d sizes, where two-dimensional windows have 4", len(v))
-		return 0, 0
-	case v[0] != v[2] || v[1] != v[3]:
-		a.fail("asymmetric pads %v (top, left, bottom, right) are not supported", v)
-		return 0, 0
+	case h.kernel == 0 && kernelH == 0:
+		a.fail("has no kernel_shape")
+		h.kernel, w.kernel = 1, 1
+	case h.kernel == 0:
+		h.kernel, w.kernel = kernelH, kernelW
+	case kernelH > 0 && (h.kernel != kernelH || w.kernel != kernelW):
+		a.fail("kernel_shape=[%d %d] for a weight of %dx%d", h.kernel, w.kernel, kernelH, kernelW)
 	}
-	for _, size := range v {
-		if size < 0 || size > mostSize {
-			a.fail("pads=%v: a size is from 0 to %d", v, mostSize)
-			return 0, 0
+	h.stride, w.stride = a.pair("strides", 1, 1)
+	h.dilation, w.dilation = a.pair("dilations", 1, 1)
+	pads := a.ints("pads")
+	switch auto := a.text("auto_pad", "NOTSET"); auto {
+	case "NOTSET", "":
+		if pads == nil {
+			return win
+		}
+	case "VALID":
+		return win
+	case "SAME_UPPER", "SAME_LOWER":
+		win.auto = auto
+		return win
+	default:
+		a.fail("auto_pad=%s is not known", auto)
+		return win
+	}
+	if len(pads) != 4 {
+		a.fail("pads has %d sizes, where two-dimensional windows have 4", len(pads))
+		return win
+	}
+	for i, to := range []*int{&h.before, &w.before, &h.after, &w.after} {
+		if pads[i] < 0 || pads[i] > mostSide {
+			a.fail("pads=%v: a size is from 0 to %d", pads, mostSide)
+			return win
+		}
+		*to = int(pads[i])
+	}
+	return win
+}
+
+// reach is how far a window goes beyond its first element.
+func (s side) reach() int { return s.dilation * (s.kernel - 1) }
+
+// same returns the side with the padding that makes ceil(size / stride) windows.
+func (s side) same(size int, lower bool) side {
+	outputs := (size + s.stride - 1) / s.stride
+	total := max((outputs-1)*s.stride+s.reach()+1-size, 0)
+	s.before = total / 2
+	if lower {
+		s.before = total - total/2
+	}
+	s.after = total - s.before
+	return s
+}
+
+// resolved returns the window with its padding for an image of h by w.
+func (win window) resolved(h, w int) window {
+	if win.auto != "" {
+		lower := win.auto == "SAME_LOWER"
+		win.h, win.w, win.auto = win.h.same(h, lower), win.w.same(w, lower), ""
+	}
+	return win
+}
+
+// padded returns x with the window's padding round it.
+func (win window) padded(x *graph.Node, fill float64) *graph.Node {
+	win = win.resolved(x.Shape[2], x.Shape[3])
+	return x.Pad(2, win.h.before, win.h.after, fill).Pad(3, win.w.before, win.w.after, fill)
+}
+
+// outputs returns how many windows there are along a side; with ceil a last one may hang
+// over the end of the padding, but begins before it.
+func (s side) outputs(size int, ceil bool) int {
+	room := size + s.before + s.after - s.reach() - 1
+	if room < 0 && !(ceil && room > -s.stride) {
+		panic(fmt.Sprintf("the window does not fit the padded image: %d of %d", s.reach()+1, size+s.before+s.after))
+	}
+	if !ceil {
+		return room/s.stride + 1
+	}
+	n := (room+s.stride-1)/s.stride + 1
+	if room < 0 {
+		n = 1
+	}
+	if (n-1)*s.stride >= size+s.before {
+		n--
+	}
+	return n
+}
+
+// transposed returns, for a transposed convolution of size inputs, how many outputs there
+// are before the padding is cut off, and what is cut off at both ends.
+func (s side) transposed(size, more, to int, auto string) (full, cut, end int) {
+	full = s.stride*(size-1) + s.reach() + 1
+	cut, end = s.before, s.after-more
+	if auto != "" && to == 0 {
+		if to = size * s.stride; to > full+more {
+			panic(fmt.Sprintf("auto_pad=%s for a kernel of %d and a stride of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", auto, s.kernel, s.stride))
 		}
 	}
-	return int(v[0]), int(v[1])
+	if to > 0 {
+		total := max(full+more-to, 0)
+		cut = total / 2
+		if auto != "SAME_UPPER" {
+			cut = total - total/2
+		}
+		end = full - to - cut
+	}
+	if full-cut-end < 1 {
+		panic(fmt.Sprintf("pads leave nothing of %d outputs", full))
+	}
+	return full, cut, end
 }

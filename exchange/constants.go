@@ -2,78 +2,232 @@ package exchange
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
+	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// PyTorch's newer exporter writes how its constants come about where it is told not to
-// optimise: the biases that a convolution does not have, as zeros of the weight's first
-// size. What follows works such nodes out when the graph is read.
-
-// mostExpanded is beyond the channels of all layers together.
-const mostExpanded = 1 << 20
-
-// constantOf returns the value of an input that no image has a part in.
-func (imp *importer) constantOf(n *onnx.Node, i int) (*tensor.Tensor, bool) {
-	if i >= len(n.Inputs) {
-		return nil, false
+// constantNode reads Constant as an initialiser of that name.
+func (imp *importer) constantNode(n *onnx.Node, a *attributes) error {
+	var t *tensor.Tensor
+	if v, ok := get[*tensor.Tensor](a, "value"); ok {
+		t = v
+	} else if v, ok := get[float32](a, "value_float"); ok {
+		t = tensor.FromSlice([]float32{v}, []int{}...)
+	} else if v, ok := get[[]float32](a, "value_floats"); ok {
+		t = tensor.FromSlice(v, len(v))
+	} else if v, ok := get[int64](a, "value_int"); ok {
+		t = tensor.FromInts([]int64{v}, []int{}...)
+	} else if v, ok := get[[]int64](a, "value_ints"); ok {
+		t = tensor.FromInts(v, len(v))
+	} else {
+		a.fail("has no value that can be read")
 	}
-	t, ok := imp.constants[imp.resolve(n.Inputs[i])]
-	return t, ok
-}
-
-// expand reads Expand of one number.
-func (imp *importer) expand(n *onnx.Node, a *attributes) error {
 	if err := a.done(); err != nil {
 		return err
-	}
-	t, ok := imp.constantOf(n, 0)
-	to, ok2 := imp.constantOf(n, 1)
-	if !ok || !ok2 || t.Numel() != 1 || to.DType() != tensor.Int64 || to.Numel() > mostIntegers {
-		return fmt.Errorf("is supported only for one constant number and a constant shape")
-	}
-	shape, size := make(tensor.Shape, to.Numel()), int64(1)
-	for i, d := range to.Ints() {
-		if d < 1 || d > mostExpanded/size {
-			return fmt.Errorf("to %v: at most %d numbers are possible", to.Ints(), mostExpanded)
-		}
-		shape[i], size = int(d), size*d
-	}
-	if imp.expanded += size; imp.expanded > mostExpanded {
-		return fmt.Errorf("to %v: all together make more than %d numbers", to.Ints(), mostExpanded)
-	}
-	out := n.Outputs[0]
-	if t.DType() == tensor.Int64 {
-		imp.constants[out] = tensor.FromInts(slices.Repeat(t.Ints(), int(size)), shape...)
-		return nil
-	}
-	imp.constants[out] = tensor.New(shape...).Fill(t.Data()[0])
-	imp.zeros[out] = t.Data()[0] == 0
-	return nil
-}
-
-// castLike reads CastLike of constants with a fraction: all such are float32 here.
-func (imp *importer) castLike(n *onnx.Node, a *attributes) error {
-	a.ignore("saturate", "round_mode")
-	if err := a.done(); err != nil {
-		return err
-	}
-	t, ok := imp.constantOf(n, 0)
-	if !ok || t.DType() != tensor.Float32 || len(n.Inputs) != 2 || imp.isInteger(n, 1) {
-		return fmt.Errorf("is supported only for constant numbers with a fraction")
 	}
 	imp.constants[n.Outputs[0]] = t
 	return nil
 }
 
-// listed reads Reshape of a constant list to one of the same length.
-func (imp *importer) listed(n *onnx.Node, t *tensor.Tensor) error {
-	to, ok := imp.constantOf(n, 1)
-	if !ok || t.DType() != tensor.Int64 || to.DType() != tensor.Int64 || to.Numel() != 1 || to.Ints()[0] != -1 && to.Ints()[0] != int64(t.Numel()) {
-		return fmt.Errorf("of a constant is supported only for integers, into a list")
+// constantOfShape fills a shape with one number.
+func (imp *importer) constantOfShape(n *onnx.Node, a *attributes) error {
+	fill, ok := get[*tensor.Tensor](a, "value")
+	if !ok {
+		fill = tensor.New(1)
 	}
-	imp.constants[n.Outputs[0]] = tensor.FromInts(t.Ints(), t.Numel())
+	if fill != nil && fill.Numel() != 1 {
+		a.fail("a value of %v, where one number is possible", fill.Shape())
+	}
+	if err := a.done(); err != nil {
+		return err
+	}
+	return imp.filled(n, fill)
+}
+
+// filled notes a constant of one number, whose shape is the node's last input.
+func (imp *importer) filled(n *onnx.Node, fill *tensor.Tensor) error {
+	names := imp.named(n, 1)
+	out, zero := n.Outputs[0], fill.DType() == tensor.Float32 && fill.Data()[0] == 0
+	room := mostMade
+	if t := imp.constants[names[len(names)-1]]; t != nil {
+		room = int(mostFilled) - int(imp.made)
+		imp.zeros[out] = zero
+	}
+	imp.apply(n.String(), out, names[len(names)-1:], func(in []value) value {
+		dims := in[0].integers("the shape")
+		if len(dims) > graph.MostDimensions {
+			panic(fmt.Sprintf("asks for %d dimensions, where at most %d are possible", len(dims), graph.MostDimensions))
+		}
+		limited(room, dims...)
+		shape := make(tensor.Shape, len(dims))
+		for i, d := range dims {
+			shape[i] = int(d)
+		}
+		if fill.DType() == tensor.Int64 {
+			return value{data: tensor.FromInts(slices.Repeat(fill.Ints(), shape.Numel()), shape...)}
+		}
+		if zero {
+			return value{data: tensor.New(shape...)}
+		}
+		return value{data: tensor.New(shape...).Fill(fill.Data()[0])}
+	})
 	return nil
+}
+
+// expand reads Expand, of one constant number as ConstantOfShape.
+func (imp *importer) expand(n *onnx.Node, a *attributes) error {
+	if err := a.done(); err != nil {
+		return err
+	}
+	if len(n.Inputs) != 2 {
+		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
+	}
+	if t, ok := imp.constants[imp.resolve(n.Inputs[0])]; ok && t.Numel() == 1 && len(t.Shape()) < 2 {
+		if to, ok := imp.constants[imp.resolve(n.Inputs[1])]; ok && to.DType() == tensor.Int64 && to.Numel() >= len(t.Shape()) {
+			return imp.filled(n, t)
+		}
+	}
+	return imp.compute(n, a, func(in []value) value {
+		dims := in[1].integers("the shape")
+		to := make(tensor.Shape, len(dims))
+		for i, d := range dims {
+			limited(mostListed, d)
+			to[i] = int(d)
+		}
+		limited(0, dims...)
+		return over(asInputs, func(in []*graph.Node) *graph.Node {
+			to := longer(in[0].Shape, to)
+			limited(0, to...)
+			return in[0].Broadcast(to...)
+		})(in[:1])
+	})
+}
+
+// cast changes what is computed into floats alone, which are float32 here; of constants it
+// makes integers, flags and floats.
+func (imp *importer) cast(n *onnx.Node, a *attributes) error {
+	a.ignore("saturate", "round_mode")
+	to := onnx.ElementType(a.int("to", 0))
+	if err := a.done(); err != nil {
+		return err
+	}
+	names := imp.named0(n)
+	if n.Op == "CastLike" {
+		if len(names) != 2 {
+			return fmt.Errorf("has %d inputs, not two", len(names))
+		}
+		to = onnx.Float
+		if v, err := imp.value(names[1]); err == nil && v.isInteger() {
+			to = onnx.Int64
+		}
+	}
+	v, err := value{}, error(nil)
+	if names[0] != imp.net.from {
+		v, err = imp.value(names[0])
+	}
+	switch {
+	case err != nil:
+		return err
+	case v.data == nil && !to.IsFloat():
+		return fmt.Errorf("of what is computed to %v is not supported", to)
+	case v.data == nil || to.IsFloat() && v.data.DType() == tensor.Float32:
+		if names[0] == imp.prepared && imp.uses[n.Inputs[0]] != 1 {
+			imp.prepared = ""
+		}
+		imp.pass(n, names[0])
+		return nil
+	}
+	imp.apply(n.String(), n.Outputs[0], names[:1], func(in []value) value { return value{data: converted(in[0].data, to)} })
+	return nil
+}
+
+// named0 is named for nodes that do nothing to their input.
+func (imp *importer) named0(n *onnx.Node) []string {
+	names := make([]string, max(1, len(n.Inputs)))
+	for i, name := range n.Inputs {
+		names[i] = imp.resolve(name)
+	}
+	return names
+}
+
+// converted turns constants into another type: floats are cut off on the way to integers.
+func converted(t *tensor.Tensor, to onnx.ElementType) *tensor.Tensor {
+	if to.IsFloat() {
+		return buffer(t).Value
+	}
+	ints := make([]int64, t.Numel())
+	for i, x := range wide(t) {
+		switch {
+		case to == onnx.Bool && x != 0:
+			ints[i] = 1
+		case to == onnx.Bool:
+		case t.DType() == tensor.Int64:
+			ints[i] = t.Ints()[i]
+		case x != x || math.Abs(x) >= 1<<62:
+			panic(fmt.Sprintf("%v is no integer", x))
+		default:
+			ints[i] = int64(x)
+		}
+	}
+	return tensor.FromInts(ints, t.Shape()...)
+}
+
+// size reads Shape and Size, which are known when the graph is traced.
+func (imp *importer) size(n *onnx.Node, a *attributes) error {
+	start, end := a.int("start", 0), a.int("end", math.MaxInt64)
+	return imp.compute(n, a, func(in []value) value {
+		s := in[0].shape()
+		if n.Op == "Size" {
+			return value{data: tensor.FromInts([]int64{int64(s.Numel())}, []int{}...)}
+		}
+		from, to := bounded(start, len(s)), bounded(end, len(s))
+		list := []int64{}
+		for d := from; d < to; d++ {
+			list = append(list, int64(s[d]))
+		}
+		return value{data: tensor.FromInts(list, len(list))}
+	})
+}
+
+// bounded counts a negative place from the end and keeps it between 0 and size.
+func bounded(at int64, size int) int {
+	if at < 0 {
+		at += int64(size)
+	}
+	return int(min(max(at, 0), int64(size)))
+}
+
+// span reads Range of constants.
+func (imp *importer) span(n *onnx.Node, a *attributes) error {
+	if len(n.Inputs) != 3 {
+		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))
+	}
+	return imp.compute(n, a, func(in []value) value {
+		var at [3]float64
+		whole := true
+		for i, v := range in {
+			list := v.numbers("a bound")
+			if len(list) != 1 {
+				panic(fmt.Sprintf("a bound of %d numbers", len(list)))
+			}
+			at[i], whole = list[0], whole && v.isInteger()
+		}
+		count := math.Ceil((at[1] - at[0]) / at[2])
+		if !(count <= mostMade) {
+			panic(fmt.Sprintf("from %v to %v by %v makes more than %d numbers", at[0], at[1], at[2], mostMade))
+		}
+		ints, reals := []int64{}, []float32{}
+		for i := range int(max(count, 0)) {
+			x := at[0] + float64(float64(i)*at[2])
+			ints, reals = append(ints, int64(x)), append(reals, float32(x))
+		}
+		if whole {
+			return value{data: tensor.FromInts(ints, len(ints))}
+		}
+		return value{data: tensor.FromSlice(reals, len(reals))}
+	})
 }

@@ -1,11 +1,14 @@
 package exchange
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 
+	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
@@ -16,16 +19,33 @@ var operations map[string]func(*importer, *onnx.Node, *attributes) error
 
 func init() { // not a literal, which would depend on itself through the list of names
 	operations = map[string]func(*importer, *onnx.Node, *attributes) error{
-		"Conv": (*importer).conv, "BatchNormalization": (*importer).batchNorm,
-		"Relu": activation(nn.ReLU{}), "Sigmoid": activation(nn.Sigmoid{}), "Tanh": activation(nn.Tanh{}),
-		"MaxPool": (*importer).maxPool, "AveragePool": (*importer).averagePool,
-		"GlobalAveragePool": (*importer).globalPool, "ReduceMean": (*importer).reduceMean,
-		"Add": (*importer).arithmetic, "Sub": (*importer).arithmetic, "Mul": (*importer).arithmetic, "Div": (*importer).arithmetic,
-		"Gemm": (*importer).gemm, "MatMul": (*importer).matMul, "Softmax": (*importer).softmax,
-		"Flatten": (*importer).flatten, "Reshape": (*importer).reshape, "Squeeze": (*importer).squeeze,
-		"Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast, "Transpose": (*importer).transpose,
-		"Constant": (*importer).constantNode, "Expand": (*importer).expand, "CastLike": (*importer).castLike, "Shape": (*importer).shape, "Gather": (*importer).gather,
-		"Unsqueeze": (*importer).unsqueeze, "Concat": (*importer).concat, "Pad": (*importer).pad,
+		"Conv": (*importer).conv, "ConvTranspose": (*importer).convTranspose, "BatchNormalization": (*importer).batchNorm,
+		"Relu": activation(nn.ReLU{}), "Sigmoid": activation(nn.Sigmoid{}), "Tanh": activation(nn.Tanh{}), "Clip": (*importer).clip, "PRelu": (*importer).pRelu,
+		"MaxPool": (*importer).maxPool, "AveragePool": (*importer).averagePool, "LpPool": (*importer).lpPool,
+		"GlobalAveragePool": (*importer).globalPool, "GlobalMaxPool": (*importer).globalPool, "GlobalLpPool": (*importer).globalPool,
+		"Add": (*importer).arithmetic, "Sub": (*importer).arithmetic, "Mul": (*importer).arithmetic, "Div": (*importer).arithmetic, "Mod": (*importer).mod,
+		"Where": (*importer).where, "Not": (*importer).not, "Neg": (*importer).neg,
+		"Gemm": (*importer).gemm, "MatMul": (*importer).matMul, "Softmax": (*importer).softmax, "LogSoftmax": (*importer).softmax,
+		"LRN": (*importer).lrn, "InstanceNormalization": (*importer).instanceNorm, "GroupNormalization": (*importer).groupNorm,
+		"LayerNormalization": (*importer).layerNorm, "RMSNormalization": (*importer).layerNorm,
+		"MeanVarianceNormalization": (*importer).meanVariance, "LpNormalization": (*importer).lpNorm,
+		"Flatten": (*importer).flatten, "Reshape": (*importer).reshape, "Squeeze": (*importer).squeeze, "Unsqueeze": (*importer).unsqueeze,
+		"Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast, "CastLike": (*importer).cast, "Transpose": (*importer).transpose,
+		"Constant": (*importer).constantNode, "ConstantOfShape": (*importer).constantOfShape, "Expand": (*importer).expand, "Range": (*importer).span, "Tile": (*importer).tile,
+		"Shape": (*importer).size, "Size": (*importer).size, "Gather": (*importer).gather, "Slice": (*importer).slice, "Split": (*importer).split,
+		"Concat": (*importer).concat, "Pad": (*importer).pad, "DepthToSpace": (*importer).depthToSpace, "SpaceToDepth": (*importer).spaceToDepth,
+		"Resize": (*importer).resize, "Upsample": (*importer).resize,
+	}
+	for name := range functions {
+		operations[name] = (*importer).function
+	}
+	for name := range pairs {
+		if operations[name] == nil {
+			operations[name] = (*importer).several
+		}
+	}
+	for name := range reductions {
+		operations[name] = (*importer).reduce
 	}
 }
 
@@ -36,34 +56,21 @@ func (imp *importer) node(n *onnx.Node) error {
 	}
 	read, ok := operations[n.Op]
 	if !ok {
-		var names []string
-		for name := range operations {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return fmt.Errorf("the operation is not supported, only %s", strings.Join(names, ", "))
+		return fmt.Errorf("the operation is not supported, only %s", strings.Join(slices.Sorted(maps.Keys(operations)), ", "))
 	}
 	a := &attributes{node: n}
 	if err := read(imp, n, a); err != nil {
 		return err
 	}
+	if err := cmp.Or(imp.failed, a.err); err != nil {
+		return err
+	}
 	for _, name := range n.Outputs[1:] {
-		if imp.uses[name] > 0 {
+		if _, made := imp.values[name]; imp.uses[name] > 0 && !made && imp.constants[name] == nil {
 			return fmt.Errorf("its output %q is not supported, only the first one", name)
 		}
 	}
 	return nil
-}
-
-func activation(m nn.Module) func(*importer, *onnx.Node, *attributes) error {
-	return func(imp *importer, n *onnx.Node, a *attributes) error {
-		x, rank, err := imp.activation(n, 0)
-		if err != nil {
-			return err
-		}
-		imp.layer(n, rank, x, m)
-		return a.done()
-	}
 }
 
 // image is activation for operations on [N, C, H, W].
@@ -76,6 +83,9 @@ func (imp *importer) image(n *onnx.Node) (string, error) {
 }
 
 func (imp *importer) conv(n *onnx.Node, a *attributes) error {
+	if t, err := imp.constant(n, 1); err == nil && t != nil && len(t.Shape()) == 3 {
+		return imp.conv1(n, t)
+	}
 	x, err := imp.image(n)
 	if err != nil {
 		return err
@@ -93,33 +103,131 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 	w := weight.Value.Shape()
 	l := &nn.Conv2d{Weight: weight, Bias: bias}
 	o := &l.Geometry
-	o.StrideH, o.StrideW = a.pair("strides", 1, 1)
-	o.DilationH, o.DilationW = a.pair("dilations", 1, 1)
-	o.PadH, o.PadW = a.pads()
+	win := a.window(w[2], w[3])
+	o.StrideH, o.StrideW, o.DilationH, o.DilationW = win.h.stride, win.w.stride, win.h.dilation, win.w.dilation
 	groups := a.int("group", 1)
-	kh, kw := w[2], w[3]
-	if size := a.ints("kernel_shape"); size != nil && (len(size) != 2 || size[0] != int64(kh) || size[1] != int64(kw)) {
-		a.fail("kernel_shape=%v for a weight of %v", size, w)
-	}
 	if err := a.done(); err != nil {
 		return err
 	}
 	if w.Numel() == 0 || groups < 1 || groups > int64(w[0]) || w[0]%int(groups) != 0 {
 		return fmt.Errorf("group=%d for a weight of %v", groups, w)
 	}
-	if reachH, reachW := o.DilationH*(kh-1), o.DilationW*(kw-1); o.PadH > reachH || o.PadW > reachW {
-		return fmt.Errorf("pads %d, %d are wider than the kernel reaches, which makes outputs of padding alone", o.PadH, o.PadW)
-	}
 	o.Groups = int(groups)
 	if x == imp.net.from && imp.net.Input.Channels == 0 {
 		imp.net.Input.Channels = w[1] * o.Groups
 	}
 	imp.keep(n, l, imp.title(n.Inputs[1]))
-	imp.layer(n, 4, x, l)
+	reachH, reachW := o.DilationH*(w[2]-1), o.DilationW*(w[3]-1)
+	if in := imp.net.Input; win.auto != "" && in.Height > 0 && in.Width > 0 { // what it comes to is known
+		if v, err := imp.value(x); err == nil {
+			win = win.resolved(v.node.Shape[2], v.node.Shape[3])
+		}
+	}
+	if win.auto == "" && win.h.before == win.h.after && win.w.before == win.w.after && win.h.before <= reachH && win.w.before <= reachW {
+		o.PadH, o.PadW = win.h.before, win.w.before
+		imp.layer(n, 4, x, l)
+		return nil
+	}
+	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
+		return value{node: l.Forward(win.padded(in[0].node, 0))}
+	})
+	return nil
+}
+
+// conv1 reads a convolution along one dimension as one over images of height 1.
+func (imp *importer) conv1(n *onnx.Node, weight *tensor.Tensor) error {
+	lifted := *n
+	lifted.Attributes = slices.Clone(n.Attributes)
+	for i, attr := range lifted.Attributes {
+		list, ok := attr.Value.([]int64)
+		if !ok {
+			continue
+		}
+		switch attr.Name {
+		case "kernel_shape", "strides", "dilations":
+			list = append([]int64{1}, list...)
+		case "pads":
+			if len(list) != 2 {
+				return fmt.Errorf("pads has %d sizes, where one-dimensional windows have 2", len(list))
+			}
+			list = []int64{0, list[0], 0, list[1]}
+		}
+		lifted.Attributes[i].Value = list
+	}
+	x, rank, err := imp.activation(n, 0)
+	if err != nil {
+		return err
+	}
+	if rank != 3 {
+		return fmt.Errorf("its input has %d dimensions, where a weight of three takes [N, C, L]", rank)
+	}
+	// Names that no ONNX graph which can be read has, so that nothing else takes them.
+	image, kernel, result := "\x00image "+n.Outputs[0], imp.resolve(n.Inputs[1])+"\x00", "\x00result "+n.Outputs[0]
+	s := weight.Shape()
+	imp.constants[kernel] = weight.Reshape(s[0], s[1], 1, s[2])
+	imp.apply(n.String(), image, []string{x}, func(in []value) value {
+		s := in[0].node.Shape
+		return value{node: in[0].node.Reshape(s[0], s[1], 1, s[2])}
+	})
+	lifted.Inputs, lifted.Outputs = slices.Clone(n.Inputs), []string{result}
+	lifted.Inputs[0], lifted.Inputs[1] = image, kernel
+	if err := imp.conv(&lifted, &attributes{node: &lifted}); err != nil {
+		return err
+	}
+	imp.apply(n.String(), n.Outputs[0], []string{result}, func(in []value) value {
+		s := in[0].node.Shape
+		return value{node: in[0].node.Reshape(s[0], s[1], s[3])}
+	})
+	return nil
+}
+
+// convTranspose reads the transposed convolution: the gradient of a convolution for its
+// input, of which the pads are cut off.
+func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
+	x, err := imp.image(n)
+	if err != nil {
+		return err
+	}
+	weight, err := imp.parameter(n, 1, 4, true)
+	if err != nil {
+		return err
+	}
+	w := weight.Value.Shape()
+	win := a.window(w[2], w[3])
+	groups := a.int("group", 1)
+	moreH, moreW := a.pair("output_padding", 0, 0)
+	toH, toW := a.pair("output_shape", 1, 0)
+	if err := a.done(); err != nil {
+		return err
+	}
+	if w.Numel() == 0 || groups < 1 || groups > int64(w[0]) || w[0]%int(groups) != 0 {
+		return fmt.Errorf("group=%d for a weight of %v", groups, w)
+	}
+	bias, err := imp.vector(n, 2, "bias", w[1]*int(groups), true)
+	if err != nil {
+		return err
+	}
+	o := graph.Conv2d{StrideH: win.h.stride, StrideW: win.w.stride, DilationH: win.h.dilation, DilationW: win.w.dilation, Groups: int(groups)}
+	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
+		x := in[0].node
+		h, cutH, endH := win.h.transposed(x.Shape[2], moreH, toH, win.auto)
+		w, cutW, endW := win.w.transposed(x.Shape[3], moreW, toW, win.auto)
+		limited(0, x.Shape[0], weight.Value.Shape()[1]*o.Groups, h, w)
+		y := x.Graph.Apply(graph.Conv2dGradInput{Conv2d: o, H: h, W: w}, x.Graph.Variable(weight), x)
+		limited(0, y.Shape[0], y.Shape[1], h-cutH-endH, w-cutW-endW)
+		y = y.Pad(2, -cutH, -endH, 0).Pad(3, -cutW, -endW, 0)
+		if bias != nil {
+			y = y.Plus(x.Graph.Variable(bias).Reshape(bias.Value.Numel(), 1, 1))
+		}
+		return value{node: y}
+	})
 	return nil
 }
 
 func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
+	if t, err := imp.constant(n, 0); err == nil && t != nil {
+		return imp.standardised(n, a)
+	}
 	x, rank, err := imp.activation(n, 0)
 	if err != nil {
 		return err
@@ -160,263 +268,68 @@ func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-func (imp *importer) maxPool(n *onnx.Node, a *attributes) error {
-	x, err := imp.image(n)
-	if err != nil {
-		return err
+// standardised reads a batch norm of constants, by which some networks standardise their
+// weights: in training mode, by the statistics of these.
+func (imp *importer) standardised(n *onnx.Node, a *attributes) error {
+	eps, training := a.float("epsilon", 1e-5), a.int("training_mode", 0) != 0
+	a.ignore("momentum", "spatial")
+	if len(n.Inputs) != 5 {
+		return fmt.Errorf("has %d inputs, not five", len(n.Inputs))
 	}
-	m := nn.MaxPool2d{Width: &nn.Axis{}}
-	m.Kernel, m.Width.Kernel = a.pair("kernel_shape", 1, 0)
-	m.Stride, m.Width.Stride = a.pair("strides", 1, 1)
-	m.Dilation, m.Width.Dilation = a.pair("dilations", 1, 1)
-	m.Padding, m.Width.Padding = a.pads()
-	m.CeilMode = a.int("ceil_mode", 0) != 0
-	a.ignore("storage_order") // of the indices, which are not supported
-	if m.Kernel == 0 {
-		a.fail("has no kernel_shape")
-	}
-	if *m.Width == (nn.Axis{Kernel: m.Kernel, Stride: m.Stride, Padding: m.Padding, Dilation: m.Dilation}) {
-		m.Width = nil
-	}
-	imp.layer(n, 4, x, m)
-	return a.done()
-}
-
-func (imp *importer) averagePool(n *onnx.Node, a *attributes) error {
-	x, err := imp.image(n)
-	if err != nil {
-		return err
-	}
-	m := nn.AvgPool2d{Width: &nn.Axis{}}
-	m.Kernel, m.Width.Kernel = a.pair("kernel_shape", 1, 0)
-	m.Stride, m.Width.Stride = a.pair("strides", 1, 1)
-	m.Padding, m.Width.Padding = a.pads()
-	m.CeilMode = a.int("ceil_mode", 0) != 0
-	m.ExcludePad = a.int("count_include_pad", 0) == 0
-	if h, w := a.pair("dilations", 1, 1); h != 1 || w != 1 {
-		a.fail("dilations of %d, %d are not supported", h, w)
-	}
-	if m.Kernel == 0 {
-		a.fail("has no kernel_shape")
-	}
-	if *m.Width == (nn.Axis{Kernel: m.Kernel, Stride: m.Stride, Padding: m.Padding}) {
-		m.Width = nil
-	}
-	imp.layer(n, 4, x, m)
-	return a.done()
-}
-
-func (imp *importer) globalPool(n *onnx.Node, a *attributes) error {
-	x, err := imp.image(n)
-	if err != nil {
-		return err
-	}
-	imp.layer(n, 4, x, nn.AdaptiveAvgPool2d{})
-	return a.done()
-}
-
-// reduceMean is the global average pooling of newer exporters.
-func (imp *importer) reduceMean(n *onnx.Node, a *attributes) error {
-	x, err := imp.image(n)
-	if err != nil {
-		return err
-	}
-	axes := a.ints("axes")
-	keep := a.int("keepdims", 1)
-	a.ignore("noop_with_empty_axes")
-	if t, err := imp.constant(n, 1); err != nil {
-		return err
-	} else if t != nil {
-		axes = t.Ints()
-	}
-	axes = slices.Clone(axes)
-	for i := range axes {
-		if axes[i] < 0 {
-			axes[i] += 4
+	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+		x := in[0]
+		if len(x.Shape) < 2 {
+			panic(fmt.Sprintf("of %v is not supported, only of [N, C, ...]", x.Shape))
 		}
-	}
-	if slices.Sort(axes); !slices.Equal(axes, []int64{2, 3}) {
-		a.fail("a mean over the axes %v is not supported, only over height and width (2, 3)", axes)
-	}
-	if keep != 0 {
-		imp.layer(n, 4, x, nn.AdaptiveAvgPool2d{})
-		return a.done()
-	}
-	imp.add(n, 2, []string{x}, func(in []value) value {
-		return value{node: nn.Flatten{}.Forward(nn.AdaptiveAvgPool2d{}.Forward(in[0].node))}
-	})
-	return a.done()
-}
-
-// pad reads zeros behind the channels, the shortcut without parameters of
-// residual networks.
-func (imp *importer) pad(n *onnx.Node, a *attributes) error {
-	x, err := imp.image(n)
-	if err != nil {
-		return err
-	}
-	pads := a.ints("pads")
-	if mode := a.text("mode", "constant"); mode != "constant" {
-		a.fail("mode=%s is not supported, only constant", mode)
-	}
-	filled := a.float("value", 0) != 0
-	if t, err := imp.constant(n, 1); err != nil {
-		return err
-	} else if t != nil {
-		pads = t.Ints()
-	}
-	if t, err := imp.constant(n, 2); err != nil {
-		return err
-	} else if t != nil {
-		filled = slices.ContainsFunc(t.Data(), func(v float32) bool { return v != 0 })
-	}
-	if len(n.Inputs) > 3 && n.Inputs[3] != "" {
-		a.fail("axes are not supported")
-	}
-	for i, p := range pads {
-		if i != 5 && p != 0 || p < 0 || p > mostPadding {
-			a.fail("pads=%v are not supported, only up to %d channels behind those of [N, C, H, W]", pads, mostPadding)
+		to := ones(x.Shape, 1)
+		if training {
+			axes := slices.Delete(counted(len(x.Shape)), 1, 2)
+			return affineOf(normalised(x, eps, axes...), in[1], in[2], to...)
 		}
-	}
-	if filled || len(pads) != 8 {
-		a.fail("only zeros, with a size for both ends of four dimensions, are supported")
-	}
-	if err := a.done(); err != nil {
-		return err
-	}
-	more := int(pads[5])
-	imp.add(n, 4, []string{x}, func(in []value) value {
-		return value{node: nn.PadChannels{To: in[0].node.Shape[1] + more}.Forward(in[0].node)}
-	})
-	return nil
+		std := in[4].Plus(x.Graph.Constant(eps)).Sqrt()
+		return affineOf(x.Minus(in[3].Reshape(to...)).Over(std.Reshape(to...)), in[1], in[2], to...)
+	}))
 }
 
-// mostPadding is beyond the channels that a shortcut gains.
-const mostPadding = 1 << 14
-
-func (imp *importer) gemm(n *onnx.Node, a *attributes) error {
-	if alpha, beta := a.float("alpha", 1), a.float("beta", 1); alpha != 1 || beta != 1 {
-		a.fail("alpha=%v and beta=%v are not supported, only 1", alpha, beta)
-	}
-	a.want("transA", 0, 0)
-	transposed := a.int("transB", 0) == 0
-	if err := a.done(); err != nil {
-		return err
-	}
-	l, x, err := imp.linear(n, transposed)
-	if err != nil {
-		return err
-	}
-	if l.Bias, err = imp.vector(n, 2, "bias", l.Weight.Value.Shape()[0], true); err != nil {
-		return err
-	}
-	imp.layer(n, 2, x, l)
-	return nil
-}
-
-func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
-	l, x, err := imp.linear(n, true)
-	if err != nil {
-		return err
-	}
-	imp.matmuls[n.Outputs[0]] = l // an Add may bring its bias
-	imp.layer(n, 2, x, l)
-	return a.done()
-}
-
-// linear makes a linear layer without bias of a node's second input, which is
-// [in, out] when it is transposed against ours.
-func (imp *importer) linear(n *onnx.Node, transposed bool) (*nn.Linear, string, error) {
-	x, rank, err := imp.activation(n, 0)
-	if err != nil {
-		return nil, "", err
-	}
-	if rank != 2 {
-		return nil, "", fmt.Errorf("its input has %d dimensions, where a linear layer takes [N, features]", rank)
-	}
-	weight, err := imp.parameter(n, 1, 2, true)
-	if err != nil {
-		return nil, "", err
-	}
-	if weight.Value.Numel() == 0 {
-		return nil, "", fmt.Errorf("a weight of %v", weight.Value.Shape())
-	}
-	if transposed {
-		weight = &nn.Parameter{Value: transpose(weight.Value), Trainable: true}
-	}
-	l := &nn.Linear{Weight: weight}
-	imp.keep(n, l, imp.title(n.Inputs[1]))
-	return l, x, nil
-}
-
-func transpose(t *tensor.Tensor) *tensor.Tensor {
-	rows, columns := t.Shape()[0], t.Shape()[1]
-	out := tensor.New(columns, rows)
-	for i, v := range t.Data() {
-		out.Data()[i%columns*rows+i/columns] = v
-	}
-	return out
-}
-
-// arithmetic reads the sum or product of two activations, or of one and a
-// constant for each channel.
-func (imp *importer) arithmetic(n *onnx.Node, a *attributes) error {
-	if err := a.done(); err != nil {
-		return err
-	}
-	if len(n.Inputs) != 2 {
-		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
-	}
-	for i, name := range n.Inputs {
-		if t, ok := imp.constants[imp.resolve(name)]; ok {
-			x, rank, err := imp.activation(n, 1-i)
-			if err != nil {
-				return err
-			}
-			if i == 0 && (n.Op == "Sub" || n.Op == "Div") {
-				return fmt.Errorf("a constant less or over what is computed is not supported")
-			}
-			return imp.affine(n, x, rank, name, t)
-		}
-	}
-	x, rank, err := imp.activation(n, 0)
-	if err != nil {
-		return err
-	}
-	y, _, err := imp.activation(n, 1)
-	if err != nil {
-		return err
-	}
-	switch n.Op {
-	case "Add":
-		imp.add(n, rank, []string{x, y}, func(in []value) value { return value{node: in[0].node.Plus(in[1].node)} })
-	case "Mul":
-		imp.add(n, rank, []string{x, y}, func(in []value) value {
-			return value{node: in[0].node.Times(in[1].node)}
-		})
-	default:
-		return fmt.Errorf("is supported only with a constant")
-	}
-	return nil
-}
-
+// softmax reads Softmax and LogSoftmax: along one axis since version 13, before over all
+// dimensions from the axis on. One at the end over all numbers of an image is noted, not
+// computed.
 func (imp *importer) softmax(n *onnx.Node, a *attributes) error {
 	x, rank, err := imp.activation(n, 0)
 	if err != nil {
 		return err
 	}
-	otherwise := int64(-1)
-	if imp.model.Opset < 13 {
+	otherwise, all := int64(-1), imp.model.Opset < 13
+	if all {
 		otherwise = 1
 	}
-	if axis := a.int("axis", otherwise); rank != 2 || axis != 1 && axis != -1 {
-		a.fail("over axis %d of %d is not supported, only over the classes of [N, classes]", axis, rank)
+	axis := a.int("axis", otherwise)
+	if axis < -int64(rank) || axis >= int64(rank) {
+		a.fail("axis=%d of %d dimensions", axis, rank)
 	}
-	if n.Outputs[0] == imp.model.Graph.Outputs[0].Name && imp.uses[n.Outputs[0]] == 1 {
-		imp.net.Softmax = true
-		imp.alias[n.Outputs[0]] = x
-		return a.done()
+	if err := a.done(); err != nil {
+		return err
 	}
-	imp.layer(n, 2, x, nn.Softmax{})
-	return a.done()
+	at, logarithm := position(axis, rank), n.Op == "LogSoftmax"
+	if s := imp.shapeOf(x); s != nil && !logarithm && at == 1 && rank >= 2 && imp.uses[n.Outputs[0]] == 1 && (all || s[2:].Numel() == 1) {
+		imp.softmaxes[n.Outputs[0]] = x
+	}
+	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
+		x := in[0].node
+		to, at := x.Shape, at
+		if all && rank > 2 || all && at != rank-1 {
+			x, at = x.Reshape(to[:at].Numel(), to[at:].Numel()), 1
+		}
+		switch {
+		case logarithm:
+			x = x.LogSoftmax(at)
+		case len(x.Shape) == 2 && at == 1:
+			x = nn.Softmax{}.Forward(x)
+		default:
+			e := x.Minus(x.Max(at)).Exp()
+			x = e.Over(e.Sum(at))
+		}
+		return value{node: x.Reshape(to...)}
+	})
+	return nil
 }

@@ -4,6 +4,7 @@
 package exchange
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,10 +32,12 @@ type Network struct {
 
 	Metadata map[string]string // of the file
 
-	steps []step           `nn:"-"`
-	known map[string]value `nn:"-"` // integers that steps take: shapes and axes
-	from  string           // name of the value that the images are
-	to    string           // name of the value that the logits are
+	steps  []step           `nn:"-"`
+	known  map[string]value `nn:"-"` // constants that steps take
+	from   string           // name of the value that the images are
+	to     string           // name of the value that the logits are
+	single bool             // the graph takes one image alone, so that those of a batch are traced one by one
+	flat   bool             // the logits are all numbers of an image, whatever their shape
 }
 
 // Input is what an ONNX graph says of its images.
@@ -51,21 +54,6 @@ type Input struct {
 	ChannelsLast bool
 }
 
-// value is what a name stands for while a graph is traced: a node, or integers
-// that are known then.
-type value struct {
-	node *graph.Node
-	ints []int64
-}
-
-// step is one node of an ONNX graph that is not a constant.
-type step struct {
-	label string // the node, for messages
-	in    []string
-	out   string
-	run   func(in []value) value
-}
-
 // Forward runs the graph on images x [N, C, H, W]. It panics when they have not
 // the size that the graph takes; the panic names the node.
 func (n *Network) Forward(x *graph.Node) *graph.Node {
@@ -73,7 +61,15 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 	if len(x.Shape) != 4 || x.Shape[1] != n.Input.Channels {
 		panic(fmt.Sprintf("the ONNX graph's input %q: images of %v: wants [N, %d, H, W]", n.Input.Name, x.Shape, n.Input.Channels))
 	}
+	if batch := x.Shape[0]; n.single && batch > 1 {
+		var rows []*graph.Node
+		for i := range batch {
+			rows = append(rows, n.Forward(x.Slice(0, i, i+1)))
+		}
+		return x.Graph.Record(n, first, graph.Join(0, rows...))
+	}
 	values := map[string]value{n.from: {node: x}}
+	bounds := bounds{seen: first}
 	label := ""
 	defer func() {
 		switch r := recover().(type) {
@@ -94,54 +90,61 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 			}
 			in[i] = v
 		}
-		values[s.out] = s.run(in)
+		out := s.run(in)
+		bounds.check(x.Graph)
+		bounds.count(in, out)
+		values[s.out] = out
 	}
 	y := values[n.to].node
+	if s := y.Shape; len(s) > 2 && (n.flat || s[2:].Numel() == 1) {
+		y = nn.Flatten{}.Forward(y)
+	}
 	if n.Probabilities && n.Softmax {
 		y = nn.Softmax{}.Forward(y)
 	}
 	return x.Graph.Record(n, first, y)
 }
 
-// mostElements bounds one activation of one image, so that a small file cannot
-// ask for more memory than any network of images takes.
-const mostElements = 1 << 30
-
-// check traces the network on one image and notes the number of classes.
-func (n *Network) check() (err error) {
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case string:
-			err = fmt.Errorf("%s; the graph does not suit its input", r)
-		default:
-			panic(r)
-		}
-	}()
-	h, w := n.Input.Height, n.Input.Width
-	if h == 0 {
-		h = 224
-	}
-	if w == 0 {
-		w = 224
-	}
-	g := graph.New(graph.Eval)
+// check traces the network on one image and notes the number of classes. On two images it
+// must give two rows, or it would mix the images of a batch; a graph that the file fixes to
+// one image takes them one by one then.
+func (n *Network) check(fixed int64) (err error) {
+	h, w := n.Input.sides()
 	nn.Named(n)
-	y := n.Forward(g.Input(n.Input.Name, tensor.Float32, 1, n.Input.Channels, h, w))
-	if len(y.Shape) != 2 || y.Shape[0] != 1 || y.Shape[1] < 1 {
-		return fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", y.Shape)
+	y, err := n.sized(1, h, w)
+	if err != nil {
+		return fmt.Errorf("%w; the graph does not suit its input", err)
 	}
-	n.Classes = y.Shape[1]
-	for _, node := range g.Nodes {
-		size := 1
-		for _, d := range node.Shape {
-			if d > 0 && size > mostElements/d {
-				return fmt.Errorf("asks for an activation of %v for an image of %dx%d; the file is damaged", node.Shape, h, w)
-			}
-			size *= d
-		}
+	if len(y) != 2 || y[0] != 1 || y[1] < 1 {
+		return fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", y)
+	}
+	n.Classes = y[1]
+	two, err := n.sized(2, h, w)
+	switch {
+	case err == nil && two.Equal(tensor.Shape{2, n.Classes}):
+	case fixed == 1:
+		n.single = true
+	case err != nil:
+		return fmt.Errorf("takes one image and not two at once: %w", err)
+	default:
+		return fmt.Errorf("the output is %v for one image and %v for two, where a classifier gives [N, classes]: it mixes the images of a batch", y, two)
 	}
 	return nil
+}
+
+// sized returns the shape of the output for a batch of images.
+func (n *Network) sized(batch, h, w int) (y tensor.Shape, err error) {
+	err = guarded(func() {
+		g := graph.New(graph.Eval)
+		y = n.Forward(g.Input(n.Input.Name, tensor.Float32, batch, n.Input.Channels, h, w)).Shape
+	})
+	return y, err
+}
+
+// sides returns the size of the images that the graph is tried with.
+func (in *Input) sides() (h, w int) {
+	const any = 224
+	return cmp.Or(in.Height, any), cmp.Or(in.Width, any)
 }
 
 // Import turns an ONNX graph into a network that computes the same. The error
@@ -166,7 +169,7 @@ func Import(m *onnx.Model) (*Network, error) {
 	if err := imp.output(); err != nil {
 		return nil, err
 	}
-	return imp.net, imp.net.check()
+	return imp.net, imp.net.check(imp.batch())
 }
 
 const (
@@ -174,32 +177,35 @@ const (
 	mostNodes   = 5_000 // ten times the largest residual networks'
 )
 
-// kind is what is known of a value before anything is traced.
-type kind struct {
-	rank   int // of an activation; 0 for integers
-	length int // how many integers
-}
-
-// importer reads the nodes of a graph in their order.
+// importer reads the nodes of a graph in their order, and traces each on one image as
+// it reads it, so that shapes are known.
 type importer struct {
 	model      *onnx.Model
 	net        *Network
+	graph      *graph.Graph     // the trace
+	values     map[string]value // of what depends on the image, in the trace
+	bounds     bounds
+	failed     error // of the node at hand
 	constants  map[string]*tensor.Tensor
 	zeros      map[string]bool   // constants that stand for no bias
-	expanded   int64             // numbers that Expand has made
-	kinds      map[string]kind   // of what is computed
+	made       int64             // numbers of constants that nodes have made
+	folded     int64             // numbers of constants that these were worked out of
 	alias      map[string]string // of values that nothing changes
+	shaped     map[string]string // what a value was before it got another shape
+	softmaxes  map[string]string // what a softmax over all numbers of an image takes, by what it gives
 	uses       map[string]int    // how often each name is taken
 	parameters map[string]*nn.Parameter
 	matmuls    map[string]*nn.Linear // by their output
 	copies     map[string]int        // of a path that several nodes want
 	prepared   string                // the images, as long as Input can say what is done to them
+	turn       bool                  // the images are [N, H, W, C] until a Transpose of prepared
 }
 
 func newImporter(m *onnx.Model) *importer {
 	imp := &importer{
 		model: m, net: &Network{Layers: map[string]nn.Module{}, Metadata: m.Metadata, known: map[string]value{}},
-		constants: map[string]*tensor.Tensor{}, zeros: map[string]bool{}, kinds: map[string]kind{}, alias: map[string]string{}, uses: map[string]int{},
+		graph: graph.New(graph.Eval), values: map[string]value{},
+		constants: map[string]*tensor.Tensor{}, zeros: map[string]bool{}, alias: map[string]string{}, shaped: map[string]string{}, softmaxes: map[string]string{}, uses: map[string]int{},
 		parameters: map[string]*nn.Parameter{}, matmuls: map[string]*nn.Linear{}, copies: map[string]int{},
 	}
 	for _, t := range m.Graph.Initialisers {
@@ -218,7 +224,6 @@ func newImporter(m *onnx.Model) *importer {
 
 // input reads what the graph says of its images.
 func (imp *importer) input() error {
-	const mostSide = 1 << 12
 	g := &imp.model.Graph
 	if len(g.Inputs) != 1 {
 		var names []string
@@ -243,11 +248,63 @@ func (imp *importer) input() error {
 		}
 	}
 	in.Channels, in.Height, in.Width = v.Shape[1].Size, v.Shape[2].Size, v.Shape[3].Size
-	imp.kinds[v.Name] = kind{rank: 4}
 	imp.prepared = v.Name
 	imp.net.from = v.Name
-	return nil
+	found, direct := imp.channelsLast(v.Name)
+	if !found {
+		return nil
+	}
+	in.ChannelsLast = true
+	in.Height, in.Width, in.Channels = in.Channels, in.Height, in.Width
+	if imp.turn = direct; !direct {
+		imp.prepared = ""
+		imp.net.from = "\x00" + v.Name // no name of an ONNX graph that can be read
+		imp.apply("the input", v.Name, []string{imp.net.from}, func(in []value) value {
+			return value{node: in[0].node.Transpose(0, 2, 3, 1)}
+		})
+	}
+	return imp.failed
 }
+
+// channelsLast reports whether what becomes of the images, element by element, is
+// transposed from [N, H, W, C] to [N, C, H, W]; direct says that Input tells all that is
+// done before that.
+func (imp *importer) channelsLast(name string) (found, direct bool) {
+	takers := map[string][]*onnx.Node{}
+	for i := range imp.model.Graph.Nodes {
+		n := &imp.model.Graph.Nodes[i]
+		for _, in := range n.Inputs {
+			takers[in] = append(takers[in], n)
+		}
+	}
+	direct = true
+	for range mostBeforeTurn {
+		direct = direct && imp.uses[name] == 1
+		next := ""
+		for _, n := range takers[name] {
+			switch n.Op {
+			case "Transpose":
+				a := attributes{node: n}
+				if slices.Equal(a.ints("perm"), []int64{0, 3, 1, 2}) {
+					return true, direct
+				}
+			case "Cast", "Identity":
+				next = n.Outputs[0]
+			case "Add", "Sub", "Mul", "Div", "Sum", "Clip", "Relu":
+				next = n.Outputs[0]
+				direct = direct && imp.net.Input.Bytes && len(n.Op) == 3
+			}
+		}
+		if next == "" {
+			return false, false
+		}
+		name = next
+	}
+	return false, false
+}
+
+// mostBeforeTurn is how many nodes are looked at before the images are transposed.
+const mostBeforeTurn = 16
 
 // output finds where the logits are.
 func (imp *importer) output() error {
@@ -256,14 +313,19 @@ func (imp *importer) output() error {
 		return fmt.Errorf("gives %d outputs, where a classifier gives one; export the logits alone", len(g.Outputs))
 	}
 	name := imp.resolve(g.Outputs[0].Name)
-	k, ok := imp.kinds[name]
-	if !ok || k.rank == 0 {
+	in := &imp.net.Input
+	if v, ok := imp.values[name]; name != imp.net.from && (!ok || v.node == nil) {
 		return fmt.Errorf("output %q does not depend on the input", g.Outputs[0].Name)
 	}
 	imp.net.to = name
-	in := &imp.net.Input
+	for imp.softmaxes[name] == "" && imp.shaped[name] != "" {
+		name = imp.shaped[name]
+	}
+	if logits := imp.softmaxes[name]; logits != "" {
+		imp.net.to, imp.net.Softmax, imp.net.flat = logits, true, true
+	}
 	if in.Channels == 0 {
-		return fmt.Errorf("input %q: does not say how many channels it has; export with the shape of the input", in.Name)
+		return imp.noChannels()
 	}
 	if in.Bytes && in.Scale == nil {
 		in.Scale, in.Shift = slices.Repeat([]float64{1}, in.Channels), make([]float64, in.Channels)
@@ -271,49 +333,13 @@ func (imp *importer) output() error {
 	return nil
 }
 
+func (imp *importer) noChannels() error {
+	return fmt.Errorf("input %q: does not say how many channels it has; export with the shape of the input", imp.net.Input.Name)
+}
+
 func (imp *importer) resolve(name string) string {
 	if to, ok := imp.alias[name]; ok {
 		return to
 	}
 	return name
-}
-
-// activation returns the resolved name and rank of an input that is computed.
-func (imp *importer) activation(n *onnx.Node, i int) (string, int, error) {
-	if i >= len(n.Inputs) || n.Inputs[i] == "" {
-		return "", 0, fmt.Errorf("has no input %d", i)
-	}
-	name := imp.resolve(n.Inputs[i])
-	k := imp.kinds[name]
-	if name == imp.prepared && imp.uses[n.Inputs[i]] != 1 {
-		imp.prepared = "" // what Input says would hold for the others too
-	}
-	if k.rank == 0 {
-		return "", 0, fmt.Errorf("input %q is not computed from the images", n.Inputs[i])
-	}
-	return name, k.rank, nil
-}
-
-// constant returns an input that is a weight or another constant; nil where it
-// is left out.
-func (imp *importer) constant(n *onnx.Node, i int) (*tensor.Tensor, error) {
-	if i >= len(n.Inputs) || n.Inputs[i] == "" {
-		return nil, nil
-	}
-	t, ok := imp.constants[imp.resolve(n.Inputs[i])]
-	if !ok {
-		return nil, fmt.Errorf("input %q is computed, where only a constant is possible", n.Inputs[i])
-	}
-	return t, nil
-}
-
-// add appends a step that makes the node's output of the given rank.
-func (imp *importer) add(n *onnx.Node, rank int, in []string, run func(in []value) value) {
-	imp.kinds[n.Outputs[0]] = kind{rank: rank}
-	imp.net.steps = append(imp.net.steps, step{label: n.String(), in: in, out: n.Outputs[0], run: run})
-}
-
-// layer adds a step that is a module on one input.
-func (imp *importer) layer(n *onnx.Node, rank int, in string, m nn.Module) {
-	imp.add(n, rank, []string{in}, func(in []value) value { return value{node: m.Forward(in[0].node)} })
 }

@@ -10,131 +10,155 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// flatten reads Flatten with the one axis that keeps the batch.
+// shaping adds a node that gives its first input the shape that to says, and leaves its
+// numbers as they are.
+func (imp *importer) shaping(n *onnx.Node, in []string, to func(in []value) tensor.Shape) {
+	imp.apply(n.String(), n.Outputs[0], in, func(in []value) value {
+		s := to(in)
+		if from := in[0].shape(); s.Numel() != from.Numel() {
+			panic(fmt.Sprintf("%v cannot become %v", from, s))
+		}
+		if in[0].node == nil {
+			return value{data: in[0].data.Reshape(s...)}
+		}
+		x := in[0].node
+		if len(s) == 2 && len(x.Shape) > 2 && s[0] == x.Shape[0] {
+			return value{node: nn.Flatten{}.Forward(x)}
+		}
+		return value{node: x.Reshape(s...)}
+	})
+	if imp.constants[in[0]] == nil {
+		imp.shaped[n.Outputs[0]] = in[0]
+	}
+}
+
+// flatten reads Flatten: the dimensions before the axis become one, and those from it on.
 func (imp *importer) flatten(n *onnx.Node, a *attributes) error {
-	x, rank, err := imp.activation(n, 0)
-	if err != nil {
+	axis := a.int("axis", 1)
+	if err := a.done(); err != nil {
 		return err
 	}
-	if axis := a.int("axis", 1); axis != 1 && axis != int64(1-rank) {
-		a.fail("axis=%d is not supported, only 1, which keeps the batch", axis)
-	}
-	imp.layer(n, 2, x, nn.Flatten{})
-	return a.done()
+	imp.shaping(n, imp.named(n, 1), func(in []value) tensor.Shape {
+		s := in[0].shape()
+		if axis < -int64(len(s)) || axis > int64(len(s)) {
+			panic(fmt.Sprintf("axis=%d of %d dimensions", axis, len(s)))
+		}
+		at := bounded(axis, len(s))
+		return tensor.Shape{s[:at].Numel(), s[at:].Numel()}
+	})
+	return nil
 }
 
 // reshape reads Reshape. Its shape is known when the graph is traced, for it may
 // be made of the input's.
 func (imp *importer) reshape(n *onnx.Node, a *attributes) error {
-	t, constant := imp.constantOf(n, 0)
-	if constant || imp.isInteger(n, 0) {
-		a.ignore("allowzero")
-		if err := a.done(); err != nil {
-			return err
-		}
-		if constant {
-			return imp.listed(n, t)
-		}
-		return imp.sameIntegers(n)
-	}
-	x, _, err := imp.activation(n, 0)
-	if err != nil {
-		return err
-	}
 	allowZero := a.int("allowzero", 0) != 0
 	if err := a.done(); err != nil {
 		return err
 	}
-	to, length, err := imp.integers(n, 1)
-	if err != nil {
-		return err
+	names := imp.named(n, 2)
+	_, fixed := imp.constants[names[1]]
+	_, constant := imp.constants[names[0]]
+	batch := imp.batch() // it stands for the run's
+	if fixed = fixed && batch > 0 && !constant; fixed {
+		names = append(names[:2:2], imp.net.from)
 	}
-	batch := 0 // a fixed one: it stands for the run's
-	if d := imp.model.Graph.Inputs[0].Shape[0]; d.Size > 0 {
-		batch = d.Size
-	}
-	_, constant = imp.net.known[to]
-	imp.add(n, length, []string{x, to}, func(in []value) value {
-		dims := slices.Clone(in[1].ints)
-		from := in[0].node.Shape
-		if constant && batch > 0 && len(dims) > 0 && dims[0] == int64(batch) {
+	imp.shaping(n, names, func(in []value) tensor.Shape {
+		from, dims := in[0].shape(), slices.Clone(in[1].integers("the shape"))
+		if fixed && len(dims) > 0 && len(from) > 0 && dims[0] == batch && from[0] == in[2].node.Shape[0] {
 			dims[0] = int64(from[0])
 		}
-		return value{node: reshaped(in[0].node, dims, allowZero)}
+		return reshaped(from, dims, allowZero)
 	})
 	return nil
 }
 
-// reshaped gives x the shape of dims, where 0 takes the size of x and one -1 what
+// reshaped returns the shape of dims, where 0 takes the size of the input and one -1 what
 // is left.
-func reshaped(x *graph.Node, dims []int64, allowZero bool) *graph.Node {
+func reshaped(from tensor.Shape, dims []int64, allowZero bool) tensor.Shape {
 	to := make(tensor.Shape, len(dims))
 	infer, product := -1, 1
 	for i, d := range dims {
 		switch {
-		case d == 0 && !allowZero && i < len(x.Shape):
-			to[i] = x.Shape[i]
+		case d == 0 && !allowZero && i < len(from):
+			to[i] = from[i]
 		case d == -1 && infer < 0:
 			infer = i
 			continue
-		case d < 1 || d > int64(x.Shape.Numel()):
-			panic(fmt.Sprintf("%v cannot become %v", x.Shape, dims))
+		case d < 0 || d > int64(from.Numel()) || product > 1<<31:
+			panic(fmt.Sprintf("%v cannot become %v", from, dims))
 		default:
 			to[i] = int(d)
 		}
 		product *= to[i]
 	}
 	if infer >= 0 && product > 0 {
-		to[infer] = x.Shape.Numel() / product
+		to[infer] = from.Numel() / product
 	}
-	if len(to) == 2 && len(x.Shape) >= 2 && to[0] == x.Shape[0] && to[1] == x.Shape[1:].Numel() {
-		return nn.Flatten{}.Forward(x)
-	}
-	return x.Graph.Apply(&graph.Reshape{To: to}, x)
+	return to
 }
 
-// squeeze takes out height and width after a global pooling, or a dimension of
-// integers.
-func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
-	axes := a.ints("axes")
-	if t, err := imp.constant(n, 1); err != nil {
-		return err
-	} else if t != nil {
-		axes = t.Ints()
+// axesOf returns the axes of a node: its second input since version 13, an attribute before.
+func axesOf(in []value, listed []int64) []int64 {
+	if len(in) > 1 && in[1].there() {
+		return in[1].integers("the list of axes")
 	}
+	return listed
+}
+
+func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
+	listed := a.ints("axes")
 	if err := a.done(); err != nil {
 		return err
 	}
-	if imp.isInteger(n, 0) {
-		return imp.sameIntegers(n)
-	}
-	x, err := imp.image(n)
-	if err != nil {
+	imp.shaping(n, imp.named(n, 1), func(in []value) tensor.Shape {
+		s, axes := in[0].shape(), axesOf(in, listed)
+		at := positions(axes, len(s))
+		to := tensor.Shape{}
+		for d, size := range s {
+			switch {
+			case axes == nil && size == 1 && (d > 0 || in[0].node == nil), slices.Contains(at, d) && size == 1: // a batch stays
+			case slices.Contains(at, d):
+				panic(fmt.Sprintf("takes out dimension %d of %v, which is not 1", d, s))
+			default:
+				to = append(to, size)
+			}
+		}
+		return to
+	})
+	return nil
+}
+
+func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
+	listed := a.ints("axes")
+	if err := a.done(); err != nil {
 		return err
 	}
-	axes = slices.Clone(axes)
-	for i := range axes {
-		if axes[i] < 0 {
-			axes[i] += 4
+	imp.shaping(n, imp.named(n, 1), func(in []value) tensor.Shape {
+		s, axes := in[0].shape(), axesOf(in, listed)
+		at := positions(axes, len(s)+len(axes))
+		if len(s)+len(axes) > graph.MostDimensions {
+			panic(fmt.Sprintf("%v gets %d more dimensions, where at most %d are possible together", s, len(axes), graph.MostDimensions))
 		}
-	}
-	if slices.Sort(axes); !slices.Equal(axes, []int64{2, 3}) {
-		return fmt.Errorf("of the axes %v is not supported, only of height and width (2, 3)", axes)
-	}
-	imp.add(n, 2, []string{x}, func(in []value) value {
-		if s := in[0].node.Shape; s[2] != 1 || s[3] != 1 {
-			panic(fmt.Sprintf("%v has more than one pixel", s))
+		to := tensor.Shape{}
+		for d, next := 0, 0; d < len(s)+len(axes); d++ {
+			if slices.Contains(at, d) {
+				to = append(to, 1)
+			} else {
+				to = append(to, s[next])
+				next++
+			}
 		}
-		return value{node: nn.Flatten{}.Forward(in[0].node)}
+		return to
 	})
 	return nil
 }
 
 func (imp *importer) identity(n *onnx.Node, a *attributes) error {
-	name := imp.resolve(n.Inputs[0])
-	if _, ok := imp.kinds[name]; !ok {
-		if _, ok := imp.constants[name]; !ok {
-			return fmt.Errorf("input %q is not known", n.Inputs[0])
+	name := imp.named0(n)[0]
+	if name != imp.net.from {
+		if v, err := imp.value(name); err != nil || !v.there() {
+			return fmt.Errorf("input %q is not known", name)
 		}
 	}
 	if name == imp.prepared && imp.uses[n.Inputs[0]] != 1 {
@@ -146,7 +170,7 @@ func (imp *importer) identity(n *onnx.Node, a *attributes) error {
 
 // dropout does nothing, as the network is one for evaluation.
 func (imp *importer) dropout(n *onnx.Node, a *attributes) error {
-	a.ignore("ratio", "seed")
+	a.ignore("ratio", "seed", "is_test")
 	x, _, err := imp.activation(n, 0)
 	if err != nil {
 		return err
@@ -162,228 +186,188 @@ func (imp *importer) dropout(n *onnx.Node, a *attributes) error {
 	return a.done()
 }
 
-// cast changes nothing: floats here are float32 and integers int64.
-func (imp *importer) cast(n *onnx.Node, a *attributes) error {
-	to := onnx.ElementType(a.int("to", 0))
-	a.ignore("saturate", "round_mode")
-	if err := a.done(); err != nil {
-		return err
-	}
-	if imp.isInteger(n, 0) {
-		if to != onnx.Int64 && to != onnx.Int32 {
-			return fmt.Errorf("of integers to %v is not supported", to)
-		}
-		return imp.sameIntegers(n)
-	}
-	x, _, err := imp.activation(n, 0)
-	if err != nil {
-		return err
-	}
-	if !to.IsFloat() {
-		return fmt.Errorf("of what is computed to %v is not supported", to)
-	}
-	imp.pass(n, x)
-	return nil
-}
-
-// transpose reads the one transposition that is supported: of images that have
-// their channels last.
+// transpose reads Transpose. That of images which have their channels last is noted, for
+// Forward takes them first.
 func (imp *importer) transpose(n *onnx.Node, a *attributes) error {
-	x, err := imp.image(n)
-	if err != nil {
-		return err
-	}
-	in := &imp.net.Input
-	if perm := a.ints("perm"); !slices.Equal(perm, []int64{0, 3, 1, 2}) || x != imp.prepared || in.ChannelsLast || in.Scale != nil {
-		a.fail("perm=%v is not supported, only that of the input from [N, H, W, C] to [N, C, H, W], perm=[0 3 1 2]", perm)
-	}
-	in.ChannelsLast = true
-	in.Height, in.Width, in.Channels = in.Channels, in.Height, in.Width
-	imp.pass(n, x)
-	return a.done()
-}
-
-// constantNode reads Constant as an initialiser of that name.
-func (imp *importer) constantNode(n *onnx.Node, a *attributes) error {
-	var t *tensor.Tensor
-	if v, ok := get[*tensor.Tensor](a, "value"); ok {
-		t = v
-	} else if v, ok := get[float32](a, "value_float"); ok {
-		t = tensor.FromSlice([]float32{v}, []int{}...)
-	} else if v, ok := get[[]float32](a, "value_floats"); ok {
-		t = tensor.FromSlice(v, len(v))
-	} else if v, ok := get[int64](a, "value_int"); ok {
-		t = tensor.FromInts([]int64{v}, []int{}...)
-	} else if v, ok := get[[]int64](a, "value_ints"); ok {
-		t = tensor.FromInts(v, len(v))
-	} else {
-		a.fail("has no value that can be read")
-	}
+	perm := a.ints("perm")
 	if err := a.done(); err != nil {
 		return err
 	}
-	imp.constants[n.Outputs[0]] = t
-	return nil
-}
-
-// isInteger reports whether an input is a list of integers.
-func (imp *importer) isInteger(n *onnx.Node, i int) bool {
-	_, _, err := imp.integers(n, i)
-	return err == nil
-}
-
-// integers returns the name and length of an input that is a list of integers,
-// such as a shape.
-func (imp *importer) integers(n *onnx.Node, i int) (name string, length int, err error) {
-	if i >= len(n.Inputs) || n.Inputs[i] == "" {
-		return "", 0, fmt.Errorf("has no input %d", i)
-	}
-	name = imp.resolve(n.Inputs[i])
-	if t, ok := imp.constants[name]; ok && t.DType() == tensor.Int64 && t.Numel() <= mostIntegers {
-		imp.net.known[name] = value{ints: t.Ints()}
-		return name, t.Numel(), nil
-	}
-	if k, ok := imp.kinds[name]; ok && k.rank == 0 {
-		return name, k.length, nil
-	}
-	return "", 0, fmt.Errorf("input %q is no short list of integers, such as a shape", n.Inputs[i])
-}
-
-// mostIntegers is beyond the dimensions of any tensor.
-const mostIntegers = 8
-
-// compute adds a step that makes integers. Of constants alone they are one: a fixed batch
-// in it is known as such.
-func (imp *importer) compute(n *onnx.Node, length int, in []string, run func(in []value) []int64) error {
-	if length > mostIntegers {
-		return fmt.Errorf("makes a list of %d integers, where at most %d are possible", length, mostIntegers)
-	}
-	values := make([]value, len(in))
-	if !slices.ContainsFunc(in, func(name string) bool { return imp.constants[name] == nil }) {
-		for i, name := range in {
-			values[i] = imp.net.known[name]
+	if name := imp.named0(n)[0]; imp.turn && name == imp.net.from {
+		imp.turn = false
+		if imp.uses[n.Inputs[0]] != 1 {
+			imp.prepared = ""
 		}
-		ints := run(values)
-		imp.constants[n.Outputs[0]] = tensor.FromInts(ints, len(ints))
+		imp.pass(n, name)
 		return nil
 	}
-	imp.kinds[n.Outputs[0]] = kind{length: length}
-	imp.net.steps = append(imp.net.steps, step{label: n.String(), in: in, out: n.Outputs[0], run: func(in []value) value {
-		return value{ints: run(in)}
-	}})
-	return nil
-}
-
-func (imp *importer) sameIntegers(n *onnx.Node) error {
-	name, length, err := imp.integers(n, 0)
-	if err != nil {
-		return err
-	}
-	return imp.compute(n, length, []string{name}, func(in []value) []int64 { return in[0].ints })
-}
-
-func (imp *importer) shape(n *onnx.Node, a *attributes) error {
-	t, constant := imp.constantOf(n, 0)
-	var x string
-	var rank int
-	if constant {
-		rank = len(t.Shape())
-	} else {
-		var err error
-		if x, rank, err = imp.activation(n, 0); err != nil {
-			return err
+	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
+		rank := len(in[0].Shape)
+		axes := counted(rank)
+		slices.Reverse(axes)
+		if perm != nil {
+			axes = axes[:0]
+			for _, d := range perm {
+				axes = append(axes, position(d, rank))
+			}
 		}
+		return in[0].Transpose(axes...)
+	}))
+}
+
+// gather reads Gather of constant indices, which may have any shape.
+func (imp *importer) gather(n *onnx.Node, a *attributes) error {
+	axis := a.int("axis", 0)
+	if len(n.Inputs) != 2 {
+		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
 	}
-	start, end := a.int("start", 0), a.int("end", int64(rank))
-	if start < 0 {
-		start += int64(rank)
-	}
-	if end < 0 {
-		end += int64(rank)
-	}
-	if end = min(end, int64(rank)); start < 0 || start > end {
-		a.fail("start=%d, end=%d of %d dimensions", start, end, rank)
-	}
+	return imp.compute(n, a, func(in []value) value {
+		if in[1].data == nil || !in[1].isInteger() {
+			panic("has no constant indices")
+		}
+		s := in[0].shape()
+		d := position(axis, len(s))
+		limited(0, append(append(s[:d:d].Clone(), in[1].data.Shape()...), s[d+1:]...)...)
+		index := []int{}
+		for _, i := range in[1].data.Ints() {
+			if i < -int64(s[d]) || i >= int64(s[d]) {
+				panic(fmt.Sprintf("index %d of %d", i, s[d]))
+			}
+			index = append(index, position(i, s[d]))
+		}
+		return over(asInputs, func(x []*graph.Node) *graph.Node {
+			y := x[0].Gather(d, index...)
+			to := append(append(s[:d:d].Clone(), in[1].data.Shape()...), s[d+1:]...)
+			return y.Reshape(to...)
+		})(in[:1])
+	})
+}
+
+// slice reads Slice, whose places are inputs since version 10 and attributes before.
+func (imp *importer) slice(n *onnx.Node, a *attributes) error {
+	starts, ends, listed := a.ints("starts"), a.ints("ends"), a.ints("axes")
 	if err := a.done(); err != nil {
 		return err
 	}
-	sizes := func(of tensor.Shape) (list []int64) {
-		for _, d := range of[start:end] {
-			list = append(list, int64(d))
+	imp.apply(n.String(), n.Outputs[0], imp.named(n, 5), func(in []value) value {
+		starts, ends, axes, steps := starts, ends, listed, []int64(nil)
+		for i, to := range []*[]int64{&starts, &ends, &axes, &steps} {
+			if in[1+i].there() {
+				*to = in[1+i].integers("the list of places")
+			}
+		}
+		if axes == nil {
+			for d := range starts {
+				axes = append(axes, int64(d))
+			}
+		}
+		if len(starts) != len(axes) || len(ends) != len(axes) || steps != nil && len(steps) != len(axes) {
+			panic(fmt.Sprintf("%d starts, %d ends and %d steps for %d axes", len(starts), len(ends), len(steps), len(axes)))
+		}
+		s := in[0].shape()
+		positions(axes, len(s))
+		return over(asInputs, func(x []*graph.Node) *graph.Node {
+			y := x[0]
+			for i, d := range axes {
+				step := int64(1)
+				if steps != nil {
+					step = steps[i]
+				}
+				at := position(d, len(s))
+				y = y.Gather(at, stretch(starts[i], ends[i], step, s[at])...)
+			}
+			return y
+		})(in[:1])
+	})
+	return nil
+}
+
+// stretch lists the indices from start to end, exclusive, of a dimension.
+func stretch(start, end, step int64, size int) []int {
+	n := int64(size)
+	if step == 0 {
+		panic("a step of 0")
+	}
+	if start < 0 {
+		start += n
+	}
+	if end < 0 {
+		end += n
+	}
+	list := []int{}
+	if step > 0 {
+		start, end = max(start, 0), min(end, n)
+		for i := start; i < end; i += step {
+			list = append(list, int(i))
+			if step > n {
+				break
+			}
 		}
 		return list
 	}
-	if constant {
-		imp.constants[n.Outputs[0]] = tensor.FromInts(sizes(t.Shape()), int(end-start))
-		return nil
+	start, end = min(max(start, 0), n-1), max(end, -1)
+	for i := start; i > end; i += step {
+		list = append(list, int(i))
+		if step < -n {
+			break
+		}
 	}
-	return imp.compute(n, int(end-start), []string{x}, func(in []value) []int64 { return sizes(in[0].node.Shape) })
+	return list
 }
 
-func (imp *importer) gather(n *onnx.Node, a *attributes) error {
-	a.want("axis", 0, 0)
+// split reads Split: into parts of given sizes, or of one.
+func (imp *importer) split(n *onnx.Node, a *attributes) error {
+	axis, listed := a.int("axis", 0), a.ints("split")
+	a.ignore("num_outputs")
+	if len(n.Outputs) > mostSide {
+		a.fail("into %d parts is not supported, only into %d", len(n.Outputs), mostSide)
+	}
 	if err := a.done(); err != nil {
 		return err
 	}
-	from, length, err := imp.integers(n, 0)
-	if err != nil {
-		return err
-	}
-	indices, err := imp.constant(n, 1)
-	if err != nil {
-		return err
-	}
-	if indices == nil || indices.DType() != tensor.Int64 {
-		return fmt.Errorf("has no indices")
-	}
-	at := slices.Clone(indices.Ints())
-	for i := range at {
-		if at[i] < 0 {
-			at[i] += int64(length)
+	names := imp.named(n, 2)
+	for k, out := range n.Outputs {
+		if out == "" {
+			continue
 		}
-		if at[i] < 0 || at[i] >= int64(length) {
-			return fmt.Errorf("index %d of a list of %d", at[i], length)
-		}
+		imp.apply(n.String(), out, names, func(in []value) value {
+			s := in[0].shape()
+			d := position(axis, len(s))
+			sizes := axesOf(in, listed)
+			if sizes == nil {
+				part := (s[d] + len(n.Outputs) - 1) / len(n.Outputs)
+				for i := range n.Outputs {
+					sizes = append(sizes, int64(max(min(part, s[d]-i*part), 0)))
+				}
+			}
+			from, total := int64(0), int64(0)
+			for i, size := range sizes {
+				if size < 0 || size > int64(s[d]) {
+					panic(fmt.Sprintf("a part of %d of dimension %d of %v", size, d, s))
+				}
+				if i < k {
+					from += size
+				}
+				total += size
+			}
+			if len(sizes) != len(n.Outputs) || total != int64(s[d]) {
+				panic(fmt.Sprintf("parts of %v of dimension %d of %v", sizes, d, s))
+			}
+			return over(asInputs, func(x []*graph.Node) *graph.Node { return x[0].Slice(d, int(from), int(from+sizes[k])) })(in[:1])
+		})
 	}
-	return imp.compute(n, len(at), []string{from}, func(in []value) []int64 {
-		var out []int64
-		for _, i := range at {
-			out = append(out, in[0].ints[i])
-		}
-		return out
-	})
-}
-
-func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
-	a.ignore("axes") // one number and a list of one are the same here
-	if err := a.done(); err != nil {
-		return err
-	}
-	return imp.sameIntegers(n)
+	return nil
 }
 
 func (imp *importer) concat(n *onnx.Node, a *attributes) error {
-	if axis := a.int("axis", 0); axis != 0 && axis != -1 {
-		a.fail("axis=%d is not supported: only lists of integers are joined", axis)
+	axis := a.int("axis", 1)
+	if len(n.Inputs) == 0 || slices.Contains(n.Inputs, "") {
+		return fmt.Errorf("lacks an input")
 	}
-	if err := a.done(); err != nil {
-		return err
-	}
-	var names []string
-	total := 0
-	for i := range n.Inputs {
-		name, length, err := imp.integers(n, i)
-		if err != nil {
-			return err
+	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
+		if len(in) == 1 {
+			return in[0]
 		}
-		names = append(names, name)
-		total += length
-	}
-	return imp.compute(n, total, names, func(in []value) []int64 {
-		var out []int64
-		for _, v := range in {
-			out = append(out, v.ints...)
-		}
-		return out
-	})
+		return graph.Join(position(axis, len(in[0].Shape)), in...)
+	}))
 }

@@ -16,8 +16,11 @@ func (Add) Reference(n *Node, out []float64, in [][]float64) {
 	}
 }
 
-// Plus returns n + m, elementwise over one shape.
-func (n *Node) Plus(m *Node) *Node { return n.Graph.Apply(Add{}, n, m) }
+// Plus returns n + m, elementwise; sizes of 1 are broadcast.
+func (n *Node) Plus(m *Node) *Node {
+	n, m = broadcast(Add{}, n, m)
+	return n.Graph.Apply(Add{}, n, m)
+}
 
 // sameShapes checks for count inputs of one shape and returns it.
 func sameShapes(op Op, in []tensor.Shape, count int) tensor.Shape {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,6 +155,60 @@ var trials = map[string]func(t *trial) *Node{
 		}
 		return t.g.Apply(o, logits, labels)
 	},
+	"Broadcast": func(t *trial) *Node { return t.broadcastPair((*Node).Plus) },
+	"Sub":       func(t *trial) *Node { return t.broadcastPair((*Node).Minus) },
+	"Times":     func(t *trial) *Node { return t.broadcastPair((*Node).Times) },
+	"Div": func(t *trial) *Node {
+		s := t.image()
+		return t.normal(s...).Over(t.leaf(s[2:], func(int) float64 { return 1 + t.Float64() }))
+	},
+	"Pow": func(t *trial) *Node {
+		positive := func(int) float64 { return 0.5 + t.Float64() }
+		s := t.image()
+		return Pow.Of(t.leaf(s, positive), t.leaf(s, positive))
+	},
+	"Max of two": func(t *trial) *Node { s := t.image(); x := t.distinct(s...); return x.Maximum(t.g.Apply(Scale{-1}, x)) },
+	"Min of two": func(t *trial) *Node { s := t.image(); x := t.distinct(s...); return x.Minimum(t.g.Apply(Scale{2}, x)) },
+	"Where": func(t *trial) *Node {
+		s := t.image()
+		return t.fixed(s, func(int) float64 { return float64(t.IntN(2)) }).Where(t.normal(s...), t.normal(s[1:]...))
+	},
+	"Transpose": func(t *trial) *Node { return t.normal(t.image()...).Transpose(t.Perm(4)...) },
+	"Take": func(t *trial) *Node {
+		s := t.image()
+		index := make([][]int, 4)
+		for d := range index {
+			if t.IntN(3) > 0 {
+				for range t.between(1, 5) {
+					index[d] = append(index[d], t.between(-1, s[d]-1))
+				}
+			}
+		}
+		return t.g.Apply(&Take{Index: index, Fill: 2}, t.normal(s...))
+	},
+	"Take twice": func(t *trial) *Node {
+		x := t.normal(t.image()...).Pad(2, 1, 2, 0.5).Pad(3, t.between(0, 1), 1, 0.5)
+		return x.Gather(2, x.Shape[2]-1, 0, 1).Pad(2, 1, 0, -1)
+	},
+	"Pad":    func(t *trial) *Node { return t.normal(t.image()...).Pad(2, t.between(0, 2), t.between(0, 2), 1) },
+	"Slice":  func(t *trial) *Node { s := t.image(); return t.normal(s...).Slice(3, t.between(0, s[3]-1), s[3]) },
+	"Gather": func(t *trial) *Node { return t.normal(t.between(1, 3), 4).Gather(-1, 3, 0, 3) },
+	"Concat": func(t *trial) *Node {
+		s, d := t.image(), t.IntN(4)
+		other := tensor.Shape(s).Clone()
+		other[d] = t.between(1, 3)
+		return Join(d, t.normal(s...), t.normal(other...), t.normal(s...))
+	},
+	"Reduce sum":  func(t *trial) *Node { return t.normal(t.image()...).Sum(t.between(0, 3)) },
+	"Reduce mean": func(t *trial) *Node { return t.normal(t.image()...).Mean(0, t.between(1, 3)) },
+	"Reduce max":  func(t *trial) *Node { return t.distinct(t.image()...).Max(1, 2) },
+	"Reduce min":  func(t *trial) *Node { return t.distinct(t.image()...).Min(t.between(0, 3)) },
+	"Reduce prod": func(t *trial) *Node { return Product.Of(t.normal(2, 3, 2), 1) },
+	"LogSoftmax":  func(t *trial) *Node { return t.normal(t.image()...).LogSoftmax(t.between(0, 3)) },
+	"MatMul": func(t *trial) *Node {
+		m, k, n := t.between(1, 4), t.between(1, 4), t.between(1, 4)
+		return t.normal(2, 1, m, k).MatMul(t.normal(3, k, n))
+	},
 	"Softmax": func(t *trial) *Node { return t.g.Apply(Softmax{}, t.normal(t.between(1, 6), t.between(1, 6))) },
 	"Row": func(t *trial) *Node {
 		return t.g.Apply(Row{t.IntN(2)}, t.normal(2, t.between(1, 5)))
@@ -162,6 +217,44 @@ var trials = map[string]func(t *trial) *Node{
 		c := t.between(1, 5)
 		return t.g.Apply(Stack{}, t.normal(c), t.normal(c))
 	},
+}
+
+func init() {
+	for f := range functions {
+		trials["Unary "+rules[f].name] = func(t *trial) *Node {
+			a, b, low, high := 0.4, 0.3, -3.4, 3.4
+			switch f {
+			case Log, Sqrt, Reciprocal, Power:
+				low = 0.2
+			case Asin, Acos, Atanh:
+				low, high = -0.9, 0.9
+			case Acosh:
+				low = 1.2
+			case Tan:
+				low, high = -1.2, 1.2
+			case Clamp, Threshold, Shrink:
+				a, b = 0.41, 1.3
+			}
+			kinks := []float64{0, -3, 3, 0.41, 1.3, -0.41, -0.75, 1.75, 0.5, -0.5, 1, 2, -1, -2, 1.5, 2.5, -1.5, -2.5}
+			return f.Of(t.leaf(t.image(), func(int) float64 {
+				for {
+					x := low + (high-low)*t.Float64()
+					near := func(kink float64) bool { return math.Abs(x-kink) < 1e-3 }
+					if !slices.ContainsFunc(kinks, near) {
+						return x
+					}
+				}
+			}), a, b)
+		}
+	}
+}
+
+// broadcastPair applies f to two nodes of which each is repeated along some dimensions.
+func (t *trial) broadcastPair(f func(a, b *Node) *Node) *Node {
+	a := t.image()
+	b := tensor.Shape(a).Clone()
+	a[t.IntN(4)], b[t.IntN(4)] = 1, 1
+	return f(t.normal(a...), t.normal(b[t.IntN(2):]...))
 }
 
 func (t *trial) conv(groups int, bias bool) *Node {

@@ -47,6 +47,18 @@ func Run(t *testing.T, check Check) {
 	}
 }
 
+// RunAlphabet holds a device to the operations that a network of one's own or of another
+// program is put together of. A device may lack some of them, and then names them when a
+// program is compiled.
+func RunAlphabet(t *testing.T, check Check) {
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, Check)
+	}{{"Functions", functions}, {"Moves", moves}, {"Reductions", reductions}, {"Matrices", matrices}} {
+		t.Run(part.name, func(t *testing.T) { part.run(t, check) })
+	}
+}
+
 // Reference computes the outputs in float64.
 func (c Case) Reference() [][]float64 {
 	values := map[*graph.Node][]float64{}

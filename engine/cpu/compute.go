@@ -25,6 +25,9 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	if _, ok := s.Op.(*graph.Reshape); ok {
 		return b.reshape(s), nil
 	}
+	if f, ok := b.moving(s); ok {
+		return f, nil
+	}
 	// What is left is small, or comes in float32.
 	full, before := make([]memory, len(in)), make([]func(), len(in))
 	for i, v := range s.In {
@@ -141,6 +144,8 @@ func elementwise(set *kernel.Set, op graph.Op) (f func(out []float32, in [][]flo
 				out[i] = in[0][i] * (1 - float32(y*y))
 			}
 		}, true
+	case graph.Unary, graph.UnaryGrad, graph.Binary, graph.BinaryGrad, graph.Where:
+		return functions(op), true
 	case *graph.Constant:
 		return func(out []float32, _ [][]float32) {
 			for i := range out {

@@ -1,0 +1,114 @@
+package conformance
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Of checks what build makes of random inputs of these shapes, and its gradients.
+func Of(t *testing.T, r *rand.Rand, check Check, build func(in []*graph.Node) *graph.Node, shapes ...tensor.Shape) {
+	t.Helper()
+	flipping(t, r, check, 0.1, build, shapes...)
+}
+
+// flipping is Of where a share of the elements may lie anywhere in bfloat16, all of them
+// where they are sums that cancel of what was rounded before.
+func flipping(t *testing.T, r *rand.Rand, check Check, flips float64, build func(in []*graph.Node) *graph.Node, shapes ...tensor.Shape) {
+	t.Helper()
+	g := graph.New(graph.Train)
+	in, feeds := drawn(g, r)
+	var leaves []*graph.Node
+	for _, s := range shapes {
+		leaves = append(leaves, in("in", s...))
+	}
+	y := build(leaves)
+	outputs := append([]*graph.Node{y}, graph.Gradients(Weighted(g, y, feeds, r), leaves)...)
+	check(t, Case{Graph: g, Feeds: feeds, Outputs: outputs, Tolerance: 2e-6, Flips: flips})
+}
+
+var someShapes = []tensor.Shape{{1}, {7, 33}, {3, 5, 9}, {2, 35, 3, 5}, {2, 3, 2, 3, 2}}
+
+func functions(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(31, 32))
+	positive := func(x *graph.Node) *graph.Node { return x.Times(x).Plus(x.Graph.Constant(0.5)) }
+	for _, s := range someShapes {
+		for _, u := range []graph.Unary{
+			{Function: graph.Exp}, {Function: graph.Abs}, {Function: graph.Erf}, {Function: graph.Sin},
+			{Function: graph.Clamp, A: -0.5, B: 0.25}, {Function: graph.Clamp, A: -0.3, B: 0.1}, {Function: graph.LeakyReLU, A: 0.01},
+			{Function: graph.ELU, A: 0.7, B: 1.1}, {Function: graph.HardSigmoid, A: 0.2, B: 0.5}, {Function: graph.HardSwish},
+			{Function: graph.Softplus}, {Function: graph.SiLU, A: 1}, {Function: graph.Mish}, {Function: graph.GELU}, {Function: graph.GELUTanh},
+			{Function: graph.Threshold, A: 0.25}, {Function: graph.Power, A: 3},
+		} {
+			Op(t, r, check, u, s)
+		}
+		Of(t, r, check, func(in []*graph.Node) *graph.Node { return positive(in[0]).Log() }, s)
+		Of(t, r, check, func(in []*graph.Node) *graph.Node { return positive(in[0]).Sqrt() }, s)
+		for _, f := range []graph.Pairing{graph.Sub, graph.Max, graph.Min} {
+			Op(t, r, check, graph.Binary{Pairing: f}, s, s)
+		}
+		for _, f := range []graph.Pairing{graph.Less, graph.LessOrEqual, graph.Greater, graph.GreaterOrEqual, graph.Equal} {
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return f.Of(in[0], in[1]).Times(in[0]) }, s, s)
+		}
+		Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Over(positive(in[1])) }, s, s)
+		Of(t, r, check, func(in []*graph.Node) *graph.Node { return graph.Pow.Of(positive(in[0]), in[1]) }, s, s)
+		Of(t, r, check, func(in []*graph.Node) *graph.Node {
+			return graph.Less.Of(in[0], in[1]).Where(in[1], in[0])
+		}, s, s)
+	}
+}
+
+func moves(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(33, 34))
+	for _, s := range someShapes {
+		for range 3 {
+			o := &graph.Take{Index: make([][]int, len(s)), Fill: 0.5}
+			for d := range s {
+				if r.IntN(2) == 0 {
+					for range 1 + r.IntN(6) {
+						o.Index[d] = append(o.Index[d], r.IntN(s[d]+1)-1)
+					}
+				}
+			}
+			Op(t, r, check, o, s)
+			Op(t, r, check, &graph.Transpose{Axes: r.Perm(len(s))}, s)
+		}
+		for d := range s {
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Pad(d, 1, 2, -1) }, s)
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Slice(d, s[d]/2, s[d]) }, s)
+			other := s.Clone()
+			other[d] = 1
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return graph.Join(d, in...) }, s, other, s)
+			// Broadcast, of either side.
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Plus(in[1]) }, s, other)
+			flipping(t, r, check, 1, func(in []*graph.Node) *graph.Node { return in[0].Times(in[1]) }, other[d:], s)
+		}
+	}
+}
+
+func reductions(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(35, 36))
+	for _, s := range someShapes {
+		for d := range s {
+			for _, kind := range []graph.Reduction{graph.Total, graph.Mean, graph.Largest, graph.Smallest} {
+				Of(t, r, check, func(in []*graph.Node) *graph.Node { return kind.Of(in[0], d) }, s)
+			}
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].LogSoftmax(d) }, s)
+		}
+		Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Mean() }, s)
+	}
+	s := tensor.Shape{2, 3, 4, 5}
+	Of(t, r, check, func(in []*graph.Node) *graph.Node { return graph.Product.Of(in[0], 1, 2) }, s)
+	Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Sum(0, 2, 3) }, s)
+}
+
+func matrices(t *testing.T, check Check) {
+	r := rand.New(rand.NewPCG(37, 38))
+	for _, s := range [][2]tensor.Shape{
+		{{1, 1}, {1, 1}}, {{5, 17}, {17, 9}}, {{2, 3, 4}, {2, 4, 7}}, {{2, 3, 4, 5}, {2, 3, 5, 33}}, {{2, 1, 4, 5}, {3, 5, 2}},
+	} {
+		Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].MatMul(in[1]) }, s[0], s[1])
+	}
+}

@@ -1,0 +1,290 @@
+package cpu
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// moving binds operations that move elements, and those that sum over dimensions.
+func (b *binder) moving(s *engine.Compute) (func(), bool) {
+	switch op := s.Op.(type) {
+	case *graph.Take:
+		strides := s.In[0].Layout.Strides(s.In[0].Shape)
+		offsets := make([][]int, len(s.Out.Shape))
+		for d, size := range s.Out.Shape {
+			list := op.Index[d]
+			if list == nil {
+				list = counted(size)
+			}
+			offsets[d] = scaled(list, strides[d])
+		}
+		m := newMove(s.Out.Shape, s.Out.Layout.Strides(s.Out.Shape), offsets)
+		return b.move(m, b.act(s.Out), b.act(s.In[0]), float32(op.Fill)), true
+	case *graph.Transpose:
+		strides := s.In[0].Layout.Strides(s.In[0].Shape)
+		offsets := make([][]int, len(s.Out.Shape))
+		for d, size := range s.Out.Shape {
+			offsets[d] = scaled(counted(size), strides[op.Axes[d]])
+		}
+		m := newMove(s.Out.Shape, s.Out.Layout.Strides(s.Out.Shape), offsets)
+		return b.move(m, b.act(s.Out), b.act(s.In[0]), 0), true
+	case graph.Concat:
+		return b.concat(op, s), true
+	case *graph.TakeGrad:
+		return b.takeGrad(op, s), true
+	case *graph.Reduce:
+		return b.reduce(op, s), true
+	case *graph.ProductOfOthers:
+		return b.productOfOthers(op, s), true
+	case graph.MatMul:
+		return b.matMul(s), true
+	}
+	return nil, false
+}
+
+func counted(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// scaled multiplies indices with a stride; -1 stays -1.
+func scaled(list []int, stride int) []int {
+	out := make([]int, len(list))
+	for i, v := range list {
+		out[i] = -1
+		if v >= 0 {
+			out[i] = v * stride
+		}
+	}
+	return out
+}
+
+// axisMove is one dimension of a move: where in the destination index i lies is i·stride,
+// and where in the source from[i], -1 for nowhere.
+type axisMove struct {
+	stride int
+	from   []int
+}
+
+// newMove orders the dimensions of a move as they lie in the destination, the innermost
+// last. There is at least one.
+func newMove(shape tensor.Shape, strides []int, offsets [][]int) []axisMove {
+	var m []axisMove
+	for d, size := range shape {
+		if size != 1 || offsets[d][0] != 0 {
+			m = append(m, axisMove{strides[d], offsets[d]})
+		}
+	}
+	slices.SortStableFunc(m, func(a, b axisMove) int { return cmp.Compare(b.stride, a.stride) })
+	if len(m) == 0 {
+		m = []axisMove{{1, []int{0}}}
+	}
+	return m
+}
+
+// move binds a copy of single elements into rows of the destination, whose innermost
+// dimension has stride 1 or is walked by it. Where nothing is in the source goes fill.
+func (b *binder) move(m []axisMove, dst, src activation, fill float32) func() {
+	rows := 1
+	for _, a := range m[:len(m)-1] {
+		rows *= len(a.from)
+	}
+	inner := m[len(m)-1]
+	run := inner.stride == 1 && consecutive(inner.from)
+	return b.rows(rows, func(i int) {
+		to, at := 0, 0
+		for d := len(m) - 2; d >= 0; d-- {
+			k := i % len(m[d].from)
+			i /= len(m[d].from)
+			to += k * m[d].stride
+			if m[d].from[k] < 0 || at < 0 {
+				at = -1
+			} else {
+				at += m[d].from[k]
+			}
+		}
+		n := len(inner.from)
+		if at >= 0 && run && n > 0 && (dst.half == nil) == (src.half == nil) {
+			at += inner.from[0]
+			if dst.half != nil {
+				copy(dst.half[to:to+n], src.half[at:at+n])
+			} else {
+				copy(dst.full[to:to+n], src.full[at:at+n])
+			}
+			return
+		}
+		for k, from := range inner.from {
+			v := fill
+			if from >= 0 && at >= 0 {
+				v = src.get(at + from)
+			}
+			dst.set(to+k*inner.stride, v)
+		}
+	})
+}
+
+// consecutive reports whether a list counts up by ones from a place that is there.
+func consecutive(list []int) bool {
+	for i, v := range list {
+		if v < 0 || v != list[0]+i {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *binder) concat(op graph.Concat, s *engine.Compute) func() {
+	strides := s.Out.Layout.Strides(s.Out.Shape)
+	dst := b.act(s.Out)
+	var parts []func()
+	at := 0
+	for _, in := range s.In {
+		own := in.Layout.Strides(in.Shape)
+		offsets := make([][]int, len(in.Shape))
+		for d, size := range in.Shape {
+			offsets[d] = scaled(counted(size), own[d])
+		}
+		if in.Numel() > 0 {
+			parts = append(parts, b.move(newMove(in.Shape, strides, offsets), dst.at(at*strides[op.Axis]), b.act(in), 0))
+		}
+		at += in.Shape[op.Axis]
+	}
+	return inOrder(parts...)
+}
+
+// places lists where the elements lie that differ in the chosen dimensions alone.
+func places(shape tensor.Shape, strides []int, chosen func(d int) bool) []int {
+	list := []int{0}
+	for d, size := range shape {
+		if !chosen(d) {
+			continue
+		}
+		next := make([]int, 0, len(list)*size)
+		for _, base := range list {
+			for i := range size {
+				next = append(next, base+i*strides[d])
+			}
+		}
+		list = next
+	}
+	return list
+}
+
+// takeGrad sums, for every element of the input, what took it, in the order of the
+// result.
+func (b *binder) takeGrad(op *graph.TakeGrad, s *engine.Compute) func() {
+	dy, dx := s.In[0], s.Out
+	from, to := dy.Layout.Strides(dy.Shape), dx.Layout.Strides(dx.Shape)
+	takers := make([][][]int, len(dx.Shape)) // by dimension and index: where in dy
+	for d, size := range dx.Shape {
+		takers[d] = make([][]int, size)
+		for i := range dy.Shape[d] {
+			k := i
+			if op.Index[d] != nil {
+				k = op.Index[d][i]
+			}
+			if k >= 0 {
+				takers[d][k] = append(takers[d][k], i*from[d])
+			}
+		}
+	}
+	src, dst := b.act(dy), b.act(dx)
+	var sum func(d, at int, lists *[graph.MostDimensions][]int) float64
+	rank := len(dx.Shape)
+	sum = func(d, at int, lists *[graph.MostDimensions][]int) float64 {
+		if rank == 0 {
+			return float64(src.get(at))
+		}
+		total := 0.0
+		for _, more := range lists[d] {
+			if d == rank-1 {
+				total += float64(src.get(at + more))
+			} else {
+				total += sum(d+1, at+more, lists)
+			}
+		}
+		return total
+	}
+	return b.rows(dx.Numel(), func(i int) {
+		var lists [graph.MostDimensions][]int
+		at := 0
+		for d := rank - 1; d >= 0; d-- {
+			k := i % dx.Shape[d]
+			i /= dx.Shape[d]
+			lists[d] = takers[d][k]
+			at += k * to[d]
+		}
+		dst.set(at, float32(sum(0, 0, &lists)))
+	})
+}
+
+func (b *binder) reduce(op *graph.Reduce, s *engine.Compute) func() {
+	x, y := s.In[0], s.Out
+	from := x.Layout.Strides(x.Shape)
+	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
+	within := places(x.Shape, from, reduced)
+	starts := places(x.Shape, from, func(d int) bool { return !reduced(d) })
+	ends := places(y.Shape, y.Layout.Strides(y.Shape), func(d int) bool { return !reduced(d) })
+	src, dst := b.act(x), b.act(y)
+	return b.rows(len(starts), func(i int) {
+		so := op.Start()
+		if op.Reduction == graph.Total || op.Reduction == graph.Mean {
+			for _, at := range within {
+				so += float64(src.get(starts[i] + at))
+			}
+		} else {
+			for _, at := range within {
+				so = op.Join(so, float64(src.get(starts[i]+at)))
+			}
+		}
+		if op.Reduction == graph.Mean {
+			so /= float64(len(within))
+		}
+		dst.set(ends[i], float32(so))
+	})
+}
+
+func (b *binder) productOfOthers(op *graph.ProductOfOthers, s *engine.Compute) func() {
+	x, y := s.In[0], s.Out
+	strides, to := x.Layout.Strides(x.Shape), y.Layout.Strides(y.Shape)
+	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
+	kept := func(d int) bool { return !reduced(d) }
+	within, starts := places(x.Shape, strides, reduced), places(x.Shape, strides, kept)
+	into, ends := places(y.Shape, to, reduced), places(y.Shape, to, kept)
+	src, dst := b.act(x), b.act(y)
+	return b.rows(len(starts), func(i int) {
+		before, after := 1.0, 1.0
+		for k, at := range within {
+			dst.set(ends[i]+into[k], float32(before))
+			before *= float64(src.get(starts[i] + at))
+		}
+		for k, at := range slices.Backward(within) {
+			to := ends[i] + into[k]
+			dst.set(to, float32(float64(dst.get(to))*after))
+			after *= float64(src.get(starts[i] + at))
+		}
+	})
+}
+
+// matMul binds products of matrices that lie as on the host, a row of the result a task's
+// piece.
+func (b *binder) matMul(s *engine.Compute) func() {
+	r := len(s.Out.Shape)
+	rows, columns, inner := s.Out.Shape[r-2], s.Out.Shape[r-1], s.In[0].Shape[r-1]
+	x, w, y := b.mem(s.In[0]), b.mem(s.In[1]), b.mem(s.Out)
+	return b.rows(s.Out.Shape[:r-1].Numel(), func(i int) {
+		matrix := i / rows * inner
+		to := y[i*columns : (i+1)*columns]
+		clear(to)
+		for k, v := range x[i*inner : (i+1)*inner] {
+			b.set.Axpy(to, v, w[(matrix+k)*columns:(matrix+k+1)*columns])
+		}
+	})
+}

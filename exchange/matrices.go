@@ -1,0 +1,193 @@
+package exchange
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/onnx"
+)
+
+func (imp *importer) gemm(n *onnx.Node, a *attributes) error {
+	alpha, beta := a.float("alpha", 1), a.float("beta", 1)
+	turnA, turnB := a.int("transA", 0) != 0, a.int("transB", 0) != 0
+	a.ignore("broadcast")
+	if err := a.done(); err != nil {
+		return err
+	}
+	weight, _ := imp.constant(n, 1)
+	bias, err := imp.constant(n, 2)
+	if err != nil || weight == nil || turnA || alpha != 1 || beta != 1 || bias != nil && !isRow(bias.Shape()) {
+		return imp.product(n, alpha, beta, turnA, turnB)
+	}
+	l, x, err := imp.linear(n, !turnB)
+	if err != nil {
+		return err
+	}
+	if l.Bias, err = imp.vector(n, 2, "bias", l.Weight.Value.Shape()[0], true); err != nil {
+		return err
+	}
+	imp.layer(n, 2, x, l)
+	return nil
+}
+
+// isRow reports whether a shape is that of a list, or of one row.
+func isRow(s tensor.Shape) bool { return len(s) == 1 || len(s) == 2 && s[0] == 1 }
+
+// product reads a Gemm that is no linear layer.
+func (imp *importer) product(n *onnx.Node, alpha, beta float64, turnA, turnB bool) error {
+	if len(n.Inputs) < 2 || n.Inputs[1] == "" {
+		return fmt.Errorf("has no input 1")
+	}
+	imp.apply(n.String(), n.Outputs[0], imp.named(n, 3), func(in []value) value {
+		if graphOf(in) == nil {
+			panic("is not supported of constants alone")
+		}
+		return over(asNumbers, func(in []*graph.Node) *graph.Node {
+			a, b := in[0], in[1]
+			if len(a.Shape) != 2 || len(b.Shape) != 2 {
+				panic(fmt.Sprintf("its input has %d dimensions, where a linear layer takes [N, features]", len(a.Shape)))
+			}
+			if turnA {
+				a = a.Transpose(1, 0)
+			}
+			if turnB {
+				b = b.Transpose(1, 0)
+			}
+			y := scaled(a.MatMul(b), alpha)
+			if in[2] != nil && beta != 0 {
+				y = y.Plus(scaled(in[2], beta).Broadcast(y.Shape...))
+			}
+			return y
+		})(in)
+	})
+	return nil
+}
+
+func scaled(x *graph.Node, factor float64) *graph.Node {
+	if factor == 1 {
+		return x
+	}
+	return x.Graph.Apply(graph.Scale{Factor: factor}, x)
+}
+
+// matMul reads the product with a constant matrix as a linear layer, over all dimensions
+// before the last.
+func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
+	if len(n.Inputs) != 2 {
+		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
+	}
+	weight, err := imp.constant(n, 1)
+	if _, rank, failed := imp.activation(n, 0); err == nil && failed == nil && len(weight.Shape()) == 2 && rank >= 2 {
+		l, x, err := imp.rows(n, true)
+		if err != nil {
+			return err
+		}
+		if rank == 2 {
+			imp.matmuls[n.Outputs[0]] = l // an Add may bring its bias
+			imp.layer(n, 2, x, l)
+			return a.done()
+		}
+		imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
+			x := in[0].node
+			last := len(x.Shape) - 1
+			to := x.Shape.Clone()
+			to[last] = l.Weight.Value.Shape()[0]
+			return value{node: l.Forward(x.Reshape(x.Shape[:last].Numel(), x.Shape[last])).Reshape(to...)}
+		})
+		return a.done()
+	}
+	return imp.compute(n, a, func(in []value) value {
+		if graphOf(in) == nil {
+			panic("is not supported of constants alone")
+		}
+		return over(asNumbers, func(in []*graph.Node) *graph.Node { return matrices(in[0], in[1]) })(in)
+	})
+}
+
+// matrices multiplies as NumPy does: a list is a row before a matrix and a column behind.
+func matrices(a, b *graph.Node) *graph.Node {
+	row, column := len(a.Shape) == 1, len(b.Shape) == 1
+	if len(a.Shape) == 0 || len(b.Shape) == 0 || row && column {
+		panic(fmt.Sprintf("of %v and %v is not supported", a.Shape, b.Shape))
+	}
+	if row {
+		a = a.Reshape(1, a.Shape[0])
+	}
+	if column {
+		b = b.Reshape(b.Shape[0], 1)
+	}
+	limited(0, append(longer(a.Shape[:len(a.Shape)-2], b.Shape[:len(b.Shape)-2]), a.Shape[len(a.Shape)-2], max(a.Shape[len(a.Shape)-1], b.Shape[len(b.Shape)-1]))...)
+	y := a.MatMul(b)
+	last := len(y.Shape) - 1
+	switch {
+	case row:
+		return y.Reshape(append(y.Shape[:last-1].Clone(), y.Shape[last])...)
+	case column:
+		return y.Reshape(y.Shape[:last]...)
+	}
+	return y
+}
+
+// longer returns the shape that both are broadcast to.
+func longer(a, b tensor.Shape) []int {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	out := slices.Clone(a)
+	for i, size := range b {
+		d := i + len(a) - len(b)
+		if out[d] == 1 {
+			out[d] = size
+		} else if size != 1 && size != out[d] {
+			panic(fmt.Sprintf("%v and %v do not fit", a, b))
+		}
+	}
+	return out
+}
+
+// linear makes a linear layer without bias of a node's second input, which is
+// [in, out] when it is transposed against ours.
+func (imp *importer) linear(n *onnx.Node, transposed bool) (*nn.Linear, string, error) {
+	x, rank, err := imp.activation(n, 0)
+	if err != nil {
+		return nil, "", err
+	}
+	if rank != 2 {
+		return nil, "", fmt.Errorf("its input has %d dimensions, where a linear layer takes [N, features]", rank)
+	}
+	l, _, err := imp.rows(n, transposed)
+	return l, x, err
+}
+
+// rows is linear over all dimensions before the last.
+func (imp *importer) rows(n *onnx.Node, transposed bool) (*nn.Linear, string, error) {
+	x, _, err := imp.activation(n, 0)
+	if err != nil {
+		return nil, "", err
+	}
+	weight, err := imp.parameter(n, 1, 2, true)
+	if err != nil {
+		return nil, "", err
+	}
+	if weight.Value.Numel() == 0 {
+		return nil, "", fmt.Errorf("a weight of %v", weight.Value.Shape())
+	}
+	if transposed {
+		weight = &nn.Parameter{Value: transpose(weight.Value), Trainable: true}
+	}
+	l := &nn.Linear{Weight: weight}
+	imp.keep(n, l, imp.title(n.Inputs[1]))
+	return l, x, nil
+}
+
+func transpose(t *tensor.Tensor) *tensor.Tensor {
+	rows, columns := t.Shape()[0], t.Shape()[1]
+	out := tensor.New(columns, rows)
+	for i, v := range t.Data() {
+		out.Data()[i%columns*rows+i/columns] = v
+	}
+	return out
+}

@@ -1,0 +1,173 @@
+package exchange
+
+import (
+	"fmt"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/onnx"
+)
+
+// lrn reads the local response normalisation of Krizhevsky et al. 2012, section 3.3:
+// y = x / (bias + alpha/size · Σ x²)^beta, the sum over size neighbouring channels. It is
+// a convolution of the squares with ones near the diagonal.
+func (imp *importer) lrn(n *onnx.Node, a *attributes) error {
+	x, err := imp.image(n)
+	if err != nil {
+		return err
+	}
+	alpha, beta, bias, size := a.float("alpha", 1e-4), a.float("beta", 0.75), a.float("bias", 1), a.int("size", 0)
+	if size < 1 || size > mostSize {
+		a.fail("size=%d: a size is from 1 to %d", size, mostSize)
+	}
+	if err := a.done(); err != nil {
+		return err
+	}
+	v, err := imp.value(x)
+	if err != nil {
+		return err
+	}
+	channels := v.node.Shape[1]
+	if channels > mostSide {
+		return fmt.Errorf("of %d channels is not supported, only of at most %d", channels, mostSide)
+	}
+	band := tensor.New(channels, channels, 1, 1)
+	before := int(size-1) / 2
+	for c := range channels {
+		for from := max(c-before, 0); from <= min(c+int(size)-1-before, channels-1); from++ {
+			band.Data()[c*channels+from] = 1
+		}
+	}
+	near := buffer(band)
+	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
+		x, g := in[0].node, in[0].node.Graph
+		o := graph.Conv2d{StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1}
+		sums := g.Apply(o, x.Times(x), g.Variable(near))
+		return value{node: x.Times(scaled(sums, alpha/float64(size)).Plus(g.Constant(bias)).Pow(-beta))}
+	})
+	return nil
+}
+
+// normalised returns (x - mean) / √(variance + eps) along some dimensions.
+func normalised(x *graph.Node, eps float64, axes ...int) *graph.Node {
+	d := x.Minus(x.Mean(axes...))
+	return d.Over(d.Times(d).Mean(axes...).Plus(x.Graph.Constant(eps)).Sqrt())
+}
+
+// affineOf scales and shifts x by constants of the given shape.
+func affineOf(x, scale, shift *graph.Node, shape ...int) *graph.Node {
+	for i, p := range []*graph.Node{scale, shift} {
+		if p == nil {
+			continue
+		}
+		if p = p.Reshape(shape...); i == 0 {
+			x = x.Times(p)
+		} else {
+			x = x.Plus(p)
+		}
+	}
+	return x
+}
+
+func (imp *importer) instanceNorm(n *onnx.Node, a *attributes) error {
+	eps := a.float("epsilon", 1e-5)
+	if len(n.Inputs) != 3 {
+		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))
+	}
+	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+		x := in[0]
+		if len(x.Shape) < 3 {
+			panic(fmt.Sprintf("of %v is not supported, only of [N, C, ...]", x.Shape))
+		}
+		return affineOf(normalised(x, eps, counted(len(x.Shape))[2:]...), in[1], in[2], ones(x.Shape, 1)...)
+	}))
+}
+
+// ones is a shape of ones but for one dimension, without those before it.
+func ones(s tensor.Shape, kept int) []int {
+	to := make([]int, len(s)-kept)
+	for i := range to {
+		to[i] = 1
+	}
+	to[0] = s[kept]
+	return to
+}
+
+// groupNorm reads group normalisation, whose scale is one number for each channel, or for
+// each group up to version 20.
+func (imp *importer) groupNorm(n *onnx.Node, a *attributes) error {
+	eps, groups := a.float("epsilon", 1e-5), a.int("num_groups", 0)
+	a.want("stash_type", 1, 1)
+	if len(n.Inputs) != 3 {
+		return fmt.Errorf("has %d inputs, not three", len(n.Inputs))
+	}
+	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+		x := in[0]
+		s := x.Shape
+		if len(s) < 3 || groups < 1 || int64(s[1])%groups != 0 {
+			panic(fmt.Sprintf("num_groups=%d of %v", groups, s))
+		}
+		k, per := int(groups), s[1]/int(groups)
+		y := normalised(x.Reshape(s[0], k, s.Numel()/(s[0]*k)), eps, 2).Reshape(s...)
+		if in[1].Shape.Numel() == k && per > 1 {
+			for i := range in[1:] {
+				in[1+i] = in[1+i].Reshape(k, 1).Broadcast(k, per)
+			}
+		}
+		return affineOf(y, in[1], in[2], ones(s, 1)...)
+	}))
+}
+
+// layerNorm reads LayerNormalization and RMSNormalization, which subtracts no mean.
+func (imp *importer) layerNorm(n *onnx.Node, a *attributes) error {
+	eps, axis := a.float("epsilon", 1e-5), a.int("axis", -1)
+	a.want("stash_type", 1, 1)
+	if len(n.Inputs) < 2 || n.Inputs[1] == "" {
+		return fmt.Errorf("has no input 1")
+	}
+	if err := a.done(); err != nil {
+		return err
+	}
+	imp.apply(n.String(), n.Outputs[0], imp.named(n, 3), over(asNumbers, func(in []*graph.Node) *graph.Node {
+		x := in[0]
+		axes := counted(len(x.Shape))[position(axis, len(x.Shape)):]
+		if n.Op == "RMSNormalization" {
+			return x.Over(x.Times(x).Mean(axes...).Plus(x.Graph.Constant(eps)).Sqrt()).Times(in[1].Broadcast(x.Shape...))
+		}
+		y := normalised(x, eps, axes...).Times(in[1].Broadcast(x.Shape...))
+		if in[2] != nil {
+			y = y.Plus(in[2].Broadcast(x.Shape...))
+		}
+		return y
+	}))
+	return nil
+}
+
+func (imp *importer) meanVariance(n *onnx.Node, a *attributes) error {
+	axes := a.ints("axes")
+	if axes == nil {
+		axes = []int64{0, 2, 3}
+	}
+	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+		x := in[0]
+		d := x.Minus(x.Mean(positions(axes, len(x.Shape))...))
+		std := d.Times(d).Mean(positions(axes, len(x.Shape))...).Sqrt()
+		return d.Over(std.Plus(x.Graph.Constant(1e-9)))
+	}))
+}
+
+func (imp *importer) lpNorm(n *onnx.Node, a *attributes) error {
+	axis, p := a.int("axis", -1), a.int("p", 2)
+	if p != 1 && p != 2 {
+		a.fail("p=%d is not supported, only 1 and 2", p)
+	}
+	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
+		x := in[0]
+		d := position(axis, len(x.Shape))
+		norm := x.Abs().Sum(d)
+		if p == 2 {
+			norm = x.Times(x).Sum(d).Sqrt()
+		}
+		return norm.Where(x.Over(norm), x.Graph.Constant(0)) // 0 where all are
+	}))
+}

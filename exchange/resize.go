@@ -1,0 +1,281 @@
+package exchange
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/onnx"
+)
+
+// resizing is what Resize says of all axes.
+type resizing struct {
+	mode, coordinates, nearest string
+	cubic, outside             float64
+	excludeOutside, antialias  bool
+}
+
+// resize reads Resize and Upsample, axis by axis: to the nearest by taking elements, linear
+// and cubic as products with a matrix of weights.
+func (imp *importer) resize(n *onnx.Node, a *attributes) error {
+	r := resizing{
+		mode: a.text("mode", "nearest"), coordinates: a.text("coordinate_transformation_mode", "half_pixel"),
+		nearest: a.text("nearest_mode", "round_prefer_floor"), cubic: a.float("cubic_coeff_a", -0.75), excludeOutside: a.int("exclude_outside", 0) != 0,
+		antialias: a.int("antialias", 0) != 0, outside: a.float("extrapolation_value", 0),
+	}
+	axes, listed, policy := a.ints("axes"), a.floats("scales"), a.text("keep_aspect_ratio_policy", "stretch")
+	if policy != "stretch" && policy != "not_larger" && policy != "not_smaller" {
+		a.fail("keep_aspect_ratio_policy=%s is not known", policy)
+	}
+	scalesAt, sizesAt := 2, 3
+	if n.Op == "Upsample" || imp.model.Opset < 11 {
+		scalesAt, sizesAt = 1, -1
+		r.coordinates, r.nearest = "asymmetric", "floor"
+	}
+	switch r.mode {
+	case "bilinear": // of Upsample
+		r.mode = "linear"
+	case "nearest", "linear", "cubic":
+	default:
+		a.fail("mode=%s is not known", r.mode)
+	}
+	switch r.coordinates {
+	case "half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric", "tf_crop_and_resize":
+	default:
+		a.fail("coordinate_transformation_mode=%s is not supported", r.coordinates)
+	}
+	if err := a.done(); err != nil {
+		return err
+	}
+	batch := imp.batch()
+	imp.apply(n.String(), n.Outputs[0], imp.named(n, 4), func(in []value) value {
+		if in[0].node == nil {
+			panic("is not supported of constants")
+		}
+		x := in[0].shape()
+		at := counted(len(x))
+		if axes != nil {
+			at = at[:0]
+			for _, d := range axes {
+				at = append(at, position(d, len(x)))
+			}
+		}
+		scales, to := listed, []int64(nil)
+		if scales == nil && in[scalesAt].there() && in[scalesAt].data != nil && in[scalesAt].data.Numel() > 0 {
+			scales = in[scalesAt].numbers("the list of scales")
+		}
+		if scales == nil && sizesAt > 0 {
+			to = in[sizesAt].integers("the list of sizes")
+		}
+		if len(scales) != len(at) && len(to) != len(at) {
+			panic(fmt.Sprintf("%d scales or %d sizes for %d axes", len(scales), len(to), len(at)))
+		}
+		var crop []float64
+		if r.coordinates == "tf_crop_and_resize" {
+			if crop = in[1].numbers("the region"); len(crop) != 2*len(at) {
+				panic(fmt.Sprintf("a region of %d numbers for %d axes", len(crop), len(at)))
+			}
+		}
+		one := common(policy, x, at, to)
+		return over(asNumbers, func(in []*graph.Node) *graph.Node {
+			y := in[0]
+			none := make([][]int, len(x))
+			for i, d := range at {
+				g := stretching{from: x[d], to: x[d], scale: 1, end: 1}
+				if crop != nil {
+					g.start, g.end = crop[i], crop[i+len(at)]
+				}
+				switch {
+				case scales != nil:
+					g.scale = scales[i]
+					g.exact = float64(float32(x[d]) * float32(g.scale)) // as the runtimes round it
+					g.to = int(math.Floor(min(max(g.exact, 0), mostSide*4)))
+				case one > 0:
+					g.scale = one
+					g.to = int(math.Floor(min(max(float64(x[d])*one, 0), mostSide*4) + 0.5))
+				case d > 0 || to[i] != batch:
+					g.to = int(min(to[i], mostSide*4))
+					g.scale = float64(g.to) / float64(x[d])
+				}
+				if g.to < 1 || x[d] < 1 || !(g.scale > 0) {
+					panic(fmt.Sprintf("to %d of %v along dimension %d", g.to, x, d))
+				}
+				y, none[d] = r.along(y, d, g)
+			}
+			return replaced(y, none, r.outside)
+		})(in[:1])
+	})
+	return nil
+}
+
+// common returns the one scale of all axes that a policy asks for, 0 for none.
+func common(policy string, x tensor.Shape, at []int, to []int64) (scale float64) {
+	if policy == "stretch" || to == nil {
+		return 0
+	}
+	for i, d := range at {
+		s := float64(to[i]) / float64(max(x[d], 1))
+		if scale == 0 || policy == "not_larger" && s < scale || policy == "not_smaller" && s > scale {
+			scale = s
+		}
+	}
+	return scale
+}
+
+// replaced puts one value where an index of some dimension is -1.
+func replaced(x *graph.Node, index [][]int, fill float64) *graph.Node {
+	for _, list := range index {
+		if list != nil {
+			return x.Graph.Apply(&graph.Take{Index: index, Fill: fill}, x)
+		}
+	}
+	return x
+}
+
+// stretching is what is done to one dimension.
+type stretching struct {
+	from, to   int
+	scale      float64
+	exact      float64 // the size before it is rounded down, where the scale is given
+	start, end float64 // of the region that is taken, as parts of the dimension
+}
+
+// batch is the fixed batch of the graph's input, which stands for any; 0 where it has none.
+func (imp *importer) batch() int64 {
+	if d := imp.model.Graph.Inputs[0].Shape[0]; d.Size > 0 {
+		return int64(d.Size)
+	}
+	return 0
+}
+
+// along resizes one dimension, and lists the places outside the image that a region has,
+// as -1 among their numbers; nil where there are none.
+func (r resizing) along(x *graph.Node, d int, g stretching) (y *graph.Node, none []int) {
+	if g.to == g.from && g.scale == 1 && g.start == 0 && g.end == 1 {
+		return x, nil
+	}
+	whole := x.Shape.Clone()
+	whole[d] = g.to
+	limited(0, whole...)
+	from := g.from
+	places := make([]float64, g.to)
+	for i := range places {
+		places[i] = r.source(i, g)
+		if r.coordinates == "tf_crop_and_resize" && !(places[i] >= 0 && places[i] <= float64(from-1)) {
+			if none == nil {
+				none = counted(g.to)
+			}
+			places[i], none[i] = 0, -1
+		}
+	}
+	if r.mode == "nearest" {
+		index := make([]int, g.to)
+		for i, at := range places {
+			index[i] = int(min(max(r.rounded(at), 0), float64(from-1)))
+		}
+		return x.Gather(d, index...), none
+	}
+	limited(mostMade, g.to, from)
+	matrix := tensor.New(from, g.to)
+	for i, at := range places {
+		at = min(max(at, -mostSide), float64(from+mostSide))
+		first := int(math.Floor(at))
+		weights, before := r.weights(at-float64(first), g.scale)
+		first -= before
+		total := 0.0
+		for k := range weights {
+			if r.excludeOutside && (first+k < 0 || first+k >= from) {
+				weights[k] = 0
+			}
+			total += weights[k]
+		}
+		for k, w := range weights {
+			matrix.Data()[min(max(first+k, 0), from-1)*g.to+i] += float32(w / total)
+		}
+	}
+	// The dimension goes to the end for the product, and back.
+	axes := counted(len(x.Shape))
+	last := len(axes) - 1
+	axes[d], axes[last] = last, d
+	turned := x.Transpose(axes...)
+	rows := turned.Reshape(turned.Shape[:last].Numel(), from)
+	to := turned.Shape.Clone()
+	to[last] = g.to
+	return rows.MatMul(value{data: matrix}.on(x.Graph)).Reshape(to...).Transpose(axes...), none
+}
+
+// source returns where output i lies in the input.
+func (r resizing) source(i int, g stretching) float64 {
+	x, last := float64(i), float64(g.from-1)
+	switch r.coordinates {
+	case "asymmetric":
+		return x / g.scale
+	case "align_corners":
+		if math.Abs(g.exact-math.Round(g.exact)) > 1e-4 {
+			panic(fmt.Sprintf("align_corners with %v outputs is not supported, only with a whole number: ONNX and its runtimes differ there", g.exact))
+		}
+		if g.to == 1 {
+			return 0
+		}
+		return x * last / float64(g.to-1)
+	case "tf_crop_and_resize":
+		if g.to == 1 {
+			return (g.start + g.end) * last / 2
+		}
+		return float64(g.start*last) + float64(x*(g.end-g.start)*last/float64(g.to-1))
+	case "pytorch_half_pixel":
+		if g.to == 1 {
+			return 0
+		}
+	case "half_pixel_symmetric":
+		exact := float64(g.from) * g.scale
+		center := float64(g.from) / 2
+		return float64(center*(1-float64(g.to)/exact)) + (x+0.5)/g.scale - 0.5
+	}
+	return (x+0.5)/g.scale - 0.5
+}
+
+// rounded chooses the nearest element.
+func (r resizing) rounded(x float64) float64 {
+	switch r.nearest {
+	case "floor":
+		return math.Floor(x)
+	case "ceil":
+		return math.Ceil(x)
+	case "round_prefer_ceil":
+		return math.Floor(x + 0.5)
+	case "round_prefer_floor":
+		return math.Ceil(x - 0.5)
+	}
+	panic(fmt.Sprintf("nearest_mode=%s is not known", r.nearest))
+}
+
+// weights returns those of the elements round a place, t behind the inner left one, and how
+// many lie before that. With antialiasing the window is as wide as what becomes one element.
+func (r resizing) weights(t, scale float64) (weights []float64, before int) {
+	reach, weight := 1.0, func(x float64) float64 { return max(1-x, 0) }
+	if a := r.cubic; r.mode == "cubic" {
+		reach = 2
+		weight = func(x float64) float64 {
+			switch {
+			case x <= 1:
+				return float64((float64((a+2)*x)-(a+3))*x*x) + 1
+			case x < 2:
+				return float64((float64((float64(a*x)-5*a)*x)+8*a)*x) - 4*a
+			}
+			return 0
+		}
+	}
+	if scale = min(scale, 1); !r.antialias {
+		scale = 1
+	}
+	if !(reach/scale < mostSide) {
+		panic(fmt.Sprintf("by %v is not supported", scale))
+	}
+	before = -int(math.Floor(-reach/scale) + 1)
+	for i := -before; i < 2+before; i++ {
+		weights = append(weights, weight(math.Abs(scale*(float64(i)-t))))
+	}
+	return weights, before
+}

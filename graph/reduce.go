@@ -1,0 +1,187 @@
+package graph
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Reduction says how Reduce makes one number of many.
+type Reduction uint8
+
+const (
+	Total    Reduction = iota // their sum
+	Mean                      // their mean
+	Largest                   // NaN where one is
+	Smallest                  // NaN where one is
+	Product
+)
+
+func (r Reduction) String() string {
+	return [...]string{"Sum", "Mean", "Max", "Min", "Prod"}[r]
+}
+
+// Reduce makes one number of all elements along the given axes, which stay as dimensions
+// of size 1. Axes are in order and not negative.
+type Reduce struct {
+	Reduction Reduction
+	Axes      []int
+}
+
+func (o *Reduce) Name() string { return "Reduce" + o.Reduction.String() }
+
+func (o *Reduce) Shape(in []tensor.Shape) tensor.Shape {
+	wantInputs(o, in, 1, 1)
+	out := in[0].Clone()
+	for i, d := range o.Axes {
+		if d < 0 || d >= len(out) || i > 0 && d <= o.Axes[i-1] {
+			badShapes(o, in, "over dimensions %v", o.Axes)
+		}
+		if out[d] == 0 {
+			badShapes(o, in, "dimension %d is empty", d)
+		}
+		out[d] = 1
+	}
+	return out
+}
+
+// Gradient divides dy among equal largest or smallest elements, as PyTorch's amax does.
+func (o *Reduce) Gradient(n, dy *Node) []*Node {
+	x := n.Inputs[0]
+	wide := dy.Broadcast(x.Shape...)
+	switch o.Reduction {
+	case Total:
+		return []*Node{wide}
+	case Mean:
+		return []*Node{n.Graph.Apply(Scale{float64(n.Shape.Numel()) / float64(x.Shape.Numel())}, wide)}
+	case Product:
+		return []*Node{n.Graph.Apply(Mul{}, wide, n.Graph.Apply(&ProductOfOthers{o.Axes}, x))}
+	}
+	chosen := Equal.Of(x, n)
+	count := chosen.Sum(o.Axes...).Broadcast(x.Shape...)
+	return []*Node{wide.Times(chosen).Over(count)}
+}
+
+func (o *Reduce) Reference(n *Node, y []float64, in [][]float64) {
+	x := n.Inputs[0].Shape
+	count := float64(x.Numel()) / float64(max(1, len(y)))
+	for i := range y {
+		y[i] = o.Start()
+	}
+	reducedTo(x, n.Shape, func(xi, yi int) { y[yi] = o.Join(y[yi], in[0][xi]) })
+	if o.Reduction == Mean {
+		for i := range y {
+			y[i] /= count
+		}
+	}
+}
+
+// Start is what a reduction begins with.
+func (o *Reduce) Start() float64 {
+	switch o.Reduction {
+	case Largest:
+		return math.Inf(-1)
+	case Smallest:
+		return math.Inf(1)
+	case Product:
+		return 1
+	}
+	return 0
+}
+
+// Join takes one more element in; the sum of a mean is divided at the end.
+func (o *Reduce) Join(so, x float64) float64 {
+	switch o.Reduction {
+	case Largest:
+		return math.Max(so, x)
+	case Smallest:
+		return math.Min(so, x)
+	case Product:
+		return so * x
+	}
+	return so + x
+}
+
+// reducedTo visits every element of x with the one of y, sizes of 1, that it goes to.
+func reducedTo(x, y tensor.Shape, visit func(xi, yi int)) {
+	strides := y.Strides()
+	for xi := range x.Numel() {
+		yi, rest := 0, xi
+		for d := len(x) - 1; d >= 0; d-- {
+			if y[d] != 1 {
+				yi += rest % x[d] * strides[d]
+			}
+			rest /= x[d]
+		}
+		visit(xi, yi)
+	}
+}
+
+// ProductOfOthers is, for every element, the product of all others along the given axes:
+// the derivative of a product, without dividing by zeros.
+type ProductOfOthers struct{ Axes []int }
+
+func (*ProductOfOthers) Name() string                           { return "ReduceProdGrad" }
+func (o *ProductOfOthers) Gradient(n, dy *Node) []*Node         { return noSecond(o) }
+func (o *ProductOfOthers) Shape(in []tensor.Shape) tensor.Shape { return sameShapes(o, in, 1) }
+
+func (o *ProductOfOthers) Reference(n *Node, y []float64, in [][]float64) {
+	to := n.Shape.Clone()
+	for _, d := range o.Axes {
+		to[d] = 1
+	}
+	groups := make([][]int, to.Numel())
+	reducedTo(n.Shape, to, func(xi, yi int) { groups[yi] = append(groups[yi], xi) })
+	for _, g := range groups {
+		before := 1.0
+		for _, i := range g {
+			y[i] = before
+			before *= in[0][i]
+		}
+		after := 1.0
+		for _, i := range slices.Backward(g) {
+			y[i] *= after
+			after *= in[0][i]
+		}
+	}
+}
+
+// Of makes one number of n along the given axes, all of them where there are none. The
+// axes stay as dimensions of size 1; negative ones count from the end.
+func (r Reduction) Of(n *Node, axes ...int) *Node {
+	axes = slices.Clone(axes)
+	if len(axes) == 0 {
+		axes = upTo(0, len(n.Shape))
+	}
+	for i := range axes {
+		axes[i] = n.axis("Reduce"+r.String(), axes[i])
+	}
+	slices.Sort(axes)
+	if len(slices.Compact(slices.Clone(axes))) != len(axes) {
+		panic(fmt.Sprintf("Reduce%v: dimensions %v of %v", r, axes, n.Shape))
+	}
+	if len(axes) == 0 {
+		return n
+	}
+	return n.Graph.Apply(&Reduce{r, axes}, n)
+}
+
+// Sum adds up along axes, which stay as dimensions of size 1; all of them where none are given.
+func (n *Node) Sum(axes ...int) *Node { return Total.Of(n, axes...) }
+
+// Mean takes the mean along axes, which stay as dimensions of size 1.
+func (n *Node) Mean(axes ...int) *Node { return Mean.Of(n, axes...) }
+
+// Max takes the largest element along axes, which stay as dimensions of size 1.
+func (n *Node) Max(axes ...int) *Node { return Largest.Of(n, axes...) }
+
+// Min takes the smallest element along axes, which stay as dimensions of size 1.
+func (n *Node) Min(axes ...int) *Node { return Smallest.Of(n, axes...) }
+
+// LogSoftmax returns the logarithm of the softmax along an axis, z - log Σ e^z.
+func (n *Node) LogSoftmax(axis int) *Node {
+	z := n.Minus(n.Max(axis))
+	return z.Minus(z.Exp().Sum(axis).Log())
+}

@@ -1,0 +1,287 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Take puts a tensor together from elements of another one, axis by axis:
+//
+//	y[i0, i1, ...] = x[Index[0][i0], Index[1][i1], ...], or Fill where an index is -1
+//
+// Slices with any step, padding of every kind, broadcasting, repetition, upsampling to
+// the nearest and gathering are all of this form; the methods of Node make them. An
+// axis whose list is nil stays as it is.
+type Take struct {
+	Index [][]int
+	Fill  float64
+}
+
+// MostDimensions is how many dimensions a tensor has at most from which elements are taken.
+const MostDimensions = 8
+
+func (*Take) Name() string { return "Take" }
+
+func (o *Take) Shape(in []tensor.Shape) tensor.Shape {
+	wantInputs(o, in, 1, 1)
+	if len(o.Index) != len(in[0]) {
+		badShapes(o, in, "has indices for %d dimensions", len(o.Index))
+	}
+	if len(o.Index) > MostDimensions {
+		badShapes(o, in, "more than %d dimensions", MostDimensions)
+	}
+	out := in[0].Clone()
+	for d, list := range o.Index {
+		if list == nil {
+			continue
+		}
+		out[d] = len(list)
+		for _, i := range list {
+			if i < -1 || i >= in[0][d] {
+				badShapes(o, in, "index %d of dimension %d", i, d)
+			}
+		}
+	}
+	return out
+}
+
+func (o *Take) Gradient(n, dy *Node) []*Node {
+	return []*Node{n.Graph.Apply(&TakeGrad{*o, n.Inputs[0].Shape.Clone()}, dy)}
+}
+
+func (o *Take) Reference(n *Node, y []float64, in [][]float64) {
+	o.pairs(n.Inputs[0].Shape, n.Shape, func(xi, yi int) {
+		y[yi] = o.Fill
+		if xi >= 0 {
+			y[yi] = in[0][xi]
+		}
+	})
+}
+
+// pairs visits every element of y with the one of x that it takes, -1 for none.
+func (o *Take) pairs(x, y tensor.Shape, visit func(xi, yi int)) {
+	strides := x.Strides()
+	for yi := range y.Numel() {
+		xi, rest := 0, yi
+		for d := len(y) - 1; d >= 0; d-- {
+			i := rest % y[d]
+			rest /= y[d]
+			if o.Index[d] != nil {
+				i = o.Index[d][i]
+			}
+			if i < 0 || xi < 0 {
+				xi = -1
+				continue
+			}
+			xi += i * strides[d]
+		}
+		visit(xi, yi)
+	}
+}
+
+// TakeGrad is the gradient of Take for an input of shape To: every element of it gets the
+// sum of dy over the elements that took it.
+type TakeGrad struct {
+	Take
+	To tensor.Shape
+}
+
+func (*TakeGrad) Name() string                   { return "TakeGrad" }
+func (o *TakeGrad) Gradient(n, dy *Node) []*Node { return noSecond(o) }
+
+func (o *TakeGrad) Shape(in []tensor.Shape) tensor.Shape {
+	wantInputs(o, in, 1, 1)
+	wantShape(o, in, 0, "dy", o.Take.Shape([]tensor.Shape{o.To})...)
+	return o.To
+}
+
+func (o *TakeGrad) Reference(n *Node, dx []float64, in [][]float64) {
+	o.pairs(n.Shape, n.Inputs[0].Shape, func(xi, yi int) {
+		if xi >= 0 {
+			dx[xi] += in[0][yi]
+		}
+	})
+}
+
+// take applies Take along some axes, in one with a Take that made n, or returns n where
+// nothing changes.
+func (n *Node) take(index [][]int, fill float64) *Node {
+	same := true
+	for d, list := range index {
+		if list == nil {
+			continue
+		}
+		if len(list) == n.Shape[d] && inOrder(list) {
+			index[d] = nil
+			continue
+		}
+		same = false
+	}
+	if same {
+		return n
+	}
+	if first, ok := n.Op.(*Take); ok && (first.Fill == fill || !fills(index) || !fills(first.Index)) {
+		if fills(first.Index) {
+			fill = first.Fill
+		}
+		n, index = n.Inputs[0], first.then(index)
+	}
+	return n.Graph.Apply(&Take{index, fill}, n)
+}
+
+// then returns the indices of both, one after the other.
+func (o *Take) then(index [][]int) [][]int {
+	both := slices.Clone(o.Index)
+	for d, list := range index {
+		if list == nil {
+			continue
+		}
+		if both[d] = slices.Clone(list); o.Index[d] == nil {
+			continue
+		}
+		for i, k := range list {
+			if k >= 0 {
+				both[d][i] = o.Index[d][k]
+			}
+		}
+	}
+	return both
+}
+
+// fills reports whether some index is -1.
+func fills(index [][]int) bool {
+	return slices.ContainsFunc(index, func(list []int) bool { return slices.Contains(list, -1) })
+}
+
+// inOrder reports whether a list is 0, 1, 2, ...
+func inOrder(list []int) bool {
+	for i, v := range list {
+		if v != i {
+			return false
+		}
+	}
+	return true
+}
+
+// Gather takes the elements of the given indices along an axis: y[..., i, ...] =
+// n[..., indices[i], ...].
+func (n *Node) Gather(axis int, indices ...int) *Node {
+	index := make([][]int, len(n.Shape))
+	index[n.axis("Gather", axis)] = slices.Clone(indices)
+	return n.take(index, 0)
+}
+
+// Slice takes the elements from, from+1, ... to-1 along an axis.
+func (n *Node) Slice(axis, from, to int) *Node {
+	d := n.axis("Slice", axis)
+	if from < 0 || to < from || to > n.Shape[d] {
+		panic(fmt.Sprintf("Slice: %d to %d of dimension %d of %v", from, to, d, n.Shape))
+	}
+	return n.Gather(d, upTo(from, to)...)
+}
+
+// upTo lists from, from+1, ... to-1.
+func upTo(from, to int) []int {
+	list := make([]int, to-from)
+	for i := range list {
+		list[i] = from + i
+	}
+	return list
+}
+
+// Pad puts before and after so many elements of one value at both ends of an axis;
+// negative numbers take elements away.
+func (n *Node) Pad(axis, before, after int, value float64) *Node {
+	d := n.axis("Pad", axis)
+	size := n.Shape[d]
+	if size+before+after < 0 {
+		panic(fmt.Sprintf("Pad: %d and %d to dimension %d of %v", before, after, d, n.Shape))
+	}
+	list := upTo(-before, size+after)
+	for i, v := range list {
+		if v < 0 || v >= size {
+			list[i] = -1
+		}
+	}
+	index := make([][]int, len(n.Shape))
+	index[d] = list
+	return n.take(index, value)
+}
+
+// Broadcast repeats n along its dimensions of size 1, and along new ones in front of
+// them, so that it gets the given shape.
+func (n *Node) Broadcast(shape ...int) *Node {
+	to := tensor.Shape(shape)
+	if n.Shape.Equal(to) {
+		return n
+	}
+	if c, ok := n.Op.(*Constant); ok && fits(n.Shape, to) {
+		return n.Graph.Constant(c.Value, to...)
+	}
+	if !fits(n.Shape, to) {
+		panic(fmt.Sprintf("Broadcast: %v cannot become %v", n.Shape, to))
+	}
+	n = n.Reshape(append(slices.Repeat(tensor.Shape{1}, len(to)-len(n.Shape)), n.Shape...)...)
+	index := make([][]int, len(n.Shape))
+	for d, size := range n.Shape {
+		if size != to[d] {
+			index[d] = make([]int, to[d])
+		}
+	}
+	return n.take(index, 0)
+}
+
+// fits reports whether a shape can be broadcast to another one.
+func fits(from, to tensor.Shape) bool {
+	more := len(to) - len(from)
+	for d, size := range from {
+		if more < 0 || size != 1 && size != to[more+d] {
+			return false
+		}
+	}
+	return more >= 0
+}
+
+// broadcast gives two nodes one shape; op is the one to blame.
+func broadcast(op Op, a, b *Node) (*Node, *Node) {
+	if a.Shape.Equal(b.Shape) {
+		return a, b
+	}
+	to := make(tensor.Shape, max(len(a.Shape), len(b.Shape)))
+	for i := range to {
+		size := 1
+		for _, s := range []tensor.Shape{a.Shape, b.Shape} {
+			d := i - len(to) + len(s)
+			if d < 0 || s[d] == 1 {
+				continue
+			}
+			if size != 1 && s[d] != size {
+				badShapes(op, []tensor.Shape{a.Shape, b.Shape}, "shapes differ and cannot be broadcast")
+			}
+			size = s[d]
+		}
+		to[i] = size
+	}
+	return a.Broadcast(to...), b.Broadcast(to...)
+}
+
+// axis counts a negative axis from the end, and panics where there is none.
+func (n *Node) axis(op string, d int) int {
+	if d < 0 {
+		d += len(n.Shape)
+	}
+	if d < 0 || d >= len(n.Shape) {
+		panic(fmt.Sprintf("%s: %v has no dimension %d", op, n.Shape, d))
+	}
+	return d
+}
+
+// Reshape gives the elements of n, in row-major order, another shape.
+func (n *Node) Reshape(shape ...int) *Node {
+	if n.Shape.Equal(tensor.Shape(shape)) {
+		return n
+	}
+	return n.Graph.Apply(&Reshape{To: tensor.Shape(shape).Clone()}, n)
+}

@@ -1,0 +1,33 @@
+package graph
+
+import "testing"
+
+// Elements that are taken one axis after the other are taken at once, also where the
+// fill of the one is not that of the other.
+func TestTakesAreOne(t *testing.T) {
+	tr := newTrial(1)
+	x := tr.fixed([]int{2, 2}, func(i int) float64 { return float64(i + 1) })
+	for _, c := range []struct {
+		y     *Node
+		takes int
+		want  []float64
+	}{
+		{x.Pad(0, 1, 0, 0).Pad(1, 0, 1, 0), 1, []float64{0, 0, 0, 1, 2, 0, 3, 4, 0}},
+		{x.Pad(0, 1, 0, 7).Gather(0, 1, 0, 0), 1, []float64{1, 2, 7, 7, 7, 7}},
+		{x.Gather(1, 1, 0).Pad(1, 1, 0, 7), 1, []float64{7, 2, 1, 7, 4, 3}},
+		{x.Pad(1, 1, 0, 7).Pad(1, 1, 0, 8), 2, []float64{8, 7, 1, 2, 8, 7, 3, 4}},
+		{x.Transpose(1, 0).Transpose(1, 0).Slice(0, 0, 2), 0, []float64{1, 2, 3, 4}},
+		{x.Reshape(2, 1, 2).Broadcast(2, 2, 2).Slice(1, 0, 1), 1, []float64{1, 2, 3, 4}},
+	} {
+		want(t, c.y.String(), Reference([]*Node{c.y}, tr.feeds)[0], c.want)
+		takes := 0
+		for n := c.y; len(n.Inputs) > 0; n = n.Inputs[0] {
+			if _, ok := n.Op.(*Take); ok {
+				takes++
+			}
+		}
+		if takes != c.takes {
+			t.Errorf("%v takes elements %d times, want %d", c.y, takes, c.takes)
+		}
+	}
+}
