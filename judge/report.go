@@ -36,7 +36,7 @@ func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) 
 	about := j.model.Info()
 	p := &page.Report{
 		Model: about.Architecture, File: s.Model, Data: cmp.Or(s.Data, j.data.Info().Name), Part: s.Part, Made: s.Made,
-		Classes: j.Classes, Confusion: j.Confusion, Loss: j.Loss, Calibration: j.Calibration, Version: version,
+		Classes: j.Classes, Confusion: j.Confusion, AmongFive: j.AmongFive, Loss: j.Loss, Calibration: j.Calibration, Version: version,
 	}
 	var err error
 	if p.Mistakes, p.Note, err = j.mistakes(ctx); err != nil {

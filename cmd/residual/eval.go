@@ -40,10 +40,12 @@ type evalResult struct {
 	Data            string              `json:"data"`
 	Split           string              `json:"split"`
 	Accuracy        float64             `json:"accuracy"`
-	Loss            number              `json:"loss"` // mean cross-entropy
+	Top5Accuracy    *float64            `json:"top5_accuracy"` // null for five classes or fewer
+	Loss            number              `json:"loss"`          // mean cross-entropy
 	Count           int                 `json:"count"`
 	ImagesPerSecond float64             `json:"images_per_second"`
 	Device          string              `json:"device"`
+	Precision       string              `json:"precision"`
 	Classes         []string            `json:"classes"`
 	Confusion       [][]int             `json:"confusion"` // [true class][predicted class]
 	PerClass        []report.ClassScore `json:"per_class"`
@@ -56,9 +58,17 @@ type evalResult struct {
 
 // calibration is how sure the model is, beside how right it is.
 type calibration struct {
-	Confidence    float64 `json:"confidence"`     // mean probability of the class it says
-	ExpectedError float64 `json:"expected_error"` // over 15 bins
-	MaximumError  float64 `json:"maximum_error"`  // of a bin
+	Confidence    *float64 `json:"confidence"`     // mean probability of the class it says
+	ExpectedError *float64 `json:"expected_error"` // over 15 bins
+	MaximumError  *float64 `json:"maximum_error"`  // of a bin
+}
+
+// calibrationOf is null throughout where no answer is a number.
+func calibrationOf(c *report.Calibration) (r calibration) {
+	if all := c.All(); all.Count > 0 {
+		r = calibration{report.Known(all.Confidence()), report.Known(c.ExpectedError()), report.Known(c.MaximumError())}
+	}
+	return r
 }
 
 func evalCommand() *cobra.Command {
@@ -153,8 +163,13 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	}
 	printf(cmd, "%s (%s) on %s, %s\n\n", path, models.Title(r.Architecture, r.Blocks), what, r.Device)
 	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
+	if r.Top5Accuracy != nil {
+		printf(cmd, "top-5 accuracy %.4f\n", *r.Top5Accuracy)
+	}
 	printf(cmd, "loss %.4f\n", float64(r.Loss))
-	printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", r.Calibration.Confidence, r.Calibration.ExpectedError)
+	if c := r.Calibration; c.Confidence != nil {
+		printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", *c.Confidence, *c.ExpectedError)
+	}
 	printf(cmd, "%s images/s\n", rate(r.ImagesPerSecond))
 	if r.Report != nil {
 		printf(cmd, "%s: all this and %s as pictures, in %s\n", *r.Report, plural(len(r.judgement.Mistakes), "mistake"), report.Duration(took))
@@ -182,10 +197,10 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	}
 	return &evalResult{
 		own: own, Model: path, Architecture: about.Architecture, Blocks: about.Blocks, Data: name, Split: part,
-		Accuracy: got.Accuracy, Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
-		Device: f.device.describe(dev), Classes: about.Classes, Confusion: got.Confusion,
+		Accuracy: got.Accuracy, Top5Accuracy: report.Known(got.Top5Accuracy()), Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
+		Device: f.device.describe(dev), Precision: f.device.on(dev).String(), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, judgement: got,
-		Calibration: calibration{got.Calibration.All().Confidence(), got.Calibration.ExpectedError(), got.Calibration.MaximumError()},
+		Calibration: calibrationOf(&got.Calibration),
 	}, nil
 }
 

@@ -22,6 +22,7 @@ import (
 // prediction is an element of what predict --json prints, and a line of --format jsonl.
 type prediction struct {
 	Image       string                 `json:"image"`
+	Precision   string                 `json:"precision,omitempty"`  // that it was computed in
 	Predictions []inference.Prediction `json:"predictions,omitzero"` // likeliest first
 	CAM         string                 `json:"cam,omitempty"`        // file of the heat map, with --cam
 	Error       string                 `json:"error,omitempty"`
@@ -36,6 +37,8 @@ type predictFlags struct {
 	out       string
 	cam       string
 	json      bool
+
+	computed string // the precision, once the device is open
 }
 
 func predictCommand() *cobra.Command {
@@ -122,6 +125,7 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 		return err
 	}
 	defer dev.Close()
+	f.computed = f.device.on(dev).String()
 	c, err := loadClassifier(model, dev, f.device.on(dev))
 	if err != nil {
 		return err
@@ -161,6 +165,7 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 		func(path string, found []inference.Prediction, err error) error {
 			p := prediction{Image: path}
 			if err == nil {
+				p.Precision = f.computed
 				p.Predictions = likelyEnough(found, f.threshold)
 			}
 			if err == nil && f.cam != "" && len(p.Predictions) > 0 {
