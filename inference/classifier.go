@@ -318,22 +318,6 @@ func (c *Classifier) PredictPixels(m transforms.Image, k int) ([]Prediction, err
 	return all[0], nil
 }
 
-// Pictures returns a view of ds with pictures of the size that the model wants, cut
-// out if it says so; Scale does the rest. Pictures of sizes of their own are prepared
-// from those, as Prepare prepares them.
-func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
-	if p, ok := ds.(data.Pictures); ok {
-		v := prepared{p, c, ds.Info()}
-		m := c.pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
-		v.info.Height, v.info.Width = m.Height, m.Width
-		return v
-	}
-	if c.info.Preprocess.ResizeShorter > 0 {
-		return data.Cropped(ds, c.preset())
-	}
-	return data.Resize(ds, c.info.Preprocess.Resize)
-}
-
 // Evaluate counts the model's answers on a data set, prepared as it was for the
 // training. Of config it wants the batch size and the workers; the order is the
 // data set's.
@@ -356,7 +340,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if _, own := ds.(data.Pictures); own && c.anySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and says none, so pictures of several cannot share a batch", c.path)
 	}
-	config.Bytes = engine.TakesPictures(c.runner.store.Device())
+	config.Bytes = engine.TakesPictures(c.runner.store.Device()) && !c.info.Preprocess.BGR
 	l, err := data.NewLoader(c.Pictures(ds), config)
 	if err != nil {
 		return Result{}, err

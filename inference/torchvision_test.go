@@ -100,7 +100,7 @@ func TestPreparationsThatCannotBe(t *testing.T) {
 		"a square is cut out":      func(m *checkpoint.Model) { m.Height = 20 },
 		"0 x 0 pixels":             func(m *checkpoint.Model) { m.Height, m.Width = 0, 0 },
 		"by both sides too":        func(m *checkpoint.Model) { m.Preprocess.Resize = 24 },
-		"which is 1/255":           func(m *checkpoint.Model) { m.Preprocess.Scale = 1 },
+		"blue, green and red":      func(m *checkpoint.Model) { m.Channels, m.Preprocess.BGR = 1, true },
 		`interpolation "lanczos"`:  func(m *checkpoint.Model) { m.Preprocess.Interpolation = "lanczos" },
 		"a shorter side of -1":     func(m *checkpoint.Model) { m.Preprocess.ResizeShorter = -1 },
 		"a mean of 2 values for 3": func(m *checkpoint.Model) { m.Preprocess.Mean = []float64{1, 2} },

@@ -83,19 +83,7 @@ func facts(m checkpoint.Model, parameters int64) []page.Fact {
 		size = fmt.Sprintf("%d × %d", m.Height, m.Width)
 	}
 	add("input", fmt.Sprintf("%s, %s", size, map[int]string{1: "grey", 3: "colour"}[m.Channels]))
-	p := m.Preprocess
-	switch {
-	case p.ResizeShorter > 0:
-		add("prepared", fmt.Sprintf("shorter side to %d, %s; the middle cut out", p.ResizeShorter, p.Interpolation))
-	case p.Resize > 0:
-		add("prepared", fmt.Sprintf("both sides to %d, %s", p.Resize, p.Interpolation))
-	}
-	if len(p.Mean) > 0 {
-		add("mean", strings.Trim(fmt.Sprint(p.Mean), "[]"))
-	}
-	if len(p.Std) > 0 {
-		add("deviation", strings.Trim(fmt.Sprint(p.Std), "[]"))
-	}
+	add("prepared", m.Preparation())
 	add("trained on", m.Dataset)
 	if m.Epoch > 0 {
 		add("epochs trained", fmt.Sprint(m.Epoch))
