@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -216,11 +217,15 @@ func describe(f *safetensors.File, name string) (Model, error) {
 	return m, nil
 }
 
+// ErrNoModel is the error of ModelIn where the metadata say nothing of a model, as in other
+// programs' files.
+var ErrNoModel = errors.New("its metadata has no entry \"" + metadataKey + "\", so its architecture and classes are not known")
+
 // ModelIn reads what Model.Metadata has made, out of a file's metadata.
 func ModelIn(metadata map[string]string) (Model, error) {
 	text, ok := metadata[metadataKey]
 	if !ok {
-		return Model{}, fmt.Errorf("its metadata has no entry %q, so its architecture and classes are not known", metadataKey)
+		return Model{}, ErrNoModel
 	}
 	var m Model
 	if err := json.Unmarshal([]byte(text), &m); err != nil {

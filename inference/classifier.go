@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -44,8 +45,9 @@ type Prediction struct {
 // Load reads a model file that residual train or checkpoint.SaveModel wrote:
 // builds the architecture that it names, and fills it with its weights on dev, to
 // compute in the given precision (dev.Preferred() suits the device best). Of an
-// ONNX file that residual export wrote it takes the graph; files are told apart by
-// what they hold.
+// ONNX file that residual export or import wrote it takes the graph; one of another
+// program must be a model known by name, and is prepared for as that one: LoadAs says
+// more. Files are told apart by what they hold.
 // The error names the file, and what in it is missing, unexpected or of another
 // shape.
 func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
@@ -54,7 +56,8 @@ func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, erro
 	case err != nil:
 		return nil, err
 	case format == weights.ONNX:
-		return loadONNX(path, dev, p)
+		c, _, err := loadONNX(path, exchange.ModelConfig{}, dev, p)
+		return c, err
 	case format != weights.Safetensors:
 		return nil, fmt.Errorf("%s: holds weights alone, as a .%s file; make a model of it with residual import", path, format)
 	}

@@ -1,32 +1,86 @@
 package inference
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/weights"
 )
 
-// loadONNX reads an ONNX file that residual export wrote: its metadata names the
-// classes and how images are prepared. The network is the graph as it stands.
-func loadONNX(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
-	net, err := exchange.Open(path)
+// LoadAs is Load with what config says of classes and images in place of what the file
+// says, and for ONNX graphs of other programs, which say nothing of either: they may be any
+// that the engine computes. The notes tell what had to be chosen. What neither the file nor
+// config says is an exchange.UnsaidError.
+func LoadAs(path string, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (c *Classifier, notes []string, err error) {
+	format, err := weights.Detect(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	info, err := checkpoint.ModelIn(net.Metadata)
+	if format == weights.ONNX {
+		return loadONNX(path, config, dev, p)
+	}
+	if c, err = Load(path, dev, p); err != nil {
+		return nil, nil, err
+	}
+	if c.info, err = exchange.Restate(c.info, nil, config); err == nil {
+		err = checkSizes(c.info)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: does not say what its classes are and how images are prepared for it (%w); give a file that residual export wrote", path, err)
+		return nil, nil, restated(path, err)
+	}
+	return c, nil, nil
+}
+
+// restated puts the file before an error of exchange.Restate.
+func restated(path string, err error) error {
+	if e := new(exchange.UnsaidError); errors.As(err, &e) {
+		e.Path = path
+		return e
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// loadONNX reads an ONNX file. Of one that residual export or import wrote the network is
+// the graph as it stands, and its metadata names the classes and how images are prepared;
+// of another program's it is what exchange.OpenModel makes of it.
+func loadONNX(path string, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (*Classifier, []string, error) {
+	fail := func(err error) (*Classifier, []string, error) { return nil, nil, restated(path, err) }
+	net, err := exchange.Open(path)
+	var info checkpoint.Model
+	foreign := err != nil || config.Output != ""
+	if !foreign {
+		info, err = checkpoint.ModelIn(net.Metadata)
+		if foreign = errors.Is(err, checkpoint.ErrNoModel); err != nil && !foreign {
+			return fail(fmt.Errorf("%w; the file is damaged or was changed, export it again", err))
+		}
+	}
+	if foreign {
+		m, info, notes, err := exchange.OpenModel(path, config)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := checkSizes(info); err != nil {
+			return fail(err)
+		}
+		return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, notes, nil
 	}
 	if err := checkSizes(info); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return fail(err)
 	}
 	if err := suits(net, &info); err != nil {
-		return nil, fmt.Errorf("%s: %w; the file is damaged or was changed, export it again", path, err)
+		return fail(fmt.Errorf("%w; the file is damaged or was changed, export it again", err))
 	}
-	return &Classifier{path: path, info: info, module: net, runner: NewRunner(net, engine.NewStore(dev), p)}, nil
+	if info, err = exchange.Restate(info, net, config); err == nil {
+		err = checkSizes(info)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return &Classifier{path: path, info: info, module: net, runner: NewRunner(net, engine.NewStore(dev), p)}, nil, nil
 }
 
 // suits holds what a file says of its model against its graph.

@@ -12,18 +12,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
-	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/report"
 )
 
 // evalFlags are the settings of eval.
 type evalFlags struct {
 	device deviceFlags
+	images imageFlags
 	files  dataFlags
 	data   string
 	split  string
@@ -79,7 +80,8 @@ func evalCommand() *cobra.Command {
 		Long: `Measure a trained model on a data set: accuracy, loss, the confusion matrix, and
 precision, recall and F1 of every class, and whether it is as sure as it is right.
 The data set is the one the model was trained on unless --data names another, the
-part of it that was held back. MODEL may be an ONNX file that residual export wrote.
+part of it that was held back. MODEL may be an ONNX file; of one that another program
+wrote the flags say what it does not, as for residual import.
 
 --data may be a folder or a list of pictures, as for train: classes are known by
 their names, so some may be missing, and one that the model does not know is an
@@ -90,7 +92,10 @@ folder or list says which to test on.
 A page with all that is written beside the model: report.html shows the curves of
 the training, too, and the mistakes that the model was surest of, with what in the
 picture spoke for them. It is one file that needs no network. --report names another
-place. What is there and is no report is left as it is.`,
+place. What is there and is no report is left as it is.
+
+What the model file says of classes and images goes unless a flag says otherwise.
+` + imagesHelp,
 		Example: `  residual eval runs/train-1/best.safetensors
   residual eval runs/train-1/best.safetensors --data fashion-mnist --data-dir ~/data
   residual eval runs/train-1/best.safetensors --data more-photos/ --report more.html
@@ -110,6 +115,7 @@ place. What is there and is no report is left as it is.`,
 	f.report.add(cmd)
 	f.files.add(cmd)
 	f.device.add(cmd)
+	f.images.add(cmd, "the file's")
 	jsonFlag(cmd, &f.json)
 	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
 	_ = cmd.RegisterFlagCompletionFunc("split", words("test", "train"))
@@ -134,6 +140,9 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if err := f.check(); err != nil {
 		return err
 	}
+	if err := f.images.check(cmd); err != nil {
+		return err
+	}
 	if err := f.report.check(cmd); err != nil {
 		return err
 	}
@@ -142,7 +151,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		return err
 	}
 	defer dev.Close()
-	c, err := loadClassifier(path, dev, f.device.on(dev))
+	c, err := f.images.load(cmd, path, dev, f.device.on(dev))
 	if err != nil {
 		return err
 	}
@@ -161,7 +170,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if r.Split == "whole" {
 		what = fmt.Sprintf("all %s pictures of %s", report.Count(int64(r.Count)), r.Data)
 	}
-	printf(cmd, "%s (%s) on %s, %s\n\n", path, models.Title(r.Architecture, r.Blocks), what, r.Device)
+	printf(cmd, "%s (%s) on %s, %s\n\n", path, titleOf(checkpoint.Model{Architecture: r.Architecture, Blocks: r.Blocks}), what, r.Device)
 	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
 	if r.Top5Accuracy != nil {
 		printf(cmd, "top-5 accuracy %.4f\n", *r.Top5Accuracy)

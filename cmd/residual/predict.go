@@ -31,6 +31,7 @@ type prediction struct {
 // predictFlags are the settings of predict.
 type predictFlags struct {
 	device    deviceFlags
+	images    imageFlags
 	top       int
 	threshold float64
 	format    string
@@ -54,7 +55,8 @@ standard input, one a line.
 Images are PNG, JPEG, GIF (its first picture), WebP or BMP files, of any size, turned
 upright as their EXIF data say; they are prepared as the training's pictures were. An
 image that cannot be read gets a line on stderr and the exit status is 1, the others
-are answered. MODEL may be an ONNX file that residual export wrote.
+are answered. MODEL may be an ONNX file; of one that another program wrote the flags say
+what it does not, as for residual import.
 
 --format csv has the columns path, class and probability, with --top 2 and more also
 class_2, probability_2 and so on, and error; jsonl has one object a line. Answers are
@@ -62,7 +64,10 @@ written as they come, in the order of the paths; a file of --out appears when al
 in it.
 
 --cam writes for every image what in it spoke for the likeliest class, by Grad-CAM:
-the image in grey, and over it colours, the lighter the more.`,
+the image in grey, and over it colours, the lighter the more.
+
+What the model file says of classes and images goes unless a flag says otherwise.
+` + imagesHelp,
 		Example: `  residual predict runs/train-1/best.safetensors shoe.png
   residual predict runs/train-1/best.safetensors photos --format csv --out answers.csv
   residual predict runs/train-1/best.safetensors 'photos/**/*.jpg' --top 1 --threshold 0.9
@@ -88,6 +93,7 @@ the image in grey, and over it colours, the lighter the more.`,
 	fs.StringVar(&f.out, "out", "", "file for the answers, in place of standard output")
 	fs.StringVar(&f.cam, "cam", "", "folder for heat maps of what spoke for the likeliest class")
 	f.device.add(cmd)
+	f.images.add(cmd, "the file's")
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
 	_ = cmd.RegisterFlagCompletionFunc("format", words(answerFormats...))
 	_ = cmd.MarkFlagDirname("cam")
@@ -113,7 +119,7 @@ func (f *predictFlags) check(cmd *cobra.Command) error {
 	if f.json {
 		f.format = "json"
 	}
-	return nil
+	return f.images.check(cmd)
 }
 
 func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string, paths []string) error {
@@ -126,7 +132,7 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 	}
 	defer dev.Close()
 	f.computed = f.device.on(dev).String()
-	c, err := loadClassifier(model, dev, f.device.on(dev))
+	c, err := f.images.load(cmd, model, dev, f.device.on(dev))
 	if err != nil {
 		return err
 	}
