@@ -33,11 +33,11 @@ func troubleWith(fields []string, format string, args ...any) trouble {
 
 // The fields of a ModelConfig that settle a trouble.
 var (
-	resizing    = []string{"Resize", "Crop", "Squash"}
-	normalising = []string{"Mean", "Std"}
-	scaling     = []string{"Scale"}
-	smoothing   = []string{"Interpolation"}
-	sizing      = []string{"Size"}
+	resizeFields        = []string{"Resize", "Crop", "Squash"}
+	normaliseFields     = []string{"Mean", "Std"}
+	scaleFields         = []string{"Scale"}
+	interpolationFields = []string{"Interpolation"}
+	sizeFields          = []string{"Size"}
 )
 
 // settled reports whether c, or the graph, says otherwise.
@@ -95,7 +95,7 @@ func (c ModelConfig) fitting(channels, classes int) (ModelConfig, []string, []tr
 		c.Mean, c.Std = slices.Repeat(c.Mean, channels), slices.Repeat(c.Std, channels)
 	}
 	if n := len(c.Mean); n > 0 && n != channels {
-		open = append(open, troubleWith(normalising, "the files beside the weights give a mean of %d channels, and they take %d", n, channels))
+		open = append(open, troubleWith(normaliseFields, "the files beside the weights give a mean of %d channels, and they take %d", n, channels))
 		c.Mean, c.Std = nil, nil
 	}
 	return c, notes, open
@@ -237,16 +237,16 @@ func (t *timmImages) prepare() (c ModelConfig, open []trouble) {
 	if n := t.InputSize; len(n) == 3 && n[1] == n[2] {
 		c.Size = n[1]
 	} else {
-		no(sizing, "its input_size %v is no number of channels and two equal sides", n)
+		no(sizeFields, "its input_size %v is no number of channels and two equal sides", n)
 	}
 	switch {
 	case !(c.Crop > 0 && c.Crop <= 1):
-		no(resizing, "its crop_pct is %v, not above 0 and at most 1", c.Crop)
+		no(resizeFields, "its crop_pct is %v, not above 0 and at most 1", c.Crop)
 		c.Crop = 0
 	case t.CropMode == "squash" && c.Crop == 1:
 		c.Squash, c.Crop = true, 0
 	case t.CropMode != "" && t.CropMode != "center":
-		no(resizing, "its crop_mode %q with crop_pct %v is not known here", t.CropMode, c.Crop)
+		no(resizeFields, "its crop_mode %q with crop_pct %v is not known here", t.CropMode, c.Crop)
 		c.Crop = 0
 	}
 	return c.possible(open)
@@ -256,19 +256,19 @@ func (t *timmImages) prepare() (c ModelConfig, open []trouble) {
 func (c ModelConfig) possible(open []trouble) (ModelConfig, []trouble) {
 	const most = 4096
 	if c.Size < 0 || c.Size > most || c.Resize < 0 || c.Resize > most {
-		open = append(open, troubleWith(sizing, "images of %d pixels, of %d resized, where 1 to %d are possible", c.Size, c.Resize, most))
+		open = append(open, troubleWith(sizeFields, "images of %d pixels, of %d resized, where 1 to %d are possible", c.Size, c.Resize, most))
 		c.Size, c.Resize = 0, 0
 	}
 	if c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic" {
-		open = append(open, troubleWith(smoothing, "its interpolation %q is not known here, only bilinear and bicubic", c.Interpolation))
+		open = append(open, troubleWith(interpolationFields, "its interpolation %q is not known here, only bilinear and bicubic", c.Interpolation))
 		c.Interpolation = ""
 	}
 	switch {
 	case len(c.Mean) != len(c.Std):
-		open = append(open, troubleWith(normalising, "its mean has %d numbers and its deviation %d", len(c.Mean), len(c.Std)))
+		open = append(open, troubleWith(normaliseFields, "its mean has %d numbers and its deviation %d", len(c.Mean), len(c.Std)))
 		c.Mean, c.Std = nil, nil
 	case slices.ContainsFunc(c.Std, func(v float64) bool { return !(v > 0) }):
-		open = append(open, troubleWith(normalising, "its deviation is %v", c.Std))
+		open = append(open, troubleWith(normaliseFields, "its deviation is %v", c.Std))
 		c.Mean, c.Std = nil, nil
 	}
 	return c, open

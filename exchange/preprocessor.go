@@ -83,7 +83,7 @@ func readPreprocessor(text []byte, c *ModelConfig) (told string, open []trouble,
 	next, open := p.prepare()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if on, _ := all[name].(bool); on && strings.HasPrefix(name, "do_") && !slices.Contains(known, name) {
-			open = append(open, troubleWith(resizing, "its %s is not known here", name))
+			open = append(open, troubleWith(resizeFields, "its %s is not known here", name))
 		}
 	}
 	next.Classes = c.Classes
@@ -97,35 +97,35 @@ func (p *preprocessor) prepare() (c ModelConfig, open []trouble) {
 		open = append(open, troubleWith(fields, format, args...))
 	}
 	if off(p.Resize) {
-		no(resizing, "images that are not resized are not known here")
+		no(resizeFields, "images that are not resized are not known here")
 		c.Size = cmp.Or(p.CropSize.square(), p.Size.square(), p.Size.Shortest)
 	} else if err := p.sizes(&c); err != nil {
-		no(resizing, "%v", err)
+		no(resizeFields, "%v", err)
 		c.Resize, c.Crop, c.Squash = 0, 0, false
 	}
 	if c.Size == 0 {
-		no(sizing, "has no size of a square")
+		no(sizeFields, "has no size of a square")
 	}
 	switch factor := p.Factor; {
 	case p.Offset:
-		no(scaling, "its rescale_offset is not known here")
+		no(scaleFields, "its rescale_offset is not known here")
 	case off(p.Rescale):
 		c.Scale = 1
 	case factor != nil && !(*factor > 0 && !math.IsInf(*factor, 0)):
-		no(scaling, "its rescale_factor is %v", *factor)
+		no(scaleFields, "its rescale_factor is %v", *factor)
 	case factor != nil && math.Abs(*factor*255-1) > 1e-6:
 		c.Scale = *factor
 	}
 	if p.Resample != nil { // Pillow's Image.Resampling
 		if c.Interpolation = map[int]string{2: "bilinear", 3: "bicubic"}[*p.Resample]; c.Interpolation == "" {
-			no(smoothing, "its resample %d is not known here, only 2, bilinear, and 3, bicubic", *p.Resample)
+			no(interpolationFields, "its resample %d is not known here, only 2, bilinear, and 3, bicubic", *p.Resample)
 		}
 	}
 	c.Mean, c.Std, c.BGR = p.Mean, p.Std, p.Flip
 	if off(p.Normalize) {
 		c.Mean, c.Std = []float64{0}, []float64{1}
 	} else if p.Twice && strings.HasPrefix(p.Type, "EfficientNet") {
-		no(normalising, "its include_top, which normalises twice, is not known here")
+		no(normaliseFields, "its include_top, which normalises twice, is not known here")
 	}
 	return c.possible(open)
 }
