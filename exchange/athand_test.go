@@ -190,3 +190,23 @@ func TestImageNetsNames(t *testing.T) {
 		}
 	}
 }
+
+// Graphs whose answers are not one class of several are named as what they are.
+func TestGraphsThatClassifyOtherwise(t *testing.T) {
+	normal := ModelConfig{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}
+	for want, last := range map[string][]nn.Module{
+		"ends in a Sigmoid":                  {nn.NewLinear(4, 5), nn.Sigmoid{}},
+		"gives one number for an image":      {nn.NewLinear(4, 1)},
+		"none of the networks known by name": {nn.NewLinear(4, 5)}, // without a mean
+	} {
+		m := append(nn.Sequential{nn.NewConv2d(3, 4, 3, nn.Conv{}), nn.ReLU{}, nn.AdaptiveAvgPool2d{}, nn.Flatten{}}, last...)
+		path := write(t, m, ExportConfig{Channels: 3, Height: 9, Width: 9}, nil)
+		c := normal
+		if strings.HasPrefix(want, "none") {
+			c = ModelConfig{}
+		}
+		if _, _, _, err := OpenModel(path, c); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

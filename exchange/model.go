@@ -107,6 +107,9 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	if n := len(info.Classes); n != config.Classes {
 		return fail(fmt.Errorf("tells %d classes apart, and %d names were given", config.Classes, n))
 	}
+	if info.Architecture != GraphArchitecture {
+		info.Output = ""
+	}
 	if info, err = settled(info); err != nil {
 		return fail(err)
 	}

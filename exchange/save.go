@@ -16,6 +16,7 @@ import (
 // preprocessing are those of info, which goes into the file's metadata under the
 // name residual, as JSON.
 func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
+	info.Output = "" // the graph that is written has one
 	metadata, err := info.Metadata()
 	if err != nil {
 		return nil, fmt.Errorf("%s was not written: %w", path, err)
