@@ -26,6 +26,7 @@ type exportFlags struct {
 	npz         string
 	goPackage   string
 	model       string
+	notes       []string // what had to be chosen of an ONNX file of another program
 
 	fold       bool
 	preprocess bool
@@ -121,6 +122,7 @@ func (f *exportFlags) run(cmd *cobra.Command, model string) error {
 		}
 		results = append(results, r)
 	}
+	sayChosen(cmd, model, f.notes)
 	for i, r := range results {
 		st, err := os.Stat(r.Path)
 		if err != nil {
@@ -147,10 +149,11 @@ func (f *exportFlags) trainedModel(path string) (nn.Module, checkpoint.Model, er
 	if err := isModelFile(path); err != nil {
 		return nil, checkpoint.Model{}, err
 	}
-	c, _, err := inference.LoadAs(path, exchange.ModelConfig{Model: f.model}, dev, dev.Preferred())
+	c, notes, err := inference.LoadAs(path, exchange.ModelConfig{Model: f.model}, dev, dev.Preferred())
 	if err != nil {
 		return nil, checkpoint.Model{}, err
 	}
+	f.notes = chosen(c, notes)
 	return c.Module(), c.Info(), nil
 }
 

@@ -111,13 +111,24 @@ func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p 
 	if err != nil {
 		return nil, asked(cmd, err)
 	}
-	if len(notes) > 0 {
-		notes = append([]string{titleOf(c.Info()) + "; images: " + c.Info().Preparation()}, notes...)
+	sayChosen(cmd, path, chosen(c, notes))
+	return c, nil
+}
+
+// chosen is what a file of another program is taken to be, and how its images are prepared;
+// nothing of a file that says it itself.
+func chosen(c *inference.Classifier, notes []string) []string {
+	if len(notes) == 0 {
+		return nil
 	}
+	return append([]string{titleOf(c.Info()) + "; images: " + c.Info().Preparation()}, notes...)
+}
+
+// sayChosen says on standard error what had to be chosen of a file.
+func sayChosen(cmd *cobra.Command, path string, notes []string) {
 	for _, n := range notes {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", path, oneLine(n))
 	}
-	return c, nil
 }
 
 // flagOf is the flag for a field of exchange.ModelConfig.
