@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,12 +54,17 @@ type Preprocess struct {
 
 	Resize        int       `json:"resize"`                   // pixels of both sides, 0 leaves them
 	ResizeShorter int       `json:"resize_shorter,omitempty"` // pixels of the shorter side, in place of the native size and Resize
-	Interpolation string    `json:"interpolation"`            // of Pillow, bilinear (or empty) or bicubic; to the native size it is bilinear
+	Interpolation string    `json:"interpolation"`            // one of Interpolations, empty means bilinear; to the native size it is bilinear
 	Scale         float64   `json:"scale"`                    // of a byte, 0 means 1/255
 	Mean          []float64 `json:"mean,omitempty"`
 	Std           []float64 `json:"std,omitempty"`
 	Grey          bool      `json:"grey"`          // colours become one channel
 	BGR           bool      `json:"bgr,omitempty"` // the channels are blue, green and red, in Mean and Std too
+}
+
+// Interpolations are the filters of Pillow by which images can be resized.
+func Interpolations() []string {
+	return []string{"bilinear", "bicubic", "lanczos", "hamming", "box", "nearest"}
 }
 
 // Preparation says in words how images become the model's input.
@@ -270,8 +276,8 @@ func (m Model) check() error {
 		return fmt.Errorf("grey images for %d channels", m.Channels)
 	case p.BGR && m.Channels != 3:
 		return fmt.Errorf("blue, green and red for %d channels", m.Channels)
-	case p.Interpolation != "bilinear" && p.Interpolation != "bicubic":
-		return fmt.Errorf("interpolation %q, where bilinear and bicubic are possible", p.Interpolation)
+	case !slices.Contains(Interpolations(), p.Interpolation):
+		return fmt.Errorf("interpolation %q, where %s are possible", p.Interpolation, strings.Join(Interpolations(), ", "))
 	case m.Epoch < 0:
 		return fmt.Errorf("epoch %d", m.Epoch)
 	}

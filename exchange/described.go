@@ -12,6 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/residual-ml/residual/checkpoint"
 )
 
 // The files that lie beside weights on Hugging Face and say what these do not.
@@ -259,8 +262,8 @@ func (c ModelConfig) possible(open []trouble) (ModelConfig, []trouble) {
 		open = append(open, troubleWith(sizeFields, "images of %d pixels, of %d resized, where 1 to %d are possible", c.Size, c.Resize, most))
 		c.Size, c.Resize = 0, 0
 	}
-	if c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic" {
-		open = append(open, troubleWith(interpolationFields, "its interpolation %q is not known here, only bilinear and bicubic", c.Interpolation))
+	if c.Interpolation != "" && !slices.Contains(checkpoint.Interpolations(), c.Interpolation) {
+		open = append(open, troubleWith(interpolationFields, "its interpolation %q is not known here, only %s", c.Interpolation, strings.Join(checkpoint.Interpolations(), ", ")))
 		c.Interpolation = ""
 	}
 	switch {

@@ -44,6 +44,11 @@ func TestDescribedWeights(t *testing.T) {
 		p.Interpolation = "bicubic"
 		return p
 	}
+	by := func(filter string) checkpoint.Preprocess {
+		p := usual
+		p.Interpolation = filter
+		return p
+	}
 	raw := usual
 	raw.Scale, raw.Mean, raw.Std = 1, []float64{1, 1, 1}, []float64{1, 1, 1}
 	signed := raw
@@ -79,6 +84,8 @@ func TestDescribedWeights(t *testing.T) {
 		{"timm, both sides by bicubic", `{"pretrained_cfg": {"input_size": [3, 160, 160], "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "squash", ` + imageNet + `}}`, "", warped(160), 160, "class 0,class 1", "both sides as 160"},
 		{"timm, its defaults", `{"pretrained_cfg": {"input_size": [3, 224, 224]}}`, "", bicubic(256), 224, "class 0,class 1", "by bicubic"},
 		{"warped bicubic", "", `{"image_processor_type": "ViTImageProcessor", "resample": 3, "size": {"height": 224, "width": 224}}`, warped(224), 224, "class 0,class 1", "both sides as 224 pixels by bicubic"},
+		{"lanczos", `{"pretrained_cfg": {"input_size": [3, 224, 224], "interpolation": "lanczos", "crop_pct": 0.875, ` + imageNet + `}}`, "", by("lanczos"), 224, "class 0,class 1", "by lanczos"},
+		{"nearest", "", `{"crop_pct": 0.875, "resample": 0, "size": 224, ` + imageNetT + `}`, by("nearest"), 224, "class 0,class 1", "by nearest"},
 		{"nothing to cut", "", `{"image_processor_type": "ViTImageProcessor", "do_center_crop": true, "crop_size": {"height": 224, "width": 224}, "resample": 2, "size": {"height": 224, "width": 224}}`, both(224), 224, "class 0,class 1", "both sides as 224"},
 		{"other bytes", "", `{"crop_pct": 0.875, "rescale_factor": 0.00784, "resample": 2, "size": 224, "image_mean": [1, 1, 1], "image_std": [1, 1, 1], "do_flip_channel_order": true}`, signed, 224, "class 0,class 1", "blue, green, red, bytes times 0.00784"},
 		{"bytes as they are", "", `{"crop_pct": 0.875, "do_rescale": false, "resample": 2, "size": 224, "image_mean": [1, 1, 1], "image_std": [1, 1, 1]}`, raw, 224, "class 0,class 1", "bytes times 1"},
@@ -133,12 +140,12 @@ func TestDescribedWeightsRefuse(t *testing.T) {
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 32]}}`, "input_size [3 64 32]", sized},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": -1}}`, "crop_pct is -1", exchange.ModelConfig{Crop: 0.9}},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64000, 64000]}}`, "64000 pixels", sized},
-		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "interpolation": "lanczos"}}`, `interpolation "lanczos"`, smooth},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "interpolation": "area"}}`, `interpolation "area"`, smooth},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}}`, "deviation 0", normal},
 		{"config.json", `{"pretrained_cfg": {"input_size": [1, 224, 224], "mean": [0.5, 0.4], "std": [0.5, 0.5]}}`, "a mean of 2 channels", normal},
 		{hf, `{"do_resize": false, "size": 224}`, "images that are not resized", resized},
-		{hf, `{"crop_pct": 1, "resample": 0, "size": 224}`, "resample 0", smooth},
-		{hf, `{"crop_pct": 1, "resample": 1, "size": 224}`, "resample 1", smooth},
+		{hf, `{"crop_pct": 1, "resample": 6, "size": 224}`, "resample 6", smooth},
+		{hf, `{"crop_pct": 1, "resample": -1, "size": 224}`, "resample -1", smooth},
 		{hf, `{"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 200}}`, "no size of a square", sized},
 		{hf, `{"do_center_crop": true, "crop_size": 200, "size": {"height": 224, "width": 224}}`, "both sides resized", resized},
 		{hf, `{"size": 224, "do_pad": true}`, "do_pad", resized},

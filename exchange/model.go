@@ -30,7 +30,7 @@ type ModelConfig struct {
 	Resize        int     // of the shorter side
 	Crop          float64 // in place of Resize: it is Size/Crop, rounded down, as timm's crop_pct
 	Size          int     // both sides of the middle that is cut out
-	Interpolation string  // bilinear or bicubic
+	Interpolation string  // one of checkpoint.Interpolations
 	Mean, Std     []float64
 	Squash        bool    // both sides are resized to Size, and nothing is cut out
 	Scale         float64 // of a byte, before Mean and Std: 1 leaves 0 to 255; 0 means the file's, or 1/255

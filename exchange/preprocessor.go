@@ -117,8 +117,9 @@ func (p *preprocessor) prepare() (c ModelConfig, open []trouble) {
 		c.Scale = *factor
 	}
 	if p.Resample != nil { // Pillow's Image.Resampling
-		if c.Interpolation = map[int]string{2: "bilinear", 3: "bicubic"}[*p.Resample]; c.Interpolation == "" {
-			no(interpolationFields, "its resample %d is not known here, only 2, bilinear, and 3, bicubic", *p.Resample)
+		names := map[int]string{0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+		if c.Interpolation = names[*p.Resample]; c.Interpolation == "" {
+			no(interpolationFields, "its resample %d is not known here, only 0 to 5", *p.Resample)
 		}
 	}
 	c.Mean, c.Std, c.BGR = p.Mean, p.Std, p.Flip

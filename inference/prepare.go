@@ -89,10 +89,8 @@ func (c *Classifier) pixels(m transforms.Image) transforms.Image {
 }
 
 func (c *Classifier) interpolation() transforms.Interpolation {
-	if c.info.Preprocess.Interpolation == transforms.Bicubic.String() {
-		return transforms.Bicubic
-	}
-	return transforms.Bilinear
+	i, _ := transforms.ParseInterpolation(c.info.Preprocess.Interpolation) // which the file's reader has checked
+	return i
 }
 
 // Pictures returns a view of ds with pictures of the size that the model wants, cut

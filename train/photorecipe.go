@@ -155,7 +155,7 @@ func (c Config) likeFile(m checkpoint.Model) Config {
 			c.ResizeShorter = or(c.ResizeShorter, p.ResizeShorter)
 		}
 	}
-	if p.ResizeShorter > 0 {
+	if p.ResizeShorter > 0 && (p.Interpolation == "bilinear" || p.Interpolation == "bicubic") { // which trainings can do
 		c.Interpolation = or(c.Interpolation, p.Interpolation)
 	}
 	return c

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
@@ -38,22 +40,22 @@ func (f *imageFlags) add(cmd *cobra.Command, otherwise string) {
 	fs.Float64Var(&c.Crop, "crop", 0, "share of the resized shorter side that is cut out, such as 0.875, in place of --resize")
 	fs.IntVar(&c.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: "+otherwise+")")
 	fs.BoolVar(&c.Squash, "squash", false, "resize both sides to --size, and cut nothing out")
-	fs.StringVar(&c.Interpolation, "interpolation", "", "of resizing: bilinear or bicubic (default: "+otherwise+")")
+	fs.StringVar(&c.Interpolation, "interpolation", "", "of resizing: "+strings.Join(checkpoint.Interpolations(), ", ")+" (default: "+otherwise+")")
 	fs.StringVar(&f.scale, "scale", "", "what bytes are multiplied by before the mean: 1/255, 1, 1/127.5 ... (default: "+otherwise+", or 1/255)")
 	fs.Float64SliceVar(&c.Mean, "mean", nil, "of each channel, after --scale (default: "+otherwise+")")
 	fs.Float64SliceVar(&c.Std, "std", nil, "of each channel (default: "+otherwise+")")
 	fs.BoolVar(&c.BGR, "bgr", false, "the channels are blue, green and red")
 	fs.StringVar(&c.Output, "logits", "", "output of an ONNX graph that has several (default: the first that is [N, classes])")
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
-	_ = cmd.RegisterFlagCompletionFunc("interpolation", words("bilinear", "bicubic"))
+	_ = cmd.RegisterFlagCompletionFunc("interpolation", words(checkpoint.Interpolations()...))
 }
 
 func (f *imageFlags) check(cmd *cobra.Command) (err error) {
 	c := &f.config
 	changed := cmd.Flags().Changed
 	switch {
-	case c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic":
-		return usagef("--interpolation %s is not known; choose bilinear or bicubic", c.Interpolation)
+	case c.Interpolation != "" && !slices.Contains(checkpoint.Interpolations(), c.Interpolation):
+		return usagef("--interpolation %s is not known; choose one of %s", c.Interpolation, strings.Join(checkpoint.Interpolations(), ", "))
 	case len(c.Mean) != len(c.Std):
 		return usagef("--mean has %d numbers and --std %d; give one for each channel with both", len(c.Mean), len(c.Std))
 	case changed("crop") && !(c.Crop > 0 && c.Crop <= 1):
