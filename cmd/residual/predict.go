@@ -22,9 +22,9 @@ import (
 // prediction is an element of what predict --json prints, and a line of --format jsonl.
 type prediction struct {
 	Image       string                 `json:"image"`
-	Precision   string                 `json:"precision,omitempty"`  // that it was computed in
 	Predictions []inference.Prediction `json:"predictions,omitzero"` // likeliest first
 	CAM         string                 `json:"cam,omitempty"`        // file of the heat map, with --cam
+	Precision   string                 `json:"precision,omitempty"`  // that it was computed in
 	Error       string                 `json:"error,omitempty"`
 }
 
