@@ -48,39 +48,42 @@ func restated(path string, err error) error {
 // the graph as it stands, and its metadata names the classes and how images are prepared;
 // of another program's it is what exchange.OpenModel makes of it.
 func loadONNX(path string, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (*Classifier, []string, error) {
-	fail := func(err error) (*Classifier, []string, error) { return nil, nil, restated(path, err) }
-	net, err := exchange.Open(path)
-	var info checkpoint.Model
-	foreign := err != nil || config.Output != ""
-	if !foreign {
-		info, err = checkpoint.ModelIn(net.Metadata)
-		if foreign = errors.Is(err, checkpoint.ErrNoModel); err != nil && !foreign {
-			return fail(fmt.Errorf("%w; the file is damaged or was changed, export it again", err))
+	if net, err := exchange.Open(path); err == nil && config.Output == "" {
+		if _, err := checkpoint.ModelIn(net.Metadata); !errors.Is(err, checkpoint.ErrNoModel) {
+			c, err := fromGraph(path, net, config, dev, p)
+			return c, nil, err
 		}
 	}
-	if foreign {
-		m, info, notes, err := exchange.OpenModel(path, config)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := checkSizes(info); err != nil {
-			return fail(err)
-		}
-		return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, notes, nil
+	m, info, notes, err := exchange.OpenModel(path, config)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := checkSizes(info); err != nil {
-		return fail(err)
+		return nil, nil, restated(path, err)
 	}
-	if err := suits(net, &info); err != nil {
-		return fail(fmt.Errorf("%w; the file is damaged or was changed, export it again", err))
+	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, notes, nil
+}
+
+// fromGraph is the classifier of a graph whose file says of itself what it is, or that with
+// what config says in its place.
+func fromGraph(path string, net *exchange.Network, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (*Classifier, error) {
+	info, err := checkpoint.ModelIn(net.Metadata)
+	if err == nil {
+		if err = checkSizes(info); err != nil {
+			return nil, restated(path, err)
+		}
+		err = suits(net, &info)
+	}
+	if err != nil {
+		return nil, restated(path, fmt.Errorf("%w; the file is damaged or was changed, export it again", err))
 	}
 	if info, err = exchange.Restate(info, net, config); err == nil {
 		err = checkSizes(info)
 	}
 	if err != nil {
-		return fail(err)
+		return nil, restated(path, err)
 	}
-	return &Classifier{path: path, info: info, module: net, runner: NewRunner(net, engine.NewStore(dev), p)}, nil, nil
+	return &Classifier{path: path, info: info, module: net, runner: NewRunner(net, engine.NewStore(dev), p)}, nil
 }
 
 // suits holds what a file says of its model against its graph.
