@@ -1,11 +1,15 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/safetensors"
@@ -28,15 +32,19 @@ type Model struct {
 	Residual string `json:"residual"`
 	Go       string `json:"go"`
 
+	// Output is the output of an ONNX graph that the logits are, where it has several.
+	Output string `json:"output,omitempty"`
+
 	Dataset string  `json:"dataset,omitempty"`
 	Epoch   int     `json:"epoch"` // epochs trained
 	Metrics Metrics `json:"metrics,omitempty"`
 }
 
 // Preprocess turns a decoded image of bytes into the model's input: grey, to the
-// native size, resize, times Scale, less Mean, over Std. With ResizeShorter it is
-// torchvision's preset ImageClassification, to the bit: resize, cut out the middle of
-// the model's Height x Width, normalise.
+// native size, both sides to Resize and from there to the model's Height x Width, times
+// Scale, less Mean, over Std. With ResizeShorter it is torchvision's preset
+// ImageClassification, to the bit: resize, cut out the middle of the model's
+// Height x Width, normalise.
 type Preprocess struct {
 	// The size of the training's pictures before they were resized: an image of
 	// another size is brought to it first, so that it is as sharp as they were.
@@ -46,11 +54,57 @@ type Preprocess struct {
 
 	Resize        int       `json:"resize"`                   // pixels of both sides, 0 leaves them
 	ResizeShorter int       `json:"resize_shorter,omitempty"` // pixels of the shorter side, in place of the native size and Resize
-	Interpolation string    `json:"interpolation"`            // empty means bilinear, as Pillow does it; bicubic with ResizeShorter alone
+	Interpolation string    `json:"interpolation"`            // one of Interpolations, empty means bilinear; to the native size it is bilinear
 	Scale         float64   `json:"scale"`                    // of a byte, 0 means 1/255
 	Mean          []float64 `json:"mean,omitempty"`
 	Std           []float64 `json:"std,omitempty"`
-	Grey          bool      `json:"grey"` // colours become one channel
+	Grey          bool      `json:"grey"`          // colours become one channel
+	BGR           bool      `json:"bgr,omitempty"` // the channels are blue, green and red, in Mean and Std too
+}
+
+// Interpolations are the filters of Pillow by which images can be resized.
+func Interpolations() []string {
+	return []string{"bilinear", "bicubic", "lanczos", "hamming", "box", "nearest"}
+}
+
+// Preparation says in words how images become the model's input.
+func (m Model) Preparation() string {
+	p := m.Preprocess
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if p.Grey {
+		add("grey")
+	}
+	if n := p.NativeHeight; n > 0 && p.NativeWidth > 0 && (n != m.Height || p.NativeWidth != m.Width) {
+		add("both sides resized to %dx%d", p.NativeWidth, n)
+	}
+	by := "by " + cmp.Or(p.Interpolation, "bilinear") + " interpolation"
+	switch {
+	case p.ResizeShorter > 0:
+		add("the shorter side resized to %d pixels %s", p.ResizeShorter, by)
+		add("the middle of %dx%d cut out", m.Width, m.Height)
+	case m.Width > 0 && m.Height > 0:
+		add("both sides resized to %dx%d %s", m.Width, m.Height, by)
+	case p.Resize > 0:
+		add("both sides resized to %dx%d %s", p.Resize, p.Resize, by)
+	default:
+		add("of any size")
+	}
+	if p.BGR {
+		add("blue, green, red")
+	}
+	if p.Scale != 0 && p.Scale != 1.0/255 {
+		add("bytes times %.6g", p.Scale)
+	} else {
+		add("bytes over 255")
+	}
+	if len(p.Mean) > 0 {
+		add("less the mean %v", p.Mean)
+	}
+	if len(p.Std) > 0 {
+		add("over the std %v", p.Std)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Metrics are figures by name, such as test_accuracy. In JSON, which has no
@@ -169,11 +223,15 @@ func describe(f *safetensors.File, name string) (Model, error) {
 	return m, nil
 }
 
+// ErrNoModel is the error of ModelIn where the metadata say nothing of a model, as in other
+// programs' files.
+var ErrNoModel = errors.New("its metadata has no entry \"" + metadataKey + "\", so its architecture and classes are not known")
+
 // ModelIn reads what Model.Metadata has made, out of a file's metadata.
 func ModelIn(metadata map[string]string) (Model, error) {
 	text, ok := metadata[metadataKey]
 	if !ok {
-		return Model{}, fmt.Errorf("its metadata has no entry %q, so its architecture and classes are not known", metadataKey)
+		return Model{}, ErrNoModel
 	}
 	var m Model
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
@@ -216,6 +274,10 @@ func (m Model) check() error {
 		return fmt.Errorf("a scale of %v", p.Scale)
 	case p.Grey && m.Channels != 1:
 		return fmt.Errorf("grey images for %d channels", m.Channels)
+	case p.BGR && m.Channels != 3:
+		return fmt.Errorf("blue, green and red for %d channels", m.Channels)
+	case !slices.Contains(Interpolations(), p.Interpolation):
+		return fmt.Errorf("interpolation %q, where %s are possible", p.Interpolation, strings.Join(Interpolations(), ", "))
 	case m.Epoch < 0:
 		return fmt.Errorf("epoch %d", m.Epoch)
 	}
@@ -256,10 +318,6 @@ func (m Model) checkShorter() error {
 		return fmt.Errorf("images resized by their shorter side, to %d, and by both sides too", p.ResizeShorter)
 	case m.Height < 1 || m.Height != m.Width:
 		return fmt.Errorf("a middle of %d x %d pixels, where a square is cut out", m.Height, m.Width)
-	case p.Scale != 1.0/255:
-		return fmt.Errorf("a scale of %v for images resized by their shorter side, which is 1/255", p.Scale)
-	case p.Interpolation != "bilinear" && p.Interpolation != "bicubic":
-		return fmt.Errorf("interpolation %q, where bilinear and bicubic are possible", p.Interpolation)
 	}
 	return nil
 }

@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/internal/regular"
 )
 
@@ -20,21 +22,51 @@ const (
 	preprocessorFile = "preprocessor_config.json" // of transformers
 )
 
-// described reads what the files beside weights say of classes and images. A file
-// that cannot be understood is left out, with a note that names it.
-func described(dir string) (c ModelConfig, notes []string) {
+// trouble is what a file says of images that cannot be done here.
+type trouble struct {
+	text   string
+	fields []string // of ModelConfig that say otherwise
+	any    bool     // one of them is enough
+}
+
+func troubleWith(fields []string, format string, args ...any) trouble {
+	return trouble{text: fmt.Sprintf(format, args...), fields: fields, any: len(fields) > 2}
+}
+
+// The fields of a ModelConfig that settle a trouble.
+var (
+	resizeFields        = []string{"Resize", "Crop", "Squash"}
+	normaliseFields     = []string{"Mean", "Std"}
+	scaleFields         = []string{"Scale"}
+	interpolationFields = []string{"Interpolation"}
+	sizeFields          = []string{"Size"}
+)
+
+// settled reports whether c, or the graph, says otherwise.
+func (t trouble) settled(c ModelConfig, in Input) bool {
+	return map[string]bool{
+		"Resize": c.Resize != 0 || c.Crop != 0 || c.Squash, "Mean": c.Mean != nil || in.Bytes, "Scale": c.Scale != 0 || in.Bytes,
+		"Interpolation": c.Interpolation != "", "Size": c.Size != 0 || in.Height > 0 || in.Width > 0,
+	}[t.fields[0]]
+}
+
+// described reads what the files beside weights say of classes and images. A file that
+// cannot be read is left out, with a note that names it; what one says of images that
+// cannot be done is a trouble.
+func described(path string) (c ModelConfig, notes []string, open []trouble) {
 	for _, file := range []struct {
 		name string
-		read func(text []byte, c *ModelConfig) (told string, err error)
+		read func(text []byte, c *ModelConfig) (told string, open []trouble, err error)
 	}{{configFile, readConfig}, {preprocessorFile, readPreprocessor}} {
-		text, err := readSmall(filepath.Join(dir, file.name))
+		text, err := readSmall(filepath.Join(filepath.Dir(path), file.name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		told := ""
+		var found []trouble
 		if err == nil {
 			next := c // as it stays where the file is odd
-			if told, err = file.read(text, &next); told != "" {
+			if told, found, err = file.read(text, &next); told != "" {
 				c = next
 				notes = append(notes, fmt.Sprintf("%s beside the weights gives %s", file.name, told))
 			}
@@ -42,28 +74,21 @@ func described(dir string) (c ModelConfig, notes []string) {
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("%s beside the weights: %v; that part of it is not used", file.name, err))
 		}
+		if file.name == preprocessorFile && told != "" {
+			open = nil // it says the same things
+		}
+		for _, t := range found {
+			t.text = file.name + " beside the weights: " + t.text
+			open = append(open, t)
+		}
 	}
-	return c, notes
-}
-
-// over is c with what it leaves open taken from d.
-func (c ModelConfig) over(d ModelConfig) ModelConfig {
-	if c.Resize == 0 && c.Interpolation == "" {
-		c.Squash = c.Squash || d.Squash
-	}
-	c.Resize, c.Size, c.Interpolation = cmp.Or(c.Resize, d.Resize), cmp.Or(c.Size, d.Size), cmp.Or(c.Interpolation, d.Interpolation)
-	if c.Classes == nil {
-		c.Classes = d.Classes
-	}
-	if c.Mean == nil && c.Std == nil {
-		c.Mean, c.Std = d.Mean, d.Std
-	}
-	return c
+	return c, notes, open
 }
 
 // fitting drops of what files say that which the weights contradict.
-func (c ModelConfig) fitting(channels, classes int) (ModelConfig, []string) {
+func (c ModelConfig) fitting(channels, classes int) (ModelConfig, []string, []trouble) {
 	var notes []string
+	var open []trouble
 	if n := len(c.Classes); n > 0 && n != classes {
 		notes = append(notes, fmt.Sprintf("%s beside the weights names %d classes, and they tell %d apart; the names are not used", configFile, n, classes))
 		c.Classes = nil
@@ -72,10 +97,10 @@ func (c ModelConfig) fitting(channels, classes int) (ModelConfig, []string) {
 		c.Mean, c.Std = slices.Repeat(c.Mean, channels), slices.Repeat(c.Std, channels)
 	}
 	if n := len(c.Mean); n > 0 && n != channels {
-		notes = append(notes, fmt.Sprintf("the files beside the weights give a mean of %d channels, and they take %d; it is not used", n, channels))
+		open = append(open, troubleWith(normaliseFields, "the files beside the weights give a mean of %d channels, and they take %d", n, channels))
 		c.Mean, c.Std = nil, nil
 	}
-	return c, notes
+	return c, notes, open
 }
 
 func readSmall(path string) ([]byte, error) {
@@ -108,10 +133,10 @@ type hubConfig struct {
 	ID2Label map[string]string `json:"id2label"`
 }
 
-func readConfig(text []byte, c *ModelConfig) (told string, err error) {
+func readConfig(text []byte, c *ModelConfig) (told string, open []trouble, err error) {
 	var h hubConfig
 	if err := json.Unmarshal(text, &h); err != nil {
-		return "", fmt.Errorf("cannot be read (%w)", err)
+		return "", nil, fmt.Errorf("cannot be read (%w)", err)
 	}
 	images := h.timmImages
 	if h.Pretrained != nil {
@@ -124,15 +149,12 @@ func readConfig(text []byte, c *ModelConfig) (told string, err error) {
 		if told == "" && err == nil {
 			err = errors.New("says nothing of classes or images")
 		}
-		return told, err
+		return told, nil, err
 	}
-	p, why := images.prepare()
-	if why == nil {
-		p.Classes = c.Classes
-		*c = p
-		told = join(told, p.images())
-	}
-	return told, errors.Join(err, why)
+	p, open := images.prepare()
+	p.Classes = c.Classes
+	*c = p
+	return join(told, p.images()), open, err
 }
 
 func countOf(classes []string) string {
@@ -198,52 +220,73 @@ func inOrder(what string, by map[string]string) ([]string, error) {
 
 // prepare is how timm prepares images to evaluate them: transforms_imagenet_eval in
 // timm/data/transforms_factory.py.
-func (t *timmImages) prepare() (c ModelConfig, err error) {
-	if len(t.InputSize) != 3 || t.InputSize[1] != t.InputSize[2] {
-		return c, fmt.Errorf("its input_size %v is no number of channels and two equal sides", t.InputSize)
+func (t *timmImages) prepare() (c ModelConfig, open []trouble) {
+	no := func(fields []string, format string, args ...any) {
+		open = append(open, troubleWith(fields, format, args...))
 	}
-	const usualCrop = 0.875 // DEFAULT_CROP_PCT in timm/data/constants.py
-	crop := cmp.Or(t.CropPct, usualCrop)
-	c = ModelConfig{Size: t.InputSize[1], Interpolation: t.Interpolation, Mean: t.Mean, Std: t.Std}
+	// timm's defaults: DEFAULT_CROP_PCT in timm/data/constants.py, and the class PretrainedCfg.
+	c = ModelConfig{Crop: cmp.Or(t.CropPct, 0.875), Interpolation: cmp.Or(t.Interpolation, "bicubic"), Mean: t.Mean, Std: t.Std}
+	if n := t.InputSize; len(n) == 3 && n[1] == n[2] {
+		c.Size = n[1]
+	} else {
+		no(sizeFields, "its input_size %v is no number of channels and two equal sides", n)
+	}
 	switch {
-	case !(crop > 0 && crop <= 1):
-		return c, fmt.Errorf("its crop_pct is %v, not above 0 and at most 1", crop)
-	case t.CropMode == "squash" && crop == 1:
-		c.Squash = true
+	case !(c.Crop > 0 && c.Crop <= 1):
+		no(resizeFields, "its crop_pct is %v, not above 0 and at most 1", c.Crop)
+		c.Crop = 0
+	case t.CropMode == "squash" && c.Crop == 1:
+		c.Squash, c.Crop = true, 0
 	case t.CropMode != "" && t.CropMode != "center":
-		return c, fmt.Errorf("its crop_mode %q with crop_pct %v is not known here", t.CropMode, crop)
-	default:
-		c.Resize = int(math.Floor(float64(c.Size) / crop))
+		no(resizeFields, "its crop_mode %q with crop_pct %v is not known here", t.CropMode, c.Crop)
+		c.Crop = 0
 	}
-	return c, c.checkImages()
+	return c.possible(open)
 }
 
-// checkImages holds what a file says to what can be done.
-func (c ModelConfig) checkImages() error {
+// possible drops what files say and cannot be done from c, which becomes trouble.
+func (c ModelConfig) possible(open []trouble) (ModelConfig, []trouble) {
 	const most = 4096
-	switch {
-	case c.Size < 1 || c.Size > most || c.Resize < 0 || c.Resize > most:
-		return fmt.Errorf("images of %d pixels, of %d resized, where 1 to %d are possible", c.Size, c.Resize, most)
-	case c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic":
-		return fmt.Errorf("its interpolation %q is not known here, only bilinear and bicubic", c.Interpolation)
-	case c.Squash && c.Interpolation == "bicubic":
-		return errors.New("both sides resized by bicubic interpolation is not known here, only by bilinear")
-	case len(c.Mean) != len(c.Std):
-		return fmt.Errorf("its mean has %d numbers and its deviation %d", len(c.Mean), len(c.Std))
-	case slices.ContainsFunc(c.Std, func(v float64) bool { return v <= 0 }):
-		return fmt.Errorf("its deviation is %v", c.Std)
+	if c.Size < 0 || c.Size > most || c.Resize < 0 || c.Resize > most {
+		open = append(open, troubleWith(sizeFields, "images of %d pixels, of %d resized, where 1 to %d are possible", c.Size, c.Resize, most))
+		c.Size, c.Resize = 0, 0
 	}
-	return nil
+	if c.Interpolation != "" && !slices.Contains(checkpoint.Interpolations(), c.Interpolation) {
+		open = append(open, troubleWith(interpolationFields, "its interpolation %q is not known here, only %s", c.Interpolation, strings.Join(checkpoint.Interpolations(), ", ")))
+		c.Interpolation = ""
+	}
+	switch {
+	case len(c.Mean) != len(c.Std):
+		open = append(open, troubleWith(normaliseFields, "its mean has %d numbers and its deviation %d", len(c.Mean), len(c.Std)))
+		c.Mean, c.Std = nil, nil
+	case slices.ContainsFunc(c.Std, func(v float64) bool { return !(v > 0) }):
+		open = append(open, troubleWith(normaliseFields, "its deviation is %v", c.Std))
+		c.Mean, c.Std = nil, nil
+	}
+	return c, open
 }
 
 // images says in words how images are prepared.
 func (c ModelConfig) images() string {
-	text := fmt.Sprintf("the shorter side as %d pixels, the middle as %d", c.Resize, c.Size)
-	if c.Squash {
+	var text string
+	switch {
+	case c.Squash:
 		text = fmt.Sprintf("both sides as %d pixels", c.Size)
+	case c.Crop > 0:
+		text = fmt.Sprintf("the shorter side as %d pixels, the middle as %d", int(math.Floor(float64(c.Size)/c.Crop)), c.Size)
+	case c.Resize > 0:
+		text = fmt.Sprintf("the shorter side as %d pixels, the middle as %d", c.Resize, c.Size)
+	default:
+		text = fmt.Sprintf("images of %d pixels", c.Size)
 	}
 	if c.Interpolation != "" {
 		text += " by " + c.Interpolation + " interpolation"
+	}
+	if c.BGR {
+		text += ", blue, green, red"
+	}
+	if c.Scale != 0 {
+		text += fmt.Sprintf(", bytes times %.6g", c.Scale)
 	}
 	if c.Mean != nil {
 		text += fmt.Sprintf(", mean %v, deviation %v", c.Mean, c.Std)

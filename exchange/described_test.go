@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,20 @@ func TestDescribedWeights(t *testing.T) {
 		p.ResizeShorter, p.Resize = 0, side
 		return p
 	}
+	warped := func(side int) checkpoint.Preprocess {
+		p := both(side)
+		p.Interpolation = "bicubic"
+		return p
+	}
+	by := func(filter string) checkpoint.Preprocess {
+		p := usual
+		p.Interpolation = filter
+		return p
+	}
+	raw := usual
+	raw.Scale, raw.Mean, raw.Std = 1, []float64{1, 1, 1}, []float64{1, 1, 1}
+	signed := raw
+	signed.Scale, signed.BGR = 0.00784, true
 	plain := usual
 	plain.Mean, plain.Std = []float64{0, 0, 0}, []float64{1, 1, 1}
 	half := usual
@@ -66,18 +81,14 @@ func TestDescribedWeights(t *testing.T) {
 		{"another type", `{"pretrained_cfg": {"mean": "grey"}}`, "", usual, 224, "class 0,class 1", "cannot be read"},
 		{"other classes", `{"id2label": {"0": "cat"}}`, "", usual, 224, "class 0,class 1", "names 1 classes, and they tell 2 apart"},
 		{"a gap", `{"id2label": {"0": "cat", "2": "dog"}}`, "", usual, 224, "class 0,class 1", `id2label has "2" among 2 names`},
-		{"a border", `{"label_names": ["a", "b"], "pretrained_cfg": {"input_size": [3, 64, 64], "crop_mode": "border"}}`, "", usual, 224, "a,b", `crop_mode "border"`},
-		{"oblong", `{"pretrained_cfg": {"input_size": [3, 64, 32]}}`, "", usual, 224, "class 0,class 1", "input_size [3 64 32]"},
-		{"a crop of everything", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": -1}}`, "", usual, 224, "class 0,class 1", "crop_pct is -1"},
-		{"huge", `{"pretrained_cfg": {"input_size": [3, 64000, 64000]}}`, "", usual, 224, "class 0,class 1", "64000 pixels"},
-		{"lanczos", `{"pretrained_cfg": {"input_size": [3, 64, 64], "interpolation": "lanczos"}}`, "", usual, 224, "class 0,class 1", `interpolation "lanczos"`},
-		{"half a figure", `{"pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}}`, "", usual, 224, "class 0,class 1", "deviation 0"},
-		{"grey figures", `{"pretrained_cfg": {"input_size": [1, 224, 224], "interpolation": "bilinear", "mean": [0.5, 0.4], "std": [0.5, 0.5]}}`, "", usual, 224, "class 0,class 1", "a mean of 2 channels"},
-		{"no resizing", "", `{"do_resize": false, "size": 224}`, usual, 224, "class 0,class 1", "preprocessor_config.json beside the weights: images that are not resized"},
-		{"other bytes", "", `{"crop_pct": 1, "rescale_factor": 0.0078, "size": 224}`, usual, 224, "class 0,class 1", "255th part"},
-		{"nearest", "", `{"crop_pct": 1, "resample": 0, "size": 224}`, usual, 224, "class 0,class 1", "resample 0"},
-		{"warped bicubic", "", `{"image_processor_type": "ViTImageProcessor", "resample": 3, "size": {"height": 224, "width": 224}}`, usual, 224, "class 0,class 1", "only by bilinear"},
-		{"no size", "", `{"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 200}}`, usual, 224, "class 0,class 1", "no size of a square"},
+		{"timm, both sides by bicubic", `{"pretrained_cfg": {"input_size": [3, 160, 160], "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "squash", ` + imageNet + `}}`, "", warped(160), 160, "class 0,class 1", "both sides as 160"},
+		{"timm, its defaults", `{"pretrained_cfg": {"input_size": [3, 224, 224]}}`, "", bicubic(256), 224, "class 0,class 1", "by bicubic"},
+		{"warped bicubic", "", `{"image_processor_type": "ViTImageProcessor", "resample": 3, "size": {"height": 224, "width": 224}}`, warped(224), 224, "class 0,class 1", "both sides as 224 pixels by bicubic"},
+		{"lanczos", `{"pretrained_cfg": {"input_size": [3, 224, 224], "interpolation": "lanczos", "crop_pct": 0.875, ` + imageNet + `}}`, "", by("lanczos"), 224, "class 0,class 1", "by lanczos"},
+		{"nearest", "", `{"crop_pct": 0.875, "resample": 0, "size": 224, ` + imageNetT + `}`, by("nearest"), 224, "class 0,class 1", "by nearest"},
+		{"nothing to cut", "", `{"image_processor_type": "ViTImageProcessor", "do_center_crop": true, "crop_size": {"height": 224, "width": 224}, "resample": 2, "size": {"height": 224, "width": 224}}`, both(224), 224, "class 0,class 1", "both sides as 224"},
+		{"other bytes", "", `{"crop_pct": 0.875, "rescale_factor": 0.00784, "resample": 2, "size": 224, "image_mean": [1, 1, 1], "image_std": [1, 1, 1], "do_flip_channel_order": true}`, signed, 224, "class 0,class 1", "blue, green, red, bytes times 0.00784"},
+		{"bytes as they are", "", `{"crop_pct": 0.875, "do_rescale": false, "resample": 2, "size": 224, "image_mean": [1, 1, 1], "image_std": [1, 1, 1]}`, raw, 224, "class 0,class 1", "bytes times 1"},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "model.safetensors")
@@ -96,7 +107,7 @@ func TestDescribedWeights(t *testing.T) {
 		}
 		got := info.Preprocess
 		if got.Resize != c.want.Resize || got.ResizeShorter != c.want.ResizeShorter || got.Interpolation != c.want.Interpolation ||
-			got.Scale != c.want.Scale || !slices.Equal(got.Mean, c.want.Mean) || !slices.Equal(got.Std, c.want.Std) {
+			got.Scale != c.want.Scale || got.BGR != c.want.BGR || !slices.Equal(got.Mean, c.want.Mean) || !slices.Equal(got.Std, c.want.Std) {
 			t.Errorf("%s: images are prepared by %+v, want %+v", c.what, got, c.want)
 		}
 		if info.Height != c.size || info.Width != c.size || strings.Join(info.Classes, ",") != c.classes {
@@ -104,6 +115,58 @@ func TestDescribedWeights(t *testing.T) {
 		}
 		if !strings.Contains(strings.Join(notes, "\n"), c.note) {
 			t.Errorf("%s: the notes %q do not say %q", c.what, notes, c.note)
+		}
+	}
+}
+
+// What a file says of images and cannot be done is refused by name, unless what is asked for
+// says otherwise.
+func TestDescribedWeightsRefuse(t *testing.T) {
+	_, m := net(t, "resnet18", models.Config{Blocks: []int{1, 1, 1, 1}, Classes: 2})
+	weights, err := os.ReadFile(foreign(t, nn.StateDict(m), same))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resized, sized := exchange.ModelConfig{Resize: 250}, exchange.ModelConfig{Size: 96}
+	smooth, normal := exchange.ModelConfig{Interpolation: "bicubic"}, exchange.ModelConfig{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}
+	scaled := exchange.ModelConfig{Scale: 1, Mean: normal.Mean, Std: normal.Std}
+	const hf = "preprocessor_config.json"
+	for _, c := range []struct {
+		file, text, want string
+		settles          exchange.ModelConfig
+	}{
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_mode": "border"}}`, `crop_mode "border"`, resized},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_mode": "squash", "crop_pct": 0.9}}`, `crop_mode "squash" with crop_pct 0.9`, exchange.ModelConfig{Squash: true}},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 32]}}`, "input_size [3 64 32]", sized},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": -1}}`, "crop_pct is -1", exchange.ModelConfig{Crop: 0.9}},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64000, 64000]}}`, "64000 pixels", sized},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "interpolation": "area"}}`, `interpolation "area"`, smooth},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}}`, "deviation 0", normal},
+		{"config.json", `{"pretrained_cfg": {"input_size": [1, 224, 224], "mean": [0.5, 0.4], "std": [0.5, 0.5]}}`, "a mean of 2 channels", normal},
+		{hf, `{"do_resize": false, "size": 224}`, "images that are not resized", resized},
+		{hf, `{"crop_pct": 1, "resample": 6, "size": 224}`, "resample 6", smooth},
+		{hf, `{"crop_pct": 1, "resample": -1, "size": 224}`, "resample -1", smooth},
+		{hf, `{"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 200}}`, "no size of a square", sized},
+		{hf, `{"do_center_crop": true, "crop_size": 200, "size": {"height": 224, "width": 224}}`, "both sides resized", resized},
+		{hf, `{"size": 224, "do_pad": true}`, "do_pad", resized},
+		{hf, `{"size": 224, "rescale_offset": true}`, "rescale_offset", scaled},
+		{hf, `{"size": 224, "rescale_factor": 0}`, "rescale_factor is 0", scaled},
+		{hf, `{"image_processor_type": "EfficientNetImageProcessor", "size": 224, "include_top": true}`, "include_top", normal},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "model.safetensors")
+		for name, text := range map[string]string{path: string(weights), filepath.Join(dir, c.file): c.text} {
+			if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{})
+		unsaid := new(exchange.UnsaidError)
+		if !errors.As(err, &unsaid) || unsaid.Path != path || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "beside the weights") {
+			t.Errorf("%s: %v, want %q", c.text, err, c.want)
+		}
+		if _, _, _, err := exchange.FromWeights(path, c.settles); err != nil {
+			t.Errorf("%s with %+v: %v", c.text, c.settles, err)
 		}
 	}
 }

@@ -84,6 +84,9 @@ func shapes(m *onnx.Model) (list []tensor.Named) {
 
 func (c *ExportConfig) checkPreprocess() error {
 	p := c.Preprocess
+	if c.Bytes && p.BGR {
+		return fmt.Errorf("takes blue, green and red in this order, which a graph that takes bytes is not written for; leave Bytes out")
+	}
 	for name, values := range map[string][]float64{"mean": p.Mean, "std": p.Std} {
 		if c.Bytes && len(values) != 0 && len(values) != c.Channels {
 			return fmt.Errorf("exchange.Export: a %s of %d values for %d channels", name, len(values), c.Channels)

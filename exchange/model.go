@@ -3,7 +3,6 @@ package exchange
 import (
 	"cmp"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,12 +21,22 @@ type ModelConfig struct {
 	Model   string   // a name the registry knows; empty: found by names and shapes
 	Classes []string // in the order of the logits; nil: "class 0", "class 1" ...
 
-	// How images are prepared: see models.Entry.
-	Resize        int // of the shorter side
-	Size          int // both sides of the middle that is cut out
-	Interpolation string
+	// Output is the output of an ONNX graph that the logits are, where it has several;
+	// empty: the first that is [N, classes].
+	Output string
+
+	// How images are prepared: see models.Entry. Where only Size is given, the shorter side
+	// keeps the proportion to it that the file or the model says.
+	Resize        int     // of the shorter side
+	Crop          float64 // in place of Resize: it is Size/Crop, rounded down, as timm's crop_pct
+	Size          int     // both sides of the middle that is cut out
+	Interpolation string  // one of checkpoint.Interpolations
 	Mean, Std     []float64
-	Squash        bool // both sides are resized to Size, by bilinear interpolation, and nothing is cut out
+	Squash        bool    // both sides are resized to Size, and nothing is cut out
+	Scale         float64 // of a byte, before Mean and Std: 1 leaves 0 to 255; 0 means the file's, or 1/255
+	BGR           bool    // the channels are blue, green and red, in Mean and Std too
+
+	saidFor int // the Size that Resize goes with, where that may be another
 }
 
 // FromWeights makes a model of Residual's own out of a file of weights of any
@@ -35,8 +44,20 @@ type ModelConfig struct {
 // tensors, PyTorch's counters of batches aside. The error names the file, and the
 // models that come into question.
 func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
+	return openModel(path, c, false)
+}
+
+// OpenModel is FromWeights that takes any ONNX graph: one that is none of the models known
+// by name stays as it is, a *Network, and its architecture is GraphArchitecture. SaveGraph
+// writes a file of it that says the rest. What neither the file nor c says is an error: see
+// UnsaidError.
+func OpenModel(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
+	return openModel(path, c, true)
+}
+
+func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info checkpoint.Model, notes []string, err error) {
 	fail := func(err error) (nn.Module, checkpoint.Model, []string, error) {
-		return nil, checkpoint.Model{}, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, checkpoint.Model{}, nil, at(path, err)
 	}
 	format, err := weights.Detect(path)
 	if err != nil {
@@ -44,7 +65,7 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 	}
 	var net held
 	if format == weights.ONNX {
-		net, err = fromONNX(path, c.Model)
+		net, err = fromONNX(path, c, graphs)
 	} else {
 		net, err = fromTensors(path, c.Model)
 	}
@@ -52,40 +73,50 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 		return nil, checkpoint.Model{}, nil, err
 	}
 	notes = net.notes
-	e, config := net.match.Entry, net.match.Config
+	config := net.match.Config
 	own, told := ownWord(net.metadata, net.match)
-	prepared := told && !c.prepares()
-	if told {
-		c, notes = c.over(configOf(own)), append(notes, "what was not given is as the file says itself: the names of the classes, and how images are prepared")
-	} else {
-		d, said := described(filepath.Dir(path))
-		d, odd := d.fitting(config.Channels, config.Classes)
-		c, notes = c.over(d), slices.Concat(notes, said, odd)
+	if err := net.input.suits(c); err != nil {
+		return fail(err)
 	}
-	info = checkpoint.Model{Architecture: e.Name, Blocks: config.Blocks, Channels: config.Channels, Classes: c.Classes}
-	if c.Classes == nil {
-		for i := range config.Classes {
-			info.Classes = append(info.Classes, fmt.Sprintf("class %d", i))
+	if told && !c.prepares() {
+		info = own
+		if c.Classes != nil {
+			info.Classes = c.Classes
 		}
-		notes = append(notes, fmt.Sprintf("the %d classes are numbered, as the file has no names for them", config.Classes))
+		info.Architecture, info.Blocks, info.Epoch, info.Metrics = net.match.Entry.Name, config.Blocks, 0, nil
+		info.Residual, info.Go = "", ""
+		notes = append(notes, ownWordNote)
+	} else {
+		var more []string
+		if told {
+			c, notes = c.over(configOf(own)), append(notes, ownWordNote)
+		} else if c, more, err = c.beside(path, config.Channels, config.Classes, net.input); err != nil {
+			return fail(err)
+		}
+		notes = append(notes, more...)
+		if c.Classes == nil {
+			c.Classes, more = namesFor(net.match)
+			notes = append(notes, more...)
+		}
+		info = checkpoint.Model{Architecture: net.match.Entry.Name, Blocks: config.Blocks, Channels: config.Channels, Classes: c.Classes, Output: c.Output}
+		if more, err = prepare(&info, net.match.Entry, c, net.input); err != nil {
+			return fail(err)
+		}
+		notes = append(notes, more...)
 	}
 	if n := len(info.Classes); n != config.Classes {
 		return fail(fmt.Errorf("tells %d classes apart, and %d names were given", config.Classes, n))
 	}
-	var more []string
-	if prepared {
-		info.Height, info.Width, info.Preprocess, info.Dataset = own.Height, own.Width, own.Preprocess, own.Dataset
-	} else {
-		more, err = prepare(&info, e, c)
+	if info.Architecture != GraphArchitecture {
+		info.Output = ""
 	}
-	if err == nil {
-		info, err = settled(info)
-	}
-	if err != nil {
+	if info, err = settled(info); err != nil {
 		return fail(err)
 	}
-	return net.module, info, append(notes, more...), nil
+	return net.module, info, notes, nil
 }
+
+const ownWordNote = "what was not given is as the file says itself: the names of the classes, and how images are prepared"
 
 // ownWord is what a file says of itself that Residual wrote, as far as it is true of the
 // net that was found.
@@ -95,21 +126,6 @@ func ownWord(metadata map[string]string, match models.Match) (own checkpoint.Mod
 	ok = err == nil && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
 		!(e.FixedSize && (own.Height != e.Height || own.Width != e.Width))
 	return own, ok
-}
-
-// configOf is what a model says, as settings that others can go before.
-func configOf(m checkpoint.Model) ModelConfig {
-	p := m.Preprocess
-	c := ModelConfig{Classes: m.Classes, Size: m.Height, Mean: p.Mean, Std: p.Std, Squash: p.Resize > 0}
-	if p.ResizeShorter > 0 {
-		c.Resize, c.Interpolation = p.ResizeShorter, p.Interpolation
-	}
-	return c
-}
-
-// prepares reports whether c says anything of how images are prepared.
-func (c ModelConfig) prepares() bool {
-	return c.Resize != 0 || c.Size != 0 || c.Interpolation != "" || c.Mean != nil || c.Std != nil || c.Squash
 }
 
 // settled is info as a file would give it back, if such a model can be.
@@ -127,22 +143,7 @@ type held struct {
 	match    models.Match
 	metadata map[string]string
 	notes    []string
-}
-
-func fromONNX(path, model string) (h held, err error) {
-	net, err := Open(path)
-	if err != nil {
-		return h, err
-	}
-	h.metadata = net.Metadata
-	h.match, h.module, err = Recognise(net, model)
-	if err == nil && model != "" && h.match.Entry.Name != model {
-		err = fmt.Errorf("the graph is that of %s, not of %s", foundNames([]models.Match{h.match}), model)
-	}
-	if err != nil {
-		return h, fmt.Errorf("%s: %w", path, err)
-	}
-	return h, nil
+	input    Input // what an ONNX graph says of its images; zero of other files
 }
 
 func fromTensors(path, model string) (h held, err error) {
@@ -282,41 +283,4 @@ func numbers(shapes map[string]tensor.Shape) (n int64) {
 		n += int64(s.Numel())
 	}
 	return n
-}
-
-// prepare says how images become the model's input: as torchvision's presets do
-// where the model has figures for that, else resized to its size.
-func prepare(info *checkpoint.Model, e models.Entry, c ModelConfig) (notes []string, err error) {
-	info.Height, info.Width = cmp.Or(c.Size, e.Height), cmp.Or(c.Size, e.Width)
-	if e.FixedSize && (info.Height != e.Height || info.Width != e.Width) {
-		return nil, fmt.Errorf("%s takes only %dx%d images, not %dx%d", e.Name, e.Height, e.Width, info.Height, info.Width)
-	}
-	p := &info.Preprocess
-	p.Grey = info.Channels == 1
-	if c.Squash {
-		p.Resize, p.Interpolation = info.Height, "bilinear"
-		return normalise(info, e, c), nil
-	}
-	if e.Mean == nil && c.Resize == 0 && c.Interpolation == "" && c.Mean == nil && c.Std == nil {
-		p.Resize = info.Height
-		return nil, nil
-	}
-	p.ResizeShorter = cmp.Or(c.Resize, e.Resize, info.Height)
-	p.Interpolation = cmp.Or(c.Interpolation, e.Interpolation, "bilinear")
-	return normalise(info, e, c), nil
-}
-
-// normalise takes the mean and deviation of c, else the model's.
-func normalise(info *checkpoint.Model, e models.Entry, c ModelConfig) (notes []string) {
-	p := &info.Preprocess
-	p.Mean, p.Std = c.Mean, c.Std
-	if c.Mean != nil || c.Std != nil || e.Mean == nil {
-		return nil
-	}
-	if len(e.Mean) == info.Channels {
-		p.Mean, p.Std = e.Mean, e.Std
-		return nil
-	}
-	return []string{fmt.Sprintf("images are not normalised, as %s has a mean and deviation for %d channels, not for %d; --mean and --std give others",
-		e.Name, len(e.Mean), info.Channels)}
 }

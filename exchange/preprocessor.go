@@ -1,10 +1,13 @@
 package exchange
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +28,9 @@ type preprocessor struct {
 	Rescale    *bool     `json:"do_rescale"`
 	Factor     *float64  `json:"rescale_factor"`
 	Normalize  *bool     `json:"do_normalize"`
+	Flip       bool      `json:"do_flip_channel_order"`
+	Offset     bool      `json:"rescale_offset"` // EfficientNet's: less 1
+	Twice      bool      `json:"include_top"`    // EfficientNet's: normalised again, by the std alone
 	Mean       oneOrMore `json:"image_mean"`
 	Std        oneOrMore `json:"image_std"`
 }
@@ -65,43 +71,64 @@ func (f *oneOrMore) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]float64)(f))
 }
 
-func readPreprocessor(text []byte, c *ModelConfig) (told string, err error) {
+// known are the steps of image processors that are read, or change nothing of an RGB image.
+var known = []string{"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_flip_channel_order", "do_convert_rgb", "do_reduce_labels"}
+
+func readPreprocessor(text []byte, c *ModelConfig) (told string, open []trouble, err error) {
 	var p preprocessor
-	if err := json.Unmarshal(text, &p); err != nil {
-		return "", fmt.Errorf("cannot be read (%w)", err)
+	var all map[string]any
+	if err := cmp.Or(json.Unmarshal(text, &p), json.Unmarshal(text, &all)); err != nil {
+		return "", nil, fmt.Errorf("cannot be read (%w)", err)
 	}
-	next, err := p.prepare()
-	if err != nil {
-		return "", err
+	next, open := p.prepare()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if on, _ := all[name].(bool); on && strings.HasPrefix(name, "do_") && !slices.Contains(known, name) {
+			open = append(open, troubleWith(resizeFields, "its %s is not known here", name))
+		}
 	}
 	next.Classes = c.Classes
 	*c = next
-	return next.images(), nil
+	return next.images(), open, nil
 }
 
-func (p *preprocessor) prepare() (c ModelConfig, err error) {
+func (p *preprocessor) prepare() (c ModelConfig, open []trouble) {
 	off := func(b *bool) bool { return b != nil && !*b }
-	switch {
-	case off(p.Resize):
-		return c, errors.New("images that are not resized are not known here")
-	case off(p.Rescale) || p.Factor != nil && math.Abs(*p.Factor*255-1) > 1e-6:
-		return c, errors.New("bytes that become other numbers than their 255th part are not known here")
+	no := func(fields []string, format string, args ...any) {
+		open = append(open, troubleWith(fields, format, args...))
 	}
-	if err := p.sizes(&c); err != nil {
-		return c, err
+	if off(p.Resize) {
+		no(resizeFields, "images that are not resized are not known here")
+		c.Size = cmp.Or(p.CropSize.square(), p.Size.square(), p.Size.Shortest)
+	} else if err := p.sizes(&c); err != nil {
+		no(resizeFields, "%v", err)
+		c.Resize, c.Crop, c.Squash = 0, 0, false
+	}
+	if c.Size == 0 {
+		no(sizeFields, "has no size of a square")
+	}
+	switch factor := p.Factor; {
+	case p.Offset:
+		no(scaleFields, "its rescale_offset is not known here")
+	case off(p.Rescale):
+		c.Scale = 1
+	case factor != nil && !(*factor > 0 && !math.IsInf(*factor, 0)):
+		no(scaleFields, "its rescale_factor is %v", *factor)
+	case factor != nil && math.Abs(*factor*255-1) > 1e-6:
+		c.Scale = *factor
 	}
 	if p.Resample != nil { // Pillow's Image.Resampling
-		name, ok := map[int]string{2: "bilinear", 3: "bicubic"}[*p.Resample]
-		if !ok {
-			return c, fmt.Errorf("its resample %d is not known here, only 2, bilinear, and 3, bicubic", *p.Resample)
+		names := map[int]string{0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+		if c.Interpolation = names[*p.Resample]; c.Interpolation == "" {
+			no(interpolationFields, "its resample %d is not known here, only 0 to 5", *p.Resample)
 		}
-		c.Interpolation = name
 	}
-	c.Mean, c.Std = p.Mean, p.Std
+	c.Mean, c.Std, c.BGR = p.Mean, p.Std, p.Flip
 	if off(p.Normalize) {
 		c.Mean, c.Std = []float64{0}, []float64{1}
+	} else if p.Twice && strings.HasPrefix(p.Type, "EfficientNet") {
+		no(normaliseFields, "its include_top, which normalises twice, is not known here")
 	}
-	return c, c.checkImages()
+	return c.possible(open)
 }
 
 // sizes reads how an image comes to its size: of the processors that resize the
@@ -125,21 +152,23 @@ func (p *preprocessor) sizes(c *ModelConfig) error {
 		if c.Size = shortest; shortest >= warped {
 			c.Squash = true
 		} else {
-			c.Resize = int(float64(shortest) / crop)
+			c.Crop = crop
 		}
 	case p.CenterCrop:
 		if shortest == 0 {
 			shortest = p.Size.Number
 		}
-		c.Resize, c.Size = shortest, p.CropSize.square()
-		if shortest == 0 {
+		c.Size = p.CropSize.square()
+		switch {
+		case shortest > 0:
+			c.Resize = shortest
+		case p.Size.square() == c.Size: // nothing is left to cut
+			c.Squash = true
+		default:
 			return errors.New("a middle that is cut out of images with both sides resized is not known here")
 		}
 	default:
 		c.Size, c.Squash = p.Size.square(), true
-	}
-	if c.Size == 0 {
-		return errors.New("has no size of a square")
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package exchange
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -18,15 +20,16 @@ import (
 // operation by operation, and returns it with the network's weights: so they get
 // the model's own names, and can be trained further. Where the network's batch
 // norms are folded into its convolutions, the model's become ones that only add
-// the bias. Folding can make two models the same; then the one called likely is
-// taken, or else the one that shares most names with the network. Where none has as
-// many blocks, those with the blocks that the network's names count are tried. The
-// error lists the models that were tried.
+// the bias. Where none has as many blocks, those with the blocks that the network's
+// names count are tried.
+//
+// Models may compute the same, also because folding makes them so, and want other images.
+// Then the one called likely is taken; or else the one that shares most names with the
+// network, whatever stands before them; or else the one whose own size, channels and
+// classes are the network's, where no other has one of these that it has not. What is
+// open then is an UnsaidError. Any other error lists the models that were tried.
 func Recognise(n *Network, likely string) (models.Match, nn.Module, error) {
-	shapes := map[string]tensor.Shape{}
-	for _, p := range nn.Named(n) {
-		shapes[p.Name] = p.Value.Shape()
-	}
+	shapes := n.shapes()
 	var own, others []models.Match
 	for _, name := range models.Names() {
 		e, err := models.Lookup(name)
@@ -35,34 +38,122 @@ func Recognise(n *Network, likely string) (models.Match, nn.Module, error) {
 		}
 		c := models.Config{Channels: n.Input.Channels, Classes: n.Classes}
 		own = append(own, models.Match{Entry: e, Config: c})
-		if counted, err := e.Configured(shapes); err == nil && counted.Config.Blocks != nil {
-			c.Blocks = counted.Config.Blocks
-			others = append(others, models.Match{Entry: e, Config: c})
+		for _, named := range shapes {
+			if counted, err := e.Configured(named); err == nil && counted.Config.Blocks != nil {
+				c.Blocks = counted.Config.Blocks
+				others = append(others, models.Match{Entry: e, Config: c})
+			}
 		}
 	}
 	for _, tried := range [][]models.Match{own, others} {
-		if best, found := recognise(n, tried, likely); found != nil {
-			return best, found, nil
+		best, found, err := recognise(n, tried, likely)
+		if found != nil || err != nil {
+			return best, found, err
 		}
 	}
 	return models.Match{}, nil, fmt.Errorf("the graph is none of the networks known by name (%s)", strings.Join(models.Names(), ", "))
 }
 
-func recognise(n *Network, tried []models.Match, likely string) (best models.Match, found nn.Module) {
-	most := -1
+func recognise(n *Network, tried []models.Match, likely string) (models.Match, nn.Module, error) {
+	var found []candidate
 	for _, t := range tried {
-		m := filled(n, t)
-		if m == nil {
-			continue
-		}
-		if t.Entry.Name == likely {
-			return t, m
-		}
-		if shared := n.sharedNames(m); shared > most {
-			best, found, most = t, m, shared
+		if m := filled(n, t); m != nil {
+			if t.Entry.Name == likely {
+				return t, m, nil
+			}
+			twin := func(c candidate) bool { return c.match.Entry.Family == t.Entry.Family && t.Entry.Family != "" }
+			if !slices.ContainsFunc(found, twin) { // nets that differ in their blocks alone are the same
+				found = append(found, candidate{t, m, n.sharedNames(m)})
+			}
 		}
 	}
-	return best, found
+	if len(found) == 0 {
+		return models.Match{}, nil, nil
+	}
+	most := slices.MaxFunc(found, func(a, b candidate) int { return cmp.Compare(a.shared, b.shared) }).shared
+	found = slices.DeleteFunc(found, func(c candidate) bool { return c.shared < most })
+	found = slices.DeleteFunc(slices.Clone(found), func(c candidate) bool {
+		return slices.ContainsFunc(found, func(d candidate) bool { return d.fits(n, c) })
+	})
+	if len(found) > 1 {
+		var names []string
+		for _, c := range found {
+			names = append(names, c.match.Title())
+		}
+		return models.Match{}, nil, &UnsaidError{Why: fmt.Sprintf("the graph computes what %s compute, which take images that are prepared otherwise, and neither its names nor its size, channels and classes tell which it is",
+			strings.Join(names, " and ")), Fields: []string{"Model"}}
+	}
+	return found[0].match, found[0].module, nil
+}
+
+// candidate is a model that computes what a network does.
+type candidate struct {
+	match  models.Match
+	module nn.Module
+	shared int // names
+}
+
+// fits reports whether all that speaks for other speaks for c, too, and something more.
+func (c candidate) fits(n *Network, other candidate) bool {
+	mine, theirs := n.likeness(c.match.Entry), n.likeness(other.match.Entry)
+	return mine != theirs && mine&theirs == theirs
+}
+
+// likeness has a bit for each of an entry's own figures that the network has, too.
+func (n *Network) likeness(e models.Entry) (bits int) {
+	in := n.Input
+	for i, same := range []bool{
+		in.Channels == e.Channels, n.Classes == e.Classes,
+		(in.Height > 0 || in.Width > 0) && cmp.Or(in.Height, in.Width) == e.Height && cmp.Or(in.Width, in.Height) == e.Width,
+	} {
+		if same {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}
+
+// mostPrefix is how many words may stand before the names of a net in those of a graph, such
+// as module.model.backbone.
+const mostPrefix = 4
+
+// named visits the names that a parameter of a graph may have in a net that is a part of it,
+// with what stands before: as it is, without its first words, and translated from Hugging
+// Face's.
+func named(name string, visit func(prefix, name string)) {
+	rest := name
+	for range mostPrefix + 1 {
+		prefix := name[:len(name)-len(rest)]
+		visit(prefix, rest)
+		if other, ok := torchvisionName(rest); ok {
+			visit(prefix, other)
+		}
+		var ok bool
+		if _, rest, ok = strings.Cut(rest, "."); !ok {
+			return
+		}
+	}
+}
+
+// shapes lists the network's parameters by the names of a net that is a part of it: for each
+// of the first words that it may stand behind.
+func (n *Network) shapes() []map[string]tensor.Shape {
+	by := map[string]map[string]tensor.Shape{}
+	for _, p := range nn.Named(n) {
+		named(p.Name, func(prefix, name string) {
+			if by[prefix] == nil {
+				by[prefix] = map[string]tensor.Shape{}
+			}
+			by[prefix][name] = p.Value.Shape()
+		})
+	}
+	var all []map[string]tensor.Shape
+	for _, prefix := range slices.Sorted(maps.Keys(by)) {
+		if len(by[prefix]) > 1 {
+			all = append(all, by[prefix])
+		}
+	}
+	return all
 }
 
 // filled returns the model of a match with the network's weights, nil where it
@@ -103,18 +194,23 @@ func filled(n *Network, match models.Match) nn.Module {
 	return nil
 }
 
-// sharedNames counts the parameters of the network whose names m has too.
-func (n *Network) sharedNames(m nn.Module) (count int) {
+// sharedNames counts the parameters of m whose names the network has too, all behind the
+// same words.
+func (n *Network) sharedNames(m nn.Module) (most int) {
 	have := map[string]bool{}
 	for _, p := range nn.Named(m) {
 		have[p.Name] = true
 	}
+	by := map[string]int{}
 	for _, p := range nn.Named(n) {
-		if have[p.Name] {
-			count++
-		}
+		named(p.Name, func(prefix, name string) {
+			if have[name] {
+				by[prefix]++
+				most = max(most, by[prefix])
+			}
+		})
 	}
-	return count
+	return most
 }
 
 // traced returns the result of forward on one image.

@@ -74,7 +74,10 @@ func TestRecognisePyTorchsExports(t *testing.T) {
 	for name, want := range map[string]string{"unfolded": "one", "folded": "one", "dynamo": "one", "unoptimised": "one", "view": "two", "bottleneck": ""} {
 		m, f, x, logits := load(t, name)
 		net := imported(t, m)
-		match, found := recognise(net, tried(net, entry("three", 3), entry("two", 2), entry("one", 1)), "")
+		match, found, err := recognise(net, tried(net, entry("three", 3), entry("two", 2), entry("one", 1)), "")
+		if err != nil {
+			t.Fatal(err)
+		}
 		if e := match.Entry; e.Name != want || (found == nil) != (want == "") {
 			t.Errorf("%s: found %q; want %q", name, e.Name, want)
 		}
@@ -117,8 +120,8 @@ func TestRecogniseByNamesWhereFoldingHidesTheDifference(t *testing.T) {
 		{Name: "resnet", Height: 32, Width: 32, New: func(c models.Config) nn.Module { return newResnet(1, c.Channels, c.Classes) }},
 	}
 	for likely, want := range map[string]string{"": "resnet", "other names": "other names", "none": "resnet"} {
-		match, found := recognise(net, tried(net, entries...), likely)
-		if match.Entry.Name != want {
+		match, found, err := recognise(net, tried(net, entries...), likely)
+		if err != nil || match.Entry.Name != want {
 			t.Errorf("likely %q: found %q; want %q", likely, match.Entry.Name, want)
 			continue
 		}

@@ -28,6 +28,7 @@ func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onn
 
 // withInfo makes the graph of a trained network that Save writes.
 func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
+	info.Output = "" // the graph that is written has one
 	metadata, err := info.Metadata()
 	if err != nil {
 		return nil, err
@@ -44,15 +45,9 @@ func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, 
 	return Export(m, c)
 }
 
-// Open reads an ONNX file and imports its graph. The error names the file.
+// Open reads an ONNX file and imports its graph; of several outputs the one that the file,
+// or else its shape, says to be the logits. The error names the file.
 func Open(path string) (*Network, error) {
-	m, err := onnx.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	n, err := Import(m)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return n, nil
+	n, _, err := open(path, "")
+	return n, err
 }

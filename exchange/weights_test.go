@@ -235,7 +235,7 @@ func TestFromWeightsRefuses(t *testing.T) {
 		{state, exchange.ModelConfig{Model: "resnet0"}, []string{`"resnet0" is not known`}},
 		{state, exchange.ModelConfig{Classes: []string{"one"}}, []string{"10 classes", "1 names"}},
 		{state, exchange.ModelConfig{Mean: []float64{1}, Std: []float64{1}}, []string{"of 1 values for 3 channels"}},
-		{state, exchange.ModelConfig{Interpolation: "nearest"}, []string{`interpolation "nearest"`}},
+		{state, exchange.ModelConfig{Interpolation: "area"}, []string{`interpolation "area"`}},
 		{[]tensor.Named{{Name: "a", Tensor: tensor.New(1)}, {Name: "b.c", Tensor: tensor.New(1)}}, exchange.ModelConfig{}, []string{"not called as those of any network"}},
 	} {
 		path := foreign(t, c.state, same)

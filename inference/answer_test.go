@@ -29,7 +29,7 @@ func TestEvaluateEach(t *testing.T) {
 	if len(answers) != n || res.Count != n {
 		t.Fatalf("%d answers for %d pictures", len(answers), res.Count)
 	}
-	right := 0
+	right, amongFive := 0, 0
 	for i, a := range answers {
 		g := image.NewGray(image.Rect(0, 0, 28, 28))
 		label, err := ds.Get(i, g.Pix)
@@ -48,8 +48,17 @@ func TestEvaluateEach(t *testing.T) {
 		if a.Class == a.Label {
 			right++
 		}
+		if own < 5 {
+			amongFive++
+		}
 	}
 	if float64(right)/n != res.Accuracy {
 		t.Errorf("%d answers are right, the accuracy is %v", right, res.Accuracy)
+	}
+	if res.AmongFive != amongFive || res.Top5Accuracy() != float64(amongFive)/n {
+		t.Errorf("%d are among the five likeliest, the top-5 accuracy is %v", amongFive, res.Top5Accuracy())
+	}
+	if few := (inference.Result{Count: 3, AmongFive: 3, Confusion: make([][]int, 5)}); !math.IsNaN(few.Top5Accuracy()) {
+		t.Errorf("of five classes the top-5 accuracy is %v", few.Top5Accuracy())
 	}
 }

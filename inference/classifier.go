@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -53,8 +54,9 @@ type Prediction struct {
 // Load reads a model file that residual train or checkpoint.SaveModel wrote:
 // builds the architecture that it names, and fills it with its weights on dev, to
 // compute in the given precision (dev.Preferred() suits the device best). Of an
-// ONNX file that residual export wrote it takes the graph; files are told apart by
-// what they hold.
+// ONNX file that residual export or import wrote it takes the graph; one of another
+// program must be a model known by name, and is prepared for as that one: LoadAs says
+// more. Files are told apart by what they hold.
 // The error names the file, and what in it is missing, unexpected or of another
 // shape.
 func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
@@ -63,7 +65,8 @@ func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, erro
 	case err != nil:
 		return nil, err
 	case format == weights.ONNX:
-		return loadONNX(path, dev, p)
+		c, _, err := loadONNX(path, exchange.ModelConfig{}, dev, p)
+		return c, err
 	case format != weights.Safetensors:
 		return nil, fmt.Errorf("%s: holds weights alone, as a .%s file; make a model of it with residual import", path, format)
 	}
@@ -336,22 +339,6 @@ func (c *Classifier) PredictPixels(m transforms.Image, k int) ([]Prediction, err
 	return all[0], nil
 }
 
-// Pictures returns a view of ds with pictures of the size that the model wants, cut
-// out if it says so; Scale does the rest. Pictures of sizes of their own are prepared
-// from those, as Prepare prepares them.
-func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
-	if p, ok := ds.(data.Pictures); ok {
-		v := prepared{p, c, ds.Info()}
-		m := c.pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
-		v.info.Height, v.info.Width = m.Height, m.Width
-		return v
-	}
-	if c.info.Preprocess.ResizeShorter > 0 {
-		return data.Cropped(ds, c.preset())
-	}
-	return data.Resize(ds, c.info.Preprocess.Resize)
-}
-
 // Evaluate counts the model's answers on a data set, prepared as it was for the
 // training. Of config it wants the batch size and the workers; the order is the
 // data set's.
@@ -375,7 +362,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if _, own := ds.(data.Pictures); own && c.anySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and says none, so pictures of several cannot share a batch", c.path)
 	}
-	config.Bytes = engine.TakesPictures(c.runner.store.Device())
+	config.Bytes = engine.TakesPictures(c.runner.store.Device()) && !c.info.Preprocess.BGR
 	l, err := data.NewLoader(c.Pictures(ds), config)
 	if err != nil {
 		return Result{}, err

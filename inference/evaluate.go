@@ -17,8 +17,19 @@ type Result struct {
 	Loss            float64 `json:"loss"`              // mean cross-entropy, in nats
 	Accuracy        float64 `json:"accuracy"`          // share of right answers, in [0,1]
 	Count           int     `json:"count"`             // images
+	AmongFive       int     `json:"among_five"`        // images whose class is one of the five likeliest
 	Confusion       [][]int `json:"confusion"`         // [true class][predicted class]
 	ImagesPerSecond float64 `json:"images_per_second"` // loading and compiling included
+}
+
+// Top5Accuracy is the share of images whose class is one of the five likeliest: of classes
+// with the same logit the first is the likelier, as Predict has them. It is NaN of a model
+// with five classes or fewer, where it would say nothing.
+func (r Result) Top5Accuracy() float64 {
+	if len(r.Confusion) <= 5 {
+		return math.NaN()
+	}
+	return float64(r.AmongFive) / float64(r.Count)
 }
 
 // MacroF1 is the mean of the F1 scores of the classes that have images or were predicted, as
@@ -128,6 +139,7 @@ func (r *Runner) images(e *data.Epoch, to scale, do func(b *data.Batch, logits *
 type score struct {
 	loss      float64
 	count     int
+	amongFive int
 	confusion [][]int
 }
 
@@ -148,6 +160,9 @@ func (s *score) add(logits *tensor.Tensor, labels []int64, indices []int, each f
 		s.loss += logSum - float64(row[label])
 		s.confusion[label][best]++
 		s.count++
+		if likelier(row, int(label)) < 5 {
+			s.amongFive++
+		}
 		if each != nil {
 			each(Answer{
 				Index: indices[i], Label: int(label), Class: best,
@@ -165,7 +180,7 @@ func (s *score) result(took time.Duration) Result {
 	}
 	n := float64(s.count)
 	return Result{
-		Loss: s.loss / n, Accuracy: float64(right) / n, Count: s.count,
+		Loss: s.loss / n, Accuracy: float64(right) / n, Count: s.count, AmongFive: s.amongFive,
 		Confusion: s.confusion, ImagesPerSecond: n / took.Seconds(),
 	}
 }
@@ -180,6 +195,20 @@ func argmax(x []float32) int {
 		}
 	}
 	return best
+}
+
+// likelier counts the elements that stand before element i, the largest first, as argmax
+// has it.
+func likelier(x []float32, i int) (count int) {
+	for j, v := range x {
+		switch {
+		case v > x[i] || v != v && x[i] == x[i]:
+			count++
+		case j < i && (v == x[i] || v != v && x[i] != x[i]):
+			count++
+		}
+	}
+	return count
 }
 
 // logSumExp is log(sum(exp(x))), without overflow.

@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -8,20 +9,87 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// loadONNX reads an ONNX file that residual export wrote: its metadata names the
-// classes and how images are prepared. The network is the graph as it stands.
-func loadONNX(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
-	net, err := exchange.Open(path)
+// LoadAs is Load with what config says of classes and images in place of what the file
+// says, and for ONNX graphs of other programs, which say nothing of either: they may be any
+// that the engine computes. The notes tell what had to be chosen. What neither the file nor
+// config says is an exchange.UnsaidError.
+func LoadAs(path string, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (c *Classifier, notes []string, err error) {
+	format, err := weights.Detect(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return fromGraph(path, net, dev, p)
+	if format == weights.ONNX {
+		return loadONNX(path, config, dev, p)
+	}
+	if c, err = Load(path, dev, p); err != nil {
+		return nil, nil, err
+	}
+	if c.info, err = exchange.Restate(c.info, nil, config); err == nil {
+		err = checkSizes(c.info)
+	}
+	if err != nil {
+		return nil, nil, restated(path, err)
+	}
+	return c, nil, nil
 }
 
-// readONNX is loadONNX for the size bytes in r; name stands for the file in errors.
+// restated puts the file before an error of exchange.Restate.
+func restated(path string, err error) error {
+	if e := new(exchange.UnsaidError); errors.As(err, &e) {
+		e.Path = path
+		return e
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// loadONNX reads an ONNX file. Of one that residual export or import wrote the network is
+// the graph as it stands, and its metadata names the classes and how images are prepared;
+// of another program's it is what exchange.OpenModel makes of it.
+func loadONNX(path string, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (*Classifier, []string, error) {
+	if net, err := exchange.Open(path); err == nil && config.Output == "" {
+		if _, err := checkpoint.ModelIn(net.Metadata); !errors.Is(err, checkpoint.ErrNoModel) {
+			c, err := fromGraph(path, net, config, dev, p)
+			return c, nil, err
+		}
+	}
+	m, info, notes, err := exchange.OpenModel(path, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkSizes(info); err != nil {
+		return nil, nil, restated(path, err)
+	}
+	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, notes, nil
+}
+
+// fromGraph is the classifier of a graph whose file says of itself what it is, or that with
+// what config says in its place.
+func fromGraph(path string, net *exchange.Network, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (*Classifier, error) {
+	info, err := checkpoint.ModelIn(net.Metadata)
+	if err == nil {
+		if err = checkSizes(info); err != nil {
+			return nil, restated(path, err)
+		}
+		err = suits(net, &info)
+	}
+	if err != nil {
+		return nil, restated(path, fmt.Errorf("%w; the file is damaged or was changed, export it again", err))
+	}
+	if info, err = exchange.Restate(info, net, config); err == nil {
+		err = checkSizes(info)
+	}
+	if err != nil {
+		return nil, restated(path, err)
+	}
+	return &Classifier{path: path, info: info, module: net, runner: NewRunner(net, engine.NewStore(dev), p)}, nil
+}
+
+// readONNX is loadONNX for the size bytes in r of a file that says of itself what it is;
+// name stands for the file in errors.
 func readONNX(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Precision) (*Classifier, error) {
 	b, err := io.ReadAll(io.NewSectionReader(r, 0, size))
 	if err != nil {
@@ -35,21 +103,7 @@ func readONNX(r io.ReaderAt, size int64, name string, dev engine.Device, p engin
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return fromGraph(name, net, dev, p)
-}
-
-func fromGraph(path string, net *exchange.Network, dev engine.Device, p engine.Precision) (*Classifier, error) {
-	info, err := checkpoint.ModelIn(net.Metadata)
-	if err != nil {
-		return nil, fmt.Errorf("%s: does not say what its classes are and how images are prepared for it (%w); give a file that residual export wrote", path, err)
-	}
-	if err := checkSizes(info); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := suits(net, &info); err != nil {
-		return nil, fmt.Errorf("%s: %w; the file is damaged or was changed, export it again", path, err)
-	}
-	return &Classifier{path: path, info: info, module: net, runner: NewRunner(net, engine.NewStore(dev), p)}, nil
+	return fromGraph(name, net, exchange.ModelConfig{}, dev, p)
 }
 
 // suits holds what a file says of its model against its graph.

@@ -16,13 +16,13 @@ import (
 //  1. 8 bits of grey or of red, green and blue, as many as the model has channels;
 //     grey is the luma of ITU-R 601 with Pillow's rounding (convert("L")), and
 //     transparency is left out, as Pillow does;
-//  2. resized to the size of the training's pictures, whatever the image's sides,
-//     and from there to the model's input, both by Pillow's bilinear filter;
-//  3. times the model's scale (1/255 unless it says otherwise), less its mean,
-//     over its deviation.
+//  2. resized to the size of the training's pictures, whatever the image's sides, by
+//     Pillow's bilinear filter, and from there to the model's input by the model's;
+//  3. times the model's scale (1/255 unless it says otherwise), less its mean, over
+//     its std, with blue first if the model has it so.
 //
 // A model that has ResizeShorter gets what torchvision's preset ImageClassification
-// gives: its preparation in place of 2 and 3.
+// gives in place of 2.
 func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	if err := c.TakesImages(); err != nil {
 		return nil, err
@@ -76,12 +76,53 @@ func (c *Classifier) pixels(m transforms.Image) transforms.Image {
 	if p.ResizeShorter > 0 {
 		m = c.preset().Pixels(m)
 	}
-	for _, size := range [][2]int{{p.NativeHeight, p.NativeWidth}, {p.Resize, p.Resize}, {c.info.Height, c.info.Width}} {
-		if size[0] > 0 && size[1] > 0 {
-			m = transforms.Resize{Height: size[0], Width: size[1]}.Apply(m, nil)
+	by := c.interpolation()
+	for _, t := range []transforms.Resize{
+		{Height: p.NativeHeight, Width: p.NativeWidth}, {Height: p.Resize, Width: p.Resize, Interpolation: by},
+		{Height: c.info.Height, Width: c.info.Width, Interpolation: by},
+	} {
+		if t.Height > 0 && t.Width > 0 {
+			m = t.Apply(m, nil)
 		}
 	}
 	return m
+}
+
+func (c *Classifier) interpolation() transforms.Interpolation {
+	i, _ := transforms.ParseInterpolation(c.info.Preprocess.Interpolation) // which the file's reader has checked
+	return i
+}
+
+// Pictures returns a view of ds with pictures of the size that the model wants, cut
+// out if it says so; Scale does the rest. Pictures of sizes of their own are prepared
+// from those, as Prepare prepares them.
+func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
+	own, ok := ds.(data.Pictures)
+	p, info := c.info.Preprocess, ds.Info()
+	switch {
+	case ok:
+	case p.ResizeShorter > 0:
+		return data.Cropped(ds, c.preset())
+	case p.Resize > 0 && c.interpolation() == transforms.Bilinear,
+		p.Resize == 0 && (c.info.Height == 0 || c.info.Height == info.Height && c.info.Width == info.Width):
+		return data.Resize(ds, p.Resize)
+	default:
+		own = whole{ds}
+	}
+	v := prepared{own, c, info}
+	m := c.pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
+	v.info.Height, v.info.Width = m.Height, m.Width
+	return v
+}
+
+// whole are the pictures of a data set that are all of one size.
+type whole struct{ data.Dataset }
+
+func (w whole) Picture(i int) (transforms.Image, int, error) {
+	info := w.Info()
+	m := transforms.NewImage(info.Channels, info.Height, info.Width)
+	label, err := w.Get(i, m.Pix)
+	return m, label, err
 }
 
 // anySize says that the model takes images as large as they are.
@@ -110,15 +151,14 @@ func (v prepared) Get(i int, pix []uint8) (int, error) {
 
 // preset is the preparation of a model that has ResizeShorter.
 func (c *Classifier) preset() transforms.ImageClassification {
-	t := transforms.ImageClassification{ResizeSize: c.info.Preprocess.ResizeShorter, CropSize: c.info.Height}
-	if c.info.Preprocess.Interpolation == transforms.Bicubic.String() {
-		t.Interpolation = transforms.Bicubic
-	}
-	return t
+	return transforms.ImageClassification{ResizeSize: c.info.Preprocess.ResizeShorter, CropSize: c.info.Height, Interpolation: c.interpolation()}
 }
 
 // scale writes the planes of one image as the network's numbers.
 func (c *Classifier) scale(dst []float32, planes [][]uint8) {
+	if c.info.Preprocess.BGR {
+		slices.Reverse(planes)
+	}
 	for i, plane := range planes {
 		table := c.table(i)
 		for j, v := range plane {
@@ -150,11 +190,19 @@ func (c *Classifier) table(channel int) (t [256]float32) {
 // fromUnit changes a batch of the loader, bytes over 255, to the model's scale.
 func (c *Classifier) fromUnit(x *tensor.Tensor) {
 	p := c.info.Preprocess
-	if p.Scale == 1.0/255 && len(p.Mean)+len(p.Std) == 0 {
+	if p.Scale == 1.0/255 && len(p.Mean)+len(p.Std) == 0 && !p.BGR {
 		return
 	}
 	s := x.Shape()
 	area := s[2] * s[3]
+	if p.BGR {
+		for image := range slices.Chunk(x.Data(), s[1]*area) {
+			red, blue := image[:area], image[2*area:]
+			for i := range red {
+				red[i], blue[i] = blue[i], red[i]
+			}
+		}
+	}
 	for channel := range s[1] {
 		table := c.table(channel)
 		for n := range s[0] {

@@ -35,7 +35,11 @@ func TestPrepareAsTorchvision(t *testing.T) {
 			img.Set(x, y, color.RGBA{uint8(x * y), uint8(x*7 + y), uint8(y * 11), 255})
 		}
 	}
-	for _, interpolation := range []transforms.Interpolation{transforms.Bilinear, transforms.Bicubic} {
+	for _, name := range checkpoint.Interpolations() {
+		interpolation, ok := transforms.ParseInterpolation(name)
+		if !ok {
+			t.Fatalf("%s is no filter", name)
+		}
 		info := presetInfo()
 		info.Preprocess.Interpolation = interpolation.String()
 		_, path := save(t, info, nil)
@@ -100,8 +104,8 @@ func TestPreparationsThatCannotBe(t *testing.T) {
 		"a square is cut out":      func(m *checkpoint.Model) { m.Height = 20 },
 		"0 x 0 pixels":             func(m *checkpoint.Model) { m.Height, m.Width = 0, 0 },
 		"by both sides too":        func(m *checkpoint.Model) { m.Preprocess.Resize = 24 },
-		"which is 1/255":           func(m *checkpoint.Model) { m.Preprocess.Scale = 1 },
-		`interpolation "lanczos"`:  func(m *checkpoint.Model) { m.Preprocess.Interpolation = "lanczos" },
+		"blue, green and red":      func(m *checkpoint.Model) { m.Channels, m.Preprocess.BGR = 1, true },
+		`interpolation "area"`:     func(m *checkpoint.Model) { m.Preprocess.Interpolation = "area" },
 		"a shorter side of -1":     func(m *checkpoint.Model) { m.Preprocess.ResizeShorter = -1 },
 		"a mean of 2 values for 3": func(m *checkpoint.Model) { m.Preprocess.Mean = []float64{1, 2} },
 	} {

@@ -37,7 +37,7 @@ func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) 
 	about := j.model.Info()
 	p := &page.Report{
 		Model: about.Architecture, File: s.Model, Data: cmp.Or(s.Data, j.data.Info().Name), Part: s.Part, Made: s.Made,
-		Classes: j.Classes, Confusion: j.Confusion, Loss: j.Loss, Calibration: j.Calibration, Version: version,
+		Classes: j.Classes, Confusion: j.Confusion, AmongFive: j.AmongFive, Loss: j.Loss, Calibration: j.Calibration, Version: version,
 	}
 	var err error
 	if p.Mistakes, p.Note, err = j.mistakes(ctx); err != nil {
@@ -84,19 +84,7 @@ func facts(m checkpoint.Model, parameters int64) []page.Fact {
 		size = fmt.Sprintf("%d × %d", m.Height, m.Width)
 	}
 	add("input", fmt.Sprintf("%s, %s", size, map[int]string{1: "grey", 3: "colour"}[m.Channels]))
-	p := m.Preprocess
-	switch {
-	case p.ResizeShorter > 0:
-		add("prepared", fmt.Sprintf("shorter side to %d, %s; the middle cut out", p.ResizeShorter, p.Interpolation))
-	case p.Resize > 0:
-		add("prepared", fmt.Sprintf("both sides to %d, %s", p.Resize, p.Interpolation))
-	}
-	if len(p.Mean) > 0 {
-		add("mean", strings.Trim(fmt.Sprint(p.Mean), "[]"))
-	}
-	if len(p.Std) > 0 {
-		add("deviation", strings.Trim(fmt.Sprint(p.Std), "[]"))
-	}
+	add("prepared", m.Preparation())
 	add("trained on", m.Dataset)
 	if m.Epoch > 0 {
 		add("epochs trained", fmt.Sprint(m.Epoch))

@@ -83,3 +83,20 @@ func TestResNetShapes(t *testing.T) {
 		t.Errorf("%d parameters and %d buffers", s.Params, s.Buffers)
 	}
 }
+
+// Every class of ImageNet has a name of its own, in the order of ILSVRC 2012.
+func TestImageNetClasses(t *testing.T) {
+	names := ImageNetClasses()
+	seen := map[string]bool{}
+	for _, name := range names {
+		seen[name] = true
+	}
+	for i, want := range map[int]string{0: "tench", 207: "golden retriever", 517: "crane", 999: "toilet tissue"} {
+		if len(names) != 1000 || names[i] != want {
+			t.Errorf("%d classes, of which %d is %q, not %q", len(names), i, names[i], want)
+		}
+	}
+	if len(seen) != 1000 || seen[""] {
+		t.Errorf("%d names", len(seen))
+	}
+}

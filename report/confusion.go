@@ -1,22 +1,45 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
 )
 
-// ClassScore is how well one class is recognised. A precision without
-// predictions and a recall without samples are 0, as in scikit-learn's
-// precision_recall_fscore_support.
+// ClassScore is how well one class is recognised. A score of nothing is NaN: the precision
+// of a class that is never predicted, the recall of one without images, and the F1 of one
+// that has neither, as in scikit-learn's precision_recall_fscore_support with
+// zero_division=nan.
 type ClassScore struct {
-	Class     string  `json:"class"`
-	Precision float64 `json:"precision"` // of the images given this class, the share that is of it
-	Recall    float64 `json:"recall"`    // of the images of this class, the share found
-	F1        float64 `json:"f1"`        // harmonic mean of both
-	Support   int     `json:"support"`   // images of this class
-	Predicted int     `json:"predicted"` // images given this class
+	Class     string
+	Precision float64 // of the images given this class, the share that is of it
+	Recall    float64 // of the images of this class, the share found
+	F1        float64 // harmonic mean of both
+	Support   int     // images of this class
+	Predicted int     // images given this class
+}
+
+// MarshalJSON implements json.Marshaler. A score that is NaN is null.
+func (s ClassScore) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Class     string   `json:"class"`
+		Precision *float64 `json:"precision"`
+		Recall    *float64 `json:"recall"`
+		F1        *float64 `json:"f1"`
+		Support   int      `json:"support"`
+		Predicted int      `json:"predicted"`
+	}{s.Class, Known(s.Precision), Known(s.Recall), Known(s.F1), s.Support, s.Predicted})
+}
+
+// Known is a figure for JSON: nil, which becomes null, where it is NaN.
+func Known(v float64) *float64 {
+	if math.IsNaN(v) {
+		return nil
+	}
+	return &v
 }
 
 // Scores computes the scores of every class from counts[true][predicted].
@@ -31,9 +54,9 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 			s.Predicted += counts[j][i]
 		}
 		hits := float64(counts[i][i])
-		s.Precision = ratio(hits, s.Predicted)
-		s.Recall = ratio(hits, s.Support)
-		s.F1 = ratio(2*hits, s.Support+s.Predicted)
+		s.Precision = hits / float64(s.Predicted) // NaN of none, as hits are 0 then
+		s.Recall = hits / float64(s.Support)
+		s.F1 = 2 * hits / float64(s.Support+s.Predicted)
 		out[i] = s
 	}
 	return out
@@ -52,29 +75,38 @@ func Unmet(scores []ClassScore) (classes []string) {
 	return classes
 }
 
-// Means returns the means of the scores over the classes that were met, as scikit-learn's:
-// each class counting once, and each as much as it has images. Support and Predicted are
-// sums, met is how many classes these are.
+// Means returns the means of the scores, as scikit-learn's: each class counting once, and
+// each as much as it has images. A class counts in the mean of a score that it has: one
+// that is never predicted has no precision and is left out of the mean precision. A mean
+// of no class is NaN. Support and Predicted are sums, met is how many classes had images
+// or were predicted.
 func Means(scores []ClassScore) (macro, weighted ClassScore, met int) {
-	total := 0
 	for _, s := range scores {
-		total += s.Support
+		macro.Support += s.Support
+		macro.Predicted += s.Predicted
 		if s.Met() {
 			met++
 		}
 	}
-	add := func(m *ClassScore, s ClassScore, share float64) {
-		m.Precision += share * s.Precision
-		m.Recall += share * s.Recall
-		m.F1 += share * s.F1
-		m.Support += s.Support
-		m.Predicted += s.Predicted
-	}
+	weighted = macro
 	macro.Class, weighted.Class = "macro mean", "weighted mean"
-	for _, s := range scores {
-		add(&macro, s, ratio(1, met)) // 0 is added for others
-		add(&weighted, s, ratio(float64(s.Support), total))
+	mean := func(figure func(ClassScore) float64, weight func(ClassScore) float64) float64 {
+		sum, total := 0.0, 0.0
+		for _, s := range scores {
+			if v := figure(s); !math.IsNaN(v) {
+				sum += float64(weight(s) * v)
+				total += weight(s)
+			}
+		}
+		return sum / total
 	}
+	one := func(ClassScore) float64 { return 1 }
+	images := func(s ClassScore) float64 { return float64(s.Support) }
+	precision := func(s ClassScore) float64 { return s.Precision }
+	recall := func(s ClassScore) float64 { return s.Recall }
+	f1 := func(s ClassScore) float64 { return s.F1 }
+	macro.Precision, macro.Recall, macro.F1 = mean(precision, one), mean(recall, one), mean(f1, one)
+	weighted.Precision, weighted.Recall, weighted.F1 = mean(precision, images), mean(recall, images), mean(f1, images)
 	return macro, weighted, met
 }
 
@@ -167,23 +199,27 @@ func mistakes(classes []string, counts [][]int) string {
 	return t.String()
 }
 
+// Nothing stands for a score of 0/0, in tables and on pages.
+const Nothing = "–"
+
 func scoreTable(scores []ClassScore, counts [][]int) string {
 	t := NewTable(Column{"class", Left}, Column{"precision", Right}, Column{"recall", Right},
 		Column{"F1", Right}, Column{"images", Right})
 	mean, _, met := Means(scores)
-	hits := 0
+	hits, open := 0, false
+	row := func(name string, s ClassScore) {
+		cells := []string{name}
+		for _, v := range []float64{s.Precision, s.Recall, s.F1} {
+			if math.IsNaN(v) {
+				cells, open = append(cells, Nothing), true
+				continue
+			}
+			cells = append(cells, score(v))
+		}
+		t.Row(append(cells, Count(int64(s.Support)))...)
+	}
 	for i, s := range scores {
-		precision, recall, f1 := score(s.Precision), score(s.Recall), score(s.F1)
-		if s.Predicted == 0 {
-			precision = "-"
-		}
-		if s.Support == 0 {
-			recall = "-"
-		}
-		if !s.Met() {
-			f1 = "-"
-		}
-		t.Row(s.Class, precision, recall, f1, Count(int64(s.Support)))
+		row(s.Class, s)
 		hits += counts[i][i]
 	}
 	t.Rule()
@@ -191,9 +227,12 @@ func scoreTable(scores []ClassScore, counts [][]int) string {
 	if met < len(scores) {
 		title = fmt.Sprintf("mean of %d", met)
 	}
-	t.Row(title, score(mean.Precision), score(mean.Recall), score(mean.F1), Count(int64(mean.Support)))
+	row(title, mean)
 	var b strings.Builder
 	b.WriteString(t.String())
+	if open {
+		b.WriteString("– is a share of no image; each mean is over the classes that have the figure\n")
+	}
 	fmt.Fprintf(&b, "\naccuracy %.4f (%s of %s%s)\n", ratio(float64(hits), mean.Support),
 		Count(int64(hits)), Count(int64(mean.Support)), over(scores))
 	return b.String()

@@ -1,6 +1,10 @@
 package report
 
 import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,9 +33,10 @@ class      precision  recall     F1  images
 t-shirt        0.667   0.800  0.727      10
 trouser        1.000   1.000  1.000      10
 pullover       0.750   0.600  0.667      10
-hat                -       -      -       0
+hat                –       –      –       0
 ───────────────────────────────────────────
 mean of 3      0.806   0.800  0.798      30
+– is a share of no image; each mean is over the classes that have the figure
 
 accuracy 0.8000 (24 of 30, over 3 of 4 classes: no images of hat)
 `
@@ -71,5 +76,48 @@ func TestConfusionChecksItsShape(t *testing.T) {
 	}
 	if got := ConfusionText(nil, nil); got != "no classes\n" {
 		t.Errorf("no classes: %q", got)
+	}
+}
+
+// Scores and means are scikit-learn's with zero_division=nan, and null in JSON where they
+// are of nothing.
+func TestScoresAsScikitLearn(t *testing.T) {
+	text, err := os.ReadFile("testdata/scores.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want struct {
+		Cases []struct {
+			Counts          [][]int
+			Classes         [][3]*float64
+			Macro, Weighted [3]*float64
+		}
+	}
+	if err := json.Unmarshal(text, &want); err != nil || len(want.Cases) < 6 {
+		t.Fatal(err, len(want.Cases))
+	}
+	for _, c := range want.Cases {
+		names := make([]string, len(c.Counts))
+		for i := range names {
+			names[i] = fmt.Sprint("c", i)
+		}
+		scores := Scores(names, c.Counts)
+		macro, weighted, _ := Means(scores)
+		for i, s := range append(scores, macro, weighted) {
+			want := append(c.Classes, c.Macro, c.Weighted)[i]
+			b, err := json.Marshal(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got struct{ Precision, Recall, F1 *float64 }
+			if err := json.Unmarshal(b, &got); err != nil {
+				t.Fatal(err)
+			}
+			for k, v := range []*float64{got.Precision, got.Recall, got.F1} {
+				if (v == nil) != (want[k] == nil) || v != nil && math.Abs(*v-*want[k]) > 1e-11 {
+					t.Errorf("%v: figure %d of %s is %s, not scikit-learn's", c.Counts, k, s.Class, b)
+				}
+			}
+		}
 	}
 }

@@ -156,7 +156,7 @@ func (c Config) likeFile(m checkpoint.Model) Config {
 			c.ResizeShorter = cmp.Or(c.ResizeShorter, p.ResizeShorter)
 		}
 	}
-	if p.ResizeShorter > 0 {
+	if p.ResizeShorter > 0 && (p.Interpolation == "bilinear" || p.Interpolation == "bicubic") { // which trainings can do
 		c.Interpolation = cmp.Or(c.Interpolation, p.Interpolation)
 	}
 	return c

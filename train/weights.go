@@ -54,6 +54,9 @@ func (j *job) head() map[string]*tensor.Tensor {
 // otherPixels says when the file's network had other numbers for the same pixels.
 func (j *job) otherPixels(was checkpoint.Preprocess) []string {
 	is := j.preprocess(j.native)
+	if was.BGR {
+		return []string{"images are red, green and blue, where the file's network took blue, green and red"}
+	}
 	if was.Scale == 1.0/255 && sameNumbers(was.Mean, is.Mean, 0) && sameNumbers(was.Std, is.Std, 1) {
 		return nil
 	}

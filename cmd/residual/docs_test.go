@@ -7,12 +7,15 @@ import (
 	"image/png"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/weights/onnx"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
@@ -79,7 +82,11 @@ func TestInterchangePage(t *testing.T) {
 		if status != 0 {
 			t.Fatalf("%s: %s", line, stderr)
 		}
-		for _, said := range saidBy[args[0]] {
+		kind := args[0]
+		if slices.Contains(args, "other.onnx") {
+			kind += " other"
+		}
+		for _, said := range saidBy[kind] {
 			if !strings.Contains(stdout, said) || args[0] == "train" && !strings.Contains(string(page), said) {
 				t.Errorf("%s: %q was not said:\n%s", line, said, stdout)
 			}
@@ -97,7 +104,9 @@ func TestInterchangePage(t *testing.T) {
 }
 
 var saidBy = map[string][]string{
-	"import": {"like resnet18 with 1, 1, 1, 1 blocks a stage for 1000 classes"},
+	"import other":  {"mine.onnx: ONNX graph for 1000 classes", "the shorter side resized to 256 pixels by bilinear interpolation, the middle of 224x224 cut out"},
+	"predict other": {"dog.png\n"},
+	"import":        {"like resnet18 with 1, 1, 1, 1 blocks a stage for 1000 classes"},
 	"train": {
 		"starts from the weights in resnet18.pth\n", "the last layer fc is new, for 10 classes: the file's is for 1000\n",
 		"the first layer conv1 takes 1 channel: the weights of the file's 3 were summed\n",
@@ -113,6 +122,14 @@ func writeStart(t *testing.T) {
 	}
 	m := e.New(models.Config{Blocks: []int{1, 1, 1, 1}})
 	if err := checkpoint.WriteFile("resnet18.pth", func(w io.Writer) error { return safetensors.Write(w, nn.StateDict(m), nil) }); err != nil {
+		t.Fatal(err)
+	}
+	other := nn.Sequential{nn.NewConv2d(3, 4, 5, nn.Conv{Stride: 4}), nn.ReLU{}, nn.AdaptiveAvgPool2d{}, nn.Flatten{}, nn.NewLinear(4, 1000)}
+	graph, err := exchange.Export(other, exchange.ExportConfig{Channels: 3, Height: 224, Width: 224, AnySize: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkpoint.WriteFile("other.onnx", func(w io.Writer) error { return onnx.Write(w, graph) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile("classes.txt", []byte(strings.Repeat("some dog\n", 1000)), 0o666); err != nil {

@@ -11,18 +11,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
-	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/report"
 )
 
 // evalFlags are the settings of eval.
 type evalFlags struct {
 	device deviceFlags
+	images imageFlags
 	files  dataFlags
 	data   string
 	split  string
@@ -39,10 +40,12 @@ type evalResult struct {
 	Data            string              `json:"data"`
 	Split           string              `json:"split"`
 	Accuracy        float64             `json:"accuracy"`
-	Loss            number              `json:"loss"` // mean cross-entropy
+	Top5Accuracy    *float64            `json:"top5_accuracy"` // null for five classes or fewer
+	Loss            number              `json:"loss"`          // mean cross-entropy
 	Count           int                 `json:"count"`
 	ImagesPerSecond float64             `json:"images_per_second"`
 	Device          string              `json:"device"`
+	Precision       string              `json:"precision"`
 	Classes         []string            `json:"classes"`
 	Confusion       [][]int             `json:"confusion"` // [true class][predicted class]
 	PerClass        []report.ClassScore `json:"per_class"`
@@ -59,9 +62,17 @@ type evalResult struct {
 
 // calibration is how sure the model is, beside how right it is.
 type calibration struct {
-	Confidence    float64 `json:"confidence"`     // mean probability of the class it says
-	ExpectedError float64 `json:"expected_error"` // over 15 bins
-	MaximumError  float64 `json:"maximum_error"`  // of a bin
+	Confidence    *float64 `json:"confidence"`     // mean probability of the class it says
+	ExpectedError *float64 `json:"expected_error"` // over 15 bins
+	MaximumError  *float64 `json:"maximum_error"`  // of a bin
+}
+
+// calibrationOf is null throughout where no answer is a number.
+func calibrationOf(c *report.Calibration) (r calibration) {
+	if all := c.All(); all.Count > 0 {
+		r = calibration{report.Known(all.Confidence()), report.Known(c.ExpectedError()), report.Known(c.MaximumError())}
+	}
+	return r
 }
 
 func evalCommand() *cobra.Command {
@@ -72,7 +83,8 @@ func evalCommand() *cobra.Command {
 		Long: `Measure a trained model on a data set: accuracy, loss, the confusion matrix, and
 precision, recall and F1 of every class, and whether it is as sure as it is right.
 The data set is the one the model was trained on unless --data names another, the
-part of it that was held back. MODEL may be an ONNX file that residual export wrote.
+part of it that was held back. MODEL may be an ONNX file; of one that another program
+wrote the flags say what it does not, as for residual import.
 
 --data may be a folder or a list of pictures, as for train: classes are known by
 their names, so some may be missing, and one that the model does not know is an
@@ -85,7 +97,10 @@ out, and it is said how many were held out by the run, are new and were left out
 A page with all that is written beside the model: report.html shows the curves of
 the training, too, and the mistakes that the model was surest of, with what in the
 picture spoke for them. It is one file that needs no network. --report names another
-place. What is there and is no report is left as it is.`,
+place. What is there and is no report is left as it is.
+
+What the model file says of classes and images goes unless a flag says otherwise.
+` + imagesHelp,
 		Example: `  residual eval runs/train-1/best.safetensors
   residual eval runs/train-1/best.safetensors --data fashion-mnist --data-dir ~/data
   residual eval runs/train-1/best.safetensors --data more-photos/ --report more.html
@@ -105,6 +120,7 @@ place. What is there and is no report is left as it is.`,
 	f.report.add(cmd)
 	f.files.add(cmd)
 	f.device.add(cmd)
+	f.images.add(cmd, "the file's")
 	jsonFlag(cmd, &f.json)
 	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
 	_ = cmd.RegisterFlagCompletionFunc("split", words("test", "train"))
@@ -129,6 +145,9 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if err := f.check(); err != nil {
 		return err
 	}
+	if err := f.images.check(cmd); err != nil {
+		return err
+	}
 	if err := f.report.check(cmd); err != nil {
 		return err
 	}
@@ -137,7 +156,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		return err
 	}
 	defer dev.Close()
-	c, err := loadClassifier(path, dev, f.device.on(dev))
+	c, err := f.images.load(cmd, path, dev, f.device.on(dev))
 	if err != nil {
 		return err
 	}
@@ -156,10 +175,15 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if r.Split == "whole" {
 		what = fmt.Sprintf("all %s pictures of %s", report.Count(int64(r.Count)), r.Data)
 	}
-	printf(cmd, "%s (%s) on %s, %s\n\n", path, models.Title(r.Architecture, r.Blocks), what, r.Device)
+	printf(cmd, "%s (%s) on %s, %s\n\n", path, titleOf(checkpoint.Model{Architecture: r.Architecture, Blocks: r.Blocks}), what, r.Device)
 	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
+	if r.Top5Accuracy != nil {
+		printf(cmd, "top-5 accuracy %.4f\n", *r.Top5Accuracy)
+	}
 	printf(cmd, "loss %.4f\n", float64(r.Loss))
-	printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", r.Calibration.Confidence, r.Calibration.ExpectedError)
+	if c := r.Calibration; c.Confidence != nil {
+		printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", *c.Confidence, *c.ExpectedError)
+	}
 	printf(cmd, "%s images/s\n", rate(r.ImagesPerSecond))
 	printf(cmd, "%s", r.runText())
 	if r.Report != nil {
@@ -188,10 +212,10 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	}
 	return &evalResult{
 		own: own, Model: path, Architecture: about.Architecture, Blocks: about.Blocks, Data: name, Split: part,
-		Accuracy: got.Accuracy, Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
-		Device: f.device.describe(dev), Classes: about.Classes, Confusion: got.Confusion,
+		Accuracy: got.Accuracy, Top5Accuracy: report.Known(got.Top5Accuracy()), Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
+		Device: f.device.describe(dev), Precision: f.device.on(dev).String(), Classes: about.Classes, Confusion: got.Confusion,
 		PerClass: got.Scores, Untested: report.Unmet(got.Scores), judgement: got, RunImages: counts,
-		Calibration: calibration{got.Calibration.All().Confidence(), got.Calibration.ExpectedError(), got.Calibration.MaximumError()},
+		Calibration: calibrationOf(&got.Calibration),
 	}, nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/weights"
@@ -25,6 +27,8 @@ type exportFlags struct {
 	safetensors string
 	npz         string
 	goPackage   string
+	model       string
+	notes       []string // what had to be chosen of an ONNX file of another program
 
 	fold       bool
 	preprocess bool
@@ -82,12 +86,14 @@ standard library it imports Residual alone, as a library.`,
 	fs.StringVar(&f.safetensors, "safetensors", "", "safetensors file to write")
 	fs.StringVar(&f.npz, "npz", "", "NumPy archive to write the weights into")
 	fs.StringVar(&f.goPackage, "go", "", "folder to write a Go package into")
+	fs.StringVar(&f.model, "model", "", "model that an ONNX file of another program is (default: found by what the graph computes)")
 	fs.BoolVar(&f.fold, "fold", false, "merge batch norms into the layers before them (--onnx)")
 	fs.BoolVar(&f.preprocess, "preprocess", false, "take images as bytes and scale and normalise them in the graph (--onnx)")
 	fs.StringVar(&f.layout, "layout", "nchw", "order of the bytes that --preprocess takes: nchw or nhwc")
 	fs.BoolVar(&f.force, "force", false, forceUsage)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.RegisterFlagCompletionFunc("layout", words("nchw", "nhwc"))
+	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
 	return cmd
 }
 
@@ -128,10 +134,11 @@ func (f *exportFlags) run(cmd *cobra.Command, model string) error {
 		}
 		r, err := format.write(model)
 		if err != nil {
-			return err
+			return asked(cmd, err)
 		}
 		results = append(results, r)
 	}
+	sayChosen(cmd, model, f.notes)
 	for i, r := range results {
 		st, err := os.Stat(r.Path)
 		if err != nil {
@@ -149,21 +156,25 @@ func (f *exportFlags) run(cmd *cobra.Command, model string) error {
 }
 
 // trainedModel reads a model file and what it says of itself.
-func trainedModel(path string) (nn.Module, checkpoint.Model, error) {
+func (f *exportFlags) trainedModel(path string) (nn.Module, checkpoint.Model, error) {
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {
 		return nil, checkpoint.Model{}, err
 	}
 	defer dev.Close()
-	c, err := loadClassifier(path, dev, dev.Preferred())
+	if err := isModelFile(path); err != nil {
+		return nil, checkpoint.Model{}, err
+	}
+	c, notes, err := inference.LoadAs(path, exchange.ModelConfig{Model: f.model}, dev, dev.Preferred())
 	if err != nil {
 		return nil, checkpoint.Model{}, err
 	}
+	f.notes = chosen(c, notes)
 	return c.Module(), c.Info(), nil
 }
 
 func (f *exportFlags) writeONNX(path string) (exportResult, error) {
-	m, info, err := trainedModel(path)
+	m, info, err := f.trainedModel(path)
 	if err != nil {
 		return exportResult{}, err
 	}
@@ -178,7 +189,7 @@ func (f *exportFlags) writeONNX(path string) (exportResult, error) {
 
 func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 	r := exportResult{Path: f.safetensors, Format: "safetensors"}
-	m, info, err := knownModel(path)
+	m, info, err := f.knownModel(path)
 	r.Architecture, r.Blocks, r.Note = info.Architecture, info.Blocks, "weights of "+titleOf(info)
 	if err != nil {
 		return r, err
@@ -194,7 +205,7 @@ func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 }
 
 func (f *exportFlags) writeNPZ(path string) (exportResult, error) {
-	m, info, err := knownModel(path)
+	m, info, err := f.knownModel(path)
 	if err != nil {
 		return exportResult{}, err
 	}
@@ -203,9 +214,9 @@ func (f *exportFlags) writeNPZ(path string) (exportResult, error) {
 }
 
 func (f *exportFlags) writeGo(path string) (exportResult, error) {
-	m, info, err := knownModel(path)
+	m, info, err := f.knownModel(path)
 	if err != nil && isONNX(path) { // of a network of one's own, whose graph the package gets
-		if own, about, failed := trainedModel(path); failed == nil {
+		if own, about, failed := f.trainedModel(path); failed == nil {
 			m, info, err = own, about, nil
 		}
 	}
@@ -229,21 +240,17 @@ func (f *exportFlags) writeGo(path string) (exportResult, error) {
 
 // knownModel reads a model as one of those known by name, with the weights under
 // its own names. Of an ONNX file of another program only the architecture is told.
-func knownModel(path string) (nn.Module, checkpoint.Model, error) {
+func (f *exportFlags) knownModel(path string) (nn.Module, checkpoint.Model, error) {
 	if !isONNX(path) {
-		return trainedModel(path)
+		return f.trainedModel(path)
 	}
-	net, err := exchange.Open(path)
+	match, m, metadata, err := exchange.RecogniseFile(path, exchange.ModelConfig{Model: f.model})
 	if err != nil {
 		return nil, checkpoint.Model{}, err
 	}
-	info, err := checkpoint.ModelIn(net.Metadata)
+	info, err := checkpoint.ModelIn(metadata)
 	if err != nil {
 		info = checkpoint.Model{}
-	}
-	match, m, err := exchange.Recognise(net, info.Architecture)
-	if err != nil {
-		return nil, checkpoint.Model{}, fmt.Errorf("%s: %w", path, err)
 	}
 	info.Architecture, info.Blocks = match.Entry.Name, match.Config.Blocks
 	return m, info, nil

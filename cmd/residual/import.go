@@ -11,7 +11,6 @@ import (
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/internal/regular"
-	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/weights"
@@ -19,11 +18,10 @@ import (
 
 // importFlags are the settings of import.
 type importFlags struct {
-	force   bool
-	config  exchange.ModelConfig
-	classes string // a file
-	out     string
-	json    bool
+	images imageFlags
+	force  bool
+	out    string
+	json   bool
 }
 
 // importResult is what import --json prints.
@@ -47,16 +45,24 @@ networks, with or without a prefix that all share.
 
 The model is found by the names and shapes of the weights, or given with --model. A
 file of weights, unless residual wrote it, has no names of classes: --classes gives
-them, one a line. Names of classes and how images are prepared are also read from
-config.json (timm's or transformers') and preprocessor_config.json beside the weights,
-as residual pull lays them there. Where neither these nor the flags say otherwise, images
-are prepared as the model's own weights want it (see residual models --json): the
-shorter side resized, the middle cut out, less the mean, over the deviation, to the bit
-as torchvision does it.`,
+them, one a line; those of 1000 classes are ImageNet's unless something says otherwise.
+Names of classes and how images are prepared are also read from config.json (timm's or
+transformers') and preprocessor_config.json beside the weights, as residual pull lays
+them there; what is said there and cannot be done is an error, unless a flag says
+otherwise. Where nothing does, images are prepared as the model's own weights want it
+(see residual models --json), to the bit as torchvision does it.
+
+An ONNX graph is known by what it computes, and its images have the size that it takes.
+One that is none of the known models stays as it is: it becomes another .onnx file,
+whose metadata says the names of the classes and how images are prepared, which
+eval, predict and summary take; --mean and --std must be given for it.
+
+` + imagesHelp,
 		Example: `  residual import resnet50.pth -o resnet50.safetensors
   residual import model.safetensors --classes imagenet.txt -o resnet50.safetensors
   residual import a1.safetensors --resize 236 --interpolation bicubic -o resnet50-a1.safetensors
-  residual import net.npz --model cifar-resnet20 -o net.safetensors`,
+  residual import net.npz --model cifar-resnet20 -o net.safetensors
+  residual import other.onnx --classes names.txt --size 224 --mean 0,0,0 --std 1,1,1 -o mine.onnx`,
 		Args: exactly(1, "a file of weights"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
@@ -68,55 +74,26 @@ as torchvision does it.`,
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVarP(&f.out, "out", "o", "", "model file to write")
-	fs.StringVar(&f.config.Model, "model", "", "model whose weights they are (default: found by names and shapes)")
-	fs.StringVar(&f.classes, "classes", "", "file of the classes' names, one a line")
-	fs.IntVar(&f.config.Resize, "resize", 0, "pixels that the shorter side of images is resized to (default: the model's)")
-	fs.IntVar(&f.config.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: the model's)")
-	fs.StringVar(&f.config.Interpolation, "interpolation", "", "of resizing: bilinear or bicubic (default: the model's)")
-	fs.Float64SliceVar(&f.config.Mean, "mean", nil, "of each channel, in shares of white (default: the model's)")
-	fs.Float64SliceVar(&f.config.Std, "std", nil, "deviation of each channel (default: the model's)")
+	f.images.add(cmd, "the model's")
 	fs.BoolVar(&f.force, "force", false, forceUsage)
 	jsonFlag(cmd, &f.json)
-	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
-	_ = cmd.RegisterFlagCompletionFunc("interpolation", words("bilinear", "bicubic"))
 	return cmd
 }
 
 func (f *importFlags) check(cmd *cobra.Command) error {
-	c := f.config
-	switch {
-	case f.out == "":
+	if f.out == "" {
 		return usagef("name the model file to write with -o; `%s --help` has examples", cmd.CommandPath())
-	case c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic":
-		return usagef("--interpolation %s is not known; choose bilinear or bicubic", c.Interpolation)
-	case len(c.Mean) != len(c.Std):
-		return usagef("--mean has %d numbers and --std %d; give one for each channel with both", len(c.Mean), len(c.Std))
 	}
-	for name, v := range map[string]int{"resize": c.Resize, "size": c.Size} {
-		if v < 1 && cmd.Flags().Changed(name) || v > 4096 {
-			return usagef("--%s %d: give 1 to 4096 pixels", name, v)
-		}
-	}
-	if c.Model != "" {
-		if _, err := lookupModel(c.Model); err != nil {
-			return err
-		}
-	}
-	return nil
+	return f.images.check(cmd)
 }
 
-func (f *importFlags) run(cmd *cobra.Command, path string) (err error) {
-	if f.classes != "" {
-		if f.config.Classes, err = readClasses(f.classes); err != nil {
-			return err
-		}
-	}
+func (f *importFlags) run(cmd *cobra.Command, path string) error {
 	if err := mayWrite([]target{{"out", f.out, weights.Safetensors}}, filesOf(path), f.force); err != nil {
 		return err
 	}
-	r, err := importModel(path, f.out, f.config)
+	r, err := importModel(path, f.out, f.images.config)
 	if err != nil {
-		return err
+		return asked(cmd, err)
 	}
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), r)
@@ -127,11 +104,22 @@ func (f *importFlags) run(cmd *cobra.Command, path string) (err error) {
 
 // importModel makes the model file out of the weights at path.
 func importModel(path, out string, c exchange.ModelConfig) (*importResult, error) {
-	m, info, notes, err := exchange.FromWeights(path, c)
+	m, info, notes, err := exchange.OpenModel(path, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkpoint.SaveModel(out, info, nn.StateDict(m)); err != nil {
+	_, graph := m.(*exchange.Network)
+	switch {
+	case graph && !isONNX(out):
+		return nil, fmt.Errorf("%s: the graph is none of the networks known by name, so it stays an ONNX file; give -o a name that ends in .onnx, in place of %s", path, out)
+	case graph:
+		err = exchange.SaveGraph(out, path, info)
+	case isONNX(out):
+		_, err = exchange.Save(out, m, info, exchange.ExportConfig{})
+	default:
+		err = checkpoint.SaveModel(out, info, nn.StateDict(m))
+	}
+	if err != nil {
 		return nil, err
 	}
 	st, err := os.Stat(out)
@@ -142,7 +130,8 @@ func importModel(path, out string, c exchange.ModelConfig) (*importResult, error
 }
 
 func (r *importResult) text() string {
-	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\n", r.Path, titleOf(r.Model), len(r.Model.Classes), report.Count(r.Parameters), report.Bytes(r.Bytes))
+	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\nimages: %s\n",
+		r.Path, titleOf(r.Model), len(r.Model.Classes), report.Count(r.Parameters), report.Bytes(r.Bytes), r.Model.Preparation())
 	for _, n := range r.Notes {
 		text += n + "\n"
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,7 +26,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("XDG_CACHE_HOME", e.WorkDir+"/home/cache")
 			e.Setenv("LOCALAPPDATA", e.WorkDir+"/home/cache")
 			e.Setenv("RESIDUAL_DATA", "")
-			return nil
+			graphs, err := filepath.Abs("../../inference/testdata")
+			e.Setenv("GRAPHS", graphs)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":   fails,

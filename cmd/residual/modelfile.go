@@ -10,6 +10,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/models"
@@ -22,7 +23,8 @@ func loadClassifier(path string, dev engine.Device, p engine.Precision) (*infere
 	if err := isModelFile(path); err != nil {
 		return nil, err
 	}
-	return inference.Load(path, dev, p)
+	c, err := inference.Load(path, dev, p)
+	return c, asked(nil, err)
 }
 
 // isModelFile says what is given in the place of a model file.
@@ -44,7 +46,12 @@ func isModelFile(path string) error {
 }
 
 // titleOf says in words what network a file holds.
-func titleOf(about checkpoint.Model) string { return models.Title(about.Architecture, about.Blocks) }
+func titleOf(about checkpoint.Model) string {
+	if about.Architecture == exchange.GraphArchitecture {
+		return "ONNX graph"
+	}
+	return models.Title(about.Architecture, about.Blocks)
+}
 
 // completeModelFile completes files of weights.
 func completeModelFile(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {

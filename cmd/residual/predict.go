@@ -26,18 +26,22 @@ type prediction struct {
 	Image       string                 `json:"image"`
 	Predictions []inference.Prediction `json:"predictions,omitzero"` // likeliest first
 	CAM         string                 `json:"cam,omitempty"`        // file of the heat map, with --cam
+	Precision   string                 `json:"precision,omitempty"`  // that it was computed in
 	Error       string                 `json:"error,omitempty"`
 }
 
 // predictFlags are the settings of predict.
 type predictFlags struct {
 	device    deviceFlags
+	images    imageFlags
 	top       int
 	threshold float64
 	format    string
 	out       string
 	cam       string
 	json      bool
+
+	computed string // the precision, once the device is open
 }
 
 func predictCommand() *cobra.Command {
@@ -53,7 +57,9 @@ standard input, one a line.
 Images are JPEG, PNG, GIF, WebP, BMP or TIFF files, of any size, turned upright as their
 EXIF data say, the first frame or page counts; they are prepared as the training's
 pictures were. An image that cannot be read, such as HEIC, which must be converted, gets a
-line on stderr and the exit status is 1, the others are answered. MODEL may be an ONNX file that residual export wrote.
+line on stderr and the exit status is 1, the others are answered. MODEL may be an
+ONNX file; of one that another program wrote the flags say what it does not, as for
+residual import.
 
 --format csv has the columns path, class and probability, with --top 2 and more also
 class_2, probability_2 and so on, and error; jsonl has one object a line. Answers are
@@ -61,7 +67,10 @@ written as they come, in the order of the paths; a file of --out appears when al
 in it.
 
 --cam writes for every image what in it spoke for the likeliest class, by Grad-CAM:
-the image in grey, and over it colours, the lighter the more.`,
+the image in grey, and over it colours, the lighter the more.
+
+What the model file says of classes and images goes unless a flag says otherwise.
+` + imagesHelp,
 		Example: `  residual predict runs/train-1/best.safetensors shoe.png
   residual predict runs/train-1/best.safetensors photos --format csv --out answers.csv
   residual predict runs/train-1/best.safetensors 'photos/**/*.jpg' --top 1 --threshold 0.9
@@ -87,6 +96,7 @@ the image in grey, and over it colours, the lighter the more.`,
 	fs.StringVar(&f.out, "out", "", "file for the answers, in place of standard output")
 	fs.StringVar(&f.cam, "cam", "", "folder for heat maps of what spoke for the likeliest class")
 	f.device.add(cmd)
+	f.images.add(cmd, "the file's")
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
 	_ = cmd.RegisterFlagCompletionFunc("format", words(answerFormats...))
 	_ = cmd.MarkFlagDirname("cam")
@@ -112,7 +122,7 @@ func (f *predictFlags) check(cmd *cobra.Command) error {
 	if f.json {
 		f.format = "json"
 	}
-	return nil
+	return f.images.check(cmd)
 }
 
 func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string, paths []string) error {
@@ -124,7 +134,8 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 		return err
 	}
 	defer dev.Close()
-	c, err := loadClassifier(model, dev, f.device.on(dev))
+	f.computed = f.device.on(dev).String()
+	c, err := f.images.load(cmd, model, dev, f.device.on(dev))
 	if err != nil {
 		return err
 	}
@@ -163,6 +174,7 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 		func(path string, found []inference.Prediction, err error) error {
 			p := prediction{Image: path}
 			if err == nil {
+				p.Precision = f.computed
 				p.Predictions = likelyEnough(found, f.threshold)
 			}
 			if err == nil && f.cam != "" && len(p.Predictions) > 0 {

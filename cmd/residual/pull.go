@@ -125,7 +125,7 @@ another server in place of https://huggingface.co.`,
 						return err
 					}
 					if p.Model, err = importModel(f.Path, out, exchange.ModelConfig{}); err != nil {
-						return err
+						return asked(cmd, err)
 					}
 				}
 				if files = append(files, p); !asJSON {

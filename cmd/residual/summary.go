@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -30,6 +31,8 @@ type summaryResult struct {
 	Parameters   int64        `json:"parameters"`
 	Buffers      int64        `json:"buffers"`
 	MultiplyAdds int64        `json:"multiply_adds"`
+	Prepared     string       `json:"prepared,omitempty"` // how images become the input of a model file
+	Notes        []string     `json:"notes,omitempty"`    // of an ONNX file of another program
 }
 
 type summaryRow struct {
@@ -67,7 +70,7 @@ layer that holds them and again in the modules around it.`,
 			if err != nil {
 				return err
 			}
-			m, about, shape, err := modelNamed(args[0], shape, blocks)
+			m, about, shape, notes, err := modelNamed(args[0], shape, blocks)
 			if err != nil {
 				return err
 			}
@@ -79,9 +82,17 @@ layer that holds them and again in the modules around it.`,
 				t = shallow(t, depth)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), summaryJSON(args[0], about, shape, t))
+				r := summaryJSON(args[0], about, shape, t)
+				r.Notes = notes
+				return printJSON(cmd.OutOrStdout(), r)
 			}
-			return writeSummary(cmd, args[0], about, t)
+			if err := writeSummary(cmd, args[0], about, t); err != nil {
+				return err
+			}
+			for _, n := range notes {
+				printf(cmd, "%s\n", n)
+			}
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&input, "input", "", "shape of the input: batch,channels,height,width (default: the model's own, one image)")
@@ -94,65 +105,76 @@ layer that holds them and again in the modules around it.`,
 // modelNamed builds a model by name, with the channels of the input, or the
 // network of a model file and what the file says of it. Without an input it chooses
 // one image of the size the model was made for.
-func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, checkpoint.Model, tensor.Shape, error) {
+func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
 	var none checkpoint.Model
+	fail := func(err error) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
+		return nil, none, nil, nil, err
+	}
 	if !looksLikeFile(name) {
 		e, err := lookupModel(name)
 		if err != nil {
-			return nil, none, nil, fmt.Errorf("%w; a model file is given by its path, ending in .safetensors or .onnx", err)
+			return fail(fmt.Errorf("%w; a model file is given by its path, ending in .safetensors or .onnx", err))
 		}
 		if input == nil {
 			input = tensor.Shape{1, e.Channels, e.Height, e.Width}
 		}
 		c := models.Config{Channels: input[1], Blocks: blocks}
 		if err := e.Check(c); err != nil {
-			return nil, none, nil, usagef("--blocks: %w", err)
+			return fail(usagef("--blocks: %w", err))
 		}
 		if err := room(4 * e.Count(c)); err != nil {
-			return nil, none, nil, usagef("%s: %w; choose a smaller net", name, err)
+			return fail(usagef("%s: %w; choose a smaller net", name, err))
 		}
-		return e.New(c), none, input, nil
+		return e.New(c), none, input, nil, nil
 	}
 	if blocks != nil {
-		return nil, none, nil, usagef("--blocks: %s is a model file, whose blocks are its own; leave the flag out, or give the name of a model", name)
+		return fail(usagef("--blocks: %s is a model file, whose blocks are its own; leave the flag out, or give the name of a model", name))
 	}
 	if isONNX(name) {
 		return onnxNamed(name, input)
 	}
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {
-		return nil, none, nil, err
+		return fail(err)
 	}
 	defer dev.Close()
 	c, err := loadClassifier(name, dev, dev.Preferred())
 	if err != nil {
-		return nil, none, nil, err
+		return fail(err)
 	}
 	about := c.Info()
 	if input == nil {
 		e, err := models.Lookup(about.Architecture)
 		if err != nil {
-			return nil, none, nil, err
+			return fail(err)
 		}
 		input = tensor.Shape{1, about.Channels, cmp.Or(about.Height, e.Height), cmp.Or(about.Width, e.Width)}
 	}
-	return c.Module(), about, input, nil
+	return c.Module(), about, input, nil, nil
 }
 
-// onnxNamed reads the network of an ONNX file, whichever program wrote it.
-func onnxNamed(path string, input tensor.Shape) (nn.Module, checkpoint.Model, tensor.Shape, error) {
+// onnxNamed reads the network of an ONNX file, whichever program wrote it. What it is goes
+// by the same rules as for import; where that asks for more, the notes say what.
+func onnxNamed(path string, input tensor.Shape) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
+	fail := func(err error) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
+		return nil, checkpoint.Model{}, nil, nil, err
+	}
 	net, err := exchange.Open(path)
 	if err != nil {
-		return nil, checkpoint.Model{}, nil, err
+		return fail(err)
+	}
+	var notes []string
+	about, err := checkpoint.ModelIn(net.Metadata)
+	if errors.Is(err, checkpoint.ErrNoModel) {
+		_, about, notes, err = exchange.OpenModel(path, exchange.ModelConfig{})
+	}
+	if err != nil {
+		about, notes = checkpoint.Model{}, []string{strings.TrimPrefix(asked(nil, err).Error(), path+": ")}
 	}
 	if input == nil {
-		input = tensor.Shape{1, net.Input.Channels, cmp.Or(net.Input.Height, 224), cmp.Or(net.Input.Width, 224)}
+		input = tensor.Shape{1, net.Input.Channels, cmp.Or(net.Input.Height, about.Height, 224), cmp.Or(net.Input.Width, about.Width, 224)}
 	}
-	about, err := checkpoint.ModelIn(net.Metadata)
-	if err != nil {
-		about = checkpoint.Model{}
-	}
-	return net, about, input, nil
+	return net, about, input, notes, nil
 }
 
 // isONNX tells an ONNX file by its name.
@@ -211,6 +233,9 @@ func summaryJSON(name string, about checkpoint.Model, input tensor.Shape, t *nn.
 		Model: name, Architecture: about.Architecture, Blocks: about.Blocks, Input: input,
 		Parameters: t.Params, Buffers: t.Buffers, MultiplyAdds: t.MACs,
 	}
+	if about.Architecture != "" {
+		r.Prepared = about.Preparation()
+	}
 	for _, row := range t.Rows {
 		r.Layers = append(r.Layers, summaryRow{
 			Layer: row.Path, Class: row.Class, Depth: row.Depth, Output: row.Output,
@@ -234,6 +259,7 @@ func writeSummary(cmd *cobra.Command, name string, about checkpoint.Model, t *nn
 	printf(cmd, "\n")
 	if about.Architecture != "" {
 		printf(cmd, "%s: %s for %d classes\n", name, titleOf(about), len(about.Classes))
+		printf(cmd, "images: %s\n", about.Preparation())
 	}
 	printf(cmd, "%s parameters (%s), %s buffers, %s multiply-adds\n",
 		report.Count(t.Params), report.Bytes(4*t.Params), report.Count(t.Buffers), report.SI(float64(t.MACs), ""))

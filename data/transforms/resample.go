@@ -10,37 +10,72 @@ import (
 // Interpolation is how pixels between pixels are found.
 type Interpolation uint8
 
-// Pillow's filters, antialiased when a side shrinks.
+// Pillow's filters, antialiased when a side shrinks, all but Nearest.
 const (
 	Bilinear Interpolation = iota
 	Bicubic
+	Lanczos
+	Hamming
+	Box
+	Nearest // the one pixel that lies there
 )
 
 // String returns torchvision's name.
 func (i Interpolation) String() string {
-	switch i {
-	case Bilinear:
-		return "bilinear"
-	case Bicubic:
-		return "bicubic"
+	names := [...]string{"bilinear", "bicubic", "lanczos", "hamming", "box", "nearest"}
+	if int(i) < len(names) {
+		return names[i]
 	}
 	return fmt.Sprintf("interpolation %d", uint8(i))
 }
 
+// ParseInterpolation returns the filter of a name that String gives.
+func ParseInterpolation(name string) (i Interpolation, ok bool) {
+	for i := Bilinear; i <= Nearest; i++ {
+		if i.String() == name {
+			return i, true
+		}
+	}
+	return Bilinear, false
+}
+
 // support is how far the filter reaches, in pixels of the larger side.
 func (i Interpolation) support() float64 {
-	if i == Bicubic {
+	switch i {
+	case Bicubic:
 		return 2
+	case Lanczos:
+		return 3
+	case Box:
+		return 0.5
 	}
 	return 1
 }
 
-// weight is the filter at distance d >= 0. Every product is rounded on its own, so
-// that no processor fuses it with a sum and gets other coefficients. Source:
-// Pillow, src/libImaging/Resample.c, bilinear_filter and bicubic_filter.
-func (i Interpolation) weight(d float64) float64 {
-	if i == Bilinear {
+// weight is the filter at x. Every product is rounded on its own, so that no processor
+// fuses it with a sum and gets other coefficients. Source: Pillow,
+// src/libImaging/Resample.c, bilinear_filter and those after it.
+func (i Interpolation) weight(x float64) float64 {
+	d := math.Abs(x)
+	switch i {
+	case Bilinear:
 		return max(1-d, 0)
+	case Box:
+		if x > -0.5 && x <= 0.5 {
+			return 1
+		}
+		return 0
+	case Hamming:
+		if d >= 1 {
+			return 0
+		}
+		const a, b = float64(float32(0.54)), float64(float32(0.46)) // Pillow's are floats
+		return float64(sinc(d) * (a + float64(b*math.Cos(d*math.Pi))))
+	case Lanczos:
+		if x >= -3 && x < 3 {
+			return float64(sinc(x) * sinc(x/3))
+		}
+		return 0
 	}
 	const a = -0.5
 	switch {
@@ -50,6 +85,14 @@ func (i Interpolation) weight(d float64) float64 {
 		return float64((float64((float64((d-5)*d)+8)*d) - 4) * a)
 	}
 	return 0
+}
+
+func sinc(x float64) float64 {
+	if x == 0 {
+		return 1
+	}
+	x *= math.Pi
+	return math.Sin(x) / x
 }
 
 // taps is the table of one pass: output o is the sum over t < n of
@@ -67,6 +110,9 @@ type taps struct {
 // precompute_coeffs and normalize_coeffs_8bpc.
 func newTaps(in, out, from, to int, f Interpolation) *taps {
 	scale := float64(in) / float64(out)
+	if f == Nearest {
+		return nearest(in, scale, from, to)
+	}
 	stretch := max(scale, 1)
 	support := f.support() * stretch
 	shrink := 1 / stretch
@@ -81,7 +127,7 @@ func newTaps(in, out, from, to int, f Interpolation) *taps {
 		hi := min(int(center+support+0.5), in)
 		sum := 0.0
 		for x := lo; x < hi; x++ {
-			w := f.weight(math.Abs(float64((float64(x) - center + 0.5) * shrink)))
+			w := f.weight(float64((float64(x) - center + 0.5) * shrink))
 			raw[x-lo] = w
 			sum += w
 		}
@@ -101,6 +147,20 @@ func newTaps(in, out, from, to int, f Interpolation) *taps {
 		s := min(lo, in-t.n)
 		t.start[i] = int32(s)
 		copy(t.weight[i*t.n+lo-s:(i+1)*t.n], rows[i*most:i*most+int(hi)-lo])
+	}
+	return t
+}
+
+// nearest is newTaps of Nearest. Source: Pillow, src/libImaging/Geometry.c,
+// ImagingScaleAffine, which adds up as this does.
+func nearest(in int, scale float64, from, to int) *taps {
+	t := &taps{n: 1, start: make([]int32, to-from), weight: make([]uint32, to-from)}
+	at := float64(scale * 0.5)
+	for i := range to {
+		if i >= from {
+			t.start[i-from], t.weight[i-from] = int32(min(int(at), in-1)), 1<<pixel.Bits
+		}
+		at += scale
 	}
 	return t
 }

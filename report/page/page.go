@@ -25,6 +25,7 @@ type Report struct {
 
 	Classes     []string
 	Confusion   [][]int // [true class][predicted class]
+	AmongFive   int     // pictures whose class is one of the five likeliest; shown of more than five classes
 	Loss        float64 // mean cross-entropy, in nats
 	Calibration report.Calibration
 

@@ -123,11 +123,18 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested [
 	if rest := len(r.Classes) - met; rest > 0 {
 		of += fmt.Sprintf("; of %s no picture", report.Count(int64(rest)))
 	}
+	f1 := figures(macro.F1)
+	if math.IsNaN(macro.F1) {
+		f1 = report.Nothing
+	}
 	t := []tile{
 		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% sure: %.1f – %.1f%%", 100*low, 100*high) + over(r, untested)},
 		{"Mistakes", report.Count(int64(n - right)), "of " + report.Count(int64(n)) + " pictures"},
-		{"Macro F1", figures(macro.F1), of},
+		{"Macro F1", f1, of},
 		{"Loss", figures(r.Loss), "mean cross-entropy"},
+	}
+	if len(r.Classes) > 5 {
+		t = slices.Insert(t, 1, tile{"Top-5 accuracy", percent(share(r.AmongFive, n)), "the class is one of the five likeliest"})
 	}
 	if all.Count > 0 {
 		t = append(t, tile{"Calibration error", percent(r.Calibration.ExpectedError()), "expected, over " + fmt.Sprint(len(r.Calibration.Bins)) + " bins"})
@@ -169,17 +176,17 @@ func share(k, n int) float64 {
 
 func scoreOf(s report.ClassScore) score {
 	line := score{ClassScore: s}
-	for i, v := range []float64{s.Precision, s.Recall, s.F1} {
-		f := figure(v, figures(v))
-		if i == 0 && s.Predicted == 0 || i == 1 && s.Support == 0 || !s.Met() {
-			f.Text = "–" // of nothing there is no share
-		}
-		line.Cells = append(line.Cells, f)
+	for _, v := range []float64{s.Precision, s.Recall, s.F1} {
+		line.Cells = append(line.Cells, figure(v, figures(v)))
 	}
 	return line
 }
 
+// figure is a bar, or none where v is NaN: such lines are sorted below all others.
 func figure(v float64, text string) bar {
+	if math.IsNaN(v) {
+		return bar{report.Nothing, "-1", "--w:0%"}
+	}
 	return bar{text, fmt.Sprintf("%.6f", v), template.CSS(fmt.Sprintf("--w:%.1f%%", 100*v))}
 }
 
@@ -277,6 +284,9 @@ func matrixOf(classes []string, counts [][]int, scores []report.ClassScore) matr
 
 func cellOf(truth, said string, n, of int, hit bool) cell {
 	part := share(n, of)
+	if of == 0 {
+		return cell{Text: "·", Kind: "none", Title: fmt.Sprintf("there is no picture of %s", truth)}
+	}
 	c := cell{Text: report.Count(int64(n)), Kind: "miss"}
 	depth := math.Sqrt(part) // so that rare mistakes are seen
 	switch {

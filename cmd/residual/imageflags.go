@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/models"
+)
+
+// imageFlags say what a file of weights does not, or in place of it: which model they are,
+// what the classes are called and how images are prepared.
+type imageFlags struct {
+	config  exchange.ModelConfig
+	classes string // a file
+	scale   string // a number or a fraction
+}
+
+// imagesHelp is what the help of every command with these flags says of them.
+const imagesHelp = `Images are resized and then cut out or, with --squash, resized to --size on both sides.
+--resize is the shorter side, or --crop the share of it that is cut out. With --size
+alone the proportion stays: 256 of 224 becomes 109 of 96. Bytes are multiplied by
+--scale (1/255 gives 0 to 1, 1 leaves 0 to 255), --mean is subtracted, and the result
+divided by --std; with --bgr the channels are blue, green and red there, too.`
+
+func (f *imageFlags) add(cmd *cobra.Command, otherwise string) {
+	fs, c := cmd.Flags(), &f.config
+	fs.StringVar(&c.Model, "model", "", "model whose weights they are (default: found by names and shapes, or by what a graph computes)")
+	fs.StringVar(&f.classes, "classes", "", "file of the classes' names, one a line")
+	fs.IntVar(&c.Resize, "resize", 0, "pixels that the shorter side of images is resized to (default: "+otherwise+")")
+	fs.Float64Var(&c.Crop, "crop", 0, "share of the resized shorter side that is cut out, such as 0.875, in place of --resize")
+	fs.IntVar(&c.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: "+otherwise+")")
+	fs.BoolVar(&c.Squash, "squash", false, "resize both sides to --size, and cut nothing out")
+	fs.StringVar(&c.Interpolation, "interpolation", "", "of resizing: "+strings.Join(checkpoint.Interpolations(), ", ")+" (default: "+otherwise+")")
+	fs.StringVar(&f.scale, "scale", "", "what bytes are multiplied by before the mean: 1/255, 1, 1/127.5 ... (default: "+otherwise+", or 1/255)")
+	fs.Float64SliceVar(&c.Mean, "mean", nil, "of each channel, after --scale (default: "+otherwise+")")
+	fs.Float64SliceVar(&c.Std, "std", nil, "of each channel (default: "+otherwise+")")
+	fs.BoolVar(&c.BGR, "bgr", false, "the channels are blue, green and red")
+	fs.StringVar(&c.Output, "logits", "", "output of an ONNX graph that has several (default: the first that is [N, classes])")
+	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
+	_ = cmd.RegisterFlagCompletionFunc("interpolation", words(checkpoint.Interpolations()...))
+}
+
+func (f *imageFlags) check(cmd *cobra.Command) (err error) {
+	c := &f.config
+	changed := cmd.Flags().Changed
+	switch {
+	case c.Interpolation != "" && !slices.Contains(checkpoint.Interpolations(), c.Interpolation):
+		return usagef("--interpolation %s is not known; choose one of %s", c.Interpolation, strings.Join(checkpoint.Interpolations(), ", "))
+	case len(c.Mean) != len(c.Std):
+		return usagef("--mean has %d numbers and --std %d; give one for each channel with both", len(c.Mean), len(c.Std))
+	case changed("crop") && !(c.Crop > 0 && c.Crop <= 1):
+		return usagef("--crop %v: give a share above 0 and at most 1", c.Crop)
+	case changed("crop") && changed("resize"):
+		return usagef("--crop and --resize say the same; give one of them")
+	case c.Squash && (changed("crop") || changed("resize")):
+		return usagef("--squash cuts nothing out; leave --crop and --resize out")
+	}
+	for name, v := range map[string]int{"resize": c.Resize, "size": c.Size} {
+		if v < 1 && changed(name) || v > 4096 {
+			return usagef("--%s %d: give 1 to 4096 pixels", name, v)
+		}
+	}
+	if c.Resize > 0 && c.Size > c.Resize {
+		return usagef("--size %d is more than --resize %d leaves; give at most that", c.Size, c.Resize)
+	}
+	if changed("scale") {
+		if c.Scale, err = fraction(f.scale); err != nil {
+			return usagef("--scale %s: give a number above 0, or a fraction such as 1/255", f.scale)
+		}
+	}
+	if c.Model != "" {
+		if _, err := lookupModel(c.Model); err != nil {
+			return err
+		}
+	}
+	if f.classes != "" {
+		c.Classes, err = readClasses(f.classes)
+	}
+	return err
+}
+
+// fraction reads 1/255 or 0.5, which must be above 0.
+func fraction(text string) (float64, error) {
+	above, below, divided := strings.Cut(text, "/")
+	v, err := strconv.ParseFloat(strings.TrimSpace(above), 64)
+	if divided && err == nil {
+		var d float64
+		d, err = strconv.ParseFloat(strings.TrimSpace(below), 64)
+		v /= d
+	}
+	if err == nil && !(v > 0 && !math.IsInf(v, 0)) {
+		err = errors.New("not above 0")
+	}
+	return v, err
+}
+
+// load reads a model file onto a device, and says on standard error what it had to choose.
+func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p engine.Precision) (*inference.Classifier, error) {
+	if err := isModelFile(path); err != nil {
+		return nil, err
+	}
+	c, notes, err := inference.LoadAs(path, f.config, dev, p)
+	if err != nil {
+		return nil, asked(cmd, err)
+	}
+	sayChosen(cmd, path, chosen(c, notes))
+	return c, nil
+}
+
+// chosen is what a file of another program is taken to be, and how its images are prepared;
+// nothing of a file that says it itself.
+func chosen(c *inference.Classifier, notes []string) []string {
+	if len(notes) == 0 {
+		return nil
+	}
+	return append([]string{titleOf(c.Info()) + "; images: " + c.Info().Preparation()}, notes...)
+}
+
+// sayChosen says on standard error what had to be chosen of a file.
+func sayChosen(cmd *cobra.Command, path string, notes []string) {
+	for _, n := range notes {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", path, oneLine(n))
+	}
+}
+
+// flagOf is the flag for a field of exchange.ModelConfig.
+var flagOf = map[string]string{
+	"Model": "model", "Output": "logits", "Resize": "resize", "Crop": "crop", "Squash": "squash", "Size": "size",
+	"Interpolation": "interpolation", "Scale": "scale", "Mean": "mean", "Std": "std",
+}
+
+// asked puts the command's flags into an error that asks for something; of a command that
+// has none, or nil, it names one that does.
+func asked(cmd *cobra.Command, err error) error {
+	e := new(exchange.UnsaidError)
+	if !errors.As(err, &e) {
+		return err
+	}
+	var flags []string
+	where := ""
+	for _, field := range e.Fields {
+		flags = append(flags, "--"+flagOf[field])
+		if cmd == nil || cmd.Flags().Lookup(flagOf[field]) == nil {
+			where = "to residual import, and use the model file that it makes"
+		}
+	}
+	return errors.New(e.With(flags, where))
+}

@@ -1,0 +1,179 @@
+package inference_test
+
+import (
+	"encoding/json"
+	"errors"
+	"image"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/inference"
+)
+
+// foreignCase is a graph that foreign_graphs.py exported, and what ONNX Runtime makes of
+// testdata/photo.png.
+type foreignCase struct {
+	Name          string
+	Config        exchange.ModelConfig
+	Probabilities []float64
+}
+
+func (c foreignCase) path() string { return filepath.Join("testdata", c.Name+".onnx") }
+
+func foreignCases(t *testing.T) []foreignCase {
+	t.Helper()
+	text, err := os.ReadFile("testdata/foreign_graphs.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all struct{ Cases []foreignCase }
+	if err := json.Unmarshal(text, &all); err != nil || len(all.Cases) != 4 {
+		t.Fatalf("%d cases, %v", len(all.Cases), err)
+	}
+	return all.Cases
+}
+
+// Graphs of other programs that are no model known by name give ONNX Runtime's
+// probabilities for a photo that is prepared as is said: with logits or a softmax at the
+// end, for a batch of any number or of one, of any size or of one, oblong too, with other
+// outputs beside, of bytes, and with the channels last. Imported, they need no word more.
+func TestForeignGraphs(t *testing.T) {
+	dev := device(t)
+	for _, c := range foreignCases(t) {
+		check := func(what string, m *inference.Classifier, err error) {
+			t.Helper()
+			if err != nil {
+				t.Errorf("%s, %s: %v", c.Name, what, err)
+				return
+			}
+			for k := range 2 { // alone, and with another one
+				img, err := m.OpenImage("testdata/photo.png")
+				if err != nil {
+					t.Fatal(err)
+				}
+				all, err := m.PredictAll(slices.Repeat([]image.Image{img}, k+1), 0)
+				if err != nil {
+					t.Errorf("%s, %s: %v", c.Name, what, err)
+					return
+				}
+				for _, p := range all[k] {
+					if want := c.Probabilities[p.Index]; math.Abs(p.Probability-want) > 1e-5 {
+						t.Errorf("%s, %s: class %d has the probability %v, by ONNX Runtime %v", c.Name, what, p.Index, p.Probability, want)
+					}
+				}
+			}
+		}
+		m, notes, err := inference.LoadAs(c.path(), c.Config, dev, engine.FP32)
+		check("with settings", m, err)
+		if named := strings.Contains(strings.Join(notes, "\n"), "the 7 classes are numbered"); named != (c.Config.Classes == nil) {
+			t.Errorf("%s: notes %q", c.Name, notes)
+		}
+		if c.Name == "foreign-features" { // which the file then says
+			c.Config.Output = "answer"
+		}
+		_, info, _, err := exchange.OpenModel(c.path(), c.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "imported.onnx")
+		if err := exchange.SaveGraph(path, c.path(), info); err != nil {
+			t.Fatal(err)
+		}
+		m, err = inference.Load(path, dev, engine.FP32)
+		check("imported", m, err)
+		if err == nil && m.Info().Architecture != exchange.GraphArchitecture {
+			t.Errorf("%s: it is %q", c.Name, m.Info().Architecture)
+		}
+		anew := filepath.Join(t.TempDir(), "exported.onnx")
+		if err == nil {
+			_, err = exchange.Save(anew, m.Module(), m.Info(), exchange.ExportConfig{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err = inference.Load(anew, dev, engine.FP32)
+		check("exported anew", m, err)
+		again, _, _, err := exchange.OpenModel(path, exchange.ModelConfig{})
+		if _, ok := again.(*exchange.Network); !ok {
+			t.Errorf("%s: imported again it is a %T, %v", c.Name, again, err)
+		}
+		if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{}); err == nil || !strings.Contains(err.Error(), "none of the networks known by name") {
+			t.Errorf("%s: as a model of Residual's own: %v", c.Name, err)
+		}
+	}
+}
+
+// What nothing says is asked for, all of it at once, and what cannot be is refused.
+func TestForeignGraphsAsk(t *testing.T) {
+	dev := device(t)
+	normal := exchange.ModelConfig{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}
+	sized := normal
+	sized.Size = 30
+	none := normal
+	none.Output = "maps"
+	for _, c := range []struct {
+		file   string
+		config exchange.ModelConfig
+		fields []string
+		want   string
+	}{
+		{"foreign-logits", exchange.ModelConfig{}, []string{"Mean", "Std"}, "none of the networks known by name"},
+		{"foreign-softmax", exchange.ModelConfig{}, []string{"Size", "Mean", "Std"}, "any size"},
+		{"foreign-softmax", normal, []string{"Size"}, "any size"},
+		{"foreign-softmax", exchange.ModelConfig{Size: 26}, []string{"Mean", "Std"}, "Mean and Std"},
+		{"foreign-logits", sized, nil, "takes images of 24x24, not of 30x30"},
+		{"foreign-logits", exchange.ModelConfig{Mean: []float64{0}, Std: []float64{1}}, nil, "a mean of 1 values for 3 channels"},
+		{"foreign-logits", exchange.ModelConfig{Model: "resnet18"}, nil, "none of the networks known by name"},
+		{"foreign-features", exchange.ModelConfig{Output: "none"}, nil, `has no output "none", only maps, answer`},
+		{"foreign-features", none, nil, "where a classifier gives [N, classes]"},
+		{"foreign-bytes", exchange.ModelConfig{Mean: []float64{0}, Std: []float64{1}}, nil, "no scale, mean or std can be given"},
+		{"foreign-bytes", exchange.ModelConfig{Classes: []string{"a", "b"}}, nil, "7 classes apart, and 2 names"},
+	} {
+		path := filepath.Join("testdata", c.file+".onnx")
+		_, _, err := inference.LoadAs(path, c.config, dev, engine.FP32)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("%s with %+v: %v, want %q", c.file, c.config, err, c.want)
+		}
+		unsaid := new(exchange.UnsaidError)
+		if errors.As(err, &unsaid) != (c.fields != nil) || !slices.Equal(unsaid.Fields, c.fields) {
+			t.Errorf("%s with %+v asks for %v, want %v (%v)", c.file, c.config, unsaid.Fields, c.fields, err)
+		}
+	}
+}
+
+// What is said goes before what a model file says of itself, whatever its format.
+func TestLoadAsRestates(t *testing.T) {
+	dev := device(t)
+	_, path := save(t, presetInfo(), nil)
+	whole := strings.Split("zyxwvutsrq", "")
+	m, _, err := inference.LoadAs(path, exchange.ModelConfig{Squash: true, Classes: whole, Mean: []float64{1, 2, 3}, Std: []float64{4, 5, 6}, Scale: 1}, dev, engine.FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := m.Info().Preprocess
+	if p.Resize != 24 || p.ResizeShorter != 0 || p.Interpolation != "bicubic" || p.Scale != 1 || p.Mean[2] != 3 || p.Std[0] != 4 || m.Info().Classes[0] != "z" {
+		t.Errorf("it says of itself %+v", m.Info())
+	}
+	// Another size keeps the proportion: 27 of 24 becomes 36 of 32.
+	if m, _, err = inference.LoadAs(path, exchange.ModelConfig{Size: 32}, dev, engine.FP32); err != nil || m.Info().Height != 32 || m.Info().Preprocess.ResizeShorter != 36 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if m, _, err = inference.LoadAs(path, exchange.ModelConfig{}, dev, engine.FP32); err != nil || m.Info().Preprocess.ResizeShorter != 27 || m.Info().Classes[0] != classes()[0] {
+		t.Errorf("nothing said: %+v, %v", m, err)
+	}
+	for want, c := range map[string]exchange.ModelConfig{
+		"10 classes apart, and 2 names": {Classes: []string{"a", "b"}},
+		"not resnet50":                  {Model: "resnet50"},
+		"of 1 values for 3 channels":    {Mean: []float64{0}, Std: []float64{1}},
+	} {
+		if _, _, err := inference.LoadAs(path, c, dev, engine.FP32); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
