@@ -45,11 +45,18 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 		turn.Orientation = 1
 	}
 	if info.Format == "jpeg" {
-		if m, ok := jpegPart(content, turn.Orientation, choose); ok {
-			return turn.Apply(m.As(channels), nil), info, nil
+		if m, err = jpegPart(content, turn.Orientation, o, choose); err != nil {
+			return transforms.Image{}, info, err
 		}
+		return turn.Apply(m.As(channels), nil), info, nil
 	}
-	img, _, err := image.Decode(bytes.NewReader(content))
+	img, err := interruptible(o.context(), func() (image.Image, error) {
+		img, _, err := image.Decode(bytes.NewReader(content))
+		return img, err
+	})
+	if err := o.context().Err(); err != nil {
+		return m, info, err
+	}
 	if err != nil {
 		return m, info, fmt.Errorf("is a %s file that cannot be decoded (%w); it may be cut short: give another copy", info.Format, err)
 	}
@@ -64,9 +71,27 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 	return m, info, nil
 }
 
-// jpegPart decodes by package jpeg; what that does not know, or finds damaged, image/jpeg
-// has the last word on.
-func jpegPart(content []byte, orientation int, choose func(height, width int) transforms.Crop) (transforms.Image, bool) {
+func isJPEG(content []byte) bool { return bytes.HasPrefix(content, []byte("\xff\xd8")) }
+
+// inspectJPEG is Inspect for a JPEG file.
+func inspectJPEG(content []byte, o Options) (Info, error) {
+	j, err := jpeg.Inspect(content)
+	if err != nil {
+		return Info{Format: "jpeg"}, undecodedJPEG(err)
+	}
+	return Info{"jpeg", j.Width, j.Height, orientation("jpeg", content)}, o.within(j.Width, j.Height)
+}
+
+// undecodedJPEG says what to do about an error of package jpeg.
+func undecodedJPEG(err error) error {
+	if errors.Is(err, jpeg.ErrUnsupported) {
+		return fmt.Errorf("is a jpeg file of a kind that is not read (%w); save it as a usual JPEG file, or convert it to PNG", err)
+	}
+	return fmt.Errorf("is a jpeg file that cannot be decoded (%w); it may be cut short: give another copy", err)
+}
+
+// jpegPart decodes a JPEG file, or the part of it that choose wants of it upright.
+func jpegPart(content []byte, orientation int, o Options, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
 	var part func(w, h int) image.Rectangle
 	if choose != nil {
 		part = func(w, h int) image.Rectangle {
@@ -76,8 +101,11 @@ func jpegPart(content []byte, orientation int, choose func(height, width int) tr
 			return stored(choose(h, w), orientation, w, h)
 		}
 	}
-	p, err := jpeg.DecodePart(content, part)
-	return transforms.Image(p), err == nil
+	p, err := jpeg.DecodePart(o.context(), content, part)
+	if err != nil && o.context().Err() == nil {
+		err = undecodedJPEG(err)
+	}
+	return transforms.Image(p), err
 }
 
 // stored is where a part of an upright picture lies in one stored w by h.
