@@ -27,6 +27,15 @@ type Photos struct {
 // run beside it tells, the part is the run's, and else they are all taken. An empty path
 // means what the model was trained on.
 func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Split, progress func(done, total int)) (*Photos, error) {
+	return c.OpenPhotosBy(ctx, path, split, folder.Options{}, progress)
+}
+
+// OpenPhotosBy is OpenPhotos with limits of the caller's own: of o it takes MostPixels and
+// Memory.
+func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.Split, o folder.Options, progress func(done, total int)) (*Photos, error) {
+	// The classifier prepares the pictures itself, from their own size; a walk over them
+	// reads each once.
+	o = folder.Options{Channels: c.info.Channels, CacheBytes: -1, MostPixels: o.MostPixels, Memory: o.Memory, Context: ctx}
 	if err := c.TakesImages(); err != nil {
 		return nil, err
 	}
@@ -41,11 +50,14 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 	if err != nil {
 		return nil, err
 	}
+	if x != nil && o.MostPixels == 0 {
+		o.MostPixels = run.mostPixels // which let in what it was trained on
+	}
 	if x == nil {
 		if x, err = folder.ScanAs(path, c.info.Classes); err != nil {
 			return nil, err
 		}
-		r, _, err := x.Check(ctx, folder.Options{Channels: c.info.Channels}, progress)
+		r, _, err := x.Check(ctx, o, progress)
 		if err != nil {
 			return nil, err
 		}
@@ -59,27 +71,27 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 			}
 		}
 	}
-	// The classifier prepares the pictures itself, from their own size; a walk over them
-	// reads each once.
-	p.Set, err = x.Set(split, folder.Options{Channels: c.info.Channels, CacheBytes: -1})
+	p.Set, err = x.Set(split, o)
 	return p, err
 }
 
 // ran is what lies beside a model file of the run that made it.
 type ran struct {
-	data   string // as in its settings
-	record string
+	data       string // as in its settings
+	mostPixels int64
+	record     string
 }
 
 func (c *Classifier) run() (r ran) {
 	run := checkpoint.Run{Dir: filepath.Dir(c.path)}
 	var settings struct {
-		Data string `yaml:"data"`
+		Data       string `yaml:"data"`
+		MostPixels int64  `yaml:"max_pixels"`
 	}
 	if !folder.IsPath(c.info.Dataset) || run.ReadSettings(&settings) != nil {
 		return r
 	}
-	return ran{settings.Data, run.Path(folder.RecordFile)}
+	return ran{settings.Data, settings.MostPixels, run.Path(folder.RecordFile)}
 }
 
 // index is how the run divided the pictures at path, nil where it did not.

@@ -260,7 +260,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		}
 		j.rehearsal = rehearsal
 		if photos != nil {
-			if train, test, err = photos.parts(j.plan); err != nil {
+			if train, test, err = photos.parts(ctx, j.plan); err != nil {
 				return err
 			}
 		}

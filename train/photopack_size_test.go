@@ -41,7 +41,7 @@ func TestPackOfAnotherSize(t *testing.T) {
 		if p.Resize == small.Resize {
 			other = large
 		}
-		train, _, err := photos.parts(other)
+		train, _, err := photos.parts(t.Context(), other)
 		if err != nil {
 			t.Fatal(err)
 		}

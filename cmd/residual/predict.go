@@ -35,6 +35,7 @@ type predictFlags struct {
 	format    string
 	out       string
 	cam       string
+	maxPixels int64
 	json      bool
 }
 
@@ -84,6 +85,7 @@ the image in grey, and over it colours, the lighter the more.`,
 	fs.StringVar(&f.format, "format", "text", "of the answers: "+strings.Join(answerFormats, ", "))
 	fs.StringVar(&f.out, "out", "", "file for the answers, in place of standard output")
 	fs.StringVar(&f.cam, "cam", "", "folder for heat maps of what spoke for the likeliest class")
+	addMaxPixels(cmd, &f.maxPixels)
 	f.device.add(cmd)
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
 	_ = cmd.RegisterFlagCompletionFunc("format", words(answerFormats...))
@@ -110,7 +112,7 @@ func (f *predictFlags) check(cmd *cobra.Command) error {
 	if f.json {
 		f.format = "json"
 	}
-	return nil
+	return checkMaxPixels(f.maxPixels)
 }
 
 func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string, paths []string) error {
@@ -157,19 +159,20 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 	shown, done := f.showPictures(cmd)
 	stdin := &stdinPaths{r: cmd.InOrStdin()}
 	names := photo.Find(stdin.expanded(paths))
-	err = c.PredictStream(ctx, names, c.OpenImage, f.top,
+	images := photo.Options{Channels: c.Info().Channels, MostPixels: f.maxPixels, Context: ctx}
+	err = c.PredictFiles(ctx, names, images, photo.NewBudget(0), f.top,
 		func(path string, found []inference.Prediction, err error) error {
 			p := prediction{Image: path}
 			if err == nil {
 				p.Predictions = likelyEnough(found, f.threshold)
 			}
 			if err == nil && f.cam != "" && len(p.Predictions) > 0 {
-				p.CAM, err = writeCAM(f.cam, path, c, p.Predictions[0].Index)
+				p.CAM, err = writeCAM(f.cam, path, images, c, p.Predictions[0].Index)
 			}
 			shown(err == nil)
 			if err != nil {
 				bad++
-				p = prediction{Image: path, Error: oneLine(err.Error())}
+				p = prediction{Image: path, Error: imageError(err)}
 				fmt.Fprintln(cmd.ErrOrStderr(), "residual:", p.Error)
 			}
 			return out.add(p)

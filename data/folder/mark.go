@@ -34,22 +34,27 @@ func (was Mark) differs(is Mark, path string) error {
 	return fmt.Errorf("image %s: %w", path, ErrChanged)
 }
 
-// read decodes the picture, or the part of it that choose returns, and marks it.
-func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) (transforms.Image, photo.Info, error) {
-	p := photo.Options{Channels: o.Channels, MostPixels: o.MostPixels}
+// read decodes the picture, or the part of it that choose returns, and marks it. It holds a
+// part of the budget until release is called, which is after the last use of the picture in
+// its full size; with an error nothing is held.
+func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info photo.Info, release func(), err error) {
+	p := o.photo()
 	content, st, err := photo.Load(it.Path, p)
 	if err != nil {
-		return transforms.Image{}, photo.Info{}, err
+		return m, info, nil, err
 	}
 	// Where the size and the time are those of the mark, so is the content.
 	if m := it.Mark; m.SHA256 == "" || m.Bytes != st.Size() || !m.Modified.Equal(st.ModTime()) {
 		it.Mark = markOf(content, st)
 	}
-	m, info, err := photo.DecodePart(content, p, choose)
-	if err != nil {
-		err = fmt.Errorf("image %s: %w", it.Path, err)
+	if release, err = o.Memory.Hold(content, p); err != nil {
+		return m, info, nil, fmt.Errorf("image %s: %w", it.Path, err)
 	}
-	return m, info, err
+	if m, info, err = photo.DecodePart(content, p, choose); err != nil {
+		release()
+		return m, info, nil, fmt.Errorf("image %s: %w", it.Path, err)
+	}
+	return m, info, release, nil
 }
 
 func markOf(content []byte, st fs.FileInfo) Mark {
