@@ -25,7 +25,7 @@ type Photos struct {
 // model's classes: one that lacks some of them is as good as any. Where nobody divided
 // the pictures and they are those that the model was trained on, which the file of its
 // run beside it tells, the part is the run's, and else they are all taken. An empty path
-// means what the model was trained on.
+// means what the model was trained on. The pictures can be read until ctx ends.
 func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Split, progress func(done, total int)) (*Photos, error) {
 	return c.OpenPhotosBy(ctx, path, split, folder.Options{}, progress)
 }
