@@ -88,7 +88,7 @@ func (c *Classifier) run() (r ran) {
 		Data       string `yaml:"data"`
 		MostPixels int64  `yaml:"max_pixels"`
 	}
-	if !folder.IsPath(c.info.Dataset) || run.ReadSettings(&settings) != nil {
+	if !folder.IsPath(c.info.Dataset) || run.PickSettings(&settings) != nil {
 		return r
 	}
 	return ran{settings.Data, settings.MostPixels, run.Path(folder.RecordFile)}

@@ -38,7 +38,7 @@ func (o *opened) photos(ctx context.Context, split data.Split, size int, progres
 		return nil, err
 	}
 	var run train.Config
-	if o.beside().ReadSettings(&run) == nil {
+	if o.beside().PickSettings(&run) == nil {
 		o.Holdout, o.HoldoutSeed = run.Holdout, run.HoldoutSeed
 		o.MostPixels = cmp.Or(o.MostPixels, run.MostPixels)
 	}

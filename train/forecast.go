@@ -8,6 +8,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/nn"
 )
 
@@ -147,7 +148,7 @@ func (j *job) need() Need {
 		n.Pictures += l.Bytes()
 	}
 	known := n.Network + n.Weights + n.Pictures
-	n.Total = PeakMemory() + coming
+	n.Total = host.PeakMemory() + coming
 	if n.Total == coming { // the system does not say
 		n.Total = known + rest
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/train"
@@ -194,7 +195,7 @@ func TestRehearse(t *testing.T) {
 	if m.Network <= 0 || m.Weights <= 0 || m.Pictures <= 0 || m.Program < 0 || m.Total != m.Network+m.Weights+m.Pictures+m.Program {
 		t.Errorf("%+v", m)
 	}
-	if peak := train.PeakMemory(); peak > 0 && m.Total > 2*peak {
+	if peak := host.PeakMemory(); peak > 0 && m.Total > 2*peak {
 		t.Errorf("%d bytes of memory, where the process had %d", m.Total, peak)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -24,7 +25,9 @@ type Summary struct {
 	Device       string
 	Test         data.Dataset  // what was tested on
 	Dir          string        // the run's folder
-	Best, Last   string        // model files; empty when none was written
+	Best, Last   string        // model files; empty when none was written, or when it was removed by something else since
+	LastEpoch    int           // whose weights Last has
+	Missing      []string      // files of the run that were removed by something else while it trained
 	State        string        // what OpenRun goes on from; empty before the end of an epoch
 	Elapsed      time.Duration // of a resumed run with what was spent before
 	PlannedBytes int64         // of all programs, parameters and buffers
@@ -307,16 +310,28 @@ func (j *job) run(ctx context.Context) (Summary, error) {
 	j.summary.Totals = totals
 	if err != nil && totals.Stopped != nil {
 		err = j.stopped(err)
-	} else if err != nil && j.summary.Last != "" {
-		err = fmt.Errorf("%w; the weights of epoch %d are in %s", err, totals.Epochs, j.summary.Last)
+	}
+	j.missing()
+	if err != nil && totals.Stopped == nil && j.summary.Last != "" {
+		err = fmt.Errorf("%w; the weights of epoch %d are in %s", err, j.summary.LastEpoch, j.summary.Last)
 	}
 	if j.pending != nil {
 		err = errors.Join(err, j.metrics.Append(*j.pending))
 	}
 	err = errors.Join(err, j.logErr, j.metrics.Close())
 	j.summary.Elapsed = time.Since(j.begun)
-	j.summary.PlannedBytes, j.summary.PeakBytes = j.trainer.Memory().Total(), PeakMemory()
+	j.summary.PlannedBytes, j.summary.PeakBytes = j.trainer.Memory().Total(), host.PeakMemory()
 	return j.summary, err
+}
+
+// missing takes out of the summary the files that are no longer there.
+func (j *job) missing() {
+	for _, path := range []*string{&j.summary.Best, &j.summary.Last, &j.summary.State} {
+		if _, err := os.Stat(*path); *path != "" && errors.Is(err, os.ErrNotExist) {
+			j.summary.Missing = append(j.summary.Missing, *path)
+			*path = ""
+		}
+	}
 }
 
 // stopped saves what was trained when the run was told to end.
@@ -375,7 +390,7 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 	if err := checkpoint.SaveModel(last, m, values); err != nil {
 		return err
 	}
-	j.summary.Last = last
+	j.summary.Last, j.summary.LastEpoch = last, m.Epoch
 	if !best {
 		return nil
 	}

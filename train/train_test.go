@@ -21,6 +21,7 @@ import (
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
@@ -465,7 +466,7 @@ func TestPeakMemory(t *testing.T) {
 	for i := 0; i < len(ballast); i += 4096 {
 		ballast[i] = 1
 	}
-	if got := train.PeakMemory(); got != 0 && got < int64(len(ballast)) {
+	if got := host.PeakMemory(); got != 0 && got < int64(len(ballast)) {
 		t.Errorf("%d bytes at most, and %d are in use", got, len(ballast))
 	}
 }

@@ -108,7 +108,24 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 			}
 		}
 	}
+	if err := t.fits(); err != nil {
+		return nil, err
+	}
 	return t, t.average.begin(t)
+}
+
+// fits compares the memory that the training is planned to take, beside the parameters
+// that are there already, with what is free.
+func (t *Trainer) fits() error {
+	m := t.Memory()
+	bytes := m.Total() - m.Variables + t.loader.Bytes()
+	if t.tests != nil {
+		bytes += t.tests.Bytes()
+	}
+	for _, p := range t.trained {
+		bytes += 4 * int64(t.options.Optimizer.Slots()) * int64(p.Value.Numel())
+	}
+	return engine.Fits(t.store.Device(), bytes)
 }
 
 // batchSizes lists the sizes of an epoch's batches: the full one, and what the

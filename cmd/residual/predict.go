@@ -234,6 +234,7 @@ func (f *predictFlags) showPictures(cmd *cobra.Command) (shown func(ok bool), do
 	if !report.IsTerminal(w) || f.out == "" && report.IsTerminal(cmd.OutOrStdout()) {
 		return func(bool) {}, func() {}
 	}
+	w = direct(w)
 	n, start, drawn := 0, time.Now(), time.Now()
 	done = func() { fmt.Fprint(w, "\r\x1b[K") }
 	return func(ok bool) {

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package train
+package host
 
 // PeakMemory returns 0: the most bytes the process has had in memory at once are
 // not known on this system.
