@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io"
 	"sync"
 )
 
@@ -165,11 +166,11 @@ func (d *decoder) release() {
 // segmentBody returns the body of the marker segment at d.at and moves on.
 func (d *decoder) segmentBody() ([]byte, error) {
 	if d.at+2 > len(d.in) {
-		return nil, damaged("it ends inside a marker")
+		return nil, damaged("it ends inside a marker: %w", io.ErrUnexpectedEOF)
 	}
 	n := int(d.in[d.at])<<8 | int(d.in[d.at+1])
 	if n < 2 || d.at+n > len(d.in) {
-		return nil, damaged("a segment of %d bytes where %d are left", n, len(d.in)-d.at)
+		return nil, damaged("a segment of %d bytes where %d are left: %w", n, len(d.in)-d.at, io.ErrUnexpectedEOF)
 	}
 	body := d.in[d.at+2 : d.at+n]
 	d.at += n
@@ -193,7 +194,7 @@ func (d *decoder) markers(headers bool) error {
 			d.at++
 		}
 		if d.at >= len(d.in) {
-			return d.end(damaged("it has no end"))
+			return d.end(damaged("it has no end: %w", io.ErrUnexpectedEOF))
 		}
 		marker := d.in[d.at]
 		d.at++

@@ -3,6 +3,7 @@ package jpeg
 import (
 	"bytes"
 	"image"
+	"io"
 
 	"github.com/residual-ml/residual/data/pixel"
 )
@@ -191,7 +192,7 @@ func (d *decoder) unstuff() {
 				i = len(in)
 			}
 			d.scan = append(d.scan, in[:i]...)
-			d.at, d.odd = len(d.in), damaged("it is cut short")
+			d.at, d.odd = len(d.in), damaged("it is cut short: %w", io.ErrUnexpectedEOF)
 			break
 		}
 		d.scan = append(d.scan, in[:i]...)

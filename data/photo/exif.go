@@ -15,9 +15,11 @@ func orientation(format string, content []byte) int {
 	case "jpeg":
 		return orientationIn(metadataOfJPEG(content))
 	case "png":
-		return orientationIn(pngChunk(content, "eXIf", nil), xmpOfPNG(content))
+		return orientationIn(findPNGChunk(content, "eXIf", nil), xmpOfPNG(content))
 	case "webp":
 		return orientationIn(exifOfWebP(content), webpChunk(content, "XMP "))
+	case "tiff":
+		return orientationOf(content)
 	}
 	return 0
 }
@@ -78,9 +80,9 @@ func metadataOfJPEG(b []byte) (exif, xmp []byte) {
 	}
 }
 
-// pngChunk finds the first chunk of a type that begins with start (PNG specification, third
+// findPNGChunk finds the first chunk of a type that begins with start (PNG specification, third
 // edition, 5.3), and returns what is behind that.
-func pngChunk(b []byte, kind string, start []byte) []byte {
+func findPNGChunk(b []byte, kind string, start []byte) []byte {
 	const signature = 8
 	for b = b[min(signature, len(b)):]; len(b) >= 12; {
 		n := int64(binary.BigEndian.Uint32(b))
@@ -97,7 +99,7 @@ func pngChunk(b []byte, kind string, start []byte) []byte {
 
 // xmpOfPNG finds XMP data, which are an iTXt chunk (11.3.3.4) that is not compressed.
 func xmpOfPNG(b []byte) []byte {
-	return pngChunk(b, "iTXt", []byte("XML:com.adobe.xmp\x00\x00"))
+	return findPNGChunk(b, "iTXt", []byte("XML:com.adobe.xmp\x00\x00"))
 }
 
 // exifOfWebP finds the EXIF data of a WebP file. Some writers keep JPEG's header before it.

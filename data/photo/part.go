@@ -1,8 +1,6 @@
 package photo
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"image"
 
@@ -50,44 +48,22 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 		}
 		return turn.Apply(m.As(channels), nil), info, nil
 	}
-	img, err := interruptible(o.context(), func() (image.Image, error) {
-		img, _, err := image.Decode(bytes.NewReader(content))
-		return img, err
-	})
-	if err := o.context().Err(); err != nil {
+	f, err := formatOf(content)
+	if err != nil {
 		return m, info, err
 	}
+	m, err = interruptible(o.context(), func() (transforms.Image, error) { return f.decode(content) })
+	if err := o.context().Err(); err != nil {
+		return transforms.Image{}, info, err
+	}
 	if err != nil {
-		return m, info, fmt.Errorf("is a %s file that cannot be decoded (%w); it may be cut short: give another copy", info.Format, err)
+		return transforms.Image{}, info, undecodable(info.Format, err)
 	}
-	// The first frame of a GIF may be smaller than what its header says.
-	if b := img.Bounds(); b.Empty() {
-		return m, info, errors.New("has no pixels")
-	}
-	m = turn.Apply(transforms.FromImage(img, channels), nil)
+	m = turn.Apply(m.As(channels), nil)
 	if choose != nil {
 		m = choose(m.Height, m.Width).Apply(m, nil)
 	}
 	return m, info, nil
-}
-
-func isJPEG(content []byte) bool { return bytes.HasPrefix(content, []byte("\xff\xd8")) }
-
-// inspectJPEG is Inspect for a JPEG file.
-func inspectJPEG(content []byte, o Options) (Info, error) {
-	j, err := jpeg.Inspect(content)
-	if err != nil {
-		return Info{Format: "jpeg"}, undecodedJPEG(err)
-	}
-	return Info{"jpeg", j.Width, j.Height, orientation("jpeg", content)}, o.within(j.Width, j.Height)
-}
-
-// undecodedJPEG says what to do about an error of package jpeg.
-func undecodedJPEG(err error) error {
-	if errors.Is(err, jpeg.ErrUnsupported) {
-		return fmt.Errorf("is a jpeg file of a kind that is not read (%w); save it as a usual JPEG file, or convert it to PNG", err)
-	}
-	return fmt.Errorf("is a jpeg file that cannot be decoded (%w); it may be cut short: give another copy", err)
 }
 
 // jpegPart decodes a JPEG file, or the part of it that choose wants of it upright.
@@ -103,7 +79,7 @@ func jpegPart(content []byte, orientation int, o Options, choose func(height, wi
 	}
 	p, err := jpeg.DecodePart(o.context(), content, part)
 	if err != nil && o.context().Err() == nil {
-		err = undecodedJPEG(err)
+		err = undecodable("jpeg", err)
 	}
 	return transforms.Image(p), err
 }
