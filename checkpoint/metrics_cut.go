@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // CutMetrics drops the end of a run's metrics: all rows from the first on that
@@ -46,7 +48,7 @@ func (r *Run) CutMetrics(keep func(row []byte) (bool, error)) error {
 // wholeLines returns a file's lines with their ends, without a last one that was
 // not ended; none of a file that is not there.
 func wholeLines(path string) ([][]byte, error) {
-	text, err := os.ReadFile(path)
+	text, err := regular.ReadFile(path, mostMetrics)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the metrics of the run cannot be read: %w; check its permissions", err)
 	}

@@ -4,12 +4,13 @@ import (
 	"encoding/csv"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // History is the metrics of a run as they were written.
@@ -18,11 +19,14 @@ type History struct {
 	rows    [][]string
 }
 
+// mostMetrics is how many bytes a file of metrics has at most.
+const mostMetrics = 1 << 30
+
 // ReadMetrics reads metrics.csv, also of a run that is under way: a last line that is
 // cut short is left out. A run without it has an error that wraps fs.ErrNotExist.
 func (r *Run) ReadMetrics() (*History, error) {
 	path := r.Path("metrics.csv")
-	text, err := os.ReadFile(path)
+	text, err := regular.ReadFile(path, mostMetrics)
 	if err != nil {
 		return nil, fmt.Errorf("the metrics of the run cannot be read: %w", err)
 	}

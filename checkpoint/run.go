@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // Run is the folder of one training or experiment.
@@ -79,6 +81,9 @@ func (r *Run) WriteSettings(v any) error {
 	})
 }
 
+// mostSettings is how many bytes a file of settings has at most.
+const mostSettings = 16 << 20
+
 // ReadSettings reads what WriteSettings wrote into v, a pointer. A setting that v does
 // not have is an error that names it: it may be one that is misspelt or damaged, and
 // going on without it would be another run.
@@ -89,7 +94,7 @@ func (r *Run) PickSettings(v any) error { return r.readSettings(v, false) }
 
 func (r *Run) readSettings(v any, all bool) error {
 	path := r.Path("settings.yaml")
-	text, err := os.ReadFile(path)
+	text, err := regular.ReadFile(path, mostSettings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is no run folder, for it has no settings.yaml; give one that `residual train` left, such as runs/train-1", r.Dir)
 	}

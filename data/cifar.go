@@ -14,6 +14,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // cifarFile is one file of records as its makers published it.
@@ -154,7 +156,7 @@ func (s cifarSet) locate(o Options, files []cifarFile) (place, error) {
 		for _, dir := range []string{root, filepath.Join(root, s.folder)} {
 			have := 0
 			for _, f := range files {
-				ok, err := regular(filepath.Join(dir, f.name))
+				ok, err := isRegular(filepath.Join(dir, f.name))
 				if err != nil {
 					return place{}, err
 				}
@@ -167,7 +169,7 @@ func (s cifarSet) locate(o Options, files []cifarFile) (place, error) {
 			}
 		}
 		archive := filepath.Join(root, s.archive)
-		if ok, err := regular(archive); ok || err != nil {
+		if ok, err := isRegular(archive); ok || err != nil {
 			return place{archive: archive}, err
 		}
 	}
@@ -227,7 +229,7 @@ func (s cifarSet) read(ctx context.Context, at place, files []cifarFile, take fu
 	for _, f := range files {
 		path := at.of(f)
 		err := func() error {
-			file, err := os.Open(path)
+			file, err := regular.Open(path)
 			if err != nil {
 				return err
 			}
@@ -247,7 +249,7 @@ func (s cifarSet) read(ctx context.Context, at place, files []cifarFile, take fu
 
 // readArchive walks through the archive once; it returns what an error is about.
 func (s cifarSet) readArchive(ctx context.Context, at place, files []cifarFile, take func(cifarFile, *records) error) (string, error) {
-	file, err := os.Open(at.archive)
+	file, err := regular.Open(at.archive)
 	if err != nil {
 		return at.archive, err
 	}
@@ -321,8 +323,8 @@ func (s cifarSet) readRecords(c *contentReader, f cifarFile) (*records, error) {
 	return r, nil
 }
 
-// regular tells whether there is a file that can be read.
-func regular(path string) (bool, error) {
+// isRegular tells whether there is a file that can be read.
+func isRegular(path string) (bool, error) {
 	switch st, err := os.Stat(path); {
 	case err == nil && st.Mode().IsRegular():
 		return true, nil

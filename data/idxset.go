@@ -13,6 +13,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // idxFile is one file of a data set as its makers published it.
@@ -243,7 +245,7 @@ func (s idxSet) load(ctx context.Context, path string, f idxFile) (*idxArray, er
 // readIDXFile reads a plain or gzip-compressed IDX file and returns the MD5 of its
 // uncompressed content.
 func readIDXFile(ctx context.Context, path string, f idxFile) (*idxArray, string, error) {
-	file, err := os.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return nil, "", err
 	}

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // The files that lie beside weights on Hugging Face and say what these do not.
@@ -80,17 +80,7 @@ func (c ModelConfig) fitting(channels, classes int) (ModelConfig, []string) {
 
 func readSmall(path string) ([]byte, error) {
 	const most = 16 << 20
-	if st, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if !st.Mode().IsRegular() || st.Size() > most {
-		return nil, fmt.Errorf("is no file of at most %d bytes", most)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, most))
+	return regular.ReadFile(path, most)
 }
 
 // timmImages is a pretrained_cfg of timm

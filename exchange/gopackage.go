@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/nn"
 )
 
@@ -37,7 +38,7 @@ func SaveGo(dir string, m nn.Module, info checkpoint.Model) (name string, err er
 	}
 	name = packageName(filepath.Base(full))
 	source := filepath.Join(dir, goSource)
-	switch old, err := os.ReadFile(source); {
+	switch old, err := regular.ReadFile(source, 16<<20); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return "", err

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/download"
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // DefaultEndpoint serves the models that hf: names.
@@ -382,7 +383,7 @@ func writeNote(path string, f File) error {
 // lookUp returns a file of the cache when it has the digest wanted, or with none
 // wanted the one it had when it was fetched.
 func lookUp(ctx context.Context, path, want string) (File, bool, error) {
-	text, err := os.ReadFile(notePath(path))
+	text, err := regular.ReadFile(notePath(path), 1<<20)
 	if err != nil {
 		return File{}, false, nil
 	}
@@ -393,7 +394,7 @@ func lookUp(ctx context.Context, path, want string) (File, bool, error) {
 	if want == "" {
 		want = f.SHA256
 	}
-	file, err := os.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return File{}, false, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
@@ -19,13 +20,28 @@ type Photos struct {
 	Path        string           // of the folder or list
 	All         bool             // nobody divided it: these are all of its pictures
 	Skipped     []folder.Problem // that cannot be read; they are not in the set
+	// Run says what the run that made the model had of these pictures. It is nil where that is
+	// not known, for no record of the run lies beside the model's file.
+	Run *RunCounts
+}
+
+// RunCounts divides pictures by what a run did with files of their content, whatever they
+// were called and wherever they lay.
+type RunCounts struct {
+	HeldOut   int `json:"held_out"`   // it held out or was told to test on, in the set
+	New       int `json:"new"`        // it did not have, in the set
+	TrainedOn int `json:"trained_on"` // it was trained on, in the set
+	LeftOut   int `json:"left_out"`   // it was trained on, and which are for that reason not in the set
 }
 
 // OpenPhotos opens a folder or a list of pictures, as folder.ScanAs reads it with the
 // model's classes: one that lacks some of them is as good as any. Where nobody divided
 // the pictures and they are those that the model was trained on, which the file of its
-// run beside it tells, the part is the run's, and else they are all taken. An empty path
-// means what the model was trained on. The pictures can be read until ctx ends.
+// run beside it tells, the part is the run's, and else they are all taken. Pictures are
+// known by their content: of a folder that holds some of the run's, under other names and
+// among new ones too, data.Test is what the run was not trained on, and data.Train what it
+// was. An empty path means what the model was trained on. The pictures can be read until ctx
+// ends.
 func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Split, progress func(done, total int)) (*Photos, error) {
 	return c.OpenPhotosBy(ctx, path, split, folder.Options{}, progress)
 }
@@ -46,14 +62,25 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 		}
 	}
 	p := &Photos{Path: path}
-	x, err := run.index(path, c.info.Classes)
+	record, own, err := run.index(path, c.info.Classes)
 	if err != nil {
 		return nil, err
 	}
-	if x != nil && o.MostPixels == 0 {
+	if own && o.MostPixels == 0 {
 		o.MostPixels = run.mostPixels // which let in what it was trained on
 	}
-	if x == nil {
+	x := record
+	if own = own && inPlace(record, split); own {
+		n := record.Counts(split)
+		p.Run = &RunCounts{}
+		for _, of := range n {
+			if split == data.Train {
+				p.Run.TrainedOn += of
+			} else {
+				p.Run.HeldOut += of
+			}
+		}
+	} else {
 		if x, err = folder.ScanAs(path, c.info.Classes); err != nil {
 			return nil, err
 		}
@@ -65,10 +92,8 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 			return nil, err
 		}
 		p.Skipped = r.Broken
-		if p.All = !x.Tested; p.All {
-			for i := range x.Items {
-				x.Items[i].Split = split
-			}
+		if err := p.divide(x, record, split); err != nil {
+			return nil, err
 		}
 	}
 	p.Set, err = x.Set(split, o)
@@ -94,20 +119,76 @@ func (c *Classifier) run() (r ran) {
 	return ran{settings.Data, settings.MostPixels, run.Path(folder.RecordFile)}
 }
 
-// index is how the run divided the pictures at path, nil where it did not.
-func (r ran) index(path string, classes []string) (*folder.Index, error) {
-	was, err := os.Stat(r.data)
-	if err != nil {
-		return nil, nil
+// index is how the run divided its pictures, nil where no record says so, and whether
+// they are those at path.
+func (r ran) index(path string, classes []string) (x *folder.Index, own bool, err error) {
+	if r.record == "" {
+		return nil, false, nil
 	}
-	if is, err := os.Stat(path); err != nil || !os.SameFile(was, is) {
-		return nil, nil
-	}
-	x, err := folder.ReadRecord(r.record, path, classes)
+	x, err = folder.ReadRecord(r.record, path, classes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, false, nil
 	}
-	return x, err
+	if err != nil {
+		return nil, false, err
+	}
+	was, errWas := os.Stat(r.data)
+	is, errIs := os.Stat(path)
+	return x, errWas == nil && errIs == nil && os.SameFile(was, is), nil
+}
+
+// inPlace says whether the pictures of a part lie where the record has them, as far as can
+// be told without reading them. Their content is compared when they are read.
+func inPlace(x *folder.Index, part data.Split) bool {
+	for _, it := range x.Items {
+		if it.Split != part {
+			continue
+		}
+		if st, err := os.Stat(it.Path); err != nil || st.Size() != it.Mark.Bytes {
+			return false
+		}
+	}
+	return true
+}
+
+// divide leaves in x the pictures that are to be in the set, all in that part, by what the
+// run had of them. record is nil where that is not known.
+func (p *Photos) divide(x, record *folder.Index, part data.Split) error {
+	parts := map[string]data.Split{}
+	if record != nil {
+		parts, p.Run = record.Parts(), &RunCounts{}
+	}
+	theirs := slices.ContainsFunc(x.Items, func(it folder.Item) bool { return parts[it.Mark.SHA256] != "" })
+	p.All = !x.Tested && !theirs
+	asked := 0
+	x.Items = slices.DeleteFunc(x.Items, func(it folder.Item) bool {
+		if x.Tested && it.Split != part {
+			return true
+		}
+		asked++
+		switch was := parts[it.Mark.SHA256]; {
+		case p.Run == nil:
+		case part == data.Train && !x.Tested && theirs && was != data.Train:
+			return true
+		case was == data.Train && part == data.Test:
+			p.Run.LeftOut++
+			return true
+		case was == data.Train:
+			p.Run.TrainedOn++
+		case was == data.Test:
+			p.Run.HeldOut++
+		default:
+			p.Run.New++
+		}
+		return false
+	})
+	for i := range x.Items {
+		x.Items[i].Split = part
+	}
+	if len(x.Items) == 0 && p.Run != nil && p.Run.LeftOut > 0 {
+		return fmt.Errorf("pictures: the model was trained on all %d of %s; measure it on others, or ask for the part train to see how well it knows these", asked, p.Path)
+	}
+	return nil
 }
 
 var _ data.Pictures = (*Photos)(nil)

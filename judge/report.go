@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/report/page"
@@ -179,7 +180,7 @@ func plainName(r rune) rune {
 // Replaceable says whether a report may be written to path: nothing is there, or a
 // report.
 func Replaceable(path string) error {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

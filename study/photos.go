@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/train"
 )
 
@@ -54,7 +54,7 @@ func (o *opened) keepRecord(to *checkpoint.Run) error {
 	if !folder.IsPath(o.Data) {
 		return nil
 	}
-	from, err := os.Open(o.beside().Path(folder.RecordFile))
+	from, err := regular.Open(o.beside().Path(folder.RecordFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -20,6 +20,7 @@ import (
 	"strconv"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -178,7 +179,7 @@ func writeFigure(folder *checkpoint.Run, name string, f report.Figure) error {
 
 // readLines calls each with the whole lines of a file.
 func readLines(path string, each func(line []byte) error) error {
-	text, err := os.ReadFile(path)
+	text, err := regular.ReadFile(path, 1<<30)
 	if err != nil {
 		return err
 	}

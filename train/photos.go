@@ -80,14 +80,32 @@ func (f *Photos) again(ctx context.Context, p plan, r recorded, progress func(do
 	if f.Index, err = folder.ReadRecord(r.path, p.Data, r.classes); err != nil {
 		return err
 	}
-	if err := f.unchanged(ctx); err != nil {
+	if err := p.openPack(f); err != nil {
 		return err
 	}
-	if err := p.openPack(f); err != nil || !p.completes(f) {
+	f.Pack.Identify(f.Index)
+	if err := f.same(ctx, p.Data); err != nil || !p.completes(f) {
 		return err
 	}
 	_, _, err = f.check(ctx, p, progress)
 	return err
+}
+
+// same is an error unless the pictures of the record are there: under the names that they
+// had, or in other places with the same content and classes.
+func (f *Photos) same(ctx context.Context, path string) error {
+	changes, err := f.Index.Changed(ctx)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	missing, err := f.Index.Relocate(ctx, path)
+	if ctx.Err() != nil || err == nil && len(missing) == 0 {
+		return ctx.Err()
+	}
+	if err != nil || len(changes) <= len(missing) {
+		missing = changes // they lie where they were, and say better what is wrong
+	}
+	return changed(missing, nil)
 }
 
 // check reads every picture that is not in the pack.
@@ -155,12 +173,20 @@ func (f *Photos) record(run *checkpoint.Run) error {
 
 // unchanged is an error when a picture or a label is not what it was when the run
 // began: an epoch of both would be of neither, and no run could be made again to the
-// same bits.
+// same bits. A run that is told to end does not wait for it: when it goes on all is compared.
 func (f *Photos) unchanged(ctx context.Context) error {
 	if f == nil {
 		return nil
 	}
-	changes, err := f.Index.Changed(ctx)
+	changes, err := f.Index.ChangedMeanwhile(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return changed(changes, err)
+}
+
+// changed is an error that names a few of the changes, if there are any.
+func changed(changes []string, err error) error {
 	if err != nil || len(changes) == 0 {
 		return err
 	}

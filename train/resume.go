@@ -61,10 +61,20 @@ func OpenRun(path string) (*Saved, error) {
 	if err := json.Unmarshal(state.Settings, &then); err != nil {
 		return nil, fmt.Errorf("%s: its settings cannot be read: %w; put back a copy of the file, or start a new run", folder.Path(StateFile), err)
 	}
+	if onPhotos(dir) {
+		then.Data = c.Data // they may have been moved; what they are is told by their digests
+	}
 	if name, was, is, differ := c.Config.differs(then); differ {
 		return nil, fmt.Errorf("%s: %s is %v, and the training so far was with %v; put that back", folder.Path("settings.yaml"), name, is, was)
 	}
 	return &Saved{Dir: dir, Config: c.Config, Epochs: state.Epoch, state: state}, nil
+}
+
+// onPhotos says whether the run in a folder is on pictures of the user's own: it has a
+// record of them.
+func onPhotos(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, folder.RecordFile))
+	return err == nil
 }
 
 // runDir is the folder of a run from a path to it or to one of its files.
@@ -125,7 +135,16 @@ func (s *Saved) Check(c Config) error {
 	if c.Precision == "auto" {
 		c.Precision = s.Config.Precision // Resume asks the device
 	}
-	if name, was, is, differ := c.differs(s.Config); differ {
+	was := s.Config
+	if onPhotos(s.Dir) {
+		if _, err := os.Stat(c.Data); err != nil && c.Data == was.Data {
+			return fmt.Errorf("%s was begun on the pictures in %s, which cannot be found there (%w); if they were moved, say with --data where they are now", s.Dir, was.Data, err)
+		}
+		if c.IsPhotos() {
+			was.Data = c.Data // Resume compares what the pictures are
+		}
+	}
+	if name, was, is, differ := c.differs(was); differ {
 		return fmt.Errorf("--%s %v: %s is a training with %v; leave the flag out, or start a new run", name, is, s.Dir, was)
 	}
 	if c.Epochs < s.Config.Epochs {
@@ -135,8 +154,8 @@ func (s *Saved) Check(c Config) error {
 }
 
 // Resume goes on with the run from the end of its last completed epoch, in the
-// same folder, by c: its Config, in which Epochs may be raised and Patience, Threads,
-// Workers, DataDir and Offline be any, and Own is given again where the run had some. What was done of the next epoch is cut off
+// same folder, by c: its Config, in which Epochs may be raised, Patience, Threads,
+// Workers, DataDir and Offline be any, Data be where the user's own pictures were moved, and Own is given again where the run had some. What was done of the next epoch is cut off
 // the metrics and trained again, and the end is to the bit that of a run that was
 // never stopped, if the same kernels compute. A schedule that follows the share of the training that is done
 // goes by the new number of epochs from here on. An error before the first step
@@ -171,7 +190,7 @@ func (s *Saved) resume(ctx context.Context, dev engine.Device, c Config, cb Call
 	if err != nil {
 		return Summary{}, err
 	}
-	j := &job{plan: p, dev: dev, folder: folder, cb: cb, best: bestOf(state, p.Config)}
+	j := &job{plan: p, dev: dev, folder: folder, cb: cb, best: bestOf(state, p.Config), called: state.Model.Dataset}
 	j.begun = time.Now().Add(-time.Duration(state.Seconds * float64(time.Second)))
 	if err := j.over(state, v); err != nil {
 		return Summary{}, err

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,6 +125,7 @@ type job struct {
 	photos  *Photos // nil for a data set with a name
 	summary Summary
 	chosen  []string // by Forecast.Budget, and why
+	called  string   // of a run that goes on, what its model files call the data
 	best    best     // of the completed epochs
 	pending *row     // the epoch's last point waits for the test
 	logErr  error    // the first failure to write a point
@@ -306,7 +308,7 @@ func (j *job) run(ctx context.Context) (Summary, error) {
 			j.logErr = err
 		}
 	}
-	totals, err := j.trainer.Fit(ctx, cb, j.epochEnd)
+	totals, err := j.trainer.Fit(ctx, cb, func(e Epoch) error { return j.epochEnd(ctx, e) })
 	j.summary.Totals = totals
 	if err != nil && totals.Stopped != nil {
 		err = j.stopped(err)
@@ -348,11 +350,11 @@ func (j *job) stopped(cause error) error {
 // epochEnd saves the epoch's metrics, the state and the models. The state, one
 // file, is what makes the epoch count: a crash before it leaves rows that Resume
 // cuts off, one behind it leaves older models, which Resume writes again.
-func (j *job) epochEnd(e Epoch) error {
+func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	if j.logErr != nil {
 		return j.logErr
 	}
-	if err := j.photos.unchanged(context.Background()); err != nil {
+	if err := j.photos.unchanged(ctx); err != nil {
 		return err
 	}
 	r := *j.pending
@@ -447,6 +449,6 @@ func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
 	return checkpoint.Model{
 		Architecture: j.Model, Blocks: j.Blocks, Classes: info.Classes, Channels: info.Channels, Height: j.Resize, Width: j.Resize,
-		Preprocess: j.preprocess(info), Dataset: j.dataset(), Epoch: epoch, Metrics: metrics,
+		Preprocess: j.preprocess(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
 	}
 }

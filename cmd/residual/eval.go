@@ -50,6 +50,9 @@ type evalResult struct {
 	PerClass        []report.ClassScore `json:"per_class"`
 	Calibration     calibration         `json:"calibration"`
 	Report          *string             `json:"report"` // null where none was written
+	// RunImages says what the model's run had of the images, by their content: null of a data
+	// set with a name, and where no record of the run lies beside the model.
+	RunImages *inference.RunCounts `json:"run_images"`
 
 	judgement *judge.Judgement
 	own       string // the data set of its training, by the name Data has
@@ -160,6 +163,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	printf(cmd, "loss %.4f\n", float64(r.Loss))
 	printf(cmd, "mean confidence %.4f, expected calibration error %.4f\n", r.Calibration.Confidence, r.Calibration.ExpectedError)
 	printf(cmd, "%s images/s\n", rate(r.ImagesPerSecond))
+	printf(cmd, "%s", r.runText())
 	if r.Report != nil {
 		printf(cmd, "%s: all this and %s as pictures, in %s\n", *r.Report, plural(len(r.judgement.Mistakes), "mistake"), report.Duration(took))
 	}
@@ -168,7 +172,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 
 func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier, dev engine.Device) (*evalResult, error) {
 	about := c.Info()
-	ds, name, part, err := f.open(ctx, cmd, path, c)
+	ds, name, part, counts, err := f.open(ctx, cmd, path, c)
 	if err != nil {
 		return nil, err
 	}
@@ -188,21 +192,21 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 		own: own, Model: path, Architecture: about.Architecture, Blocks: about.Blocks, Data: name, Split: part,
 		Accuracy: got.Accuracy, Loss: number(got.Loss), Count: got.Count, ImagesPerSecond: got.ImagesPerSecond,
 		Device: f.device.describe(dev), Classes: about.Classes, Confusion: got.Confusion,
-		PerClass: got.Scores, judgement: got,
+		PerClass: got.Scores, judgement: got, RunImages: counts,
 		Calibration: calibration{got.Calibration.All().Confidence(), got.Calibration.ExpectedError(), got.Calibration.MaximumError()},
 	}, nil
 }
 
 // open returns the part of the data set to measure on, and what to call the two.
-func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier) (ds data.Dataset, name, part string, err error) {
+func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier) (ds data.Dataset, name, part string, counts *inference.RunCounts, err error) {
 	name, part = cmp.Or(f.data, c.Info().Dataset), f.split
 	if name == "" {
-		return nil, "", "", usagef("%s does not say what it was trained on; name a data set, or a folder of pictures, with --data", path)
+		return nil, "", "", nil, usagef("%s does not say what it was trained on; name a data set, or a folder of pictures, with --data", path)
 	}
 	if folder.IsPath(name) {
 		p, err := c.OpenPhotosBy(ctx, f.data, data.Split(f.split), folder.Options{MostPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
 		if err != nil {
-			return nil, "", "", err
+			return nil, "", "", nil, err
 		}
 		for _, s := range p.Skipped {
 			fmt.Fprintf(cmd.ErrOrStderr(), "left out: %s\n", problemLine(s))
@@ -210,16 +214,38 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 		if p.All {
 			part = "whole"
 		}
-		return p, p.Path, part, nil
+		return p, p.Path, part, p.Run, nil
 	}
 	if err := knownData(name); err != nil {
 		if f.data != "" {
-			return nil, "", "", err
+			return nil, "", "", nil, err
 		}
-		return nil, "", "", fmt.Errorf("%s was trained on %q, which is not known here; name one of %s with --data", path, name, strings.Join(dataNames(), ", "))
+		return nil, "", "", nil, fmt.Errorf("%s was trained on %q, which is not known here; name one of %s with --data", path, name, strings.Join(dataNames(), ", "))
 	}
 	ds, err = data.Open(ctx, name, f.files.options(cmd, data.Split(f.split)))
-	return ds, name, part, err
+	return ds, name, part, nil, err
+}
+
+// runText says what the model's run had of the images.
+func (r *evalResult) runText() string {
+	n := r.RunImages
+	if n == nil || n.New+n.LeftOut == 0 && (n.HeldOut == 0 || n.TrainedOn == 0) {
+		return "" // nothing that the name of the part does not say
+	}
+	var kinds []string
+	for _, k := range []struct {
+		count int
+		text  string
+	}{{n.HeldOut, "held out by its run"}, {n.New, "new to it"}, {n.TrainedOn, "trained on"}} {
+		if k.count > 0 {
+			kinds = append(kinds, report.Count(int64(k.count))+" "+k.text)
+		}
+	}
+	text := "of the images measured: " + strings.Join(kinds, ", ") + "\n"
+	if n.LeftOut > 0 {
+		text += "left out: " + plural(n.LeftOut, "image") + " that the model was trained on\n"
+	}
+	return text
 }
 
 // sameClasses refuses a data set whose classes are others than the model's; how

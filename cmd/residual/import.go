@@ -10,6 +10,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -144,7 +145,7 @@ func (r *importResult) text() string {
 
 // readClasses reads names, one a line.
 func readClasses(path string) ([]string, error) {
-	file, err := os.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("--classes: %w", err)
 	}

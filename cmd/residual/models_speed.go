@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/internal/host"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -97,7 +97,7 @@ func planSpeeds(names []string) ([][2]speedPlan, error) {
 }
 
 func readSpeeds(path string) (*speeds, error) {
-	text, err := os.ReadFile(path)
+	text, err := regular.ReadFile(path, 16<<20)
 	if err != nil {
 		return nil, fmt.Errorf("--speed: %w", err)
 	}

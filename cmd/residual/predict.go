@@ -16,6 +16,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -170,6 +171,9 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 				p.CAM, err = writeCAM(f.cam, path, images, c, p.Predictions[0].Index)
 			}
 			shown(err == nil)
+			if errors.Is(err, regular.ErrKind) {
+				err = fmt.Errorf("%w; for a list of paths on standard input, give -", err)
+			}
 			if err != nil {
 				bad++
 				p = prediction{Image: path, Error: imageError(err)}

@@ -113,7 +113,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 		})
 	}
 	wg.Wait()
-	o.Pack.finish()
+	o.Pack.finish(x)
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -137,7 +137,9 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 		widen(&r.Height, f.h)
 		widen(&r.Width, f.w)
 	}
-	groupOf = groups(looks)
+	if groupOf, err = groups(ctx, looks); err != nil {
+		return nil, nil, err
+	}
 	x.compare(r, groupOf)
 	x.copies(r)
 	return r, groupOf, nil
@@ -153,12 +155,22 @@ type found struct {
 // examine reads a picture and marks it, or takes what the pack knows of it.
 func (x *Index) examine(i int, o Options) (found, look) {
 	it := &x.Items[i]
-	if q := o.Pack.held(it); q != nil {
-		it.Mark = q.Mark
+	q, mark := o.Pack.held(it)
+	start := time.Now()
+	var content []byte
+	if q == nil {
+		var err error
+		if content, err = it.load(photo.Options{}); err != nil {
+			return found{err: err}, look{}
+		}
+		mark = it.Mark
+		q = o.Pack.withContent(mark.SHA256)
+	}
+	if q != nil {
+		it.Mark = mark
 		return found{info: q.Info, h: q.Height, w: q.Width}, q.look()
 	}
-	start := time.Now()
-	m, info, release, err := it.read(o, nil)
+	m, info, release, err := it.decode(content, o, nil)
 	if err != nil {
 		return found{info: info, err: err}, look{}
 	}

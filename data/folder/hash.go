@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"github.com/residual-ml/residual/data/transforms"
@@ -59,10 +60,9 @@ func fewerRows(m transforms.Image) transforms.Image {
 	return few
 }
 
-// nearest is the greatest number of places in which alike pictures differ, and fewer
-// when there are few rises. Of 16 rows at least one is then the same: only pictures with
-// a common row are compared. Rows without a rise do not count, as most pictures on an
-// even ground have some.
+// nearest is the greatest number of places in which alike images differ, and fewer
+// when there are few rises. Of 16 rows at least one is then the same. Rows without a rise
+// do not count, as most images on an even ground have some.
 const nearest = side - 1
 
 // colourNear is how far colours of alike pictures lie apart on the mean, of 255.
@@ -75,48 +75,51 @@ func (l *look) alike(o *look) bool {
 		differ += bits.OnesCount64(l.rises[i] ^ o.rises[i])
 		rises += bits.OnesCount64(l.rises[i] | o.rises[i])
 	}
-	if differ > min(nearest, rises/3) {
-		return false
-	}
-	sum := 0
-	for i, v := range l.colours.Pix {
-		d := int(v) - int(o.colours.Pix[i])
-		sum += max(d, -d)
-	}
-	return sum <= colourNear*len(l.colours.Pix)
+	return differ <= min(nearest, rises/3) && l.sharesRow(o) &&
+		apart(l.colours.Pix, o.colours.Pix, colourNear*len(l.colours.Pix)) <= colourNear*len(l.colours.Pix)
 }
 
-// groups numbers pictures so that near-duplicates have the same number: that of the
-// first of them.
-func groups(looks []look) []int {
-	parent := make([]int, len(looks))
-	for i := range parent {
-		parent[i] = i
-	}
-	var find func(i int) int
-	find = func(i int) int {
-		if parent[i] != i {
-			parent[i] = find(parent[i])
-		}
-		return parent[i]
-	}
-	for row := range side {
-		same := map[uint16][]int{}
-		for i := range looks {
-			key := uint16(looks[i].rises[row/4] >> (row % 4 * side))
-			if !looks[i].ok || key == 0 {
-				continue
+// sharesRow says whether a row with a rise is the same in both.
+func (l *look) sharesRow(o *look) bool {
+	const row = 1<<side - 1
+	for i, a := range l.rises {
+		b := o.rises[i]
+		for at := 0; at < 64; at += side {
+			if k := a >> at & row; k != 0 && k == b>>at&row {
+				return true
 			}
-			for _, j := range same[key] {
-				if a, b := find(i), find(j); a != b && looks[i].alike(&looks[j]) {
-					parent[max(a, b)] = min(a, b)
-				}
-			}
-			same[key] = append(same[key], i)
 		}
 	}
-	for i := range parent {
-		parent[i] = find(i)
+	return false
+}
+
+// apart sums how far the values of a and b lie apart. Beyond most it may stop.
+func apart(a, b []uint8, most int) (sum int) {
+	b = b[:len(a)]
+	for ; len(a) >= 128; a, b = a[128:], b[128:] {
+		if sum += apart128((*[128]uint8)(a), (*[128]uint8)(b)); sum > most {
+			return sum
+		}
 	}
-	return parent
+	for i, v := range a {
+		d := int(v) - int(b[i])
+		sum += max(d, -d)
+	}
+	return sum
+}
+
+// apart128 is apart, four values at a time, each in 16 bits of a word.
+func apart128(a, b *[128]uint8) int {
+	const bytes, ones = 0x00ff00ff00ff00ff, 0x0001000100010001
+	var sum uint64
+	for i := 0; i < len(a); i += 8 {
+		x, y := binary.LittleEndian.Uint64(a[i:]), binary.LittleEndian.Uint64(b[i:])
+		for range 2 {
+			d := (x&bytes | ones<<8) - y&bytes // 256 more than the difference
+			below := ^d >> 8 & ones
+			sum += d&bytes ^ below*0xff + below // of what is below 0, the opposite
+			x, y = x>>8, y>>8
+		}
+	}
+	return int(sum * ones >> 48)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // Item is a picture of an index.
@@ -101,6 +102,9 @@ func scan(path string, known []string) (*Index, error) {
 		return scanList(path, known, readCSV)
 	case ext == ".jsonl" || ext == ".ndjson":
 		return scanList(path, known, readJSONLines)
+	}
+	if err := regular.Check(path, st); err != nil {
+		return nil, fmt.Errorf("pictures: %w; name a folder, or a file that is a .csv or .jsonl list", err)
 	}
 	return nil, fmt.Errorf("pictures: %s is neither a folder nor a .csv or .jsonl list", path)
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // entry is a line of a list.
@@ -43,7 +44,7 @@ func splitOf(name string) (data.Split, error) {
 
 // scanList makes an index of a list. Paths count from the list's folder.
 func scanList(list string, known []string, read func(io.Reader, func(entry) error) error) (*Index, error) {
-	f, err := os.Open(list)
+	f, err := regular.Open(list)
 	if err != nil {
 		return nil, fmt.Errorf("pictures: %w", err)
 	}

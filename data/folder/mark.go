@@ -6,8 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/residual-ml/residual/data/photo"
@@ -19,6 +22,9 @@ type Mark struct {
 	Bytes    int64
 	Modified time.Time
 	SHA256   string // of the content, in hexadecimal; empty means that the file was never read
+	// Identity is what the file system had when the content was read, where it can tell the
+	// file from any other and from itself with other content; else it is empty.
+	Identity string `json:",omitempty"`
 }
 
 // ErrChanged is a picture that is not the one that was read before. Whatever was made
@@ -38,15 +44,30 @@ func (was Mark) differs(is Mark, path string) error {
 // part of the budget until release is called, which is after the last use of the picture in
 // its full size; with an error nothing is held.
 func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info photo.Info, release func(), err error) {
-	p := o.photo()
-	content, st, err := photo.Load(it.Path, p)
+	content, err := it.load(o.photo())
 	if err != nil {
 		return m, info, nil, err
 	}
-	// Where the size and the time are those of the mark, so is the content.
-	if m := it.Mark; m.SHA256 == "" || m.Bytes != st.Size() || !m.Modified.Equal(st.ModTime()) {
-		it.Mark = markOf(content, st)
+	return it.decode(content, o, choose)
+}
+
+// load reads the file and marks the item as what it holds.
+func (it *Item) load(o photo.Options) ([]byte, error) {
+	begun := time.Now()
+	content, st, err := photo.Load(it.Path, o)
+	if err != nil {
+		return nil, err
 	}
+	if !it.Mark.is(it.Path, st) {
+		sum := sha256.Sum256(content)
+		it.Mark = Mark{st.Size(), st.ModTime(), hex.EncodeToString(sum[:]), identityAt(it.Path, st, begun)}
+	}
+	return content, nil
+}
+
+// decode is read for a file's content.
+func (it *Item) decode(content []byte, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info photo.Info, release func(), err error) {
+	p := o.photo()
 	if release, err = o.Memory.Hold(content, p); err != nil {
 		return m, info, nil, fmt.Errorf("image %s: %w", it.Path, err)
 	}
@@ -57,25 +78,28 @@ func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) 
 	return m, info, release, nil
 }
 
-func markOf(content []byte, st fs.FileInfo) Mark {
-	sum := sha256.Sum256(content)
-	return Mark{st.Size(), st.ModTime(), hex.EncodeToString(sum[:])}
-}
-
 // Changed lists, a line each, what on the disk is no longer as the index has it: a
 // picture that is gone or has other content than Check found, and, of a list, a label,
 // a part or a line that is another. A file that was written anew with the same content
-// is the same, and a new picture is no change: it is not in the index.
-func (x *Index) Changed(ctx context.Context) ([]string, error) {
-	var changes []string
-	for i := range x.Items {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+// is the same, and a new picture is no change: it is not in the index. It reads every file
+// that the file system cannot tell to be the one that was marked.
+func (x *Index) Changed(ctx context.Context) ([]string, error) { return x.changes(ctx, false) }
+
+// ChangedMeanwhile is Changed for a look in passing, while the same program reads the files
+// and compares their content anyway: a file of the same size and time is not read.
+func (x *Index) ChangedMeanwhile(ctx context.Context) ([]string, error) { return x.changes(ctx, true) }
+
+func (x *Index) changes(ctx context.Context, passing bool) ([]string, error) {
+	lines := make([]string, len(x.Items))
+	err := each(ctx, len(x.Items), func(i int) {
+		if err := x.Items[i].changed(passing); err != nil {
+			lines[i] = err.Error()
 		}
-		if err := x.Items[i].changed(); err != nil {
-			changes = append(changes, err.Error())
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
+	changes := slices.DeleteFunc(lines, func(line string) bool { return line == "" })
 	if x.list == "" {
 		return changes, nil
 	}
@@ -86,24 +110,43 @@ func (x *Index) Changed(ctx context.Context) ([]string, error) {
 	return append(changes, x.relabelled(now)...), nil
 }
 
-// changed looks at the file's size and time, and reads it only when they are others.
-func (it *Item) changed() error {
+// each calls work for each of n items, on all cores and in no order, until the context ends.
+func each(ctx context.Context, n int, work func(i int)) error {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				work(i)
+			}
+		})
+	}
+	wg.Wait()
+	return ctx.Err()
+}
+
+// changed compares the file with its mark.
+func (it *Item) changed(passing bool) error {
 	st, err := os.Stat(it.Path)
 	if err != nil {
 		return fmt.Errorf("image %s: is no longer there: %w", it.Path, err)
 	}
-	if m := it.Mark; m.SHA256 == "" || m.Bytes == st.Size() && m.Modified.Equal(st.ModTime()) {
+	m := it.Mark
+	if m.SHA256 == "" || m.is(it.Path, st) || passing && m.Identity == "" && m.looksLike(st) {
 		return nil
 	}
-	content, st, err := photo.Load(it.Path, photo.Options{})
-	if err != nil {
+	now := Item{Path: it.Path}
+	if _, err := now.load(photo.Options{}); err != nil {
 		return err
 	}
-	now := markOf(content, st)
-	if err := it.Mark.differs(now, it.Path); err != nil {
+	if err := m.differs(now.Mark, it.Path); err != nil {
 		return err
 	}
-	it.Mark = now
+	it.Mark = now.Mark
 	return nil
 }
 

@@ -24,8 +24,9 @@ const packVersion = 2
 
 // Pack keeps decoded pictures of an index on the disk, as the transforms of a training
 // take them (Options.Shrink) and as Get returns them for a test: to the bit what would be
-// made of the file again, so that a training with it is the training without. A picture
-// counts only while its file has the size and the time, or the content, that it had.
+// made of the file again, so that a training with it is the training without. What counts
+// is the content of a file: a picture is found by its digest, whatever the file is called.
+// A file is not read again only where the file system can tell that it is the one that was.
 //
 // Index.Check takes from the pack what it has, and adds the rest. Programs may share one:
 // each adds files of its own.
@@ -37,51 +38,14 @@ type Pack struct {
 	settings string
 
 	mu       sync.Mutex
-	pictures map[string]*packed // by name
+	pictures map[string]*packed // by the digest of the file
+	marks    map[string]Mark    // of the files when they were last read, by name
 	files    []*packFile
-	w        *packWriter // nil unless Check is adding
-	off      bool        // nothing more is added
+	w        *packWriter     // nil unless Check is adding
+	added    map[string]bool // digests of what it has
+	off      bool            // nothing more is added
 	trial    PackTrial
 	state    PackState
-}
-
-// PackConfig says where a pack lies and how large it may be.
-type PackConfig struct {
-	Dir  string // of packs, each in a folder of its own; "" means PackHome
-	Most int64  // bytes of this one; 0 means half of what it has and the disk has free
-	// ReadOnly adds nothing and removes nothing.
-	ReadOnly bool
-	// Worth, when set, is asked before a pack is begun.
-	Worth func(PackTrial) bool
-}
-
-// PackTrial is what was measured before a pack is begun, of its first pictures or of all.
-type PackTrial struct {
-	Pictures int           // in the index
-	Tried    int           // of them
-	Took     time.Duration // to read, decode and resize those, summed over the cores
-	Bytes    int64         // they take
-}
-
-// PackState says what a pack has for an index.
-type PackState struct {
-	Pictures int   // there are
-	Bytes    int64 // of its files
-	Added    int   // in the last Check
-	// Notes are sentences about what went wrong: a damaged file, a full disk. Pictures that
-	// are not in the pack are decoded whenever they are needed.
-	Notes []string
-	// Declined says why there is none: "" when there is, or when Worth said no.
-	Declined string
-}
-
-// PackHome is the folder of packs where the user names none.
-func PackHome() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("pictures: no user cache folder (%w); name a folder with --cache", err)
-	}
-	return filepath.Join(cache, "residual", "pictures"), nil
 }
 
 // trialSize is how many pictures are measured before a pack is begun.
@@ -108,7 +72,7 @@ func (x *Index) OpenPack(o Options, c PackConfig) (*Pack, error) {
 	sum := sha256.Sum256([]byte(path))
 	p := &Pack{
 		Dir: filepath.Join(c.Dir, x.Name+"-"+hex.EncodeToString(sum[:4]), o.packFolder()),
-		c:   c, o: o, settings: o.packSettings(), pictures: map[string]*packed{}, off: c.ReadOnly,
+		c:   c, o: o, settings: o.packSettings(), pictures: map[string]*packed{}, marks: map[string]Mark{}, off: c.ReadOnly,
 	}
 	if err := p.open(); err != nil {
 		return nil, fmt.Errorf("decoded pictures: %w; name another folder with --cache, or off", err)
@@ -142,7 +106,7 @@ func (p *Pack) open() error {
 			continue
 		}
 		path := filepath.Join(p.Dir, e.Name())
-		f, pictures, err := openPackFile(path, p.settings)
+		f, pictures, err := openPackFile(path, p.settings, p.o)
 		switch {
 		case errors.Is(err, errDamagedPack):
 			p.damaged(path)
@@ -154,9 +118,10 @@ func (p *Pack) open() error {
 		}
 		p.files = append(p.files, f)
 		p.state.Bytes += f.size
-		for _, q := range pictures {
-			p.pictures[q.Name] = q
-		}
+		p.take(pictures)
+	}
+	if err := p.readMarks(); err != nil {
+		return err
 	}
 	if p.c.ReadOnly {
 		return nil
@@ -165,6 +130,12 @@ func (p *Pack) open() error {
 		forgetTemps(temps)
 	}
 	return nil
+}
+
+func (p *Pack) take(pictures []*packed) {
+	for _, q := range pictures {
+		p.pictures[q.Mark.SHA256], p.marks[q.Name] = q, q.Mark
+	}
 }
 
 // damaged removes a file that is not what was written.
@@ -178,16 +149,27 @@ func (p *Pack) damaged(path string) {
 }
 
 // tidy removes the files when two thirds of them are of pictures that are not in the
-// index or lie there twice.
+// index or lie there twice. A name that is new may be of a file that had another.
 func (p *Pack) tidy(x *Index) {
-	var used int64
+	var used, all int64
+	new, counted := 0, map[*packed]bool{}
 	for _, it := range x.Items {
-		if q := p.pictures[it.Name]; q != nil {
-			for _, f := range q.Forms {
-				used += q.length(f)
-			}
-			p.state.Pictures++
+		q := p.pictures[p.marks[it.Name].SHA256]
+		if q == nil {
+			new++
+			continue
 		}
+		p.state.Pictures++
+		if !counted[q] {
+			counted[q] = true
+			used += q.bytes()
+		}
+	}
+	for _, q := range p.pictures {
+		all += q.bytes()
+	}
+	if n := len(p.pictures); n > 0 {
+		used += int64(min(new, n-len(counted))) * (all / int64(n))
 	}
 	if p.c.ReadOnly || p.state.Bytes == 0 || used > p.state.Bytes/3 {
 		return
@@ -196,7 +178,7 @@ func (p *Pack) tidy(x *Index) {
 	for _, f := range p.files {
 		os.Remove(f.path)
 	}
-	p.files, p.pictures, p.state.Bytes, p.state.Pictures = nil, map[string]*packed{}, 0, 0
+	p.files, p.pictures, p.marks, p.state.Bytes, p.state.Pictures = nil, map[string]*packed{}, map[string]Mark{}, 0, 0
 }
 
 // Close gives the files free; no Set may read the pack afterwards.
@@ -222,35 +204,42 @@ func (p *Pack) note(format string, args ...any) {
 // Has says whether every picture of an index is in the pack.
 func (p *Pack) Has(x *Index) bool {
 	for i := range x.Items {
-		if p.held(&x.Items[i]) == nil {
+		if q, _ := p.held(&x.Items[i]); q == nil {
 			return false
 		}
 	}
 	return true
 }
 
-// held is the picture of an item, or nil.
-func (p *Pack) held(it *Item) *packed {
+// held is the picture of an item and the mark of its file, or nil.
+func (p *Pack) held(it *Item) (*packed, Mark) {
 	if p == nil {
+		return nil, Mark{}
+	}
+	if it.Mark.SHA256 != "" {
+		return p.withContent(it.Mark.SHA256), it.Mark
+	}
+	p.mu.Lock()
+	mark := p.marks[it.Name]
+	q := p.pictures[mark.SHA256]
+	p.mu.Unlock()
+	if q == nil {
+		return nil, mark
+	}
+	if st, err := os.Stat(it.Path); err != nil || !mark.is(it.Path, st) {
+		return nil, mark
+	}
+	return q, mark
+}
+
+// withContent is the picture of a file with this digest, or nil.
+func (p *Pack) withContent(digest string) *packed {
+	if p == nil || digest == "" {
 		return nil
 	}
 	p.mu.Lock()
-	q := p.pictures[it.Name]
-	p.mu.Unlock()
-	if q == nil {
-		return nil
-	}
-	if it.Mark.SHA256 != "" {
-		if it.Mark.SHA256 != q.Mark.SHA256 {
-			return nil
-		}
-		return q
-	}
-	st, err := os.Stat(it.Path)
-	if err != nil || st.Size() != q.Mark.Bytes || !st.ModTime().Equal(q.Mark.Modified) {
-		return nil
-	}
-	return q
+	defer p.mu.Unlock()
+	return p.pictures[digest]
 }
 
 // keep adds a picture that Check read and decoded in the time took.
@@ -289,6 +278,7 @@ func (p *Pack) adding() bool {
 	err := os.MkdirAll(p.Dir, 0o755)
 	if err == nil {
 		p.w, err = newPackWriter(p.Dir, p.settings)
+		p.added = map[string]bool{}
 	}
 	if err != nil {
 		p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
@@ -301,9 +291,10 @@ func (p *Pack) reserve(q *packed, forms [2]transforms.Image, took time.Duration,
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.w
-	if w == nil {
+	if w == nil || p.added[q.Mark.SHA256] { // a copy of one that it has
 		return nil
 	}
+	p.added[q.Mark.SHA256] = true
 	for i, f := range forms {
 		q.Forms[i] = packForm{At: w.reserve(len(f.Pix)), Height: f.Height, Width: f.Width, CRC: crc32.Checksum(f.Pix, castagnoli)}
 		p.trial.Bytes += int64(len(f.Pix))
@@ -362,12 +353,24 @@ func removeEmpty(dir string) {
 }
 
 // finish ends what a Check has added, an interrupted one too: the next goes on there.
-func (p *Pack) finish() {
+func (p *Pack) finish(x *Index) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.finishFile()
+	p.state.Pictures = 0
+	for i := range x.Items {
+		if p.pictures[x.Items[i].Mark.SHA256] != nil {
+			p.state.Pictures++
+		}
+	}
+	p.keepMarks(x)
+}
+
+// finishFile gives what was added its name.
+func (p *Pack) finishFile() {
 	if p.w == nil || !p.goesOn() {
 		return
 	}
@@ -378,18 +381,15 @@ func (p *Pack) finish() {
 	var f *packFile
 	var pictures []*packed
 	if err == nil {
-		f, pictures, err = openPackFile(path, p.settings)
+		f, pictures, err = openPackFile(path, p.settings, p.o)
 	}
 	if err != nil {
 		p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
 		return
 	}
 	p.files = append(p.files, f)
-	for _, q := range pictures {
-		p.pictures[q.Name] = q
-	}
+	p.take(pictures)
 	p.state.Bytes += f.size
-	p.state.Pictures = len(p.pictures)
 	p.state.Added = n
 	p.trial = PackTrial{}
 }
@@ -412,7 +412,7 @@ func (p *Pack) read(it *Item, form int, choose func(height, width int) transform
 	if p == nil {
 		return m, false
 	}
-	q := p.held(it)
+	q, _ := p.held(it)
 	if q == nil {
 		return m, false
 	}
@@ -422,8 +422,8 @@ func (p *Pack) read(it *Item, form int, choose func(height, width int) transform
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.pictures[it.Name] == q {
-		delete(p.pictures, it.Name)
+	if p.pictures[q.Mark.SHA256] == q {
+		delete(p.pictures, q.Mark.SHA256)
 		// The file goes, so that the next Check writes it anew; its other pictures have CRCs
 		// of their own, and are good while it is open.
 		if !p.c.ReadOnly && os.Remove(q.file.path) == nil {
@@ -478,6 +478,9 @@ func (f PackFolder) Remove() error {
 	}
 	for _, name := range names {
 		err = errors.Join(err, os.Remove(name))
+	}
+	if gone := os.Remove(filepath.Join(f.Path, marksFile)); !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
 	}
 	removeEmpty(f.Path)
 	return err

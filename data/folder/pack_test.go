@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
@@ -132,7 +133,7 @@ func TestPackGivesTheSameBits(t *testing.T) {
 	if d := cmp.Diff(first, second); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(x.Items, y.Items); d != "" {
+	if d := cmp.Diff(x.Items, y.Items, cmpopts.IgnoreFields(Mark{}, "Identity")); d != "" { // which a new file may get later
 		t.Error(d)
 	}
 	p.same(t, y, again)
@@ -185,7 +186,7 @@ func TestPackOfChangedFiles(t *testing.T) {
 		t.Error("the index is of the files as they were")
 	}
 	y, again, _ := p.check(t, PackConfig{})
-	if s := again.State(); s.Added != 3 || s.Pictures != 41 || len(p.files(t)) != 2 {
+	if s := again.State(); s.Added != 0 || s.Pictures != 41 || len(p.files(t)) != 1 { // it has the content of all
 		t.Errorf("%+v in %v", s, p.files(t))
 	}
 	p.same(t, y, again)
@@ -207,7 +208,8 @@ func TestPackOfChangedFiles(t *testing.T) {
 	}
 	before := third.State().Bytes
 	z, fourth, _ := p.check(t, PackConfig{})
-	if s := fourth.State(); s.Added != len(z.Items) || s.Bytes > before/2 || len(p.files(t)) != 1 {
+	if s := fourth.State(); s.Added != len(z.Items)-2 || s.Pictures != len(z.Items) || // three have one content
+		s.Bytes > before/2 || len(p.files(t)) != 1 {
 		t.Errorf("%+v of %d in %v", s, before, p.files(t))
 	}
 	p.same(t, z, fourth)

@@ -2,6 +2,7 @@ package folder
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // A file of a pack is
@@ -30,6 +32,7 @@ const (
 	packTrailer = 8 + 8 + 4 + len(packMagic)
 	packEnding  = ".pack"
 	packTemp    = ".residual-pack-*.tmp"
+	mostIndex   = 1 << 32 // bytes, about two million pictures
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -83,9 +86,9 @@ type packFile struct {
 var errDamagedPack = errors.New("is damaged or cut short")
 
 // openPackFile reads a file's index. An error that wraps errDamagedPack is of a file that
-// is no longer what was written.
-func openPackFile(path, settings string) (pf *packFile, pictures []*packed, err error) {
-	f, err := os.Open(path)
+// is no longer what was written, or was never written by this package.
+func openPackFile(path, settings string, o Options) (pf *packFile, pictures []*packed, err error) {
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,7 +111,7 @@ func openPackFile(path, settings string) (pf *packFile, pictures []*packed, err 
 		return nil, nil, errDamagedPack
 	}
 	for _, p := range index.Pictures {
-		if !p.within(pf.size) {
+		if !p.can(o, pf.size) {
 			return nil, nil, errDamagedPack
 		}
 		p.file = pf
@@ -130,7 +133,7 @@ func (pf *packFile) index() ([]byte, error) {
 	}
 	at, n := binary.LittleEndian.Uint64(tail), binary.LittleEndian.Uint64(tail[8:])
 	room := uint64(pf.size - int64(packTrailer))
-	if string(head) != packMagic || string(tail[20:]) != packMagic || at > room || n != room-at {
+	if string(head) != packMagic || string(tail[20:]) != packMagic || at > room || n != room-at || n > mostIndex {
 		return nil, errDamagedPack
 	}
 	content := make([]byte, n)
@@ -143,17 +146,38 @@ func (pf *packFile) index() ([]byte, error) {
 	return content, nil
 }
 
-// within says whether all that the index tells of a picture can be.
-func (p *packed) within(size int64) bool {
-	if p.Channels != 1 && p.Channels != 3 || len(p.Rises) != side*side/64 || len(p.Colours) != p.Channels*side*side {
+// can says whether all that the index tells of a picture can be, for pictures prepared by
+// o: whoever wrote the file, what is read by it is of the size that a Set gives out.
+func (p *packed) can(o Options, size int64) bool {
+	const most = 1 << 30 // of a side
+	if p == nil || p.Channels != o.Channels || len(p.Rises) != side*side/64 || len(p.Colours) != p.Channels*side*side ||
+		len(p.Mark.SHA256) != 2*sha256.Size || p.Height < 1 || p.Width < 1 || p.Height > most || p.Width > most {
+		return false
+	}
+	h, w := p.Height, p.Width
+	if o.shrinks(h, w) {
+		h, w = transforms.Resize{Size: o.Shrink}.Sides(h, w)
+	}
+	if f := p.Forms[formShrunk]; f.Height != h || f.Width != w {
+		return false
+	}
+	if f := p.Forms[formSmall]; f.Height != o.Size || f.Width != o.Size {
 		return false
 	}
 	for _, f := range p.Forms {
-		if f.Height < 1 || f.Width < 1 || f.Height > 1<<16 || f.Width > 1<<16 || f.At < int64(len(packMagic)) || f.At > size-p.length(f) {
+		if f.Height < 1 || f.Width < 1 || f.At < int64(len(packMagic)) || f.At > size-p.length(f) {
 			return false
 		}
 	}
 	return true
+}
+
+// bytes are those of its pixels.
+func (p *packed) bytes() (n int64) {
+	for _, f := range p.Forms {
+		n += p.length(f)
+	}
+	return n
 }
 
 func (p *packed) length(f packForm) int64 {
@@ -250,6 +274,20 @@ func (w *packWriter) finish(path string) (err error) {
 	if err != nil {
 		return err
 	}
+	if len(content) > mostIndex {
+		return fmt.Errorf("%d pictures are more than one file can list", len(w.index.Pictures))
+	}
+	if err := w.end(content); err != nil {
+		return err
+	}
+	if err := errors.Join(w.f.Sync(), w.f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(w.f.Name(), path)
+}
+
+// end writes the index, which is content, and the trailer.
+func (w *packWriter) end(content []byte) error {
 	var tail bytes.Buffer
 	tail.Write(content)
 	for _, v := range []any{uint64(w.at), uint64(len(content)), crc32.Checksum(content, castagnoli)} {
@@ -258,13 +296,8 @@ func (w *packWriter) finish(path string) (err error) {
 		}
 	}
 	tail.WriteString(packMagic)
-	if _, err := io.Copy(io.NewOffsetWriter(w.f, w.at), &tail); err != nil {
-		return err
-	}
-	if err := errors.Join(w.f.Sync(), w.f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(w.f.Name(), path)
+	_, err := io.Copy(io.NewOffsetWriter(w.f, w.at), &tail)
+	return err
 }
 
 // forgetTemps removes what a program that was killed left of its writing. Another that is

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // RecordFile is what a record is called in the folder of a run.
@@ -44,7 +45,7 @@ func (x *Index) Write(w io.Writer) error {
 // ReadRecord reads what Write wrote into the file record, for pictures that lie in the
 // folder or the list path. classes are in the order of the labels.
 func ReadRecord(record, path string, classes []string) (*Index, error) {
-	f, err := os.Open(record)
+	f, err := regular.Open(record)
 	if err != nil {
 		return nil, fmt.Errorf("pictures: %w", err)
 	}

@@ -40,12 +40,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // Options says how to read. The zero value is colour within the usual limits.
@@ -96,7 +96,7 @@ func Load(path string, o Options) ([]byte, fs.FileInfo, error) {
 	if most == 0 {
 		most = 128 << 20
 	}
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("image: %w", err)
 	}
@@ -105,8 +105,6 @@ func Load(path string, o Options) ([]byte, fs.FileInfo, error) {
 	switch {
 	case err != nil:
 		return nil, nil, fmt.Errorf("image: %w", err)
-	case !st.Mode().IsRegular():
-		return nil, nil, fmt.Errorf("image %s: is not a regular file", path)
 	case st.Size() > most:
 		return nil, nil, fmt.Errorf("image %s: has %d MB, where %d are possible; make it smaller first", path, st.Size()>>20, most>>20)
 	}

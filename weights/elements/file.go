@@ -4,25 +4,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // OpenFile opens the file at path and returns its size. suffix names the kind of
 // file, .safetensors or another, in errors. The caller closes it.
 func OpenFile(path, suffix string) (*os.File, int64, error) {
-	// Looked at before it is opened, because opening a named pipe would wait for a writer.
-	info, err := os.Stat(path)
-	if err != nil {
+	f, err := regular.Open(path)
+	switch {
+	case errors.Is(err, regular.ErrKind):
+		return nil, 0, fmt.Errorf("%w; give the path of a %s file", err, suffix)
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, 0, fmt.Errorf("%w; check the path of the model file", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s: not a regular file; give the path of a %s file", path, suffix)
-	}
-	f, err := os.Open(path)
-	if err != nil {
+	case err != nil:
 		return nil, 0, fmt.Errorf("%w; check the path of the model file and its permissions", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
 	}
 	return f, info.Size(), nil
 }

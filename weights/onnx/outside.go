@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
 )
@@ -43,16 +44,16 @@ func (o *outside) open(name string) error {
 		o.file = nil
 	}
 	path := filepath.FromSlash(name)
-	info, err := o.root.Stat(path) // before it is opened, because opening a named pipe would wait for a writer
+	file, err := regular.OpenIn(o.root, path)
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("it is no regular file")
-	}
-	if o.file, err = o.root.Open(path); err != nil {
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
 		return err
 	}
+	o.file = file
 	o.name, o.size = name, info.Size()
 	if o.left == nil {
 		o.left = map[string]int64{}

@@ -123,7 +123,7 @@ func TestHostileExternalData(t *testing.T) {
 		"above, by a way round":  {"escapes", [][]byte{inFile("w", Float, 1, entry("location", "sub/../../above"))}},
 		"absolute":               {"escapes", [][]byte{inFile("w", Float, 1, entry("location", "/etc/passwd"))}},
 		"a link out":             {"escapes", [][]byte{inFile("w", Float, 1, entry("location", "link"))}},
-		"a folder":               {"no regular file", [][]byte{inFile("w", Float, 1, entry("location", "sub"))}},
+		"a folder":               {"not a regular file", [][]byte{inFile("w", Float, 1, entry("location", "sub"))}},
 		"no location":            {"names no file", [][]byte{inFile("w", Float, 1, entry("offset", "0"))}},
 		"nothing said":           {"names no file", [][]byte{inFile("w", Float, 1)}},
 		"location twice":         {`says "location" twice`, [][]byte{inFile("w", Float, 1, here, here)}},

@@ -1,0 +1,270 @@
+package folder
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// evenFolder has pictures of one size in bytes, and of one time, as cameras and scripts
+// write them.
+func evenFolder(t *testing.T) packedFolder {
+	t.Helper()
+	p := packedFolder{filepath.Join(t.TempDir(), "photos"), filepath.Join(t.TempDir(), "packs"), Options{Size: 24, Shrink: 48}}
+	then := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for c, class := range []string{"a", "b"} {
+		if err := os.MkdirAll(filepath.Join(p.dir, class), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 12 {
+			path := filepath.Join(p.dir, class, fmt.Sprintf("%d.png", i))
+			m := image.NewGray(image.Rect(0, 0, 60, 50))
+			for n := range m.Pix {
+				m.Pix[n] = uint8(n * (12*c + i + 3))
+			}
+			m.Set(0, 0, color.Gray{uint8(12*c + i)})
+			var b bytes.Buffer
+			if err := (&png.Encoder{CompressionLevel: png.NoCompression}).Encode(&b, m); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(os.WriteFile(path, b.Bytes(), 0o666), os.Chtimes(path, then, then)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return p
+}
+
+// marked holds the marks of an index to the files.
+func marked(t *testing.T, x *Index) {
+	t.Helper()
+	for _, it := range x.Items {
+		content, err := os.ReadFile(it.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum := sha256.Sum256(content); it.Mark.SHA256 != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s: its recorded digest is not that of the file", it.Name)
+		}
+	}
+}
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What may happen to files without a change of their sizes and times, and what does to
+// their times without a change of content: the pack gives the pixels of the files, and the
+// digests recorded are theirs.
+func TestPackKnowsFilesByTheirContent(t *testing.T) {
+	swap := func(a, b string) error {
+		return errors.Join(os.Rename(a, a+".x"), os.Rename(b, a), os.Rename(a+".x", b))
+	}
+	edit := func(path string) error { // of the same size, and its time restored
+		st, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		content := make([]byte, st.Size())
+		if _, err := f.ReadAt(content, 0); err != nil {
+			return err
+		}
+		m, err := png.Decode(bytes.NewReader(content))
+		if err != nil {
+			return err
+		}
+		m.(*image.Gray).Pix[1000] ^= 255
+		var b bytes.Buffer
+		if err := (&png.Encoder{CompressionLevel: png.NoCompression}).Encode(&b, m); err != nil || int64(b.Len()) != st.Size() {
+			return fmt.Errorf("%d bytes for %d, %v", b.Len(), st.Size(), err)
+		}
+		_, err = f.WriteAt(b.Bytes(), 0)
+		return errors.Join(err, os.Chtimes(path, st.ModTime(), st.ModTime()))
+	}
+	for _, c := range []struct {
+		name   string
+		change func(p packedFolder, one, other string) error
+		added  int // contents that the pack does not have
+	}{
+		{"nothing", func(packedFolder, string, string) error { return nil }, 0},
+		{"two files change places", func(_ packedFolder, a, b string) error { return swap(a, b) }, 0},
+		{"two folders change places", func(p packedFolder, _, _ string) error {
+			return swap(filepath.Join(p.dir, "a"), filepath.Join(p.dir, "b"))
+		}, 0},
+		{"an edit with its time restored", func(_ packedFolder, a, _ string) error { return edit(a) }, 1},
+		{"another time", func(_ packedFolder, a, b string) error {
+			return errors.Join(os.Chtimes(a, time.Now(), time.Now()), os.Chtimes(b, time.Unix(0, 0), time.Unix(0, 0)))
+		}, 0},
+		{"another name", func(_ packedFolder, a, _ string) error {
+			return os.Rename(a, filepath.Join(filepath.Dir(a), "renamed.png"))
+		}, 0},
+		{"a backup put back with its times", func(p packedFolder, a, _ string) error {
+			content, err := os.ReadFile(a)
+			then := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+			return errors.Join(err, os.WriteFile(a+".bak", content, 0o666), os.Chtimes(a+".bak", then, then), edit(a), os.Rename(a+".bak", a))
+		}, 0},
+		{"every file in a folder below", func(p packedFolder, _, _ string) error {
+			deeper := filepath.Join(p.dir, "deeper")
+			for _, class := range []string{"a", "b"} {
+				if err := errors.Join(os.MkdirAll(filepath.Join(deeper, class), 0o777), os.Rename(filepath.Join(p.dir, class), filepath.Join(deeper, class, "2026"))); err != nil {
+					return err
+				}
+			}
+			for _, class := range []string{"a", "b"} {
+				if err := os.Rename(filepath.Join(deeper, class), filepath.Join(p.dir, class)); err != nil {
+					return err
+				}
+			}
+			return os.Remove(deeper)
+		}, 0},
+	} {
+		for _, settled := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, settled %v", c.name, settled), func(t *testing.T) {
+				defer func(was time.Duration) { settles = was }(settles)
+				if settled { // the identities count at once
+					settles = -time.Hour
+				}
+				p := evenFolder(t)
+				x, _, _ := p.check(t, PackConfig{})
+				marked(t, x)
+				added := c.added
+				time.Sleep(20 * time.Millisecond) // more than a step of the file system's clock
+				must(t, c.change(p, x.Items[0].Path, x.Items[12].Path))
+				for range 2 {
+					y, pack, _ := p.check(t, PackConfig{})
+					if s := pack.State(); s.Added != added || s.Pictures != 24 || len(s.Notes) != 0 {
+						t.Errorf("%+v, want %d added", s, added)
+					}
+					added = 0
+					marked(t, y)
+					p.same(t, y, pack)
+				}
+			})
+		}
+	}
+}
+
+// A file that the file system vouches for is not read at the next start, whatever happened
+// to it before the last.
+func TestPackReadsUnchangedFilesOnce(t *testing.T) {
+	defer func(was time.Duration) { settles = was }(settles)
+	settles = -time.Hour
+	p := evenFolder(t)
+	x, _, _ := p.check(t, PackConfig{})
+	if x.Items[0].Mark.Identity == "" {
+		t.Skip("this file system vouches for none")
+	}
+	must(t, os.Rename(x.Items[0].Path, filepath.Join(p.dir, "a", "renamed.png")), os.Chtimes(x.Items[1].Path, time.Now(), time.Now()))
+	p.check(t, PackConfig{})
+	y, err := Scan(p.dir)
+	must(t, err)
+	pack, err := y.OpenPack(p.o, PackConfig{Dir: p.packs})
+	must(t, err)
+	defer pack.Close()
+	for i := range y.Items {
+		if q, _ := pack.held(&y.Items[i]); q == nil {
+			t.Errorf("%s is read again", y.Items[i].Name)
+		}
+	}
+	// The marks are a file of their own, which may be lost or damaged.
+	path := filepath.Join(pack.Dir, marksFile)
+	must(t, os.WriteFile(path, []byte("residual marks 1 00000000\n{}"), 0o666))
+	z, pack, _ := p.check(t, PackConfig{})
+	if s := pack.State(); s.Pictures != 24 || s.Added != 0 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], path) {
+		t.Errorf("%+v", s)
+	}
+	marked(t, z)
+	if _, again, _ := p.check(t, PackConfig{}); len(again.State().Notes) != 0 {
+		t.Errorf("%+v", again.State())
+	}
+}
+
+// While a set reads them, files that change are noticed whatever their times say.
+func TestChangesBehindTheTimesAreNoticed(t *testing.T) {
+	for _, settled := range []bool{false, true} {
+		defer func(was time.Duration) { settles = was }(settles)
+		if settled {
+			settles = -time.Hour
+		}
+		p := evenFolder(t)
+		x, _, _ := checked(t, p.dir)
+		s, err := x.Set("train", Options{Size: 16, CacheBytes: -1})
+		must(t, err)
+		time.Sleep(20 * time.Millisecond)
+		a, b := x.Items[0].Path, x.Items[12].Path
+		must(t, os.Rename(a, a+".x"), os.Rename(b, a), os.Rename(a+".x", b))
+		if _, _, err := s.Picture(0); !errors.Is(err, ErrChanged) {
+			t.Errorf("settled %v: %v", settled, err)
+		}
+		changes(t, x, a+": has changed", b+": has changed")
+		if again, err := x.ChangedMeanwhile(context.Background()); err != nil || settled && x.Items[0].Mark.Identity != "" && len(again) != 2 {
+			t.Errorf("in passing: %q, %v", again, err)
+		}
+	}
+}
+
+// A file of a pack that somebody wrote, with sums that are right, is refused where what it
+// says cannot be.
+func TestPackThatIsForged(t *testing.T) {
+	for name, forge := range map[string]func(index map[string]any, one map[string]any){
+		"no picture":    func(index, _ map[string]any) { index["pictures"] = []any{nil} },
+		"channels":      func(_, one map[string]any) { one["channels"] = 1; one["colours"] = bytes.Repeat([]byte{1}, side*side) },
+		"no colours":    func(_, one map[string]any) { one["colours"] = []byte{} },
+		"few rises":     func(_, one map[string]any) { one["rises"] = []int{1} },
+		"no height":     func(_, one map[string]any) { one["height"] = 0 },
+		"huge":          func(_, one map[string]any) { one["height"], one["width"] = 1<<40, 1<<40 },
+		"another shape": func(_, one map[string]any) { one["height"] = 2 * one["height"].(float64) },
+		"small form":    func(_, one map[string]any) { one["forms"].([]any)[formSmall].(map[string]any)["height"] = 2 },
+		"beyond":        func(_, one map[string]any) { one["forms"].([]any)[formSmall].(map[string]any)["at"] = 1 << 40 },
+		"before":        func(_, one map[string]any) { one["forms"].([]any)[formSmall].(map[string]any)["at"] = -5 },
+		"no digest":     func(_, one map[string]any) { one["mark"].(map[string]any)["SHA256"] = "" },
+		"no pictures":   func(index, _ map[string]any) { index["pictures"] = 3 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPackedFolder(t)
+			_, pack, _ := p.check(t, PackConfig{})
+			pack.Close()
+			file := p.files(t)[0]
+			f, err := os.OpenFile(file, os.O_RDWR, 0)
+			must(t, err)
+			st, err := f.Stat()
+			must(t, err)
+			text, err := (&packFile{path: file, f: f, size: st.Size()}).index()
+			must(t, err)
+			var index map[string]any
+			must(t, json.Unmarshal(text, &index))
+			forge(index, index["pictures"].([]any)[0].(map[string]any))
+			forged, err := json.Marshal(index)
+			must(t, err)
+			at := st.Size() - int64(packTrailer) - int64(len(text))
+			w := packWriter{f: f, at: at}
+			must(t, f.Truncate(at))
+			must(t, w.end(forged), f.Close())
+			x, pack, _ := p.check(t, PackConfig{})
+			if s := pack.State(); s.Added != 40 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], file) {
+				t.Errorf("%+v", s)
+			}
+			p.same(t, x, pack)
+		})
+	}
+}

@@ -1,0 +1,81 @@
+package folder
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/photo"
+)
+
+// Relocate finds the images of a record in a folder or list, wherever in it they lie now:
+// by their content, and with the class that they had; where the user divided what is there,
+// in the part that they had, too. It gives the items the paths of those files, and lists, a
+// line each, the images for which there is none.
+func (x *Index) Relocate(ctx context.Context, path string) (missing []string, err error) {
+	now, err := ScanAs(path, x.Classes)
+	if err != nil {
+		return nil, err
+	}
+	err = each(ctx, len(now.Items), func(i int) {
+		_, _ = now.Items[i].load(photo.Options{}) // what cannot be read has no digest
+	})
+	if err != nil {
+		return nil, err
+	}
+	places := map[string][]*Item{} // by digest
+	for i := range now.Items {
+		it := &now.Items[i]
+		places[it.Mark.SHA256] = append(places[it.Mark.SHA256], it)
+	}
+	delete(places, "")
+	list := now.list
+	for i := range x.Items {
+		it := &x.Items[i]
+		found, why := it.among(places[it.Mark.SHA256], x, now)
+		if why != "" {
+			missing = append(missing, why)
+			continue
+		}
+		if found.Name != it.Name {
+			list = "" // what it says of the name is of another image
+		}
+		it.Path, it.Mark = found.Path, found.Mark
+	}
+	x.list = list
+	return missing, nil
+}
+
+// among chooses the file to take for an image, that of its name if it can be, or says why
+// there is none.
+func (it *Item) among(files []*Item, x, now *Index) (found *Item, why string) {
+	if len(files) == 0 {
+		return nil, fmt.Sprintf("image %s: no file in %s has its content", it.Name, now.Path())
+	}
+	for _, f := range files {
+		switch {
+		case f.Label != it.Label:
+			why = fmt.Sprintf("image %s: is %s now, with the label %q, and had %q", it.Name, f.Path, now.Classes[f.Label], x.Classes[it.Label])
+		case now.Tested && f.Split != it.Split:
+			why = fmt.Sprintf("image %s: is %s now, in the part %s, and was in %s", it.Name, f.Path, f.Split, it.Split)
+		case found == nil || f.Name == it.Name:
+			found = f
+		}
+	}
+	if found != nil {
+		return found, ""
+	}
+	return nil, why
+}
+
+// Parts says in which part of the index an image is, by the digest of its file: of a file
+// that has copies in both, data.Train.
+func (x *Index) Parts() map[string]data.Split {
+	parts := make(map[string]data.Split, len(x.Items))
+	for _, it := range x.Items {
+		if it.Mark.SHA256 != "" && parts[it.Mark.SHA256] != data.Train {
+			parts[it.Mark.SHA256] = it.Split
+		}
+	}
+	return parts
+}
