@@ -46,7 +46,7 @@ var imageStarts = []struct{ start, kind string }{
 	{"qoif", "a QOI image"},
 	{"\x76\x2f\x31\x01", "an OpenEXR image"},
 	{"#?RADIANCE", "a Radiance image"},
-	{"\x00\x00\x01\x00", "an icon"}, {"\x00\x00\x02\x00", "a cursor"}, {"icns", "an icon"},
+	{"\x00\x00\x01\x00", "an icon"}, {"\x00\x00\x02\x00", "a Targa image or a cursor"}, {"icns", "an icon"},
 	{"DDS ", "a DirectDraw image"},
 	{"\x8aMNG", "an MNG animation"}, {"\x8bJNG", "a JNG image"},
 	{"SIMPLE  =", "a FITS image"},

@@ -50,7 +50,7 @@ func kinds(t testing.TB) ([]kind, map[string][]byte) {
 			t.Fatal(err)
 		}
 	}
-	if len(f.Files) != 332 || len(contents) != len(f.Files) {
+	if len(f.Files) != 335 || len(contents) != len(f.Files) {
 		t.Fatalf("%d files in kinds.json, %d in kinds.zip", len(f.Files), len(contents))
 	}
 	return f.Files, contents
@@ -153,7 +153,7 @@ func TestDamaged(t *testing.T) {
 		{"white.webp", "VP8 ", "VP9 ", "it holds no image"},
 		{"planes8.tif", "\x1c\x01\x03\x00\x01\x00\x00\x00\x02", "\x1c\x01\x03\x00\x01\x00\x00\x00\x01", "cut short"},
 		{"rgb8-3-None.tif", "\x06\x01\x03\x00\x01\x00\x00\x00\x02", "\x06\x01\x03\x00\x01\x00\x00\x00\x09", "of a kind that is not read (unsupported: colours of kind 9); convert it to JPEG or PNG"},
-		{"rgb-tiff_lzw.tif", "\x03\x01\x03\x00\x01\x00\x00\x00\x05", "\x03\x01\x03\x00\x01\x00\x00\x00\x07", "compression JPEG); convert it"},
+		{"rgb-tiff_lzw.tif", "\x03\x01\x03\x00\x01\x00\x00\x00\x05", "\x03\x01\x03\x00\x01\x00\x00\x00\x06", "compression JPEG of an old kind); convert it"},
 		{"header40-24.bmp", "\x01\x00\x18\x00", "\x01\x00\x17\x00", "23 bits a pixel); convert it"},
 	} {
 		content := string(contents[c.name])
@@ -200,6 +200,15 @@ func TestPNGChecksums(t *testing.T) {
 			t.Errorf("byte %d of %d was changed, and nobody noticed", i, len(content))
 		}
 		content[i] ^= 0x10
+	}
+	// The chunk's checksum is right, and the stream's is not.
+	content = contents["type2-8-0.png"]
+	end := len(content) - 12 // of the chunk's checksum, where IEND begins
+	content[end-5] ^= 1
+	from := strings.Index(string(content), "IDAT")
+	binary.BigEndian.PutUint32(content[end-4:], crc32.ChecksumIEEE(content[from:end-4]))
+	if _, _, err := Decode(content, Options{}); err == nil || !strings.Contains(err.Error(), "the checksum of its pixels is wrong") {
+		t.Errorf("a stream whose checksum is wrong: %v", err)
 	}
 }
 

@@ -23,8 +23,8 @@
 // with planes of 16 bits it misreads or refuses what is read here by the format's
 // documentation.
 //
-// TIFF files hold more than is read here: those compressed by JPEG, with colours as YCbCr or
-// with samples that are no unsigned integers are refused. That error, like the one for HEIC,
+// TIFF files hold more than is read here: those with samples that are no unsigned integers,
+// with YCbCr that is not JPEG, or with a compression of recent years are refused. That error, like the one for HEIC,
 // AVIF, JPEG XL, camera raw files and whatever else is found in their place, names what the
 // file is and says to convert it.
 //

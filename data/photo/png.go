@@ -76,13 +76,20 @@ func pngImage(content []byte) (transforms.Image, error) {
 			return transforms.Image{}, err
 		}
 	}
-	// Where the chunks' checksums are wrong, the stream's own says whether the pixels are whole.
-	if in.finish(); in.mismatch {
-		if _, err := io.CopyN(io.Discard, z, f.bytes(passes)+1<<16); !errors.Is(err, io.EOF) {
-			return transforms.Image{}, damaged("the checksum of its pixels is wrong")
-		}
+	return m, in.verify(z, f.bytes(passes))
+}
+
+// verify holds the pixels to their checksums: the stream's, where it ends with them; and
+// where that of a chunk is wrong, to the stream's, wherever it ends.
+func (r *idat) verify(z io.Reader, most int64) error {
+	_, err := z.Read(make([]byte, 1))
+	if r.finish(); r.mismatch && err == nil {
+		_, err = io.CopyN(io.Discard, z, most+1<<16)
 	}
-	return m, nil
+	if errors.Is(err, zlib.ErrChecksum) || r.mismatch && !errors.Is(err, io.EOF) {
+		return damaged("the checksum of its pixels is wrong")
+	}
+	return nil
 }
 
 // header reads the signature and the IHDR chunk, and returns the chunks behind it.
@@ -90,7 +97,7 @@ func (f *pngFile) header(content []byte) (rest []byte, err error) {
 	if len(content) >= 16 && string(content[12:16]) == "CgBI" {
 		return nil, unsupported("Xcode made it for iPhones")
 	}
-	name, b, rest, err := pngChunk(content[len(pngSignature):])
+	name, b, rest, err := nextPNG(content[len(pngSignature):])
 	switch {
 	case err != nil:
 		return nil, err
@@ -110,8 +117,8 @@ func (f *pngFile) header(content []byte) (rest []byte, err error) {
 	return rest, nil
 }
 
-// pngChunk splits off the first chunk, and holds it to its checksum.
-func pngChunk(b []byte) (name string, chunk, rest []byte, err error) {
+// nextPNG splits off the first chunk, and holds it to its checksum.
+func nextPNG(b []byte) (name string, chunk, rest []byte, err error) {
 	if len(b) < 12 {
 		return "", nil, nil, io.ErrUnexpectedEOF
 	}
@@ -132,7 +139,7 @@ func (f *pngFile) beforePixels(b []byte) error {
 			f.chunks = b
 			return nil
 		}
-		name, chunk, rest, err := pngChunk(b)
+		name, chunk, rest, err := nextPNG(b)
 		switch {
 		case err != nil:
 			return err

@@ -38,14 +38,18 @@ const (
 	tiffSubIFDs        = 330
 	tiffExtraSamples   = 338
 	tiffSampleFormat   = 339
+	tiffJPEGTables     = 347
 	tiffDNGVersion     = 50706
 
 	tiffWhiteIsZero = 0
 	tiffRGB         = 2
 	tiffPalette     = 3
 	tiffCMYK        = 5
+	tiffYCbCr       = 6
 	tiffCFA         = 32803 // the mosaic of a camera's sensor
 	tiffLinearRaw   = 34892
+
+	tiffJPEG = 7 // a compression
 )
 
 // tiffFile is the first directory of a file, and what it says.
@@ -164,6 +168,9 @@ func (f *tiffFile) parse() error {
 			return unsupported("samples of different sizes")
 		}
 	}
+	if f.compression == tiffJPEG {
+		return f.parseJPEG()
+	}
 	least, known := map[int]int{0: 1, 1: 1, tiffRGB: 3, tiffPalette: 1, tiffCMYK: 4}[f.photometric]
 	small := f.bits == 1 || f.bits == 2 || f.bits == 4
 	switch predictor := f.one(tiffPredictor, 1); {
@@ -203,6 +210,9 @@ func (f *tiffFile) blocks() error {
 	if bytes := int64(f.blockWidth) * int64(f.samples*f.bits) / 8; bytes > mostRow {
 		return unsupported("rows of %d bytes", bytes)
 	}
+	if int64(f.blockWidth)*int64(f.blockHeight) > 4*int64(f.width)*int64(f.height)+1<<20 {
+		return damaged("its tiles are %dx%d, and it is %dx%d", f.blockWidth, f.blockHeight, f.width, f.height)
+	}
 	if across := (f.width + f.blockWidth - 1) / f.blockWidth; int64(across)*int64(f.blockWidth) > 4*int64(f.width)+1024 {
 		return damaged("its tiles are %d wide, and it is %d", f.blockWidth, f.width)
 	}
@@ -211,7 +221,7 @@ func (f *tiffFile) blocks() error {
 
 // tiffImage decodes the first page: grey of 1 to 16 bits, palettes, colours of 8 and 16,
 // CMYK of 8, with alpha or without, in strips or tiles, uncompressed or by LZW, Deflate,
-// PackBits and those of facsimile.
+// PackBits, JPEG and those of facsimile.
 func tiffImage(content []byte) (transforms.Image, error) {
 	f, err := tiffEntries(content)
 	if err != nil {
@@ -248,7 +258,11 @@ func tiffImage(content []byte) (transforms.Image, error) {
 
 // block decodes a strip or a tile, row by row.
 func (f *tiffFile) block(into *tiffPixels, number int64, plane, x, y int) error {
-	in, err := f.open(number, min(f.blockHeight, f.height-y))
+	height := min(f.blockHeight, f.height-y)
+	if f.compression == tiffJPEG {
+		return f.jpegBlock(into, number, x, y, height)
+	}
+	in, err := f.open(number, height)
 	if err != nil {
 		return err
 	}
@@ -257,7 +271,7 @@ func (f *tiffFile) block(into *tiffPixels, number int64, plane, x, y int) error 
 		samples = 1
 	}
 	row := make([]uint8, (f.blockWidth*samples*f.bits+7)/8)
-	for i := range min(f.blockHeight, f.height-y) {
+	for i := range height {
 		if _, err := io.ReadFull(in, row); err != nil {
 			return atEnd(err)
 		}
@@ -269,12 +283,11 @@ func (f *tiffFile) block(into *tiffPixels, number int64, plane, x, y int) error 
 	return nil
 }
 
-// open returns the bytes of a block, uncompressed.
-func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
+// data returns the bytes of a block, as they are in the file.
+func (f *tiffFile) data(number int64) ([]byte, error) {
 	offsets, counts := uint16(tiffStripOffsets), uint16(tiffStripBytes)
-	tiled := f.count(tiffTileOffsets) > 0
-	if tiled {
-		offsets, counts, height = tiffTileOffsets, tiffTileBytes, f.blockHeight
+	if f.count(tiffTileOffsets) > 0 {
+		offsets, counts = tiffTileOffsets, tiffTileBytes
 	}
 	at, ok := f.value(offsets, number)
 	if !ok || at > int64(len(f.content)) {
@@ -283,6 +296,18 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	data := f.content[at:]
 	if n, ok := f.value(counts, number); ok {
 		data = data[:min(n, int64(len(data)))]
+	}
+	return data, nil
+}
+
+// open returns the bytes of a block, uncompressed.
+func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
+	data, err := f.data(number)
+	if err != nil {
+		return nil, err
+	}
+	if f.count(tiffTileOffsets) > 0 {
+		height = f.blockHeight
 	}
 	if f.one(tiffFillOrder, 1) == 2 { // the first bit of a byte is its lowest
 		data = bytes.Clone(data)
@@ -311,7 +336,7 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	case 32773:
 		return &packBits{in: data}, nil
 	}
-	names := map[int]string{2: "facsimile", 6: "JPEG", 7: "JPEG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
+	names := map[int]string{2: "facsimile", 6: "JPEG of an old kind", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
 	return nil, unsupported("compression %s", cmp.Or(names[f.compression], "of another kind"))
 }
 

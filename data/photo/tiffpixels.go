@@ -16,7 +16,7 @@ func newTIFFPixels(f *tiffFile) *tiffPixels {
 		n = 4
 	case f.photometric == tiffRGB && f.samples > 3 && f.one(tiffExtraSamples, 0) == 1:
 		n = 4
-	case f.photometric == tiffRGB:
+	case f.photometric == tiffRGB, f.photometric == tiffYCbCr:
 		n = 3
 	}
 	return &tiffPixels{f, transforms.NewImage(n, f.height, f.width)}

@@ -333,6 +333,8 @@ for mode, image in {"1": tones.convert("1"), "L": tones.convert("L"), "LA": tone
 saved("predictor.tif", tones, compression="tiff_lzw", tiffinfo={317: 2})
 for turn in (3, 6, 8):
     saved("turned%d.tif" % turn, tones.convert("RGB"), compression="tiff_lzw", tiffinfo={274: turn})
+for mode in ("L", "RGB", "YCbCr"):
+    saved("jpeg-%s.tif" % mode.lower(), smooth.convert(mode), compression="jpeg", tiffinfo={278: 16})
 saved("pages.tif", tones.convert("RGB"), save_all=True, append_images=[tones.convert("L")])
 
 archive.close()
