@@ -81,7 +81,7 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 			}
 		}
 	} else {
-		if x, err = folder.ScanAs(path, c.info.Classes); err != nil {
+		if x, err = folder.ScanAsContext(ctx, path, c.info.Classes); err != nil {
 			return nil, err
 		}
 		r, _, err := x.Check(ctx, o, progress)

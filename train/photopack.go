@@ -1,11 +1,13 @@
 package train
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/promptly"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -38,7 +40,7 @@ func (p plan) photoOptions() folder.Options {
 
 // openPack opens the decoded pictures of an index; nil when Cache turns them off. Where
 // the place was not named by the user it may also be one that cannot be read.
-func (p plan) openPack(f *Photos) error {
+func (p plan) openPack(ctx context.Context, f *Photos) error {
 	if p.Cache == CacheOff {
 		return nil
 	}
@@ -48,7 +50,10 @@ func (p plan) openPack(f *Photos) error {
 	if p.Cache != CacheAuto {
 		c.Dir, c.Worth = p.Cache, nil
 	}
-	pack, err := f.Index.OpenPack(p.photoOptions(), c)
+	pack, err := promptly.Result(ctx, func() (*folder.Pack, error) { return f.Index.OpenPack(p.photoOptions(), c) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil && p.Cache == CacheAuto {
 		f.PackError = err
 		return nil

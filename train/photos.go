@@ -62,7 +62,7 @@ func (p plan) openPhotos(ctx context.Context, goesOn *recorded, progress func(do
 func (f *Photos) parts(ctx context.Context, p plan) (train, test data.Dataset, err error) {
 	o := p.photoOptions()
 	if f.Pack != nil && !f.Pack.Fits(o) { // a budget chose another size
-		if err := p.openPack(f); err != nil {
+		if err := p.openPack(ctx, f); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -80,7 +80,7 @@ func (f *Photos) again(ctx context.Context, p plan, r recorded, progress func(do
 	if f.Index, err = folder.ReadRecord(r.path, p.Data, r.classes); err != nil {
 		return err
 	}
-	if err := p.openPack(f); err != nil {
+	if err := p.openPack(ctx, f); err != nil {
 		return err
 	}
 	f.Pack.Identify(f.Index)
@@ -121,7 +121,7 @@ func (f *Photos) check(ctx context.Context, p plan, progress func(done, total in
 
 // find scans, checks and divides.
 func (f *Photos) find(ctx context.Context, p plan, progress func(done, total int64, what string)) error {
-	x, err := folder.Scan(p.Data)
+	x, err := folder.ScanContext(ctx, p.Data)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (f *Photos) find(ctx context.Context, p plan, progress func(done, total int
 		x = x.Ordered(m.Classes) // the last layer of the first weights knows them so
 	}
 	f.Index = x
-	if err := p.openPack(f); err != nil {
+	if err := p.openPack(ctx, f); err != nil {
 		return err
 	}
 	r, groups, err := f.check(ctx, p, progress)

@@ -76,7 +76,7 @@ what a step has to do.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			return f.run(ctx, cmd)
+			return hearing(ctx, func() error { return f.run(ctx, cmd) })
 		},
 	}
 	fs := cmd.Flags()

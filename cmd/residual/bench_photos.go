@@ -48,7 +48,7 @@ func (f *benchFlags) photosOf(ctx context.Context, size int) (*folder.Set, func(
 			return nil, nil, err
 		}
 	}
-	x, err := folder.Scan(dir)
+	x, err := folder.ScanContext(ctx, dir)
 	if err == nil {
 		for i := range x.Items {
 			x.Items[i].Split = data.Train

@@ -57,7 +57,7 @@ a CSV file, whose first columns are those of a list of pictures.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			return f.check(ctx, cmd, args)
+			return hearing(ctx, func() error { return f.check(ctx, cmd, args) })
 		},
 	}
 	cmd.Flags().StringVar(&f.model, "model", "", "model file that is asked which labels of a folder are suspicious")

@@ -27,7 +27,7 @@ type photoCheck struct {
 
 // photos examines a folder or a list.
 func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string) (*photoCheck, error) {
-	x, err := folder.Scan(path)
+	x, err := folder.ScanContext(ctx, path)
 	if err != nil {
 		return nil, err
 	}

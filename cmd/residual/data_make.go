@@ -30,7 +30,7 @@ or empty. The same settings draw the same pictures.`,
 			if err := folder.Make(ctx, args[0], c); err != nil {
 				return err
 			}
-			x, err := folder.Scan(args[0])
+			x, err := folder.ScanContext(ctx, args[0])
 			if err != nil {
 				return err
 			}

@@ -94,7 +94,7 @@ place. What is there and is no report is left as it is.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			return f.run(ctx, cmd, args[0])
+			return hearing(ctx, func() error { return f.run(ctx, cmd, args[0]) })
 		},
 	}
 	fs := cmd.Flags()

@@ -53,7 +53,7 @@ rule is of use.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			return f.run(ctx, cmd)
+			return hearing(ctx, func() error { return f.run(ctx, cmd) })
 		},
 	}
 	fs := cmd.Flags()

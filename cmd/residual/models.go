@@ -69,7 +69,7 @@ model that the file has is not measured again, unless it is named.`,
 				}
 				ctx, stop := interruptible(cmd)
 				defer stop()
-				return measureModels(ctx, cmd, speed, args)
+				return hearing(ctx, func() error { return measureModels(ctx, cmd, speed, args) })
 			}
 			if asMarkdown && asJSON {
 				return usagef("--markdown and --json are two forms of one list; give one of them")

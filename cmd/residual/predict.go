@@ -77,7 +77,7 @@ the image in grey, and over it colours, the lighter the more.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			return f.run(ctx, cmd, args[0], args[1:])
+			return hearing(ctx, func() error { return f.run(ctx, cmd, args[0], args[1:]) })
 		},
 	}
 	fs := cmd.Flags()

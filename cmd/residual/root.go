@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/internal/promptly"
 )
 
 // newRoot builds the command tree anew: nothing of a run is kept in globals.
@@ -121,6 +124,16 @@ func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
+}
+
+// hearing runs a command that leaves nothing half done behind, so that it can be left where
+// it is when the first Ctrl-C comes in the middle of something long.
+func hearing(ctx context.Context, work func() error) error {
+	err := promptly.Do(ctx, work)
+	if err != nil && err == ctx.Err() {
+		return errors.New("interrupted")
+	}
+	return err
 }
 
 // printJSON writes a result for programs: keys are lower_snake and stay as they are.

@@ -203,7 +203,12 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if cmd.Flags().Changed("grow") {
 		return f.runGrowth(ctx, cmd, false)
 	}
-	c, work, err := f.prepare(cmd)
+	var c train.Config
+	var work trainer
+	err := hearing(ctx, func() (err error) { // it counts the pictures
+		c, work, err = f.prepare(cmd)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/promptly"
 )
 
 // Mark tells whether a file is still the one that was read before.
@@ -103,7 +104,10 @@ func (x *Index) changes(ctx context.Context, passing bool) ([]string, error) {
 	if x.list == "" {
 		return changes, nil
 	}
-	now, err := scan(x.list, nil)
+	now, err := promptly.Result(ctx, func() (*Index, error) { return scan(x.list, nil) })
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return append(changes, err.Error()), nil
 	}

@@ -13,7 +13,7 @@ import (
 // in the part that they had, too. It gives the items the paths of those files, and lists, a
 // line each, the images for which there is none.
 func (x *Index) Relocate(ctx context.Context, path string) (missing []string, err error) {
-	now, err := ScanAs(path, x.Classes)
+	now, err := ScanAsContext(ctx, path, x.Classes)
 	if err != nil {
 		return nil, err
 	}

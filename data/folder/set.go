@@ -98,7 +98,7 @@ func (o Options) check() error {
 // those of Holdout. To tell the user more, take the steps one by one: Scan, Check,
 // Holdout and Set.
 func Open(ctx context.Context, path string, o Options) (train, test *Set, err error) {
-	x, err := Scan(path)
+	x, err := ScanContext(ctx, path)
 	if err != nil {
 		return nil, nil, err
 	}

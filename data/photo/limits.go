@@ -124,36 +124,3 @@ func DecodingBytes(content []byte, o Options) int64 {
 	}
 	return bytes
 }
-
-// interruptible returns what decode does, or the error of ctx as soon as it ends. A decoder
-// that knows no context is then left to itself: it ends at its own time, and what it made
-// is dropped.
-func interruptible[T any](ctx context.Context, decode func() (T, error)) (T, error) {
-	if ctx.Done() == nil {
-		return decode()
-	}
-	type result struct {
-		image T
-		err   error
-		fault any
-	}
-	done := make(chan result, 1)
-	go func() {
-		var r result
-		defer func() {
-			r.fault = recover()
-			done <- r
-		}()
-		r.image, r.err = decode()
-	}()
-	select {
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	case r := <-done:
-		if r.fault != nil {
-			panic(r.fault) // as it would without a context
-		}
-		return r.image, r.err
-	}
-}

@@ -60,31 +60,6 @@ func TestContextEndsADecoding(t *testing.T) {
 	}
 }
 
-// A decoder that knows no context is not waited for, and its fault is the caller's.
-func TestInterruptible(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	never := make(chan int)
-	defer close(never)
-	began := make(chan bool)
-	go func() {
-		<-began
-		cancel()
-	}()
-	_, err := interruptible(ctx, func() (int, error) {
-		close(began)
-		return <-never, nil
-	})
-	if err != context.Canceled {
-		t.Errorf("%v", err)
-	}
-	defer func() {
-		if r := recover(); r != "fault" {
-			t.Errorf("recovered %v", r)
-		}
-	}()
-	interruptible(t.Context(), func() (int, error) { panic("fault") })
-}
-
 // What is held at once stays within the budget, however many ask, but an image larger
 // than all of it is decoded alone.
 func TestBudget(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/residual-ml/residual/data/jpeg"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/promptly"
 )
 
 // ReadPart decodes a part of a file's picture: choose is told the height and the width of
@@ -52,8 +53,12 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 	if err != nil {
 		return m, info, err
 	}
-	m, err = interruptible(o.context(), func() (transforms.Image, error) { return f.decode(content) })
-	if err := o.context().Err(); err != nil {
+	ctx := o.context()
+	if err := ctx.Err(); err != nil {
+		return m, info, err
+	}
+	m, err = promptly.Result(ctx, func() (transforms.Image, error) { return f.decode(content) })
+	if err := ctx.Err(); err != nil {
 		return transforms.Image{}, info, err
 	}
 	if err != nil {
