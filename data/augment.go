@@ -25,6 +25,15 @@ type Parts interface {
 	Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error)
 }
 
+// Lender is Pictures that lends a picture for as long as it is used in its own size, so that
+// there is a bound to the memory of those that are used at once.
+type Lender interface {
+	Pictures
+	// Lend calls use with what Picture returns, unless there is an error, and returns the
+	// label. use must not keep the pixels.
+	Lend(i int, use func(m transforms.Image)) (label int, err error)
+}
+
 // cutter is a transform that begins with a cut that hangs on the size alone.
 type cutter struct {
 	cut  transforms.RandomResizedCrop
@@ -90,17 +99,28 @@ func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err er
 	if p, ok := l.ds.(Parts); ok && l.cutter != nil {
 		return b.cutOut(p, epoch, i)
 	}
+	change := func(in transforms.Image) error {
+		b.lots.Picture(l.c.Seed, epoch, i)
+		m, err = apply(l.c.Transform, in, &b.lots)
+		return err
+	}
+	if p, ok := l.ds.(Lender); ok {
+		var failed error
+		if label, err = p.Lend(i, func(lent transforms.Image) { failed = change(lent) }); err == nil {
+			err = failed
+		}
+		return m, label, err
+	}
+	var whole transforms.Image
 	if p, ok := l.ds.(Pictures); ok {
-		m, label, err = p.Picture(i)
+		whole, label, err = p.Picture(i)
 	} else {
 		label, err = l.ds.Get(i, b.pix)
-		m = transforms.Image{Channels: l.info.Channels, Height: l.info.Height, Width: l.info.Width, Pix: b.pix}
+		whole = transforms.Image{Channels: l.info.Channels, Height: l.info.Height, Width: l.info.Width, Pix: b.pix}
 	}
-	if err != nil {
-		return m, 0, err
+	if err == nil {
+		err = change(whole)
 	}
-	b.lots.Picture(l.c.Seed, epoch, i)
-	m, err = apply(l.c.Transform, m, &b.lots)
 	return m, label, err
 }
 

@@ -42,8 +42,18 @@ type RunCounts struct {
 // run beside it tells, the part is the run's, and else they are all taken. Pictures are
 // known by their content: of a folder that holds some of the run's, under other names and
 // among new ones too, data.Test is what the run was not trained on, and data.Train what it
-// was. An empty path means what the model was trained on.
+// was. An empty path means what the model was trained on. The pictures can be read until ctx
+// ends.
 func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Split, progress func(done, total int)) (*Photos, error) {
+	return c.OpenPhotosBy(ctx, path, split, folder.Options{}, progress)
+}
+
+// OpenPhotosBy is OpenPhotos with limits of the caller's own: of o it takes MostPixels and
+// Memory.
+func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.Split, o folder.Options, progress func(done, total int)) (*Photos, error) {
+	// The classifier prepares the pictures itself, from their own size; a walk over them
+	// reads each once.
+	o = folder.Options{Channels: c.info.Channels, CacheBytes: -1, MostPixels: o.MostPixels, Memory: o.Memory, Context: ctx}
 	if err := c.TakesImages(); err != nil {
 		return nil, err
 	}
@@ -57,6 +67,9 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 	record, own, err := run.index(path, c.info.Classes)
 	if err != nil {
 		return nil, err
+	}
+	if own && o.MostPixels == 0 {
+		o.MostPixels = run.mostPixels // which let in what it was trained on
 	}
 	x := record
 	if own = own && inPlace(record, split); own {
@@ -73,7 +86,7 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 		if x, err = folder.ScanAsContext(ctx, path, c.info.Classes); err != nil {
 			return nil, err
 		}
-		r, _, err := x.Check(ctx, folder.Options{Channels: c.info.Channels}, progress)
+		r, _, err := x.Check(ctx, o, progress)
 		if err != nil {
 			return nil, err
 		}
@@ -85,27 +98,27 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 			return nil, err
 		}
 	}
-	// The classifier prepares the pictures itself, from their own size; a walk over them
-	// reads each once.
-	p.Set, err = x.Set(split, folder.Options{Channels: c.info.Channels, CacheBytes: -1})
+	p.Set, err = x.Set(split, o)
 	return p, err
 }
 
 // ran is what lies beside a model file of the run that made it.
 type ran struct {
-	data   string // as in its settings
-	record string
+	data       string // as in its settings
+	mostPixels int64
+	record     string
 }
 
 func (c *Classifier) run() (r ran) {
 	run := checkpoint.Run{Dir: filepath.Dir(c.path)}
 	var settings struct {
-		Data string `yaml:"data"`
+		Data       string `yaml:"data"`
+		MostPixels int64  `yaml:"max_pixels"`
 	}
 	if !folder.IsPath(c.info.Dataset) || run.PickSettings(&settings) != nil {
 		return r
 	}
-	return ran{settings.Data, run.Path(folder.RecordFile)}
+	return ran{settings.Data, settings.MostPixels, run.Path(folder.RecordFile)}
 }
 
 // index is how the run divided its pictures, nil where no record says so, and whether

@@ -141,6 +141,9 @@ type prepared struct {
 func (v prepared) Info() data.Info { return v.info }
 
 func (v prepared) Get(i int, pix []uint8) (int, error) {
+	if l, ok := v.Pictures.(data.Lender); ok {
+		return l.Lend(i, func(m transforms.Image) { copy(pix, v.c.pixels(m).Pix) })
+	}
 	m, label, err := v.Picture(i)
 	if err != nil {
 		return 0, err

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -22,6 +24,57 @@ const streamBatch = 32
 // time. An error of each, or the end of ctx, ends the stream and is returned, at once
 // even where names waits for something: it is left to its next name then.
 func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, error], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
+	return c.predictStream(ctx, names, func(_ context.Context, name string) (*tensor.Tensor, error) {
+		img, err := open(name)
+		if err != nil {
+			return nil, err
+		}
+		x, err := c.Prepare([]image.Image{img})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return x, nil
+	}, k, each)
+}
+
+// PredictFiles is PredictStream for the images in files, read by o in the model's channels:
+// o.MostPixels bounds each, and memory, unless it is nil, those that are decoded at the same
+// time, for as long as they have not become the model's input. The end of ctx is heard also
+// while an image is decoded.
+func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, k int, each func(name string, p []Prediction, err error) error) error {
+	o.Channels = c.info.Channels
+	return c.predictStream(ctx, names, func(ctx context.Context, name string) (*tensor.Tensor, error) {
+		o := o
+		o.Context = ctx
+		return c.prepareFile(name, o, memory)
+	}, k, each)
+}
+
+// prepareFile makes the model's input of the image in a file.
+func (c *Classifier) prepareFile(name string, o photo.Options, memory *photo.Budget) (*tensor.Tensor, error) {
+	content, _, err := photo.Load(name, o)
+	if err != nil {
+		return nil, err
+	}
+	var x *tensor.Tensor
+	release, err := memory.Hold(content, o)
+	if err == nil {
+		defer release()
+		var m transforms.Image
+		if m, _, err = photo.Decode(content, o); err == nil {
+			x, err = c.PreparePixels([]transforms.Image{m})
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", name, err)
+	}
+	return x, nil
+}
+
+// prepareFunc makes the model's input of the picture of a name.
+type prepareFunc func(ctx context.Context, name string) (*tensor.Tensor, error)
+
+func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, k int, each func(name string, p []Prediction, err error) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	s := &stream{c: c, workers: runtime.GOMAXPROCS(0)}
 	s.todo = make(chan *streamed)
@@ -31,7 +84,7 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 	defer stop()
 	go s.feed(ctx, names)
 	for range s.workers {
-		running.Go(func() { s.work(ctx, open) })
+		running.Go(func() { s.work(ctx, prepare) })
 	}
 	batch := make([]*streamed, 0, streamBatch)
 	for {
@@ -91,7 +144,7 @@ func (s *stream) feed(ctx context.Context, names iter.Seq2[string, error]) {
 	}
 }
 
-func (s *stream) work(ctx context.Context, open func(string) (image.Image, error)) {
+func (s *stream) work(ctx context.Context, prepare prepareFunc) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -100,22 +153,10 @@ func (s *stream) work(ctx context.Context, open func(string) (image.Image, error
 			if !ok {
 				return
 			}
-			p.x, p.err = s.prepare(p.name, open)
+			p.x, p.err = prepare(ctx, p.name)
 			close(p.ready)
 		}
 	}
-}
-
-func (s *stream) prepare(name string, open func(string) (image.Image, error)) (*tensor.Tensor, error) {
-	img, err := open(name)
-	if err != nil {
-		return nil, err
-	}
-	x, err := s.c.Prepare([]image.Image{img})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return x, nil
 }
 
 // take waits for the next batch; an empty one is the end.

@@ -108,7 +108,8 @@ func (o *opened) checkTraining(c *train.Config, blocks []int) error {
 	c.Batch, c.LR, c.Momentum = cmp.Or(c.Batch, 128), cmp.Or(c.LR, 0.01), cmp.Or(c.Momentum, 0.9)
 	c.Schedule = cmp.Or(c.Schedule, "cosine")
 	c.Resize = cmp.Or(c.Resize, about.Height)
-	c.DataDir, c.Offline, c.TestSize, c.Holdout, c.HoldoutSeed = o.DataDir, o.Offline, o.TestSize, o.Holdout, o.HoldoutSeed
+	c.DataDir, c.Offline, c.TestSize = o.DataDir, o.Offline, o.TestSize
+	c.Holdout, c.HoldoutSeed, c.MostPixels = o.Holdout, o.HoldoutSeed, o.MostPixels
 	*c = c.Resolved()
 	return c.Check()
 }

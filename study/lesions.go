@@ -29,6 +29,10 @@ type Source struct {
 	DataDir   string `yaml:"data_dir,omitempty" json:"data_dir,omitempty"`
 	Offline   bool   `yaml:"offline,omitempty" json:"offline,omitempty"`
 
+	// MostPixels is what train.Preparation has under this name; 0: what the run of the model
+	// had, where the pictures are those of its training.
+	MostPixels int64 `yaml:"max_pixels,omitempty" json:"max_pixels,omitempty"`
+
 	// How the training held out pictures of a user's own, for one that follows; from the
 	// run of the model.
 	Holdout     float64 `yaml:"holdout,omitempty" json:"holdout,omitempty"`

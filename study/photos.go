@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func (o *opened) photos(ctx context.Context, split data.Split, size int, progres
 	if progress != nil {
 		tell = func(done, total int) { progress(int64(done), int64(total), train.CheckingPictures) }
 	}
-	p, err := o.classifier.OpenPhotos(ctx, path, split, tell)
+	p, err := o.classifier.OpenPhotosBy(ctx, path, split, folder.Options{MostPixels: o.MostPixels}, tell)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +40,7 @@ func (o *opened) photos(ctx context.Context, split data.Split, size int, progres
 	var run train.Config
 	if o.beside().PickSettings(&run) == nil {
 		o.Holdout, o.HoldoutSeed = run.Holdout, run.HoldoutSeed
+		o.MostPixels = cmp.Or(o.MostPixels, run.MostPixels)
 	}
 	return data.First(p, size), nil
 }

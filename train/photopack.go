@@ -34,7 +34,7 @@ func (p plan) photoOptions() folder.Options {
 		Channels: p.Channels, Size: p.Resize, ResizeSize: p.ResizeShorter, Interpolation: p.interpolation(),
 		// Twice the size leaves enough for the smallest crops: ImageNet's pictures have that
 		// much for torchvision's.
-		Shrink: 2 * p.Resize,
+		Shrink: 2 * p.Resize, MostPixels: p.MostPixels,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/data/photo"
 )
 
 // SkippedFile, beside folder.RecordFile, is of the folder of a run on a user's own
@@ -33,6 +34,8 @@ type Photos struct {
 	// cache folder cannot be used: PackError then says why.
 	Pack      *folder.Pack
 	PackError error
+
+	memory *photo.Budget // of all that reads them
 }
 
 // recorded is what a run that goes on has of its pictures.
@@ -44,7 +47,7 @@ type recorded struct {
 // openPhotos finds a user's own pictures, reads each once, leaves the broken ones out and
 // holds some out to test on; or takes them as the record of the run has them.
 func (p plan) openPhotos(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
-	photos = &Photos{ChosenFor: p.chosenFor}
+	photos = &Photos{ChosenFor: p.chosenFor, memory: photo.NewBudget(0)}
 	if goesOn != nil {
 		err = photos.again(ctx, p, *goesOn, progress)
 	} else {
@@ -65,7 +68,7 @@ func (f *Photos) parts(ctx context.Context, p plan) (train, test data.Dataset, e
 			return nil, nil, err
 		}
 	}
-	o.Pack, o.Most = f.Pack, p.TrainSize
+	o.Pack, o.Most, o.Memory, o.Context = f.Pack, p.TrainSize, f.memory, ctx
 	trained, err := f.Index.Set(data.Train, o)
 	if err != nil {
 		return nil, nil, err
@@ -119,7 +122,7 @@ func (f *Photos) check(ctx context.Context, p plan, progress func(done, total in
 		tell = func(done, total int) { progress(int64(done), int64(total), CheckingPictures) }
 	}
 	o := p.photoOptions()
-	o.Pack = f.Pack
+	o.Pack, o.Memory = f.Pack, f.memory
 	return f.Index.Check(ctx, o, tell)
 }
 

@@ -42,6 +42,10 @@ type Preparation struct {
 	// GB; 0 means half of what the disk has free. Neither changes a result.
 	Cache     string  `yaml:"cache,omitempty" json:"cache,omitempty"`
 	CacheSize float64 `yaml:"cache_size,omitempty" json:"cache_size,omitempty"`
+
+	// MostPixels is the size beyond which a user's own picture is left out, as one that cannot
+	// be read; 0 means photo.MostPixels, 50 million.
+	MostPixels int64 `yaml:"max_pixels,omitempty" json:"max_pixels,omitempty"`
 }
 
 // Augmentation is a choice of random transforms.
@@ -130,12 +134,15 @@ func (c Preparation) check(photos bool, resize int) error {
 	if err := c.checkCache(); err != nil {
 		return err
 	}
+	if c.MostPixels < 0 {
+		return fmt.Errorf("--max-pixels %d: give a number of pixels, such as 100000000, or leave the flag out for 50 million", c.MostPixels)
+	}
 	if photos {
 		return c.checkPhotos(resize)
 	}
 	for flag, given := range map[string]bool{
 		"holdout": c.Holdout != 0, "holdout-seed": c.HoldoutSeed != 0, "channels": c.Channels != 0,
-		"resize-shorter": c.ResizeShorter != 0, "interpolation": c.Interpolation != "", "cache": c.Cache != "", "cache-size": c.CacheSize != 0,
+		"resize-shorter": c.ResizeShorter != 0, "interpolation": c.Interpolation != "", "cache": c.Cache != "", "cache-size": c.CacheSize != 0, "max-pixels": c.MostPixels != 0,
 	} {
 		if given {
 			return fmt.Errorf("--%s is for pictures of your own, a folder or a list as --data; a data set with a name has its own", flag)

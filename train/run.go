@@ -254,7 +254,7 @@ func (j *job) announce(s Start) {
 
 // Open opens the pictures that Run would train and test on by c, in the size that they
 // have before they are resized; test is nil where nothing is tested. Of progress see
-// data.Options, and CheckingPictures.
+// data.Options, and CheckingPictures. Pictures of the user's own can be read until ctx ends.
 func Open(ctx context.Context, c Config, progress func(done, total int64, what string)) (train, test data.Dataset, err error) {
 	p, err := c.plan()
 	if err != nil {

@@ -192,6 +192,47 @@ func TestStopLeavesAUsableFile(t *testing.T) {
 	}
 }
 
+// interrupting is a data set whose images from one on cannot be read since the context ended
+// while the first of them was.
+type interrupting struct {
+	data.Dataset
+	from   int
+	ctx    context.Context
+	cancel func()
+}
+
+func (d interrupting) Get(i int, pix []uint8) (int, error) {
+	if i < d.from {
+		return d.Dataset.Get(i, pix)
+	}
+	d.cancel()
+	return 0, fmt.Errorf("image %d: %w", i, d.ctx.Err())
+}
+
+// A training also stops as it should where an image that was being read hears of it first.
+func TestStopInsideAnImage(t *testing.T) {
+	dev := device(t, 0)
+	for name, from := range map[string]int{"at once": 0, "in the test": 1} {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := train.Config{Model: "d2l-bnlenet", Batch: 50, Epochs: 2, Out: t.TempDir()}
+		c.TrainSet, c.TestSet = garments(t, data.Train, 100), garments(t, data.Test, 50)
+		want := train.Place{Epoch: 1, Batch: 2}
+		if from == 0 {
+			c.TrainSet, want.Batch = interrupting{c.TrainSet, 0, ctx, cancel}, 0
+		} else {
+			c.TestSet = interrupting{c.TestSet, 49, ctx, cancel}
+		}
+		s, err := train.Run(ctx, dev, c, train.Callbacks{})
+		if !errors.Is(err, context.Canceled) || s.Stopped == nil || *s.Stopped != want {
+			t.Errorf("%s: stopped at %v with %v", name, s.Stopped, err)
+		}
+		if _, err := inference.Load(s.Last, dev, engine.FP32); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}
+}
+
 // A loss that is no number ends the run before it reaches the weights.
 func TestDivergenceIsSaid(t *testing.T) {
 	dev := device(t, 0)

@@ -25,6 +25,7 @@ type benchFlags struct {
 	feed      string
 	data      string
 	dir       string
+	pixels    int64  // most of one of them
 	photos    string // folder of them; empty means that some are drawn
 	weights   string // file of them; empty means that one is written
 	profile   string // empty, or one of the two views
@@ -89,6 +90,7 @@ what a step has to do.`,
 	fs.StringVar(&f.data, "data", "fashion-mnist", "data set of --feed loader; nothing is downloaded")
 	fs.StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
 	fs.StringVar(&f.photos, "photos", "", "folder of pictures for --feed photos and --mode load; else some are drawn")
+	addMaxPixels(cmd, &f.pixels)
 	fs.StringVar(&f.weights, "weights", "", "file of the model's weights for --mode weights; else one is written")
 	fs.BoolVar(&f.recompute, "recompute", false, recomputeHelp)
 	fs.StringVar(&f.profile, "profile", "", "also show the time that steps take: by kinds of step, or with --profile=steps of each one")
@@ -115,6 +117,10 @@ func (f *benchFlags) check() error {
 		return usagef("--weights is about --mode weights; speed does not depend on them")
 	case f.feed != feedMemory && f.feed != feedLoader && f.feed != feedPhotos && f.feed != feedNone:
 		return usagef("--feed %s is not known; choose memory, loader, photos or none", f.feed)
+	case f.pixels < 0:
+		return checkMaxPixels(f.pixels)
+	case f.pixels > 0 && f.photos == "":
+		return usagef("--max-pixels is about --photos")
 	case f.photos != "" && f.feed != feedPhotos && f.mode != modeLoad:
 		return usagef("--photos is about --feed photos and --mode load")
 	case f.profile != "" && f.profile != profileKinds && f.profile != profileSteps:

@@ -20,6 +20,7 @@ type checkFlags struct {
 	model  string
 	run    string // folder of a training
 	csv    string // file of suspicious labels
+	pixels int64
 	json   bool
 }
 
@@ -63,6 +64,7 @@ a CSV file, whose first columns are those of a list of pictures.`,
 	cmd.Flags().StringVar(&f.run, "run", "", "folder of a training on pictures, whose best model is asked, and whose parts are told apart")
 	cmd.Flags().StringVar(&f.csv, "suspects", "", "file that all suspicious labels are written to, as CSV")
 	_ = cmd.MarkFlagDirname("run")
+	addMaxPixels(cmd, &f.pixels)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
@@ -92,6 +94,9 @@ func (f *checkFlags) sources(cmd *cobra.Command, args []string) error {
 
 // given says what is wrong with the flags, and which sources are meant.
 func (f *checkFlags) given(args []string) ([]string, error) {
+	if err := checkMaxPixels(f.pixels); err != nil {
+		return nil, err
+	}
 	switch {
 	case f.model != "" && f.run != "":
 		return nil, usagef("--model and --run both name a model; give one of them")

@@ -33,7 +33,7 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := x.Check(ctx, folder.Options{}, showCount(cmd.ErrOrStderr()))
+	r, _, err := x.Check(ctx, folder.Options{MostPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
 	if err != nil {
 		return nil, errors.New("interrupted: not all pictures were read")
 	}
@@ -48,7 +48,7 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 func (c *photoCheck) problem() error {
 	var all []string
 	if len(c.Broken) > 0 {
-		all = append(all, fmt.Sprintf("%s cannot be read; the first: %s", plural(len(c.Broken), "picture"), oneLine(c.Broken[0].Error)))
+		all = append(all, fmt.Sprintf("%s cannot be read; the first: %s", plural(len(c.Broken), "picture"), problemLine(c.Broken[0])))
 	}
 	if c.Tested && len(c.Leaks) > 0 {
 		all = append(all, fmt.Sprintf("%s of near-duplicates on both sides of the division; move each to one", plural(len(c.Leaks), "group")))
@@ -95,7 +95,7 @@ func (c *photoCheck) text() string {
 	}
 	var broken []string
 	for _, p := range c.Broken {
-		broken = append(broken, oneLine(p.Error))
+		broken = append(broken, problemLine(p))
 	}
 	section(&b, "pictures that cannot be read", broken)
 	if c.Tested {

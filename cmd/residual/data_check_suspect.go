@@ -176,7 +176,7 @@ func (f *checkFlags) doubted(ctx context.Context, cmd *cobra.Command, m *inferen
 	for i := range x.Items {
 		x.Items[i].Split = data.Train
 	}
-	set, err := x.Set(data.Train, folder.Options{Channels: about.Channels, CacheBytes: -1})
+	set, err := x.Set(data.Train, folder.Options{Channels: about.Channels, CacheBytes: -1, MostPixels: f.pixels, Context: ctx})
 	if err != nil {
 		return nil, err
 	}

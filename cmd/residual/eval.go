@@ -28,6 +28,7 @@ type evalFlags struct {
 	data   string
 	split  string
 	batch  int
+	pixels int64
 	json   bool
 	report reportFlags
 }
@@ -117,6 +118,7 @@ What the model file says of classes and images goes unless a flag says otherwise
 	fs.StringVar(&f.data, "data", "", "name of the data set, or a folder or list of pictures (default: the one the model was trained on)")
 	fs.StringVar(&f.split, "split", "test", "part of the data set: test or train")
 	fs.IntVar(&f.batch, "batch", 128, "images in a batch; the result does not depend on it")
+	addMaxPixels(cmd, &f.pixels)
 	f.report.add(cmd)
 	f.files.add(cmd)
 	f.device.add(cmd)
@@ -136,9 +138,11 @@ func (f *evalFlags) check() error {
 		return usagef("--split %s is not known; choose test or train", f.split)
 	}
 	if f.data != "" {
-		return knownSource(f.data)
+		if err := knownSource(f.data); err != nil {
+			return err
+		}
 	}
-	return nil
+	return checkMaxPixels(f.pixels)
 }
 
 func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) error {
@@ -226,12 +230,12 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 		return nil, "", "", nil, usagef("%s does not say what it was trained on; name a data set, or a folder of pictures, with --data", path)
 	}
 	if folder.IsPath(name) {
-		p, err := c.OpenPhotos(ctx, f.data, data.Split(f.split), showCount(cmd.ErrOrStderr()))
+		p, err := c.OpenPhotosBy(ctx, f.data, data.Split(f.split), folder.Options{MostPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
 		if err != nil {
 			return nil, "", "", nil, err
 		}
 		for _, s := range p.Skipped {
-			fmt.Fprintf(cmd.ErrOrStderr(), "left out: %s\n", oneLine(s.Error))
+			fmt.Fprintf(cmd.ErrOrStderr(), "left out: %s\n", problemLine(s))
 		}
 		for _, is := range p.Layout {
 			if is.Split == data.Split(f.split) && !p.All {

@@ -39,6 +39,7 @@ type predictFlags struct {
 	format    string
 	out       string
 	cam       string
+	maxPixels int64
 	json      bool
 
 	computed string // the precision, once the device is open
@@ -95,6 +96,7 @@ What the model file says of classes and images goes unless a flag says otherwise
 	fs.StringVar(&f.format, "format", "text", "of the answers: "+strings.Join(answerFormats, ", "))
 	fs.StringVar(&f.out, "out", "", "file for the answers, in place of standard output")
 	fs.StringVar(&f.cam, "cam", "", "folder for heat maps of what spoke for the likeliest class")
+	addMaxPixels(cmd, &f.maxPixels)
 	f.device.add(cmd)
 	f.images.add(cmd, "the file's")
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
@@ -121,6 +123,9 @@ func (f *predictFlags) check(cmd *cobra.Command) error {
 	}
 	if f.json {
 		f.format = "json"
+	}
+	if err := checkMaxPixels(f.maxPixels); err != nil {
+		return err
 	}
 	return f.images.check(cmd)
 }
@@ -170,7 +175,8 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 	shown, done := f.showPictures(cmd)
 	stdin := &stdinPaths{r: cmd.InOrStdin()}
 	names := photo.Find(stdin.expanded(paths))
-	err = c.PredictStream(ctx, names, c.OpenImage, f.top,
+	images := photo.Options{Channels: c.Info().Channels, MostPixels: f.maxPixels, Context: ctx}
+	err = c.PredictFiles(ctx, names, images, photo.NewBudget(0), f.top,
 		func(path string, found []inference.Prediction, err error) error {
 			p := prediction{Image: path}
 			if err == nil {
@@ -178,7 +184,7 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 				p.Predictions = likelyEnough(found, f.threshold)
 			}
 			if err == nil && f.cam != "" && len(p.Predictions) > 0 {
-				p.CAM, err = writeCAM(f.cam, path, c, p.Predictions[0].Index)
+				p.CAM, err = writeCAM(f.cam, path, images, c, p.Predictions[0].Index)
 			}
 			shown(err == nil)
 			if errors.Is(err, regular.ErrKind) {
@@ -186,7 +192,7 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 			}
 			if err != nil {
 				bad++
-				p = prediction{Image: path, Error: oneLine(err.Error())}
+				p = prediction{Image: path, Error: imageError(err)}
 				fmt.Fprintln(cmd.ErrOrStderr(), "residual:", p.Error)
 			}
 			return out.add(p)

@@ -172,8 +172,8 @@ const (
 
 // writeCAM explains an answer: it writes the image with what spoke for the class into
 // the folder, under the image's own path, and returns the file.
-func writeCAM(dir, path string, c *inference.Classifier, class int) (string, error) {
-	m, _, err := photo.Read(path, photo.Options{Channels: c.Info().Channels})
+func writeCAM(dir, path string, o photo.Options, c *inference.Classifier, class int) (string, error) {
+	m, _, err := photo.Read(path, o)
 	if err != nil {
 		return "", err
 	}

@@ -77,6 +77,7 @@ func addPreparation(cmd *cobra.Command, c *train.Config) {
 	fs.Float64SliceVar(&p.Std, "std", nil, "deviation of the pixels by channel, beside --mean")
 	fs.StringVar(&p.Cache, "cache", train.CacheAuto, "where your own pictures are kept decoded and shrunk: auto (the user's cache folder, when they are large enough for that to help), off, or a folder. It never changes a result; the command data cache lists and clears")
 	fs.Float64Var(&p.CacheSize, "cache-size", 0, "most gigabytes of that (default: half of what the disk has free)")
+	addMaxPixels(cmd, &p.MostPixels)
 	_ = cmd.RegisterFlagCompletionFunc("cache", cobra.FixedCompletions([]cobra.Completion{train.CacheAuto, train.CacheOff}, cobra.ShellCompDirectiveDefault))
 	_ = cmd.RegisterFlagCompletionFunc("augment", words(names...))
 	_ = cmd.RegisterFlagCompletionFunc("interpolation", words("bilinear", "bicubic"))
@@ -98,6 +99,7 @@ func takePreparation(c *train.Config, g train.Config, changed func(flag string) 
 		{"channels", q.Channels, func() { p.Channels = q.Channels }},
 		{"cache", q.Cache, func() { p.Cache = q.Cache }},
 		{"cache-size", q.CacheSize, func() { p.CacheSize = q.CacheSize }},
+		{"max-pixels", q.MostPixels, func() { p.MostPixels = q.MostPixels }},
 		{"mean", q.Mean, func() { p.Mean = q.Mean }},
 		{"std", q.Std, func() { p.Std = q.Std }},
 	})
@@ -155,14 +157,21 @@ func found(p *train.Photos, dry bool) string {
 	}
 	if n := len(r.Broken); n > 0 {
 		names := make([]string, n)
+		large, pixels := 0, int64(0)
 		for i, p := range r.Broken {
 			names[i] = p.Name
+			if pixels = max(pixels, p.Pixels); p.Pixels > 0 {
+				large++
+			}
 		}
 		why := train.SkippedFile + " has why"
 		if dry {
 			why = "`residual data check` says why"
 		}
 		fmt.Fprintf(&b, "%d cannot be read and are left out, %s: %s\n", n, why, few(names))
+		if large > 0 {
+			fmt.Fprintf(&b, "%d of those have more pixels than are allowed; --max-pixels %d takes them all\n", large, pixels)
+		}
 	}
 	b.WriteString(division(x.Path(), x.Layout, x.Notes))
 	if len(r.Others) > 0 {

@@ -2,6 +2,7 @@ package folder
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -70,6 +71,17 @@ type ClassReport struct {
 type Problem struct {
 	Name  string `json:"name"`
 	Error string `json:"error"`
+	// Pixels is how many the picture has where they are more than Options.MostPixels, which
+	// is what is wrong with it; else 0.
+	Pixels int64 `json:"pixels,omitempty"`
+}
+
+func problemOf(name string, err error) Problem {
+	p := Problem{Name: name, Error: err.Error()}
+	if large := (*photo.TooLargeError)(nil); errors.As(err, &large) {
+		p.Pixels = large.Pixels()
+	}
+	return p
 }
 
 // Check reads every picture, and marks it; those that o.Pack has it takes from there, and
@@ -81,6 +93,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	if err := o.check(); err != nil {
 		return nil, nil, err
 	}
+	o.Context = ctx
 	all, looks := make([]found, len(x.Items)), make([]look, len(x.Items))
 	var next atomic.Int64
 	var mu sync.Mutex
@@ -114,7 +127,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	}
 	for i, f := range all {
 		if f.err != nil {
-			r.Broken = append(r.Broken, Problem{x.Items[i].Name, f.err.Error()})
+			r.Broken = append(r.Broken, problemOf(x.Items[i].Name, f.err))
 			continue
 		}
 		r.Formats[f.info.Format]++
@@ -160,10 +173,11 @@ func (x *Index) examine(i int, o Options) (found, look) {
 		it.Mark = mark
 		return found{info: q.Info, h: q.Height, w: q.Width}, q.look()
 	}
-	m, info, err := it.decode(content, o, nil)
+	m, info, release, err := it.decode(content, o, nil)
 	if err != nil {
 		return found{info: info, err: err}, look{}
 	}
+	defer release()
 	took, l := time.Since(start), lookOf(m)
 	o.Pack.keep(x, it, m, info, l, took)
 	return found{info: info, h: m.Height, w: m.Width}, l

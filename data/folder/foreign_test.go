@@ -34,7 +34,7 @@ func TestForeignFilesAreNamed(t *testing.T) {
 	}
 	if len(r.Broken) != 2 || !strings.HasSuffix(r.Broken[0].Error, "phone.jpg: is a HEIC image, which is not read here; convert it to JPEG or PNG") ||
 		!strings.HasSuffix(r.Broken[1].Error, "page.jpg: is a web page, not an image; give an image in its place") {
-		t.Errorf("%q", r.Broken)
+		t.Errorf("%+v", r.Broken)
 	}
 	if r.Formats["png"] != 2 {
 		t.Errorf("%v", r.Formats)

@@ -41,11 +41,13 @@ func (was Mark) differs(is Mark, path string) error {
 	return fmt.Errorf("image %s: %w", path, ErrChanged)
 }
 
-// read decodes the picture, or the part of it that choose returns, and marks it.
-func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) (transforms.Image, photo.Info, error) {
-	content, err := it.load(photo.Options{})
+// read decodes the picture, or the part of it that choose returns, and marks it. It holds a
+// part of the budget until release is called, which is after the last use of the picture in
+// its full size; with an error nothing is held.
+func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info photo.Info, release func(), err error) {
+	content, err := it.load(o.photo())
 	if err != nil {
-		return transforms.Image{}, photo.Info{}, err
+		return m, info, nil, err
 	}
 	return it.decode(content, o, choose)
 }
@@ -64,12 +66,17 @@ func (it *Item) load(o photo.Options) ([]byte, error) {
 	return content, nil
 }
 
-func (it *Item) decode(content []byte, o Options, choose func(height, width int) transforms.Crop) (transforms.Image, photo.Info, error) {
-	m, info, err := photo.DecodePart(content, photo.Options{Channels: o.Channels, MostPixels: o.MostPixels}, choose)
-	if err != nil {
-		err = fmt.Errorf("image %s: %w", it.Path, err)
+// decode is read for a file's content.
+func (it *Item) decode(content []byte, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info photo.Info, release func(), err error) {
+	p := o.photo()
+	if release, err = o.Memory.Hold(content, p); err != nil {
+		return m, info, nil, fmt.Errorf("image %s: %w", it.Path, err)
 	}
-	return m, info, err
+	if m, info, err = photo.DecodePart(content, p, choose); err != nil {
+		release()
+		return m, info, nil, fmt.Errorf("image %s: %w", it.Path, err)
+	}
+	return m, info, release, nil
 }
 
 // Changed lists, a line each, what on the disk is no longer as the index has it: a

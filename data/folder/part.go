@@ -11,7 +11,11 @@ var _ data.Parts = (*Set)(nil)
 // the whole is decoded and kept, and of what is shrunk it always is; else only the part.
 func (s *Set) Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error) {
 	s.checkIndex(i)
-	m, err := s.healthy(i, func(j int) (transforms.Image, error) { return s.part(j, choose) })
+	var m transforms.Image
+	err := s.healthy(i, func(j int) (err error) {
+		m, err = s.part(j, choose)
+		return err
+	})
 	return m, s.items[i].Label, err
 }
 
@@ -44,12 +48,16 @@ func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (trans
 			return cut(m, nil)
 		}
 	}
-	m, err := s.decode(i, func(h, w int) transforms.Crop {
+	m, release, err := s.decode(i, func(h, w int) transforms.Crop {
 		whole = s.o.shrinks(h, w)
 		return some(h, w)
 	})
-	if err != nil || !whole {
+	if err != nil {
 		return m, err
+	}
+	defer release()
+	if !whole {
+		return m, nil
 	}
 	m = s.o.shrunk(m)
 	s.whole.put(i, m)

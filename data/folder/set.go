@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 )
 
@@ -31,7 +32,14 @@ type Options struct {
 
 	CacheBytes int64 // memory for decoded pictures; 0 means 1 GiB for each part, below 0 none
 	Pack       *Pack // of decoded pictures on the disk, opened with these options; nil for none
-	MostPixels int64 // of a picture; 0 means 50 million
+	MostPixels int64 // of a picture; 0 means photo.MostPixels, 50 million
+
+	// Memory bounds what pictures take while they are decoded and made smaller, at once by
+	// all that share it; nil means a budget of its own, photo.NewBudget(0).
+	Memory *photo.Budget
+	// Context, when it is not nil, ends the reading of pictures when it ends, also inside of
+	// one: what asks for a picture then gets its error. Check goes by its own.
+	Context context.Context
 
 	// Broken hears of a picture that cannot be read, once. Its place is taken by the next
 	// of its class that can. When Broken is nil, such a picture ends the epoch.
@@ -53,7 +61,23 @@ func (o Options) defaults() Options {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 1 << 30
 	}
+	if o.Memory == nil {
+		o.Memory = photo.NewBudget(0)
+	}
 	return o
+}
+
+// photo is how a file is read.
+func (o Options) photo() photo.Options {
+	return photo.Options{Channels: o.Channels, MostPixels: o.MostPixels, Context: o.Context}
+}
+
+// ended is the error of the context, if it has ended.
+func (o Options) ended() error {
+	if o.Context == nil {
+		return nil
+	}
+	return o.Context.Err()
 }
 
 func (o Options) check() error {
@@ -168,18 +192,43 @@ func (s *Set) Get(i int, pix []uint8) (int, error) {
 	if len(pix) != s.info.Numel() {
 		panic(fmt.Sprintf("folder: buffer of %d bytes for a picture of %s, [%d, %d, %d]", len(pix), s.info.Name, s.info.Channels, s.info.Height, s.info.Width))
 	}
-	m, err := s.healthy(i, func(j int) (transforms.Image, error) {
-		return s.read(j, &s.small, s.o.small)
+	err := s.healthy(i, func(j int) error {
+		m, ready, release, err := s.open(j, &s.small)
+		if err != nil {
+			return err
+		}
+		defer release()
+		if !ready {
+			m = s.o.small(m)
+		}
+		s.small.put(j, m)
+		copy(pix, m.Pix)
+		return nil
 	})
-	copy(pix, m.Pix)
 	return s.items[i].Label, err
 }
 
 // Picture implements data.Pictures: the picture upright and in its own size, or shrunk.
-func (s *Set) Picture(i int) (transforms.Image, int, error) {
+func (s *Set) Picture(i int) (m transforms.Image, label int, err error) {
+	label, err = s.Lend(i, func(lent transforms.Image) { m = lent })
+	return m, label, err
+}
+
+// Lend implements data.Lender: it holds what the picture takes of Options.Memory until use
+// returns.
+func (s *Set) Lend(i int, use func(m transforms.Image)) (int, error) {
 	s.checkIndex(i)
-	m, err := s.healthy(i, s.picture)
-	return m, s.items[i].Label, err
+	err := s.healthy(i, func(j int) error {
+		m, _, release, err := s.open(j, &s.whole)
+		if err != nil {
+			return err
+		}
+		defer release()
+		s.whole.put(j, m)
+		use(m)
+		return nil
+	})
+	return s.items[i].Label, err
 }
 
 // Kept returns how many pictures are kept decoded, their bytes, and how many bytes may be.
@@ -202,50 +251,41 @@ func (s *Set) checkIndex(i int) {
 	}
 }
 
-func (s *Set) picture(i int) (transforms.Image, error) {
-	return s.read(i, &s.whole, func(m transforms.Image) transforms.Image { return m })
-}
-
 // healthy reads picture i, or in place of a broken one the next of its class, around
 // the end: whichever worker asks first, the same.
-func (s *Set) healthy(i int, read func(int) (transforms.Image, error)) (transforms.Image, error) {
+func (s *Set) healthy(i int, read func(int) error) error {
 	for step := range s.items {
 		j := (i + step) % len(s.items)
 		if s.items[j].Label != s.items[i].Label {
 			continue
 		}
-		m, err := read(j)
-		if err == nil {
-			return m, nil
-		}
-		if s.o.Broken == nil || errors.Is(err, ErrChanged) {
-			return m, err
+		err := read(j)
+		if err == nil || s.o.Broken == nil || errors.Is(err, ErrChanged) || s.o.ended() != nil {
+			return err
 		}
 	}
-	return transforms.Image{}, fmt.Errorf("no picture of class %q in %s can be read", s.info.Classes[s.items[i].Label], s.info.Name)
+	return fmt.Errorf("no picture of class %q in %s can be read", s.info.Classes[s.items[i].Label], s.info.Name)
 }
 
-// read is one picture, from the cache if it is there.
-func (s *Set) read(i int, kept *cache, prepare func(transforms.Image) transforms.Image) (transforms.Image, error) {
-	if m, ok := kept.get(i); ok {
-		return m, nil
+// open is one picture, from the cache if it is there, from the pack, or decoded and shrunk;
+// ready says that it is as the cache keeps it. It is used until release is called.
+func (s *Set) open(i int, kept *cache) (m transforms.Image, ready bool, release func(), err error) {
+	release = func() {}
+	if m, ready = kept.get(i); ready {
+		return m, true, release, nil
 	}
 	if err := s.isBroken(i); err != nil {
-		return transforms.Image{}, err
+		return m, false, nil, err
 	}
 	m, ready, ok := s.packed(i, kept)
-	if !ok {
-		var err error
-		if m, err = s.decode(i, nil); err != nil {
-			return m, err
-		}
+	if ok {
+		return m, ready, release, nil
+	}
+	if m, release, err = s.decode(i, nil); err == nil && s.o.shrinks(m.Height, m.Width) {
 		m = s.o.shrunk(m)
+		release()
 	}
-	if !ready {
-		m = prepare(m)
-	}
-	kept.put(i, m)
-	return m, nil
+	return m, false, release, err
 }
 
 // packed is one picture from the pack: shrunk, or as Get returns it, which is ready.
@@ -275,20 +315,23 @@ func (o Options) small(m transforms.Image) transforms.Image {
 	return transforms.ImageClassification{ResizeSize: o.ResizeSize, CropSize: o.Size, Interpolation: o.Interpolation}.Pixels(m)
 }
 
-// decode reads a picture from its file, or the part of it that choose returns. One that
-// is broken is named; one that has changed is an error of its own.
-func (s *Set) decode(i int, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
+// decode reads a picture from its file, or the part of it that choose returns, and holds its
+// memory until release is called. One that is broken is named; one that has changed is an
+// error of its own.
+func (s *Set) decode(i int, choose func(height, width int) transforms.Crop) (transforms.Image, func(), error) {
 	item := s.items[i]
-	m, _, err := item.read(s.o, choose)
+	m, _, release, err := item.read(s.o, choose)
 	if err == nil {
-		if err = s.items[i].Mark.differs(item.Mark, item.Path); err != nil {
-			err = fmt.Errorf("%w; put it back as it was, or start a new run", err)
+		if err = s.items[i].Mark.differs(item.Mark, item.Path); err == nil {
+			return m, release, nil
 		}
+		release()
+		return m, nil, fmt.Errorf("%w; put it back as it was, or start a new run", err)
 	}
-	if err != nil && !errors.Is(err, ErrChanged) {
+	if s.o.ended() == nil {
 		s.report(i, err)
 	}
-	return m, err
+	return m, nil, err
 }
 
 func (s *Set) isBroken(i int) error {

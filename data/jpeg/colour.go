@@ -2,42 +2,82 @@ package jpeg
 
 import "github.com/residual-ml/residual/data/pixel"
 
+// colours says what the samples of a file are.
+type colours int
+
+const (
+	grey colours = iota
+	rgb
+	ycbcr
+	cmyk
+	ycck // YCbCr of the complements of cyan, magenta and yellow, and black
+)
+
+// coloursOf decides it as libjpeg does (jdapimin.c, default_decompress_parms).
+func (d *decoder) coloursOf() colours {
+	c := d.components
+	switch {
+	case len(c) == 1:
+		return grey
+	case len(c) == 4 && d.adobe <= 0:
+		return cmyk
+	case len(c) == 4:
+		return ycck
+	case d.jfif, d.adobe > 0:
+		return ycbcr
+	case d.adobe == 0, c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B':
+		return rgb
+	}
+	return ycbcr
+}
+
 // picture makes the part that was asked for of the planes.
-func (d *decoder) picture() Picture {
-	p := Picture{Channels: len(d.components), Height: d.part.Dy(), Width: d.part.Dx()}
+func (d *decoder) picture() (Picture, error) {
+	p := Picture{Channels: min(len(d.components), 3), Height: d.part.Dy(), Width: d.part.Dx()}
 	area := p.Height * p.Width
 	p.Pix = make([]uint8, p.Channels*area)
 	for _, c := range d.components {
 		c.repeatEdges()
 	}
-	ycc := d.isYCbCr()
 	for i := range p.Height {
+		if i%8 == 0 {
+			if err := d.ctx.Err(); err != nil {
+				return Picture{}, err
+			}
+		}
 		y := d.part.Min.Y + i
 		row := func(c int) []uint8 { return p.Pix[c*area+i*p.Width:][:p.Width] }
-		if ycc {
+		if d.colours == ycbcr || d.colours == ycck {
 			pixel.YCbCr(row(0), row(1), row(2), d.row(0, y), d.row(1, y), d.row(2, y))
-			continue
+		} else {
+			for c := range p.Channels {
+				copy(row(c), d.row(c, y))
+			}
 		}
-		for c := range d.components {
-			copy(row(c), d.row(c, y))
+		if len(d.components) == 4 {
+			black := d.row(3, y)
+			for c := range p.Channels {
+				fromCMYK(row(c), black, d.colours == cmyk)
+			}
 		}
 	}
-	return p
+	return p, nil
 }
 
-// isYCbCr decides what three colours are, as libjpeg does (jdapimin.c,
-// default_decompress_parms).
-func (d *decoder) isYCbCr() bool {
-	switch {
-	case len(d.components) != 3:
-		return false
-	case d.jfif:
-		return true
-	case d.adobe >= 0:
-		return d.adobe != 0
+// fromCMYK makes red, green or blue of the samples of a file's cyan, magenta or yellow, in
+// place, as Pillow does: it takes them for complements, as Adobe's programs write them
+// (JpegImagePlugin.py, "CMYK;I"), and multiplies by rounded 255ths (Convert.c, cmyk2rgb).
+// YCCK has become the complement of that already.
+func fromCMYK(samples, black []uint8, complement bool) {
+	flip := uint8(0)
+	if complement {
+		flip = 255
 	}
-	c := d.components
-	return !(c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B')
+	for i, v := range samples {
+		k := uint32(black[i])
+		t := uint32(v^flip)*k + 128
+		samples[i] = uint8(k - (t>>8+t)>>8)
+	}
 }
 
 // repeatEdges puts beside the first and the last sample of each row that is at an edge of

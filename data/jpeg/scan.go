@@ -3,6 +3,7 @@ package jpeg
 import (
 	"bytes"
 	"image"
+	"io"
 
 	"github.com/residual-ml/residual/data/pixel"
 )
@@ -20,8 +21,8 @@ type scanHeader struct {
 	unitsWide, unitsUp int
 }
 
-// startScan reads a scan header and the scan.
-func (d *decoder) startScan(b []byte) error {
+// startScan reads a scan header and the scan; only the header, if it says so.
+func (d *decoder) startScan(b []byte, header bool) error {
 	if d.width == 0 {
 		return damaged("a scan comes before its frame")
 	}
@@ -35,9 +36,9 @@ func (d *decoder) startScan(b []byte) error {
 	s := scanHeader{first: int(b[1+2*n]), last: int(b[2+2*n]), high: int(b[3+2*n] >> 4), low: int(b[3+2*n] & 15)}
 	for i := range n {
 		var c *component
-		for _, known := range d.components {
-			if known.id == int(b[1+2*i]) {
-				c = known
+		for k := i; k < len(d.components) && c == nil; k++ { // libjpeg looks among so many (jdmarker.c, get_sos)
+			if d.components[k].id == int(b[1+2*i]) {
+				c = d.components[k]
 			}
 		}
 		dc, ac := int(b[2+2*i]>>4), int(b[2+2*i]&15)
@@ -61,41 +62,68 @@ func (d *decoder) startScan(b []byte) error {
 	if !d.progressive {
 		s.first, s.last, s.high, s.low = 0, 63, 0, 0
 	}
-	if err := d.checkScan(s); err != nil {
-		return err
-	}
 	if d.scans++; d.scans == 1 {
 		d.several = d.progressive || n < len(d.components)
-		if err := d.allocate(); err != nil {
-			return err
-		}
+		d.colours = d.coloursOf()
 	}
-	if err := d.unstuff(); err != nil {
-		return err
+	if header {
+		return nil
 	}
 	s.unitsWide, s.unitsUp = over(d.width, 8*d.hMax), over(d.height, 8*d.vMax)
 	if n == 1 { // a scan of one colour has its blocks in plain order, and none that fill up
 		s.unitsWide, s.unitsUp = s.components[0].fullW, s.components[0].fullH
 	}
+	if err := d.checkScan(s); err != nil {
+		return err
+	}
+	if d.scans == 1 {
+		if err := d.allocate(); err != nil {
+			return err
+		}
+	}
+	d.unstuff()
 	return d.readScan(&s)
 }
 
-// mostScans is what a progressive file of 3 colours can make sense of: each bit of each
-// coefficient by itself would be more, but nobody writes that.
-const mostScans = 500
+// A file whose scans go over its blocks again and again takes long though it is small. Two
+// bounds keep it short: mostScans, which is that of libjpeg-turbo's own tests with damaged
+// files (programs that save progressive files make about 10), and mostWork coefficients
+// for each block, which is enough to send every bit of every coefficient in a scan of its own.
+const (
+	mostScans = 500
+	mostWork  = 64 * 14
+)
 
 func (d *decoder) checkScan(s scanHeader) error {
 	switch {
-	case d.scans >= mostScans:
-		return damaged("more than %d scans", mostScans)
+	case d.scans > mostScans:
+		return unsupported("it has more than %d scans", mostScans)
 	case s.first > s.last || s.last > 63 || s.low > 13 || s.high != 0 && s.high != s.low+1,
 		d.progressive && s.first == 0 && s.last != 0, s.first > 0 && len(s.components) != 1:
 		return damaged("a scan of the coefficients %d to %d, bits %d and %d, in %d colours", s.first, s.last, s.high, s.low, len(s.components))
 	}
+	var blocks, all int64
 	for _, c := range s.components {
 		if s.first == 0 && s.high == 0 && !c.dc.defined || s.last > 0 && !c.ac.defined {
 			return damaged("a table of codes is missing")
 		}
+		blocks += int64(c.h * c.v)
+		for k := s.first; k <= s.last; k++ {
+			c.known[k] = int8(s.low)
+		}
+	}
+	if len(s.components) == 1 {
+		blocks = 1
+	}
+	if blocks > 10 {
+		return damaged("%d blocks in a unit, where 10 are possible", blocks)
+	}
+	for _, c := range d.components {
+		all += int64(c.wide) * int64(c.high)
+	}
+	d.work += int64(s.unitsWide) * int64(s.unitsUp) * blocks * int64(s.last-s.first+1)
+	if d.work > mostWork*all {
+		return unsupported("its scans go over the same coefficients more than %d times", mostWork/64)
 	}
 	return nil
 }
@@ -133,48 +161,64 @@ func (d *decoder) allocate() error {
 }
 
 // mostKept is the length of buffers that a decoder keeps for the next file.
-const mostKept = 1 << 22
+const mostKept = 1 << 24
 
-// sized returns a slice of n, s or a new one; a large s is dropped for a small n.
+// kept is s for the next file, or nil where it is too long to be kept.
+func kept[T any](s []T) []T {
+	if cap(s) > mostKept {
+		return nil
+	}
+	return s
+}
+
+// sized returns a slice of n, s or a new one.
 func sized[T any](s []T, n int) []T {
-	if cap(s) < n || cap(s) > mostKept && n < mostKept {
+	if cap(s) < n {
 		return make([]T, n)
 	}
 	return s[:n]
 }
 
-// unstuff copies the scan at d.at without its markers and stuffed zeros, and moves on.
-func (d *decoder) unstuff() error {
-	d.scan, d.segments = d.scan[:0], d.segments[:0]
-	if cap(d.scan) > mostKept && len(d.in) < mostKept {
-		d.scan = nil
-	}
+// unstuff copies the scan at d.at without its markers and stuffed zeros, and moves on: to
+// the marker that ends it or, without one, to the end of the file. Whether all codes are
+// there readScan finds out; odd is what it says when they are not.
+func (d *decoder) unstuff() {
+	d.scan, d.segments, d.odd = d.scan[:0], d.segments[:0], nil
 	in := d.in[d.at:]
 	for {
 		i := bytes.IndexByte(in, 0xff)
 		if i < 0 || i+1 >= len(in) {
-			return damaged("it is cut short")
+			if i < 0 {
+				i = len(in)
+			}
+			d.scan = append(d.scan, in[:i]...)
+			d.at, d.odd = len(d.in), damaged("it is cut short: %w", io.ErrUnexpectedEOF)
+			break
 		}
 		d.scan = append(d.scan, in[:i]...)
-		switch next := in[i+1]; {
-		case next == 0:
+		next := in[i+1]
+		if next == 0 {
 			d.scan = append(d.scan, 0xff)
 			in = in[i+2:]
-		case next == 0xff: // filling
-			in = in[i+1:]
-		case next >= 0xd0 && next <= 0xd7:
-			if int(next-0xd0) != len(d.segments)%8 {
-				return damaged("restart %d where %d is due", next-0xd0, len(d.segments)%8)
-			}
-			d.segments = append(d.segments, len(d.scan))
-			in = in[i+2:]
-		default:
-			d.segments = append(d.segments, len(d.scan))
-			d.at = len(d.in) - len(in) + i
-			d.scan = append(d.scan, make([]byte, unitMargin)...)
-			return nil
+			continue
 		}
+		if next == 0xff { // filling
+			in = in[i+1:]
+			continue
+		}
+		if next >= 0xd0 && next <= 0xd7 {
+			if int(next-0xd0) == len(d.segments)%8 {
+				d.segments = append(d.segments, len(d.scan))
+				in = in[i+2:]
+				continue
+			}
+			d.odd = damaged("restart %d where %d is due", next-0xd0, len(d.segments)%8)
+		}
+		d.at = len(d.in) - len(in) + i
+		break
 	}
+	d.segments = append(d.segments, len(d.scan))
+	d.scan = append(d.scan, make([]byte, unitMargin)...)
 }
 
 // begin moves to a segment.
@@ -196,10 +240,13 @@ func (d *decoder) readScan(s *scanHeader) error {
 	end := 8 * d.segments[0]
 	left := d.interval
 	for y := range s.unitsUp {
+		if err := d.ctx.Err(); err != nil {
+			return err
+		}
 		for x := range s.unitsWide {
 			if d.interval > 0 && left == 0 {
 				if !d.begin(d.segment + 1) {
-					return damaged("a restart is missing")
+					return d.missing("a restart is missing")
 				}
 				end, left = 8*d.segments[d.segment], d.interval
 				for _, c := range s.components {
@@ -207,11 +254,12 @@ func (d *decoder) readScan(s *scanHeader) error {
 				}
 			}
 			left--
-			if !d.unit(s, x, y) {
-				return damaged("a code that there is not, in unit %d, %d", x, y)
-			}
+			ok := d.unit(s, x, y)
 			if d.bits.used() > end {
-				return damaged("the codes end before unit %d, %d", x, y)
+				return d.missing("the codes end before unit %d, %d", x, y)
+			}
+			if !ok {
+				return damaged("a code that there is not, in unit %d, %d", x, y)
 			}
 		}
 	}
@@ -221,6 +269,14 @@ func (d *decoder) readScan(s *scanHeader) error {
 		}
 	}
 	return nil
+}
+
+// missing is the error of a scan that ends early: where it is known, why it does.
+func (d *decoder) missing(format string, args ...any) error {
+	if d.odd != nil {
+		return d.odd
+	}
+	return damaged(format, args...)
 }
 
 // unit decodes the blocks of one unit.
@@ -284,9 +340,12 @@ func (c *component) transform() {
 	c.count = 0
 }
 
-// transformAll is the transform of all blocks that are needed.
-func (c *component) transformAll() {
+// transformAll is the transform of all blocks of a colour that are needed.
+func (d *decoder) transformAll(c *component) error {
 	for y := c.part.Min.Y; y < c.part.Max.Y; y++ {
+		if err := d.ctx.Err(); err != nil {
+			return err
+		}
 		for x := c.part.Min.X; x < c.part.Max.X; x++ {
 			block := c.coefs[(y*c.wide+x)*64:][:64]
 			for v := range 8 {
@@ -296,4 +355,5 @@ func (c *component) transformAll() {
 		}
 	}
 	c.transform()
+	return nil
 }

@@ -3,130 +3,219 @@ package photo
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
+	"regexp"
 )
 
-// orientation finds the EXIF orientation in a file, 1 to 8; 0 when there is none, or
-// none that can be read: a picture without it is still a picture.
+// orientation finds the orientation in a file, 1 to 8, where Pillow's exif_transpose finds
+// it: in the EXIF data and, where these say nothing of it, in the XMP data. It is 0 when
+// there is none, or none that can be read: an image without it is still an image.
 func orientation(format string, content []byte) int {
 	switch format {
 	case "jpeg":
-		return orientationOf(exifOfJPEG(content))
+		return orientationIn(metadataOfJPEG(content))
 	case "png":
-		return orientationOf(exifOfPNG(content))
+		return orientationIn(findPNGChunk(content, "eXIf", nil), xmpOfPNG(content))
 	case "webp":
-		return orientationOf(exifOfWebP(content))
+		return orientationIn(exifOfWebP(content), webpChunk(content, "XMP "))
 	case "tiff":
 		return orientationOf(content)
 	}
 	return 0
 }
 
-var exifHeader = []byte("Exif\x00\x00")
-
-// exifOfJPEG walks the segments up to the picture's data, as ITU-T T.81 section B.1
-// lays them out, to the APP1 that holds EXIF data.
-func exifOfJPEG(b []byte) []byte {
-	if len(b) < 2 {
-		return nil
+// orientationIn looks into EXIF data, and then into XMP data.
+func orientationIn(exif, xmp []byte) int {
+	if len(exif) > 0 {
+		if v, there := tiffOrientation(exif); there {
+			return v
+		}
 	}
-	for b = b[2:]; len(b) >= 4; {
-		if b[0] != 0xff {
-			return nil
-		}
-		marker := b[1]
-		switch {
-		case marker == 0xff: // filling
-			b = b[1:]
-			continue
-		case marker == 0x01 || marker >= 0xd0 && marker <= 0xd8: // no length
-			b = b[2:]
-			continue
-		case marker == 0xda || marker == 0xd9: // the data, or the end
-			return nil
-		}
-		n := int(binary.BigEndian.Uint16(b[2:]))
-		if n < 2 || n+2 > len(b) {
-			return nil
-		}
-		segment := b[4 : n+2]
-		if marker == 0xe1 && bytes.HasPrefix(segment, exifHeader) {
-			return segment[len(exifHeader):]
-		}
-		b = b[n+2:]
+	if m := xmpOrientation.FindSubmatch(xmp); m != nil {
+		return upTo8(float64(m[1][0] - '0'))
 	}
-	return nil
+	return 0
 }
 
-// exifOfPNG finds the eXIf chunk (PNG specification, third edition, 11.3.4.5).
-func exifOfPNG(b []byte) []byte {
+var (
+	exifHeader = []byte("Exif\x00\x00")
+	xmpHeader  = []byte("http://ns.adobe.com/xap/1.0/\x00")
+
+	xmpOrientation = regexp.MustCompile(`tiff:Orientation(?:="|>)([0-9])`)
+)
+
+// metadataOfJPEG walks the segments up to the image's data, as ITU-T T.81 section B.1 lays
+// them out. EXIF data may be spread over several segments; of XMP data the last count.
+func metadataOfJPEG(b []byte) (exif, xmp []byte) {
+	for at := 2; ; {
+		for at < len(b) && b[at] != 0xff { // what is between segments is passed over
+			at++
+		}
+		for at < len(b) && b[at] == 0xff {
+			at++
+		}
+		if at+3 > len(b) {
+			return exif, xmp
+		}
+		marker := b[at]
+		at++
+		switch {
+		case marker <= 0x01 || marker >= 0xd0 && marker <= 0xd8: // no length
+			continue
+		case marker == 0xda || marker == 0xd9: // the data, or the end
+			return exif, xmp
+		}
+		n := int(binary.BigEndian.Uint16(b[at:]))
+		if n < 2 || at+n > len(b) {
+			return exif, xmp
+		}
+		if segment := b[at+2 : at+n]; marker == 0xe1 {
+			if part, ok := bytes.CutPrefix(segment, exifHeader); ok {
+				exif = append(exif[:len(exif):len(exif)], part...)
+			} else if part, ok := bytes.CutPrefix(segment, xmpHeader); ok {
+				xmp = part
+			}
+		}
+		at += n
+	}
+}
+
+// findPNGChunk finds the first chunk of a type that begins with start (PNG specification, third
+// edition, 5.3), and returns what is behind that.
+func findPNGChunk(b []byte, kind string, start []byte) []byte {
 	const signature = 8
 	for b = b[min(signature, len(b)):]; len(b) >= 12; {
 		n := int64(binary.BigEndian.Uint32(b))
 		if n+12 > int64(len(b)) {
 			return nil
 		}
-		if string(b[4:8]) == "eXIf" {
-			return b[8 : 8+n]
+		if body, ok := bytes.CutPrefix(b[8:8+n], start); ok && string(b[4:8]) == kind {
+			return body
 		}
 		b = b[12+n:]
 	}
 	return nil
 }
 
-// exifOfWebP finds the EXIF chunk of a RIFF file
-// (https://developers.google.com/speed/webp/docs/riff_container). Some writers keep
-// JPEG's header before it.
-func exifOfWebP(b []byte) []byte {
+// xmpOfPNG finds XMP data, which are an iTXt chunk (11.3.3.4) that is not compressed.
+func xmpOfPNG(b []byte) []byte {
+	return findPNGChunk(b, "iTXt", []byte("XML:com.adobe.xmp\x00\x00"))
+}
+
+// exifOfWebP finds the EXIF data of a WebP file. Some writers keep JPEG's header before it.
+func exifOfWebP(b []byte) []byte { return bytes.TrimPrefix(webpChunk(b, "EXIF"), exifHeader) }
+
+// webpChunk finds a chunk of a RIFF file
+// (https://developers.google.com/speed/webp/docs/riff_container).
+func webpChunk(b []byte, name string) []byte {
 	const header = 12
 	for b = b[min(header, len(b)):]; len(b) >= 8; {
 		n := int64(binary.LittleEndian.Uint32(b[4:]))
 		if n+8 > int64(len(b)) {
 			return nil
 		}
-		if string(b[:4]) == "EXIF" {
-			return bytes.TrimPrefix(b[8:8+n], exifHeader)
+		if string(b[:4]) == name {
+			return b[8 : 8+n]
 		}
 		b = b[min(8+n+n&1, int64(len(b))):]
 	}
 	return nil
 }
 
-// orientationOf reads tag 0x0112 of the first directory of TIFF data (EXIF 2.32,
-// section 4.6): a SHORT from 1 to 8.
+// orientationOf is the orientation that TIFF data tell, 1 to 8, and 0 where they tell none.
 func orientationOf(tiff []byte) int {
+	v, _ := tiffOrientation(tiff)
+	return v
+}
+
+// tiffOrientation reads tag 0x0112 of the first directory of TIFF data. It should be a SHORT
+// (EXIF 2.32, section 4.6), but writers keep it as any kind of number, and where it is 1 to 8
+// Pillow turns by it, whatever its type; BYTE and UNDEFINED, which are bytes and no numbers
+// to Pillow, it leaves alone. there says whether the data are in order and have the tag,
+// or are damaged: then nothing else is to be asked.
+func tiffOrientation(tiff []byte) (v int, there bool) {
+	tiff = bytes.TrimPrefix(tiff, exifHeader) // some writers have it twice
 	if len(tiff) < 8 {
-		return 0
+		return 0, true
 	}
 	var order binary.ByteOrder
 	switch string(tiff[:4]) {
-	case "II*\x00":
+	case "II*\x00", "II\x00*":
 		order = binary.LittleEndian
-	case "MM\x00*":
+	case "MM\x00*", "MM*\x00", "MM\x00+":
 		order = binary.BigEndian
 	default:
-		return 0
+		return 0, true
 	}
 	at := int64(order.Uint32(tiff[4:]))
 	if at+2 > int64(len(tiff)) {
-		return 0
+		return 0, false
 	}
 	count := int64(order.Uint16(tiff[at:]))
 	for i := range count {
 		entry := at + 2 + 12*i
 		if entry+12 > int64(len(tiff)) {
-			return 0
+			return 0, false
 		}
 		e := tiff[entry : entry+12]
 		if order.Uint16(e) != 0x0112 {
 			continue
 		}
-		if order.Uint16(e[2:]) != 3 || order.Uint32(e[4:]) != 1 {
-			return 0
+		if value, ok := firstNumber(tiff, e, order); ok {
+			return upTo8(value), true
 		}
-		if v := int(order.Uint16(e[8:])); v >= 1 && v <= 8 {
-			return v
-		}
-		return 0
+	}
+	return 0, false
+}
+
+// upTo8 is v where that is an orientation, and else 0.
+func upTo8(v float64) int {
+	if i := int(v); i >= 1 && i <= 8 && float64(i) == v {
+		return i
 	}
 	return 0
+}
+
+// tiffTypes are the bytes of a value of each type (TIFF 6.0, section 2, and its supplements),
+// 0 where the type is not known.
+var tiffTypes = [...]int64{1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+
+// firstNumber is the first value of an entry of a directory; ok is false where the entry
+// cannot be read, and the number is NaN where it is none.
+func firstNumber(tiff, e []byte, order binary.ByteOrder) (v float64, ok bool) {
+	kind, count := order.Uint16(e[2:]), int64(order.Uint32(e[4:]))
+	if int(kind) >= len(tiffTypes) || tiffTypes[kind] == 0 || count == 0 {
+		return 0, false
+	}
+	value := e[8:12]
+	if size := count * tiffTypes[kind]; size > 4 {
+		at := int64(order.Uint32(value))
+		if at+size > int64(len(tiff)) {
+			return 0, false
+		}
+		value = tiff[at : at+size]
+	}
+	switch kind {
+	case 3:
+		return float64(order.Uint16(value)), true
+	case 4, 13:
+		return float64(order.Uint32(value)), true
+	case 5:
+		return float64(order.Uint32(value)) / float64(order.Uint32(value[4:])), true
+	case 6:
+		return float64(int8(value[0])), true
+	case 8:
+		return float64(int16(order.Uint16(value))), true
+	case 9:
+		return float64(int32(order.Uint32(value))), true
+	case 10:
+		return float64(int32(order.Uint32(value))) / float64(int32(order.Uint32(value[4:]))), true
+	case 11:
+		return float64(math.Float32frombits(order.Uint32(value))), true
+	case 12:
+		return math.Float64frombits(order.Uint64(value)), true
+	case 16:
+		return float64(order.Uint64(value)), true
+	}
+	return math.NaN(), true
 }

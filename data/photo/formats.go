@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"image/jpeg"
 	"io"
 
+	"github.com/residual-ml/residual/data/jpeg"
 	"github.com/residual-ml/residual/data/transforms"
 )
 
@@ -16,11 +16,11 @@ type format struct {
 	name   string
 	is     func(content []byte) bool
 	size   func(content []byte) (width, height int, err error)
-	decode func(content []byte) (transforms.Image, error) // in 1 channel or 3, not turned
+	decode func(content []byte) (transforms.Image, error) // in 1 channel or 3, not turned; JPEG is decoded by jpegPart
 }
 
 var formats = []format{
-	{"jpeg", starts("\xff\xd8"), jpegSize, jpegImage},
+	{"jpeg", starts("\xff\xd8"), jpegSize, nil},
 	{"png", starts(pngSignature), pngSize, pngImage},
 	{"gif", func(b []byte) bool { return starts("GIF87a")(b) || starts("GIF89a")(b) }, gifSize, gifImage},
 	{"webp", func(b []byte) bool { return len(b) >= 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP" }, webpSize, webpImage},
@@ -47,17 +47,8 @@ func starts(with string) func([]byte) bool {
 }
 
 func jpegSize(content []byte) (width, height int, err error) {
-	config, err := jpeg.DecodeConfig(bytes.NewReader(content))
-	return config.Width, config.Height, err
-}
-
-// jpegImage has the last word on what jpegPart does not decode.
-func jpegImage(content []byte) (transforms.Image, error) {
-	img, err := jpeg.Decode(bytes.NewReader(content))
-	if err != nil {
-		return transforms.Image{}, err
-	}
-	return transforms.FromImage(img, 3), nil
+	i, err := jpeg.Inspect(content)
+	return i.Width, i.Height, err
 }
 
 // errUnsupported is the error, wrapped, of a whole file of a kind that is not decoded.
@@ -80,9 +71,11 @@ func atEnd(err error) error {
 // undecodable says what is wrong with a file of a known format, and what to do.
 func undecodable(format string, err error) error {
 	switch {
+	case errors.Is(err, jpeg.ErrUnsupported):
+		return fmt.Errorf("is a %s file of a kind that is not read (%w); save it as a usual JPEG file, or convert it to PNG", format, err)
 	case errors.Is(err, errUnsupported):
 		return fmt.Errorf("is a %s file of a kind that is not read (%w); convert it to JPEG or PNG", format, err)
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, jpeg.FormatError("short Huffman data")):
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("is a %s file that cannot be decoded (%w); it is cut short: give another copy", format, err)
 	}
 	return fmt.Errorf("is a %s file that cannot be decoded (%w); it is damaged: give another copy", format, err)

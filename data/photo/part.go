@@ -6,6 +6,7 @@ import (
 
 	"github.com/residual-ml/residual/data/jpeg"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/promptly"
 )
 
 // ReadPart decodes a part of a file's picture: choose is told the height and the width of
@@ -43,15 +44,24 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 		turn.Orientation = 1
 	}
 	if info.Format == "jpeg" {
-		if m, ok := jpegPart(content, turn.Orientation, choose); ok {
-			return turn.Apply(m.As(channels), nil), info, nil
+		if m, err = jpegPart(content, turn.Orientation, o, choose); err != nil {
+			return transforms.Image{}, info, err
 		}
+		return turn.Apply(m.As(channels), nil), info, nil
 	}
 	f, err := formatOf(content)
 	if err != nil {
 		return m, info, err
 	}
-	if m, err = f.decode(content); err != nil {
+	ctx := o.context()
+	if err := ctx.Err(); err != nil {
+		return m, info, err
+	}
+	m, err = promptly.Result(ctx, func() (transforms.Image, error) { return f.decode(content) })
+	if err := ctx.Err(); err != nil {
+		return transforms.Image{}, info, err
+	}
+	if err != nil {
 		return transforms.Image{}, info, undecodable(info.Format, err)
 	}
 	m = turn.Apply(m.As(channels), nil)
@@ -61,9 +71,8 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 	return m, info, nil
 }
 
-// jpegPart decodes by package jpeg; what that does not know, or finds damaged, image/jpeg
-// has the last word on.
-func jpegPart(content []byte, orientation int, choose func(height, width int) transforms.Crop) (transforms.Image, bool) {
+// jpegPart decodes a JPEG file, or the part of it that choose wants of it upright.
+func jpegPart(content []byte, orientation int, o Options, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
 	var part func(w, h int) image.Rectangle
 	if choose != nil {
 		part = func(w, h int) image.Rectangle {
@@ -73,8 +82,11 @@ func jpegPart(content []byte, orientation int, choose func(height, width int) tr
 			return stored(choose(h, w), orientation, w, h)
 		}
 	}
-	p, err := jpeg.DecodePart(content, part)
-	return transforms.Image(p), err == nil
+	p, err := jpeg.DecodePart(o.context(), content, part)
+	if err != nil && o.context().Err() == nil {
+		err = undecodable("jpeg", err)
+	}
+	return transforms.Image(p), err
 }
 
 // stored is where a part of an upright picture lies in one stored w by h.

@@ -27,9 +27,15 @@
 // with YCbCr that is not JPEG, or with a compression of recent years are refused. That error, like the one for HEIC,
 // AVIF, JPEG XL, camera raw files and whatever else is found in their place, names what the
 // file is and says to convert it.
+//
+// JPEG is decoded by package jpeg alone, which also has the word on what a JPEG file is and
+// how large: to Pillow's very pixels, sampled and coloured in any way that Pillow knows. A
+// file that is cut short is an error, as Pillow has it unless it is told otherwise; its end
+// marker may be missing where the image is whole.
 package photo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,9 +51,13 @@ import (
 // Options says how to read. The zero value is colour within the usual limits.
 type Options struct {
 	Channels   int   // 1 for grey, 3 for colour; 0 means 3
-	MostPixels int64 // of a picture, 0 means 50 million: decoding takes 4 to 8 bytes for each
+	MostPixels int64 // of an image, 0 means MostPixels, 50 million: decoding takes 4 to 8 bytes for each
 	MostBytes  int64 // of a file, 0 means 128 MiB
 	AsStored   bool  // do not turn upright
+
+	// Context, when it is not nil, ends the decoding of an image when it ends itself, with
+	// its error.
+	Context context.Context
 }
 
 // Info is what a file says of itself.
@@ -132,12 +142,5 @@ func Inspect(content []byte, o Options) (info Info, err error) {
 	if info.Width < 1 || info.Height < 1 {
 		return info, fmt.Errorf("has no pixels (%dx%d)", info.Width, info.Height)
 	}
-	most := o.MostPixels
-	if most == 0 {
-		most = 50_000_000
-	}
-	if int64(info.Width)*int64(info.Height) > most {
-		return info, fmt.Errorf("is too large: %dx%d, where %d pixels are possible; make it smaller first", info.Width, info.Height, most)
-	}
-	return info, nil
+	return info, o.within(info.Width, info.Height)
 }

@@ -143,7 +143,8 @@ func TestDamagedEXIF(t *testing.T) {
 		{tiff, 6},
 		{"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x08\x00\x00", 8},
 		{strings.Replace(tiff, "\x06", "\x09", 1), 0}, // no orientation
-		{strings.Replace(tiff, "\x03", "\x04", 1), 0}, // of another type
+		{strings.Replace(tiff, "\x03", "\x04", 1), 6}, // a LONG
+		{strings.Replace(tiff, "\x03", "\x07", 1), 0}, // of a type that is no number
 		{tiff[:20], 0},
 		{strings.Replace(tiff, "\x08\x00\x00\x00", "\xff\xff\xff\xff", 1), 0},
 		{"II", 0}, {"", 0}, {"XX*\x00\x08\x00\x00\x00", 0},
@@ -188,6 +189,9 @@ func FuzzDecode(f *testing.F) {
 		if content, err := os.ReadFile(name); err == nil && Named(name) {
 			f.Add(content)
 		}
+	}
+	for _, turned := range turnedFiles(f) {
+		f.Add(turned.content(f))
 	}
 	_, contents := kinds(f)
 	for _, content := range contents {

@@ -153,6 +153,9 @@ func (f *fit) epoch(ctx context.Context, epoch int) error {
 			}
 			break
 		}
+		if err != nil && ctx.Err() != nil { // whoever reads the images has heard of it first
+			return f.stopped(ctx, &r, Place{epoch, batch - 1})
+		}
 		if err != nil {
 			return err
 		}
@@ -163,14 +166,19 @@ func (f *fit) epoch(ctx context.Context, epoch int) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			f.count(&r)
-			f.store.Pull()
-			f.totals.Stopped = &Place{epoch, batch}
-			return ctx.Err()
+			return f.stopped(ctx, &r, Place{epoch, batch})
 		}
 	}
 	f.count(&r)
 	return f.finish(ctx, epoch, &r)
+}
+
+// stopped is the end of an epoch that the context ends behind a batch.
+func (f *fit) stopped(ctx context.Context, r *running, at Place) error {
+	f.count(r)
+	f.store.Pull()
+	f.totals.Stopped = &at
+	return ctx.Err()
 }
 
 // count adds an epoch's training, finished or not, to the totals.
