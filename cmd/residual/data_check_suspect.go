@@ -124,33 +124,30 @@ func partsOfRun(run, path string, classes []string, checked *folder.Index) (part
 	if err != nil {
 		return nil, nil, err
 	}
-	split := was.Parts()
-	parts = make(map[string]string, len(checked.Items))
-	is, content := make(map[string]folder.Item, len(checked.Items)), make(map[string]folder.Item, len(checked.Items))
+	is := make(map[string]folder.Item, len(checked.Items))
 	for _, it := range checked.Items {
 		is[it.Name] = it
-		if digest := it.Mark.SHA256; digest != "" {
-			content[digest], parts[it.Name] = it, string(split[digest])
-		}
 	}
+	parts = make(map[string]string, len(was.Items))
 	there := 0
 	for _, it := range was.Items {
 		now, ok := is[it.Name]
-		moved := now.Mark.SHA256 != it.Mark.SHA256
-		if other, found := content[it.Mark.SHA256]; moved && found {
-			now, ok = other, true
-			since = append(since, fmt.Sprintf("%s: is %s now", it.Name, now.Name))
-		}
 		if ok {
 			there++
+		}
+		parts[it.Name] = string(it.Split)
+		label, then := "", was.Classes[it.Label]
+		if ok {
+			label = checked.Classes[now.Label]
 		}
 		switch {
 		case !ok:
 			since = append(since, it.Name+": is no longer there")
 		case now.Mark.SHA256 != it.Mark.SHA256:
 			since = append(since, it.Name+": has other content")
-		case checked.Classes[now.Label] != was.Classes[it.Label]:
-			since = append(since, fmt.Sprintf("%s: is labelled %s, and was %s", now.Name, checked.Classes[now.Label], was.Classes[it.Label]))
+			parts[it.Name] = "new"
+		case label != then:
+			since = append(since, fmt.Sprintf("%s: is labelled %s, and was %s", it.Name, label, then))
 		}
 	}
 	if there == 0 {
