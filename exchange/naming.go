@@ -173,8 +173,8 @@ func unwrapped(names []string) map[string]string {
 var ofTrunk = regexp.MustCompile(`(^|\.)((conv1|bn1|bn|fc|layer[1-4]|(resnet\.)?(embedder\.embedder|encoder\.stages)|classifier\.1)\..+)$`)
 
 // gathered puts together the tensors of one network whose names do not share their first
-// words: a backbone and a head. Of several networks in a file the averaged one is taken.
-// ok is false where there is none, or it cannot be told which is meant.
+// words: a backbone and a head. Of two networks in a file the averaged one is taken; of
+// others the first, and the rest is too much. ok is false where there is none.
 func (w *Weights) gathered(plain map[string]string) (n naming, ok bool) {
 	parts := map[string]map[string]string{} // by prefix
 	of := map[string]string{}               // as they stand: what belongs to no network
@@ -200,11 +200,11 @@ func (w *Weights) gathered(plain map[string]string) (n naming, ok bool) {
 			}
 		}
 	}
-	slices.Sort(trunks)
-	trunk, note := chooseTrunk(trunks)
-	if trunk == "\n" {
+	if len(trunks) == 0 {
 		return n, false
 	}
+	slices.Sort(trunks)
+	trunk, note := chooseTrunk(trunks)
 	if note != "" {
 		n.notes = append(n.notes, note)
 	}
@@ -227,11 +227,9 @@ func (w *Weights) gathered(plain map[string]string) (n naming, ok bool) {
 // averaged are words in the prefixes of averaged weights.
 var averaged = regexp.MustCompile(`(^|[._])(ema|averaged?|swa)([._]|$)`)
 
-// chooseTrunk chooses among the prefixes of the networks in a file, "\n" where it cannot.
+// chooseTrunk chooses among the prefixes of the networks in a file, with a note where
+// one of two is the average of the other.
 func chooseTrunk(prefixes []string) (prefix, note string) {
-	if len(prefixes) == 1 {
-		return prefixes[0], ""
-	}
 	var means []string
 	for _, p := range prefixes {
 		if averaged.MatchString(p) {
@@ -239,7 +237,7 @@ func chooseTrunk(prefixes []string) (prefix, note string) {
 		}
 	}
 	if len(means) != 1 || len(prefixes) != 2 {
-		return "\n", ""
+		return prefixes[0], ""
 	}
 	other := prefixes[0]
 	if other == means[0] {

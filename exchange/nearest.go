@@ -1,9 +1,12 @@
 package exchange
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -38,9 +41,10 @@ func (d *Difference) Error() string {
 }
 
 // Surplus lists what would have to be left out (see ModelConfig.Ignore) for the rest to be
-// the weights of the model, nil where more is different.
+// the weights of the model. It is nil where more is different, or what is unexpected is
+// within the stages of the network.
 func (d *Difference) Surplus() []string {
-	if len(d.Missing)+len(d.Other) > 0 {
+	if len(d.Missing)+len(d.Other) > 0 || slices.ContainsFunc(d.aside, ofTrunk.MatchString) {
 		return nil
 	}
 	return d.aside
@@ -96,16 +100,20 @@ func (w *Weights) whose() error {
 // unknown is the error of names and shapes that are those of no model: it says which is
 // nearest, and how they differ from it.
 func (w *Weights) unknown() error {
-	match, n, ok := w.nearest()
-	if !ok {
-		return fmt.Errorf("its %d tensors (%s) are not called as those of any network known by name, such as conv1.weight and layer1.0.conv1.weight%s",
-			len(w.order), w.some(w.order), w.called())
+	if len(w.order) == 0 {
+		return errors.New("holds no tensors of a network")
+	}
+	match, n, shared := w.nearest()
+	what := "its names and shapes are those of no network known by name; from the nearest"
+	if !shared {
+		match, n = w.nearestInSize(), w.namings[0]
+		what = "its tensors are not called as those of any network known by name; from the nearest in size"
 	}
 	err := w.differsFrom(match, n)
 	if err == nil { // where more is counted than names and shapes
 		err = fmt.Errorf("%d numbers", numbers(w.shapes(n)))
 	}
-	return fmt.Errorf("its names and shapes are those of no network known by name; from the nearest, %s, it differs in %w%s", match.Title(), err, w.called())
+	return fmt.Errorf("%s, %s, it differs in %w%s", what, match.Title(), err, w.called())
 }
 
 // differsFrom is differs for a match.
@@ -122,20 +130,11 @@ func (w *Weights) differsFrom(match models.Match, n naming) error {
 // nearest finds the model that shares most names and shapes with the file.
 func (w *Weights) nearest() (best models.Match, under naming, ok bool) {
 	most := 0
-	seen := map[string]bool{}
-	for _, name := range models.Names() {
-		e, err := models.Lookup(name)
-		if err != nil {
-			continue
-		}
-		if seen[form(e)] {
-			continue
-		}
-		seen[form(e)] = true
+	for _, o := range outlines() {
 		for _, n := range w.namings {
 			shapes := w.shapes(n)
-			m := e.Nearest(shapes)
-			if score := agreement(m, shapes); score > most {
+			m := o.entry.Nearest(shapes)
+			if score := o.agreement(m.Config, shapes); score > most {
 				best, under, most = m, n, score
 			}
 		}
@@ -147,6 +146,18 @@ func (w *Weights) nearest() (best models.Match, under naming, ok bool) {
 		}
 	}
 	return best, under, most > 0
+}
+
+// nearestInSize is the model that has most nearly as many parameters as the file numbers.
+func (w *Weights) nearestInSize() (best models.Match) {
+	has := numbers(w.shapes(w.namings[0]))
+	far := func(e models.Entry) int64 { return max(e.Params-has, has-e.Params) }
+	for _, name := range models.Names() {
+		if e, err := models.Lookup(name); err == nil && (best.Entry.Name == "" || far(e) < far(best.Entry)) {
+			best.Entry = e
+		}
+	}
+	return best
 }
 
 // form tells nets apart that differ in more than the numbers of their blocks.
@@ -162,17 +173,48 @@ func ones(e models.Entry) []int {
 	return slices.Repeat([]int{1}, len(e.Blocks))
 }
 
-// agreement counts the names of a model, of its first blocks alone, that the shapes
-// have, twice where the shape is the same.
-func agreement(m models.Match, shapes map[string]tensor.Shape) (n int) {
-	c := m.Config
-	c.Blocks, c.Blank = ones(m.Entry), true
-	for _, p := range nn.Named(m.Entry.New(c)) {
-		has, ok := shapes[p.Name]
+// outline is what the first blocks of a network are called, and their shapes.
+type outline struct {
+	entry  models.Entry
+	names  []string
+	shapes []tensor.Shape
+}
+
+// outlines has one of every form.
+var outlines = sync.OnceValue(func() (all []outline) {
+	seen := map[string]bool{}
+	for _, name := range models.Names() {
+		e, err := models.Lookup(name)
+		if err != nil || seen[form(e)] {
+			continue
+		}
+		seen[form(e)] = true
+		o := outline{entry: e}
+		for _, p := range nn.Named(e.New(models.Config{Blocks: ones(e), Blank: true})) {
+			o.names, o.shapes = append(o.names, p.Name), append(o.shapes, p.Value.Shape().Clone())
+		}
+		all = append(all, o)
+	}
+	return all
+})
+
+// agreement counts the names that the shapes have, twice where the shape is the same
+// in a network of the channels and classes of c.
+func (o outline) agreement(c models.Config, shapes map[string]tensor.Shape) (n int) {
+	for i, name := range o.names {
+		want, has := o.shapes[i], shapes[name]
+		switch name {
+		case o.entry.Stem + ".weight":
+			want = want.Clone()
+			want[1] = cmp.Or(c.Channels, o.entry.Channels)
+		case o.entry.Head + ".weight", o.entry.Head + ".bias":
+			want = want.Clone()
+			want[0] = cmp.Or(c.Classes, o.entry.Classes)
+		}
 		switch {
-		case ok && has.Equal(p.Value.Shape()):
+		case has.Equal(want):
 			n += 2
-		case ok:
+		case has != nil:
 			n++
 		}
 	}

@@ -93,11 +93,16 @@ func (e Entry) Configured(shapes map[string]tensor.Shape) (Match, error) {
 // tell is as the model has it.
 func (e Entry) Nearest(shapes map[string]tensor.Shape) Match {
 	m := Match{Entry: e}
-	if stem := shapes[e.Stem+".weight"]; len(stem) == 4 {
+	// A few bytes of a file are not to ask for a large net.
+	if stem := shapes[e.Stem+".weight"]; len(stem) == 4 && int64(stem.Numel()) == int64(stem[1])*e.growth.channel {
 		m.Config.Channels = stem[1]
 	}
-	if head := shapes[e.Head+".weight"]; len(head) == 2 {
+	if head := shapes[e.Head+".weight"]; len(head) == 2 && int64(head[1]) == e.growth.class-1 {
 		m.Config.Classes = head[0]
+	}
+	var numbers int64
+	for _, s := range shapes {
+		numbers += int64(s.Numel())
 	}
 	for i, stage := range e.Stages {
 		n := e.Blocks[i]
@@ -106,7 +111,7 @@ func (e Entry) Nearest(shapes map[string]tensor.Shape) Match {
 		}
 		m.Config.Blocks = append(m.Config.Blocks, n)
 	}
-	if slices.Equal(m.Config.Blocks, e.Blocks) {
+	if slices.Equal(m.Config.Blocks, e.Blocks) || e.Count(m.Config) > max(2*numbers, 2*e.Params) {
 		m.Config.Blocks = nil
 	}
 	return m

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -39,14 +40,16 @@ func importCommand() *cobra.Command {
 		Short: "Make a model file of weights that another program trained",
 		Long: `Make a model file, such as eval, predict, summary and export take, of weights that
 another program trained: a .safetensors, .pth or .pt, .npz or .onnx file, told apart
-by what it holds. The names are torchvision's, timm's or Hugging Face's for residual
-networks, with or without a prefix that all share.
+by what it holds, or the index of shards (model.safetensors.index.json), or the folder of
+either. The names are torchvision's, timm's or Hugging Face's for residual networks, with
+or without a prefix that all share. What is clearly of a loss or a metric is left out.
 
 The model is found by the names and shapes of the weights, or given with --model. A
 file of weights, unless residual wrote it, has no names of classes: --classes gives
 them, one a line. Names of classes and how images are prepared are also read from
 config.json (timm's or transformers') and preprocessor_config.json beside the weights,
-as residual pull lays them there. Where neither these nor the flags say otherwise, images
+as residual pull lays them there; where config.json or the file itself names a network that
+is not computed here, such as timm's resnetaa50, the weights are refused. Where neither these nor the flags say otherwise, images
 are prepared as the model's own weights want it (see residual models --json): the
 shorter side resized, the middle cut out, less the mean, over the deviation, to the bit
 as torchvision does it.`,
@@ -66,6 +69,7 @@ as torchvision does it.`,
 	fs.SortFlags = false
 	fs.StringVarP(&f.out, "out", "o", "", "model file to write")
 	fs.StringVar(&f.config.Model, "model", "", "model whose weights they are (default: found by names and shapes)")
+	fs.StringSliceVar(&f.config.Ignore, "ignore", nil, "tensors to leave out, by their names or what these begin with: criterion,aux")
 	fs.StringVar(&f.classes, "classes", "", "file of the classes' names, one a line")
 	fs.IntVar(&f.config.Resize, "resize", 0, "pixels that the shorter side of images is resized to (default: the model's)")
 	fs.IntVar(&f.config.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: the model's)")
@@ -121,6 +125,10 @@ func (f *importFlags) run(cmd *cobra.Command, path string) (err error) {
 // importModel makes the model file out of the weights at path.
 func importModel(path, out string, c exchange.ModelConfig) (*importResult, error) {
 	m, info, notes, err := exchange.FromWeights(path, c)
+	var d *exchange.Difference
+	if errors.As(err, &d) && len(d.Surplus()) > 0 {
+		err = fmt.Errorf("%w; if the network computes without what is unexpected, residual import with --ignore and these names, or what they begin with, leaves it out", err)
+	}
 	if err != nil {
 		return nil, err
 	}
