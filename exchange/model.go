@@ -142,16 +142,28 @@ type held struct {
 }
 
 func fromONNX(path, model string) (h held, err error) {
+	if h, err = recognised(path, model); err != nil || model == "" || h.match.Entry.Name == model {
+		return h, err
+	}
+	if e, err := models.Lookup(model); err == nil && h.match.Same(models.Match{Entry: e}) {
+		h.match.Entry, h.match.Config.Blocks = e, nil
+		return h, nil
+	}
+	return h, fmt.Errorf("%s: %w", path, notThat(h.match, model))
+}
+
+func notThat(is models.Match, model string) error {
+	return fmt.Errorf("the graph is that of %s, not of %s", is.Title(), model)
+}
+
+// recognised is the model that computes what the ONNX graph at path does.
+func recognised(path, likely string) (h held, err error) {
 	net, err := Open(path)
 	if err != nil {
 		return h, err
 	}
 	h.metadata = net.Metadata
-	h.match, h.module, err = Recognise(net, model)
-	if err == nil && model != "" && h.match.Entry.Name != model {
-		err = fmt.Errorf("the graph is that of %s, not of %s", foundNames([]models.Match{h.match}), model)
-	}
-	if err != nil {
+	if h.match, h.module, err = Recognise(net, likely); err != nil {
 		return h, fmt.Errorf("%s: %w", path, err)
 	}
 	return h, nil

@@ -2,14 +2,18 @@ package exchange_test
 
 import (
 	"errors"
+	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/weights/onnx"
 )
 
 // Names as programs wrap, part and add to them, and what is said of it.
@@ -124,5 +128,40 @@ func TestLoadForeignNames(t *testing.T) {
 	sameState(t, "loaded", to, m)
 	if !slices.ContainsFunc(changes, func(c string) bool { return strings.Contains(c, "criterion.weight") }) || !slices.ContainsFunc(changes, func(c string) bool { return strings.Contains(c, "fc is fc.1") }) {
 		t.Errorf("changes %q", changes)
+	}
+}
+
+// Training starts from what an ONNX graph computes, as import takes it.
+func TestLoadONNX(t *testing.T) {
+	e, m := net(t, "cifar-resnet8", models.Config{})
+	graph, err := exchange.Export(m, exchange.ExportConfig{Channels: 3, Height: 32, Width: 32, Fold: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "folded.onnx")
+	if err := checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Write(w, graph) }); err != nil {
+		t.Fatal(err)
+	}
+	want, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := exchange.OpenWeights(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, to := net(t, "cifar-resnet8", models.Config{})
+	changes, err := w.Load(to, e)
+	if err != nil || len(changes) != 1 || !strings.Contains(changes[0], "batch norms folded") {
+		t.Errorf("changes %q, %v", changes, err)
+	}
+	sameState(t, "folded", to, want)
+	plain, p := net(t, "cifar-plain8", models.Config{})
+	if _, err := w.Load(p, plain); err == nil || !strings.Contains(err.Error(), "not of cifar-plain8") {
+		t.Errorf("as a plain net: %v", err)
+	}
+	found, err := exchange.Identify(path)
+	if err != nil || len(found) != 1 || found[0].Entry.Family != e.Family {
+		t.Errorf("identified as %+v, %v", found, err)
 	}
 }

@@ -45,7 +45,7 @@ func Identify(path string) ([]models.Match, error) {
 		return nil, err
 	}
 	if w.Format == weights.ONNX {
-		if h, err := fromONNX(w.Path, ""); err == nil {
+		if h, err := recognised(w.Path, ""); err == nil {
 			return []models.Match{h.match}, nil
 		}
 	}
@@ -152,11 +152,15 @@ func (w *Weights) naming(m nn.Module) naming {
 	return slices.MaxFunc(w.namings, func(a, b naming) int { return cmp.Compare(score(a), score(b)) })
 }
 
-// fromGraph takes the parameters of the model that computes what an ONNX graph does.
-func (w *Weights) fromGraph(model string) error {
-	h, err := fromONNX(w.Path, model)
+// fromGraph takes the parameters of the model that computes what an ONNX graph does, if
+// it is e, be it with other blocks; other says that it is another.
+func (w *Weights) fromGraph(e models.Entry) (other bool, err error) {
+	h, err := recognised(w.Path, e.Name)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if form(h.match.Entry) != form(e) {
+		return true, fmt.Errorf("%s: %w", w.Path, notThat(h.match, e.Name))
 	}
 	w.order, w.stored, w.tensors = nil, map[string]tensor.Shape{}, map[string]*tensor.Tensor{}
 	folded := true
@@ -171,7 +175,7 @@ func (w *Weights) fromGraph(model string) error {
 	if folded {
 		w.chosen = "the graph has its batch norms folded into its convolutions: they begin as ones that only add the bias, without the statistics that training had given them"
 	}
-	return nil
+	return false, nil
 }
 
 // Load gives m, a model of e, the weights, and tells what of it is not as the file
@@ -185,8 +189,8 @@ func (w *Weights) fromGraph(model string) error {
 func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error) {
 	if w.Format == weights.ONNX {
 		// A graph that is none of the models may still have the names of its parameters.
-		if err := w.fromGraph(e.Name); err != nil && len(w.Identify()) == 0 {
-			return nil, fmt.Errorf("not the weights of %s: %w", e.Name, err)
+		if other, err := w.fromGraph(e); other || err != nil && len(w.Identify()) == 0 {
+			return nil, err
 		}
 	}
 	n := w.naming(m)

@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 			"hub":     serveHub,
 			"weights": writeForeign,
 			"outside": moveOutside,
+			"split":   splitWeights,
 		},
 	})
 }
