@@ -28,6 +28,11 @@ type ModelConfig struct {
 	Mean, Std     []float64
 	Squash        bool // both sides are resized to Size, by bilinear interpolation, and nothing is cut out
 
+	// Zeros says where the shortcuts of residual nets for CIFAR, which have no parameters,
+	// add channels of zeros: ZerosLast, which is taken where it is empty, or ZerosBoth for
+	// half of them before the others. Weights do not tell. An ONNX graph does.
+	Zeros string
+
 	// Ignore lists tensors that are left out, by their names in the file or what these
 	// begin with: criterion stands for criterion.weight, too.
 	Ignore []string
@@ -55,10 +60,13 @@ func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model
 		return nil, checkpoint.Model{}, nil, err
 	}
 	var net held
-	if format == weights.ONNX {
-		net, err = fromONNX(path, c.Model)
-	} else {
+	switch {
+	case format != weights.ONNX:
 		net, err = fromTensors(path, c)
+	case c.Zeros != "" || c.Ignore != nil:
+		err = fmt.Errorf("%s: is a graph, which says itself what it computes; leave Zeros (--zeros) and Ignore (--ignore) out", path)
+	default:
+		net, err = fromONNX(path, c.Model)
 	}
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
@@ -188,6 +196,10 @@ func fromTensors(path string, c ModelConfig) (h held, err error) {
 		h.notes = append(h.notes, w.chosen)
 	}
 	h.metadata, h.notes = w.Metadata, append(h.notes, notes...)
+	_, err = checkpoint.ModelIn(w.Metadata)
+	if err = h.zeros(c.Zeros, err == nil); err != nil {
+		return h, fmt.Errorf("%s: %w", path, err)
+	}
 	return h, nil
 }
 
@@ -212,7 +224,11 @@ func (w *Weights) choose(model string) (models.Match, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return models.Match{}, fmt.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with --model", foundNames(found))
+		text := ""
+		if slices.ContainsFunc(found, func(m models.Match) bool { return widens(m.Entry) }) {
+			text = ", and with --zeros whether shortcuts add their channels of zeros last or on both sides"
+		}
+		return models.Match{}, fmt.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with --model%s", foundNames(found), text)
 	}
 	return models.Match{}, w.unknown()
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -227,6 +228,9 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 			}
 		}
 		return nil, fmt.Errorf("%s: not the weights of %s: %w", w.Path, e.Name, err)
+	}
+	if _, err := checkpoint.ModelIn(w.Metadata); err != nil && widens(e) && w.Format != weights.ONNX {
+		changes = append(changes, zerosNote)
 	}
 	return changes, nil
 }

@@ -146,7 +146,7 @@ func TestFromWeights(t *testing.T) {
 		if !reflect.DeepEqual(info, want) || len(info.Classes) != 10 || info.Classes[9] != "class 9" {
 			t.Errorf("it says of itself %+v", info)
 		}
-		if len(notes) != 1 || !strings.Contains(notes[0], "10 classes are numbered") {
+		if len(notes) != 2 || !strings.Contains(notes[0], "channels of zeros") || !strings.Contains(notes[1], "10 classes are numbered") {
 			t.Errorf("notes %q", notes)
 		}
 	}
@@ -159,7 +159,7 @@ func TestFromWeights(t *testing.T) {
 	if p := info.Preprocess; info.Architecture != small || info.Blocks != nil || info.Height != 36 || p.ResizeShorter != 40 || p.Interpolation != "bicubic" || !p.Grey || p.Mean != nil {
 		t.Errorf("it says of itself %+v", info)
 	}
-	if len(notes) != 1 || !strings.Contains(notes[0], "not normalised") {
+	if len(notes) != 2 || !strings.Contains(notes[1], "not normalised") {
 		t.Errorf("notes %q", notes)
 	}
 	_, info, _, err = exchange.FromWeights(path, exchange.ModelConfig{Mean: []float64{0.3}, Std: []float64{0.2}})
@@ -294,7 +294,7 @@ func TestLoadAdapts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(changes) != 2 || !strings.Contains(changes[0], "fc is new, for 4 classes: the file's is for 10") || !strings.Contains(changes[1], "conv1 takes 1 channel") {
+	if len(changes) != 3 || !strings.Contains(changes[0], "fc is new, for 4 classes: the file's is for 10") || !strings.Contains(changes[1], "conv1 takes 1 channel") {
 		t.Errorf("changes %q", changes)
 	}
 	theirs := map[string]*tensor.Tensor{}
@@ -333,7 +333,7 @@ func TestLoadAdapts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(changes) != 2 || !strings.Contains(changes[0], "for 10 classes: the file has none") || !strings.Contains(changes[1], "divided equally") {
+	if len(changes) != 3 || !strings.Contains(changes[0], "for 10 classes: the file has none") || !strings.Contains(changes[1], "divided equally") {
 		t.Errorf("changes %q", changes)
 	}
 	grey, colours := nn.Parameters(to)[0].Value, nn.Parameters(back)[0].Value
@@ -344,7 +344,7 @@ func TestLoadAdapts(t *testing.T) {
 			}
 		}
 	}
-	if changes, err = w.Load(to, e); err != nil || len(changes) != 1 {
+	if changes, err = w.Load(to, e); err != nil || len(changes) != 2 || !strings.Contains(changes[1], "channels of zeros") {
 		t.Errorf("what differs in the last layer alone: %q, %v", changes, err)
 	}
 }

@@ -69,6 +69,7 @@ as torchvision does it.`,
 	fs.SortFlags = false
 	fs.StringVarP(&f.out, "out", "o", "", "model file to write")
 	fs.StringVar(&f.config.Model, "model", "", "model whose weights they are (default: found by names and shapes)")
+	fs.StringVar(&f.config.Zeros, "zeros", "", "of cifar-resnet and cifar-preresnet: where shortcuts add channels of zeros, last or both, half of them before the others (default: last)")
 	fs.StringSliceVar(&f.config.Ignore, "ignore", nil, "tensors to leave out, by their names or what these begin with: criterion,aux")
 	fs.StringVar(&f.classes, "classes", "", "file of the classes' names, one a line")
 	fs.IntVar(&f.config.Resize, "resize", 0, "pixels that the shorter side of images is resized to (default: the model's)")
@@ -87,6 +88,8 @@ func (f *importFlags) check(cmd *cobra.Command) error {
 	switch {
 	case f.out == "":
 		return usagef("name the model file to write with -o; `%s --help` has examples", cmd.CommandPath())
+	case c.Zeros != "" && c.Zeros != exchange.ZerosLast && c.Zeros != exchange.ZerosBoth:
+		return usagef("--zeros %s is not known; choose last or both", c.Zeros)
 	case c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic":
 		return usagef("--interpolation %s is not known; choose bilinear or bicubic", c.Interpolation)
 	case len(c.Mean) != len(c.Std):
