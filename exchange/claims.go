@@ -53,6 +53,30 @@ func shown(value any) string {
 	return string(text)
 }
 
+func (c claim) remedy() string {
+	if c.key == "name" {
+		return "rename the file"
+	}
+	return "take that entry out"
+}
+
+// timmName is the name with which a file's name begins, of a network of timm's that none
+// here computes, such as resnetaa50_a1h-4cf422b3.pth; empty where there is none.
+func timmName(file string) string {
+	stem, _, _ := strings.Cut(file, ".")
+	stem, _, _ = strings.Cut(stem, "-")
+	for stem != "" {
+		if m, known := timmNets()[plainName(stem)]; known {
+			if m.Entry.Name == "" {
+				return stem
+			}
+			return ""
+		}
+		stem = stem[:max(strings.LastIndexByte(stem, '_'), 0)]
+	}
+	return ""
+}
+
 // claimsOf gathers what a file says itself, and where Residual did not write it also what
 // config.json beside it says.
 func claimsOf(f *weights.File) ([]claim, error) {
@@ -70,6 +94,9 @@ func claimsOf(f *weights.File) ([]claim, error) {
 		if strings.HasPrefix(strings.TrimSpace(text), "{") && json.Unmarshal([]byte(text), &nested) == nil {
 			metadata[key] = nested
 		}
+	}
+	if name := timmName(filepath.Base(f.Path)); name != "" {
+		all = append(all, claim{"the file's name", "name", name, calledOther})
 	}
 	all = gather(all, "its metadata", "", metadata, ofNetwork)
 	all = gather(all, "the checkpoint", "", f.Settings, ofNetwork)
@@ -134,7 +161,7 @@ func (w *Weights) contradicted(m models.Match) error {
 				text = ", where " + computed + " is computed"
 			}
 			return fmt.Errorf("its names and shapes are those of %s, but %v%s: as %s the weights would give other numbers than in their network; "+
-				"if they are those of %s nonetheless, take that entry out", m.Title(), c, text, m.Title(), m.Title())
+				"if they are those of %s nonetheless, %s", m.Title(), c, text, m.Title(), m.Title(), c.remedy())
 		}
 	}
 	return nil
@@ -165,6 +192,14 @@ var networkNames = map[string]rule{
 	"architecture": architecture, "arch": architecture, "model_arch": architecture,
 	"model": calledOther, "model_name": calledOther, "backbone": calledOther, "encoder_name": calledOther, "base_model": calledOther, "base_architecture": calledOther, "net": calledOther,
 	"gp": pooling,
+	// mmpretrain's configuration, a text of Python: the strides of its caffe style are those
+	// of the paper's first version, which no shape tells.
+	"cfg": caffe, "config": caffe,
+}
+
+func caffe(value any, m models.Match) (bool, string) {
+	text, ok := value.(string)
+	return !ok || !m.Entry.Bottleneck() || !strings.Contains(strings.ReplaceAll(text, `"`, "'"), "style='caffe'"), "style='pytorch'"
 }
 
 // rules are by the name of an entry, in small letters. One without a rule says nothing that

@@ -176,12 +176,22 @@ func TestFilesNameNetworks(t *testing.T) {
 		{map[string]any{"args": map[string]any{"model": "resnet50", "gp": "max"}}, `says "args.gp": "max"`},
 		{map[string]any{"args": map[string]any{"model": "resnet50", "model_kwargs": map[string]any{"act_layer": "silu"}}}, `"args.model_kwargs.act_layer": "silu"`},
 		{map[string]any{"hyper_parameters": map[string]any{"backbone": "resnet50", "arch": "seresnet50"}}, `"hyper_parameters.arch": "seresnet50"`},
+		{map[string]any{"meta": map[string]any{"cfg": "model = dict(backbone=dict(type='ResNet', depth=50, style='pytorch'))"}}, ""},
+		{map[string]any{"meta": map[string]any{"cfg": "model = dict(backbone=dict(type='ResNet', depth=50, style=\"caffe\"))"}}, `says "meta.cfg"`},
 		{map[string]any{"config": `{"architecture": "resnetaa50"}`}, ""}, // a text, as a setting may be
 	} {
 		w := Weights{claims: gather(nil, "the checkpoint", "", c.settings, ofNetwork)}
 		err := w.contradicted(models.Match{Entry: e})
 		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.Contains(err.Error(), "the checkpoint says ") || !strings.Contains(err.Error(), c.refused)) {
 			t.Errorf("%v: %v", c.settings, err)
+		}
+	}
+	for file, want := range map[string]string{
+		"resnetaa50_a1h-4cf422b3.pth": "resnetaa50", "resnetblur50-84f4748f.pth": "resnetblur50", "ResNetBlur18.safetensors": "ResNetBlur18",
+		"resnet50_a1_0-14fe96d1.pth": "", "resnet50-0676ba61.pth": "", "model.safetensors": "", "dog.pth": "", "wide_resnet50_2-95faca4d.pth": "", "": "",
+	} {
+		if got := timmName(file); got != want {
+			t.Errorf("%s is called %q, want %q", file, got, want)
 		}
 	}
 }
