@@ -64,7 +64,7 @@ type Setting struct{ Name, Value string }
 // ListSettings returns the settings of a run in the order of settings.yaml, as text.
 func (r *Run) ListSettings() ([]Setting, error) {
 	var top yaml.Node
-	if err := r.ReadSettings(&top); err != nil {
+	if err := r.PickSettings(&top); err != nil {
 		return nil, err
 	}
 	var out []Setting

@@ -1,12 +1,14 @@
 package checkpoint
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -77,8 +79,15 @@ func (r *Run) WriteSettings(v any) error {
 	})
 }
 
-// ReadSettings reads what WriteSettings wrote into v, a pointer.
-func (r *Run) ReadSettings(v any) error {
+// ReadSettings reads what WriteSettings wrote into v, a pointer. A setting that v does
+// not have is an error that names it: it may be one that is misspelt or damaged, and
+// going on without it would be another run.
+func (r *Run) ReadSettings(v any) error { return r.readSettings(v, true) }
+
+// PickSettings reads those settings that v, a pointer, has, and passes over the others.
+func (r *Run) PickSettings(v any) error { return r.readSettings(v, false) }
+
+func (r *Run) readSettings(v any, all bool) error {
 	path := r.Path("settings.yaml")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -87,10 +96,33 @@ func (r *Run) ReadSettings(v any) error {
 	if err != nil {
 		return fmt.Errorf("the settings of the run cannot be read: %w; check its permissions", err)
 	}
-	if err := yaml.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("%s is damaged: %w; put back a copy of it", path, err)
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(all)
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("%s is damaged, or of another version of Residual: %w; put back a copy of it", path, settingsError(err))
+	}
+	if err := d.Decode(new(yaml.Node)); err != io.EOF {
+		return fmt.Errorf("%s is damaged: something follows the settings; put back a copy of it", path)
 	}
 	return nil
+}
+
+var unknownField = regexp.MustCompile(`^(line \d+): field (.*) not found in type .*$`)
+
+// settingsError says what is wrong with settings without the names of Go's types.
+func settingsError(err error) error {
+	var wrong *yaml.TypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	var lines []string
+	for _, line := range wrong.Errors {
+		if m := unknownField.FindStringSubmatch(line); m != nil {
+			line = fmt.Sprintf("%s: there is no setting %q", m[1], m[2])
+		}
+		lines = append(lines, line)
+	}
+	return errors.New(strings.Join(lines, "; "))
 }
 
 // Sweep removes what a program that was killed in the middle of WriteFile left in

@@ -217,11 +217,27 @@ func TestReadSettings(t *testing.T) {
 			t.Errorf("got %+v, want %+v (%v)", got, want, err)
 		}
 	}
-	if err := os.WriteFile(r.Path("settings.yaml"), []byte("lr: [1"), 0o666); err != nil {
+	for text, want := range map[string]string{
+		"lr: [1":                "settings.yaml is damaged",
+		"lr: 1\nseee: 4\n":      `line 2: there is no setting "seee"`,
+		"lr: 1\nlr: 2\n":        "already defined",
+		"lr: much\n":            "cannot unmarshal",
+		"lr: 1\n---\nlr: 2\n":   "something follows the settings",
+		"lr: 1\nlR: 2\nseed: 4": `there is no setting "lR"`,
+		"":                      "settings.yaml is damaged",
+	} {
+		if err := os.WriteFile(r.Path("settings.yaml"), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.ReadSettings(&got); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "checkpoint.") {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+	if err := os.WriteFile(r.Path("settings.yaml"), []byte("lr: 3\nother: 4\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.ReadSettings(&got); err == nil || !strings.Contains(err.Error(), "settings.yaml is damaged") {
-		t.Errorf("damaged: %v", err)
+	if err := r.PickSettings(&got); err != nil || got.LR != 3 {
+		t.Errorf("picked %+v (%v)", got, err)
 	}
 }
 

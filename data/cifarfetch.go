@@ -62,8 +62,8 @@ func (s cifarSet) download(ctx context.Context, o Options, dir string) (string, 
 		addresses = append(addresses, strings.TrimSuffix(m, "/")+"/"+s.archive)
 	}
 	want := download.File{
-		Path: filepath.Join(dir, s.archive),
-		Most: s.contentSize() + 1<<20,
+		Path:     filepath.Join(dir, s.archive),
+		MaxBytes: s.contentSize() + 1<<20,
 		Verify: func(ctx context.Context, file *os.File) error {
 			other := false
 			_, err := s.walk(ctx, file, s.archive, s.files, func(f cifarFile, r *records) error {
@@ -73,7 +73,7 @@ func (s cifarSet) download(ctx context.Context, o Options, dir string) (string, 
 			})
 			switch {
 			case other: // a whole file of other content will not change
-				return download.NewUseless(fmt.Errorf("sent other content: a file in it %w", err))
+				return download.NewPermanent(fmt.Errorf("sent other content: a file in it %w", err))
 			case err != nil:
 				return fmt.Errorf("sent a file that %w", err)
 			}

@@ -107,9 +107,9 @@ func getFile(ctx context.Context, d download.Downloader, path string, f idxFile,
 		addresses = append(addresses, strings.TrimSuffix(m, "/")+"/"+f.name+".gz")
 	}
 	want := download.File{
-		Path:   path,
-		Most:   f.contentSize() + 1<<16, // compressed, no file is larger than its content and a little
-		Verify: func(ctx context.Context, file *os.File) error { return verify(ctx, file, f) },
+		Path:     path,
+		MaxBytes: f.contentSize() + 1<<16, // compressed, no file is larger than its content and a little
+		Verify:   func(ctx context.Context, file *os.File) error { return verify(ctx, file, f) },
 	}
 	if progress != nil {
 		want.Progress = func(done, total int64) { progress(done, total, f.name+".gz") }
@@ -128,7 +128,7 @@ func verify(ctx context.Context, file *os.File, f idxFile) error {
 		return fmt.Errorf("sent a damaged file: %w", err)
 	}
 	if got := hex.EncodeToString(r.digest.Sum(nil)); got != f.md5 {
-		return download.NewUseless(fmt.Errorf("sent other content: MD5 of the uncompressed content %s, not %s", got, f.md5))
+		return download.NewPermanent(fmt.Errorf("sent other content: MD5 of the uncompressed content %s, not %s", got, f.md5))
 	}
 	return nil
 }

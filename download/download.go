@@ -1,6 +1,8 @@
-// Package download fetches files over HTTP with patience: from several addresses,
-// in several rounds, going on where an answer broke off. A file appears under its
-// name whole and verified or not at all.
+// Package download fetches files over HTTP: from several addresses, in several
+// rounds, resuming where an answer broke off. Every download ends: a file has a
+// largest size, and a server that sends nothing, or too slowly to be of use, is
+// given up. A file appears under its name whole and verified or not at all; what an
+// unfinished download wrote is resumed by the next one or removed.
 package download
 
 import (
@@ -15,33 +17,54 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
-// The patience of a download.
+// The limits of a download.
 const (
-	rounds       = 3                // times every address is asked
-	firstBackoff = time.Second      // before the second round, doubled before each next one
-	stallLimit   = 30 * time.Second // without a byte, an address is given up
+	rounds        = 3                // times every address is asked
+	firstBackoff  = time.Second      // before the second round, doubled before each next one
+	stallLimit    = 30 * time.Second // an address that sends too little in this time is given up
+	minRate       = 1 << 10          // bytes a second; a slower server needs twelve days for a gigabyte
+	abandonedPart = time.Hour        // after which an unfinished file of a process that was killed is removed
+
+	// DefaultMaxBytes is the largest file that is taken where File.MaxBytes is 0.
+	DefaultMaxBytes = 1 << 30
 )
 
-// Useless marks an error of an address that will not do better when asked again.
-type Useless struct{ error }
+// Permanent marks an error of an address that will not go away when it is asked again.
+type Permanent struct{ error }
 
 // Unwrap returns the error that was marked.
-func (u Useless) Unwrap() error { return u.error }
+func (p Permanent) Unwrap() error { return p.error }
 
-// NewUseless marks an error.
-func NewUseless(err error) error { return Useless{err} }
+// NewPermanent marks an error as permanent.
+func NewPermanent(err error) error { return Permanent{err} }
 
-// Downloader fetches files. The zero value has the patience above.
-type Downloader struct {
-	Client  *http.Client // nil means one of its own, which takes files as they are stored
-	Backoff time.Duration
-	Stall   time.Duration
+// TooLargeError reports a file that is larger than the download may be. It is always
+// marked as permanent.
+type TooLargeError struct {
+	Offered int64 // bytes that the server offers; 0 where it names no length and kept sending
+	Max     int64 // bytes that are accepted
 }
 
-// File is what is wanted of a download.
+func (e *TooLargeError) Error() string {
+	if e.Offered > 0 {
+		return fmt.Sprintf("offers %d bytes where at most %d are accepted", e.Offered, e.Max)
+	}
+	return fmt.Sprintf("kept sending after %d bytes, the most that is accepted", e.Max)
+}
+
+// Downloader fetches files. The zero value has the limits above.
+type Downloader struct {
+	Client  *http.Client  // nil means a client of its own, which takes files as they are stored
+	Backoff time.Duration // before the second round
+	Stall   time.Duration // an address that sends less than MinRate over this time is given up
+	MinRate int64         // bytes a second, averaged over Stall
+}
+
+// File describes a download.
 type File struct {
 	Path string // where it shall lie; the folder exists
 
@@ -50,18 +73,18 @@ type File struct {
 	// empty a download goes on only within one Get.
 	Part string
 
-	Most int64 // bytes beyond which an answer is implausible; 0 means any number is plausible
+	MaxBytes int64 // the largest file that is accepted; 0 means DefaultMaxBytes
 
 	// Verify, when set, reads the file back before it gets its name. An error that
-	// is no Useless says that the file may come whole the next time.
+	// is not Permanent says that the file may come whole the next time.
 	Verify func(ctx context.Context, f *os.File) error
 
 	// Progress, when set, hears the bytes done and their total, 0 where it is not known.
 	Progress func(done, total int64)
 }
 
-// NewClient returns a client that takes files as they are stored and does not wait
-// for an answer for ever. The caller closes its idle connections.
+// NewClient returns a client that takes files as they are stored and waits for an
+// answer for a limited time. The caller closes its idle connections.
 func NewClient() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DisableCompression = true // a .gz is wanted as it is stored
@@ -79,6 +102,12 @@ func (d Downloader) Get(ctx context.Context, addresses []string, f File) error {
 	}
 	if d.Stall == 0 {
 		d.Stall = stallLimit
+	}
+	if d.MinRate == 0 {
+		d.MinRate = minRate
+	}
+	if f.MaxBytes == 0 {
+		f.MaxBytes = DefaultMaxBytes
 	}
 	wait := d.Backoff
 	if wait == 0 {
@@ -101,7 +130,7 @@ func (d Downloader) Get(ctx context.Context, addresses []string, f File) error {
 		}
 		hope := false
 		for i, address := range addresses {
-			if errors.As(failed[i], &Useless{}) {
+			if errors.As(failed[i], &Permanent{}) {
 				continue
 			}
 			failed[i] = d.try(ctx, address, part, f)
@@ -112,21 +141,33 @@ func (d Downloader) Get(ctx context.Context, addresses []string, f File) error {
 			if errors.As(failed[i], &local) { // a full or read-only disk is no address's fault
 				return failed[i]
 			}
-			hope = hope || !errors.As(failed[i], &Useless{})
+			hope = hope || !errors.As(failed[i], &Permanent{})
 		}
 		if !hope {
 			break
 		}
 	}
-	var why []string
-	for i, address := range addresses {
-		why = append(why, fmt.Sprintf("%s: %v", address, failed[i]))
-	}
-	if len(why) == 0 {
+	if len(addresses) == 0 {
 		return errors.New("no mirror is known")
 	}
-	return errors.New(strings.Join(why, "; "))
+	for i, address := range addresses {
+		failed[i] = fmt.Errorf("%s: %w", address, failed[i])
+	}
+	return &failedError{failed}
 }
+
+// failedError holds what each address answered.
+type failedError struct{ answers []error }
+
+func (e *failedError) Error() string {
+	var lines []string
+	for _, err := range e.answers {
+		lines = append(lines, err.Error())
+	}
+	return strings.Join(lines, "; ")
+}
+
+func (e *failedError) Unwrap() []error { return e.answers }
 
 // part is the file that a download grows in.
 type part struct {
@@ -139,6 +180,7 @@ type part struct {
 
 func openPart(f File) (*part, error) {
 	if f.Part == "" {
+		removeAbandoned(f.Path)
 		tmp, err := os.CreateTemp(filepath.Dir(f.Path), "."+filepath.Base(f.Path)+".*.part")
 		if err != nil {
 			return nil, err
@@ -154,7 +196,32 @@ func openPart(f File) (*part, error) {
 		file.Close()
 		return nil, err
 	}
-	return &part{File: file, keep: true, done: info.Size()}, nil
+	p := &part{File: file, keep: true, done: info.Size()}
+	if p.done > f.MaxBytes { // it cannot be the beginning of this file
+		if err := p.restart(); err != nil {
+			file.Close()
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// removeAbandoned removes the unfinished files of processes that were killed while they
+// downloaded path. A download that is under way writes to its file more often.
+func removeAbandoned(path string) {
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "."+filepath.Base(path)+".") || !strings.HasSuffix(e.Name(), ".part") {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > abandonedPart {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // close removes what is of no further use. After finish there is nothing to do.
@@ -220,7 +287,7 @@ func (d Downloader) try(ctx context.Context, address string, p *part, f File) er
 			if again := p.restart(); again != nil {
 				return again
 			}
-			if resumed && errors.As(err, &Useless{}) { // the fault may lie in what was there before
+			if resumed && errors.As(err, &Permanent{}) { // the fault may lie in what was there before
 				return fmt.Errorf("%v", err)
 			}
 			return err
@@ -229,16 +296,39 @@ func (d Downloader) try(ctx context.Context, address string, p *part, f File) er
 	return p.finish(f.Path)
 }
 
-// body adds an answer to the part. It ends early when the context does, when nothing
-// arrives for a while, or when more arrives than the file can need.
+// watch cancels an answer of which less than MinRate arrives over a time of Stall. It
+// returns what counts the bytes.
+func (d Downloader) watch(ctx context.Context, cancel context.CancelCauseFunc) *atomic.Int64 {
+	arrived := new(atomic.Int64)
+	go func() {
+		tick := time.NewTicker(d.Stall)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			switch n := arrived.Swap(0); {
+			case n == 0:
+				cancel(fmt.Errorf("nothing arrived for %v", d.Stall))
+			case float64(n) < float64(d.MinRate)*d.Stall.Seconds():
+				cancel(fmt.Errorf("only %d bytes arrived in %v; try again on a faster connection, or fetch the file in another way", n, d.Stall))
+			}
+		}
+	}()
+	return arrived
+}
+
+// body adds an answer to the part. It ends early when the context does, when too little
+// arrives, or when more arrives than the file can have.
 func (d Downloader) body(ctx context.Context, address string, p *part, f File) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stalled := time.AfterFunc(d.Stall, func() { cancel(fmt.Errorf("nothing arrived for %v", d.Stall)) })
-	defer stalled.Stop()
+	arrived := d.watch(ctx, cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return NewUseless(err)
+		return NewPermanent(err)
 	}
 	if p.done > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", p.done))
@@ -258,8 +348,8 @@ func (d Downloader) body(ctx context.Context, address string, p *part, f File) e
 	if p.etag = resp.Header.Get("ETag"); strings.HasPrefix(p.etag, "W/") {
 		p.etag = "" // the same for contents that only mean the same
 	}
-	if f.Most > 0 && total > f.Most {
-		return NewUseless(fmt.Errorf("offers %d bytes, at most %d are plausible", total, f.Most))
+	if total > f.MaxBytes {
+		return NewPermanent(&TooLargeError{Offered: total, Max: f.MaxBytes})
 	}
 	if total > 0 && p.done == total {
 		return nil
@@ -267,12 +357,12 @@ func (d Downloader) body(ctx context.Context, address string, p *part, f File) e
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := resp.Body.Read(buf)
-		stalled.Reset(d.Stall)
-		if f.Most > 0 && p.done+int64(n) > f.Most {
+		arrived.Add(int64(n))
+		if p.done+int64(n) > f.MaxBytes {
 			if err := p.restart(); err != nil {
 				return err
 			}
-			return NewUseless(fmt.Errorf("sent more than %d bytes, which is not plausible", f.Most))
+			return NewPermanent(&TooLargeError{Max: f.MaxBytes})
 		}
 		if _, err := p.WriteAt(buf[:n], p.done); err != nil {
 			return err
@@ -324,12 +414,12 @@ func (p *part) begin(resp *http.Response) (total int64, err error) {
 	return 0, StatusError(resp)
 }
 
-// StatusError describes an answer that is no success; a Useless where asking again
-// is of no use.
+// StatusError describes an answer that is no success; a Permanent one where asking again
+// cannot help.
 func StatusError(resp *http.Response) error {
 	err := fmt.Errorf("answered %s", resp.Status)
 	if resp.StatusCode >= 400 && resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusRequestTimeout {
-		return NewUseless(err)
+		return NewPermanent(err)
 	}
 	return err
 }

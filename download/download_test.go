@@ -71,7 +71,7 @@ func (b *breaking) Write(p []byte) (int, error) {
 
 func whole(_ context.Context, f *os.File) error {
 	if b, err := io.ReadAll(f); err != nil || !bytes.Equal(b, content) {
-		return NewUseless(fmt.Errorf("other content of %d bytes (%v)", len(b), err))
+		return NewPermanent(fmt.Errorf("other content of %d bytes (%v)", len(b), err))
 	}
 	return nil
 }
@@ -211,8 +211,8 @@ func TestRefuses(t *testing.T) {
 	if err := get(t, f, "", other.URL, missing.URL); err == nil || !strings.Contains(err.Error(), "other content of 5 bytes") || !strings.Contains(err.Error(), "404") {
 		t.Errorf("got %v", err)
 	}
-	f.Most = 3
-	if err := get(t, f, "", other.URL); err == nil || !strings.Contains(err.Error(), "offers 5 bytes, at most 3") {
+	f.MaxBytes = 3
+	if err := get(t, f, "", other.URL); err == nil || !strings.Contains(err.Error(), "offers 5 bytes where at most 3") {
 		t.Errorf("got %v", err)
 	}
 	var local *os.PathError

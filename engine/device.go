@@ -103,6 +103,34 @@ type Stepper interface {
 	BindStep(e Executable, read []Buffer, pieces []Piece) WholeStep
 }
 
+// Bounded is a Device that can say before memory is taken whether there is enough, as one
+// must whose memory is lent by a system that ends processes that take too much. Not every
+// device is one.
+type Bounded interface {
+	Device
+	// Fits returns why bytes more cannot be had, or nil.
+	Fits(bytes int64) error
+}
+
+// MemoryError is a program, or a training, that needs more memory than there is.
+type MemoryError struct{ Err error }
+
+func (e *MemoryError) Error() string {
+	return e.Err.Error() + "; use a smaller batch or smaller images, or recompute activations in training"
+}
+
+func (e *MemoryError) Unwrap() error { return e.Err }
+
+// Fits returns a *MemoryError when d knows that it has too little memory for bytes more.
+func Fits(d Device, bytes int64) error {
+	if b, ok := d.(Bounded); ok {
+		if err := b.Fits(bytes); err != nil {
+			return &MemoryError{err}
+		}
+	}
+	return nil
+}
+
 // Keeper is a Device whose time goes into memory traffic more than into products: nothing is
 // computed twice there unless Spec.Recompute asks for it. Not every device is one.
 type Keeper interface {

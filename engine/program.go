@@ -117,6 +117,9 @@ func (p *Program) place(spec Spec) error {
 		beside = d.Beside
 	}
 	total := plan(p.steps, beside)
+	if err := Fits(p.device, p.coming(total)); err != nil {
+		return err
+	}
 	p.arena = p.store.share(&p.store.arena, total)
 	fed := map[*Value]Buffer{}
 	for n, v := range p.values {
@@ -320,6 +323,20 @@ func (p *Program) Read(n *graph.Node, dst *tensor.Tensor) {
 // Gradient copies the gradient of update i, which has one, of the last run into dst.
 func (p *Program) Gradient(i int, dst *tensor.Tensor) {
 	p.device.Download(dst, p.pieces[i].Grad, p.grads[i])
+}
+
+// coming is how many bytes place takes for inputs and for an arena of so many words.
+func (p *Program) coming(arena int) int64 {
+	words := int64(0)
+	if a := p.store.arena; a == nil || a.Len() < arena {
+		words = int64(arena)
+	}
+	for n, v := range p.values {
+		if _, ok := n.Op.(*graph.Input); ok && v.Place == Fed {
+			words += int64(v.Words())
+		}
+	}
+	return 4 * words
 }
 
 // Memory says where a program's bytes go.

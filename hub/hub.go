@@ -25,6 +25,14 @@ import (
 // DefaultEndpoint serves the models that hf: names.
 const DefaultEndpoint = "https://huggingface.co"
 
+// The largest files that are accepted. A server that names no length is believed less:
+// what it sends is only known to end when it has ended.
+const (
+	DefaultMaxBytes = 8 << 30 // twice the largest residual network that is published
+	maxUnstated     = 2 << 30 // of weights whose length no server names
+	maxConfig       = 16 << 20
+)
+
 // Cache is where fetched files lie. The zero value is the user's cache folder,
 // filled from DefaultEndpoint.
 type Cache struct {
@@ -32,6 +40,7 @@ type Cache struct {
 	Endpoint string // the address before /OWNER/NAME; empty means DefaultEndpoint
 	Offline  bool   // never download
 	Refresh  bool   // ask again for what is there, as a branch moves on
+	MaxBytes int64  // the largest file of weights that is accepted; 0 means DefaultMaxBytes
 
 	// Progress, when set, hears of a download: bytes done, their total (0 when it is
 	// not known) and the file's name.
@@ -133,7 +142,7 @@ func (c Cache) fetch(ctx context.Context, r Ref, path string) (File, error) {
 		if !said.linked {
 			said.sha256 = ""
 		}
-		if errors.As(err, &download.Useless{}) {
+		if errors.As(err, &download.Permanent{}) {
 			err = nil
 		}
 	}
@@ -148,7 +157,7 @@ func (c Cache) fetch(ctx context.Context, r Ref, path string) (File, error) {
 		return File{}, fmt.Errorf("the server has content of SHA-256 %s; check the digest that was given", said.sha256)
 	}
 	f.Commit = said.commit
-	d := download.File{Path: path, Most: said.size, Verify: func(ctx context.Context, file *os.File) error {
+	d := download.File{Path: path, MaxBytes: c.maxBytes(r, said), Verify: func(ctx context.Context, file *os.File) error {
 		var err error
 		if f.SHA256, f.Bytes, err = digest(ctx, file); err != nil {
 			return err
@@ -157,10 +166,10 @@ func (c Cache) fetch(ctx context.Context, r Ref, path string) (File, error) {
 			return fmt.Errorf("sent %d bytes of %d", f.Bytes, said.size)
 		}
 		if want != "" && f.SHA256 != want {
-			return download.NewUseless(fmt.Errorf("sent other content: its SHA-256 is %s, not %s", f.SHA256, want))
+			return download.NewPermanent(fmt.Errorf("sent other content: its SHA-256 is %s, not %s", f.SHA256, want))
 		}
 		if begin := r.digestInName(); !strings.HasPrefix(f.SHA256, begin) {
-			return download.NewUseless(fmt.Errorf("sent other content: its SHA-256 %s does not begin with %s, as its name says", f.SHA256, begin))
+			return download.NewPermanent(fmt.Errorf("sent other content: its SHA-256 %s does not begin with %s, as its name says", f.SHA256, begin))
 		}
 		return nil
 	}}
@@ -180,10 +189,31 @@ func (c Cache) fetch(ctx context.Context, r Ref, path string) (File, error) {
 		}
 		return nil
 	}
+	if said.size > d.MaxBytes {
+		return File{}, fmt.Errorf("%s: %w", f.Source, &download.TooLargeError{Offered: said.size, Max: d.MaxBytes})
+	}
 	p := c.patient
 	p.Client = &client
 	err = p.Get(ctx, []string{f.Source}, d)
 	return f, err
+}
+
+// maxBytes is the largest size of a file: the one that the server states, where that is
+// no more than a file of this kind may have.
+func (c Cache) maxBytes(r Ref, said remote) int64 {
+	limit := c.MaxBytes
+	switch {
+	case path.Ext(r.Base()) == ".json":
+		return maxConfig
+	case limit == 0 && said.size == 0:
+		return maxUnstated
+	case limit == 0:
+		limit = DefaultMaxBytes
+	}
+	if said.size > 0 && said.size < limit {
+		return said.size
+	}
+	return limit
 }
 
 // address is Hugging Face's for the content of a file
@@ -203,7 +233,7 @@ func (c Cache) askPatiently(ctx context.Context, address string) (said remote, e
 		wait = time.Second
 	}
 	for range 3 {
-		if said, err = c.ask(ctx, address); err == nil || ctx.Err() != nil || errors.As(err, &download.Useless{}) {
+		if said, err = c.ask(ctx, address); err == nil || ctx.Err() != nil || errors.As(err, &download.Permanent{}) {
 			return said, err
 		}
 		select {

@@ -76,7 +76,7 @@ func (c *Classifier) run() (r ran) {
 	var settings struct {
 		Data string `yaml:"data"`
 	}
-	if !folder.IsPath(c.info.Dataset) || run.ReadSettings(&settings) != nil {
+	if !folder.IsPath(c.info.Dataset) || run.PickSettings(&settings) != nil {
 		return r
 	}
 	return ran{settings.Data, run.Path(folder.RecordFile)}

@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // DepthConfig is a study of plain and residual nets over depth (He et al. 2015,
@@ -262,7 +263,7 @@ func (d *Depth) config(n Net, recompute bool) train.Config {
 // train begins a training or goes on with it.
 func (d *Depth) train(ctx context.Context, dev engine.Device, n Net, recompute bool, cb train.Callbacks) error {
 	err := trainIn(ctx, dev, d.folder.Path(n.String()), d.config(n, recompute), cb)
-	if errors.Is(err, train.ErrNotFinite) {
+	if errors.Is(err, loop.ErrNotFinite) {
 		return checkpoint.WriteFile(d.folder.Path(n.String()+"/"+divergedFile), func(w io.Writer) error {
 			_, err := fmt.Fprintln(w, err)
 			return err

@@ -12,7 +12,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // DepthPlan says what a study will take, before it starts.
@@ -134,7 +134,7 @@ func (d *Depth) measure(dev engine.Device, n Net, info data.Info, batch *data.Ba
 	}
 	p := NetPlan{Kind: n.Kind, Depth: n.Depth, Parameters: table.Params, MultiplyAdds: table.MACs}
 	p.Recompute = activations(table, shape[0], precision) > mostActivations
-	step, bytes, err := timeStep(dev, m, info, batch, train.Options{
+	step, bytes, err := timeStep(dev, m, info, batch, loop.Options{
 		Batch: shape[0], Epochs: 1, Optimizer: optim.SGD{Momentum: c.Momentum}, Precision: precision, Recompute: p.Recompute,
 	})
 	p.Step, p.Bytes = step, bytes
@@ -157,9 +157,9 @@ func activations(t *nn.Table, images int, p engine.Precision) int64 {
 }
 
 // timeStep times a training step: the second one where that does not take long.
-func timeStep(dev engine.Device, m nn.Module, info data.Info, batch *data.Batch, o train.Options) (step time.Duration, bytes int64, err error) {
+func timeStep(dev engine.Device, m nn.Module, info data.Info, batch *data.Batch, o loop.Options) (step time.Duration, bytes int64, err error) {
 	info.Height, info.Width = batch.Images.Shape()[2], batch.Images.Shape()[3]
-	t, err := train.New(dev, m, blank{info, o.Batch}, nil, o)
+	t, err := loop.New(dev, m, blank{info, o.Batch}, nil, o)
 	if err != nil {
 		return 0, 0, err
 	}

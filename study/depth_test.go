@@ -11,6 +11,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // The estimate by which a net is trained with recomputation is near what a
@@ -28,7 +29,7 @@ func TestActivations(t *testing.T) {
 		}
 		info := data.Info{Name: "none", Classes: make([]string, 10), Channels: 1, Height: 28, Width: 28}
 		for _, p := range precisions {
-			tr, err := train.New(device(t), m, blank{info, images}, nil, train.Options{Batch: images, Precision: p})
+			tr, err := loop.New(device(t), m, blank{info, images}, nil, loop.Options{Batch: images, Precision: p})
 			if err != nil {
 				t.Fatal(err)
 			}

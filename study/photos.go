@@ -37,7 +37,7 @@ func (o *opened) photos(ctx context.Context, split data.Split, size int, progres
 		return nil, err
 	}
 	var run train.Config
-	if o.beside().ReadSettings(&run) == nil {
+	if o.beside().PickSettings(&run) == nil {
 		o.Holdout, o.HoldoutSeed = run.Holdout, run.HoldoutSeed
 	}
 	return data.First(p, size), nil

@@ -125,7 +125,7 @@ func openFolder[C any](dir, study string) (*checkpoint.Run, C, error) {
 	var kind struct {
 		Study string `yaml:"study"`
 	}
-	if err := folder.ReadSettings(&kind); err != nil {
+	if err := folder.PickSettings(&kind); err != nil {
 		return nil, s.Config, err
 	}
 	if kind.Study != study {

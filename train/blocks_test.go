@@ -6,12 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/train"
 )
 
@@ -61,37 +58,5 @@ func TestRunWithBlocks(t *testing.T) {
 	c.Blocks = []int{2, 1}
 	if _, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "has 3 stages") {
 		t.Errorf("two stages of blocks: %v", err)
-	}
-}
-
-// Which images do without a branch does not depend on threads, workers or
-// recomputation.
-func TestStochasticDepthSameBits(t *testing.T) {
-	build := func() nn.Module {
-		m, err := models.New("cifar-preresnet8", models.Config{Channels: 1, StochasticDepth: 0.5})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
-	ds := garments(t, data.Train, 50)
-	for _, p := range []engine.Precision{engine.FP32, engine.BF16} {
-		sameBits(t, build, p)
-		fit := func(recompute bool) string {
-			m := build()
-			tr, err := train.New(device(t, 2), m, ds, nil, train.Options{
-				Batch: 20, Epochs: 1, Precision: p, Recompute: recompute, Schedule: optim.Constant{Base: 0.1},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := tr.Fit(context.Background(), train.Callbacks{}, nil); err != nil {
-				t.Fatal(err)
-			}
-			return hash(m)
-		}
-		if fit(true) != fit(false) {
-			t.Errorf("%v: other weights with recomputation", p)
-		}
 	}
 }

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,99 +9,6 @@ import (
 
 	"github.com/residual-ml/residual/data/folder"
 )
-
-// taking is an estimate of so many seconds for an epoch.
-func taking(seconds float64) Estimate {
-	d := time.Duration(seconds * float64(time.Second))
-	return Estimate{Speed: Speed{FirstEpoch: d, Epoch: d, Steps: 5}}
-}
-
-func TestChoose(t *testing.T) {
-	ladder := []offer{
-		{Config: Config{Model: "small", Resize: 96}, least: 10, enough: 20, most: 120},
-		{Config: Config{Model: "middle", Resize: 128}, least: 10, enough: 20, most: 120},
-		{Config: Config{Model: "large", Resize: 224}, least: 10, enough: 20, most: 120},
-	}
-	given := []offer{{Config: Config{Model: "small", Resize: 96}, least: 7, enough: 7, most: 7}}
-	for _, c := range []struct {
-		offers        []offer
-		seconds       []float64 // of an epoch of each offer
-		budget        time.Duration
-		offer, epochs int
-		measured      int
-		says          string
-	}{
-		{ladder, []float64{1, 4, 16}, 1000 * time.Second, 2, 56, 3, "large at 224x224 for 56 epochs, 16s each, suits 16m40s"},
-		{ladder, []float64{1, 4, 16}, 300 * time.Second, 1, 67, 3, "large at 224x224 would have had 16 epochs of 16s each, and 20 are the least for it"},
-		{ladder, []float64{1, 4, 16}, 40 * time.Second, 0, 36, 2, "middle at 128x128 would have had 9 epochs"},
-		{ladder, []float64{1, 4, 16}, 20 * time.Second, 0, 18, 1, "suits 20s (--budget)\nthese are few: --budget 30s would have room for 20"},
-		{ladder, []float64{1, 4, 16}, 10 * time.Second, -1, 0, 1, "--budget 10s: small at 96x96 takes 1s an epoch, so that 9 of at least 10 epochs fit; give --budget 20s, --epochs 9, or"},
-		{ladder, []float64{1, 4, 16}, time.Hour, 2, 120, 3, "more than 120 epochs"},
-		{given, []float64{1}, 8 * time.Second, 0, 7, 1, "for 7 epochs"},
-		{given, []float64{1}, time.Hour, 0, 7, 1, "for 7 epochs"},
-		{given, []float64{1}, 3 * time.Second, -1, 0, 1, "so that 2 of at least 7 epochs fit; give --budget 10s, --epochs 2, or"},
-		{given, []float64{10}, 3 * time.Second, -1, 0, 1, "so that 0 of at least 7 epochs fit; give --budget 1m20s, or fewer pictures"},
-	} {
-		t.Run(fmt.Sprint(len(c.offers), c.budget), func(t *testing.T) {
-			measured := 0
-			got, err := choose(c.offers, c.budget, func() time.Duration { return c.budget }, func(i int) (Estimate, error) {
-				measured++
-				return taking(c.seconds[i]), nil
-			})
-			text := strings.Join(got.why, "\n")
-			if err != nil {
-				got.offer, text = -1, err.Error()
-			}
-			if got.offer != c.offer || got.epochs != c.epochs || measured != c.measured || !strings.Contains(text, c.says) {
-				t.Errorf("offer %d for %d epochs, %d measured: %s", got.offer, got.epochs, measured, text)
-			}
-		})
-	}
-}
-
-// What does not fit into memory is not chosen, and is named.
-func TestChooseFitsMemory(t *testing.T) {
-	offers := []offer{{Config: Config{Model: "small", Resize: 96}, least: 1, enough: 2, most: 3}, {Config: Config{Model: "large", Resize: 224}, least: 1, enough: 2, most: 3}}
-	f := Forecast{Memory: 300 << 20}
-	for most, want := range map[int64]string{
-		300 << 20: "small at 96x96 for 3 epochs, 1s each, suits 1m (--budget)\nlarge at 224x224 needs 301 MiB of memory, and 300 MiB are free",
-		301 << 20: "large at 224x224 for 3 epochs, 1s each, suits 1m (--budget)\nmore than 3 epochs would be of little use",
-		100 << 20: "--budget: small at 96x96 needs 101 MiB of memory, and 100 MiB are free; give a smaller --batch or --resize, or --recompute",
-		0:         "large at 224x224 for 3 epochs, 1s each, suits 1m (--budget)\nmore than 3 epochs would be of little use",
-	} {
-		f.Memory = most
-		c, err := choose(offers, time.Minute, func() time.Duration { return time.Minute }, func(i int) (Estimate, error) {
-			return taking(1), f.roomFor([]int64{101 << 20, 301 << 20}[i])
-		})
-		got := strings.Join(c.why, "\n")
-		if err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("of %d bytes:\n%s\nwant\n%s", most, got, want)
-		}
-	}
-}
-
-// What was spent on trials is gone, and what comes before and after the epochs counts.
-func TestChooseCountsAll(t *testing.T) {
-	o := []offer{{Config: Config{Model: "m", Resize: 8}, least: 1, enough: 1, most: 1000}}
-	e := taking(2)
-	e.FirstEpoch, e.Evaluation, e.FirstEvaluation = 5*time.Second, time.Second, 2*time.Second
-	e.Saving, e.After = time.Second, 10*time.Second
-	// Of 100 s, 10 are kept in reserve and 30 spent: 60 = 10 + (5+2+1) + 10.5 (2+1+1).
-	c, err := choose(o, 100*time.Second, func() time.Duration { return 70 * time.Second }, func(int) (Estimate, error) { return e, nil })
-	if err != nil || c.epochs != 11 {
-		t.Errorf("%+v, %v", c, err)
-	}
-	if total := e.of(11).Total; total != 58*time.Second {
-		t.Errorf("11 epochs take %v", total)
-	}
-	failed := errors.New("no")
-	if _, err := choose(o, time.Second, nil, func(int) (Estimate, error) { return e, failed }); err != failed {
-		t.Error(err)
-	}
-}
 
 // What a budget may choose from goes by what was not given.
 func TestOffers(t *testing.T) {
@@ -121,7 +27,7 @@ func TestOffers(t *testing.T) {
 			}
 		}
 		for _, o := range c.offers() {
-			all = append(all, fmt.Sprintf("%s %v %d/%d by %d at %v of %v, %d-%d-%d", o.Model, o.Blocks, o.Resize, o.ResizeShorter, o.Batch, o.LR, o.CropScale, o.least, o.enough, o.most))
+			all = append(all, fmt.Sprintf("%s %v %d/%d by %d at %v of %v, %d-%d-%d", o.Model, o.Blocks, o.Resize, o.ResizeShorter, o.Batch, o.LR, o.CropScale, o.Least, o.Enough, o.Most))
 			if o.Momentum != c.Momentum || o.free == nil {
 				t.Errorf("%+v", o)
 			}
@@ -156,7 +62,7 @@ func TestOffers(t *testing.T) {
 	}
 	// A data set with a name has its model, and a minimum of one epoch.
 	c = Config{Data: "garments", Forecast: &Forecast{Budget: time.Minute}}.Resolved()
-	if o := c.offers(); len(o) != 1 || o[0].Model != "d2l-bnlenet" || o[0].least != 1 || o[0].most != 30 {
+	if o := c.offers(); len(o) != 1 || o[0].Model != "d2l-bnlenet" || o[0].Least != 1 || o[0].Most != 30 {
 		t.Errorf("%+v", o)
 	}
 }

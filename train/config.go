@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -114,34 +115,26 @@ func (c Config) Resolved() Config {
 		}
 	}
 	r := recipeOf(c.Model, set)
-	c.Resize = or(c.Resize, r.resize)
-	c.Batch = or(c.Batch, r.batch)
-	c.LR = or(c.LR, r.lr)
-	c.Epochs = or(c.Epochs, r.epochs)
-	c.Optimizer = or(c.Optimizer, "sgd")
-	c.Schedule = or(c.Schedule, r.schedule)
+	c.Resize = cmp.Or(c.Resize, r.resize)
+	c.Batch = cmp.Or(c.Batch, r.batch)
+	c.LR = cmp.Or(c.LR, r.lr)
+	c.Epochs = cmp.Or(c.Epochs, r.epochs)
+	c.Optimizer = cmp.Or(c.Optimizer, "sgd")
+	c.Schedule = cmp.Or(c.Schedule, r.schedule)
 	if c.Optimizer == "sgd" {
-		c.Momentum = or(c.Momentum, r.momentum)
-		c.WeightDecay = or(c.WeightDecay, r.weightDecay)
+		c.Momentum = cmp.Or(c.Momentum, r.momentum)
+		c.WeightDecay = cmp.Or(c.WeightDecay, r.weightDecay)
 	}
 	if c.Module == nil {
-		c.Init = or(c.Init, or(r.init, nn.XavierUniform).String())
+		c.Init = cmp.Or(c.Init, cmp.Or(r.init, nn.XavierUniform).String())
 	}
 	if strings.HasPrefix(set, "cifar") {
-		c.Augment = or(c.Augment, "crop")
+		c.Augment = cmp.Or(c.Augment, "crop")
 	}
-	c.Augment = or(c.Augment, "none")
-	c.Precision = or(c.Precision, "auto")
-	c.Out = or(c.Out, "runs")
+	c.Augment = cmp.Or(c.Augment, "none")
+	c.Precision = cmp.Or(c.Precision, "auto")
+	c.Out = cmp.Or(c.Out, "runs")
 	return c
-}
-
-func or[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }
 
 // recipe is what a model is trained with unless the user says otherwise.

@@ -1,26 +1,28 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/train/loop"
 )
 
-// Balanced is what Config.ClassWeights says for BalancedWeights.
+// Balanced is what Config.ClassWeights says for loop.BalancedWeights.
 const Balanced = "balanced"
 
 // options are the plan's for a Trainer on train.
-func (p plan) options(train data.Dataset) (Options, error) {
+func (p plan) options(train data.Dataset) (loop.Options, error) {
 	o := p.settings()
 	if p.ClassWeights == Balanced {
 		labels, err := data.Labels(context.Background(), train)
 		if err != nil {
 			return o, err
 		}
-		if o.ClassWeights, err = BalancedWeights(labels, train.Info().Classes); err != nil {
+		if o.ClassWeights, err = loop.BalancedWeights(labels, train.Info().Classes); err != nil {
 			return o, err
 		}
 	}
@@ -28,8 +30,8 @@ func (p plan) options(train data.Dataset) (Options, error) {
 }
 
 // settings are those that do not depend on the data.
-func (p plan) settings() Options {
-	o := Options{
+func (p plan) settings() loop.Options {
+	o := loop.Options{
 		Batch: p.Batch, Epochs: p.Epochs, Optimizer: p.optimizer, Schedule: p.schedule, Seed: p.Seed, Workers: p.Workers,
 		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
 		Transform: p.transform(p.IsPhotos(), p.Resize, p.Transform), Mix: p.mix(), Normalize: p.normalize(),
@@ -48,7 +50,7 @@ func (p plan) checkOptions() error {
 	if _, err := p.classWeights(); err != nil {
 		return err
 	}
-	return p.settings().check()
+	return p.settings().Check()
 }
 
 // checkFreeze looks for what is to be frozen in the model, before there are data for it.
@@ -60,8 +62,7 @@ func (p plan) checkFreeze() error {
 	if err != nil {
 		return err
 	}
-	t := Trainer{module: m, options: p.settings()}
-	return t.choose()
+	return loop.CheckFreeze(m, p.settings())
 }
 
 // classWeights are the numbers of ClassWeights.
@@ -79,23 +80,5 @@ func (p plan) classWeights() (weights []float32, err error) {
 	return weights, nil
 }
 
-// BalancedWeights are weights of the classes by which all count the same in a loss,
-// however many pictures they have: N/(K*n) for a class with n of the N pictures, of K
-// classes, as scikit-learn's compute_class_weight has it.
-func BalancedWeights(labels []int, classes []string) ([]float32, error) {
-	counts := make([]int, len(classes))
-	for _, label := range labels {
-		counts[label]++
-	}
-	weights := make([]float32, len(classes))
-	for k, n := range counts {
-		if n == 0 {
-			return nil, fmt.Errorf("--class-weights balanced: class %s has no picture to train on; give weights as numbers, or more pictures (--train-size)", classes[k])
-		}
-		weights[k] = float32(float64(len(labels)) / float64(len(classes)*n))
-	}
-	return weights, nil
-}
-
 // metric is the one of Config.Metric.
-func (p plan) metric() Metric { return Metric(or(p.Metric, string(Accuracy))) }
+func (p plan) metric() Metric { return Metric(cmp.Or(p.Metric, string(loop.Accuracy))) }

@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/train/foresight"
 )
 
 // Forecast asks Run and Rehearse to say before the start what a training will take, and
@@ -23,27 +24,8 @@ type Forecast struct {
 	// Memory, above 0, is how many bytes there are. A budget chooses nothing that needs more.
 	Memory int64
 
-	Epoch func() time.Duration           // what the caller does after every epoch, such as drawing the curves; may be nil
-	After func(e Estimate) time.Duration // and after the training, such as a report; e has no Total yet; may be nil
-}
-
-// Estimate is what a training will take, from a trial of its steps (Trainer.Measure).
-type Estimate struct {
-	Speed
-	Epochs int           // to come
-	Saving time.Duration // the files of an epoch, and what the caller does after it
-	After  time.Duration // what the caller does when all epochs are done
-	Total  time.Duration // from now to the end of all that
-	Memory Need
-}
-
-// Need is the memory of a process that trains, in bytes.
-type Need struct {
-	Network  int64 // activations, their gradients and what steps use for themselves
-	Weights  int64 // parameters and buffers on the device and for the host, and what the optimiser keeps
-	Pictures int64 // the data set, as much of it as is kept, and batches that are prepared
-	Program  int64 // the rest: the program itself, files being written, and what is not collected yet
-	Total    int64 // the most at once
+	Epoch func() time.Duration                     // what the caller does after every epoch, such as drawing the curves; may be nil
+	After func(e foresight.Estimate) time.Duration // and after the training, such as a report; e has no Total yet; may be nil
 }
 
 // worthTelling is the shortest training that is tried before its start. What is shorter
@@ -52,7 +34,7 @@ const worthTelling = 3 * time.Second
 
 // estimate measures the training that is ready, if it is asked for, and leaves it as it
 // was. It is nil when nothing can be said, or not worth it.
-func (j *job) estimate(ctx context.Context, epochs int) (*Estimate, error) {
+func (j *job) estimate(ctx context.Context, epochs int) (*foresight.Estimate, error) {
 	f := j.Forecast
 	if f == nil {
 		return nil, nil
@@ -66,7 +48,7 @@ func (j *job) estimate(ctx context.Context, epochs int) (*Estimate, error) {
 	if err != nil || s.Steps == 0 || !asked && s.Training(epochs) < worthTelling {
 		return nil, err
 	}
-	e := &Estimate{Speed: s}
+	e := &foresight.Estimate{Speed: s}
 	if e.Saving, err = j.saving(ctx); err != nil {
 		return nil, err
 	}
@@ -77,14 +59,7 @@ func (j *job) estimate(ctx context.Context, epochs int) (*Estimate, error) {
 	if f.After != nil {
 		e.After = f.After(*e)
 	}
-	return e.of(epochs), nil
-}
-
-// of is e for so many epochs.
-func (e Estimate) of(epochs int) *Estimate {
-	e.Epochs = epochs
-	e.Total = e.Training(epochs) + time.Duration(epochs)*e.Saving + e.After
-	return &e
+	return e.For(epochs), nil
 }
 
 // saving tries how long the files of an epoch take: the state where the run will write
@@ -108,46 +83,36 @@ func (j *job) saving(ctx context.Context) (time.Duration, error) {
 	}
 	path := filepath.Join(dir, ".residual-trial.tmp") // the name of what may be deleted: see checkpoint.WriteFile
 	defer os.Remove(path)
-	t := j.trainer
-	slots, model := t.slots(), j.about(1, checkpoint.Metrics{})
+	state, err := j.trainer.State()
+	if err != nil {
+		return watch, err
+	}
+	model := j.about(1, checkpoint.Metrics{})
 	s := checkpoint.State{Epoch: 1, Steps: 1, BestEpoch: 1, Settings: []byte("{}"), Model: model}
 	start = time.Now()
-	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: nn.StateDict(j.module), Optimizer: slots}); err != nil {
+	if err := checkpoint.SaveState(path, s, checkpoint.Values{Model: state.Values, Optimizer: state.Slots}); err != nil {
 		return watch, nil
 	}
-	state := time.Since(start)
+	took := time.Since(start)
 	start = time.Now()
 	if err := checkpoint.SaveModel(path, model, nn.StateDict(j.module)); err != nil {
 		return watch, nil
 	}
-	return watch + state + 2*time.Since(start), nil
+	return watch + took + 2*time.Since(start), nil
 }
 
 // need is the memory of the training that was just tried: what the process had at the
 // most, and what is still to come.
-func (j *job) need() Need {
+func (j *job) need() foresight.Need {
 	t, m := j.trainer, j.trainer.Memory()
-	n := Need{Network: m.Arena + m.Scratch + m.Own, Weights: m.Variables}
+	n := foresight.Need{Network: m.Arena + m.Scratch + m.Own, Weights: m.Variables}
 	for _, v := range nn.StateDict(j.module) {
 		n.Weights += 4 * int64(v.Tensor.Numel())
 	}
-	coming := int64(0)
-	sets, loaders := []data.Dataset{t.dataset}, []*data.Loader{t.loader}
-	if t.testset != nil {
-		sets, loaders = append(sets, t.testset), append(loaders, t.tests)
-	}
-	for _, ds := range sets {
-		held, will := data.Held(ds), int64(0)
-		if will, _ = keeping(ds); will > held {
-			coming += will - held
-		}
-		n.Pictures += max(held, will)
-	}
-	for _, l := range loaders {
-		n.Pictures += l.Bytes()
-	}
+	pictures, coming := t.ImageBytes()
+	n.Pictures = pictures
 	known := n.Network + n.Weights + n.Pictures
-	n.Total = PeakMemory() + coming
+	n.Total = host.PeakMemory() + coming
 	if n.Total == coming { // the system does not say
 		n.Total = known + rest
 	}

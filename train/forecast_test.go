@@ -10,79 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
-	"github.com/residual-ml/residual/engine"
-	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/foresight"
 )
-
-// A trial of a Trainer leaves it as it was, to the last bit: with dropout, averages, sums
-// of gradients and all that an optimiser keeps.
-func TestMeasureChangesNoBit(t *testing.T) {
-	for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
-		for _, measured := range []string{"adamw", "sgd"} {
-			fit := func(measure bool) string {
-				m := newSmall()
-				nn.Init(m, 3, nn.XavierUniform)
-				o := train.Options{Batch: 16, Epochs: 2, EMA: 0.9, Accumulate: 3, ClipNorm: 1, Precision: precision, Optimizer: optim.SGD{Momentum: 0.9}}
-				if measured == "adamw" {
-					o.Optimizer, o.Accumulate = optim.AdamW{}, 0
-				}
-				tr, err := train.New(device(t, 2), m, garments(t, data.Train, 90), garments(t, data.Test, 40), o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if measure {
-					s, err := tr.Measure(context.Background(), 100, 20*time.Millisecond)
-					if err != nil || s.Steps < 2 || s.Epoch <= 0 || s.Evaluation <= 0 || s.Batch != 16 || s.Step <= 0 {
-						t.Fatalf("%+v, %v", s, err)
-					}
-				}
-				if _, err := tr.Fit(context.Background(), train.Callbacks{}, nil); err != nil {
-					t.Fatal(err)
-				}
-				return hash(m)
-			}
-			if fit(true) != fit(false) {
-				t.Errorf("%v, %s: other weights after a trial", precision, measured)
-			}
-		}
-	}
-}
-
-// Where an epoch is shorter than a trial, it is tried several times, and the first step,
-// which is slower, does not stand for all.
-func TestMeasureOfFewBatches(t *testing.T) {
-	for _, n := range []int{10, 20} {
-		tr, err := train.New(device(t, 2), leNet(), garments(t, data.Train, n), garments(t, data.Test, 5), train.Options{Batch: 10, Epochs: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := tr.Measure(context.Background(), 100, 20*time.Millisecond)
-		if err != nil || s.Steps < 3 || s.Epoch <= 0 || s.Evaluation <= 0 || s.FirstEpoch != s.Epoch || s.Step*time.Duration(n/10) > s.Epoch {
-			t.Errorf("of %d pictures: %+v, %v", n, s, err)
-		}
-	}
-}
-
-// Measured after a step it would take that back.
-func TestMeasureAfterAStep(t *testing.T) {
-	tr, err := train.New(device(t, 1), leNet(), garments(t, data.Train, 20), nil, train.Options{Batch: 10, Epochs: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tr.Fit(context.Background(), train.Callbacks{}, nil); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if r := recover(); r == nil || !strings.Contains(r.(string), "after 2 steps") {
-			t.Errorf("panicked with %v", r)
-		}
-	}()
-	tr.Measure(context.Background(), 1, 0)
-}
 
 // A whole run leaves the same files when it was measured.
 func TestForecastChangesNoFile(t *testing.T) {
@@ -169,7 +101,7 @@ func TestRehearse(t *testing.T) {
 	c.Out = filepath.Join(t.TempDir(), "none")
 	c.Forecast = &train.Forecast{
 		Epoch: func() time.Duration { return time.Hour },
-		After: func(e train.Estimate) time.Duration {
+		After: func(e foresight.Estimate) time.Duration {
 			if e.Saving < time.Hour || e.Memory.Total == 0 {
 				t.Errorf("what follows was asked for by %+v", e)
 			}
@@ -194,7 +126,7 @@ func TestRehearse(t *testing.T) {
 	if m.Network <= 0 || m.Weights <= 0 || m.Pictures <= 0 || m.Program < 0 || m.Total != m.Network+m.Weights+m.Pictures+m.Program {
 		t.Errorf("%+v", m)
 	}
-	if peak := train.PeakMemory(); peak > 0 && m.Total > 2*peak {
+	if peak := host.PeakMemory(); peak > 0 && m.Total > 2*peak {
 		t.Errorf("%d bytes of memory, where the process had %d", m.Total, peak)
 	}
 }

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -54,12 +55,12 @@ func (c Config) resolvedOwn() Config {
 		c.OwnParts = list
 	}
 	if c.Module != nil {
-		c.Model = or(nn.Class(c.Module), "module")
+		c.Model = cmp.Or(nn.Class(c.Module), "module")
 	}
 	if c.TrainSet != nil {
 		info := c.TrainSet.Info()
-		c.Data = or(info.Name, "pictures")
-		c.Resize = or(c.Resize, max(info.Height, info.Width))
+		c.Data = cmp.Or(info.Name, "pictures")
+		c.Resize = cmp.Or(c.Resize, max(info.Height, info.Width))
 	}
 	return c
 }

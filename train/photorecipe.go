@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"math"
 	"path/filepath"
 	"slices"
@@ -67,18 +68,18 @@ func (c Config) resolvedPhotos() Config {
 		c = c.likeFile(from)
 	}
 	c = c.noting()
-	c.Holdout = or(c.Holdout, 0.2)
-	c.Cache = or(c.Cache, CacheAuto)
+	c.Holdout = cmp.Or(c.Holdout, 0.2)
+	c.Cache = cmp.Or(c.Cache, CacheAuto)
 	if path, err := filepath.Abs(c.Cache); err == nil && c.Cache != CacheAuto && c.Cache != CacheOff {
 		c.Cache = path
 	}
-	c.Augment = or(c.Augment, "standard")
+	c.Augment = cmp.Or(c.Augment, "standard")
 	if c.Model == "" || c.Resize == 0 || c.Batch == 0 || c.Epochs == 0 || c.LR == 0 || c.crops() && c.CropScale == 0 {
 		c = c.sized()
 	}
-	c.Channels = or(c.Channels, 3)
-	c.ResizeShorter = or(c.ResizeShorter, (c.Resize*256+112)/224)
-	c.Interpolation = or(c.Interpolation, "bilinear")
+	c.Channels = cmp.Or(c.Channels, 3)
+	c.ResizeShorter = cmp.Or(c.ResizeShorter, (c.Resize*256+112)/224)
+	c.Interpolation = cmp.Or(c.Interpolation, "bilinear")
 	if len(c.Mean)+len(c.Std) == 0 {
 		n := transforms.ImageNet()
 		if c.Channels == 1 { // the mean of the three, as timm has it
@@ -88,12 +89,12 @@ func (c Config) resolvedPhotos() Config {
 	}
 	if c.Optimizer == "" { // with all that belongs to it; beside an optimiser that is given a 0 is a 0
 		c.Optimizer, c.Nesterov = "sgd", true
-		c.Momentum = or(c.Momentum, 0.9)
-		c.WeightDecay = or(c.WeightDecay, 1e-4)
-		c.LabelSmoothing = or(c.LabelSmoothing, 0.1)
+		c.Momentum = cmp.Or(c.Momentum, 0.9)
+		c.WeightDecay = cmp.Or(c.WeightDecay, 1e-4)
+		c.LabelSmoothing = cmp.Or(c.LabelSmoothing, 0.1)
 	}
-	c.Schedule = or(c.Schedule, "cosine,warmup=0.05")
-	c.Init = or(c.Init, nn.KaimingNormal.String())
+	c.Schedule = cmp.Or(c.Schedule, "cosine,warmup=0.05")
+	c.Init = cmp.Or(c.Init, nn.KaimingNormal.String())
 	return c
 }
 
@@ -138,7 +139,7 @@ func (c Config) likeFile(m checkpoint.Model) Config {
 	if c.Model == m.Architecture && c.Blocks == nil {
 		c.Blocks = m.Blocks
 	}
-	c.Channels = or(c.Channels, m.Channels)
+	c.Channels = cmp.Or(c.Channels, m.Channels)
 	p := m.Preprocess
 	if len(c.Mean)+len(c.Std) == 0 && c.Channels == m.Channels && p.Scale == 1.0/255 {
 		c.Mean, c.Std = p.Mean, p.Std
@@ -152,11 +153,11 @@ func (c Config) likeFile(m checkpoint.Model) Config {
 	if c.Resize == 0 || c.Resize == m.Height {
 		c.Resize = m.Height
 		if p.ResizeShorter >= m.Height {
-			c.ResizeShorter = or(c.ResizeShorter, p.ResizeShorter)
+			c.ResizeShorter = cmp.Or(c.ResizeShorter, p.ResizeShorter)
 		}
 	}
 	if p.ResizeShorter > 0 {
-		c.Interpolation = or(c.Interpolation, p.Interpolation)
+		c.Interpolation = cmp.Or(c.Interpolation, p.Interpolation)
 	}
 	return c
 }
@@ -205,17 +206,17 @@ func (c Config) sized() Config {
 		}
 	}
 	if e, err := models.Lookup(c.Model); err == nil && e.FixedSize {
-		c.Resize = or(c.Resize, e.Height)
+		c.Resize = cmp.Or(c.Resize, e.Height)
 	}
-	c.Resize = or(c.Resize, r.Resize)
-	c.Batch = or(c.Batch, min(r.Batch, max(n, 1)))
+	c.Resize = cmp.Or(c.Resize, r.Resize)
+	c.Batch = cmp.Or(c.Batch, min(r.Batch, max(n, 1)))
 	if c.Weights != "" {
 		r.Epochs = r.Tuned
 	}
-	c.Epochs = or(c.Epochs, r.Epochs)
-	c.LR = or(c.LR, r.rateOf(c))
+	c.Epochs = cmp.Or(c.Epochs, r.Epochs)
+	c.LR = cmp.Or(c.LR, r.rateOf(c))
 	if c.crops() {
-		c.CropScale = or(c.CropScale, r.CropScale)
+		c.CropScale = cmp.Or(c.CropScale, r.CropScale)
 	}
 	if c.free != nil && c.free.pictures == 0 {
 		f := *c.free

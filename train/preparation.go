@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -78,7 +79,7 @@ func (c Preparation) differs(then Preparation) (name string, was, is any, differ
 		{"holdout", then.Holdout, c.Holdout}, {"holdout-seed", then.HoldoutSeed, c.HoldoutSeed}, {"channels", then.Channels, c.Channels},
 		{"resize-shorter", then.ResizeShorter, c.ResizeShorter}, {"interpolation", then.Interpolation, c.Interpolation},
 		{"mean", fmt.Sprint(then.Mean), fmt.Sprint(c.Mean)}, {"std", fmt.Sprint(then.Std), fmt.Sprint(c.Std)},
-		{"augment", or(then.Augment, "none"), or(c.Augment, "none")}, {"crop-scale", then.CropScale, c.CropScale},
+		{"augment", cmp.Or(then.Augment, "none"), cmp.Or(c.Augment, "none")}, {"crop-scale", then.CropScale, c.CropScale},
 		{"random-erasing", then.RandomErasing, c.RandomErasing}, {"mixup", then.Mixup, c.Mixup}, {"cutmix", then.CutMix, c.CutMix},
 	} {
 		if s.was != s.is {

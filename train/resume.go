@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // The files of a run folder that hold weights: the model of the best epoch, the model of
@@ -204,7 +204,7 @@ func bestOf(s checkpoint.State, c Config) best {
 	b := best{s.BestEpoch, s.BestAccuracy, math.NaN()}
 	if s.BestScore != nil {
 		b.score = *s.BestScore
-	} else if c.Metric == "" || Metric(c.Metric) == Accuracy {
+	} else if c.Metric == "" || Metric(c.Metric) == loop.Accuracy {
 		b.score = b.accuracy
 	}
 	return b
@@ -234,7 +234,7 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 	if start.Estimate, err = j.estimate(ctx, j.Epochs-s.Epoch); err != nil {
 		return err
 	}
-	if err := j.trainer.resume(s, j.best, v); err != nil {
+	if err := j.trainer.Restore(stateOf(s, j.best, v)); err != nil {
 		return fmt.Errorf("%s: %w; put back the file of this run", j.folder.Path(StateFile), err)
 	}
 	if j.rehearsal {
@@ -317,16 +317,16 @@ func (j *job) saveState(m checkpoint.Model, seconds float64) error {
 	if err != nil {
 		return err
 	}
-	t := j.trainer
+	t, err := j.trainer.State()
+	if err != nil { // the last state stays
+		return err
+	}
 	s := checkpoint.State{
-		Epoch: m.Epoch, Steps: t.steps, OptimizerSteps: t.store.Step(), BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
+		Epoch: m.Epoch, Steps: t.Steps, OptimizerSteps: t.OptimizerSteps, BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
 		BestScore: known(j.best.score), Seconds: seconds, Settings: text, Model: m,
 	}
 	path := j.folder.Path(StateFile)
-	values := checkpoint.Values{Model: t.trainedValues(), Optimizer: t.slots(), Average: t.averages()}
-	if err := t.store.Device().Err(); err != nil { // the last state stays
-		return err
-	}
+	values := checkpoint.Values{Model: t.Values, Optimizer: t.Slots, Average: t.Averages}
 	if err := checkpoint.SaveState(path, s, values); err != nil {
 		return err
 	}
@@ -334,49 +334,17 @@ func (j *job) saveState(m checkpoint.Model, seconds float64) error {
 	return nil
 }
 
-// slotName is under which buffer i of a parameter is saved.
-func slotName(p nn.NamedParameter, i int) string { return p.Name + "." + strconv.Itoa(i) }
-
-// slots lists copies of what the optimiser keeps.
-func (t *Trainer) slots() []tensor.Named {
-	var all []tensor.Named
-	for _, p := range t.trained {
-		for i := range t.options.Optimizer.Slots() {
-			if v := t.store.Slot(p.Variable, i); v != nil {
-				all = append(all, tensor.Named{Name: slotName(p, i), Tensor: v})
-			}
-		}
+// stateOf is what the trainer goes on from.
+func stateOf(s checkpoint.State, b best, v checkpoint.Values) loop.State {
+	t := loop.State{
+		Totals: loop.Totals{
+			Epochs: s.Epoch, Steps: s.Steps, Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(),
+			BestEpoch: b.epoch, BestAccuracy: b.accuracy, BestScore: b.score,
+		},
+		OptimizerSteps: s.OptimizerSteps, Values: v.Model, Slots: v.Optimizer, Averages: v.Average,
 	}
-	return all
-}
-
-// resume goes to the end of a saved epoch. The module had its values before New.
-func (t *Trainer) resume(s checkpoint.State, b best, values checkpoint.Values) error {
-	used, slots := 0, byName(values.Optimizer)
-	for _, p := range t.trained {
-		for i := range t.options.Optimizer.Slots() {
-			v := slots[slotName(p, i)]
-			if v == nil || v.DType() != tensor.Float32 {
-				return fmt.Errorf("nothing of the optimiser %s for parameter %s", t.options.Optimizer.Name(), p.Name)
-			}
-			if err := t.store.SetSlot(p.Variable, i, v); err != nil {
-				return err
-			}
-			used++
-		}
-	}
-	if used != len(slots) {
-		return fmt.Errorf("%d buffers of an optimiser, where %s has %d", len(slots), t.options.Optimizer.Name(), used)
-	}
-	if err := t.average.resume(t, byName(values.Average)); err != nil {
-		return err
-	}
-	t.steps = s.Steps
-	t.store.SetStep(s.OptimizerSteps)
-	t.past.Epochs, t.past.Steps = s.Epoch, s.Steps
-	t.past.BestEpoch, t.past.BestAccuracy, t.past.BestScore = b.epoch, b.accuracy, b.score
 	if v, ok := s.Model.Metrics["test_accuracy"]; ok {
-		t.past.TestAccuracy = v
+		t.TestAccuracy = v
 	}
-	return nil
+	return t
 }

@@ -13,8 +13,10 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // Summary is what a run ends with. What was not measured is NaN.
@@ -24,7 +26,9 @@ type Summary struct {
 	Device       string
 	Test         data.Dataset  // what was tested on
 	Dir          string        // the run's folder
-	Best, Last   string        // model files; empty when none was written
+	Best, Last   string        // model files; empty when none was written, or when it was removed by something else since
+	LastEpoch    int           // whose weights Last has
+	Missing      []string      // files of the run that were removed by something else while it trained
 	State        string        // what OpenRun goes on from; empty before the end of an epoch
 	Elapsed      time.Duration // of a resumed run with what was spent before
 	PlannedBytes int64         // of all programs, parameters and buffers
@@ -113,7 +117,7 @@ type job struct {
 	dev     engine.Device
 	folder  *checkpoint.Run
 	metrics *checkpoint.MetricsLog
-	trainer *Trainer
+	trainer *loop.Trainer
 	module  nn.Module
 	cb      Callbacks
 	begun   time.Time
@@ -220,7 +224,7 @@ func (j *job) start(s Start) error {
 	if j.GradientNorm {
 		columns = slices.Insert(columns, 7, "grad_norm")
 	}
-	if name := j.metric().column(); name != "" {
+	if name := j.metric().Column(); name != "" {
 		columns = slices.Insert(columns, len(columns)-2, name)
 	}
 	j.metrics, err = j.folder.Metrics(columns...)
@@ -285,7 +289,7 @@ func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, to
 }
 
 // trainer prepares the training of m on pictures in their own size.
-func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*Trainer, error) {
+func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*loop.Trainer, error) {
 	o, err := p.options(train)
 	if err != nil {
 		return nil, err
@@ -293,7 +297,7 @@ func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) 
 	if test != nil {
 		test = data.Resize(test, p.Resize)
 	}
-	return New(dev, m, data.Resize(train, p.Resize), test, o)
+	return loop.New(dev, m, data.Resize(train, p.Resize), test, o)
 }
 
 func (j *job) run(ctx context.Context) (Summary, error) {
@@ -303,20 +307,32 @@ func (j *job) run(ctx context.Context) (Summary, error) {
 			j.logErr = err
 		}
 	}
-	totals, err := j.trainer.Fit(ctx, cb, j.epochEnd)
+	totals, err := j.trainer.Fit(ctx, cb.events(), j.epochEnd)
 	j.summary.Totals = totals
 	if err != nil && totals.Stopped != nil {
 		err = j.stopped(err)
-	} else if err != nil && j.summary.Last != "" {
-		err = fmt.Errorf("%w; the weights of epoch %d are in %s", err, totals.Epochs, j.summary.Last)
+	}
+	j.missing()
+	if err != nil && totals.Stopped == nil && j.summary.Last != "" {
+		err = fmt.Errorf("%w; the weights of epoch %d are in %s", err, j.summary.LastEpoch, j.summary.Last)
 	}
 	if j.pending != nil {
 		err = errors.Join(err, j.metrics.Append(*j.pending))
 	}
 	err = errors.Join(err, j.logErr, j.metrics.Close())
 	j.summary.Elapsed = time.Since(j.begun)
-	j.summary.PlannedBytes, j.summary.PeakBytes = j.trainer.Memory().Total(), PeakMemory()
+	j.summary.PlannedBytes, j.summary.PeakBytes = j.trainer.Memory().Total(), host.PeakMemory()
 	return j.summary, err
+}
+
+// missing takes out of the summary the files that are no longer there.
+func (j *job) missing() {
+	for _, path := range []*string{&j.summary.Best, &j.summary.Last, &j.summary.State} {
+		if _, err := os.Stat(*path); *path != "" && errors.Is(err, os.ErrNotExist) {
+			j.summary.Missing = append(j.summary.Missing, *path)
+			*path = ""
+		}
+	}
 }
 
 // stopped saves what was trained when the run was told to end.
@@ -344,9 +360,9 @@ func (j *job) epochEnd(e Epoch) error {
 	j.pending = nil
 	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
 	switch j.metric() {
-	case MacroF1:
+	case loop.MacroF1:
 		r.MacroF1 = known(e.Score)
-	case BalancedAccuracy:
+	case loop.BalancedAccuracy:
 		r.Balanced = known(e.Score)
 	}
 	r.Seconds = time.Since(j.begun).Seconds()
@@ -356,12 +372,12 @@ func (j *job) epochEnd(e Epoch) error {
 	metrics := checkpoint.Metrics{
 		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
 	}
-	if name := j.metric().column(); name != "" {
+	if name := j.metric().Column(); name != "" {
 		metrics[name] = e.Score
 	}
 	m := j.about(e.Epoch, metrics)
 	if e.Best {
-		j.best = best{e.Epoch, e.accuracy(), e.Score}
+		j.best = best{e.Epoch, e.Measured(), e.Score}
 	}
 	if err := j.saveState(m, r.Seconds); err != nil {
 		return err
@@ -375,7 +391,7 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 	if err := checkpoint.SaveModel(last, m, values); err != nil {
 		return err
 	}
-	j.summary.Last = last
+	j.summary.Last, j.summary.LastEpoch = last, m.Epoch
 	if !best {
 		return nil
 	}
@@ -389,7 +405,7 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 
 // known is nil for what was not measured, or overflowed.
 func known(v float64) *float64 {
-	if !finite(v) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil
 	}
 	return &v
@@ -414,7 +430,7 @@ type row struct {
 
 func (j *job) point(p Point) error {
 	r := row{
-		Epoch: p.X, Step: j.trainer.steps, LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, GradNorm: known(p.GradientNorm),
+		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, GradNorm: known(p.GradientNorm),
 		Seconds: time.Since(j.begun).Seconds(),
 	}
 	if j.cb.OnPoint != nil {

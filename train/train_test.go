@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -21,10 +20,9 @@ import (
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/optim"
-	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train"
 )
 
@@ -80,90 +78,6 @@ func hash(m nn.Module) string {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// The same seed gives the same bits for any number of threads and of loader
-// workers, in both precisions.
-func TestSameSeedSameBits(t *testing.T) {
-	for name, build := range map[string]func() nn.Module{"d2l-bnlenet": leNet, "residual": func() nn.Module { return newSmall() }} {
-		for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
-			t.Run(name+"/"+precision.String(), func(t *testing.T) { sameBits(t, build, precision) })
-		}
-	}
-}
-
-func sameBits(t *testing.T, build func() nn.Module, precision engine.Precision) {
-	ds := garments(t, data.Train, 100)
-	fit := func(seed uint64, threads, workers int) string {
-		m := build()
-		nn.Init(m, seed, nn.XavierUniform)
-		tr, err := train.New(device(t, threads), m, ds, garments(t, data.Test, 20), train.Options{
-			Batch: 32, Epochs: 2, Seed: seed, Workers: workers, Precision: precision,
-			Optimizer: optim.SGD{Momentum: 0.9, WeightDecay: 1e-4}, Schedule: optim.Constant{Base: 0.02},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := tr.Fit(context.Background(), train.Callbacks{}, nil); err != nil {
-			t.Fatal(err)
-		}
-		return hash(m)
-	}
-	want := fit(5, 1, 1)
-	for _, c := range [][2]int{{1, 1}, {1, 3}, {2, 1}, {2, 2}, {3, 1}, {3, 4}} {
-		if got := fit(5, c[0], c[1]); got != want {
-			t.Errorf("%d threads and %d workers give other weights than one of each", c[0], c[1])
-		}
-	}
-	if fit(6, 2, 2) == want {
-		t.Error("two seeds give the same weights")
-	}
-}
-
-func TestTrainerLearns(t *testing.T) {
-	m := leNet()
-	nn.Init(m, 1, nn.XavierUniform)
-	tr, err := train.New(device(t, 0), m, garments(t, data.Train, 600), nil, train.Options{Batch: 50, Epochs: 4, Schedule: optim.Constant{Base: 0.5}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var steps []train.Step
-	var points []train.Point
-	var epochs []train.Epoch
-	totals, err := tr.Fit(context.Background(), train.Callbacks{
-		OnStep:  func(s train.Step) { steps = append(steps, s) },
-		OnPoint: func(p train.Point) { points = append(points, p) },
-		OnEpoch: func(e train.Epoch) { epochs = append(epochs, e) },
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(steps) != 48 || len(epochs) != 4 || totals.Steps != 48 || totals.Epochs != 4 || totals.Stopped != nil {
-		t.Errorf("%d steps and %d epochs, totals %+v", len(steps), len(epochs), totals)
-	}
-	if !(epochs[3].Loss < 0.7*epochs[0].Loss) || !(epochs[3].Accuracy > epochs[0].Accuracy) || totals.Loss != epochs[3].Loss {
-		t.Errorf("no progress: %+v", epochs)
-	}
-	if !math.IsNaN(totals.TestAccuracy) || totals.BestAccuracy != epochs[totals.BestEpoch-1].Accuracy {
-		t.Errorf("without a test set the totals are %+v", totals)
-	}
-	var xs []float64 // as d2l's train_ch6: every 12/5 = 2 batches and the last
-	for _, p := range points[:6] {
-		xs = append(xs, math.Round(p.X*12))
-	}
-	if len(points) != 24 || !slices.Equal(xs, []float64{2, 4, 6, 8, 10, 12}) || points[5].Loss != epochs[0].Loss {
-		t.Errorf("%d points, the first epoch's at batch %v", len(points), xs)
-	}
-	last := 0.0
-	for i, s := range steps[:12] {
-		if s.Epoch != 1 || s.Batch != i+1 || !(s.ImagesPerSecond > 0) || s.LR != 0.5 {
-			t.Errorf("step %d: %+v", i, s)
-		}
-		last = s.Loss
-	}
-	if last != epochs[0].Loss {
-		t.Errorf("the last step's running mean is %v, the epoch's %v", last, epochs[0].Loss)
-	}
 }
 
 func TestRunLeavesAFolder(t *testing.T) {
@@ -297,21 +211,6 @@ func TestDivergenceIsSaid(t *testing.T) {
 	if m, err := inference.Load(s.Last, dev, engine.FP32); err != nil || m.Info().Epoch != 1 {
 		t.Errorf("the file of the last good epoch: %v", err)
 	}
-
-	m := leNet()
-	tr, err := train.New(dev, m, garments(t, data.Train, 50), nil, train.Options{Batch: 50})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := slices.Clone(nn.Parameters(m)[0].Value.Data())
-	x := tensor.New(50, 1, 28, 28).Fill(float32(math.NaN()))
-	if loss, _, err := tr.Step(x, tensor.FromInts(make([]int64, 50), 50), 0.1); err == nil || !math.IsNaN(loss) {
-		t.Errorf("a step on NaN gives loss %v and %v", loss, err)
-	}
-	tr.Store().Pull()
-	if !slices.Equal(before, nn.Parameters(m)[0].Value.Data()) {
-		t.Error("the weights have changed")
-	}
 }
 
 // What suits a data set stands where nothing was asked for.
@@ -379,31 +278,6 @@ func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
 	}
 }
 
-// strange is a data set whose labels do not fit its classes.
-type strange struct{ data.Dataset }
-
-func (s strange) Info() data.Info {
-	info := s.Dataset.Info()
-	info.Classes = nil
-	return info
-}
-
-func (s strange) Get(i int, pix []uint8) (int, error) {
-	_, err := s.Dataset.Get(i, pix)
-	return 10, err
-}
-
-func TestLabelsOutOfRange(t *testing.T) {
-	tr, err := train.New(device(t, 1), leNet(), strange{garments(t, data.Train, 20)}, nil, train.Options{Batch: 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = tr.Fit(context.Background(), train.Callbacks{}, nil)
-	if err == nil || !strings.Contains(err.Error(), "label 10") || !strings.Contains(err.Error(), "0..9") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestZeroConfigIsTheRecipeOfTheNotes(t *testing.T) {
 	c := train.Config{}.Resolved()
 	want := train.Config{
@@ -424,31 +298,7 @@ func TestPeakMemory(t *testing.T) {
 	for i := 0; i < len(ballast); i += 4096 {
 		ballast[i] = 1
 	}
-	if got := train.PeakMemory(); got != 0 && got < int64(len(ballast)) {
+	if got := host.PeakMemory(); got != 0 && got < int64(len(ballast)) {
 		t.Errorf("%d bytes at most, and %d are in use", got, len(ballast))
-	}
-}
-
-func TestSteadyStepAllocatesNothing(t *testing.T) {
-	for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
-		steady(t, train.Options{Batch: 32, Optimizer: optim.SGD{Momentum: 0.9}, Precision: precision})
-	}
-}
-
-func steady(t *testing.T, o train.Options) {
-	tr, err := train.New(device(t, 2), newSmall(), garments(t, data.Train, 32), nil, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, labels := tensor.New(32, 1, 28, 28), tensor.FromInts(make([]int64, 32), 32)
-	nn.NewSource(1, "x").Uniform(x, 1)
-	step := func() {
-		if _, _, err := tr.Step(x, labels, 0.01); err != nil {
-			t.Fatal(err)
-		}
-	}
-	step()
-	if n := testing.AllocsPerRun(20, step); n != 0 {
-		t.Errorf("a step in %v makes %v allocations", o.Precision, n)
 	}
 }

@@ -32,7 +32,7 @@ const IndexEnding = ".index.json"
 var inFolder = []string{"model.safetensors", "model.safetensors" + IndexEnding, "pytorch_model.bin", "pytorch_model.bin" + IndexEnding}
 
 const (
-	largestIndex = 64 << 20 // bytes
+	largestIndex = 16 << 20 // bytes
 	mostShards   = 512
 )
 

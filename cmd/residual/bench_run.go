@@ -16,11 +16,11 @@ import (
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/train"
 )
 
 // benchResult is what bench --json prints.
@@ -247,7 +247,7 @@ func (f *benchFlags) measure(ctx context.Context, w *workload, dev engine.Device
 		return nil, err
 	}
 	r.PeakAfter = peak(dev, f.device.on(dev))
-	r.PeakRSSBytes = train.PeakMemory()
+	r.PeakRSSBytes = host.PeakMemory()
 	if w.alone != nil {
 		var err error
 		if r.LoaderImagesPerSecond, err = loaderAlone(ctx, w.alone); err != nil {

@@ -47,7 +47,7 @@ func showDownloads(w io.Writer) func(done, total int64, what string) {
 			return
 		}
 		if what != shown {
-			shown, tell = what, report.Download(w, what)
+			shown, tell = what, report.Download(direct(w), what)
 		}
 		tell(done, total)
 	}

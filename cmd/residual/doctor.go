@@ -17,35 +17,31 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/engine/cuda"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/report"
 )
 
 // doctorResult is what doctor --json prints.
 type doctorResult struct {
-	Version          string        `json:"version"`
-	Go               string        `json:"go"`
-	OS               string        `json:"os"`
-	Arch             string        `json:"arch"`
-	CPU              string        `json:"cpu"`
-	Features         []feature     `json:"features"`
-	Kernels          string        `json:"kernels"`           // what auto chooses
-	KernelsAvailable []string      `json:"kernels_available"` // slowest first
-	Cores            int           `json:"cores"`
-	Threads          int           `json:"threads"`          // GOMAXPROCS, what --threads 0 takes
-	MemoryBytes      int64         `json:"memory_bytes"`     // 0 where the system does not tell
-	AvailableBytes   int64         `json:"available_bytes"`  // likewise
-	MemoryLimit      int64         `json:"memory_limit"`     // of the container, 0 for none
-	Caches           []cpuCache    `json:"caches,omitempty"` // of the first core
-	Precision        string        `json:"precision"`        // what auto chooses on the CPU
-	Paths            []kernel.Path `json:"paths"`            // by which instructions each operation is computed
-	Devices          []string      `json:"devices"`
-	GPU              string        `json:"gpu"` // which there are, or why there is none
-	Data             []foundData   `json:"data"`
-}
-
-type feature struct {
-	Name string `json:"name"`
-	Has  bool   `json:"has"`
+	Version          string         `json:"version"`
+	Go               string         `json:"go"`
+	OS               string         `json:"os"`
+	Arch             string         `json:"arch"`
+	CPU              string         `json:"cpu"`
+	Features         []host.Feature `json:"features"`
+	Kernels          string         `json:"kernels"`           // what auto chooses
+	KernelsAvailable []string       `json:"kernels_available"` // slowest first
+	Cores            int            `json:"cores"`
+	Threads          int            `json:"threads"`          // GOMAXPROCS, what --threads 0 takes
+	MemoryBytes      int64          `json:"memory_bytes"`     // 0 where the system does not tell
+	AvailableBytes   int64          `json:"available_bytes"`  // likewise
+	MemoryLimit      int64          `json:"memory_limit"`     // of the control group or container, 0 for none
+	Caches           []host.Cache   `json:"caches,omitempty"` // of the first core
+	Precision        string         `json:"precision"`        // what auto chooses on the CPU
+	Paths            []kernel.Path  `json:"paths"`            // by which instructions each operation is computed
+	Devices          []string       `json:"devices"`
+	GPU              string         `json:"gpu"` // which there are, or why there is none
+	Data             []foundData    `json:"data"`
 }
 
 type foundData struct {
@@ -88,9 +84,9 @@ the data sets found, whose digests are verified. Nothing is downloaded.`,
 // examine looks at the machine.
 func examine() *doctorResult {
 	r := &doctorResult{
-		OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpuModel(), Features: cpuFeatures(),
+		OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: host.CPU(), Features: host.Features(),
 		Kernels: kernel.Best().String(), Cores: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0),
-		Caches: cpuCaches(), Devices: []string{"cpu"},
+		Caches: host.Caches(), Devices: []string{"cpu"},
 	}
 	gpus := cuda.Find()
 	r.GPU = gpus.String()
@@ -103,8 +99,8 @@ func examine() *doctorResult {
 	if set.Half.Native {
 		r.Precision = engine.BF16.String()
 	}
-	r.MemoryBytes, r.AvailableBytes = memory()
-	r.MemoryLimit = memoryLimit()
+	m := host.ReadMemory()
+	r.MemoryBytes, r.AvailableBytes, r.MemoryLimit = m.Total, m.Available, m.Limit
 	for _, isa := range kernel.Available() {
 		r.KernelsAvailable = append(r.KernelsAvailable, isa.String())
 	}

@@ -238,6 +238,7 @@ func showCount(w io.Writer) func(done, total int) {
 	if !report.IsTerminal(w) {
 		return nil
 	}
+	w = direct(w)
 	return func(done, total int) {
 		fmt.Fprintf(w, "\r%s of %s images", report.Count(int64(done)), report.Count(int64(total)))
 		if done >= total {

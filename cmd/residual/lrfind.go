@@ -116,7 +116,7 @@ func (f *lrFindFlags) run(ctx context.Context, cmd *cobra.Command) error {
 		return errors.New("interrupted; nothing was written")
 	}
 	if err != nil {
-		return err
+		return memoryHint(err)
 	}
 	r := lrFindResult{LRCurve: curve, Rule: "valley", Device: v.device, Seconds: time.Since(begun).Seconds()}
 	if curve.Valley > 0 {
@@ -199,7 +199,7 @@ func (v *lrFindView) step(s train.Step) {
 
 func (v *lrFindView) result(r lrFindResult) {
 	columns, rows := report.TerminalSize(v.w)
-	fmt.Fprintf(v.w, "\n%s\n\n", rates(r.LRCurve).Terminal(min(columns, 100), min(rows-2, 20), report.UseColor(v.w)))
+	fmt.Fprintf(direct(v.w), "\n%s\n\n", rates(r.LRCurve).Terminal(min(columns, 100), min(rows-2, 20), report.UseColor(v.w)))
 	if r.Diverged {
 		fmt.Fprintf(v.w, "ended after %d of %d steps, as the loss rose\n", len(r.Points), v.test.Steps)
 	}

@@ -36,7 +36,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	root, out := newRoot(), &output{w: stdout}
 	root.SetArgs(args)
 	root.SetOut(asFile(out))
-	root.SetErr(stderr)
+	root.SetErr(asTerminal(stderr))
+	stderr = root.ErrOrStderr()
 	err := root.ExecuteContext(ctx)
 	if failed := out.failure(); failed != nil {
 		err = fmt.Errorf("standard output: %w", failed)
@@ -81,7 +82,15 @@ func panicLine(r any) string {
 	return oneLine("internal fault: " + text + "; please report it with the command line and `residual doctor`")
 }
 
-// oneLine joins the lines of an error.
+// mostOfError is how many bytes of an error are shown: what it quotes of a file may be
+// as long as the file.
+const mostOfError = 4096
+
+// oneLine joins the lines of an error, and leaves out the middle of one that is too long
+// to be read.
 func oneLine(s string) string {
+	if half := mostOfError / 2; len(s) > mostOfError {
+		s = strings.ToValidUTF8(s[:half], "") + " ... " + strings.ToValidUTF8(s[len(s)-half:], "")
+	}
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -229,7 +230,7 @@ func (f *benchFlags) speedsHere(path string) (*speeds, float64, error) {
 		return nil, 0, err
 	}
 	defer dev.Close()
-	s := &speeds{Machine: fmt.Sprintf("%s, %s", cpuModel(), dev.Describe()), Go: runtime.Version()}
+	s := &speeds{Machine: fmt.Sprintf("%s, %s", host.CPU(), dev.Describe()), Go: runtime.Version()}
 	old, err := readSpeeds(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

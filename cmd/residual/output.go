@@ -40,10 +40,15 @@ type descriptor interface{ Fd() uintptr }
 // recognised.
 func asFile(o *output) io.Writer {
 	if f, ok := o.w.(descriptor); ok {
-		return struct {
+		var w io.Writer = struct {
 			*output
 			descriptor
 		}{o, f}
+		if t, ok := asTerminal(o.w).(*terminal); ok {
+			t.w = w
+			return t
+		}
+		return w
 	}
 	return o
 }

@@ -48,10 +48,10 @@ probabilities. A PATH is an image; or a folder, of which every image at any dept
 taken; or a pattern in quotes, such as 'photos/**/*.jpg'; or - for a list of paths on
 standard input, one a line.
 
-Images are PNG, JPEG, GIF (its first picture), WebP or BMP files, of any size, turned
-upright as their EXIF data say; they are prepared as the training's pictures were. An
-image that cannot be read gets a line on stderr and the exit status is 1, the others
-are answered. MODEL may be an ONNX file that residual export wrote.
+Images are JPEG, PNG, GIF, WebP, BMP or TIFF files, of any size, turned upright as their
+EXIF data say, the first frame or page counts; they are prepared as the training's
+pictures were. An image that cannot be read, such as HEIC, which must be converted, gets a
+line on stderr and the exit status is 1, the others are answered. MODEL may be an ONNX file that residual export wrote.
 
 --format csv has the columns path, class and probability, with --top 2 and more also
 class_2, probability_2 and so on, and error; jsonl has one object a line. Answers are
@@ -231,6 +231,7 @@ func (f *predictFlags) showPictures(cmd *cobra.Command) (shown func(ok bool), do
 	if !report.IsTerminal(w) || f.out == "" && report.IsTerminal(cmd.OutOrStdout()) {
 		return func(bool) {}, func() {}
 	}
+	w = direct(w)
 	n, start, drawn := 0, time.Now(), time.Now()
 	done = func() { fmt.Fprint(w, "\r\x1b[K") }
 	return func(ok bool) {

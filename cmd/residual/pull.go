@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/download"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/hub"
 	"github.com/residual-ml/residual/report"
@@ -46,6 +48,7 @@ func pullCommand() *cobra.Command {
 	c := hub.Cache{Endpoint: os.Getenv("HF_ENDPOINT")}
 	var asJSON bool
 	var out string
+	var maxSize float64
 	cmd := &cobra.Command{
 		Use:   "pull MODEL...",
 		Short: "Fetch model files into the cache",
@@ -66,7 +69,8 @@ for what is not said.
 With an ONNX file come the files beside it that its weights lie in, and with an index
 its shards.
 
-A download that broke off goes on where it stopped. A file that is there already
+A download that broke off goes on where it stopped. One that is larger than
+--max-size, or that a server feeds with less than a kilobyte a second, is given up. A file that is there already
 is verified and not fetched again, unless --refresh asks for it. HF_ENDPOINT names
 another server in place of https://huggingface.co.`,
 		Example: `  residual pull hf:timm/resnet18.a1_in1k
@@ -89,6 +93,10 @@ another server in place of https://huggingface.co.`,
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !(maxSize >= 0 && maxSize <= 1e6) {
+				return usagef("--max-size %v: give gigabytes, such as 20", maxSize)
+			}
+			c.MaxBytes = int64(maxSize * 1e9)
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			c.Progress = showDownloads(cmd.ErrOrStderr())
@@ -100,11 +108,11 @@ another server in place of https://huggingface.co.`,
 				}
 				f, r, err := c.PullWeights(ctx, r)
 				if err != nil {
-					return err
+					return sizeHint(err)
 				}
 				p := pulled{File: f}
 				if p.Weights, err = pullWeights(ctx, c, r, f); err != nil {
-					return err
+					return sizeHint(err)
 				}
 				var problems []error
 				p.Configs, problems = c.PullConfigs(ctx, r, f)
@@ -128,11 +136,21 @@ another server in place of https://huggingface.co.`,
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "also make this model file of the weights, as residual import does")
 	cmd.Flags().StringVar(&c.Dir, "cache-dir", "", "folder to keep files in; else the user's cache folder")
+	cmd.Flags().Float64Var(&maxSize, "max-size", 0, "gigabytes of the largest file to accept; 0 means 8.6, and 2.1 where the server names no length")
 	cmd.Flags().BoolVar(&c.Offline, "offline", false, "download nothing")
 	cmd.Flags().BoolVar(&c.Refresh, "refresh", false, "ask again for what is there, as a branch moves on")
 	_ = cmd.MarkFlagDirname("cache-dir")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// sizeHint adds the flag that lets a larger file through.
+func sizeHint(err error) error {
+	var large *download.TooLargeError
+	if errors.As(err, &large) {
+		return fmt.Errorf("%w; --max-size raises the limit", err)
+	}
+	return err
 }
 
 // pullWeights fetches what an ONNX file or an index has its weights in, beside it.

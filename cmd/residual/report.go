@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/report/page"
@@ -49,8 +50,8 @@ func (f *reportFlags) check(cmd *cobra.Command) error {
 
 // machine is what a report says of where it was measured.
 func machine(device string) []page.Fact {
-	facts := []page.Fact{{Name: "processor", Value: cpuModel()}}
-	if total, _ := memory(); total > 0 {
+	facts := []page.Fact{{Name: "processor", Value: host.CPU()}}
+	if total := host.ReadMemory().Total; total > 0 {
 		facts = append(facts, page.Fact{Name: "memory", Value: report.Bytes(total)})
 	}
 	return append(facts, page.Fact{Name: "system", Value: runtime.GOOS + "/" + runtime.GOARCH}, page.Fact{Name: "computed by", Value: device})

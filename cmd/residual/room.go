@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
-	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/internal/host"
 )
 
 // leastBytes is memory that a program of g cannot do without: in training every
@@ -32,14 +30,5 @@ func leastBytes(g *graph.Graph, keeps bool, p engine.Precision) int64 {
 	return largest
 }
 
-// room says whether this machine has so much memory, where it tells.
-func room(bytes int64) error {
-	total, _ := memory()
-	if limit := memoryLimit(); limit > 0 && (total == 0 || limit < total) {
-		total = limit
-	}
-	if total > 0 && bytes > total {
-		return fmt.Errorf("that takes more than %s of memory and there are %s", report.Bytes(bytes), report.Bytes(total))
-	}
-	return nil
-}
+// room says whether this process can take so much memory, where the system tells.
+func room(bytes int64) error { return host.ReadMemory().Fits(bytes) }

@@ -57,7 +57,7 @@ func (v *studyView) training() train.Callbacks {
 		OnData: showDownloads(v.stderr),
 		OnStart: func(s train.Start) {
 			v.close()
-			v.progress = report.NewProgress(v.w, report.ProgressOptions{Plain: v.plain, Epochs: s.Config.Epochs, BatchesPerEpoch: s.Batches})
+			v.progress = report.NewProgress(direct(v.w), report.ProgressOptions{Plain: v.plain, Epochs: s.Config.Epochs, BatchesPerEpoch: s.Batches})
 			if s.Past != nil {
 				v.printf("goes on after epoch %d\n", s.Past.Epochs)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
@@ -213,7 +214,7 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	defer dev.Close()
 	if c.Threads = threadsOf(dev); c.Threads > 0 { // the CPU, whose memory is the machine's
-		c.Forecast.Memory = freeMemory()
+		c.Forecast.Memory = host.ReadMemory().Free
 	}
 	v := newTrainView(cmd, f, f.device.describe(dev))
 	defer context.AfterFunc(ctx, v.interrupted)()
@@ -229,6 +230,15 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 		return v.stopped(s)
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted before the first step; nothing was written")
+	}
+	return memoryHint(err)
+}
+
+// memoryHint adds the flags by which a training takes less memory.
+func memoryHint(err error) error {
+	var memory *engine.MemoryError
+	if errors.As(err, &memory) {
+		return fmt.Errorf("%w (--batch, --resize, --recompute)", err)
 	}
 	return err
 }

@@ -19,7 +19,7 @@ const photosHelp = "or pictures of your own: a folder with one folder a class (o
 // photosTrainHelp is the part of train's help about a user's own pictures.
 func photosTrainHelp() string {
 	var b strings.Builder
-	b.WriteString(`--data photos/ trains on pictures of your own: JPEG, PNG, GIF, WebP or BMP files in one
+	b.WriteString(`--data photos/ trains on pictures of your own: JPEG, PNG, GIF, WebP, BMP or TIFF files in one
 folder a class, or such folders in train/ and val/, or named by a CSV or JSON-lines
 list with path, label and, if you like, split. All are read once at first. Those that cannot be read are named
 in skipped.csv and left out, unless they are more than 5% or a whole class;
@@ -166,7 +166,7 @@ func found(p *train.Photos, dry bool) string {
 		fmt.Fprintf(&b, "left out, beside the folders to train and to test on: %s; `residual eval MODEL --data %s` measures on it\n", few(x.Beside), filepath.Join(x.Path(), x.Beside[0]))
 	}
 	if len(r.Others) > 0 {
-		fmt.Fprintf(&b, "left out as no JPEG, PNG, GIF, WebP or BMP by their names: %s\n", folder.Kinds(r.Others))
+		fmt.Fprintf(&b, "left out as no JPEG, PNG, GIF, WebP, BMP or TIFF by their names: %s\n", folder.Kinds(r.Others))
 	}
 	if n := len(r.Turned); n > 0 {
 		fmt.Fprintf(&b, "%d are turned upright by their EXIF data\n", n)

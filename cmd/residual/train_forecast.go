@@ -11,6 +11,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/foresight"
 )
 
 // forecastHelp is what train says of its time before it begins.
@@ -52,7 +53,7 @@ func (f *forecastFlags) check(changed func(flag string) bool) error {
 
 // forecast asks for what the command does beside the training to be counted in.
 func (f *forecastFlags) forecast(r *reportFlags) *train.Forecast {
-	return &train.Forecast{Budget: f.budget, Begun: time.Now(), Epoch: drawing, After: func(e train.Estimate) time.Duration {
+	return &train.Forecast{Budget: f.budget, Begun: time.Now(), Epoch: drawing, After: func(e foresight.Estimate) time.Duration {
 		if r.none {
 			return 0
 		}
@@ -91,13 +92,13 @@ func drawing() time.Duration {
 
 // reporting is how long a report takes: another evaluation, of a model that is read from
 // its file, and the heat maps of the mistakes, each for as much as a step has for a picture.
-func reporting(e train.Estimate) time.Duration {
+func reporting(e foresight.Estimate) time.Duration {
 	const mistakes, rest = 24, 100 * time.Millisecond
 	return e.Evaluation + mistakes*e.Step/time.Duration(max(e.Batch, 1)) + rest
 }
 
 // estimated is a line about what a training will take.
-func estimated(e *train.Estimate) string {
+func estimated(e *foresight.Estimate) string {
 	line := fmt.Sprintf("estimated from %s: %s", plural(e.Steps, "trial step"), report.Duration(e.Total))
 	if e.Epochs > 1 {
 		line += fmt.Sprintf(", %s an epoch", report.Duration(e.Epoch+e.Evaluation+e.Saving))
@@ -127,7 +128,7 @@ type foreseen struct {
 	OtherBytes        int64   `json:"other_bytes"`
 }
 
-func foresee(e *train.Estimate) *foreseen {
+func foresee(e *foresight.Estimate) *foreseen {
 	if e == nil {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/loop"
 )
 
 // optimisationHelp is what train says of these flags.
@@ -33,7 +34,7 @@ func addOptimisation(cmd *cobra.Command, c *train.Config) {
 	fs.Float64Var(&c.BackboneRate, "backbone-lr-scale", 0, "factor of the learning rate of all but the last layer, such as 0.1 (default: 1)")
 	fs.Float64Var(&c.LayerDecay, "layer-decay", 0, "factor of the learning rate for every layer further from the last one, the stem and each block being one, such as 0.8 (default: 1)")
 	var metrics []string
-	for _, m := range train.Metrics() {
+	for _, m := range loop.Metrics() {
 		metrics = append(metrics, string(m))
 	}
 	_ = cmd.RegisterFlagCompletionFunc("metric", words(metrics...))

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -120,7 +122,7 @@ func (v *trainView) start(s train.Start) {
 	v.curves = report.NewCurves(c.Epochs)
 	v.past(s.Past)
 	fmt.Fprintln(v.w)
-	v.progress.Store(report.NewProgress(v.w, report.ProgressOptions{
+	v.progress.Store(report.NewProgress(direct(v.w), report.ProgressOptions{
 		Plain: v.flags.plain, Epochs: c.Epochs, BatchesPerEpoch: s.Batches, Curves: v.curves,
 	}))
 }
@@ -248,17 +250,41 @@ func (v *trainView) result(s train.Summary) error {
 	if s.Early {
 		fmt.Fprintf(v.w, "ended early, after %d of %d epochs: none of the last %d was better than epoch %d\n", s.Epochs, s.Config.Epochs, s.Epochs-s.BestEpoch, s.BestEpoch)
 	}
-	fmt.Fprintf(v.w, "%s: best.safetensors (epoch %d, test acc %.3f%s), last.safetensors, curves.png, curves.svg, metrics.csv, metrics.jsonl, settings.yaml, state.safetensors\n",
-		s.Dir, s.BestEpoch, s.BestAccuracy, bestBy(s))
+	fmt.Fprintf(v.w, "%s: %s\n", s.Dir, strings.Join(v.files(s), ", "))
+	v.missing(s)
 	fmt.Fprintf(v.w, "%s\n", memoryLine(s))
 	if v.reported != "" {
 		fmt.Fprintln(v.w, v.reported)
 	}
-	fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", s.Best)
+	if use := cmp.Or(s.Best, s.Last); use != "" {
+		fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", use)
+	}
 	if v.flags.json {
 		return v.json(s)
 	}
 	return nil
+}
+
+// files lists what the run left in its folder.
+func (v *trainView) files(s train.Summary) (names []string) {
+	if s.Best != "" {
+		names = append(names, fmt.Sprintf("%s (epoch %d, test acc %.3f%s)", train.BestFile, s.BestEpoch, s.BestAccuracy, bestBy(s)))
+	}
+	if s.Last != "" {
+		names = append(names, train.LastFile)
+	}
+	names = append(names, "curves.png", "curves.svg", "metrics.csv", "metrics.jsonl", "settings.yaml")
+	if s.State != "" {
+		names = append(names, train.StateFile)
+	}
+	return names
+}
+
+// missing says which files something else has removed.
+func (v *trainView) missing(s train.Summary) {
+	for _, path := range s.Missing {
+		fmt.Fprintf(v.w, "%s is gone: something removed it while the run trained\n", path)
+	}
 }
 
 // bestBy says what the best epoch is the best by, unless that is its accuracy.
@@ -291,6 +317,7 @@ func memoryLine(s train.Summary) string {
 func (v *trainView) stopped(s train.Summary) error {
 	v.totals(s)
 	fmt.Fprintf(v.w, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
+	v.missing(s)
 	fmt.Fprintf(v.w, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", s.Last)
 	if s.State == "" {
 		fmt.Fprintln(v.w, "no epoch was completed, so the training can only be begun anew")

@@ -141,7 +141,7 @@ func TestScanRefuses(t *testing.T) {
 	for folder, want := range map[string]string{
 		"empty": `no picture of class "b"`, "other": `has a class "c" that`, "one": `has one class, "a"; make`, "none": "holds no folders",
 		"flat": "holds pictures (1) and no folders", "above": "name it: " + filepath.Join(dir, "above", "photos"),
-		"phone":    "(2 .heic, 1 without an ending)",
+		"phone":    "(2 .heic, 1 without an ending; convert .heic to JPEG or PNG)",
 		"untested": "none of", "absent": "no such file",
 	} {
 		if _, err := Scan(filepath.Join(dir, folder)); err == nil || !strings.Contains(err.Error(), want) {

@@ -83,7 +83,7 @@ func Scan(path string) (*Index, error) {
 func ScanAs(path string, classes []string) (*Index, error) {
 	x, err := scan(path, classes)
 	if err == nil && len(x.Items) == 0 {
-		err = fmt.Errorf("pictures: none is in %s; put JPEG, PNG, GIF, WebP or BMP files there, one folder a class", path)
+		err = fmt.Errorf("pictures: none is in %s; put JPEG, PNG, GIF, WebP, BMP or TIFF files there, one folder a class", path)
 	}
 	return x, err
 }
@@ -241,7 +241,7 @@ func (x *Index) addClasses(dir string, classes []string, split data.Split, all b
 			if names := x.Others[others:]; len(names) > 0 {
 				there = " (" + Kinds(names) + ")"
 			}
-			return fmt.Errorf("pictures: no picture of class %q is in %s%s; put JPEG, PNG, GIF, WebP or BMP files there or remove the folder",
+			return fmt.Errorf("pictures: no picture of class %q is in %s%s; put JPEG, PNG, GIF, WebP, BMP or TIFF files there or remove the folder",
 				class, filepath.Join(dir, class), there)
 		}
 	}

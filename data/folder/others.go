@@ -12,8 +12,9 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 )
 
-// Kinds counts files by the endings of their names, the most frequent first:
-// "12 .heic, 1 .txt".
+// Kinds counts files by the endings of their names, the most frequent first, and says
+// which of them are images that must be converted: "12 .heic, 1 .txt; convert .heic to
+// JPEG or PNG".
 func Kinds(names []string) string {
 	counts := map[string]int{}
 	for _, name := range names {
@@ -22,10 +23,18 @@ func Kinds(names []string) string {
 	kinds := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
 	})
+	var convert []string
 	for i, kind := range kinds {
+		if photo.NamedOther(kind) != "" {
+			convert = append(convert, kind)
+		}
 		kinds[i] = fmt.Sprintf("%d %s", counts[kind], kind)
 	}
-	return strings.Join(kinds, ", ")
+	text := strings.Join(kinds, ", ")
+	if len(convert) > 0 {
+		text += "; convert " + strings.Join(convert, ", ") + " to JPEG or PNG"
+	}
+	return text
 }
 
 // tooFew says why there are no two classes, and what may be meant.

@@ -20,7 +20,7 @@ import (
 )
 
 // packVersion counts changes of what pixels are made of a file: of decoders and resizing.
-const packVersion = 1
+const packVersion = 2
 
 // Pack keeps decoded pictures of an index on the disk, as the transforms of a training
 // take them (Options.Shrink) and as Get returns them for a test: to the bit what would be

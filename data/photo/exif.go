@@ -15,6 +15,8 @@ func orientation(format string, content []byte) int {
 		return orientationOf(exifOfPNG(content))
 	case "webp":
 		return orientationOf(exifOfWebP(content))
+	case "tiff":
+		return orientationOf(content)
 	}
 	return 0
 }

@@ -16,9 +16,9 @@ import (
 // them in memory:
 //
 //   - a file is taken as it is, whatever its name;
-//   - of a folder, every picture by its name (Named) at any depth, in the order of
-//     names; names that begin with a dot are passed over, and links to folders are
-//     not followed;
+//   - of a folder, every picture by its name (Named, and NamedOther, so that who opens
+//     it says how to convert it) at any depth, in the order of names; names that begin
+//     with a dot are passed over, and links to folders are not followed;
 //   - of a pattern, every file it matches that is a picture by its name: * and ? stand
 //     for what a name has, [a-z] for one letter, {a,b} for either, and ** for any
 //     number of folders. A file of that very name comes before the pattern.
@@ -62,7 +62,7 @@ func inFolder(root string, yield func(string, error) bool) bool {
 			}
 		case hidden && d.IsDir():
 			return fs.SkipDir
-		case !hidden && !d.IsDir() && Named(d.Name()) && isFile(path, d.Type()):
+		case !hidden && !d.IsDir() && isImage(d.Name()) && isFile(path, d.Type()):
 			found = true
 			if !yield(path, nil) {
 				return errStop
@@ -75,6 +75,8 @@ func inFolder(root string, yield func(string, error) bool) bool {
 	}
 	return found || yield(root, fmt.Errorf("folder %s: holds no picture (%s)", root, strings.Join(extensions, ", ")))
 }
+
+func isImage(name string) bool { return Named(name) || NamedOther(name) != "" }
 
 // isFile says whether there is a file, or a link to one.
 func isFile(path string, kind fs.FileMode) bool {
@@ -93,7 +95,7 @@ func matches(pattern string, yield func(string, error) bool) bool {
 	found := false
 	err := doublestar.GlobWalk(os.DirFS(filepath.FromSlash(base)), rest, func(name string, d fs.DirEntry) error {
 		path := filepath.Join(base, filepath.FromSlash(name))
-		if !Named(name) || !isFile(path, d.Type()) {
+		if !isImage(name) || !isFile(path, d.Type()) {
 			return nil
 		}
 		found = true

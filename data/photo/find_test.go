@@ -12,7 +12,7 @@ import (
 func TestFind(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{
-		"a/2.jpg", "a/10.PNG", "a/deep/er/1.webp", "a/notes.txt", "a/.hidden/3.jpg", "a/.4.jpg", "b/5.gif", "b/6.jpeg", "odd.dat", "[x].jpg", "none/readme.txt",
+		"a/2.jpg", "a/10.PNG", "a/deep/er/1.webp", "a/notes.txt", "a/.hidden/3.jpg", "a/.4.jpg", "b/5.gif", "b/6.jpeg", "odd.dat", "[x].jpg", "none/readme.txt", "none/clip.mp4", "phone/1.HEIC", "phone/2.cr2", "phone/3.pdf",
 	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 			t.Fatal(err)
@@ -37,7 +37,8 @@ func TestFind(t *testing.T) {
 		{"a/**/*.{webp,PNG}", "a/10.PNG a/deep/er/1.webp"},
 		{"?/*", "a/.4.jpg a/10.PNG a/2.jpg a/link.gif b/5.gif b/6.jpeg"},
 		{"[x].jpg", "[x].jpg"},
-		{"none b/*.gif", "!folder none: holds no picture (.jpg, .jpeg, .png, .gif, .webp, .bmp) b/5.gif"},
+		{"phone phone/*", "phone/1.HEIC phone/2.cr2 phone/1.HEIC phone/2.cr2"},
+		{"none b/*.gif", "!folder none: holds no picture (.jpg, .jpeg, .png, .gif, .webp, .bmp, .tif, .tiff, .jfif, .jpe) b/5.gif"},
 		{"*.bmp odd.dat", "!pattern *.bmp: matches no picture odd.dat"},
 		{"nowhere/** odd.dat", "!pattern nowhere/**: matches no picture odd.dat"},
 		{"{a", "!pattern {a: syntax error in pattern"},

@@ -1,8 +1,6 @@
 package photo
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"image"
 
@@ -49,15 +47,14 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 			return turn.Apply(m.As(channels), nil), info, nil
 		}
 	}
-	img, _, err := image.Decode(bytes.NewReader(content))
+	f, err := formatOf(content)
 	if err != nil {
-		return m, info, fmt.Errorf("is a %s file that cannot be decoded (%w); it may be cut short: give another copy", info.Format, err)
+		return m, info, err
 	}
-	// The first frame of a GIF may be smaller than what its header says.
-	if b := img.Bounds(); b.Empty() {
-		return m, info, errors.New("has no pixels")
+	if m, err = f.decode(content); err != nil {
+		return transforms.Image{}, info, undecodable(info.Format, err)
 	}
-	m = turn.Apply(transforms.FromImage(img, channels), nil)
+	m = turn.Apply(m.As(channels), nil)
 	if choose != nil {
 		m = choose(m.Height, m.Width).Apply(m, nil)
 	}

@@ -1,26 +1,43 @@
-// Package photo reads a user's pictures: JPEG, PNG, GIF (the first frame), WebP and
-// BMP, turned upright by their EXIF data, as planes of 8-bit grey or of red, green and
-// blue. Files are what anybody may have put there: sizes are checked before anything is
-// decoded, and a decoder that stumbles is an error.
+// Package photo reads a user's images: JPEG, PNG, GIF, WebP, BMP and TIFF files, turned
+// upright by their EXIF data, as planes of 8-bit grey or of red, green and blue. Files are
+// what anybody may have put there: sizes are checked before anything is decoded, and a
+// decoder that stumbles is an error.
+//
+// One rule holds for every format, depth and mode: a pixel has the colour stored under it,
+// as Pillow's Image.open(f).convert("RGB") has it.
+//
+//   - Transparency is left out, whether it is an alpha channel, a transparent colour or an
+//     entry of a palette: what is wholly transparent has its colour too, and is not black.
+//   - Gamma, colour profiles and a file's idea of its background are ignored.
+//   - Samples of 1, 2 and 4 bits are scaled to 8; of 16 bits the upper 8 count.
+//   - Of several frames or pages the first counts, on the whole of its canvas: round a
+//     smaller frame of a GIF lies the transparent colour, or the first of the palette, and
+//     round one of a WebP file black. A pixel whose palette lacks it is black.
+//   - Lossy WebP is converted to RGB as libwebp does, JPEG as libjpeg-turbo does.
+//
+// Where Pillow's result is of no use, ours is another. It clips 16-bit grey at 255, so that
+// all but the darkest becomes white; here it is scaled like any other 16-bit sample. Where
+// rows of a PNG file are missing it may leave them black; here the file is refused, and so
+// is one whose pixels have the wrong checksums. Of BMP files with a palette of two greys or
+// with unusual masks, of GIF files whose own palette is a ramp of greys, and of TIFF files
+// with planes of 16 bits it misreads or refuses what is read here by the format's
+// documentation.
+//
+// TIFF files hold more than is read here: those with samples that are no unsigned integers,
+// with YCbCr that is not JPEG, or with a compression of recent years are refused. That error, like the one for HEIC,
+// AVIF, JPEG XL, camera raw files and whatever else is found in their place, names what the
+// file is and says to convert it.
 package photo
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"image"
-	_ "image/gif" // the decoders that image.Decode knows
-	_ "image/jpeg"
-	_ "image/png"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	_ "golang.org/x/image/bmp"
-	_ "golang.org/x/image/webp"
 
 	"github.com/residual-ml/residual/data/transforms"
 )
@@ -35,12 +52,12 @@ type Options struct {
 
 // Info is what a file says of itself.
 type Info struct {
-	Format        string // jpeg, png, gif, webp or bmp
+	Format        string // jpeg, png, gif, webp, bmp or tiff
 	Width, Height int    // as stored
 	Orientation   int    // of the EXIF data, 1 to 8; 0 when there is none
 }
 
-var extensions = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
+var extensions = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".jfif", ".jpe"}
 
 // Named says whether a file's name ends as that of a picture this package reads.
 func Named(name string) bool {
@@ -49,8 +66,7 @@ func Named(name string) bool {
 
 // Read decodes a file. The error names it and says what to do.
 //
-// Grey is Pillow's luma of the colours; of 16-bit samples the upper 8 bits count;
-// transparency is left out, so that a pixel has the colour stored under it.
+// Grey is Pillow's luma of the colours.
 func Read(path string, o Options) (transforms.Image, Info, error) {
 	content, _, err := Load(path, o)
 	if err != nil {
@@ -106,14 +122,15 @@ func Inspect(content []byte, o Options) (info Info, err error) {
 			err = fmt.Errorf("cannot be read (%v); give another file", r)
 		}
 	}()
-	config, format, err := image.DecodeConfig(bytes.NewReader(content))
-	if errors.Is(err, image.ErrFormat) {
-		return info, errors.New("is no PNG, JPEG, GIF, WebP or BMP file; convert it to one of these")
-	}
+	f, err := formatOf(content)
 	if err != nil {
-		return info, fmt.Errorf("cannot be decoded (%w); give another file", err)
+		return info, err
 	}
-	info = Info{format, config.Width, config.Height, orientation(format, content)}
+	width, height, err := f.size(content)
+	if err != nil {
+		return info, undecodable(f.name, err)
+	}
+	info = Info{f.name, width, height, orientation(f.name, content)}
 	if info.Width < 1 || info.Height < 1 {
 		return info, fmt.Errorf("has no pixels (%dx%d)", info.Width, info.Height)
 	}

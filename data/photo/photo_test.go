@@ -106,8 +106,8 @@ func TestReadRefuses(t *testing.T) {
 		want    string
 	}{
 		"cut.jpg":     {good[:len(good)/2], Options{}, "is a jpeg file that cannot be decoded"},
-		"text.jpg":    {[]byte("no picture"), Options{}, "is no PNG, JPEG, GIF, WebP or BMP file"},
-		"empty.png":   {nil, Options{}, "is no PNG"},
+		"text.jpg":    {[]byte("no picture"), Options{}, "is no JPEG, PNG, GIF, WebP, BMP or TIFF file"},
+		"empty.png":   {nil, Options{}, "is empty"},
 		"huge.png":    {hugePNG(1<<20, 1<<20), Options{}, "is too large: 1048576x1048576"},
 		"limited.jpg": {good, Options{MostPixels: 100}, "where 100 pixels are possible"},
 		"long.jpg":    {good, Options{MostBytes: 100}, "has 0 MB, where 0 are possible"},
@@ -172,7 +172,7 @@ func TestSixteenBitColours(t *testing.T) {
 }
 
 func TestNamed(t *testing.T) {
-	for name, want := range map[string]bool{"a.JPG": true, "b.webp": true, "c.jpeg": true, "d.txt": false, "jpg": false, "e.tiff": false} {
+	for name, want := range map[string]bool{"a.JPG": true, "b.webp": true, "c.jpeg": true, "d.txt": false, "jpg": false, "e.tiff": true} {
 		if Named(name) != want {
 			t.Errorf("%s: %v", name, !want)
 		}
@@ -188,6 +188,10 @@ func FuzzDecode(f *testing.F) {
 		if content, err := os.ReadFile(name); err == nil && Named(name) {
 			f.Add(content)
 		}
+	}
+	_, contents := kinds(f)
+	for _, content := range contents {
+		f.Add(content)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		m, info, err := Decode(content, Options{MostPixels: 1 << 16})

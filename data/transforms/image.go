@@ -8,8 +8,9 @@ import (
 
 // FromImage reads an image as grey (1 channel) or red, green and blue (3). Grey is
 // the luma of ITU-R 601 with Pillow's rounding, as convert("L") gives it, and
-// transparency is left out, as Pillow does. It panics for other channels and for an
-// image without pixels.
+// transparency is left out, as Pillow does: a pixel has the colour stored under it, unless
+// the image holds colours multiplied by an alpha of 0, which are black. It panics for other
+// channels and for an image without pixels.
 func FromImage(img image.Image, channels int) Image {
 	if channels != 1 && channels != 3 {
 		panic(fmt.Sprintf("transforms.FromImage: %d channels; an image has 1 or 3", channels))
@@ -76,6 +77,12 @@ func colours(img image.Image) func(x, y int) color.NRGBA {
 			r, g, b := color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
 			return color.NRGBA{r, g, b, 255}
 		}
+	case *image.Paletted:
+		palette := make([]color.NRGBA, 256)
+		for i, c := range m.Palette[:min(len(m.Palette), 256)] {
+			palette[i] = stored(c)
+		}
+		return func(x, y int) color.NRGBA { return palette[m.ColorIndexAt(x, y)] }
 	case *image.RGBA:
 		return func(x, y int) color.NRGBA {
 			c := m.RGBAAt(x, y)
@@ -85,7 +92,21 @@ func colours(img image.Image) func(x, y int) color.NRGBA {
 			return color.NRGBAModel.Convert(c).(color.NRGBA)
 		}
 	}
-	return func(x, y int) color.NRGBA { return color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA) }
+	return func(x, y int) color.NRGBA { return stored(img.At(x, y)) }
+}
+
+// stored is a colour without its alpha having been multiplied into it, where it was not.
+func stored(c color.Color) color.NRGBA {
+	switch c := c.(type) {
+	case color.NRGBA:
+		return c
+	case color.NRGBA64:
+		return color.NRGBA{uint8(c.R >> 8), uint8(c.G >> 8), uint8(c.B >> 8), uint8(c.A >> 8)}
+	case color.NYCbCrA:
+		r, g, b := color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
+		return color.NRGBA{r, g, b, c.A}
+	}
+	return color.NRGBAModel.Convert(c).(color.NRGBA)
 }
 
 // luma is Pillow's L24 of src/libImaging/Convert.c: 0.299, 0.587 and 0.114 in

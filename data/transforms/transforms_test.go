@@ -157,3 +157,27 @@ func TestToImage(t *testing.T) {
 		}
 	}
 }
+
+// A transparent pixel has the colour stored under it, in every kind of image that stores one.
+func TestFromImageLeavesOutTransparency(t *testing.T) {
+	r := image.Rect(3, 5, 4, 6)
+	clear, deep := color.NRGBA{200, 120, 40, 0}, color.NRGBA64{200 * 257, 120 * 257, 40 * 257, 0}
+	nrgba, nrgba64 := image.NewNRGBA(r), image.NewNRGBA64(r)
+	nrgba.SetNRGBA(3, 5, clear)
+	nrgba64.SetNRGBA64(3, 5, deep)
+	ycc := image.NewNYCbCrA(r, image.YCbCrSubsampleRatio444)
+	ycc.Y[0], ycc.Cb[0], ycc.Cr[0] = color.RGBToYCbCr(200, 120, 40)
+	for name, img := range map[string]image.Image{
+		"NRGBA": nrgba, "NRGBA64": nrgba64, "NYCbCrA": ycc,
+		"Paletted": image.NewPaletted(r, color.Palette{clear}),
+		"At":       struct{ image.Image }{nrgba}, "At of 16 bits": struct{ image.Image }{nrgba64}, "At of NYCbCrA": struct{ image.Image }{ycc},
+	} {
+		m := FromImage(img, 3)
+		for c, want := range []int{200, 120, 40} {
+			if d := int(m.Pix[c]) - want; d < -1 || d > 1 { // YCbCr is rounded
+				t.Errorf("%s: %d, want 200, 120, 40", name, m.Pix)
+				break
+			}
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
+	"github.com/residual-ml/residual/internal/host"
 )
 
 // Options choose how the device works. The zero value is the best the machine has.
@@ -80,6 +81,10 @@ func (d *Device) Computes(p engine.Precision) error {
 
 // Err returns nil: the CPU does not fail.
 func (d *Device) Err() error { return nil }
+
+// Fits tells whether this process can take so many bytes more, limits of control groups
+// counted.
+func (d *Device) Fits(bytes int64) error { return host.ReadMemory().Fits(bytes) }
 
 // ISA returns the instruction set of the kernels.
 func (d *Device) ISA() kernel.ISA { return d.set.ISA }

@@ -1,0 +1,392 @@
+package photo
+
+import (
+	"bytes"
+	"cmp"
+	"compress/zlib"
+	"encoding/binary"
+	"io"
+	"math/bits"
+
+	"golang.org/x/image/ccitt"
+	"golang.org/x/image/tiff/lzw"
+
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// The tags and values of TIFF 6.0 that are looked at.
+const (
+	tiffNewSubfileType = 254
+	tiffWidth          = 256
+	tiffHeight         = 257
+	tiffBits           = 258
+	tiffCompression    = 259
+	tiffPhotometric    = 262
+	tiffFillOrder      = 266
+	tiffStripOffsets   = 273
+	tiffSamples        = 277
+	tiffRowsPerStrip   = 278
+	tiffStripBytes     = 279
+	tiffPlanar         = 284
+	tiffT4Options      = 292
+	tiffPredictor      = 317
+	tiffColorMap       = 320
+	tiffTileWidth      = 322
+	tiffTileHeight     = 323
+	tiffTileOffsets    = 324
+	tiffTileBytes      = 325
+	tiffSubIFDs        = 330
+	tiffExtraSamples   = 338
+	tiffSampleFormat   = 339
+	tiffJPEGTables     = 347
+	tiffDNGVersion     = 50706
+
+	tiffWhiteIsZero = 0
+	tiffRGB         = 2
+	tiffPalette     = 3
+	tiffCMYK        = 5
+	tiffYCbCr       = 6
+	tiffCFA         = 32803 // the mosaic of a camera's sensor
+	tiffLinearRaw   = 34892
+
+	tiffJPEG = 7 // a compression
+)
+
+// tiffFile is the first directory of a file, and what it says.
+type tiffFile struct {
+	content []byte
+	order   binary.ByteOrder
+	entries map[uint16][]byte // of 12 bytes
+
+	width, height, bits, samples int
+	photometric, compression     int
+	planar                       bool // a plane a sample
+	blockWidth, blockHeight      int  // of a tile, or a strip
+	palette                      palette
+}
+
+// isTIFF tells TIFF from what cameras write in its clothes.
+func isTIFF(b []byte) bool { return hasTIFF(b) && !isRaw(b) }
+
+func hasTIFF(b []byte) bool { return starts("II*\x00")(b) || starts("MM\x00*")(b) }
+
+// isRaw finds a camera's raw file, whose first image is a small preview, or a sensor's
+// mosaic.
+func isRaw(b []byte) bool {
+	if !hasTIFF(b) {
+		return false
+	}
+	f, err := tiffEntries(b)
+	if err != nil {
+		return false
+	}
+	photometric := f.one(tiffPhotometric, 0)
+	return f.count(tiffDNGVersion) > 0 || len(b) > 10 && string(b[8:10]) == "CR" ||
+		photometric == tiffCFA || photometric == tiffLinearRaw ||
+		f.one(tiffNewSubfileType, 0)&1 != 0 && f.count(tiffSubIFDs) > 0
+}
+
+func tiffSize(content []byte) (width, height int, err error) {
+	f, err := tiffEntries(content)
+	return f.one(tiffWidth, 0), f.one(tiffHeight, 0), err
+}
+
+// tiffEntries reads the first directory.
+func tiffEntries(content []byte) (f tiffFile, err error) {
+	if len(content) < 8 {
+		return f, io.ErrUnexpectedEOF
+	}
+	f.content, f.order, f.entries = content, binary.LittleEndian, map[uint16][]byte{}
+	if content[0] == 'M' {
+		f.order = binary.BigEndian
+	}
+	at := int64(f.order.Uint32(content[4:]))
+	if at+2 > int64(len(content)) {
+		return f, io.ErrUnexpectedEOF
+	}
+	n := int64(f.order.Uint16(content[at:]))
+	if at+2+12*n > int64(len(content)) {
+		return f, io.ErrUnexpectedEOF
+	}
+	for i := range n {
+		e := content[at+2+12*i:][:12]
+		f.entries[f.order.Uint16(e)] = e
+	}
+	return f, nil
+}
+
+// count is how many values a tag has, 0 without it.
+func (f *tiffFile) count(tag uint16) int64 {
+	e, ok := f.entries[tag]
+	if !ok {
+		return 0
+	}
+	return int64(f.order.Uint32(e[4:]))
+}
+
+// value is value i of a tag, when it is a BYTE, SHORT or LONG that the file holds.
+func (f *tiffFile) value(tag uint16, i int64) (v int64, ok bool) {
+	e := f.entries[tag]
+	if i >= f.count(tag) {
+		return 0, false
+	}
+	size := map[uint16]int64{1: 1, 3: 2, 4: 4}[f.order.Uint16(e[2:])]
+	values := e[8:]
+	if f.count(tag)*size > 4 {
+		values = f.content[min(int64(f.order.Uint32(e[8:])), int64(len(f.content))):]
+	}
+	if (i+1)*size > int64(len(values)) {
+		return 0, false
+	}
+	switch values = values[i*size:]; size {
+	case 1:
+		return int64(values[0]), true
+	case 2:
+		return int64(f.order.Uint16(values)), true
+	case 4:
+		return int64(f.order.Uint32(values)), true
+	}
+	return 0, false
+}
+
+// one is the first value of a tag, or what it is without it.
+func (f *tiffFile) one(tag uint16, without int) int {
+	if v, ok := f.value(tag, 0); ok && v < 1<<31 {
+		return int(v)
+	}
+	return without
+}
+
+// parse reads what the decoder needs, and refuses what it does not know.
+func (f *tiffFile) parse() error {
+	f.width, f.height = f.one(tiffWidth, 0), f.one(tiffHeight, 0)
+	f.bits, f.samples = f.one(tiffBits, 1), f.one(tiffSamples, 1)
+	f.photometric, f.compression = f.one(tiffPhotometric, -1), f.one(tiffCompression, 1)
+	f.planar = f.one(tiffPlanar, 1) == 2 && f.samples > 1
+	for i := range min(f.count(tiffBits), 16) {
+		if v, ok := f.value(tiffBits, i); ok && int(v) != f.bits {
+			return unsupported("samples of different sizes")
+		}
+	}
+	if f.compression == tiffJPEG {
+		return f.parseJPEG()
+	}
+	least, known := map[int]int{0: 1, 1: 1, tiffRGB: 3, tiffPalette: 1, tiffCMYK: 4}[f.photometric]
+	small := f.bits == 1 || f.bits == 2 || f.bits == 4
+	switch predictor := f.one(tiffPredictor, 1); {
+	case !known:
+		return unsupported("colours of kind %d", f.photometric)
+	case f.one(tiffSampleFormat, 1) != 1:
+		return unsupported("samples that are signed or floating-point numbers")
+	case f.bits != 8 && f.bits != 16 && !(small && f.samples == 1), f.photometric == tiffPalette && f.bits > 8:
+		return unsupported("%d samples of %d bits", f.samples, f.bits)
+	case f.samples < least || f.samples > 16:
+		return damaged("it has %d samples a pixel", f.samples)
+	case predictor != 1 && (predictor != 2 || small):
+		return unsupported("predictor %d of %d bits", predictor, f.bits)
+	}
+	if f.photometric == tiffPalette {
+		n := int64(1) << f.bits
+		for i := range 3 * n {
+			v, ok := f.value(tiffColorMap, i)
+			if !ok {
+				return damaged("its palette is too short")
+			}
+			f.palette[i%n][i/n] = uint8(v >> 8)
+		}
+	}
+	return f.blocks()
+}
+
+// blocks finds how the image is divided.
+func (f *tiffFile) blocks() error {
+	f.blockWidth, f.blockHeight = f.width, min(f.one(tiffRowsPerStrip, f.height), f.height)
+	if f.count(tiffTileOffsets) > 0 {
+		f.blockWidth, f.blockHeight = f.one(tiffTileWidth, 0), f.one(tiffTileHeight, 0)
+	}
+	if f.blockWidth < 1 || f.blockHeight < 1 {
+		return damaged("its parts are %dx%d", f.blockWidth, f.blockHeight)
+	}
+	if bytes := int64(f.blockWidth) * int64(f.samples*f.bits) / 8; bytes > mostRow {
+		return unsupported("rows of %d bytes", bytes)
+	}
+	if int64(f.blockWidth)*int64(f.blockHeight) > 4*int64(f.width)*int64(f.height)+1<<20 {
+		return damaged("its tiles are %dx%d, and it is %dx%d", f.blockWidth, f.blockHeight, f.width, f.height)
+	}
+	if across := (f.width + f.blockWidth - 1) / f.blockWidth; int64(across)*int64(f.blockWidth) > 4*int64(f.width)+1024 {
+		return damaged("its tiles are %d wide, and it is %d", f.blockWidth, f.width)
+	}
+	return nil
+}
+
+// tiffImage decodes the first page: grey of 1 to 16 bits, palettes, colours of 8 and 16,
+// CMYK of 8, with alpha or without, in strips or tiles, uncompressed or by LZW, Deflate,
+// PackBits, JPEG and those of facsimile.
+func tiffImage(content []byte) (transforms.Image, error) {
+	f, err := tiffEntries(content)
+	if err != nil {
+		return transforms.Image{}, err
+	}
+	if err := f.parse(); err != nil {
+		return transforms.Image{}, err
+	}
+	offsets := uint16(tiffStripOffsets)
+	if f.count(tiffTileOffsets) > 0 {
+		offsets = tiffTileOffsets
+	}
+	if f.count(offsets) == 0 {
+		return transforms.Image{}, damaged("it holds no pixels")
+	}
+	planes := 1
+	if f.planar {
+		planes = f.samples
+	}
+	into := newTIFFPixels(&f)
+	number := int64(0)
+	for plane := range planes {
+		for y := 0; y < f.height; y += f.blockHeight {
+			for x := 0; x < f.width; x += f.blockWidth {
+				if err := f.block(into, number, plane, x, y); err != nil {
+					return transforms.Image{}, err
+				}
+				number++
+			}
+		}
+	}
+	return into.image(), nil
+}
+
+// block decodes a strip or a tile, row by row.
+func (f *tiffFile) block(into *tiffPixels, number int64, plane, x, y int) error {
+	height := min(f.blockHeight, f.height-y)
+	if f.compression == tiffJPEG {
+		return f.jpegBlock(into, number, x, y, height)
+	}
+	in, err := f.open(number, height)
+	if err != nil {
+		return err
+	}
+	samples := f.samples
+	if f.planar {
+		samples = 1
+	}
+	row := make([]uint8, (f.blockWidth*samples*f.bits+7)/8)
+	for i := range height {
+		if _, err := io.ReadFull(in, row); err != nil {
+			return atEnd(err)
+		}
+		if f.predicted() {
+			f.sum(row, samples)
+		}
+		into.put(row, plane, samples, x, y+i, min(f.blockWidth, f.width-x))
+	}
+	return nil
+}
+
+// data returns the bytes of a block, as they are in the file.
+func (f *tiffFile) data(number int64) ([]byte, error) {
+	offsets, counts := uint16(tiffStripOffsets), uint16(tiffStripBytes)
+	if f.count(tiffTileOffsets) > 0 {
+		offsets, counts = tiffTileOffsets, tiffTileBytes
+	}
+	at, ok := f.value(offsets, number)
+	if !ok || at > int64(len(f.content)) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	data := f.content[at:]
+	if n, ok := f.value(counts, number); ok {
+		data = data[:min(n, int64(len(data)))]
+	}
+	return data, nil
+}
+
+// open returns the bytes of a block, uncompressed.
+func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
+	data, err := f.data(number)
+	if err != nil {
+		return nil, err
+	}
+	if f.count(tiffTileOffsets) > 0 {
+		height = f.blockHeight
+	}
+	if f.one(tiffFillOrder, 1) == 2 { // the first bit of a byte is its lowest
+		data = bytes.Clone(data)
+		for i, v := range data {
+			data[i] = bits.Reverse8(v)
+		}
+	}
+	in := bytes.NewReader(data)
+	switch f.compression {
+	case 1:
+		return in, nil
+	case 3, 4:
+		if f.bits != 1 || f.one(tiffT4Options, 0)&1 != 0 && f.compression == 3 {
+			return nil, unsupported("facsimile in two dimensions")
+		}
+		kind := ccitt.Group4
+		if f.compression == 3 {
+			kind = ccitt.Group3
+		}
+		return ccitt.NewReader(in, ccitt.MSB, kind, f.blockWidth, height, &ccitt.Options{Invert: true}), nil
+	case 5:
+		return lzw.NewReader(in, lzw.MSB, 8), nil
+	case 8, 32946:
+		z, err := zlib.NewReader(in)
+		return z, atEnd(err)
+	case 32773:
+		return &packBits{in: data}, nil
+	}
+	names := map[int]string{2: "facsimile", 6: "JPEG of an old kind", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
+	return nil, unsupported("compression %s", cmp.Or(names[f.compression], "of another kind"))
+}
+
+// predicted says that rows hold differences: only LZW and Deflate do so.
+func (f *tiffFile) predicted() bool {
+	return f.one(tiffPredictor, 1) == 2 && (f.compression == 5 || f.compression == 8 || f.compression == 32946)
+}
+
+// sum undoes the horizontal predictor (TIFF 6.0, section 14).
+func (f *tiffFile) sum(row []uint8, samples int) {
+	if f.bits == 8 {
+		for i := samples; i < len(row); i++ {
+			row[i] += row[i-samples]
+		}
+		return
+	}
+	for i := 2 * samples; i+1 < len(row); i += 2 {
+		f.order.PutUint16(row[i:], f.order.Uint16(row[i:])+f.order.Uint16(row[i-2*samples:]))
+	}
+}
+
+// packBits undoes that compression (TIFF 6.0, section 9).
+type packBits struct {
+	in     []byte
+	repeat int // of a byte
+	copy   int // bytes to copy
+}
+
+func (r *packBits) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		switch {
+		case r.copy > 0 && len(r.in) > 0:
+			m := copy(p[n:], r.in[:min(r.copy, len(r.in))])
+			r.in, r.copy, n = r.in[m:], r.copy-m, n+m
+		case r.repeat > 0 && len(r.in) > 0:
+			p[n] = r.in[0]
+			n++
+			if r.repeat--; r.repeat == 0 {
+				r.in = r.in[1:]
+			}
+		case len(r.in) == 0:
+			return n, io.EOF
+		default:
+			if c := int8(r.in[0]); c >= 0 {
+				r.copy = int(c) + 1
+			} else if c != -128 {
+				r.repeat = 1 - int(c)
+			}
+			r.in = r.in[1:]
+		}
+	}
+	return n, nil
+}

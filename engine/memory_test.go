@@ -1,0 +1,68 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/cpu"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// bounded is a device with so many bytes that remembers the largest piece that was asked
+// for.
+type bounded struct {
+	*cpu.Device
+	free, largest int64
+}
+
+func (b *bounded) Fits(bytes int64) error {
+	if bytes > b.free {
+		return fmt.Errorf("%d bytes are needed and %d are free", bytes, b.free)
+	}
+	return nil
+}
+
+func (b *bounded) Alloc(n int) engine.Buffer {
+	b.largest = max(b.largest, 4*int64(n))
+	return b.Device.Alloc(n)
+}
+
+func TestMemoryIsForeseen(t *testing.T) {
+	device, err := cpu.New(cpu.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	dev := &bounded{Device: device, free: 1 << 20}
+	store := engine.NewStore(dev)
+	compile := func(n int) error {
+		g := graph.New(graph.Eval)
+		x := g.Input("x", tensor.Float32, n, 1024)
+		_, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{x.Plus(x)}})
+		return err
+	}
+	if err := compile(64); err != nil { // a quarter of a megabyte in, and one out
+		t.Fatal(err)
+	}
+	dev.largest = 0
+	var memory *engine.MemoryError
+	err = compile(1 << 30) // beyond any machine
+	if !errors.As(err, &memory) || !strings.Contains(err.Error(), "are free; use a smaller batch") {
+		t.Errorf("got %v", err)
+	}
+	if dev.largest > 0 {
+		t.Errorf("%d bytes were asked for", dev.largest)
+	}
+	// What is there already is not needed again.
+	dev.free = 1 << 18
+	if err := compile(64); err != nil {
+		t.Error(err)
+	}
+	if err := compile(65); !errors.As(err, &memory) {
+		t.Errorf("got %v", err)
+	}
+}

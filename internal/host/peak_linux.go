@@ -1,0 +1,26 @@
+package host
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// PeakMemory returns the most bytes the process has had in memory at once (VmHWM
+// of proc(5)), or 0 where the system does not say.
+func PeakMemory() int64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			if err != nil {
+				return 0
+			}
+			return kib << 10
+		}
+	}
+	return 0
+}

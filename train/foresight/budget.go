@@ -1,0 +1,111 @@
+package foresight
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/residual-ml/residual/engine"
+)
+
+// Offer is a training that a budget may choose, with the epochs that it may have.
+type Offer struct {
+	Name string // such as "resnet18 at 96x96"
+
+	// Below Enough epochs a smaller offer is better, below Least the offer is of no use; more
+	// than Most epochs gain little.
+	Least, Enough, Most int
+}
+
+func (o Offer) String() string { return o.Name }
+
+// reserve is the part of a budget that nothing is planned for: a machine is not always
+// as fast as in a trial.
+const reserve = 0.1
+
+// Choice is what a budget chose: an offer, its epochs and why.
+type Choice struct {
+	Offer  int // its position in what was offered
+	Epochs int
+	Why    []string // sentences for the user
+}
+
+// Choose takes the largest offer of which enough epochs fit into what is left of a budget;
+// the smallest if at least its least fit. measure tells what an offer takes, or that it is
+// TooLarge, and is asked for the smaller ones first and for no larger one than may fit.
+func Choose(offers []Offer, budget time.Duration, left func() time.Duration, measure func(i int) (Estimate, error)) (c Choice, err error) {
+	also := ""
+	for i, o := range offers {
+		e, err := measure(i)
+		large, planned := TooLarge{}, (*engine.MemoryError)(nil)
+		if errors.As(err, &large) || errors.As(err, &planned) {
+			if i == 0 {
+				return c, fmt.Errorf("--budget: %v %w; give a smaller --batch or --resize, or --recompute", o, err)
+			}
+			also = fmt.Sprintf("%v %v", o, err)
+			break
+		}
+		if err != nil {
+			return c, err
+		}
+		rest := left()
+		n := min(e.fits(rest-time.Duration(reserve*float64(budget))), o.Most)
+		if i > 0 && n < o.Enough {
+			also = fmt.Sprintf("%v would have had %s of %s each, and %d are the least for it", o, count(n), round(e.each()), o.Enough)
+			break
+		}
+		if n < o.Least {
+			return c, o.tooLong(e, n, budget, budget-rest)
+		}
+		also = ""
+		if n == o.Most && o.Most > o.Least {
+			also = fmt.Sprintf("more than %d epochs would be of little use", n)
+		}
+		c.Offer, c.Epochs = i, n
+		c.Why = []string{fmt.Sprintf("%v for %s, %s each, suits %s (--budget)", o, count(n), round(e.each()), spell(budget))}
+		if n < o.Enough { // what is larger has no chance
+			also = fmt.Sprintf("these are few: --budget %s would have room for %d", spell(needs(e, o.Enough, budget-rest)), o.Enough)
+			break
+		}
+	}
+	if also != "" {
+		c.Why = append(c.Why, also)
+	}
+	return c, nil
+}
+
+// TooLarge is a training that does not fit into memory.
+type TooLarge struct{ Needs, Has int64 }
+
+func (t TooLarge) Error() string {
+	return fmt.Sprintf("needs %d MiB of memory, and %d MiB are free", t.Needs>>20, t.Has>>20)
+}
+
+// tooLong says what would fit; spent is what the program has taken so far.
+func (o Offer) tooLong(e Estimate, fit int, budget, spent time.Duration) error {
+	fewer := ""
+	if fit > 0 {
+		fewer = fmt.Sprintf(", --epochs %d", fit)
+	}
+	return fmt.Errorf("--budget %s: %v takes %s an epoch, so that %d of at least %s fit; give --budget %s%s, or fewer pictures (--train-size)",
+		spell(budget), o, round(e.each()), fit, count(o.Least), spell(needs(e, o.Least, spent)), fewer)
+}
+
+// needs is a budget for so many epochs, of which some is spent.
+func needs(e Estimate, epochs int, spent time.Duration) time.Duration {
+	step := 10 * time.Second
+	need := time.Duration(float64(spent+e.For(epochs).Total) / (1 - reserve))
+	if need > 10*time.Minute {
+		step = time.Minute
+	}
+	return need.Truncate(step) + step
+}
+
+// RoomFor returns a TooLarge when a training needs more bytes than there are; has 0 stands
+// for the unknown.
+func RoomFor(needs, has int64) error {
+	if has > 0 && needs > has {
+		return TooLarge{needs, has}
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package loop
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/nn"
+)
+
+// What Options.Freeze takes beside the beginnings of names.
+const (
+	FreezeStem     = "stem"     // what comes before the first block
+	FreezeBackbone = "backbone" // all but the last layer
+)
+
+// group is a layer for rates that differ by layer: the stem, a block or the last layer.
+type group []nn.NamedParameter
+
+// groups divides the parameters and buffers of m as timm's group_matcher divides
+// those of a ResNet: the stem is what comes before the first block, each block is a
+// group, what lies between two blocks or behind the last one belongs to the block before,
+// and the last layer is the last group. In a module without numbered blocks each layer is a
+// group, with the batch norm behind it.
+func groups(m nn.Module) []group {
+	all := nn.Named(m)
+	blocks := slices.ContainsFunc(all, func(p nn.NamedParameter) bool { return blockOf(p.Name) != "" })
+	head := headOf(m)
+	var list []group
+	last := ""
+	for i, p := range all {
+		at := blockOf(p.Name)
+		layer := layerOf(p.Name)
+		switch {
+		case layer == head:
+			at = head
+		case !blocks && !normalises(all, layer):
+			at = layer
+		case at == "":
+			at = last
+		}
+		if i == 0 || at != last {
+			list = append(list, nil)
+		}
+		last = at
+		list[len(list)-1] = append(list[len(list)-1], p)
+	}
+	return list
+}
+
+// layerOf is a parameter's name without its last part.
+func layerOf(name string) string { return name[:max(strings.LastIndexByte(name, '.'), 0)] }
+
+// headOf is the layer of the last parameter.
+func headOf(m nn.Module) string {
+	ps := nn.Parameters(m)
+	if len(ps) == 0 {
+		return ""
+	}
+	return layerOf(ps[len(ps)-1].Name)
+}
+
+// blockOf is the numbered block that a parameter is of, such as layer1.0; "" where it is of
+// none. A block has layers of its own, unlike a stem in a list.
+func blockOf(name string) string {
+	parts := strings.Split(name, ".")
+	if len(parts) < 4 || strings.Trim(parts[1], "0123456789") != "" {
+		return ""
+	}
+	return parts[0] + "." + parts[1]
+}
+
+// normalises says whether a layer is a batch norm.
+func normalises(all []nn.NamedParameter, layer string) bool {
+	return slices.ContainsFunc(all, func(p nn.NamedParameter) bool { return p.Name == layer+".running_mean" })
+}
+
+// choose finds what is trained, and at which rates.
+func (t *Trainer) choose() error {
+	parts := groups(t.module)
+	if len(parts) == 0 || len(nn.Parameters(t.module)) == 0 {
+		return fmt.Errorf("%s has no parameters to train", nn.Class(t.module))
+	}
+	frozen, err := t.freeze(parts)
+	if err != nil {
+		return err
+	}
+	for _, p := range nn.Named(t.module) {
+		switch {
+		case frozen[p.Variable]:
+			t.frozen = append(t.frozen, p.Variable)
+		case p.Trainable:
+			t.trained = append(t.trained, p)
+		}
+	}
+	if len(t.trained) == 0 {
+		return fmt.Errorf("--freeze %s leaves nothing to train", strings.Join(t.options.Freeze, ","))
+	}
+	t.rates = map[*graph.Variable]float32{}
+	for i, part := range parts {
+		rate := rateOf(t.options, i, len(parts))
+		for _, p := range part {
+			t.rates[p.Variable] = rate
+		}
+	}
+	return nil
+}
+
+// rateOf is the factor of group i's rate.
+func rateOf(o Options, i, groups int) float32 {
+	behind := groups - 1 - i
+	switch {
+	case o.BackboneRate != 0 && behind > 0:
+		return float32(o.BackboneRate)
+	case o.LayerDecay != 0:
+		return float32(math.Pow(o.LayerDecay, float64(behind)))
+	}
+	return 1
+}
+
+// freeze finds the variables that Options.Freeze names.
+func (t *Trainer) freeze(parts []group) (map[*graph.Variable]bool, error) {
+	frozen := map[*graph.Variable]bool{}
+	for _, word := range t.options.Freeze {
+		word = strings.TrimSpace(word)
+		found := false
+		for i, part := range parts {
+			for _, p := range part {
+				if word == FreezeStem && i == 0 || word == FreezeBackbone && i < len(parts)-1 || word != "" && (p.Name == word || strings.HasPrefix(p.Name, word+".")) {
+					frozen[p.Variable], found = true, true
+				}
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("--freeze %q is no part of %s; use stem, backbone or beginnings of names, of which the first are %s",
+				word, nn.Class(t.module), strings.Join(tops(t.module), ", "))
+		}
+	}
+	return frozen, nil
+}
+
+// tops lists the first parts of the parameters' names.
+func tops(m nn.Module) (names []string) {
+	for _, p := range nn.Named(m) {
+		first, _, _ := strings.Cut(p.Name, ".")
+		if !slices.Contains(names, first) {
+			names = append(names, first)
+		}
+	}
+	return names
+}
