@@ -46,7 +46,11 @@ func fromONNX(path string, c ModelConfig, graphs bool) (h held, err error) {
 		h.match, h.module, err = net.unnamed(), net, net.classifies()
 	}
 	if err == nil && c.Model != "" && h.match.Entry.Name != c.Model {
-		err = fmt.Errorf("the graph is that of %s, not of %s", foundNames([]models.Match{h.match}), c.Model)
+		if e, failed := models.Lookup(c.Model); failed == nil && h.match.Same(models.Match{Entry: e}) {
+			h.match.Entry, h.match.Config.Blocks = e, nil
+		} else {
+			err = notThat(h.match, c.Model)
+		}
 	}
 	if err != nil {
 		return h, at(path, err)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
@@ -37,12 +36,26 @@ type ModelConfig struct {
 	BGR           bool    // the channels are blue, green and red, in Mean and Std too
 
 	saidFor int // the Size that Resize goes with, where that may be another
+
+	// Zeros says where the shortcuts of residual nets for CIFAR, which have no parameters,
+	// add channels of zeros: ZerosLast, which is taken where it is empty, or ZerosBoth for
+	// half of them before the others. Weights do not tell. An ONNX graph does.
+	Zeros string
+
+	// Ignore lists tensors that are left out, by their names in the file or what these
+	// begin with: criterion stands for criterion.weight, too.
+	Ignore []string
 }
 
 // FromWeights makes a model of Residual's own out of a file of weights of any
-// format, and tells what it had to choose. The model must have each of the file's
-// tensors, PyTorch's counters of batches aside. The error names the file, and the
-// models that come into question.
+// format, or of shards by their index or their folder, and tells what it had to choose.
+// The model must have each of the file's tensors, PyTorch's counters of batches and what
+// clearly belongs to a loss or a metric aside; the error names the nearest model and how
+// the file differs from it.
+//
+// Names and shapes do not tell everything that a network computes. What config.json beside
+// the weights, or the file itself, says of the architecture must be what the model computes;
+// the error names the file, the entry and its value.
 func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
 	return openModel(path, c, false)
 }
@@ -59,15 +72,22 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	fail := func(err error) (nn.Module, checkpoint.Model, []string, error) {
 		return nil, checkpoint.Model{}, nil, at(path, err)
 	}
+	path, err = weights.Locate(path)
+	if err != nil {
+		return nil, checkpoint.Model{}, nil, err
+	}
 	format, err := weights.Detect(path)
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
 	}
 	var net held
-	if format == weights.ONNX {
+	switch {
+	case format != weights.ONNX:
+		net, err = fromTensors(path, c)
+	case c.Zeros != "" || c.Ignore != nil:
+		err = fmt.Errorf("%s: is a graph, which says itself what it computes; leave Zeros (--zeros) and Ignore (--ignore) out", path)
+	default:
 		net, err = fromONNX(path, c, graphs)
-	} else {
-		net, err = fromTensors(path, c.Model)
 	}
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
@@ -146,21 +166,46 @@ type held struct {
 	input    Input // what an ONNX graph says of its images; zero of other files
 }
 
-func fromTensors(path, model string) (h held, err error) {
-	w, err := OpenWeights(path)
+func notThat(is models.Match, model string) error {
+	return fmt.Errorf("the graph is that of %s, not of %s", is.Title(), model)
+}
+
+// recognised is the model that computes what the ONNX graph at path does.
+func recognised(path, likely string) (h held, err error) {
+	net, err := Open(path)
 	if err != nil {
 		return h, err
 	}
-	if h.match, err = w.choose(model); err != nil {
+	h.metadata = net.Metadata
+	if h.match, h.module, err = Recognise(net, likely); err != nil {
 		return h, fmt.Errorf("%s: %w", path, err)
 	}
-	if h.module, err = w.fill(h.match); err != nil {
-		return h, fmt.Errorf("%s: not the weights of %s: %w", path, h.match.Entry.Name, err)
+	return h, nil
+}
+
+func fromTensors(path string, c ModelConfig) (h held, err error) {
+	w, err := openWeights(path, c.Ignore, false)
+	if err != nil {
+		return h, err
+	}
+	if h.match, err = w.choose(c.Model); err != nil {
+		return h, fmt.Errorf("%s: %w", path, err)
+	}
+	var notes []string
+	if h.module, notes, err = w.fill(h.match); err != nil {
+		return h, fmt.Errorf("%s: not the weights of %s: %w%s", path, h.match.Entry.Name, err, w.called())
+	}
+	if err := w.contradicted(h.match); err != nil {
+		return h, fmt.Errorf("%s: %w", path, err)
 	}
 	if w.chosen != "" {
 		h.notes = append(h.notes, w.chosen)
 	}
-	h.metadata = w.Metadata
+	h.metadata, h.notes = w.Metadata, append(h.notes, notes...)
+	_, err = checkpoint.ModelIn(w.Metadata)
+	if err = h.zeros(c.Zeros, err == nil); err != nil {
+		return h, fmt.Errorf("%s: %w", path, err)
+	}
 	return h, nil
 }
 
@@ -174,29 +219,24 @@ func (w *Weights) choose(model string) (models.Match, error) {
 		return w.configured(e)
 	}
 	found := w.Identify()
+	if len(found) > 1 { // unless a file at hand says which
+		if agreed := slices.DeleteFunc(slices.Clone(found), func(m models.Match) bool { return !w.named(m) }); len(agreed) == 1 {
+			found = agreed
+		}
+	}
 	switch {
 	case len(found) == 1 && found[0].Headless:
 		return models.Match{}, w.headless(found[0], "")
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return models.Match{}, fmt.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with --model", foundNames(found))
-	}
-	near := w.nearest()
-	if len(near) == 0 {
-		return models.Match{}, fmt.Errorf("its %d tensors are not called as those of any network known by name (%s)", len(w.tensors), strings.Join(models.Names(), ", "))
-	}
-	var names []string
-	for _, m := range near {
-		names = append(names, m.Entry.Name)
-	}
-	err := fmt.Errorf("its names and shapes are those of no network known by name; nearest are %s: give one with --model to see what differs", strings.Join(names, ", "))
-	if match, failed := w.configured(near[0].Entry); failed == nil {
-		if _, differs := w.fill(match); differs != nil {
-			err = fmt.Errorf("%w; from %s: %w", err, names[0], differs)
+		text := ""
+		if slices.ContainsFunc(found, func(m models.Match) bool { return widens(m.Entry) }) {
+			text = ", and with --zeros whether shortcuts add their channels of zeros last or on both sides"
 		}
+		return models.Match{}, fmt.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with --model%s", foundNames(found), text)
 	}
-	return models.Match{}, err
+	return models.Match{}, w.unknown()
 }
 
 // headless says what a backbone lacks, and what makes a classifier of it. The flags
@@ -207,15 +247,31 @@ func (w *Weights) headless(m models.Match, flags string) error {
 		"`residual train%s --weights %s --data PICTURES` gives it a new last layer and trains it", head, head, m.Title(), flags, w.Path)
 }
 
-// fill makes the model that matches and gives it the weights.
-func (w *Weights) fill(match models.Match) (nn.Module, error) {
+// fill makes the model that matches and gives it the weights, which are read here, as
+// only now it is known that they are wanted.
+func (w *Weights) fill(match models.Match) (nn.Module, []string, error) {
 	c := match.Config
 	c.Blank = true
 	m := match.Entry.New(c)
-	return m, nn.TakeStateDict(m, w.values(m))
+	n := w.naming(m)
+	if err := w.differs(m, w.shapes(n), n); err != nil {
+		return nil, nil, err
+	}
+	if w.tensors == nil {
+		f, err := weights.Open(w.Path)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer f.Close()
+		if err := w.read(f); err != nil {
+			return nil, nil, err
+		}
+	}
+	return m, n.notes, nn.TakeStateDict(m, w.in(n))
 }
 
 // configured reads off the shapes what the model's channels, classes and blocks are.
+// Those of a net that is not the model's are compared with the model as far as they go.
 func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 	for _, n := range w.namings {
 		shapes := w.shapes(n)
@@ -225,57 +281,29 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 			continue
 		}
 		if has, n := numbers(shapes), m.Count(); n > 2*has { // nor is a large net made in vain
-			return match, fmt.Errorf("%s has %d parameters, and the file only %d numbers", e.Name, n, has)
+			return match, fmt.Errorf("%s has %d parameters, and the file only %d numbers; %w", e.Name, n, has, w.whose())
 		}
-		if m.Headless && m.Fits(shapes) {
+		if !m.Fits(shapes) {
+			err = nil
+			match = m
+			continue
+		}
+		if m.Headless {
 			return match, w.headless(m, " --model "+e.Name)
 		}
 		return m, nil
 	}
-	if found := w.Identify(); len(found) > 0 {
-		err = fmt.Errorf("%w; it holds the weights of %s", err, foundNames(found))
+	if match.Entry.Name != "" {
+		return match, nil // what differs is said where it is filled
+	}
+	if len(w.Identify()) > 0 {
+		return match, fmt.Errorf("%w; %w", err, w.whose())
+	}
+	c, n := e.Nearest(w.shapes(w.namings[0])), w.namings[0]
+	if differs := w.differsFrom(c, n); differs != nil {
+		err = fmt.Errorf("%w; it differs from %s in %w%s", err, c.Title(), differs, w.called())
 	}
 	return match, err
-}
-
-// nearest lists up to three models with the file's names of layers and stages, those
-// first that have most nearly as many parameters, and of these those that miss least.
-func (w *Weights) nearest() []models.Match {
-	var all []models.Match
-	for _, n := range w.namings {
-		shapes := w.shapes(n)
-		for _, name := range models.Names() {
-			e, _ := models.Lookup(name)
-			if m, err := e.Configured(shapes); err == nil {
-				all = append(all, m)
-			}
-		}
-		if len(all) > 0 {
-			has := numbers(shapes)
-			far := func(m models.Match) int64 { return max(m.Count()-has, has-m.Count()) }
-			slices.SortStableFunc(all, func(a, b models.Match) int { return cmp.Compare(far(a), far(b)) })
-			ties := 1
-			for ties < len(all) && far(all[ties]) == far(all[0]) {
-				ties++
-			}
-			if ties > 1 { // nets with and without additions, say
-				slices.SortStableFunc(all[:ties], func(a, b models.Match) int { return cmp.Compare(misfits(a, shapes), misfits(b, shapes)) })
-			}
-			return all[:min(3, len(all))]
-		}
-	}
-	return nil
-}
-
-// misfits counts the names of a model that the shapes do not have so.
-func misfits(m models.Match, shapes map[string]tensor.Shape) (n int) {
-	m.Config.Blank = true
-	for _, p := range nn.Named(m.Entry.New(m.Config)) {
-		if !slices.Equal(shapes[p.Name], p.Value.Shape()) {
-			n++
-		}
-	}
-	return n
 }
 
 func numbers(shapes map[string]tensor.Shape) (n int64) {

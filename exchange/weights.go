@@ -3,10 +3,10 @@ package exchange
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -15,63 +15,96 @@ import (
 
 // Weights are the tensors of a file of any format that package weights opens. Their
 // names are tried as they stand, without what all of them have in front, and
-// translated from those of Hugging Face (see torchvisionName).
+// translated from those of Hugging Face (see torchvisionName); then without what clearly
+// belongs to a loss or a metric, and with a backbone and a head put together. Those of an
+// ONNX graph are the parameters of the model that computes the same, where there is one.
 type Weights struct {
 	Path     string
 	Format   weights.Format
 	Metadata map[string]string
 
 	stored  map[string]tensor.Shape   // by the file's names
+	order   []string                  // those names, as the file has them
 	tensors map[string]*tensor.Tensor // by the same; nil where only names and shapes were read
 	namings []naming
 	chosen  string // which of several state dicts they are, if there are several
+	claims  []claim
 }
 
-// naming gives the file's name of each tensor by another one.
-type naming map[string]string
-
-// OpenWeights reads all tensors of the file at path.
+// OpenWeights reads all tensors of the file at path, or of the shards whose index it
+// is, or of the folder that holds either.
 func OpenWeights(path string) (*Weights, error) {
-	return openWeights(path, true)
+	return openWeights(path, nil, true)
 }
 
 // Identify finds the models that have the names and shapes of the file at path, without
-// reading its tensors.
+// reading its tensors, or the one that computes what an ONNX graph does. The error says
+// where a file at hand names another network than that.
 func Identify(path string) ([]models.Match, error) {
-	w, err := openWeights(path, false)
+	w, err := openWeights(path, nil, false)
 	if err != nil {
 		return nil, err
 	}
-	return w.Identify(), nil
+	if w.Format == weights.ONNX {
+		if h, err := recognised(w.Path, ""); err == nil {
+			return []models.Match{h.match}, nil
+		}
+	}
+	found := w.Identify()
+	if len(found) == 1 {
+		if err := w.contradicted(found[0]); err != nil {
+			return nil, fmt.Errorf("%s: %w", w.Path, err)
+		}
+	}
+	return found, nil
 }
 
-func openWeights(path string, tensors bool) (*Weights, error) {
+// openWeights leaves tensors out whose names are ignored or begin with an ignored word.
+func openWeights(path string, ignore []string, tensors bool) (*Weights, error) {
 	f, err := weights.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	w := &Weights{Path: path, Format: f.Format, Metadata: f.Metadata, stored: map[string]tensor.Shape{}}
-	if tensors {
-		if w.tensors, err = f.Tensors(); err != nil {
-			return nil, err
-		}
-	}
+	w := &Weights{Path: f.Path, Format: f.Format, Metadata: f.Metadata, stored: map[string]tensor.Shape{}}
 	for _, name := range f.Names() {
+		full := f.Prefix + name
+		if slices.ContainsFunc(ignore, func(i string) bool { return beginsWith(name, i) || beginsWith(full, i) }) {
+			continue
+		}
+		w.order = append(w.order, name)
 		_, w.stored[name], _ = f.Info(name)
 	}
-	w.namings = namings(f.Names(), f.Prefix)
+	w.namings = w.listNamings(w.order, f.Prefix)
 	if len(f.PassedOver) > 0 {
 		w.chosen = fmt.Sprintf("of the state dicts in the file, that under %s is taken, not %s; to take another, save it alone with torch.save", f.Key, strings.Join(f.PassedOver, " or "))
 	}
+	if w.claims, err = claimsOf(f); err != nil {
+		return nil, err
+	}
+	if tensors {
+		return w, w.read(f)
+	}
 	return w, nil
+}
+
+// beginsWith reports whether a name is the ignored one or goes on behind it.
+func beginsWith(name, ignored string) bool {
+	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(ignored, "."))
+	return ok && ignored != "" && (rest == "" || rest[0] == '.')
+}
+
+// read reads the tensors.
+func (w *Weights) read(f *weights.File) (err error) {
+	w.tensors, err = f.Tensors()
+	return err
 }
 
 // in returns the tensors under a naming, PyTorch's counters of batches left out:
 // nothing here needs them.
 func (w *Weights) in(n naming) map[string]*tensor.Tensor {
-	values := make(map[string]*tensor.Tensor, len(n))
-	for name, own := range n {
+	values := make(map[string]*tensor.Tensor, len(n.of))
+	for name, own := range n.of {
 		if !nn.Counter(name) {
 			values[name] = w.tensors[own]
 		}
@@ -80,8 +113,8 @@ func (w *Weights) in(n naming) map[string]*tensor.Tensor {
 }
 
 func (w *Weights) shapes(n naming) map[string]tensor.Shape {
-	shapes := make(map[string]tensor.Shape, len(n))
-	for name, own := range n {
+	shapes := make(map[string]tensor.Shape, len(n.of))
+	for name, own := range n.of {
 		if !nn.Counter(name) {
 			shapes[name] = w.stored[own]
 		}
@@ -99,21 +132,51 @@ func (w *Weights) Identify() []models.Match {
 	return nil
 }
 
-// values returns the tensors under the naming that shares most names with m.
-func (w *Weights) values(m nn.Module) map[string]*tensor.Tensor {
+// naming returns the naming that shares most names with m, and of those that share
+// as many, the one that leaves fewest over.
+func (w *Weights) naming(m nn.Module) naming {
 	known := map[string]bool{}
 	for _, p := range nn.Named(m) {
 		known[p.Name] = true
 	}
-	shared := func(n naming) (count int) {
-		for name := range n {
-			if known[name] {
-				count++
+	score := func(n naming) (score int) {
+		for name := range n.of {
+			switch {
+			case known[name]:
+				score += 2
+			case !nn.Counter(name):
+				score--
 			}
 		}
-		return count
+		return score
 	}
-	return w.in(slices.MaxFunc(w.namings, func(a, b naming) int { return cmp.Compare(shared(a), shared(b)) }))
+	return slices.MaxFunc(w.namings, func(a, b naming) int { return cmp.Compare(score(a), score(b)) })
+}
+
+// fromGraph takes the parameters of the model that computes what an ONNX graph does, if
+// it is e, be it with other blocks; other says that it is another.
+func (w *Weights) fromGraph(e models.Entry) (other bool, err error) {
+	h, err := recognised(w.Path, e.Name)
+	if err != nil {
+		return false, err
+	}
+	if form(h.match.Entry) != form(e) {
+		return true, fmt.Errorf("%s: %w", w.Path, notThat(h.match, e.Name))
+	}
+	w.order, w.stored, w.tensors = nil, map[string]tensor.Shape{}, map[string]*tensor.Tensor{}
+	folded := true
+	for _, s := range nn.StateDict(h.module) {
+		w.order = append(w.order, s.Name)
+		w.stored[s.Name], w.tensors[s.Name] = s.Tensor.Shape(), s.Tensor
+		if strings.HasSuffix(s.Name, "running_mean") && slices.ContainsFunc(s.Tensor.Data(), func(v float32) bool { return v != 0 }) {
+			folded = false
+		}
+	}
+	w.namings = namings(w.order, "")
+	if folded {
+		w.chosen = "the graph has its batch norms folded into its convolutions: they begin as ones that only add the bias, without the statistics that training had given them"
+	}
+	return false, nil
 }
 
 // Load gives m, a model of e, the weights, and tells what of it is not as the file
@@ -122,9 +185,22 @@ func (w *Weights) values(m nn.Module) map[string]*tensor.Tensor {
 // weights are summed over its inputs; where m sees colours and the file grey, they
 // are divided equally among three. That gives the same numbers for a grey picture as
 // three equal channels. Everything else must be there and of m's shape, and
-// nothing more; the error lists what is not.
+// nothing more; the error lists what is not. Nor may a file at hand name a network that
+// computes something else (see ModelConfig).
 func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error) {
-	values := w.values(m)
+	if w.Format == weights.ONNX {
+		// A graph that is none of the models may still have the names of its parameters.
+		if other, err := w.fromGraph(e); other || err != nil && len(w.Identify()) == 0 {
+			return nil, err
+		}
+	}
+	n := w.naming(m)
+	if match, err := e.Configured(w.shapes(n)); err == nil {
+		if err := w.contradicted(match); err != nil && match.Fits(w.shapes(n)) {
+			return nil, fmt.Errorf("%s: %w", w.Path, err)
+		}
+	}
+	values := w.in(n)
 	own := map[string]*tensor.Tensor{}
 	for _, s := range nn.StateDict(m) {
 		own[s.Name] = s.Tensor
@@ -132,13 +208,18 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 	if w.chosen != "" {
 		changes = append(changes, w.chosen)
 	}
+	changes = append(changes, n.notes...)
 	if text := newHead(values, own, e.Head); text != "" {
 		changes = append(changes, text)
 	}
 	if text := adaptStem(values, own, e.Stem); text != "" {
 		changes = append(changes, text)
 	}
-	if err := nn.TakeStateDict(m, values); err != nil {
+	err = w.differs(m, shapesOf(values), n)
+	if err == nil {
+		err = nn.TakeStateDict(m, values)
+	}
+	if err != nil {
 		if found := w.Identify(); len(found) > 0 {
 			other, c := found[0].Entry, found[0].Config
 			c.Channels, c.Classes = 0, 0
@@ -147,6 +228,9 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 			}
 		}
 		return nil, fmt.Errorf("%s: not the weights of %s: %w", w.Path, e.Name, err)
+	}
+	if _, err := checkpoint.ModelIn(w.Metadata); err != nil && widens(e) && w.Format != weights.ONNX {
+		changes = append(changes, zerosNote)
 	}
 	return changes, nil
 }
@@ -217,63 +301,4 @@ func foundNames(found []models.Match) string {
 		names = append(names, m.Title())
 	}
 	return strings.Join(names, " or ")
-}
-
-// namings lists what the tensors may be called: as in the file, and without the
-// first words that all names share. A checkpoint's names have lost a prefix already;
-// it may have been a field of the net, so they are tried with it first.
-func namings(names []string, prefix string) []naming {
-	plain := make(naming, len(names))
-	for _, name := range names {
-		plain[name] = name
-	}
-	var all []naming
-	if prefix != "" {
-		with := make(naming, len(names))
-		for _, name := range names {
-			with[prefix+name] = name
-		}
-		all = append(all, with)
-	}
-	const mostWords = 4 // module.model.backbone.resnet.
-	for n, words := plain, 0; n != nil && words <= mostWords; n, words = n.stripped(), words+1 {
-		all = append(all, n, n.torchvision())
-	}
-	return slices.DeleteFunc(all, func(n naming) bool { return n == nil })
-}
-
-// stripped leaves out the first word, nil where the names do not share one.
-func (n naming) stripped() naming {
-	shorter := make(naming, len(n))
-	word := ""
-	for name, own := range n {
-		first, rest, ok := strings.Cut(name, ".")
-		if !ok || rest == "" || word != "" && first != word {
-			return nil
-		}
-		word, shorter[rest] = first, own
-	}
-	if len(shorter) < 2 { // the name of a single tensor says nothing
-		return nil
-	}
-	return shorter
-}
-
-// torchvision translates Hugging Face's names, nil where they are none.
-func (n naming) torchvision() naming {
-	translated := maps.Clone(n)
-	clear(translated)
-	some := false
-	for name, own := range n {
-		other, ok := torchvisionName(name)
-		some = some || ok
-		if _, twice := translated[other]; twice {
-			return nil
-		}
-		translated[other] = own
-	}
-	if !some {
-		return nil
-	}
-	return translated
 }

@@ -146,7 +146,7 @@ func TestFromWeights(t *testing.T) {
 		if !reflect.DeepEqual(info, want) || len(info.Classes) != 10 || info.Classes[9] != "class 9" {
 			t.Errorf("it says of itself %+v", info)
 		}
-		if len(notes) != 1 || !strings.Contains(notes[0], "10 classes are numbered") {
+		if len(notes) != 2 || !strings.Contains(notes[0], "channels of zeros") || !strings.Contains(notes[1], "10 classes are numbered") {
 			t.Errorf("notes %q", notes)
 		}
 	}
@@ -159,7 +159,7 @@ func TestFromWeights(t *testing.T) {
 	if p := info.Preprocess; info.Architecture != small || info.Blocks != nil || info.Height != 36 || p.ResizeShorter != 40 || p.Interpolation != "bicubic" || !p.Grey || p.Mean != nil {
 		t.Errorf("it says of itself %+v", info)
 	}
-	if len(notes) != 1 || !strings.Contains(notes[0], "not normalised") {
+	if len(notes) != 2 || !strings.Contains(notes[1], "not normalised") {
 		t.Errorf("notes %q", notes)
 	}
 	_, info, _, err = exchange.FromWeights(path, exchange.ModelConfig{Mean: []float64{0.3}, Std: []float64{0.2}})
@@ -226,11 +226,11 @@ func TestFromWeightsRefuses(t *testing.T) {
 		want   []string
 	}{
 		{nn.StateDict(alike), exchange.ModelConfig{}, []string{"CIFAR plain net like cifar-plain20 with 1, 1, 1 blocks a stage or CIFAR ResNet like cifar-resnet20 with 1, 1, 1", "--model"}},
-		{more, exchange.ModelConfig{}, []string{"no network known by name", "--model", "1 unexpected (extra.weight)"}},
-		{slices.Delete(slices.Clone(state), 5, 6), exchange.ModelConfig{}, []string{"no network known by name", "1 missing (" + state[5].Name + ")"}},
-		{more, exchange.ModelConfig{Model: small}, []string{"1 unexpected (extra.weight)"}},
+		{more, exchange.ModelConfig{}, []string{"no network known by name", "from the nearest, CIFAR pre-activation ResNet like", "1 unexpected (extra.weight [2])"}},
+		{slices.Delete(slices.Clone(state), 5, 6), exchange.ModelConfig{}, []string{"no network known by name", "1 missing (" + state[5].Name + " [16, 16, 3, 3])"}},
+		{more, exchange.ModelConfig{Model: small}, []string{"1 unexpected (extra.weight [2])"}},
 		{state[1:], exchange.ModelConfig{Model: small}, []string{"no conv1.weight", small}},
-		{state[:len(state)-1], exchange.ModelConfig{Model: small}, []string{"1 missing (fc.bias)"}},
+		{state[:len(state)-1], exchange.ModelConfig{Model: small}, []string{"1 missing (fc.bias [10])"}},
 		{state, exchange.ModelConfig{Model: "resnet18"}, []string{"resnet18"}},
 		{state, exchange.ModelConfig{Model: "resnet0"}, []string{`"resnet0" is not known`}},
 		{state, exchange.ModelConfig{Classes: []string{"one"}}, []string{"10 classes", "1 names"}},
@@ -271,9 +271,12 @@ func TestBackbone(t *testing.T) {
 		}
 	}
 	// A last layer that is more than one is named.
-	head := []tensor.Named{{Name: "fc.1.weight", Tensor: tensor.New(2, 512)}, {Name: "fc.1.bias", Tensor: tensor.New(2)}}
+	head := []tensor.Named{
+		{Name: "fc.0.weight", Tensor: tensor.New(9, 512)}, {Name: "fc.0.bias", Tensor: tensor.New(9)},
+		{Name: "fc.2.weight", Tensor: tensor.New(2, 9)}, {Name: "fc.2.bias", Tensor: tensor.New(2)},
+	}
 	_, _, _, err := exchange.FromWeights(foreign(t, append(backbone, head...), same), exchange.ModelConfig{})
-	if err == nil || !strings.Contains(err.Error(), "2 missing (fc.weight, fc.bias), 2 unexpected (fc.1.bias, fc.1.weight)") {
+	if err == nil || !strings.Contains(err.Error(), "2 missing (fc.weight [1000, 512], fc.bias [1000]), 4 unexpected (fc.0.weight [9, 512], fc.0.bias [9], fc.2.weight [2, 9], fc.2.bias [2])") {
 		t.Errorf("with a last layer of two: %v", err)
 	}
 }
@@ -291,7 +294,7 @@ func TestLoadAdapts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(changes) != 2 || !strings.Contains(changes[0], "fc is new, for 4 classes: the file's is for 10") || !strings.Contains(changes[1], "conv1 takes 1 channel") {
+	if len(changes) != 3 || !strings.Contains(changes[0], "fc is new, for 4 classes: the file's is for 10") || !strings.Contains(changes[1], "conv1 takes 1 channel") {
 		t.Errorf("changes %q", changes)
 	}
 	theirs := map[string]*tensor.Tensor{}
@@ -330,7 +333,7 @@ func TestLoadAdapts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(changes) != 2 || !strings.Contains(changes[0], "for 10 classes: the file has none") || !strings.Contains(changes[1], "divided equally") {
+	if len(changes) != 3 || !strings.Contains(changes[0], "for 10 classes: the file has none") || !strings.Contains(changes[1], "divided equally") {
 		t.Errorf("changes %q", changes)
 	}
 	grey, colours := nn.Parameters(to)[0].Value, nn.Parameters(back)[0].Value
@@ -341,7 +344,7 @@ func TestLoadAdapts(t *testing.T) {
 			}
 		}
 	}
-	if changes, err = w.Load(to, e); err != nil || len(changes) != 1 {
+	if changes, err = w.Load(to, e); err != nil || len(changes) != 2 || !strings.Contains(changes[1], "channels of zeros") {
 		t.Errorf("what differs in the last layer alone: %q, %v", changes, err)
 	}
 }
@@ -362,14 +365,14 @@ func TestLoadRefuses(t *testing.T) {
 		return state
 	}
 	for want, state := range map[string][]tensor.Named{
-		"1 missing (layer2.0.conv1.weight)":     change("layer2.0.conv1.weight", nil),
-		"bn.bias is float32 [3]":                change("bn.bias", tensor.New(3)),
-		"bn.bias is int64":                      change("bn.bias", tensor.FromInts(make([]int64, 64), 64)),
-		"conv1.weight is float32 [16, 2, 3, 3]": change("conv1.weight", tensor.New(16, 2, 3, 3)),
-		"fc.weight is float32 [10, 63]":         change("fc.weight", tensor.New(10, 63)),
-		"1 missing (fc.weight)":                 change("fc.weight", nil),
-		"fc.bias is float32 [9]":                change("fc.bias", tensor.New(9)),
-		"1 unexpected (other)":                  append(nn.StateDict(m), tensor.Named{Name: "other", Tensor: tensor.New(1)}),
+		"1 missing (layer2.0.conv1.weight [32, 16, 3, 3])":          change("layer2.0.conv1.weight", nil),
+		"bn.bias is [3] and should be [64]":                         change("bn.bias", tensor.New(3)),
+		"bn.bias is int64":                                          change("bn.bias", tensor.FromInts(make([]int64, 64), 64)),
+		"conv1.weight is [16, 2, 3, 3] and should be [16, 3, 3, 3]": change("conv1.weight", tensor.New(16, 2, 3, 3)),
+		"fc.weight is [10, 63] and should be [10, 64]":              change("fc.weight", tensor.New(10, 63)),
+		"1 missing (fc.weight [10, 64])":                            change("fc.weight", nil),
+		"fc.bias is [9] and should be [10]":                         change("fc.bias", tensor.New(9)),
+		"1 unexpected (other [1])":                                  append(nn.StateDict(m), tensor.Named{Name: "other", Tensor: tensor.New(1)}),
 	} {
 		w, err := exchange.OpenWeights(foreign(t, state, same))
 		if err != nil {

@@ -11,7 +11,8 @@ import (
 // The nets of He et al. 2015, section 4.2: a 3x3 convolution, three stages of n
 // blocks of 16, 32 and 64 channels at 32, 16 and 8 pixels, and a linear layer,
 // which makes 6n+2 layers with weights. Shortcuts have no parameters (option A:
-// every second pixel, and zeros for the new channels, which come last), so that
+// every second pixel, and zeros for the new channels, which come last; package exchange
+// takes weights of nets that put half of them before the others), so that
 // cifar-plainN has the parameters of cifar-resnetN and is the same net minus the
 // additions. cifar-preresnetN is the pre-activation form of He et al. 2016.
 //

@@ -89,6 +89,52 @@ func (e Entry) Configured(shapes map[string]tensor.Shape) (Match, error) {
 	return m, nil
 }
 
+// Nearest is Configured for shapes that need not be those of the model: what they do not
+// tell is as the model has it.
+func (e Entry) Nearest(shapes map[string]tensor.Shape) Match {
+	m := Match{Entry: e}
+	// A few bytes of a file are not to ask for a large net.
+	if stem := shapes[e.Stem+".weight"]; len(stem) == 4 && int64(stem.Numel()) == int64(stem[1])*e.growth.channel {
+		m.Config.Channels = stem[1]
+	}
+	if head := shapes[e.Head+".weight"]; len(head) == 2 && int64(head[1]) == e.growth.class-1 {
+		m.Config.Classes = head[0]
+	}
+	var numbers int64
+	for _, s := range shapes {
+		numbers += int64(s.Numel())
+	}
+	for i, stage := range e.Stages {
+		n := e.Blocks[i]
+		if has := blocksIn(stage, shapes); has > 0 && has <= MostBlocks {
+			n = has
+		}
+		m.Config.Blocks = append(m.Config.Blocks, n)
+	}
+	if slices.Equal(m.Config.Blocks, e.Blocks) || e.Count(m.Config) > max(2*numbers, 2*e.Params) {
+		m.Config.Blocks = nil
+	}
+	return m
+}
+
+// Same reports whether two matches are one net, but for the numbers of channels and
+// classes and for the last layer.
+func (m Match) Same(other Match) bool {
+	blocks, others := m.Config.Blocks, other.Config.Blocks
+	if len(blocks) == 0 {
+		blocks = m.Entry.Blocks
+	}
+	if len(others) == 0 {
+		others = other.Entry.Blocks
+	}
+	return m.Entry.Family == other.Entry.Family && slices.Equal(blocks, others) &&
+		m.Entry.Count(Config{Blocks: blocks}) == other.Entry.Count(Config{Blocks: others})
+}
+
+// Bottleneck reports whether the net's blocks are bottlenecks, of three convolutions
+// each.
+func (e Entry) Bottleneck() bool { return strings.HasPrefix(e.form, bottleneckForm) }
+
 // blocksIn counts the numbers that follow the name of a stage.
 func blocksIn(stage string, shapes map[string]tensor.Shape) int {
 	seen := map[string]bool{}

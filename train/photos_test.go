@@ -240,7 +240,7 @@ func TestBackboneForPhotos(t *testing.T) {
 	if c := start.Config; c.Model != e.Name || !slices.Equal(c.Blocks, []int{1, 2, 1}) {
 		t.Errorf("%s with blocks %v", c.Model, c.Blocks)
 	}
-	if len(start.Changes) != 1 || start.Changes[0] != "the last layer fc is new, for 10 classes: the file has none" {
+	if len(start.Changes) != 2 || start.Changes[0] != "the last layer fc is new, for 10 classes: the file has none" {
 		t.Errorf("changes %q", start.Changes)
 	}
 	got, f, err := checkpoint.LoadModel(s.Last)

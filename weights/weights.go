@@ -1,6 +1,6 @@
 // Package weights opens files of named tensors by what they hold, whatever they are
-// called: safetensors, checkpoints of torch.save, NumPy's archives and ONNX graphs.
-// Each format is read by the package of its name.
+// called: safetensors, checkpoints of torch.save, either also as shards with an index,
+// NumPy's archives and ONNX graphs. Each format is read by the package of its name.
 package weights
 
 import (
@@ -41,6 +41,9 @@ type File struct {
 	// where others are.
 	Key        string
 	PassedOver []string
+	// Settings are the plain values of a checkpoint beside its state dict (see
+	// pth.File.Settings); nil otherwise.
+	Settings map[string]any
 
 	reader
 }
@@ -60,10 +63,17 @@ type reader interface {
 	Close() error
 }
 
-// Open opens the file at path and reads its table of tensors. The caller closes
-// the File. Of an ONNX graph the tensors are its initialisers; what the graph
-// means is for package exchange to say.
+// Open opens the file at path, or that in the folder at path (see Locate), and reads
+// its table of tensors. The caller closes the File. Of an ONNX graph the tensors are its
+// initialisers; what the graph means is for package exchange to say.
 func Open(path string) (*File, error) {
+	path, err := Locate(path)
+	if err != nil {
+		return nil, err
+	}
+	if isIndex(path) {
+		return openShards(path)
+	}
 	format, err := Detect(path)
 	if err != nil {
 		return nil, err
@@ -82,7 +92,7 @@ func Open(path string) (*File, error) {
 			return nil, err
 		}
 		f.Key, f.Prefix = p.Found()
-		f.PassedOver = p.PassedOver()
+		f.PassedOver, f.Settings = p.PassedOver(), p.Settings()
 		f.reader = p
 	case NumPy:
 		if f.reader, err = npz.Open(path); err != nil {
@@ -99,8 +109,16 @@ func Open(path string) (*File, error) {
 }
 
 // Detect tells the format of the file at path by its first bytes, and of a zip
-// archive by its entries. The error names the file.
+// archive by its entries; that of an index is the one of its first shard. The error names
+// the file.
 func Detect(path string) (Format, error) {
+	if isIndex(path) {
+		f, err := openShards(path)
+		if err != nil {
+			return "", err
+		}
+		return f.Format, f.Close()
+	}
 	file, size, err := elements.OpenFile(path, ".safetensors, .pth, .npz or .onnx")
 	if err != nil {
 		return "", err

@@ -120,7 +120,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("%q: want %q, got %v", text, want, err)
 		}
 	}
-	if _, err := weights.Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "regular file") {
+	if _, err := weights.Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "is a folder with none of") {
 		t.Errorf("a folder: %v", err)
 	}
 	if _, err := weights.Open(filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "check the path") {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 
@@ -40,17 +41,20 @@ func importCommand() *cobra.Command {
 		Short: "Make a model file of weights that another program trained",
 		Long: `Make a model file, such as eval, predict, summary and export take, of weights that
 another program trained: a .safetensors, .pth or .pt, .npz or .onnx file, told apart
-by what it holds. The names are torchvision's, timm's or Hugging Face's for residual
-networks, with or without a prefix that all share.
+by what it holds, or the index of shards (model.safetensors.index.json), or the folder of
+either. The names are torchvision's, timm's or Hugging Face's for residual networks, with
+or without a prefix that all share. What is clearly of a loss or a metric is left out.
 
 The model is found by the names and shapes of the weights, or given with --model. A
 file of weights, unless residual wrote it, has no names of classes: --classes gives
 them, one a line; those of 1000 classes are ImageNet's unless something says otherwise.
 Names of classes and how images are prepared are also read from config.json (timm's or
 transformers') and preprocessor_config.json beside the weights, as residual pull lays
-them there; what is said there and cannot be done is an error, unless a flag says
-otherwise. Where nothing does, images are prepared as the model's own weights want it
-(see residual models --json), to the bit as torchvision does it.
+them there; what is said there of images and cannot be done is an error, unless a flag
+says otherwise. Where config.json or the file itself names a network that is not computed
+here, such as timm's resnetaa50, the weights are refused. Where nothing says how, images
+are prepared as the model's own weights want it (see residual models --json), to the bit
+as torchvision does it.
 
 An ONNX graph is known by what it computes, and its images have the size that it takes.
 One that is none of the known models stays as it is: it becomes another .onnx file,
@@ -75,6 +79,8 @@ eval, predict and summary take; --mean and --std must be given for it.
 	fs.SortFlags = false
 	fs.StringVarP(&f.out, "out", "o", "", "model file to write")
 	f.images.add(cmd, "the model's")
+	fs.StringVar(&f.images.config.Zeros, "zeros", "", "of cifar-resnet and cifar-preresnet: where shortcuts add channels of zeros, last or both, half of them before the others (default: last)")
+	fs.StringSliceVar(&f.images.config.Ignore, "ignore", nil, "tensors to leave out, by their names or what these begin with: criterion,aux")
 	fs.BoolVar(&f.force, "force", false, forceUsage)
 	jsonFlag(cmd, &f.json)
 	return cmd
@@ -83,6 +89,9 @@ eval, predict and summary take; --mean and --std must be given for it.
 func (f *importFlags) check(cmd *cobra.Command) error {
 	if f.out == "" {
 		return usagef("name the model file to write with -o; `%s --help` has examples", cmd.CommandPath())
+	}
+	if z := f.images.config.Zeros; z != "" && z != exchange.ZerosLast && z != exchange.ZerosBoth {
+		return usagef("--zeros %s is not known; choose last or both", z)
 	}
 	return f.images.check(cmd)
 }
@@ -105,6 +114,10 @@ func (f *importFlags) run(cmd *cobra.Command, path string) error {
 // importModel makes the model file out of the weights at path.
 func importModel(path, out string, c exchange.ModelConfig) (*importResult, error) {
 	m, info, notes, err := exchange.OpenModel(path, c)
+	var d *exchange.Difference
+	if errors.As(err, &d) && len(d.Surplus()) > 0 {
+		err = fmt.Errorf("%w; if the network computes without what is unexpected, residual import with --ignore and these names, or what they begin with, leaves it out", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"weights": writeForeign,
 			"outside": moveOutside,
 			"encode":  encode,
+			"split":   splitWeights,
 		},
 	})
 }

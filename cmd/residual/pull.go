@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,7 @@ import (
 // pulled is what pull --json lists.
 type pulled struct {
 	hub.File
-	Weights []hub.File    `json:"weights,omitempty"` // that an ONNX file has beside it
+	Weights []hub.File    `json:"weights,omitempty"` // that an ONNX file or an index of shards has beside it
 	Configs []hub.File    `json:"configs,omitempty"` // that lie beside it
 	Model   *importResult `json:"model,omitempty"`   // that was made of it
 }
@@ -54,8 +55,10 @@ func pullCommand() *cobra.Command {
 		Short: "Fetch model files into the cache",
 		Long: `Fetch model files into the user's cache folder and print where they lie.
 
-MODEL is hf:OWNER/NAME for model.safetensors of a model on Hugging Face, or
-hf:OWNER/NAME@REVISION/FILE for another file or revision, or an https address.
+MODEL is hf:OWNER/NAME for model.safetensors of a model on Hugging Face, or for what it
+has in place of that: model.safetensors.index.json, the index of its shards, or
+pytorch_model.bin. hf:OWNER/NAME@REVISION/FILE is another file or revision, and an https
+address is possible, too.
 With #sha256=DIGEST behind it only content with that digest is taken; without it
 the digest that Hugging Face gives is used.
 
@@ -64,7 +67,8 @@ them: names of classes, and how images are prepared. -o makes a model file of it
 such as predict, eval and export take; residual import does the same later, with flags
 for what is not said.
 
-With an ONNX file come the files beside it that its weights lie in.
+With an ONNX file come the files beside it that its weights lie in, and with an index
+its shards.
 
 A download that broke off goes on where it stopped. One that is larger than
 --max-size, or that a server feeds with less than a kilobyte a second, is given up. A file that is there already
@@ -107,7 +111,7 @@ another server in place of https://huggingface.co.`,
 				if err != nil {
 					return err
 				}
-				f, err := c.Pull(ctx, r)
+				f, r, err := c.PullWeights(ctx, r)
 				if err != nil {
 					return sizeHint(err)
 				}
@@ -158,8 +162,15 @@ func sizeHint(err error) error {
 	return err
 }
 
-// pullWeights fetches what an ONNX file has its weights in, beside it.
+// pullWeights fetches what an ONNX file or an index has its weights in, beside it.
 func pullWeights(ctx context.Context, c hub.Cache, r hub.Ref, f hub.File) ([]hub.File, error) {
+	if strings.HasSuffix(f.Path, weights.IndexEnding) {
+		names, err := weights.Shards(f.Path)
+		if err != nil {
+			return nil, err
+		}
+		return c.PullBeside(ctx, r, f, names)
+	}
 	if format, err := weights.Detect(f.Path); err != nil || format != weights.ONNX {
 		return nil, nil
 	}

@@ -47,8 +47,13 @@ func serveHub(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // writeForeign NET CLASSES PATH writes the weights of a shallow net as another program
-// would: they say nothing else. With -headless the last layer is missing.
+// would: they say nothing else. With -headless the last layer is missing, with -extra
+// there is a tensor of that name besides.
 func writeForeign(ts *testscript.TestScript, neg bool, args []string) {
+	var extra []tensor.Named
+	if len(args) > 1 && args[0] == "-extra" {
+		extra, args = []tensor.Named{{Name: args[1], Tensor: tensor.New(1)}}, args[2:]
+	}
 	headless := len(args) > 0 && args[0] == "-headless"
 	if headless {
 		args = args[1:]
@@ -61,6 +66,7 @@ func writeForeign(ts *testscript.TestScript, neg bool, args []string) {
 	classes, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	state := nn.StateDict(e.New(models.Config{Classes: classes, Blocks: slices.Repeat([]int{1}, len(e.Blocks))}))
+	state = append(state, extra...)
 	if headless {
 		state = slices.DeleteFunc(state, func(s tensor.Named) bool { return strings.HasPrefix(s.Name, e.Head+".") })
 	}

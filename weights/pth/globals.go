@@ -180,7 +180,7 @@ func (m *machine) call(g global, args []any) (any, error) {
 			}
 		}
 	case roleInert:
-		return &inert{g.name}, nil
+		return &inert{class: g.name}, nil
 	default:
 		return nil, m.fault("calls %s, which is no function; %s", g.name, damaged)
 	}
@@ -237,16 +237,21 @@ func (m *machine) newObject() error {
 	return m.push(v)
 }
 
-// build sets attributes of an object, which nothing here needs: a state dict has
-// _metadata.
+// build sets attributes of an object, which nothing here needs but the settings in an
+// argparse.Namespace: a state dict has _metadata.
 func (m *machine) build() error {
 	vs, err := m.pop(2)
 	if err != nil {
 		return err
 	}
-	switch vs[0].(type) {
-	case *dict, *inert:
-		return m.push(vs[0])
+	switch v := vs[0].(type) {
+	case *inert:
+		if state, ok := vs[1].(*dict); ok && v.class == "argparse.Namespace" {
+			v.state = state
+		}
+		return m.push(v)
+	case *dict:
+		return m.push(v)
 	}
 	return m.fault("sets the state of %s; %s", kind(vs[0]), damaged)
 }

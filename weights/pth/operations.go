@@ -46,7 +46,7 @@ var operations = [256]func(*machine) error{
 	'}':  func(m *machine) error { return m.push(&dict{}) },
 	's':  (*machine).setOne,
 	'u':  (*machine).setMany,
-	0x8f: func(m *machine) error { return m.push(&inert{"set"}) },
+	0x8f: func(m *machine) error { return m.push(&inert{class: "set"}) },
 	0x90: (*machine).appendMany,
 	0x91: (*machine).frozenset,
 
@@ -223,7 +223,7 @@ func (m *machine) frozenset() error {
 	if _, err := m.popMark(); err != nil {
 		return err
 	}
-	return m.push(&inert{"frozenset"})
+	return m.push(&inert{class: "frozenset"})
 }
 
 func (m *machine) memoizeAs(size uint64) error {

@@ -38,8 +38,11 @@ type (
 		text         map[string]int // of keys that are strings
 	}
 	// inert is an object of a harmless class, or a set: known to be there, its
-	// content dropped.
-	inert struct{ class string }
+	// content dropped but for the attributes of an argparse.Namespace.
+	inert struct {
+		class string
+		state *dict
+	}
 )
 
 // machine runs a pickle. It knows the opcodes that torch.save writes (protocols 2

@@ -28,6 +28,7 @@ type entry struct {
 type found struct {
 	key, prefix string
 	others      []string // keys of state dicts that were passed over
+	settings    map[string]any
 }
 
 // stateDict finds the tensors in a file's value: where they lay, and the tensors in
@@ -37,10 +38,11 @@ func stateDict(value any) (at found, entries []entry, err error) {
 	if !ok {
 		return at, nil, fmt.Errorf("holds %s and no state dict; %s", kind(value), resave)
 	}
-	state := top
+	state, dicts := top, map[string]bool{}
 	for _, w := range wrappers {
 		if i, ok := top.text[w]; ok {
 			if d, ok := top.values[i].(*dict); ok && d.tensors() > 0 {
+				dicts[w] = true
 				if at.key == "" {
 					at.key, state = w, d
 				} else {
@@ -65,6 +67,7 @@ func stateDict(value any) (at found, entries []entry, err error) {
 		entries = append(entries, entry{name: name, view: v})
 	}
 	at.prefix, entries = strip(entries)
+	at.settings = settingsOf(top, dicts)
 	return at, entries, nil
 }
 

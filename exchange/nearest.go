@@ -1,0 +1,222 @@
+package exchange
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// Difference is the error of weights that are not those of a model: by names and with
+// shapes, what the file lacks, what it has too much, and what is of another shape.
+type Difference struct {
+	Model                      string // as models.Match.Title has it
+	Missing, Unexpected, Other []string
+
+	aside []string // names of Unexpected alone, as the file has them
+}
+
+func (d *Difference) Error() string {
+	const most = 4
+	var parts []string
+	for _, kind := range []struct {
+		label, separator string
+		names            []string
+	}{{"missing", ", ", d.Missing}, {"unexpected", ", ", d.Unexpected}, {"of another shape", "; ", d.Other}} {
+		if n := len(kind.names); n > 0 {
+			text := strings.Join(kind.names[:min(n, most)], kind.separator)
+			if n > most {
+				text += fmt.Sprintf("%sand %d more", kind.separator, n-most)
+			}
+			parts = append(parts, fmt.Sprintf("%d %s (%s)", n, kind.label, text))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Surplus lists what would have to be left out (see ModelConfig.Ignore) for the rest to be
+// the weights of the model. It is nil where more is different, or what is unexpected is
+// within the stages of the network.
+func (d *Difference) Surplus() []string {
+	if len(d.Missing)+len(d.Other) > 0 || slices.ContainsFunc(d.aside, ofTrunk.MatchString) {
+		return nil
+	}
+	return d.aside
+}
+
+// differs says how the tensors under a naming, whose shapes are given, differ from
+// those of m; nil where they do not.
+func (w *Weights) differs(m nn.Module, shapes map[string]tensor.Shape, n naming) error {
+	d := &Difference{}
+	known := map[string]bool{}
+	for _, p := range nn.Named(m) {
+		known[p.Name] = true
+		switch has, ok := shapes[p.Name]; {
+		case !ok:
+			d.Missing = append(d.Missing, withShape(p.Name, p.Value.Shape()))
+		case !has.Equal(p.Value.Shape()):
+			d.Other = append(d.Other, fmt.Sprintf("%s and should be %v", strings.Replace(withShape(p.Name, has), " [", " is [", 1), p.Value.Shape()))
+		}
+	}
+	here := make(map[string]string, len(n.of))
+	for name, own := range n.of {
+		here[own] = name
+	}
+	for _, own := range w.order { // as the file has them
+		if name, ok := here[own]; ok && !known[name] && !nn.Counter(name) {
+			d.Unexpected, d.aside = append(d.Unexpected, withShape(own, w.stored[own])), append(d.aside, own)
+		}
+	}
+	if len(d.Missing)+len(d.Unexpected)+len(d.Other) == 0 {
+		return nil
+	}
+	return d
+}
+
+func shapesOf(values map[string]*tensor.Tensor) map[string]tensor.Shape {
+	shapes := make(map[string]tensor.Shape, len(values))
+	for name, t := range values {
+		if t != nil {
+			shapes[name] = t.Shape()
+		}
+	}
+	return shapes
+}
+
+// whose says which models have the names and shapes, or how the nearest differs.
+func (w *Weights) whose() error {
+	if found := w.Identify(); len(found) > 0 {
+		return fmt.Errorf("it holds the weights of %s", foundNames(found))
+	}
+	return w.unknown()
+}
+
+// unknown is the error of names and shapes that are those of no model: it says which is
+// nearest, and how they differ from it.
+func (w *Weights) unknown() error {
+	if len(w.order) == 0 {
+		return errors.New("holds no tensors of a network")
+	}
+	match, n, shared := w.nearest()
+	what := "its names and shapes are those of no network known by name; from the nearest"
+	if !shared {
+		match, n = w.nearestInSize(), w.namings[0]
+		what = "its tensors are not called as those of any network known by name; from the nearest in size"
+	}
+	err := w.differsFrom(match, n)
+	if err == nil { // where more is counted than names and shapes
+		err = fmt.Errorf("%d numbers", numbers(w.shapes(n)))
+	}
+	return fmt.Errorf("%s, %s, it differs in %w%s", what, match.Title(), err, w.called())
+}
+
+// differsFrom is differs for a match.
+func (w *Weights) differsFrom(match models.Match, n naming) error {
+	c := match.Config
+	c.Blank = true
+	err := w.differs(match.Entry.New(c), w.shapes(n), n)
+	if d, ok := err.(*Difference); ok {
+		d.Model = match.Title()
+	}
+	return err
+}
+
+// nearest finds the model that shares most names and shapes with the file.
+func (w *Weights) nearest() (best models.Match, under naming, ok bool) {
+	most := 0
+	for _, o := range outlines() {
+		for _, n := range w.namings {
+			shapes := w.shapes(n)
+			m := o.entry.Nearest(shapes)
+			if score := o.agreement(m.Config, shapes); score > most {
+				best, under, most = m, n, score
+			}
+		}
+	}
+	for _, name := range models.Names() { // the one whose own blocks they are
+		if e, err := models.Lookup(name); err == nil && most > 0 && best.Same(models.Match{Entry: e}) {
+			best.Entry, best.Config.Blocks = e, nil
+			break
+		}
+	}
+	return best, under, most > 0
+}
+
+// nearestInSize is the model that has most nearly as many parameters as the file numbers.
+func (w *Weights) nearestInSize() (best models.Match) {
+	has := numbers(w.shapes(w.namings[0]))
+	far := func(e models.Entry) int64 { return max(e.Params-has, has-e.Params) }
+	for _, name := range models.Names() {
+		if e, err := models.Lookup(name); err == nil && (best.Entry.Name == "" || far(e) < far(best.Entry)) {
+			best.Entry = e
+		}
+	}
+	return best
+}
+
+// form tells nets apart that differ in more than the numbers of their blocks.
+func form(e models.Entry) string {
+	return fmt.Sprint(e.Family, e.Count(models.Config{Blocks: oneBlockEach(e)}))
+}
+
+// oneBlockEach is one block a stage.
+func oneBlockEach(e models.Entry) []int {
+	if len(e.Blocks) == 0 {
+		return nil
+	}
+	return slices.Repeat([]int{1}, len(e.Blocks))
+}
+
+// outline is what the first blocks of a network are called, and their shapes.
+type outline struct {
+	entry  models.Entry
+	names  []string
+	shapes []tensor.Shape
+}
+
+// outlines has one of every form.
+var outlines = sync.OnceValue(func() (all []outline) {
+	seen := map[string]bool{}
+	for _, name := range models.Names() {
+		e, err := models.Lookup(name)
+		if err != nil || seen[form(e)] {
+			continue
+		}
+		seen[form(e)] = true
+		o := outline{entry: e}
+		for _, p := range nn.Named(e.New(models.Config{Blocks: oneBlockEach(e), Blank: true})) {
+			o.names, o.shapes = append(o.names, p.Name), append(o.shapes, p.Value.Shape().Clone())
+		}
+		all = append(all, o)
+	}
+	return all
+})
+
+// agreement counts the names that the shapes have, twice where the shape is the same
+// in a network of the channels and classes of c.
+func (o outline) agreement(c models.Config, shapes map[string]tensor.Shape) (n int) {
+	for i, name := range o.names {
+		want, has := o.shapes[i], shapes[name]
+		switch name {
+		case o.entry.Stem + ".weight":
+			want = want.Clone()
+			want[1] = cmp.Or(c.Channels, o.entry.Channels)
+		case o.entry.Head + ".weight", o.entry.Head + ".bias":
+			want = want.Clone()
+			want[0] = cmp.Or(c.Classes, o.entry.Classes)
+		}
+		switch {
+		case has.Equal(want):
+			n += 2
+		case has != nil:
+			n++
+		}
+	}
+	return n
+}

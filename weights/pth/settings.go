@@ -1,0 +1,73 @@
+package pth
+
+import "unicode/utf8"
+
+// Settings are the plain values that lie beside the state dict: texts, numbers, truth
+// values and nil, and dicts and lists of them (map[string]any, []any), as far as a trainer's
+// settings go. An argparse.Namespace is a dict of its attributes. What is nested deeper or
+// is longer than settings are is left out. Nil where there are none.
+func (f *File) Settings() map[string]any { return f.settings }
+
+const (
+	deepestSetting = 4
+	mostSettings   = 4096 // values in all
+	longestList    = 64
+	longestSetting = 1 << 16
+)
+
+// settingsOf are those of a file's value, without the state dict, which has tensors alone.
+func settingsOf(top *dict, keys map[string]bool) map[string]any {
+	left := mostSettings
+	all := plainDict(top, keys, deepestSetting, &left)
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+func plainDict(d *dict, except map[string]bool, depth int, left *int) map[string]any {
+	all := map[string]any{}
+	for i, k := range d.keys {
+		key, ok := k.(string)
+		if !ok || !utf8.ValidString(key) || except[key] {
+			continue
+		}
+		if v, ok := plain(d.values[i], depth, left); ok {
+			all[key] = v
+		}
+	}
+	return all
+}
+
+// plain is a value as Settings has it; ok is false where it is none.
+func plain(v any, depth int, left *int) (_ any, ok bool) {
+	if *left--; *left < 0 || depth == 0 {
+		return nil, false
+	}
+	items := func(of []any) (any, bool) {
+		list := []any{}
+		for _, item := range of[:min(len(of), longestList)] {
+			if v, ok := plain(item, depth-1, left); ok {
+				list = append(list, v)
+			}
+		}
+		return list, true
+	}
+	switch v := v.(type) {
+	case nil, bool, int64, float64:
+		return v, true
+	case string:
+		return v, utf8.ValidString(v) && len(v) <= longestSetting
+	case *tuple:
+		return items(v.items)
+	case *list:
+		return items(v.items)
+	case *dict:
+		return plainDict(v, nil, depth-1, left), true
+	case *inert:
+		if v.state != nil {
+			return plainDict(v.state, nil, depth-1, left), true
+		}
+	}
+	return nil, false
+}
