@@ -105,7 +105,7 @@ func embedded(source []byte) string {
 // GoEmbedded returns the path of the model that the package embeds which SaveGo wrote
 // into dir.
 func GoEmbedded(dir string) (string, error) {
-	source, err := os.ReadFile(filepath.Join(dir, goSource))
+	source, err := regular.ReadFile(filepath.Join(dir, goSource), 16<<20)
 	return filepath.Join(dir, embedded(source)), err
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/elements"
 	"github.com/residual-ml/residual/weights/pth"
@@ -197,15 +198,13 @@ func shardFolder(dir string) (root *os.Root, below string, err error) {
 }
 
 func openShard(root *os.Root, path, name string) (*shard, Format, map[string]string, error) {
-	st, err := root.Stat(path) // before it is opened, because opening a named pipe would wait for a writer
+	file, err := regular.OpenIn(root, path)
 	if err != nil {
 		return nil, "", nil, fmt.Errorf("%w; put that file beside the index", err)
 	}
-	if !st.Mode().IsRegular() {
-		return nil, "", nil, errors.New("is not a regular file")
-	}
-	file, err := root.Open(path)
+	st, err := file.Stat()
 	if err != nil {
+		file.Close()
 		return nil, "", nil, err
 	}
 	one, format, metadata, err := readShard(file, st.Size(), name)

@@ -59,10 +59,12 @@ func TestOpen(t *testing.T) {
 var reads = map[string]string{
 	"checkpoint/metrics.go":       "appends to a file of its run, which it opens for writing too",
 	"checkpoint/write.go":         "syncs a folder, and makes new files",
-	"cmd/residual/host.go":        "reads /proc",
 	"download/download.go":        "syncs a folder, and writes what it downloads",
 	"internal/regular/regular.go": "is where files are opened",
-	"train/memory_linux.go":       "reads /proc",
+	"internal/host/cgroup.go":     "reads /sys",
+	"internal/host/cpu.go":        "reads /proc and /sys",
+	"internal/host/memory.go":     "reads /proc",
+	"internal/host/peak_linux.go": "reads /proc",
 }
 
 // Whatever reads a file opens it by this package: what a user names may be a pipe.
