@@ -124,12 +124,7 @@ func (f *deviceFlags) reason() string {
 }
 
 // threadsOf is how many threads a device shares its work among; 0 for a GPU.
-func threadsOf(d engine.Device) int {
-	if t, ok := d.(interface{ Threads() int }); ok {
-		return t.Threads()
-	}
-	return 0
-}
+func threadsOf(d engine.Device) int { return devices.Threads(d) }
 
 func threadCount(n int) string {
 	if n == 1 {
