@@ -14,7 +14,7 @@ func benchText(r *measure.Result) string {
 	var b strings.Builder
 	by := r.Kernels
 	if r.Threads > 0 {
-		by = fmt.Sprintf("%s, %s kernels", threadCount(r.Threads), r.Kernels)
+		by = fmt.Sprintf("%s, %s kernels", plural(r.Threads, "thread"), r.Kernels)
 	}
 	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %s, %s%s\n\n",
 		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, by, r.Precision, recomputing(r.Recompute))
@@ -71,14 +71,6 @@ func recomputing(on bool) string {
 	return ""
 }
 
-// rate writes images a second with as many digits as mean something.
-func rate(v float64) string {
-	if v < 100 {
-		return fmt.Sprintf("%.2f", v)
-	}
-	return report.Count(int64(v + 0.5))
-}
-
 // workRows says what a step has to do; step is its measured time in milliseconds, 0 where none ran.
 func workRows(t *report.Table, r roofline.Work, step float64) {
 	t.Row("work of a step", report.SI(1e9*r.GFLOPPerStep, "FLOP"), report.Bytes(r.BytesPerStep)+" to move: what the program's steps read and write, each once")
@@ -95,8 +87,6 @@ func workRows(t *report.Table, r roofline.Work, step float64) {
 		t.Row("share of the floor", fmt.Sprintf("%.1f %%", 100**r.Milliseconds/step), "the floor's part of the time of a step")
 	}
 }
-
-func right(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
 
 // figure writes a number, and nothing for 0.
 func figure(format string, v float64) string {
@@ -160,5 +150,5 @@ func weightsText(r *measure.WeightsResult) string {
 	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
 	t.Row("time", fmt.Sprintf("%.1f ms", r.Median), fmt.Sprintf("median of %d, from %.1f to %.1f", r.Repeat, r.Min, r.Max))
 	t.Row("the first time", fmt.Sprintf("%.1f ms", r.First), "into new memory")
-	return fmt.Sprintf("%s from %s of weights in the system's cache to a net, %s\n\n%s", r.Model, report.Bytes(r.Bytes), threadCount(r.Threads), t)
+	return fmt.Sprintf("%s from %s of weights in the system's cache to a net, %s\n\n%s", r.Model, report.Bytes(r.Bytes), plural(r.Threads, "thread"), t)
 }
