@@ -98,6 +98,9 @@ func planMode(step float64) (repeat int, work float64) {
 	return repeat, step * float64(repeat+2) // Measure takes two more before
 }
 
+// ErrNoSpeeds is what ReadSpeeds returns, wrapped, for a file of something else.
+var ErrNoSpeeds = errors.New("no record of speeds")
+
 // ReadSpeeds reads the file that Speeds.Save wrote.
 func ReadSpeeds(path string) (*Speeds, error) {
 	text, err := regular.ReadFile(path, 16<<20)
@@ -106,7 +109,7 @@ func ReadSpeeds(path string) (*Speeds, error) {
 	}
 	var s Speeds
 	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, fmt.Errorf("%s is no record of speeds (%w); `residual models --measure` writes one", path, err)
+		return nil, fmt.Errorf("%s is %w (%w)", path, ErrNoSpeeds, err)
 	}
 	return &s, nil
 }
@@ -195,7 +198,7 @@ func (s *Speeds) Measure(ctx context.Context, path string, plans []SpeedPlan, op
 	for i, p := range plans {
 		m, err := p.Measure(ctx, open)
 		if err != nil {
-			return fmt.Errorf("%s: %w; %s has the models before it, and the same command goes on", p.Model.Name, err, path)
+			return fmt.Errorf("%s: %w; %s has the models before it, so that measuring those that are missing goes on", p.Model.Name, err, path)
 		}
 		s.Put(m)
 		if err := s.Save(path); err != nil {

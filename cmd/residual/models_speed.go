@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,9 +16,17 @@ import (
 func readSpeeds(path string) (*measure.Speeds, error) {
 	s, err := measure.ReadSpeeds(path)
 	if err != nil {
-		return nil, fmt.Errorf("--speed: %w", err)
+		return nil, speedError(err)
 	}
 	return s, nil
+}
+
+// speedError names the flag of the file, and what writes one.
+func speedError(err error) error {
+	if errors.Is(err, measure.ErrNoSpeeds) {
+		return fmt.Errorf("--speed: %w; `residual models --measure` writes one", err)
+	}
+	return fmt.Errorf("--speed: %w", err)
 }
 
 // measureModels adds the speeds of the models of these names to the file at path, or of all
@@ -58,7 +67,7 @@ func speedsHere(f *deviceFlags, path string) (*measure.Speeds, error) {
 	defer dev.Close()
 	s, err := measure.SpeedsOf(dev, path)
 	if err != nil {
-		return nil, fmt.Errorf("--speed: %w", err)
+		return nil, speedError(err)
 	}
 	return s, nil
 }
