@@ -19,6 +19,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/safetensors"
@@ -87,7 +88,7 @@ func LoadInto(m nn.Module, path string, dev engine.Device, p engine.Precision) (
 		return nil, err
 	}
 	defer f.Close()
-	if err := errors.Join(checkSizes(info), read(m, f)); err != nil {
+	if err := errors.Join(prepare.CheckSides(info.Input), read(m, f)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, nil
@@ -127,7 +128,7 @@ func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 		return nil, fmt.Errorf("says that its input is %dx%d, but %s takes only %dx%d; the file is damaged or from another program",
 			info.Height, info.Width, entry.Name, entry.Height, entry.Width)
 	}
-	if err := checkSizes(info); err != nil {
+	if err := prepare.CheckSides(info.Input); err != nil {
 		return nil, err
 	}
 	c := models.Config{Channels: info.Channels, Classes: len(info.Classes), Blocks: info.Blocks, Blank: true}
@@ -145,21 +146,6 @@ func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 		}
 	}
 	return m, nil
-}
-
-// checkSizes bounds the images that a file may ask for.
-func checkSizes(info checkpoint.Model) error {
-	const most = 4096
-	p := info.Preprocess
-	for _, side := range []int{info.Height, info.Width, p.Resize, p.ResizeShorter, p.NativeHeight, p.NativeWidth} {
-		if side > most {
-			return fmt.Errorf("asks for images of %d pixels a side; at most %d are possible", side, most)
-		}
-	}
-	if p.Resize > 0 && info.Height > 0 && info.Width > 0 && (p.Resize != info.Height || p.Resize != info.Width) {
-		return fmt.Errorf("says that images are resized to %dx%d and that its input is %dx%d; the file is damaged", p.Resize, p.Resize, info.Height, info.Width)
-	}
-	return nil
 }
 
 // justified keeps a small file from demanding a large network: beyond an ordinary
@@ -212,7 +198,7 @@ func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
 }
 
 // Scale brings a batch of a loader, bytes over 255, to the model's scale, in place.
-func (c *Classifier) Scale(batch *tensor.Tensor) { c.fromUnit(batch) }
+func (c *Classifier) Scale(batch *tensor.Tensor) { fromUnit(&c.info.Input, batch) }
 
 // Logits returns the network's result [N, classes] for a batch [N, C, H, W] on the
 // model's scale. The tensor is the caller's.
@@ -359,7 +345,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
 	}
-	if _, own := ds.(data.Pictures); own && c.anySize() {
+	if _, own := ds.(data.Pictures); own && c.info.AnySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and says none, so pictures of several cannot share a batch", c.path)
 	}
 	config.Bytes = engine.TakesPictures(c.runner.store.Device()) && !c.info.Preprocess.BGR
@@ -370,7 +356,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	turn := c.turn()
 	turn.Lock()
 	defer turn.Unlock()
-	r, err := evaluate(ctx, c.runner, l, c, each, progress)
+	r, err := evaluate(ctx, c.runner, l, &c.info.Input, each, progress)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", c.path, err)
 	}

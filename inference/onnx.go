@@ -9,6 +9,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -29,7 +30,7 @@ func LoadAs(path string, config exchange.ModelConfig, dev engine.Device, p engin
 		return nil, nil, err
 	}
 	if c.info, err = exchange.Restate(c.info, nil, config); err == nil {
-		err = checkSizes(c.info)
+		err = prepare.CheckSides(c.info.Input)
 	}
 	if err != nil {
 		return nil, nil, restated(path, err)
@@ -60,7 +61,7 @@ func loadONNX(path string, config exchange.ModelConfig, dev engine.Device, p eng
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkSizes(info); err != nil {
+	if err := prepare.CheckSides(info.Input); err != nil {
 		return nil, nil, restated(path, err)
 	}
 	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, notes, nil
@@ -71,7 +72,7 @@ func loadONNX(path string, config exchange.ModelConfig, dev engine.Device, p eng
 func fromGraph(path string, net *exchange.Network, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (*Classifier, error) {
 	info, err := checkpoint.ModelIn(net.Metadata)
 	if err == nil {
-		if err = checkSizes(info); err != nil {
+		if err = prepare.CheckSides(info.Input); err != nil {
 			return nil, restated(path, err)
 		}
 		err = suits(net, &info)
@@ -80,7 +81,7 @@ func fromGraph(path string, net *exchange.Network, config exchange.ModelConfig, 
 		return nil, restated(path, fmt.Errorf("%w; the file is damaged or was changed, export it again", err))
 	}
 	if info, err = exchange.Restate(info, net, config); err == nil {
-		err = checkSizes(info)
+		err = prepare.CheckSides(info.Input)
 	}
 	if err != nil {
 		return nil, restated(path, err)
@@ -118,15 +119,8 @@ func suits(net *exchange.Network, info *checkpoint.Model) error {
 	if in.Height > 0 && in.Width > 0 && (info.Height != in.Height || info.Width != in.Width) {
 		return fmt.Errorf("says that images are %dx%d, and its graph takes %dx%d", info.Height, info.Width, in.Height, in.Width)
 	}
-	p := info.Preprocess
 	for c := range in.Scale { // of a graph that prepares bytes itself
-		scale, shift := p.Scale, 0.0
-		if len(p.Mean) > 0 {
-			shift = -p.Mean[c]
-		}
-		if len(p.Std) > 0 {
-			scale, shift = scale/p.Std[c], shift/p.Std[c]
-		}
+		scale, shift := info.Preprocess.Affine(c)
 		if far(in.Scale[c], scale) || far(in.Shift[c], shift) {
 			return fmt.Errorf("says that bytes become %g*v%+g in channel %d, and its graph makes %g*v%+g of them", scale, shift, c, in.Scale[c], in.Shift[c])
 		}

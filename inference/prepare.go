@@ -3,10 +3,10 @@ package inference
 import (
 	"fmt"
 	"image"
-	"slices"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -57,7 +57,7 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 		if m.Channels != c.info.Channels {
 			return nil, fmt.Errorf("%s takes %d channels, and an image has %d", c.path, c.info.Channels, m.Channels)
 		}
-		m = c.pixels(m)
+		m = c.info.Pixels(m)
 		if x == nil {
 			height, width = m.Height, m.Width
 			x = tensor.New(len(images), m.Channels, height, width)
@@ -65,32 +65,9 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 		if m.Height != height || m.Width != width {
 			return nil, fmt.Errorf("images of %dx%d and %dx%d cannot share a batch, as %s takes any size", width, height, m.Width, m.Height, c.path)
 		}
-		c.scale(x.Data()[i*len(m.Pix):], slices.Collect(slices.Chunk(m.Pix, m.Height*m.Width)))
+		c.info.Write(x.Data()[i*len(m.Pix):][:len(m.Pix)], m)
 	}
 	return x, nil
-}
-
-// pixels brings an image to the size that the model takes: step 2 of Prepare.
-func (c *Classifier) pixels(m transforms.Image) transforms.Image {
-	p := c.info.Preprocess
-	if p.ResizeShorter > 0 {
-		m = c.preset().Pixels(m)
-	}
-	by := c.interpolation()
-	for _, t := range []transforms.Resize{
-		{Height: p.NativeHeight, Width: p.NativeWidth}, {Height: p.Resize, Width: p.Resize, Interpolation: by},
-		{Height: c.info.Height, Width: c.info.Width, Interpolation: by},
-	} {
-		if t.Height > 0 && t.Width > 0 {
-			m = t.Apply(m, nil)
-		}
-	}
-	return m
-}
-
-func (c *Classifier) interpolation() transforms.Interpolation {
-	i, _ := transforms.ParseInterpolation(c.info.Preprocess.Interpolation) // which the file's reader has checked
-	return i
 }
 
 // Pictures returns a view of ds with pictures of the size that the model wants, cut
@@ -102,15 +79,15 @@ func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
 	switch {
 	case ok:
 	case p.ResizeShorter > 0:
-		return data.Cropped(ds, c.preset())
-	case p.Resize > 0 && c.interpolation() == transforms.Bilinear,
+		return data.Cropped(ds, c.info.Preset())
+	case p.Resize > 0 && p.Filter() == transforms.Bilinear,
 		p.Resize == 0 && (c.info.Height == 0 || c.info.Height == info.Height && c.info.Width == info.Width):
 		return data.Resize(ds, p.Resize)
 	default:
 		own = whole{ds}
 	}
-	v := prepared{own, c, info}
-	m := c.pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
+	v := prepared{own, c.info.Input, info}
+	m := v.input.Pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
 	v.info.Height, v.info.Width = m.Height, m.Width
 	return v
 }
@@ -125,94 +102,23 @@ func (w whole) Picture(i int) (transforms.Image, int, error) {
 	return m, label, err
 }
 
-// anySize says that the model takes images as large as they are.
-func (c *Classifier) anySize() bool {
-	p := c.info.Preprocess
-	return c.info.Height == 0 && c.info.Width == 0 && p.Resize == 0 && p.ResizeShorter == 0 && p.NativeHeight == 0
-}
-
 // prepared is a view of pictures of sizes of their own, as the model takes them.
 type prepared struct {
 	data.Pictures
-	c    *Classifier
-	info data.Info
+	input prepare.Input
+	info  data.Info
 }
 
 func (v prepared) Info() data.Info { return v.info }
 
 func (v prepared) Get(i int, pix []uint8) (int, error) {
 	if l, ok := v.Pictures.(data.Lender); ok {
-		return l.Lend(i, func(m transforms.Image) { copy(pix, v.c.pixels(m).Pix) })
+		return l.Lend(i, func(m transforms.Image) { copy(pix, v.input.Pixels(m).Pix) })
 	}
 	m, label, err := v.Picture(i)
 	if err != nil {
 		return 0, err
 	}
-	copy(pix, v.c.pixels(m).Pix)
+	copy(pix, v.input.Pixels(m).Pix)
 	return label, nil
-}
-
-// preset is the preparation of a model that has ResizeShorter.
-func (c *Classifier) preset() transforms.ImageClassification {
-	return transforms.ImageClassification{ResizeSize: c.info.Preprocess.ResizeShorter, CropSize: c.info.Height, Interpolation: c.interpolation()}
-}
-
-// scale writes the planes of one image as the network's numbers.
-func (c *Classifier) scale(dst []float32, planes [][]uint8) {
-	if c.info.Preprocess.BGR {
-		slices.Reverse(planes)
-	}
-	for i, plane := range planes {
-		table := c.table(i)
-		for j, v := range plane {
-			dst[i*len(plane)+j] = table[v]
-		}
-	}
-}
-
-// table lists what each byte of a channel becomes. At the usual scale it is what a
-// loader of the training made of it.
-func (c *Classifier) table(channel int) (t [256]float32) {
-	p := c.info.Preprocess
-	if p.Scale == 1.0/255 {
-		return transforms.Normalize{Mean: p.Mean, Std: p.Std}.Table(channel)
-	}
-	for v := range t {
-		x := float64(v) * p.Scale
-		if len(p.Mean) > 0 {
-			x -= p.Mean[channel]
-		}
-		if len(p.Std) > 0 {
-			x /= p.Std[channel]
-		}
-		t[v] = float32(x)
-	}
-	return t
-}
-
-// fromUnit changes a batch of the loader, bytes over 255, to the model's scale.
-func (c *Classifier) fromUnit(x *tensor.Tensor) {
-	p := c.info.Preprocess
-	if p.Scale == 1.0/255 && len(p.Mean)+len(p.Std) == 0 && !p.BGR {
-		return
-	}
-	s := x.Shape()
-	area := s[2] * s[3]
-	if p.BGR {
-		for image := range slices.Chunk(x.Data(), s[1]*area) {
-			red, blue := image[:area], image[2*area:]
-			for i := range red {
-				red[i], blue[i] = blue[i], red[i]
-			}
-		}
-	}
-	for channel := range s[1] {
-		table := c.table(channel)
-		for n := range s[0] {
-			plane := x.Data()[(n*s[1]+channel)*area:][:area]
-			for i, v := range plane {
-				plane[i] = table[uint8(v*255+0.5)]
-			}
-		}
-	}
 }
