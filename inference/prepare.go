@@ -11,18 +11,18 @@ import (
 )
 
 // Prepare turns images into the model's input [N, C, H, W], as the training saw
-// its pictures:
+// its images (see prepare.Input):
 //
 //  1. 8 bits of grey or of red, green and blue, as many as the model has channels;
 //     grey is the luma of ITU-R 601 with Pillow's rounding (convert("L")), and
 //     transparency is left out, as Pillow does;
-//  2. resized to the size of the training's pictures, whatever the image's sides, by
-//     Pillow's bilinear filter, and from there to the model's input by the model's;
+//  2. resized to the size of the training's images, whatever the image's sides, by
+//     Pillow's bilinear filter, and from there to the model's input by the model's filter;
 //  3. times the model's scale (1/255 unless it says otherwise), less its mean, over
 //     its std, with blue first if the model has it so.
 //
-// A model that has ResizeShorter gets what torchvision's preset ImageClassification
-// gives in place of 2.
+// For a model that has ResizeShorter, torchvision's preset ImageClassification stands
+// in place of 2.
 func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	if err := c.TakesImages(); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	return c.PreparePixels(pixels)
 }
 
-// TakesImages is an error where the model's channels are not those of an image.
+// TakesImages returns an error where the model's channels are not those of an image.
 func (c *Classifier) TakesImages() error {
 	if c.info.Channels != 1 && c.info.Channels != 3 {
 		return fmt.Errorf("%s takes %d channels; an image has 1 (grey) or 3 (red, green, blue)", c.path, c.info.Channels)
@@ -45,8 +45,8 @@ func (c *Classifier) TakesImages() error {
 	return nil
 }
 
-// PreparePixels is Prepare for images that are pixels already, such as package photo
-// reads, of as many channels as the model has.
+// PreparePixels is Prepare for decoded images, such as package photo reads, with as many
+// channels as the model has.
 func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, error) {
 	if len(images) == 0 {
 		return nil, fmt.Errorf("no image was given")
@@ -70,9 +70,8 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 	return x, nil
 }
 
-// Pictures returns a view of ds with pictures of the size that the model wants, cut
-// out if it says so; Scale does the rest. Pictures of sizes of their own are prepared
-// from those, as Prepare prepares them.
+// Pictures returns a view of ds with images of the size that the model takes; Scale does
+// the rest. Where ds has images of several sizes, each is prepared as Prepare does it.
 func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
 	own, ok := ds.(data.Pictures)
 	p, info := c.info.Preprocess, ds.Info()
@@ -84,7 +83,7 @@ func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
 		p.Resize == 0 && (c.info.Height == 0 || c.info.Height == info.Height && c.info.Width == info.Width):
 		return data.Resize(ds, p.Resize)
 	default:
-		own = whole{ds}
+		own = oneSize{ds}
 	}
 	v := prepared{own, c.info.Input, info}
 	m := v.input.Pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
@@ -92,17 +91,17 @@ func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
 	return v
 }
 
-// whole are the pictures of a data set that are all of one size.
-type whole struct{ data.Dataset }
+// oneSize makes data.Pictures of a data set whose images are all of one size.
+type oneSize struct{ data.Dataset }
 
-func (w whole) Picture(i int) (transforms.Image, int, error) {
+func (w oneSize) Picture(i int) (transforms.Image, int, error) {
 	info := w.Info()
 	m := transforms.NewImage(info.Channels, info.Height, info.Width)
 	label, err := w.Get(i, m.Pix)
 	return m, label, err
 }
 
-// prepared is a view of pictures of sizes of their own, as the model takes them.
+// prepared is a view of images of several sizes, as the model takes them.
 type prepared struct {
 	data.Pictures
 	input prepare.Input

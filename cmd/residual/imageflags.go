@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
@@ -113,17 +114,17 @@ func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p 
 	if err != nil {
 		return nil, asked(cmd, err)
 	}
-	sayChosen(cmd, path, chosen(c, notes))
+	sayChosen(cmd, path, chosen(c.Info(), notes))
 	return c, nil
 }
 
 // chosen is what a file of another program is taken to be, and how its images are prepared;
 // nothing of a file that says it itself.
-func chosen(c *inference.Classifier, notes []string) []string {
+func chosen(about checkpoint.Model, notes []string) []string {
 	if len(notes) == 0 {
 		return nil
 	}
-	return append([]string{titleOf(c.Info()) + "; images: " + c.Info().Preparation()}, notes...)
+	return append([]string{titleOf(about) + "; images: " + about.Preparation()}, notes...)
 }
 
 // sayChosen says on standard error what had to be chosen of a file.
