@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -32,7 +33,7 @@ func Example() {
 	must(err)
 	fmt.Println(filepath.Base(run.Dir), history.Column("loss"))
 
-	about := checkpoint.Model{Architecture: "d2l-bnlenet", Classes: []string{"cat", "dog"}, Channels: 1, Height: 28, Width: 28}
+	about := checkpoint.Model{Architecture: "d2l-bnlenet", Classes: []string{"cat", "dog"}, Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}
 	must(checkpoint.SaveModel(run.Path("last.safetensors"), about, []tensor.Named{{Name: "bias", Tensor: tensor.New(2)}}))
 	read, file, err := checkpoint.LoadModel(run.Path("last.safetensors"))
 	must(err)

@@ -1,16 +1,14 @@
 package checkpoint
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
@@ -21,12 +19,7 @@ type Model struct {
 	Blocks       []int    `json:"blocks,omitempty"` // in each stage, where they are not the architecture's own
 	Classes      []string `json:"classes"`          // names, in the order of the logits
 
-	// The input: Channels x Height x Width. A height and width of 0 mean any.
-	Channels int `json:"channels"`
-	Height   int `json:"height"`
-	Width    int `json:"width"`
-
-	Preprocess Preprocess `json:"preprocess"`
+	prepare.Input // the images that the network takes: channels, height, width and preprocess
 
 	// Versions of what made the file; SaveModel fills them in when they are empty.
 	Residual string `json:"residual"`
@@ -38,73 +31,6 @@ type Model struct {
 	Dataset string  `json:"dataset,omitempty"`
 	Epoch   int     `json:"epoch"` // epochs trained
 	Metrics Metrics `json:"metrics,omitempty"`
-}
-
-// Preprocess turns a decoded image of bytes into the model's input: grey, to the
-// native size, both sides to Resize and from there to the model's Height x Width, times
-// Scale, less Mean, over Std. With ResizeShorter it is torchvision's preset
-// ImageClassification, to the bit: resize, cut out the middle of the model's
-// Height x Width, normalise.
-type Preprocess struct {
-	// The size of the training's pictures before they were resized: an image of
-	// another size is brought to it first, so that it is as sharp as they were.
-	// 0 leaves it out.
-	NativeHeight int `json:"native_height,omitempty"`
-	NativeWidth  int `json:"native_width,omitempty"`
-
-	Resize        int       `json:"resize"`                   // pixels of both sides, 0 leaves them
-	ResizeShorter int       `json:"resize_shorter,omitempty"` // pixels of the shorter side, in place of the native size and Resize
-	Interpolation string    `json:"interpolation"`            // one of Interpolations, empty means bilinear; to the native size it is bilinear
-	Scale         float64   `json:"scale"`                    // of a byte, 0 means 1/255
-	Mean          []float64 `json:"mean,omitempty"`
-	Std           []float64 `json:"std,omitempty"`
-	Grey          bool      `json:"grey"`          // colours become one channel
-	BGR           bool      `json:"bgr,omitempty"` // the channels are blue, green and red, in Mean and Std too
-}
-
-// Interpolations are the filters of Pillow by which images can be resized.
-func Interpolations() []string {
-	return []string{"bilinear", "bicubic", "lanczos", "hamming", "box", "nearest"}
-}
-
-// Preparation says in words how images become the model's input.
-func (m Model) Preparation() string {
-	p := m.Preprocess
-	var parts []string
-	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
-	if p.Grey {
-		add("grey")
-	}
-	if n := p.NativeHeight; n > 0 && p.NativeWidth > 0 && (n != m.Height || p.NativeWidth != m.Width) {
-		add("both sides resized to %dx%d", p.NativeWidth, n)
-	}
-	by := "by " + cmp.Or(p.Interpolation, "bilinear") + " interpolation"
-	switch {
-	case p.ResizeShorter > 0:
-		add("the shorter side resized to %d pixels %s", p.ResizeShorter, by)
-		add("the middle of %dx%d cut out", m.Width, m.Height)
-	case m.Width > 0 && m.Height > 0:
-		add("both sides resized to %dx%d %s", m.Width, m.Height, by)
-	case p.Resize > 0:
-		add("both sides resized to %dx%d %s", p.Resize, p.Resize, by)
-	default:
-		add("of any size")
-	}
-	if p.BGR {
-		add("blue, green, red")
-	}
-	if p.Scale != 0 && p.Scale != 1.0/255 {
-		add("bytes times %.6g", p.Scale)
-	} else {
-		add("bytes over 255")
-	}
-	if len(p.Mean) > 0 {
-		add("less the mean %v", p.Mean)
-	}
-	if len(p.Std) > 0 {
-		add("over the std %v", p.Std)
-	}
-	return strings.Join(parts, ", ")
 }
 
 // Metrics are figures by name, such as test_accuracy. In JSON, which has no
@@ -242,49 +168,20 @@ func ModelIn(metadata map[string]string) (Model, error) {
 }
 
 func (m Model) resolved() Model {
-	if m.Preprocess.Scale == 0 {
-		m.Preprocess.Scale = 1.0 / 255
-	}
-	if m.Preprocess.Interpolation == "" {
-		m.Preprocess.Interpolation = "bilinear"
-	}
+	m.Input = prepare.Resolved(m.Input)
 	return m
 }
 
 // check bounds every figure, so that whoever builds a network or an image from
 // a file's description need not fear it.
 func (m Model) check() error {
-	const most = 1 << 16
-	p := m.Preprocess
-	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 	switch {
 	case m.Architecture == "":
 		return fmt.Errorf("it names no architecture")
 	case len(m.Classes) == 0:
 		return fmt.Errorf("it names no classes")
-	case m.Channels < 1 || m.Channels > most:
-		return fmt.Errorf("%d channels, where 1 to %d are possible", m.Channels, most)
-	case m.Height < 0 || m.Height > most || m.Width < 0 || m.Width > most:
-		return fmt.Errorf("an input of %d x %d pixels, where each side may have 0 (any) to %d", m.Height, m.Width, most)
-	case p.Resize < 0 || p.Resize > most:
-		return fmt.Errorf("resize to %d pixels, where 0 (none) to %d are possible", p.Resize, most)
-	case p.NativeHeight < 0 || p.NativeHeight > most || p.NativeWidth < 0 || p.NativeWidth > most:
-		return fmt.Errorf("pictures of %d x %d pixels, where each side may have 0 (any) to %d", p.NativeHeight, p.NativeWidth, most)
-	case !finite(p.Scale):
-		return fmt.Errorf("a scale of %v", p.Scale)
-	case p.Grey && m.Channels != 1:
-		return fmt.Errorf("grey images for %d channels", m.Channels)
-	case p.BGR && m.Channels != 3:
-		return fmt.Errorf("blue, green and red for %d channels", m.Channels)
-	case !slices.Contains(Interpolations(), p.Interpolation):
-		return fmt.Errorf("interpolation %q, where %s are possible", p.Interpolation, strings.Join(Interpolations(), ", "))
 	case m.Epoch < 0:
 		return fmt.Errorf("epoch %d", m.Epoch)
-	}
-	if p.ResizeShorter != 0 {
-		if err := m.checkShorter(); err != nil {
-			return err
-		}
 	}
 	const mostStages, mostBlocks = 16, 1000
 	if n := len(m.Blocks); n > mostStages {
@@ -295,32 +192,5 @@ func (m Model) check() error {
 			return fmt.Errorf("%d blocks in stage %d, where 1 to %d are possible", n, i+1, mostBlocks)
 		}
 	}
-	for _, of := range []struct {
-		name   string
-		values []float64
-	}{{"mean", p.Mean}, {"std", p.Std}} {
-		if n := len(of.values); n != 0 && n != m.Channels {
-			return fmt.Errorf("a %s of %d values for %d channels", of.name, n, m.Channels)
-		}
-		for _, v := range of.values {
-			if !finite(v) || of.name == "std" && v <= 0 {
-				return fmt.Errorf("a %s of %v", of.name, v)
-			}
-		}
-	}
-	return nil
-}
-
-// checkShorter is check for the preparation with ResizeShorter.
-func (m Model) checkShorter() error {
-	p := m.Preprocess
-	switch {
-	case p.ResizeShorter < 0 || p.ResizeShorter > 1<<16:
-		return fmt.Errorf("a shorter side of %d pixels, where 1 to %d are possible", p.ResizeShorter, 1<<16)
-	case p.Resize != 0 || p.NativeHeight != 0 || p.NativeWidth != 0:
-		return fmt.Errorf("images resized by their shorter side, to %d, and by both sides too", p.ResizeShorter)
-	case m.Height < 1 || m.Height != m.Width:
-		return fmt.Errorf("a middle of %d x %d pixels, where a square is cut out", m.Height, m.Width)
-	}
-	return nil
+	return prepare.Check(m.Input)
 }

@@ -14,15 +14,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
 func sampleModel() Model {
 	return Model{
-		Architecture: "d2l-resnet18", Blocks: []int{3, 4, 6, 3}, Classes: []string{"coat", "bag <&>"}, Channels: 1, Height: 96, Width: 96,
-		Preprocess: Preprocess{Resize: 96, Mean: []float64{0.1307}, Std: []float64{0.3081}, Grey: true},
-		Dataset:    "fashion-mnist", Epoch: 3,
+		Architecture: "d2l-resnet18", Blocks: []int{3, 4, 6, 3}, Classes: []string{"coat", "bag <&>"},
+		Input:   prepare.Input{Channels: 1, Height: 96, Width: 96, Preprocess: prepare.Steps{Resize: 96, Mean: []float64{0.1307}, Std: []float64{0.3081}, Grey: true}},
+		Dataset: "fashion-mnist", Epoch: 3,
 		Metrics: Metrics{"loss": math.NaN(), "best": math.Inf(-1), "test_accuracy": 0.893},
 	}
 }
@@ -188,5 +189,22 @@ func TestVersions(t *testing.T) {
 		if got := versionIn(&info); got != strings.TrimSpace(want) {
 			t.Errorf("%+v: %q, want %q", info, got, want)
 		}
+	}
+}
+
+// The description in a file keeps its names and their order, so that files written
+// before read the same, and the same model is the same bytes.
+func TestModelJSON(t *testing.T) {
+	m := sampleModel()
+	m.Residual, m.Go, m.Metrics = "v1", "go1", nil
+	metadata, err := m.Metadata()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"architecture":"d2l-resnet18","blocks":[3,4,6,3],"classes":["coat","bag \u003c\u0026\u003e"],"channels":1,"height":96,"width":96,` +
+		`"preprocess":{"resize":96,"interpolation":"bilinear","scale":0.00392156862745098,"mean":[0.1307],"std":[0.3081],"grey":true},` +
+		`"residual":"v1","go":"go1","dataset":"fashion-mnist","epoch":3}`
+	if got := metadata["residual"]; got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }

@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // The files that lie beside weights on Hugging Face and say what these do not.
@@ -43,20 +42,26 @@ var (
 )
 
 // settled reports whether c, or the graph, says otherwise.
-func (t trouble) settled(c ModelConfig, in Input) bool {
+func (t trouble) settled(c prepare.Choice, in Input) bool {
 	return map[string]bool{
 		"Resize": c.Resize != 0 || c.Crop != 0 || c.Squash, "Mean": c.Mean != nil || in.Bytes, "Scale": c.Scale != 0 || in.Bytes,
 		"Interpolation": c.Interpolation != "", "Size": c.Size != 0 || in.Height > 0 || in.Width > 0,
 	}[t.fields[0]]
 }
 
+// description is what the files beside weights say of classes and images.
+type description struct {
+	classes []string
+	images  prepare.Choice
+}
+
 // described reads what the files beside weights say of classes and images. A file that
 // cannot be read is left out, with a note that names it; what one says of images that
 // cannot be done is a trouble.
-func described(path string) (c ModelConfig, notes []string, open []trouble) {
+func described(path string) (d description, notes []string, open []trouble) {
 	for _, file := range []struct {
 		name string
-		read func(text []byte, c *ModelConfig) (told string, open []trouble, err error)
+		read func(text []byte, d *description) (told string, open []trouble, err error)
 	}{{configFile, readConfig}, {preprocessorFile, readPreprocessor}} {
 		text, err := readSmall(filepath.Join(filepath.Dir(path), file.name))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -65,9 +70,9 @@ func described(path string) (c ModelConfig, notes []string, open []trouble) {
 		told := ""
 		var found []trouble
 		if err == nil {
-			next := c // as it stays where the file is odd
+			next := d // as it stays where the file is odd
 			if told, found, err = file.read(text, &next); told != "" {
-				c = next
+				d = next
 				notes = append(notes, fmt.Sprintf("%s beside the weights gives %s", file.name, told))
 			}
 		}
@@ -82,16 +87,15 @@ func described(path string) (c ModelConfig, notes []string, open []trouble) {
 			open = append(open, t)
 		}
 	}
-	return c, notes, open
+	return d, notes, open
 }
 
-// fitting drops of what files say that which the weights contradict.
-func (c ModelConfig) fitting(channels, classes int) (ModelConfig, []string, []trouble) {
-	var notes []string
-	var open []trouble
-	if n := len(c.Classes); n > 0 && n != classes {
+// fit drops from d what the weights contradict.
+func (d *description) fit(channels, classes int) (notes []string, open []trouble) {
+	c := &d.images
+	if n := len(d.classes); n > 0 && n != classes {
 		notes = append(notes, fmt.Sprintf("%s beside the weights names %d classes, and they tell %d apart; the names are not used", configFile, n, classes))
-		c.Classes = nil
+		d.classes = nil
 	}
 	if len(c.Mean) == 1 { // one number for all channels
 		c.Mean, c.Std = slices.Repeat(c.Mean, channels), slices.Repeat(c.Std, channels)
@@ -100,7 +104,7 @@ func (c ModelConfig) fitting(channels, classes int) (ModelConfig, []string, []tr
 		open = append(open, troubleWith(normaliseFields, "the files beside the weights give a mean of %d channels, and they take %d", n, channels))
 		c.Mean, c.Std = nil, nil
 	}
-	return c, notes, open
+	return notes, open
 }
 
 func readSmall(path string) ([]byte, error) {
@@ -133,7 +137,7 @@ type hubConfig struct {
 	ID2Label map[string]string `json:"id2label"`
 }
 
-func readConfig(text []byte, c *ModelConfig) (told string, open []trouble, err error) {
+func readConfig(text []byte, d *description) (told string, open []trouble, err error) {
 	var h hubConfig
 	if err := json.Unmarshal(text, &h); err != nil {
 		return "", nil, fmt.Errorf("cannot be read (%w)", err)
@@ -142,8 +146,8 @@ func readConfig(text []byte, c *ModelConfig) (told string, open []trouble, err e
 	if h.Pretrained != nil {
 		images = *h.Pretrained
 	}
-	if c.Classes, err = h.classes(images); err == nil {
-		told = countOf(c.Classes)
+	if d.classes, err = h.classes(images); err == nil {
+		told = countOf(d.classes)
 	}
 	if images.InputSize == nil && images.Mean == nil { // transformers has that elsewhere
 		if told == "" && err == nil {
@@ -151,10 +155,9 @@ func readConfig(text []byte, c *ModelConfig) (told string, open []trouble, err e
 		}
 		return told, nil, err
 	}
-	p, open := images.prepare()
-	p.Classes = c.Classes
-	*c = p
-	return join(told, p.images()), open, err
+	p, open := images.choice()
+	d.images = p
+	return join(told, p.String()), open, err
 }
 
 func countOf(classes []string) string {
@@ -220,12 +223,12 @@ func inOrder(what string, by map[string]string) ([]string, error) {
 
 // prepare is how timm prepares images to evaluate them: transforms_imagenet_eval in
 // timm/data/transforms_factory.py.
-func (t *timmImages) prepare() (c ModelConfig, open []trouble) {
+func (t *timmImages) choice() (c prepare.Choice, open []trouble) {
 	no := func(fields []string, format string, args ...any) {
 		open = append(open, troubleWith(fields, format, args...))
 	}
 	// timm's defaults: DEFAULT_CROP_PCT in timm/data/constants.py, and the class PretrainedCfg.
-	c = ModelConfig{Crop: cmp.Or(t.CropPct, 0.875), Interpolation: cmp.Or(t.Interpolation, "bicubic"), Mean: t.Mean, Std: t.Std}
+	c = prepare.Choice{Crop: cmp.Or(t.CropPct, 0.875), Interpolation: cmp.Or(t.Interpolation, "bicubic"), Mean: t.Mean, Std: t.Std}
 	if n := t.InputSize; len(n) == 3 && n[1] == n[2] {
 		c.Size = n[1]
 	} else {
@@ -241,55 +244,27 @@ func (t *timmImages) prepare() (c ModelConfig, open []trouble) {
 		no(resizeFields, "its crop_mode %q with crop_pct %v is not known here", t.CropMode, c.Crop)
 		c.Crop = 0
 	}
-	return c.possible(open)
+	return possible(c, open)
 }
 
 // possible drops what files say and cannot be done from c, which becomes trouble.
-func (c ModelConfig) possible(open []trouble) (ModelConfig, []trouble) {
-	const most = 4096
+func possible(c prepare.Choice, open []trouble) (prepare.Choice, []trouble) {
+	const most = prepare.MaxSide
 	if c.Size < 0 || c.Size > most || c.Resize < 0 || c.Resize > most {
 		open = append(open, troubleWith(sizeFields, "images of %d pixels, of %d resized, where 1 to %d are possible", c.Size, c.Resize, most))
 		c.Size, c.Resize = 0, 0
 	}
-	if c.Interpolation != "" && !slices.Contains(checkpoint.Interpolations(), c.Interpolation) {
-		open = append(open, troubleWith(interpolationFields, "its interpolation %q is not known here, only %s", c.Interpolation, strings.Join(checkpoint.Interpolations(), ", ")))
+	if c.Interpolation != "" && !slices.Contains(prepare.Interpolations(), c.Interpolation) {
+		open = append(open, troubleWith(interpolationFields, "its interpolation %q is not known here, only %s", c.Interpolation, strings.Join(prepare.Interpolations(), ", ")))
 		c.Interpolation = ""
 	}
 	switch {
 	case len(c.Mean) != len(c.Std):
-		open = append(open, troubleWith(normaliseFields, "its mean has %d numbers and its deviation %d", len(c.Mean), len(c.Std)))
+		open = append(open, troubleWith(normaliseFields, "its mean has %d numbers and its std %d", len(c.Mean), len(c.Std)))
 		c.Mean, c.Std = nil, nil
 	case slices.ContainsFunc(c.Std, func(v float64) bool { return !(v > 0) }):
-		open = append(open, troubleWith(normaliseFields, "its deviation is %v", c.Std))
+		open = append(open, troubleWith(normaliseFields, "its std is %v", c.Std))
 		c.Mean, c.Std = nil, nil
 	}
 	return c, open
-}
-
-// images says in words how images are prepared.
-func (c ModelConfig) images() string {
-	var text string
-	switch {
-	case c.Squash:
-		text = fmt.Sprintf("both sides as %d pixels", c.Size)
-	case c.Crop > 0:
-		text = fmt.Sprintf("the shorter side as %d pixels, the middle as %d", int(math.Floor(float64(c.Size)/c.Crop)), c.Size)
-	case c.Resize > 0:
-		text = fmt.Sprintf("the shorter side as %d pixels, the middle as %d", c.Resize, c.Size)
-	default:
-		text = fmt.Sprintf("images of %d pixels", c.Size)
-	}
-	if c.Interpolation != "" {
-		text += " by " + c.Interpolation + " interpolation"
-	}
-	if c.BGR {
-		text += ", blue, green, red"
-	}
-	if c.Scale != 0 {
-		text += fmt.Sprintf(", bytes times %.6g", c.Scale)
-	}
-	if c.Mean != nil {
-		text += fmt.Sprintf(", mean %v, deviation %v", c.Mean, c.Std)
-	}
-	return text
 }

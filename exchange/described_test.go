@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 const (
@@ -28,23 +28,23 @@ func TestDescribedWeights(t *testing.T) {
 		t.Fatal(err)
 	}
 	mean, std := []float64{0.485, 0.456, 0.406}, []float64{0.229, 0.224, 0.225}
-	usual := checkpoint.Preprocess{ResizeShorter: 256, Interpolation: "bilinear", Scale: 1.0 / 255, Mean: mean, Std: std}
-	bicubic := func(shorter int) checkpoint.Preprocess {
+	usual := prepare.Steps{ResizeShorter: 256, Interpolation: "bilinear", Scale: 1.0 / 255, Mean: mean, Std: std}
+	bicubic := func(shorter int) prepare.Steps {
 		p := usual
 		p.ResizeShorter, p.Interpolation = shorter, "bicubic"
 		return p
 	}
-	both := func(side int) checkpoint.Preprocess {
+	both := func(side int) prepare.Steps {
 		p := usual
 		p.ResizeShorter, p.Resize = 0, side
 		return p
 	}
-	warped := func(side int) checkpoint.Preprocess {
+	warped := func(side int) prepare.Steps {
 		p := both(side)
 		p.Interpolation = "bicubic"
 		return p
 	}
-	by := func(filter string) checkpoint.Preprocess {
+	by := func(filter string) prepare.Steps {
 		p := usual
 		p.Interpolation = filter
 		return p
@@ -59,7 +59,7 @@ func TestDescribedWeights(t *testing.T) {
 	half.Mean, half.Std = []float64{0.5, 0.5, 0.5}, []float64{0.5, 0.5, 0.5}
 	for _, c := range []struct {
 		what, config, preprocessor string
-		want                       checkpoint.Preprocess
+		want                       prepare.Steps
 		size                       int
 		classes, note              string
 	}{
@@ -141,7 +141,7 @@ func TestDescribedWeightsRefuse(t *testing.T) {
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": -1}}`, "crop_pct is -1", exchange.ModelConfig{Crop: 0.9}},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64000, 64000]}}`, "64000 pixels", sized},
 		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "interpolation": "area"}}`, `interpolation "area"`, smooth},
-		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}}`, "deviation 0", normal},
+		{"config.json", `{"pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}}`, "std 0", normal},
 		{"config.json", `{"pretrained_cfg": {"input_size": [1, 224, 224], "mean": [0.5, 0.4], "std": [0.5, 0.5]}}`, "a mean of 2 channels", normal},
 		{hf, `{"do_resize": false, "size": 224}`, "images that are not resized", resized},
 		{hf, `{"crop_pct": 1, "resample": 6, "size": 224}`, "resample 6", smooth},

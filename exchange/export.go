@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -42,7 +43,7 @@ type ExportConfig struct {
 	// Preprocess says. Resizing and turning colours to grey are left to the caller.
 	Bytes        bool
 	ChannelsLast bool // with Bytes: [N, H, W, C] in place of [N, C, H, W]
-	Preprocess   checkpoint.Preprocess
+	Preprocess   prepare.Steps
 
 	Metadata map[string]string
 }
@@ -299,7 +300,7 @@ func (e *exporter) prepare(x *graph.Node) {
 			}
 			return []string{e.initialiser(e.unique("preprocess."+name), t)}
 		}
-		if p.Scale == 0 || p.Scale == 1.0/255 { // v*(1/255) differs from v/255 in the last bit
+		if p.Scale == 0 || p.Scale == prepare.UnitScale { // v*(1/255) differs from v/255 in the last bit
 			next("Div", number("bytes", 255))
 		} else {
 			next("Mul", number("scale", p.Scale))

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -254,7 +254,7 @@ func TestRecognise(t *testing.T) {
 // Graphs that take bytes say what they do to them, and the rest is the network.
 func TestExportedPreprocessing(t *testing.T) {
 	m := shake(newSmall())
-	p := checkpoint.Preprocess{Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
+	p := prepare.Steps{Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
 	for _, last := range []bool{false, true} {
 		for _, scale := range []float64{0, 1.0 / 128} {
 			p.Scale = scale
@@ -335,7 +335,7 @@ func TestExportFiles(t *testing.T) {
 			c.Fold = fold
 			x := unit(3, c.Channels, c.Height, c.Width)
 			write(fmt.Sprintf("%s-folded-%v", e.name, fold), e.module, c, x, x)
-			c.Bytes, c.Preprocess = true, checkpoint.Preprocess{Mean: make([]float64, c.Channels), Std: make([]float64, c.Channels)}
+			c.Bytes, c.Preprocess = true, prepare.Steps{Mean: make([]float64, c.Channels), Std: make([]float64, c.Channels)}
 			for i := range c.Channels {
 				c.Preprocess.Mean[i], c.Preprocess.Std[i] = 0.45+0.02*float64(i), 0.22+0.01*float64(i)
 			}

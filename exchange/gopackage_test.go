@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 func TestPackageNames(t *testing.T) {
@@ -24,7 +25,7 @@ func TestPackageNames(t *testing.T) {
 }
 
 func TestSaveGoKeepsOtherFiles(t *testing.T) {
-	info := checkpoint.Model{Architecture: "d2l-bnlenet\"\n*/", Classes: make([]string, 10), Channels: 1, Height: 28, Width: 28}
+	info := checkpoint.Model{Architecture: "d2l-bnlenet\"\n*/", Classes: make([]string, 10), Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}
 	m := models.NewD2LBNLeNet(1, 10)
 	dir := filepath.Join(t.TempDir(), "new", "shoes")
 	for range 2 { // the second time over what it wrote itself
@@ -68,7 +69,7 @@ func TestSaveGoKeepsOtherFiles(t *testing.T) {
 // What the registry would not make again goes into the package as a graph; another
 // export into the folder leaves one model there.
 func TestSaveGoEmbedsWhatCanBeRead(t *testing.T) {
-	info := checkpoint.Model{Architecture: "d2l-bnlenet", Classes: strings.Split("abcdefghij", ""), Channels: 1, Height: 28, Width: 28}
+	info := checkpoint.Model{Architecture: "d2l-bnlenet", Classes: strings.Split("abcdefghij", ""), Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}
 	lenet := models.NewD2LBNLeNet(1, 10)
 	changed := models.NewD2LBNLeNet(1, 10)
 	changed.Sequential[2] = nn.ReLU{} // the same parameters
@@ -110,7 +111,7 @@ func TestSaveGoEmbedsWhatCanBeRead(t *testing.T) {
 // A package that could not read its model is not written.
 func TestSaveGoRefusesBeforeItWrites(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "shoes")
-	info := checkpoint.Model{Architecture: "my-net", Classes: []string{"a", "b"}, Channels: 1, Height: 28, Width: 28}
+	info := checkpoint.Model{Architecture: "my-net", Classes: []string{"a", "b"}, Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}
 	for want, m := range map[string]nn.Module{
 		"2 classes": nn.Sequential{nn.Flatten{}, nn.NewLinear(28*28, 3)},
 		"input":     nn.Sequential{nn.Flatten{}, nn.NewLinear(27*27, 2)},

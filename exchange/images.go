@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // UnsaidError is what a file of weights leaves open, or says in a way that cannot be
@@ -44,43 +44,12 @@ func at(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// over is c with what it leaves open taken from d.
-func (c ModelConfig) over(d ModelConfig) ModelConfig {
-	if c.Resize == 0 && c.Crop == 0 && !c.Squash {
-		c.Squash, c.Resize, c.Crop = d.Squash, d.Resize, d.Crop
-		c.saidFor = cmp.Or(d.saidFor, d.Size)
+// choice is what c says of how images are prepared.
+func (c ModelConfig) choice() prepare.Choice {
+	return prepare.Choice{
+		Size: c.Size, Resize: c.Resize, Crop: c.Crop, Squash: c.Squash, Interpolation: c.Interpolation,
+		Scale: c.Scale, Mean: c.Mean, Std: c.Std, BGR: c.BGR,
 	}
-	c.Size, c.Interpolation, c.Output = cmp.Or(c.Size, d.Size), cmp.Or(c.Interpolation, d.Interpolation), cmp.Or(c.Output, d.Output)
-	if c.Classes == nil {
-		c.Classes = d.Classes
-	}
-	if c.Mean == nil && c.Std == nil && c.Scale == 0 { // which go together
-		c.Mean, c.Std, c.Scale = d.Mean, d.Std, d.Scale
-	}
-	c.Scale = cmp.Or(c.Scale, d.Scale)
-	c.BGR = c.BGR || d.BGR
-	return c
-}
-
-// configOf is what a model says, as settings that others can go before.
-func configOf(m checkpoint.Model) ModelConfig {
-	p := m.Preprocess
-	c := ModelConfig{
-		Classes: m.Classes, Output: m.Output, Size: m.Height, Resize: p.ResizeShorter, Squash: p.ResizeShorter == 0,
-		Interpolation: p.Interpolation, Mean: p.Mean, Std: p.Std, Scale: p.Scale, BGR: p.BGR,
-	}
-	if c.Mean == nil { // which is said, and not open
-		c.Mean = make([]float64, m.Channels)
-	}
-	if c.Std == nil {
-		c.Std = slices.Repeat([]float64{1}, m.Channels)
-	}
-	return c
-}
-
-// prepares reports whether c says anything of how images are prepared.
-func (c ModelConfig) prepares() bool {
-	return c.Resize != 0 || c.Crop != 0 || c.Size != 0 || c.Interpolation != "" || c.Mean != nil || c.Std != nil || c.Squash || c.Scale != 0 || c.BGR
 }
 
 // Restate returns info as it is with what c says of images and classes in place of what
@@ -95,7 +64,8 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 		}
 		info.Classes = c.Classes
 	}
-	if !c.prepares() {
+	choice := c.choice()
+	if choice.IsZero() {
 		return info, nil
 	}
 	e, err := models.Lookup(info.Architecture)
@@ -106,70 +76,53 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 	if net != nil {
 		in = net.Input
 	}
-	if err := in.suits(c); err != nil {
+	if err := in.suits(choice); err != nil {
 		return info, err
 	}
 	if info.Height != info.Width && c.Size == 0 { // which no Size says
 		in.Height, in.Width = info.Height, info.Width
 	}
-	c = c.over(configOf(info))
-	info.Preprocess = checkpoint.Preprocess{}
-	if _, err := prepare(&info, e, c, in); err != nil {
+	choice = choice.Over(prepare.ChoiceOf(info.Input))
+	info.Preprocess = prepare.Steps{}
+	if _, err := complete(&info.Input, e, choice, in); err != nil {
 		return info, err
 	}
 	return settled(info)
 }
 
-// beside is c with what it leaves open taken from the files beside weights, and what these
-// say and neither can be done nor is said otherwise is an error.
-func (c ModelConfig) beside(path string, channels, classes int, in Input) (ModelConfig, []string, error) {
-	if err := in.suits(c); err != nil {
-		return c, nil, err
+// beside returns what c says of classes and images, with what it leaves open taken from the
+// files beside the weights. What these say and neither can be done nor is said otherwise is
+// an error.
+func (c ModelConfig) beside(path string, channels, classes int, in Input) (names []string, choice prepare.Choice, notes []string, err error) {
+	choice = c.choice()
+	if err := in.suits(choice); err != nil {
+		return nil, choice, nil, err
 	}
 	d, notes, open := described(path)
-	d, odd, more := d.fitting(channels, classes)
+	odd, more := d.fit(channels, classes)
 	for _, t := range append(open, more...) {
-		if !t.settled(c, in) {
-			return c, nil, &UnsaidError{Why: t.text, Fields: t.fields, Any: t.any}
+		if !t.settled(choice, in) {
+			return nil, choice, nil, &UnsaidError{Why: t.text, Fields: t.fields, Any: t.any}
 		}
 	}
-	return c.over(d), append(notes, odd...), nil
+	if names = c.Classes; names == nil {
+		names = d.classes
+	}
+	return names, choice.Over(d.images), append(notes, odd...), nil
 }
 
-// prepare says how images become the model's input: as torchvision's presets do where the
-// model has figures for that, else resized to its size. The size is the one that a graph
-// takes, or c's, or the model's own; with another than its own the shorter side is resized
-// in proportion, rounded down: to 256·size/224 where the model cuts 224 out of 256.
-func prepare(info *checkpoint.Model, e models.Entry, c ModelConfig, in Input) (notes []string, err error) {
-	unsized, unnormal := size(info, e, c, in), error(nil)
-	if notes, unnormal = normalise(info, e, c, in); unsized != nil || unnormal != nil {
+// complete fills in the size of the input of a model of e, and how images become it: the size
+// is the one that a graph takes, or c's, or the model's own.
+func complete(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (notes []string, err error) {
+	unsized, unnormal := size(to, e, c, in), error(nil)
+	if notes, unnormal = normalise(to, e, c, in); unsized != nil || unnormal != nil {
 		return nil, both(unsized, unnormal)
 	}
-	p := &info.Preprocess
-	p.Grey, p.BGR = info.Channels == 1, c.BGR
-	p.Interpolation = cmp.Or(c.Interpolation, e.Interpolation, "bilinear")
-	graph := e.Name == GraphArchitecture
-	oblong := info.Height != info.Width
-	switch side := info.Height; {
-	case c.Squash, c.Resize == 0 && c.Crop == 0 && (oblong || !graph && e.Mean == nil && e.Resize == 0):
-		if !oblong {
-			p.Resize = side
-		}
-	case c.Resize > 0:
-		p.ResizeShorter = c.Resize
-		if c.saidFor > 0 && c.saidFor != side {
-			p.ResizeShorter = c.Resize * side / c.saidFor
-		}
-	case c.Crop > 0:
-		p.ResizeShorter = int(math.Floor(float64(side) / c.Crop))
-	case e.Resize > 0:
-		p.ResizeShorter = e.Resize * side / e.Height
-	case graph:
-		p.ResizeShorter = side * 8 / 7
+	var guessed bool
+	if *to, guessed = c.Sized(*to, e.Input()); guessed {
 		notes = append(notes, "nothing says how images come to their size, so it is taken to be as of most: the shorter side is resized, and the middle, 7/8 of it, cut out")
-	default:
-		p.ResizeShorter = side
 	}
+	to.Preprocess.Grey, to.Preprocess.BGR = to.Channels == 1, c.BGR
 	return notes, nil
 }
 
@@ -183,7 +136,7 @@ func both(a, b error) error {
 }
 
 // suits holds what is asked for to what a graph takes.
-func (in *Input) suits(c ModelConfig) error {
+func (in *Input) suits(c prepare.Choice) error {
 	h, w := in.Height, in.Width
 	switch {
 	case c.Size > 0 && (h > 0 && h != c.Size || w > 0 && w != c.Size):
@@ -195,7 +148,7 @@ func (in *Input) suits(c ModelConfig) error {
 }
 
 // size settles how large the model's input is.
-func size(info *checkpoint.Model, e models.Entry, c ModelConfig, in Input) error {
+func size(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) error {
 	h, w := in.Height, in.Width
 	if h == 0 || w == 0 { // one that is open is as the other
 		h, w = cmp.Or(h, w), cmp.Or(w, h)
@@ -212,13 +165,13 @@ func size(info *checkpoint.Model, e models.Entry, c ModelConfig, in Input) error
 	if e.FixedSize && (h != e.Height || w != e.Width) {
 		return fmt.Errorf("%s takes only %dx%d images, not %dx%d", e.Name, e.Height, e.Width, h, w)
 	}
-	info.Height, info.Width = h, w
+	to.Height, to.Width = h, w
 	return nil
 }
 
 // normalise takes the mean and std of c, else the model's.
-func normalise(info *checkpoint.Model, e models.Entry, c ModelConfig, in Input) (notes []string, err error) {
-	p := &info.Preprocess
+func normalise(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (notes []string, err error) {
+	p := &to.Preprocess
 	if in.Bytes {
 		return nil, in.normalise(p)
 	}
@@ -228,13 +181,13 @@ func normalise(info *checkpoint.Model, e models.Entry, c ModelConfig, in Input) 
 		return nil, nil
 	case e.Name == GraphArchitecture:
 		return nil, &UnsaidError{Why: "the graph is none of the networks known by name, and nothing says by which mean and std images are normalised for it (0 and 1 where they are not)", Fields: []string{"Mean", "Std"}}
-	case c.Scale != 0 && c.Scale != 1.0/255 && e.Mean != nil:
+	case c.Scale != 0 && c.Scale != prepare.UnitScale && e.Mean != nil:
 		return nil, &UnsaidError{Why: fmt.Sprintf("the mean and std of %s are for bytes over 255, not for bytes times %.6g", e.Name, c.Scale), Fields: []string{"Mean", "Std"}}
 	case e.Mean == nil:
 		return nil, nil
-	case len(e.Mean) != info.Channels:
-		return []string{fmt.Sprintf("images are not normalised, as %s has a mean and deviation for %d channels, not for %d; --mean and --std give others",
-			e.Name, len(e.Mean), info.Channels)}, nil
+	case len(e.Mean) != to.Channels:
+		return []string{fmt.Sprintf("images are not normalised, as %s has a mean and std for %d channels, not for %d; --mean and --std give others",
+			e.Name, len(e.Mean), to.Channels)}, nil
 	}
 	p.Mean, p.Std = slices.Clone(e.Mean), slices.Clone(e.Std)
 	if c.BGR {
@@ -245,7 +198,7 @@ func normalise(info *checkpoint.Model, e models.Entry, c ModelConfig, in Input) 
 }
 
 // normalise says in p what a graph that takes bytes makes of them.
-func (in *Input) normalise(p *checkpoint.Preprocess) error {
+func (in *Input) normalise(p *prepare.Steps) error {
 	p.Scale, p.Mean, p.Std = 1, nil, nil
 	for i, scale := range in.Scale {
 		if !(scale > 0) {

@@ -8,6 +8,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 )
@@ -24,18 +25,16 @@ type ModelConfig struct {
 	// empty: the first that is [N, classes].
 	Output string
 
-	// How images are prepared: see models.Entry. Where only Size is given, the shorter side
+	// How images are prepared: see prepare.Choice. Where only Size is given, the shorter side
 	// keeps the proportion to it that the file or the model says.
 	Resize        int     // of the shorter side
 	Crop          float64 // in place of Resize: it is Size/Crop, rounded down, as timm's crop_pct
 	Size          int     // both sides of the middle that is cut out
-	Interpolation string  // one of checkpoint.Interpolations
+	Interpolation string  // one of prepare.Interpolations
 	Mean, Std     []float64
 	Squash        bool    // both sides are resized to Size, and nothing is cut out
 	Scale         float64 // of a byte, before Mean and Std: 1 leaves 0 to 255; 0 means the file's, or 1/255
 	BGR           bool    // the channels are blue, green and red, in Mean and Std too
-
-	saidFor int // the Size that Resize goes with, where that may be another
 
 	// Zeros says where the shortcuts of residual nets for CIFAR, which have no parameters,
 	// add channels of zeros: ZerosLast, which is taken where it is empty, or ZerosBoth for
@@ -95,10 +94,10 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	notes = net.notes
 	config := net.match.Config
 	own, told := ownWord(net.metadata, net.match)
-	if err := net.input.suits(c); err != nil {
+	if err := net.input.suits(c.choice()); err != nil {
 		return fail(err)
 	}
-	if told && !c.prepares() {
+	if told && c.choice().IsZero() {
 		info = own
 		if c.Classes != nil {
 			info.Classes = c.Classes
@@ -107,19 +106,23 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 		info.Residual, info.Go = "", ""
 		notes = append(notes, ownWordNote)
 	} else {
-		var more []string
+		names, images, more := c.Classes, c.choice(), []string(nil)
 		if told {
-			c, notes = c.over(configOf(own)), append(notes, ownWordNote)
-		} else if c, more, err = c.beside(path, config.Channels, config.Classes, net.input); err != nil {
+			images, notes = images.Over(prepare.ChoiceOf(own.Input)), append(notes, ownWordNote)
+			c.Output = cmp.Or(c.Output, own.Output)
+			if names == nil {
+				names = own.Classes
+			}
+		} else if names, images, more, err = c.beside(path, config.Channels, config.Classes, net.input); err != nil {
 			return fail(err)
 		}
 		notes = append(notes, more...)
-		if c.Classes == nil {
-			c.Classes, more = namesFor(net.match)
+		if names == nil {
+			names, more = namesFor(net.match)
 			notes = append(notes, more...)
 		}
-		info = checkpoint.Model{Architecture: net.match.Entry.Name, Blocks: config.Blocks, Channels: config.Channels, Classes: c.Classes, Output: c.Output}
-		if more, err = prepare(&info, net.match.Entry, c, net.input); err != nil {
+		info = checkpoint.Model{Architecture: net.match.Entry.Name, Blocks: config.Blocks, Classes: names, Output: c.Output, Input: prepare.Input{Channels: config.Channels}}
+		if more, err = complete(&info.Input, net.match.Entry, images, net.input); err != nil {
 			return fail(err)
 		}
 		notes = append(notes, more...)

@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/residual-ml/residual/prepare"
 )
 
 // preprocessor is a preprocessor_config.json of transformers: of its image processors,
@@ -74,24 +76,23 @@ func (f *oneOrMore) UnmarshalJSON(b []byte) error {
 // known are the steps of image processors that are read, or change nothing of an RGB image.
 var known = []string{"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_flip_channel_order", "do_convert_rgb", "do_reduce_labels"}
 
-func readPreprocessor(text []byte, c *ModelConfig) (told string, open []trouble, err error) {
+func readPreprocessor(text []byte, d *description) (told string, open []trouble, err error) {
 	var p preprocessor
 	var all map[string]any
 	if err := cmp.Or(json.Unmarshal(text, &p), json.Unmarshal(text, &all)); err != nil {
 		return "", nil, fmt.Errorf("cannot be read (%w)", err)
 	}
-	next, open := p.prepare()
+	next, open := p.choice()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if on, _ := all[name].(bool); on && strings.HasPrefix(name, "do_") && !slices.Contains(known, name) {
 			open = append(open, troubleWith(resizeFields, "its %s is not known here", name))
 		}
 	}
-	next.Classes = c.Classes
-	*c = next
-	return next.images(), open, nil
+	d.images = next
+	return next.String(), open, nil
 }
 
-func (p *preprocessor) prepare() (c ModelConfig, open []trouble) {
+func (p *preprocessor) choice() (c prepare.Choice, open []trouble) {
 	off := func(b *bool) bool { return b != nil && !*b }
 	no := func(fields []string, format string, args ...any) {
 		open = append(open, troubleWith(fields, format, args...))
@@ -128,13 +129,13 @@ func (p *preprocessor) prepare() (c ModelConfig, open []trouble) {
 	} else if p.Twice && strings.HasPrefix(p.Type, "EfficientNet") {
 		no(normaliseFields, "its include_top, which normalises twice, is not known here")
 	}
-	return c.possible(open)
+	return possible(c, open)
 }
 
 // sizes reads how an image comes to its size: of the processors that resize the
 // shorter side and cut out the middle, ConvNext's (below 384 pixels; from there on it
 // resizes both sides) and those with a crop_size; of the others both sides are resized.
-func (p *preprocessor) sizes(c *ModelConfig) error {
+func (p *preprocessor) sizes(c *prepare.Choice) error {
 	shortest := p.Size.Shortest
 	switch {
 	case p.CropPct != 0 || strings.HasPrefix(p.Type, "ConvNext") || strings.HasPrefix(p.OlderType, "ConvNext"):

@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/npz"
 	"github.com/residual-ml/residual/weights/onnx"
@@ -137,10 +138,10 @@ func TestFromWeights(t *testing.T) {
 		}
 		sameState(t, prefix, got, m)
 		want := checkpoint.Model{
-			Architecture: "cifar-preresnet20", Blocks: []int{1, 1, 1}, Channels: 3, Height: 32, Width: 32, Classes: info.Classes,
-			Preprocess: checkpoint.Preprocess{
+			Architecture: "cifar-preresnet20", Blocks: []int{1, 1, 1},
+			Input: prepare.Input{Channels: 3, Height: 32, Width: 32, Preprocess: prepare.Steps{
 				ResizeShorter: 32, Interpolation: "bilinear", Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616},
-			},
+			}}, Classes: info.Classes,
 		}
 		want.Preprocess.Scale, want.Residual, want.Go = 1.0/255, info.Residual, info.Go
 		if !reflect.DeepEqual(info, want) || len(info.Classes) != 10 || info.Classes[9] != "class 9" {
@@ -173,8 +174,8 @@ func TestFromWeights(t *testing.T) {
 func TestFromWeightsONNX(t *testing.T) {
 	e, m := net(t, "d2l-bnlenet", models.Config{})
 	info := checkpoint.Model{
-		Architecture: e.Name, Classes: strings.Split("abcdefghij", ""), Channels: 1, Height: 28, Width: 28, Dataset: "letters",
-		Preprocess: checkpoint.Preprocess{NativeHeight: 14, NativeWidth: 14, Resize: 28, Grey: true, Mean: []float64{0.25}, Std: []float64{0.5}},
+		Architecture: e.Name, Classes: strings.Split("abcdefghij", ""),
+		Input: prepare.Input{Channels: 1, Height: 28, Width: 28, Preprocess: prepare.Steps{NativeHeight: 14, NativeWidth: 14, Resize: 28, Grey: true, Mean: []float64{0.25}, Std: []float64{0.5}}}, Dataset: "letters",
 	}
 	path := filepath.Join(t.TempDir(), "net.bin")
 	if _, err := exchange.Save(path, m, info, exchange.ExportConfig{}); err != nil {

@@ -2,7 +2,6 @@ package inference
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"image"
 	"io"
@@ -16,12 +15,9 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
-	"github.com/residual-ml/residual/graph"
-	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/weights"
-	"github.com/residual-ml/residual/weights/safetensors"
 )
 
 // Classifier is a trained model read from a file, with all it needs to answer
@@ -51,144 +47,52 @@ type Prediction struct {
 	Probability float64 `json:"probability"`
 }
 
-// Load reads a model file that residual train or checkpoint.SaveModel wrote:
-// builds the architecture that it names, and fills it with its weights on dev, to
-// compute in the given precision (dev.Preferred() suits the device best). Of an
-// ONNX file that residual export or import wrote it takes the graph; one of another
-// program must be a model known by name, and is prepared for as that one: LoadAs says
-// more. Files are told apart by what they hold.
-// The error names the file, and what in it is missing, unexpected or of another
-// shape.
+// Load opens a model file that residual train or checkpoint.SaveModel wrote, or an ONNX file,
+// as modelfile.Open does, and computes it on dev in the given precision (dev.Preferred() suits
+// the device best). An ONNX file of another program must be a model known by name, and is
+// prepared for as that one: LoadAs says more. The error names the file, and what in it is
+// missing, unexpected or of another shape.
 func Load(path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
-	format, err := weights.Detect(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case format == weights.ONNX:
-		c, _, err := loadONNX(path, exchange.ModelConfig{}, dev, p)
-		return c, err
-	case format != weights.Safetensors:
-		return nil, fmt.Errorf("%s: holds weights alone, as a .%s file; make a model of it with residual import", path, format)
-	}
-	info, f, err := checkpoint.LoadModel(path)
+	c, _, err := LoadAs(path, exchange.ModelConfig{}, dev, p)
+	return c, err
+}
+
+// LoadAs is Load with what config says of classes and images in place of what the file
+// says, and for ONNX graphs of other programs, which say nothing of either: they may be any
+// that the engine computes. The notes tell what had to be chosen. What neither the file nor
+// config says is an exchange.UnsaidError.
+func LoadAs(path string, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (c *Classifier, notes []string, err error) {
+	m, err := modelfile.Open(path, modelfile.Options{ModelConfig: config})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer f.Close()
-	return fromFile(path, info, f, dev, p)
+	return New(m, dev, p), m.Notes, nil
 }
 
 // LoadInto is Load for a network of the caller's own, which no file can name: m, made as
 // the one that was trained, is given the weights in a file that a training with
 // train.Own's Module left.
 func LoadInto(m nn.Module, path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
-	info, f, err := checkpoint.LoadModel(path)
+	opened, err := modelfile.OpenInto(m, path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if err := errors.Join(checkSizes(info), read(m, f)); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, nil
+	return New(opened, dev, p), nil
 }
 
 // Read is Load for a model file of size bytes in r, such as one that a program
 // embeds; name stands for it in errors.
 func Read(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Precision) (*Classifier, error) {
-	if format, err := weights.DetectIn(r, size, name); err == nil && format == weights.ONNX {
-		return readONNX(r, size, name, dev, p)
-	}
-	info, f, err := checkpoint.ReadModel(r, size, name)
+	m, err := modelfile.Read(r, size, name)
 	if err != nil {
 		return nil, err
 	}
-	return fromFile(name, info, f, dev, p)
+	return New(m, dev, p), nil
 }
 
-func fromFile(path string, info checkpoint.Model, f *safetensors.File, dev engine.Device, p engine.Precision) (*Classifier, error) {
-	m, err := build(info, f)
-	if err == nil {
-		err = read(m, f)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, nil
-}
-
-// build makes the architecture that a file names.
-func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
-	entry, err := models.Lookup(info.Architecture)
-	if err != nil {
-		return nil, fmt.Errorf("%w; the program whose own network it is reads the file with inference.LoadInto", err)
-	}
-	if entry.FixedSize && (info.Height != entry.Height || info.Width != entry.Width) {
-		return nil, fmt.Errorf("says that its input is %dx%d, but %s takes only %dx%d; the file is damaged or from another program",
-			info.Height, info.Width, entry.Name, entry.Height, entry.Width)
-	}
-	if err := checkSizes(info); err != nil {
-		return nil, err
-	}
-	c := models.Config{Channels: info.Channels, Classes: len(info.Classes), Blocks: info.Blocks, Blank: true}
-	if err := entry.Check(c); err != nil {
-		return nil, err
-	}
-	if err := justified(entry, c, f); err != nil {
-		return nil, err
-	}
-	m := entry.New(c)
-	if info.Height > 0 && info.Width > 0 {
-		x := graph.New(graph.Eval).Input("images", tensor.Float32, 1, info.Channels, info.Height, info.Width)
-		if _, err := engine.Trace(m.Forward, x); err != nil {
-			return nil, fmt.Errorf("says that its input is %dx%d, but %s does not take it: %w", info.Height, info.Width, entry.Name, err)
-		}
-	}
-	return m, nil
-}
-
-// checkSizes bounds the images that a file may ask for.
-func checkSizes(info checkpoint.Model) error {
-	const most = 4096
-	p := info.Preprocess
-	for _, side := range []int{info.Height, info.Width, p.Resize, p.ResizeShorter, p.NativeHeight, p.NativeWidth} {
-		if side > most {
-			return fmt.Errorf("asks for images of %d pixels a side; at most %d are possible", side, most)
-		}
-	}
-	if p.Resize > 0 && info.Height > 0 && info.Width > 0 && (p.Resize != info.Height || p.Resize != info.Width) {
-		return fmt.Errorf("says that images are resized to %dx%d and that its input is %dx%d; the file is damaged", p.Resize, p.Resize, info.Height, info.Width)
-	}
-	return nil
-}
-
-// justified keeps a small file from demanding a large network: beyond an ordinary
-// size the file must hold as many numbers as the network has parameters.
-func justified(e models.Entry, c models.Config, f *safetensors.File) error {
-	const ordinary = 1 << 24
-	need := e.Count(c)
-	if need <= ordinary {
-		return nil
-	}
-	var have int64
-	for _, name := range f.Names() {
-		_, shape, _ := f.Info(name)
-		have += int64(shape.Numel())
-	}
-	if have < need {
-		return fmt.Errorf("says that it is %s with %d channels and %d classes, which has %d parameters, but holds only %d numbers; the file is damaged",
-			e.Name, c.Channels, c.Classes, need, have)
-	}
-	return nil
-}
-
-// read fills m with the file's weights.
-func read(m nn.Module, f *safetensors.File) error {
-	values, err := f.Tensors()
-	if err != nil {
-		return err
-	}
-	return nn.TakeStateDict(m, values)
+// New is the classifier of a model that was opened.
+func New(m *modelfile.Model, dev engine.Device, p engine.Precision) *Classifier {
+	return &Classifier{path: m.Path, info: m.Info, module: m.Module, runner: NewRunner(m.Module, engine.NewStore(dev), p)}
 }
 
 // Info returns what the file says of the model.
@@ -212,7 +116,7 @@ func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
 }
 
 // Scale brings a batch of a loader, bytes over 255, to the model's scale, in place.
-func (c *Classifier) Scale(batch *tensor.Tensor) { c.fromUnit(batch) }
+func (c *Classifier) Scale(batch *tensor.Tensor) { fromUnit(&c.info.Input, batch) }
 
 // Logits returns the network's result [N, classes] for a batch [N, C, H, W] on the
 // model's scale. The tensor is the caller's.
@@ -246,7 +150,7 @@ func (c *Classifier) PredictFile(path string, k int) ([]Prediction, error) {
 	return c.Predict(img, k)
 }
 
-// OpenImage reads an image file as the training reads its pictures: see package photo. The
+// OpenImage reads an image file as the training reads a user's photos: see package photo. The
 // error names it.
 func (c *Classifier) OpenImage(path string) (image.Image, error) {
 	if err := c.TakesImages(); err != nil {
@@ -325,8 +229,8 @@ func (c *Classifier) rank(logits []float32, k int) ([]Prediction, error) {
 	return ps, nil
 }
 
-// PredictPixels is Predict for an image that is pixels already, such as package photo
-// reads, of as many channels as the model has.
+// PredictPixels is Predict for a decoded image, such as package photo reads, with as many
+// channels as the model has.
 func (c *Classifier) PredictPixels(m transforms.Image, k int) ([]Prediction, error) {
 	x, err := c.PreparePixels([]transforms.Image{m})
 	if err != nil {
@@ -352,15 +256,15 @@ func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.
 func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config data.LoaderConfig, each func(Answer), progress func(done, total int)) (Result, error) {
 	info := ds.Info()
 	if info.Channels != c.info.Channels {
-		return Result{}, fmt.Errorf("%s takes %d channels and the pictures of %s have %d; use the data set it was trained on (%s)",
+		return Result{}, fmt.Errorf("%s takes %d channels and the images of %s have %d; use the data set it was trained on (%s)",
 			c.path, c.info.Channels, info.Name, info.Channels, c.info.Dataset)
 	}
 	if len(info.Classes) != len(c.info.Classes) {
 		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
 	}
-	if _, own := ds.(data.Pictures); own && c.anySize() {
-		return Result{}, fmt.Errorf("%s takes images of any size and says none, so pictures of several cannot share a batch", c.path)
+	if _, own := ds.(data.Pictures); own && c.info.AnySize() {
+		return Result{}, fmt.Errorf("%s takes images of any size and says none, so images of several sizes cannot share a batch", c.path)
 	}
 	config.Bytes = engine.TakesPictures(c.runner.store.Device()) && !c.info.Preprocess.BGR
 	l, err := data.NewLoader(c.Pictures(ds), config)
@@ -370,7 +274,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	turn := c.turn()
 	turn.Lock()
 	defer turn.Unlock()
-	r, err := evaluate(ctx, c.runner, l, c, each, progress)
+	r, err := evaluate(ctx, c.runner, l, &c.info.Input, each, progress)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", c.path, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -74,15 +75,9 @@ func Evaluate(ctx context.Context, r *Runner, l *data.Loader, progress func(done
 	return evaluate(ctx, r, l, nil, nil, progress)
 }
 
-// scale is another than the loader's own that a model wants its images on.
-type scale interface {
-	fromUnit(images *tensor.Tensor)         // changes a batch
-	table(channel int) (table [256]float32) // is what bytes become
-}
-
-// evaluate is Evaluate with images on another scale, and one who hears every answer; both
-// may be nil.
-func evaluate(ctx context.Context, r *Runner, l *data.Loader, to scale, each func(Answer), progress func(done, total int)) (Result, error) {
+// evaluate is Evaluate with images as the model's input has them, in place of the loader's
+// own scale, and with a function that is called for every answer; both may be nil.
+func evaluate(ctx context.Context, r *Runner, l *data.Loader, to *prepare.Input, each func(Answer), progress func(done, total int)) (Result, error) {
 	start := time.Now()
 	e := l.Epoch(ctx, 0)
 	defer e.Close()
@@ -100,7 +95,7 @@ func evaluate(ctx context.Context, r *Runner, l *data.Loader, to scale, each fun
 		if to != nil {
 			f.pictures.Table = make([][256]float32, stored.Channels)
 			for i := range f.pictures.Table {
-				f.pictures.Table[i] = to.table(i)
+				f.pictures.Table[i] = to.Preprocess.Table(i)
 			}
 		}
 		walk = func() error { return f.walk(e, count) }
@@ -112,7 +107,7 @@ func evaluate(ctx context.Context, r *Runner, l *data.Loader, to scale, each fun
 }
 
 // images hands the logits of every batch of images of an epoch to do.
-func (r *Runner) images(e *data.Epoch, to scale, do func(b *data.Batch, logits *tensor.Tensor) error) error {
+func (r *Runner) images(e *data.Epoch, to *prepare.Input, do func(b *data.Batch, logits *tensor.Tensor) error) error {
 	for {
 		b, err := e.Next()
 		if errors.Is(err, io.EOF) {
@@ -122,7 +117,7 @@ func (r *Runner) images(e *data.Epoch, to scale, do func(b *data.Batch, logits *
 			return err
 		}
 		if to != nil {
-			to.fromUnit(b.Images)
+			fromUnit(to, b.Images)
 		}
 		logits, err := r.Logits(b.Images)
 		if err == nil {
@@ -133,6 +128,12 @@ func (r *Runner) images(e *data.Epoch, to scale, do func(b *data.Batch, logits *
 			return err
 		}
 	}
+}
+
+// fromUnit changes a batch of the loader, bytes over 255, to the model's scale.
+func fromUnit(in *prepare.Input, x *tensor.Tensor) {
+	s := x.Shape()
+	in.FromUnit(x.Data(), s[2]*s[3])
 }
 
 // score sums up over batches, in their order, in float64.

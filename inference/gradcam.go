@@ -200,13 +200,5 @@ func (c *Classifier) GradCAMs(batch *tensor.Tensor, classes []int) ([]CAM, error
 // Seen returns the part of an image of these bounds that the model sees: all of it,
 // or the middle, of a model that cuts it out.
 func (c *Classifier) Seen(b image.Rectangle) image.Rectangle {
-	p := c.info.Preprocess
-	if p.ResizeShorter == 0 || b.Empty() {
-		return b
-	}
-	short := float64(min(b.Dx(), b.Dy())) / float64(p.ResizeShorter) // of the image's pixels in one of the resized
-	w := min(b.Dx(), int(float64(c.info.Width)*short+0.5))
-	h := min(b.Dy(), int(float64(c.info.Height)*short+0.5))
-	at := b.Min.Add(image.Pt((b.Dx()-w)/2, (b.Dy()-h)/2))
-	return image.Rectangle{Min: at, Max: at.Add(image.Pt(w, h))}
+	return c.info.Seen(b)
 }

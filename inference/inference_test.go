@@ -18,6 +18,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -37,8 +38,8 @@ func classes() []string {
 
 func leNetInfo() checkpoint.Model {
 	return checkpoint.Model{
-		Architecture: "d2l-bnlenet", Classes: classes(), Channels: 1, Height: 28, Width: 28,
-		Preprocess: checkpoint.Preprocess{NativeHeight: 28, NativeWidth: 28, Grey: true}, Dataset: "garments",
+		Architecture: "d2l-bnlenet", Classes: classes(),
+		Input: prepare.Input{Channels: 1, Height: 28, Width: 28, Preprocess: prepare.Steps{NativeHeight: 28, NativeWidth: 28, Grey: true}}, Dataset: "garments",
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
@@ -19,6 +18,7 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/emulate"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // emulated opens a CUDA device on an emulated GPU, or on the one that emulate.Real names, or
@@ -74,7 +74,7 @@ func TestBytesEvaluateAsImagesOnCUDA(t *testing.T) {
 // A model on a scale of its own gets it of bytes, too.
 func TestClassifierEvaluatesBytesOnCUDA(t *testing.T) {
 	info := leNetInfo()
-	info.Preprocess = checkpoint.Preprocess{NativeHeight: 28, NativeWidth: 28, Grey: true, Scale: 1, Mean: []float64{77}, Std: []float64{60}}
+	info.Preprocess = prepare.Steps{NativeHeight: 28, NativeWidth: 28, Grey: true, Scale: 1, Mean: []float64{77}, Std: []float64{60}}
 	_, path := save(t, info, nil)
 	d := emulated(t)
 	c, err := inference.Load(path, d, engine.FP32)

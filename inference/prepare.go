@@ -3,26 +3,26 @@ package inference
 import (
 	"fmt"
 	"image"
-	"slices"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
 // Prepare turns images into the model's input [N, C, H, W], as the training saw
-// its pictures:
+// its images (see prepare.Input):
 //
 //  1. 8 bits of grey or of red, green and blue, as many as the model has channels;
 //     grey is the luma of ITU-R 601 with Pillow's rounding (convert("L")), and
 //     transparency is left out, as Pillow does;
-//  2. resized to the size of the training's pictures, whatever the image's sides, by
-//     Pillow's bilinear filter, and from there to the model's input by the model's;
+//  2. resized to the size of the training's images, whatever the image's sides, by
+//     Pillow's bilinear filter, and from there to the model's input by the model's filter;
 //  3. times the model's scale (1/255 unless it says otherwise), less its mean, over
 //     its std, with blue first if the model has it so.
 //
-// A model that has ResizeShorter gets what torchvision's preset ImageClassification
-// gives in place of 2.
+// For a model that has ResizeShorter, torchvision's preset ImageClassification stands
+// in place of 2.
 func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	if err := c.TakesImages(); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	return c.PreparePixels(pixels)
 }
 
-// TakesImages is an error where the model's channels are not those of an image.
+// TakesImages returns an error where the model's channels are not those of an image.
 func (c *Classifier) TakesImages() error {
 	if c.info.Channels != 1 && c.info.Channels != 3 {
 		return fmt.Errorf("%s takes %d channels; an image has 1 (grey) or 3 (red, green, blue)", c.path, c.info.Channels)
@@ -45,8 +45,8 @@ func (c *Classifier) TakesImages() error {
 	return nil
 }
 
-// PreparePixels is Prepare for images that are pixels already, such as package photo
-// reads, of as many channels as the model has.
+// PreparePixels is Prepare for decoded images, such as package photo reads, with as many
+// channels as the model has.
 func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, error) {
 	if len(images) == 0 {
 		return nil, fmt.Errorf("no image was given")
@@ -57,7 +57,7 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 		if m.Channels != c.info.Channels {
 			return nil, fmt.Errorf("%s takes %d channels, and an image has %d", c.path, c.info.Channels, m.Channels)
 		}
-		m = c.pixels(m)
+		m = c.info.Pixels(m)
 		if x == nil {
 			height, width = m.Height, m.Width
 			x = tensor.New(len(images), m.Channels, height, width)
@@ -65,154 +65,59 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 		if m.Height != height || m.Width != width {
 			return nil, fmt.Errorf("images of %dx%d and %dx%d cannot share a batch, as %s takes any size", width, height, m.Width, m.Height, c.path)
 		}
-		c.scale(x.Data()[i*len(m.Pix):], slices.Collect(slices.Chunk(m.Pix, m.Height*m.Width)))
+		c.info.Write(x.Data()[i*len(m.Pix):][:len(m.Pix)], m)
 	}
 	return x, nil
 }
 
-// pixels brings an image to the size that the model takes: step 2 of Prepare.
-func (c *Classifier) pixels(m transforms.Image) transforms.Image {
-	p := c.info.Preprocess
-	if p.ResizeShorter > 0 {
-		m = c.preset().Pixels(m)
-	}
-	by := c.interpolation()
-	for _, t := range []transforms.Resize{
-		{Height: p.NativeHeight, Width: p.NativeWidth}, {Height: p.Resize, Width: p.Resize, Interpolation: by},
-		{Height: c.info.Height, Width: c.info.Width, Interpolation: by},
-	} {
-		if t.Height > 0 && t.Width > 0 {
-			m = t.Apply(m, nil)
-		}
-	}
-	return m
-}
-
-func (c *Classifier) interpolation() transforms.Interpolation {
-	i, _ := transforms.ParseInterpolation(c.info.Preprocess.Interpolation) // which the file's reader has checked
-	return i
-}
-
-// Pictures returns a view of ds with pictures of the size that the model wants, cut
-// out if it says so; Scale does the rest. Pictures of sizes of their own are prepared
-// from those, as Prepare prepares them.
+// Pictures returns a view of ds with images of the size that the model takes; Scale does
+// the rest. Where ds has images of several sizes, each is prepared as Prepare does it.
 func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
 	own, ok := ds.(data.Pictures)
 	p, info := c.info.Preprocess, ds.Info()
 	switch {
 	case ok:
 	case p.ResizeShorter > 0:
-		return data.Cropped(ds, c.preset())
-	case p.Resize > 0 && c.interpolation() == transforms.Bilinear,
+		return data.Cropped(ds, c.info.Preset())
+	case p.Resize > 0 && p.Filter() == transforms.Bilinear,
 		p.Resize == 0 && (c.info.Height == 0 || c.info.Height == info.Height && c.info.Width == info.Width):
 		return data.Resize(ds, p.Resize)
 	default:
-		own = whole{ds}
+		own = oneSize{ds}
 	}
-	v := prepared{own, c, info}
-	m := c.pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
+	v := prepared{own, c.info.Input, info}
+	m := v.input.Pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
 	v.info.Height, v.info.Width = m.Height, m.Width
 	return v
 }
 
-// whole are the pictures of a data set that are all of one size.
-type whole struct{ data.Dataset }
+// oneSize makes data.Pictures of a data set whose images are all of one size.
+type oneSize struct{ data.Dataset }
 
-func (w whole) Picture(i int) (transforms.Image, int, error) {
+func (w oneSize) Picture(i int) (transforms.Image, int, error) {
 	info := w.Info()
 	m := transforms.NewImage(info.Channels, info.Height, info.Width)
 	label, err := w.Get(i, m.Pix)
 	return m, label, err
 }
 
-// anySize says that the model takes images as large as they are.
-func (c *Classifier) anySize() bool {
-	p := c.info.Preprocess
-	return c.info.Height == 0 && c.info.Width == 0 && p.Resize == 0 && p.ResizeShorter == 0 && p.NativeHeight == 0
-}
-
-// prepared is a view of pictures of sizes of their own, as the model takes them.
+// prepared is a view of images of several sizes, as the model takes them.
 type prepared struct {
 	data.Pictures
-	c    *Classifier
-	info data.Info
+	input prepare.Input
+	info  data.Info
 }
 
 func (v prepared) Info() data.Info { return v.info }
 
 func (v prepared) Get(i int, pix []uint8) (int, error) {
 	if l, ok := v.Pictures.(data.Lender); ok {
-		return l.Lend(i, func(m transforms.Image) { copy(pix, v.c.pixels(m).Pix) })
+		return l.Lend(i, func(m transforms.Image) { copy(pix, v.input.Pixels(m).Pix) })
 	}
 	m, label, err := v.Picture(i)
 	if err != nil {
 		return 0, err
 	}
-	copy(pix, v.c.pixels(m).Pix)
+	copy(pix, v.input.Pixels(m).Pix)
 	return label, nil
-}
-
-// preset is the preparation of a model that has ResizeShorter.
-func (c *Classifier) preset() transforms.ImageClassification {
-	return transforms.ImageClassification{ResizeSize: c.info.Preprocess.ResizeShorter, CropSize: c.info.Height, Interpolation: c.interpolation()}
-}
-
-// scale writes the planes of one image as the network's numbers.
-func (c *Classifier) scale(dst []float32, planes [][]uint8) {
-	if c.info.Preprocess.BGR {
-		slices.Reverse(planes)
-	}
-	for i, plane := range planes {
-		table := c.table(i)
-		for j, v := range plane {
-			dst[i*len(plane)+j] = table[v]
-		}
-	}
-}
-
-// table lists what each byte of a channel becomes. At the usual scale it is what a
-// loader of the training made of it.
-func (c *Classifier) table(channel int) (t [256]float32) {
-	p := c.info.Preprocess
-	if p.Scale == 1.0/255 {
-		return transforms.Normalize{Mean: p.Mean, Std: p.Std}.Table(channel)
-	}
-	for v := range t {
-		x := float64(v) * p.Scale
-		if len(p.Mean) > 0 {
-			x -= p.Mean[channel]
-		}
-		if len(p.Std) > 0 {
-			x /= p.Std[channel]
-		}
-		t[v] = float32(x)
-	}
-	return t
-}
-
-// fromUnit changes a batch of the loader, bytes over 255, to the model's scale.
-func (c *Classifier) fromUnit(x *tensor.Tensor) {
-	p := c.info.Preprocess
-	if p.Scale == 1.0/255 && len(p.Mean)+len(p.Std) == 0 && !p.BGR {
-		return
-	}
-	s := x.Shape()
-	area := s[2] * s[3]
-	if p.BGR {
-		for image := range slices.Chunk(x.Data(), s[1]*area) {
-			red, blue := image[:area], image[2*area:]
-			for i := range red {
-				red[i], blue[i] = blue[i], red[i]
-			}
-		}
-	}
-	for channel := range s[1] {
-		table := c.table(channel)
-		for n := range s[0] {
-			plane := x.Data()[(n*s[1]+channel)*area:][:area]
-			for i, v := range plane {
-				plane[i] = table[uint8(v*255+0.5)]
-			}
-		}
-	}
 }

@@ -6,11 +6,11 @@ import (
 	"math"
 	"testing"
 
-	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -42,18 +42,18 @@ func TestPreparationsOfOtherPrograms(t *testing.T) {
 	for _, c := range []struct {
 		what          string
 		height, width int
-		p             checkpoint.Preprocess
+		p             prepare.Steps
 		want          func(m transforms.Image) transforms.Image
 	}{
-		{"both sides, bicubic", 24, 24, checkpoint.Preprocess{Resize: 24, Interpolation: "bicubic", Scale: 1, Mean: mean, Std: std, BGR: true},
+		{"both sides, bicubic", 24, 24, prepare.Steps{Resize: 24, Interpolation: "bicubic", Scale: 1, Mean: mean, Std: std, BGR: true},
 			func(m transforms.Image) transforms.Image {
 				return transforms.Resize{Height: 24, Width: 24, Interpolation: transforms.Bicubic}.Apply(m, nil)
 			}},
-		{"oblong, bicubic", 20, 28, checkpoint.Preprocess{Interpolation: "bicubic", Scale: 1, Mean: mean, Std: std, BGR: true},
+		{"oblong, bicubic", 20, 28, prepare.Steps{Interpolation: "bicubic", Scale: 1, Mean: mean, Std: std, BGR: true},
 			func(m transforms.Image) transforms.Image {
 				return transforms.Resize{Height: 20, Width: 28, Interpolation: transforms.Bicubic}.Apply(m, nil)
 			}},
-		{"the middle of bytes", 24, 24, checkpoint.Preprocess{ResizeShorter: 27, Interpolation: "bilinear", Scale: 1, Mean: mean, Std: std, BGR: true},
+		{"the middle of bytes", 24, 24, prepare.Steps{ResizeShorter: 27, Interpolation: "bilinear", Scale: 1, Mean: mean, Std: std, BGR: true},
 			func(m transforms.Image) transforms.Image {
 				return transforms.ImageClassification{ResizeSize: 27, CropSize: 24}.Pixels(m)
 			}},

@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/prepare"
 )
 
 func numbered(n int) iter.Seq2[string, error] {
@@ -48,7 +49,7 @@ func pictured(name string) (image.Image, error) {
 func TestPredictStream(t *testing.T) {
 	anySize := leNetInfo()
 	anySize.Architecture, anySize.Height, anySize.Width = "d2l-resnet18", 0, 0
-	anySize.Preprocess = checkpoint.Preprocess{Grey: true}
+	anySize.Preprocess = prepare.Steps{Grey: true}
 	for _, info := range []checkpoint.Model{leNetInfo(), anySize} {
 		_, path := save(t, info, nil)
 		c, err := inference.Load(path, device(t), engine.FP32)
@@ -140,7 +141,7 @@ func TestPredictStreamEnds(t *testing.T) {
 		t.Errorf("without pictures: %v", err)
 	}
 	colour := leNetInfo()
-	colour.Channels, colour.Preprocess = 5, checkpoint.Preprocess{}
+	colour.Channels, colour.Preprocess = 5, prepare.Steps{}
 	_, path = save(t, colour, nil)
 	if c, err = inference.Load(path, device(t), engine.FP32); err != nil {
 		t.Fatal(err)

@@ -14,15 +14,16 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
 func presetInfo() checkpoint.Model {
 	return checkpoint.Model{
-		Architecture: "cifar-resnet8", Classes: classes(), Channels: 3, Height: 24, Width: 24,
-		Preprocess: checkpoint.Preprocess{
+		Architecture: "cifar-resnet8", Classes: classes(),
+		Input: prepare.Input{Channels: 3, Height: 24, Width: 24, Preprocess: prepare.Steps{
 			ResizeShorter: 27, Interpolation: "bicubic", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225},
-		},
+		}},
 	}
 }
 
@@ -35,7 +36,7 @@ func TestPrepareAsTorchvision(t *testing.T) {
 			img.Set(x, y, color.RGBA{uint8(x * y), uint8(x*7 + y), uint8(y * 11), 255})
 		}
 	}
-	for _, name := range checkpoint.Interpolations() {
+	for _, name := range prepare.Interpolations() {
 		interpolation, ok := transforms.ParseInterpolation(name)
 		if !ok {
 			t.Fatalf("%s is no filter", name)

@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // Examine measures a model on a data set: accuracy, figures by class, calibration and the
@@ -43,8 +44,8 @@ func untrained(dir string, info data.Info) string {
 	nn.Init(net, 1, nn.XavierUniform)
 	path := filepath.Join(dir, "untrained.safetensors")
 	must(checkpoint.SaveModel(path, checkpoint.Model{
-		Architecture: "d2l-bnlenet", Classes: info.Classes, Channels: info.Channels, Height: info.Height, Width: info.Width,
-	}, nn.StateDict(net)))
+		Architecture: "d2l-bnlenet", Classes: info.Classes,
+		Input: prepare.Input{Channels: info.Channels, Height: info.Height, Width: info.Width}}, nn.StateDict(net)))
 	return path
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/report/page"
 )
 
@@ -35,8 +36,8 @@ func classifier(t *testing.T, ds data.Dataset) (c *inference.Classifier, path st
 	nn.Init(m, 7, nn.XavierUniform)
 	path = filepath.Join(t.TempDir(), "best.safetensors")
 	info := checkpoint.Model{
-		Architecture: "d2l-bnlenet", Classes: ds.Info().Classes, Channels: 1, Height: 28, Width: 28, Dataset: "garments", Epoch: 2,
-		Preprocess: checkpoint.Preprocess{Resize: 28, Grey: true},
+		Architecture: "d2l-bnlenet", Classes: ds.Info().Classes,
+		Input: prepare.Input{Channels: 1, Height: 28, Width: 28, Preprocess: prepare.Steps{Resize: 28, Grey: true}}, Dataset: "garments", Epoch: 2,
 	}
 	if err := checkpoint.SaveModel(path, info, nn.StateDict(m)); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // Config adapts a model to data. Zero values are the model's own.
@@ -64,9 +65,9 @@ type Entry struct {
 	Stem, Head string
 	Stages     []string
 
-	// How images become its input, where that is settled: of the shorter side
-	// Resize pixels by Interpolation (0 leaves them), the middle of Height x Width,
-	// bytes over 255, less Mean, over Std, by channel.
+	// How images become its input, where that is settled: the shorter side is resized to
+	// Resize pixels by Interpolation (0 leaves it), the middle of Height x Width cut out, and
+	// bytes over 255 become numbers less Mean, over Std, by channel. See Input.
 	Resize        int
 	Interpolation string
 	Mean, Std     []float64
@@ -86,6 +87,15 @@ func (e Entry) Title(blocks []int) string {
 		return e.Name
 	}
 	return fmt.Sprintf("%s like %s with %s blocks a stage", e.form, e.Name, strings.ReplaceAll(list(blocks), ",", ", "))
+}
+
+// Input is the input that the model was made for, and how images become it. Its
+// Preprocess is empty where that is not settled.
+func (e Entry) Input() prepare.Input {
+	return prepare.Input{
+		Channels: e.Channels, Height: e.Height, Width: e.Width,
+		Preprocess: prepare.Steps{ResizeShorter: e.Resize, Interpolation: e.Interpolation, Mean: slices.Clone(e.Mean), Std: slices.Clone(e.Std)},
+	}
 }
 
 // growth is how many parameters more come with one more channel of the input, one

@@ -16,6 +16,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -63,7 +64,7 @@ func trained(t *testing.T, name string, blocks int) (checkpoint.Model, models.Ne
 	if err != nil {
 		t.Fatal(err)
 	}
-	about := checkpoint.Model{Architecture: name, Channels: 1, Classes: []string{"a", "b", "c"}}
+	about := checkpoint.Model{Architecture: name, Input: prepare.Input{Channels: 1}, Classes: []string{"a", "b", "c"}}
 	m := e.New(models.Config{Channels: 1, Classes: 3, Blocks: slices.Repeat([]int{blocks}, len(e.Blocks))})
 	nn.Init(m, 5, nn.KaimingNormal)
 	r := rand.New(rand.NewPCG(1, 2))

@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // IsPhotos says whether Data names pictures of the user's own; see folder.IsPath.
@@ -141,7 +142,7 @@ func (c Config) likeFile(m checkpoint.Model) Config {
 	}
 	c.Channels = cmp.Or(c.Channels, m.Channels)
 	p := m.Preprocess
-	if len(c.Mean)+len(c.Std) == 0 && c.Channels == m.Channels && p.Scale == 1.0/255 {
+	if len(c.Mean)+len(c.Std) == 0 && c.Channels == m.Channels && p.Scale == prepare.UnitScale {
 		c.Mean, c.Std = p.Mean, p.Std
 		for len(c.Mean) < m.Channels { // without either pixels stay as they are
 			c.Mean = append(c.Mean, 0)

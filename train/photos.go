@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // SkippedFile, beside folder.RecordFile, is of the folder of a run on a user's own
@@ -217,13 +218,15 @@ func (c Config) dataset() string {
 	return filepath.Base(c.Data) + "/"
 }
 
-// preprocess is how images become the model's input.
-func (c Config) preprocess(native data.Info) checkpoint.Preprocess {
-	p := checkpoint.Preprocess{Grey: native.Channels == 1, Mean: c.Mean, Std: c.Std}
-	if c.IsPhotos() {
-		p.ResizeShorter, p.Interpolation = c.ResizeShorter, c.Interpolation
-		return p
+// input is the model's input and how images become it: the one place where the settings
+// of a training become that.
+func (c Config) input(native data.Info) prepare.Input {
+	in := prepare.Input{Channels: native.Channels, Height: c.Resize, Width: c.Resize, Preprocess: c.steps()}
+	p := &in.Preprocess
+	p.Grey = native.Channels == 1
+	if !c.IsPhotos() { // of which a data set with a name has no settings
+		p.ResizeShorter, p.Interpolation = 0, ""
+		p.NativeHeight, p.NativeWidth, p.Resize = native.Height, native.Width, c.Resize
 	}
-	p.NativeHeight, p.NativeWidth, p.Resize = native.Height, native.Width, c.Resize
-	return p
+	return in
 }

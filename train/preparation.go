@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // Preparation says what is made of the pictures before the model sees them. Zero values
@@ -155,25 +156,22 @@ func (c Preparation) checkPhotos(resize int) error {
 	switch {
 	case c.Channels != 1 && c.Channels != 3:
 		return fmt.Errorf("--channels %d: pictures have 1 (grey) or 3 (red, green, blue)", c.Channels)
-	case c.ResizeShorter < resize || c.ResizeShorter > 4096:
-		return fmt.Errorf("--resize-shorter %d: the middle of %dx%d pixels (--resize) is cut out of it; give from %d to 4096", c.ResizeShorter, resize, resize, resize)
+	case c.ResizeShorter < resize || c.ResizeShorter > prepare.MaxSide:
+		return fmt.Errorf("--resize-shorter %d: the middle of %dx%d pixels (--resize) is cut out of it; give from %d to %d", c.ResizeShorter, resize, resize, resize, prepare.MaxSide)
 	case len(c.Mean) != c.Channels:
 		return fmt.Errorf("--mean and --std of %d channels for pictures of %d; give a number for each", len(c.Mean), c.Channels)
 	}
 	return nil
 }
 
-// normalize is what bytes become.
-func (c Preparation) normalize() transforms.Normalize {
-	return transforms.Normalize{Mean: c.Mean, Std: c.Std}
+// steps are the settings that models keep of how images become their input.
+func (c Preparation) steps() prepare.Steps {
+	return prepare.Steps{ResizeShorter: c.ResizeShorter, Interpolation: c.Interpolation, Mean: c.Mean, Std: c.Std}
 }
 
-func (c Preparation) interpolation() transforms.Interpolation {
-	if c.Interpolation == transforms.Bicubic.String() {
-		return transforms.Bicubic
-	}
-	return transforms.Bilinear
-}
+func (c Preparation) normalize() transforms.Normalize { return c.steps().Normalize() }
+
+func (c Preparation) interpolation() transforms.Interpolation { return c.steps().Filter() }
 
 // crops says whether a training cuts parts of pictures out by RandomResizedCrop.
 func (c Preparation) crops() bool {

@@ -449,7 +449,7 @@ func (j *job) point(p Point) error {
 func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
 	return checkpoint.Model{
-		Architecture: j.Model, Blocks: j.Blocks, Classes: info.Classes, Channels: info.Channels, Height: j.Resize, Width: j.Resize,
-		Preprocess: j.preprocess(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
+		Architecture: j.Model, Blocks: j.Blocks, Classes: info.Classes,
+		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
 	}
 }

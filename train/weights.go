@@ -7,6 +7,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -52,12 +53,12 @@ func (j *job) head() map[string]*tensor.Tensor {
 }
 
 // otherPixels says when the file's network had other numbers for the same pixels.
-func (j *job) otherPixels(was checkpoint.Preprocess) []string {
-	is := j.preprocess(j.native)
+func (j *job) otherPixels(was prepare.Steps) []string {
+	is := j.input(j.native).Preprocess
 	if was.BGR {
 		return []string{"images are red, green and blue, where the file's network took blue, green and red"}
 	}
-	if was.Scale == 1.0/255 && sameNumbers(was.Mean, is.Mean, 0) && sameNumbers(was.Std, is.Std, 1) {
+	if was.Scale == prepare.UnitScale && sameNumbers(was.Mean, is.Mean, 0) && sameNumbers(was.Std, is.Std, 1) {
 		return nil
 	}
 	text := fmt.Sprintf("images are bytes over 255, where the file's were times %.4g, less the mean %v, over the deviation %v", was.Scale, was.Mean, was.Std)

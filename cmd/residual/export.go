@@ -10,9 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/exchange"
-	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -155,31 +154,36 @@ func (f *exportFlags) run(cmd *cobra.Command, model string) error {
 	return nil
 }
 
-// trainedModel reads a model file and what it says of itself.
-func (f *exportFlags) trainedModel(path string) (nn.Module, checkpoint.Model, error) {
-	dev, err := cpu.New(cpu.Options{Threads: 1})
-	if err != nil {
-		return nil, checkpoint.Model{}, err
-	}
-	defer dev.Close()
+// open opens a model file as it stands.
+func (f *exportFlags) open(path string) (*modelfile.Model, error) {
 	if err := isModelFile(path); err != nil {
-		return nil, checkpoint.Model{}, err
+		return nil, err
 	}
-	c, notes, err := inference.LoadAs(path, exchange.ModelConfig{Model: f.model}, dev, dev.Preferred())
+	m, err := modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Model: f.model}})
 	if err != nil {
-		return nil, checkpoint.Model{}, err
+		return nil, err
 	}
-	f.notes = chosen(c, notes)
-	return c.Module(), c.Info(), nil
+	f.notes = chosen(m.Info, m.Notes)
+	return m, nil
+}
+
+// openKnown opens a model file as one of the networks known by name, with the weights under
+// its own names. Of an ONNX file of another program only the architecture is known.
+func (f *exportFlags) openKnown(path string) (*modelfile.Model, error) {
+	if err := isModelFile(path); err != nil {
+		return nil, err
+	}
+	return modelfile.OpenKnown(path, exchange.ModelConfig{Model: f.model})
 }
 
 func (f *exportFlags) writeONNX(path string) (exportResult, error) {
-	m, info, err := f.trainedModel(path)
+	m, err := f.open(path)
 	if err != nil {
 		return exportResult{}, err
 	}
+	info := m.Info
 	c := exchange.ExportConfig{Fold: f.fold, Bytes: f.preprocess, ChannelsLast: f.layout == "nhwc"}
-	model, err := exchange.Save(f.onnx, m, info, c)
+	model, err := exchange.Save(f.onnx, m.Module, info, c)
 	if err != nil {
 		return exportResult{}, err
 	}
@@ -188,45 +192,46 @@ func (f *exportFlags) writeONNX(path string) (exportResult, error) {
 }
 
 func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
-	r := exportResult{Path: f.safetensors, Format: "safetensors"}
-	m, info, err := f.knownModel(path)
-	r.Architecture, r.Blocks, r.Note = info.Architecture, info.Blocks, "weights of "+titleOf(info)
+	m, err := f.openKnown(path)
 	if err != nil {
-		return r, err
+		return exportResult{}, err
 	}
+	info := m.Info
+	r := exportResult{Path: f.safetensors, Format: "safetensors", Architecture: info.Architecture, Blocks: info.Blocks, Note: "weights of " + titleOf(info)}
 	if len(info.Classes) > 0 {
-		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m))
+		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m.Module))
 	}
 	// Without names of classes and a way to prepare images it is no model to use.
 	r.Note += " alone, as " + path + " does not say what its classes are and how images are prepared for it"
 	return r, checkpoint.WriteFile(f.safetensors, func(w io.Writer) error {
-		return safetensors.Write(w, nn.StateDict(m), map[string]string{"format": "pt"})
+		return safetensors.Write(w, nn.StateDict(m.Module), map[string]string{"format": "pt"})
 	})
 }
 
 func (f *exportFlags) writeNPZ(path string) (exportResult, error) {
-	m, info, err := f.knownModel(path)
+	m, err := f.openKnown(path)
 	if err != nil {
 		return exportResult{}, err
 	}
+	info := m.Info
 	r := exportResult{Path: f.npz, Format: "npz", Architecture: info.Architecture, Blocks: info.Blocks, Note: "weights of " + titleOf(info) + " alone, without its classes and how images are prepared"}
-	return r, checkpoint.WriteFile(f.npz, func(w io.Writer) error { return npz.Write(w, nn.StateDict(m)) })
+	return r, checkpoint.WriteFile(f.npz, func(w io.Writer) error { return npz.Write(w, nn.StateDict(m.Module)) })
 }
 
 func (f *exportFlags) writeGo(path string) (exportResult, error) {
-	m, info, err := f.knownModel(path)
-	if err != nil && isONNX(path) { // of a network of one's own, whose graph the package gets
-		if own, about, failed := f.trainedModel(path); failed == nil {
-			m, info, err = own, about, nil
+	m, err := f.openKnown(path)
+	if err != nil { // a graph that is no network known by name goes into the package as it stands
+		own, failed := f.open(path)
+		if failed != nil || own.Graph == nil {
+			return exportResult{}, err
 		}
+		m = own
 	}
-	if err != nil {
-		return exportResult{}, err
-	}
+	info := m.Info
 	if len(info.Classes) == 0 {
 		return exportResult{}, fmt.Errorf("%s does not say what its classes are and how images are prepared for it; give a model of Residual's own", path)
 	}
-	name, err := exchange.SaveGo(f.goPackage, m, info)
+	name, err := exchange.SaveGo(f.goPackage, m.Module, info)
 	if err != nil {
 		return exportResult{}, err
 	}
@@ -236,22 +241,4 @@ func (f *exportFlags) writeGo(path string) (exportResult, error) {
 		return exportResult{}, err
 	}
 	return exportResult{Path: file, Format: "go", Architecture: info.Architecture, Blocks: info.Blocks, Note: note}, nil
-}
-
-// knownModel reads a model as one of those known by name, with the weights under
-// its own names. Of an ONNX file of another program only the architecture is told.
-func (f *exportFlags) knownModel(path string) (nn.Module, checkpoint.Model, error) {
-	if !isONNX(path) {
-		return f.trainedModel(path)
-	}
-	match, m, metadata, err := exchange.RecogniseFile(path, exchange.ModelConfig{Model: f.model})
-	if err != nil {
-		return nil, checkpoint.Model{}, err
-	}
-	info, err := checkpoint.ModelIn(metadata)
-	if err != nil {
-		info = checkpoint.Model{}
-	}
-	info.Architecture, info.Blocks = match.Entry.Name, match.Config.Blocks
-	return m, info, nil
 }

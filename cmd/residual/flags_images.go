@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // imageFlags say what a file of weights does not, or in place of it: which model they are,
@@ -40,22 +41,22 @@ func (f *imageFlags) add(cmd *cobra.Command, otherwise string) {
 	fs.Float64Var(&c.Crop, "crop", 0, "share of the resized shorter side that is cut out, such as 0.875, in place of --resize")
 	fs.IntVar(&c.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: "+otherwise+")")
 	fs.BoolVar(&c.Squash, "squash", false, "resize both sides to --size, and cut nothing out")
-	fs.StringVar(&c.Interpolation, "interpolation", "", "of resizing: "+strings.Join(checkpoint.Interpolations(), ", ")+" (default: "+otherwise+")")
+	fs.StringVar(&c.Interpolation, "interpolation", "", "of resizing: "+strings.Join(prepare.Interpolations(), ", ")+" (default: "+otherwise+")")
 	fs.StringVar(&f.scale, "scale", "", "what bytes are multiplied by before the mean: 1/255, 1, 1/127.5 ... (default: "+otherwise+", or 1/255)")
 	fs.Float64SliceVar(&c.Mean, "mean", nil, "of each channel, after --scale (default: "+otherwise+")")
 	fs.Float64SliceVar(&c.Std, "std", nil, "of each channel (default: "+otherwise+")")
 	fs.BoolVar(&c.BGR, "bgr", false, "the channels are blue, green and red")
 	fs.StringVar(&c.Output, "logits", "", "output of an ONNX graph that has several (default: the first that is [N, classes])")
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
-	_ = cmd.RegisterFlagCompletionFunc("interpolation", words(checkpoint.Interpolations()...))
+	_ = cmd.RegisterFlagCompletionFunc("interpolation", words(prepare.Interpolations()...))
 }
 
 func (f *imageFlags) check(cmd *cobra.Command) (err error) {
 	c := &f.config
 	changed := cmd.Flags().Changed
 	switch {
-	case c.Interpolation != "" && !slices.Contains(checkpoint.Interpolations(), c.Interpolation):
-		return usagef("--interpolation %s is not known; choose one of %s", c.Interpolation, strings.Join(checkpoint.Interpolations(), ", "))
+	case c.Interpolation != "" && !slices.Contains(prepare.Interpolations(), c.Interpolation):
+		return usagef("--interpolation %s is not known; choose one of %s", c.Interpolation, strings.Join(prepare.Interpolations(), ", "))
 	case len(c.Mean) != len(c.Std):
 		return usagef("--mean has %d numbers and --std %d; give one for each channel with both", len(c.Mean), len(c.Std))
 	case changed("crop") && !(c.Crop > 0 && c.Crop <= 1):
@@ -66,8 +67,8 @@ func (f *imageFlags) check(cmd *cobra.Command) (err error) {
 		return usagef("--squash cuts nothing out; leave --crop and --resize out")
 	}
 	for name, v := range map[string]int{"resize": c.Resize, "size": c.Size} {
-		if v < 1 && changed(name) || v > 4096 {
-			return usagef("--%s %d: give 1 to 4096 pixels", name, v)
+		if v < 1 && changed(name) || v > prepare.MaxSide {
+			return usagef("--%s %d: give 1 to %d pixels", name, v, prepare.MaxSide)
 		}
 	}
 	if c.Resize > 0 && c.Size > c.Resize {
@@ -113,17 +114,17 @@ func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p 
 	if err != nil {
 		return nil, asked(cmd, err)
 	}
-	sayChosen(cmd, path, chosen(c, notes))
+	sayChosen(cmd, path, chosen(c.Info(), notes))
 	return c, nil
 }
 
 // chosen is what a file of another program is taken to be, and how its images are prepared;
 // nothing of a file that says it itself.
-func chosen(c *inference.Classifier, notes []string) []string {
+func chosen(about checkpoint.Model, notes []string) []string {
 	if len(notes) == 0 {
 		return nil
 	}
-	return append([]string{titleOf(c.Info()) + "; images: " + c.Info().Preparation()}, notes...)
+	return append([]string{titleOf(about) + "; images: " + about.Preparation()}, notes...)
 }
 
 // sayChosen says on standard error what had to be chosen of a file.

@@ -18,6 +18,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // program asks an exported package about a picture.
@@ -138,8 +139,8 @@ func TestExportedGoPackage(t *testing.T) {
 	dir := programFolder(t)
 	m := models.NewD2LBNLeNet(1, 10)
 	info := checkpoint.Model{
-		Architecture: "d2l-bnlenet", Classes: strings.Split("abcdefghij", ""), Channels: 1, Height: 28, Width: 28,
-		Preprocess: checkpoint.Preprocess{NativeHeight: 28, NativeWidth: 28, Grey: true},
+		Architecture: "d2l-bnlenet", Classes: strings.Split("abcdefghij", ""),
+		Input: prepare.Input{Channels: 1, Height: 28, Width: 28, Preprocess: prepare.Steps{NativeHeight: 28, NativeWidth: 28, Grey: true}},
 	}
 	model := filepath.Join(dir, "net.safetensors")
 	if err := checkpoint.SaveModel(model, info, nn.StateDict(m)); err != nil {
@@ -191,8 +192,8 @@ func TestGoPackageOfOwnNet(t *testing.T) {
 	dir := programFolder(t)
 	m := newOwnNet()
 	info := checkpoint.Model{
-		Architecture: "my-net", Classes: []string{"heel", "sole", "tongue"}, Channels: 1, Height: 28, Width: 28,
-		Preprocess: checkpoint.Preprocess{NativeHeight: 28, NativeWidth: 28, Grey: true, Mean: []float64{0.3}, Std: []float64{0.4}},
+		Architecture: "my-net", Classes: []string{"heel", "sole", "tongue"},
+		Input: prepare.Input{Channels: 1, Height: 28, Width: 28, Preprocess: prepare.Steps{NativeHeight: 28, NativeWidth: 28, Grey: true, Mean: []float64{0.3}, Std: []float64{0.4}}},
 	}
 	package1 := filepath.Join(dir, "shoes")
 	name, err := exchange.SaveGo(package1, m, info)

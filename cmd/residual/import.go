@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/weights"
@@ -113,7 +116,7 @@ func (f *importFlags) run(cmd *cobra.Command, path string) error {
 
 // importModel makes the model file out of the weights at path.
 func importModel(path, out string, c exchange.ModelConfig) (*importResult, error) {
-	m, info, notes, err := exchange.OpenModel(path, c)
+	m, err := modelfile.Open(path, modelfile.Options{ModelConfig: c, Identify: true})
 	var d *exchange.Difference
 	if errors.As(err, &d) && len(d.Surplus()) > 0 {
 		err = fmt.Errorf("%w; if the network computes without what is unexpected, residual import with --ignore and these names, or what they begin with, leaves it out", err)
@@ -121,16 +124,15 @@ func importModel(path, out string, c exchange.ModelConfig) (*importResult, error
 	if err != nil {
 		return nil, err
 	}
-	_, graph := m.(*exchange.Network)
-	switch {
-	case graph && !isONNX(out):
+	switch graph := m.Graph != nil; {
+	case graph && !endsInONNX(out):
 		return nil, fmt.Errorf("%s: the graph is none of the networks known by name, so it stays an ONNX file; give -o a name that ends in .onnx, in place of %s", path, out)
 	case graph:
-		err = exchange.SaveGraph(out, path, info)
-	case isONNX(out):
-		_, err = exchange.Save(out, m, info, exchange.ExportConfig{})
+		err = exchange.SaveGraph(out, path, m.Info)
+	case endsInONNX(out):
+		_, err = exchange.Save(out, m.Module, m.Info, exchange.ExportConfig{})
 	default:
-		err = checkpoint.SaveModel(out, info, nn.StateDict(m))
+		err = checkpoint.SaveModel(out, m.Info, nn.StateDict(m.Module))
 	}
 	if err != nil {
 		return nil, err
@@ -139,8 +141,11 @@ func importModel(path, out string, c exchange.ModelConfig) (*importResult, error
 	if err != nil {
 		return nil, err
 	}
-	return &importResult{Path: out, Bytes: st.Size(), Parameters: nn.Count(m), Model: info, Notes: notes}, nil
+	return &importResult{Path: out, Bytes: st.Size(), Parameters: nn.Count(m.Module), Model: m.Info, Notes: m.Notes}, nil
 }
+
+// endsInONNX reports whether a file that is to be written is an ONNX file, by its name.
+func endsInONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }
 
 func (r *importResult) text() string {
 	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\nimages: %s\n",

@@ -17,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // A photo that lies on its side is turned upright by its EXIF data before it is looked
@@ -31,8 +32,8 @@ func TestPredictTurnsUpright(t *testing.T) {
 	nn.Init(m, 1, nn.KaimingNormal)
 	model := filepath.Join(dir, "net.safetensors")
 	about := checkpoint.Model{
-		Architecture: "cifar-resnet8", Classes: []string{"a", "b", "c"}, Channels: 3, Height: 32, Width: 32,
-		Preprocess: checkpoint.Preprocess{ResizeShorter: 36, Mean: []float64{0.4, 0.5, 0.6}, Std: []float64{0.2, 0.2, 0.2}},
+		Architecture: "cifar-resnet8", Classes: []string{"a", "b", "c"},
+		Input: prepare.Input{Channels: 3, Height: 32, Width: 32, Preprocess: prepare.Steps{ResizeShorter: 36, Mean: []float64{0.4, 0.5, 0.6}, Std: []float64{0.2, 0.2, 0.2}}},
 	}
 	if err := checkpoint.SaveModel(model, about, nn.StateDict(m)); err != nil {
 		t.Fatal(err)

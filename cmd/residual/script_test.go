@@ -28,6 +28,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -70,8 +71,8 @@ func writeModel(ts *testscript.TestScript, neg bool, args []string) {
 	bias := nn.Parameters(m)
 	bias[len(bias)-1].Value.Data()[9] = 1000
 	info := checkpoint.Model{
-		Architecture: *net, Classes: strings.Split(*classes, ","), Channels: *channels, Height: *size, Width: *size, Dataset: *set,
-		Preprocess: checkpoint.Preprocess{Grey: *channels == 1},
+		Architecture: *net, Classes: strings.Split(*classes, ","),
+		Input: prepare.Input{Channels: *channels, Height: *size, Width: *size, Preprocess: prepare.Steps{Grey: *channels == 1}}, Dataset: *set,
 	}
 	if *about != "" {
 		info.Architecture = *about

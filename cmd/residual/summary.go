@@ -2,19 +2,16 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/engine/cpu"
-	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -130,66 +127,55 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, check
 	if blocks != nil {
 		return fail(usagef("--blocks: %s is a model file, whose blocks are its own; leave the flag out, or give the name of a model", name))
 	}
-	if isONNX(name) {
-		return onnxNamed(name, input)
-	}
-	dev, err := cpu.New(cpu.Options{Threads: 1})
-	if err != nil {
+	if err := isModelFile(name); err != nil {
 		return fail(err)
 	}
-	defer dev.Close()
-	c, err := loadClassifier(name, dev, dev.Preferred())
+	m, err := modelfile.Open(name, modelfile.Options{Undescribed: true})
 	if err != nil {
-		return fail(err)
+		return fail(asked(nil, err))
 	}
-	about := c.Info()
-	if input == nil {
-		e, err := models.Lookup(about.Architecture)
-		if err != nil {
-			return fail(err)
-		}
-		input = tensor.Shape{1, about.Channels, cmp.Or(about.Height, e.Height), cmp.Or(about.Width, e.Width)}
+	module, about, notes := m.Module, m.Info, m.Notes
+	if m.Graph != nil { // which is shown as it stands, whatever computes the same
+		module = m.Graph
 	}
-	return c.Module(), about, input, nil, nil
-}
-
-// onnxNamed reads the network of an ONNX file, whichever program wrote it. What it is goes
-// by the same rules as for import; where that asks for more, the notes say what.
-func onnxNamed(path string, input tensor.Shape) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
-	fail := func(err error) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
-		return nil, checkpoint.Model{}, nil, nil, err
-	}
-	net, err := exchange.Open(path)
-	if err != nil {
-		return fail(err)
-	}
-	var notes []string
-	about, err := checkpoint.ModelIn(net.Metadata)
-	if errors.Is(err, checkpoint.ErrNoModel) {
-		_, about, notes, err = exchange.OpenModel(path, exchange.ModelConfig{})
-	}
-	if err != nil {
-		about, notes = checkpoint.Model{}, []string{strings.TrimPrefix(asked(nil, err).Error(), path+": ")}
+	if m.Undescribed != nil {
+		notes = []string{strings.TrimPrefix(asked(nil, m.Undescribed).Error(), name+": ")}
 	}
 	if input == nil {
-		input = tensor.Shape{1, net.Input.Channels, cmp.Or(net.Input.Height, about.Height, 224), cmp.Or(net.Input.Width, about.Width, 224)}
+		input = inputOf(m)
 	}
-	return net, about, input, notes, nil
+	return module, about, input, notes, nil
 }
 
-// isONNX tells an ONNX file by its name.
-func isONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }
+// inputOf is the shape of one image of a model: of the size that its file says, or that the
+// network was made for.
+func inputOf(m *modelfile.Model) tensor.Shape {
+	channels, height, width := m.Info.Channels, m.Info.Height, m.Info.Width
+	if m.Graph != nil {
+		in := m.Graph.Input
+		channels, height, width = in.Channels, cmp.Or(in.Height, height), cmp.Or(in.Width, width)
+	}
+	e, err := models.Lookup(m.Info.Architecture)
+	if err != nil || m.Graph != nil {
+		e.Height, e.Width = 224, 224
+	}
+	return tensor.Shape{1, channels, cmp.Or(height, e.Height), cmp.Or(width, e.Width)}
+}
 
-// looksLikeFile tells a model file from the name of a model.
+// looksLikeFile tells a model file from the name of a model. A file that is called as a
+// model is given with its folder. The ending matters only where there is no such file: the
+// error then names the file.
 func looksLikeFile(name string) bool {
-	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".safetensors") || isONNX(name) {
+	if strings.ContainsAny(name, `/\`) {
 		return true
 	}
 	if _, err := models.Lookup(name); err == nil {
 		return false
 	}
-	st, err := os.Stat(name)
-	return err == nil && st.Mode().IsRegular()
+	if st, err := os.Stat(name); err == nil && !st.IsDir() {
+		return true
+	}
+	return strings.HasSuffix(name, ".safetensors") || endsInONNX(name)
 }
 
 // parseInput reads 1,1,224,224 or 1x1x224x224; empty text is no shape.

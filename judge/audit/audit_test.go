@@ -20,6 +20,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // photos draws a folder of images, of the ten classes of garments, and scans it.
@@ -55,7 +56,7 @@ func classifier(t *testing.T, classes []string) *inference.Classifier {
 	nn.Init(m, 7, nn.XavierUniform)
 	path := filepath.Join(t.TempDir(), "best.safetensors")
 	info := checkpoint.Model{
-		Architecture: "cifar-resnet8", Classes: classes, Channels: 3, Height: 32, Width: 32, Preprocess: checkpoint.Preprocess{Resize: 32},
+		Architecture: "cifar-resnet8", Classes: classes, Input: prepare.Input{Channels: 3, Height: 32, Width: 32, Preprocess: prepare.Steps{Resize: 32}},
 	}
 	if err := checkpoint.SaveModel(path, info, nn.StateDict(m)); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // dropping drops elements by the number of the step, so it tells whether a
@@ -68,7 +69,7 @@ func restored(t *testing.T, o Options) {
 		totals = at.Totals
 		s := checkpoint.State{
 			Epoch: 1, Steps: at.Steps, OptimizerSteps: at.OptimizerSteps, BestEpoch: 1, BestAccuracy: 1, Settings: []byte("{}"),
-			Model: checkpoint.Model{Architecture: "dropping", Classes: []string{"any"}, Channels: 1},
+			Model: checkpoint.Model{Architecture: "dropping", Classes: []string{"any"}, Input: prepare.Input{Channels: 1}},
 		}
 		return checkpoint.SaveState(path, s, checkpoint.Values{Model: at.Values, Optimizer: at.Slots, Average: at.Averages})
 	})

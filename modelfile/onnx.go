@@ -1,0 +1,99 @@
+package modelfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/weights/onnx"
+)
+
+// openONNX opens an ONNX file. Of one that residual export or import wrote the network is
+// the graph as it stands, and its metadata names the classes and how images are prepared;
+// of another program's it is what exchange.OpenModel makes of it.
+func openONNX(path string, o Options) (m *Model, err error) {
+	net, described := (*exchange.Network)(nil), false
+	if o.Output == "" {
+		if net, err = exchange.Open(path); err == nil {
+			_, err := checkpoint.ModelIn(net.Metadata)
+			described = !errors.Is(err, checkpoint.ErrNoModel)
+		}
+	}
+	if described {
+		m, err = fromGraph(path, net, o.ModelConfig)
+	} else if m, err = identify(path, o.ModelConfig); err == nil {
+		if m.Graph == nil {
+			m.Graph = net
+		}
+		err = at(path, prepare.CheckSides(m.Info.Input))
+	}
+	switch {
+	case err == nil:
+		return m, nil
+	case o.Undescribed && net != nil:
+		return &Model{Path: path, Module: net, Graph: net, Undescribed: err}, nil
+	}
+	return nil, err
+}
+
+// fromGraph is the model of a graph whose file describes itself, with what config says in
+// place of that.
+func fromGraph(path string, net *exchange.Network, config exchange.ModelConfig) (*Model, error) {
+	info, err := checkpoint.ModelIn(net.Metadata)
+	if err == nil {
+		if err = prepare.CheckSides(info.Input); err != nil {
+			return nil, at(path, err)
+		}
+		err = suits(net, &info)
+	}
+	if err != nil {
+		return nil, at(path, fmt.Errorf("%w; the file is damaged or was changed, export it again", err))
+	}
+	return restated(&Model{Path: path, Module: net, Info: info, Graph: net}, config)
+}
+
+// readONNX is openONNX for the size bytes in r of a file that describes itself; name stands
+// for the file in errors.
+func readONNX(r io.ReaderAt, size int64, name string) (*Model, error) {
+	b, err := io.ReadAll(io.NewSectionReader(r, 0, size))
+	if err != nil {
+		return nil, at(name, err)
+	}
+	m, err := onnx.Read(b, name)
+	if err != nil {
+		return nil, err
+	}
+	net, err := exchange.Import(m)
+	if err != nil {
+		return nil, at(name, err)
+	}
+	return fromGraph(name, net, exchange.ModelConfig{})
+}
+
+// suits compares what a file says of its model with its graph.
+func suits(net *exchange.Network, info *checkpoint.Model) error {
+	in := net.Input
+	if len(info.Classes) != net.Classes {
+		return fmt.Errorf("names %d classes, and its graph has %d", len(info.Classes), net.Classes)
+	}
+	if info.Channels != in.Channels {
+		return fmt.Errorf("says that images have %d channels, and its graph takes %d", info.Channels, in.Channels)
+	}
+	if in.Height > 0 && in.Width > 0 && (info.Height != in.Height || info.Width != in.Width) {
+		return fmt.Errorf("says that images are %dx%d, and its graph takes %dx%d", info.Height, info.Width, in.Height, in.Width)
+	}
+	for c := range in.Scale { // of a graph that prepares bytes itself
+		scale, shift := info.Preprocess.Affine(c)
+		if far(in.Scale[c], scale) || far(in.Shift[c], shift) {
+			return fmt.Errorf("says that bytes become %g*v%+g in channel %d, and its graph makes %g*v%+g of them", scale, shift, c, in.Scale[c], in.Shift[c])
+		}
+	}
+	return nil
+}
+
+// far reports whether two numbers differ by more than the rounding of float32.
+func far(a, b float64) bool { return !(math.Abs(a-b) <= 1e-5*math.Abs(b)) }

@@ -1,0 +1,193 @@
+// Package prepare says how a decoded image becomes the input of a network, in one value,
+// [Input]: its size, how images come to that size, and how their bytes become numbers.
+//
+// Training writes an Input, a model file keeps it as JSON (package checkpoint), and
+// whatever reads the file prepares images by it, to the same bits:
+//
+//	in := prepare.Resolved(prepare.Input{
+//		Channels: 3, Height: 224, Width: 224,
+//		Preprocess: prepare.Steps{ResizeShorter: 256, Mean: mean, Std: std},
+//	})
+//	if err := prepare.Check(in); err != nil {
+//		return err
+//	}
+//	pixels := in.Pixels(image)                   // resized, and the middle cut out
+//	x := tensor.New(1, 3, 224, 224)
+//	in.Write(x.Data(), pixels)                   // scaled and normalised
+//
+// A [Choice] is what somebody says of an Input before the network is known: flags, or
+// the files of timm and transformers beside weights. Its zero values are left open.
+package prepare
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// Input is the input of a model, Channels x Height x Width, and how images become it.
+// A height and width of 0 mean any.
+type Input struct {
+	Channels int `json:"channels"`
+	Height   int `json:"height"`
+	Width    int `json:"width"`
+
+	Preprocess Steps `json:"preprocess"`
+}
+
+// Steps turn a decoded image of bytes into a model's input: grey, to the native size, both
+// sides to Resize and from there to the model's Height x Width, times Scale, less Mean,
+// over Std. With ResizeShorter they are torchvision's preset ImageClassification, to the
+// bit: resize, cut out the middle of the model's Height x Width, normalise.
+type Steps struct {
+	// The size of the training's images before they were resized: an image of
+	// another size is brought to it first, so that it is as sharp as they were.
+	// 0 leaves it out.
+	NativeHeight int `json:"native_height,omitempty"`
+	NativeWidth  int `json:"native_width,omitempty"`
+
+	Resize        int       `json:"resize"`                   // pixels of both sides, 0 leaves them
+	ResizeShorter int       `json:"resize_shorter,omitempty"` // pixels of the shorter side, in place of the native size and Resize
+	Interpolation string    `json:"interpolation"`            // one of Interpolations, empty means bilinear; to the native size it is bilinear
+	Scale         float64   `json:"scale"`                    // of a byte, 0 means 1/255
+	Mean          []float64 `json:"mean,omitempty"`
+	Std           []float64 `json:"std,omitempty"`
+	Grey          bool      `json:"grey"`          // colours become one channel
+	BGR           bool      `json:"bgr,omitempty"` // the channels are blue, green and red, in Mean and Std too
+}
+
+// UnitScale is the Scale that turns bytes into numbers from 0 to 1.
+const UnitScale = 1.0 / 255
+
+// Interpolations are the names of Pillow's filters by which images can be resized.
+func Interpolations() []string {
+	return []string{"bilinear", "bicubic", "lanczos", "hamming", "box", "nearest"}
+}
+
+// Resolved returns in with an empty scale and interpolation as what they mean.
+func Resolved(in Input) Input {
+	in.Preprocess.Scale = cmp.Or(in.Preprocess.Scale, UnitScale)
+	in.Preprocess.Interpolation = cmp.Or(in.Preprocess.Interpolation, "bilinear")
+	return in
+}
+
+// Check reports the first figure of a resolved Input that cannot be. It bounds all of
+// them, so that whoever reads an Input from a file need not fear it.
+func Check(in Input) error {
+	const most = 1 << 16
+	p := in.Preprocess
+	switch {
+	case in.Channels < 1 || in.Channels > most:
+		return fmt.Errorf("%d channels, where 1 to %d are possible", in.Channels, most)
+	case in.Height < 0 || in.Height > most || in.Width < 0 || in.Width > most:
+		return fmt.Errorf("an input of %d x %d pixels, where each side may have 0 (any) to %d", in.Height, in.Width, most)
+	case p.Resize < 0 || p.Resize > most:
+		return fmt.Errorf("resize to %d pixels, where 0 (none) to %d are possible", p.Resize, most)
+	case p.NativeHeight < 0 || p.NativeHeight > most || p.NativeWidth < 0 || p.NativeWidth > most:
+		return fmt.Errorf("images of %d x %d pixels, where each side may have 0 (any) to %d", p.NativeHeight, p.NativeWidth, most)
+	case !finite(p.Scale):
+		return fmt.Errorf("a scale of %v", p.Scale)
+	case p.Grey && in.Channels != 1:
+		return fmt.Errorf("grey images for %d channels", in.Channels)
+	case p.BGR && in.Channels != 3:
+		return fmt.Errorf("blue, green and red for %d channels", in.Channels)
+	case !slices.Contains(Interpolations(), p.Interpolation):
+		return fmt.Errorf("interpolation %q, where %s are possible", p.Interpolation, strings.Join(Interpolations(), ", "))
+	case p.ResizeShorter < 0 || p.ResizeShorter > most:
+		return fmt.Errorf("a shorter side of %d pixels, where 1 to %d are possible", p.ResizeShorter, most)
+	}
+	if p.ResizeShorter > 0 {
+		switch {
+		case p.Resize != 0 || p.NativeHeight != 0 || p.NativeWidth != 0:
+			return fmt.Errorf("images resized by their shorter side, to %d, and by both sides too", p.ResizeShorter)
+		case in.Height < 1 || in.Height != in.Width:
+			return fmt.Errorf("a middle of %d x %d pixels, where a square is cut out", in.Height, in.Width)
+		}
+	}
+	if err := checkChannels("mean", p.Mean, in.Channels); err != nil {
+		return err
+	}
+	return checkChannels("std", p.Std, in.Channels)
+}
+
+func checkChannels(name string, values []float64, channels int) error {
+	if n := len(values); n != 0 && n != channels {
+		return fmt.Errorf("a %s of %d values for %d channels", name, n, channels)
+	}
+	for _, v := range values {
+		if !finite(v) || name == "std" && v <= 0 {
+			return fmt.Errorf("a %s of %v", name, v)
+		}
+	}
+	return nil
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// MaxSide is the largest side, in pixels, that images are resized to.
+const MaxSide = 4096
+
+// CheckSides reports whether images can be prepared as a checked Input says: no side is
+// above MaxSide, and the sizes do not contradict each other.
+func CheckSides(in Input) error {
+	p := in.Preprocess
+	for _, side := range []int{in.Height, in.Width, p.Resize, p.ResizeShorter, p.NativeHeight, p.NativeWidth} {
+		if side > MaxSide {
+			return fmt.Errorf("asks for images of %d pixels a side; at most %d are possible", side, MaxSide)
+		}
+	}
+	if p.Resize > 0 && in.Height > 0 && in.Width > 0 && (p.Resize != in.Height || p.Resize != in.Width) {
+		return fmt.Errorf("says that images are resized to %dx%d and that its input is %dx%d; the file is damaged", p.Resize, p.Resize, in.Height, in.Width)
+	}
+	return nil
+}
+
+// Preparation says in words how images become the model's input.
+func (in Input) Preparation() string {
+	p := in.Preprocess
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if p.Grey {
+		add("grey")
+	}
+	if n := p.NativeHeight; n > 0 && p.NativeWidth > 0 && (n != in.Height || p.NativeWidth != in.Width) {
+		add("both sides resized to %dx%d", p.NativeWidth, n)
+	}
+	by := "by " + cmp.Or(p.Interpolation, "bilinear") + " interpolation"
+	switch {
+	case p.ResizeShorter > 0:
+		add("the shorter side resized to %d pixels %s", p.ResizeShorter, by)
+		add("the middle of %dx%d cut out", in.Width, in.Height)
+	case in.Width > 0 && in.Height > 0:
+		add("both sides resized to %dx%d %s", in.Width, in.Height, by)
+	case p.Resize > 0:
+		add("both sides resized to %dx%d %s", p.Resize, p.Resize, by)
+	default:
+		add("of any size")
+	}
+	if p.BGR {
+		add("blue, green, red")
+	}
+	if p.Scale != 0 && p.Scale != UnitScale {
+		add("bytes times %.6g", p.Scale)
+	} else {
+		add("bytes over 255")
+	}
+	if len(p.Mean) > 0 {
+		add("less the mean %v", p.Mean)
+	}
+	if len(p.Std) > 0 {
+		add("over the std %v", p.Std)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Filter is the filter that Interpolation names, bilinear where it is empty.
+func (p Steps) Filter() transforms.Interpolation {
+	i, _ := transforms.ParseInterpolation(p.Interpolation)
+	return i
+}
