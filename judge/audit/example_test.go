@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/judge/audit"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 // Labels lists the images of a folder whose label a model finds less likely than another
@@ -46,7 +47,7 @@ func untrained(dir string, classes []string) string {
 	nn.Init(net, 1, nn.XavierUniform)
 	path := filepath.Join(dir, "untrained.safetensors")
 	must(checkpoint.SaveModel(path, checkpoint.Model{
-		Architecture: "cifar-resnet8", Classes: classes, Channels: 3, Height: 32, Width: 32, Preprocess: checkpoint.Preprocess{Resize: 32},
+		Architecture: "cifar-resnet8", Classes: classes, Input: prepare.Input{Channels: 3, Height: 32, Width: 32}, Preprocess: checkpoint.Preprocess{Resize: 32},
 	}, nn.StateDict(net)))
 	return path
 }
