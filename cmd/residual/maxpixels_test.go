@@ -33,4 +33,9 @@ func TestTooManyPixelsNameTheFlag(t *testing.T) {
 			t.Errorf("%s: status %d, %q", args[0], status, errs.String())
 		}
 	}
+	var out, errs bytes.Buffer
+	status := run(context.Background(), []string{"train", "--data", photos, "--dry-run", "--cache", "off", "--max-pixels", "100"}, &out, &errs)
+	if status != 1 || !strings.Contains(errs.String(), "20 of these for having more pixels than are allowed, up to ") {
+		t.Errorf("a folder of images that are all too large: status %d, %q", status, errs.String())
+	}
 }
