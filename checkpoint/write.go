@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/residual-ml/residual/internal/regular"
 )
 
 // WriteFile replaces the file at path by what write produces, or creates it. The
@@ -21,8 +23,12 @@ import (
 // in write, the old file stays as it was and the temporary one is removed. The
 // exception is a failure of that last sync: the new file is then in place, and
 // the error says that a power cut may still lose it. A killed program can leave
-// a file named .residual-*.tmp, which may be deleted.
+// a file named .residual-*.tmp, which may be deleted. What is no file, such as a
+// pipe or a device, is not replaced: that is an error.
 func WriteFile(path string, write func(io.Writer) error) error {
+	if err := regular.Replaceable(path); err != nil {
+		return fmt.Errorf("%w; it is left as it is, give the name of a file", err)
+	}
 	return writeFile(osFiles{}, path, write)
 }
 

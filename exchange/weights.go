@@ -39,7 +39,7 @@ func OpenWeights(path string) (*Weights, error) {
 
 // Identify finds the models that have the names and shapes of the file at path, without
 // reading its tensors, or the one that computes what an ONNX graph does. The error says
-// where a file at hand names another network than that.
+// where a file at hand names another network than the one model that is returned with it.
 func Identify(path string) ([]models.Match, error) {
 	w, err := openWeights(path, nil, false)
 	if err != nil {
@@ -53,7 +53,7 @@ func Identify(path string) ([]models.Match, error) {
 	found := w.Identify()
 	if len(found) == 1 {
 		if err := w.contradicted(found[0]); err != nil {
-			return nil, fmt.Errorf("%s: %w", w.Path, err)
+			return found, fmt.Errorf("%s: %w", w.Path, err)
 		}
 	}
 	return found, nil

@@ -121,8 +121,9 @@ func (c Config) recognised() Config {
 	if _, ok := c.fileModel(); ok {
 		return c // which says it itself
 	}
-	found, err := exchange.Identify(c.Weights)
-	if err != nil || len(found) != 1 { // what is wrong is said where the weights are read
+	// What is wrong is said where the weights are read, of the model whose names they have.
+	found, _ := exchange.Identify(c.Weights)
+	if len(found) != 1 {
 		return c
 	}
 	c.Model = found[0].Entry.Name

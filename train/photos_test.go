@@ -257,6 +257,14 @@ func TestBackboneForPhotos(t *testing.T) {
 		!strings.Contains(err.Error(), "it holds the weights of CIFAR pre-activation ResNet like cifar-preresnet20 with 1, 2, 1 blocks a stage without its last layer") {
 		t.Errorf("as another model: %v", err)
 	}
+	// Where a file at hand says another network, it is that which is wrong, not the recipe's.
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(`{"architecture": "resnetaa50"}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	c.Model = ""
+	if _, err := train.Run(context.Background(), device(t, 2), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), `config.json beside the weights says "architecture": "resnetaa50"`) {
+		t.Errorf("weights of a network that is not computed: %v", err)
+	}
 }
 
 func TestPhotosRefused(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -19,7 +20,7 @@ type target struct {
 
 // mayWrite refuses to replace what the command reads, by whatever name, what another flag
 // writes, and a file that is no older one of the same format; force allows all but the
-// second.
+// second. Nor is anything but a file replaced.
 func mayWrite(targets []target, inputs []string, force bool) error {
 	var written []target
 	for _, t := range targets {
@@ -32,6 +33,9 @@ func mayWrite(targets []target, inputs []string, force bool) error {
 			}
 		}
 		written = append(written, t)
+		if err := regular.Replaceable(t.path); err != nil {
+			return usagef("--%s: %w; it is left as it is, give the name of a file", t.flag, err)
+		}
 		for _, in := range inputs {
 			if !force && sameFile(t.path, in) {
 				return usagef("--%s %s is the file that is read, %s, and would be replaced; give another name, or --force", t.flag, t.path, in)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,7 @@ func checkMaxPixels(pixels int64) error {
 // the limit alone keeps it out.
 func imageError(err error) string {
 	text := oneLine(err.Error())
-	if large := (*photo.TooLargeError)(nil); errors.As(err, &large) {
+	if large := (*photo.TooLargeError)(nil); errors.As(err, &large) && !strings.Contains(text, "--max-pixels") {
 		text += allowing(large.Pixels())
 	}
 	return text

@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	root.SetOut(asFile(out))
 	root.SetErr(asTerminal(stderr))
 	stderr = root.ErrOrStderr()
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if failed := out.failure(); failed != nil {
 		err = fmt.Errorf("standard output: %w", failed)
 	}
@@ -52,7 +52,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 		return 0
 	}
 	if !errors.Is(err, errReported) {
-		fmt.Fprintln(stderr, "residual:", oneLine(err.Error()))
+		text := oneLine(err.Error())
+		if cmd.Flags().Lookup("max-pixels") != nil {
+			text = imageError(err)
+		}
+		fmt.Fprintln(stderr, "residual:", text)
 	}
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return 2

@@ -50,7 +50,7 @@ func (x *Index) Without(r *Report, groups []int) (*Index, []int, error) {
 	return &rest, kept, nil
 }
 
-// firstOf names a few of the broken pictures.
+// firstOf names a few of the broken pictures, and says how many are only too large.
 func firstOf(broken []Problem) string {
 	const few = 3
 	var names []string
@@ -60,7 +60,17 @@ func firstOf(broken []Problem) string {
 	if more := len(broken) - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(names, ", ")
+	text := strings.Join(names, ", ")
+	large, pixels := 0, int64(0)
+	for _, p := range broken {
+		if p.Pixels > 0 {
+			large, pixels = large+1, max(pixels, p.Pixels)
+		}
+	}
+	if large > 0 { // which a check under another limit would not list
+		text += fmt.Sprintf("; %d of these for having more pixels than are allowed, up to %d", large, pixels)
+	}
+	return text
 }
 
 // Path is what the index was scanned from: its list, or its folder.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 // ErrKind is of a file that is no regular one.
@@ -75,6 +76,20 @@ func Check(path string, st fs.FileInfo) error {
 		return fmt.Errorf("%s: %w", path, ErrKind)
 	}
 	return fmt.Errorf("%s: %w: it is %s", path, ErrKind, what)
+}
+
+// Replaceable is an error, which wraps ErrKind, if a new file at path would take the place
+// of a pipe, a socket, a device or a link to one, or of a link such as /dev/stdout that the
+// system made: a rename would take it from all programs, not write to it.
+func Replaceable(path string) error {
+	if to, err := os.Readlink(path); err == nil && strings.HasPrefix(to, "/proc/") {
+		return fmt.Errorf("%s: %w: it is a link to %s", path, ErrKind, to)
+	}
+	st, err := os.Stat(path)
+	if err != nil || st.IsDir() { // where nothing is, or what a rename refuses
+		return nil
+	}
+	return Check(path, st)
 }
 
 // ReadFile returns what is in a file of at most most bytes. Errors name the path.
