@@ -47,7 +47,7 @@ func untrained(dir string, classes []string) string {
 	nn.Init(net, 1, nn.XavierUniform)
 	path := filepath.Join(dir, "untrained.safetensors")
 	must(checkpoint.SaveModel(path, checkpoint.Model{
-		Architecture: "cifar-resnet8", Classes: classes, Input: prepare.Input{Channels: 3, Height: 32, Width: 32}, Preprocess: checkpoint.Preprocess{Resize: 32},
+		Architecture: "cifar-resnet8", Classes: classes, Input: prepare.Input{Channels: 3, Height: 32, Width: 32, Preprocess: prepare.Steps{Resize: 32}},
 	}, nn.StateDict(net)))
 	return path
 }
