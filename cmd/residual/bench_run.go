@@ -375,7 +375,7 @@ func peak(d engine.Device, precision engine.Precision) float64 {
 	}
 	multiply := kernel.For(dev.ISA()).PeakFMA
 	if precision == engine.BF16 {
-		multiply = kernel.For(dev.ISA()).Half.PeakDot
+		multiply = kernel.For(dev.ISA()).BF16.PeakDot
 	}
 	const rounds = 1 << 17
 	multiply(rounds)

@@ -13,9 +13,9 @@ func (b *binder) channels(x, y *engine.Value) func() {
 	src, dst := b.act(x), b.act(y)
 	both := min(from, to)
 	return b.rows(n*h*w, func(i int) {
-		if dst.half != nil {
-			row := dst.half[i*to : (i+1)*to]
-			clear(row[copy(row, src.half[i*from:][:both]):])
+		if dst.bf16 != nil {
+			row := dst.bf16[i*to : (i+1)*to]
+			clear(row[copy(row, src.bf16[i*from:][:both]):])
 			return
 		}
 		row := dst.full[i*to : (i+1)*to]
@@ -44,7 +44,7 @@ func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value
 		if graph.DropoutKeep(prog.key, op.Stream, uint64(i%n), op.P) {
 			factor = keep
 		}
-		if dst.half == nil {
+		if dst.bf16 == nil {
 			row := dst.full[i*c : (i+1)*c]
 			if factor == 0 {
 				clear(row)
@@ -54,7 +54,7 @@ func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value
 			return
 		}
 		if factor == 0 {
-			clear(dst.half[i*c : (i+1)*c])
+			clear(dst.bf16[i*c : (i+1)*c])
 			return
 		}
 		area := b.areas.get()

@@ -44,7 +44,7 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 // widened returns an activation as float32: its own memory, or a copy and the
 // function that makes it.
 func (b *binder) widened(a activation, n int) (memory, func()) {
-	if a.half == nil {
+	if a.bf16 == nil {
 		return a.full, nil
 	}
 	m := alloc(n)
@@ -55,7 +55,7 @@ func (b *binder) widened(a activation, n int) (memory, func()) {
 // narrowed returns where the float32 result for an activation goes, and the
 // function that rounds it.
 func (b *binder) narrowed(a activation, n int) (memory, func()) {
-	if a.half == nil {
+	if a.bf16 == nil {
 		return a.full, nil
 	}
 	m := alloc(n)
@@ -69,13 +69,13 @@ const pieceSize = 1 << 14
 // inPieces binds an operation whose elements do not look at each other; those in
 // bfloat16 are widened and rounded piece by piece.
 func (b *binder) inPieces(n int, in []activation, out activation, f func(out []float32, in [][]float32)) func() {
-	halves := 0
+	bf16Count := 0
 	for _, a := range append(in, out) {
-		if a.half != nil {
-			halves++
+		if a.bf16 != nil {
+			bf16Count++
 		}
 	}
-	b.areas.need(halves * pieceSize)
+	b.areas.need(bf16Count * pieceSize)
 	arguments := make([][][]float32, ceil(n, pieceSize))
 	for i := range arguments {
 		arguments[i] = make([][]float32, len(in))
@@ -86,7 +86,7 @@ func (b *binder) inPieces(n int, in []activation, out activation, f func(out []f
 		defer b.areas.put(area)
 		rest, args := area, arguments[i]
 		take := func(a activation) (piece []float32) {
-			if a.half == nil {
+			if a.bf16 == nil {
 				return a.full[lo : lo+size]
 			}
 			piece, rest = rest[:size], rest[size:]
@@ -94,14 +94,14 @@ func (b *binder) inPieces(n int, in []activation, out activation, f func(out []f
 		}
 		for j, a := range in {
 			args[j] = take(a)
-			if a.half != nil {
-				b.set.Half.Widen(args[j], a.half[lo:lo+size])
+			if a.bf16 != nil {
+				b.set.BF16.Widen(args[j], a.bf16[lo:lo+size])
 			}
 		}
 		result := take(out)
 		f(result, args)
-		if out.half != nil {
-			b.set.Half.Narrow(out.half[lo:lo+size], result)
+		if out.bf16 != nil {
+			b.set.BF16.Narrow(out.bf16[lo:lo+size], result)
 		}
 	}
 	return func() { b.pool.run(len(arguments), work) }

@@ -27,7 +27,7 @@ func check(t *testing.T, c conformance.Case) {
 			}
 			tolerance, free := c.Tolerance, 0.0
 			if precision == engine.BF16 {
-				tolerance, free = conformance.HalfTolerance, c.Flips
+				tolerance, free = conformance.BF16Tolerance, c.Flips
 			}
 			var first [][]float32
 			for threads := 1; threads <= 3; threads++ {

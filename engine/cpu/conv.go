@@ -153,7 +153,7 @@ type weights struct {
 	fill  packer
 	// backward packs for the gradient of the input.
 	backward bool
-	half     bool
+	bf16     bool
 	patches  bool
 }
 
@@ -162,7 +162,7 @@ type weights struct {
 type packKey struct {
 	variable *engine.Value
 	backward bool
-	half     bool // rounded to bfloat16
+	bf16     bool // rounded to bfloat16
 	patches  bool // all taps of a filter as one sum
 	tiling   int  // 0 for none
 	cols     int
@@ -184,7 +184,7 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 		work := func(i int) { pack(packed(), i) }
 		return packed, func() { b.pool.run(tasks, work) }
 	}
-	key := packKey{w.value, w.backward, w.half, w.patches, tiling, b.set.Cols}
+	key := packKey{w.value, w.backward, w.bf16, w.patches, tiling, b.set.Cols}
 	own, ok := b.Derived[key].(*packedWeights)
 	if !ok {
 		own = &packedWeights{data: alloc(n)}
@@ -226,8 +226,8 @@ func (b *binder) backward(value *engine.Value, groups, taps, k, n int) weights {
 
 // conv binds a convolution and what is fused behind it.
 func (b *binder) conv(s *engine.Conv) func() {
-	if half(s.X) {
-		return b.convHalf(s)
+	if isBF16(s.X) {
+		return b.convBF16(s)
 	}
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.Y.Dims()
@@ -251,8 +251,8 @@ func (b *binder) conv(s *engine.Conv) func() {
 // convGradInput binds the gradient of a convolution's input: the same sum with
 // the roles of channels and of taps turned round.
 func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
-	if half(s.DY) {
-		return b.convGradInputHalf(s)
+	if isBF16(s.DY) {
+		return b.convGradInputBF16(s)
 	}
 	n, cin, h, w := s.DX.Dims()
 	_, cout, oh, ow := s.DY.Dims()

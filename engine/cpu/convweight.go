@@ -63,8 +63,8 @@ type gradWeight struct {
 // convGradWeight binds the gradient of a convolution's weight, by the algorithm
 // that costs least for its shape.
 func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
-	if half(s.X) {
-		return b.convGradWeightHalf(s)
+	if isBF16(s.X) {
+		return b.convGradWeightBF16(s)
 	}
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.DY.Dims()

@@ -91,7 +91,7 @@ func BenchmarkConvGradWeight(b *testing.B) {
 				next = (next + 1) % len(programs)
 			}
 			const rounds = 1 << 15
-			peak := func() { d.pool.run(d.pool.threads, func(int) { d.set.Half.PeakDot(rounds) }) }
+			peak := func() { d.pool.run(d.pool.threads, func(int) { d.set.BF16.PeakDot(rounds) }) }
 			var took, peaks []time.Duration
 			for b.Loop() {
 				begin := time.Now()
@@ -104,7 +104,7 @@ func BenchmarkConvGradWeight(b *testing.B) {
 			slices.Sort(took)
 			slices.Sort(peaks)
 			flops := 2 * float64(c.batch*out*out*c.kernel*c.kernel*c.in/c.groups*c.out) / took[len(took)/2].Seconds()
-			b.ReportMetric(flops/(d.set.Half.PeakDot(1)*rounds*float64(d.pool.threads)/peaks[len(peaks)/2].Seconds()), "of-peak")
+			b.ReportMetric(flops/(d.set.BF16.PeakDot(1)*rounds*float64(d.pool.threads)/peaks[len(peaks)/2].Seconds()), "of-peak")
 			b.ReportMetric(took[len(took)/2].Seconds()*1e3, "ms")
 			b.ReportMetric(flops/1e9, "GFLOP/s")
 		})
@@ -119,8 +119,8 @@ func bindAlone(t testing.TB, d *Device, s engine.Step, r *rand.Rand) engine.Exec
 	for _, v := range append(s.Reads(), s.Writes()...) {
 		m := alloc(v.Words())
 		if v.DType == tensor.BFloat16 {
-			for i := range m.half() {
-				m.half()[i] = tensor.ToBFloat16(r.Float32()*2 - 1)
+			for i := range m.bf16() {
+				m.bf16()[i] = tensor.ToBFloat16(r.Float32()*2 - 1)
 			}
 		}
 		at[v] = m

@@ -91,7 +91,7 @@ func (d *Device) ISA() kernel.ISA { return d.set.ISA }
 
 // Preferred is BF16 where the processor multiplies bfloat16 itself.
 func (d *Device) Preferred() engine.Precision {
-	if d.set.Half.Native {
+	if d.set.BF16.Native {
 		return engine.BF16
 	}
 	return engine.FP32
@@ -104,8 +104,8 @@ func (d *Device) Threads() int { return d.pool.threads }
 // cache lines.
 type memory []float32
 
-// half returns the same memory as elements of bfloat16.
-func (m memory) half() []uint16 {
+// bf16 returns the same memory as elements of bfloat16.
+func (m memory) bf16() []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(m))), 2*len(m))
 }
 

@@ -44,7 +44,7 @@ func (e *epilogue) finish(block []float32, ld, part, row, rows, lo, n int) {
 			e.stats.move(part, lo, e.shift[lo:lo+n])
 		}
 	}
-	e.set.Half.Finish(e.y.half[to:], e.channels, block, ld, from(e.scale, lo), from(e.shift, lo), e.residual.at(to).half, e.relu, rows, n)
+	e.set.BF16.Finish(e.y.bf16[to:], e.channels, block, ld, from(e.scale, lo), from(e.shift, lo), e.residual.at(to).bf16, e.relu, rows, n)
 }
 
 // epilogue returns what is fused behind a convolution, nil where there is

@@ -13,7 +13,7 @@ import (
 func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) {
 	to := dst.(memory)
 	if v.DType == tensor.BFloat16 {
-		d.uploadHalf(to.half()[:v.Numel()], v, src)
+		d.uploadBF16(to.bf16()[:v.Numel()], v, src)
 		return
 	}
 	if src.DType() == tensor.Int64 {
@@ -42,7 +42,7 @@ func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value
 	}
 	if v.DType == tensor.BFloat16 {
 		values := make([]float32, v.Numel())
-		d.set.Half.Widen(values, from.half()[:len(values)])
+		d.set.BF16.Widen(values, from.bf16()[:len(values)])
 		from = values
 	}
 	if v.RowMajor() {
@@ -52,8 +52,8 @@ func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value
 	permute(dst.Data(), v.Shape.Strides(), from, v.Layout.Strides(v.Shape), v.Shape)
 }
 
-// uploadHalf rounds a host tensor to bfloat16.
-func (d *Device) uploadHalf(to []uint16, v *engine.Value, src *tensor.Tensor) {
+// uploadBF16 rounds a host tensor to bfloat16.
+func (d *Device) uploadBF16(to []uint16, v *engine.Value, src *tensor.Tensor) {
 	n, c, h, w := v.Dims()
 	switch {
 	case src.DType() == tensor.Int64:
@@ -61,9 +61,9 @@ func (d *Device) uploadHalf(to []uint16, v *engine.Value, src *tensor.Tensor) {
 			to[i] = tensor.ToBFloat16(float32(x))
 		}
 	case v.RowMajor():
-		d.set.Half.Narrow(to, src.Data())
+		d.set.BF16.Narrow(to, src.Data())
 	case v.Layout == engine.Images:
-		d.images.run(d.pool, activation{half: to}, src.Data(), n*c, h*w)
+		d.images.run(d.pool, activation{bf16: to}, src.Data(), n*c, h*w)
 	default:
 		panic(fmt.Sprintf("cpu: no upload of %v in %v", v, v.Layout))
 	}
@@ -83,7 +83,7 @@ const uploadPixels = 16 // a cache line of the source
 
 func (u *imageUpload) task(i int) {
 	lo, hi := i*uploadPixels, min((i+1)*uploadPixels, u.pixels)
-	if u.dst.half != nil {
+	if u.dst.bf16 != nil {
 		u.round(lo, hi)
 		return
 	}
@@ -98,7 +98,7 @@ func (u *imageUpload) task(i int) {
 func (u *imageUpload) round(lo, hi int) {
 	for row := range u.rows {
 		for p := lo; p < hi; p++ {
-			u.dst.half[p*u.rows+row] = tensor.ToBFloat16(u.src[row*u.pixels+p])
+			u.dst.bf16[p*u.rows+row] = tensor.ToBFloat16(u.src[row*u.pixels+p])
 		}
 	}
 }
@@ -137,7 +137,7 @@ func (b *binder) relayout(from, to *engine.Value, shape tensor.Shape) func() {
 		return b.convert(dst, src, from.Numel())
 	}
 	ds, ss := to.Layout.Strides(shape), from.Layout.Strides(shape)
-	if src.half != nil || dst.half != nil {
+	if src.bf16 != nil || dst.bf16 != nil {
 		return b.gatherTo(dst, src, from.Numel(), func(i int) (int, int) { return offset(shape, ds, i), offset(shape, ss, i) })
 	}
 	work := func(i int) { permute(dst.full[i*ds[0]:], ds[1:], src.full[i*ss[0]:], ss[1:], shape[1:]) }
@@ -147,10 +147,10 @@ func (b *binder) relayout(from, to *engine.Value, shape tensor.Shape) func() {
 // convert binds a copy into another type.
 func (b *binder) convert(dst, src activation, n int) func() {
 	return b.blocks(n, func(lo, hi int) {
-		if dst.half != nil {
-			b.set.Half.Narrow(dst.half[lo:hi], src.full[lo:hi])
+		if dst.bf16 != nil {
+			b.set.BF16.Narrow(dst.bf16[lo:hi], src.full[lo:hi])
 		} else {
-			b.set.Half.Widen(dst.full[lo:hi], src.half[lo:hi])
+			b.set.BF16.Widen(dst.full[lo:hi], src.bf16[lo:hi])
 		}
 	})
 }
@@ -188,7 +188,7 @@ func (b *binder) reshape(s *engine.Compute) func() {
 		return b.convert(dst, src, in.Numel())
 	}
 	si, di := rowMajorIndex(in), rowMajorIndex(out)
-	if src.half != nil || dst.half != nil {
+	if src.bf16 != nil || dst.bf16 != nil {
 		return b.gatherTo(dst, src, in.Numel(), func(i int) (int, int) { return int(di[i]), int(si[i]) })
 	}
 	return b.blocks(in.Numel(), func(lo, hi int) {

@@ -26,13 +26,13 @@ func (b *binder) newPadded(s *engine.Conv, padH int) *padded {
 	_, _, _, ow := s.Y.Dims()
 	f := &padded{image: b.act(s.X), h: h, w: w, c: c, padH: padH, padW: s.PadW, line: ow, distance: ow}
 	size := (h + 2*padH) * f.width() * c
-	if f.image.half != nil {
+	if f.image.bf16 != nil {
 		size = ceil(size, 2)
 	}
 	words := alloc(size)
 	b.private += len(words)
-	if f.image.half != nil {
-		f.frame.half = words.half()
+	if f.image.bf16 != nil {
+		f.frame.bf16 = words.bf16()
 	} else {
 		f.frame.full = words
 	}
@@ -42,11 +42,11 @@ func (b *binder) newPadded(s *engine.Conv, padH int) *padded {
 // width returns the pixels of a line of the frame.
 func (f *padded) width() int { return f.w + 2*f.padW }
 
-// halfLines turns p into the walk over one padded image, where that pays, and
+// bf16Lines turns p into the walk over one padded image, where that pays, and
 // returns what is to be done before it. Lines of pixels follow each other: what is
 // computed between them, over the frame, is left out of the result.
-func (b *binder) halfLines(p *halfProduct, s *engine.Conv) (prepare func()) {
-	if p.patches || p.dst.half == nil {
+func (b *binder) bf16Lines(p *bf16Product, s *engine.Conv) (prepare func()) {
+	if p.patches || p.dst.bf16 == nil {
 		return nil
 	}
 	f := b.newPadded(s, s.PadH)
@@ -68,7 +68,7 @@ func (b *binder) halfLines(p *halfProduct, s *engine.Conv) (prepare func()) {
 			source: y * s.StrideH * f.width() * f.c, ars: s.StrideW * f.c, segs: segs,
 		})
 	}
-	p.src, p.lines = f.frame.half, f
+	p.src, p.lines = f.frame.bf16, f
 	return f.fill
 }
 
@@ -185,8 +185,8 @@ func (f *padded) segs(w engine.Window, lo, hi, tapSize int) []kernel.Seg {
 func (f *padded) fill() {
 	for y := range f.h {
 		to, from, n := ((y+f.padH)*f.width()+f.padW)*f.c, y*f.w*f.c, f.w*f.c
-		if f.image.half != nil {
-			copy(f.frame.half[to:], f.image.half[from:from+n])
+		if f.image.bf16 != nil {
+			copy(f.frame.bf16[to:], f.image.bf16[from:from+n])
 		} else {
 			copy(f.frame.full[to:], f.image.full[from:from+n])
 		}

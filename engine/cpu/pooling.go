@@ -46,8 +46,8 @@ func (b *binder) maxPool(op graph.MaxPool2d, in, out *engine.Value) func() {
 	x, y := b.act(in), b.act(out)
 	work := func(i int) {
 		for p := i * ow; p < (i+1)*ow; p++ {
-			if x.half != nil {
-				b.set.Half.MaxPool(y.half[p*pixel:], x.half, wins[p], pixel)
+			if x.bf16 != nil {
+				b.set.BF16.MaxPool(y.bf16[p*pixel:], x.bf16, wins[p], pixel)
 			} else {
 				b.set.MaxPool(y.full[p*pixel:], x.full, wins[p], pixel)
 			}
@@ -57,8 +57,8 @@ func (b *binder) maxPool(op graph.MaxPool2d, in, out *engine.Value) func() {
 }
 
 func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
-	if half(x) {
-		return b.maxPoolGradHalf(op, x, y, dy, dx)
+	if isBF16(x) {
+		return b.maxPoolGradBF16(op, x, y, dy, dx)
 	}
 	n, c, h, w := x.Dims()
 	_, _, oh, ow := y.Dims()
@@ -92,17 +92,17 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) fun
 	return func() { b.pool.run(tasks, work) }
 }
 
-// halfLanes is lanes for sums in float32 beside bfloat16, of which a task holds a
+// bf16Lanes is lanes for sums in float32 beside bfloat16, of which a task holds a
 // few lines of the picture.
-const halfLanes = 256
+const bf16Lanes = 256
 
-// maxPoolGradHalf sums in float32 over the lines of the input that the windows of
+// maxPoolGradBF16 sums in float32 over the lines of the input that the windows of
 // one line of the output look at; lines above them are complete.
-func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
+func (b *binder) maxPoolGradBF16(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
 	n, c, h, w := x.Dims()
 	_, _, oh, ow := y.Dims()
 	pixel := n * c
-	size := min(halfLanes, pixel)
+	size := min(bf16Lanes, pixel)
 	line := w * size
 	wins, sums := windows(op, h, w, oh, ow, pixel), windows(op, h, w, oh, ow, size)
 	top := func(row int) int { return min(max(row*op.StrideH-op.PadH, 0), h) }
@@ -111,7 +111,7 @@ func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 			sums[p][i] -= top(p/ow) * line
 		}
 	}
-	mx, my, mdy, mdx := b.act(x).half, b.act(y).half, b.act(dy).half, b.act(dx).half
+	mx, my, mdy, mdx := b.act(x).bf16, b.act(y).bf16, b.act(dy).bf16, b.act(dx).bf16
 	b.areas.need(((op.KH-1)*op.DilationH + 1) * line)
 	work := func(i int) {
 		area := b.areas.get()
@@ -123,7 +123,7 @@ func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 		finish := func(until int) {
 			for p := first * w; p < until*w; p++ {
 				if to := mdx[p*pixel+lo:][:lanes]; p < (first+held)*w {
-					b.set.Half.Narrow(to, area[(p-first*w)*size:][:lanes])
+					b.set.BF16.Narrow(to, area[(p-first*w)*size:][:lanes])
 				} else {
 					clear(to) // between windows
 				}
@@ -141,7 +141,7 @@ func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 			}
 			for p := row * ow; p < (row+1)*ow; p++ {
 				at := p*pixel + lo
-				b.set.Half.MaxPoolGrad(area, mdy[at:], mx[lo:], my[at:], sums[p], wins[p], lanes)
+				b.set.BF16.MaxPoolGrad(area, mdy[at:], mx[lo:], my[at:], sums[p], wins[p], lanes)
 			}
 		}
 		finish(h)

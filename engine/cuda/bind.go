@@ -205,7 +205,7 @@ func (b *binder) step(s engine.Step) {
 // rearrange copies a value into another order, type or shape.
 func (b *binder) rearrange(from, to *engine.Value) {
 	n := from.Numel()
-	b.launch("gather", line(n), n, b.at(to), half(to), orderOf(to), b.at(from), half(from), orderOf(from))
+	b.launch("gather", line(n), n, b.at(to), isBF16(to), orderOf(to), b.at(from), isBF16(from), orderOf(from))
 }
 
 // Run launches the program's kernels.

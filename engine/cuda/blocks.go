@@ -52,7 +52,7 @@ const (
 func (b *binder) onTensorCores(g *window, x, y, other *engine.Value) fit {
 	const listed, far = 128, 1 << 13 // MOST_TAPS of sources.cuh, which counts rows in 16 bits
 	for _, v := range []*engine.Value{x, y, other} {
-		if v != nil && (!half(v) || b.at(v).at%16 != 0) {
+		if v != nil && (!isBF16(v) || b.at(v).at%16 != 0) {
 			return generic
 		}
 	}

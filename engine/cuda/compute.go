@@ -54,14 +54,14 @@ func (o *operands) pointer() (unsafe.Pointer, int) {
 // elementwise binds out = op(in...), element by element.
 func (b *binder) elementwise(op int, alpha float32, out *engine.Value, in ...*engine.Value) {
 	n := out.Numel()
-	o := &operands{alpha: alpha, oh: halved(out)}
+	o := &operands{alpha: alpha, oh: bf16Flag(out)}
 	o.out = o.at(b.at(out))
 	all := []*engine.Value{out}
 	if len(in) > 0 {
-		o.a, o.ah = o.at(b.at(in[0])), halved(in[0])
+		o.a, o.ah = o.at(b.at(in[0])), bf16Flag(in[0])
 	}
 	if len(in) > 1 {
-		o.b, o.bh = o.at(b.at(in[1])), halved(in[1])
+		o.b, o.bh = o.at(b.at(in[1])), bf16Flag(in[1])
 	}
 	if op != opExpand { // which reads one element of in
 		all = append(all, in...)
@@ -231,7 +231,7 @@ func (b *binder) classes(s *engine.Compute) bool {
 		const stretch = 1 << 14
 		parts := (n + stretch - 1) / stretch
 		part := b.borrow(0, 2*parts)
-		b.launch("sum", grid{parts, 1, 1, blockSize}, in(0), half(s.In[0]), n, stretch, part)
+		b.launch("sum", grid{parts, 1, 1, blockSize}, in(0), isBF16(s.In[0]), n, stretch, part)
 		b.launch("quotient", grid{1, 1, 1, blockSize}, part, none, parts, b.at(s.Out))
 	case graph.SumChannels:
 		b.columns(sumOfX, columns{x: s.In[0], count: 1, out: b.at(s.Out)})

@@ -39,7 +39,7 @@ func windowOf(s engine.Window, x, y *engine.Value) *window {
 type epilogue struct {
 	bias, stats, gamma, beta, residual driver.Pointer
 	eps                                float32
-	half, relu                         int32
+	bf16, relu                         int32
 	_                                  int32
 
 	held
@@ -57,7 +57,7 @@ func tiles(n int) int { return (n + side - 1) / side }
 // mode is the end of a convolution kernel's name: how it multiplies x.
 func (b *binder) mode(x *engine.Value) string {
 	switch {
-	case half(x):
+	case isBF16(x):
 		return "_bf16"
 	case b.Precision == engine.TF32:
 		return "_tf32"
@@ -67,7 +67,7 @@ func (b *binder) mode(x *engine.Value) string {
 
 func (b *binder) conv(s *engine.Conv) {
 	g := windowOf(s.Window, s.X, s.Y)
-	e := &epilogue{half: int32(flag(half(s.Residual))), relu: int32(flag(s.ReLU))}
+	e := &epilogue{bf16: int32(flag(isBF16(s.Residual))), relu: int32(flag(s.ReLU))}
 	e.bias, e.residual = e.at(b.at(s.Bias)), e.at(b.at(s.Residual))
 	if n := s.Norm; n != nil {
 		e.stats, e.gamma, e.beta, e.eps = e.at(b.at(n.Stats)), e.at(b.at(n.Gamma)), e.at(b.at(n.Beta)), float32(n.Eps)
@@ -90,7 +90,7 @@ func (b *binder) conv(s *engine.Conv) {
 		return
 	}
 	blocks := grid{tiles(rows), tiles(outs), groups, blockSize}
-	b.launch("conv"+b.mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.W), b.at(s.Y), half(s.Y), g, e)
+	b.launch("conv"+b.mode(s.X), blocks, b.at(s.X), isBF16(s.X), b.at(s.W), b.at(s.Y), isBF16(s.Y), g, e)
 	if s.Stats != nil {
 		b.stats(s.Y, s.Stats)
 	}
@@ -112,7 +112,7 @@ func (b *binder) convGradInput(s *engine.ConvGradInput) {
 	}
 	blocks := grid{tiles(int(g.h * g.w * g.n)), tiles(int(g.c / g.groups)), int(g.groups), blockSize}
 	b.launch("conv_grad_input"+b.mode(s.DY), blocks,
-		b.at(s.W), b.at(s.DY), half(s.DY), b.at(s.Base), half(s.Base), b.at(s.DX), half(s.DX), g)
+		b.at(s.W), b.at(s.DY), isBF16(s.DY), b.at(s.Base), isBF16(s.Base), b.at(s.DX), isBF16(s.DX), g)
 }
 
 // The sum over pixels is cut into stretches until there are about so many blocks, as
@@ -142,7 +142,7 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
 	case grey:
 		b.block("weights", greyWeights, g, rows, outs, blocks.z, b.at(s.X), b.at(s.DY), to, g, stretch)
 	default:
-		b.launch("conv_grad_weight"+b.mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.DY), half(s.DY), to, g, stretch)
+		b.launch("conv_grad_weight"+b.mode(s.X), blocks, b.at(s.X), isBF16(s.X), b.at(s.DY), isBF16(s.DY), to, g, stretch)
 	}
 	if parts > 1 {
 		b.launch("add_stretches", line(size), size, parts, to, b.at(s.DW))

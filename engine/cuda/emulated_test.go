@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 			tolerance, free := c.Tolerance, 0.0
 			switch precision {
 			case engine.BF16:
-				tolerance, free = conformance.HalfTolerance, c.Flips
+				tolerance, free = conformance.BF16Tolerance, c.Flips
 			case engine.TF32:
 				tolerance, free = max(tolerance, tf32Tolerance), c.Flips
 			}

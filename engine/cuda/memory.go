@@ -263,7 +263,7 @@ func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) 
 	}
 	staged := d.stage(len(data))
 	d.copyTo(staged, unsafe.Pointer(&data[0]), 4*len(data))
-	d.rearrange(to, half(v), orderOf(v), staged, false, rowMajor(v), v.Numel())
+	d.rearrange(to, isBF16(v), orderOf(v), staged, false, rowMajor(v), v.Numel())
 }
 
 // Download reads v into a host tensor; where the device has failed the tensor stays as
@@ -277,20 +277,20 @@ func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value
 	}
 	defer d.leave()
 	from := src.(*buffer)
-	if !v.RowMajor() || half(v) {
+	if !v.RowMajor() || isBF16(v) {
 		staged := d.stage(v.Numel())
-		d.rearrange(staged, false, rowMajor(v), from, half(v), orderOf(v), v.Numel())
+		d.rearrange(staged, false, rowMajor(v), from, isBF16(v), orderOf(v), v.Numel())
 		from = staged
 	}
 	d.copyFrom(unsafe.Pointer(&dst.Data()[0]), from, 4*v.Numel())
 }
 
 // rearrange copies n elements between orders and types, at once.
-func (d *Device) rearrange(dst *buffer, dstHalf bool, to *order, src *buffer, srcHalf bool, from *order, n int) {
+func (d *Device) rearrange(dst *buffer, dstBF16 bool, to *order, src *buffer, srcBF16 bool, from *order, n int) {
 	if d.err != nil {
 		return
 	}
-	l, err := d.launch("gather", line(n), n, dst, dstHalf, to, src, srcHalf, from)
+	l, err := d.launch("gather", line(n), n, dst, dstBF16, to, src, srcBF16, from)
 	if err != nil {
 		d.err = err
 		return
@@ -298,7 +298,7 @@ func (d *Device) rearrange(dst *buffer, dstHalf bool, to *order, src *buffer, sr
 	d.start(l)
 }
 
-func half(v *engine.Value) bool { return v != nil && v.DType == tensor.BFloat16 }
+func isBF16(v *engine.Value) bool { return v != nil && v.DType == tensor.BFloat16 }
 
 // order is the kernels' Order.
 type order struct{ size, stride [4]int32 }

@@ -67,7 +67,7 @@ func (b *binder) columns(mode int, s columns) {
 		results = 2
 	}
 	part := b.borrow(0, 2*results*stretches*c) // float64
-	a := &columnSums{eps: float32(s.eps), xh: halved(s.x), dh: halved(s.dy), mh: halved(s.mask), stretch: int32(stretch), inSide: int32(side)}
+	a := &columnSums{eps: float32(s.eps), xh: bf16Flag(s.x), dh: bf16Flag(s.dy), mh: bf16Flag(s.mask), stretch: int32(stretch), inSide: int32(side)}
 	a.x, a.dy, a.mask = a.at(b.at(s.x)), a.at(b.at(s.dy)), a.at(b.at(s.mask))
 	a.stats, a.part = a.at(s.stats), a.at(part)
 	if n := s.normal; n != nil {
@@ -111,7 +111,7 @@ func (n *normArguments) pointer() (unsafe.Pointer, int) {
 
 func (b *binder) batchNorm(s *engine.BatchNorm) {
 	_, c, _, _ := s.X.Dims()
-	a := &normArguments{eps: float32(s.Eps), relu: int32(flag(s.ReLU)), xh: halved(s.X), rh: halved(s.Residual), yh: halved(s.Y)}
+	a := &normArguments{eps: float32(s.Eps), relu: int32(flag(s.ReLU)), xh: bf16Flag(s.X), rh: bf16Flag(s.Residual), yh: bf16Flag(s.Y)}
 	a.x, a.residual, a.y = a.at(b.at(s.X)), a.at(b.at(s.Residual)), a.at(b.at(s.Y))
 	a.stats, a.gamma, a.beta = a.at(b.at(s.Stats)), a.at(b.at(s.Gamma)), a.at(b.at(s.Beta))
 	p := b.packsOf(c, s.X, s.Residual, s.Y)
@@ -159,7 +159,7 @@ func (b *binder) batchNormGrad(s *engine.BatchNormGrad) {
 	}
 	a := &normGradArguments{
 		eps: float32(s.Eps), frozen: int32(flag(s.Frozen)),
-		xh: halved(s.X), dh: halved(s.DY), mh: halved(mask), dxh: halved(s.DX), hh: halved(s.Masked),
+		xh: bf16Flag(s.X), dh: bf16Flag(s.DY), mh: bf16Flag(mask), dxh: bf16Flag(s.DX), hh: bf16Flag(s.Masked),
 	}
 	a.x, a.dy, a.mask = a.at(b.at(s.X)), a.at(b.at(s.DY)), a.at(b.at(mask))
 	if normal != nil {

@@ -140,7 +140,7 @@ func TestBiasBeforeBatchNorm(t *testing.T) {
 			for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
 				tolerance := 1e-5
 				if precision == engine.BF16 {
-					tolerance = conformance.HalfTolerance
+					tolerance = conformance.BF16Tolerance
 				}
 				got := conformance.Evaluate(t, d, g, feeds, engine.Spec{Outputs: outputs, Precision: precision})
 				for i, n := range outputs {

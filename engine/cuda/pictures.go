@@ -78,7 +78,7 @@ func (d *Device) BindPictures(dst engine.Buffer, v *engine.Value, p engine.Pictu
 			resize(down, n*c*h*w, p.Height, w, p.Down)
 		}
 		total := n * c * h * w
-		s.launch(d, "pictures", line(total), total, from, h*w, c, table, dst.(*buffer), half(v), orderOf(v))
+		s.launch(d, "pictures", line(total), total, from, h*w, c, table, dst.(*buffer), isBF16(v), orderOf(v))
 		s.pin(d, f.bytes)
 	}
 	return f

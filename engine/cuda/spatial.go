@@ -24,7 +24,7 @@ func (b *binder) spatial(s *engine.Compute) bool {
 	case graph.MaxPool2d:
 		lanes := lanesOf(s.Out)
 		p := b.packsOf(lanes, in[0], s.Out)
-		b.launch("max_pool"+p.name, pixels(pixelsOf(s.Out), lanes/p.width), lanes, b.at(in[0]), half(in[0]), b.at(s.Out), half(s.Out),
+		b.launch("max_pool"+p.name, pixels(pixelsOf(s.Out), lanes/p.width), lanes, b.at(in[0]), isBF16(in[0]), b.at(s.Out), isBF16(s.Out),
 			poolOf(op, in[0], s.Out))
 	case graph.MaxPool2dGrad:
 		b.maxPoolGrad(op, in[0], in[2], s.Out)
@@ -49,7 +49,7 @@ func (b *binder) spatial(s *engine.Compute) bool {
 			p = packs{"", 1}
 		}
 		n := s.Out.Numel()
-		b.launch("channels"+p.name, shares(n/p.width, to/p.width), n/to, b.at(in[0]), half(in[0]), from, b.at(s.Out), half(s.Out), to)
+		b.launch("channels"+p.name, shares(n/p.width, to/p.width), n/to, b.at(in[0]), isBF16(in[0]), from, b.at(s.Out), isBF16(s.Out), to)
 	case graph.Dropout:
 		b.dropout(op.P, op.Stream, false, in[0], s.Out)
 	case graph.StochasticDepth:
@@ -85,8 +85,8 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2dGrad, x, dy, dx *engine.Value) {
 		p, winners = packs{"", 1}, dy.Numel()
 	}
 	to, geometry := b.borrow(0, winners), poolOf(op.MaxPool2d, x, dy)
-	b.launch("max_pool_winners"+p.name, pixels(pixelsOf(dy), lanes/p.width), lanes, b.at(x), half(x), to, geometry)
-	b.launch("max_pool_grad"+p.name, pixels(pixelsOf(dx), lanes/p.width), lanes, to, b.at(dy), half(dy), b.at(dx), half(dx), geometry)
+	b.launch("max_pool_winners"+p.name, pixels(pixelsOf(dy), lanes/p.width), lanes, b.at(x), isBF16(x), to, geometry)
+	b.launch("max_pool_grad"+p.name, pixels(pixelsOf(dx), lanes/p.width), lanes, to, b.at(dy), isBF16(dy), b.at(dx), isBF16(dx), geometry)
 }
 
 func poolOf(op graph.MaxPool2d, x, y *engine.Value) *pool {
@@ -109,7 +109,7 @@ func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) {
 	}
 	lanes := lanesOf(out)
 	p := b.packsOf(lanes, in, out)
-	b.launch("weigh"+p.name, pixels(pixelsOf(out), lanes/p.width), lanes, pixelsOf(out), b.at(in), half(in), b.at(out), half(out),
+	b.launch("weigh"+p.name, pixels(pixelsOf(out), lanes/p.width), lanes, pixelsOf(out), b.at(in), isBF16(in), b.at(out), isBF16(out),
 		table(b, start), table(b, source), table(b, weight))
 }
 
@@ -131,6 +131,6 @@ func (b *binder) dropout(p float64, stream int, whole bool, in, out *engine.Valu
 			n, c = in.Shape[0], in.Numel()/max(1, in.Shape[0])
 		}
 	}
-	b.launch("dropout", line(in.Numel()), in.Numel(), b.at(in), half(in), b.at(out), half(out), b.prog.key, uint64(stream), p, scale,
+	b.launch("dropout", line(in.Numel()), in.Numel(), b.at(in), isBF16(in), b.at(out), isBF16(out), b.prog.key, uint64(stream), p, scale,
 		n, c, pixels, whole)
 }

@@ -23,7 +23,7 @@ func (b *binder) packsOf(n int, values ...*engine.Value) packs {
 			continue
 		}
 		of := packs{"_fp32", 4}
-		if half(v) {
+		if isBF16(v) {
 			of = packs{"_bf16", 8}
 		}
 		if p.width == 0 {
@@ -92,5 +92,5 @@ func (h *held) at(b *buffer) driver.Pointer {
 	return b.at
 }
 
-// halved is half as kernels take it.
-func halved(v *engine.Value) int32 { return int32(flag(half(v))) }
+// bf16Flag is 1 where v is bfloat16, as kernels take it.
+func bf16Flag(v *engine.Value) int32 { return int32(flag(isBF16(v))) }

@@ -83,7 +83,7 @@ func TestFMASpecial(t *testing.T) {
 	}
 }
 
-func setHalf(t *tile, row, i int, v float32) {
+func setBF16(t *tile, row, i int, v float32) {
 	binary.LittleEndian.PutUint16(t[row][2*i:], uint16(math.Float32bits(v)>>16))
 }
 
@@ -108,8 +108,8 @@ func TestDotOrder(t *testing.T) {
 	} {
 		var sum, a, b tile
 		for i, v := range c.terms {
-			setHalf(&a, 0, i, v)
-			setHalf(&b, i/2, i%2, 1)
+			setBF16(&a, 0, i, v)
+			setBF16(&b, i/2, i%2, 1)
 		}
 		binary.LittleEndian.PutUint32(sum[0][:], math.Float32bits(c.c))
 		dot(&sum, &a, &b, 1, len(c.terms)/2, 1)
@@ -128,8 +128,8 @@ func TestDotPlain(t *testing.T) {
 		rows, k, cols := 1+rng.IntN(16), 1+rng.IntN(15), 1+rng.IntN(16)
 		for r := range maxRows {
 			for i := range 32 {
-				setHalf(&a, r, i, anyNormal(rng, 20))
-				setHalf(&b, r, i, anyNormal(rng, 20))
+				setBF16(&a, r, i, anyNormal(rng, 20))
+				setBF16(&b, r, i, anyNormal(rng, 20))
 			}
 			for i := range 16 {
 				binary.LittleEndian.PutUint32(fast[r][4*i:], math.Float32bits(anyNormal(rng, 20)))
@@ -138,11 +138,11 @@ func TestDotPlain(t *testing.T) {
 		careful = fast
 		dot(&fast, &a, &b, rows, k, cols)
 		for r := range rows { // one more pair: a tiny number times 0
-			setHalf(&a, r, 2*k, normal)
-			setHalf(&a, r, 2*k+1, normal)
+			setBF16(&a, r, 2*k, normal)
+			setBF16(&a, r, 2*k+1, normal)
 		}
 		for i := range 2 * cols {
-			setHalf(&b, k, i, 0)
+			setBF16(&b, k, i, 0)
 		}
 		dot(&careful, &a, &b, rows, k+1, cols)
 		if fast != careful {

@@ -18,7 +18,7 @@ var setAMX = sync.OnceValue(func() *Set {
 	}
 	s := *sets[AVX512BF16]
 	s.ISA = AMX
-	h := &s.Half
+	h := &s.BF16
 	h.Native, h.Unit = true, "AMX TDPBF16PS"
 	h.Rows, h.Cols, h.Depth = 2*tileRows, 2*tileCols, tileDepth
 	h.Dot, h.Fetches, h.DotFetch, h.PeakDot = dotAMX, false, dotFetchAMX, peakDotAMX

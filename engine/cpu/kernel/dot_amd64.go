@@ -62,7 +62,7 @@ func dot(isa ISA, c []float32, crs int, a []uint16, ars int, b []uint16, segs []
 func dotBlockAVX512BF16(p *block[uint16], cols int, next *uint16, pace int) {
 	switch mask := lastLanes(cols); {
 	case cols <= 16:
-		dotHalfAVX512BF16(p, next, pace, mask)
+		dotOneVectorAVX512BF16(p, next, pace, mask)
 	case cols < 32:
 		dotTailAVX512BF16(p, next, pace, mask)
 	default:
@@ -73,7 +73,7 @@ func dotBlockAVX512BF16(p *block[uint16], cols int, next *uint16, pace int) {
 func dotBlockAVX512(p *block[uint16], cols int, next *uint16, pace int) {
 	switch mask := lastLanes(cols); {
 	case cols <= 16:
-		dotHalfAVX512(p, next, pace, mask)
+		dotOneVectorAVX512(p, next, pace, mask)
 	case cols < 32:
 		dotTailAVX512(p, next, pace, mask)
 	default:
@@ -84,7 +84,7 @@ func dotBlockAVX512(p *block[uint16], cols int, next *uint16, pace int) {
 func dotBlockAVX2(p *block[uint16], cols int, next *uint16, pace int) {
 	switch mask := lastLanesAVX2(cols); {
 	case cols <= 8:
-		dotHalfAVX2(p, next, pace, mask)
+		dotOneVectorAVX2(p, next, pace, mask)
 	case cols < 16:
 		dotTailAVX2(p, next, pace, mask)
 	default:

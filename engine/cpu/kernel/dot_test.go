@@ -9,9 +9,9 @@ import (
 	"unsafe"
 )
 
-// guardedHalf returns n bfloat16 that end at an unreadable page, as guarded
+// guardedBF16 returns n bfloat16 that end at an unreadable page, as guarded
 // does for floats.
-func guardedHalf(t testing.TB, n int) []uint16 {
+func guardedBF16(t testing.TB, n int) []uint16 {
 	t.Helper()
 	all := guarded(t, (n+1)/2)
 	if n == 0 {
@@ -21,10 +21,10 @@ func guardedHalf(t testing.TB, n int) []uint16 {
 	return halves[len(halves)-n:]
 }
 
-// randomHalf returns n guarded values in [-1, 1).
-func randomHalf(t testing.TB, rng *rand.Rand, n int) []uint16 {
+// randomBF16 returns n guarded values in [-1, 1).
+func randomBF16(t testing.TB, rng *rand.Rand, n int) []uint16 {
 	t.Helper()
-	x := guardedHalf(t, n)
+	x := guardedBF16(t, n)
 	for i := range x {
 		x[i] = narrow(rng.Float32()*2 - 1)
 	}
@@ -63,9 +63,9 @@ func newDotCase(rng *rand.Rand, width, rows, cols, k, segs int) dotCase {
 }
 
 // check runs the case on guarded buffers and compares with float64.
-func (p dotCase) check(t *testing.T, set *Half, rng *rand.Rand) {
+func (p dotCase) check(t *testing.T, set *BF16, rng *rand.Rand) {
 	t.Helper()
-	a, b := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen)
+	a, b := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen)
 	c := random(t, rng, (p.rows-1)*p.crs+p.cols)
 	before := clone(c)
 	set.Dot(c, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, p.accumulate)
@@ -97,14 +97,14 @@ func (p dotCase) check(t *testing.T, set *Half, rng *rand.Rand) {
 
 func TestDot(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
-		rng, half := rand.New(rand.NewPCG(21, 2)), &set.Half
+		rng, bf16 := rand.New(rand.NewPCG(21, 2)), &set.BF16
 		for rows := 1; rows <= 40; rows++ {
-			for cols := 1; cols <= half.Cols; cols++ {
-				newDotCase(rng, half.Cols, rows, cols, 2*(1+rng.IntN(20)), 1+rng.IntN(4)).check(t, half, rng)
+			for cols := 1; cols <= bf16.Cols; cols++ {
+				newDotCase(rng, bf16.Cols, rows, cols, 2*(1+rng.IntN(20)), 1+rng.IntN(4)).check(t, bf16, rng)
 			}
 		}
-		newDotCase(rng, half.Cols, 45, half.Cols, 512, 9).check(t, half, rng)
-		newDotCase(rng, half.Cols, 64, half.Cols-1, 2, 49).check(t, half, rng)
+		newDotCase(rng, bf16.Cols, 45, bf16.Cols, 512, 9).check(t, bf16, rng)
+		newDotCase(rng, bf16.Cols, 64, bf16.Cols-1, 2, 49).check(t, bf16, rng)
 	})
 }
 
@@ -112,16 +112,16 @@ func TestDot(t *testing.T) {
 // nothing, the last element, or ends before the fetching does.
 func TestDotFetch(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
-		rng, half := rand.New(rand.NewPCG(28, 7)), &set.Half
-		for rows := 1; rows <= 2*half.Rows+1; rows++ {
+		rng, bf16 := rand.New(rand.NewPCG(28, 7)), &set.BF16
+		for rows := 1; rows <= 2*bf16.Rows+1; rows++ {
 			for _, k := range []int{0, 2, 4, 6, 64} {
 				for _, pace := range []int{0, 3, 64} {
-					p := newDotCase(rng, half.Cols, rows, 1+rng.IntN(half.Cols), max(k, 2), 3)
-					a, b := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen)
+					p := newDotCase(rng, bf16.Cols, rows, 1+rng.IntN(bf16.Cols), max(k, 2), 3)
+					a, b := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen)
 					want := random(t, rng, (rows-1)*p.crs+p.cols)
 					got := clone(want)
-					half.Dot(want, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate)
-					half.DotFetch(got, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate, b[len(b)-rng.IntN(min(len(b), 40)):], pace)
+					bf16.Dot(want, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate)
+					bf16.DotFetch(got, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate, b[len(b)-rng.IntN(min(len(b), 40)):], pace)
 					for i := range want {
 						if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
 							t.Fatalf("%v, pace %d: element %d is %v, without a fetch %v", p, pace, i, got[i], want[i])
@@ -138,11 +138,11 @@ func TestDotEmpty(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		for _, segs := range [][]Seg{nil, {{0, 0}}} {
 			c := []float32{1, 2, 3, 4, 5, 6}
-			set.Half.Dot(c, 3, nil, 1, nil, segs, 0, 2, 2, true)
+			set.BF16.Dot(c, 3, nil, 1, nil, segs, 0, 2, 2, true)
 			if !slices.Equal(c, []float32{1, 2, 3, 4, 5, 6}) {
 				t.Fatalf("adding an empty sum changed c to %v", c)
 			}
-			set.Half.Dot(c, 3, nil, 1, nil, segs, 0, 2, 2, false)
+			set.BF16.Dot(c, 3, nil, 1, nil, segs, 0, 2, 2, false)
 			if !slices.Equal(c, []float32{0, 0, 3, 0, 0, 6}) {
 				t.Fatalf("an empty sum set c to %v", c)
 			}
@@ -165,15 +165,15 @@ func TestDotSetsAgree(t *testing.T) {
 	rng := rand.New(rand.NewPCG(22, 3))
 	for range 30 {
 		p := newDotCase(rng, 16, 1+rng.IntN(40), 1+rng.IntN(16), 2*(2+rng.IntN(40)), 1+rng.IntN(5))
-		a, b, c := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen), random(t, rng, p.rows*p.crs)
+		a, b, c := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen), random(t, rng, p.rows*p.crs)
 		want := clone(c)
-		portableHalf.Dot(want, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, p.accumulate)
+		portableBF16.Dot(want, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, p.accumulate)
 		each(t, func(t *testing.T, set *Set) {
 			if set.ISA == AMX {
 				return // adds up in another order
 			}
-			half := &set.Half
-			panels := repack(b, 16, half.Cols)
+			bf16 := &set.BF16
+			panels := repack(b, 16, bf16.Cols)
 			got := clone(c)
 			for r := 0; r < p.rows; {
 				rows := min(1+rng.IntN(20), p.rows-r)
@@ -181,13 +181,13 @@ func TestDotSetsAgree(t *testing.T) {
 					cols := min(1+rng.IntN(16), p.cols-j)
 					for s, seg := range p.segs {
 						k := 2 * rng.IntN(p.k/2+1)
-						one := []Seg{{seg.A + r*p.ars, seg.B/16*half.Cols + 2*j}}
+						one := []Seg{{seg.A + r*p.ars, seg.B/16*bf16.Cols + 2*j}}
 						out := got[r*p.crs+j:]
 						// A part of the columns begins within a panel, whose end it must not pass.
 						tail := append(slices.Clone(panels), make([]uint16, 2*j)...)
-						half.Dot(out, p.crs, a, p.ars, tail, one, k, rows, cols, p.accumulate || s > 0)
-						one[0].A, one[0].B = one[0].A+k, one[0].B+k*half.Cols
-						half.Dot(out, p.crs, a, p.ars, tail, one, p.k-k, rows, cols, true)
+						bf16.Dot(out, p.crs, a, p.ars, tail, one, k, rows, cols, p.accumulate || s > 0)
+						one[0].A, one[0].B = one[0].A+k, one[0].B+k*bf16.Cols
+						bf16.Dot(out, p.crs, a, p.ars, tail, one, p.k-k, rows, cols, true)
 					}
 					j += cols
 				}
@@ -206,16 +206,16 @@ func TestDotSetsAgree(t *testing.T) {
 // other.
 func TestDotSpecial(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
-		rng, half := rand.New(rand.NewPCG(26, 7)), &set.Half
+		rng, bf16 := rand.New(rand.NewPCG(26, 7)), &set.BF16
 		for rows := 1; rows <= 15; rows++ {
-			for cols := 1; cols <= half.Cols; cols++ {
+			for cols := 1; cols <= bf16.Cols; cols++ {
 				const k = 6
-				a, b := randomHalf(t, rng, rows*k), randomHalf(t, rng, k*half.Cols)
+				a, b := randomBF16(t, rng, rows*k), randomBF16(t, rng, k*bf16.Cols)
 				c := random(t, rng, rows*cols)
 				r, j, i := rng.IntN(rows), rng.IntN(cols), rng.IntN(k)
 				a[r*k+rng.IntN(k)] = narrow(float32(math.Inf(1)))
-				b[i/2*2*half.Cols+2*j+i%2] = narrow(float32(math.NaN()))
-				half.Dot(c, cols, a, k, b, []Seg{{0, 0}}, k, rows, cols, false)
+				b[i/2*2*bf16.Cols+2*j+i%2] = narrow(float32(math.NaN()))
+				bf16.Dot(c, cols, a, k, b, []Seg{{0, 0}}, k, rows, cols, false)
 				for i, v := range c {
 					isNaN, isInf := v != v, math.IsInf(float64(v), 0)
 					if isNaN != (i%cols == j) || isInf != (i/cols == r && i%cols != j) {
@@ -231,21 +231,21 @@ func TestDotSpecial(t *testing.T) {
 // may count as zero, and nothing worse.
 func TestDotSubnormal(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
-		rng, half := rand.New(rand.NewPCG(27, 7)), &set.Half
+		rng, bf16 := rand.New(rand.NewPCG(27, 7)), &set.BF16
 		const rows, k, tiny = 5, 8, 0x1p-126
-		a, b := randomHalf(t, rng, rows*k), randomHalf(t, rng, k*half.Cols)
+		a, b := randomBF16(t, rng, rows*k), randomBF16(t, rng, k*bf16.Cols)
 		for _, x := range [][]uint16{a, b} {
 			for i := range x {
 				x[i] = x[i]&0x807f | uint16(rng.IntN(128))<<7 // up to 2, most of them small
 			}
 		}
 		a[0], b[1] = 1, 0x8001
-		c := make([]float32, rows*half.Cols)
-		half.Dot(c, half.Cols, a, k, b, []Seg{{0, 0}}, k, rows, half.Cols, false)
+		c := make([]float32, rows*bf16.Cols)
+		bf16.Dot(c, bf16.Cols, a, k, b, []Seg{{0, 0}}, k, rows, bf16.Cols, false)
 		for i, v := range c {
 			want, sum := 0.0, 0.0
 			for j := range k {
-				p := float64(widen(a[i/half.Cols*k+j])) * float64(widen(b[j/2*2*half.Cols+2*(i%half.Cols)+j%2]))
+				p := float64(widen(a[i/bf16.Cols*k+j])) * float64(widen(b[j/2*2*bf16.Cols+2*(i%bf16.Cols)+j%2]))
 				want, sum = want+p, sum+math.Abs(p)
 			}
 			if !(math.Abs(float64(v)-want) <= sum*k*0x1p-24+2*k*tiny) {

@@ -47,7 +47,7 @@ func gemmAVX512(c []float32, crs int, a []float32, ars, aks int, b []float32, bk
 		r = p.begin(r, rows, 14)
 		switch {
 		case cols <= 16:
-			gemmHalfAVX512(&p, mask)
+			gemmOneVectorAVX512(&p, mask)
 		case cols < 32:
 			gemmTailAVX512(&p, mask)
 		default:
@@ -68,7 +68,7 @@ func gemmAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32, bks 
 		r = p.begin(r, rows, 6)
 		switch {
 		case cols <= 8:
-			gemmHalfAVX2(&p, mask)
+			gemmOneVectorAVX2(&p, mask)
 		case cols < 16:
 			gemmTailAVX2(&p, mask)
 		default:

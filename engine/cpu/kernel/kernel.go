@@ -126,6 +126,6 @@ type Set struct {
 	// were: the yardstick of the other kernels.
 	PeakFMA func(iterations int) (flops float64)
 
-	// Half has the kernels on activations in bfloat16.
-	Half Half
+	// BF16 has the kernels on activations in bfloat16.
+	BF16 BF16
 }

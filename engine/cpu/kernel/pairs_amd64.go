@@ -78,13 +78,13 @@ func packPairsTransposed(kernel func(dst *uint16, row *float32, ld, stride, bloc
 // zeroWords stands for rows of zeros. Nothing writes to it.
 var zeroWords [1024]uint16
 
-func transposeHalfAVX512(dst, src []uint16, offs []int, n, dld int) {
+func transposeBF16AVX512(dst, src []uint16, offs []int, n, dld int) {
 	if !transposeRows(AVX512, dst, src, offs, len(offs), n, dld) {
 		transposePortable(dst, src, offs, n, dld)
 	}
 }
 
-func transposeHalfAVX2(dst, src []uint16, offs []int, n, dld int) {
+func transposeBF16AVX2(dst, src []uint16, offs []int, n, dld int) {
 	if !transposeRows(AVX2, dst, src, offs, len(offs), n, dld) {
 		transposePortable(dst, src, offs, n, dld)
 	}

@@ -18,7 +18,7 @@ type Path struct {
 // Paths lists by which instructions the operations of a network are computed, as
 // the table has it.
 func (s *Set) Paths() []Path {
-	h := &s.Half
+	h := &s.BF16
 	return []Path{
 		{"convolution and linear layer, with both gradients", written(s.Gemm), h.Unit},
 		{"3x3 convolution of stride 1 by Winograd's filtering", written(s.Gemm, s.Mix2), ""},

@@ -25,7 +25,7 @@ func TestPathsTellTheTables(t *testing.T) {
 		}
 	}
 	set := For(Portable)
-	set.Half.Dot, set.Gemm = nil, For(Best()).Gemm
+	set.BF16.Dot, set.Gemm = nil, For(Best()).Gemm
 	if got, want := set.Paths()[0].FP32, written(For(Best()).Gemm); got != want {
 		t.Errorf("a table with another product says %s, not %s", got, want)
 	}

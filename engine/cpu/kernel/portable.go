@@ -26,5 +26,5 @@ var portable = Set{
 	Mix:            mixPortable,
 	Mix2:           mix2Portable,
 	PeakFMA:        peakPortable,
-	Half:           portableHalf,
+	BF16:           portableBF16,
 }

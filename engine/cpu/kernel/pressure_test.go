@@ -80,24 +80,24 @@ func TestProductsUnderPressure(t *testing.T) {
 			calls /= 40
 		}
 		rng := rand.New(rand.NewPCG(33, 3))
-		p := newDotCase(rng, set.Half.Cols, 70, set.Half.Cols, 72, 3)
-		a, b := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen)
+		p := newDotCase(rng, set.BF16.Cols, 70, set.BF16.Cols, 72, 3)
+		a, b := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen)
 		x, y := random(t, rng, 100*100), random(t, rng, 100*set.Cols)
-		run := func(half, single []float32) {
-			set.Half.Dot(half, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, false)
+		run := func(bf16, single []float32) {
+			set.BF16.Dot(bf16, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, false)
 			set.Gemm(single, set.Cols, x, 100, 1, y, set.Cols, []Seg{{0, 0}}, 100, 100, set.Cols, false)
 		}
 		size := p.rows * p.crs
-		wantHalf, wantSingle := make([]float32, size), make([]float32, 100*set.Cols)
-		run(wantHalf, wantSingle)
+		wantBF16, wantSingle := make([]float32, size), make([]float32, 100*set.Cols)
+		run(wantBF16, wantSingle)
 		stop := press(t)
 		var workers sync.WaitGroup
 		for range 8 {
 			workers.Go(func() {
 				for range calls {
-					half, single := make([]float32, size), make([]float32, 100*set.Cols)
-					run(half, single)
-					if !sameFloats(half, wantHalf) || !sameFloats(single, wantSingle) {
+					bf16, single := make([]float32, size), make([]float32, 100*set.Cols)
+					run(bf16, single)
+					if !sameFloats(bf16, wantBF16) || !sameFloats(single, wantSingle) {
 						t.Error("a product under pressure has other bits")
 						return
 					}

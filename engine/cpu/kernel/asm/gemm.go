@@ -23,7 +23,7 @@ type width struct {
 // Products of bfloat16 all fetch, since one instruction more in two steps costs
 // nothing.
 func widthsOf(pairs bool) []width {
-	all := []width{{"Full", 2, false, pairs}, {"Tail", 2, true, pairs}, {"Half", 1, true, pairs}}
+	all := []width{{"Full", 2, false, pairs}, {"Tail", 2, true, pairs}, {"OneVector", 1, true, pairs}}
 	if pairs {
 		return all
 	}

@@ -28,7 +28,7 @@ func generate(dir string) {
 		write(dir, "mix_"+isa.name+"_amd64", isa, mixFile, mixSwitch(isa))
 	}
 	for _, isa := range []isa{avx512bf16, avx512, avx2} {
-		write(dir, "vectorhalf_"+isa.name+"_amd64", isa, vectorHalfFile, "")
+		write(dir, "vectorbf16_"+isa.name+"_amd64", isa, vectorBF16File, "")
 		write(dir, "dot_"+isa.name+"_amd64", isa, dotFile, productSwitch(isa, "dot", "uint16", ""))
 		write(dir, "pairs_"+isa.name+"_amd64", isa, pairsFile, "")
 	}

@@ -10,15 +10,15 @@ import (
 // without AVX512_BF16.
 func pairsFile(e *emitter) {
 	e.maskTable()
-	half := &sweep{emitter: e, half: true}
-	narrowFlat(half)
-	finish(half)
+	s := &sweep{emitter: e, onBF16: true}
+	narrowFlat(s)
+	finish(s)
 	interleave(e, "interleaveFloats", "float32", 4, (*emitter).pairFloats)
 	transposePairs(e, "transposeFloats", "row *float32, ld int", (*emitter).floatRows)
 	if e.bf16 {
 		return
 	}
-	widenFlat(half)
+	widenFlat(s)
 	interleave(e, "interleaveWords", "uint16", 2, (*emitter).pairWords)
 	transposePairs(e, "transposeWords", "rows **uint16", (*emitter).wordRows)
 	if !e.wide() {

@@ -72,7 +72,7 @@ func (e *emitter) raise(best, t, nan reg.VecPhysical) {
 func maxPoolGrad(e *sweep) {
 	most := e.most()
 	args, lists := "dx, dy, x, y []float32, offs []int, n int", []string{"offs"}
-	if e.half {
+	if e.onBF16 {
 		args, lists = "dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int", []string{"xOffs", "dxOffs"}
 	}
 	e.function("maxPoolGrad", "adds dy to dx at the first offset where x is y or NaN.", args)

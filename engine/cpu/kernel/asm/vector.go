@@ -28,26 +28,26 @@ const (
 	bitsNegInf = 0xff800000
 )
 
-// vectorHalfFile writes those over activations in bfloat16.
-func vectorHalfFile(e *emitter) {
+// vectorBF16File writes those over activations in bfloat16.
+func vectorBF16File(e *emitter) {
 	e.maskTable()
-	half := &sweep{emitter: e, half: true}
-	half.weaveTable()
-	normKernels(half)
-	poolKernels(half)
+	s := &sweep{emitter: e, onBF16: true}
+	s.weaveTable()
+	normKernels(s)
+	poolKernels(s)
 }
 
 // sweep is a kernel that passes over activations: of float32, or of bfloat16
-// where half is set. Columns, sums and arithmetic are float32 in both.
+// where onBF16 is set. Columns, sums and arithmetic are float32 in both.
 type sweep struct {
 	*emitter
-	half    bool
+	onBF16  bool
 	weaving weaving
 }
 
 // size is that of an element of the activations in bytes.
 func (e *sweep) size() int {
-	if e.half {
+	if e.onBF16 {
 		return 2
 	}
 	return 4
@@ -55,7 +55,7 @@ func (e *sweep) size() int {
 
 // element is the Go type of an element of the activations.
 func (e *sweep) element() string {
-	if e.half {
+	if e.onBF16 {
 		return "uint16"
 	}
 	return "float32"
@@ -63,8 +63,8 @@ func (e *sweep) element() string {
 
 // function starts a function with these arguments, where T is the element.
 func (e *sweep) function(name, doc, args string) {
-	if e.half {
-		name += "Half"
+	if e.onBF16 {
+		name += "BF16"
 	}
 	e.emitter.function(name, doc, strings.ReplaceAll(args, "[]T", "[]"+e.element()))
 }
@@ -85,7 +85,7 @@ func (e *sweep) chunks(most int, left, at reg.GPVirtual, body func(chunk)) {
 	e.mask(left)
 	e.XORQ(at, at)
 	next := "single"
-	for _, c := range []chunk{{most, false, e.half, "many"}, {1, false, false, "single"}} {
+	for _, c := range []chunk{{most, false, e.onBF16, "many"}, {1, false, false, "single"}} {
 		e.Label(c.prefix)
 		e.CMPQ(left, operand.U32(uint32(c.vectors*e.lanes)))
 		e.JLT(operand.LabelRef(next))
@@ -127,8 +127,8 @@ func (e *sweep) read(c chunk, base, at reg.GPVirtual, v int, to reg.VecPhysical)
 	switch m := e.activations(c, base, at, v); {
 	case c.woven:
 		e.loadWoven(m, v%2 == 1, to)
-	case e.half:
-		e.loadHalf(m, to, c.masked)
+	case e.onBF16:
+		e.loadBF16(m, to, c.masked)
 	default:
 		e.load(m, to, c.masked)
 	}
@@ -144,7 +144,7 @@ func (e *sweep) readAll(c chunk, base, at reg.GPVirtual, regs []reg.VecPhysical)
 // spare takes what writing needs beside the vectors that are idle where it is
 // done: two for bfloat16.
 func (e *sweep) spare(free *registers, idle ...reg.VecPhysical) []reg.VecPhysical {
-	for e.half && len(idle) < 2 {
+	for e.onBF16 && len(idle) < 2 {
 		idle = append(idle, free.one())
 	}
 	return idle
@@ -158,8 +158,8 @@ func (e *sweep) writeAll(c chunk, base, at reg.GPVirtual, regs, t []reg.VecPhysi
 		case c.woven:
 			e.storeWoven(regs[v], regs[v+1], m, t...)
 			v++
-		case e.half:
-			e.storeHalf(regs[v], m, c.masked, t...)
+		case e.onBF16:
+			e.storeBF16(regs[v], m, c.masked, t...)
 		default:
 			e.store(regs[v], m, c.masked)
 		}
@@ -172,7 +172,7 @@ func (e *sweep) writeAll(c chunk, base, at reg.GPVirtual, regs, t []reg.VecPhysi
 func (e *sweep) writeExact(c chunk, base, at reg.GPVirtual, regs, t []reg.VecPhysical) {
 	for v := 0; v < c.vectors; v++ {
 		m := e.activations(c, base, at, v)
-		if !e.half {
+		if !e.onBF16 {
 			e.store(regs[v], m, c.masked)
 			continue
 		}

@@ -51,7 +51,7 @@ func (e *sweep) weaveTable() {
 // begin hands out vectors but those that weaving needs, which it sets.
 func (e *sweep) begin() *registers {
 	free := &registers{e: e.emitter}
-	if !e.half || !e.wide() {
+	if !e.onBF16 || !e.wide() {
 		return free
 	}
 	e.weaving.upper = free.one()
@@ -80,7 +80,7 @@ func (e *sweep) loadWoven(m operand.Mem, odd bool, v reg.VecPhysical) {
 	}
 }
 
-// storeWoven rounds and writes even and odd elements. It spoils what storeHalf
+// storeWoven rounds and writes even and odd elements. It spoils what storeBF16
 // does.
 func (e *sweep) storeWoven(even, odd reg.VecPhysical, m operand.Mem, t ...reg.VecPhysical) {
 	if e.bf16 {

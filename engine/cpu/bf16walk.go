@@ -10,30 +10,30 @@ import (
 // What the gradient of a weight from bfloat16 rearranges at a time. The order of
 // its sums follows from these numbers, which depend on neither threads nor kernels.
 const (
-	halfNear    = 320 << 10 // elements of both factors: they should stay in the second cache
-	halfTerms   = 512       // of a product: they pay for reading and writing its sums
-	halfMost    = 640       // channels of both factors
+	bf16Near    = 320 << 10 // elements of both factors: they should stay in the second cache
+	bf16Terms   = 512       // of a product: they pay for reading and writing its sums
+	bf16Most    = 640       // channels of both factors
 	fewChannels = 8         // too few to be multiplied tap by tap
 )
 
-// halfWalk is how the gradient of a weight from bfloat16 goes through the picture.
+// bf16Walk is how the gradient of a weight from bfloat16 goes through the picture.
 // Its sums run over pixels and images. A line of the inputs is rearranged to
 // [channel][pixel][image], a line of the gradients to panels of pairs of images, so
 // that a tap is one product for every line. That is done for some images and some
 // lines at a time: a piece.
-type halfWalk struct {
+type bf16Walk struct {
 	win               engine.Window
 	batch, h, w       int
 	oh, ow            int
 	groups, cin, cout int // channels of one group
-	across            halfColumns
-	few               *halfFew // how inputs of few channels come to have more
-	most              halfChannelCounts
+	across            bf16Columns
+	few               *bf16Few // how inputs of few channels come to have more
+	most              bf16ChannelCounts
 
 	chunks []imageChunk
 	padded int // images of a chunk, rounded up to pairs
 	lines  int // of the gradients in a piece
-	pieces []halfPiece
+	pieces []bf16Piece
 
 	used   []int // lines of the input that some tap reaches
 	number []int // of a line of the input, which of them it is
@@ -41,9 +41,9 @@ type halfWalk struct {
 	row    int   // elements of a rearranged line from one channel to the next
 }
 
-// halfChannelCounts is how many groups are gone through together, and how many
+// bf16ChannelCounts is how many groups are gone through together, and how many
 // channels of each.
-type halfChannelCounts struct{ groups, in, out int }
+type bf16ChannelCounts struct{ groups, in, out int }
 
 // imageChunk is some images of the batch, and where those of the columns of a line
 // lie; negative where there is none.
@@ -53,25 +53,25 @@ type imageChunk struct {
 	reach         int // the largest of them
 }
 
-// halfPiece is some lines of the gradients, and which lines of the input they need,
+// bf16Piece is some lines of the gradients, and which lines of the input they need,
 // of those that are used.
-type halfPiece struct {
+type bf16Piece struct {
 	line, count int
 	from, until int
-	calls       []halfCall
+	calls       []bf16Call
 	terms       int // of all of them, over all lines
 }
 
-// halfCall is one product of a piece, for one element of the filter.
-type halfCall struct {
+// bf16Call is one product of a piece, for one element of the filter.
+type bf16Call struct {
 	element int
 	terms   int // of a line
 	segs    []kernel.Seg
 }
 
-// newHalfWalk divides the picture into pieces.
-func newHalfWalk(s *engine.ConvGradWeight) *halfWalk {
-	g := &halfWalk{win: s.Window, groups: s.Groups}
+// newBF16Walk divides the picture into pieces.
+func newBF16Walk(s *engine.ConvGradWeight) *bf16Walk {
+	g := &bf16Walk{win: s.Window, groups: s.Groups}
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.DY.Dims()
 	g.batch, g.h, g.w, g.oh, g.ow = n, h, w, oh, ow
@@ -80,12 +80,12 @@ func newHalfWalk(s *engine.ConvGradWeight) *halfWalk {
 		g.batch, g.h, g.w, g.oh, g.ow = n*h*w, 1, 1, 1, 1 // all pixels are alike
 	}
 	w = g.w
-	if s.Groups == 1 && s.KW > 1 && g.cin < fewChannels && s.KW*g.cin <= halfMost/2 {
-		g.few = &halfFew{channels: cin, from: newHalfColumns(s.Window, w, ow)}
+	if s.Groups == 1 && s.KW > 1 && g.cin < fewChannels && s.KW*g.cin <= bf16Most/2 {
+		g.few = &bf16Few{channels: cin, from: newBF16Columns(s.Window, w, ow)}
 		g.win.KW, g.win.StrideW, g.win.PadW, g.win.DilationW = 1, 1, 0, 1
 		g.cin, w = s.KW*cin, ow
 	}
-	g.across = newHalfColumns(g.win, w, g.ow)
+	g.across = newBF16Columns(g.win, w, g.ow)
 	g.useLines()
 	g.chunk()
 	return g
@@ -93,12 +93,12 @@ func newHalfWalk(s *engine.ConvGradWeight) *halfWalk {
 
 // line returns the line of the input of an element of the filter in the line y of
 // the output, which may lie outside.
-func (g *halfWalk) line(y, ky int) int {
+func (g *bf16Walk) line(y, ky int) int {
 	return y*g.win.StrideH - g.win.PadH + ky*g.win.DilationH
 }
 
 // useLines lists the lines of the input that are used.
-func (g *halfWalk) useLines() {
+func (g *bf16Walk) useLines() {
 	g.number = make([]int, g.h)
 	for y := range g.oh {
 		for ky := range g.win.KH {
@@ -117,7 +117,7 @@ func (g *halfWalk) useLines() {
 
 // needs returns the lines of the input that some lines of the output need: the
 // first and the one behind the last, of those that are used.
-func (g *halfWalk) needs(y, count int) (from, until int) {
+func (g *bf16Walk) needs(y, count int) (from, until int) {
 	from = len(g.used)
 	for i := range count {
 		for ky := range g.win.KH {
@@ -130,7 +130,7 @@ func (g *halfWalk) needs(y, count int) (from, until int) {
 }
 
 // keeps returns how many lines of the input a piece of some lines needs at most.
-func (g *halfWalk) keeps(lines int) (most int) {
+func (g *bf16Walk) keeps(lines int) (most int) {
 	most = 1
 	for y := 0; y < g.oh; y += lines {
 		from, until := g.needs(y, min(lines, g.oh-y))
@@ -140,9 +140,9 @@ func (g *halfWalk) keeps(lines int) (most int) {
 }
 
 // chunk chooses how many images and lines are rearranged at a time.
-func (g *halfWalk) chunk() {
-	g.most = halfChannelCounts{min(g.groups, max(1, halfMost/(g.cin+g.cout))), g.cin, g.cout}
-	for g.most.in+g.most.out > halfMost {
+func (g *bf16Walk) chunk() {
+	g.most = bf16ChannelCounts{min(g.groups, max(1, bf16Most/(g.cin+g.cout))), g.cin, g.cout}
+	for g.most.in+g.most.out > bf16Most {
 		if g.most.in > g.most.out {
 			g.most.in = ceil(g.most.in, 2)
 		} else {
@@ -151,15 +151,15 @@ func (g *halfWalk) chunk() {
 	}
 	in, out := g.most.groups*g.most.in, g.most.groups*g.most.out
 	size := func(lines int) int { return g.keeps(lines)*len(g.across.columns)*in + lines*g.ow*out }
-	most, together := halfNear/size(1), 8
+	most, together := bf16Near/size(1), 8
 	if g.oh*g.ow == 1 {
-		most, together = min(most, halfTerms), 32
+		most, together = min(most, bf16Terms), 32
 	}
 	n := ceil(g.batch, max(1, most))
 	images := min(g.batch, ceil(ceil(g.batch, n), together)*together)
 	g.padded = ceil(images, 2) * 2
-	g.lines = min(g.oh, ceil(halfTerms, g.ow*g.padded))
-	for g.lines > 1 && size(g.lines)*g.padded > halfNear {
+	g.lines = min(g.oh, ceil(bf16Terms, g.ow*g.padded))
+	for g.lines > 1 && size(g.lines)*g.padded > bf16Near {
 		g.lines--
 	}
 	g.ring = g.keeps(g.lines)
@@ -182,7 +182,7 @@ func (g *halfWalk) chunk() {
 }
 
 // sets returns how many sets of so many channels there are.
-func (g *halfWalk) sets(m halfChannelCounts) int {
+func (g *bf16Walk) sets(m bf16ChannelCounts) int {
 	return ceil(g.groups, m.groups) * ceil(g.cin, m.in) * ceil(g.cout, m.out)
 }
 
@@ -195,9 +195,9 @@ func oddLines(n int) int {
 
 // plan lists the pieces with their products. line is how many elements of the
 // inputs a line takes, cols how wide a panel is.
-func (g *halfWalk) plan(line, cols int) {
+func (g *bf16Walk) plan(line, cols int) {
 	for y := 0; y < g.oh; y += g.lines {
-		p := halfPiece{line: y, count: min(g.lines, g.oh-y)}
+		p := bf16Piece{line: y, count: min(g.lines, g.oh-y)}
 		p.from, p.until = g.needs(y, p.count)
 		for e := range g.win.KH * g.win.KW {
 			if c := g.call(&p, e, line, cols); c.terms > 0 && len(c.segs) > 0 {
@@ -210,10 +210,10 @@ func (g *halfWalk) plan(line, cols int) {
 }
 
 // call returns the product of a piece for an element of the filter.
-func (g *halfWalk) call(p *halfPiece, element, line, cols int) halfCall {
+func (g *bf16Walk) call(p *bf16Piece, element, line, cols int) bf16Call {
 	ky, kx := element/g.win.KW, element%g.win.KW
 	lo, hi := g.across.lo[kx], g.across.hi[kx]
-	c := halfCall{element: element, terms: (hi - lo) * g.padded}
+	c := bf16Call{element: element, terms: (hi - lo) * g.padded}
 	for i := range p.count {
 		if y := g.line(p.line+i, ky); y >= 0 && y < g.h {
 			c.segs = append(c.segs, kernel.Seg{
@@ -226,10 +226,10 @@ func (g *halfWalk) call(p *halfPiece, element, line, cols int) halfCall {
 }
 
 // steps returns how many pieces of all chunks of images there are.
-func (g *halfWalk) steps() int { return len(g.chunks) * ceil(g.oh, g.lines) }
+func (g *bf16Walk) steps() int { return len(g.chunks) * ceil(g.oh, g.lines) }
 
 // step returns one of them, the chunks outermost.
-func (g *halfWalk) step(i int) (imageChunk, *halfPiece) {
+func (g *bf16Walk) step(i int) (imageChunk, *bf16Piece) {
 	n := len(g.pieces)
 	return g.chunks[i/n], &g.pieces[i%n]
 }

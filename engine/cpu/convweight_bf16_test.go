@@ -78,11 +78,11 @@ func (c weightCase) check(t *testing.T, sets []kernel.ISA) {
 	s, r := c.step(), rand.New(rand.NewPCG(17, 18))
 	at := map[*engine.Value]memory{s.X: alloc(s.X.Words()), s.DY: alloc(s.DY.Words()), s.DW: alloc(s.DW.Words())}
 	for _, v := range []*engine.Value{s.X, s.DY} {
-		for i := range at[v].half() {
-			at[v].half()[i] = tensor.ToBFloat16(r.Float32()*2 - 1)
+		for i := range at[v].bf16() {
+			at[v].bf16()[i] = tensor.ToBFloat16(r.Float32()*2 - 1)
 		}
 	}
-	want, size := c.reference(s, at[s.X].half(), at[s.DY].half())
+	want, size := c.reference(s, at[s.X].bf16(), at[s.DY].bf16())
 	var first memory
 	for _, isa := range sets {
 		var same memory
@@ -116,7 +116,7 @@ func (c weightCase) check(t *testing.T, sets []kernel.ISA) {
 	}
 }
 
-func TestConvGradWeightHalf(t *testing.T) {
+func TestConvGradWeightBF16(t *testing.T) {
 	for _, c := range weightCases {
 		c.check(t, slices.DeleteFunc(kernel.Available(), func(i kernel.ISA) bool { return i == kernel.AMX }))
 	}

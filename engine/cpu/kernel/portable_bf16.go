@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// portableHalf is the table of plain Go kernels on bfloat16.
-var portableHalf = Half{
+// portableBF16 is the table of plain Go kernels on bfloat16.
+var portableBF16 = BF16{
 	Unit: "plain Go", Rows: 4, Cols: 16, Depth: 2,
 	Dot:                 dotPortable,
 	DotFetch:            dotFetchPortable,
@@ -24,7 +24,7 @@ var portableHalf = Half{
 	BNGrad:              bnGradPortable[uint16],
 	SumRows:             sumRowsPortable[uint16],
 	MaxPool:             maxPoolPortable[uint16],
-	MaxPoolGrad:         maxPoolGradHalfPortable,
+	MaxPoolGrad:         maxPoolGradBF16Portable,
 	PeakDot:             peakPortable,
 }
 
@@ -224,7 +224,7 @@ func finishPortable(y []uint16, ldy int, x []float32, ldx int, scale, shift []fl
 	}
 }
 
-func maxPoolGradHalfPortable(dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int) {
+func maxPoolGradBF16Portable(dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int) {
 	for i := range n {
 		for t, o := range xOffs {
 			if v := widen(x[o+i]); v == widen(y[i]) || v != v {

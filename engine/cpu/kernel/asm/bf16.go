@@ -8,9 +8,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// loadHalf reads a vector of bfloat16 as float32; where masked, lanes outside
+// loadBF16 reads a vector of bfloat16 as float32; where masked, lanes outside
 // the mask are not touched in memory and are zero in the register.
-func (e *emitter) loadHalf(m operand.Mem, v reg.VecPhysical, masked bool) {
+func (e *emitter) loadBF16(m operand.Mem, v reg.VecPhysical, masked bool) {
 	switch {
 	case masked && e.wide():
 		e.VPMOVZXWD_Z(m, reg.K1, v)
@@ -24,11 +24,11 @@ func (e *emitter) loadHalf(m operand.Mem, v reg.VecPhysical, masked bool) {
 	e.VPSLLD(operand.U8(16), v, v)
 }
 
-// storeHalf rounds a vector to bfloat16, to nearest, ties to even, and writes
+// storeBF16 rounds a vector to bfloat16, to nearest, ties to even, and writes
 // it; lanes outside the mask are not touched in memory. A NaN becomes quiet and
 // a number below the smallest normal one a zero. It spoils v, two vectors t
 // and K3; the processor's own rounding, of avx512bf16, spoils v only.
-func (e *emitter) storeHalf(v reg.VecPhysical, m operand.Mem, masked bool, t ...reg.VecPhysical) {
+func (e *emitter) storeBF16(v reg.VecPhysical, m operand.Mem, masked bool, t ...reg.VecPhysical) {
 	e.narrow(v, t...)
 	e.storeNarrow(v, m, masked)
 }

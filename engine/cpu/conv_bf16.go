@@ -6,12 +6,12 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// halfProduct is product for sources in bfloat16. The destination is bfloat16,
+// bf16Product is product for sources in bfloat16. The destination is bfloat16,
 // too, and its sums pass through a block of float32 on their way; or it is
 // float32, as for linear layers, and they go there at once.
-type halfProduct struct {
+type bf16Product struct {
 	set    *kernel.Set
-	half   *kernel.Half
+	bf16   *kernel.BF16
 	groups int
 	k, n   int // channels of a group: of the source, of the destination
 	taps   int
@@ -39,18 +39,18 @@ type halfProduct struct {
 
 // divide chooses the division of the work over the runs of a destination of some
 // images.
-func (b *binder) divide(p *halfProduct, runs []run, images int) {
-	p.set, p.half, p.areas, p.threads = b.set, &b.set.Half, b.areas, b.pool.threads
-	depth := p.half.Depth
+func (b *binder) divide(p *bf16Product, runs []run, images int) {
+	p.set, p.bf16, p.areas, p.threads = b.set, &b.set.BF16, b.areas, b.pool.threads
+	depth := p.bf16.Depth
 	p.patches = p.k%2 == 1 || p.k < depth/2 && p.taps > 1
 	p.sum = p.k
-	most, block := chunkRows, p.half.Cols
+	most, block := chunkRows, p.bf16.Cols
 	if p.patches {
 		p.sum = ceil(p.taps*p.k, depth) * depth
 		block += p.sum / 2
-		most = max(p.half.Rows, min(most, (192<<10)/(2*p.sum)))
+		most = max(p.bf16.Rows, min(most, (192<<10)/(2*p.sum)))
 	}
-	p.panels = ceil(p.n, p.half.Cols)
+	p.panels = ceil(p.n, p.bf16.Cols)
 	p.together = min(p.panels, max(1, panelBudget/(2*p.panelSize())))
 	p.chunks = chunks(runs, images, p.groups*p.k, p.tapSize(), most)
 	if p.patches {
@@ -64,22 +64,22 @@ func (b *binder) divide(p *halfProduct, runs []run, images int) {
 
 // tapSize is the elements of a panel that belong to one tap; of patches, 1, so
 // that offsets are the numbers of taps.
-func (p *halfProduct) tapSize() int {
+func (p *bf16Product) tapSize() int {
 	if p.patches {
 		return 1
 	}
-	return p.k * p.half.Cols
+	return p.k * p.bf16.Cols
 }
 
-func (p *halfProduct) panelSize() int {
+func (p *bf16Product) panelSize() int {
 	if p.patches {
-		return p.sum * p.half.Cols
+		return p.sum * p.bf16.Cols
 	}
-	return p.taps * p.sum * p.half.Cols
+	return p.taps * p.sum * p.bf16.Cols
 }
 
 // offsets turns the taps of a chunk into where patches begin.
-func (p *halfProduct) offsets(c *chunk) []int {
+func (p *bf16Product) offsets(c *chunk) []int {
 	offs := make([]int, p.taps)
 	for t := range offs {
 		offs[t] = -1
@@ -90,12 +90,12 @@ func (p *halfProduct) offsets(c *chunk) []int {
 	return offs
 }
 
-func (p *halfProduct) tasks() int {
+func (p *bf16Product) tasks() int {
 	return p.groups * ceil(p.panels, p.together) * len(p.chunks)
 }
 
 // task works on one chunk of rows and as many panels as fit the cache.
-func (p *halfProduct) task(i int) {
+func (p *bf16Product) task(i int) {
 	area := p.areas.get()
 	defer p.areas.put(area)
 	at := i % len(p.chunks)
@@ -104,19 +104,19 @@ func (p *halfProduct) task(i int) {
 	g, first := i/len(p.chunks)/sets, i/len(p.chunks)%sets*p.together
 	a, ars, segs := p.src[c.source+g*p.k:], c.ars, c.segs
 	if p.patches && len(segs) > 0 {
-		gathered := area[c.rows*p.half.Cols:].half()
-		p.half.Patches(gathered, a, p.offs[at], c.rows, p.k, c.ars, p.sum)
+		gathered := area[c.rows*p.bf16.Cols:].bf16()
+		p.bf16.Patches(gathered, a, p.offs[at], c.rows, p.k, c.ars, p.sum)
 		a, ars, segs = gathered, p.sum, oneSeg
 	}
-	packed, size := p.packed().half(), p.panelSize()
+	packed, size := p.packed().bf16(), p.panelSize()
 	f := p.fetches(at, len(segs), min(first+p.together, p.panels)-first)
 	for q := first; q < min(first+p.together, p.panels); q++ {
-		lo, n := g*p.n+q*p.half.Cols, min(p.half.Cols, p.n-q*p.half.Cols)
-		if p.dst.half == nil {
+		lo, n := g*p.n+q*p.bf16.Cols, min(p.bf16.Cols, p.n-q*p.bf16.Cols)
+		if p.dst.bf16 == nil {
 			p.direct(at, lo, n, a, ars, packed[(g*p.panels+q)*size:], segs)
 			continue
 		}
-		block := area[:c.rows*p.half.Cols]
+		block := area[:c.rows*p.bf16.Cols]
 		if len(segs) == 0 {
 			clear(block)
 		} else {
@@ -127,53 +127,53 @@ func (p *halfProduct) task(i int) {
 }
 
 // multiply computes some columns of a chunk in a block.
-func (p *halfProduct) multiply(block []float32, a []uint16, ars int, panel []uint16, segs []kernel.Seg, at, lo, n int, f *halfFetches) {
-	c, ld, channels := &p.chunks[at], p.half.Cols, p.groups*p.n
+func (p *bf16Product) multiply(block []float32, a []uint16, ars int, panel []uint16, segs []kernel.Seg, at, lo, n int, f *bf16Fetches) {
+	c, ld, channels := &p.chunks[at], p.bf16.Cols, p.groups*p.n
 	if f.early > 0 {
-		p.half.DotFetch(block, ld, a, ars, panel, segs, p.sum, f.early, n, false, p.dst.half[c.row*channels+lo:], 2*channels)
+		p.bf16.DotFetch(block, ld, a, ars, panel, segs, p.sum, f.early, n, false, p.dst.bf16[c.row*channels+lo:], 2*channels)
 	}
 	if rest := c.rows - f.early; rest > 0 {
 		from, pace := f.next.take(f.steps)
-		p.half.DotFetch(block[f.early*ld:], ld, a[f.early*ars:], ars, panel, segs, p.sum, rest, n, false, from, pace)
+		p.bf16.DotFetch(block[f.early*ld:], ld, a[f.early*ars:], ars, panel, segs, p.sum, rest, n, false, from, pace)
 	}
 }
 
-// halfFetches is what is fetched while a chunk is multiplied.
-type halfFetches struct {
+// bf16Fetches is what is fetched while a chunk is multiplied.
+type bf16Fetches struct {
 	early int // rows of every panel in whose time the lines that its result goes to are fetched
 	steps int // in which something can be fetched in the time of the others
-	next  halfAhead
+	next  bf16Ahead
 }
 
 // fetches chooses what is fetched while a chunk is multiplied by some panels: of each
 // the lines that the result goes to, if there are about as many as there are steps
 // in some blocks of rows, and the sources of the last tap of the chunk that this
 // thread is likely to work on next, which earlier ones have not read.
-func (p *halfProduct) fetches(at, segs, panels int) (f halfFetches) {
+func (p *bf16Product) fetches(at, segs, panels int) (f bf16Fetches) {
 	c := &p.chunks[at]
 	block := segs * p.sum / 2 // steps in a block of rows
-	if !p.half.Fetches || block == 0 {
+	if !p.bf16.Fetches || block == 0 {
 		return f
 	}
-	if blocks := ceil(c.rows, block); p.dst.half != nil && p.lines == nil && blocks*block <= c.rows*5/4 {
-		f.early = min(c.rows, blocks*p.half.Rows)
+	if blocks := ceil(c.rows, block); p.dst.bf16 != nil && p.lines == nil && blocks*block <= c.rows*5/4 {
+		f.early = min(c.rows, blocks*p.bf16.Rows)
 	}
-	f.steps = block * ceil(c.rows-f.early, p.half.Rows)
+	f.steps = block * ceil(c.rows-f.early, p.bf16.Rows)
 	if at += p.threads; at < len(p.chunks) && !p.patches && len(p.chunks[at].segs) > 0 {
 		c := &p.chunks[at]
 		from := c.source + c.segs[len(c.segs)-1].A
-		f.next = halfAhead{x: p.src[from:min(len(p.src), from+c.rows*c.ars)], steps: f.steps * panels}
+		f.next = bf16Ahead{x: p.src[from:min(len(p.src), from+c.rows*c.ars)], steps: f.steps * panels}
 	}
 	return f
 }
 
 // direct computes some columns of a chunk where they belong.
-func (p *halfProduct) direct(at, lo, n int, a []uint16, ars int, panel []uint16, segs []kernel.Seg) {
+func (p *bf16Product) direct(at, lo, n int, a []uint16, ars int, panel []uint16, segs []kernel.Seg) {
 	c, channels := &p.chunks[at], p.groups*p.n
 	dst := p.dst.full[c.row*channels+lo:]
 	switch {
 	case len(segs) > 0:
-		p.half.Dot(dst, channels, a, ars, panel, segs, p.sum, c.rows, n, p.base.full != nil)
+		p.bf16.Dot(dst, channels, a, ars, panel, segs, p.sum, c.rows, n, p.base.full != nil)
 	case p.base.full == nil:
 		clearColumns(dst, c.rows, n, channels)
 	}
@@ -183,8 +183,8 @@ func (p *halfProduct) direct(at, lo, n int, a []uint16, ars int, panel []uint16,
 }
 
 // finish rounds a block to where it belongs.
-func (p *halfProduct) finish(block []float32, at, lo, n int) {
-	c, ld := &p.chunks[at], p.half.Cols
+func (p *bf16Product) finish(block []float32, at, lo, n int) {
+	c, ld := &p.chunks[at], p.bf16.Cols
 	if p.lines == nil {
 		p.round(block, at, c.row, c.rows, lo, n)
 		return
@@ -194,18 +194,18 @@ func (p *halfProduct) finish(block []float32, at, lo, n int) {
 	}
 }
 
-func (p *halfProduct) round(block []float32, at, row, rows, lo, n int) {
-	channels, ld := p.groups*p.n, p.half.Cols
+func (p *bf16Product) round(block []float32, at, row, rows, lo, n int) {
+	channels, ld := p.groups*p.n, p.bf16.Cols
 	if p.after != nil {
 		p.after.finish(block, ld, at, row, rows, lo, n)
 		return
 	}
 	to := row*channels + lo
-	p.half.Finish(p.dst.half[to:], channels, block, ld, nil, nil, p.base.at(to).half, false, rows, n)
+	p.bf16.Finish(p.dst.bf16[to:], channels, block, ld, nil, nil, p.base.at(to).bf16, false, rows, n)
 }
 
-// halfProduct binds a product that is divided.
-func (b *binder) halfProduct(p *halfProduct, weight *engine.Value, backward bool) func() {
+// bf16Product binds a product that is divided.
+func (b *binder) bf16Product(p *bf16Product, weight *engine.Value, backward bool) func() {
 	if p.after != nil && p.after.stats != nil {
 		rows := make([]int, len(p.chunks))
 		for i, c := range p.chunks {
@@ -213,7 +213,7 @@ func (b *binder) halfProduct(p *halfProduct, weight *engine.Value, backward bool
 		}
 		b.initMoments(p.after.stats, rows, false)
 	}
-	w := weights{value: weight, backward: backward, half: true, patches: p.patches}
+	w := weights{value: weight, backward: backward, bf16: true, patches: p.patches}
 	fill := p.packForward
 	if backward {
 		fill = p.packBackward
@@ -221,35 +221,35 @@ func (b *binder) halfProduct(p *halfProduct, weight *engine.Value, backward bool
 	values, size, panels := b.mem(weight), p.panelSize(), p.groups*p.panels
 	var prepare func()
 	p.packed, prepare = b.packing(w, 0, panels*size/2, panels, func(packed memory, i int) {
-		fill(packed.half()[i*size:(i+1)*size], values, i/p.panels, i%p.panels)
+		fill(packed.bf16()[i*size:(i+1)*size], values, i/p.panels, i%p.panels)
 	})
 	tasks := p.tasks()
 	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
 }
 
 // packForward fills panel q of group g from weights [taps][k][groups*n].
-func (p *halfProduct) packForward(panel []uint16, weight memory, g, q int) {
-	cols, out := p.half.Cols, p.groups*p.n
+func (p *bf16Product) packForward(panel []uint16, weight memory, g, q int) {
+	cols, out := p.bf16.Cols, p.groups*p.n
 	columns, n := g*p.n+q*cols, min(cols, p.n-q*cols)
 	if p.patches {
 		rows := p.taps * p.k
-		p.half.PackPairsFloat(panel, weight[columns:], rows, n, out, cols)
+		p.bf16.PackPairsFloat(panel, weight[columns:], rows, n, out, cols)
 		clear(panel[ceil(rows, 2)*2*cols:])
 		return
 	}
 	for t := range p.taps {
-		p.half.PackPairsFloat(panel[t*p.k*cols:], weight[t*p.k*out+columns:], p.k, n, out, cols)
+		p.bf16.PackPairsFloat(panel[t*p.k*cols:], weight[t*p.k*out+columns:], p.k, n, out, cols)
 	}
 }
 
 // packBackward fills panel q of group g from weights [taps][n][groups*k], for the
 // gradient of the input.
-func (p *halfProduct) packBackward(panel []uint16, weight memory, g, q int) {
-	cols, out := p.half.Cols, p.groups*p.k
+func (p *bf16Product) packBackward(panel []uint16, weight memory, g, q int) {
+	cols, out := p.bf16.Cols, p.groups*p.k
 	rows := min(cols, p.n-q*cols)
 	if !p.patches {
 		for t := range p.taps {
-			p.half.PackPairsTransposed(panel[t*p.k*cols:], weight[(t*p.n+q*cols)*out+g*p.k:], rows, p.k, out, cols)
+			p.bf16.PackPairsTransposed(panel[t*p.k*cols:], weight[(t*p.n+q*cols)*out+g*p.k:], rows, p.k, out, cols)
 		}
 		return
 	}
@@ -264,35 +264,35 @@ func (p *halfProduct) packBackward(panel []uint16, weight memory, g, q int) {
 	}
 }
 
-// half reports whether a step multiplies bfloat16.
-func half(x *engine.Value) bool { return x.DType == tensor.BFloat16 }
+// isBF16 reports whether a value is stored as bfloat16.
+func isBF16(x *engine.Value) bool { return x.DType == tensor.BFloat16 }
 
-// convHalf binds a convolution and what is fused behind it.
-func (b *binder) convHalf(s *engine.Conv) func() {
+// convBF16 binds a convolution and what is fused behind it.
+func (b *binder) convBF16(s *engine.Conv) func() {
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.Y.Dims()
 	after, prepare, finish := b.epilogue(s, cout)
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
-	p := &halfProduct{
+	p := &bf16Product{
 		groups: s.Groups, k: cin / s.Groups, n: cout / s.Groups, taps: s.KH * s.KW,
-		src: b.act(s.X).half, dst: b.act(s.Y), after: after,
+		src: b.act(s.X).bf16, dst: b.act(s.Y), after: after,
 	}
 	b.divide(p, runs, n)
-	frame := b.halfLines(p, s)
-	return inOrder(prepare, frame, b.halfProduct(p, s.W, false), finish)
+	frame := b.bf16Lines(p, s)
+	return inOrder(prepare, frame, b.bf16Product(p, s.W, false), finish)
 }
 
-// convGradInputHalf binds the gradient of a convolution's input.
-func (b *binder) convGradInputHalf(s *engine.ConvGradInput) func() {
+// convGradInputBF16 binds the gradient of a convolution's input.
+func (b *binder) convGradInputBF16(s *engine.ConvGradInput) func() {
 	n, cin, h, w := s.DX.Dims()
 	_, cout, oh, ow := s.DY.Dims()
 	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
-	p := &halfProduct{
+	p := &bf16Product{
 		groups: s.Groups, k: cout / s.Groups, n: cin / s.Groups, taps: s.KH * s.KW,
-		src: b.act(s.DY).half, dst: b.act(s.DX), base: b.act(s.Base),
+		src: b.act(s.DY).bf16, dst: b.act(s.DX), base: b.act(s.Base),
 	}
 	b.divide(p, runs, n)
-	compute := b.halfProduct(p, s.W, true)
+	compute := b.bf16Product(p, s.W, true)
 	if p.base.full == nil {
 		return compute
 	}

@@ -1,6 +1,6 @@
 package kernel
 
-// Half is the table of kernels for activations stored in bfloat16, the upper
+// BF16 is the table of kernels for activations stored in bfloat16, the upper
 // half of a float32, here as uint16. All arithmetic is in float32; results are
 // rounded to nearest, ties to even, when they are stored. As in the processors'
 // own conversion a NaN stays a (quiet) NaN, and a result below the smallest
@@ -10,7 +10,7 @@ package kernel
 // it is rounded before it is added: all instruction sets but AMX, which adds up
 // in another order, give the same bits, unless a number below the smallest
 // normal one is among them, which VDPBF16PS and AMX take for zero.
-type Half struct {
+type BF16 struct {
 	// Native says that the processor multiplies bfloat16 itself, by the
 	// instructions that Unit names.
 	Native bool
