@@ -6,8 +6,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// activation is the memory of a value in its own type, float32 or bfloat16: one
-// of the two, or neither where there is no value.
+// activation is the memory of a value in its own type. Exactly one of full
+// (float32) and bf16 is set; both are nil where there is no value.
 type activation struct {
 	full memory
 	bf16 []uint16
@@ -35,7 +35,7 @@ func (a activation) at(i int) activation {
 	return a
 }
 
-// get and set are for single elements.
+// get and set read and write single elements as float32.
 func (a activation) get(i int) float32 {
 	if a.bf16 != nil {
 		return tensor.FromBFloat16(a.bf16[i])
@@ -51,7 +51,8 @@ func (a activation) set(i int, v float32) {
 	a.full[i] = v
 }
 
-// read widens n elements from i on into buffer, or returns them as they are.
+// read returns n elements from i on as float32: a slice of the memory itself, or,
+// for bfloat16, the elements widened into buffer.
 func (a activation) read(set *kernel.Set, i, n int, buffer []float32) []float32 {
 	if a.bf16 == nil {
 		return a.full[i : i+n]
@@ -60,7 +61,8 @@ func (a activation) read(set *kernel.Set, i, n int, buffer []float32) []float32 
 	return buffer[:n]
 }
 
-// write stores elements from i on, unless they are there already.
+// write stores x from element i on, rounded for bfloat16. It does nothing where x is
+// that memory itself.
 func (a activation) write(set *kernel.Set, i int, x []float32) {
 	switch {
 	case a.bf16 != nil:
@@ -70,7 +72,8 @@ func (a activation) write(set *kernel.Set, i int, x []float32) {
 	}
 }
 
-// The kernels of batch normalisation for either type; see kernel.Set.
+// The functions below call the kernel of batch normalisation for the type of their
+// operands; kernel.Set documents them.
 
 func meanM2(set *kernel.Set, mean, m2 []float32, x activation, rows, n, ld int) {
 	if x.bf16 != nil {

@@ -5,13 +5,12 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// bf16Columns is the order in which the columns of a line of the input are
-// rearranged: such that those of neighbouring outputs are neighbours, whatever the
-// stride.
+// bf16Columns is an order of the columns of an input line in which the columns that
+// one tap reads for neighbouring outputs are neighbours too, whatever the stride.
 type bf16Columns struct {
 	columns []int
-	begin   []int // by column of the filter: which of them belongs to column 0 of the output
-	lo, hi  []int // and the columns of the output that it reaches: the first, and the one behind the last
+	begin   []int // for each column of the filter, the index in columns of what output column 0 reads
+	lo, hi  []int // for each column of the filter, the output columns lo <= x < hi that it reaches
 }
 
 func newBF16Columns(win engine.Window, w, ow int) (h bf16Columns) {
@@ -39,8 +38,8 @@ func newBF16Columns(win engine.Window, w, ow int) (h bf16Columns) {
 	return h
 }
 
-// offsets lists where the columns of so many images are in a line, each padded to
-// some with nothing, which is negative.
+// offsets lists the offset of every column of every image in a line. Each column has
+// padded entries, of which those beyond images are -1.
 func (h *bf16Columns) offsets(images, padded, batch, channels int) (offs []int) {
 	for _, x := range h.columns {
 		for i := range padded {
@@ -57,9 +56,9 @@ func (h *bf16Columns) offsets(images, padded, batch, channels int) (offs []int) 
 	return offs
 }
 
-// bf16Few makes channels of the columns of a filter, for inputs of too few to be
-// multiplied tap by tap: once for each column of the filter, what it takes from the
-// line, and zero where that is outside the picture.
+// bf16Few turns the columns of a filter into channels, for inputs with too few channels
+// to be multiplied tap by tap. A rearranged line has, for each column of the filter, the
+// pixels that the column reads, and zero where those are outside the image.
 type bf16Few struct {
 	from     bf16Columns
 	channels int // of the input
@@ -77,11 +76,12 @@ func (f *bf16Few) room() int {
 // squareLanes is how many channels are transposed together.
 const squareLanes = 16
 
-// pack rearranges a line of the input, which begins x, for outputs of some width.
+// pack rearranges the line of the input at the beginning of x for an output of the
+// given width.
 func (f *bf16Few) pack(bf16 *kernel.BF16, to, x, area []uint16, chunk imageChunk, row, width, padded int) {
 	channels := f.channels
 	if chunk.reach+squareLanes <= len(x) {
-		channels = squareLanes // and of the next pixels, which is faster
+		channels = squareLanes // some belong to the next pixel; a full square is faster
 	}
 	bf16.Transpose(area, x, chunk.offs, channels, f.row)
 	for kx, at := range f.from.begin {

@@ -16,7 +16,7 @@ func TestConformance(t *testing.T) { conformance.Run(t, check) }
 func TestConformanceOfTheAlphabet(t *testing.T) { conformance.RunAlphabet(t, check) }
 
 // check runs a case on the device, fused and unfused, in both precisions, on every
-// instruction set and for one to three threads.
+// instruction set and with one to three threads.
 func check(t *testing.T, c conformance.Case) {
 	t.Helper()
 	want := c.Reference()

@@ -6,9 +6,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// bf16Product is product for sources in bfloat16. The destination is bfloat16,
-// too, and its sums pass through a block of float32 on their way; or it is
-// float32, as for linear layers, and they go there at once.
+// bf16Product is product for a source in bfloat16. Sums are float32. Where the
+// destination is bfloat16 too, they are first written to a block of float32 and then
+// rounded; where it is float32, as for linear layers, they are written there directly.
 type bf16Product struct {
 	set    *kernel.Set
 	bf16   *kernel.BF16
@@ -17,28 +17,27 @@ type bf16Product struct {
 	taps   int
 	src    []uint16
 	dst    activation
-	base   activation // added to the result, or none
+	base   activation // added to the result; may be empty
 	after  *epilogue
 	areas  *areas
 
-	// patches says that the sources of a row of the destination are gathered and
-	// multiplied at once. It is for channels too few, or odd in number, to be
-	// multiplied tap by tap: those of the first convolution of a network.
+	// patches says that the inputs of all taps are gathered and multiplied as one row
+	// (im2col). It is used where the channels are too few, or odd in number, to be
+	// multiplied tap by tap, as in the first convolution of a network.
 	patches bool
 	threads int
-	sum     int // terms of one product: k, or what a row of patches holds
+	sum     int // terms of one product: k, or the length of a row of patches
 	chunks  []chunk
-	lines   *padded // of the walk over one image, or nil
+	lines   *padded // the padded copy of a single image, or nil
 	offs    [][]int // for patches: where each tap of a chunk begins, or -1
 
 	panels   int // per group
-	together int // panels that one task goes through
+	together int // panels that one task computes
 	packed   func() memory
 	work     func(int)
 }
 
-// divide chooses the division of the work over the runs of a destination of some
-// images.
+// divide divides the runs of a destination of that many images into chunks and tasks.
 func (b *binder) divide(p *bf16Product, runs []run, images int) {
 	p.set, p.bf16, p.areas, p.threads = b.set, &b.set.BF16, b.areas, b.pool.threads
 	depth := p.bf16.Depth
@@ -62,8 +61,8 @@ func (b *binder) divide(p *bf16Product, runs []run, images int) {
 	p.work = p.task
 }
 
-// tapSize is the elements of a panel that belong to one tap; of patches, 1, so
-// that offsets are the numbers of taps.
+// tapSize is how many elements of a panel belong to one tap. With patches it is 1, so
+// that the offsets of segments are the numbers of taps.
 func (p *bf16Product) tapSize() int {
 	if p.patches {
 		return 1
@@ -78,7 +77,7 @@ func (p *bf16Product) panelSize() int {
 	return p.taps * p.sum * p.bf16.Cols
 }
 
-// offsets turns the taps of a chunk into where patches begin.
+// offsets returns, for every tap, where its patches begin in the source, or -1.
 func (p *bf16Product) offsets(c *chunk) []int {
 	offs := make([]int, p.taps)
 	for t := range offs {
@@ -94,7 +93,7 @@ func (p *bf16Product) tasks() int {
 	return p.groups * ceil(p.panels, p.together) * len(p.chunks)
 }
 
-// task works on one chunk of rows and as many panels as fit the cache.
+// task computes one chunk of rows for as many panels as fit the cache.
 func (p *bf16Product) task(i int) {
 	area := p.areas.get()
 	defer p.areas.put(area)
@@ -126,29 +125,29 @@ func (p *bf16Product) task(i int) {
 	}
 }
 
-// multiply computes some columns of a chunk in a block.
+// multiply computes n columns of a chunk, from lo on, into a block of float32.
 func (p *bf16Product) multiply(block []float32, a []uint16, ars int, panel []uint16, segs []kernel.Seg, at, lo, n int, f *bf16Fetches) {
 	c, ld, channels := &p.chunks[at], p.bf16.Cols, p.groups*p.n
 	if f.early > 0 {
 		p.bf16.DotFetch(block, ld, a, ars, panel, segs, p.sum, f.early, n, false, p.dst.bf16[c.row*channels+lo:], 2*channels)
 	}
-	if rest := c.rows - f.early; rest > 0 {
+	if remaining := c.rows - f.early; remaining > 0 {
 		from, pace := f.next.take(f.steps)
-		p.bf16.DotFetch(block[f.early*ld:], ld, a[f.early*ars:], ars, panel, segs, p.sum, rest, n, false, from, pace)
+		p.bf16.DotFetch(block[f.early*ld:], ld, a[f.early*ars:], ars, panel, segs, p.sum, remaining, n, false, from, pace)
 	}
 }
 
-// bf16Fetches is what is fetched while a chunk is multiplied.
+// bf16Fetches says what is prefetched into the cache while a chunk is multiplied.
 type bf16Fetches struct {
-	early int // rows of every panel in whose time the lines that its result goes to are fetched
-	steps int // in which something can be fetched in the time of the others
-	next  bf16Ahead
+	early int // rows of every panel during which the result's lines are fetched
+	steps int // steps of the other rows, during which next is fetched
+	next  bf16Prefetch
 }
 
-// fetches chooses what is fetched while a chunk is multiplied by some panels: of each
-// the lines that the result goes to, if there are about as many as there are steps
-// in some blocks of rows, and the sources of the last tap of the chunk that this
-// thread is likely to work on next, which earlier ones have not read.
+// fetches chooses what is prefetched while a chunk is multiplied by some panels: the
+// cache lines of each panel's result, if there are about as many as steps in some blocks
+// of rows, and the inputs of the last tap of the chunk that this thread probably
+// computes next, which no earlier tap has read.
 func (p *bf16Product) fetches(at, segs, panels int) (f bf16Fetches) {
 	c := &p.chunks[at]
 	block := segs * p.sum / 2 // steps in a block of rows
@@ -162,12 +161,12 @@ func (p *bf16Product) fetches(at, segs, panels int) (f bf16Fetches) {
 	if at += p.threads; at < len(p.chunks) && !p.patches && len(p.chunks[at].segs) > 0 {
 		c := &p.chunks[at]
 		from := c.source + c.segs[len(c.segs)-1].A
-		f.next = bf16Ahead{x: p.src[from:min(len(p.src), from+c.rows*c.ars)], steps: f.steps * panels}
+		f.next = bf16Prefetch{x: p.src[from:min(len(p.src), from+c.rows*c.ars)], steps: f.steps * panels}
 	}
 	return f
 }
 
-// direct computes some columns of a chunk where they belong.
+// direct computes n columns of a chunk, from lo on, directly in a float32 destination.
 func (p *bf16Product) direct(at, lo, n int, a []uint16, ars int, panel []uint16, segs []kernel.Seg) {
 	c, channels := &p.chunks[at], p.groups*p.n
 	dst := p.dst.full[c.row*channels+lo:]
@@ -182,7 +181,7 @@ func (p *bf16Product) direct(at, lo, n int, a []uint16, ars int, panel []uint16,
 	}
 }
 
-// finish rounds a block to where it belongs.
+// finish rounds a block of sums into the destination.
 func (p *bf16Product) finish(block []float32, at, lo, n int) {
 	c, ld := &p.chunks[at], p.bf16.Cols
 	if p.lines == nil {
@@ -204,7 +203,7 @@ func (p *bf16Product) round(block []float32, at, row, rows, lo, n int) {
 	p.bf16.Finish(p.dst.bf16[to:], channels, block, ld, nil, nil, p.base.at(to).bf16, false, rows, n)
 }
 
-// bf16Product binds a product that is divided.
+// bf16Product binds p, which divide has divided.
 func (b *binder) bf16Product(p *bf16Product, weight *engine.Value, backward bool) func() {
 	if p.after != nil && p.after.stats != nil {
 		rows := make([]int, len(p.chunks))
@@ -227,7 +226,7 @@ func (b *binder) bf16Product(p *bf16Product, weight *engine.Value, backward bool
 	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
 }
 
-// packForward fills panel q of group g from weights [taps][k][groups*n].
+// packForward writes panel q of group g from weights [taps][k][groups*n].
 func (p *bf16Product) packForward(panel []uint16, weight memory, g, q int) {
 	cols, out := p.bf16.Cols, p.groups*p.n
 	columns, n := g*p.n+q*cols, min(cols, p.n-q*cols)
@@ -242,7 +241,7 @@ func (p *bf16Product) packForward(panel []uint16, weight memory, g, q int) {
 	}
 }
 
-// packBackward fills panel q of group g from weights [taps][n][groups*k], for the
+// packBackward writes panel q of group g from weights [taps][n][groups*k], for the
 // gradient of the input.
 func (p *bf16Product) packBackward(panel []uint16, weight memory, g, q int) {
 	cols, out := p.bf16.Cols, p.groups*p.k

@@ -51,9 +51,9 @@ var weightLayers = []struct{ batch, in, out, size, kernel, stride, groups int }{
 	{64, 512, 512, 3, 3, 1, 1},
 }
 
-// BenchmarkConvGradWeight reports the gradients of weights from bfloat16 as a share
-// of the peak of registers only on all threads, measured beside each. Factors come
-// from memory, as they do in a step of training, and not from the last cache.
+// BenchmarkConvGradWeight reports the speed of weight gradients from bfloat16 as a share
+// of the peak on registers alone on all threads, which is measured beside each. Factors
+// come from memory, as in a training step, not from the last-level cache.
 func BenchmarkConvGradWeight(b *testing.B) {
 	isa := kernel.Best()
 	d, err := New(Options{ISA: &isa})
@@ -78,7 +78,7 @@ func BenchmarkConvGradWeight(b *testing.B) {
 				DY:     &engine.Value{Shape: tensor.Shape{c.batch, c.out, out, out}, Layout: engine.Images, DType: tensor.BFloat16},
 				DW:     &engine.Value{Shape: tensor.Shape{c.out, c.in / c.groups, c.kernel, c.kernel}, DType: tensor.Float32},
 			}
-			const beyond = 64 << 20 // bytes, more than the last cache
+			const beyond = 64 << 20 // bytes, more than the last-level cache
 			programs := make([]engine.Executable, 1+beyond/(4*(s.X.Words()+s.DY.Words())))
 			r := rand.New(rand.NewPCG(1, 2))
 			for i := range programs {
@@ -111,8 +111,8 @@ func BenchmarkConvGradWeight(b *testing.B) {
 	}
 }
 
-// bindAlone binds one step to memory of its own, with random numbers in what it
-// reads.
+// bindAlone binds one step to memory of its own and fills its operands with random
+// numbers.
 func bindAlone(t testing.TB, d *Device, s engine.Step, r *rand.Rand) engine.Executable {
 	t.Helper()
 	at := map[*engine.Value]memory{}

@@ -5,46 +5,46 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// bf16Tasks is how many tasks there should be: parts of the picture make up for too
-// few channels. How many parts there are, and so the order of the sums, depends on
-// neither threads nor kernels.
+// bf16Tasks is how many tasks there should be at least. Where there are too few channels
+// for that, the image is divided into parts. The number of parts, and so the order of the
+// sums, depends on neither threads nor kernels.
 const bf16Tasks = 8
 
-// bf16Weight is the gradient of a convolution's weight from bfloat16. A task goes
-// through a part of the picture piece by piece: it rearranges the lines of both
-// factors that it does not have yet, and multiplies them while they are in the
-// second cache.
+// bf16Weight computes the gradient of a convolution's weight from activations in
+// bfloat16. A task processes a part of the image piece by piece: it rearranges the lines
+// of both factors that are new in the piece, and multiplies them while they are in the
+// second-level cache.
 type bf16Weight struct {
 	bf16  *kernel.BF16
-	walk  *bf16Walk
+	plan  *bf16WeightPlan
 	x, dy []uint16
 	sums  *partSums
 	areas *areas
-	most  bf16ChannelCounts // of a task
+	most  bf16ChannelCounts // the most channels of one task
 
 	line   int // elements of a rearranged line of the inputs
-	panels int // of the gradients of a group
-	panel  int // elements of one
+	panels int // panels of the gradients of a group
+	panel  int // elements of a panel
 	parts  []bf16Part
 }
 
-// bf16Part is the pieces of the picture from first up to last, and the one in
-// which each tap is met first, or last where it is not.
+// bf16Part is the part of the image with pieces first <= i < last. met is, for each tap,
+// the first piece that has a product of it, or last if none has.
 type bf16Part struct {
 	first, last int
 	met         []int
 }
 
-// convGradWeightBF16 binds the gradient of a convolution's weight.
+// convGradWeightBF16 binds the gradient of a convolution's weight from bfloat16.
 func (b *binder) convGradWeightBF16(s *engine.ConvGradWeight) func() {
-	g := &bf16Weight{bf16: &b.set.BF16, walk: newBF16Walk(s), areas: b.areas, x: b.act(s.X).bf16, dy: b.act(s.DY).bf16}
-	w, cols := g.walk, g.bf16.Cols
+	g := &bf16Weight{bf16: &b.set.BF16, plan: newBF16WeightPlan(s), areas: b.areas, x: b.act(s.X).bf16, dy: b.act(s.DY).bf16}
+	w, cols := g.plan, g.bf16.Cols
 	parts := g.countParts(s.DW.Numel())
 	g.sums = b.partSums(b.mem(s.DW), parts)
 	tasks := parts * g.divide(ceil(4*b.pool.threads, parts))
 	g.line = g.most.groups * g.most.in * w.row
 	g.panels, g.panel = ceil(g.most.out, cols), w.lines*w.ow*w.padded*cols
-	w.plan(g.line, cols)
+	w.listPieces(g.line, cols)
 	for i := range parts {
 		g.parts = append(g.parts, g.part(w.steps()*i/parts, w.steps()*(i+1)/parts))
 	}
@@ -53,28 +53,28 @@ func (b *binder) convGradWeightBF16(s *engine.ConvGradWeight) func() {
 	return inOrder(func() { b.pool.run(tasks, work) }, g.sums.add)
 }
 
-// countParts returns into how many parts the picture is divided.
+// countParts returns the number of parts into which the image is divided.
 func (g *bf16Weight) countParts(weights int) int {
-	w := g.walk
+	w := g.plan
 	terms := w.batch * w.oh * w.ow
 	return max(1, min(ceil(bf16Tasks, w.sets(w.most)), terms/(2*bf16Terms), 1+weightSums/weights, w.steps()))
 }
 
-// divide chooses what channels one task takes, and returns how many tasks go
-// through each part: at least as many as wanted, where that can be.
-func (g *bf16Weight) divide(wanted int) int {
+// divide chooses the channels of one task and returns the number of tasks of each part:
+// at least minTasks if the shape allows it.
+func (g *bf16Weight) divide(minTasks int) int {
 	m, cols := &g.most, g.bf16.Cols
-	*m = g.walk.most
+	*m = g.plan.most
 	for {
-		tasks := g.walk.sets(*m)
+		tasks := g.plan.sets(*m)
 		switch {
-		case tasks >= wanted:
+		case tasks >= minTasks:
 			return tasks
 		case m.groups > 1:
 			m.groups = ceil(m.groups, 2)
 		case m.out > cols && m.out >= m.in:
 			m.out = ceil(m.out, 2*cols) * cols
-		case m.in > 2*g.bf16.Rows && g.walk.few == nil:
+		case m.in > 2*g.bf16.Rows && g.plan.few == nil:
 			m.in = ceil(m.in, 2)
 		default:
 			return tasks
@@ -82,14 +82,14 @@ func (g *bf16Weight) divide(wanted int) int {
 	}
 }
 
-// part returns the pieces from first up to last.
+// part returns the part with pieces first <= i < last.
 func (g *bf16Weight) part(first, last int) bf16Part {
-	p := bf16Part{first, last, make([]int, g.walk.win.KH*g.walk.win.KW)}
+	p := bf16Part{first, last, make([]int, g.plan.win.KH*g.plan.win.KW)}
 	for e := range p.met {
 		p.met[e] = last
 	}
 	for i := last - 1; i >= first; i-- {
-		_, piece := g.walk.step(i)
+		_, piece := g.plan.step(i)
 		for _, c := range piece.calls {
 			p.met[c.element] = i
 		}
@@ -97,15 +97,16 @@ func (g *bf16Weight) part(first, last int) bf16Part {
 	return p
 }
 
-// bf16Share is what one task computes: of some groups, from the first on, some
-// input and output channels, from the first on. It has room for what it rearranges.
+// bf16Share is the share of one task: so many groups, input and output channels as
+// bf16ChannelCounts says, from group, ci and co on, of one part. x, dy and few are memory
+// for the rearranged lines.
 type bf16Share struct {
 	bf16ChannelCounts
 	part, group, ci, co int
 	x, dy, few          []uint16
 }
 
-// share returns the share of task i, the parts outermost.
+// share returns the share of task i. The part is the slowest index.
 func (g *bf16Weight) share(i int, area memory) (s bf16Share) {
 	cut := func(all, size int) (first, count int) {
 		n := ceil(all, size)
@@ -113,54 +114,54 @@ func (g *bf16Weight) share(i int, area memory) (s bf16Share) {
 		i /= n
 		return first, min(size, all-first)
 	}
-	s.ci, s.in = cut(g.walk.cin, g.most.in)
-	s.co, s.out = cut(g.walk.cout, g.most.out)
-	s.group, s.groups = cut(g.walk.groups, g.most.groups)
+	s.ci, s.in = cut(g.plan.cin, g.most.in)
+	s.co, s.out = cut(g.plan.cout, g.most.out)
+	s.group, s.groups = cut(g.plan.groups, g.most.groups)
 	s.part = i
 	s.x = area.bf16()
-	s.dy = s.x[g.walk.ring*g.line:]
+	s.dy = s.x[g.plan.ring*g.line:]
 	s.few = s.dy[g.most.groups*g.panels*g.panel:]
 	return s
 }
 
-// task goes through its part.
+// task computes the share of task i, piece by piece.
 func (g *bf16Weight) task(i int) {
 	area := g.areas.get()
 	defer g.areas.put(area)
 	s := g.share(i, area)
 	p := &g.parts[s.part]
 	g.clear(&s, p)
-	line := 0 // of the inputs, that comes next
+	line := 0 // the next line of the inputs to rearrange
 	for i := p.first; i < p.last; i++ {
-		chunk, piece := g.walk.step(i)
-		if i == p.first || piece == &g.walk.pieces[0] {
+		chunk, piece := g.plan.step(i)
+		if i == p.first || piece == &g.plan.pieces[0] {
 			line = piece.from
 		}
 		for line = max(line, piece.from); line < piece.until; line++ {
 			g.packInputs(&s, line, chunk)
 		}
 		g.packGradients(&s, piece, chunk)
-		var next bf16Ahead
+		var next bf16Prefetch
 		if i+1 < p.last && g.bf16.Fetches {
-			next = g.ahead(&s, i+1, line)
+			next = g.prefetch(&s, i+1, line)
 		}
 		g.multiply(&s, p, piece, i, &next)
 	}
 }
 
-// at returns the sums of a filter element, for the input channels of a share and its
-// output channels from one on, of one of its groups.
+// at returns the sums of a filter element for one group of a share, from its first input
+// channel and its output channel co on.
 func (g *bf16Weight) at(s *bf16Share, element, group, co int) []float32 {
-	w := g.walk
+	w := g.plan
 	return g.sums.of(s.part)[((element*w.cin+s.ci)*w.groups+s.group+group)*w.cout+s.co+co:]
 }
 
-// clear sets the taps that a part does not meet to zero.
+// clear sets the sums of taps that have no product in a part to zero.
 func (g *bf16Weight) clear(s *bf16Share, p *bf16Part) {
 	for e, met := range p.met {
 		for group := range s.groups {
 			if met == p.last {
-				clearColumns(g.at(s, e, group, 0), s.in, s.out, g.walk.groups*g.walk.cout)
+				clearColumns(g.at(s, e, group, 0), s.in, s.out, g.plan.groups*g.plan.cout)
 			}
 		}
 	}
@@ -168,7 +169,7 @@ func (g *bf16Weight) clear(s *bf16Share, p *bf16Part) {
 
 // packInputs rearranges a line of the inputs.
 func (g *bf16Weight) packInputs(s *bf16Share, line int, chunk imageChunk) {
-	w := g.walk
+	w := g.plan
 	to := s.x[line%w.ring*g.line:]
 	if w.few != nil {
 		at := (w.used[line]*w.w*w.batch + chunk.first) * w.few.channels
@@ -181,11 +182,11 @@ func (g *bf16Weight) packInputs(s *bf16Share, line int, chunk imageChunk) {
 
 // packGradients rearranges the gradients of a piece.
 func (g *bf16Weight) packGradients(s *bf16Share, piece *bf16Piece, chunk imageChunk) {
-	w, cols := g.walk, g.bf16.Cols
+	w, cols := g.plan, g.bf16.Cols
 	all := w.groups * w.cout
 	pixels, rows := piece.count*w.ow, chunk.images
 	if w.padded == w.batch && w.padded == chunk.images {
-		pixels, rows = 1, pixels*rows // which follow each other
+		pixels, rows = 1, pixels*rows // the rows of all pixels follow each other
 	}
 	size := ceil(rows, w.padded) * w.padded * cols
 	for i := range s.groups * g.panels {
@@ -202,9 +203,9 @@ func (g *bf16Weight) packGradients(s *bf16Share, piece *bf16Piece, chunk imageCh
 	}
 }
 
-// multiply adds the products of a piece, and meanwhile fetches what the next needs.
-func (g *bf16Weight) multiply(s *bf16Share, p *bf16Part, piece *bf16Piece, step int, next *bf16Ahead) {
-	w, cols := g.walk, g.bf16.Cols
+// multiply adds the products of a piece while it prefetches the data of the next piece.
+func (g *bf16Weight) multiply(s *bf16Share, p *bf16Part, piece *bf16Piece, step int, next *bf16Prefetch) {
+	w, cols := g.plan, g.bf16.Cols
 	blocks := ceil(s.in, g.bf16.Rows)
 	next.steps = s.groups * ceil(s.out, cols) * piece.terms / 2 * blocks
 	for i := range s.groups * g.panels {
@@ -220,17 +221,17 @@ func (g *bf16Weight) multiply(s *bf16Share, p *bf16Part, piece *bf16Piece, step 
 	}
 }
 
-// bf16Ahead is what the next piece reads from memory: a stretch of each factor, and
-// in how many steps of products it can be fetched.
-type bf16Ahead struct {
+// bf16Prefetch is what the next piece reads from memory, a stretch of each factor, and
+// the number of steps of products during which it can be prefetched.
+type bf16Prefetch struct {
 	x, dy []uint16
 	steps int
 }
 
-// ahead returns what a step of a part reads: lines of the inputs from one on, of
-// those that are used, and of the gradients.
-func (g *bf16Weight) ahead(s *bf16Share, step, line int) (a bf16Ahead) {
-	w := g.walk
+// prefetch returns what a step of a part reads: used lines of the inputs from line on, and
+// lines of the gradients.
+func (g *bf16Weight) prefetch(s *bf16Share, step, line int) (a bf16Prefetch) {
+	w := g.plan
 	chunk, piece := w.step(step)
 	if line = max(line, piece.from); piece == &w.pieces[0] {
 		line = piece.from
@@ -249,10 +250,10 @@ func (g *bf16Weight) ahead(s *bf16Share, step, line int) (a bf16Ahead) {
 	return a
 }
 
-// stretch returns what some channels, of all of them the first and those behind it,
-// lie in for a chunk of the images from a pixel up to another; or nothing where less
-// than half of that is of use, as so many pixels are.
-func (g *bf16Walk) stretch(x []uint16, chunk imageChunk, from, until, pixels, all, first, channels int) []uint16 {
+// stretch returns the smallest slice of x that covers pixels from <= p < until of a chunk
+// of images, for channels first <= c < first+channels of all. It returns nil if less than
+// half of the slice is read, where pixels is how many pixels are.
+func (g *bf16WeightPlan) stretch(x []uint16, chunk imageChunk, from, until, pixels, all, first, channels int) []uint16 {
 	lo := (from*g.batch+chunk.first)*all + first
 	hi := ((until-1)*g.batch+chunk.first+chunk.images-1)*all + first + channels
 	if hi-lo > 2*pixels*chunk.images*channels {
@@ -261,8 +262,9 @@ func (g *bf16Walk) stretch(x []uint16, chunk imageChunk, from, until, pixels, al
 	return x[lo:hi]
 }
 
-// take returns what to fetch in some of the steps, and how many bytes further in each.
-func (a *bf16Ahead) take(steps int) (from []uint16, pace int) {
+// take returns what to prefetch during so many steps, and how many bytes each step
+// advances.
+func (a *bf16Prefetch) take(steps int) (from []uint16, pace int) {
 	if len(a.x) == 0 {
 		a.x, a.dy = a.dy, nil
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Upload writes a host tensor in the layout and type of v. Labels (Int64) become float32,
-// which holds them exactly up to 2^24.
+// Upload writes a host tensor to dst in the layout and type of v. Int64 labels become
+// float32, which represents them exactly up to 2^24.
 func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) {
 	to := dst.(memory)
 	if v.DType == tensor.BFloat16 {
@@ -34,11 +34,11 @@ func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) 
 	permute(to, v.Layout.Strides(v.Shape), src.Data(), v.Shape.Strides(), v.Shape)
 }
 
-// Download reads v into a host tensor.
+// Download reads v, which lies at src, into a float32 host tensor.
 func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value) {
 	from := src.(memory)
 	if dst.DType() != tensor.Float32 {
-		panic(fmt.Sprintf("cpu: reading %v into %v", v, dst))
+		panic(fmt.Sprintf("cpu: reading %v into %v, which must be float32", v, dst))
 	}
 	if v.DType == tensor.BFloat16 {
 		values := make([]float32, v.Numel())
@@ -65,12 +65,12 @@ func (d *Device) uploadBF16(to []uint16, v *engine.Value, src *tensor.Tensor) {
 	case v.Layout == engine.Images:
 		d.images.run(d.pool, activation{bf16: to}, src.Data(), n*c, h*w)
 	default:
-		panic(fmt.Sprintf("cpu: no upload of %v in %v", v, v.Layout))
+		panic(fmt.Sprintf("cpu: no upload of %v in layout %v", v, v.Layout))
 	}
 }
 
-// imageUpload turns [n][c][pixels] into [pixels][n][c], a few pixels of all
-// images a task.
+// imageUpload transposes [n][c][pixels] to [pixels][n][c]. A task writes a few pixels of
+// all images.
 type imageUpload struct {
 	mu           sync.Mutex
 	dst          activation
@@ -111,7 +111,7 @@ func (u *imageUpload) run(p *pool, dst activation, src []float32, rows, pixels i
 	u.dst, u.src = activation{}, nil
 }
 
-// permute copies a tensor between two orders of its elements.
+// permute copies a tensor of the given shape from strides ss to strides ds.
 func permute(dst []float32, ds []int, src []float32, ss []int, shape tensor.Shape) {
 	switch len(shape) {
 	case 0:
@@ -129,8 +129,8 @@ func permute(dst []float32, ds []int, src []float32, ss []int, shape tensor.Shap
 	}
 }
 
-// relayout binds a copy between the layouts of two values that hold the same
-// tensor of the given shape.
+// relayout binds a copy of a tensor of the given shape from the layout and type of one
+// value to those of another.
 func (b *binder) relayout(from, to *engine.Value, shape tensor.Shape) func() {
 	src, dst := b.act(from), b.act(to)
 	if from.Layout == to.Layout {
@@ -144,7 +144,7 @@ func (b *binder) relayout(from, to *engine.Value, shape tensor.Shape) func() {
 	return func() { b.pool.run(shape[0], work) }
 }
 
-// convert binds a copy into another type.
+// convert binds a copy of n elements to the other type, in the same order.
 func (b *binder) convert(dst, src activation, n int) func() {
 	return b.blocks(n, func(lo, hi int) {
 		if dst.bf16 != nil {
@@ -155,8 +155,8 @@ func (b *binder) convert(dst, src activation, n int) func() {
 	})
 }
 
-// gatherTo binds a copy of n elements, element by element, between types and
-// orders: at returns where element i lies in dst and in src.
+// gatherTo binds a copy of n elements, one by one, between any types and orders. at
+// returns the offsets of element i in dst and in src.
 func (b *binder) gatherTo(dst, src activation, n int, at func(i int) (int, int)) func() {
 	return b.blocks(n, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
@@ -166,7 +166,8 @@ func (b *binder) gatherTo(dst, src activation, n int, at func(i int) (int, int))
 	})
 }
 
-// offset returns where row-major element i of a shape lies under some strides.
+// offset returns the offset, under the given strides, of the element of a shape whose
+// row-major index is i.
 func offset(shape tensor.Shape, strides []int, i int) int {
 	at := 0
 	for d := len(shape) - 1; d >= 0; d-- {
@@ -176,8 +177,8 @@ func offset(shape tensor.Shape, strides []int, i int) int {
 	return at
 }
 
-// reshape binds a copy in row-major order between tensors of different shapes,
-// or nothing where the memory can stay as it is.
+// reshape binds a copy in row-major order between tensors of different shapes. It
+// returns nil if both values share memory and have the same order.
 func (b *binder) reshape(s *engine.Compute) func() {
 	in, out := s.In[0], s.Out
 	if engine.SameOrder(in, out) {
@@ -198,7 +199,7 @@ func (b *binder) reshape(s *engine.Compute) func() {
 	})
 }
 
-// rowMajorIndex lists where the elements of v lie, in row-major order.
+// rowMajorIndex lists the offsets of the elements of v in row-major order.
 func rowMajorIndex(v *engine.Value) []int32 {
 	strides := v.Layout.Strides(v.Shape)
 	out := make([]int32, v.Numel())

@@ -4,8 +4,8 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-// set returns the kernels that this machine has for an instruction set, or nil;
-// Portable stands for itself.
+// set returns the kernels of an instruction set, or nil if this machine cannot run
+// them. It returns nil for Portable, which For handles itself.
 func (i ISA) set() *Set {
 	switch {
 	case i == AMX:
@@ -16,7 +16,7 @@ func (i ISA) set() *Set {
 	return nil
 }
 
-// sets holds what this machine can run but for AMX, which is asked for later.
+// sets has the tables that this machine can run, except that of AMX; see setAMX.
 var sets = func() (s [len(names)]*Set) {
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		s[AVX2] = &setAVX2
@@ -30,7 +30,7 @@ var sets = func() (s [len(names)]*Set) {
 	return s
 }()
 
-// setAVX512BF16 differs from setAVX512 on bfloat16 alone.
+// setAVX512BF16 differs from setAVX512 only in the kernels on bfloat16.
 var setAVX512BF16 = func() Set {
 	s := setAVX512
 	s.ISA, s.BF16 = AVX512BF16, bf16AVX512BF16

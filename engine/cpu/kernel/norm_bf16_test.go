@@ -12,9 +12,9 @@ import (
 // do with the same numbers, and round it: these tests hold one to the other, bit
 // for bit. The kernels on float32 have tests of their own.
 
-// halves returns n numbers, one in five of them special, as bfloat16 that end at
+// bf16Numbers returns n numbers, one in five of them special, as bfloat16 that end at
 // an unreadable page and as the same in float32.
-func halves(t *testing.T, rng *rand.Rand, n int) (bf16 []uint16, float []float32) {
+func bf16Numbers(t *testing.T, rng *rand.Rand, n int) (bf16 []uint16, float []float32) {
 	t.Helper()
 	buffer := guarded(t, (n+1)/2)
 	bf16 = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(buffer))), 2*len(buffer))[2*len(buffer)-n:]
@@ -71,7 +71,7 @@ func (g grid) columns(t *testing.T, name string, got, want []float32) {
 
 func TestBF16MeanM2AndSumRows(t *testing.T) {
 	grids(t, func(t *testing.T, set *Set, g grid, rng *rand.Rand) {
-		x, wide := halves(t, rng, g.size())
+		x, wide := bf16Numbers(t, rng, g.size())
 		mean, m2, sum := random(t, rng, g.n), random(t, rng, g.n), random(t, rng, g.n)
 		wantMean, wantM2, wantSum := clone(mean), clone(m2), clone(sum)
 		set.BF16.MeanM2(mean, m2, x, g.rows, g.n, g.ld)
@@ -88,7 +88,7 @@ func TestBF16ScaleShift(t *testing.T) {
 	grids(t, func(t *testing.T, set *Set, g grid, rng *rand.Rand) {
 		for range 8 {
 			bits := rng.IntN(32) // of the options
-			x, wideX := halves(t, rng, g.size())
+			x, wideX := bf16Numbers(t, rng, g.size())
 			var scale, shift, wideRes []float32
 			var res []uint16
 			if bits&1 != 0 {
@@ -98,11 +98,11 @@ func TestBF16ScaleShift(t *testing.T) {
 				shift = random(t, rng, g.n)
 			}
 			if bits&4 != 0 {
-				res, wideRes = halves(t, rng, g.size())
+				res, wideRes = bf16Numbers(t, rng, g.size())
 			}
 			y := x
 			if bits&16 == 0 {
-				y, _ = halves(t, rng, g.size())
+				y, _ = bf16Numbers(t, rng, g.size())
 			} else if res != nil && rng.IntN(2) == 0 {
 				y = res
 			}
@@ -116,9 +116,9 @@ func TestBF16ScaleShift(t *testing.T) {
 
 func TestBF16BNReduce(t *testing.T) {
 	grids(t, func(t *testing.T, set *Set, g grid, rng *rand.Rand) {
-		dy, wideDy := halves(t, rng, g.size())
-		x, wideX := halves(t, rng, g.size())
-		y, wideY := halves(t, rng, g.size())
+		dy, wideDy := bf16Numbers(t, rng, g.size())
+		x, wideX := bf16Numbers(t, rng, g.size())
+		y, wideY := bf16Numbers(t, rng, g.size())
 		if rng.IntN(3) == 0 {
 			y, wideY = nil, nil
 		}
@@ -135,18 +135,18 @@ func TestBF16BNGrad(t *testing.T) {
 	grids(t, func(t *testing.T, set *Set, g grid, rng *rand.Rand) {
 		for range 8 {
 			bits := rng.IntN(32) // of the options
-			dy, wideDy := halves(t, rng, g.size())
-			x, wideX := halves(t, rng, g.size())
+			dy, wideDy := bf16Numbers(t, rng, g.size())
+			x, wideX := bf16Numbers(t, rng, g.size())
 			a, b, d := random(t, rng, g.n), random(t, rng, g.n), random(t, rng, g.n)
 			var y, dres, before []uint16
 			var wideY, wideRes, sumDx []float32
 			if bits&1 != 0 {
-				y, wideY = halves(t, rng, g.size())
+				y, wideY = bf16Numbers(t, rng, g.size())
 			}
 			if bits&4 != 0 {
 				sumDx = random(t, rng, g.n)
 			}
-			dx, wideDx := halves(t, rng, g.size())
+			dx, wideDx := bf16Numbers(t, rng, g.size())
 			switch bits >> 3 {
 			case 1:
 				dx = dy
@@ -154,7 +154,7 @@ func TestBF16BNGrad(t *testing.T) {
 				dx = x
 			}
 			if bits&2 != 0 {
-				dres, wideRes = halves(t, rng, g.size())
+				dres, wideRes = bf16Numbers(t, rng, g.size())
 				if bits>>3 == 2 {
 					dres = dy
 				}
@@ -177,14 +177,14 @@ func TestBF16MaxPool(t *testing.T) {
 		rng := rand.New(rand.NewPCG(9, 10))
 		for n := 1; n < 200; n++ {
 			xOffs, size := window(rng, n)
-			x, wide := halves(t, rng, size)
+			x, wide := bf16Numbers(t, rng, size)
 			for i, v := range wide {
 				if v != 0 && v >= -1 && v <= 1 && rng.IntN(2) == 0 {
 					wide[i] = float32(math.Round(float64(v) * 3)) // many ties
 					x[i] = narrow(wide[i])
 				}
 			}
-			y, wideY := halves(t, rng, n)
+			y, wideY := bf16Numbers(t, rng, n)
 			set.BF16.MaxPool(y, x, xOffs, n)
 			set.MaxPool(wideY, wide, xOffs, n)
 			for i, v := range y {
@@ -193,7 +193,7 @@ func TestBF16MaxPool(t *testing.T) {
 				}
 			}
 			// The places in dx lie elsewhere: a permutation, further apart.
-			dy, wideDy := halves(t, rng, n)
+			dy, wideDy := bf16Numbers(t, rng, n)
 			dxOffs, apart := make([]int, len(xOffs)), n+rng.IntN(5)
 			for i, p := range rng.Perm(len(xOffs)) {
 				dxOffs[i] = p * apart

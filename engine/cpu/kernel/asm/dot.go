@@ -18,7 +18,7 @@ func dotFile(e *emitter) {
 type part int
 
 const (
-	whole part = iota
+	bothWords part = iota
 	second
 	first
 )
@@ -27,7 +27,7 @@ func (p *product) parts() []part {
 	if p.pairs && !p.bf16 {
 		return []part{second, first}
 	}
-	return []part{whole}
+	return []part{bothWords}
 }
 
 // partMask sets K2 to the second words of pairs. As the upper half of a float32
@@ -44,7 +44,7 @@ func (p *product) partMask() {
 func (p *product) loadB(part part, m operand.Mem, v int) {
 	b := p.bvec(v)
 	switch {
-	case part == whole:
+	case part == bothWords:
 		p.load(m, b, p.last(v) && !p.pairs)
 	case part == second && p.wide():
 		p.VMOVDQU16_Z(m, reg.K2, b)
@@ -63,7 +63,7 @@ func (p *product) loadB(part part, m operand.Mem, v int) {
 // loadA fills a vector with the part of a pair of a.
 func (p *product) loadA(part part, m operand.Mem, a reg.VecPhysical) {
 	switch {
-	case part == whole:
+	case part == bothWords:
 		p.VBROADCASTSS(m, a)
 	case p.wide():
 		if part == second {

@@ -139,7 +139,7 @@ func (p *product) term(ahead int) {
 			m := p.row(r).Offset(4 * ahead)
 			// One vector wide, a broadcast serves one multiply-add only, and is
 			// cheaper inside it: 0.99 of peak on Zen 4 where apart gives 0.72.
-			if p.vectors == 1 && p.wide() && part == whole {
+			if p.vectors == 1 && p.wide() && part == bothWords {
 				p.multiplyAddBroadcast(m, p.bvec(0), p.acc(r, 0))
 				continue
 			}

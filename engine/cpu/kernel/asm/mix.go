@@ -202,10 +202,10 @@ func (x *mixer) line(name string) {
 	x.begin()
 	dst, src, from, to := x.arg("dst"), x.arg("src"), x.pointers(x.ins), x.GP64()
 	x.pixels(src, from, 0, 1)
-	at, rest := x.GP64(), x.arg("steps")
-	x.SHLQ(operand.U8(6), rest)
+	at, blockBytes := x.GP64(), x.arg("steps")
+	x.SHLQ(operand.U8(6), blockBytes)
 	x.XORQ(at, at)
-	x.along("step", at, rest, func() {
+	x.along("step", at, blockBytes, func() {
 		x.transform(x.loads(func(k int) operand.Mem { return x.vec(from[k], at, 0) }),
 			x.stores(func(i int) operand.Mem {
 				x.MOVQ(operand.Mem{Base: dst, Disp: 8 * i}, to)
@@ -231,45 +231,45 @@ func (x *mixer) square(name string) {
 	x.begin()
 	dst, src, between := x.arg("dst"), x.arg("src"), x.arg("spill")
 	pixel := x.pointers(max(x.ins, outs))
-	at, left, rest := x.GP64(), x.arg("steps"), x.GP64()
+	at, left, blockBytes := x.GP64(), x.arg("steps"), x.GP64()
 	x.SHLQ(operand.U8(6), left)
 	x.XORQ(at, at)
 	x.Label("block")
-	x.MOVQ(operand.U32(mixBlock*4*mixStep), rest)
-	x.CMPQ(left, rest)
-	x.CMOVQLT(left, rest)
+	x.MOVQ(operand.U32(mixBlock*4*mixStep), blockBytes)
+	x.CMPQ(left, blockBytes)
+	x.CMOVQLT(left, blockBytes)
 	for p := range x.ins {
 		x.pixels(src, pixel[:x.ins], p, x.ins)
-		x.along(fmt.Sprintf("column%d", p), at, rest, func() {
+		x.along(fmt.Sprintf("column%d", p), at, blockBytes, func() {
 			x.transform(x.loads(func(k int) operand.Mem { return x.vec(pixel[k], at, 0) }),
 				x.stores(func(i int) operand.Mem { return x.between(between, at, i*x.ins+p) }))
 		})
 	}
 	for i := range outs {
 		x.pixels(dst, pixel[:outs], i*outs, 1)
-		x.along(fmt.Sprintf("row%d", i), at, rest, func() {
+		x.along(fmt.Sprintf("row%d", i), at, blockBytes, func() {
 			x.transform(x.loads(func(p int) operand.Mem { return x.between(between, at, i*x.ins+p) }),
 				x.stores(func(j int) operand.Mem { return x.vec(pixel[j], at, 0) }))
 		})
 	}
-	x.ADDQ(rest, at)
-	x.SUBQ(rest, between) // which counts from at, too
-	x.SUBQ(rest, left)
+	x.ADDQ(blockBytes, at)
+	x.SUBQ(blockBytes, between) // which counts from at, too
+	x.SUBQ(blockBytes, left)
 	x.JNZ(operand.LabelRef("block"))
 	x.done()
 }
 
-// along runs body for every vector of a block of rest bytes and leaves at where
+// along runs body for every vector of a block of blockBytes bytes and leaves at where
 // it was.
-func (x *mixer) along(label string, at, rest reg.GPVirtual, body func()) {
+func (x *mixer) along(label string, at, blockBytes reg.GPVirtual, body func()) {
 	end := x.GP64()
-	x.LEAQ(operand.Mem{Base: at, Index: rest, Scale: 1}, end)
+	x.LEAQ(operand.Mem{Base: at, Index: blockBytes, Scale: 1}, end)
 	x.Label(label)
 	body()
 	x.ADDQ(operand.U32(uint32(x.bytes())), at)
 	x.CMPQ(at, end)
 	x.JNE(operand.LabelRef(label))
-	x.SUBQ(rest, at)
+	x.SUBQ(blockBytes, at)
 }
 
 // between is where value n between the passes is put.

@@ -7,27 +7,26 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// What the gradient of a weight from bfloat16 rearranges at a time. The order of
-// its sums follows from these numbers, which depend on neither threads nor kernels.
+// These constants limit what the gradient of a weight from bfloat16 rearranges at a time.
+// They decide the order of its sums and depend on neither threads nor kernels.
 const (
-	bf16Near    = 320 << 10 // elements of both factors: they should stay in the second cache
-	bf16Terms   = 512       // of a product: they pay for reading and writing its sums
+	bf16Near    = 320 << 10 // elements of both factors, which should stay in the second-level cache
+	bf16Terms   = 512       // terms of a product that are worth reading and writing its sums
 	bf16Most    = 640       // channels of both factors
 	fewChannels = 8         // too few to be multiplied tap by tap
 )
 
-// bf16Walk is how the gradient of a weight from bfloat16 goes through the picture.
-// Its sums run over pixels and images. A line of the inputs is rearranged to
-// [channel][pixel][image], a line of the gradients to panels of pairs of images, so
-// that a tap is one product for every line. That is done for some images and some
-// lines at a time: a piece.
-type bf16Walk struct {
+// bf16WeightPlan divides the gradient of a weight from bfloat16, whose sums run over
+// pixels and images, into pieces: some lines of the gradients for some images. A line of
+// the inputs is rearranged to [channel][pixel][image] and a line of the gradients to
+// panels of pairs of images, so that every tap is one matrix product for every line.
+type bf16WeightPlan struct {
 	win               engine.Window
 	batch, h, w       int
 	oh, ow            int
 	groups, cin, cout int // channels of one group
 	across            bf16Columns
-	few               *bf16Few // how inputs of few channels come to have more
+	few               *bf16Few // turns filter columns into channels where the channels are few; else nil
 	most              bf16ChannelCounts
 
 	chunks []imageChunk
@@ -35,49 +34,48 @@ type bf16Walk struct {
 	lines  int // of the gradients in a piece
 	pieces []bf16Piece
 
-	used   []int // lines of the input that some tap reaches
-	number []int // of a line of the input, which of them it is
-	ring   int   // lines of the input that are kept
+	used   []int // lines of the input that some tap reads
+	number []int // for every line of the input, its index in used, or -1
+	ring   int   // rearranged lines of the input that are in memory at a time
 	row    int   // elements of a rearranged line from one channel to the next
 }
 
-// bf16ChannelCounts is how many groups are gone through together, and how many
-// channels of each.
+// bf16ChannelCounts is a number of groups and of input and output channels of each.
 type bf16ChannelCounts struct{ groups, in, out int }
 
-// imageChunk is some images of the batch, and where those of the columns of a line
-// lie; negative where there is none.
+// imageChunk is some images of the batch. offs lists the offset of every column of every
+// one of them in a line, and -1 for padding.
 type imageChunk struct {
 	first, images int
 	offs          []int
 	reach         int // the largest of them
 }
 
-// bf16Piece is some lines of the gradients, and which lines of the input they need,
-// of those that are used.
+// bf16Piece is count lines of the gradients from line on. It reads the used lines
+// from <= i < until of the input.
 type bf16Piece struct {
 	line, count int
 	from, until int
 	calls       []bf16Call
-	terms       int // of all of them, over all lines
+	terms       int // terms of all calls over all lines
 }
 
-// bf16Call is one product of a piece, for one element of the filter.
+// bf16Call is the matrix product of a piece for one element of the filter.
 type bf16Call struct {
 	element int
-	terms   int // of a line
+	terms   int // terms of each line
 	segs    []kernel.Seg
 }
 
-// newBF16Walk divides the picture into pieces.
-func newBF16Walk(s *engine.ConvGradWeight) *bf16Walk {
-	g := &bf16Walk{win: s.Window, groups: s.Groups}
+// newBF16WeightPlan chooses the images and lines of a piece; listPieces lists the pieces.
+func newBF16WeightPlan(s *engine.ConvGradWeight) *bf16WeightPlan {
+	g := &bf16WeightPlan{win: s.Window, groups: s.Groups}
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.DY.Dims()
 	g.batch, g.h, g.w, g.oh, g.ow = n, h, w, oh, ow
 	g.cin, g.cout = cin/s.Groups, cout/s.Groups
 	if s.KH*s.KW == 1 && s.StrideH*s.StrideW == 1 && s.PadH+s.PadW == 0 {
-		g.batch, g.h, g.w, g.oh, g.ow = n*h*w, 1, 1, 1, 1 // all pixels are alike
+		g.batch, g.h, g.w, g.oh, g.ow = n*h*w, 1, 1, 1, 1 // every pixel has the same tap
 	}
 	w = g.w
 	if s.Groups == 1 && s.KW > 1 && g.cin < fewChannels && s.KW*g.cin <= bf16Most/2 {
@@ -91,14 +89,14 @@ func newBF16Walk(s *engine.ConvGradWeight) *bf16Walk {
 	return g
 }
 
-// line returns the line of the input of an element of the filter in the line y of
-// the output, which may lie outside.
-func (g *bf16Walk) line(y, ky int) int {
+// line returns the input line that row ky of the filter reads for output line y. It may
+// lie outside the image.
+func (g *bf16WeightPlan) line(y, ky int) int {
 	return y*g.win.StrideH - g.win.PadH + ky*g.win.DilationH
 }
 
-// useLines lists the lines of the input that are used.
-func (g *bf16Walk) useLines() {
+// useLines fills used and number.
+func (g *bf16WeightPlan) useLines() {
 	g.number = make([]int, g.h)
 	for y := range g.oh {
 		for ky := range g.win.KH {
@@ -115,9 +113,9 @@ func (g *bf16Walk) useLines() {
 	}
 }
 
-// needs returns the lines of the input that some lines of the output need: the
-// first and the one behind the last, of those that are used.
-func (g *bf16Walk) needs(y, count int) (from, until int) {
+// needs returns the used lines from <= i < until of the input that count lines of the
+// output, from y on, read.
+func (g *bf16WeightPlan) needs(y, count int) (from, until int) {
 	from = len(g.used)
 	for i := range count {
 		for ky := range g.win.KH {
@@ -129,8 +127,8 @@ func (g *bf16Walk) needs(y, count int) (from, until int) {
 	return min(from, until), until
 }
 
-// keeps returns how many lines of the input a piece of some lines needs at most.
-func (g *bf16Walk) keeps(lines int) (most int) {
+// maxLines returns how many lines of the input a piece of so many lines reads at most.
+func (g *bf16WeightPlan) maxLines(lines int) (most int) {
 	most = 1
 	for y := 0; y < g.oh; y += lines {
 		from, until := g.needs(y, min(lines, g.oh-y))
@@ -139,8 +137,8 @@ func (g *bf16Walk) keeps(lines int) (most int) {
 	return most
 }
 
-// chunk chooses how many images and lines are rearranged at a time.
-func (g *bf16Walk) chunk() {
+// chunk chooses how many images and lines a piece has.
+func (g *bf16WeightPlan) chunk() {
 	g.most = bf16ChannelCounts{min(g.groups, max(1, bf16Most/(g.cin+g.cout))), g.cin, g.cout}
 	for g.most.in+g.most.out > bf16Most {
 		if g.most.in > g.most.out {
@@ -150,7 +148,7 @@ func (g *bf16Walk) chunk() {
 		}
 	}
 	in, out := g.most.groups*g.most.in, g.most.groups*g.most.out
-	size := func(lines int) int { return g.keeps(lines)*len(g.across.columns)*in + lines*g.ow*out }
+	size := func(lines int) int { return g.maxLines(lines)*len(g.across.columns)*in + lines*g.ow*out }
 	most, together := bf16Near/size(1), 8
 	if g.oh*g.ow == 1 {
 		most, together = min(most, bf16Terms), 32
@@ -162,7 +160,7 @@ func (g *bf16Walk) chunk() {
 	for g.lines > 1 && size(g.lines)*g.padded > bf16Near {
 		g.lines--
 	}
-	g.ring = g.keeps(g.lines)
+	g.ring = g.maxLines(g.lines)
 	g.row = oddLines(len(g.across.columns) * g.padded)
 	from, channels := &g.across, g.groups*g.cin
 	if g.few != nil {
@@ -181,21 +179,21 @@ func (g *bf16Walk) chunk() {
 	}
 }
 
-// sets returns how many sets of so many channels there are.
-func (g *bf16Walk) sets(m bf16ChannelCounts) int {
+// sets returns the number of sets of channels where each has at most m.
+func (g *bf16WeightPlan) sets(m bf16ChannelCounts) int {
 	return ceil(g.groups, m.groups) * ceil(g.cin, m.in) * ceil(g.cout, m.out)
 }
 
-// oddLines returns n elements rounded up to an odd number of cache lines: rows that
-// lie so far apart do not share a few sets of the first cache.
+// oddLines returns n elements rounded up to an odd number of cache lines. Rows at such a
+// distance do not compete for a few sets of the first-level cache.
 func oddLines(n int) int {
 	const line = 32
 	return (ceil(n, line) | 1) * line
 }
 
-// plan lists the pieces with their products. line is how many elements of the
-// inputs a line takes, cols how wide a panel is.
-func (g *bf16Walk) plan(line, cols int) {
+// listPieces lists the pieces with their products. line is the number of elements of a
+// rearranged line of the inputs, cols the width of a panel.
+func (g *bf16WeightPlan) listPieces(line, cols int) {
 	for y := 0; y < g.oh; y += g.lines {
 		p := bf16Piece{line: y, count: min(g.lines, g.oh-y)}
 		p.from, p.until = g.needs(y, p.count)
@@ -210,7 +208,7 @@ func (g *bf16Walk) plan(line, cols int) {
 }
 
 // call returns the product of a piece for an element of the filter.
-func (g *bf16Walk) call(p *bf16Piece, element, line, cols int) bf16Call {
+func (g *bf16WeightPlan) call(p *bf16Piece, element, line, cols int) bf16Call {
 	ky, kx := element/g.win.KW, element%g.win.KW
 	lo, hi := g.across.lo[kx], g.across.hi[kx]
 	c := bf16Call{element: element, terms: (hi - lo) * g.padded}
@@ -225,11 +223,11 @@ func (g *bf16Walk) call(p *bf16Piece, element, line, cols int) bf16Call {
 	return c
 }
 
-// steps returns how many pieces of all chunks of images there are.
-func (g *bf16Walk) steps() int { return len(g.chunks) * ceil(g.oh, g.lines) }
+// steps returns the number of steps: one for every piece of every chunk of images.
+func (g *bf16WeightPlan) steps() int { return len(g.chunks) * ceil(g.oh, g.lines) }
 
-// step returns one of them, the chunks outermost.
-func (g *bf16Walk) step(i int) (imageChunk, *bf16Piece) {
+// step returns step i. The chunk is the slower index.
+func (g *bf16WeightPlan) step(i int) (imageChunk, *bf16Piece) {
 	n := len(g.pieces)
 	return g.chunks[i/n], &g.pieces[i%n]
 }
