@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-// window is the kernels' Conv.
+// window is struct Conv of the kernels.
 type window struct {
 	n, h, w, c, oh, ow, o, kh, kw, sh, sw, ph, pw, dh, dw, groups int32
 }
@@ -17,7 +17,7 @@ type window struct {
 func (w *window) pointer() (unsafe.Pointer, int) { return unsafe.Pointer(w), int(unsafe.Sizeof(*w)) }
 func (w *window) memory() []*buffer              { return nil }
 
-// windowOf is the geometry between a convolution's input x and output y.
+// windowOf returns the geometry of a convolution with input x and output y.
 func windowOf(s engine.Window, x, y *engine.Value) *window {
 	n, c, h, w := x.Dims()
 	_, o, oh, ow := y.Dims()
@@ -35,26 +35,26 @@ func windowOf(s engine.Window, x, y *engine.Value) *window {
 	return &g
 }
 
-// epilogue is the kernels' Epilogue.
+// epilogue is struct Epilogue of the kernels.
 type epilogue struct {
 	bias, stats, gamma, beta, residual driver.Pointer
 	eps                                float32
 	bf16, relu                         int32
 	_                                  int32
 
-	held
+	references
 }
 
 func (e *epilogue) pointer() (unsafe.Pointer, int) {
-	return unsafe.Pointer(e), int(unsafe.Offsetof(e.held))
+	return unsafe.Pointer(e), int(unsafe.Offsetof(e.references))
 }
 
-// side is the rows and columns of results that a block makes.
+// side is the number of rows and of columns of the result that a block computes.
 const side = 64
 
 func tiles(n int) int { return (n + side - 1) / side }
 
-// mode is the end of a convolution kernel's name: how it multiplies x.
+// mode returns the ending of a convolution kernel's name, which says how it multiplies x.
 func (b *binder) mode(x *engine.Value) string {
 	switch {
 	case isBF16(x):
@@ -115,8 +115,9 @@ func (b *binder) convGradInput(s *engine.ConvGradInput) {
 		b.at(s.W), b.at(s.DY), isBF16(s.DY), b.at(s.Base), isBF16(s.Base), b.at(s.DX), isBF16(s.DX), g)
 }
 
-// The sum over pixels is cut into stretches until there are about so many blocks, as
-// long as a stretch has some pixels and scratch does not grow too large.
+// The sum over pixels is divided into stretches until there are about enoughBlocks blocks.
+// A stretch has at least leastStretch pixels, and the sums of all stretches at most
+// mostPartWords words.
 const (
 	enoughBlocks  = 1024
 	leastStretch  = 256
@@ -129,7 +130,7 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
 	size := s.DW.Numel()
 	blocks := grid{tiles(rows), tiles(outs), int(g.groups), blockSize}
 	parts := max(1, min(enoughBlocks/(blocks.x*blocks.y*blocks.z), pixels/leastStretch, mostPartWords/max(size, 1)))
-	stretch := roundUp((pixels+parts-1)/parts, windowDepth) // so that windows begin at images that chunks do
+	stretch := roundUp((pixels+parts-1)/parts, windowDepth) // so that windows begin at the same images as chunks
 	parts = (pixels + stretch - 1) / stretch
 	blocks.z *= parts
 	to := b.at(s.DW)

@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// pool is the kernels' Pool.
+// pool is struct Pool of the kernels.
 type pool struct {
 	h, w, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw int32
 }
@@ -60,23 +60,23 @@ func (b *binder) spatial(s *engine.Compute) bool {
 	return true
 }
 
-// lanesOf is the channels of all images: the elements of one pixel.
+// lanesOf returns the number of elements at one pixel: images times channels.
 func lanesOf(v *engine.Value) int {
 	n, c, _, _ := v.Dims()
 	return n * c
 }
 
-// pixelsOf is the pixels of one image.
+// pixelsOf returns the number of pixels of one image.
 func pixelsOf(v *engine.Value) int {
 	_, _, h, w := v.Dims()
 	return h * w
 }
 
-// mostTaps is how many taps of a window a byte numbers.
+// mostTaps is how many taps of a window a byte can number.
 const mostTaps = 256
 
-// maxPoolGrad first finds which tap of each window is the largest, in a byte for each
-// output, or where there are no packs a word.
+// maxPoolGrad first finds the tap of each window that is the largest. Its number is a byte
+// for each output, or a word where the kernel goes over single elements.
 func (b *binder) maxPoolGrad(op graph.MaxPool2dGrad, x, dy, dx *engine.Value) {
 	lanes := lanesOf(dx)
 	p := b.packsOf(lanes, x, dy, dx)
@@ -98,7 +98,7 @@ func poolOf(op graph.MaxPool2d, x, y *engine.Value) *pool {
 	}
 }
 
-// weigh binds a weighted sum of whole pixels.
+// weigh binds a weighted sum of input pixels for every output pixel.
 func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) {
 	start, source, weight := []int32{0}, []int32{}, []float32{}
 	for _, list := range shares {
@@ -113,11 +113,11 @@ func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) {
 		table(b, start), table(b, source), table(b, weight))
 }
 
-// dropout binds the mask of one run of the random stream. Its numbers belong to
-// row-major indices, or with whole to the images of a batch.
-func (b *binder) dropout(p float64, stream int, whole bool, in, out *engine.Value) {
-	if b.prog.key == nil {
-		b.prog.key = b.d.alloc(2)
+// dropout binds dropout, or stochastic depth where perImage is set. The random numbers of a
+// run belong to row-major indices, or to the images of a batch.
+func (b *binder) dropout(p float64, stream int, perImage bool, in, out *engine.Value) {
+	if b.exe.key == nil {
+		b.exe.key = b.d.alloc(2)
 	}
 	scale := float32(0)
 	if p < 1 {
@@ -125,12 +125,12 @@ func (b *binder) dropout(p float64, stream int, whole bool, in, out *engine.Valu
 	}
 	n, c, h, w := in.Dims()
 	pixels := h * w
-	if in.RowMajor() { // one line of elements, or of images
+	if in.RowMajor() { // elements, or the elements of every image, follow each other
 		n, c, pixels = 1, in.Numel(), 1
-		if whole {
+		if perImage {
 			n, c = in.Shape[0], in.Numel()/max(1, in.Shape[0])
 		}
 	}
-	b.launch("dropout", line(in.Numel()), in.Numel(), b.at(in), isBF16(in), b.at(out), isBF16(out), b.prog.key, uint64(stream), p, scale,
-		n, c, pixels, whole)
+	b.launch("dropout", line(in.Numel()), in.Numel(), b.at(in), isBF16(in), b.at(out), isBF16(out), b.exe.key, uint64(stream), p, scale,
+		n, c, pixels, perImage)
 }
