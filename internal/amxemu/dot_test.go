@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// exact is x*y + z, rounded once by big.Float, for operands that are normal or
-// zero, with a result that is not tiny.
+// exact returns x*y + z, rounded once by big.Float. Operands must be normal or zero, and
+// the result not tiny.
 func exact(x, y, z float32) float32 {
 	f := func(v float32) *big.Float { return new(big.Float).SetPrec(1000).SetFloat64(float64(v)) }
 	p := f(x)
@@ -18,8 +18,8 @@ func exact(x, y, z float32) float32 {
 	return got
 }
 
-// anyNormal returns a float32 of any exponent that is not too far from 0, with
-// digits of which many are zero or one.
+// anyNormal returns a float32 with an exponent not too far from 0. Its binary digits are
+// often mostly zeros or mostly ones.
 func anyNormal(rng *rand.Rand, spread int) float32 {
 	bits := rng.Uint32() & rng.Uint32() & 0x7fffff
 	if rng.IntN(2) == 0 {
@@ -44,8 +44,8 @@ func TestFMA(t *testing.T) {
 	}
 }
 
-// TestFMASpecial: subnormals are zero on both sides, and signs, infinities and
-// NaN are those of IEEE 754.
+// TestFMASpecial checks that subnormal operands and results are zero, and that signs,
+// infinities and NaN follow IEEE 754.
 func TestFMASpecial(t *testing.T) {
 	inf, negative := float32(math.Inf(1)), float32(math.Copysign(0, -1))
 	least, subnormal := float32(normal), float32(normal/2)
@@ -91,9 +91,9 @@ func float(t *tile, row, i int) float32 {
 	return math.Float32frombits(binary.LittleEndian.Uint32(t[row][4*i:]))
 }
 
-// TestDotOrder: the first and the second halves of pairs are summed apart, from
-// zero, and c comes last. In another order the small numbers would be lost, or
-// would not.
+// TestDotOrder checks that the first and the second halves of pairs are summed
+// separately, from zero, and that c comes last. Another order would give other results,
+// since it would lose other small numbers.
 func TestDotOrder(t *testing.T) {
 	const big = 0x1p24 // big + 1 is big
 	for _, c := range []struct {
@@ -119,8 +119,8 @@ func TestDotOrder(t *testing.T) {
 	}
 }
 
-// TestDotPlain: the fast way of dot gives the bits of the careful one, which a
-// number near the limits in an unused place of the tiles calls for.
+// TestDotPlain checks that the fast path of dot gives the bits of the exact one, which is
+// forced by a number near the limits in an unused place of the tiles.
 func TestDotPlain(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 200 {
