@@ -11,8 +11,8 @@ import (
 	"github.com/residual-ml/residual/internal/amxemu"
 )
 
-// TestAMX runs on AMX, or under the emulator, what is special to its products,
-// and the tests of products that are run on every instruction set.
+// TestAMX runs, on AMX or under the emulator, the tests of what is special about its
+// products and the tests of products for every instruction set.
 func TestAMX(t *testing.T) {
 	amxemu.Test(t, slices.Contains(Available(), AMX), func(t *testing.T) {
 		for _, test := range []struct {
@@ -43,8 +43,9 @@ func TestAMX(t *testing.T) {
 	})
 }
 
-// testAMXShapes: rows about the borders of tiles and of blocks, columns of one
-// tile and of two, and every number of terms left over, against float64.
+// testAMXShapes compares products with float64: numbers of rows around the sizes of tiles
+// and blocks, columns of one tile and of two, and every number of terms beyond a multiple
+// of 32.
 func testAMXShapes(t *testing.T) {
 	rng, bf16 := rand.New(rand.NewPCG(31, 1)), &For(AMX).BF16
 	for _, rows := range []int{1, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 96, 97} {
@@ -61,9 +62,9 @@ func testAMXShapes(t *testing.T) {
 	newDotCase(rng, bf16.Cols, 448, 32, 64, 9).check(t, bf16, rng)
 }
 
-// tileSum is one element of a product in the order of AMX: for every 32 terms
-// the even and the odd ones are summed apart, then together, and that is added.
-// What is left over of k comes last, for all segments.
+// tileSum computes one element of a product in the order of AMX: for every 32 terms it sums
+// the even and the odd ones separately, and adds their sum. The terms of all segments
+// beyond a multiple of 32 come last.
 func tileSum(sum float32, a func(i int) float32, b func(i int) float32, from, to int) float32 {
 	var even, odd float32
 	for i := from; i < to; i += 2 {
@@ -73,7 +74,7 @@ func tileSum(sum float32, a func(i int) float32, b func(i int) float32, from, to
 	return sum + (even + odd)
 }
 
-// plain is the case by plain loops in the order of AMX.
+// plain computes the case with plain loops in the order of AMX.
 func (p dotCase) plain(c []float32, a, b []uint16) {
 	whole := p.k / tileDepth * tileDepth
 	for r := range p.rows {
@@ -101,7 +102,7 @@ func (p dotCase) plain(c []float32, a, b []uint16) {
 	}
 }
 
-// testAMXOrder: the bits are those of the plain loops, in one call and in calls
+// testAMXOrder checks that the bits are those of the plain loops, in one call and in calls
 // for parts of the rows and columns.
 func testAMXOrder(t *testing.T) {
 	rng, bf16 := rand.New(rand.NewPCG(32, 2)), &For(AMX).BF16

@@ -22,8 +22,8 @@ var dots = []struct {
 	{name: "K2048-rows13", rows: 13, k: 2048, segs: 1},
 }
 
-// BenchmarkDot reports each product as a share of the peak of registers only,
-// both at their fastest.
+// BenchmarkDot reports the speed of each product as a share of the peak on registers
+// alone, both at their fastest.
 func BenchmarkDot(b *testing.B) {
 	for _, c := range dots {
 		for _, isa := range Available() {

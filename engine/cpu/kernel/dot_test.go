@@ -9,8 +9,7 @@ import (
 	"unsafe"
 )
 
-// guardedBF16 returns n bfloat16 that end at an unreadable page, as guarded
-// does for floats.
+// guardedBF16 returns n bfloat16 that end at an unreadable page, like guarded.
 func guardedBF16(t testing.TB, n int) []uint16 {
 	t.Helper()
 	all := guarded(t, (n+1)/2)
@@ -62,7 +61,7 @@ func newDotCase(rng *rand.Rand, width, rows, cols, k, segs int) dotCase {
 	return p
 }
 
-// check runs the case on guarded buffers and compares with float64.
+// check runs the case on guarded buffers and compares the result with float64.
 func (p dotCase) check(t *testing.T, set *BF16, rng *rand.Rand) {
 	t.Helper()
 	a, b := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen)
@@ -108,8 +107,8 @@ func TestDot(t *testing.T) {
 	})
 }
 
-// TestDotFetch: what is fetched has no influence on the bits, also where it is
-// nothing, the last element, or ends before the fetching does.
+// TestDotFetch checks that prefetching does not change the bits, also if it fetches nothing
+// or the last element, or runs past the end.
 func TestDotFetch(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng, bf16 := rand.New(rand.NewPCG(28, 7)), &set.BF16
@@ -133,7 +132,7 @@ func TestDotFetch(t *testing.T) {
 	})
 }
 
-// TestDotEmpty: without segments, or with k = 0, the sum is zero.
+// TestDotEmpty checks that the sum is zero without segments and with k = 0.
 func TestDotEmpty(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		for _, segs := range [][]Seg{nil, {{0, 0}}} {
@@ -150,7 +149,7 @@ func TestDotEmpty(t *testing.T) {
 	})
 }
 
-// repack gives panels of another width the columns of b that they hold.
+// repack converts the panels of b to another width.
 func repack(b []uint16, from, to int) []uint16 {
 	out := make([]uint16, len(b)/from*to)
 	for p := range len(b) / (2 * from) {
@@ -159,8 +158,8 @@ func repack(b []uint16, from, to int) []uint16 {
 	return out
 }
 
-// TestDotSetsAgree: whatever multiplies, the bits are those of the plain loop,
-// however rows, columns and the sum are divided into calls.
+// TestDotSetsAgree checks that every instruction set but AMX gives the bits of the plain
+// loop, however rows, columns and the sum are divided into calls.
 func TestDotSetsAgree(t *testing.T) {
 	rng := rand.New(rand.NewPCG(22, 3))
 	for range 30 {
@@ -202,8 +201,8 @@ func TestDotSetsAgree(t *testing.T) {
 	}
 }
 
-// TestDotSpecial: a NaN or infinity reaches the elements it belongs to and no
-// other.
+// TestDotSpecial checks that a NaN or infinity reaches the elements that depend on it and
+// no others.
 func TestDotSpecial(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng, bf16 := rand.New(rand.NewPCG(26, 7)), &set.BF16
@@ -227,8 +226,8 @@ func TestDotSpecial(t *testing.T) {
 	})
 }
 
-// TestDotSubnormal: numbers, products and sums below the smallest normal number
-// may count as zero, and nothing worse.
+// TestDotSubnormal checks that numbers, products and sums below the smallest normal number
+// cause no error beyond that of counting as zero.
 func TestDotSubnormal(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng, bf16 := rand.New(rand.NewPCG(27, 7)), &set.BF16

@@ -83,10 +83,9 @@ var bf16Passes = []struct {
 		}},
 }
 
-// BenchmarkBF16Passes reports the passes over activations in bfloat16 as shares
-// of the time of those in float32, in blocks of 1<<15 elements as the engine
-// makes them: of one block, which stays in the second cache, and of many, which
-// come from memory.
+// BenchmarkBF16Passes reports the time of passes over activations in bfloat16 as a share of
+// the time in float32. Blocks have 1<<15 elements, as in the engine: one block, which stays
+// in the second-level cache, and many blocks, which come from memory.
 func BenchmarkBF16Passes(b *testing.B) {
 	const block = 1 << 15
 	for _, n := range []int{64, 512} {

@@ -8,9 +8,9 @@ import (
 	"unsafe"
 )
 
-// The kernels on bfloat16 do what those on float32 of the same instruction set
-// do with the same numbers, and round it: these tests hold one to the other, bit
-// for bit. The kernels on float32 have tests of their own.
+// The kernels on bfloat16 give the results of the float32 kernels of the same instruction
+// set for the same numbers, rounded. These tests compare the two bit for bit. The float32
+// kernels have tests of their own.
 
 // bf16Numbers returns n numbers, one in five of them special, as bfloat16 that end at
 // an unreadable page and as the same in float32.
@@ -37,7 +37,7 @@ func widened(bf16 []uint16) []float32 {
 	return float
 }
 
-// sameBits says that two floats have the same bits, or are both NaN.
+// sameBits reports whether two floats have the same bits, or are both NaN.
 func sameBits(a, b float32) bool {
 	return math.Float32bits(a) == math.Float32bits(b) || a != a && b != b
 }
@@ -170,8 +170,8 @@ func TestBF16BNGrad(t *testing.T) {
 	})
 }
 
-// TestBF16MaxPool: a maximum is one of the numbers, which is not rounded, so
-// that the gradient finds its place.
+// TestBF16MaxPool checks that a maximum is exactly one of the numbers, not rounded, so that
+// the gradient finds its place.
 func TestBF16MaxPool(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(9, 10))
@@ -227,7 +227,7 @@ func TestBF16MaxPoolOfNothing(t *testing.T) {
 	})
 }
 
-// TestBF16OfNothing: no rows and no columns are blocks, too.
+// TestBF16OfNothing checks blocks without rows and without columns.
 func TestBF16OfNothing(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		sum := []float32{1, 1, 1}

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// BenchmarkPairs reports what the passes around products of bfloat16 move, read
-// and written, beside a copy of as many bytes as they read.
+// BenchmarkPairs reports how many bytes a second the passes around products of bfloat16 read
+// and write, next to a copy of as many bytes as they read.
 func BenchmarkPairs(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	const most = 1 << 22

@@ -37,7 +37,7 @@ func anyFloats(t *testing.T, rng *rand.Rand, n int) []float32 {
 	return x
 }
 
-// TestNarrow: rounding to the nearest, ties to even, in known cases.
+// TestNarrow checks rounding to nearest, ties to even, in known cases.
 func TestNarrow(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		for _, c := range []struct {
@@ -199,7 +199,7 @@ func TestPatches(t *testing.T) {
 	})
 }
 
-// TestFinish: the bits are those of ScaleShift on float32, rounded.
+// TestFinish checks that the bits are those of ScaleShift on float32, rounded.
 func TestFinish(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(36, 2))

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Every instruction set says of its products that they are done by its own
-// instructions, and none claims those of another.
+// Paths must name the instructions of the instruction set itself for products, and never
+// those of another.
 func TestPathsTellTheTables(t *testing.T) {
 	for _, isa := range Available() {
 		set := For(isa)

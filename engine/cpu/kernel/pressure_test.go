@@ -13,16 +13,16 @@ import (
 	"github.com/residual-ml/residual/internal/amxemu"
 )
 
-// A link of a list, for the collector to follow.
+// A link is an element of a list that the garbage collector has to follow.
 type link struct {
 	next *link
 	_    [7]int
 }
 
-// press burdens the process until the function it returns is called: the
-// collector runs without end, SIGURG, by which goroutines are preempted, comes
-// from outside too where there is one, SIGPROF comes from a timer, and the number of threads that
-// run Go changes. It is for assembly that the state of its thread is lost for.
+// press disturbs the process until the function it returns is called. The garbage collector
+// runs all the time; SIGURG, which preempts goroutines, is also sent from outside where it
+// exists; SIGPROF comes from a timer; and the number of threads that run Go changes. It
+// tests assembly that would fail if it lost the state of its thread.
 func press(t *testing.T) (stop func()) {
 	t.Helper()
 	procs := runtime.GOMAXPROCS(0)
@@ -67,7 +67,7 @@ func press(t *testing.T) (stop func()) {
 	}
 }
 
-// TestProductsUnderPressure: products keep their bits when threads are
+// TestProductsUnderPressure checks that products give the same bits while threads are
 // interrupted, preempted and changed all the time.
 func TestProductsUnderPressure(t *testing.T) {
 	calls := 2000

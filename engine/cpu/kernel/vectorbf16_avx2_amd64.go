@@ -9,7 +9,7 @@ package kernel
 //go:noescape
 func sumRowsBF16AVX2(sum []float32, x []uint16, rows int, n int, ld int)
 
-// meanM2BF16AVX2 computes mean and squared deviations of the columns of a block.
+// meanM2BF16AVX2 computes the mean of each column of a block and the sum of squared differences from it.
 //
 //go:noescape
 func meanM2BF16AVX2(mean []float32, m2 []float32, x []uint16, rows int, n int, ld int)

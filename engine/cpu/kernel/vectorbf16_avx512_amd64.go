@@ -9,7 +9,7 @@ package kernel
 //go:noescape
 func sumRowsBF16AVX512(sum []float32, x []uint16, rows int, n int, ld int)
 
-// meanM2BF16AVX512 computes mean and squared deviations of the columns of a block.
+// meanM2BF16AVX512 computes the mean of each column of a block and the sum of squared differences from it.
 //
 //go:noescape
 func meanM2BF16AVX512(mean []float32, m2 []float32, x []uint16, rows int, n int, ld int)
