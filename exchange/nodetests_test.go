@@ -83,9 +83,9 @@ func (c nodeTest) outcome(t *testing.T, dev engine.Device, m *onnx.Model) (refus
 	return nil, true
 }
 
-// inHalf computes in bfloat16 and returns how far the output is off, as a part of its
+// inBF16 computes in bfloat16 and returns how far the output is off, as a part of its
 // largest number.
-func (c nodeTest) inHalf(t *testing.T, dev engine.Device, net *Network) (off float64) {
+func (c nodeTest) inBF16(t *testing.T, dev engine.Device, net *Network) (off float64) {
 	t.Helper()
 	x := tensor.FromSlice(c.Images, c.Shape...)
 	if net.Input.ChannelsLast {
@@ -195,7 +195,7 @@ func TestForeignGraphs(t *testing.T) {
 		if ends := name == "tensorflow" || name == "keras"; net.Softmax != ends || net.Input.ChannelsLast != ends {
 			t.Errorf("%s: a softmax at the end: %v, channels last: %v", name, net.Softmax, net.Input.ChannelsLast)
 		}
-		if off := c.inHalf(t, dev, net); !(off <= 0.05) {
+		if off := c.inBF16(t, dev, net); !(off <= 0.05) {
 			t.Errorf("%s in bfloat16: differs by %g of the largest number", name, off)
 		}
 		// Twice the first image is twice its row, whatever batch the file was written for.

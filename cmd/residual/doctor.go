@@ -96,7 +96,7 @@ func examine() *doctorResult {
 	r.Version, r.Go = checkpoint.Versions()
 	set := kernel.For(kernel.Best())
 	r.Paths, r.Precision = set.Paths(), engine.FP32.String()
-	if set.Half.Native {
+	if set.BF16.Native {
 		r.Precision = engine.BF16.String()
 	}
 	m := host.ReadMemory()

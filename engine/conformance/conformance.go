@@ -20,7 +20,7 @@ type Case struct {
 	Outputs []*graph.Node
 
 	// Tolerance is that of fp32, relative to the largest element of a tensor. The inputs
-	// are exact in bfloat16, whose tolerance is HalfTolerance; that its sums are as exact
+	// are exact in bfloat16, whose tolerance is BF16Tolerance; that its sums are as exact
 	// as fp32's is for the tests of the kernels.
 	Tolerance float64
 	// Flips is the share of elements that may lie anywhere in bfloat16, because a ReLU
@@ -28,8 +28,8 @@ type Case struct {
 	Flips float64
 }
 
-// HalfTolerance is that of some roundings to eight bits, one after the other.
-const HalfTolerance = 0.02
+// BF16Tolerance is that of some roundings to eight bits, one after the other.
+const BF16Tolerance = 0.02
 
 // Check runs a case on a device and compares it with Case.Reference.
 type Check func(t *testing.T, c Case)

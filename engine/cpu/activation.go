@@ -6,11 +6,11 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// activation is the memory of a value in its own type, float32 or bfloat16: one
-// of the two, or neither where there is no value.
+// activation is the memory of a value in its own type. Exactly one of full
+// (float32) and bf16 is set; both are nil where there is no value.
 type activation struct {
 	full memory
-	half []uint16
+	bf16 []uint16
 }
 
 // act returns the memory of a value of either type.
@@ -19,7 +19,7 @@ func (b *binder) act(v *engine.Value) activation {
 	case v == nil:
 		return activation{}
 	case v.DType == tensor.BFloat16:
-		return activation{half: b.At(v).(memory).half()[:v.Numel()]}
+		return activation{bf16: b.At(v).(memory).bf16()[:v.Numel()]}
 	}
 	return activation{full: b.mem(v)}
 }
@@ -27,86 +27,89 @@ func (b *binder) act(v *engine.Value) activation {
 // at returns the activation from element i on.
 func (a activation) at(i int) activation {
 	switch {
-	case a.half != nil:
-		return activation{half: a.half[i:]}
+	case a.bf16 != nil:
+		return activation{bf16: a.bf16[i:]}
 	case a.full != nil:
 		return activation{full: a.full[i:]}
 	}
 	return a
 }
 
-// get and set are for single elements.
+// get and set read and write single elements as float32.
 func (a activation) get(i int) float32 {
-	if a.half != nil {
-		return tensor.FromBFloat16(a.half[i])
+	if a.bf16 != nil {
+		return tensor.FromBFloat16(a.bf16[i])
 	}
 	return a.full[i]
 }
 
 func (a activation) set(i int, v float32) {
-	if a.half != nil {
-		a.half[i] = tensor.ToBFloat16(v)
+	if a.bf16 != nil {
+		a.bf16[i] = tensor.ToBFloat16(v)
 		return
 	}
 	a.full[i] = v
 }
 
-// read widens n elements from i on into buffer, or returns them as they are.
+// read returns n elements from i on as float32: a slice of the memory itself, or,
+// for bfloat16, the elements widened into buffer.
 func (a activation) read(set *kernel.Set, i, n int, buffer []float32) []float32 {
-	if a.half == nil {
+	if a.bf16 == nil {
 		return a.full[i : i+n]
 	}
-	set.Half.Widen(buffer[:n], a.half[i:i+n])
+	set.BF16.Widen(buffer[:n], a.bf16[i:i+n])
 	return buffer[:n]
 }
 
-// write stores elements from i on, unless they are there already.
+// write stores x from element i on, rounded for bfloat16. It does nothing where x is
+// that memory itself.
 func (a activation) write(set *kernel.Set, i int, x []float32) {
 	switch {
-	case a.half != nil:
-		set.Half.Narrow(a.half[i:i+len(x)], x)
+	case a.bf16 != nil:
+		set.BF16.Narrow(a.bf16[i:i+len(x)], x)
 	case len(x) > 0 && &a.full[i] != &x[0]:
 		copy(a.full[i:], x)
 	}
 }
 
-// The kernels of batch normalisation for either type; see kernel.Set.
+// The functions below call the kernel of batch normalisation for the type of their
+// operands; kernel.Set documents them.
 
 func meanM2(set *kernel.Set, mean, m2 []float32, x activation, rows, n, ld int) {
-	if x.half != nil {
-		set.Half.MeanM2(mean, m2, x.half, rows, n, ld)
+	if x.bf16 != nil {
+		set.BF16.MeanM2(mean, m2, x.bf16, rows, n, ld)
 		return
 	}
 	set.MeanM2(mean, m2, x.full, rows, n, ld)
 }
 
 func scaleShift(set *kernel.Set, y, x activation, scale, shift []float32, res activation, relu bool, rows, n, ld int) {
-	if x.half != nil {
-		set.Half.ScaleShift(y.half, x.half, scale, shift, res.half, relu, rows, n, ld)
+	if x.bf16 != nil {
+		set.BF16.ScaleShift(y.bf16, x.bf16, scale, shift, res.bf16, relu, rows, n, ld)
 		return
 	}
 	set.ScaleShift(y.full, x.full, scale, shift, res.full, relu, rows, n, ld)
 }
 
 func bnReduce(set *kernel.Set, sumDy, sumDyX []float32, dy, y, x activation, mean []float32, rows, n, ld int) {
-	if x.half != nil {
-		set.Half.BNReduce(sumDy, sumDyX, dy.half, y.half, x.half, mean, rows, n, ld)
+	if x.bf16 != nil {
+		set.BF16.BNReduce(sumDy, sumDyX, dy.bf16, y.bf16, x.bf16, mean, rows, n, ld)
 		return
 	}
 	set.BNReduce(sumDy, sumDyX, dy.full, y.full, x.full, mean, rows, n, ld)
 }
 
 func bnGrad(set *kernel.Set, dx, dres activation, sumDx []float32, dy, y, x activation, a, b, d []float32, rows, n, ld int) {
-	if x.half != nil {
-		set.Half.BNGrad(dx.half, dres.half, sumDx, dy.half, y.half, x.half, a, b, d, rows, n, ld)
+	if x.bf16 != nil {
+		set.BF16.BNGrad(dx.bf16, dres.bf16, sumDx, dy.bf16, y.bf16, x.bf16, a, b, d, rows, n, ld)
 		return
 	}
 	set.BNGrad(dx.full, dres.full, sumDx, dy.full, y.full, x.full, a, b, d, rows, n, ld)
 }
 
 func sumRows(set *kernel.Set, sum []float32, x activation, rows, n, ld int) {
-	if x.half != nil {
-		set.Half.SumRows(sum, x.half, rows, n, ld)
+	if x.bf16 != nil {
+		set.BF16.SumRows(sum, x.bf16, rows, n, ld)
 		return
 	}
 	set.SumRows(sum, x.full, rows, n, ld)

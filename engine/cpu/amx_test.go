@@ -12,8 +12,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// The walks over AMX's tiles: convolutions of the ResNet family with their
-// gradients, and a linear layer, by every instruction set, AMX among them.
+// TestAMX checks convolutions of the ResNet family with their gradients, and a
+// linear layer, on every instruction set including AMX, whose tiles they divide in
+// different ways.
 func TestAMX(t *testing.T) {
 	if !slices.Contains(kernel.Available(), kernel.AVX512BF16) {
 		t.Skip("AMX needs assembly, which this build leaves out, or the AVX512_BF16 that this processor lacks")

@@ -7,19 +7,19 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// moments holds mean and sum of squared deviations of parts of an activation,
-// per channel, until they are combined.
+// moments holds, per channel, the mean and the sum of squared differences from it for
+// every part of an activation, until combine merges the parts.
 type moments struct {
 	channels int
 	rows     []int  // of each part
-	growing  bool   // parts are taken piece by piece; else whole
+	growing  bool   // a part arrives in several pieces, not in one
 	mean, m2 memory // [part][channel]
-	piece    memory // [part][2][channel]: of the newest piece, when growing
+	piece    memory // [part][2][channel]: mean and m2 of the latest piece, when growing
 	mu, s    []float64
 }
 
-// initMoments makes room for parts of so many rows each, or for growing ones where
-// rows are zero.
+// initMoments allocates the moments of len(rows) parts. rows has the number of rows of
+// each part, or zeros where growing is set.
 func (b *binder) initMoments(m *moments, rows []int, growing bool) {
 	n := len(rows) * m.channels
 	m.rows, m.growing = rows, growing
@@ -32,8 +32,9 @@ func (b *binder) initMoments(m *moments, rows []int, growing bool) {
 	}
 }
 
-// take adds some columns of rows to a part. A growing part belongs to one task,
-// which gives all columns at once. Rows of the block lie ld elements apart.
+// take adds a block of rows by n columns, from column lo on, to a part. A growing part
+// must be filled by one task, with all columns at once. Rows of the block lie ld
+// elements apart.
 func (m *moments) take(set *kernel.Set, part int, block activation, ld, rows, lo, n int) {
 	at := part*m.channels + lo
 	mean, m2 := m.mean[at:at+n], m.m2[at:at+n]
@@ -50,7 +51,7 @@ func (m *moments) take(set *kernel.Set, part int, block activation, ld, rows, lo
 	}
 }
 
-// move adds to the means of some columns of a part that is taken whole.
+// move adds to the means of columns from lo on. The part must not be a growing one.
 func (m *moments) move(part, lo int, by []float32) {
 	mean := m.mean[part*m.channels+lo:]
 	for c, v := range by {
@@ -58,7 +59,7 @@ func (m *moments) move(part, lo int, by []float32) {
 	}
 }
 
-// merge adds the moments of b rows to those of a rows; see combine.
+// merge adds the moments of b rows to those of a rows by the formula that combine names.
 func merge(mean, m2 []float32, a int, bMean, bM2 []float32, b int) {
 	share := float32(b) / float32(a+b)
 	cross := float32(a) * share
@@ -69,9 +70,9 @@ func merge(mean, m2 []float32, a int, bMean, bM2 []float32, b int) {
 	}
 }
 
-// combine writes mean and biased variance, [2, C], in the order of blocks: Chan,
-// Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for
-// computing sample variances", equation 2.1.
+// combine merges the parts in their order and writes mean and biased variance,
+// [2, C], to stats (Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise
+// algorithm for computing sample variances", equation 2.1).
 func (m *moments) combine(stats memory) {
 	count := 0.0
 	clear(m.mu)
@@ -98,7 +99,7 @@ func (m *moments) combine(stats memory) {
 }
 
 // rowBlocks divides the rows of an activation, pixels times batch, into blocks
-// that fit the cache. The division depends on the shape alone.
+// that fit the cache. The division depends only on the shape.
 type rowBlocks struct{ rows, channels, size, count int }
 
 func blocksOf(v *engine.Value) rowBlocks {
@@ -150,7 +151,7 @@ func (b *binder) batchNorm(s *engine.BatchNorm) func() {
 	}
 }
 
-// sums holds per-channel sums of blocks of rows until they are added up.
+// sums holds per-channel sums of blocks of rows until add totals them.
 type sums struct {
 	blocks, channels int
 	part             memory // [block][channel]
@@ -164,7 +165,7 @@ func (b *binder) newSums(blocks, channels int) *sums {
 
 func (s *sums) block(i int) []float32 { return s.part[i*s.channels : (i+1)*s.channels] }
 
-// add returns the totals, added in the order of blocks.
+// add totals the blocks in their order.
 func (s *sums) add() []float64 {
 	clear(s.total)
 	for i := range s.blocks {

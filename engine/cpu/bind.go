@@ -9,28 +9,28 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// binder turns the steps of one program into functions.
+// binder turns the steps of one compiled program into functions.
 type binder struct {
 	engine.Binding
 	set     *kernel.Set
 	pool    *pool
-	direct  bool    // no Winograd
-	forced  *tiling // for tests: the only one to use
-	areas   *areas  // of tasks
-	prog    *program
-	shared  int // elements of scratch that steps use one after the other
-	private int // elements of scratch that a step keeps for itself
+	direct  bool    // never use Winograd's algorithm
+	forced  *tiling // set by tests: use this tiling for every convolution
+	areas   *areas  // work areas of tasks
+	exe     *executable
+	shared  int // scratch elements that steps share, since they run one after the other
+	private int // elements that steps allocate for themselves
 }
 
-// program is a bound program.
-type program struct {
+// executable is a program bound to this device; it implements engine.Executable.
+type executable struct {
 	runs    []func()
 	scratch memory
 	own     int
 	key     int64
 }
 
-func (p *program) Run(key int64) {
+func (p *executable) Run(key int64) {
 	p.key = key
 	for _, f := range p.runs {
 		if f != nil {
@@ -39,7 +39,7 @@ func (p *program) Run(key int64) {
 	}
 }
 
-func (p *program) Profile() []time.Duration {
+func (p *executable) Profile() []time.Duration {
 	took := make([]time.Duration, len(p.runs))
 	for i, f := range p.runs {
 		if f != nil {
@@ -51,37 +51,37 @@ func (p *program) Profile() []time.Duration {
 	return took
 }
 
-func (p *program) SharedElements() int { return len(p.scratch) }
-func (p *program) OwnElements() int    { return p.own }
+func (p *executable) SharedElements() int { return len(p.scratch) }
+func (p *executable) OwnElements() int    { return p.own }
 
-// Bind makes steps executable.
+// Bind prepares the steps of a program to run on this device.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
-	bd := &binder{Binding: b, set: d.set, pool: d.pool, direct: d.direct, forced: d.forced, areas: &areas{}, prog: &program{}}
+	bd := &binder{Binding: b, set: d.set, pool: d.pool, direct: d.direct, forced: d.forced, areas: &areas{}, exe: &executable{}}
 	for _, s := range b.Steps {
 		f, err := bd.step(s)
 		if err != nil {
 			return nil, err
 		}
-		bd.prog.runs = append(bd.prog.runs, f)
+		bd.exe.runs = append(bd.exe.runs, f)
 	}
-	// The areas of tasks lie behind what steps use one after the other.
+	// The work areas of tasks lie behind the scratch that steps share.
 	line := ceil(bd.shared, 16) * 16
 	all := b.Scratch(line + bd.areas.room(d.pool.threads)).(memory)
-	bd.prog.scratch = all
+	bd.exe.scratch = all
 	bd.areas.divide(all[line:], d.pool.threads)
-	bd.prog.own = bd.private
-	return bd.prog, nil
+	bd.exe.own = bd.private
+	return bd.exe, nil
 }
 
-// mem returns the memory of a value of float32; nil for none.
+// mem returns the memory of a float32 value, or nil for a nil value.
 func (b *binder) mem(v *engine.Value) memory {
 	if v != nil && v.DType != tensor.Float32 {
-		panic(fmt.Sprintf("cpu: %v is taken for float32", v))
+		panic(fmt.Sprintf("cpu: %v is read as float32 but has another type", v))
 	}
 	return b.words(v)
 }
 
-// words returns the memory of a value of any type; nil for none.
+// words returns the memory of a value of any type, or nil for a nil value.
 func (b *binder) words(v *engine.Value) memory {
 	if v == nil {
 		return nil
@@ -89,11 +89,12 @@ func (b *binder) words(v *engine.Value) memory {
 	return b.At(v).(memory)
 }
 
-// borrow reserves n elements that a step may use while it runs, and returns how
-// to get them: scratch is shared by all steps and exists once all are bound.
+// borrow reserves n elements of scratch for the time in which a step runs. The
+// function it returns gives the memory; it may be called once all steps are bound,
+// for only then is the shared scratch allocated.
 func (b *binder) borrow(n int) func() memory {
 	b.shared = max(b.shared, n)
-	p := b.prog
+	p := b.exe
 	return func() memory { return p.scratch[:n] }
 }
 
@@ -134,7 +135,7 @@ func (b *binder) copy(dst, src memory) func() {
 	return b.blocks(len(dst), func(lo, hi int) { copy(dst[lo:hi], src[lo:hi]) })
 }
 
-// blocks divides n elements into pieces of a fixed size.
+// blocks calls f in parallel for pieces of n elements. The size of a piece is fixed.
 func (b *binder) blocks(n int, f func(lo, hi int)) func() {
 	const size = 1 << 14
 	tasks := ceil(n, size)

@@ -11,7 +11,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// The shapes that the notes print for their block.
+// TestCallABlock checks the output shapes of a residual block against those that the
+// notes print.
 func TestCallABlock(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {

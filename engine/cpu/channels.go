@@ -5,17 +5,17 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// channels copies the channels that x and y both have, and fills the rest of y
-// with zeros. The channels of an image at one pixel lie together.
+// channels copies the channels that x and y both have, and sets the other channels of
+// y to zero. The channels of an image at one pixel lie together.
 func (b *binder) channels(x, y *engine.Value) func() {
 	n, from, h, w := x.Dims()
 	_, to, _, _ := y.Dims()
 	src, dst := b.act(x), b.act(y)
 	both := min(from, to)
 	return b.rows(n*h*w, func(i int) {
-		if dst.half != nil {
-			row := dst.half[i*to : (i+1)*to]
-			clear(row[copy(row, src.half[i*from:][:both]):])
+		if dst.bf16 != nil {
+			row := dst.bf16[i*to : (i+1)*to]
+			clear(row[copy(row, src.bf16[i*from:][:both]):])
 			return
 		}
 		row := dst.full[i*to : (i+1)*to]
@@ -23,8 +23,8 @@ func (b *binder) channels(x, y *engine.Value) func() {
 	})
 }
 
-// stochasticDepth binds the choice of one run of the random stream. What belongs
-// to one image at one pixel lies together.
+// stochasticDepth binds stochastic depth. Each run chooses the images to drop with the
+// random generator of its key. The channels of an image at one pixel lie together.
 func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value) func() {
 	n, c, h, w := in.Dims()
 	if len(in.Shape) == 1 {
@@ -33,7 +33,7 @@ func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value
 	if len(in.Shape) > 4 { // row-major
 		n, c, h, w = in.Shape[0], in.Numel()/max(1, in.Shape[0]), 1, 1
 	}
-	src, dst, prog := b.act(in), b.act(out), b.prog
+	src, dst, exe := b.act(in), b.act(out), b.exe
 	keep := float32(0)
 	if op.P < 1 {
 		keep = float32(1 / (1 - op.P))
@@ -41,10 +41,10 @@ func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value
 	b.areas.need(2 * c)
 	return b.rows(n*h*w, func(i int) {
 		factor := float32(0)
-		if graph.DropoutKeep(prog.key, op.Stream, uint64(i%n), op.P) {
+		if graph.DropoutKeep(exe.key, op.Stream, uint64(i%n), op.P) {
 			factor = keep
 		}
-		if dst.half == nil {
+		if dst.bf16 == nil {
 			row := dst.full[i*c : (i+1)*c]
 			if factor == 0 {
 				clear(row)
@@ -54,7 +54,7 @@ func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value
 			return
 		}
 		if factor == 0 {
-			clear(dst.half[i*c : (i+1)*c])
+			clear(dst.bf16[i*c : (i+1)*c])
 			return
 		}
 		area := b.areas.get()
@@ -65,7 +65,7 @@ func (b *binder) stochasticDepth(op graph.StochasticDepth, in, out *engine.Value
 	})
 }
 
-// rows runs f for every row, some of them in one task.
+// rows calls f for every row below n, in parallel tasks of 64 rows.
 func (b *binder) rows(n int, f func(i int)) func() {
 	const size = 64
 	work := func(i int) {

@@ -28,7 +28,7 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	if f, ok := b.moving(s); ok {
 		return f, nil
 	}
-	// What is left is small, or comes in float32.
+	// The remaining operations are small or have float32 operands.
 	full, before := make([]memory, len(in)), make([]func(), len(in))
 	for i, v := range s.In {
 		full[i], before[i] = b.widened(in[i], v.Numel())
@@ -41,10 +41,10 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	return inOrder(append(before, f, after)...), nil
 }
 
-// widened returns an activation as float32: its own memory, or a copy and the
-// function that makes it.
+// widened returns an activation as float32: its own memory, or memory for a copy and
+// the function that fills it.
 func (b *binder) widened(a activation, n int) (memory, func()) {
-	if a.half == nil {
+	if a.bf16 == nil {
 		return a.full, nil
 	}
 	m := alloc(n)
@@ -52,10 +52,10 @@ func (b *binder) widened(a activation, n int) (memory, func()) {
 	return m, b.convert(activation{full: m}, a, n)
 }
 
-// narrowed returns where the float32 result for an activation goes, and the
-// function that rounds it.
+// narrowed returns float32 memory for the result that becomes an activation, and the
+// function that rounds it, which is nil where the activation is float32 itself.
 func (b *binder) narrowed(a activation, n int) (memory, func()) {
-	if a.half == nil {
+	if a.bf16 == nil {
 		return a.full, nil
 	}
 	m := alloc(n)
@@ -63,19 +63,19 @@ func (b *binder) narrowed(a activation, n int) (memory, func()) {
 	return m, b.convert(a, activation{full: m}, n)
 }
 
-// pieceSize is how many elements one task of an elementwise operation takes.
+// pieceSize is how many elements one task of an elementwise operation computes.
 const pieceSize = 1 << 14
 
-// inPieces binds an operation whose elements do not look at each other; those in
-// bfloat16 are widened and rounded piece by piece.
+// inPieces binds an elementwise operation. Operands in bfloat16 are widened, and a
+// result in bfloat16 is rounded, piece by piece.
 func (b *binder) inPieces(n int, in []activation, out activation, f func(out []float32, in [][]float32)) func() {
-	halves := 0
+	bf16Count := 0
 	for _, a := range append(in, out) {
-		if a.half != nil {
-			halves++
+		if a.bf16 != nil {
+			bf16Count++
 		}
 	}
-	b.areas.need(halves * pieceSize)
+	b.areas.need(bf16Count * pieceSize)
 	arguments := make([][][]float32, ceil(n, pieceSize))
 	for i := range arguments {
 		arguments[i] = make([][]float32, len(in))
@@ -84,30 +84,30 @@ func (b *binder) inPieces(n int, in []activation, out activation, f func(out []f
 		lo, size := i*pieceSize, min(pieceSize, n-i*pieceSize)
 		area := b.areas.get()
 		defer b.areas.put(area)
-		rest, args := area, arguments[i]
+		remaining, args := area, arguments[i]
 		take := func(a activation) (piece []float32) {
-			if a.half == nil {
+			if a.bf16 == nil {
 				return a.full[lo : lo+size]
 			}
-			piece, rest = rest[:size], rest[size:]
+			piece, remaining = remaining[:size], remaining[size:]
 			return piece
 		}
 		for j, a := range in {
 			args[j] = take(a)
-			if a.half != nil {
-				b.set.Half.Widen(args[j], a.half[lo:lo+size])
+			if a.bf16 != nil {
+				b.set.BF16.Widen(args[j], a.bf16[lo:lo+size])
 			}
 		}
 		result := take(out)
 		f(result, args)
-		if out.half != nil {
-			b.set.Half.Narrow(out.half[lo:lo+size], result)
+		if out.bf16 != nil {
+			b.set.BF16.Narrow(out.bf16[lo:lo+size], result)
 		}
 	}
 	return func() { b.pool.run(len(arguments), work) }
 }
 
-// elementwise returns an operation whose elements do not look at each other.
+// elementwise returns the function of an elementwise operation.
 func elementwise(set *kernel.Set, op graph.Op) (f func(out []float32, in [][]float32), ok bool) {
 	switch op := op.(type) {
 	case graph.ReLU:
@@ -202,7 +202,7 @@ func (b *binder) spatial(s *engine.Compute) (func(), bool) {
 	return nil, false
 }
 
-// reduction binds sums, and operations over the classes of an example.
+// reduction binds sums, and operations over the classes of one example.
 func (b *binder) reduction(s *engine.Compute, in []memory, out memory) (func(), bool) {
 	k := 1
 	if sh := s.In; len(sh) > 0 && len(sh[0].Shape) > 0 {
@@ -273,8 +273,8 @@ func softmaxGradRow(dx, dy, y []float32) {
 	}
 }
 
-// countCorrect counts the rows whose first largest logit is at the label; NaN
-// counts as larger than any number, as in PyTorch's argmax.
+// countCorrect counts the rows in which the largest logit is at the label; of equal
+// ones the first counts. NaN is larger than any number, as in PyTorch's argmax.
 func countCorrect(logits, labels memory, k int) float32 {
 	n := 0
 	for i, label := range labels {

@@ -16,7 +16,7 @@ func TestConformance(t *testing.T) { conformance.Run(t, check) }
 func TestConformanceOfTheAlphabet(t *testing.T) { conformance.RunAlphabet(t, check) }
 
 // check runs a case on the device, fused and unfused, in both precisions, on every
-// instruction set and for one to three threads.
+// instruction set and with one to three threads.
 func check(t *testing.T, c conformance.Case) {
 	t.Helper()
 	want := c.Reference()
@@ -27,7 +27,7 @@ func check(t *testing.T, c conformance.Case) {
 			}
 			tolerance, free := c.Tolerance, 0.0
 			if precision == engine.BF16 {
-				tolerance, free = conformance.HalfTolerance, c.Flips
+				tolerance, free = conformance.BF16Tolerance, c.Flips
 			}
 			var first [][]float32
 			for threads := 1; threads <= 3; threads++ {

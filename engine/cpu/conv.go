@@ -6,18 +6,18 @@ import (
 )
 
 const (
-	chunkRows   = 448       // rows that one task works on: 57 KiB of a 32-wide panel
-	panelBudget = 400 << 10 // bytes of packed weights that one task goes through
+	chunkRows   = 448       // rows that one task computes: 57 KiB of a 32-wide panel
+	panelBudget = 400 << 10 // bytes of packed weights that one task reads
 
-	// Residuals are read in long stretches, which the processor foresees, not in
-	// columns as wide as a panel: the epilogue takes some panels at once, of so few
-	// rows that they are still in the cache.
+	// The processor prefetches residuals that are read in long stretches, not in columns
+	// as wide as a panel. So with a residual the epilogue finishes several panels at once,
+	// and a chunk has so few rows that all of these are still in the cache.
 	joinedRows   = 192
 	joinedPanels = 16
 )
 
-// product is a sum of matrix products over taps, destination pixel by
-// destination pixel: a convolution, or the gradient of its input.
+// product computes a convolution, or the gradient of its input, as a sum of matrix
+// products over the taps of the filter.
 type product struct {
 	set    *kernel.Set
 	groups int
@@ -27,15 +27,15 @@ type product struct {
 	chunks []chunk
 	src    memory
 	dst    memory
-	after  *epilogue // of the destination, or nil
+	after  *epilogue // what is fused behind the product, or nil
 
 	panels   int  // per group
-	together int  // panels that one task goes through
-	joined   bool // the epilogue takes those panels at once
-	each     int  // chunks that one task goes through
+	together int  // panels that one task computes
+	joined   bool // the epilogue finishes those panels at once
+	each     int  // chunks that one task computes
 	packed   func() memory
-	base     bool // add to what dst holds
-	streamed int  // taps of a row of the filter, for [product.stream]
+	base     bool // add to the contents of dst
+	streamed int  // taps in a row of the filter where [product.stream] is used, else 0
 
 	work func(int)
 }
@@ -43,8 +43,7 @@ type product struct {
 func (p *product) tapSize() int   { return p.k * p.set.Cols }
 func (p *product) panelSize() int { return p.taps * p.tapSize() }
 
-// divide chooses the division of the work over the runs of a destination of some
-// images.
+// divide divides the runs of a destination of that many images into chunks and tasks.
 func (p *product) divide(runs []run, images int) {
 	p.panels = ceil(p.n, p.set.Cols)
 	p.together = min(p.panels, max(1, panelBudget/(4*p.panelSize())))
@@ -58,8 +57,9 @@ func (p *product) divide(runs []run, images int) {
 	p.work = p.task
 }
 
-// balance lets a task work on as many chunks as leave some tasks for every thread:
-// few rows make little work of weights that come from afar.
+// balance gives a task as many chunks as leave about four tasks for every thread. With
+// few rows, reading the weights from memory is most of the work, and more chunks a task
+// read them less often.
 func (p *product) balance(threads int) {
 	p.together = ceil(p.panels, ceil(p.panels, p.together)) // sets of about one size
 	p.each = max(1, len(p.chunks)*p.groups*ceil(p.panels, p.together)/(4*threads))
@@ -70,8 +70,8 @@ func (p *product) tasks() int {
 	return p.groups * ceil(p.panels, p.together) * ceil(len(p.chunks), p.each)
 }
 
-// task works on some chunks of rows and as many panels as fit the cache. Chunks
-// follow each other, so that a thread finds its panels in its own cache.
+// task computes some chunks of rows for as many panels as fit the cache. Consecutive
+// tasks use the same panels, so that a thread finds them in its own cache.
 func (p *product) task(i int) {
 	parts, sets := ceil(len(p.chunks), p.each), ceil(p.panels, p.together)
 	g, first := i/parts/sets, i/parts%sets*p.together
@@ -95,7 +95,7 @@ func (p *product) task(i int) {
 	}
 }
 
-// multiply computes one chunk by panel q of group g.
+// multiply computes the columns of panel q of group g of one chunk.
 func (p *product) multiply(at, g, q int) {
 	c := &p.chunks[at]
 	dstC := p.groups * p.n
@@ -123,7 +123,7 @@ func clearColumns(x []float32, rows, n, ld int) {
 	}
 }
 
-// product binds a product that is divided.
+// product binds p, which divide has divided, with the weights w.
 func (b *binder) product(p *product, w weights) func() {
 	if p.k == 1 && p.streamed == 0 {
 		for i := range p.chunks {
@@ -147,44 +147,45 @@ func (b *binder) product(p *product, w weights) func() {
 	return inOrder(prepare, func() { b.pool.run(tasks, p.work) })
 }
 
-// weights are what a product packs, and how.
+// weights says which weights a product packs and how.
 type weights struct {
 	value *engine.Value
 	fill  packer
-	// backward packs for the gradient of the input.
+	// backward says that they are packed for the gradient of the input.
 	backward bool
-	half     bool
+	bf16     bool
 	patches  bool
 }
 
-// packKey names packed weights: of which variable, for which direction and
-// algorithm, and how wide a panel is.
+// packKey identifies packed weights by their variable, the direction, the algorithm and
+// the width of a panel.
 type packKey struct {
 	variable *engine.Value
 	backward bool
-	half     bool // rounded to bfloat16
+	bf16     bool // rounded to bfloat16
 	patches  bool // all taps of a filter as one sum
-	tiling   int  // 0 for none
+	tiling   int  // m of Winograd's tiling, or 0
 	cols     int
 }
 
-// packedWeights is what all static programs of a store share of one variable.
+// packedWeights are the packed weights of one variable, which all static programs of
+// a store share.
 type packedWeights struct {
 	data    memory
 	version uint64
 	done    bool
 }
 
-// packing reserves n elements for weights in a product's order. It returns how
-// to get them and the function that fills them, in some tasks. Programs without
-// updates keep those of variables until the store's version changes.
+// packing reserves n elements for packed weights. It returns a function that gives
+// them and a function that fills them by calling pack in parallel tasks. A program
+// without updates packs a variable again only when the store's version has changed.
 func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memory, task int)) (packed func() memory, prepare func()) {
 	if !b.Static || w.value.Place != engine.Persistent {
 		packed = b.borrow(n)
 		work := func(i int) { pack(packed(), i) }
 		return packed, func() { b.pool.run(tasks, work) }
 	}
-	key := packKey{w.value, w.backward, w.half, w.patches, tiling, b.set.Cols}
+	key := packKey{w.value, w.backward, w.bf16, w.patches, tiling, b.set.Cols}
 	own, ok := b.Derived[key].(*packedWeights)
 	if !ok {
 		own = &packedWeights{data: alloc(n)}
@@ -201,7 +202,7 @@ func (b *binder) packing(w weights, tiling, n, tasks int, pack func(packed memor
 	}
 }
 
-// packer fills panel q of group g with the weights of all taps.
+// packer writes the weights of all taps to panel q of group g.
 type packer func(panel []float32, g, q int)
 
 // forward packs weights [taps][k][groups*n] for a convolution.
@@ -226,12 +227,12 @@ func (b *binder) backward(value *engine.Value, groups, taps, k, n int) weights {
 
 // conv binds a convolution and what is fused behind it.
 func (b *binder) conv(s *engine.Conv) func() {
-	if half(s.X) {
-		return b.convHalf(s)
+	if isBF16(s.X) {
+		return b.convBF16(s)
 	}
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.Y.Dims()
-	src, dst := picture{h, w, n, cin, b.mem(s.X)}, picture{oh, ow, n, cout, b.mem(s.Y)}
+	src, dst := imageBatch{h, w, n, cin, b.mem(s.X)}, imageBatch{oh, ow, n, cout, b.mem(s.Y)}
 	taps := s.KH * s.KW
 	weight := b.forward(s.W, s.Groups, taps, cin/s.Groups, cout/s.Groups)
 	after, prepare, finish := b.epilogue(s, cout)
@@ -248,15 +249,15 @@ func (b *binder) conv(s *engine.Conv) func() {
 	return inOrder(prepare, compute, finish)
 }
 
-// convGradInput binds the gradient of a convolution's input: the same sum with
-// the roles of channels and of taps turned round.
+// convGradInput binds the gradient of a convolution's input. It is the same sum with
+// the input and output channels exchanged and the taps reversed.
 func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
-	if half(s.DY) {
-		return b.convGradInputHalf(s)
+	if isBF16(s.DY) {
+		return b.convGradInputBF16(s)
 	}
 	n, cin, h, w := s.DX.Dims()
 	_, cout, oh, ow := s.DY.Dims()
-	src, dst := picture{oh, ow, n, cout, b.mem(s.DY)}, picture{h, w, n, cin, b.mem(s.DX)}
+	src, dst := imageBatch{oh, ow, n, cout, b.mem(s.DY)}, imageBatch{h, w, n, cin, b.mem(s.DX)}
 	taps := s.KH * s.KW
 	weight := b.backward(s.W, s.Groups, taps, cout/s.Groups, cin/s.Groups)
 	runs := gather(h, w, n, func(y, x int) []tap { return backwardTaps(s.Window, oh, ow, y, x) })
@@ -272,7 +273,7 @@ func (b *binder) convGradInput(s *engine.ConvGradInput) func() {
 	return inOrder(b.copy(p.dst, b.mem(s.Base)), compute)
 }
 
-// inOrder calls those of its arguments that are not nil, one after the other.
+// inOrder returns a function that calls its arguments in order, except for nil ones.
 func inOrder(fs ...func()) func() {
 	var some []func()
 	for _, f := range fs {

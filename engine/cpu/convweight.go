@@ -5,75 +5,76 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// weightRows is about how many rows (pixels times batch) of activations and
-// gradients one pass over the taps goes through: a register block of each factor
-// then stays in the first cache. weightInputs and weightPanels are how many input
-// channels and panels of output channels one task does: what the second holds.
+// weightRows is about how many rows (pixels times batch) of activations and gradients
+// are multiplied before the next tap, so that a register block of each factor stays in
+// the first-level cache. weightInputs and weightPanels are the most input channels and
+// panels of output channels of one task, so that they stay in the second-level cache.
 const (
 	weightRows   = 192
 	weightInputs = 256
 	weightPanels = 16
 )
 
-// Few channels make few tasks, each of which would read everything; the picture is
-// then divided into parts whose sums are added at the end. How many there are must
-// not depend on the threads, for it decides the order of the sums.
+// Few channels make few tasks, each of which would read everything. The image is then
+// divided into parts, whose sums are added at the end. The number of parts must not
+// depend on the number of threads, for it decides the order of the sums.
 const (
-	weightTasks = 32      // wanted
+	weightTasks = 32      // tasks to aim for
 	weightSums  = 1 << 20 // elements that the parts' sums may take
 )
 
-// weightCall is one product of the weight gradient: the sum over the pixels of
-// segs and the batch, added to rows of filter elements from element on.
+// weightCall is one matrix product of the weight gradient: a sum over the pixels of
+// segs and over the batch, which is added to the gradient of rows filter elements,
+// from element on.
 type weightCall struct {
-	element, rows int // rows > 1: neighbouring columns of the filter
+	element, rows int // where rows > 1, they are neighbouring columns of the filter
 	first         bool
 	segs          []kernel.Seg
 }
 
-// weightWalk is how the gradient of a weight goes through the picture.
-type weightWalk struct {
+// weightPlan divides the sums of a weight gradient over the image into products.
+type weightPlan struct {
 	win   engine.Window
 	batch int
-	byTap bool // neighbouring taps are rows of one product
+	byTap bool // neighbouring taps, not input channels, are the rows of a product
 }
 
-// weightPart is a part of the picture.
+// weightPart is the products of a part of the image.
 type weightPart struct {
 	calls []weightCall // in the order of pixels
-	empty []int        // taps to set to zero first
+	empty []int        // taps to set to zero before the products
 }
 
-// gradWeight is the gradient of a convolution's weight. A register block holds
-// some input channels of one tap by a panel of output channels; for inputs of
-// few channels it holds neighbouring taps instead.
+// gradWeight computes the gradient of a convolution's weight in float32. The rows of a
+// register block are input channels of one tap, its columns a panel of output channels.
+// For inputs with few channels the rows are neighbouring taps instead.
 type gradWeight struct {
-	weightWalk
+	weightPlan
 	set            *kernel.Set
 	cin, cout      int // of one group
 	x, dy          memory
 	parts          []weightPart
 	sums           *partSums
 	blocks, panels int
-	together       [2]int // blocks and panels that one task goes through
-	packed         bool   // factors are copied before they are multiplied
-	areas          *areas // of the copies
+	together       [2]int // blocks and panels of one task
+	packed         bool   // factors are copied before they are multiplied; see packs
+	areas          *areas // memory for the copies
 }
 
-// convGradWeight binds the gradient of a convolution's weight, by the algorithm
+// convGradWeight binds the gradient of a convolution's weight, computed by the algorithm
 // that costs least for its shape.
 func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
-	if half(s.X) {
-		return b.convGradWeightHalf(s)
+	if isBF16(s.X) {
+		return b.convGradWeightBF16(s)
 	}
 	n, cin, h, w := s.X.Dims()
 	_, cout, oh, ow := s.DY.Dims()
 	runs := gather(oh, ow, n, func(y, x int) []tap { return forwardTaps(s.Window, h, w, y, x) })
 	if f, ok := b.tiling(s.Window, n, cin, cout, oh, ow, runs); ok {
-		return b.winogradWeight(f, picture{h, w, n, cin, b.mem(s.X)}, picture{oh, ow, n, cout, b.mem(s.DY)}, s)
+		return b.winogradWeight(f, imageBatch{h, w, n, cin, b.mem(s.X)}, imageBatch{oh, ow, n, cout, b.mem(s.DY)}, s)
 	}
 	g := &gradWeight{
-		set: b.set, weightWalk: weightWalk{win: s.Window, batch: n}, cin: cin / s.Groups, cout: cout / s.Groups,
+		set: b.set, weightPlan: weightPlan{win: s.Window, batch: n}, cin: cin / s.Groups, cout: cout / s.Groups,
 		x: b.mem(s.X), dy: b.mem(s.DY), areas: b.areas,
 	}
 	g.byTap = g.cin < 4 && s.KW > g.cin
@@ -95,15 +96,15 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) func() {
 	return inOrder(func() { b.pool.run(tasks, work) }, g.sums.add)
 }
 
-// count returns into how many parts the picture is divided.
+// count returns the number of parts into which the image is divided.
 func (g *gradWeight) count(weights, pixels int) int {
 	tasks := g.win.Groups * ceil(g.cin, weightInputs) * ceil(g.cout, 16*weightPanels)
 	return max(1, min(ceil(weightTasks, tasks), pixels*g.batch/(4*weightRows), 1+weightSums/weights, pixels))
 }
 
-// part lists the products of the pixels from lo to hi, piece by piece. x and dy are
-// the elements of one pixel of the inputs and of the gradients.
-func (v weightWalk) part(h, w, ow, x, dy, lo, hi int) (p weightPart) {
+// part lists the products of the pixels from lo to hi, piece by piece. x and dy are the
+// numbers of elements of one pixel of the inputs and of the gradients.
+func (v weightPlan) part(h, w, ow, x, dy, lo, hi int) (p weightPart) {
 	seen := make([]bool, v.win.KH*v.win.KW)
 	step := max(1, weightRows/v.batch)
 	for ; lo < hi; lo += step {
@@ -140,9 +141,9 @@ func (v weightWalk) part(h, w, ow, x, dy, lo, hi int) (p weightPart) {
 	return p
 }
 
-// markFirst lets the first product of a tap overwrite; those by tap overlap and
-// are all added to zeros.
-func (v weightWalk) markFirst(calls []weightCall, seen []bool) {
+// markFirst lets the first product of every tap overwrite the gradient instead of adding
+// to it. With byTap the products overlap, so all of them add to zeros.
+func (v weightPlan) markFirst(calls []weightCall, seen []bool) {
 	for i := range calls {
 		c := &calls[i]
 		c.first = !v.byTap && !seen[c.element]
@@ -150,12 +151,12 @@ func (v weightWalk) markFirst(calls []weightCall, seen []bool) {
 	}
 }
 
-// divide chooses what one task goes through, and returns how many tasks there
-// are: at least as many as wanted, where that can be.
-func (g *gradWeight) divide(wanted int) int {
+// divide chooses the blocks and panels of one task and returns the number of tasks: at
+// least minTasks, if the shape allows it.
+func (g *gradWeight) divide(minTasks int) int {
 	blocks, panels := min(g.blocks, max(1, weightInputs/g.set.Rows)), min(g.panels, weightPanels)
 	tasks := func() int { return len(g.parts) * g.win.Groups * ceil(g.blocks, blocks) * ceil(g.panels, panels) }
-	for tasks() < wanted && blocks*panels > 1 {
+	for tasks() < minTasks && blocks*panels > 1 {
 		if blocks*g.set.Rows > panels*g.set.Cols || panels == 1 {
 			blocks = ceil(blocks, 2)
 		} else {
@@ -166,9 +167,9 @@ func (g *gradWeight) divide(wanted int) int {
 	return tasks()
 }
 
-// weightShare is what one task computes: some blocks of input channels by some panels of
-// output channels of a group, for all taps, over a part of the picture. dst is
-// where the part's sums are.
+// weightShare is the share of one task: blocks of input channels by panels of output
+// channels of a group, for all taps, summed over a part of the image. dst holds the sums
+// of the part.
 type weightShare struct {
 	dst                   memory
 	group                 int
@@ -176,7 +177,7 @@ type weightShare struct {
 	firstPanel, lastPanel int
 }
 
-// share returns task i, the parts outermost.
+// share returns the share of task i. The part is the slowest index.
 func (g *gradWeight) share(i int) (s weightShare, p *weightPart) {
 	across, down := ceil(g.blocks, g.together[0]), ceil(g.panels, g.together[1])
 	block, panel, group, part := i%across, i/across%down, i/across/down%g.win.Groups, i/across/down/g.win.Groups
@@ -185,8 +186,8 @@ func (g *gradWeight) share(i int) (s weightShare, p *weightPart) {
 	return s, &g.parts[part]
 }
 
-// task goes through its part piece by piece, so that what is read of it for one
-// block is still near for the next.
+// task multiplies its part piece by piece, so that what one block reads of a piece is
+// still in the cache for the next block.
 func (g *gradWeight) task(i int) {
 	s, p := g.share(i)
 	for panel := s.firstPanel; panel < s.lastPanel; panel++ {
@@ -211,27 +212,26 @@ func (g *gradWeight) task(i int) {
 	}
 }
 
-// inputs returns the input channels of a block: the first, and how many.
+// inputs returns the first input channel of a block and their number.
 func (g *gradWeight) inputs(block int) (ci, rows int) {
 	ci = g.cin * block / g.blocks
 	return ci, g.cin*(block+1)/g.blocks - ci
 }
 
-// inputsOf returns the input channels of a share: the first, and the one behind the
-// last.
+// inputsOf returns the input channels from <= c < end of a share.
 func (g *gradWeight) inputsOf(s *weightShare) (from, end int) {
 	from, _ = g.inputs(s.firstBlock)
 	last, rows := g.inputs(s.lastBlock - 1)
 	return from, last + rows
 }
 
-// at returns the gradient of a filter element in dst from an input and an output
-// channel of a group on.
+// at returns the gradient in dst of a filter element of a group, from input channel ci
+// and output channel co on.
 func (g *gradWeight) at(dst memory, element, group, ci, co int) []float32 {
 	return dst[(element*g.cin+ci)*g.cout*g.win.Groups+group*g.cout+co:]
 }
 
-// clear sets a block of some taps to zero.
+// clear sets the gradient of the given taps to zero for one block and panel.
 func (g *gradWeight) clear(taps []int, dst memory, group, block, panel int) {
 	ci, rows := g.inputs(block)
 	co := panel * g.set.Cols
@@ -240,7 +240,7 @@ func (g *gradWeight) clear(taps []int, dst memory, group, block, panel int) {
 	}
 }
 
-// multiply adds one product to a block.
+// multiply computes one product for one block and panel.
 func (g *gradWeight) multiply(c *weightCall, dst memory, group, block, panel int) {
 	allIn, allOut := g.cin*g.win.Groups, g.cout*g.win.Groups
 	ci, m := g.inputs(block)
@@ -253,23 +253,23 @@ func (g *gradWeight) multiply(c *weightCall, dst memory, group, block, panel int
 		g.dy[group*g.cout+co:], allOut, c.segs, g.batch, m, min(g.set.Cols, g.cout-co), !c.first)
 }
 
-// packs reports whether the factors of a piece are copied before they are
-// multiplied. Rows of activations lie a power of two apart in most nets, so that
-// the rows of a piece share a few places of the first cache and drive each other
-// out; the copies' rows do not. They pay where they are used often.
+// packs reports whether the factors of a piece are copied before they are multiplied.
+// In most networks rows of activations lie a power of two apart, so the rows of a piece
+// compete for a few sets of the first-level cache; the rows of the copies do not. A copy
+// pays where it is read often.
 func (g *gradWeight) packs() bool {
 	return !g.byTap && g.together[0]*g.set.Rows >= 32 && g.together[1]*g.set.Cols >= 32
 }
 
-// packedWidths returns the elements from one copied row to the next, of the inputs
-// and of the gradients: an odd number of cache lines.
+// packedWidths returns the distances between copied rows of the inputs and of the
+// gradients, in elements. Each is an odd number of cache lines.
 func (g *gradWeight) packedWidths() (in, out int) {
 	const line = 16
 	odd := func(n int) int { return (ceil(n, line) | 1) * line }
 	return odd(ceil(g.cin, g.blocks) * g.together[0]), odd(g.together[1] * g.set.Cols)
 }
 
-// multiplyPacked adds one product to the blocks and panels of a share.
+// multiplyPacked computes one product for all blocks and panels of a share.
 func (g *gradWeight) multiplyPacked(c *weightCall, s *weightShare, area memory) {
 	allIn, allOut := g.cin*g.win.Groups, g.cout*g.win.Groups
 	aks, bks := g.packedWidths()
@@ -290,26 +290,23 @@ func (g *gradWeight) multiplyPacked(c *weightCall, s *weightShare, area memory) 
 	}
 }
 
-// multiplyRows multiplies copied rows.
+// multiplyRows multiplies rows that multiplyPacked has copied.
 func (g *gradWeight) multiplyRows(element int, s *weightShare, a, b memory, rows int, accumulate bool) {
 	aks, bks := g.packedWidths()
 	from, end := g.inputsOf(s)
 	for panel := s.firstPanel; panel < s.lastPanel; panel++ {
 		co := panel * g.set.Cols
 		g.set.Gemm(g.at(s.dst, element, s.group, from, co), g.cout*g.win.Groups, a, 1, aks,
-			b[(panel-s.firstPanel)*g.set.Cols:], bks, whole, rows, end-from, min(g.set.Cols, g.cout-co), accumulate)
+			b[(panel-s.firstPanel)*g.set.Cols:], bks, oneSeg, rows, end-from, min(g.set.Cols, g.cout-co), accumulate)
 	}
 }
 
-// whole is the one stretch of a sum that is not divided.
-var whole = []kernel.Seg{{}}
-
-// partSums is where the parts of a picture have their sums: the first where the
-// result belongs, the others in scratch.
+// partSums holds the sums of the parts of an image: those of the first part in the
+// result itself, those of the others in scratch.
 type partSums struct {
 	total  memory
 	others func() memory
-	add    func() // puts them together; nil for one part
+	add    func() // adds the others to total; nil for a single part
 }
 
 func (b *binder) partSums(total memory, parts int) *partSums {

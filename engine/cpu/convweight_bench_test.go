@@ -51,9 +51,9 @@ var weightLayers = []struct{ batch, in, out, size, kernel, stride, groups int }{
 	{64, 512, 512, 3, 3, 1, 1},
 }
 
-// BenchmarkConvGradWeight reports the gradients of weights from bfloat16 as a share
-// of the peak of registers only on all threads, measured beside each. Factors come
-// from memory, as they do in a step of training, and not from the last cache.
+// BenchmarkConvGradWeight reports the speed of weight gradients from bfloat16 as a share
+// of the peak on registers alone on all threads, which is measured beside each. Factors
+// come from memory, as in a training step, not from the last-level cache.
 func BenchmarkConvGradWeight(b *testing.B) {
 	isa := kernel.Best()
 	d, err := New(Options{ISA: &isa})
@@ -78,7 +78,7 @@ func BenchmarkConvGradWeight(b *testing.B) {
 				DY:     &engine.Value{Shape: tensor.Shape{c.batch, c.out, out, out}, Layout: engine.Images, DType: tensor.BFloat16},
 				DW:     &engine.Value{Shape: tensor.Shape{c.out, c.in / c.groups, c.kernel, c.kernel}, DType: tensor.Float32},
 			}
-			const beyond = 64 << 20 // bytes, more than the last cache
+			const beyond = 64 << 20 // bytes, more than the last-level cache
 			programs := make([]engine.Executable, 1+beyond/(4*(s.X.Words()+s.DY.Words())))
 			r := rand.New(rand.NewPCG(1, 2))
 			for i := range programs {
@@ -91,7 +91,7 @@ func BenchmarkConvGradWeight(b *testing.B) {
 				next = (next + 1) % len(programs)
 			}
 			const rounds = 1 << 15
-			peak := func() { d.pool.run(d.pool.threads, func(int) { d.set.Half.PeakDot(rounds) }) }
+			peak := func() { d.pool.run(d.pool.threads, func(int) { d.set.BF16.PeakDot(rounds) }) }
 			var took, peaks []time.Duration
 			for b.Loop() {
 				begin := time.Now()
@@ -104,23 +104,23 @@ func BenchmarkConvGradWeight(b *testing.B) {
 			slices.Sort(took)
 			slices.Sort(peaks)
 			flops := 2 * float64(c.batch*out*out*c.kernel*c.kernel*c.in/c.groups*c.out) / took[len(took)/2].Seconds()
-			b.ReportMetric(flops/(d.set.Half.PeakDot(1)*rounds*float64(d.pool.threads)/peaks[len(peaks)/2].Seconds()), "of-peak")
+			b.ReportMetric(flops/(d.set.BF16.PeakDot(1)*rounds*float64(d.pool.threads)/peaks[len(peaks)/2].Seconds()), "of-peak")
 			b.ReportMetric(took[len(took)/2].Seconds()*1e3, "ms")
 			b.ReportMetric(flops/1e9, "GFLOP/s")
 		})
 	}
 }
 
-// bindAlone binds one step to memory of its own, with random numbers in what it
-// reads.
+// bindAlone binds one step to memory of its own and fills its operands with random
+// numbers.
 func bindAlone(t testing.TB, d *Device, s engine.Step, r *rand.Rand) engine.Executable {
 	t.Helper()
 	at := map[*engine.Value]memory{}
 	for _, v := range append(s.Reads(), s.Writes()...) {
 		m := alloc(v.Words())
 		if v.DType == tensor.BFloat16 {
-			for i := range m.half() {
-				m.half()[i] = tensor.ToBFloat16(r.Float32()*2 - 1)
+			for i := range m.bf16() {
+				m.bf16()[i] = tensor.ToBFloat16(r.Float32()*2 - 1)
 			}
 		}
 		at[v] = m

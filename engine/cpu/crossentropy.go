@@ -1,23 +1,24 @@
 package cpu
 
-// target is what graph.CrossEntropy compares a row of logits with.
+// target computes the target distribution that graph.CrossEntropy compares a row of
+// logits with.
 type target struct {
 	smoothing float64
-	labels    memory // [N], or shares [N, K]
+	labels    memory // class indices [N], or soft labels [N, K]: one probability per class
 	weight    memory // [K], or nil
 	t         []float64
 }
 
-// plain says that it is 1 at the label and 0 elsewhere.
-func (g *target) plain(shares bool) bool { return g.smoothing == 0 && g.weight == nil && !shares }
+// plain reports whether the distribution is 1 at the label and 0 elsewhere.
+func (g *target) plain(soft bool) bool { return g.smoothing == 0 && g.weight == nil && !soft }
 
-// row fills t for row i and returns its sum.
-func (g *target) row(i int, shares bool) (sum float64) {
+// row writes the distribution of row i to t and returns its sum.
+func (g *target) row(i int, soft bool) (sum float64) {
 	k := len(g.t)
 	for c := range g.t {
 		g.t[c] = g.smoothing / float64(k)
 	}
-	if shares {
+	if soft {
 		for c, y := range g.labels[i*k : (i+1)*k] {
 			g.t[c] += float64((1 - g.smoothing) * float64(y))
 		}
@@ -33,9 +34,10 @@ func (g *target) row(i int, shares bool) (sum float64) {
 	return sum
 }
 
-// divisor is the sum of the weights of the labels, or the number of rows.
-func (g *target) divisor(rows int, shares bool) (sum float64) {
-	if shares || g.weight == nil {
+// divisor is what the loss is divided by: the sum of the weights of the labels, or the
+// number of rows for soft labels and without weights.
+func (g *target) divisor(rows int, soft bool) (sum float64) {
+	if soft || g.weight == nil {
 		return float64(rows)
 	}
 	for i := range rows {
@@ -52,9 +54,9 @@ func newTarget(smoothing float64, k int, in []memory, weight int) *target {
 	return g
 }
 
-func crossEntropy(smoothing float64, k, rows int, shares bool, in []memory, out memory) func() {
+func crossEntropy(smoothing float64, k, rows int, soft bool, in []memory, out memory) func() {
 	row, g := make([]float64, k), newTarget(smoothing, k, in, 2)
-	if g.plain(shares) {
+	if g.plain(soft) {
 		return func() {
 			total := 0.0
 			for i := range rows {
@@ -68,21 +70,21 @@ func crossEntropy(smoothing float64, k, rows int, shares bool, in []memory, out 
 		total := 0.0
 		for i := range rows {
 			x := in[0][i*k : (i+1)*k]
-			g.row(i, shares)
+			g.row(i, soft)
 			logSum := softmaxRow(row, x)
 			for c, t := range g.t {
-				if t != 0 { // an infinite logit that nothing is compared with
+				if t != 0 { // else an infinite logit would give NaN
 					total += float64(t * (logSum - float64(x[c])))
 				}
 			}
 		}
-		out[0] = float32(total / g.divisor(rows, shares))
+		out[0] = float32(total / g.divisor(rows, soft))
 	}
 }
 
-func crossEntropyGrad(smoothing float64, k, rows int, shares bool, in []memory, out memory) func() {
+func crossEntropyGrad(smoothing float64, k, rows int, soft bool, in []memory, out memory) func() {
 	row, g := make([]float64, k), newTarget(smoothing, k, in, 3)
-	if g.plain(shares) {
+	if g.plain(soft) {
 		return func() {
 			scale := float64(in[2][0]) / float64(rows)
 			for i := range rows {
@@ -95,9 +97,9 @@ func crossEntropyGrad(smoothing float64, k, rows int, shares bool, in []memory, 
 		}
 	}
 	return func() {
-		scale := float64(in[2][0]) / g.divisor(rows, shares)
+		scale := float64(in[2][0]) / g.divisor(rows, soft)
 		for i := range rows {
-			sum := g.row(i, shares)
+			sum := g.row(i, soft)
 			softmaxRow(row, in[0][i*k:(i+1)*k])
 			for c, v := range row {
 				out[i*k+c] = float32(scale * (float64(v*sum) - g.t[c]))

@@ -1,11 +1,22 @@
-// Package cpu is the CPU device: layouts, kernels and how steps are divided
-// over threads.
+// Package cpu computes programs of package engine on the CPU. It is the device of
+// machines without a GPU, and the one that tests compare others with:
 //
-// Activations lie batch-inner, [H][W][N][C]: the N images of one pixel are the
-// rows of a matrix of C columns, so every tap of a convolution is a plain matrix
-// product, and taps that fall outside the image are left out instead of being
-// multiplied by zeros. Every element of a result is computed by one task in a
-// fixed order, so results do not depend on the number of threads.
+//	dev, err := cpu.New(cpu.Options{})
+//	if err != nil {
+//		return err
+//	}
+//	defer dev.Close()
+//	y, err := engine.Call(dev, graph.Eval, layer.Forward, x)
+//
+// Options choose the number of threads and the instruction set. Package kernel has the
+// inner loops; this package has the layout of memory and the division of the work into
+// tasks.
+//
+// Activations are stored as [H][W][N][C]: the N images at one pixel are the rows of a
+// matrix of C columns. Every tap of a convolution is then a matrix product, and taps
+// outside the image are skipped instead of multiplied by zeros. One task computes each
+// element of a result, in a fixed order, so results do not depend on the number of
+// threads.
 package cpu
 
 import (
@@ -19,14 +30,15 @@ import (
 	"github.com/residual-ml/residual/internal/host"
 )
 
-// Options choose how the device works. The zero value is the best the machine has.
+// Options configure a Device. The zero value uses all threads and the fastest kernels
+// that the machine can run.
 type Options struct {
-	Threads int         // 0: GOMAXPROCS
-	ISA     *kernel.ISA // nil: kernel.Best()
-	Direct  bool        // convolutions by their sums alone, never by Winograd's filtering
+	Threads int         // threads that share a step; 0 means GOMAXPROCS
+	ISA     *kernel.ISA // instruction set of the kernels; nil means kernel.Best()
+	Direct  bool        // compute convolutions by direct sums, never by Winograd's algorithm
 }
 
-// Device is the CPU.
+// Device is the CPU as an engine.Device. New makes one; Close ends its threads.
 type Device struct {
 	set    *kernel.Set
 	pool   *pool
@@ -35,7 +47,8 @@ type Device struct {
 	images imageUpload
 }
 
-// New returns a CPU device, or an error when the instruction set is not there.
+// New returns a CPU device. It fails if this machine or this build cannot run the
+// instruction set that the options name.
 func New(o Options) (*Device, error) {
 	isa := kernel.Best()
 	if o.ISA != nil {
@@ -57,13 +70,14 @@ func New(o Options) (*Device, error) {
 	return d, nil
 }
 
-// Close ends the device's threads; no program may run on it afterwards.
+// Close ends the device's threads. No program may run on the device afterwards.
 func (d *Device) Close() { d.pool.close() }
 
 // Name returns "cpu".
 func (d *Device) Name() string { return "cpu" }
 
-// Describe returns "2 threads, avx512 kernels" or the like.
+// Describe returns the number of threads and the kernels, such as
+// "2 threads, avx512 kernels".
 func (d *Device) Describe() string {
 	if d.pool.threads == 1 {
 		return fmt.Sprintf("1 thread, %v kernels", d.set.ISA)
@@ -71,7 +85,8 @@ func (d *Device) Describe() string {
 	return fmt.Sprintf("%d threads, %v kernels", d.pool.threads, d.set.ISA)
 }
 
-// Computes allows every precision but TF32.
+// Computes returns an error for TF32, which only GPUs have, and nil for every other
+// precision.
 func (d *Device) Computes(p engine.Precision) error {
 	if p == engine.TF32 {
 		return errors.New("the CPU does not compute in tf32, which is for GPUs; use fp32 or bf16")
@@ -79,19 +94,20 @@ func (d *Device) Computes(p engine.Precision) error {
 	return nil
 }
 
-// Err returns nil: the CPU does not fail.
+// Err returns nil, since the CPU does not fail.
 func (d *Device) Err() error { return nil }
 
-// Fits tells whether this process can take so many bytes more, limits of control groups
-// counted.
+// Fits returns an error if this process cannot allocate that many bytes more, limits of
+// control groups included.
 func (d *Device) Fits(bytes int64) error { return host.ReadMemory().Fits(bytes) }
 
-// ISA returns the instruction set of the kernels.
+// ISA returns the instruction set that the kernels use.
 func (d *Device) ISA() kernel.ISA { return d.set.ISA }
 
-// Preferred is BF16 where the processor multiplies bfloat16 itself.
+// Preferred returns BF16 if the processor has instructions that multiply bfloat16, and
+// FP32 otherwise.
 func (d *Device) Preferred() engine.Precision {
-	if d.set.Half.Native {
+	if d.set.BF16.Native {
 		return engine.BF16
 	}
 	return engine.FP32
@@ -100,18 +116,17 @@ func (d *Device) Preferred() engine.Precision {
 // Threads returns how many threads share a step.
 func (d *Device) Threads() int { return d.pool.threads }
 
-// memory is a stretch of the device's memory: ordinary Go memory, aligned to
-// cache lines.
+// memory is a buffer of the device: ordinary Go memory, aligned to cache lines.
 type memory []float32
 
-// half returns the same memory as elements of bfloat16.
-func (m memory) half() []uint16 {
+// bf16 returns the same memory as bfloat16 elements, two for every float32.
+func (m memory) bf16() []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(m))), 2*len(m))
 }
 
 func (m memory) Len() int { return len(m) }
 
-// Alloc returns zeroed memory that begins on a cache line.
+// Alloc returns n zeroed float32 that begin on a cache line.
 func (d *Device) Alloc(n int) engine.Buffer { return alloc(n) }
 
 func alloc(n int) memory {
@@ -122,7 +137,7 @@ func alloc(n int) memory {
 	return s[skip : skip+n : skip+n]
 }
 
-// Slice returns n elements of b from off on.
+// Slice returns the n elements of b from off on; they share its memory.
 func (d *Device) Slice(b engine.Buffer, off, n int) engine.Buffer {
 	return b.(memory)[off : off+n : off+n]
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// epilogue is what follows a convolution: scale and shift of channels, residual,
-// ReLU, and the statistics of a batch norm. It is applied to pieces of the result
-// while they are in the cache.
+// epilogue is what is fused behind a convolution: scale and shift of channels,
+// residual, ReLU, and the statistics of a batch norm. It is applied to pieces of the
+// result while they are in the cache.
 type epilogue struct {
 	set          *kernel.Set
 	channels     int
@@ -21,8 +21,8 @@ type epilogue struct {
 	stats        *moments
 }
 
-// apply finishes some columns of some rows. Statistics go to a part that no other
-// task adds to.
+// apply finishes a block of rows by n columns of the result, from row and column lo on.
+// Its statistics are added to the given part, to which no other task may add.
 func (e *epilogue) apply(part, row, rows, lo, n int) {
 	block := e.y.at(row*e.channels + lo)
 	if e.affine {
@@ -33,9 +33,9 @@ func (e *epilogue) apply(part, row, rows, lo, n int) {
 	}
 }
 
-// finish does the same to a block of products, rows ld elements apart, on its
-// way to a result in bfloat16. Statistics are those of the sums before they are
-// rounded; of what fusion puts before them, a bias moves only their mean.
+// finish does the same for a result in bfloat16: it finishes a block of float32 sums,
+// rows ld elements apart, and rounds it into the result. Statistics are those of the
+// sums before rounding. A fused bias only shifts their mean.
 func (e *epilogue) finish(block []float32, ld, part, row, rows, lo, n int) {
 	to := row*e.channels + lo
 	if e.stats != nil {
@@ -44,12 +44,12 @@ func (e *epilogue) finish(block []float32, ld, part, row, rows, lo, n int) {
 			e.stats.move(part, lo, e.shift[lo:lo+n])
 		}
 	}
-	e.set.Half.Finish(e.y.half[to:], e.channels, block, ld, from(e.scale, lo), from(e.shift, lo), e.residual.at(to).half, e.relu, rows, n)
+	e.set.BF16.Finish(e.y.bf16[to:], e.channels, block, ld, from(e.scale, lo), from(e.shift, lo), e.residual.at(to).bf16, e.relu, rows, n)
 }
 
-// epilogue returns what is fused behind a convolution, nil where there is
-// nothing, and what has to be done before and after the convolution. The
-// convolution must call parts of the statistics by their number.
+// epilogue returns what is fused behind a convolution, or nil where nothing is, with
+// the functions to call before and after the convolution, which may be nil. The
+// convolution numbers the parts of the statistics and allocates them with initMoments.
 func (b *binder) epilogue(s *engine.Conv, channels int) (after *epilogue, prepare, finish func()) {
 	after = &epilogue{
 		set: b.set, channels: channels, y: b.act(s.Y), residual: b.act(s.Residual), relu: s.ReLU,
@@ -74,7 +74,7 @@ func (b *binder) epilogue(s *engine.Conv, channels int) (after *epilogue, prepar
 	return after, prepare, finish
 }
 
-// from returns m from element i on; nil stays nil.
+// from returns m from element i on, or nil if m is nil.
 func from(m memory, i int) []float32 {
 	if m == nil {
 		return nil
@@ -82,8 +82,8 @@ func from(m memory, i int) []float32 {
 	return m[i:]
 }
 
-// affine returns a function that turns a batch norm with known statistics, and
-// a bias before it, into scale and shift: y = x*scale + shift.
+// affine returns a function that computes the scale and shift of a batch norm with
+// known statistics, and of a bias before it, such that y = x*scale + shift.
 func (b *binder) affine(norm *engine.Norm, bias *engine.Value, scale, shift memory) func() {
 	stats, gamma, beta, bs := b.mem(norm.Stats), b.mem(norm.Gamma), b.mem(norm.Beta), b.mem(bias)
 	eps := norm.Eps

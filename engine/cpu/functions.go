@@ -2,8 +2,9 @@ package cpu
 
 import "github.com/residual-ml/residual/graph"
 
-// functions returns an operation that is a function of one or two numbers, computed in
-// float64 and rounded; those that cost no more than memory in float32.
+// functions returns the function of an elementwise operation of one or two numbers. It
+// computes in float64 and rounds, except for those of quick and for subtraction and
+// division, which round the same in float32.
 func functions(op graph.Op) func(out []float32, in [][]float32) {
 	switch op := op.(type) {
 	case graph.Unary:
@@ -46,7 +47,8 @@ func functions(op graph.Op) func(out []float32, in [][]float32) {
 	return nil
 }
 
-// quick computes in float32 what rounds as in float64, nil where nothing does.
+// quick returns a faster function with the same result as the one in float64, or nil
+// if there is none.
 func quick(op graph.Unary) func(out []float32, in [][]float32) {
 	a, b := float32(op.A), float32(op.B)
 	switch op.Function {

@@ -5,12 +5,12 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// tap says that a pixel of the source reaches a pixel of the destination
-// through one element of the filter.
+// tap is one term of a destination pixel: the source pixel that it reads and the
+// element of the filter, index, that multiplies it.
 type tap struct{ source, index int }
 
-// run is a stretch of neighbouring destination pixels that the same taps reach,
-// each from sources that lie step pixels further from one to the next.
+// run is a sequence of count neighbouring destination pixels that have the same filter
+// elements. From one pixel to the next, all source pixels advance by step.
 type run struct {
 	pixel, count, step int
 	taps               []tap
@@ -31,7 +31,7 @@ func forwardTaps(w engine.Window, inH, inW, y, x int) []tap {
 	return taps
 }
 
-// backwardTaps lists the output pixels that input pixel (y, x) takes part in.
+// backwardTaps lists the output pixels that read input pixel (y, x).
 func backwardTaps(w engine.Window, outH, outW, y, x int) []tap {
 	var taps []tap
 	for i := range w.KH {
@@ -50,9 +50,9 @@ func backwardTaps(w engine.Window, outH, outW, y, x int) []tap {
 	return taps
 }
 
-// gather groups the pixels of an h by w destination into runs. Batch-inner rows
-// of neighbouring pixels follow each other in memory when their sources are
-// neighbours too; with a batch of one any fixed step will do.
+// gather groups the pixels of an h by w destination into runs. With several images the
+// source pixels of a run must be neighbours, so that all rows of the run follow each
+// other in memory; with one image any fixed step between them will do.
 func gather(h, w, batch int, taps func(y, x int) []tap) []run {
 	var runs []run
 	for y := range h {
@@ -69,7 +69,7 @@ func gather(h, w, batch int, taps func(y, x int) []tap) []run {
 	return runs
 }
 
-// extend takes in the next pixel if it continues the run.
+// extend adds the next pixel, whose taps are t, if it continues the run.
 func (r *run) extend(t []tap, batch int) bool {
 	if len(t) != len(r.taps) {
 		return false
@@ -78,7 +78,7 @@ func (r *run) extend(t []tap, batch int) bool {
 		r.count++
 		return true
 	}
-	// What the sources are further by than at the run's first pixel.
+	// ahead is the distance of the sources from those of the run's first pixel.
 	ahead := t[0].source - r.taps[0].source
 	step := ahead / r.count
 	if step*r.count != ahead || batch > 1 && step != 1 || r.count > 1 && step != r.step {
@@ -94,23 +94,23 @@ func (r *run) extend(t []tap, batch int) bool {
 	return true
 }
 
-// chunk is a piece of a run small enough to stay in the cache while everything
-// that follows the products is done to it.
+// chunk is a piece of a run that is small enough to stay in the cache until its
+// epilogue is applied.
 type chunk struct {
 	row, rows int // rows of the destination, pixels times batch
-	source    int // what the first row's sources are further by, in elements
+	source    int // offset of the first row's sources from those of the run, in elements
 	ars       int // elements between the sources of neighbouring rows
 	segs      []kernel.Seg
 	joined    joined
 }
 
-// joined says that every segment of a chunk stands for so many taps, whose sources
-// lie step elements apart. The zero value stands for one.
+// joined says that every segment of a chunk stands for several taps, whose sources lie
+// step elements apart. The zero value means one tap a segment.
 type joined struct{ taps, step int }
 
-// joinTaps makes one segment of the neighbouring taps of every row of the filter.
-// Of one channel a tap's sum is one product, and finding it takes as long. Weights
-// of neighbouring taps lie panel elements apart.
+// joinTaps makes one segment of all neighbouring taps in a row of the filter. It is for
+// a single channel, where a tap has only one product and a segment for each would cost
+// as much again. Weights of neighbouring taps lie panel elements apart.
 func (c *chunk) joinTaps(panel int) {
 	if len(c.segs) < 2 {
 		return
@@ -138,8 +138,8 @@ func (c *chunk) joinTaps(panel int) {
 	c.segs, c.joined = segs, joined{taps, step}
 }
 
-// chunks cuts runs into pieces of at most most rows. srcC is the number of
-// channels of the source; panel is how many elements one tap's weights take.
+// chunks cuts runs into chunks of at most most rows. srcC is the number of channels of
+// the source, panel the number of elements of one tap's weights.
 func chunks(runs []run, batch, srcC, panel, most int) []chunk {
 	var out []chunk
 	for _, r := range runs {

@@ -14,8 +14,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// A block whose branch starts at zero returns its input bit for bit by every
-// kernel, in both precisions, fused or not.
+// A residual block whose branch is initialised to zero must return its input bit for
+// bit, with every kernel, in both precisions, fused or not.
 func TestZeroInitBlocksAreIdentities(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 16))
 	for _, name := range []string{"d2l-resnet18", "resnet18", "resnet50", "resnext50_32x4d", "preresnet18", "preresnet50", "cifar-resnet8", "cifar-preresnet8"} {
@@ -28,7 +28,7 @@ func TestZeroInitBlocksAreIdentities(t *testing.T) {
 		b := e.New(models.Config{Blocks: blocks, ZeroInit: true}).(models.Net).Stages()[0].Blocks[1]
 		nn.Init(b, 2, nn.KaimingNormal)
 		for _, p := range nn.Parameters(b) {
-			if p.Name == "conv1.weight" { // of [out, in, ...]: the input's channels
+			if p.Name == "conv1.weight" { // [out, in, ...]: in is the number of the input's channels
 				checkIdentity(t, name, e.Kind, b, conformance.Random(r, 3, p.Value.Shape()[1], 5, 4))
 			}
 		}

@@ -8,12 +8,12 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Upload writes a host tensor in the layout and type of v. Labels (Int64) become float32,
-// which holds them exactly up to 2^24.
+// Upload writes a host tensor to dst in the layout and type of v. Int64 labels become
+// float32, which represents them exactly up to 2^24.
 func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) {
 	to := dst.(memory)
 	if v.DType == tensor.BFloat16 {
-		d.uploadHalf(to.half()[:v.Numel()], v, src)
+		d.uploadBF16(to.bf16()[:v.Numel()], v, src)
 		return
 	}
 	if src.DType() == tensor.Int64 {
@@ -34,15 +34,15 @@ func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) 
 	permute(to, v.Layout.Strides(v.Shape), src.Data(), v.Shape.Strides(), v.Shape)
 }
 
-// Download reads v into a host tensor.
+// Download reads v, which lies at src, into a float32 host tensor.
 func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value) {
 	from := src.(memory)
 	if dst.DType() != tensor.Float32 {
-		panic(fmt.Sprintf("cpu: reading %v into %v", v, dst))
+		panic(fmt.Sprintf("cpu: reading %v into %v, which must be float32", v, dst))
 	}
 	if v.DType == tensor.BFloat16 {
 		values := make([]float32, v.Numel())
-		d.set.Half.Widen(values, from.half()[:len(values)])
+		d.set.BF16.Widen(values, from.bf16()[:len(values)])
 		from = values
 	}
 	if v.RowMajor() {
@@ -52,8 +52,8 @@ func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value
 	permute(dst.Data(), v.Shape.Strides(), from, v.Layout.Strides(v.Shape), v.Shape)
 }
 
-// uploadHalf rounds a host tensor to bfloat16.
-func (d *Device) uploadHalf(to []uint16, v *engine.Value, src *tensor.Tensor) {
+// uploadBF16 rounds a host tensor to bfloat16.
+func (d *Device) uploadBF16(to []uint16, v *engine.Value, src *tensor.Tensor) {
 	n, c, h, w := v.Dims()
 	switch {
 	case src.DType() == tensor.Int64:
@@ -61,16 +61,16 @@ func (d *Device) uploadHalf(to []uint16, v *engine.Value, src *tensor.Tensor) {
 			to[i] = tensor.ToBFloat16(float32(x))
 		}
 	case v.RowMajor():
-		d.set.Half.Narrow(to, src.Data())
+		d.set.BF16.Narrow(to, src.Data())
 	case v.Layout == engine.Images:
-		d.images.run(d.pool, activation{half: to}, src.Data(), n*c, h*w)
+		d.images.run(d.pool, activation{bf16: to}, src.Data(), n*c, h*w)
 	default:
-		panic(fmt.Sprintf("cpu: no upload of %v in %v", v, v.Layout))
+		panic(fmt.Sprintf("cpu: no upload of %v in layout %v", v, v.Layout))
 	}
 }
 
-// imageUpload turns [n][c][pixels] into [pixels][n][c], a few pixels of all
-// images a task.
+// imageUpload transposes [n][c][pixels] to [pixels][n][c]. A task writes a few pixels of
+// all images.
 type imageUpload struct {
 	mu           sync.Mutex
 	dst          activation
@@ -83,7 +83,7 @@ const uploadPixels = 16 // a cache line of the source
 
 func (u *imageUpload) task(i int) {
 	lo, hi := i*uploadPixels, min((i+1)*uploadPixels, u.pixels)
-	if u.dst.half != nil {
+	if u.dst.bf16 != nil {
 		u.round(lo, hi)
 		return
 	}
@@ -98,7 +98,7 @@ func (u *imageUpload) task(i int) {
 func (u *imageUpload) round(lo, hi int) {
 	for row := range u.rows {
 		for p := lo; p < hi; p++ {
-			u.dst.half[p*u.rows+row] = tensor.ToBFloat16(u.src[row*u.pixels+p])
+			u.dst.bf16[p*u.rows+row] = tensor.ToBFloat16(u.src[row*u.pixels+p])
 		}
 	}
 }
@@ -111,7 +111,7 @@ func (u *imageUpload) run(p *pool, dst activation, src []float32, rows, pixels i
 	u.dst, u.src = activation{}, nil
 }
 
-// permute copies a tensor between two orders of its elements.
+// permute copies a tensor of the given shape from strides ss to strides ds.
 func permute(dst []float32, ds []int, src []float32, ss []int, shape tensor.Shape) {
 	switch len(shape) {
 	case 0:
@@ -129,34 +129,34 @@ func permute(dst []float32, ds []int, src []float32, ss []int, shape tensor.Shap
 	}
 }
 
-// relayout binds a copy between the layouts of two values that hold the same
-// tensor of the given shape.
+// relayout binds a copy of a tensor of the given shape from the layout and type of one
+// value to those of another.
 func (b *binder) relayout(from, to *engine.Value, shape tensor.Shape) func() {
 	src, dst := b.act(from), b.act(to)
 	if from.Layout == to.Layout {
 		return b.convert(dst, src, from.Numel())
 	}
 	ds, ss := to.Layout.Strides(shape), from.Layout.Strides(shape)
-	if src.half != nil || dst.half != nil {
+	if src.bf16 != nil || dst.bf16 != nil {
 		return b.gatherTo(dst, src, from.Numel(), func(i int) (int, int) { return offset(shape, ds, i), offset(shape, ss, i) })
 	}
 	work := func(i int) { permute(dst.full[i*ds[0]:], ds[1:], src.full[i*ss[0]:], ss[1:], shape[1:]) }
 	return func() { b.pool.run(shape[0], work) }
 }
 
-// convert binds a copy into another type.
+// convert binds a copy of n elements to the other type, in the same order.
 func (b *binder) convert(dst, src activation, n int) func() {
 	return b.blocks(n, func(lo, hi int) {
-		if dst.half != nil {
-			b.set.Half.Narrow(dst.half[lo:hi], src.full[lo:hi])
+		if dst.bf16 != nil {
+			b.set.BF16.Narrow(dst.bf16[lo:hi], src.full[lo:hi])
 		} else {
-			b.set.Half.Widen(dst.full[lo:hi], src.half[lo:hi])
+			b.set.BF16.Widen(dst.full[lo:hi], src.bf16[lo:hi])
 		}
 	})
 }
 
-// gatherTo binds a copy of n elements, element by element, between types and
-// orders: at returns where element i lies in dst and in src.
+// gatherTo binds a copy of n elements, one by one, between any types and orders. at
+// returns the offsets of element i in dst and in src.
 func (b *binder) gatherTo(dst, src activation, n int, at func(i int) (int, int)) func() {
 	return b.blocks(n, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
@@ -166,7 +166,8 @@ func (b *binder) gatherTo(dst, src activation, n int, at func(i int) (int, int))
 	})
 }
 
-// offset returns where row-major element i of a shape lies under some strides.
+// offset returns the offset, under the given strides, of the element of a shape whose
+// row-major index is i.
 func offset(shape tensor.Shape, strides []int, i int) int {
 	at := 0
 	for d := len(shape) - 1; d >= 0; d-- {
@@ -176,8 +177,8 @@ func offset(shape tensor.Shape, strides []int, i int) int {
 	return at
 }
 
-// reshape binds a copy in row-major order between tensors of different shapes,
-// or nothing where the memory can stay as it is.
+// reshape binds a copy in row-major order between tensors of different shapes. It
+// returns nil if both values share memory and have the same order.
 func (b *binder) reshape(s *engine.Compute) func() {
 	in, out := s.In[0], s.Out
 	if engine.SameOrder(in, out) {
@@ -188,7 +189,7 @@ func (b *binder) reshape(s *engine.Compute) func() {
 		return b.convert(dst, src, in.Numel())
 	}
 	si, di := rowMajorIndex(in), rowMajorIndex(out)
-	if src.half != nil || dst.half != nil {
+	if src.bf16 != nil || dst.bf16 != nil {
 		return b.gatherTo(dst, src, in.Numel(), func(i int) (int, int) { return int(di[i]), int(si[i]) })
 	}
 	return b.blocks(in.Numel(), func(lo, hi int) {
@@ -198,7 +199,7 @@ func (b *binder) reshape(s *engine.Compute) func() {
 	})
 }
 
-// rowMajorIndex lists where the elements of v lie, in row-major order.
+// rowMajorIndex lists the offsets of the elements of v in row-major order.
 func rowMajorIndex(v *engine.Value) []int32 {
 	strides := v.Layout.Strides(v.Shape)
 	out := make([]int32, v.Numel())

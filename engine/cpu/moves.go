@@ -9,7 +9,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// moving binds operations that move elements, and those that sum over dimensions.
+// moving binds operations that move elements or reduce dimensions, and products of
+// matrices.
 func (b *binder) moving(s *engine.Compute) (func(), bool) {
 	switch op := s.Op.(type) {
 	case *graph.Take:
@@ -54,7 +55,7 @@ func counted(n int) []int {
 	return list
 }
 
-// scaled multiplies indices with a stride; -1 stays -1.
+// scaled multiplies indices by a stride; -1 stays -1.
 func scaled(list []int, stride int) []int {
 	out := make([]int, len(list))
 	for i, v := range list {
@@ -66,15 +67,15 @@ func scaled(list []int, stride int) []int {
 	return out
 }
 
-// axisMove is one dimension of a move: where in the destination index i lies is i·stride,
-// and where in the source from[i], -1 for nowhere.
+// axisMove is one dimension of a move. Index i is at offset i*stride in the destination
+// and at offset from[i] in the source; -1 means that the source has none.
 type axisMove struct {
 	stride int
 	from   []int
 }
 
-// newMove orders the dimensions of a move as they lie in the destination, the innermost
-// last. There is at least one.
+// newMove sorts the dimensions of a move by their strides in the destination, the
+// smallest last. The result has at least one dimension.
 func newMove(shape tensor.Shape, strides []int, offsets [][]int) []axisMove {
 	var m []axisMove
 	for d, size := range shape {
@@ -89,8 +90,8 @@ func newMove(shape tensor.Shape, strides []int, offsets [][]int) []axisMove {
 	return m
 }
 
-// move binds a copy of single elements into rows of the destination, whose innermost
-// dimension has stride 1 or is walked by it. Where nothing is in the source goes fill.
+// move binds a copy of elements from src to dst, a row of the innermost dimension at a
+// time. Elements that src does not have become fill.
 func (b *binder) move(m []axisMove, dst, src activation, fill float32) func() {
 	rows := 1
 	for _, a := range m[:len(m)-1] {
@@ -111,10 +112,10 @@ func (b *binder) move(m []axisMove, dst, src activation, fill float32) func() {
 			}
 		}
 		n := len(inner.from)
-		if at >= 0 && run && n > 0 && (dst.half == nil) == (src.half == nil) {
+		if at >= 0 && run && n > 0 && (dst.bf16 == nil) == (src.bf16 == nil) {
 			at += inner.from[0]
-			if dst.half != nil {
-				copy(dst.half[to:to+n], src.half[at:at+n])
+			if dst.bf16 != nil {
+				copy(dst.bf16[to:to+n], src.bf16[at:at+n])
 			} else {
 				copy(dst.full[to:to+n], src.full[at:at+n])
 			}
@@ -130,7 +131,7 @@ func (b *binder) move(m []axisMove, dst, src activation, fill float32) func() {
 	})
 }
 
-// consecutive reports whether a list counts up by ones from a place that is there.
+// consecutive reports whether a list has no -1 and counts up by ones.
 func consecutive(list []int) bool {
 	for i, v := range list {
 		if v < 0 || v != list[0]+i {
@@ -159,7 +160,8 @@ func (b *binder) concat(op graph.Concat, s *engine.Compute) func() {
 	return inOrder(parts...)
 }
 
-// places lists where the elements lie that differ in the chosen dimensions alone.
+// places lists the offsets of the elements that differ only in the chosen dimensions,
+// whose index in all others is 0.
 func places(shape tensor.Shape, strides []int, chosen func(d int) bool) []int {
 	list := []int{0}
 	for d, size := range shape {
@@ -177,12 +179,12 @@ func places(shape tensor.Shape, strides []int, chosen func(d int) bool) []int {
 	return list
 }
 
-// takeGrad sums, for every element of the input, what took it, in the order of the
-// result.
+// takeGrad sums, for every element of the input, the gradients of the output elements
+// that took it, in the order of the output.
 func (b *binder) takeGrad(op *graph.TakeGrad, s *engine.Compute) func() {
 	dy, dx := s.In[0], s.Out
 	from, to := dy.Layout.Strides(dy.Shape), dx.Layout.Strides(dx.Shape)
-	takers := make([][][]int, len(dx.Shape)) // by dimension and index: where in dy
+	takers := make([][][]int, len(dx.Shape)) // for each dimension and index, the offsets in dy
 	for d, size := range dx.Shape {
 		takers[d] = make([][]int, size)
 		for i := range dy.Shape[d] {
@@ -273,8 +275,7 @@ func (b *binder) productOfOthers(op *graph.ProductOfOthers, s *engine.Compute) f
 	})
 }
 
-// matMul binds products of matrices that lie as on the host, a row of the result a task's
-// piece.
+// matMul binds products of row-major matrices, computed row by row.
 func (b *binder) matMul(s *engine.Compute) func() {
 	r := len(s.Out.Shape)
 	rows, columns, inner := s.Out.Shape[r-2], s.Out.Shape[r-1], s.In[0].Shape[r-1]

@@ -5,19 +5,18 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// padded is the walk of a convolution over one image. Without other images beside
-// it, the pixels at its border, which other taps reach, would be rows of their own
-// and each go through all weights. Here the image is copied into a frame of zeros,
-// so that all taps reach every pixel of a line.
+// padded is a copy of a single image between margins of zeros. In a batch of one, each
+// border pixel, which has other taps than its neighbours, would be a row of its own that
+// reads all weights again. In the padded copy every pixel of a line has the same taps.
 type padded struct {
 	frame, image   activation
 	h, w, c        int
 	padH, padW     int
-	line, distance int // pixels of a line of the result, and from one line to the next
+	line, distance int // pixels of a line of the result, and between the beginnings of lines
 }
 
-// newPadded returns the frame for the image that a convolution reads, or nil where
-// the walk does not pay or does not apply.
+// newPadded allocates the padded copy for the image that a convolution reads, or returns
+// nil where padding does not apply or does not pay.
 func (b *binder) newPadded(s *engine.Conv, padH int) *padded {
 	n, c, h, w := s.X.Dims()
 	if n != 1 || !b.Static || s.KH*s.KW == 1 || s.Stats != nil {
@@ -26,27 +25,28 @@ func (b *binder) newPadded(s *engine.Conv, padH int) *padded {
 	_, _, _, ow := s.Y.Dims()
 	f := &padded{image: b.act(s.X), h: h, w: w, c: c, padH: padH, padW: s.PadW, line: ow, distance: ow}
 	size := (h + 2*padH) * f.width() * c
-	if f.image.half != nil {
+	if f.image.bf16 != nil {
 		size = ceil(size, 2)
 	}
 	words := alloc(size)
 	b.private += len(words)
-	if f.image.half != nil {
-		f.frame.half = words.half()
+	if f.image.bf16 != nil {
+		f.frame.bf16 = words.bf16()
 	} else {
 		f.frame.full = words
 	}
 	return f
 }
 
-// width returns the pixels of a line of the frame.
+// width returns the number of pixels of a line of the frame.
 func (f *padded) width() int { return f.w + 2*f.padW }
 
-// halfLines turns p into the walk over one padded image, where that pays, and
-// returns what is to be done before it. Lines of pixels follow each other: what is
-// computed between them, over the frame, is left out of the result.
-func (b *binder) halfLines(p *halfProduct, s *engine.Conv) (prepare func()) {
-	if p.patches || p.dst.half == nil {
+// bf16Lines makes p compute from a padded image, where that pays, and returns the
+// function that fills the image before each run; otherwise it returns nil. A chunk spans
+// several lines, and the pixels that it computes in the margins between them are left
+// out of the result.
+func (b *binder) bf16Lines(p *bf16Product, s *engine.Conv) (prepare func()) {
+	if p.patches || p.dst.bf16 == nil {
 		return nil
 	}
 	f := b.newPadded(s, s.PadH)
@@ -54,7 +54,7 @@ func (b *binder) halfLines(p *halfProduct, s *engine.Conv) (prepare func()) {
 		return nil
 	}
 	_, _, oh, ow := s.Y.Dims()
-	lines := 1 // of one chunk
+	lines := 1 // lines of one chunk
 	if s.StrideH == 1 && s.StrideW == 1 {
 		f.distance = f.width()
 		lines = min(max(1, chunkRows/f.distance), ceil(oh*ceil(p.panels, p.together), 4*b.pool.threads))
@@ -68,13 +68,13 @@ func (b *binder) halfLines(p *halfProduct, s *engine.Conv) (prepare func()) {
 			source: y * s.StrideH * f.width() * f.c, ars: s.StrideW * f.c, segs: segs,
 		})
 	}
-	p.src, p.lines = f.frame.half, f
+	p.src, p.lines = f.frame.bf16, f
 	return f.fill
 }
 
-// lines turns p into the walk over one image between margins of zeros, line by
-// line, where that pays, and returns what is to be done before it. Taps above and
-// below the image are left out.
+// lines makes p compute from an image with margins of zeros at its sides, where that
+// pays, and returns the function that fills the image before each run; otherwise it
+// returns nil. A chunk is one line; taps above and below the image are left out.
 func (b *binder) lines(p *product, s *engine.Conv) (prepare func()) {
 	f := b.newPadded(s, 0)
 	if f == nil {
@@ -83,7 +83,7 @@ func (b *binder) lines(p *product, s *engine.Conv) (prepare func()) {
 	_, _, oh, ow := s.Y.Dims()
 	p.chunks = nil
 	for y := range oh {
-		top := y*s.StrideH - s.PadH // of the window; rows from lo to hi are in the image
+		top := y*s.StrideH - s.PadH // of the window, whose rows lo <= i < hi are in the image
 		lo, hi := ceil(max(0, -top), s.DilationH), min(s.KH, ceil(max(0, f.h-top), s.DilationH))
 		if lo >= hi {
 			p.chunks = append(p.chunks, chunk{row: y * ow, rows: ow})
@@ -103,14 +103,14 @@ func (b *binder) lines(p *product, s *engine.Conv) (prepare func()) {
 	return f.fill
 }
 
-// streamedWeights are so many bytes that they will not be in a processor's own cache
-// when the next image comes.
+// streamedWeights is the size in bytes from which packed weights are no longer in a
+// core's own cache when the next image is computed.
 const streamedWeights = 1 << 20
 
-// stream is the task of a walk whose weights come from afar. It takes them by rows of
-// the filter, in the order of memory: all lines of pixels that a row of the filter
-// reaches are multiplied by it while the next row is fetched, so that the stream of
-// weights goes on all the time and not in turns with the products.
+// stream is the task of a single image whose weights come from memory. It reads the
+// weights in the order of memory, one row of the filter at a time: it multiplies all
+// lines that the row reaches while it prefetches the next row, so that loading weights
+// overlaps with computing.
 func (p *product) stream(i int) {
 	sets := ceil(p.panels, p.together)
 	g, first := i/sets, i%sets*p.together
@@ -131,19 +131,19 @@ func (p *product) stream(i int) {
 	}
 }
 
-// multiplyRow adds the products with one row of the filter, of panel q of group g, to
-// all lines that it reaches.
+// multiplyRow adds the products with one row of the filter, in panel q of group g, to
+// all lines that the row reaches.
 func (p *product) multiplyRow(g, q, row int) {
 	taps, panel := p.streamed, (g*p.panels+q)*p.panelSize()
 	b, dstC := p.packed(), p.groups*p.n
-	steps := 0 // of all lines, in register blocks; done is how many of them are
+	steps := 0 // register blocks of all lines, of which done are finished
 	for _, c := range p.chunks {
 		if _, reached := c.tapsOf(row, taps, p.tapSize()); reached {
 			steps += ceil(c.rows, p.set.Rows)
 		}
 	}
 	next, pace, done := panel+(row+1)*taps*p.tapSize(), ceil(4*p.set.Cols, max(steps, 1)), 0
-	if next >= len(b) { // these are the last weights
+	if next >= len(b) { // nothing follows these weights
 		next, pace = panel, 0
 	}
 	for _, c := range p.chunks {
@@ -158,7 +158,8 @@ func (p *product) multiplyRow(g, q, row int) {
 	}
 }
 
-// tapsOf returns the segments of a chunk for one row of the filter, if any.
+// tapsOf returns the segments of a chunk for one row of the filter, and whether the
+// chunk has any.
 func (c *chunk) tapsOf(row, taps, tapSize int) (segs []kernel.Seg, reached bool) {
 	if len(c.segs) == 0 {
 		return nil, false
@@ -170,7 +171,7 @@ func (c *chunk) tapsOf(row, taps, tapSize int) (segs []kernel.Seg, reached bool)
 	return c.segs[i : i+taps], true
 }
 
-// segs lists the taps in rows lo to hi of a filter, from the first of them on.
+// segs lists the taps in rows lo <= i < hi of a filter, as offsets from the first.
 func (f *padded) segs(w engine.Window, lo, hi, tapSize int) []kernel.Seg {
 	var segs []kernel.Seg
 	for i := lo; i < hi; i++ {
@@ -185,8 +186,8 @@ func (f *padded) segs(w engine.Window, lo, hi, tapSize int) []kernel.Seg {
 func (f *padded) fill() {
 	for y := range f.h {
 		to, from, n := ((y+f.padH)*f.width()+f.padW)*f.c, y*f.w*f.c, f.w*f.c
-		if f.image.half != nil {
-			copy(f.frame.half[to:], f.image.half[from:from+n])
+		if f.image.bf16 != nil {
+			copy(f.frame.bf16[to:], f.image.bf16[from:from+n])
 		} else {
 			copy(f.frame.full[to:], f.image.full[from:from+n])
 		}

@@ -2,5 +2,5 @@
 
 package cpu
 
-// advise does nothing: other systems choose large pages themselves or not at all.
+// advise does nothing; other systems choose huge pages themselves or have none.
 func advise([]float32) {}

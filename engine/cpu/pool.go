@@ -6,37 +6,37 @@ import (
 	"sync/atomic"
 )
 
-// pool runs the tasks of one step on all threads. Which thread runs a task is
-// left to chance; what it computes never depends on that.
+// pool runs the tasks of a step on all threads. Any thread may run any task; results
+// never depend on which does.
 //
-// The steps of a small batch take some microseconds, no longer than it takes to
-// wake a sleeping thread. So a helper looks for the next step for a while before
-// it sleeps, and a helper that comes when all is done is not waited for.
+// The steps of a small batch take a few microseconds, about as long as waking a sleeping
+// thread. So a helper goroutine polls for the next step for a while before it sleeps,
+// and a step does not wait for helpers that have not begun when all tasks are taken.
 type pool struct {
 	threads int
-	mu      sync.Mutex // one step at a time
+	mu      sync.Mutex // held while a step runs
 	f       func(task int)
 	count   int64
 	next    atomic.Int64
 	failure atomic.Pointer[any] // what a task panicked with
 
-	tickets signal // for helpers to take part in the step
-	busy    signal // helpers that may still take part or do; 0 lets the step end
+	tickets signal // how many more helpers may join the step
+	busy    signal // helpers that have joined or may still join; the step ends at 0
 	closed  atomic.Bool
 }
 
-// signal is a number that goroutines wait for, first awake and then asleep.
+// signal is a number that goroutines wait on, by polling first and sleeping then.
 type signal struct {
 	n      atomic.Int64
 	asleep atomic.Int64
 	wake   chan struct{}
 }
 
-// looks is how often a waiting goroutine looks before it sleeps: some tens of
+// looks is how often a waiting goroutine polls before it sleeps, which takes some tens of
 // microseconds.
 const looks = 1 << 14
 
-// await returns when ready says so of the number. spin allows to look for it.
+// await returns when ready is true of the number. It polls first if spin is set.
 func (s *signal) await(spin bool, ready func(n int64) bool) {
 	for i := 0; spin && i < looks; i++ {
 		if ready(s.n.Load()) {
@@ -45,7 +45,7 @@ func (s *signal) await(spin bool, ready func(n int64) bool) {
 	}
 	for {
 		s.asleep.Add(1)
-		done := ready(s.n.Load()) // or whoever changes it sees that somebody sleeps
+		done := ready(s.n.Load()) // if not yet, whoever changes n now sees asleep and wakes us
 		if !done {
 			<-s.wake
 		}
@@ -56,13 +56,13 @@ func (s *signal) await(spin bool, ready func(n int64) bool) {
 	}
 }
 
-// rouse wakes up to most sleepers. Waking one without need does no harm.
+// rouse wakes up to most sleepers. A needless wake-up does no harm.
 func (s *signal) rouse(most int64) {
 	for range min(most, s.asleep.Load()) {
 		select {
 		case s.wake <- struct{}{}:
 		default:
-			return // as many as there can be are on their way
+			return // the channel has a wake-up for every sleeper already
 		}
 	}
 }
@@ -77,7 +77,7 @@ func newPool(threads int) *pool {
 	return p
 }
 
-// help takes part in one step after the other.
+// help joins one step after the other until the pool is closed.
 func (p *pool) help() {
 	taken := func(n int64) bool { return p.closed.Load() || n > 0 && p.tickets.n.CompareAndSwap(n, n-1) }
 	for {
@@ -115,25 +115,25 @@ func (p *pool) run(n int, f func(task int)) {
 	p.tickets.n.Store(helpers)
 	p.tickets.rouse(helpers)
 	p.guarded()
-	// Tickets that nobody took are void.
+	// No tasks remain, so withdraw the tickets that no helper took.
 	if late := p.tickets.n.Swap(0); late > 0 {
 		p.busy.n.Add(-late)
 	}
 	p.busy.await(p.spins(), over)
-	p.f = nil // with all the memory that it reaches
+	p.f = nil // release the memory that it refers to
 	if f := p.failure.Swap(nil); f != nil {
 		panic(*f)
 	}
 }
 
-// guarded works until no task is left and keeps a panic until all threads are
-// done.
+// guarded runs tasks until none is left. It saves a panic, which run raises again when
+// all threads have finished.
 func (p *pool) guarded() {
 	defer func() {
 		if r := recover(); r != nil {
 			first := r // a variable of its own, or every call would allocate
 			p.failure.CompareAndSwap(nil, &first)
-			p.next.Store(p.count) // leave the rest
+			p.next.Store(p.count) // skip the remaining tasks
 		}
 	}()
 	p.work()

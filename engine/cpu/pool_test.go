@@ -24,8 +24,8 @@ func TestPoolRunsEveryTaskOnce(t *testing.T) {
 	}
 }
 
-// A panic in a task is the caller's, whichever thread ran it, and the pool
-// works on.
+// A panic in a task is raised again in the caller, whichever thread ran the task, and
+// the pool can be used afterwards.
 func TestPoolHandsOnPanics(t *testing.T) {
 	p := newPool(3)
 	defer p.close()
@@ -50,8 +50,8 @@ func TestPoolHandsOnPanics(t *testing.T) {
 	}
 }
 
-// Steps follow each other at once, while helpers still look for them, or after
-// all have gone to sleep, with a processor for every thread and without.
+// Steps work when they follow each other at once, while helpers still poll, and after all
+// helpers have gone to sleep, with a processor for every thread and without.
 func TestPoolFindsItsHelpersAwakeAndAsleep(t *testing.T) {
 	for _, threads := range []int{2, 3, 16} {
 		p := newPool(threads)
@@ -73,7 +73,7 @@ func TestPoolFindsItsHelpersAwakeAndAsleep(t *testing.T) {
 	}
 }
 
-// A step does not wait for a helper that never came, only for those at work.
+// A step waits only for helpers that have joined it, not for one that never comes.
 func TestPoolDoesNotWaitForSleepers(t *testing.T) {
 	p := newPool(1) // no helper of its own
 	p.threads = 3
@@ -84,8 +84,8 @@ func TestPoolDoesNotWaitForSleepers(t *testing.T) {
 	}
 }
 
-// A pool does not keep what it ran from the collector: a step reaches the memory of its
-// whole program.
+// After a step the pool holds no reference to the step's function, through which all
+// memory of its program would stay reachable.
 func TestPoolLetsGo(t *testing.T) {
 	p := newPool(2)
 	defer p.close()

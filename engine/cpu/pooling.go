@@ -7,19 +7,19 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// lanes is how many neighbouring elements (images times channels) of every
-// pixel one task of a pooling works on.
+// lanes is how many neighbouring elements (images times channels) of every pixel one
+// pooling task computes.
 const lanes = 512
 
-// gradLanes is how many one task of a max pooling's gradient works on at most, in
-// whole lines of the cache.
+// gradLanes is the most such elements of one task of the gradient of max pooling. A
+// task has a multiple of lineLanes, one cache line.
 const (
 	gradLanes = 2048
 	lineLanes = 16
 )
 
-// windows lists, for every output pixel, the offsets of the input pixels it
-// looks at, in elements.
+// windows lists, for every output pixel, the offsets of the input pixels in its window,
+// in elements.
 func windows(o graph.MaxPool2d, h, w, oh, ow, pixel int) [][]int {
 	geometry := engine.Window{
 		Conv2d: graph.Conv2d{StrideH: o.StrideH, StrideW: o.StrideW, PadH: o.PadH, PadW: o.PadW, DilationH: o.DilationH, DilationW: o.DilationW, Groups: 1},
@@ -46,8 +46,8 @@ func (b *binder) maxPool(op graph.MaxPool2d, in, out *engine.Value) func() {
 	x, y := b.act(in), b.act(out)
 	work := func(i int) {
 		for p := i * ow; p < (i+1)*ow; p++ {
-			if x.half != nil {
-				b.set.Half.MaxPool(y.half[p*pixel:], x.half, wins[p], pixel)
+			if x.bf16 != nil {
+				b.set.BF16.MaxPool(y.bf16[p*pixel:], x.bf16, wins[p], pixel)
 			} else {
 				b.set.MaxPool(y.full[p*pixel:], x.full, wins[p], pixel)
 			}
@@ -57,16 +57,17 @@ func (b *binder) maxPool(op graph.MaxPool2d, in, out *engine.Value) func() {
 }
 
 func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
-	if half(x) {
-		return b.maxPoolGradHalf(op, x, y, dy, dx)
+	if isBF16(x) {
+		return b.maxPoolGradBF16(op, x, y, dy, dx)
 	}
 	n, c, h, w := x.Dims()
 	_, _, oh, ow := y.Dims()
 	pixel := n * c
 	wins := windows(op, h, w, oh, ow, pixel)
 	mx, my, mdy, mdx := b.mem(x), b.mem(y), b.mem(dy), b.mem(dx)
-	// A pixel's stretch is as long as the threads allow: memory foresees the rest of a
-	// long one, and pixels lie far apart. The lines of one are in the second cache.
+	// Each task has as long a stretch of every pixel as the number of threads allows, for
+	// the processor prefetches long stretches. The lines of a stretch fit the second-level
+	// cache.
 	tasks := ceil(ceil(pixel, gradLanes), b.pool.threads) * b.pool.threads
 	stretch := ceil(ceil(pixel, tasks), lineLanes) * lineLanes
 	work := func(i int) {
@@ -75,7 +76,7 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) fun
 		if size <= 0 {
 			return
 		}
-		cleared := 0 // lines of the input, which the sums of the windows find near
+		cleared := 0 // lines cleared so far, each shortly before the windows add to it
 		clearTo := func(line int) {
 			for p := cleared * w; p < line*w; p++ {
 				clear(mdx[p*pixel+lo : p*pixel+lo+size])
@@ -92,17 +93,17 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2d, x, y, dy, dx *engine.Value) fun
 	return func() { b.pool.run(tasks, work) }
 }
 
-// halfLanes is lanes for sums in float32 beside bfloat16, of which a task holds a
-// few lines of the picture.
-const halfLanes = 256
+// bf16Lanes is like lanes for the gradient of max pooling in bfloat16. It is smaller,
+// since a task keeps float32 sums of a few lines of the image.
+const bf16Lanes = 256
 
-// maxPoolGradHalf sums in float32 over the lines of the input that the windows of
-// one line of the output look at; lines above them are complete.
-func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
+// maxPoolGradBF16 sums in float32, for the lines of the input that the windows of one
+// line of the output read. Lines above them are complete and get rounded.
+func (b *binder) maxPoolGradBF16(op graph.MaxPool2d, x, y, dy, dx *engine.Value) func() {
 	n, c, h, w := x.Dims()
 	_, _, oh, ow := y.Dims()
 	pixel := n * c
-	size := min(halfLanes, pixel)
+	size := min(bf16Lanes, pixel)
 	line := w * size
 	wins, sums := windows(op, h, w, oh, ow, pixel), windows(op, h, w, oh, ow, size)
 	top := func(row int) int { return min(max(row*op.StrideH-op.PadH, 0), h) }
@@ -111,37 +112,37 @@ func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 			sums[p][i] -= top(p/ow) * line
 		}
 	}
-	mx, my, mdy, mdx := b.act(x).half, b.act(y).half, b.act(dy).half, b.act(dx).half
+	mx, my, mdy, mdx := b.act(x).bf16, b.act(y).bf16, b.act(dy).bf16, b.act(dx).bf16
 	b.areas.need(((op.KH-1)*op.DilationH + 1) * line)
 	work := func(i int) {
 		area := b.areas.get()
 		defer b.areas.put(area)
 		lo := i * size
 		lanes := min(size, pixel-lo)
-		// Lines first to first+held of the input are in the area.
-		first, held := 0, 0
+		// The area has the sums of input lines first <= y < first+inArea.
+		first, inArea := 0, 0
 		finish := func(until int) {
 			for p := first * w; p < until*w; p++ {
-				if to := mdx[p*pixel+lo:][:lanes]; p < (first+held)*w {
-					b.set.Half.Narrow(to, area[(p-first*w)*size:][:lanes])
+				if to := mdx[p*pixel+lo:][:lanes]; p < (first+inArea)*w {
+					b.set.BF16.Narrow(to, area[(p-first*w)*size:][:lanes])
 				} else {
-					clear(to) // between windows
+					clear(to) // no window reads this line
 				}
 			}
-			done := min(until-first, held)
-			copy(area, area[done*line:held*line])
-			first, held = until, held-done
+			done := min(until-first, inArea)
+			copy(area, area[done*line:inArea*line])
+			first, inArea = until, inArea-done
 		}
 		for row := range oh {
 			finish(top(row))
 			bottom := min(row*op.StrideH-op.PadH+(op.KH-1)*op.DilationH+1, h)
-			if more := bottom - first - held; more > 0 {
-				clear(area[held*line : (held+more)*line])
-				held += more
+			if more := bottom - first - inArea; more > 0 {
+				clear(area[inArea*line : (inArea+more)*line])
+				inArea += more
 			}
 			for p := row * ow; p < (row+1)*ow; p++ {
 				at := p*pixel + lo
-				b.set.Half.MaxPoolGrad(area, mdy[at:], mx[lo:], my[at:], sums[p], wins[p], lanes)
+				b.set.BF16.MaxPoolGrad(area, mdy[at:], mx[lo:], my[at:], sums[p], wins[p], lanes)
 			}
 		}
 		finish(h)
@@ -150,7 +151,7 @@ func (b *binder) maxPoolGradHalf(op graph.MaxPool2d, x, y, dy, dx *engine.Value)
 	return func() { b.pool.run(tasks, work) }
 }
 
-// weigh binds a weighted sum of whole pixels.
+// weigh binds a weighted sum of input pixels for every output pixel.
 func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) func() {
 	n, c, _, _ := in.Dims()
 	pixel := n * c
@@ -176,10 +177,10 @@ func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) func() {
 	return func() { b.pool.run(len(shares)*pieces, work) }
 }
 
-// dropout binds the mask of one run of the random stream. Its numbers belong to
-// row-major indices, so they do not depend on the layout.
+// dropout binds dropout. The random numbers of a run belong to row-major indices, so
+// they do not depend on the layout.
 func (b *binder) dropout(op graph.Dropout, in, out *engine.Value) func() {
-	shape, prog := in.Shape, b.prog
+	shape, exe := in.Shape, b.exe
 	src, dst := b.act(in), b.act(out)
 	keep := float32(0)
 	if op.P < 1 {
@@ -196,7 +197,7 @@ func (b *binder) dropout(op graph.Dropout, in, out *engine.Value) func() {
 		}
 		for j := range shape[last] {
 			o := at + j*strides[last]
-			if graph.DropoutKeep(prog.key, op.Stream, uint64(i*shape[last]+j), op.P) {
+			if graph.DropoutKeep(exe.key, op.Stream, uint64(i*shape[last]+j), op.P) {
 				dst.set(o, src.get(o)*keep)
 			} else {
 				dst.set(o, 0)
@@ -206,8 +207,7 @@ func (b *binder) dropout(op graph.Dropout, in, out *engine.Value) func() {
 	return func() { b.pool.run(rows, work) }
 }
 
-// softmaxRow writes exp(x - max) / Σ of one row in float64 and returns the
-// logarithm of the sum with the largest element added back.
+// softmaxRow writes the softmax of one row in float64 and returns log Σ exp(x).
 func softmaxRow(out []float64, x []float32) (logSum float64) {
 	most := math.Inf(-1)
 	for _, v := range x {

@@ -8,10 +8,10 @@ import (
 	"github.com/residual-ml/residual/engine"
 )
 
-// pieceLength is the most elements of a parameter that one worker takes at a time.
+// pieceLength is the most elements of a parameter that one task updates.
 const pieceLength = 1 << 15
 
-// part is a stretch of one parameter.
+// part is a stretch of one parameter with its gradient and optimiser slots.
 type part struct {
 	param, grad []float32
 	slots       [][]float32
@@ -41,8 +41,9 @@ func parts(pieces []engine.Piece, most int) (all []part) {
 	return all
 }
 
-// BindUpdate prepares an optimiser's pass: pieces of all parameters in parallel, or
-// whole parameters for an engine.Whole.
+// BindUpdate returns a function that updates all parameters in parallel with an
+// updater, a learning rate and the number of the step. Tasks update pieces of
+// parameters, or entire parameters where the updater is an engine.Whole that asks for it.
 func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
 	cuts, wholes := parts(pieces, pieceLength), parts(pieces, math.MaxInt)
 	now := cuts
@@ -62,8 +63,9 @@ func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32,
 	}
 }
 
-// BindNorm prepares the norm of all gradients: the sums of squares of pieces, which do
-// not depend on the number of threads, added in their order.
+// BindNorm returns a function that computes the L2 norm of all gradients. It adds the
+// sums of squares of fixed pieces in their order, so the result does not depend on the
+// number of threads.
 func (d *Device) BindNorm(pieces []engine.Piece) func() float64 {
 	cuts := parts(pieces, pieceLength)
 	sums := make([]float64, len(cuts))
@@ -78,7 +80,7 @@ func (d *Device) BindNorm(pieces []engine.Piece) func() float64 {
 	}
 }
 
-// squares sums squares in float64, in four sums that do not wait for one another.
+// squares sums squares in float64. Four independent sums hide the latency of additions.
 func squares(x []float32) float64 {
 	var a, b, c, d float64
 	for len(x) >= 4 {
@@ -95,7 +97,7 @@ func squares(x []float32) float64 {
 	return (a + b) + (c + d)
 }
 
-// BindFinite prepares a look at all gradients.
+// BindFinite returns a function that reports whether all gradients are finite.
 func (d *Device) BindFinite(pieces []engine.Piece) func() bool {
 	cuts := parts(pieces, pieceLength)
 	bad := make([]bool, len(cuts))
@@ -106,8 +108,9 @@ func (d *Device) BindFinite(pieces []engine.Piece) func() bool {
 	}
 }
 
-// allFinite adds 1 to the exponent of each number, two at a time: of those that are none it
-// is all ones, and runs over into the sign. There is no branch, and nothing waits.
+// allFinite adds 1 to the exponent of each number, two numbers at a time. The exponent of
+// infinities and NaN is all ones, so it overflows into the sign bit. The loop has no
+// branches, and its four results are independent.
 func allFinite(x []float32) bool {
 	const exponent, one, sign = 0x7f800000_7f800000, 0x00800000_00800000, 0x80000000_80000000
 	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/2)

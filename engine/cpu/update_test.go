@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Every place of a bad number is seen, whatever its sign, and no good one is taken for it.
+// allFinite must find an infinity or NaN of either sign at every index, and must accept
+// every finite number.
 func TestAllFinite(t *testing.T) {
 	good := []float32{0, float32(math.Copysign(0, -1)), 1, -1, math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32, 1e-40, -1e-40, 3e38}
 	bad := []float32{
@@ -31,7 +32,7 @@ func TestAllFinite(t *testing.T) {
 	}
 }
 
-// BenchmarkAllFinite looks at as many numbers as ResNet-18 has.
+// BenchmarkAllFinite checks as many numbers as ResNet-18 has parameters.
 func BenchmarkAllFinite(b *testing.B) {
 	x := make([]float32, 11_178_378)
 	for i := range x {

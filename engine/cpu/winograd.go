@@ -12,9 +12,9 @@ import (
 //
 //	Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A
 //
-// Summed over channels, ⊙ becomes t*t products of matrices whose rows are the
-// images of tiles. In batch-inner layout the transforms take whole pixels, images
-// times channels side by side, so no data is rearranged for them.
+// Summed over channels, ⊙ becomes t*t matrix products, whose rows are the images of
+// tiles. The layout [H][W][N][C] suits the transforms: they work on pixels of N*C
+// neighbouring elements, so no data has to be rearranged.
 type tiling struct {
 	m, t                           int
 	input, output, filter, flipped kernel.Mix
@@ -29,15 +29,15 @@ var tilings = [...]tiling{
 
 func (f tiling) points() int { return f.t * f.t }
 
-// trainingTilings are those whose error is the direct sum's. That of F(4,3) is 1.8
-// times as large (TestWinogradError), enough to move the tenth step of a training by
-// 1e-3: it is for inference alone, where it takes up to a quarter of the time off a
-// layer.
+// trainingTilings are the tilings whose error is about that of the direct sum. The error
+// of F(4,3) is 1.8 times as large (TestWinogradError), enough to change the loss of the
+// tenth training step by 1e-3. It is used only for inference, where it makes a layer up
+// to a quarter faster.
 var trainingTilings = tilings[:2]
 
-// chooseTiling returns that of some filterings which costs least for a convolution of
-// n images to outH by outW, or false where the direct sum costs less. Costs are in
-// multiply-adds: what a transformed value costs beside them was measured.
+// chooseTiling returns the tiling that costs least for a convolution of n images with
+// outputs of outH by outW, or false if the direct sum costs less. Costs are in
+// multiply-adds; valueCost and weightCost, for a transformed value, were measured.
 func chooseTiling(from []tiling, n, cin, cout, outH, outW int, directTaps int) (tiling, bool) {
 	const valueCost, weightCost = 10, 20
 	if cin < 16 || cout < 16 || n*outH*outW < 256 {
@@ -55,17 +55,17 @@ func chooseTiling(from []tiling, n, cin, cout, outH, outW int, directTaps int) (
 	return best, best.m > 0
 }
 
-// tiled reports whether a convolution can be computed by a tiling at all.
+// tiled reports whether a convolution has a shape that tilings can compute.
 func tiled(w engine.Window) bool {
 	return w.KH == 3 && w.KW == 3 && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 && w.DilationW == 1 &&
 		w.Groups == 1 && w.PadH <= 2 && w.PadW <= 2
 }
 
-// groupRows is about how many rows of a matrix, images times tiles, one task
-// works on: enough to use every packed weight often.
+// groupRows is about how many rows of a matrix, images times tiles, one task computes:
+// enough to use every packed weight often.
 const groupRows = 32
 
-// tileGroup is what one task works on: some tiles of some images.
+// tileGroup is the work of one task: tiles from first on of images from image on.
 type tileGroup struct{ first, tiles, image, images int }
 
 func (g tileGroup) rows() int { return g.tiles * g.images }
@@ -84,18 +84,18 @@ func groupTiles(tiles, batch int) []tileGroup {
 	return out
 }
 
-// picture is the geometry of an activation: pixels of batch times channels.
-type picture struct {
+// imageBatch is an activation [h][w][batch][channels] with its geometry.
+type imageBatch struct {
 	h, w, batch, channels int
 	data                  memory
 }
 
-func (p picture) pixel() int { return p.batch * p.channels }
+func (p imageBatch) pixel() int { return p.batch * p.channels }
 
-// window applies a transform to the size by size pixels from (y, x) on of some
-// images; pixels outside the picture count as zero. dst takes blocks that lie
-// step elements apart, in row-major order of the transform's results.
-func (p picture) window(set *kernel.Set, mix kernel.Mix, dst []float32, step, y, x, image, images int, scratch []float32) {
+// window applies a transform to the square of pixels from (y, x) on of some images.
+// Pixels outside the image count as zero. It writes the results to dst in row-major
+// order, as blocks that lie step elements apart.
+func (p imageBatch) window(set *kernel.Set, mix kernel.Mix, dst []float32, step, y, x, image, images int, scratch []float32) {
 	outs, ins := mix.Size()
 	k0, k1 := max(0, -y), min(ins, p.h-y)
 	p0, p1 := max(0, -x), min(ins, p.w-x)
@@ -107,10 +107,10 @@ func (p picture) window(set *kernel.Set, mix kernel.Mix, dst []float32, step, y,
 		k0, k1, p0, p1, outs, outs, scratch)
 }
 
-// place applies a transform to blocks of src, step elements apart, and writes
-// those of its results that lie in the picture from (y, x) on: into the picture
-// itself, or one after the other into apart.
-func (p picture) place(set *kernel.Set, mix kernel.Mix, src []float32, step, y, x, image, images int, apart, scratch []float32) {
+// place applies a transform to blocks of src, which lie step elements apart, and writes
+// the results that lie inside the image, from (y, x) on. They are written to the image,
+// or, if apart is not nil, one after the other to apart.
+func (p imageBatch) place(set *kernel.Set, mix kernel.Mix, src []float32, step, y, x, image, images int, apart, scratch []float32) {
 	outs, ins := mix.Size()
 	dst, row, col := p.data[(y*p.w+x)*p.pixel()+image*p.channels:], p.w*p.pixel(), p.pixel()
 	if apart != nil {
@@ -120,11 +120,11 @@ func (p picture) place(set *kernel.Set, mix kernel.Mix, src []float32, step, y, 
 		0, ins, 0, ins, min(outs, p.h-y), min(outs, p.w-x), scratch)
 }
 
-// winograd is a convolution, or the gradient of its input, by a tiling.
+// winograd computes a convolution, or the gradient of its input, by a tiling.
 type winograd struct {
 	set        *kernel.Set
 	f          tiling
-	src, dst   picture
+	src, dst   imageBatch
 	padH, padW int
 	across     int // tiles in a row
 	groups     []tileGroup
@@ -135,8 +135,8 @@ type winograd struct {
 	areas      *areas
 }
 
-// area is the elements a task works in: transformed inputs, products, results
-// before the base is added, and the transforms' own scratch.
+// area is the number of elements in the work area of a task: transformed inputs,
+// products, results before the base is added, and scratch of the transforms.
 func (w *winograd) area() int {
 	n := w.f.points() * w.rows * (w.src.channels + w.dst.channels)
 	if w.base != nil {
@@ -145,7 +145,8 @@ func (w *winograd) area() int {
 	return n + kernel.MixScratch
 }
 
-// tiling chooses the algorithm of a convolution or of its input's gradient.
+// tiling chooses the tiling of a convolution or of its input's gradient; false means
+// the direct sum.
 func (b *binder) tiling(win engine.Window, n, cin, cout, outH, outW int, runs []run) (tiling, bool) {
 	if b.direct || !tiled(win) {
 		return tiling{}, false
@@ -165,7 +166,7 @@ func (b *binder) tiling(win engine.Window, n, cin, cout, outH, outW int, runs []
 }
 
 // winograd binds a convolution by a tiling.
-func (b *binder) winograd(f tiling, src, dst picture, padH, padW int, base memory, after *epilogue, weight weights) func() {
+func (b *binder) winograd(f tiling, src, dst imageBatch, padH, padW int, base memory, after *epilogue, weight weights) func() {
 	w := &winograd{set: b.set, f: f, src: src, dst: dst, padH: padH, padW: padW, base: base, after: after, across: ceil(dst.w, f.m)}
 	w.groups = groupTiles(w.across*ceil(dst.h, f.m), dst.batch)
 	for _, g := range w.groups {
@@ -194,20 +195,21 @@ func (b *binder) winograd(f tiling, src, dst picture, padH, padW int, base memor
 	return inOrder(prepare, func() { b.pool.run(len(w.groups), work) })
 }
 
-// task computes one group: transform, multiply, transform back, finish.
+// task computes one group: it transforms inputs, multiplies, transforms the products
+// back and applies the epilogue.
 func (w *winograd) task(i int) {
 	g := w.groups[i]
 	area := w.areas.get()
 	defer w.areas.put(area)
 	cs, cd, rows := w.src.channels, w.dst.channels, g.rows()
-	in, rest := area[:w.f.points()*rows*cs], area[w.f.points()*rows*cs:]
-	out, scratch := rest[:w.f.points()*rows*cd], rest[w.f.points()*rows*cd:]
+	in, remaining := area[:w.f.points()*rows*cs], area[w.f.points()*rows*cs:]
+	out, scratch := remaining[:w.f.points()*rows*cd], remaining[w.f.points()*rows*cd:]
 	for t := range g.tiles {
 		y, x := w.tile(g.first + t)
 		w.src.window(w.set, w.f.input, in[t*g.images*cs:], rows*cs, y-w.padH, x-w.padW, g.image, g.images, scratch)
 	}
 	w.multiply(in, out, rows)
-	var apart []float32 // the base may lie where the result goes
+	var apart []float32 // a separate result, since the base may share the destination's memory
 	if w.base != nil {
 		n := w.f.m * w.f.m * g.images * cd
 		apart, scratch = scratch[:n], scratch[n:]
@@ -222,7 +224,7 @@ func (w *winograd) task(i int) {
 // tile returns the first pixel of a tile of the destination.
 func (w *winograd) tile(i int) (y, x int) { return i / w.across * w.f.m, i % w.across * w.f.m }
 
-// multiply is the t*t products.
+// multiply computes the t*t matrix products.
 func (w *winograd) multiply(in, out []float32, rows int) {
 	cs, cd, cols := w.src.channels, w.dst.channels, w.set.Cols
 	packed := w.packed()
@@ -237,8 +239,7 @@ func (w *winograd) multiply(in, out []float32, rows int) {
 
 var oneSeg = []kernel.Seg{{}}
 
-// finish adds the base and does what follows the convolution to one tile, pixel
-// by pixel.
+// finish adds the base to one tile and applies the epilogue, pixel by pixel.
 func (w *winograd) finish(group int, g tileGroup, y, x int, apart []float32) {
 	c := w.dst.channels
 	n := g.images * c
@@ -255,22 +256,23 @@ func (w *winograd) finish(group int, g tileGroup, y, x int, apart []float32) {
 	}
 }
 
-// areas are work areas of tasks, one for every thread of the device, all as large
-// as the most that a step of the program needs.
+// areas are the work areas of tasks, one for every thread of the device. Each is as large
+// as the largest that a step of the program needs.
 type areas struct {
 	size int
 	free chan memory
 }
 
-// need makes areas at least n elements large; it is called while binding.
+// need makes every area at least n elements large. It may be called only while steps are
+// bound.
 func (a *areas) need(n int) { a.size = max(a.size, n) }
 
-// room returns how many elements the areas of all threads take.
+// room returns the number of elements of all areas together.
 func (a *areas) room(threads int) int { return threads * a.stride() }
 
 func (a *areas) stride() int { return ceil(a.size, 16) * 16 }
 
-// divide cuts the areas out of m once all steps are bound.
+// divide takes the areas from m. It is called once all steps are bound.
 func (a *areas) divide(m memory, threads int) {
 	a.free = make(chan memory, threads)
 	for i := range threads {

@@ -13,9 +13,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// winogradGraph is a residual block's worth of what can stand around a 3x3
-// convolution: bias, statistics, a residual in the gradient, and a second one
-// with everything fused behind it.
+// winogradGraph has all that can be fused with a 3x3 convolution: bias, statistics, a
+// residual in the gradient, and a second convolution with batch norm, residual and ReLU.
 func winogradGraph(r *rand.Rand, n, cin, cout, h, w, pad int) (*graph.Graph, map[*graph.Node]*tensor.Tensor, []*graph.Node) {
 	op := graph.Conv2d{StrideH: 1, StrideW: 1, PadH: pad, PadW: pad, DilationH: 1, DilationW: 1, Groups: 1}
 	g := graph.New(graph.Train)
@@ -100,8 +99,8 @@ func evaluateBy(t *testing.T, f *tiling, g *graph.Graph, feeds map[*graph.Node]*
 	return out
 }
 
-// The nets' own shapes go by Winograd where it pays, in training by the exacter
-// filterings: the test of the choice.
+// TestChooseTiling checks the choice of tilings for the shapes of common networks. Training
+// uses only the more exact ones.
 func TestChooseTiling(t *testing.T) {
 	for _, c := range []struct{ n, channels, size, training, inference int }{
 		{64, 64, 24, 3, 4}, {64, 128, 12, 3, 4}, {64, 256, 6, 3, 3}, {256, 512, 3, 3, 3}, {64, 8, 24, 0, 0}, {1, 64, 24, 3, 4}, {1, 128, 12, 0, 0},
@@ -121,8 +120,8 @@ func TestChooseTiling(t *testing.T) {
 	}
 }
 
-// The error of a whole layer of normal numbers, as root mean square in units of
-// the result's: at most twice that of the direct sum.
+// TestWinogradError checks that the root mean square error of a layer with normally
+// distributed numbers, relative to the result's, is at most twice that of the direct sum.
 func TestWinogradError(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 16))
 	normal := func(shape ...int) *tensor.Tensor {

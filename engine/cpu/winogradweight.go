@@ -5,26 +5,28 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// winogradRows is about how many rows, images times tiles, are transformed
-// before they are multiplied: a few megabytes, what the last cache holds.
+// winogradRows is about how many rows, images times tiles, are transformed before they
+// are multiplied: a few megabytes, which fit the last-level cache.
 const winogradRows = 512
 
-// nearBudget is how many bytes of inputs and gradients of one point should stay in
-// the second-level cache; below nearLeast rows the sums cost more than that gains.
+// nearBudget is how many bytes of inputs and gradients of one point should stay in the
+// second-level cache. With fewer than nearLeast rows, reading and writing the sums would
+// cost more than the cache gains.
 const (
 	nearBudget = 256 << 10
 	nearLeast  = 64
 )
 
-// winogradWeight is the gradient of a convolution's weight by a tiling:
+// winogradWeight computes the gradient of a convolution's weight by a tiling:
 //
 //	dg = Gᵀ [ Σ (Bᵀ d B) ⊗ (A dY Aᵀ) ] G
 //
-// summed over tiles and images; ⊗ takes every input with every output channel.
+// where the sum is over tiles and images, and ⊗ multiplies every input channel with every
+// output channel.
 type winogradWeight struct {
 	set        *kernel.Set
 	f          tiling
-	x, dy      picture
+	x, dy      imageBatch
 	padH, padW int
 	across     int
 	groups     []tileGroup
@@ -36,11 +38,11 @@ type winogradWeight struct {
 	dw         memory
 	work       func() memory
 	areas      *areas
-	first      int // group of the pass under way
-	held       int // its rows
+	first      int // first group of the current pass
+	passRows   int // its rows
 }
 
-func (b *binder) winogradWeight(f tiling, x, dy picture, s *engine.ConvGradWeight) func() {
+func (b *binder) winogradWeight(f tiling, x, dy imageBatch, s *engine.ConvGradWeight) func() {
 	w := &winogradWeight{
 		set: b.set, f: f, x: x, dy: dy, padH: s.PadH, padW: s.PadW, dw: b.mem(s.DW), areas: b.areas,
 		across: ceil(dy.w, f.m),
@@ -66,7 +68,7 @@ func (b *binder) winogradWeight(f tiling, x, dy picture, s *engine.ConvGradWeigh
 		for _, pass := range w.passes {
 			w.first = pass[0]
 			last := pass[1] - 1
-			w.held = w.starts[last] + w.groups[last].rows()
+			w.passRows = w.starts[last] + w.groups[last].rows()
 			b.pool.run(pass[1]-pass[0], transform)
 			b.pool.run(points*w.parts, multiply)
 		}
@@ -89,8 +91,9 @@ func (w *winogradWeight) plan() {
 	w.passes = append(w.passes, [2]int{first, len(w.groups)})
 }
 
-// inputs and gradients hold the transformed rows of a pass, [point][row][channel];
-// sums holds the products, [point][input channel][output channel].
+// inputs returns the transformed inputs of a pass, [point][row][channel]. gradients
+// returns the transformed gradients in the same order, and sums the products,
+// [point][input channel][output channel].
 func (w *winogradWeight) inputs() memory { return w.work() }
 
 func (w *winogradWeight) gradients() memory {
@@ -114,18 +117,18 @@ func (w *winogradWeight) transform(i int) {
 	}
 }
 
-// multiply adds the products of one point for a part of the input channels: a few
-// rows of inputs and gradients at a time, which stay in the second-level cache.
+// multiply adds the products of one point for a part of the input channels. It takes a
+// few rows of inputs and gradients at a time, which stay in the second-level cache.
 func (w *winogradWeight) multiply(i int) {
 	point, part := i/w.parts, i%w.parts
 	cin, cout := w.x.channels, w.dy.channels
 	in, grad := w.inputs()[point*w.rows*cin:], w.gradients()[point*w.rows*cout:]
 	sum := w.sums()[point*cin*cout:]
 	lo, hi := cin*part/w.parts, cin*(part+1)/w.parts
-	for row := 0; row < w.held; row += w.near {
+	for row := 0; row < w.passRows; row += w.near {
 		for co := 0; co < cout; co += w.set.Cols {
 			w.set.Gemm(sum[lo*cout+co:], cout, in[row*cin+lo:], 1, cin, grad[row*cout+co:], cout, oneSeg,
-				min(w.near, w.held-row), hi-lo, min(w.set.Cols, cout-co), w.first > 0 || row > 0)
+				min(w.near, w.passRows-row), hi-lo, min(w.set.Cols, cout-co), w.first > 0 || row > 0)
 		}
 	}
 }

@@ -8,24 +8,26 @@ import (
 	"github.com/residual-ml/residual/engine"
 )
 
-// Beside implements engine.Sider: gradients of weights, which nothing waits for but the
-// optimiser. They wait for products, and what comes after them mostly for memory.
+// Beside implements engine.Sider: gradients of weights are asynchronous steps. Only the
+// optimiser needs their results. They are limited by multiplication and the steps after
+// them mostly by memory, so the two overlap well.
 func (d *Device) Beside(s engine.Step) bool {
 	_, ok := s.(*engine.ConvGradWeight)
 	return ok
 }
 
-// sides says of every step of a program how it lies to those that are computed beside
-// others.
-type sides struct {
-	beside []bool // it is one of them
-	join   []bool // what is beside must be done before it
+// sideSteps says, for every step of a program, whether it is asynchronous, that is,
+// computed in the side stream, and whether it waits for such a step.
+type sideSteps struct {
+	beside []bool // the step is asynchronous
+	join   []bool // the asynchronous step under way must end before this step
 }
 
-// sidesOf plans them. At the end of the program, too, all must be done.
-func (d *Device) sidesOf(steps []engine.Step) sides {
-	var s sides
-	var made []*engine.Value // by the step beside, as long as it may be at work
+// sideStepsOf plans the asynchronous steps. launchAll also waits for the last one at the
+// end of the program.
+func (d *Device) sideStepsOf(steps []engine.Step) sideSteps {
+	var s sideSteps
+	var made []*engine.Value // results of the asynchronous step under way; nil if there is none
 	for _, step := range steps {
 		beside := d.Beside(step)
 		uses := append(step.Reads(), step.Writes()...)
@@ -43,8 +45,9 @@ func (d *Device) sidesOf(steps []engine.Step) sides {
 	return s
 }
 
-// startBeside starts a step on the side, once what was started in the stream is done.
-func (d *Device) startBeside(step []*launch) {
+// startOnSide starts a step in the side stream. It begins when the work that is in the
+// main stream now is done.
+func (d *Device) startOnSide(step []*launch) {
 	if !d.check("cuEventRecord", d.api.EventRecord(d.forked, d.stream)) || !d.check("cuStreamWaitEvent", d.api.StreamAfter(d.side, d.forked, 0)) {
 		return
 	}
@@ -56,7 +59,7 @@ func (d *Device) startBeside(step []*launch) {
 	}
 }
 
-// join lets the stream wait for what is on the side.
+// join lets the main stream wait for the work in the side stream.
 func (d *Device) join() {
 	if d.err == nil {
 		d.check("cuStreamWaitEvent", d.api.StreamAfter(d.stream, d.joined, 0))

@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// A gradient of a weight begins beside what comes after it when that of the output is there;
-// the next one, and the end of the program, wait for it.
+// A weight gradient is an asynchronous step: it begins when the gradient of the output is
+// computed, and the next weight gradient and the end of the program wait for it.
 func TestWeightsBesideTheRest(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
@@ -35,7 +35,7 @@ func TestWeightsBesideTheRest(t *testing.T) {
 	if err := p.Run(0); err != nil {
 		t.Fatal(err)
 	}
-	var calls []string // neighbours that are alike once
+	var calls []string // without repetitions of the same call
 	for _, c := range f.calls {
 		c = strings.ReplaceAll(c, " 0 in", " in")
 		if len(calls) == 0 || calls[len(calls)-1] != c {
@@ -43,7 +43,7 @@ func TestWeightsBesideTheRest(t *testing.T) {
 		}
 	}
 	const main, side = "1", "3"
-	forked, joined := "1", "2" // the events, which the device made first
+	forked, joined := "1", "2" // the first events that the device has created
 	beside := []string{"record " + forked + " in " + main, "after " + forked + " in " + side, "launch in " + side, "record " + joined + " in " + side}
 	join := "after " + joined + " in " + main
 	want := slices.Concat([]string{"launch in " + main}, beside, []string{"launch in " + main, join}, beside, []string{join})
@@ -52,7 +52,7 @@ func TestWeightsBesideTheRest(t *testing.T) {
 	}
 }
 
-// What is made beside others is waited for by who reads it.
+// A step that reads the result of an asynchronous step waits for it.
 func TestJoinForReaders(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
@@ -67,7 +67,7 @@ func TestJoinForReaders(t *testing.T) {
 		&engine.Compute{Op: graph.ReLU{}, In: []*engine.Value{part}, Out: out},
 		&engine.ConvGradWeight{X: other, DY: other, DW: dw},
 	}
-	s := d.sidesOf(steps)
+	s := d.sideStepsOf(steps)
 	if !slices.Equal(s.join, []bool{false, false, true, false, false}) || !slices.Equal(s.beside, []bool{true, false, false, false, true}) {
 		t.Errorf("%+v", s)
 	}

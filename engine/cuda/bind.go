@@ -11,66 +11,67 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// program is a bound program: kernels in order.
-type program struct {
+// executable is a program bound to a device, as a sequence of kernels. It implements
+// engine.Executable.
+type executable struct {
 	d      *Device
 	steps  [][]*launch
-	key    *buffer // of the run, where dropout finds it; nil where nothing is drawn
-	number int64   // the key on its way there
+	key    *buffer // key of the run, which dropout reads; nil without random numbers
+	number int64   // the key while it is copied
 	graph  *recording
 	shared int
 	own    int
-	keep   []*buffer // tables of the program
+	keep   []*buffer // memory that belongs to the program, such as tables
 
-	sides
-	version *uint64   // of the variables
-	static  bool      // it leaves them alone
-	rounded []*launch // before the steps: weights that they want in bfloat16
-	fixed   []bool    // of steps: what they make changes with the variables alone
-	made    uint64    // the version that it and the weights of a static program were made of, plus 1
+	sideSteps
+	version *uint64   // version of the store's variables
+	static  bool      // the program updates no variables
+	rounded []*launch // kernels before the steps, which round weights to bfloat16
+	fixed   []bool    // for every step, whether its results depend only on variables; see fix
+	made    uint64    // 1 + the version from which fixed steps, and rounded weights of a static program, were computed
 }
 
-// binder turns the steps of one program into launches. It goes over them twice: first
-// to learn how much scratch they need.
+// binder turns the steps of one program into launches. Bind makes two binders: the first
+// only finds out how much scratch the steps need.
 type binder struct {
 	engine.Binding
-	d       *Device
-	prog    *program
-	scratch *buffer // nil the first time
-	need    int     // words of it
-	beside  *buffer // scratch of steps beside others; nil the first time
-	wanted  int     // words of it
-	list    []*launch
-	trial   *trial // nil until shapes of blocks are compared
-	rounded roundings
-	fixed   map[*engine.Value]*buffer // what fixed steps make, in memory of the program's own
-	index   int                       // of the step at hand
-	done    map[engine.Step]bool      // those that another step has taken over
-	err     error
+	d           *Device
+	exe         *executable
+	scratch     *buffer // nil in the first pass
+	need        int     // words of it
+	sideScratch *buffer // scratch of asynchronous steps; nil in the first pass
+	sideNeed    int     // words of sideScratch
+	list        []*launch
+	trial       *trial // memory for measuring shapes; nil until the first measurement
+	rounded     roundings
+	fixed       map[*engine.Value]*buffer // results of fixed steps, in memory that belongs to the program
+	index       int                       // of the current step
+	done        map[engine.Step]bool      // steps that the kernels of another step already do
+	err         error
 }
 
-// newBinder returns the binder of a pass.
+// newBinder returns a binder for one pass over the steps.
 func newBinder(d *Device, b engine.Binding) *binder {
 	return &binder{
 		Binding: b, d: d, rounded: roundings{of: map[*engine.Value]*buffer{}}, fixed: map[*engine.Value]*buffer{},
-		prog: &program{d: d, graph: &recording{d: d}, version: b.Version, static: b.Static}, done: map[engine.Step]bool{},
+		exe: &executable{d: d, graph: &recording{d: d}, version: b.Version, static: b.Static}, done: map[engine.Step]bool{},
 	}
 }
 
-// Bind makes steps executable.
+// Bind prepares the steps of a program to run on this device.
 func (d *Device) Bind(b engine.Binding) (engine.Executable, error) {
 	sizes := newBinder(d, b)
 	if err := sizes.all(); err != nil {
 		return nil, err
 	}
 	bd := newBinder(d, b)
-	bd.prog.shared = sizes.need
+	bd.exe.shared = sizes.need
 	bd.scratch = b.Scratch(sizes.need).(*buffer)
-	bd.wanted = sizes.wanted
+	bd.sideNeed = sizes.sideNeed
 	if err := bd.all(); err != nil {
 		return nil, err
 	}
-	return bd.prog, nil
+	return bd.exe, nil
 }
 
 func (b *binder) all() error {
@@ -78,18 +79,18 @@ func (b *binder) all() error {
 		return b.d.err
 	}
 	defer b.d.leave()
-	b.prog.sides = b.d.sidesOf(b.Steps)
-	if b.scratch != nil && b.wanted > 0 {
-		b.beside = b.own(b.wanted)
+	b.exe.sideSteps = b.d.sideStepsOf(b.Steps)
+	if b.scratch != nil && b.sideNeed > 0 {
+		b.sideScratch = b.own(b.sideNeed)
 	}
 	for i, s := range b.Steps {
 		for _, v := range append(s.Reads(), s.Writes()...) {
 			if v.Numel() >= 1<<31 {
-				return fmt.Errorf("cuda: %v has more elements than kernels count, 2^31; use a smaller batch", v)
+				return fmt.Errorf("cuda: %v has 2^31 elements or more, which kernels cannot count; use a smaller batch", v)
 			}
 		}
 		b.list, b.index = nil, i
-		b.prog.fixed = append(b.prog.fixed, b.fix(s))
+		b.exe.fixed = append(b.exe.fixed, b.fix(s))
 		if !b.done[s] {
 			b.step(s)
 		}
@@ -99,17 +100,17 @@ func (b *binder) all() error {
 		if b.err != nil {
 			return b.err
 		}
-		b.prog.steps = append(b.prog.steps, b.list)
+		b.exe.steps = append(b.exe.steps, b.list)
 	}
 	if len(b.rounded.list) > 0 {
 		b.list = nil
 		b.pack(b.rounded.list, b.rounded.blocks)
-		b.prog.rounded = b.list
+		b.exe.rounded = b.list
 	}
 	return b.err
 }
 
-// launch adds a kernel to the step at hand.
+// launch adds a kernel to the current step.
 func (b *binder) launch(name string, g grid, args ...any) {
 	l, err := b.d.launch(name, g, args...)
 	if err != nil && b.err == nil {
@@ -118,7 +119,7 @@ func (b *binder) launch(name string, g grid, args ...any) {
 	b.list = append(b.list, l)
 }
 
-// at returns the memory of a value; nil for none.
+// at returns the memory of a value, or nil for a nil value.
 func (b *binder) at(v *engine.Value) *buffer {
 	if v == nil {
 		return nil
@@ -129,8 +130,9 @@ func (b *binder) at(v *engine.Value) *buffer {
 	return b.At(v).(*buffer)
 }
 
-// fix says whether a step of a static program changes with the variables alone, and gives
-// what it makes memory that no other step takes over.
+// fix reports whether the result of a step of a static program depends only on variables.
+// Such a step is computed only when the variables have changed, so fix gives its result
+// memory that no other step uses.
 func (b *binder) fix(s engine.Step) bool {
 	c, ok := s.(*engine.Compute)
 	if !ok || !b.Static || c.Out.Keep {
@@ -148,11 +150,12 @@ func (b *binder) fix(s engine.Step) bool {
 	return true
 }
 
-// borrow returns scratch from word off on, for n words, until the step ends.
+// borrow returns n words of scratch, from word off on. The step may use them while it
+// runs.
 func (b *binder) borrow(off, n int) *buffer {
 	need, from := &b.need, b.scratch
-	if b.prog.sides.beside[b.index] {
-		need, from = &b.wanted, b.beside
+	if b.exe.sideSteps.beside[b.index] {
+		need, from = &b.sideNeed, b.sideScratch
 	}
 	*need = max(*need, off+n)
 	if from == nil {
@@ -161,14 +164,14 @@ func (b *binder) borrow(off, n int) *buffer {
 	return from.slice(off, n)
 }
 
-// table is a slice in memory of the program's own.
+// table copies a slice to device memory that belongs to the program.
 func table[T any](b *binder, s []T) *buffer {
 	if b.scratch == nil {
 		return &buffer{}
 	}
 	t := upload(b.d, s)
-	b.prog.own += t.words
-	b.prog.keep = append(b.prog.keep, t)
+	b.exe.own += t.words
+	b.exe.keep = append(b.exe.keep, t)
 	return t
 }
 
@@ -202,14 +205,14 @@ func (b *binder) step(s engine.Step) {
 	}
 }
 
-// rearrange copies a value into another order, type or shape.
+// rearrange copies a value to one of another order, type or shape.
 func (b *binder) rearrange(from, to *engine.Value) {
 	n := from.Numel()
-	b.launch("gather", line(n), n, b.at(to), half(to), orderOf(to), b.at(from), half(from), orderOf(from))
+	b.launch("gather", line(n), n, b.at(to), isBF16(to), orderOf(to), b.at(from), isBF16(from), orderOf(from))
 }
 
 // Run launches the program's kernels.
-func (p *program) Run(key int64) {
+func (p *executable) Run(key int64) {
 	if !p.d.enter() {
 		return
 	}
@@ -219,8 +222,9 @@ func (p *program) Run(key int64) {
 	p.graph.replay(p.launchAll)
 }
 
-// refresh makes again what changes with the variables, where these have changed.
-func (p *program) refresh() {
+// refresh computes fixed steps, and the rounded weights of a static program, if the
+// variables have changed since it last did.
+func (p *executable) refresh() {
 	now := uint64(1)
 	if p.version != nil {
 		now += *p.version
@@ -245,28 +249,28 @@ func (d *Device) startAll(step []*launch) {
 	}
 }
 
-// draw gives the kernels that draw random numbers their key.
-func (p *program) draw(key int64) {
+// draw copies the key of the run to where kernels with random numbers read it.
+func (p *executable) draw(key int64) {
 	if p.key != nil {
 		p.number = key
 		p.d.copyTo(p.key, unsafe.Pointer(&p.number), 8)
 	}
 }
 
-func (p *program) launchAll() {
+func (p *executable) launchAll() {
 	if !p.static {
 		p.d.startAll(p.rounded)
 	}
 	beside := false
 	for i, step := range p.steps {
-		if p.sides.join[i] {
+		if p.sideSteps.join[i] {
 			p.d.join()
 			beside = false
 		}
 		switch {
 		case p.fixed[i]:
-		case p.sides.beside[i]:
-			p.d.startBeside(step)
+		case p.sideSteps.beside[i]:
+			p.d.startOnSide(step)
 			beside = true
 		default:
 			p.d.startAll(step)
@@ -277,12 +281,14 @@ func (p *program) launchAll() {
 	}
 }
 
-// again is how often Profile repeats a step, so that the waits beside it count little.
-const again = 8
+// profileRepeats is how often Profile repeats a step, so that waiting for the device adds
+// little to the time.
+const profileRepeats = 8
 
-// Profile runs the kernels one step at a time: once, and then again and again for the
-// clock. What steps make that write over what they read means nothing after that.
-func (p *program) Profile() []time.Duration {
+// Profile runs the kernels one step at a time: once to load them, then several times to
+// measure them. The results of steps that overwrite their operands are meaningless
+// afterwards.
+func (p *executable) Profile() []time.Duration {
 	took := make([]time.Duration, len(p.steps))
 	d := p.d
 	if !d.enter() {
@@ -295,7 +301,7 @@ func (p *program) Profile() []time.Duration {
 			continue
 		}
 		var start time.Time
-		for n := range 1 + again {
+		for n := range 1 + profileRepeats {
 			if n == 1 {
 				d.wait()
 				start = time.Now()
@@ -303,10 +309,10 @@ func (p *program) Profile() []time.Duration {
 			d.startAll(step)
 		}
 		d.wait()
-		took[i] = time.Since(start) / again
+		took[i] = time.Since(start) / profileRepeats
 	}
 	return took
 }
 
-func (p *program) SharedElements() int { return p.shared }
-func (p *program) OwnElements() int    { return p.own }
+func (p *executable) SharedElements() int { return p.shared }
+func (p *executable) OwnElements() int    { return p.own }

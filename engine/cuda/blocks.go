@@ -11,19 +11,22 @@ import (
 	"github.com/residual-ml/residual/engine"
 )
 
-// shape is how much of a convolution a block of kernels/tensor_cores.cu makes.
+// shape is the part of a convolution's result that one block of a kernel in
+// kernels/tensor_cores.cu computes: m rows by n columns.
 type shape struct {
 	name     string
 	m, n     int
-	resident int     // blocks that a multiprocessor has room for
-	rate     float64 // of products, relative to the largest shape's
+	resident int     // blocks that a multiprocessor runs at a time
+	rate     float64 // speed of multiplication, relative to the largest shape
 }
 
-// All shapes have the threads of four warps, and of none does any bit of finite numbers depend.
+// All shapes have four warps of threads. The bits of finite results do not depend on the
+// shape.
 const blockThreads = 128
 
-// windowDepth and stages are WINDOW and STAGES of kernels/blocks.cuh: how much of the summed
-// dimension is multiplied at once, and how many such windows there is room for.
+// windowDepth and stages are WINDOW and STAGES of kernels/blocks.cuh: how many elements of
+// the summed dimension are multiplied at a time, and how many such windows shared memory
+// holds.
 const (
 	windowDepth = 32
 	stages      = 4
@@ -31,28 +34,29 @@ const (
 
 var shapes = []shape{{"large", 128, 128, 2, 1}, {"tall", 256, 64, 2, 1}, {"medium", 128, 64, 3, 0.8}, {"small", 64, 64, 4, 0.6}, {"slim", 256, 32, 3, 0.8}}
 
-// Weights have no tall one and a slim one of their own, and pictures of one channel one each.
+// Weight gradients have no tall shape and another slim one. Images of one channel have one
+// shape for each kernel.
 var (
 	weightShapes = append(named("large", "medium", "small"), shape{"slim", 64, 32, 6, 0.4})
 	greyForward  = []shape{{"grey", 128, 64, 3, 1}}
 	greyWeights  = []shape{{"grey", 64, 64, 4, 1}}
 )
 
-// fit is which kernels of kernels/tensor_cores.cu a convolution can go through.
+// fit says which kernels of kernels/tensor_cores.cu can compute a convolution.
 type fit int
 
 const (
 	generic fit = iota // none
-	vectors            // channels come in eights
-	grey               // pictures have one channel, and come in eights
+	vectors            // the numbers of channels are multiples of 8
+	grey               // images have one channel, and their number is a multiple of 8
 )
 
-// onTensorCores says which take a convolution of values x and y; other is read or written
-// like them, and may be nil.
+// onTensorCores returns which kernels can compute a convolution of values x and y. other,
+// which may be nil, is another value that the kernel reads or writes.
 func (b *binder) onTensorCores(g *window, x, y, other *engine.Value) fit {
 	const listed, far = 128, 1 << 13 // MOST_TAPS of sources.cuh, which counts rows in 16 bits
 	for _, v := range []*engine.Value{x, y, other} {
-		if v != nil && (!half(v) || b.at(v).at%16 != 0) {
+		if v != nil && (!isBF16(v) || b.at(v).at%16 != 0) {
 			return generic
 		}
 	}
@@ -69,28 +73,29 @@ func (b *binder) onTensorCores(g *window, x, y, other *engine.Value) fit {
 	return generic
 }
 
-// named returns some of the shapes.
+// named returns the shapes with these names.
 func named(names ...string) []shape {
 	return slices.DeleteFunc(slices.Clone(shapes), func(s shape) bool { return !slices.Contains(names, s.name) })
 }
 
-// shared is the bytes of shared memory of a block: the windows of both operands, in bfloat16.
+// shared is the size in bytes of a block's shared memory, which has the windows of both
+// operands in bfloat16.
 func (s shape) shared() int { return stages * (s.m + s.n) * windowDepth * 2 }
 
 func (s shape) grid(rows, columns, z int) grid {
 	return grid{(rows + s.m - 1) / s.m, (columns + s.n - 1) / s.n, z, blockThreads}
 }
 
-// cost estimates the time of a launch: that of the blocks that a multiprocessor makes one
-// after the other.
+// cost estimates the time of a launch, in arbitrary units, from the number of blocks that
+// a multiprocessor computes one after the other.
 func (s shape) cost(rows, columns, z, multiprocessors int) float64 {
 	g := s.grid(rows, columns, z)
 	waves := math.Ceil(float64(g.x) * float64(g.y) * float64(g.z) / float64(multiprocessors*s.resident))
 	return waves * float64(s.m*s.n*s.resident) / s.rate
 }
 
-// block launches a convolution in the shape that suits it: kernel is a name before the
-// shape's, g the geometry among args.
+// block launches a convolution in the fastest of the shapes from. kernel is the name of
+// the kernel without that of the shape, and g is the geometry, which is also in args.
 func (b *binder) block(kernel string, from []shape, g *window, rows, columns, z int, args ...any) {
 	var list []*launch
 	best := 0
@@ -126,7 +131,7 @@ func (b *binder) block(kernel string, from []shape, g *window, rows, columns, z 
 	b.list = append(b.list, list[best])
 }
 
-// standIns are args with other memory.
+// standIns returns args with every buffer replaced by stand.
 func standIns(args []any, stand func(*buffer) *buffer) []any {
 	other := slices.Clone(args)
 	for i, a := range other {
@@ -137,8 +142,8 @@ func standIns(args []any, stand func(*buffer) *buffer) []any {
 	return other
 }
 
-// measured returns which of n launches is the fastest, by trying each on memory of its own,
-// once for every key. Where there is no room for that, it returns guess.
+// measured returns the index of the fastest of n launches. It runs each on memory of its
+// own, once for every key. If there is too little memory for that, it returns guess.
 func (t *trial) measured(key string, guess, n int, launch func(i int, stand func(*buffer) *buffer) *launch) int {
 	d := t.d
 	if best, ok := d.fastest[key]; ok {
@@ -159,7 +164,7 @@ func (t *trial) measured(key string, guess, n int, launch func(i int, stand func
 	return best
 }
 
-// clock is the least time of a few launches of l.
+// clock returns the shortest time of a few launches of l.
 func (d *Device) clock(l *launch) time.Duration {
 	const rounds, each = 3, 4
 	least := time.Duration(math.MaxInt64)
@@ -179,7 +184,7 @@ func (d *Device) clock(l *launch) time.Duration {
 	return least
 }
 
-// trial has memory that stands in for that of a program while its launches are compared.
+// trial has memory that replaces that of a program while launches are measured.
 type trial struct {
 	d    *Device
 	list []*buffer // in the order in which a launch asks for them
@@ -187,7 +192,8 @@ type trial struct {
 	full bool
 }
 
-// stand returns memory of b's size at least, zeros at first, which stays for the next launch.
+// stand returns memory of at least b's size, which is zero at first and is used again for
+// the next launch.
 func (t *trial) stand(b *buffer) *buffer {
 	i := t.used
 	t.used++

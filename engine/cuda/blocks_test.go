@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// The shape of blocks changes no bit, whatever of them is not full.
+// The shape of blocks must not change a bit, also where blocks at the edges are partial.
 func TestShapes(t *testing.T) {
 	d, gpu := emulated(t)
 	defer func() { d.shape = "" }()
@@ -47,8 +47,8 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// Shapes are chosen by trying them where the device is a real one, once for a geometry, on
-// memory that is no program's.
+// On a real device shapes are chosen by measuring them, once for every geometry, on memory
+// that belongs to no program.
 func TestShapesAreMeasured(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
@@ -62,7 +62,7 @@ func TestShapesAreMeasured(t *testing.T) {
 		}
 	}
 	compile()
-	// Each once to load it, and three times four on the clock.
+	// Each shape is launched once to load it, and three times four to measure it.
 	if want := (1 + 3*4) * len(shapes); f.launched != want || len(d.fastest) != 1 {
 		t.Errorf("%d launches for %d shapes, and %d choices", f.launched, len(shapes), len(d.fastest))
 	}
@@ -72,7 +72,7 @@ func TestShapesAreMeasured(t *testing.T) {
 		t.Errorf("%d launches to choose what was chosen before", f.launched-before)
 	}
 
-	// Without room, the estimate stands.
+	// Without memory for measuring, the estimate is used.
 	f, d.fastest = newFake(), map[string]int{}
 	d = f.open(t)
 	d.measures, f.memory = true, f.used+chunkBytes
@@ -82,7 +82,7 @@ func TestShapesAreMeasured(t *testing.T) {
 	}
 }
 
-// Many blocks of a large shape are worth it, few are not.
+// With many blocks a large shape costs less, with few a small one.
 func TestShapeCost(t *testing.T) {
 	least := func(rows, columns int) string {
 		return slices.MinFunc(shapes, func(a, b shape) int {

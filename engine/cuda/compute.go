@@ -12,7 +12,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// Operations of the kernel elementwise, in its order.
+// The operations of the kernel elementwise, numbered as in its source.
 const (
 	opCopy = iota
 	opReLU
@@ -38,32 +38,32 @@ func (b *binder) compute(s *engine.Compute) {
 	}
 }
 
-// operands is the kernels' Operands.
+// operands is struct Operands of the kernels.
 type operands struct {
 	a, b, out  driver.Pointer
 	alpha      float32
 	ah, bh, oh int32
 
-	held
+	references
 }
 
 func (o *operands) pointer() (unsafe.Pointer, int) {
-	return unsafe.Pointer(o), int(unsafe.Offsetof(o.held))
+	return unsafe.Pointer(o), int(unsafe.Offsetof(o.references))
 }
 
 // elementwise binds out = op(in...), element by element.
 func (b *binder) elementwise(op int, alpha float32, out *engine.Value, in ...*engine.Value) {
 	n := out.Numel()
-	o := &operands{alpha: alpha, oh: halved(out)}
+	o := &operands{alpha: alpha, oh: bf16Flag(out)}
 	o.out = o.at(b.at(out))
 	all := []*engine.Value{out}
 	if len(in) > 0 {
-		o.a, o.ah = o.at(b.at(in[0])), halved(in[0])
+		o.a, o.ah = o.at(b.at(in[0])), bf16Flag(in[0])
 	}
 	if len(in) > 1 {
-		o.b, o.bh = o.at(b.at(in[1])), halved(in[1])
+		o.b, o.bh = o.at(b.at(in[1])), bf16Flag(in[1])
 	}
-	if op != opExpand { // which reads one element of in
+	if op != opExpand { // opExpand reads a single element of in
 		all = append(all, in...)
 	}
 	p := b.packsOf(n, all...)
@@ -74,7 +74,7 @@ func (b *binder) elementwise(op int, alpha float32, out *engine.Value, in ...*en
 	b.launch("elementwise"+p.name, shares(n/p.width, 1), op, n/p.width, o)
 }
 
-// kernelOf is the number of an operation that has no settings.
+// kernelOf returns the number of an operation without settings.
 func kernelOf(op graph.Op) (number int, ok bool) {
 	switch op.(type) {
 	case graph.ReLU:
@@ -101,7 +101,7 @@ func kernelOf(op graph.Op) (number int, ok bool) {
 	return number, true
 }
 
-// simple binds what looks at single elements, and what moves them.
+// simple binds elementwise operations and operations that move elements.
 func (b *binder) simple(s *engine.Compute) bool {
 	if op, ok := kernelOf(s.Op); ok {
 		b.elementwise(op, 0, s.Out, s.In...)
@@ -134,8 +134,9 @@ func (b *binder) simple(s *engine.Compute) bool {
 	return true
 }
 
-// becomes returns the variable that takes what s makes, where nothing else wants it and
-// nothing but s reads the variable, so that s may write it at once; or else nil.
+// becomes returns the variable to which the result of s is assigned, if s may write it
+// directly: no other step may read the result or use the variable. Otherwise it returns
+// nil.
 func (b *binder) becomes(s *engine.Compute) (to *engine.Value) {
 	if s.Out.Keep {
 		return nil
@@ -162,7 +163,8 @@ func (b *binder) becomes(s *engine.Compute) (to *engine.Value) {
 	return to
 }
 
-// assign binds the copy to a variable of what its step did not write there at once.
+// assign binds the copy of a result to a variable, unless the step of the result wrote the
+// variable directly; see becomes.
 func (b *binder) assign(s *engine.Assign) {
 	for _, maker := range b.Steps {
 		c, ok := maker.(*engine.Compute)
@@ -176,14 +178,14 @@ func (b *binder) assign(s *engine.Assign) {
 	b.elementwise(opCopy, 0, s.To, s.From)
 }
 
-// same copies a value to another of the same order, unless they share memory.
+// same copies a value to one of the same order, unless they share memory.
 func (b *binder) same(to, from *engine.Value) {
 	if b.at(to).at != b.at(from).at {
 		b.elementwise(opCopy, 0, to, from)
 	}
 }
 
-// words copies float32.
+// words copies a buffer of float32.
 func (b *binder) words(to, from *buffer) {
 	o, p := &operands{}, packs{"", 1}
 	o.a, o.out = o.at(from), o.at(to)
@@ -193,7 +195,7 @@ func (b *binder) words(to, from *buffer) {
 	b.launch("elementwise"+p.name, shares(to.words/p.width, 1), opCopy, to.words/p.width, o)
 }
 
-// classes binds sums, and operations over the classes of an example.
+// classes binds sums, and operations over the classes of one example.
 func (b *binder) classes(s *engine.Compute) bool {
 	rows, k := 0, 0
 	if len(s.In) > 0 && len(s.In[0].Shape) == 2 {
@@ -231,7 +233,7 @@ func (b *binder) classes(s *engine.Compute) bool {
 		const stretch = 1 << 14
 		parts := (n + stretch - 1) / stretch
 		part := b.borrow(0, 2*parts)
-		b.launch("sum", grid{parts, 1, 1, blockSize}, in(0), half(s.In[0]), n, stretch, part)
+		b.launch("sum", grid{parts, 1, 1, blockSize}, in(0), isBF16(s.In[0]), n, stretch, part)
 		b.launch("quotient", grid{1, 1, 1, blockSize}, part, none, parts, b.at(s.Out))
 	case graph.SumChannels:
 		b.columns(sumOfX, columns{x: s.In[0], count: 1, out: b.at(s.Out)})

@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-// window is the kernels' Conv.
+// window is struct Conv of the kernels.
 type window struct {
 	n, h, w, c, oh, ow, o, kh, kw, sh, sw, ph, pw, dh, dw, groups int32
 }
@@ -17,7 +17,7 @@ type window struct {
 func (w *window) pointer() (unsafe.Pointer, int) { return unsafe.Pointer(w), int(unsafe.Sizeof(*w)) }
 func (w *window) memory() []*buffer              { return nil }
 
-// windowOf is the geometry between a convolution's input x and output y.
+// windowOf returns the geometry of a convolution with input x and output y.
 func windowOf(s engine.Window, x, y *engine.Value) *window {
 	n, c, h, w := x.Dims()
 	_, o, oh, ow := y.Dims()
@@ -35,29 +35,29 @@ func windowOf(s engine.Window, x, y *engine.Value) *window {
 	return &g
 }
 
-// epilogue is the kernels' Epilogue.
+// epilogue is struct Epilogue of the kernels.
 type epilogue struct {
 	bias, stats, gamma, beta, residual driver.Pointer
 	eps                                float32
-	half, relu                         int32
+	bf16, relu                         int32
 	_                                  int32
 
-	held
+	references
 }
 
 func (e *epilogue) pointer() (unsafe.Pointer, int) {
-	return unsafe.Pointer(e), int(unsafe.Offsetof(e.held))
+	return unsafe.Pointer(e), int(unsafe.Offsetof(e.references))
 }
 
-// side is the rows and columns of results that a block makes.
+// side is the number of rows and of columns of the result that a block computes.
 const side = 64
 
 func tiles(n int) int { return (n + side - 1) / side }
 
-// mode is the end of a convolution kernel's name: how it multiplies x.
+// mode returns the ending of a convolution kernel's name, which says how it multiplies x.
 func (b *binder) mode(x *engine.Value) string {
 	switch {
-	case half(x):
+	case isBF16(x):
 		return "_bf16"
 	case b.Precision == engine.TF32:
 		return "_tf32"
@@ -67,7 +67,7 @@ func (b *binder) mode(x *engine.Value) string {
 
 func (b *binder) conv(s *engine.Conv) {
 	g := windowOf(s.Window, s.X, s.Y)
-	e := &epilogue{half: int32(flag(half(s.Residual))), relu: int32(flag(s.ReLU))}
+	e := &epilogue{bf16: int32(flag(isBF16(s.Residual))), relu: int32(flag(s.ReLU))}
 	e.bias, e.residual = e.at(b.at(s.Bias)), e.at(b.at(s.Residual))
 	if n := s.Norm; n != nil {
 		e.stats, e.gamma, e.beta, e.eps = e.at(b.at(n.Stats)), e.at(b.at(n.Gamma)), e.at(b.at(n.Beta)), float32(n.Eps)
@@ -90,7 +90,7 @@ func (b *binder) conv(s *engine.Conv) {
 		return
 	}
 	blocks := grid{tiles(rows), tiles(outs), groups, blockSize}
-	b.launch("conv"+b.mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.W), b.at(s.Y), half(s.Y), g, e)
+	b.launch("conv"+b.mode(s.X), blocks, b.at(s.X), isBF16(s.X), b.at(s.W), b.at(s.Y), isBF16(s.Y), g, e)
 	if s.Stats != nil {
 		b.stats(s.Y, s.Stats)
 	}
@@ -112,11 +112,12 @@ func (b *binder) convGradInput(s *engine.ConvGradInput) {
 	}
 	blocks := grid{tiles(int(g.h * g.w * g.n)), tiles(int(g.c / g.groups)), int(g.groups), blockSize}
 	b.launch("conv_grad_input"+b.mode(s.DY), blocks,
-		b.at(s.W), b.at(s.DY), half(s.DY), b.at(s.Base), half(s.Base), b.at(s.DX), half(s.DX), g)
+		b.at(s.W), b.at(s.DY), isBF16(s.DY), b.at(s.Base), isBF16(s.Base), b.at(s.DX), isBF16(s.DX), g)
 }
 
-// The sum over pixels is cut into stretches until there are about so many blocks, as
-// long as a stretch has some pixels and scratch does not grow too large.
+// The sum over pixels is divided into stretches until there are about enoughBlocks blocks.
+// A stretch has at least leastStretch pixels, and the sums of all stretches at most
+// mostPartWords words.
 const (
 	enoughBlocks  = 1024
 	leastStretch  = 256
@@ -129,7 +130,7 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
 	size := s.DW.Numel()
 	blocks := grid{tiles(rows), tiles(outs), int(g.groups), blockSize}
 	parts := max(1, min(enoughBlocks/(blocks.x*blocks.y*blocks.z), pixels/leastStretch, mostPartWords/max(size, 1)))
-	stretch := roundUp((pixels+parts-1)/parts, windowDepth) // so that windows begin at images that chunks do
+	stretch := roundUp((pixels+parts-1)/parts, windowDepth) // so that windows begin at the same images as chunks
 	parts = (pixels + stretch - 1) / stretch
 	blocks.z *= parts
 	to := b.at(s.DW)
@@ -142,7 +143,7 @@ func (b *binder) convGradWeight(s *engine.ConvGradWeight) {
 	case grey:
 		b.block("weights", greyWeights, g, rows, outs, blocks.z, b.at(s.X), b.at(s.DY), to, g, stretch)
 	default:
-		b.launch("conv_grad_weight"+b.mode(s.X), blocks, b.at(s.X), half(s.X), b.at(s.DY), half(s.DY), to, g, stretch)
+		b.launch("conv_grad_weight"+b.mode(s.X), blocks, b.at(s.X), isBF16(s.X), b.at(s.DY), isBF16(s.DY), to, g, stretch)
 	}
 	if parts > 1 {
 		b.launch("add_stretches", line(size), size, parts, to, b.at(s.DW))

@@ -1,22 +1,30 @@
-// Package cuda is the NVIDIA device. It is in programs that are built with -tags cuda;
-// in others there is only what says so, so that they stay static and depend on nothing
-// more.
+// Package cuda computes programs of package engine on NVIDIA GPUs. The device exists only
+// in programs built with -tags cuda. In all others Built is false and Open returns an
+// error, so that those programs stay static and have no further dependencies.
 //
-// The driver, libcuda.so.1 or nvcuda.dll, is opened when the device is: no toolkit and no
-// C compiler are needed, neither to build nor to run. The kernels are embedded as PTX,
-// which the driver compiles for the GPU at hand and keeps.
+//	dev, err := cuda.Open(0)
+//	if err != nil {
+//		return err // says what is missing
+//	}
+//	defer dev.Close()
+//
+// Find reports the driver and the GPUs of the machine.
+//
+// Open loads the driver, libcuda.so.1 or nvcuda.dll, at run time. Neither building nor
+// running needs the CUDA toolkit or a C compiler. The kernels are embedded as PTX, which
+// the driver compiles for the GPU and caches.
 package cuda
 
 import "fmt"
 
-// Found is what a machine has for this device.
+// Found is the driver and the GPUs that Find has found on a machine.
 type Found struct {
 	Driver string   // the CUDA version that the driver speaks, such as "12.4"; "" without one
-	GPUs   []string // what can be opened, in the order of cuda:0, cuda:1 and so on
-	Why    string   // why there is none to open; "" where there is
+	GPUs   []string // a description of every GPU, in the order of cuda:0, cuda:1 and so on
+	Why    string   // why no GPU can be opened; "" if one can
 }
 
-// String says all of it in one line.
+// String returns all of it in one line.
 func (f Found) String() string {
 	if f.Why != "" {
 		return f.Why

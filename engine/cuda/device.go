@@ -17,13 +17,14 @@ import (
 // Built says whether the program has GPU support.
 const Built = true
 
-// oldest is the first version of CUDA whose drivers understand the embedded kernels.
+// oldest is the first version of CUDA whose drivers can compile the embedded kernels.
 const oldest = 12000
 
-// capability is the least compute capability, times ten: Ampere.
+// capability is the least supported compute capability, times ten: that of Ampere.
 const capability = 80
 
-// Device is one GPU. Its methods may be called by any goroutine, one at a time.
+// Device is one GPU as an engine.Device. Any goroutine may call its methods, but only one
+// at a time.
 type Device struct {
 	api        *driver.API
 	index      int
@@ -32,32 +33,33 @@ type Device struct {
 	memory     uint64 // bytes
 
 	multiprocessors int
-	measures        bool           // it is a real one: shapes of blocks are chosen by trying them
+	measures        bool           // choose shapes of blocks by measuring them, on real GPUs
 	fastest         map[string]int // the shapes chosen so far
-	shape           string         // for tests: the one to take where there is a choice
+	shape           string         // set by tests: the shape to use where there is a choice
 
 	mu         sync.Mutex
 	err        error
 	handle     driver.Device
 	context    driver.Context
 	stream     driver.Stream
-	copies     driver.Stream // beside it: pictures on their way
-	side       driver.Stream // beside it: steps that others do not wait for
-	forked     driver.Event  // the stream is where the side may begin
-	joined     driver.Event  // the side is where the stream may go on
+	copies     driver.Stream // a second stream: copies of images to the device
+	side       driver.Stream // a third stream: asynchronous steps
+	forked     driver.Event  // recorded in stream where side may begin
+	joined     driver.Event  // recorded in side where stream may continue
 	module     driver.Module
 	signatures map[string][]int
 	functions  map[string]driver.Function
 
-	held    uint64 // bytes of memory taken
-	chunk   *allocation
-	used    uint64 // bytes of chunk
-	staging *buffer
-	host    []float32 // labels on their way
-	dead    *graves
+	allocated uint64 // bytes of memory allocated
+	chunk     *allocation
+	used      uint64 // bytes of chunk
+	staging   *buffer
+	host      []float32 // buffer for labels on their way to the device
+	garbage   *garbage
 }
 
-// Open opens GPU index, counted from 0. The error says in one line what is missing.
+// Open opens GPU index, counted from 0. The error says in one line what is missing: the
+// driver, the GPU, or a newer version of either.
 func Open(index int) (engine.Device, error) {
 	api, err := driver.Open()
 	if err != nil {
@@ -65,13 +67,13 @@ func Open(index int) (engine.Device, error) {
 	}
 	d, err := New(api, index)
 	if err != nil {
-		return nil, err // not d, which would be no nil interface
+		return nil, err // not d: a nil *Device in an interface is not nil
 	}
-	d.measures = d.multiprocessors > 1 // an emulated one has one, and no hurry
+	d.measures = d.multiprocessors > 1 // an emulated GPU has one, and its speed does not matter
 	return d, nil
 }
 
-// Find looks for GPUs.
+// Find looks for the driver and for GPUs. It opens none.
 func Find() Found {
 	var f Found
 	api, err := driver.Open()
@@ -84,7 +86,7 @@ func Find() Found {
 	return f
 }
 
-// list describes the GPUs of a driver, or says why none can be used.
+// list describes the GPUs of a driver, or returns an error if none can be used.
 func list(api *driver.API) (version string, gpus []string, err error) {
 	version, n, err := begin(api)
 	if err != nil {
@@ -104,7 +106,8 @@ func list(api *driver.API) (version string, gpus []string, err error) {
 	return version, gpus, nil
 }
 
-// begin starts the driver and returns its version and the number of its GPUs, at least 1.
+// begin initialises the driver and returns its version and the number of its GPUs, which
+// is at least 1.
 func begin(api *driver.API) (version string, gpus int, err error) {
 	var number, n int32
 	if err := api.Check("cuDriverGetVersion", api.GetVersion(&number)); err != nil {
@@ -127,7 +130,8 @@ func begin(api *driver.API) (version string, gpus int, err error) {
 	return version, int(n), nil
 }
 
-// New opens GPU index of a driver.
+// New opens GPU index of a driver. Tests call it with an emulated driver; programs call
+// Open.
 func New(api *driver.API, index int) (*Device, error) {
 	_, n, err := begin(api)
 	if err != nil {
@@ -139,7 +143,7 @@ func New(api *driver.API, index int) (*Device, error) {
 		}
 		return nil, fmt.Errorf("there is no GPU %d: this machine has cuda:0 to cuda:%d", index, n-1)
 	}
-	d := &Device{api: api, index: index, functions: map[string]driver.Function{}, fastest: map[string]int{}, dead: &graves{}}
+	d := &Device{api: api, index: index, functions: map[string]driver.Function{}, fastest: map[string]int{}, garbage: &garbage{}}
 	if err := d.look(); err != nil {
 		return nil, err
 	}
@@ -160,7 +164,7 @@ func New(api *driver.API, index int) (*Device, error) {
 	return d, nil
 }
 
-// look asks the driver about the GPU.
+// look reads the properties of the GPU from the driver.
 func (d *Device) look() error {
 	var name [256]byte
 	var major, minor, multiprocessors int32
@@ -190,7 +194,7 @@ func (d *Device) supported() error {
 	return nil
 }
 
-// load makes the streams and gives the driver the kernels.
+// load creates the streams and events and loads the kernels.
 func (d *Device) load() {
 	const ownOrder = 1 // CU_STREAM_NON_BLOCKING
 	for _, s := range []*driver.Stream{&d.stream, &d.copies, &d.side} {
@@ -210,18 +214,18 @@ func (d *Device) load() {
 	runtime.KeepAlive(image)
 }
 
-// title is how messages call the GPU.
+// title is the name of the GPU in messages.
 func (d *Device) title() string { return fmt.Sprintf("%s (%s)", d.Name(), d.model) }
 
 // Name returns "cuda:0" and so on.
 func (d *Device) Name() string { return fmt.Sprintf("cuda:%d", d.index) }
 
-// Describe returns "NVIDIA A100-SXM4-40GB, 40 GiB" or the like.
+// Describe returns model, memory and compute capability of the GPU.
 func (d *Device) Describe() string {
 	return fmt.Sprintf("%s, %s, compute capability %d.%d", d.model, gibibytes(d.memory), d.capability/10, d.capability%10)
 }
 
-// gibibytes writes bytes with one digit behind the point.
+// gibibytes formats a number of bytes, with one digit after the point.
 func gibibytes(n uint64) string {
 	if n < 1<<30 {
 		return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20))
@@ -235,18 +239,20 @@ func (d *Device) Preferred() engine.Precision { return engine.BF16 }
 // Computes allows every precision.
 func (d *Device) Computes(engine.Precision) error { return nil }
 
-// KeepsActivations implements engine.Keeper: what is cheap to compute on a CPU, whose time
-// goes into products, costs a GPU a tenth of a step.
+// KeepsActivations implements engine.Keeper: it returns true, so programs keep
+// activations that a CPU would compute again. On a CPU, where products take most of the
+// time, computing them again is cheap; on a GPU it costs a tenth of a step.
 func (d *Device) KeepsActivations() bool { return true }
 
-// Err returns the first failure; see engine.Device.
+// Err returns the first failure, after which the device computes nothing; see
+// engine.Device.
 func (d *Device) Err() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.err
 }
 
-// Close gives the GPU back.
+// Close releases the GPU and all memory on it. Closing a device twice is allowed.
 func (d *Device) Close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -270,7 +276,7 @@ func (d *Device) Close() {
 			d.api.EventDestroy(e)
 		}
 	}
-	d.dead.close(d.api)
+	d.garbage.close(d.api)
 	if d.module != 0 {
 		d.api.ModuleUnload(d.module)
 	}
@@ -279,8 +285,8 @@ func (d *Device) Close() {
 	d.context = 0
 }
 
-// enter makes the device's context that of this thread, and says false where the device
-// has failed; leave must follow where it says true.
+// enter makes the device's context current on this thread. It returns false if the device
+// has failed; if it returns true, the caller must call leave.
 func (d *Device) enter() bool {
 	d.mu.Lock()
 	if d.err != nil {
@@ -300,7 +306,7 @@ func (d *Device) leave() {
 	d.mu.Unlock()
 }
 
-// check notes the first failure, and says whether all is well.
+// check records the first failure and reports whether there has been none.
 func (d *Device) check(call string, r driver.Result) bool {
 	if r != driver.Success && d.err == nil {
 		d.err = fmt.Errorf("%s stopped working: %w; what was saved before is whole", d.title(), d.api.Check(call, r))
@@ -308,5 +314,5 @@ func (d *Device) check(call string, r driver.Result) bool {
 	return d.err == nil
 }
 
-// wait waits for all work.
+// wait waits for all work in the stream.
 func (d *Device) wait() bool { return d.check("cuStreamSynchronize", d.api.StreamWait(d.stream)) }

@@ -11,18 +11,18 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/emulate"
 )
 
-// emulated opens a device on an emulated GPU, or on the one that emulate.Real names, or
-// skips the test.
+// emulated opens a device on an emulated GPU, or on the real GPU that emulate.Real names.
+// It skips the test if there is neither.
 func emulated(t testing.TB) (*Device, *emulate.GPU) {
 	t.Helper()
 	return emulate.Open(t, New)
 }
 
-// tf32Tolerance is that of some roundings to eleven bits, one after the other.
+// tf32Tolerance allows several successive roundings to eleven bits.
 const tf32Tolerance = 0.02 / 8
 
-// The cases that the CPU is held to, through the device and its kernels: fused and not,
-// in every precision, with threads in both orders, which must give the same bits.
+// The device must pass the conformance cases of the CPU, fused and unfused, in every
+// precision. Running threads in either order must give the same bits.
 func TestConformance(t *testing.T) {
 	d, gpu := emulated(t)
 	conformance.Run(t, func(t *testing.T, c conformance.Case) {
@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 			tolerance, free := c.Tolerance, 0.0
 			switch precision {
 			case engine.BF16:
-				tolerance, free = conformance.HalfTolerance, c.Flips
+				tolerance, free = conformance.BF16Tolerance, c.Flips
 			case engine.TF32:
 				tolerance, free = max(tolerance, tf32Tolerance), c.Flips
 			}

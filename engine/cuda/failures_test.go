@@ -25,7 +25,7 @@ func scaledGraph(n int) (*graph.Graph, *graph.Node, *graph.Node, *graph.Variable
 	return g, x, x.Plus(g.Variable(v)), v
 }
 
-// Too little memory says how much is needed and how much is free.
+// The error for too little memory says how much is needed and how much is free.
 func TestTooLittleMemory(t *testing.T) {
 	f := newFake()
 	f.memory = 64 << 20
@@ -45,7 +45,7 @@ func TestTooLittleMemory(t *testing.T) {
 	}
 }
 
-// Memory that nothing uses any more is given back and taken again.
+// Memory that is no longer referenced is freed and can be allocated again.
 func TestMemoryIsUsedAgain(t *testing.T) {
 	f := newFake()
 	f.memory = 64 << 20
@@ -61,10 +61,10 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 	if f.used != 0 {
 		t.Errorf("%d bytes are not given back", f.used)
 	}
-	d.Close() // again: nothing happens
+	d.Close() // closing it again has no effect
 }
 
-// So are the graphs of programs.
+// Graphs of programs that are no longer referenced are destroyed.
 func TestGraphsAreGivenBack(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
@@ -93,8 +93,8 @@ func TestGraphsAreGivenBack(t *testing.T) {
 	}
 }
 
-// A lost device: the error has the driver's words, nothing is computed any more, and
-// what the host had is not written over.
+// When a device is lost, the error quotes the driver, nothing more is computed, and memory
+// of the host is not overwritten.
 func TestLostDevice(t *testing.T) {
 	f := newFake()
 	d := f.open(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-// fake is a driver that computes nothing: it notes what it is asked for.
+// fake is a driver that computes nothing and records its calls.
 type fake struct {
 	version  int32
 	gpus     int32
@@ -109,7 +109,7 @@ func (f *fake) api() *driver.API {
 	}
 }
 
-// note notes a call that has to do with the order of the streams, as "record 3 in 2".
+// note records a call that orders streams, such as "record 3 in 2".
 func (f *fake) note(what string, e driver.Event, s driver.Stream) {
 	f.calls = append(f.calls, fmt.Sprintf("%s %d in %d", what, e, s))
 }
@@ -141,7 +141,7 @@ func (f *fake) open(t *testing.T) *Device {
 	return d
 }
 
-// What is missing is said in one clear line.
+// The error of Open says in one line what is missing.
 func TestOpenErrors(t *testing.T) {
 	for _, c := range []struct {
 		change func(*fake)

@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// What changes with the variables alone is made once, and again when they have changed: in
-// an evaluation the running statistics of batch norms, side by side.
+// Results that depend only on variables, such as the stacked running statistics of batch
+// norms in an evaluation, are computed once, and again when the variables have changed.
 func TestFixedStepsAreMadeOnce(t *testing.T) {
 	d, gpu := emulated(t)
 	norm := nn.NewBatchNorm2d(3)

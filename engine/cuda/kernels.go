@@ -19,7 +19,7 @@ var ampere []byte
 //go:embed kernels/sm_90.ptx.gz
 var hopper []byte
 
-// kernels is the text for a compute capability (times ten).
+// kernels returns the PTX text for a compute capability, times ten.
 func kernels(capability int) string {
 	packed := ampere
 	if capability >= 90 {
@@ -36,38 +36,38 @@ func kernels(capability int) string {
 	return string(text)
 }
 
-// launch is a kernel with its arguments, ready to be launched again and again.
+// launch is a kernel with its arguments, which can be launched any number of times.
 type launch struct {
 	name       string
 	f          driver.Function
 	gx, gy, gz uint32
 	threads    uint32
-	shared     uint32           // bytes of shared memory beside the kernel's own
+	shared     uint32           // bytes of dynamic shared memory
 	params     []unsafe.Pointer // to the arguments
 	keep       []*buffer        // memory that the arguments point to
 }
 
-// most is how many blocks the driver takes along the second and third dimension.
-const most = 65535
+// maxGridDim is the most blocks of a launch along the second and third dimension.
+const maxGridDim = 65535
 
-// blockSize is the threads of a block where nothing asks for others.
+// blockSize is the usual number of threads of a block.
 const blockSize = 256
 
-// grid is the blocks of a launch.
+// grid is the number of blocks of a launch in three dimensions, and of threads of a block.
 type grid struct{ x, y, z, threads int }
 
-// line is a grid of a thread an element.
+// line returns a grid with one thread for each of n elements.
 func line(n int) grid { return grid{(n + blockSize - 1) / blockSize, 1, 1, blockSize} }
 
-// launch prepares a kernel. Arguments are memory (nil for none), int, uint64, float32,
-// float64, bool, or a pointer to a struct of the kernel's.
+// launch prepares a kernel. An argument is a *buffer, which may be nil, an int, uint64,
+// float32, float64 or bool, or a structure.
 func (d *Device) launch(name string, g grid, args ...any) (*launch, error) {
 	f, err := d.function(name)
 	if err != nil {
 		return nil, err
 	}
-	if g.y > most || g.z > most {
-		return nil, fmt.Errorf("cuda: %s wants %d by %d by %d blocks, more than a GPU takes", name, g.x, g.y, g.z)
+	if g.y > maxGridDim || g.z > maxGridDim {
+		return nil, fmt.Errorf("cuda: %s needs %d by %d by %d blocks, more than a GPU can launch; use a smaller batch", name, g.x, g.y, g.z)
 	}
 	l := &launch{name: name, f: f, gx: uint32(g.x), gy: uint32(g.y), gz: uint32(g.z), threads: uint32(g.threads)}
 	sizes := d.signatures[name]
@@ -84,13 +84,13 @@ func (d *Device) launch(name string, g grid, args ...any) (*launch, error) {
 	return l, nil
 }
 
-// share asks for shared memory beside the kernel's own.
+// share requests dynamic shared memory.
 func (l *launch) share(d *Device, bytes int) error {
 	l.shared = uint32(bytes)
 	return d.api.Check("cuFuncSetAttribute of "+l.name, d.api.FunctionSet(l.f, driver.SharedMemory, int32(bytes)))
 }
 
-// argument copies an argument to where the driver can find it.
+// argument copies an argument to memory from which the driver reads it.
 func (l *launch) argument(a any) (p unsafe.Pointer, size int) {
 	switch a := a.(type) {
 	case *buffer:
@@ -125,13 +125,13 @@ func (l *launch) argument(a any) (p unsafe.Pointer, size int) {
 	panic(fmt.Sprintf("cuda: %s is given a %T", l.name, a))
 }
 
-// structure is a struct that a kernel takes by value.
+// structure is a struct that is passed to a kernel by value.
 type structure interface {
 	pointer() (p unsafe.Pointer, size int)
-	memory() []*buffer // that it points to
+	memory() []*buffer // the memory that its pointers refer to
 }
 
-// function finds a kernel.
+// function returns a kernel by its name.
 func (d *Device) function(name string) (driver.Function, error) {
 	if f, ok := d.functions[name]; ok {
 		return f, nil
@@ -144,7 +144,7 @@ func (d *Device) function(name string) (driver.Function, error) {
 	return f, nil
 }
 
-// start puts a kernel into the stream.
+// start launches a kernel in the stream.
 func (d *Device) start(l *launch) bool { return d.startIn(d.stream, l) }
 
 func (d *Device) startIn(stream driver.Stream, l *launch) bool {

@@ -18,7 +18,7 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-// The embedded kernels are those of the sources: make.py writes the digest.
+// The embedded kernels must be those of the sources, whose digest make.py writes.
 func TestEmbeddedKernels(t *testing.T) {
 	paths, _ := filepath.Glob("kernels/*.cu*")
 	slices.Sort(paths)
@@ -69,8 +69,8 @@ func TestEmbeddedKernels(t *testing.T) {
 	}
 }
 
-// Every case can be bound: the kernels are there, and their parameters are of the sizes
-// that the device gives them, which launch sees to. Nothing is computed.
+// Every case must bind: all kernels exist, and launch checks the sizes of their
+// parameters. Nothing is computed.
 func TestBindsEverything(t *testing.T) {
 	f := newFake()
 	d := f.open(t)
@@ -92,7 +92,7 @@ func TestBindsEverything(t *testing.T) {
 	}
 }
 
-// apart are the kernels that no graph asks for.
+// apart are the kernels that no case uses.
 var apart = []string{
 	"sgd", "adamw", "lars", "lars_norms", "scale_gradients", "average", "sum_gradients", "squares", "total", "gate", "resize", "pictures",
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// A driver in a library of its own, opened as the real one is: the functions are found
-// and called with what C expects, which that driver looks at; memory is given back.
+// The device works with a driver in a shared library, opened like the real one. That driver
+// checks that its functions get the arguments that C expects, and that memory is freed.
 func TestDriverInALibrary(t *testing.T) {
 	path := os.Getenv(emulate.Variable)
 	if path == "" {

@@ -14,10 +14,11 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// allocation is memory as the driver gave it, given back when nothing points to it.
+// allocation is memory from the driver. It is freed some time after the last reference
+// to it is gone.
 type allocation struct{ at driver.Pointer }
 
-// buffer is a stretch of one.
+// buffer is a part of an allocation.
 type buffer struct {
 	of    *allocation
 	at    driver.Pointer
@@ -26,32 +27,33 @@ type buffer struct {
 
 func (b *buffer) Len() int { return b.words }
 
-// graves are allocations and graphs that nothing points to any more. The driver is told
-// of them when it is asked for memory next.
-type graves struct {
+// garbage has the resources of the driver that are no longer referenced. They are freed
+// when the device next allocates memory, since the garbage collector's cleanups cannot
+// call the driver.
+type garbage struct {
 	mu     sync.Mutex
-	bytes  map[driver.Pointer]uint64 // of every allocation
+	bytes  map[driver.Pointer]uint64 // the size of every allocation
 	unused []driver.Pointer
 	graphs []driver.Exec
-	pinned map[pinned]bool // of every feed: true when nothing points to it any more
+	pinned map[pinned]bool // all pinned memory; true if it is no longer referenced
 }
 
-// pinned is host memory that the device copies from by itself, with the event that says
-// when it has and the one that says when the copy was used.
+// pinned is pinned host memory, from which the device copies asynchronously. The event
+// copied follows the copy, and used follows the kernels that read it.
 type pinned struct {
 	at           unsafe.Pointer
 	copied, used driver.Event
 }
 
-func (g *graves) addPinned(p pinned) {
+func (g *garbage) addPinned(p pinned) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, held := g.pinned[p]; held { // not given back with the device
+	if _, known := g.pinned[p]; known { // else it was freed with the device
 		g.pinned[p] = true
 	}
 }
 
-// free gives p back, which may be of parts.
+// free frees the parts of p that exist.
 func (p pinned) free(a *driver.API) {
 	if p.at != nil {
 		a.HostFree(p.at)
@@ -63,20 +65,20 @@ func (p pinned) free(a *driver.API) {
 	}
 }
 
-func (g *graves) addGraph(e driver.Exec) {
+func (g *garbage) addGraph(e driver.Exec) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.graphs = append(g.graphs, e)
 }
 
-func (g *graves) add(p driver.Pointer) {
+func (g *garbage) add(p driver.Pointer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.unused = append(g.unused, p)
 }
 
-// empty gives back what is in the graves, and returns how many bytes of memory.
-func (g *graves) empty(a *driver.API) (n uint64) {
+// empty frees all unreferenced resources and returns the number of bytes of device memory.
+func (g *garbage) empty(a *driver.API) (n uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, e := range g.graphs {
@@ -98,8 +100,8 @@ func (g *graves) empty(a *driver.API) (n uint64) {
 	return n
 }
 
-// close gives all memory back.
-func (g *graves) close(a *driver.API) {
+// close frees all memory.
+func (g *garbage) close(a *driver.API) {
 	g.empty(a)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -112,13 +114,14 @@ func (g *graves) close(a *driver.API) {
 	g.bytes, g.unused, g.pinned = nil, nil, nil
 }
 
-// Small buffers share chunks; all begin where the driver's own would.
+// Small buffers share chunks. All buffers are aligned as allocations of the driver are.
 const (
 	chunkBytes = 4 << 20
 	alignment  = 256
 )
 
-// Alloc returns zeroed memory of n words; where there is too little, Err says so.
+// Alloc returns n zeroed words of device memory. If there is too little memory, the device
+// fails and Err returns the reason.
 func (d *Device) Alloc(n int) engine.Buffer {
 	if !d.enter() {
 		return &buffer{words: n}
@@ -154,44 +157,44 @@ func (d *Device) alloc(n int) *buffer {
 	return b
 }
 
-// take asks the driver for memory.
+// take allocates memory from the driver, after freeing garbage. It returns nil on failure.
 func (d *Device) take(bytes uint64) *allocation {
-	d.held -= d.dead.empty(d.api)
+	d.allocated -= d.garbage.empty(d.api)
 	a := &allocation{}
 	r := d.api.MemAlloc(&a.at, bytes)
 	for wait := time.Millisecond; r == driver.OutOfMemory && wait < 20*time.Millisecond; wait *= 2 {
-		runtime.GC() // what is not needed any more may do; the runtime says so a little later
+		runtime.GC() // may free enough; cleanups run a little later
 		time.Sleep(wait)
-		d.held -= d.dead.empty(d.api)
+		d.allocated -= d.garbage.empty(d.api)
 		r = d.api.MemAlloc(&a.at, bytes)
 	}
 	if r == driver.OutOfMemory {
 		var left, total uint64
 		d.api.MemInfo(&left, &total)
 		d.err = fmt.Errorf("%s has too little memory: %s are needed beside the %s already taken, and %s of %s are free; a smaller batch, bf16 or computing activations again (--batch, --precision bf16, --recompute) needs less",
-			d.title(), gibibytes(bytes), gibibytes(d.held), gibibytes(left), gibibytes(total))
+			d.title(), gibibytes(bytes), gibibytes(d.allocated), gibibytes(left), gibibytes(total))
 		return nil
 	}
 	if !d.check("cuMemAlloc", r) {
 		return nil
 	}
-	d.held += bytes
-	d.dead.mu.Lock()
-	if d.dead.bytes == nil {
-		d.dead.bytes = map[driver.Pointer]uint64{}
+	d.allocated += bytes
+	d.garbage.mu.Lock()
+	if d.garbage.bytes == nil {
+		d.garbage.bytes = map[driver.Pointer]uint64{}
 	}
-	d.dead.bytes[a.at] = bytes
-	d.dead.mu.Unlock()
-	runtime.AddCleanup(a, d.dead.add, a.at)
+	d.garbage.bytes[a.at] = bytes
+	d.garbage.mu.Unlock()
+	runtime.AddCleanup(a, d.garbage.add, a.at)
 	return a
 }
 
-// Slice returns n words of b from off on.
+// Slice returns the n words of b from off on; they share its memory.
 func (d *Device) Slice(b engine.Buffer, off, n int) engine.Buffer { return b.(*buffer).slice(off, n) }
 
 func (b *buffer) slice(off, n int) *buffer {
 	if off < 0 || n < 0 || off+n > b.words {
-		panic(fmt.Sprintf("cuda: words %d to %d of %d", off, off+n, b.words))
+		panic(fmt.Sprintf("cuda: words %d to %d are outside a buffer of %d words", off, off+n, b.words))
 	}
 	s := &buffer{of: b.of, words: n}
 	if b.at != 0 {
@@ -200,9 +203,9 @@ func (b *buffer) slice(off, n int) *buffer {
 	return s
 }
 
-// copyTo copies host memory to the device, in the order of the stream. It does not wait:
-// of memory that is not pinned the driver has a copy of its own when the call returns
-// (CUDA Driver API, "API synchronization behavior", Memcpy, Asynchronous).
+// copyTo copies host memory to the device, in the order of the stream. It does not wait.
+// If src is not pinned, the driver has a copy of it when the call returns (CUDA Driver
+// API, "API synchronization behavior", Memcpy, Asynchronous).
 func (d *Device) copyTo(dst *buffer, src unsafe.Pointer, bytes int) {
 	if bytes > 4*dst.words {
 		panic(fmt.Sprintf("cuda: %d bytes do not fit %d words", bytes, dst.words))
@@ -212,15 +215,15 @@ func (d *Device) copyTo(dst *buffer, src unsafe.Pointer, bytes int) {
 	}
 }
 
-// copyFrom copies device memory to the host. Where the device has failed nothing is
-// written.
+// copyFrom copies device memory to the host and waits for the copy. If the device has
+// failed, it writes nothing.
 func (d *Device) copyFrom(dst unsafe.Pointer, src *buffer, bytes int) {
 	if bytes > 0 && d.err == nil && d.check("cuMemcpyDtoHAsync", d.api.CopyFrom(dst, src.at, uint64(bytes), d.stream)) {
 		d.wait()
 	}
 }
 
-// upload puts a slice of the host's into memory of its own.
+// upload copies a slice to new device memory.
 func upload[T any](d *Device, s []T) *buffer {
 	bytes := len(s) * int(unsafe.Sizeof(*new(T)))
 	b := d.alloc((bytes + 3) / 4)
@@ -230,7 +233,8 @@ func upload[T any](d *Device, s []T) *buffer {
 	return b
 }
 
-// stage returns n words on the way between host and device.
+// stage returns n words of device memory for copies between host and device whose order or
+// type changes on the device.
 func (d *Device) stage(n int) *buffer {
 	if d.staging == nil || d.staging.words < n {
 		d.staging = nil
@@ -239,8 +243,8 @@ func (d *Device) stage(n int) *buffer {
 	return d.staging.slice(0, n)
 }
 
-// Upload writes a host tensor in the layout and type of v. Labels (Int64) become
-// float32, which holds them exactly up to 2^24.
+// Upload writes a host tensor to dst in the layout and type of v. Int64 labels become
+// float32, which represents them exactly up to 2^24.
 func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) {
 	if v.Numel() == 0 || !d.enter() {
 		return
@@ -263,34 +267,34 @@ func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) 
 	}
 	staged := d.stage(len(data))
 	d.copyTo(staged, unsafe.Pointer(&data[0]), 4*len(data))
-	d.rearrange(to, half(v), orderOf(v), staged, false, rowMajor(v), v.Numel())
+	d.rearrange(to, isBF16(v), orderOf(v), staged, false, rowMajor(v), v.Numel())
 }
 
-// Download reads v into a host tensor; where the device has failed the tensor stays as
-// it is.
+// Download reads v, which lies at src, into a float32 host tensor. If the device has
+// failed, the tensor stays as it is.
 func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value) {
 	if dst.DType() != tensor.Float32 {
-		panic(fmt.Sprintf("cuda: reading %v into %v", v, dst))
+		panic(fmt.Sprintf("cuda: reading %v into %v, which must be float32", v, dst))
 	}
 	if v.Numel() == 0 || !d.enter() {
 		return
 	}
 	defer d.leave()
 	from := src.(*buffer)
-	if !v.RowMajor() || half(v) {
+	if !v.RowMajor() || isBF16(v) {
 		staged := d.stage(v.Numel())
-		d.rearrange(staged, false, rowMajor(v), from, half(v), orderOf(v), v.Numel())
+		d.rearrange(staged, false, rowMajor(v), from, isBF16(v), orderOf(v), v.Numel())
 		from = staged
 	}
 	d.copyFrom(unsafe.Pointer(&dst.Data()[0]), from, 4*v.Numel())
 }
 
-// rearrange copies n elements between orders and types, at once.
-func (d *Device) rearrange(dst *buffer, dstHalf bool, to *order, src *buffer, srcHalf bool, from *order, n int) {
+// rearrange copies n elements between orders and types, outside any program.
+func (d *Device) rearrange(dst *buffer, dstBF16 bool, to *order, src *buffer, srcBF16 bool, from *order, n int) {
 	if d.err != nil {
 		return
 	}
-	l, err := d.launch("gather", line(n), n, dst, dstHalf, to, src, srcHalf, from)
+	l, err := d.launch("gather", line(n), n, dst, dstBF16, to, src, srcBF16, from)
 	if err != nil {
 		d.err = err
 		return
@@ -298,15 +302,16 @@ func (d *Device) rearrange(dst *buffer, dstHalf bool, to *order, src *buffer, sr
 	d.start(l)
 }
 
-func half(v *engine.Value) bool { return v != nil && v.DType == tensor.BFloat16 }
+// isBF16 reports whether a value is stored as bfloat16; a nil value is not.
+func isBF16(v *engine.Value) bool { return v != nil && v.DType == tensor.BFloat16 }
 
-// order is the kernels' Order.
+// order is struct Order of the kernels.
 type order struct{ size, stride [4]int32 }
 
 func (o *order) pointer() (unsafe.Pointer, int) { return unsafe.Pointer(o), int(unsafe.Sizeof(*o)) }
 func (o *order) memory() []*buffer              { return nil }
 
-// orderOf is how v lies in memory; its row-major elements where the layout is that.
+// orderOf returns the order of v's elements in memory.
 func orderOf(v *engine.Value) *order {
 	if v.RowMajor() {
 		return rowMajor(v)
@@ -319,7 +324,7 @@ func orderOf(v *engine.Value) *order {
 	return o
 }
 
-// rowMajor is the order of v's elements on the host: one line of them.
+// rowMajor returns the row-major order of v's elements, as on the host.
 func rowMajor(v *engine.Value) *order {
 	o := &order{size: [4]int32{1, 1, 1, 1}}
 	if v != nil {

@@ -10,26 +10,27 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// momentRows is MOMENT_ROWS of the kernels, momentSets how many sets of them there are.
+// momentRows is MOMENT_ROWS of the kernels: the rows of one set of moments. momentSets
+// returns the number of sets.
 const momentRows = 32
 
 func momentSets(rows int) int { return (rows + momentRows - 1) / momentRows }
 
-// running is the kernels' Running.
+// running is struct Running of the kernels.
 type running struct {
 	from, to [2]driver.Pointer
 	unbiased [2]float64
 	momentum float64
 
-	held
+	references
 }
 
 func (r *running) pointer() (unsafe.Pointer, int) {
-	return unsafe.Pointer(r), int(unsafe.Offsetof(r.held))
+	return unsafe.Pointer(r), int(unsafe.Offsetof(r.references))
 }
 
-// running takes the steps over which move running statistics by the value stats and come
-// right after the step at hand.
+// running takes over the steps right after the current one that update running statistics
+// from stats: the kernel that computes stats will do their work.
 func (b *binder) running(stats *engine.Value) *running {
 	r := &running{}
 	for _, s := range b.Steps[b.index+1:] {
@@ -48,7 +49,8 @@ func (b *binder) running(stats *engine.Value) *running {
 	return r
 }
 
-// unbiased is by what a row is multiplied before running statistics take it.
+// unbiased returns the factor that makes a row of statistics unbiased before it is added
+// to running statistics.
 func unbiased(op graph.RunningStats) float64 {
 	if op.Row == 1 {
 		return float64(op.Count) / float64(op.Count-1)
@@ -56,7 +58,7 @@ func unbiased(op graph.RunningStats) float64 {
 	return 1
 }
 
-// moved is where s, which moves running statistics, puts them.
+// moved returns the value to which s, an update of running statistics, writes.
 func (b *binder) moved(s *engine.Compute) *engine.Value {
 	if to := b.becomes(s); to != nil {
 		return to
@@ -64,10 +66,10 @@ func (b *binder) moved(s *engine.Compute) *engine.Value {
 	return s.Out
 }
 
-// moments puts the moments m that a convolution has left of its rows together to statistics;
-// off is where scratch is free.
+// moments merges m, the moments of the rows of a convolution's result, into statistics.
+// Scratch is free from word off on.
 func (b *binder) moments(m *buffer, off, rows, channels int, stats *engine.Value) {
-	const atOnce, each = 1024, 128 // 32 threads take each channel's
+	const atOnce, each = 1024, 128 // 32 threads merge the sets of a channel
 	columns, none := (channels+7)/8, (*buffer)(nil)
 	sets, size, wide := momentSets(rows), momentRows, false
 	if sets > atOnce {

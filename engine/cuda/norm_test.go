@@ -27,14 +27,14 @@ func (c counting) Bind(b engine.Binding) (engine.Executable, error) {
 	}
 	for i, s := range b.Steps {
 		if _, ok := s.(*engine.Assign); ok {
-			*c.copies += len(e.(*program).steps[i])
+			*c.copies += len(e.(*executable).steps[i])
 		}
 	}
 	return e, nil
 }
 
-// Running statistics are written to their variables at once, without a copy, unless
-// something else wants them or the variable.
+// Running statistics are written directly to their variables, without a copy, unless
+// another step uses them or the variable.
 func TestRunningStatistics(t *testing.T) {
 	d, _ := emulated(t)
 	move := func(g *graph.Graph, mean *graph.Variable, from, stats *graph.Node) *graph.Node {
@@ -111,8 +111,8 @@ func TestRunningStatistics(t *testing.T) {
 	}
 }
 
-// The gradient of a bias before a batch norm, which costs no pass over memory: nothing, to the
-// bit, unless the norm is frozen.
+// The gradient of a bias before a batch norm is exactly zero and needs no pass over memory,
+// unless the norm is frozen.
 func TestBiasBeforeBatchNorm(t *testing.T) {
 	d, _ := emulated(t)
 	r := rand.New(rand.NewPCG(25, 26))
@@ -140,7 +140,7 @@ func TestBiasBeforeBatchNorm(t *testing.T) {
 			for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
 				tolerance := 1e-5
 				if precision == engine.BF16 {
-					tolerance = conformance.HalfTolerance
+					tolerance = conformance.BF16Tolerance
 				}
 				got := conformance.Evaluate(t, d, g, feeds, engine.Spec{Outputs: outputs, Precision: precision})
 				for i, n := range outputs {

@@ -8,16 +8,16 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-// recording is work that is the same every time, which the driver keeps as one graph from
-// the second time on: it may load a kernel with its first launch, which a capture does not
-// allow.
+// recording is a sequence of launches that is the same every time. The second replay
+// captures it as a CUDA graph, which all later ones launch. The first must not be captured,
+// since the driver may load a kernel at its first launch, which a capture does not allow.
 type recording struct {
 	d    *Device
 	ran  bool
 	exec driver.Exec
 }
 
-// replay does work, which starts kernels and nothing else.
+// replay runs work, or its graph. work must only launch kernels.
 func (r *recording) replay(work func()) {
 	d := r.d
 	if !r.ran {
@@ -33,7 +33,7 @@ func (r *recording) replay(work func()) {
 	}
 }
 
-// capture makes a graph of work.
+// capture records work as a graph.
 func (r *recording) capture(work func()) bool {
 	d := r.d
 	const relaxed = 2 // CU_STREAM_CAPTURE_MODE_RELAXED: other threads of this process may use the driver
@@ -48,7 +48,7 @@ func (r *recording) capture(work func()) bool {
 	d.check("cuGraphInstantiate", d.api.GraphInstantiate(&r.exec, g, 0))
 	d.check("cuGraphDestroy", d.api.GraphDestroy(g))
 	if d.err == nil {
-		runtime.AddCleanup(r, d.dead.addGraph, r.exec)
+		runtime.AddCleanup(r, d.garbage.addGraph, r.exec)
 	}
 	return d.err == nil
 }

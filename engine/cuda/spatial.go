@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// pool is the kernels' Pool.
+// pool is struct Pool of the kernels.
 type pool struct {
 	h, w, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw int32
 }
@@ -24,7 +24,7 @@ func (b *binder) spatial(s *engine.Compute) bool {
 	case graph.MaxPool2d:
 		lanes := lanesOf(s.Out)
 		p := b.packsOf(lanes, in[0], s.Out)
-		b.launch("max_pool"+p.name, pixels(pixelsOf(s.Out), lanes/p.width), lanes, b.at(in[0]), half(in[0]), b.at(s.Out), half(s.Out),
+		b.launch("max_pool"+p.name, pixels(pixelsOf(s.Out), lanes/p.width), lanes, b.at(in[0]), isBF16(in[0]), b.at(s.Out), isBF16(s.Out),
 			poolOf(op, in[0], s.Out))
 	case graph.MaxPool2dGrad:
 		b.maxPoolGrad(op, in[0], in[2], s.Out)
@@ -49,7 +49,7 @@ func (b *binder) spatial(s *engine.Compute) bool {
 			p = packs{"", 1}
 		}
 		n := s.Out.Numel()
-		b.launch("channels"+p.name, shares(n/p.width, to/p.width), n/to, b.at(in[0]), half(in[0]), from, b.at(s.Out), half(s.Out), to)
+		b.launch("channels"+p.name, shares(n/p.width, to/p.width), n/to, b.at(in[0]), isBF16(in[0]), from, b.at(s.Out), isBF16(s.Out), to)
 	case graph.Dropout:
 		b.dropout(op.P, op.Stream, false, in[0], s.Out)
 	case graph.StochasticDepth:
@@ -60,23 +60,23 @@ func (b *binder) spatial(s *engine.Compute) bool {
 	return true
 }
 
-// lanesOf is the channels of all images: the elements of one pixel.
+// lanesOf returns the number of elements at one pixel: images times channels.
 func lanesOf(v *engine.Value) int {
 	n, c, _, _ := v.Dims()
 	return n * c
 }
 
-// pixelsOf is the pixels of one image.
+// pixelsOf returns the number of pixels of one image.
 func pixelsOf(v *engine.Value) int {
 	_, _, h, w := v.Dims()
 	return h * w
 }
 
-// mostTaps is how many taps of a window a byte numbers.
+// mostTaps is how many taps of a window a byte can number.
 const mostTaps = 256
 
-// maxPoolGrad first finds which tap of each window is the largest, in a byte for each
-// output, or where there are no packs a word.
+// maxPoolGrad first finds the tap of each window that is the largest. Its number is a byte
+// for each output, or a word where the kernel goes over single elements.
 func (b *binder) maxPoolGrad(op graph.MaxPool2dGrad, x, dy, dx *engine.Value) {
 	lanes := lanesOf(dx)
 	p := b.packsOf(lanes, x, dy, dx)
@@ -85,8 +85,8 @@ func (b *binder) maxPoolGrad(op graph.MaxPool2dGrad, x, dy, dx *engine.Value) {
 		p, winners = packs{"", 1}, dy.Numel()
 	}
 	to, geometry := b.borrow(0, winners), poolOf(op.MaxPool2d, x, dy)
-	b.launch("max_pool_winners"+p.name, pixels(pixelsOf(dy), lanes/p.width), lanes, b.at(x), half(x), to, geometry)
-	b.launch("max_pool_grad"+p.name, pixels(pixelsOf(dx), lanes/p.width), lanes, to, b.at(dy), half(dy), b.at(dx), half(dx), geometry)
+	b.launch("max_pool_winners"+p.name, pixels(pixelsOf(dy), lanes/p.width), lanes, b.at(x), isBF16(x), to, geometry)
+	b.launch("max_pool_grad"+p.name, pixels(pixelsOf(dx), lanes/p.width), lanes, to, b.at(dy), isBF16(dy), b.at(dx), isBF16(dx), geometry)
 }
 
 func poolOf(op graph.MaxPool2d, x, y *engine.Value) *pool {
@@ -98,7 +98,7 @@ func poolOf(op graph.MaxPool2d, x, y *engine.Value) *pool {
 	}
 }
 
-// weigh binds a weighted sum of whole pixels.
+// weigh binds a weighted sum of input pixels for every output pixel.
 func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) {
 	start, source, weight := []int32{0}, []int32{}, []float32{}
 	for _, list := range shares {
@@ -109,15 +109,15 @@ func (b *binder) weigh(shares [][]engine.Share, in, out *engine.Value) {
 	}
 	lanes := lanesOf(out)
 	p := b.packsOf(lanes, in, out)
-	b.launch("weigh"+p.name, pixels(pixelsOf(out), lanes/p.width), lanes, pixelsOf(out), b.at(in), half(in), b.at(out), half(out),
+	b.launch("weigh"+p.name, pixels(pixelsOf(out), lanes/p.width), lanes, pixelsOf(out), b.at(in), isBF16(in), b.at(out), isBF16(out),
 		table(b, start), table(b, source), table(b, weight))
 }
 
-// dropout binds the mask of one run of the random stream. Its numbers belong to
-// row-major indices, or with whole to the images of a batch.
-func (b *binder) dropout(p float64, stream int, whole bool, in, out *engine.Value) {
-	if b.prog.key == nil {
-		b.prog.key = b.d.alloc(2)
+// dropout binds dropout, or stochastic depth where perImage is set. The random numbers of a
+// run belong to row-major indices, or to the images of a batch.
+func (b *binder) dropout(p float64, stream int, perImage bool, in, out *engine.Value) {
+	if b.exe.key == nil {
+		b.exe.key = b.d.alloc(2)
 	}
 	scale := float32(0)
 	if p < 1 {
@@ -125,12 +125,12 @@ func (b *binder) dropout(p float64, stream int, whole bool, in, out *engine.Valu
 	}
 	n, c, h, w := in.Dims()
 	pixels := h * w
-	if in.RowMajor() { // one line of elements, or of images
+	if in.RowMajor() { // elements, or the elements of every image, follow each other
 		n, c, pixels = 1, in.Numel(), 1
-		if whole {
+		if perImage {
 			n, c = in.Shape[0], in.Numel()/max(1, in.Shape[0])
 		}
 	}
-	b.launch("dropout", line(in.Numel()), in.Numel(), b.at(in), half(in), b.at(out), half(out), b.prog.key, uint64(stream), p, scale,
-		n, c, pixels, whole)
+	b.launch("dropout", line(in.Numel()), in.Numel(), b.at(in), isBF16(in), b.at(out), isBF16(out), b.exe.key, uint64(stream), p, scale,
+		n, c, pixels, perImage)
 }

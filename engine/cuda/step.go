@@ -10,39 +10,39 @@ import (
 	"github.com/residual-ml/residual/optim"
 )
 
-// stepper makes whole training steps of one program: its kernels, a look at the loss and
-// at all gradients, and those of the passes over the parameters, of which each does nothing
-// where a look before it found a number that is not finite. All of it is one graph, one
-// for every sequence of passes.
+// stepper runs complete training steps of one program: the kernels of the program, a check
+// that the loss and all gradients are finite, and the passes over the parameters. A pass
+// does nothing if a check before it failed. Each sequence of passes has one CUDA graph,
+// which has the entire step.
 type stepper struct {
 	*updater
-	program *program
+	program *executable
 	norm    *norm
 	gate    *buffer
 	read    []*buffer
-	back    pinned               // the gate and what is read, on their way back, and the settings
-	sent    [mostPasses]settings // that kernels have; zeros at first
+	back    pinned               // pinned memory for the gate, the settings and the values that are read
+	sent    [mostPasses]settings // the settings on the device; zeros at first
 	looks   [mostPasses]*launch
-	graphs  map[string]*recording // by the kernels of their passes
+	graphs  map[string]*recording // by the names of the kernels of their passes
 	key     []byte
 	passes  []pass
 }
 
-// gate is the kernels' Gate.
+// gate is struct Gate of the kernels: whether passes may still change anything.
 type gate struct {
 	open, passes int32
 	factor       float32
 	_            int32
 }
 
-// look is the name of a place in a step where the gate is asked for.
+// look is the entry in a list of kernels that stands for a check of loss and gradients.
 const look = "gate"
 
 // BindStep implements engine.Stepper.
 func (d *Device) BindStep(e engine.Executable, read []engine.Buffer, pieces []engine.Piece) engine.WholeStep {
 	var s *stepper
 	if d.enter() {
-		s = d.newStepper(e.(*program), read, pieces)
+		s = d.newStepper(e.(*executable), read, pieces)
 		d.leave()
 	}
 	return func(key int64, passes []engine.Pass, step int, values []float32, meanwhile func()) (int, bool) {
@@ -68,22 +68,22 @@ func (d *Device) BindStep(e engine.Executable, read []engine.Buffer, pieces []en
 	}
 }
 
-// What lies in the pinned memory of a stepper, in bytes: the gate, then the settings, then
-// what is read.
+// The pinned memory of a stepper has the gate, then the settings, then the values that are
+// read. These are the offsets in bytes.
 const (
 	settingsAt = int(unsafe.Sizeof(gate{}))
 	readAt     = settingsAt + mostPasses*settingsBytes
 )
 
-// newStepper prepares steps; where that fails the device has, too.
-func (d *Device) newStepper(p *program, read []engine.Buffer, pieces []engine.Piece) *stepper {
+// newStepper prepares training steps. If it fails, the device has failed.
+func (d *Device) newStepper(p *executable, read []engine.Buffer, pieces []engine.Piece) *stepper {
 	s := &stepper{updater: d.newUpdater(pieces), program: p, graphs: map[string]*recording{}}
 	for _, b := range read {
 		s.read = append(s.read, b.(*buffer))
 	}
 	s.gate = d.alloc(settingsAt / 4)
 	d.pin(&s.back, readAt+4*len(read), 0)
-	runtime.AddCleanup(s, d.dead.addPinned, s.back)
+	runtime.AddCleanup(s, d.garbage.addPinned, s.back)
 	if s.norm = d.newNorm(s.trained); s.norm == nil {
 		return s
 	}
@@ -95,12 +95,12 @@ func (d *Device) newStepper(p *program, read []engine.Buffer, pieces []engine.Pi
 			d.err = err
 			return s
 		}
-		s.looks[k], loss = l, nil // the loss stays what it is
+		s.looks[k], loss = l, nil // only the first check reads the loss, which passes do not change
 	}
 	return s
 }
 
-// plan lists the kernels of the passes, and says whether there are any for all of them.
+// plan lists the kernels of the passes. It returns false if a pass has no kernel.
 func (s *stepper) plan(passes []engine.Pass, step int) bool {
 	if len(passes) > mostPasses {
 		return false
@@ -128,14 +128,15 @@ func (s *stepper) plan(passes []engine.Pass, step int) bool {
 	return true
 }
 
-// replaces says that a pass leaves other gradients than it found, to be looked at anew.
+// replaces reports whether a pass changes the gradients, so that they must be checked
+// again.
 func replaces(u engine.Updater) bool {
 	sum, ok := u.(*optim.Sum)
 	return ok && sum.Phase == optim.SumReplace
 }
 
-// begin starts the step that was planned, which is over when end has been called: so the
-// settings of the step before have been read.
+// begin starts the planned step. end must be called before the next begin, so that the
+// kernels of the previous step have read their settings.
 func (s *stepper) begin(key int64, of int) {
 	d := s.d
 	if d.err != nil {
@@ -175,7 +176,7 @@ func (s *stepper) begin(key int64, of int) {
 	}
 }
 
-// end waits for the step, and returns how many of its passes were made.
+// end waits for the step and returns how many of its passes were made.
 func (s *stepper) end(of int, values []float32) int {
 	if !s.d.wait() {
 		return 0

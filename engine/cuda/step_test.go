@@ -28,7 +28,7 @@ type stepped struct {
 	finite    func() bool
 }
 
-// newStepped makes one; the same every time.
+// newStepped makes one, with the same variables every time.
 func newStepped(t *testing.T, averaged bool) *stepped {
 	t.Helper()
 	d, gpu := emulated(t)
@@ -64,7 +64,7 @@ func newStepped(t *testing.T, averaged bool) *stepped {
 	return s
 }
 
-// feed gives it pictures that are others for every batch.
+// feed writes the images of batch b, which differ from batch to batch.
 func (s *stepped) feed(t *testing.T, batch int) {
 	t.Helper()
 	x := tensor.New(3, 2, 6, 6)
@@ -78,7 +78,8 @@ func (s *stepped) feed(t *testing.T, batch int) {
 	}
 }
 
-// train is a step as one piece of work. What is read with it must be what is read after it.
+// train runs a step as one piece of work. The values that it returns must be those that are
+// read afterwards.
 func (s *stepped) train(key int64, passes []engine.Pass) (made int, ok bool) {
 	values, called := make([]float32, 1), 0
 	made, ok = s.program.Train(key, passes, []*graph.Node{s.loss}, values, func() { called++ })
@@ -90,7 +91,7 @@ func (s *stepped) train(key int64, passes []engine.Pass) (made int, ok bool) {
 	return made, ok
 }
 
-// apart is Train, one thing after the other.
+// apart does what Train does as separate calls.
 func (s *stepped) apart(key int64, passes []engine.Pass) (made int) {
 	s.program.Run(key)
 	loss := tensor.New()
@@ -122,7 +123,7 @@ func (s *stepped) apart(key int64, passes []engine.Pass) (made int) {
 	return len(passes)
 }
 
-// bits are all of the variables' and what the optimiser keeps.
+// bits returns the bits of all variables and optimiser slots.
 func (s *stepped) bits(slots int) (all []uint32) {
 	s.store.Pull()
 	for _, v := range s.trained {
@@ -143,7 +144,7 @@ func (s *stepped) bits(slots int) (all []uint32) {
 	return all
 }
 
-// rules are what steps are made by: the passes of batch b at the rate lr.
+// rules are the kinds of steps that tests run: the passes of batch b at the rate lr.
 var rules = []struct {
 	name     string
 	averaged bool
@@ -178,9 +179,9 @@ var rules = []struct {
 	}},
 }
 
-// A step as one graph leaves the bits of one whose run, looks and passes are apart, at a
-// rate that is another at every step, with threads in both orders; and it is one graph: from
-// the third step of a kind on nothing is launched but it.
+// A step as one graph gives the same bits as a step whose run, checks and passes are
+// separate calls, with a rate that changes at every step and threads in either order. From
+// the third step of a kind on, the device launches only the graph.
 func TestTrainIsOneGraph(t *testing.T) {
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) {
@@ -215,8 +216,8 @@ func TestTrainIsOneGraph(t *testing.T) {
 	}
 }
 
-// A loss or a gradient that is not finite stops a step before anything is changed that the
-// optimiser changes, whether the step is launched, captured or a graph.
+// A loss or a gradient that is not finite stops a step before the optimiser changes
+// anything, whether the step is launched, captured or a graph.
 func TestTrainStopsAtWhatIsNotFinite(t *testing.T) {
 	for _, r := range rules {
 		for _, lossToo := range []bool{true, false} {
@@ -267,7 +268,7 @@ func TestTrainStopsAtWhatIsNotFinite(t *testing.T) {
 	}
 }
 
-// Sums of finite gradients that are not finite stop the step at the second look.
+// If gradients are finite but their accumulated sum is not, the second check stops the step.
 func TestTrainLooksAtTheMean(t *testing.T) {
 	s := newStepped(t, false)
 	sum := func(p optim.Phase, w float32) engine.Pass {
@@ -287,7 +288,7 @@ func TestTrainLooksAtTheMean(t *testing.T) {
 	}
 }
 
-// What no kernel knows is not begun.
+// A step with an updater that no kernel computes is not begun.
 func TestTrainLeavesWhatItDoesNotKnow(t *testing.T) {
 	s := newStepped(t, false)
 	s.feed(t, 0)

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"math"
 	"unsafe"
 
@@ -11,7 +12,7 @@ import (
 	"github.com/residual-ml/residual/optim"
 )
 
-// piece is the kernels' Piece.
+// piece is struct Piece of the kernels.
 type piece struct {
 	param, grad      driver.Pointer
 	slots            [mostSlots]driver.Pointer
@@ -20,21 +21,22 @@ type piece struct {
 	first, stretches int32
 }
 
-// mostSlots is how many buffers beside a parameter kernels know.
+// mostSlots is how many optimiser slots of a parameter the kernels support.
 const mostSlots = 4
 
-// stretch is the kernels' Stretch, of stretchLength elements.
+// stretch is struct Stretch of the kernels: stretchLength elements of a piece.
 type stretch struct{ piece, from int32 }
 
 const stretchLength = 4096
 
-// parameters are pieces in the device's memory, for a block a stretch.
+// parameters are pieces and stretches in device memory. A kernel has one block for every
+// stretch.
 type parameters struct {
 	table, stretches *buffer
 	blocks           int
 }
 
-// parameters lists pieces, or of them those that have a gradient.
+// parameters copies pieces to the device: all, or only those with a gradient.
 func (d *Device) parameters(pieces []engine.Piece, withGradient bool) *parameters {
 	var table []piece
 	var stretches []stretch
@@ -57,7 +59,8 @@ func (d *Device) parameters(pieces []engine.Piece, withGradient bool) *parameter
 	return &parameters{upload(d, table), upload(d, stretches), len(stretches)}
 }
 
-// settings is the kernels' Settings: what a pass is told anew for every step.
+// settings is struct Settings of the kernels: the settings of a pass, which may change at
+// every step.
 type settings struct {
 	limit, trust, tiny, correction        float64
 	lr, factor                            float32
@@ -74,16 +77,8 @@ type settings struct {
 
 const settingsBytes = int(unsafe.Sizeof(settings{}))
 
-// or is v, or what stands for zero.
-func or(v, otherwise float64) float64 {
-	if v == 0 {
-		return otherwise
-	}
-	return v
-}
-
-// tell notes what the kernels need for a pass of u and adds their names to names; false
-// where no kernel knows u.
+// tell sets the settings of a pass of u and appends the names of its kernels to names. It
+// returns false if no kernel computes u.
 func (s *settings) tell(names []string, u engine.Updater, lr float32, step int) ([]string, bool) {
 	if u.Slots() > mostSlots {
 		return names, false
@@ -99,7 +94,7 @@ func (s *settings) tell(names []string, u engine.Updater, lr float32, step int) 
 		names = append(names, "adamw")
 	case optim.LARS:
 		s.descend(optim.SGD{Momentum: o.Momentum, Dampening: o.Dampening, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}, step)
-		s.trust, s.tiny = or(o.Trust, 0.001), or(o.Eps, 1e-8)
+		s.trust, s.tiny = cmp.Or(o.Trust, 0.001), cmp.Or(o.Eps, 1e-8)
 		names = append(names, "lars_norms", "lars")
 	case *optim.Scaled:
 		if o.Factor != 1 {
@@ -127,39 +122,39 @@ func (s *settings) descend(o optim.SGD, step int) {
 	s.nesterov, s.first = int32(flag(o.Nesterov)), int32(flag(step == 1))
 }
 
-// adam is what optim.AdamW computes before its loop.
+// adam sets what optim.AdamW computes before its loop.
 func (s *settings) adam(o optim.AdamW, step int) {
-	beta1, beta2 := or(o.Beta1, 0.9), or(o.Beta2, 0.999)
+	beta1, beta2 := cmp.Or(o.Beta1, 0.9), cmp.Or(o.Beta2, 0.999)
 	s.beta1, s.rest1, s.beta2, s.rest2 = float32(beta1), float32(1-beta1), float32(beta2), float32(1-beta2)
-	s.root, s.eps, s.decay = float32(math.Sqrt(1-math.Pow(beta2, float64(step)))), float32(or(o.Eps, 1e-8)), o.WeightDecay
+	s.root, s.eps, s.decay = float32(math.Sqrt(1-math.Pow(beta2, float64(step)))), float32(cmp.Or(o.Eps, 1e-8)), o.WeightDecay
 	s.correction = 1 - math.Pow(beta1, float64(step))
 }
 
-// mostPasses is how many passes follow one run: a batch is added to the sum of several,
-// which takes the gradient's place, and the step is made.
+// mostPasses is the most passes that follow one run of a program: adding a gradient to an
+// accumulated sum, replacing the gradient by the sum, and the optimiser's update.
 const mostPasses = 3
 
-// updater makes passes over the parameters of one program.
+// updater runs passes over the parameters of one program.
 type updater struct {
 	d        *Device
 	pieces   []engine.Piece
-	trained  *parameters // those with a gradient
+	trained  *parameters // parameters with a gradient
 	all      *parameters
-	part     *buffer // of norms, for LARS
+	part     *buffer // partial norms, for LARS
 	told     *buffer // the settings of mostPasses passes
 	settings [mostPasses]settings
 	names    []string
 	launches map[pass]*launch
 }
 
-// pass is a kernel of one.
+// pass is one kernel of a pass.
 type pass struct {
 	kernel string
 	number int // of the pass
 	gate   *buffer
 }
 
-// newUpdater prepares passes; the device is entered.
+// newUpdater prepares passes. The caller must have entered the device.
 func (d *Device) newUpdater(pieces []engine.Piece) *updater {
 	p := &updater{d: d, pieces: pieces, launches: map[pass]*launch{}}
 	p.trained, p.all = d.parameters(pieces, true), d.parameters(pieces, false)
@@ -167,9 +162,10 @@ func (d *Device) newUpdater(pieces []engine.Piece) *updater {
 	return p
 }
 
-// BindUpdate prepares an optimiser's pass. What package optim has is computed by
-// kernels, over all parameters at once. Any other rule is Go, so it is computed on the
-// host, with the parameters copied there and back: right, and slow.
+// BindUpdate returns a function that updates all parameters with an updater, a learning
+// rate and the number of the step. Kernels compute the updaters of package optim for all
+// parameters together. Any other updater is Go code, for which the parameters are copied
+// to the host and back, which is correct but slow.
 func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32, int) {
 	var p *updater
 	if d.enter() {
@@ -194,10 +190,10 @@ func (d *Device) BindUpdate(pieces []engine.Piece) func(engine.Updater, float32,
 	}
 }
 
-// send copies the settings of the first n passes to where kernels read them.
+// send copies the settings of the first n passes to the device.
 func (p *updater) send(n int) { p.d.copyTo(p.told, unsafe.Pointer(&p.settings), n*settingsBytes) }
 
-// start puts a kernel of a pass into the stream.
+// start launches one kernel of a pass.
 func (p *updater) start(k pass) {
 	l := p.launches[k]
 	if l == nil {
@@ -225,7 +221,7 @@ func (p *updater) start(k pass) {
 	p.d.start(l)
 }
 
-// onHost applies a rule to copies of the parameters.
+// onHost applies an updater to copies of the parameters on the host.
 func (p *updater) onHost(u engine.Updater, lr float32, step int) {
 	for _, q := range p.pieces {
 		stays := append([]engine.Buffer{q.Param, q.Grad}, q.Slots...)
@@ -248,13 +244,15 @@ func (p *updater) onHost(u engine.Updater, lr float32, step int) {
 	}
 }
 
-// norm sums the squares of all gradients: of stretches, which are added in their order.
+// norm sums the squares of all gradients: first of every stretch, then over the stretches
+// in their order.
 type norm struct {
 	squares, total *launch
 	sum            *buffer // a float64
 }
 
-// newNorm prepares one; nil where the device has failed. The device is entered.
+// newNorm prepares a norm, or returns nil if the device has failed. The caller must have
+// entered the device.
 func (d *Device) newNorm(p *parameters) *norm {
 	part, sum := d.alloc(2*p.blocks), d.alloc(2)
 	squares, err := d.launch("squares", grid{p.blocks, 1, 1, blockSize}, p.table, p.stretches, part)
@@ -273,7 +271,8 @@ func (n *norm) start(d *Device) {
 	d.start(n.total)
 }
 
-// BindNorm prepares the norm of all gradients.
+// BindNorm returns a function that computes the L2 norm of all gradients. It returns NaN
+// if the device has failed.
 func (d *Device) BindNorm(pieces []engine.Piece) func() float64 {
 	if !d.enter() {
 		return math.NaN
@@ -286,15 +285,15 @@ func (d *Device) BindNorm(pieces []engine.Piece) func() float64 {
 			return math.NaN()
 		}
 		defer d.leave()
-		*result = math.NaN() // what it stays where the device fails
+		*result = math.NaN() // the result if the device fails
 		n.start(d)
 		d.copyFrom(unsafe.Pointer(result), n.sum, 8)
 		return math.Sqrt(*result)
 	}
 }
 
-// BindFinite prepares a look at all gradients: the sum of their squares, in float64, is
-// finite where they all are.
+// BindFinite returns a function that reports whether all gradients are finite, which they
+// are if the float64 sum of their squares is.
 func (d *Device) BindFinite(pieces []engine.Piece) func() bool {
 	norm := d.BindNorm(pieces)
 	return func() bool {

@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// doubling is a rule that no kernel knows.
+// doubling is an updater that no kernel computes.
 type doubling struct{}
 
 func (doubling) Slots() int { return 1 }
@@ -27,8 +27,8 @@ func (doubling) Update(param, grad []float32, slots [][]float32, lr float32, ste
 // value is a vector on the device.
 func value(n int) *engine.Value { return &engine.Value{Shape: tensor.Shape{n}} }
 
-// Passes over parameters give the bits that their Go code gives, but for LARS, whose
-// norms are added up in another order.
+// Passes over parameters give the same bits as their Go code, except LARS, whose norms are
+// summed in another order.
 func TestUpdates(t *testing.T) {
 	sgd := optim.SGD{Momentum: 0.9, Dampening: 0.1, WeightDecay: 0.01, Nesterov: false}
 	scaled := func(o optim.Optimizer) optim.Scaled { return optim.Scaled{Optimizer: o, Factor: 0.3} }
@@ -71,7 +71,7 @@ func comparePasses(t *testing.T, passes []engine.Updater) {
 			}
 		}
 		p.Param = put(vectors[0])
-		if k != 1 || !averages { // one that is only averaged
+		if k != 1 || !averages { // a parameter without a gradient, which is only averaged
 			p.Grad = put(vectors[1])
 		} else {
 			vectors[1] = nil

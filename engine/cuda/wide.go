@@ -7,15 +7,16 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-// packs is how a kernel goes over elements: width neighbours at a time. Kernels that
-// there is one of for each kind are called by its name behind their own.
+// packs says that a kernel processes width neighbouring elements at a time. name is the
+// ending of the kernel's name for that width.
 type packs struct {
 	name  string
 	width int
 }
 
-// packsOf returns the widest packs of values of one type, whose lines of n elements are
-// whole numbers of packs; one element at a time where there are none. Values may be nil.
+// packsOf returns the widest packs with which a kernel can read and write the values, in
+// lines of n elements. They are single elements unless all values have one type, are
+// aligned, and n is a multiple of the width. Values may be nil.
 func (b *binder) packsOf(n int, values ...*engine.Value) packs {
 	any, p := packs{"", 1}, packs{}
 	for _, v := range values {
@@ -23,7 +24,7 @@ func (b *binder) packsOf(n int, values ...*engine.Value) packs {
 			continue
 		}
 		of := packs{"_fp32", 4}
-		if half(v) {
+		if isBF16(v) {
 			of = packs{"_bf16", 8}
 		}
 		if p.width == 0 {
@@ -36,61 +37,62 @@ func (b *binder) packsOf(n int, values ...*engine.Value) packs {
 	return p
 }
 
-// aligned reports whether kernels may read 16 bytes at a time from b on.
+// aligned reports whether kernels may read 16 bytes at a time from the beginning of b.
 func aligned(b *buffer) bool { return b.at%16 == 0 }
 
-// enough is the blocks that fill a large GPU a few times; where there is more to do each
-// does more.
-const enough = 8 * 132
+// enoughThreadBlocks is the number of blocks that fills a large GPU a few times. With more
+// work, each block does more.
+const enoughThreadBlocks = 8 * 132
 
-// few is how many packs a thread takes at least, so that loads of several are on their
-// way at once.
-const few = 4
+// minPacks is how many packs a thread processes at least, so that it can load several at
+// the same time.
+const minPacks = 4
 
 func blocksOf(threads int) int { return (threads + blockSize - 1) / blockSize }
 
-// shares is a grid for n packs in lanes, which the kernels' Share deals out: it has a
-// thread a lane at least.
+// shares returns a grid for n packs in lines of that many lanes, which struct Share of the
+// kernels divides. It has at least one thread for each lane.
 func shares(n, lanes int) grid {
 	if n == 0 {
 		return grid{}
 	}
-	return grid{max(blocksOf(lanes), min(blocksOf((n+few-1)/few), enough)), 1, 1, blockSize}
+	return grid{max(blocksOf(lanes), min(blocksOf((n+minPacks-1)/minPacks), enoughThreadBlocks)), 1, 1, blockSize}
 }
 
-// A block of the pools' has pixelsOfBlock pixels at a time, and of each packsOfBlock packs of
-// lanes, or morePacks times as many where that leaves enough blocks.
+// A block of a pooling kernel computes pixelsOfBlock pixels at a time, and packsOfBlock
+// packs of lanes of each, or morePacks times as many if that leaves enough blocks.
 const (
 	packsOfBlock  = 32
 	pixelsOfBlock = blockSize / packsOfBlock
 	morePacks     = 4
 )
 
-// pixels is a grid for n pixels of so many packs of lanes.
+// pixels returns a grid for n pixels with that many packs of lanes each.
 func pixels(n, lanes int) grid {
 	if n == 0 {
 		return grid{}
 	}
-	x, y := (lanes+packsOfBlock-1)/packsOfBlock, min((n+pixelsOfBlock-1)/pixelsOfBlock, most)
-	if x*y >= morePacks*enough {
+	x, y := (lanes+packsOfBlock-1)/packsOfBlock, min((n+pixelsOfBlock-1)/pixelsOfBlock, maxGridDim)
+	if x*y >= morePacks*enoughThreadBlocks {
 		x = (x + morePacks - 1) / morePacks
 	}
 	return grid{x, y, 1, blockSize}
 }
 
-// held is the memory that a struct of pointers for a kernel points to.
-type held []*buffer
+// references lists the memory to which a struct for a kernel has pointers, so that it is
+// not freed.
+type references []*buffer
 
-func (h *held) memory() []*buffer { return *h }
+func (r *references) memory() []*buffer { return *r }
 
-// at returns the address of a value, 0 for none, and notes it.
-func (h *held) at(b *buffer) driver.Pointer {
+// at returns the address of b and adds b to the list, or returns 0 for a nil b.
+func (r *references) at(b *buffer) driver.Pointer {
 	if b == nil {
 		return 0
 	}
-	*h = append(*h, b)
+	*r = append(*r, b)
 	return b.at
 }
 
-// halved is half as kernels take it.
-func halved(v *engine.Value) int32 { return int32(flag(half(v))) }
+// bf16Flag returns 1 if v is stored as bfloat16, else 0, as kernels expect it.
+func bf16Flag(v *engine.Value) int32 { return int32(flag(isBF16(v))) }

@@ -15,8 +15,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// crowded is a device whose kernels that go over packs or pixels are launched with as few
-// blocks as can be, so that every thread has many of them.
+// crowded is a device that launches the kernels over packs or pixels with as few blocks as
+// possible, so that every thread processes many.
 type crowded struct {
 	*Device
 	changed map[string]bool
@@ -27,7 +27,7 @@ func (c crowded) Bind(b engine.Binding) (engine.Executable, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range e.(*program).steps {
+	for _, step := range e.(*executable).steps {
 		for _, l := range step {
 			name := strings.TrimSuffix(strings.TrimSuffix(l.name, "_fp32"), "_bf16")
 			switch name {
@@ -44,7 +44,7 @@ func (c crowded) Bind(b engine.Binding) (engine.Executable, error) {
 	return e, nil
 }
 
-// How many blocks share the work changes no bit.
+// The number of blocks must not change a bit.
 func TestFewBlocks(t *testing.T) {
 	d, _ := emulated(t)
 	few := crowded{d, map[string]bool{}}
@@ -92,9 +92,9 @@ func normalised(t *testing.T, r *rand.Rand, check conformance.Check, s tensor.Sh
 	check(t, conformance.Case{Graph: g, Feeds: feeds, Outputs: outputs, Tolerance: 5e-5, Flips: 0.1})
 }
 
-// The first largest element of a window has its gradient, or else the first NaN, where
-// there are NaN, infinities, zeros of both signs and many that are equal; whatever the size
-// of the window, and whether or not lanes are whole packs.
+// The gradient of max pooling goes to the first NaN of a window, or else to the first of its
+// largest elements. The inputs have NaN, infinities, zeros of both signs and many equal
+// elements, windows have many sizes, and lanes are multiples of a pack or not.
 func TestMaxPoolFindsTheFirst(t *testing.T) {
 	d, _ := emulated(t)
 	r := rand.New(rand.NewPCG(23, 24))
@@ -104,7 +104,7 @@ func TestMaxPoolFindsTheFirst(t *testing.T) {
 		{KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1},
 		{KH: 2, KW: 2, StrideH: 2, StrideW: 2, DilationH: 1, DilationW: 1},
 		{KH: 4, KW: 5, StrideH: 1, StrideW: 3, PadH: 2, PadW: 2, DilationH: 2, DilationW: 1},
-		{KH: 17, KW: 16, StrideH: 1, StrideW: 1, PadH: 8, PadW: 8, DilationH: 1, DilationW: 1}, // more than a byte counts
+		{KH: 17, KW: 16, StrideH: 1, StrideW: 1, PadH: 8, PadW: 8, DilationH: 1, DilationW: 1}, // more taps than a byte can number
 	} {
 		for _, s := range []tensor.Shape{{2, 8, 17, 18}, {1, 3, 17, 18}} {
 			for share := range 4 {
@@ -135,7 +135,7 @@ func TestMaxPoolFindsTheFirst(t *testing.T) {
 	}
 }
 
-// sameOrNaN holds sums of a few small numbers to eight bits, and the rest to be the same.
+// sameOrNaN compares sums of a few small numbers to eight bits, and everything else exactly.
 func sameOrNaN(t *testing.T, name string, got []float32, want []float64) {
 	t.Helper()
 	for i, w := range want {

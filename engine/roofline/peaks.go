@@ -97,7 +97,7 @@ func CPUPeak(d engine.Device, precision engine.Precision) float64 {
 	}
 	multiply := kernel.For(dev.ISA()).PeakFMA
 	if precision == engine.BF16 {
-		multiply = kernel.For(dev.ISA()).Half.PeakDot
+		multiply = kernel.For(dev.ISA()).BF16.PeakDot
 	}
 	const rounds = 1 << 17
 	multiply(rounds)

@@ -1,20 +1,18 @@
-// Package amxemu runs tests of AMX code on machines without AMX: it stands in
-// for the processor's tiles. It is support for tests and is linked into no
-// program.
+// Package amxemu runs tests of AMX code on machines without AMX by emulating the
+// processor's tiles. Only tests use it; it is linked into no program.
 //
-// A test re-executes its own binary as a traced process. Where that process
-// meets a tile instruction, which its processor does not know, the kernel stops
-// it, and the tracer does with its registers and memory what the instruction
-// would have done. So the very bytes that a processor with AMX will run are
-// proven: their encodings, their addresses, their arithmetic, and that every
-// thread configures its tiles before it uses them, for each has its own.
+// A test runs its own binary again as a traced process. When that process reaches a
+// tile instruction, which its processor does not have, the kernel stops it, and the
+// tracer changes its registers and memory as the instruction would. This tests the
+// same bytes that a processor with AMX runs: their encodings, addresses and
+// arithmetic, and that every thread configures its own tiles before it uses them.
 //
 // The instructions are LDTILECFG, STTILECFG, TILERELEASE, TILEZERO, TILELOADD,
 // TILELOADDT1, TILESTORED and TDPBF16PS, as Intel's Software Developer's Manual,
-// volume 2, describes them, with the faults it names. Three things are left out:
-// the payload of a NaN is not modelled, an instruction that faults halfway does
-// not note the row where it stopped, and a signal handler sees the tiles of the
-// code it interrupted, where Linux would give it fresh ones.
+// volume 2, describes them, with the faults it names. Three things differ: the
+// payload of a NaN is not modelled, an instruction that faults halfway does not
+// record the row where it stopped, and a signal handler sees the tiles of the code
+// that it interrupted, where Linux would give it new ones.
 package amxemu
 
 import (
@@ -30,27 +28,27 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// traced is the variable that is set in the environment of a traced process.
+// traced is the environment variable that is set in a traced process.
 const traced = "RESIDUAL_TEST_AMX_TRACED"
 
-// Emulated reports whether this process has its AMX from the emulator, where it
-// costs some microseconds an instruction.
+// Emulated reports whether this process runs AMX in the emulator, where an
+// instruction takes some microseconds.
 func Emulated() bool { return os.Getenv(traced) != "" }
 
-// A traced process takes its processor for one with AMX. CPUID cannot be
-// intercepted, so what was read from it is amended; the kernel's permission, the
-// other thing to ask for, is granted by the tracer.
+// A traced process must believe that its processor has AMX. CPUID cannot be
+// intercepted, so the features that were read from it are changed here. The tracer
+// grants the permission of the kernel that the process asks for.
 func init() {
 	if Emulated() {
 		cpu.X86.HasAMXTile, cpu.X86.HasAMXBF16 = true, true
 	}
 }
 
-// Test runs f on AMX: here, where have says that the code under test finds AMX,
-// and otherwise in a process of its own under the emulator, in which the calling
-// test comes to this place again. Such a process runs no other test, and what it
-// prints is the log of this one. A test that finds no way to have AMX is skipped.
-// Call it once a test, before anything that costs time.
+// Test runs f with AMX. If have is set, which says that the code under test finds AMX,
+// it calls f in this process. Otherwise it runs the calling test again in a process
+// under the emulator, where the test reaches this call again and f runs. That process
+// runs no other test, and its output becomes the log of this one. If AMX can be had in
+// neither way, the test is skipped. Call Test once in a test, before slow work.
 func Test(t *testing.T, have bool, f func(t *testing.T)) {
 	t.Helper()
 	switch {
@@ -104,7 +102,7 @@ func again(t *testing.T) {
 	}
 }
 
-// pattern is the argument of -test.run for one test.
+// pattern returns the argument of -test.run that selects one test.
 func pattern(name string) string {
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
@@ -113,7 +111,7 @@ func pattern(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// verdict is what a verbose log says of a test: PASS, FAIL, SKIP or nothing.
+// verdict returns the result of a test in a verbose log: PASS, FAIL, SKIP or "".
 func verdict(log []byte, name string) string {
 	for line := range bytes.Lines(log) {
 		rest, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("--- "))

@@ -25,11 +25,11 @@ type instruction struct {
 	at                  address
 }
 
-// absent is the number of a register that an address is made without.
+// absent stands for a register that an address does not have.
 const absent = -1
 
-// An address is a memory operand: segment base + base + disp, and + index<<scale
-// a row.
+// An address is a memory operand. The first row is at segment base + base + disp, and
+// rows lie index<<scale apart.
 type address struct {
 	base, index int // numbers of general registers, or absent
 	scale       uint
@@ -38,7 +38,7 @@ type address struct {
 	segment     byte // the prefix for FS or GS, or 0
 }
 
-// longest is the most bytes that an instruction has.
+// longest is the length of the longest instruction in bytes.
 const longest = 15
 
 // opcodes are the tile instructions by opcode and the two bits of the VEX prefix
@@ -48,15 +48,15 @@ var opcodes = map[[2]byte]struct{ memory, register op }{
 	{0x49, 0}: {ldtilecfg, tilerelease},
 	{0x49, 1}: {sttilecfg, none},
 	{0x49, 3}: {none, tilezero},
-	{0x4b, 1}: {tileloadd, none}, // TILELOADDT1 differs in a hint to the caches alone
+	{0x4b, 1}: {tileloadd, none}, // TILELOADDT1 differs only in a cache hint
 	{0x4b, 2}: {tilestored, none},
 	{0x4b, 3}: {tileloadd, none},
 	{0x5c, 2}: {none, tdpbf16ps},
 }
 
-// decode reads the instruction that text begins with. Its op is none if that is
-// no tile instruction, a form that the manual makes undefined, one with addresses
-// of 32 bits, or cut short.
+// decode reads the instruction at the beginning of text. The op is none if it is not a
+// tile instruction, has a form that the manual calls undefined, has 32-bit addresses,
+// or is cut short.
 func decode(text []byte) (in instruction) {
 	at := address{base: absent, index: absent}
 	n := 0
@@ -93,7 +93,7 @@ prefixes:
 	return in
 }
 
-// defined reports whether the fields of an instruction are as it wants them.
+// defined reports whether the fields of an instruction have the values it requires.
 func (in *instruction) defined(modrm byte) bool {
 	switch in.op {
 	case ldtilecfg, sttilecfg:

@@ -37,8 +37,7 @@ func unhex(t *testing.T, text string) []byte {
 	return raw
 }
 
-// TestDecode: the bytes are those that GNU as 2.40 writes for the text beside
-// them.
+// TestDecode decodes the bytes that GNU as 2.40 writes for the text beside them.
 func TestDecode(t *testing.T) {
 	const no = absent
 	for _, c := range []struct {
@@ -81,7 +80,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// TestDecodeUndefined: what differs from an instruction in one field is none.
+// TestDecodeUndefined checks that changing one field of an instruction makes it undefined.
 func TestDecodeUndefined(t *testing.T) {
 	for text, bytes := range map[string]string{
 		"ud2":                                  "0f0b",

@@ -8,36 +8,35 @@ import (
 // normal is the least positive normal float32.
 const normal = 0x1p-126
 
-// pairs is a tile of bfloat16 as float32, subnormals zero. In a left operand a
-// row's pairs are those of k, in a right one those of a column.
+// pairs is a tile of bfloat16 as float32, with zeros for subnormals. In a left operand
+// the pairs of a row are along k, in a right operand each belongs to a column.
 type pairs [maxRows][rowBytes / 2]float32
 
-// unpack fills p from the first rows and columns of pairs of t, and returns the
-// least and the greatest magnitude in it that is not zero; the greatest is
-// infinite or NaN if one in it is.
+// unpack fills p from the first rows and columns of pairs of t. It returns the least
+// and the greatest magnitude that is not zero; the greatest is infinite or NaN if an
+// element is.
 func (p *pairs) unpack(t *tile, rows, cols int) (least, most float32) {
 	const one = 0x80 // the least normal number
 	low, high := uint16(0x7f7f-one), uint16(0)
 	for r := range rows {
 		from, to := &t[r], &p[r]
 		for i := range 2 * cols {
-			half := binary.LittleEndian.Uint16(from[2*i:])
-			size := half &^ 0x8000
+			bits := binary.LittleEndian.Uint16(from[2*i:])
+			size := bits &^ 0x8000
 			if size < one {
-				half &= 0x8000
+				bits &= 0x8000
 			}
 			low, high = min(low, size-one), max(high, size) // below one it wraps
-			to[i] = math.Float32frombits(uint32(half) << 16)
+			to[i] = math.Float32frombits(uint32(bits) << 16)
 		}
 	}
 	return math.Float32frombits(uint32(low+one) << 16), math.Float32frombits(uint32(high) << 16)
 }
 
-// dot adds to c the product of a and b, as TDPBF16PS does: for each element the
-// products of the pairs' first halves and those of their second halves are
-// summed apart from zero, in the order of k and by fused multiply-adds, then
-// their sum is added to c. Everything rounds to nearest even, and subnormals are
-// zero coming and going.
+// dot adds the product of a and b to c as TDPBF16PS does. For each element it sums the
+// products of the first halves of the pairs, and separately those of the second halves,
+// from zero, in the order of k and by fused multiply-adds. Then it adds both sums, and
+// that to c. Everything rounds to nearest even; subnormal operands and results are zero.
 func dot(c, a, b *tile, rows, k, cols int) {
 	var left, right pairs
 	leastLeft, mostLeft := left.unpack(a, rows, k)
@@ -69,7 +68,7 @@ func dot(c, a, b *tile, rows, k, cols int) {
 	}
 }
 
-// four sums up four elements of a product over k, by plain arithmetic in registers.
+// four computes four elements of a product with plain float32 arithmetic.
 func four(even, odd *[4]float32, row *[rowBytes / 2]float32, right *pairs, k, first int) {
 	var e0, e1, e2, e3, o0, o1, o2, o3 float32
 	for i := range k {
@@ -82,13 +81,13 @@ func four(even, odd *[4]float32, row *[rowBytes / 2]float32, right *pairs, k, fi
 	*even, *odd = [4]float32{e0, e1, e2, e3}, [4]float32{o0, o1, o2, o3}
 }
 
-// fma is x*y + z, rounded once; subnormals are zero coming and going. x and y
-// have products that are exact in float64, as all float32 have.
+// fma returns x*y + z, rounded once. Subnormal operands and results are zero. The
+// product of two float32 is exact in float64.
 func fma(x, y, z float32) float32 {
 	p, w := float64(daz(x))*float64(daz(y)), float64(daz(z))
 	s := p + w
-	// Rounding to float64 and then to float32 could go wrong at a tie; rounding
-	// to odd first does not. What s lacks of the exact sum is exact itself.
+	// Rounding to float64 and then to float32 could be wrong at a tie; rounding to odd
+	// first cannot. The error of s is itself exact.
 	t := s - p
 	if lost := (p - (s - t)) + (w - t); (lost > 0 || lost < 0) && math.Float64bits(s)&1 == 0 {
 		if (lost > 0) == (s > 0) {
@@ -97,14 +96,15 @@ func fma(x, y, z float32) float32 {
 			s = math.Float64frombits(math.Float64bits(s) - 1)
 		}
 	}
-	// A result is subnormal if it is so when rounded with an unbounded exponent.
+	// A result is subnormal if it is when rounded with an unbounded exponent.
 	if math.Abs(s) < normal*(1-0x1p-25) {
 		return float32(math.Copysign(0, s))
 	}
 	return float32(s)
 }
 
-// add is x + y as fma has it. Subnormals cannot change a sum that is far above them.
+// add returns x + y with the rounding of fma. Subnormals cannot change a sum that is far
+// above them.
 func add(x, y float32) float32 {
 	if s := x + y; s > 0x1p-90 || s < -0x1p-90 {
 		return s
@@ -112,7 +112,7 @@ func add(x, y float32) float32 {
 	return fma(1, x, y)
 }
 
-// daz is x, or a zero of its sign if it is subnormal.
+// daz returns x, or a zero of its sign if x is subnormal.
 func daz(x float32) float32 {
 	if bits := math.Float32bits(x); bits&0x7f800000 == 0 {
 		return math.Float32frombits(bits & (1 << 31))

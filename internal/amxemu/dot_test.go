@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// exact is x*y + z, rounded once by big.Float, for operands that are normal or
-// zero, with a result that is not tiny.
+// exact returns x*y + z, rounded once by big.Float. Operands must be normal or zero, and
+// the result not tiny.
 func exact(x, y, z float32) float32 {
 	f := func(v float32) *big.Float { return new(big.Float).SetPrec(1000).SetFloat64(float64(v)) }
 	p := f(x)
@@ -18,8 +18,8 @@ func exact(x, y, z float32) float32 {
 	return got
 }
 
-// anyNormal returns a float32 of any exponent that is not too far from 0, with
-// digits of which many are zero or one.
+// anyNormal returns a float32 with an exponent not too far from 0. Its binary digits are
+// often mostly zeros or mostly ones.
 func anyNormal(rng *rand.Rand, spread int) float32 {
 	bits := rng.Uint32() & rng.Uint32() & 0x7fffff
 	if rng.IntN(2) == 0 {
@@ -44,8 +44,8 @@ func TestFMA(t *testing.T) {
 	}
 }
 
-// TestFMASpecial: subnormals are zero on both sides, and signs, infinities and
-// NaN are those of IEEE 754.
+// TestFMASpecial checks that subnormal operands and results are zero, and that signs,
+// infinities and NaN follow IEEE 754.
 func TestFMASpecial(t *testing.T) {
 	inf, negative := float32(math.Inf(1)), float32(math.Copysign(0, -1))
 	least, subnormal := float32(normal), float32(normal/2)
@@ -83,7 +83,7 @@ func TestFMASpecial(t *testing.T) {
 	}
 }
 
-func setHalf(t *tile, row, i int, v float32) {
+func setBF16(t *tile, row, i int, v float32) {
 	binary.LittleEndian.PutUint16(t[row][2*i:], uint16(math.Float32bits(v)>>16))
 }
 
@@ -91,9 +91,9 @@ func float(t *tile, row, i int) float32 {
 	return math.Float32frombits(binary.LittleEndian.Uint32(t[row][4*i:]))
 }
 
-// TestDotOrder: the first and the second halves of pairs are summed apart, from
-// zero, and c comes last. In another order the small numbers would be lost, or
-// would not.
+// TestDotOrder checks that the first and the second halves of pairs are summed
+// separately, from zero, and that c comes last. Another order would give other results,
+// since it would lose other small numbers.
 func TestDotOrder(t *testing.T) {
 	const big = 0x1p24 // big + 1 is big
 	for _, c := range []struct {
@@ -108,8 +108,8 @@ func TestDotOrder(t *testing.T) {
 	} {
 		var sum, a, b tile
 		for i, v := range c.terms {
-			setHalf(&a, 0, i, v)
-			setHalf(&b, i/2, i%2, 1)
+			setBF16(&a, 0, i, v)
+			setBF16(&b, i/2, i%2, 1)
 		}
 		binary.LittleEndian.PutUint32(sum[0][:], math.Float32bits(c.c))
 		dot(&sum, &a, &b, 1, len(c.terms)/2, 1)
@@ -119,8 +119,8 @@ func TestDotOrder(t *testing.T) {
 	}
 }
 
-// TestDotPlain: the fast way of dot gives the bits of the careful one, which a
-// number near the limits in an unused place of the tiles calls for.
+// TestDotPlain checks that the fast path of dot gives the bits of the exact one, which is
+// forced by a number near the limits in an unused place of the tiles.
 func TestDotPlain(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 200 {
@@ -128,8 +128,8 @@ func TestDotPlain(t *testing.T) {
 		rows, k, cols := 1+rng.IntN(16), 1+rng.IntN(15), 1+rng.IntN(16)
 		for r := range maxRows {
 			for i := range 32 {
-				setHalf(&a, r, i, anyNormal(rng, 20))
-				setHalf(&b, r, i, anyNormal(rng, 20))
+				setBF16(&a, r, i, anyNormal(rng, 20))
+				setBF16(&b, r, i, anyNormal(rng, 20))
 			}
 			for i := range 16 {
 				binary.LittleEndian.PutUint32(fast[r][4*i:], math.Float32bits(anyNormal(rng, 20)))
@@ -138,11 +138,11 @@ func TestDotPlain(t *testing.T) {
 		careful = fast
 		dot(&fast, &a, &b, rows, k, cols)
 		for r := range rows { // one more pair: a tiny number times 0
-			setHalf(&a, r, 2*k, normal)
-			setHalf(&a, r, 2*k+1, normal)
+			setBF16(&a, r, 2*k, normal)
+			setBF16(&a, r, 2*k+1, normal)
 		}
 		for i := range 2 * cols {
-			setHalf(&b, k, i, 0)
+			setBF16(&b, k, i, 0)
 		}
 		dot(&careful, &a, &b, rows, k+1, cols)
 		if fast != careful {

@@ -12,7 +12,7 @@ const (
 	rowBytes = 64
 )
 
-// A tile holds its rows; what its configuration leaves out is zero.
+// A tile has rows of bytes. Bytes outside its configured shape are zero.
 type tile [maxRows][rowBytes]byte
 
 // tiles is the AMX state of a thread.
@@ -24,15 +24,15 @@ type tiles struct {
 	data       [names]tile
 }
 
-// registers are the registers that addresses are made of: the general ones by
-// their numbers in encodings.
+// registers are the registers that addresses use. The index of a general register is its
+// number in encodings.
 type registers struct {
 	general    [16]uint64
 	ip, fs, gs uint64
 }
 
-// memory is that of the code emulated. Rows of n bytes lie stride apart; one
-// that cannot be reached is a pageFault.
+// memory is the memory of the emulated code. Rows of n bytes lie stride apart. If a row
+// cannot be accessed, the error is a pageFault.
 type memory interface {
 	read(t *tile, at, stride uint64, rows, n int) error
 	write(t *tile, at, stride uint64, rows, n int) error
@@ -49,9 +49,9 @@ func (f undefined) Error() string  { return "undefined instruction: " + f.why }
 func (f protection) Error() string { return "general protection: " + f.why }
 func (f pageFault) Error() string  { return fmt.Sprintf("page fault at %#x", f.at) }
 
-// execute does what an instruction does, but for advancing the instruction
-// pointer, which is that of the instruction. It returns a fault or an error of
-// the memory.
+// execute does what an instruction does, except that the instruction pointer, which must
+// be that of the instruction, does not advance. It returns a fault, or an error of the
+// memory.
 func (s *tiles) execute(in *instruction, r *registers, m memory) error {
 	at, stride := in.at.resolve(in.size, r)
 	switch in.op {
@@ -89,7 +89,7 @@ func (s *tiles) execute(in *instruction, r *registers, m memory) error {
 	return nil
 }
 
-// resolve returns where a memory operand is and how far apart its rows are.
+// resolve returns the address of a memory operand and the distance of its rows.
 func (a *address) resolve(size int, r *registers) (at, stride uint64) {
 	at = uint64(a.disp)
 	if a.base != absent {
@@ -110,7 +110,7 @@ func (a *address) resolve(size int, r *registers) (at, stride uint64) {
 	return at, stride
 }
 
-// configure is LDTILECFG.
+// configure executes LDTILECFG.
 func (s *tiles) configure(config [64]byte) error {
 	switch {
 	case config[0] > 1:
@@ -133,7 +133,7 @@ func (s *tiles) configure(config [64]byte) error {
 	return nil
 }
 
-// usable is the check that a tile is there.
+// usable returns a fault if a tile is not configured.
 func (s *tiles) usable(n int) error {
 	switch {
 	case !s.configured:
@@ -146,7 +146,7 @@ func (s *tiles) usable(n int) error {
 	return nil
 }
 
-// dot is TDPBF16PS.
+// dot executes TDPBF16PS.
 func (s *tiles) dot(in *instruction) error {
 	for _, n := range []int{in.tile, in.first, in.second} {
 		if err := s.usable(n); err != nil {

@@ -60,8 +60,8 @@ func counting(n int) buffer {
 	return m
 }
 
-// TestLoadAndStore moves a tile by every kind of address, with a stride below
-// zero too. A load clears what its configuration leaves out.
+// TestLoadAndStore loads and stores a tile by every kind of address, also with a negative
+// stride. A load clears the bytes outside the tile's configured shape.
 func TestLoadAndStore(t *testing.T) {
 	r := &registers{ip: 0x10, fs: 0x800, gs: 0x900}
 	r.general[r13], r.general[rcx] = bufferAt+3000, ^uint64(49) // -50
@@ -175,7 +175,7 @@ func TestConfigureFaults(t *testing.T) {
 	}
 }
 
-// TestUndefined: instructions on tiles that are not as they must be.
+// TestUndefined checks that instructions on tiles with unsuitable shapes are undefined.
 func TestUndefined(t *testing.T) {
 	product := instruction{op: tdpbf16ps, tile: 0, first: 1, second: 2}
 	good := []shape{{3, 20}, {3, 8}, {2, 20}}
@@ -216,7 +216,7 @@ func TestUndefined(t *testing.T) {
 	}
 }
 
-// TestLoadFault: a load that faults leaves its tile as it was.
+// TestLoadFault checks that a load that faults does not change its tile.
 func TestLoadFault(t *testing.T) {
 	s := configured(t, shape{16, 64})
 	s.data[0][0][0] = 9

@@ -16,8 +16,8 @@ import (
 // that other children of the process are left to whoever started them.
 const wnothread = 0x20000000
 
-// The request for permission to use tile data, feature 18, which the kernel
-// wants before the first tile instruction.
+// The arguments of the request for permission to use tile data, feature 18, which the
+// kernel requires before the first tile instruction.
 const (
 	archReqXCompPerm = 0x1023
 	xtileData        = 18
@@ -26,12 +26,12 @@ const (
 // syscallStop is the signal of a stop at a system call, by PTRACE_O_TRACESYSGOOD.
 const syscallStop = unix.SIGTRAP | 0x80
 
-// A tracer runs one process, from one thread of this one.
+// A tracer runs one process. All its calls must come from one thread of this process.
 type tracer struct {
 	pid     int
 	threads map[int]*thread
 	granted bool                    // the process may use tile data
-	code    map[uint64]*instruction // what has been decoded, by its place
+	code    map[uint64]*instruction // decoded instructions, by address
 	outcome
 }
 
@@ -41,11 +41,11 @@ type thread struct {
 	tiles tiles
 }
 
-// run runs a program to its end, with what it prints going to out. An error
-// means that it could not be started and traced.
+// run runs a program to its end and writes its output to out. An error means that the
+// program could not be started or traced.
 func run(args, env []string, out *os.File) (outcome, error) {
-	// The kernel knows the tracer as a thread. That is not unlocked, so it ends
-	// with this goroutine and whatever it might still trace ends with it.
+	// For the kernel the tracer is a thread. It stays locked, so it ends with this
+	// goroutine, and then any process that it still traces ends too.
 	type result struct {
 		outcome
 		err error
@@ -89,7 +89,7 @@ func trace(args, env []string, out *os.File) (outcome, error) {
 	return t.outcome, nil
 }
 
-// kill ends the process and waits until all of it is gone.
+// kill ends the process and waits until all its threads are gone.
 func (t *tracer) kill(p *os.Process) {
 	var status unix.WaitStatus
 	p.Kill()
@@ -110,7 +110,7 @@ func (t *tracer) wait(pid int, status *unix.WaitStatus) (int, error) {
 	}
 }
 
-// loop answers every stop until the process ends.
+// loop handles every stop until the process ends.
 func (t *tracer) loop() error {
 	tid, signal := t.pid, unix.Signal(0)
 	for {
@@ -156,11 +156,11 @@ func (t *tracer) resume(tid int, signal unix.Signal) error {
 	return nil
 }
 
-// gone reports whether a thread was killed while it was stopped; waiting will
-// say so.
+// gone reports whether err means that a thread was killed while it was stopped. wait
+// will then report its end.
 func gone(err error) bool { return errors.Is(err, unix.ESRCH) }
 
-// stop does what a stop calls for and returns the signal to go on with.
+// stop handles one stop and returns the signal with which to resume the thread.
 func (t *tracer) stop(tid int, status unix.WaitStatus) (unix.Signal, error) {
 	th := t.threads[tid]
 	if th == nil {
@@ -182,8 +182,8 @@ func (t *tracer) stop(tid int, status unix.WaitStatus) (unix.Signal, error) {
 	}
 }
 
-// permit grants, at the end of the system call that asks for it, permission to
-// use tile data.
+// permit grants permission to use tile data, at the end of the system call that asks for
+// it.
 func (t *tracer) permit(tid int) error {
 	var r unix.PtraceRegs
 	if err := unix.PtraceGetRegs(tid, &r); err != nil {
@@ -198,8 +198,8 @@ func (t *tracer) permit(tid int) error {
 	return unix.PtraceSetRegs(tid, &r)
 }
 
-// emulate carries out the tile instructions at which a thread has stopped, as
-// many as stand in a row. At any other instruction the signal stays SIGILL.
+// emulate executes the tile instruction at which a thread has stopped and the tile
+// instructions right after it. At any other instruction the signal stays SIGILL.
 func (t *tracer) emulate(tid int, th *thread) (unix.Signal, error) {
 	var info signalInfo
 	var raw unix.PtraceRegs
@@ -229,7 +229,7 @@ func (t *tracer) emulate(tid int, th *thread) (unix.Signal, error) {
 			regs.ip += uint64(in.size)
 			continue
 		}
-		if done > 0 { // what comes now stops the thread again, if it must
+		if done > 0 { // the next instruction stops the thread again if necessary
 			t.stops++
 			t.instructions += done
 			raw.Rip = regs.ip
@@ -239,7 +239,7 @@ func (t *tracer) emulate(tid int, th *thread) (unix.Signal, error) {
 	}
 }
 
-// at is the instruction at a place.
+// at returns the instruction at an address.
 func (t *tracer) at(ip uint64, mem remote) (*instruction, error) {
 	if in, ok := t.code[ip]; ok {
 		return in, nil
@@ -273,7 +273,7 @@ func (s *signalInfo) ptrace(request uintptr, tid int) error {
 	return nil
 }
 
-// byProcessor tells the signal of an instruction from one that was sent.
+// byProcessor reports whether an instruction caused the signal, not a process that sent it.
 func (s *signalInfo) byProcessor() bool { return int32(binary.LittleEndian.Uint32(s[infoCode:])) > 0 }
 
 // raise turns the SIGILL at which a thread has stopped into the signal of a
@@ -298,13 +298,13 @@ func (s *signalInfo) raise(tid int, fault error) (unix.Signal, error) {
 	return unix.SIGSEGV, s.ptrace(unix.PTRACE_SETSIGINFO, tid)
 }
 
-// remote is the memory of a process. Its page protections hold.
+// remote is the memory of a process. Accesses obey its page protections.
 type remote struct{ pid int }
 
 func (m remote) read(t *tile, at, stride uint64, rows, n int) error {
-	// The kernel takes its time for every piece. Rows that lie close together come
-	// in one, with what lies between: each of its pages has the beginning of a row,
-	// so nothing is read that may not be.
+	// Every piece costs the kernel time, so rows that lie close together are read as one
+	// piece with the bytes between them. Each of its pages has the beginning of a row, so
+	// no page is read that the instruction would not read.
 	var near [8192]byte
 	if span := (rows-1)*int(stride) + n; stride <= 4096 && span <= len(near) && m.span(near[:span], at) {
 		for r := range rows {
@@ -315,7 +315,7 @@ func (m remote) read(t *tile, at, stride uint64, rows, n int) error {
 	return transfer(unix.ProcessVMReadv, m.pid, t, at, stride, rows, n)
 }
 
-// span reads consecutive bytes, or not all of them.
+// span reads consecutive bytes and reports whether it could read all of them.
 func (m remote) span(dst []byte, at uint64) bool {
 	here := [1]unix.Iovec{{Base: &dst[0], Len: uint64(len(dst))}}
 	there := [1]unix.RemoteIovec{{Base: uintptr(at), Len: len(dst)}}
@@ -347,12 +347,12 @@ func transfer(move func(int, []unix.Iovec, []unix.RemoteIovec, uint) (int, error
 	return nil
 }
 
-// inaccessible is the error of a system that does not let a tracer at the memory.
+// inaccessible returns the error of a system on which a tracer may not access the memory.
 func inaccessible(err error) error {
 	return fmt.Errorf("reading and writing the memory of the traced process: %w", err)
 }
 
-// text reads code up to the end of what is mapped, and returns its length.
+// text reads code, up to the end of mapped memory, and returns its length.
 func (m remote) text(dst []byte, at uint64) (int, error) {
 	page := uint64(os.Getpagesize())
 	here := []unix.Iovec{{Base: &dst[0], Len: uint64(len(dst))}}

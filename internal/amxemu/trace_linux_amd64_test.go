@@ -102,7 +102,7 @@ func caught(f func()) (at uintptr, fault bool) {
 	return 0, false
 }
 
-// sequences are what traced processes do, and what they then end with.
+// sequences are what traced processes do and how they end.
 var sequences = map[string]struct {
 	want string
 	do   func(t *testing.T)

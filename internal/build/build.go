@@ -1,4 +1,4 @@
-// Package build holds tests of how the module builds: that the program is one
-// static file, that it builds for the systems it is meant for, and that its
-// sources keep the house's form.
+// Package build tests how the module builds: that the program is one static file, that
+// it builds for all its systems, and that sources and pages follow the rules of
+// CONTRIBUTING.md.
 package build

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestCross builds every package for each other system the program is meant
-// for, and type-checks the tests there. With empty caches this compiles the
-// standard library three times, so it waits for RESIDUAL_LONG.
+// TestCross builds every package for each other system of the program and type-checks the
+// tests there. With empty caches this compiles the standard library three times, so the
+// test runs only if RESIDUAL_LONG is set.
 func TestCross(t *testing.T) {
 	if os.Getenv("RESIDUAL_LONG") == "" {
 		t.Skip("cross-builds take minutes with empty caches: set RESIDUAL_LONG=1 to run them")

@@ -13,8 +13,8 @@ var (
 	codePath = regexp.MustCompile("`([a-z]+(?:/[a-zA-Z_*]+)*/[a-zA-Z_]+\\.(?:go|txt|py|txtar))`")
 )
 
-// TestPagesNameWhatIsThere follows every relative link of the READMEs and of docs, and
-// looks for the files that docs/adding.md and docs/architecture.md name.
+// TestPagesNameWhatIsThere checks that every relative link of the READMEs and of docs, and
+// every file that docs/adding.md and docs/architecture.md name, exists.
 func TestPagesNameWhatIsThere(t *testing.T) {
 	root := filepath.Join("..", "..")
 	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
@@ -41,7 +41,7 @@ func TestPagesNameWhatIsThere(t *testing.T) {
 			}
 			links++
 			if !there(filepath.Join(filepath.Dir(page), filepath.FromSlash(target))) {
-				t.Errorf("%s links to %s, which is not there", page, m[1])
+				t.Errorf("%s links to %s, which does not exist", page, m[1])
 			}
 		}
 		switch filepath.Base(page) {
@@ -51,12 +51,12 @@ func TestPagesNameWhatIsThere(t *testing.T) {
 					continue
 				}
 				if !there(filepath.Join(root, filepath.FromSlash(m[1]))) {
-					t.Errorf("%s names %s, which is not there", page, m[1])
+					t.Errorf("%s names %s, which does not exist", page, m[1])
 				}
 			}
 		}
 	}
 	if links < 60 {
-		t.Errorf("%d links were followed, where there are more", links)
+		t.Errorf("found only %d links: has their form changed?", links)
 	}
 }

@@ -14,9 +14,9 @@ var (
 	output   = regexp.MustCompile(`(?s)func Example\w*\(\) \{.*// Output:`)
 )
 
-// TestReadmeIsRun holds the Go code of both READMEs to programs that the tests run: each
-// block is in one of the Examples they name or in examples/notes, but for its indent, and
-// each of those Examples has an output to be compared.
+// TestReadmeIsRun checks that tests run the Go code of both READMEs. Each block must be part
+// of one of the Examples that they name or of examples/notes, except for its indent, and
+// each of those Examples must have an output to compare.
 func TestReadmeIsRun(t *testing.T) {
 	root := filepath.Join("..", "..")
 	read := func(name string) string {
@@ -37,7 +37,7 @@ func TestReadmeIsRun(t *testing.T) {
 		for _, link := range links {
 			text := read(link[1])
 			if !output.MatchString(text) {
-				t.Errorf("%s names %s, where no Example with an output is", name, link[1])
+				t.Errorf("%s names %s, which has no Example with an output", name, link[1])
 			}
 			programs = append(programs, flush(text))
 		}
@@ -51,13 +51,13 @@ func TestReadmeIsRun(t *testing.T) {
 				found = found || strings.Contains(p, flush(block[1]))
 			}
 			if !found {
-				t.Errorf("%s: this is in no program that the tests run:\n%s", name, block[1])
+				t.Errorf("%s: no program that the tests run has this code:\n%s", name, block[1])
 			}
 		}
 	}
 }
 
-// flush is text without indents.
+// flush returns text without indents.
 func flush(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {

@@ -14,11 +14,11 @@ import (
 // maxLines is how long a hand-written source file may be.
 const maxLines = 500
 
-// generated is the line by which the go command knows a generated file.
+// generated is the line that marks a generated file for the go command.
 var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
-// TestSources holds every Go file of the tree, nested modules too, to gofmt,
-// to the length a reader can keep in mind, and to a name that says something.
+// TestSources checks that every Go file of the tree, nested modules included, is formatted
+// by gofmt, has at most maxLines lines unless it is generated, and has a meaningful name.
 func TestSources(t *testing.T) {
 	root, seen := filepath.Join("..", ".."), 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestStatic builds the program without cgo and looks into the file: it must
-// ask for no interpreter and no shared library. Elsewhere than on Linux it
-// builds for Linux, since only there such a thing exists.
+// TestStatic builds the program for Linux without cgo and checks that the file needs no
+// interpreter and no shared library. Other systems have no static programs in this
+// sense.
 func TestStatic(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "residual")
 	goCommand(t, []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + runtime.GOARCH}, "build", "-o", program, "./cmd/residual")
@@ -36,8 +36,8 @@ func TestStatic(t *testing.T) {
 	}
 }
 
-// TestLibrariesAreOpenedUnderTheTag holds what opens shared libraries at run time,
-// which makes a program a dynamic one, out of the default build.
+// TestLibrariesAreOpenedUnderTheTag checks that the default build has no package that opens
+// shared libraries at run time, for such a package makes a program dynamic.
 func TestLibrariesAreOpenedUnderTheTag(t *testing.T) {
 	const opener = "github.com/ebitengine/purego"
 	for tags, want := range map[string]bool{"": false, "cuda": true} {
@@ -48,8 +48,8 @@ func TestLibrariesAreOpenedUnderTheTag(t *testing.T) {
 	}
 }
 
-// goCommand runs the go command at the module's root with variables added to the
-// environment, returns what it prints, and fails the test with it.
+// goCommand runs the go command at the module's root, with env added to the environment,
+// and returns its output. It fails the test if the command fails.
 func goCommand(t *testing.T, env []string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("go", args...)

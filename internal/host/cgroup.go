@@ -11,16 +11,16 @@ import (
 // group is a control group that limits memory.
 type group struct {
 	limit int64 // bytes
-	used  int64 // of them, without cached files, which the system gives up
+	used  int64 // bytes in use, without cached files, which the system can drop
 }
 
-// unlimited is where the largest number that a v1 group names instead of "no limit"
-// begins.
+// unlimited is the least limit that means "no limit": a v1 group has a very large number
+// instead.
 const unlimited = 1 << 60
 
-// groups lists the limits of the control groups that this process is in, its own and
-// those around it, of the system whose files lie in root; see cgroups(7). A limit binds
-// whatever is in the groups below it.
+// groups lists the limits of the control groups of this process, its own and all parents,
+// since a limit includes the groups below it. The files of the system lie in root; see
+// cgroups(7).
 func groups(root string) (all []group) {
 	in, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
@@ -55,8 +55,8 @@ func groups(root string) (all []group) {
 	return all
 }
 
-// mounted finds where a hierarchy of groups is mounted, and the path of a group below
-// that: the mount may show a part of the hierarchy alone, as in a container.
+// mounted finds the mount point of a hierarchy of groups, and the path of a group below
+// it. The mount may show only a part of the hierarchy, as in a container.
 func mounted(mounts string, v2 bool, name string) (mount, below string) {
 	for line := range strings.Lines(mounts) {
 		// ID parent major:minor root mount-point options... - type source super-options
@@ -71,14 +71,14 @@ func mounted(mounts string, v2 bool, name string) (mount, below string) {
 		top := unescape(front[3])
 		below, ok := strings.CutPrefix(name, strings.TrimSuffix(top, "/"))
 		if !ok || below != "" && below[0] != '/' {
-			below = "/" // a group outside of what is mounted, whose limits are not seen
+			below = "/" // the group lies outside the mount, so its limits are not visible
 		}
 		return unescape(front[4]), path.Clean("/" + below)
 	}
 	return "", ""
 }
 
-// unescape reads the octal escapes of mountinfo.
+// unescape decodes the octal escapes of mountinfo.
 func unescape(s string) string {
 	for _, e := range []struct{ code, char string }{{`\040`, " "}, {`\011`, "\t"}, {`\012`, "\n"}, {`\134`, `\`}} {
 		s = strings.ReplaceAll(s, e.code, e.char)
@@ -86,7 +86,7 @@ func unescape(s string) string {
 	return s
 }
 
-// readGroup reads the limit of one group; ok is false where it has none.
+// readGroup reads the limit of one group. ok is false if the group has none.
 func readGroup(dir string, v2 bool) (g group, ok bool) {
 	limit, used, cached := "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
 	if v2 {
@@ -108,7 +108,7 @@ func readGroup(dir string, v2 bool) (g group, ok bool) {
 	return g, true
 }
 
-// contains tells whether a list with commas has a word.
+// contains reports whether a comma-separated list has a word.
 func contains(list, word string) bool {
 	for w := range strings.SplitSeq(list, ",") {
 		if w == word {

@@ -1,5 +1,5 @@
-// Package host tells what this machine has: its processor, its caches, and the memory
-// that this process can still take, limits of containers counted.
+// Package host describes this machine: its processor and caches, and the memory that this
+// process can still allocate, limits of containers included.
 package host
 
 import (
@@ -19,10 +19,11 @@ type Cache struct {
 	Level    int    `json:"level"`
 	Kind     string `json:"kind"` // data, instruction or unified
 	Bytes    int64  `json:"bytes"`
-	SharedBy string `json:"shared_by"` // CPUs, as 0-3
+	SharedBy string `json:"shared_by"` // list of CPUs, such as 0-3
 }
 
-// CPU is the maker's name of the CPU, or what is known in its place.
+// CPU returns the vendor's name of the CPU, or the architecture if the system does not
+// tell the name.
 func CPU() string {
 	text, _ := os.ReadFile("/proc/cpuinfo") // Linux; elsewhere there is none
 	for line := range strings.Lines(string(text)) {
@@ -34,7 +35,7 @@ func CPU() string {
 	return cmp.Or(systemCPU(), runtime.GOARCH)
 }
 
-// Feature is an extension of the instruction set, and whether the processor has it.
+// Feature is an instruction set extension, with whether the processor has it.
 type Feature struct {
 	Name string `json:"name"`
 	Has  bool   `json:"has"`

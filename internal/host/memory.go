@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// Memory is the memory of this machine in bytes; 0 stands for what the system does not
-// say.
+// Memory describes the memory of this machine in bytes. A field is 0 if the system does
+// not tell it.
 type Memory struct {
-	Total     int64 // that the machine has
-	Available int64 // that processes can still take, what the system can give up included
-	Limit     int64 // the smallest limit of a control group that this process is in; 0 where there is none
-	Free      int64 // that this process can still take: Available, or less where a limit comes first
+	Total     int64 // memory of the machine
+	Available int64 // memory that processes can still allocate, including what the system can reclaim
+	Limit     int64 // smallest limit of the control groups of this process; 0 without one
+	Free      int64 // memory that this process can still allocate: Available, or less under a limit
 }
 
-// ReadMemory asks the system for its memory and, on Linux, for the limits of the control
-// groups that this process is in.
+// ReadMemory reads the memory of the machine and, on Linux, the limits of the control
+// groups of this process.
 func ReadMemory() Memory { return readMemory("/") }
 
-// Fits returns an error that says how much memory there is when bytes are more than this
-// process can take; nil where they fit or where the system does not say.
+// Fits returns an error that says how much memory there is if this process cannot allocate
+// that many bytes. It returns nil if they fit or if the free memory is unknown.
 func (m Memory) Fits(bytes int64) error {
 	free, what := m.Free, "are free"
 	if free == 0 {
@@ -44,7 +44,7 @@ func gigabytes(n int64) string {
 	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
 }
 
-// readMemory is ReadMemory of the system whose files lie in root.
+// readMemory is ReadMemory for a system whose files lie in root.
 func readMemory(root string) (m Memory) {
 	text, err := os.ReadFile(filepath.Join(root, "proc/meminfo"))
 	if err != nil {
@@ -69,7 +69,7 @@ func readMemory(root string) (m Memory) {
 		if m.Limit == 0 || g.limit < m.Limit {
 			m.Limit = g.limit
 		}
-		// A group that is full has next to nothing left, which is not the 0 of the unknown.
+		// Free of a full group is 1, for 0 means unknown.
 		if free := max(g.limit-g.used, 1); m.Free == 0 || free < m.Free {
 			m.Free = free
 		}

@@ -98,7 +98,7 @@ func TestFits(t *testing.T) {
 	}
 }
 
-// Of the machine that runs this test all numbers must agree with each other.
+// The numbers for the machine that runs this test must be consistent.
 func TestThisMachine(t *testing.T) {
 	m := ReadMemory()
 	if m.Available > m.Total || m.Free > max(m.Available, m.Limit) || m.Limit < 0 || m.Free < 0 {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// PeakMemory returns the most bytes the process has had in memory at once (VmHWM
-// of proc(5)), or 0 where the system does not say.
+// PeakMemory returns the largest resident size of this process so far in bytes (VmHWM of
+// proc(5)), or 0 if the system does not tell it.
 func PeakMemory() int64 {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -4,8 +4,9 @@ package host
 
 import "os"
 
-// systemCPU is what Windows says of the CPU; Linux says more in /proc.
+// systemCPU returns the description that Windows has of the CPU. Linux has a better one in
+// /proc.
 func systemCPU() string { return os.Getenv("PROCESSOR_IDENTIFIER") }
 
-// systemMemory is 0, for unknown.
+// systemMemory returns 0, which means unknown.
 func systemMemory() int64 { return 0 }

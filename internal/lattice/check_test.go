@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// small is a module of four packages that keeps its rules.
+// small is a module of four packages that obeys its rules.
 func small() map[string]source {
 	pkg := func(imports, tests string) source {
 		s := source{imports: map[string][]string{}, tests: map[string][]string{}}
@@ -33,8 +33,7 @@ train: graph weights/... example.org/bar
 test *: example.org/diff
 `
 
-// TestCheckComplains breaks the small module in every way the check is for,
-// and expects the complaint.
+// TestCheckComplains breaks each rule in the small module and expects a complaint.
 func TestCheckComplains(t *testing.T) {
 	imports := func(name, path string) func(map[string]source) {
 		return func(m map[string]source) { m[name].imports[path] = []string{"b.go"} }

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestImports holds the module to imports.txt, and imports.txt to the module.
+// TestImports checks that the imports of the module obey imports.txt, and that every name in
+// imports.txt still exists.
 func TestImports(t *testing.T) {
 	text, err := os.Open("imports.txt")
 	if err != nil {
@@ -29,7 +30,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// check returns every disagreement between the rules and the packages.
+// check returns a complaint for every disagreement between the rules and the packages.
 func check(rules []rule, packages map[string]source) []string {
 	var complaints []string
 	for _, name := range sorted(packages) {
@@ -41,7 +42,8 @@ func check(rules []rule, packages map[string]source) []string {
 	return complaints
 }
 
-// checkPackage returns what one package, or its tests, import against the rules.
+// checkPackage returns a complaint for every import of a package, or of its tests, that the
+// rules do not allow.
 func checkPackage(rules []rule, packages map[string]source, name string) []string {
 	var complaints, allow, testAllow []string
 	listed := false
@@ -70,8 +72,8 @@ func checkPackage(rules []rule, packages map[string]source, name string) []strin
 	return append(complaints, forbidden(pkg.tests, name, append(testAllow, name), packages)...)
 }
 
-// forbidden returns a complaint for each import that no name of allow covers.
-// The standard library is always covered.
+// forbidden returns a complaint for each import that no name of allow covers. The standard
+// library is always allowed.
 func forbidden(imports map[string][]string, name string, allow []string, packages map[string]source) []string {
 	var complaints []string
 	for _, path := range sorted(imports) {
@@ -87,8 +89,8 @@ func forbidden(imports map[string][]string, name string, allow []string, package
 	return complaints
 }
 
-// reach returns the chain of imports by which a package comes to something
-// inside denied, or nil. It follows packages of the module, not their tests.
+// reach returns a chain of imports from a package to something inside denied, or nil. It
+// follows the imports of packages of the module, not of their tests.
 func reach(packages map[string]source, name, denied string) []string {
 	type visit struct {
 		name  string
@@ -111,9 +113,9 @@ func reach(packages map[string]source, name, denied string) []string {
 	return nil
 }
 
-// stale returns what a rule says of things that are gone: packages that do not
-// exist, and modules that nothing the rule speaks of imports. A package may
-// leave an allowed package of the module unused: the text says may.
+// stale returns the names in a rule that are obsolete: packages that do not exist, and
+// modules that no package of the rule imports. An allowed package of the module may be
+// unused.
 func stale(r rule, packages map[string]source) []string {
 	var complaints []string
 	complain := func(format string, args ...any) {
@@ -136,7 +138,7 @@ func stale(r rule, packages map[string]source) []string {
 	return complaints
 }
 
-// used reports whether a package the rule speaks of, or its tests, imports a module.
+// used reports whether a package of the rule, or its tests, imports a module.
 func used(module string, r rule, packages map[string]source) bool {
 	for name, pkg := range packages {
 		if !matches(r.packages, name) {

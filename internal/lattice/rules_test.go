@@ -10,13 +10,13 @@ import (
 // A rule is one line of imports.txt.
 type rule struct {
 	line     int
-	test     bool     // it speaks of the tests of the packages, not of the packages
-	packages string   // the packages it speaks of: a name, dir/... or *
+	test     bool     // the rule is about the tests of the packages
+	packages string   // the packages of the rule: a name, dir/... or *
 	allow    []string // packages of the module (patterns too) and other modules
 	deny     []string // the names after !
 }
 
-// parseRules reads the text of imports.txt.
+// parseRules parses the text of imports.txt.
 func parseRules(r io.Reader) ([]rule, error) {
 	var rules []rule
 	in := bufio.NewScanner(r)

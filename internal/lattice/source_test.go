@@ -15,15 +15,15 @@ import (
 // module is the path every package of this module begins with.
 const module = "github.com/residual-ml/residual"
 
-// A source is what one package of the module imports: by its path, the files
-// that import it. Packages of this module go by their name inside it.
+// A source maps every import of one package to the files that import it. Packages of this
+// module have their names inside the module.
 type source struct {
 	imports, tests map[string][]string
 }
 
-// readModule parses the import clauses of every Go file under root, whatever
-// system or tag it is meant for, and returns the packages by name. Nested
-// modules, testdata and hidden folders do not belong to the module.
+// readModule parses the import clauses of every Go file under root, for all systems and
+// build tags, and returns the packages by name. Nested modules, testdata and hidden
+// folders do not belong to the module.
 func readModule(t *testing.T, root string) map[string]source {
 	t.Helper()
 	packages := map[string]source{}
@@ -52,8 +52,8 @@ func readModule(t *testing.T, root string) map[string]source {
 	return packages
 }
 
-// outside reports whether a folder is no part of the module, by the rules of
-// the go command.
+// outside reports whether a folder does not belong to the module, by the rules of the go
+// command.
 func outside(path, name string) bool {
 	if name == "testdata" || name == "vendor" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
 		return true

@@ -24,7 +24,7 @@ func TestTrainsOnCUDA(t *testing.T) {
 			if model == "d2l-resnet18" && os.Getenv("RESIDUAL_LONG") == "" && !emulate.IsReal() {
 				t.Skip("takes minutes on emulated kernels: set RESIDUAL_LONG=1 to run it")
 			}
-			replayHalf(t, d, tr)
+			replayBF16(t, d, tr)
 		})
 	}
 }

@@ -34,7 +34,7 @@ func TestTrainsAsInPyTorch(t *testing.T) {
 				if testing.Short() && threads == 1 {
 					continue // two threads give the same bits, and another test holds them to it
 				}
-				for name, check := range map[string]func(*testing.T, engine.Device, *modelstest.Trace){"fp32": replay, "bf16": replayHalf} {
+				for name, check := range map[string]func(*testing.T, engine.Device, *modelstest.Trace){"fp32": replay, "bf16": replayBF16} {
 					if name == "fp32" && isa > kernel.AVX512 {
 						continue // its kernels are those of AVX512
 					}
@@ -78,7 +78,7 @@ func TestTrainsOnAMX(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer dev.Close()
-			replayHalf(t, dev, tr)
+			replayBF16(t, dev, tr)
 		}
 	})
 }
@@ -132,10 +132,10 @@ func (s *training) run(step int) float64 {
 	return float64(out.Data()[0])
 }
 
-// replayHalf trains in bfloat16. How far that leads from float64 is a matter of
+// replayBF16 trains in bfloat16. How far that leads from float64 is a matter of
 // chance in every tensor, so it is held to how far torch.autocast leads PyTorch
 // from float64 on the same batch: over all tensors together, and in the losses.
-func replayHalf(t *testing.T, dev engine.Device, tr *modelstest.Trace) {
+func replayBF16(t *testing.T, dev engine.Device, tr *modelstest.Trace) {
 	s := begin(t, dev, tr, engine.BF16)
 	near := func(what string, got, torch float64) {
 		if !(got <= 1.3*torch+0.01) {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestVectorSetsAgree: a run gives the same bits on a machine with AVX2 and on
-// one with AVX-512, because both do the same operations in the same order.
+// TestVectorSetsAgree checks that AVX2 and AVX-512 give the same bits, because both do the
+// same operations in the same order.
 func TestVectorSetsAgree(t *testing.T) {
 	if all := Available(); len(all) < 3 {
 		t.Skipf("needs AVX2 and AVX-512, here are %v", all)

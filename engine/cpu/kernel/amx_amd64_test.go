@@ -11,8 +11,8 @@ import (
 	"github.com/residual-ml/residual/internal/amxemu"
 )
 
-// TestAMX runs on AMX, or under the emulator, what is special to its products,
-// and the tests of products that are run on every instruction set.
+// TestAMX runs, on AMX or under the emulator, the tests of what is special about its
+// products and the tests of products for every instruction set.
 func TestAMX(t *testing.T) {
 	amxemu.Test(t, slices.Contains(Available(), AMX), func(t *testing.T) {
 		for _, test := range []struct {
@@ -31,39 +31,40 @@ func TestAMX(t *testing.T) {
 			t.Run(test.name, test.run)
 		}
 		t.Run("Peak", func(t *testing.T) {
-			if got := For(AMX).Half.PeakDot(3); got != 3*6*16*16*32*2 {
+			if got := For(AMX).BF16.PeakDot(3); got != 3*6*16*16*32*2 {
 				t.Errorf("PeakDot(3) reports %v operations", got)
 			}
 		})
 		t.Run("Table", func(t *testing.T) {
-			if h := For(AMX).Half; !h.Native || h.Rows != 32 || h.Cols != 32 || h.Depth != 32 || h.Unit == For(AVX512BF16).Half.Unit {
+			if h := For(AMX).BF16; !h.Native || h.Rows != 32 || h.Cols != 32 || h.Depth != 32 || h.Unit == For(AVX512BF16).BF16.Unit {
 				t.Errorf("native %v, unit %s, block %d x %d x %d", h.Native, h.Unit, h.Rows, h.Cols, h.Depth)
 			}
 		})
 	})
 }
 
-// testAMXShapes: rows about the borders of tiles and of blocks, columns of one
-// tile and of two, and every number of terms left over, against float64.
+// testAMXShapes compares products with float64: numbers of rows around the sizes of tiles
+// and blocks, columns of one tile and of two, and every number of terms beyond a multiple
+// of 32.
 func testAMXShapes(t *testing.T) {
-	rng, half := rand.New(rand.NewPCG(31, 1)), &For(AMX).Half
+	rng, bf16 := rand.New(rand.NewPCG(31, 1)), &For(AMX).BF16
 	for _, rows := range []int{1, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 96, 97} {
 		for _, cols := range []int{1, 2, 15, 16, 17, 18, 31, 32} {
 			for range 2 {
 				k := 32*rng.IntN(4) + 2*rng.IntN(16)
-				newDotCase(rng, half.Cols, rows, cols, max(k, 2), 1+rng.IntN(4)).check(t, half, rng)
+				newDotCase(rng, bf16.Cols, rows, cols, max(k, 2), 1+rng.IntN(4)).check(t, bf16, rng)
 			}
 		}
 	}
 	for k := 2; k <= 98; k += 2 {
-		newDotCase(rng, half.Cols, 1+rng.IntN(70), 1+rng.IntN(32), k, 1+rng.IntN(3)).check(t, half, rng)
+		newDotCase(rng, bf16.Cols, 1+rng.IntN(70), 1+rng.IntN(32), k, 1+rng.IntN(3)).check(t, bf16, rng)
 	}
-	newDotCase(rng, half.Cols, 448, 32, 64, 9).check(t, half, rng)
+	newDotCase(rng, bf16.Cols, 448, 32, 64, 9).check(t, bf16, rng)
 }
 
-// tileSum is one element of a product in the order of AMX: for every 32 terms
-// the even and the odd ones are summed apart, then together, and that is added.
-// What is left over of k comes last, for all segments.
+// tileSum computes one element of a product in the order of AMX: for every 32 terms it sums
+// the even and the odd ones separately, and adds their sum. The terms of all segments
+// beyond a multiple of 32 come last.
 func tileSum(sum float32, a func(i int) float32, b func(i int) float32, from, to int) float32 {
 	var even, odd float32
 	for i := from; i < to; i += 2 {
@@ -73,7 +74,7 @@ func tileSum(sum float32, a func(i int) float32, b func(i int) float32, from, to
 	return sum + (even + odd)
 }
 
-// plain is the case by plain loops in the order of AMX.
+// plain computes the case with plain loops in the order of AMX.
 func (p dotCase) plain(c []float32, a, b []uint16) {
 	whole := p.k / tileDepth * tileDepth
 	for r := range p.rows {
@@ -101,16 +102,16 @@ func (p dotCase) plain(c []float32, a, b []uint16) {
 	}
 }
 
-// testAMXOrder: the bits are those of the plain loops, in one call and in calls
+// testAMXOrder checks that the bits are those of the plain loops, in one call and in calls
 // for parts of the rows and columns.
 func testAMXOrder(t *testing.T) {
-	rng, half := rand.New(rand.NewPCG(32, 2)), &For(AMX).Half
+	rng, bf16 := rand.New(rand.NewPCG(32, 2)), &For(AMX).BF16
 	for range 60 {
-		p := newDotCase(rng, half.Cols, 1+rng.IntN(80), 1+rng.IntN(32), 2*(1+rng.IntN(60)), 1+rng.IntN(4))
-		a, b, c := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen), random(t, rng, p.rows*p.crs)
+		p := newDotCase(rng, bf16.Cols, 1+rng.IntN(80), 1+rng.IntN(32), 2*(1+rng.IntN(60)), 1+rng.IntN(4))
+		a, b, c := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen), random(t, rng, p.rows*p.crs)
 		want, parts := clone(c), clone(c)
 		p.plain(want, a, b)
-		half.Dot(c, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, p.accumulate)
+		bf16.Dot(c, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, p.accumulate)
 		for r := 0; r < p.rows; {
 			rows := min(1+rng.IntN(50), p.rows-r)
 			for j := 0; j < p.cols; {
@@ -120,7 +121,7 @@ func testAMXOrder(t *testing.T) {
 					segs[s].A += r * p.ars
 					segs[s].B += 2 * j
 				}
-				half.Dot(parts[r*p.crs+j:], p.crs, a, p.ars, b, segs, p.k, rows, cols, p.accumulate)
+				bf16.Dot(parts[r*p.crs+j:], p.crs, a, p.ars, b, segs, p.k, rows, cols, p.accumulate)
 				j += cols
 			}
 			r += rows

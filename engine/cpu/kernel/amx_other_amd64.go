@@ -2,6 +2,6 @@
 
 package kernel
 
-// permitTiles reports that tiles are not used on this system, which would have
-// to save them when it changes threads.
+// permitTiles reports false: it is not known whether this system saves tiles when it
+// switches threads.
 func permitTiles() bool { return false }

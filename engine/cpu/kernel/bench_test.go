@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// fastest is the shortest time of one run of f over about a fifth of a second:
-// on a shared machine the only time that says something about f.
+// fastest returns the shortest time of one run of f within about a fifth of a second. On a
+// shared machine only the shortest time is meaningful.
 func fastest(f func()) time.Duration {
 	best := time.Duration(1 << 62)
 	for begin := time.Now(); time.Since(begin) < 200*time.Millisecond; {
@@ -18,7 +18,7 @@ func fastest(f func()) time.Duration {
 	return best
 }
 
-// peakOf is the machine's peak in operations a second.
+// peakOf returns the machine's peak in operations a second.
 func peakOf(set *Set) float64 {
 	const n = 1 << 14
 	return set.PeakFMA(n) / fastest(func() { set.PeakFMA(n) }).Seconds()
@@ -42,8 +42,8 @@ var products = []struct {
 	{name: "wgrad-K64x24segs-rows12", rows: 12, k: 64, segs: 24, weightGradient: true},
 }
 
-// BenchmarkGemm reports each product as a share of the peak of registers only,
-// both at their fastest.
+// BenchmarkGemm reports the speed of each product as a share of the peak on registers
+// alone, both at their fastest.
 func BenchmarkGemm(b *testing.B) {
 	for _, c := range products {
 		for _, isa := range Available() {
@@ -77,8 +77,8 @@ func BenchmarkGemm(b *testing.B) {
 	}
 }
 
-// BenchmarkPasses reports the time an element of the passes over a block of
-// 256 rows and 64 channels, which lies in the second cache.
+// BenchmarkPasses reports the time per element of the passes over a block of 256 rows and
+// 64 channels, which stays in the second-level cache.
 func BenchmarkPasses(b *testing.B) {
 	const rows, n = 256, 64
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -4,8 +4,8 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-// set returns the kernels that this machine has for an instruction set, or nil;
-// Portable stands for itself.
+// set returns the kernels of an instruction set, or nil if this machine cannot run
+// them. It returns nil for Portable, which For handles itself.
 func (i ISA) set() *Set {
 	switch {
 	case i == AMX:
@@ -16,7 +16,7 @@ func (i ISA) set() *Set {
 	return nil
 }
 
-// sets holds what this machine can run but for AMX, which is asked for later.
+// sets has the tables that this machine can run, except that of AMX; see setAMX.
 var sets = func() (s [len(names)]*Set) {
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		s[AVX2] = &setAVX2
@@ -30,10 +30,10 @@ var sets = func() (s [len(names)]*Set) {
 	return s
 }()
 
-// setAVX512BF16 differs from setAVX512 on bfloat16 alone.
+// setAVX512BF16 differs from setAVX512 only in the kernels on bfloat16.
 var setAVX512BF16 = func() Set {
 	s := setAVX512
-	s.ISA, s.Half = AVX512BF16, halfAVX512BF16
+	s.ISA, s.BF16 = AVX512BF16, bf16AVX512BF16
 	return s
 }()
 
@@ -59,7 +59,7 @@ var setAVX512 = Set{
 	Mix:            mixAVX512,
 	Mix2:           mix2AVX512,
 	PeakFMA:        peakFMAAVX512,
-	Half:           halfAVX512,
+	BF16:           bf16AVX512,
 }
 
 var setAVX2 = Set{
@@ -84,10 +84,10 @@ var setAVX2 = Set{
 	Mix:            mixAVX2,
 	Mix2:           mix2AVX2,
 	PeakFMA:        peakFMAAVX2,
-	Half:           halfAVX2,
+	BF16:           bf16AVX2,
 }
 
-var halfAVX512BF16 = Half{
+var bf16AVX512BF16 = BF16{
 	Native: true, Unit: "VDPBF16PS", Rows: 14, Cols: 32, Depth: 2,
 	Dot:                 dotAVX512BF16,
 	Fetches:             true,
@@ -95,22 +95,22 @@ var halfAVX512BF16 = Half{
 	PackPairs:           packPairsAVX512,
 	PackPairsFloat:      packPairsFloatAVX512BF16,
 	PackPairsTransposed: packPairsTransposedAVX512BF16,
-	Transpose:           transposeHalfAVX512,
+	Transpose:           transposeBF16AVX512,
 	Patches:             patchesAVX512,
 	Narrow:              narrowAVX512BF16,
 	Widen:               widenAVX512,
 	Finish:              finishAVX512BF16,
-	MeanM2:              meanM2HalfAVX512BF16,
-	ScaleShift:          scaleShiftHalfAVX512BF16,
-	BNReduce:            bnReduceHalfAVX512BF16,
-	BNGrad:              bnGradHalfAVX512BF16,
-	SumRows:             sumRowsHalfAVX512BF16,
-	MaxPool:             maxPoolHalfAVX512BF16,
-	MaxPoolGrad:         maxPoolGradHalfAVX512BF16,
+	MeanM2:              meanM2BF16AVX512BF16,
+	ScaleShift:          scaleShiftBF16AVX512BF16,
+	BNReduce:            bnReduceBF16AVX512BF16,
+	BNGrad:              bnGradBF16AVX512BF16,
+	SumRows:             sumRowsBF16AVX512BF16,
+	MaxPool:             maxPoolBF16AVX512BF16,
+	MaxPoolGrad:         maxPoolGradBF16AVX512BF16,
 	PeakDot:             peakDotAVX512BF16,
 }
 
-var halfAVX512 = Half{
+var bf16AVX512 = BF16{
 	Unit: "AVX-512 FMA on widened bfloat16", Rows: 14, Cols: 32, Depth: 2,
 	Dot:                 dotAVX512,
 	Fetches:             true,
@@ -118,22 +118,22 @@ var halfAVX512 = Half{
 	PackPairs:           packPairsAVX512,
 	PackPairsFloat:      packPairsFloatAVX512,
 	PackPairsTransposed: packPairsTransposedAVX512,
-	Transpose:           transposeHalfAVX512,
+	Transpose:           transposeBF16AVX512,
 	Patches:             patchesAVX512,
 	Narrow:              narrowAVX512,
 	Widen:               widenAVX512,
 	Finish:              finishAVX512,
-	MeanM2:              meanM2HalfAVX512,
-	ScaleShift:          scaleShiftHalfAVX512,
-	BNReduce:            bnReduceHalfAVX512,
-	BNGrad:              bnGradHalfAVX512,
-	SumRows:             sumRowsHalfAVX512,
-	MaxPool:             maxPoolHalfAVX512,
-	MaxPoolGrad:         maxPoolGradHalfAVX512,
+	MeanM2:              meanM2BF16AVX512,
+	ScaleShift:          scaleShiftBF16AVX512,
+	BNReduce:            bnReduceBF16AVX512,
+	BNGrad:              bnGradBF16AVX512,
+	SumRows:             sumRowsBF16AVX512,
+	MaxPool:             maxPoolBF16AVX512,
+	MaxPoolGrad:         maxPoolGradBF16AVX512,
 	PeakDot:             peakFMAAVX512,
 }
 
-var halfAVX2 = Half{
+var bf16AVX2 = BF16{
 	Unit: "AVX2 FMA on widened bfloat16", Rows: 6, Cols: 16, Depth: 2,
 	Dot:                 dotAVX2,
 	Fetches:             true,
@@ -141,17 +141,17 @@ var halfAVX2 = Half{
 	PackPairs:           packPairsAVX2,
 	PackPairsFloat:      packPairsFloatAVX2,
 	PackPairsTransposed: packPairsTransposedAVX2,
-	Transpose:           transposeHalfAVX2,
+	Transpose:           transposeBF16AVX2,
 	Patches:             patchesAVX2,
 	Narrow:              narrowAVX2,
 	Widen:               widenAVX2,
 	Finish:              finishAVX2,
-	MeanM2:              meanM2HalfAVX2,
-	ScaleShift:          scaleShiftHalfAVX2,
-	BNReduce:            bnReduceHalfAVX2,
-	BNGrad:              bnGradHalfAVX2,
-	SumRows:             sumRowsHalfAVX2,
-	MaxPool:             maxPoolHalfAVX2,
-	MaxPoolGrad:         maxPoolGradHalfAVX2,
+	MeanM2:              meanM2BF16AVX2,
+	ScaleShift:          scaleShiftBF16AVX2,
+	BNReduce:            bnReduceBF16AVX2,
+	BNGrad:              bnGradBF16AVX2,
+	SumRows:             sumRowsBF16AVX2,
+	MaxPool:             maxPoolBF16AVX2,
+	MaxPoolGrad:         maxPoolGradBF16AVX2,
 	PeakDot:             peakFMAAVX2,
 }

@@ -26,7 +26,7 @@ func dotFetchAVX2(c []float32, crs int, a []uint16, ars int, b []uint16, segs []
 	dot(AVX2, c, crs, a, ars, b, segs, k, rows, cols, accumulate, next, pace)
 }
 
-// dot works through register blocks of rows.
+// dot computes register blocks of rows, one after the other.
 func dot(isa ISA, c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool, next []uint16, pace int) {
 	if k <= 0 || len(segs) == 0 {
 		gemmNothing(c, crs, rows, cols, accumulate)
@@ -62,7 +62,7 @@ func dot(isa ISA, c []float32, crs int, a []uint16, ars int, b []uint16, segs []
 func dotBlockAVX512BF16(p *block[uint16], cols int, next *uint16, pace int) {
 	switch mask := lastLanes(cols); {
 	case cols <= 16:
-		dotHalfAVX512BF16(p, next, pace, mask)
+		dotOneVectorAVX512BF16(p, next, pace, mask)
 	case cols < 32:
 		dotTailAVX512BF16(p, next, pace, mask)
 	default:
@@ -73,7 +73,7 @@ func dotBlockAVX512BF16(p *block[uint16], cols int, next *uint16, pace int) {
 func dotBlockAVX512(p *block[uint16], cols int, next *uint16, pace int) {
 	switch mask := lastLanes(cols); {
 	case cols <= 16:
-		dotHalfAVX512(p, next, pace, mask)
+		dotOneVectorAVX512(p, next, pace, mask)
 	case cols < 32:
 		dotTailAVX512(p, next, pace, mask)
 	default:
@@ -84,7 +84,7 @@ func dotBlockAVX512(p *block[uint16], cols int, next *uint16, pace int) {
 func dotBlockAVX2(p *block[uint16], cols int, next *uint16, pace int) {
 	switch mask := lastLanesAVX2(cols); {
 	case cols <= 8:
-		dotHalfAVX2(p, next, pace, mask)
+		dotOneVectorAVX2(p, next, pace, mask)
 	case cols < 16:
 		dotTailAVX2(p, next, pace, mask)
 	default:
@@ -92,7 +92,8 @@ func dotBlockAVX2(p *block[uint16], cols int, next *uint16, pace int) {
 	}
 }
 
-// peakDotAVX512BF16: 28 sums of 16 lanes in two rounds, each of two products.
+// peakDotAVX512BF16 counts, for each iteration, two rounds of 28 sums of 16 lanes, each
+// with two products.
 func peakDotAVX512BF16(iterations int) float64 {
 	peakDotAllAVX512BF16(max(iterations, 1))
 	return float64(max(iterations, 1)) * 2 * 28 * 2 * 16 * 2

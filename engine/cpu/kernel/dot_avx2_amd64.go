@@ -64,35 +64,35 @@ func dotTail5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int,
 //go:noescape
 func dotTail6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
-// dotHalf1AVX2 computes blocks of 1 rows of a product, 1 vectors wide.
+// dotOneVector1AVX2 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+func dotOneVector1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
-// dotHalf2AVX2 computes blocks of 2 rows of a product, 1 vectors wide.
+// dotOneVector2AVX2 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+func dotOneVector2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
-// dotHalf3AVX2 computes blocks of 3 rows of a product, 1 vectors wide.
+// dotOneVector3AVX2 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+func dotOneVector3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
-// dotHalf4AVX2 computes blocks of 4 rows of a product, 1 vectors wide.
+// dotOneVector4AVX2 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+func dotOneVector4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
-// dotHalf5AVX2 computes blocks of 5 rows of a product, 1 vectors wide.
+// dotOneVector5AVX2 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+func dotOneVector5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
-// dotHalf6AVX2 computes blocks of 6 rows of a product, 1 vectors wide.
+// dotOneVector6AVX2 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+func dotOneVector6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 
 // dotFullAVX2 calls the kernel of p.rows rows.
 func dotFullAVX2(p *block[uint16], next *uint16, pace int) {
@@ -130,20 +130,20 @@ func dotTailAVX2(p *block[uint16], next *uint16, pace int, mask *int32) {
 	}
 }
 
-// dotHalfAVX2 calls the kernel of p.rows rows.
-func dotHalfAVX2(p *block[uint16], next *uint16, pace int, mask *int32) {
+// dotOneVectorAVX2 calls the kernel of p.rows rows.
+func dotOneVectorAVX2(p *block[uint16], next *uint16, pace int, mask *int32) {
 	switch p.rows {
 	case 1:
-		dotHalf1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 2:
-		dotHalf2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 3:
-		dotHalf3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 4:
-		dotHalf4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 5:
-		dotHalf5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 6:
-		dotHalf6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	}
 }

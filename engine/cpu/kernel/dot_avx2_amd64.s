@@ -2686,9 +2686,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// func dotOneVector1AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf1AVX2(SB), NOSPLIT, $0-112
+TEXT ·dotOneVector1AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	MOVQ next+88(FP), AX
@@ -2800,9 +2800,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// func dotOneVector2AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf2AVX2(SB), NOSPLIT, $0-112
+TEXT ·dotOneVector2AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	MOVQ next+88(FP), CX
@@ -2939,9 +2939,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// func dotOneVector3AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf3AVX2(SB), NOSPLIT, $0-112
+TEXT ·dotOneVector3AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	MOVQ next+88(FP), CX
@@ -3103,9 +3103,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// func dotOneVector4AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf4AVX2(SB), NOSPLIT, $0-112
+TEXT ·dotOneVector4AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -3293,9 +3293,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// func dotOneVector5AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf5AVX2(SB), NOSPLIT, $0-112
+TEXT ·dotOneVector5AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -3508,9 +3508,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
+// func dotOneVector6AVX2(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask *int32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dotHalf6AVX2(SB), NOSPLIT, $0-112
+TEXT ·dotOneVector6AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX

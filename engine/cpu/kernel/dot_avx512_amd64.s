@@ -8612,9 +8612,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf1AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector1AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf1AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector1AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -8713,9 +8713,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf2AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector2AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf2AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector2AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -8833,9 +8833,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf3AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector3AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf3AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector3AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -8972,9 +8972,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf4AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector4AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf4AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector4AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -9131,9 +9131,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf5AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector5AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf5AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector5AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -9309,9 +9309,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf6AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector6AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf6AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector6AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -9507,9 +9507,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf7AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector7AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf7AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector7AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -9724,9 +9724,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf8AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector8AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf8AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector8AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -9962,9 +9962,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf9AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector9AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf9AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector9AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -10219,9 +10219,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf10AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector10AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf10AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector10AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -10495,9 +10495,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf11AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector11AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf11AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector11AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -10790,9 +10790,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf12AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector12AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf12AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector12AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -11104,9 +11104,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf13AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector13AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf13AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector13AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX
@@ -11437,9 +11437,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf14AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector14AVX512(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·dotHalf14AVX512(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector14AVX512(SB), NOSPLIT, $0-106
 	MOVL  $0xaaaaaaaa, AX
 	KMOVD AX, K2
 	MOVQ  ars+56(FP), AX

@@ -144,75 +144,75 @@ func dotTail13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int,
 //go:noescape
 func dotTail14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf1AVX512BF16 computes blocks of 1 rows of a product, 1 vectors wide.
+// dotOneVector1AVX512BF16 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf2AVX512BF16 computes blocks of 2 rows of a product, 1 vectors wide.
+// dotOneVector2AVX512BF16 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf3AVX512BF16 computes blocks of 3 rows of a product, 1 vectors wide.
+// dotOneVector3AVX512BF16 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf4AVX512BF16 computes blocks of 4 rows of a product, 1 vectors wide.
+// dotOneVector4AVX512BF16 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf5AVX512BF16 computes blocks of 5 rows of a product, 1 vectors wide.
+// dotOneVector5AVX512BF16 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf6AVX512BF16 computes blocks of 6 rows of a product, 1 vectors wide.
+// dotOneVector6AVX512BF16 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf7AVX512BF16 computes blocks of 7 rows of a product, 1 vectors wide.
+// dotOneVector7AVX512BF16 computes blocks of 7 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf8AVX512BF16 computes blocks of 8 rows of a product, 1 vectors wide.
+// dotOneVector8AVX512BF16 computes blocks of 8 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf9AVX512BF16 computes blocks of 9 rows of a product, 1 vectors wide.
+// dotOneVector9AVX512BF16 computes blocks of 9 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf10AVX512BF16 computes blocks of 10 rows of a product, 1 vectors wide.
+// dotOneVector10AVX512BF16 computes blocks of 10 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf11AVX512BF16 computes blocks of 11 rows of a product, 1 vectors wide.
+// dotOneVector11AVX512BF16 computes blocks of 11 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf12AVX512BF16 computes blocks of 12 rows of a product, 1 vectors wide.
+// dotOneVector12AVX512BF16 computes blocks of 12 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf13AVX512BF16 computes blocks of 13 rows of a product, 1 vectors wide.
+// dotOneVector13AVX512BF16 computes blocks of 13 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
-// dotHalf14AVX512BF16 computes blocks of 14 rows of a product, 1 vectors wide.
+// dotOneVector14AVX512BF16 computes blocks of 14 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func dotHalf14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+func dotOneVector14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 
 // peakDotAllAVX512BF16 does 56 vector multiply-adds of pairs an iteration.
 //
@@ -287,36 +287,36 @@ func dotTailAVX512BF16(p *block[uint16], next *uint16, pace int, mask uint16) {
 	}
 }
 
-// dotHalfAVX512BF16 calls the kernel of p.rows rows.
-func dotHalfAVX512BF16(p *block[uint16], next *uint16, pace int, mask uint16) {
+// dotOneVectorAVX512BF16 calls the kernel of p.rows rows.
+func dotOneVectorAVX512BF16(p *block[uint16], next *uint16, pace int, mask uint16) {
 	switch p.rows {
 	case 1:
-		dotHalf1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector1AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 2:
-		dotHalf2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector2AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 3:
-		dotHalf3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector3AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 4:
-		dotHalf4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector4AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 5:
-		dotHalf5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector5AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 6:
-		dotHalf6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector6AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 7:
-		dotHalf7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector7AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 8:
-		dotHalf8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector8AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 9:
-		dotHalf9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector9AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 10:
-		dotHalf10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector10AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 11:
-		dotHalf11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector11AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 12:
-		dotHalf12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector12AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 13:
-		dotHalf13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector13AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	case 14:
-		dotHalf14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
+		dotOneVector14AVX512BF16(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.first, p.acc, p.blocks, next, pace, mask)
 	}
 }

@@ -6498,9 +6498,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector1AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf1AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector1AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	MOVQ next+88(FP), AX
@@ -6585,9 +6585,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector2AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf2AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector2AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	MOVQ next+88(FP), CX
@@ -6682,9 +6682,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector3AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf3AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector3AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	MOVQ next+88(FP), CX
@@ -6789,9 +6789,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector4AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf4AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector4AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -6907,9 +6907,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector5AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf5AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector5AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -7035,9 +7035,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector6AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf6AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector6AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -7174,9 +7174,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector7AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf7AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector7AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -7323,9 +7323,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector8AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf8AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector8AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -7484,9 +7484,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector9AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf9AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector9AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -7655,9 +7655,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector10AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf10AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector10AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -7836,9 +7836,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector11AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf11AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector11AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -8027,9 +8027,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector12AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf12AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector12AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -8228,9 +8228,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector13AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf13AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector13AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX
@@ -8439,9 +8439,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotHalf14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
+// func dotOneVector14AVX512BF16(c *float32, a *uint16, b *uint16, segs *int, nsegs int, k int, crs int, ars int, first int, acc int, blocks int, next *uint16, pace int, mask uint16)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
-TEXT ·dotHalf14AVX512BF16(SB), NOSPLIT, $0-106
+TEXT ·dotOneVector14AVX512BF16(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x01, AX
 	LEAQ (AX)(AX*2), CX

@@ -22,32 +22,32 @@ var dots = []struct {
 	{name: "K2048-rows13", rows: 13, k: 2048, segs: 1},
 }
 
-// BenchmarkDot reports each product as a share of the peak of registers only,
-// both at their fastest.
+// BenchmarkDot reports the speed of each product as a share of the peak on registers
+// alone, both at their fastest.
 func BenchmarkDot(b *testing.B) {
 	for _, c := range dots {
 		for _, isa := range Available() {
 			b.Run(c.name+"/"+isa.String(), func(b *testing.B) {
-				half := For(isa).Half
+				bf16 := For(isa).BF16
 				rng := rand.New(rand.NewPCG(1, 2))
-				x, w := make([]uint16, (c.rows+c.segs)*c.k), make([]uint16, c.segs*c.k*half.Cols)
+				x, w := make([]uint16, (c.rows+c.segs)*c.k), make([]uint16, c.segs*c.k*bf16.Cols)
 				narrowPortable(x, fill(rng, make([]float32, len(x))))
 				narrowPortable(w, fill(rng, make([]float32, len(w))))
-				y := make([]float32, c.rows*half.Cols)
-				cols := half.Cols
+				y := make([]float32, c.rows*bf16.Cols)
+				cols := bf16.Cols
 				if c.narrow {
 					cols /= 2
 				}
 				var segs []Seg
 				for s := range c.segs { // of an image in rows of pixels, neighbours' rows overlap
-					segs = append(segs, Seg{A: s * c.k, B: s * c.k * half.Cols})
+					segs = append(segs, Seg{A: s * c.k, B: s * c.k * bf16.Cols})
 				}
-				run := func() { half.Dot(y, half.Cols, x, c.k, w, segs, c.k, c.rows, cols, false) }
+				run := func() { bf16.Dot(y, bf16.Cols, x, c.k, w, segs, c.k, c.rows, cols, false) }
 				for b.Loop() {
 					run()
 				}
 				const rounds = 1 << 13
-				peak := half.PeakDot(rounds) / fastest(func() { half.PeakDot(rounds) }).Seconds()
+				peak := bf16.PeakDot(rounds) / fastest(func() { bf16.PeakDot(rounds) }).Seconds()
 				flops := 2 * float64(c.rows*cols*c.k*c.segs) / fastest(run).Seconds()
 				b.ReportMetric(flops/peak, "of-peak")
 				b.ReportMetric(flops/1e9, "GFLOP/s")

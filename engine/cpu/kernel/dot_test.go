@@ -9,9 +9,8 @@ import (
 	"unsafe"
 )
 
-// guardedHalf returns n bfloat16 that end at an unreadable page, as guarded
-// does for floats.
-func guardedHalf(t testing.TB, n int) []uint16 {
+// guardedBF16 returns n bfloat16 that end at an unreadable page, like guarded.
+func guardedBF16(t testing.TB, n int) []uint16 {
 	t.Helper()
 	all := guarded(t, (n+1)/2)
 	if n == 0 {
@@ -21,10 +20,10 @@ func guardedHalf(t testing.TB, n int) []uint16 {
 	return halves[len(halves)-n:]
 }
 
-// randomHalf returns n guarded values in [-1, 1).
-func randomHalf(t testing.TB, rng *rand.Rand, n int) []uint16 {
+// randomBF16 returns n guarded values in [-1, 1).
+func randomBF16(t testing.TB, rng *rand.Rand, n int) []uint16 {
 	t.Helper()
-	x := guardedHalf(t, n)
+	x := guardedBF16(t, n)
 	for i := range x {
 		x[i] = narrow(rng.Float32()*2 - 1)
 	}
@@ -62,10 +61,10 @@ func newDotCase(rng *rand.Rand, width, rows, cols, k, segs int) dotCase {
 	return p
 }
 
-// check runs the case on guarded buffers and compares with float64.
-func (p dotCase) check(t *testing.T, set *Half, rng *rand.Rand) {
+// check runs the case on guarded buffers and compares the result with float64.
+func (p dotCase) check(t *testing.T, set *BF16, rng *rand.Rand) {
 	t.Helper()
-	a, b := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen)
+	a, b := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen)
 	c := random(t, rng, (p.rows-1)*p.crs+p.cols)
 	before := clone(c)
 	set.Dot(c, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, p.accumulate)
@@ -97,31 +96,31 @@ func (p dotCase) check(t *testing.T, set *Half, rng *rand.Rand) {
 
 func TestDot(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
-		rng, half := rand.New(rand.NewPCG(21, 2)), &set.Half
+		rng, bf16 := rand.New(rand.NewPCG(21, 2)), &set.BF16
 		for rows := 1; rows <= 40; rows++ {
-			for cols := 1; cols <= half.Cols; cols++ {
-				newDotCase(rng, half.Cols, rows, cols, 2*(1+rng.IntN(20)), 1+rng.IntN(4)).check(t, half, rng)
+			for cols := 1; cols <= bf16.Cols; cols++ {
+				newDotCase(rng, bf16.Cols, rows, cols, 2*(1+rng.IntN(20)), 1+rng.IntN(4)).check(t, bf16, rng)
 			}
 		}
-		newDotCase(rng, half.Cols, 45, half.Cols, 512, 9).check(t, half, rng)
-		newDotCase(rng, half.Cols, 64, half.Cols-1, 2, 49).check(t, half, rng)
+		newDotCase(rng, bf16.Cols, 45, bf16.Cols, 512, 9).check(t, bf16, rng)
+		newDotCase(rng, bf16.Cols, 64, bf16.Cols-1, 2, 49).check(t, bf16, rng)
 	})
 }
 
-// TestDotFetch: what is fetched has no influence on the bits, also where it is
-// nothing, the last element, or ends before the fetching does.
+// TestDotFetch checks that prefetching does not change the bits, also if it fetches nothing
+// or the last element, or runs past the end.
 func TestDotFetch(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
-		rng, half := rand.New(rand.NewPCG(28, 7)), &set.Half
-		for rows := 1; rows <= 2*half.Rows+1; rows++ {
+		rng, bf16 := rand.New(rand.NewPCG(28, 7)), &set.BF16
+		for rows := 1; rows <= 2*bf16.Rows+1; rows++ {
 			for _, k := range []int{0, 2, 4, 6, 64} {
 				for _, pace := range []int{0, 3, 64} {
-					p := newDotCase(rng, half.Cols, rows, 1+rng.IntN(half.Cols), max(k, 2), 3)
-					a, b := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen)
+					p := newDotCase(rng, bf16.Cols, rows, 1+rng.IntN(bf16.Cols), max(k, 2), 3)
+					a, b := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen)
 					want := random(t, rng, (rows-1)*p.crs+p.cols)
 					got := clone(want)
-					half.Dot(want, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate)
-					half.DotFetch(got, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate, b[len(b)-rng.IntN(min(len(b), 40)):], pace)
+					bf16.Dot(want, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate)
+					bf16.DotFetch(got, p.crs, a, p.ars, b, p.segs, k, rows, p.cols, p.accumulate, b[len(b)-rng.IntN(min(len(b), 40)):], pace)
 					for i := range want {
 						if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
 							t.Fatalf("%v, pace %d: element %d is %v, without a fetch %v", p, pace, i, got[i], want[i])
@@ -133,16 +132,16 @@ func TestDotFetch(t *testing.T) {
 	})
 }
 
-// TestDotEmpty: without segments, or with k = 0, the sum is zero.
+// TestDotEmpty checks that the sum is zero without segments and with k = 0.
 func TestDotEmpty(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		for _, segs := range [][]Seg{nil, {{0, 0}}} {
 			c := []float32{1, 2, 3, 4, 5, 6}
-			set.Half.Dot(c, 3, nil, 1, nil, segs, 0, 2, 2, true)
+			set.BF16.Dot(c, 3, nil, 1, nil, segs, 0, 2, 2, true)
 			if !slices.Equal(c, []float32{1, 2, 3, 4, 5, 6}) {
 				t.Fatalf("adding an empty sum changed c to %v", c)
 			}
-			set.Half.Dot(c, 3, nil, 1, nil, segs, 0, 2, 2, false)
+			set.BF16.Dot(c, 3, nil, 1, nil, segs, 0, 2, 2, false)
 			if !slices.Equal(c, []float32{0, 0, 3, 0, 0, 6}) {
 				t.Fatalf("an empty sum set c to %v", c)
 			}
@@ -150,7 +149,7 @@ func TestDotEmpty(t *testing.T) {
 	})
 }
 
-// repack gives panels of another width the columns of b that they hold.
+// repack converts the panels of b to another width.
 func repack(b []uint16, from, to int) []uint16 {
 	out := make([]uint16, len(b)/from*to)
 	for p := range len(b) / (2 * from) {
@@ -159,21 +158,21 @@ func repack(b []uint16, from, to int) []uint16 {
 	return out
 }
 
-// TestDotSetsAgree: whatever multiplies, the bits are those of the plain loop,
-// however rows, columns and the sum are divided into calls.
+// TestDotSetsAgree checks that every instruction set but AMX gives the bits of the plain
+// loop, however rows, columns and the sum are divided into calls.
 func TestDotSetsAgree(t *testing.T) {
 	rng := rand.New(rand.NewPCG(22, 3))
 	for range 30 {
 		p := newDotCase(rng, 16, 1+rng.IntN(40), 1+rng.IntN(16), 2*(2+rng.IntN(40)), 1+rng.IntN(5))
-		a, b, c := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen), random(t, rng, p.rows*p.crs)
+		a, b, c := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen), random(t, rng, p.rows*p.crs)
 		want := clone(c)
-		portableHalf.Dot(want, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, p.accumulate)
+		portableBF16.Dot(want, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, p.accumulate)
 		each(t, func(t *testing.T, set *Set) {
 			if set.ISA == AMX {
 				return // adds up in another order
 			}
-			half := &set.Half
-			panels := repack(b, 16, half.Cols)
+			bf16 := &set.BF16
+			panels := repack(b, 16, bf16.Cols)
 			got := clone(c)
 			for r := 0; r < p.rows; {
 				rows := min(1+rng.IntN(20), p.rows-r)
@@ -181,13 +180,13 @@ func TestDotSetsAgree(t *testing.T) {
 					cols := min(1+rng.IntN(16), p.cols-j)
 					for s, seg := range p.segs {
 						k := 2 * rng.IntN(p.k/2+1)
-						one := []Seg{{seg.A + r*p.ars, seg.B/16*half.Cols + 2*j}}
+						one := []Seg{{seg.A + r*p.ars, seg.B/16*bf16.Cols + 2*j}}
 						out := got[r*p.crs+j:]
 						// A part of the columns begins within a panel, whose end it must not pass.
 						tail := append(slices.Clone(panels), make([]uint16, 2*j)...)
-						half.Dot(out, p.crs, a, p.ars, tail, one, k, rows, cols, p.accumulate || s > 0)
-						one[0].A, one[0].B = one[0].A+k, one[0].B+k*half.Cols
-						half.Dot(out, p.crs, a, p.ars, tail, one, p.k-k, rows, cols, true)
+						bf16.Dot(out, p.crs, a, p.ars, tail, one, k, rows, cols, p.accumulate || s > 0)
+						one[0].A, one[0].B = one[0].A+k, one[0].B+k*bf16.Cols
+						bf16.Dot(out, p.crs, a, p.ars, tail, one, p.k-k, rows, cols, true)
 					}
 					j += cols
 				}
@@ -202,20 +201,20 @@ func TestDotSetsAgree(t *testing.T) {
 	}
 }
 
-// TestDotSpecial: a NaN or infinity reaches the elements it belongs to and no
-// other.
+// TestDotSpecial checks that a NaN or infinity reaches the elements that depend on it and
+// no others.
 func TestDotSpecial(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
-		rng, half := rand.New(rand.NewPCG(26, 7)), &set.Half
+		rng, bf16 := rand.New(rand.NewPCG(26, 7)), &set.BF16
 		for rows := 1; rows <= 15; rows++ {
-			for cols := 1; cols <= half.Cols; cols++ {
+			for cols := 1; cols <= bf16.Cols; cols++ {
 				const k = 6
-				a, b := randomHalf(t, rng, rows*k), randomHalf(t, rng, k*half.Cols)
+				a, b := randomBF16(t, rng, rows*k), randomBF16(t, rng, k*bf16.Cols)
 				c := random(t, rng, rows*cols)
 				r, j, i := rng.IntN(rows), rng.IntN(cols), rng.IntN(k)
 				a[r*k+rng.IntN(k)] = narrow(float32(math.Inf(1)))
-				b[i/2*2*half.Cols+2*j+i%2] = narrow(float32(math.NaN()))
-				half.Dot(c, cols, a, k, b, []Seg{{0, 0}}, k, rows, cols, false)
+				b[i/2*2*bf16.Cols+2*j+i%2] = narrow(float32(math.NaN()))
+				bf16.Dot(c, cols, a, k, b, []Seg{{0, 0}}, k, rows, cols, false)
 				for i, v := range c {
 					isNaN, isInf := v != v, math.IsInf(float64(v), 0)
 					if isNaN != (i%cols == j) || isInf != (i/cols == r && i%cols != j) {
@@ -227,25 +226,25 @@ func TestDotSpecial(t *testing.T) {
 	})
 }
 
-// TestDotSubnormal: numbers, products and sums below the smallest normal number
-// may count as zero, and nothing worse.
+// TestDotSubnormal checks that numbers, products and sums below the smallest normal number
+// cause no error beyond that of counting as zero.
 func TestDotSubnormal(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
-		rng, half := rand.New(rand.NewPCG(27, 7)), &set.Half
+		rng, bf16 := rand.New(rand.NewPCG(27, 7)), &set.BF16
 		const rows, k, tiny = 5, 8, 0x1p-126
-		a, b := randomHalf(t, rng, rows*k), randomHalf(t, rng, k*half.Cols)
+		a, b := randomBF16(t, rng, rows*k), randomBF16(t, rng, k*bf16.Cols)
 		for _, x := range [][]uint16{a, b} {
 			for i := range x {
 				x[i] = x[i]&0x807f | uint16(rng.IntN(128))<<7 // up to 2, most of them small
 			}
 		}
 		a[0], b[1] = 1, 0x8001
-		c := make([]float32, rows*half.Cols)
-		half.Dot(c, half.Cols, a, k, b, []Seg{{0, 0}}, k, rows, half.Cols, false)
+		c := make([]float32, rows*bf16.Cols)
+		bf16.Dot(c, bf16.Cols, a, k, b, []Seg{{0, 0}}, k, rows, bf16.Cols, false)
 		for i, v := range c {
 			want, sum := 0.0, 0.0
 			for j := range k {
-				p := float64(widen(a[i/half.Cols*k+j])) * float64(widen(b[j/2*2*half.Cols+2*(i%half.Cols)+j%2]))
+				p := float64(widen(a[i/bf16.Cols*k+j])) * float64(widen(b[j/2*2*bf16.Cols+2*(i%bf16.Cols)+j%2]))
 				want, sum = want+p, sum+math.Abs(p)
 			}
 			if !(math.Abs(float64(v)-want) <= sum*k*0x1p-24+2*k*tiny) {

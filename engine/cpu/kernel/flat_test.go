@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// same says that two floats are the same number, or both NaN.
+// same reports whether two floats are the same number, or both NaN.
 func same(a, b float32) bool { return a == b || a != a && b != b }
 
-// special replaces about one value in five by one of the numbers that need care.
+// special replaces about one value in five by a special number, such as NaN or infinity.
 func special(rng *rand.Rand, x []float32) []float32 {
 	inf := float32(math.Inf(1))
 	odd := []float32{float32(math.NaN()), inf, -inf, 0, float32(math.Copysign(0, -1)), 1e-40, math.MaxFloat32}
@@ -22,8 +22,8 @@ func special(rng *rand.Rand, x []float32) []float32 {
 	return x
 }
 
-// TestFlat holds the flat kernels to their definitions, into a vector of its
-// own and in place.
+// TestFlat compares the flat kernels with their definitions, with a separate destination and
+// in place.
 func TestFlat(t *testing.T) {
 	const alpha = 0.3
 	for _, kernel := range []struct {

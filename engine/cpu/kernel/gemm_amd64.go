@@ -2,7 +2,8 @@
 
 package kernel
 
-// block is one call of a product kernel: some register blocks of as many rows.
+// block has the arguments of one call of a product kernel, which computes several
+// register blocks with the same number of rows.
 type block[T stored] struct {
 	c             *float32
 	a, b          *T
@@ -14,7 +15,7 @@ type block[T stored] struct {
 	rows, blocks  int
 }
 
-// sums returns the call for a product, without its rows.
+// sums returns the arguments for a product; begin sets the rows.
 func sums(crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k int, accumulate bool) block[float32] {
 	p := block[float32]{a: &a[0], b: &b[0], segs: &segs[0].A, nsegs: len(segs), k: k, crs: crs, ars: ars, aks: aks, bks: bks}
 	if accumulate {
@@ -23,9 +24,9 @@ func sums(crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, 
 	return p
 }
 
-// begin sets the rows of a call from row r on, of rows in all: those are divided
-// evenly into as few blocks as there must be, the larger ones first. It returns the
-// first row of the next call.
+// begin sets the rows of the call that begins at row r, where rows is the number of
+// all rows and most the most rows of a block. Rows are divided evenly into as few
+// blocks as possible, the larger ones first. It returns the first row of the next call.
 func (p *block[T]) begin(r, rows, most int) int {
 	left := rows - r
 	n := (left + most - 1) / most
@@ -47,7 +48,7 @@ func gemmAVX512(c []float32, crs int, a []float32, ars, aks int, b []float32, bk
 		r = p.begin(r, rows, 14)
 		switch {
 		case cols <= 16:
-			gemmHalfAVX512(&p, mask)
+			gemmOneVectorAVX512(&p, mask)
 		case cols < 32:
 			gemmTailAVX512(&p, mask)
 		default:
@@ -68,7 +69,7 @@ func gemmAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32, bks 
 		r = p.begin(r, rows, 6)
 		switch {
 		case cols <= 8:
-			gemmHalfAVX2(&p, mask)
+			gemmOneVectorAVX2(&p, mask)
 		case cols < 16:
 			gemmTailAVX2(&p, mask)
 		default:
@@ -105,15 +106,15 @@ func gemmFetchAVX2(c []float32, crs int, a []float32, ars, aks int, b []float32,
 	}
 }
 
-// lastLanes is the mask of the last vector of some columns.
+// lastLanes returns the mask of the last vector of that many columns.
 func lastLanes(cols int) uint16 { return 1<<((cols-1)%16+1) - 1 }
 
 func lastLanesAVX2(cols int) *int32 { return &laneMasks[8-((cols-1)%8+1)] }
 
-// laneMasks gives AVX2 the mask of its first n lanes, at 8-n.
+// laneMasks has the AVX2 mask of the first n lanes at index 8-n.
 var laneMasks = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}
 
-// gemmNothing is the product over an empty sum.
+// gemmNothing computes a product whose sums are empty.
 func gemmNothing(c []float32, crs, rows, cols int, accumulate bool) {
 	for r := 0; r < rows && !accumulate; r++ {
 		clear(c[r*crs : r*crs+cols])

@@ -94,35 +94,35 @@ func gemmTail5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k i
 //go:noescape
 func gemmTail6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf1AVX2 computes blocks of 1 rows of a product, 1 vectors wide.
+// gemmOneVector1AVX2 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+func gemmOneVector1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf2AVX2 computes blocks of 2 rows of a product, 1 vectors wide.
+// gemmOneVector2AVX2 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+func gemmOneVector2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf3AVX2 computes blocks of 3 rows of a product, 1 vectors wide.
+// gemmOneVector3AVX2 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+func gemmOneVector3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf4AVX2 computes blocks of 4 rows of a product, 1 vectors wide.
+// gemmOneVector4AVX2 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+func gemmOneVector4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf5AVX2 computes blocks of 5 rows of a product, 1 vectors wide.
+// gemmOneVector5AVX2 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+func gemmOneVector5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
-// gemmHalf6AVX2 computes blocks of 6 rows of a product, 1 vectors wide.
+// gemmOneVector6AVX2 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+func gemmOneVector6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 
 // peakAVX2 does 24 vector multiply-adds an iteration.
 //
@@ -183,20 +183,20 @@ func gemmTailAVX2(p *block[float32], mask *int32) {
 	}
 }
 
-// gemmHalfAVX2 calls the kernel of p.rows rows.
-func gemmHalfAVX2(p *block[float32], mask *int32) {
+// gemmOneVectorAVX2 calls the kernel of p.rows rows.
+func gemmOneVectorAVX2(p *block[float32], mask *int32) {
 	switch p.rows {
 	case 1:
-		gemmHalf1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector1AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 2:
-		gemmHalf2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector2AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 3:
-		gemmHalf3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector3AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 4:
-		gemmHalf4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector4AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 5:
-		gemmHalf5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector5AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 6:
-		gemmHalf6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector6AVX2(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	}
 }

@@ -2683,9 +2683,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+// func gemmOneVector1AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf1AVX2(SB), NOSPLIT, $0-112
+TEXT ·gemmOneVector1AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), AX
@@ -2774,9 +2774,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+// func gemmOneVector2AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf2AVX2(SB), NOSPLIT, $0-112
+TEXT ·gemmOneVector2AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -2878,9 +2878,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+// func gemmOneVector3AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf3AVX2(SB), NOSPLIT, $0-112
+TEXT ·gemmOneVector3AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -2995,9 +2995,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+// func gemmOneVector4AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf4AVX2(SB), NOSPLIT, $0-112
+TEXT ·gemmOneVector4AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -3126,9 +3126,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+// func gemmOneVector5AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf5AVX2(SB), NOSPLIT, $0-112
+TEXT ·gemmOneVector5AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -3270,9 +3270,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
+// func gemmOneVector6AVX2(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask *int32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmHalf6AVX2(SB), NOSPLIT, $0-112
+TEXT ·gemmOneVector6AVX2(SB), NOSPLIT, $0-112
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX

@@ -214,75 +214,75 @@ func gemmTail13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, 
 //go:noescape
 func gemmTail14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf1AVX512 computes blocks of 1 rows of a product, 1 vectors wide.
+// gemmOneVector1AVX512 computes blocks of 1 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf2AVX512 computes blocks of 2 rows of a product, 1 vectors wide.
+// gemmOneVector2AVX512 computes blocks of 2 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf3AVX512 computes blocks of 3 rows of a product, 1 vectors wide.
+// gemmOneVector3AVX512 computes blocks of 3 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf4AVX512 computes blocks of 4 rows of a product, 1 vectors wide.
+// gemmOneVector4AVX512 computes blocks of 4 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf5AVX512 computes blocks of 5 rows of a product, 1 vectors wide.
+// gemmOneVector5AVX512 computes blocks of 5 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf6AVX512 computes blocks of 6 rows of a product, 1 vectors wide.
+// gemmOneVector6AVX512 computes blocks of 6 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf7AVX512 computes blocks of 7 rows of a product, 1 vectors wide.
+// gemmOneVector7AVX512 computes blocks of 7 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf8AVX512 computes blocks of 8 rows of a product, 1 vectors wide.
+// gemmOneVector8AVX512 computes blocks of 8 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf9AVX512 computes blocks of 9 rows of a product, 1 vectors wide.
+// gemmOneVector9AVX512 computes blocks of 9 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf10AVX512 computes blocks of 10 rows of a product, 1 vectors wide.
+// gemmOneVector10AVX512 computes blocks of 10 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf11AVX512 computes blocks of 11 rows of a product, 1 vectors wide.
+// gemmOneVector11AVX512 computes blocks of 11 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf12AVX512 computes blocks of 12 rows of a product, 1 vectors wide.
+// gemmOneVector12AVX512 computes blocks of 12 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf13AVX512 computes blocks of 13 rows of a product, 1 vectors wide.
+// gemmOneVector13AVX512 computes blocks of 13 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
-// gemmHalf14AVX512 computes blocks of 14 rows of a product, 1 vectors wide.
+// gemmOneVector14AVX512 computes blocks of 14 rows of a product, 1 vectors wide.
 //
 //go:noescape
-func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+func gemmOneVector14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 
 // peakAVX512 does 56 vector multiply-adds an iteration.
 //
@@ -391,36 +391,36 @@ func gemmTailAVX512(p *block[float32], mask uint16) {
 	}
 }
 
-// gemmHalfAVX512 calls the kernel of p.rows rows.
-func gemmHalfAVX512(p *block[float32], mask uint16) {
+// gemmOneVectorAVX512 calls the kernel of p.rows rows.
+func gemmOneVectorAVX512(p *block[float32], mask uint16) {
 	switch p.rows {
 	case 1:
-		gemmHalf1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector1AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 2:
-		gemmHalf2AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector2AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 3:
-		gemmHalf3AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector3AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 4:
-		gemmHalf4AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector4AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 5:
-		gemmHalf5AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector5AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 6:
-		gemmHalf6AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector6AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 7:
-		gemmHalf7AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector7AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 8:
-		gemmHalf8AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector8AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 9:
-		gemmHalf9AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector9AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 10:
-		gemmHalf10AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector10AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 11:
-		gemmHalf11AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector11AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 12:
-		gemmHalf12AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector12AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 13:
-		gemmHalf13AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector13AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	case 14:
-		gemmHalf14AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
+		gemmOneVector14AVX512(p.c, p.a, p.b, p.segs, p.nsegs, p.k, p.crs, p.ars, p.aks, p.bks, p.first, p.acc, p.blocks, mask)
 	}
 }

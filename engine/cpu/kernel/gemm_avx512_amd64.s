@@ -9843,9 +9843,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector1AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf1AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector1AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), AX
@@ -9930,9 +9930,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector2AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf2AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector2AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -10027,9 +10027,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector3AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf3AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector3AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -10134,9 +10134,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector4AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf4AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector4AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -10252,9 +10252,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector5AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf5AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector5AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -10380,9 +10380,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector6AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf6AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector6AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -10519,9 +10519,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector7AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf7AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector7AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -10668,9 +10668,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector8AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf8AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector8AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -10830,9 +10830,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector9AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf9AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector9AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -11002,9 +11002,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector10AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf10AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector10AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -11184,9 +11184,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector11AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf11AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector11AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -11376,9 +11376,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector12AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf12AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector12AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -11578,9 +11578,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector13AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf13AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector13AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX
@@ -11790,9 +11790,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmHalf14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
+// func gemmOneVector14AVX512(c *float32, a *float32, b *float32, segs *int, nsegs int, k int, crs int, ars int, aks int, bks int, first int, acc int, blocks int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemmHalf14AVX512(SB), NOSPLIT, $0-106
+TEXT ·gemmOneVector14AVX512(SB), NOSPLIT, $0-106
 	MOVQ ars+56(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+64(FP), CX

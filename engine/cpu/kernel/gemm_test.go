@@ -136,8 +136,8 @@ func TestGemm(t *testing.T) {
 	})
 }
 
-// TestGemmBlocking: the bits of an element depend neither on the rows and
-// columns computed with it nor on how its sum is split over calls.
+// TestGemmBlocking checks that the bits of an element depend neither on the rows and columns
+// computed with it nor on how its sum is split over calls.
 func TestGemmBlocking(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(4, 5))
@@ -168,8 +168,8 @@ func TestGemmBlocking(t *testing.T) {
 	})
 }
 
-// TestGemmFetch: what is fetched has no influence on the bits, also where it is the
-// last element or ends before the fetching does.
+// TestGemmFetch checks that prefetching does not change the bits, also if it fetches the
+// last element or runs past the end.
 func TestGemmFetch(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(7, 7))
@@ -193,7 +193,7 @@ func TestGemmFetch(t *testing.T) {
 	})
 }
 
-// TestGemmEmpty: without segments, or with k = 0, the sum is zero.
+// TestGemmEmpty checks that the sum is zero without segments and with k = 0.
 func TestGemmEmpty(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		for _, segs := range [][]Seg{nil, {{0, 0}}} {
@@ -212,8 +212,8 @@ func TestGemmEmpty(t *testing.T) {
 	})
 }
 
-// TestGemmSpecial: a NaN or infinity reaches the elements it belongs to and no
-// other.
+// TestGemmSpecial checks that a NaN or infinity reaches the elements that depend on it and
+// no others.
 func TestGemmSpecial(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(6, 7))

@@ -17,7 +17,7 @@ const (
 
 var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512bf16", AMX: "amx"}
 
-// String is the name ParseISA reads.
+// String returns the name, which ParseISA reads.
 func (i ISA) String() string {
 	if int(i) < len(names) {
 		return names[i]
@@ -25,11 +25,11 @@ func (i ISA) String() string {
 	return fmt.Sprintf("isa(%d)", uint8(i))
 }
 
-// Names lists what ParseISA reads, from the most portable to the fastest.
+// Names lists the names that ParseISA reads, from the most portable to the fastest.
 func Names() []string { return append([]string(nil), names[:]...) }
 
-// ParseISA reads the name of an instruction set; whether this machine has it
-// is for Available to say.
+// ParseISA returns the instruction set with the given name, one of Names. It does
+// not say whether this machine has it; Available does.
 func ParseISA(s string) (ISA, error) {
 	for i, name := range names {
 		if s == name {
@@ -39,13 +39,13 @@ func ParseISA(s string) (ISA, error) {
 	return 0, fmt.Errorf("unknown instruction set %q: choose one of %q", s, names[:])
 }
 
-// Best is the fastest instruction set this machine and this build can run.
+// Best returns the fastest instruction set that this machine and this build can run.
 func Best() ISA {
 	all := Available()
 	return all[len(all)-1]
 }
 
-// Available lists the instruction sets this machine and this build can run,
+// Available lists the instruction sets that this machine and this build can run,
 // slowest first. Portable is always among them.
 func Available() []ISA {
 	isas := []ISA{Portable}
@@ -57,8 +57,8 @@ func Available() []ISA {
 	return isas
 }
 
-// For returns the kernels of one instruction set, in a table of the caller's
-// own. It panics if this machine or this build cannot run them.
+// For returns the kernels of one instruction set, in a table that the caller may
+// change. It panics if this machine or this build cannot run them.
 func For(isa ISA) *Set {
 	set := portable
 	if isa != Portable {

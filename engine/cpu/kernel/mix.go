@@ -2,22 +2,22 @@ package kernel
 
 import "fmt"
 
-// Mix names a small matrix T that is applied to streams of lanes: one of those
-// of Winograd's convolution F(m x m, 3 x 3), by which an output tile of m x m
-// pixels takes t*t multiplications, t = m+2, instead of 9*m*m (Lavin and Gray,
-// "Fast algorithms for convolutional neural networks", arXiv 1509.09308,
-// equation 13). In its letters, for one tile d of the input and the filter g,
+// Mix names a small matrix T of Winograd's convolution F(m x m, 3 x 3), which is
+// applied to streams of lanes. With it an output tile of m x m pixels takes t*t
+// multiplications, t = m+2, instead of 9*m*m (Lavin and Gray, "Fast algorithms for
+// convolutional neural networks", arXiv 1509.09308, equation 13). In the paper's
+// letters, for one tile d of the input and the filter g,
 //
 //	Y  = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A      the output
 //	dg = Gᵀ [ (Bᵀ d B) ⊙ (A dY Aᵀ) ] G     the gradient of the filter
 //
-// and the gradient of the input is Y for the gradient of the output and the
-// filter turned about, FilterFlip.
+// The gradient of the input is Y for the gradient of the output and the filter
+// rotated by 180 degrees, FilterFlip.
 //
-// The matrices follow from the points at which the polynomials of Cook and Toom
-// are evaluated, and so does the error. These are, for 512 input channels and
-// 64 output channels of normal numbers, the root mean square and the maximum of
-// the error, in units of the root mean square of the output, beside those of
+// The matrices, and so the error, follow from the points at which the polynomials
+// of Cook and Toom are evaluated. The table has the root mean square and the maximum
+// of the error in units of the root mean square of the output, for 512 input
+// channels and 64 output channels of normally distributed numbers. The last line is
 // the direct sum of 4608 multiply-adds in float32:
 //
 //	F(2,3)  0, ±1, ∞           0.70e-6   3.6e-6   (chosen)
@@ -33,12 +33,12 @@ import "fmt"
 // All entries of Bᵀ and A are dyadic and exact in float32; those of G are rounded.
 type Mix uint8
 
-// The matrices. The number is m.
+// The matrices. The number at the end of a name is m.
 const (
 	Input2      Mix = iota // Bᵀ: t x t, a tile of the input
 	Output2                // Aᵀ: m x t, back to a tile of the output
 	Filter2                // G: t x 3, the filter
-	FilterFlip2            // G with its columns reversed: the filter turned about
+	FilterFlip2            // G with its columns reversed: the filter rotated by 180 degrees
 	OutputGrad2            // A: t x m, a tile of the gradient of the output
 	FilterGrad2            // Gᵀ: 3 x t, back to the gradient of the filter
 	Input3
@@ -59,18 +59,18 @@ const (
 // mixMost is the size of the largest matrix.
 const mixMost = 6
 
-// How the assembly divides the lanes: into steps, the same for every instruction
-// set, into blocks of steps between its two passes, and into runs, for each of
-// which it gets a pointer to every pixel.
+// The assembly divides lanes into runs, for each of which it gets a pointer to every
+// pixel, runs into blocks, whose values between the two passes it stores, and blocks
+// into steps. The sizes are the same for every instruction set.
 const (
 	mixLanes = 16   // in a step
 	mixBlock = 8    // steps in a block
 	mixRun   = 1024 // lanes in a run
 )
 
-// MixScratch is how many elements of scratch Mix2 needs: a block of what lies
-// between the passes, both ends of the last, partial step, a run of what nobody
-// asked for, and room to begin at a line of the cache.
+// MixScratch is the number of scratch elements that Mix2 needs: a block of values
+// between the passes, copies of input and output of the last, partial step, a run of
+// outputs outside the image, and room to begin at a cache line.
 const MixScratch = mixMost*mixMost*mixLanes*(mixBlock+2) + mixRun + mixLanes
 
 // fraction is an entry of a matrix: a numerator and a denominator.
@@ -78,7 +78,7 @@ type fraction [2]int64
 
 func (f fraction) float64() float64 { return float64(f[0]) / float64(f[1]) }
 
-// exact is the matrix in fractions.
+// exact returns the matrix in fractions.
 func (m Mix) exact() [][]fraction {
 	w := &winograd[m/6]
 	var rows, cols int
@@ -112,13 +112,13 @@ func (m Mix) exact() [][]fraction {
 	return t
 }
 
-// Size is the number of rows and of columns of the matrix.
+// Size returns the numbers of rows and columns of the matrix.
 func (m Mix) Size() (outs, ins int) {
 	t := &mixTable[m]
 	return t.outs, t.ins
 }
 
-// Coefficients is the matrix itself: what the kernels are held to.
+// Coefficients returns the matrix itself, by which tests check the kernels.
 func (m Mix) Coefficients() [][]float64 {
 	var t [][]float64
 	for _, row := range m.exact() {
@@ -131,7 +131,7 @@ func (m Mix) Coefficients() [][]float64 {
 	return t
 }
 
-// String is the name of the constant.
+// String returns the name of the constant.
 func (m Mix) String() string {
 	if int(m) >= mixes {
 		return fmt.Sprintf("mix(%d)", uint8(m))

@@ -10,21 +10,21 @@ import (
 // mixZeros stands for the pixels outside the image. Nothing writes to it.
 var mixZeros [mixRun]float32
 
-// tile is one call of a transform of a tile.
+// tile has the arguments and tables of one call of Mix2.
 type tile struct {
 	kind                           Mix
 	dst, src                       []float32
 	dstRow, dstCol, srcRow, srcCol int
 	k0, k1, p0, p1, i1, j1         int
 
-	// Parts of scratch: what lies between the passes, pixels of the output that
-	// nobody asked for, and both ends of the last, partial step.
+	// Parts of scratch: values between the passes, output pixels outside the image,
+	// and the input and output of the last, partial step.
 	spill, nowhere, in, out []float32
 
 	pixels [2][mixMost * mixMost]*float32 // of the output and of the input
 }
 
-// divide hands out the scratch, from a line of the cache on.
+// divide divides the scratch, beginning at a cache line.
 func (t *tile) divide(scratch []float32) {
 	const all = mixMost * mixMost * mixLanes
 	lead := -int(uintptr(unsafe.Pointer(&scratch[0]))/4) & (mixLanes - 1)
@@ -33,7 +33,7 @@ func (t *tile) divide(scratch []float32) {
 	t.spill, t.nowhere = scratch[2*all:][:mixBlock*all], scratch[(2+mixBlock)*all:][:mixRun]
 }
 
-// point fills the tables for the lanes from the given one on.
+// point fills the tables of pixels for the lanes from the given one on.
 func (t *tile) point(outs, ins, from int) {
 	for i := range outs {
 		cols := t.j1
@@ -68,26 +68,25 @@ func pointRow(row []*float32, x []float32, at, step, first, last int, absent *fl
 	}
 }
 
-// flips says that the kernel is that of the filter as it is, which takes its
-// pixels from the last to the first.
+// flips says that m uses the assembly of Filter, and with the pixels reversed.
 func (m Mix) flips() bool { return m%6 == FilterFlip2 }
 
-// part copies the last lanes of the input to scratch and points the tables
-// there; last copies the output back.
+// part copies the last lanes of the input to scratch and points the tables there.
+// After the call last copies the output back.
 func (t *tile) part(outs, ins, from, lanes int) {
 	for k := t.k0; k < t.k1; k++ {
 		for p := t.p0; p < t.p1; p++ {
 			copy(t.in[(k*ins+p)*mixLanes:][:lanes], t.src[(k-t.k0)*t.srcRow+(p-t.p0)*t.srcCol+from:])
 		}
 	}
-	whole := *t
-	whole.dst, whole.dstRow, whole.dstCol = t.out, outs*mixLanes, mixLanes
+	copied := *t
+	copied.dst, copied.dstRow, copied.dstCol = t.out, outs*mixLanes, mixLanes
 	if t.k0 < t.k1 && t.p0 < t.p1 {
-		whole.src = t.in[(t.k0*ins+t.p0)*mixLanes:]
+		copied.src = t.in[(t.k0*ins+t.p0)*mixLanes:]
 	}
-	whole.srcRow, whole.srcCol = ins*mixLanes, mixLanes
-	whole.point(outs, ins, 0)
-	t.pixels = whole.pixels
+	copied.srcRow, copied.srcCol = ins*mixLanes, mixLanes
+	copied.point(outs, ins, 0)
+	t.pixels = copied.pixels
 }
 
 func (t *tile) last(outs, from, lanes int) {
@@ -110,7 +109,7 @@ func mix2AVX2(kind Mix, dst, src []float32, dstRow, dstCol, srcRow, srcCol, n, k
 	t.run(AVX2, n, scratch)
 }
 
-// run transforms n lanes: in runs of whole steps, then the rest as one step.
+// run transforms n lanes in runs of full steps, and the remaining lanes as one step.
 func (t *tile) run(isa ISA, n int, scratch []float32) {
 	if t.i1 <= 0 || t.j1 <= 0 {
 		return
@@ -157,16 +156,16 @@ func mixLine(isa ISA, kind Mix, dst, src []float32, dstStride, srcStride, n int)
 			mixLineAVX2(kind, &t.pixels[0][0], &t.pixels[1][0], steps)
 		}
 	}
-	whole := n &^ (mixLanes - 1)
-	if whole > 0 {
+	full := n &^ (mixLanes - 1)
+	if full > 0 {
 		pointRow(t.pixels[0][:outs], dst, 0, dstStride, 0, outs, nil)
 		pointRow(t.pixels[1][:ins], src, 0, srcStride, 0, ins, nil)
 		if kind.flips() {
 			slices.Reverse(t.pixels[1][:ins])
 		}
-		call(whole / mixLanes)
+		call(full / mixLanes)
 	}
-	if whole == n {
+	if full == n {
 		return
 	}
 	var in, out [mixMost][mixLanes]float32
@@ -174,7 +173,7 @@ func mixLine(isa ISA, kind Mix, dst, src []float32, dstStride, srcStride, n int)
 		t.pixels[0][i] = &out[i][0]
 	}
 	for k := range ins {
-		copy(in[k][:n-whole], src[k*srcStride+whole:])
+		copy(in[k][:n-full], src[k*srcStride+full:])
 		t.pixels[1][k] = &in[k][0]
 	}
 	if kind.flips() {
@@ -182,6 +181,6 @@ func mixLine(isa ISA, kind Mix, dst, src []float32, dstStride, srcStride, n int)
 	}
 	call(1)
 	for i := range outs {
-		copy(dst[i*dstStride+whole:][:n-whole], out[i][:])
+		copy(dst[i*dstStride+full:][:n-full], out[i][:])
 	}
 }

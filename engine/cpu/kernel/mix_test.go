@@ -170,7 +170,7 @@ func TestMix2NaN(t *testing.T) {
 	})
 }
 
-// TestMix holds the transform in one dimension to its definition.
+// TestMix compares the transform in one dimension with its definition.
 func TestMix(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(27, 28))
@@ -199,7 +199,8 @@ func TestMix(t *testing.T) {
 	})
 }
 
-// TestMixSetsAgree: AVX2 and AVX-512 give the same bits, with and without a rest.
+// TestMixSetsAgree checks that AVX2 and AVX-512 give the same bits, also if n is no multiple
+// of a step.
 func TestMixSetsAgree(t *testing.T) {
 	if all := Available(); len(all) < 3 {
 		t.Skipf("needs AVX2 and AVX-512, here are %v", all)
@@ -222,7 +223,8 @@ func TestMixSetsAgree(t *testing.T) {
 	}
 }
 
-// TestMix2AllocatesNothing: a training step calls it thousands of times.
+// TestMix2AllocatesNothing checks that Mix2 does not allocate, since a training step calls it
+// thousands of times.
 func TestMix2AllocatesNothing(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		c := randomMix(rand.New(rand.NewPCG(33, 34)), Input4, 40, false)

@@ -81,7 +81,7 @@ func TestMeanM2AndSumRows(t *testing.T) {
 	grids(t, func(t *testing.T, set *Set, g grid, rng *rand.Rand) {
 		x := random(t, rng, g.size())
 		for i := range x {
-			x[i] += 100 // a mean far from zero is what the two passes are for
+			x[i] += 100 // with a mean far from zero, a single pass would not be exact
 		}
 		mean, m2, sum := random(t, rng, g.n), random(t, rng, g.n), random(t, rng, g.n)
 		set.MeanM2(mean, m2, x, g.rows, g.n, g.ld)
@@ -96,7 +96,7 @@ func TestMeanM2AndSumRows(t *testing.T) {
 			near(t, g, "sum", c, sum[c], wantSum[c], wantSum[c], g.rows)
 			near(t, g, "mean", c, mean[c], wantSum[c]/float64(g.rows), 101, g.rows+1)
 			// The mean is off by rows*101*2^-24 at most, which moves every
-			// deviation, of size 2 at most.
+			// difference from it, of size 2 at most.
 			near(t, g, "m2", c, m2[c], wantM2[c], 4*101*float64(g.rows), g.rows+4)
 		}
 	})

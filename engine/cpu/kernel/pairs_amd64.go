@@ -2,8 +2,8 @@
 
 package kernel
 
-// An interleaving writes pairs of rows of src, whole panels. In AVX-512 it reads
-// the columns of the mask, in AVX2 all.
+// An interleaving interleaves pairs of rows of src into full panels. In AVX-512 it reads
+// the columns in the mask, in AVX2 all columns.
 type interleaving[T stored] func(dst *uint16, src *T, pairs, ld int, mask uint32)
 
 func packPairsAVX512(dst, src []uint16, rows, n, ld, cols int) {
@@ -26,8 +26,8 @@ func packPairsFloatAVX2(dst []uint16, src []float32, rows, n, ld, cols int) {
 	packPairs(interleaveFloatsAVX2, packPairsFloatPortable, 16, dst, src, rows, n, ld, cols)
 }
 
-// packPairs interleaves two rows at a time and leaves a last, single one, and
-// what is not of the kernel's width, to the plain loop.
+// packPairs interleaves two rows at a time. The portable loop handles a last single row,
+// and panels that do not have the kernel's width.
 func packPairs[T stored](kernel interleaving[T], portable func(dst []uint16, src []T, rows, n, ld, cols int), width int, dst []uint16, src []T, rows, n, ld, cols int) {
 	done := 0
 	if masks := width == 32; cols == width && n > 0 && (masks || n == cols) && rows >= 2 {
@@ -51,40 +51,40 @@ func packPairsTransposedAVX2(dst []uint16, src []float32, rows, n, ld, cols int)
 	packPairsTransposed(transposeFloatsAVX2, 8, dst, src, rows, n, ld, cols)
 }
 
-// packPairsTransposed transposes squares of pairs, lanes on a side. The last
-// ones of a row and of a column overlap those before.
+// packPairsTransposed transposes squares of lanes x lanes pairs. The last squares of a
+// row and of a column overlap the ones before.
 func packPairsTransposed(kernel func(dst *uint16, row *float32, ld, stride, blocks int), lanes int, dst []uint16, src []float32, rows, n, ld, cols int) {
-	whole := n &^ 1
-	if rows < lanes || whole < 2*lanes {
+	even := n &^ 1
+	if rows < lanes || even < 2*lanes {
 		packPairsTransposedPortable(dst, src, rows, n, ld, cols)
 		return
 	}
-	blocks, last := whole/(2*lanes), whole-2*lanes
+	blocks, last := even/(2*lanes), even-2*lanes
 	for j := 0; j < rows; j += lanes {
 		j = min(j, rows-lanes)
 		kernel(&dst[2*j], &src[j*ld], ld, 4*cols, blocks)
-		if blocks*2*lanes < whole {
+		if blocks*2*lanes < even {
 			kernel(&dst[last*cols+2*j], &src[j*ld+last], ld, 4*cols, 1)
 		}
 	}
-	for p := 0; p < whole && rows < cols; p += 2 {
+	for p := 0; p < even && rows < cols; p += 2 {
 		clear(dst[p*cols+2*rows : (p+2)*cols])
 	}
-	if whole < n {
-		packPairsTransposedPortable(dst[whole*cols:], src[whole:], rows, 1, ld, cols)
+	if even < n {
+		packPairsTransposedPortable(dst[even*cols:], src[even:], rows, 1, ld, cols)
 	}
 }
 
 // zeroWords stands for rows of zeros. Nothing writes to it.
 var zeroWords [1024]uint16
 
-func transposeHalfAVX512(dst, src []uint16, offs []int, n, dld int) {
+func transposeBF16AVX512(dst, src []uint16, offs []int, n, dld int) {
 	if !transposeRows(AVX512, dst, src, offs, len(offs), n, dld) {
 		transposePortable(dst, src, offs, n, dld)
 	}
 }
 
-func transposeHalfAVX2(dst, src []uint16, offs []int, n, dld int) {
+func transposeBF16AVX2(dst, src []uint16, offs []int, n, dld int) {
 	if !transposeRows(AVX2, dst, src, offs, len(offs), n, dld) {
 		transposePortable(dst, src, offs, n, dld)
 	}
@@ -93,8 +93,8 @@ func transposeHalfAVX2(dst, src []uint16, offs []int, n, dld int) {
 // rowTable lists the rows of a square.
 type rowTable [32]*uint16
 
-// point lists the rows of src at offs from number first on, each from the column on;
-// negative ones, and those beyond the last, are zero.
+// point fills the table with the rows of src at offs[first:], each from the given column
+// on. Rows with a negative offset, and rows beyond the last, are zero.
 func (t *rowTable) point(src []uint16, offs []int, first, column int) {
 	offs = offs[min(first, len(offs)):min(first+len(t), len(offs))]
 	for i, o := range offs {
@@ -108,9 +108,9 @@ func (t *rowTable) point(src []uint16, offs []int, first, column int) {
 	}
 }
 
-// transposeRows transposes n columns of the rows of src at offs, and of zeros behind
-// them, into n rows of wide words. The last squares of a row and of a column overlap
-// those before; it does nothing, and says so, where a square is larger than the matrix.
+// transposeRows transposes n columns of the rows of src at offs, followed by rows of
+// zeros, into n rows of wide words. The last squares of a row and of a column overlap the
+// ones before. It returns false and does nothing if a square is larger than the matrix.
 func transposeRows(isa ISA, dst, src []uint16, offs []int, wide, n, dld int) bool {
 	lanes := 16
 	if isa == AVX2 {
@@ -154,8 +154,8 @@ func patchesAVX2(dst, src []uint16, offs []int, rows, c, ld, dld int) {
 	patches(AVX2, dst, src, offs, rows, c, ld, dld)
 }
 
-// patches of one channel are a transposition of the taps; those of two to four
-// are copied as four; of more, a plain copy is as good.
+// patches computes Patches. With one channel it is a transposition of the taps; two to
+// four channels are copied as four words; for more, a plain copy is as fast.
 func patches(isa ISA, dst, src []uint16, offs []int, rows, c, ld, dld int) {
 	switch {
 	case c == 1 && ld == 1 && len(offs) > 0 && transposeRows(isa, dst, src, offs, dld, rows, dld):
@@ -166,9 +166,9 @@ func patches(isa ISA, dst, src []uint16, offs []int, rows, c, ld, dld int) {
 	}
 }
 
-// patchesOfFour copies four words for each tap, of which the next tap writes
-// over those that are too many; the last tap, and the last row, which would read
-// beyond src, are copied as they are.
+// patchesOfFour copies four words for each tap; the next tap overwrites those beyond c.
+// The last tap of every row, and the last row, where four words may reach beyond src,
+// are copied exactly.
 func patchesOfFour(dst, src []uint16, offs []int, rows, c, ld, dld int) {
 	var table [64]*uint16
 	last := len(offs) - 1
@@ -192,8 +192,8 @@ func patchesOfFour(dst, src []uint16, offs []int, rows, c, ld, dld int) {
 	patchesPortable(dst[(rows-1)*dld:], src[(rows-1)*ld:], offs, 1, c, ld, dld)
 }
 
-// copyTap copies c words of a tap, and writes zeros beyond: too few for a call to
-// copy them.
+// copyTap copies c words of a tap and sets the words behind them to zero. A loop is
+// faster than copy for so few words.
 func copyTap(dst, src []uint16, off, at, c int) {
 	for j := range dst {
 		dst[j] = 0

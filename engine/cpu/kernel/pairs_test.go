@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// specialHalf returns n guarded bfloat16 of any bits.
-func specialHalf(t testing.TB, rng *rand.Rand, n int) []uint16 {
+// specialBF16 returns n guarded bfloat16 of any bits.
+func specialBF16(t testing.TB, rng *rand.Rand, n int) []uint16 {
 	t.Helper()
-	x := guardedHalf(t, n)
+	x := guardedBF16(t, n)
 	for i := range x {
 		x[i] = uint16(rng.Uint32())
 	}
@@ -37,7 +37,7 @@ func anyFloats(t *testing.T, rng *rand.Rand, n int) []float32 {
 	return x
 }
 
-// TestNarrow: rounding to the nearest, ties to even, in known cases.
+// TestNarrow checks rounding to nearest, ties to even, in known cases.
 func TestNarrow(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		for _, c := range []struct {
@@ -54,7 +54,7 @@ func TestNarrow(t *testing.T) {
 			for i := range x {
 				x[i] = math.Float32frombits(c.bits)
 			}
-			set.Half.Narrow(y, x)
+			set.BF16.Narrow(y, x)
 			for i := range y {
 				if y[i] != c.want {
 					t.Fatalf("%#08x at %d became %#04x, want %#04x", c.bits, i, y[i], c.want)
@@ -68,14 +68,14 @@ func TestNarrowAndWiden(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(31, 2))
 		for n := range 300 {
-			x, got, want := anyFloats(t, rng, n), specialHalf(t, rng, n), make([]uint16, n)
-			set.Half.Narrow(got, x)
+			x, got, want := anyFloats(t, rng, n), specialBF16(t, rng, n), make([]uint16, n)
+			set.BF16.Narrow(got, x)
 			narrowPortable(want, x)
 			if !slices.Equal(got, want) {
 				t.Fatalf("%d values %x narrowed to %x, want %x", n, x, got, want)
 			}
-			h, wide := specialHalf(t, rng, n), guarded(t, n)
-			set.Half.Widen(wide, h)
+			h, wide := specialBF16(t, rng, n), guarded(t, n)
+			set.BF16.Widen(wide, h)
 			for i, v := range wide {
 				if math.Float32bits(v) != uint32(h[i])<<16 {
 					t.Fatalf("%#04x at %d of %d widened to %#08x", h[i], i, n, math.Float32bits(v))
@@ -88,19 +88,19 @@ func TestNarrowAndWiden(t *testing.T) {
 func TestPackPairs(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(32, 2))
-		for _, cols := range []int{set.Half.Cols, 16, 32, 24} {
+		for _, cols := range []int{set.BF16.Cols, 16, 32, 24} {
 			for rows := 1; rows <= 20; rows++ {
 				for n := 1; n <= cols; n++ {
 					ld := n + rng.IntN(9)
 					size := (rows-1)*ld + n
-					words, floats := specialHalf(t, rng, size), anyFloats(t, rng, size)
-					got, want := specialHalf(t, rng, (rows+1)/2*2*cols), make([]uint16, (rows+1)/2*2*cols)
-					set.Half.PackPairs(got, words, rows, n, ld, cols)
+					words, floats := specialBF16(t, rng, size), anyFloats(t, rng, size)
+					got, want := specialBF16(t, rng, (rows+1)/2*2*cols), make([]uint16, (rows+1)/2*2*cols)
+					set.BF16.PackPairs(got, words, rows, n, ld, cols)
 					packPairsPortable(want, words, rows, n, ld, cols)
 					if !slices.Equal(got, want) {
 						t.Fatalf("PackPairs of %d x %d, ld %d, into %d columns: %x, want %x", rows, n, ld, cols, got, want)
 					}
-					set.Half.PackPairsFloat(got, floats, rows, n, ld, cols)
+					set.BF16.PackPairsFloat(got, floats, rows, n, ld, cols)
 					packPairsFloatPortable(want, floats, rows, n, ld, cols)
 					if !slices.Equal(got, want) {
 						t.Fatalf("PackPairsFloat of %d x %d, ld %d, into %d columns: %x, want %x", rows, n, ld, cols, got, want)
@@ -114,14 +114,14 @@ func TestPackPairs(t *testing.T) {
 func TestPackPairsTransposed(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(33, 2))
-		for _, cols := range []int{set.Half.Cols, 16, 32} {
+		for _, cols := range []int{set.BF16.Cols, 16, 32} {
 			for rows := 1; rows <= cols; rows++ {
 				for range 12 {
 					n := 1 + rng.IntN(100)
 					ld := n + rng.IntN(9)
 					src := anyFloats(t, rng, (rows-1)*ld+n)
-					got, want := specialHalf(t, rng, (n+1)/2*2*cols), make([]uint16, (n+1)/2*2*cols)
-					set.Half.PackPairsTransposed(got, src, rows, n, ld, cols)
+					got, want := specialBF16(t, rng, (n+1)/2*2*cols), make([]uint16, (n+1)/2*2*cols)
+					set.BF16.PackPairsTransposed(got, src, rows, n, ld, cols)
 					packPairsTransposedPortable(want, src, rows, n, ld, cols)
 					if !slices.Equal(got, want) {
 						t.Fatalf("%d x %d, ld %d, into %d columns: %x, want %x", rows, n, ld, cols, got, want)
@@ -138,15 +138,15 @@ func TestTranspose(t *testing.T) {
 		check := func(rows, n, ld, dld int) {
 			t.Helper()
 			offs := rng.Perm(rows)
-			src := specialHalf(t, rng, (rows-1)*ld+n)
+			src := specialBF16(t, rng, (rows-1)*ld+n)
 			for i := range offs {
 				if offs[i] *= ld; rng.IntN(6) == 0 {
 					offs[i] = -1 - rng.IntN(1000)
 				}
 			}
-			got := specialHalf(t, rng, (n-1)*dld+rows)
+			got := specialBF16(t, rng, (n-1)*dld+rows)
 			want := slices.Clone(got)
-			set.Half.Transpose(got, src, offs, n, dld)
+			set.BF16.Transpose(got, src, offs, n, dld)
 			for i, o := range offs {
 				for j := range n {
 					want[j*dld+i] = 0
@@ -180,9 +180,9 @@ func TestPatches(t *testing.T) {
 				}
 			}
 			offs[rng.IntN(taps)] = span // up to the end of src
-			src := specialHalf(t, rng, span+(rows-1)*ld+c)
-			got, want := specialHalf(t, rng, rows*dld), make([]uint16, rows*dld)
-			set.Half.Patches(got, src, offs, rows, c, ld, dld)
+			src := specialBF16(t, rng, span+(rows-1)*ld+c)
+			got, want := specialBF16(t, rng, rows*dld), make([]uint16, rows*dld)
+			set.BF16.Patches(got, src, offs, rows, c, ld, dld)
 			patchesPortable(want, src, offs, rows, c, ld, dld)
 			if !slices.Equal(got, want) {
 				t.Fatalf("%d taps, %d rows, %d channels of %d, dld %d: wrong", taps, rows, c, ld, dld)
@@ -199,7 +199,7 @@ func TestPatches(t *testing.T) {
 	})
 }
 
-// TestFinish: the bits are those of ScaleShift on float32, rounded.
+// TestFinish checks that the bits are those of ScaleShift on float32, rounded.
 func TestFinish(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
 		rng := rand.New(rand.NewPCG(36, 2))
@@ -207,7 +207,7 @@ func TestFinish(t *testing.T) {
 			rows, n := 1+rng.IntN(6), 1+rng.IntN(100)
 			ldx, ldy := n+rng.IntN(9), n+rng.IntN(9)
 			x := special(rng, random(t, rng, (rows-1)*ldx+n))
-			y, size := specialHalf(t, rng, (rows-1)*ldy+n), (rows-1)*ldy+n
+			y, size := specialBF16(t, rng, (rows-1)*ldy+n), (rows-1)*ldy+n
 			var scale, shift []float32
 			var res []uint16
 			if rng.IntN(3) > 0 {
@@ -218,7 +218,7 @@ func TestFinish(t *testing.T) {
 			}
 			switch rng.IntN(3) {
 			case 0:
-				res = randomHalf(t, rng, size)
+				res = randomBF16(t, rng, size)
 			case 1:
 				res = y
 			}
@@ -236,7 +236,7 @@ func TestFinish(t *testing.T) {
 			for r := range rows {
 				narrowPortable(want[r*ldy:], wide[r*ldy:][:n])
 			}
-			set.Half.Finish(y, ldy, x, ldx, scale, shift, res, relu, rows, n)
+			set.BF16.Finish(y, ldy, x, ldx, scale, shift, res, relu, rows, n)
 			for i := range want {
 				bothNaN := want[i]&0x7fff > 0x7f80 && y[i]&0x7fff > 0x7f80 // of which sign and payload are open
 				if y[i] != want[i] && !bothNaN {
@@ -249,20 +249,20 @@ func TestFinish(t *testing.T) {
 
 func TestPairsDoNotAllocate(t *testing.T) {
 	each(t, func(t *testing.T, set *Set) {
-		half := set.Half
+		bf16 := set.BF16
 		x, y, floats := make([]uint16, 8192), make([]uint16, 8192), make([]float32, 8192)
 		manyOffs := make([]int, 70)
 		segs, offs := []Seg{{0, 0}, {64, 0}}, []int{0, 100, -1, 200, 300, 400, 500, 600, 700, 800, 900, 1000}
 		for name, f := range map[string]func(){
-			"Dot":                 func() { half.Dot(floats, half.Cols, x, 8, y, segs, 8, 33, half.Cols-1, true) },
-			"DotFetch":            func() { half.DotFetch(floats, half.Cols, x, 8, y, segs, 8, 33, half.Cols-1, true, x[9:], 24) },
-			"PackPairs":           func() { half.PackPairs(y, x, 9, half.Cols, 40, half.Cols) },
-			"PackPairsFloat":      func() { half.PackPairsFloat(y, floats, 9, half.Cols, 40, half.Cols) },
-			"PackPairsTransposed": func() { half.PackPairsTransposed(y, floats, half.Cols, 64, 70, half.Cols) },
-			"Transpose":           func() { half.Transpose(y, x, manyOffs, 70, 80) },
-			"Patches of one":      func() { half.Patches(y, x, offs, 70, 1, 1, 64) },
-			"Patches of three":    func() { half.Patches(y, x, offs, 70, 3, 3, 64) },
-			"Finish":              func() { half.Finish(y, 70, floats, 70, nil, floats, x, true, 10, 70) },
+			"Dot":                 func() { bf16.Dot(floats, bf16.Cols, x, 8, y, segs, 8, 33, bf16.Cols-1, true) },
+			"DotFetch":            func() { bf16.DotFetch(floats, bf16.Cols, x, 8, y, segs, 8, 33, bf16.Cols-1, true, x[9:], 24) },
+			"PackPairs":           func() { bf16.PackPairs(y, x, 9, bf16.Cols, 40, bf16.Cols) },
+			"PackPairsFloat":      func() { bf16.PackPairsFloat(y, floats, 9, bf16.Cols, 40, bf16.Cols) },
+			"PackPairsTransposed": func() { bf16.PackPairsTransposed(y, floats, bf16.Cols, 64, 70, bf16.Cols) },
+			"Transpose":           func() { bf16.Transpose(y, x, manyOffs, 70, 80) },
+			"Patches of one":      func() { bf16.Patches(y, x, offs, 70, 1, 1, 64) },
+			"Patches of three":    func() { bf16.Patches(y, x, offs, 70, 3, 3, 64) },
+			"Finish":              func() { bf16.Finish(y, 70, floats, 70, nil, floats, x, true, 10, 70) },
 		} {
 			if n := testing.AllocsPerRun(10, f); n != 0 {
 				t.Errorf("%s allocates %v times a call", name, n)

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// Path says by which instructions one kind of work is done, in each precision;
-// empty where a precision has no kernel of its own for it.
+// Path names the instructions that one kind of work uses in each precision. The name is
+// empty if the precision has no kernel of its own for the work.
 type Path struct {
 	Op   string `json:"op"`
 	FP32 string `json:"fp32"`
 	BF16 string `json:"bf16"`
 }
 
-// Paths lists by which instructions the operations of a network are computed, as
-// the table has it.
+// Paths lists, for every kind of operation of a network, the instructions that the
+// kernels of the table use.
 func (s *Set) Paths() []Path {
-	h := &s.Half
+	h := &s.BF16
 	return []Path{
 		{"convolution and linear layer, with both gradients", written(s.Gemm), h.Unit},
 		{"3x3 convolution of stride 1 by Winograd's filtering", written(s.Gemm, s.Mix2), ""},
@@ -32,12 +32,12 @@ func (s *Set) Paths() []Path {
 	}
 }
 
-// suffixes are how the names of kernels end for an instruction set.
+// suffixes are the endings of the names of kernels, by instruction set.
 var suffixes = []struct{ suffix, unit string }{
 	{"AMX", "AMX"}, {"AVX512BF16", "AVX512_BF16"}, {"AVX512", "AVX-512"}, {"AVX2", "AVX2"},
 }
 
-// written names the instruction sets that functions of the tables are written for.
+// written names the instruction sets that the given kernels are written for.
 func written(functions ...any) string {
 	var units []string
 	for _, f := range functions {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Every instruction set says of its products that they are done by its own
-// instructions, and none claims those of another.
+// Paths must name the instructions of the instruction set itself for products, and never
+// those of another.
 func TestPathsTellTheTables(t *testing.T) {
 	for _, isa := range Available() {
 		set := For(isa)
@@ -25,7 +25,7 @@ func TestPathsTellTheTables(t *testing.T) {
 		}
 	}
 	set := For(Portable)
-	set.Half.Dot, set.Gemm = nil, For(Best()).Gemm
+	set.BF16.Dot, set.Gemm = nil, For(Best()).Gemm
 	if got, want := set.Paths()[0].FP32, written(For(Best()).Gemm); got != want {
 		t.Errorf("a table with another product says %s, not %s", got, want)
 	}

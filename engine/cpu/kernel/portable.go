@@ -2,8 +2,8 @@ package kernel
 
 const portableCols = 16
 
-// portable is the table of plain Go kernels: the readable form of each kernel,
-// and what machines without assembly run.
+// portable is the table of kernels in plain Go. They are the readable definition of
+// every kernel, and run on machines without assembly.
 var portable = Set{
 	ISA: Portable, Rows: 4, Cols: portableCols,
 	Gemm:           gemmPortable,
@@ -26,5 +26,5 @@ var portable = Set{
 	Mix:            mixPortable,
 	Mix2:           mix2Portable,
 	PeakFMA:        peakPortable,
-	Half:           portableHalf,
+	BF16:           portableBF16,
 }

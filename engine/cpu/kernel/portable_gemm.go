@@ -1,7 +1,6 @@
 package kernel
 
-// gemmPortable works in blocks of 2 rows by 4 columns, whose sums stay in
-// registers.
+// gemmPortable computes blocks of 2 rows by 4 columns, whose sums stay in registers.
 func gemmPortable(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows, cols int, accumulate bool) {
 	r := 0
 	for ; r+2 <= rows; r += 2 {
@@ -21,13 +20,13 @@ func gemmPortable(c []float32, crs int, a []float32, ars, aks int, b []float32, 
 	}
 }
 
-// gemmFetchPortable leaves the fetching to the processor.
+// gemmFetchPortable is gemmPortable; it leaves prefetching to the processor.
 func gemmFetchPortable(c []float32, crs int, a []float32, ars, aks int, b []float32, bks int, segs []Seg, k, rows int, accumulate bool, _ []float32, _ int) {
 	gemmPortable(c, crs, a, ars, aks, b, bks, segs, k, rows, portableCols, accumulate)
 }
 
-// gemm1x1 is the definition: one element of c, whose row begins at ra in a and
-// whose column at jb in b.
+// gemm1x1 defines the product: it computes one element of c, whose row begins at ra in a
+// and whose column begins at jb in b.
 func gemm1x1(c *float32, a []float32, ra, aks int, b []float32, jb, bks int, segs []Seg, k int, accumulate bool) {
 	var sum float32
 	if accumulate {

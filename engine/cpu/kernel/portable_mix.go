@@ -1,7 +1,7 @@
 package kernel
 
-// mixPiece is how many lanes plain Go takes at a time, so that what lies between
-// the passes stays in the first cache.
+// mixPiece is the number of lanes that plain Go transforms at a time, so that the values
+// between the passes stay in the first-level cache.
 const mixPiece = 128
 
 func mixPortable(kind Mix, dst, src []float32, dstStride, srcStride, n int) {
@@ -11,8 +11,8 @@ func mixPortable(kind Mix, dst, src []float32, dstStride, srcStride, n int) {
 	}
 }
 
-// row computes output i of the matrix from inputs k0 to k1, the first of which
-// lies at the beginning of src; the others are zero.
+// row computes output i of the matrix from inputs k0 <= k < k1, the first of which is at
+// the beginning of src. All other inputs are zero.
 func (m *mixMatrix) row(i int, dst, src []float32, stride, k0, k1 int) {
 	first := true
 	for k := k0; k < k1; k++ {
@@ -37,8 +37,8 @@ func (m *mixMatrix) row(i int, dst, src []float32, stride, k0, k1 int) {
 	}
 }
 
-// mix2Portable takes row i of the matrix down the columns, then all rows along
-// what that gives.
+// mix2Portable applies row i of the matrix to the columns of the tile, then all rows of
+// the matrix to the result.
 func mix2Portable(kind Mix, dst, src []float32, dstRow, dstCol, srcRow, srcCol, n, k0, k1, p0, p1, i1, j1 int, scratch []float32) {
 	m := &mixTable[kind]
 	for from := 0; from < n; from += mixPiece {

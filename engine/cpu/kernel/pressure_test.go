@@ -13,16 +13,16 @@ import (
 	"github.com/residual-ml/residual/internal/amxemu"
 )
 
-// A link of a list, for the collector to follow.
+// A link is an element of a list that the garbage collector has to follow.
 type link struct {
 	next *link
 	_    [7]int
 }
 
-// press burdens the process until the function it returns is called: the
-// collector runs without end, SIGURG, by which goroutines are preempted, comes
-// from outside too where there is one, SIGPROF comes from a timer, and the number of threads that
-// run Go changes. It is for assembly that the state of its thread is lost for.
+// press disturbs the process until the function it returns is called. The garbage collector
+// runs all the time; SIGURG, which preempts goroutines, is also sent from outside where it
+// exists; SIGPROF comes from a timer; and the number of threads that run Go changes. It
+// tests assembly that would fail if it lost the state of its thread.
 func press(t *testing.T) (stop func()) {
 	t.Helper()
 	procs := runtime.GOMAXPROCS(0)
@@ -67,7 +67,7 @@ func press(t *testing.T) (stop func()) {
 	}
 }
 
-// TestProductsUnderPressure: products keep their bits when threads are
+// TestProductsUnderPressure checks that products give the same bits while threads are
 // interrupted, preempted and changed all the time.
 func TestProductsUnderPressure(t *testing.T) {
 	calls := 2000
@@ -80,24 +80,24 @@ func TestProductsUnderPressure(t *testing.T) {
 			calls /= 40
 		}
 		rng := rand.New(rand.NewPCG(33, 3))
-		p := newDotCase(rng, set.Half.Cols, 70, set.Half.Cols, 72, 3)
-		a, b := randomHalf(t, rng, p.aLen), randomHalf(t, rng, p.bLen)
+		p := newDotCase(rng, set.BF16.Cols, 70, set.BF16.Cols, 72, 3)
+		a, b := randomBF16(t, rng, p.aLen), randomBF16(t, rng, p.bLen)
 		x, y := random(t, rng, 100*100), random(t, rng, 100*set.Cols)
-		run := func(half, single []float32) {
-			set.Half.Dot(half, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, false)
+		run := func(bf16, single []float32) {
+			set.BF16.Dot(bf16, p.crs, a, p.ars, b, p.segs, p.k, p.rows, p.cols, false)
 			set.Gemm(single, set.Cols, x, 100, 1, y, set.Cols, []Seg{{0, 0}}, 100, 100, set.Cols, false)
 		}
 		size := p.rows * p.crs
-		wantHalf, wantSingle := make([]float32, size), make([]float32, 100*set.Cols)
-		run(wantHalf, wantSingle)
+		wantBF16, wantSingle := make([]float32, size), make([]float32, 100*set.Cols)
+		run(wantBF16, wantSingle)
 		stop := press(t)
 		var workers sync.WaitGroup
 		for range 8 {
 			workers.Go(func() {
 				for range calls {
-					half, single := make([]float32, size), make([]float32, 100*set.Cols)
-					run(half, single)
-					if !sameFloats(half, wantHalf) || !sameFloats(single, wantSingle) {
+					bf16, single := make([]float32, size), make([]float32, 100*set.Cols)
+					run(bf16, single)
+					if !sameFloats(bf16, wantBF16) || !sameFloats(single, wantSingle) {
 						t.Error("a product under pressure has other bits")
 						return
 					}

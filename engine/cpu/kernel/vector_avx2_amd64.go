@@ -39,7 +39,7 @@ func reluGradAVX2(dst []float32, dy []float32, y []float32)
 //go:noescape
 func sumRowsAVX2(sum []float32, x []float32, rows int, n int, ld int)
 
-// meanM2AVX2 computes mean and squared deviations of the columns of a block.
+// meanM2AVX2 computes the mean of each column of a block and the sum of squared differences from it.
 //
 //go:noescape
 func meanM2AVX2(mean []float32, m2 []float32, x []float32, rows int, n int, ld int)

@@ -39,7 +39,7 @@ func reluGradAVX512(dst []float32, dy []float32, y []float32)
 //go:noescape
 func sumRowsAVX512(sum []float32, x []float32, rows int, n int, ld int)
 
-// meanM2AVX512 computes mean and squared deviations of the columns of a block.
+// meanM2AVX512 computes the mean of each column of a block and the sum of squared differences from it.
 //
 //go:noescape
 func meanM2AVX512(mean []float32, m2 []float32, x []float32, rows int, n int, ld int)

@@ -51,8 +51,8 @@ func (c tiles) want(x, w []float32) []float64 {
 	return y
 }
 
-// TestWinogradError holds the kernels to the errors stated at Mix, which were
-// those of other data, with a margin for that.
+// TestWinogradError checks that errors are at most those stated at Mix, with a margin since
+// those were measured on other data.
 func TestWinogradError(t *testing.T) {
 	for _, c := range []struct {
 		m     int

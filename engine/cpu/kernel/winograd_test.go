@@ -47,8 +47,8 @@ func unit(n, i int) []*big.Rat {
 	return x
 }
 
-// TestWinogradIsExact: for every pixel d of a tile and every weight g alone,
-// hence for all, and so for both directions of an image
+// TestWinogradIsExact checks in exact numbers, for every single pixel d of a tile and weight
+// g, and so for all, in one dimension and so in both, that
 //
 //	Aᵀ[(G g) ⊙ (Bᵀ d)]   is the correlation y[i] = Σ g[k]*d[i+k],
 //	with FilterFlip      it is Σ g[2-k]*d[i+k],
@@ -81,8 +81,8 @@ func TestWinogradIsExact(t *testing.T) {
 	}
 }
 
-// TestMixCoefficients: what is given out as the matrix is what the kernels read,
-// and the matrices of the input and of the output are exact in float32.
+// TestMixCoefficients checks that Coefficients returns the matrix that the kernels read, and
+// that the matrices of the input and the output are exact in float32.
 func TestMixCoefficients(t *testing.T) {
 	for kind := range Mix(mixes) {
 		outs, ins := kind.Size()

@@ -1,8 +1,8 @@
 //go:build cuda
 
-// Package driver is the part of CUDA's driver API that the device uses, as a table of
-// functions: Open fills it from the driver of the machine, tests with functions of their
-// own.
+// Package driver is the part of CUDA's driver API that package cuda uses, as a table of
+// functions. Open fills it from the driver of the machine; tests fill it with functions of
+// their own.
 package driver
 
 import (
@@ -11,10 +11,10 @@ import (
 	"unsafe"
 )
 
-// Result is CUresult: 0 when all went well.
+// Result is CUresult, the result of a call; Success is 0.
 type Result int32
 
-// Results that the device tells apart; cuda.h has all of them.
+// The results that package cuda distinguishes. cuda.h has all of them.
 const (
 	Success     Result = 0
 	OutOfMemory Result = 2
@@ -22,7 +22,7 @@ const (
 	NotFound    Result = 500
 )
 
-// Handles and addresses of the driver.
+// The handles and addresses of the driver.
 type (
 	Device   int32
 	Context  uintptr
@@ -30,7 +30,7 @@ type (
 	Function uintptr
 	Stream   uintptr
 	Graph    uintptr
-	Exec     uintptr // of a graph
+	Exec     uintptr // an instantiated graph
 	Event    uintptr
 	Pointer  uint64 // device memory
 )
@@ -42,11 +42,11 @@ const (
 	CapabilityMinor = 76
 )
 
-// SharedMemory is the attribute of a function that allows it more shared memory of a
-// launch than every GPU has, from cuda.h.
+// SharedMemory is the attribute, from cuda.h, that allows a function more dynamic shared
+// memory than the 48 KiB that need no permission.
 const SharedMemory = 8
 
-// API is the table. Each function is called in CUDA's documentation what its tag says.
+// API is the table of functions. The tag of each is its name in CUDA's documentation.
 type API struct {
 	Init             func(flags uint32) Result                                                                               `cu:"cuInit"`
 	GetVersion       func(version *int32) Result                                                                             `cu:"cuDriverGetVersion"`
@@ -89,19 +89,20 @@ type API struct {
 	ExecDestroy      func(e Exec) Result                                                                                     `cu:"cuGraphExecDestroy"`
 }
 
-// Error is a call of the driver that failed.
+// Error is the error of a failed call of the driver.
 type Error struct {
 	Call   string // such as "cuMemAlloc"
 	Result Result
-	Name   string // the driver's own, such as CUDA_ERROR_OUT_OF_MEMORY
-	Text   string // and what it says about it
+	Name   string // the driver's name of the error, such as CUDA_ERROR_OUT_OF_MEMORY
+	Text   string // the driver's description of it
 }
 
 func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s (%d): %s", e.Call, e.Name, e.Result, e.Text)
 }
 
-// Check returns nil for Success and else an *Error in the driver's own words.
+// Check returns nil for Success, and otherwise an *Error with the driver's name and
+// description of the result. call is the name of the function that returned it.
 func (a *API) Check(call string, r Result) error {
 	if r == Success {
 		return nil
@@ -127,11 +128,12 @@ func goString(p *byte) string {
 	return string(unsafe.Slice(p, n))
 }
 
-// Text returns the bytes before the first 0: what the driver writes into a buffer.
+// Text returns the bytes of a buffer before the first 0, as the driver writes strings.
 func Text(b []byte) string {
 	before, _, _ := bytes.Cut(b, []byte{0})
 	return string(before)
 }
 
-// Version is how CUDA's documentation writes a number such as 12040: "12.4".
+// Version formats a version number of the driver as CUDA's documentation does: 12040
+// is "12.4".
 func Version(n int32) string { return fmt.Sprintf("%d.%d", n/1000, n%1000/10) }

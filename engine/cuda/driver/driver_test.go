@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// A library that is not there, and files that are no driver, are errors that say so.
+// Opening a missing library, or a file that is no driver, returns an error that says so.
 func TestOpenFile(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "libcuda.so.1")
 	if err := os.WriteFile(text, []byte("no library\n"), 0o644); err != nil {
@@ -29,7 +29,7 @@ func TestOpenFile(t *testing.T) {
 	}
 }
 
-// The machine's driver is opened or an error says why not.
+// Open opens the driver of this machine, or returns an error that says why it cannot.
 func TestOpen(t *testing.T) {
 	api, err := Open()
 	if (api == nil) == (err == nil) {
@@ -40,7 +40,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// Every function of the table has a name in the driver, and no two have the same.
+// Every function of the table has a tag with its name in the driver, and all names differ.
 func TestNames(t *testing.T) {
 	table := reflect.TypeFor[API]()
 	seen := map[string]bool{}

@@ -10,7 +10,7 @@ import (
 	"github.com/ebitengine/purego"
 )
 
-// Open opens the machine's driver, by the names in Libraries.
+// Open opens the driver of this machine, trying the names in Libraries in order.
 func Open() (*API, error) {
 	var first error
 	for _, name := range Libraries {
@@ -25,12 +25,12 @@ func Open() (*API, error) {
 	return nil, first
 }
 
-// OpenFile opens a driver's library by its name or path and finds its functions. The
+// OpenFile opens a driver's library by its name or path and looks up its functions. The
 // library stays open.
 func OpenFile(name string) (*API, error) {
 	library, err := openLibrary(name)
 	if err != nil {
-		if strings.Contains(err.Error(), name) { // as dlerror does
+		if strings.Contains(err.Error(), name) { // dlerror names the file already
 			return nil, fmt.Errorf("no NVIDIA driver: %w", err)
 		}
 		return nil, fmt.Errorf("no NVIDIA driver: %s cannot be opened: %w", name, err)

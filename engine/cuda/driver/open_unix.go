@@ -4,7 +4,7 @@ package driver
 
 import "github.com/ebitengine/purego"
 
-// Libraries are the names of the driver's library; the second is where WSL keeps it.
+// Libraries are the names of the driver's library. The second is its path under WSL.
 var Libraries = []string{"libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"}
 
 func openLibrary(name string) (uintptr, error) {

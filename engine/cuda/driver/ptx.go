@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Signatures returns, for every kernel of a PTX text, the bytes of each parameter.
+// Signatures returns, for every kernel of a PTX text, the sizes of its parameters in bytes.
 func Signatures(ptx string) map[string][]int {
 	all := map[string][]int{}
 	for _, part := range strings.Split(ptx, ".visible .entry ")[1:] {
@@ -24,8 +24,8 @@ func Signatures(ptx string) map[string][]int {
 	return all
 }
 
-// parameterSize reads ".param .u64 name" or ".param .align 8 .b8 name[56]"; 0 for what
-// it does not understand.
+// parameterSize returns the size of a parameter declared as ".param .u64 name" or
+// ".param .align 8 .b8 name[56]", or 0 if it cannot parse the declaration.
 func parameterSize(words []string) int {
 	if words[1] == ".align" {
 		_, count, _ := strings.Cut(words[len(words)-1], "[")

@@ -1,8 +1,8 @@
 //go:build cuda && !windows
 
-// Package emulate is a driver whose GPU is the CPU: kernels that host/make.sh has compiled as
-// C++, run one thread after the other. With it the tests drive the whole device, but for
-// the driver itself and for speed, on a machine without a GPU.
+// Package emulate is a driver of an emulated GPU for tests on machines without one. It runs
+// the kernels, which host/make.sh compiles as C++, on the CPU, one thread after the other.
+// Tests with it cover all of the device except the real driver and its speed.
 package emulate
 
 import (
@@ -16,18 +16,19 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-// Variable names the environment variable with the path of the library.
+// Variable is the environment variable with the path of the library that host/make.sh
+// builds.
 const Variable = "RESIDUAL_CUDA_EMULATED"
 
-// GPU is an emulated one. Its fields may be set before it is used.
+// GPU is an emulated GPU. Its settings may be changed before it is used.
 type GPU struct {
-	Memory   uint64        // bytes it has
-	Major    int32         // of its compute capability
-	Lost     driver.Result // what every call answers that waits for work, once the GPU is lost
+	Memory   uint64        // bytes of memory
+	Major    int32         // major number of the compute capability
+	Lost     driver.Result // if not Success, the result of every call that waits for work
 	Launches int           // kernels run so far
 	Graphs   int           // graphs launched so far
-	Alone    int           // kernels launched by themselves so far
-	Backward bool          // threads run from the last to the first
+	Alone    int           // kernels launched outside graphs so far
+	Backward bool          // run threads from the last to the first
 
 	library    uintptr
 	find       func(name string) uintptr
@@ -46,18 +47,18 @@ type GPU struct {
 	captured   []call
 	graphs     map[uintptr][]call
 	next       uintptr
-	streams    driver.Stream        // made so far
-	waiting    []func()             // copies in one of them, made when something waits for them, and no sooner
-	made       int                  // of them
-	events     map[driver.Event]int // how many of them must be made
+	streams    driver.Stream        // number of streams created so far
+	waiting    []func()             // copies in the copying stream, which are made only when something waits for them
+	made       int                  // number of those copies made so far
+	events     map[driver.Event]int // for every event, how many copies must be made before it
 	hosts      map[unsafe.Pointer][]byte
 }
 
-// copying is the stream, by the order in which the device makes them, whose copies are late;
-// the others work at once.
+// copying is the number of the stream whose copies are delayed, in the order in which the
+// device creates streams. All other streams work at once.
 const copying = 2
 
-// call is a launch that a graph keeps.
+// call is a launch in a graph.
 type call struct {
 	f                           driver.Function
 	gx, gy, gz, threads, shared uint32
@@ -91,7 +92,7 @@ func New(t testing.TB) *GPU {
 	return g
 }
 
-// API is the driver's table.
+// API returns the table of the emulated driver.
 func (g *GPU) API() *driver.API {
 	ok := func() driver.Result { return driver.Success }
 	return &driver.API{
@@ -207,7 +208,7 @@ func (g *GPU) API() *driver.API {
 	}
 }
 
-// copyUntil makes copies that wait until n are made.
+// copyUntil makes delayed copies until n have been made.
 func (g *GPU) copyUntil(n int) {
 	for ; g.made < n; g.made++ {
 		g.waiting[0]()
@@ -237,7 +238,7 @@ func (g *GPU) memFree(p driver.Pointer) driver.Result {
 	return driver.Success
 }
 
-// memSet knows zeros.
+// memSet supports only zeros.
 func (g *GPU) memSet(p driver.Pointer, word uint32, n uint64, _ driver.Stream) driver.Result {
 	zeros := make([]uint32, n)
 	for i := range zeros {
@@ -249,7 +250,7 @@ func (g *GPU) memSet(p driver.Pointer, word uint32, n uint64, _ driver.Stream) d
 	return driver.Success
 }
 
-// moduleLoad reads what the kernels take from the PTX, as the driver would.
+// moduleLoad reads the parameters of the kernels from the PTX, as the driver does.
 func (g *GPU) moduleLoad(m *driver.Module, image unsafe.Pointer, _ uint32, _ *int32, _ *unsafe.Pointer) driver.Result {
 	n := 0
 	for *(*byte)(unsafe.Add(image, n)) != 0 {
@@ -263,7 +264,7 @@ func (g *GPU) moduleLoad(m *driver.Module, image unsafe.Pointer, _ uint32, _ *in
 func (g *GPU) launch(f driver.Function, gx, gy, gz, bx, by, bz, shared uint32, _ driver.Stream, params, _ *unsafe.Pointer) driver.Result {
 	sizes := g.signatures[g.functions[f]]
 	c := call{f: f, gx: gx, gy: gy, gz: gz, threads: bx * by * bz, shared: shared}
-	for i, p := range unsafe.Slice(params, len(sizes)) { // a launch takes its arguments at once
+	for i, p := range unsafe.Slice(params, len(sizes)) { // arguments are copied at the launch, as by the driver
 		bytes := make([]uint64, (sizes[i]+7)/8)
 		copy(unsafe.Slice((*byte)(unsafe.Pointer(&bytes[0])), sizes[i]), unsafe.Slice((*byte)(p), sizes[i]))
 		c.params = append(c.params, unsafe.Pointer(&bytes[0]))

@@ -12,23 +12,24 @@ import (
 	"github.com/residual-ml/residual/engine/cuda/driver"
 )
 
-// Real names the environment variable with the number of a GPU that is none of this
-// package's: where it is set, Open opens that, and what tests do to the emulated one alone
-// does nothing. Running threads in another order then means running them again.
+// Real is the environment variable with the number of a real GPU. If it is set, Open opens
+// that GPU, and settings of the emulated one have no effect; running threads in another
+// order then means running them again.
 const Real = "RESIDUAL_CUDA"
 
-// IsReal says whether Open opens a GPU that is not emulated.
+// IsReal reports whether Open opens a real GPU.
 func IsReal() bool { return os.Getenv(Real) != "" }
 
-// real is the GPU that all tests of a program share: opening one takes a while.
+// real is the real GPU, which all tests of a program share since opening one takes a while.
 var real struct {
 	sync.Mutex
 	device any
 	gpu    *GPU
 }
 
-// Open opens a device with open, which is cuda.New: on the GPU that Real names, with its
-// launches counted, else on an emulated one, or skips the test.
+// Open opens a device with the function open, which is cuda.New. The device is on the GPU
+// that Real names, whose launches are counted, or on an emulated GPU. If there is neither,
+// Open skips the test.
 func Open[D interface{ Close() }](t testing.TB, open func(api *driver.API, index int) (D, error)) (D, *GPU) {
 	t.Helper()
 	if IsReal() {
@@ -67,8 +68,8 @@ func openReal[D interface{ Close() }](t testing.TB, open func(api *driver.API, i
 	return d, g
 }
 
-// counting is api that counts, in g, the graphs that are launched and the kernels beside
-// them.
+// counting returns api with launches counted in g: those of graphs, and those of kernels
+// outside graphs.
 func (g *GPU) counting(api *driver.API) *driver.API {
 	a := *api
 	a.Launch = func(f driver.Function, gx, gy, gz, bx, by, bz, shared uint32, s driver.Stream, params, extra *unsafe.Pointer) driver.Result {

@@ -13,12 +13,12 @@ func dotFile(e *emitter) {
 	}
 }
 
-// part is what of a step goes into one multiply-add: all, or, without an
-// instruction for pairs of bfloat16, the second and then the first of a pair.
+// part is the part of a step that one multiply-add computes: a pair of bfloat16 where an
+// instruction multiplies pairs, otherwise the second and then the first word of a pair.
 type part int
 
 const (
-	whole part = iota
+	bothWords part = iota
 	second
 	first
 )
@@ -27,11 +27,11 @@ func (p *product) parts() []part {
 	if p.pairs && !p.bf16 {
 		return []part{second, first}
 	}
-	return []part{whole}
+	return []part{bothWords}
 }
 
-// partMask sets K2 to the second words of pairs. As the upper half of a float32
-// a bfloat16 keeps its place there.
+// partMask sets K2 to the second words of pairs. These are bfloat16 in the upper half of
+// the lanes, so masking alone makes them float32.
 func (p *product) partMask() {
 	if p.pairs && !p.bf16 && p.wide() {
 		bits := p.GP32()
@@ -44,7 +44,7 @@ func (p *product) partMask() {
 func (p *product) loadB(part part, m operand.Mem, v int) {
 	b := p.bvec(v)
 	switch {
-	case part == whole:
+	case part == bothWords:
 		p.load(m, b, p.last(v) && !p.pairs)
 	case part == second && p.wide():
 		p.VMOVDQU16_Z(m, reg.K2, b)
@@ -60,10 +60,10 @@ func (p *product) loadB(part part, m operand.Mem, v int) {
 	}
 }
 
-// loadA fills a vector with the part of a pair of a.
+// loadA fills a vector with a part of a pair of a.
 func (p *product) loadA(part part, m operand.Mem, a reg.VecPhysical) {
 	switch {
-	case part == whole:
+	case part == bothWords:
 		p.VBROADCASTSS(m, a)
 	case p.wide():
 		if part == second {
@@ -79,7 +79,7 @@ func (p *product) loadA(part part, m operand.Mem, a reg.VecPhysical) {
 	}
 }
 
-// multiplyAdd adds the products of a and b, of pairs the second first.
+// multiplyAdd adds the products of a and b; of a pair the second comes first.
 func (p *product) multiplyAdd(a, b, acc reg.VecPhysical) {
 	if p.pairs && p.bf16 {
 		p.VDPBF16PS(a, b, acc)
@@ -88,7 +88,7 @@ func (p *product) multiplyAdd(a, b, acc reg.VecPhysical) {
 	p.fma(a, b, acc)
 }
 
-// multiplyAddBroadcast is multiplyAdd with one element, or pair, for all of a.
+// multiplyAddBroadcast is multiplyAdd with one element, or pair, of a for all lanes.
 func (p *product) multiplyAddBroadcast(a operand.Mem, b, acc reg.VecPhysical) {
 	if p.pairs {
 		p.VDPBF16PS_BCST(a, b, acc)

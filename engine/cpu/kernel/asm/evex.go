@@ -10,8 +10,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The instructions of AVX512_BF16, which neither avo nor Go's assembler has.
-// They are allotted registers like any other and written as bytes.
+// The instructions of AVX512_BF16, which neither avo nor Go's assembler knows. They get
+// registers like all others and are written as bytes.
 const (
 	dotPairs   = "VDPBF16PS"
 	narrowPair = "VCVTNEPS2BF16"
@@ -21,13 +21,13 @@ const (
 // opcodes are those of EVEX.512.F3.0F38.W0.
 var opcodes = map[string]byte{dotPairs: 0x52, narrowPair: 0x72}
 
-// VDPBF16PS adds to acc, for every float32, the products of the two bfloat16
-// at its place in a and b, the second first.
+// VDPBF16PS adds to every float32 of acc the products of the two bfloat16 at its place in
+// a and b, the second first.
 func (e *emitter) VDPBF16PS(a operand.Op, b, acc reg.VecPhysical) {
 	e.addBF16(dotPairs, nil, []operand.Op{a, b, acc}, []operand.Op{a, b, acc}, acc)
 }
 
-// VDPBF16PS_BCST is VDPBF16PS with one pair for all lanes of a.
+// VDPBF16PS_BCST is VDPBF16PS with one pair of a for all lanes.
 func (e *emitter) VDPBF16PS_BCST(a operand.Mem, b, acc reg.VecPhysical) {
 	e.addBF16(dotPairs, []string{bcst}, []operand.Op{a, b, acc}, []operand.Op{a, b, acc}, acc)
 }
@@ -42,8 +42,8 @@ func (e *emitter) addBF16(opcode string, suffixes []string, operands, inputs []o
 		Inputs: inputs, Outputs: []operand.Op{output}, ISA: []string{"AVX512_BF16"}})
 }
 
-// spellBytes replaces the instructions of AVX512_BF16, whose registers are
-// settled by now, by their bytes.
+// spellBytes replaces the instructions of AVX512_BF16 by their bytes. It runs after
+// registers have been allocated.
 func spellBytes(file *ir.File) {
 	for _, f := range file.Functions() {
 		for _, i := range f.Instructions() {
@@ -55,10 +55,10 @@ func spellBytes(file *ir.File) {
 	}
 }
 
-// spelling is an instruction in directives for bytes, with its name beside.
+// spelling is an instruction as directives for bytes, with its name as a comment.
 type spelling struct{ first, rest string }
 
-// Asm is what follows the first directive.
+// Asm returns the text after the first directive.
 func (s spelling) Asm() string { return s.rest }
 
 func spell(code []byte, i *ir.Instruction) spelling {

@@ -9,7 +9,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// TestEVEX: the encodings, which GNU objdump reads as what stands beside them.
+// TestEVEX compares encodings with bytes that GNU objdump disassembles to the given text.
 func TestEVEX(t *testing.T) {
 	mem := func(base, index reg.Register, scale uint8, disp int) operand.Mem {
 		return operand.Mem{Base: base, Index: index, Scale: scale, Disp: disp}

@@ -6,7 +6,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// flat describes an elementwise kernel on flat vectors.
+// flat describes an elementwise kernel on vectors.
 type flat struct {
 	name, doc string
 	operands  []string // parameters besides dst

@@ -10,9 +10,9 @@ import (
 
 const cacheLine = 64
 
-// width is one of the variants of the product kernel in columns: two whole
-// vectors, without and with a fetch of what later calls read, two of which the
-// second is masked, or one masked.
+// width is a variant of the product kernel for a number of columns: two full vectors,
+// two of which the second is masked, or one masked vector. ahead says that it prefetches
+// the data of later calls.
 type width struct {
 	name    string
 	vectors int
@@ -20,18 +20,18 @@ type width struct {
 	ahead   bool
 }
 
-// Products of bfloat16 all fetch, since one instruction more in two steps costs
-// nothing.
+// widthsOf returns the variants. All products of bfloat16 prefetch, since one more
+// instruction in two steps costs nothing.
 func widthsOf(pairs bool) []width {
-	all := []width{{"Full", 2, false, pairs}, {"Tail", 2, true, pairs}, {"Half", 1, true, pairs}}
+	all := []width{{"Full", 2, false, pairs}, {"Tail", 2, true, pairs}, {"OneVector", 1, true, pairs}}
 	if pairs {
 		return all
 	}
 	return append([]width{{"Ahead", 2, false, true}}, all...)
 }
 
-// gemmFile writes the product kernels, one body for each row count and width,
-// and the loop that measures the machine's peak.
+// gemmFile writes the product kernels, one for each row count and width, and the loop
+// that measures the machine's peak.
 func gemmFile(e *emitter) {
 	products(e, "gemm", false)
 	peak(e, "peak", "multiply-adds", e.fma)
@@ -51,8 +51,8 @@ func products(e *emitter, name string, pairs bool) {
 // strides s, 3s and 5s times 1, 2, 4 and 8, so that a step in k costs two
 // additions for a and one for b whatever the strides are.
 //
-// Of bfloat16, a step is a pair of k, which has the size of a float32; a row of
-// a has its pairs one after another, and all rows of b are whole.
+// For bfloat16 a step in k is a pair, which has the size of a float32. The pairs of a row
+// of a follow each other, and rows of b have the full width of a panel.
 type product struct {
 	*emitter
 	width
@@ -63,14 +63,15 @@ type product struct {
 	aks, bks reg.GPVirtual
 	b        reg.GPVirtual
 
-	next, pace reg.GPVirtual // what is fetched, and how many bytes further a step later
+	next, pace reg.GPVirtual // the address to prefetch, and by how many bytes it advances at a step
 }
 
 func (p *product) acc(r, v int) reg.VecPhysical { return p.regs[r*p.vectors+v] }
 
 func (p *product) bvec(v int) reg.VecPhysical { return p.regs[p.emitter.rows*2+v] }
 
-// avec alternates between two registers where there are two.
+// avec returns the register for row r of a; rows alternate between two registers where
+// there are two.
 func (p *product) avec(r int) reg.VecPhysical {
 	i := p.emitter.rows*2 + 2
 	if r%2 == 1 && (p.wide() || !p.masked || p.pairs) {
@@ -79,7 +80,7 @@ func (p *product) avec(r int) reg.VecPhysical {
 	return p.regs[i]
 }
 
-// last says whether vector v of this width is the masked one.
+// last reports whether vector v of this width is the masked one.
 func (p *product) last(v int) bool { return p.masked && v == p.vectors-1 }
 
 // row is the address of row r of a.
@@ -99,7 +100,7 @@ func (p *product) row(r int) operand.Mem {
 	panic(fmt.Sprintf("row %d has no address", r))
 }
 
-// steps adds n steps to every element of the block and moves on.
+// steps adds n steps to every element of the block and advances.
 func (p *product) steps(n int) {
 	if p.pairs {
 		for i := range n {
@@ -120,7 +121,7 @@ func (p *product) steps(n int) {
 	}
 }
 
-// advance moves on by a number of bytes in a and in b.
+// advance moves a and b forward by a number of bytes.
 func (p *product) advance(a, b operand.Op) {
 	p.ADDQ(a, p.a0)
 	if p.rows > 7 {
@@ -129,7 +130,8 @@ func (p *product) advance(a, b operand.Op) {
 	p.ADDQ(b, p.b)
 }
 
-// term adds the step that is the given number ahead, which is for pairs only.
+// term adds the step that is the given number ahead of the current one; only pairs have
+// a number other than 0.
 func (p *product) term(ahead int) {
 	for _, part := range p.parts() {
 		for v := range p.vectors {
@@ -137,9 +139,9 @@ func (p *product) term(ahead int) {
 		}
 		for r := range p.rows {
 			m := p.row(r).Offset(4 * ahead)
-			// One vector wide, a broadcast serves one multiply-add only, and is
-			// cheaper inside it: 0.99 of peak on Zen 4 where apart gives 0.72.
-			if p.vectors == 1 && p.wide() && part == whole {
+			// With one vector a broadcast is used by a single multiply-add and is
+			// cheaper inside it: 0.99 of peak on Zen 4, where a separate one has 0.72.
+			if p.vectors == 1 && p.wide() && part == bothWords {
 				p.multiplyAddBroadcast(m, p.bvec(0), p.acc(r, 0))
 				continue
 			}
@@ -162,7 +164,7 @@ func (p *product) maskParam() {
 	p.VMOVUPS(operand.Mem{Base: p.arg("mask")}, p.maskReg())
 }
 
-// walkC visits the block of c by rows.
+// walkC visits the vectors of the block of c row by row.
 func (p *product) walkC(visit func(m operand.Mem, r, v int)) {
 	c, crs := p.arg("c"), p.arg("crs")
 	p.SHLQ(operand.U8(2), crs)
@@ -176,9 +178,9 @@ func (p *product) walkC(visit func(m operand.Mem, r, v int)) {
 	}
 }
 
-// begin sets the accumulators to c or to zero. What is then only written at the
-// end is fetched at the beginning, since the write waits for the line: of rows far
-// apart that was a tenth of the time of whole nets.
+// begin sets the accumulators to c or to zero. In the latter case it prefetches c, since
+// writing it at the end waits for its cache lines. With rows far apart, that wait was a
+// tenth of the time of entire networks.
 func (p *product) begin() {
 	acc := p.arg("acc")
 	p.TESTQ(acc, acc)
@@ -206,7 +208,7 @@ func (p *product) element() string {
 	return "float32"
 }
 
-// shift is the binary logarithm of the size of an element of a and b.
+// shift returns the binary logarithm of the size of an element of a and b.
 func (p *product) shift() uint8 {
 	if p.pairs {
 		return 1
@@ -214,7 +216,7 @@ func (p *product) shift() uint8 {
 	return 2
 }
 
-// strides loads what all segments share, in bytes.
+// strides loads the strides, in bytes, which all segments share.
 func (p *product) strides() {
 	p.s[0] = p.arg("ars")
 	p.SHLQ(operand.U8(p.shift()), p.s[0])
@@ -237,8 +239,8 @@ func (p *product) strides() {
 	p.a0, p.a1, p.b = p.GP64(), p.GP64(), p.GP64()
 }
 
-// bases loads where the offsets of the segments count from: the first row of a
-// and b.
+// bases loads the addresses to which the offsets of segments are added: the first row of
+// a, and b.
 func (p *product) bases() (a, b reg.GPVirtual) {
 	a, b = p.arg("a"), p.arg("b")
 	first := p.arg("first")
@@ -246,8 +248,8 @@ func (p *product) bases() (a, b reg.GPVirtual) {
 	return a, b
 }
 
-// segment points a and b at a segment. With k = 1, as in the first convolution
-// of a grey image, there are nearly as many segments as terms, so this is short.
+// segment points a and b to a segment. It is short because with k = 1, as in the first
+// convolution of grey images, there are nearly as many segments as terms.
 func (p *product) segment(seg, a, b reg.GPVirtual) {
 	p.MOVQ(operand.Mem{Base: seg}, p.a0)
 	p.MOVQ(operand.Mem{Base: seg, Disp: 8}, p.b)
@@ -308,8 +310,8 @@ func (p *product) write(name string) {
 	p.done()
 }
 
-// again goes on with the next block, if there is one: the parameters are moved to
-// its rows. Going on here and not in Go saves a fifth of the time where k is 16.
+// again continues with the next block, if there is one, by moving the parameters to its
+// rows. Doing this here and not in Go saves a fifth of the time if k is 16.
 func (p *product) again(block string) {
 	blocks := p.arg("blocks")
 	p.DECQ(blocks)
@@ -324,7 +326,7 @@ func (p *product) again(block string) {
 	p.Label("end")
 }
 
-// peak writes the loop of multiply-adds that touches registers only.
+// peak writes the loop of multiply-adds that uses only registers.
 func peak(e *emitter, name, what string, multiplyAdd func(a, b, acc reg.VecPhysical)) {
 	const steps = 2
 	n := len(e.regs) - 4
@@ -344,9 +346,8 @@ func peak(e *emitter, name, what string, multiplyAdd func(a, b, acc reg.VecPhysi
 	e.done()
 }
 
-// productSwitch is the Go function that calls the product kernel of a width and
-// a row count: a switch, because a call through a table would make every
-// argument escape.
+// productSwitch returns the Go functions that call the product kernels by row count. They
+// have a switch because a call through a table would make every argument escape.
 func productSwitch(isa isa, name, element, strides string) string {
 	var s strings.Builder
 	for _, w := range widthsOf(element != "float32") {

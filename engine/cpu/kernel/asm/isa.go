@@ -9,8 +9,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// isa is what a kernel is parametrised by: the vector registers and the
-// register block of the product kernel.
+// isa has the parameters of an instruction set: the vector registers and the register
+// block of the product kernel.
 type isa struct {
 	name   string // as in the files' names
 	suffix string // of the functions' names
@@ -30,7 +30,7 @@ var avx512 = isa{
 	},
 }
 
-// avx512bf16 differs from avx512 in the kernels on bfloat16 alone.
+// avx512bf16 differs from avx512 only in the kernels on bfloat16.
 var avx512bf16 = isa{name: "avx512bf16", suffix: "AVX512BF16", lanes: avx512.lanes, rows: avx512.rows, regs: avx512.regs, bf16: true}
 
 var avx2 = isa{
@@ -41,13 +41,13 @@ var avx2 = isa{
 	},
 }
 
-// bytes is the size of a vector.
+// bytes returns the size of a vector.
 func (i isa) bytes() int { return 4 * i.lanes }
 
-// wide says that masks live in mask registers.
+// wide reports whether the vectors are those of AVX-512, which has mask registers.
 func (i isa) wide() bool { return i.lanes == 16 }
 
-// emitter adds to avo's context what both ISAs spell differently.
+// emitter adds to avo's context the operations that instruction sets write differently.
 //
 // The mask of a last, partial vector is K1 in AVX-512; in AVX2 it is the
 // highest vector register.
@@ -59,7 +59,7 @@ type emitter struct {
 	labels     int         // made so far
 }
 
-// function starts a function that keeps to the caller's frame.
+// function starts a function without a frame of its own.
 func (e *emitter) function(name, doc, args string) {
 	e.Function(name + e.suffix)
 	e.Attributes(attr.NOSPLIT)
@@ -73,7 +73,7 @@ func (e *emitter) done() {
 	e.RET()
 }
 
-// maskReg is where AVX2 keeps its mask.
+// maskReg returns the vector register of AVX2's mask.
 func (e *emitter) maskReg() reg.VecPhysical { return e.regs[len(e.regs)-1] }
 
 // maskTable writes the table that AVX2 masks are read from.
@@ -92,7 +92,7 @@ func (e *emitter) maskTable() {
 	}
 }
 
-// mask sets the mask to the lanes that remain of n beyond whole vectors.
+// mask sets the mask to the lanes of n beyond a multiple of the vector length.
 func (e *emitter) mask(n reg.GPVirtual) {
 	count, bits := e.GP64(), e.GP64()
 	e.MOVQ(n, count)
@@ -108,8 +108,8 @@ func (e *emitter) mask(n reg.GPVirtual) {
 	e.VMOVUPS(operand.Mem{Base: bits, Index: count, Scale: 4, Disp: 32}, e.maskReg())
 }
 
-// load reads a vector; where masked, lanes outside the mask are not touched in
-// memory and are zero in the register.
+// load reads a vector. If masked is set, lanes outside the mask are not read from memory
+// and are zero in the register.
 func (e *emitter) load(m operand.Mem, v reg.VecPhysical, masked bool) {
 	switch {
 	case !masked:
@@ -121,7 +121,7 @@ func (e *emitter) load(m operand.Mem, v reg.VecPhysical, masked bool) {
 	}
 }
 
-// store writes a vector; lanes outside the mask are not touched in memory.
+// store writes a vector. Lanes outside the mask are not written.
 func (e *emitter) store(v reg.VecPhysical, m operand.Mem, masked bool) {
 	switch {
 	case !masked:
@@ -142,14 +142,14 @@ func (e *emitter) zero(v reg.VecPhysical) {
 	}
 }
 
-// arg loads a parameter into a general register; of a slice, its address.
+// arg loads a parameter into a general register; for a slice it loads the address.
 func (e *emitter) arg(name string) reg.GPVirtual {
 	r := e.GP64()
 	e.MOVQ(e.addr(name), r)
 	return r
 }
 
-// addr is a parameter where it lies in the caller's frame; of a slice, its
+// addr returns the memory of a parameter in the caller's frame; for a slice, that of its
 // address.
 func (e *emitter) addr(name string) operand.Mem {
 	p := e.Param(name)

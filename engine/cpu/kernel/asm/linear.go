@@ -5,8 +5,8 @@ import (
 	"math/big"
 )
 
-// operation makes one value of others: a + c*b, or c*b where a is none. The
-// values 0, 1, ... are the inputs of a transform; those of its operations follow.
+// operation computes a value from others: a + c*b, or c*b if a is none. Values 0, 1, ...
+// are the inputs of a transform; the results of its operations follow.
 type operation struct {
 	a, b int
 	c    *big.Rat
@@ -28,11 +28,10 @@ type term struct {
 	v int
 }
 
-// newLinear finds the operations for a matrix. Points come in pairs a, -a, so
-// that columns and rows do, too: equal but for signs. What two columns of a
-// pair are multiplied by is their sum and their difference, which all rows share;
-// what two rows of a pair give is the sum and the difference of an even and an
-// odd half.
+// newLinear finds the operations for a matrix. Points come in pairs a, -a, so columns and
+// rows also come in pairs that differ only in signs. For a pair of columns it computes the
+// sum and the difference of their inputs once, for all rows. For a pair of rows it
+// computes the sum and the difference of an even and an odd part.
 func newLinear(m matrix) *linear {
 	l := &linear{ins: len(m[0]), outs: make([]int, len(m)), seen: map[string]int{}}
 	rows := l.pairColumns(m)
@@ -87,7 +86,7 @@ func (l *linear) pairColumns(m matrix) [][]term {
 	return rows
 }
 
-// mirrored says that two columns are equal but for some, not all signs.
+// mirrored reports whether two columns differ in some, but not all, signs.
 func mirrored(a, b []*big.Rat) bool {
 	same, opposite := 0, 0
 	for i := range a {
@@ -104,8 +103,8 @@ func mirrored(a, b []*big.Rat) bool {
 	return same > 0 && opposite > 0
 }
 
-// halves splits two sums that are equal but for signs into the terms that they
-// share and those that differ in sign.
+// halves splits two sums that differ only in signs into the terms that are equal and the
+// terms that differ in sign.
 func halves(a, b []term) (even, odd []term, ok bool) {
 	if len(a) != len(b) {
 		return nil, nil, false
@@ -130,8 +129,8 @@ func (l *linear) pair(even, odd []term) (int, int) {
 	return l.add(e, c, o), l.add(e, new(big.Rat).Neg(c), o)
 }
 
-// sum computes the terms up to a factor, which it chooses such that most of
-// them need no multiplication.
+// sum computes a sum of terms up to a factor, which it chooses such that most terms need
+// no multiplication.
 func (l *linear) sum(terms []term) (c *big.Rat, v int) {
 	pivot, most := 0, -1
 	for i, t := range terms {
@@ -194,5 +193,5 @@ func (l *linear) uses() []int {
 // sizes compares two numbers by size.
 func sizes(a, b *big.Rat) int { return new(big.Rat).Abs(a).Cmp(new(big.Rat).Abs(b)) }
 
-// isUnit says that a number is 1 or -1.
+// isUnit reports whether a number is 1 or -1.
 func isUnit(c *big.Rat) bool { return sizes(c, big.NewRat(1, 1)) == 0 }

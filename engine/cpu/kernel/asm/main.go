@@ -1,5 +1,5 @@
-// Command asm writes the assembly of package kernel. Run it with "go generate"
-// in the parent folder after any change here, and commit what it writes.
+// Command asm generates the assembly of package kernel. Run it with "go generate"
+// in the parent folder after any change here, and commit the files that it writes.
 package main
 
 import (
@@ -28,7 +28,7 @@ func generate(dir string) {
 		write(dir, "mix_"+isa.name+"_amd64", isa, mixFile, mixSwitch(isa))
 	}
 	for _, isa := range []isa{avx512bf16, avx512, avx2} {
-		write(dir, "vectorhalf_"+isa.name+"_amd64", isa, vectorHalfFile, "")
+		write(dir, "vectorbf16_"+isa.name+"_amd64", isa, vectorBF16File, "")
 		write(dir, "dot_"+isa.name+"_amd64", isa, dotFile, productSwitch(isa, "dot", "uint16", ""))
 		write(dir, "pairs_"+isa.name+"_amd64", isa, pairsFile, "")
 	}
@@ -37,8 +37,8 @@ func generate(dir string) {
 	}
 }
 
-// write generates one assembly file and the Go declarations of its functions,
-// followed by extra, Go text that belongs to them.
+// write generates one assembly file and the Go file that declares its functions and
+// ends with extra, Go text that calls them.
 func write(dir, name string, isa isa, body func(*emitter), extra string) {
 	ctx := build.NewContext()
 	ctx.ConstraintExpr("!noasm")

@@ -11,8 +11,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// mixStep is how many lanes a step of a transform has in every instruction set,
-// a line of the cache, and mixBlock how many steps a block has.
+// mixStep is the number of lanes of a step of a transform, one cache line, in every
+// instruction set. mixBlock is the number of steps of a block.
 const (
 	mixStep  = 16
 	mixBlock = 8
@@ -47,8 +47,8 @@ func mixFile(e *emitter) {
 	}
 }
 
-// mixConstants writes all factors but 1 and -1 into a table: as one value where
-// instructions can broadcast it, as a whole vector elsewhere.
+// mixConstants writes all factors except 1 and -1 to a table: as a single value where
+// instructions can broadcast it, and as a full vector otherwise.
 func mixConstants(e *emitter, kinds []mixKind) map[string]operand.Mem {
 	table := e.StaticGlobal("mixConstants")
 	e.DataAttributes(attr.RODATA | attr.NOPTR)
@@ -74,8 +74,7 @@ func mixConstants(e *emitter, kinds []mixKind) map[string]operand.Mem {
 	return at
 }
 
-// mixer emits the transforms of one matrix. It hands out vector registers
-// itself.
+// mixer emits the transforms of one matrix. It allocates vector registers itself.
 type mixer struct {
 	*emitter
 	*linear
@@ -90,8 +89,8 @@ func (x *mixer) take() reg.VecPhysical {
 	return r
 }
 
-// transform emits the operations of the matrix once. source yields an input in
-// a register from take; sink disposes of an output.
+// transform emits the operations of the matrix once. source returns a register from take
+// with an input; sink stores an output and frees its register.
 func (x *mixer) transform(source func(k int) reg.VecPhysical, sink func(i int, r reg.VecPhysical)) {
 	at, uses := make([]reg.VecPhysical, x.ins+len(x.ops)), x.uses()
 	get := func(v int) reg.VecPhysical {
@@ -123,7 +122,7 @@ func (x *mixer) transform(source func(k int) reg.VecPhysical, sink func(i int, r
 			a = get(op.a)
 		}
 		b := get(op.b)
-		// The result takes the place of an operand that nothing else needs.
+		// The result overwrites an operand that nothing else reads.
 		switch {
 		case op.a != none && uses[op.a] == 1:
 			at[v], at[op.a] = a, nil
@@ -161,8 +160,8 @@ func (x *mixer) operate(a, b, dst reg.VecPhysical, c *big.Rat) {
 	}
 }
 
-// begin sets the registers free at the start of a function but for those that
-// AVX-512 has to hold the factors in; AVX2 reads them from the table.
+// begin frees all registers at the start of a function, except those in which AVX-512
+// keeps factors; AVX2 reads factors from the table.
 func (x *mixer) begin() {
 	x.factors = map[string]operand.Op{}
 	x.free = append(x.free[:0], x.regs...)
@@ -181,7 +180,7 @@ func (x *mixer) begin() {
 	}
 }
 
-// pixels loads pointers from a table: from the first on, so many apart.
+// pixels loads pointers from a table, beginning with first and at the given distance.
 func (x *mixer) pixels(table reg.GPVirtual, to []reg.GPVirtual, first, apart int) {
 	for i, r := range to {
 		x.MOVQ(operand.Mem{Base: table, Disp: 8 * (first + i*apart)}, r)
@@ -202,10 +201,10 @@ func (x *mixer) line(name string) {
 	x.begin()
 	dst, src, from, to := x.arg("dst"), x.arg("src"), x.pointers(x.ins), x.GP64()
 	x.pixels(src, from, 0, 1)
-	at, rest := x.GP64(), x.arg("steps")
-	x.SHLQ(operand.U8(6), rest)
+	at, blockBytes := x.GP64(), x.arg("steps")
+	x.SHLQ(operand.U8(6), blockBytes)
 	x.XORQ(at, at)
-	x.along("step", at, rest, func() {
+	x.along("step", at, blockBytes, func() {
 		x.transform(x.loads(func(k int) operand.Mem { return x.vec(from[k], at, 0) }),
 			x.stores(func(i int) operand.Mem {
 				x.MOVQ(operand.Mem{Base: dst, Disp: 8 * i}, to)
@@ -215,15 +214,15 @@ func (x *mixer) line(name string) {
 	x.done()
 }
 
-// square writes the transform of a tile: down its columns, then along the rows
-// of what that gives, a block of steps after the other.
+// square writes the transform of a tile, block by block: it transforms the columns, then
+// the rows of the result.
 //
-// Pixels lie a power of two apart as a rule, so that the lines of all of them
-// compete for the same eight places in the first cache. Hence a column or row
-// of them, six at most, is taken for a whole block before the next. To keep the
-// values between the passes of one step in registers, as many as there is room
-// for, was 2.1 times slower on such pixels and 1.2 times faster on others; a
-// block of four steps was 1.3 times slower on the former.
+// Pixels usually lie a power of two apart, so their cache lines compete for the same
+// eight ways of a set of the first-level cache. Therefore one column or row, at most six
+// pixels, is transformed for all steps of a block before the next. Keeping as many values
+// as possible between the passes of a step in registers was 2.1 times slower on such
+// pixels and 1.2 times faster on others. A block of four steps was 1.3 times slower on the
+// former.
 func (x *mixer) square(name string) {
 	outs := len(x.outs)
 	x.function("mixSquare"+name, fmt.Sprintf("computes a tile of %d x %d pixels from %d x %d, in steps of %d lanes.",
@@ -231,48 +230,48 @@ func (x *mixer) square(name string) {
 	x.begin()
 	dst, src, between := x.arg("dst"), x.arg("src"), x.arg("spill")
 	pixel := x.pointers(max(x.ins, outs))
-	at, left, rest := x.GP64(), x.arg("steps"), x.GP64()
+	at, left, blockBytes := x.GP64(), x.arg("steps"), x.GP64()
 	x.SHLQ(operand.U8(6), left)
 	x.XORQ(at, at)
 	x.Label("block")
-	x.MOVQ(operand.U32(mixBlock*4*mixStep), rest)
-	x.CMPQ(left, rest)
-	x.CMOVQLT(left, rest)
+	x.MOVQ(operand.U32(mixBlock*4*mixStep), blockBytes)
+	x.CMPQ(left, blockBytes)
+	x.CMOVQLT(left, blockBytes)
 	for p := range x.ins {
 		x.pixels(src, pixel[:x.ins], p, x.ins)
-		x.along(fmt.Sprintf("column%d", p), at, rest, func() {
+		x.along(fmt.Sprintf("column%d", p), at, blockBytes, func() {
 			x.transform(x.loads(func(k int) operand.Mem { return x.vec(pixel[k], at, 0) }),
 				x.stores(func(i int) operand.Mem { return x.between(between, at, i*x.ins+p) }))
 		})
 	}
 	for i := range outs {
 		x.pixels(dst, pixel[:outs], i*outs, 1)
-		x.along(fmt.Sprintf("row%d", i), at, rest, func() {
+		x.along(fmt.Sprintf("row%d", i), at, blockBytes, func() {
 			x.transform(x.loads(func(p int) operand.Mem { return x.between(between, at, i*x.ins+p) }),
 				x.stores(func(j int) operand.Mem { return x.vec(pixel[j], at, 0) }))
 		})
 	}
-	x.ADDQ(rest, at)
-	x.SUBQ(rest, between) // which counts from at, too
-	x.SUBQ(rest, left)
+	x.ADDQ(blockBytes, at)
+	x.SUBQ(blockBytes, between) // which counts from at, too
+	x.SUBQ(blockBytes, left)
 	x.JNZ(operand.LabelRef("block"))
 	x.done()
 }
 
-// along runs body for every vector of a block of rest bytes and leaves at where
+// along runs body for every vector of a block of blockBytes bytes and leaves at where
 // it was.
-func (x *mixer) along(label string, at, rest reg.GPVirtual, body func()) {
+func (x *mixer) along(label string, at, blockBytes reg.GPVirtual, body func()) {
 	end := x.GP64()
-	x.LEAQ(operand.Mem{Base: at, Index: rest, Scale: 1}, end)
+	x.LEAQ(operand.Mem{Base: at, Index: blockBytes, Scale: 1}, end)
 	x.Label(label)
 	body()
 	x.ADDQ(operand.U32(uint32(x.bytes())), at)
 	x.CMPQ(at, end)
 	x.JNE(operand.LabelRef(label))
-	x.SUBQ(rest, at)
+	x.SUBQ(blockBytes, at)
 }
 
-// between is where value n between the passes is put.
+// between returns the memory of value n between the passes.
 func (x *mixer) between(base, at reg.GPVirtual, n int) operand.Mem {
 	return operand.Mem{Base: base, Index: at, Scale: 1, Disp: n * mixBlock * 4 * mixStep}
 }
@@ -291,7 +290,7 @@ func (x *mixer) stores(where func(i int) operand.Mem) func(i int, r reg.VecPhysi
 	return func(i int, r reg.VecPhysical) { x.store(r, where(i), false) }
 }
 
-// mixSwitch is the Go text that calls the transforms of an instruction set.
+// mixSwitch returns the Go text that calls the transforms of an instruction set.
 func mixSwitch(isa isa) string {
 	var s strings.Builder
 	for _, f := range []struct{ name, doc, extra, args string }{

@@ -5,9 +5,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// normKernels writes the kernels on blocks of rows by columns. Each takes the
-// columns in chunks and walks down the rows of a chunk, so that what belongs
-// to a column stays in registers.
+// normKernels writes the kernels on blocks of rows by columns. Each processes one chunk of
+// columns after the other, row by row, so that the values of a column stay in registers.
 func normKernels(e *sweep) {
 	sumRows(e)
 	meanM2(e)
@@ -16,7 +15,7 @@ func normKernels(e *sweep) {
 	bnGrad(e)
 }
 
-// block walks down the rows of a chunk.
+// block has the registers with which a kernel goes through the rows of a chunk.
 type block struct {
 	*sweep
 	col   reg.GPVirtual // byte offset of the chunk's activations in a row
@@ -45,7 +44,7 @@ func (b *block) rows(label string, body func()) {
 	b.Label(label + "Done")
 }
 
-// column loads the chunk's part of a vector with one value a column. It spoils t.
+// column loads the chunk's part of a vector with one value a column. It overwrites t.
 func (b *block) column(c chunk, base reg.GPVirtual, regs []reg.VecPhysical, t reg.VecPhysical) {
 	for v := range c.vectors {
 		switch m := b.floats(base, b.col, v); {
@@ -57,7 +56,7 @@ func (b *block) column(c chunk, base reg.GPVirtual, regs []reg.VecPhysical, t re
 	}
 }
 
-// put stores the chunk's part of a vector with one value a column. It spoils t.
+// put stores the chunk's part of a vector with one value a column. It overwrites t.
 func (b *block) put(c chunk, base reg.GPVirtual, regs []reg.VecPhysical, t reg.VecPhysical) {
 	for v := range c.vectors {
 		switch m := b.floats(base, b.col, v); {
@@ -82,7 +81,7 @@ func sumRows(e *sweep) {
 	})
 }
 
-// sum adds up the rows of a chunk.
+// sum sums the rows of a chunk.
 func (b *block) sum(c chunk, label string, base reg.GPVirtual, sum, x []reg.VecPhysical) {
 	b.zeroAll(c, sum)
 	b.rows(c.prefix+label, func() {
@@ -95,7 +94,7 @@ func (b *block) sum(c chunk, label string, base reg.GPVirtual, sum, x []reg.VecP
 
 func meanM2(e *sweep) {
 	const most = 4
-	e.function("meanM2", "computes mean and squared deviations of the columns of a block.",
+	e.function("meanM2", "computes the mean of each column of a block and the sum of squared differences from it.",
 		"mean, m2 []float32, x []T, rows, n, ld int")
 	free := e.begin()
 	sum, x, m2, count := free.take(most), free.take(most), free.take(most), free.one()
@@ -130,8 +129,8 @@ func scaleShift(e *sweep) {
 	affine(e, e.begin(), 4, func(*chunk) {}, func(b *block, c chunk, to []reg.VecPhysical) { b.readAll(c, x, b.at, to) })
 }
 
-// affine writes the body of ScaleShift and of Finish, which read a row of x each
-// in its way. begin stands before a chunk.
+// affine writes the body of ScaleShift and of Finish, which read a row of x in different
+// ways. It calls begin before a chunk.
 func affine(e *sweep, free *registers, most int, begin func(*chunk), load func(b *block, c chunk, to []reg.VecPhysical)) {
 	floor, t := free.one(), free.one()
 	scale, shift, x := free.take(most), free.take(most), free.take(most)
@@ -166,8 +165,8 @@ func affine(e *sweep, free *registers, most int, begin func(*chunk), load func(b
 	})
 }
 
-// optional loads a vector with one value a column, or a constant where it is nil.
-// It spoils t.
+// optional loads a vector with one value a column, or a constant if the vector is nil. It
+// overwrites t.
 func (b *block) optional(c chunk, name string, bits uint32, regs []reg.VecPhysical, t reg.VecPhysical) {
 	for v := range c.vectors {
 		b.constant(bits, regs[v])
@@ -176,7 +175,7 @@ func (b *block) optional(c chunk, name string, bits uint32, regs []reg.VecPhysic
 	b.unless(c.prefix+name, p, func() { b.column(c, p, regs, t) })
 }
 
-// gated loads the gradient of a ReLU with output y, or dy itself if y is nil.
+// gated loads the gradient of a ReLU with output y; if y is nil, it loads dy itself.
 func (b *block) gated(c chunk, dy, y reg.GPVirtual, zero, t reg.VecPhysical, g []reg.VecPhysical) {
 	b.readAll(c, dy, b.at, g)
 	b.unless(c.prefix+"NoReLU", y, func() {
@@ -187,7 +186,7 @@ func (b *block) gated(c chunk, dy, y reg.GPVirtual, zero, t reg.VecPhysical, g [
 	})
 }
 
-// most is the chunk of the gradient kernels, which need many registers.
+// most returns the vectors of a chunk of the gradient kernels, which need many registers.
 func (e *sweep) most() int {
 	if e.wide() {
 		return 4

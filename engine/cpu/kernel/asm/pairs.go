@@ -5,20 +5,20 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// pairsFile writes what turns activations and weights into operands of the
-// products of bfloat16 and back. What does not round is the same with and
+// pairsFile writes the kernels that convert activations and weights to operands of
+// products of bfloat16, and results back. Those that do not round are the same with and
 // without AVX512_BF16.
 func pairsFile(e *emitter) {
 	e.maskTable()
-	half := &sweep{emitter: e, half: true}
-	narrowFlat(half)
-	finish(half)
+	s := &sweep{emitter: e, onBF16: true}
+	narrowFlat(s)
+	finish(s)
 	interleave(e, "interleaveFloats", "float32", 4, (*emitter).pairFloats)
 	transposePairs(e, "transposeFloats", "row *float32, ld int", (*emitter).floatRows)
 	if e.bf16 {
 		return
 	}
-	widenFlat(half)
+	widenFlat(s)
 	interleave(e, "interleaveWords", "uint16", 2, (*emitter).pairWords)
 	transposePairs(e, "transposeWords", "rows **uint16", (*emitter).wordRows)
 	if !e.wide() {
@@ -56,7 +56,7 @@ func widenFlat(e *sweep) {
 	})
 }
 
-// finish takes two vectors at a time, as wide as a block of sums is.
+// finish processes two vectors at a time, the width of a block of sums.
 func finish(e *sweep) {
 	e.emitter.function("finish", "computes y = x*scale + shift + res, then a ReLU, and rounds.",
 		"y []uint16, ld int, x []float32, ldx int, scale, shift []float32, res []uint16, relu bool, rows, n int")
@@ -74,8 +74,8 @@ func finish(e *sweep) {
 	})
 }
 
-// interleave writes the interleaving of pairs of rows. A panel is two vectors
-// wide; AVX-512 reads some columns of one by a mask, AVX2 whole ones only.
+// interleave writes the interleaving of pairs of rows. A panel is two vectors wide.
+// AVX-512 reads a partial panel with a mask; AVX2 handles only full panels.
 func interleave(e *emitter, name, element string, size int, load func(e *emitter, even, odd operand.Mem, mask operand.Op, v []reg.VecPhysical)) {
 	args := "dst *uint16, src *" + element + ", pairs, ld int, mask uint32"
 	e.function(name, "interleaves pairs of rows of src, ld elements apart.", args)
@@ -103,8 +103,8 @@ func interleave(e *emitter, name, element string, size int, load func(e *emitter
 	e.done()
 }
 
-// pairWords fills v[0] with pairs of words of two rows. It spoils the others.
-// Without a mask, as always in AVX2, it reads a whole vector.
+// pairWords fills v[0] with pairs of words of two rows. It overwrites the other vectors.
+// Without a mask, as always in AVX2, it reads a full vector.
 func (e *emitter) pairWords(even, odd operand.Mem, mask operand.Op, v []reg.VecPhysical) {
 	if e.wide() && mask != nil {
 		e.VPMOVZXWD_Z(even, mask, v[0])
@@ -147,9 +147,9 @@ func (e *emitter) joinPair(v []reg.VecPhysical) {
 	}
 }
 
-// transposePairs writes the transposition of squares of pairs, as many as a
-// vector has lanes on a side: blocks squares beside one another of src, under
-// one another in dst, whose rows are stride bytes apart.
+// transposePairs writes the transposition of squares of pairs whose side is the number of
+// lanes of a vector. The squares are neighbours in the rows of src and become neighbours in
+// the columns of dst, whose rows are stride bytes apart.
 func transposePairs(e *emitter, name, source string, load func(e *emitter, block reg.GPVirtual, r, t []reg.VecPhysical)) {
 	e.function(name, "transposes squares of pairs; rows of dst are stride bytes apart.",
 		"dst *uint16, "+source+", stride, blocks int")
@@ -172,8 +172,8 @@ func transposePairs(e *emitter, name, source string, load func(e *emitter, block
 	e.done()
 }
 
-// wordRows fills r with pairs of rows, which the table rows lists, from the
-// offset block on, and moves that on.
+// wordRows fills r with the pairs of the rows in the table rows, from offset block on, and
+// advances block.
 func (e *emitter) wordRows(block reg.GPVirtual, r, t []reg.VecPhysical) {
 	table, row := e.arg("rows"), [2]reg.GPVirtual{e.GP64(), e.GP64()}
 	for i := range r {
@@ -186,8 +186,8 @@ func (e *emitter) wordRows(block reg.GPVirtual, r, t []reg.VecPhysical) {
 	e.ADDQ(operand.U8(uint8(2*e.lanes)), block)
 }
 
-// floatRows fills r with rows of twice as many float32, rounded, from the
-// offset block on, and moves that on.
+// floatRows fills r with rows of twice as many float32, which it rounds, from offset block
+// on, and advances block.
 func (e *emitter) floatRows(block reg.GPVirtual, r, t []reg.VecPhysical) {
 	row, ld := e.arg("row"), e.arg("ld")
 	e.SHLQ(operand.U8(2), ld)
@@ -208,8 +208,8 @@ func (e *emitter) floatRows(block reg.GPVirtual, r, t []reg.VecPhysical) {
 	e.ADDQ(operand.U32(uint32(2*e.bytes())), block)
 }
 
-// transposed transposes a square of lanes of 32 bits, and spoils r and t, one
-// of which has the result.
+// transposed transposes a square of lanes of 32 bits. It overwrites r and t, and returns
+// the one that has the result.
 func (e *emitter) transposed(r, t []reg.VecPhysical) []reg.VecPhysical {
 	if !e.wide() {
 		e.transpose8(r, t)
@@ -242,9 +242,9 @@ func (e *emitter) transposed(r, t []reg.VecPhysical) []reg.VecPhysical {
 	return r
 }
 
-// copyTaps writes the copy of four words from each tap to each row, step bytes
-// after the four of the tap before: less than four words, so that of each tap
-// the first ones stay.
+// copyTaps writes the kernel that copies four words from each tap to each row. Taps are
+// written step bytes apart, which is less than four words, so each tap overwrites the
+// last words of the one before.
 func copyTaps(e *emitter) {
 	e.function("copyTaps", "copies 8 bytes from each tap to each row; distances in bytes.",
 		"dst *uint16, taps **uint16, ntaps, step, rows, srcStride, dstStride int")

@@ -10,8 +10,9 @@ func poolKernels(e *sweep) {
 	maxPoolGrad(e)
 }
 
-// windows walks lists of offsets of a pooling window; at holds for each list the
-// place of the chunk under its offset, in bytes of activations.
+// windows runs body for every offset of a pooling window. There may be several lists of
+// offsets; for each list, at has the position of the chunk for the current offset, in
+// bytes of activations.
 func (e *sweep) windows(label string, col reg.GPVirtual, lists []string, at []reg.GPVirtual, body func()) {
 	var offs []reg.GPVirtual
 	for _, l := range lists {
@@ -55,8 +56,8 @@ func maxPool(e *sweep) {
 	})
 }
 
-// raise sets best to the larger of best and t, or to a NaN among them. The
-// maximum instruction keeps best where either is NaN; a NaN in t is put there.
+// raise sets best to the larger of best and t, or to NaN if either is. The maximum
+// instruction returns best if either is NaN, so a NaN in t is moved separately.
 func (e *emitter) raise(best, t, nan reg.VecPhysical) {
 	if e.wide() {
 		e.VMAXPS(best, t, best)
@@ -72,7 +73,7 @@ func (e *emitter) raise(best, t, nan reg.VecPhysical) {
 func maxPoolGrad(e *sweep) {
 	most := e.most()
 	args, lists := "dx, dy, x, y []float32, offs []int, n int", []string{"offs"}
-	if e.half {
+	if e.onBF16 {
 		args, lists = "dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int", []string{"xOffs", "dxOffs"}
 	}
 	e.function("maxPoolGrad", "adds dy to dx at the first offset where x is y or NaN.", args)
@@ -111,8 +112,8 @@ func (e *emitter) all(v int, todo reg.VecPhysical) {
 	e.VPCMPEQD(todo, todo, todo)
 }
 
-// assign adds dy to u in the lanes still to do where x is y or NaN, and strikes
-// them off.
+// assign adds dy to u in the unassigned lanes where x is y or NaN, and marks these lanes as
+// assigned.
 func (e *emitter) assign(v int, y, dy, todo, x, u, t reg.VecPhysical) {
 	if e.wide() {
 		k := []reg.Physical{reg.K2, reg.K3, reg.K4, reg.K5}[v]

@@ -5,8 +5,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// transpose writes the 8 x 8 transposition that PackTransposed is made of. It
-// is AVX2 code, which serves AVX-512 as well.
+// transpose writes the 8 x 8 transposition that PackTransposed uses. It is AVX2 code, also
+// for AVX-512.
 func transpose(e *emitter) {
 	e.function("transpose", "transposes 8 rows of src, blocks times 8 columns, into rows of dst; strides in elements.",
 		"dst, src *float32, blocks, ld, cols int")
@@ -58,8 +58,8 @@ func (l lines) line(i int) operand.Mem {
 	return operand.Mem{Base: base, Index: l.stride, Scale: uint8(i)}
 }
 
-// transpose8 leaves the transpose of r in t, and spoils r: by pairs of lanes,
-// then of pairs, then of halves.
+// transpose8 writes the transpose of r to t and overwrites r. It interleaves lanes, then
+// pairs of lanes, then halves of vectors.
 func (e *emitter) transpose8(r, t []reg.VecPhysical) {
 	for i := 0; i < 8; i += 2 {
 		e.VUNPCKLPS(r[i+1], r[i], t[i])

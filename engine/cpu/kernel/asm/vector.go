@@ -28,49 +28,49 @@ const (
 	bitsNegInf = 0xff800000
 )
 
-// vectorHalfFile writes those over activations in bfloat16.
-func vectorHalfFile(e *emitter) {
+// vectorBF16File writes the passes over activations in bfloat16.
+func vectorBF16File(e *emitter) {
 	e.maskTable()
-	half := &sweep{emitter: e, half: true}
-	half.weaveTable()
-	normKernels(half)
-	poolKernels(half)
+	s := &sweep{emitter: e, onBF16: true}
+	s.weaveTable()
+	normKernels(s)
+	poolKernels(s)
 }
 
-// sweep is a kernel that passes over activations: of float32, or of bfloat16
-// where half is set. Columns, sums and arithmetic are float32 in both.
+// sweep is a kernel that passes over activations in float32, or in bfloat16 if onBF16 is
+// set. Vectors with one value a column, sums and arithmetic are float32 in both.
 type sweep struct {
 	*emitter
-	half    bool
+	onBF16  bool
 	weaving weaving
 }
 
-// size is that of an element of the activations in bytes.
+// size returns the size of an element of the activations in bytes.
 func (e *sweep) size() int {
-	if e.half {
+	if e.onBF16 {
 		return 2
 	}
 	return 4
 }
 
-// element is the Go type of an element of the activations.
+// element returns the Go type of an element of the activations.
 func (e *sweep) element() string {
-	if e.half {
+	if e.onBF16 {
 		return "uint16"
 	}
 	return "float32"
 }
 
-// function starts a function with these arguments, where T is the element.
+// function starts a function with these arguments, in which []T is a slice of elements.
 func (e *sweep) function(name, doc, args string) {
-	if e.half {
-		name += "Half"
+	if e.onBF16 {
+		name += "BF16"
 	}
 	e.emitter.function(name, doc, strings.ReplaceAll(args, "[]T", "[]"+e.element()))
 }
 
-// chunk is a stretch of columns that a body works on: the number of vectors,
-// whether the last is masked, and whether they are woven.
+// chunk is a stretch of columns that is processed together: the number of vectors, whether
+// the last is masked, and whether they are woven (see weaving).
 type chunk struct {
 	vectors int
 	masked  bool
@@ -78,14 +78,15 @@ type chunk struct {
 	prefix  string // of the labels within the body
 }
 
-// chunks walks n columns in chunks of up to most vectors, one vector, and the
-// rest under a mask. at is the byte offset of the chunk in the activations, for
-// the body to use and the walk to advance; left is n, and is used up.
+// chunks runs body for chunks of columns: as long as possible for chunks of most vectors,
+// then for chunks of one vector, then for the remaining columns with a mask. at is the
+// byte offset of the chunk in the activations, which chunks advances. left is the number
+// of columns, which chunks counts down.
 func (e *sweep) chunks(most int, left, at reg.GPVirtual, body func(chunk)) {
 	e.mask(left)
 	e.XORQ(at, at)
 	next := "single"
-	for _, c := range []chunk{{most, false, e.half, "many"}, {1, false, false, "single"}} {
+	for _, c := range []chunk{{most, false, e.onBF16, "many"}, {1, false, false, "single"}} {
 		e.Label(c.prefix)
 		e.CMPQ(left, operand.U32(uint32(c.vectors*e.lanes)))
 		e.JLT(operand.LabelRef(next))
@@ -127,8 +128,8 @@ func (e *sweep) read(c chunk, base, at reg.GPVirtual, v int, to reg.VecPhysical)
 	switch m := e.activations(c, base, at, v); {
 	case c.woven:
 		e.loadWoven(m, v%2 == 1, to)
-	case e.half:
-		e.loadHalf(m, to, c.masked)
+	case e.onBF16:
+		e.loadBF16(m, to, c.masked)
 	default:
 		e.load(m, to, c.masked)
 	}
@@ -141,38 +142,38 @@ func (e *sweep) readAll(c chunk, base, at reg.GPVirtual, regs []reg.VecPhysical)
 	}
 }
 
-// spare takes what writing needs beside the vectors that are idle where it is
-// done: two for bfloat16.
+// spare adds vectors to the idle ones until there are as many as writing needs: two for
+// bfloat16.
 func (e *sweep) spare(free *registers, idle ...reg.VecPhysical) []reg.VecPhysical {
-	for e.half && len(idle) < 2 {
+	for e.onBF16 && len(idle) < 2 {
 		idle = append(idle, free.one())
 	}
 	return idle
 }
 
-// writeAll stores the chunk's activations at base + at. In bfloat16 it rounds,
-// and spoils regs, t and K3.
+// writeAll stores the chunk's activations at base + at. For bfloat16 it rounds, and
+// overwrites regs, t and K3.
 func (e *sweep) writeAll(c chunk, base, at reg.GPVirtual, regs, t []reg.VecPhysical) {
 	for v := 0; v < c.vectors; v++ {
 		switch m := e.activations(c, base, at, v); {
 		case c.woven:
 			e.storeWoven(regs[v], regs[v+1], m, t...)
 			v++
-		case e.half:
-			e.storeHalf(regs[v], m, c.masked, t...)
+		case e.onBF16:
+			e.storeBF16(regs[v], m, c.masked, t...)
 		default:
 			e.store(regs[v], m, c.masked)
 		}
 	}
 }
 
-// writeExact is writeAll for numbers that were read from activations, which are
-// not rounded: even a NaN and a number below the smallest normal one stay what
-// they were. It spoils t only.
+// writeExact is writeAll for numbers that were read from activations. It does not round, so
+// even a NaN and a number below the smallest normal one are unchanged. It overwrites only
+// t.
 func (e *sweep) writeExact(c chunk, base, at reg.GPVirtual, regs, t []reg.VecPhysical) {
 	for v := 0; v < c.vectors; v++ {
 		m := e.activations(c, base, at, v)
-		if !e.half {
+		if !e.onBF16 {
 			e.store(regs[v], m, c.masked)
 			continue
 		}
@@ -195,7 +196,7 @@ func (e *emitter) zeroAll(c chunk, regs []reg.VecPhysical) {
 	}
 }
 
-// unless skips body where the pointer is nil.
+// unless emits body, which is skipped if the pointer is nil.
 func (e *emitter) unless(label string, pointer reg.GPVirtual, body func()) {
 	e.TESTQ(pointer, pointer)
 	e.JZ(operand.LabelRef(label))
@@ -211,7 +212,7 @@ func (e *emitter) constant(bits uint32, v reg.VecPhysical) {
 	e.VBROADCASTSS(v.AsX(), v)
 }
 
-// zeroAtMost clears g in the lanes where y <= 0, and spoils y.
+// zeroAtMost clears g in the lanes where y <= 0. It overwrites y.
 func (e *emitter) zeroAtMost(y, zero, g reg.VecPhysical) {
 	if e.wide() {
 		e.VCMPPS(notAtMost, zero, y, reg.K2)
@@ -222,7 +223,7 @@ func (e *emitter) zeroAtMost(y, zero, g reg.VecPhysical) {
 	e.VANDPS(y, g, g)
 }
 
-// registers hands out vector registers from the lowest.
+// registers allocates vector registers, the lowest first.
 type registers struct {
 	e    *emitter
 	next int

@@ -6,20 +6,20 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A vector of bfloat16 as it lies in memory becomes two of float32 by a shift,
-// which leaves the even elements, and a mask, which leaves the odd ones: half
-// the instructions of widening one half after the other. A chunk of vectors in
-// this order is woven, and so are its columns.
+// A vector of bfloat16 becomes two vectors of float32 by a shift, which gives the even
+// elements, and a mask, which gives the odd ones. These are half the instructions of
+// widening the two halves of the vector. A chunk of vectors in this order is called woven,
+// and so are its columns.
 
-// weaving is what that takes.
+// weaving has the constants that woven chunks need.
 type weaving struct {
-	table operand.Mem     // AVX-512: the orders below
+	table operand.Mem     // AVX-512: the permutations below
 	upper reg.VecPhysical // AVX-512: selects the odd elements
 	words reg.VecPhysical // AVX512_BF16: puts the words of two vectors in turn
 }
 
-// The orders of two vectors of 16 float32, and of two halves of 16 words, at
-// their offsets.
+// The offsets of the permutations of two vectors of 16 float32, and of two halves of 16
+// words.
 const (
 	weaveEven = iota * 64
 	weaveOdd
@@ -28,7 +28,7 @@ const (
 	weaveWords
 )
 
-// weaveTable writes those orders.
+// weaveTable writes these permutations.
 func (e *sweep) weaveTable() {
 	if !e.wide() {
 		return
@@ -48,10 +48,10 @@ func (e *sweep) weaveTable() {
 	}
 }
 
-// begin hands out vectors but those that weaving needs, which it sets.
+// begin returns the vectors that are free, after setting those that weaving needs.
 func (e *sweep) begin() *registers {
 	free := &registers{e: e.emitter}
-	if !e.half || !e.wide() {
+	if !e.onBF16 || !e.wide() {
 		return free
 	}
 	e.weaving.upper = free.one()
@@ -80,8 +80,8 @@ func (e *sweep) loadWoven(m operand.Mem, odd bool, v reg.VecPhysical) {
 	}
 }
 
-// storeWoven rounds and writes even and odd elements. It spoils what storeHalf
-// does.
+// storeWoven rounds and writes even and odd elements. It overwrites the same registers as
+// storeBF16.
 func (e *sweep) storeWoven(even, odd reg.VecPhysical, m operand.Mem, t ...reg.VecPhysical) {
 	if e.bf16 {
 		e.VCVTNEPS2BF16(even, even.AsY())
@@ -102,7 +102,7 @@ func (e *sweep) storeWoven(even, odd reg.VecPhysical, m operand.Mem, t ...reg.Ve
 	e.VMOVUPS(even, m)
 }
 
-// splitColumns reads float32 from two vectors on, woven. It spoils t.
+// splitColumns reads two vectors of float32 into woven order. It overwrites t.
 func (e *sweep) splitColumns(first, second operand.Mem, even, odd, t reg.VecPhysical) {
 	e.VMOVUPS(first, t)
 	if e.wide() {
@@ -118,7 +118,7 @@ func (e *sweep) splitColumns(first, second operand.Mem, even, odd, t reg.VecPhys
 	e.VPERMPD(operand.U8(0xd8), odd, odd)
 }
 
-// joinColumns writes what splitColumns reads.
+// joinColumns is the inverse of splitColumns: it writes woven vectors in memory order.
 func (e *sweep) joinColumns(even, odd reg.VecPhysical, first, second operand.Mem, t reg.VecPhysical) {
 	if e.wide() {
 		e.VMOVUPS(e.weaving.table.Offset(weaveLow), t)

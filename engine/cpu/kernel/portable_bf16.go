@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// portableHalf is the table of plain Go kernels on bfloat16.
-var portableHalf = Half{
+// portableBF16 is the table of kernels on bfloat16 in plain Go.
+var portableBF16 = BF16{
 	Unit: "plain Go", Rows: 4, Cols: 16, Depth: 2,
 	Dot:                 dotPortable,
 	DotFetch:            dotFetchPortable,
@@ -24,7 +24,7 @@ var portableHalf = Half{
 	BNGrad:              bnGradPortable[uint16],
 	SumRows:             sumRowsPortable[uint16],
 	MaxPool:             maxPoolPortable[uint16],
-	MaxPoolGrad:         maxPoolGradHalfPortable,
+	MaxPoolGrad:         maxPoolGradBF16Portable,
 	PeakDot:             peakPortable,
 }
 
@@ -40,13 +40,13 @@ func narrow(f float32) uint16 {
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
-// widen is exact.
+// widen converts a bfloat16 to float32, which is exact.
 func widen(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
-// stored is what an activation's elements are stored as.
+// stored is the type of an element of an activation: float32, or uint16 for bfloat16.
 type stored interface{ float32 | uint16 }
 
-// load returns an element as float32.
+// load returns a stored element as float32.
 func load[T stored](v T) float32 {
 	if unsafe.Sizeof(v) == 4 {
 		return *(*float32)(unsafe.Pointer(&v))
@@ -54,7 +54,7 @@ func load[T stored](v T) float32 {
 	return widen(*(*uint16)(unsafe.Pointer(&v)))
 }
 
-// store rounds to an element.
+// store writes f to a stored element, rounded for bfloat16.
 func store[T stored](p *T, f float32) {
 	if unsafe.Sizeof(*p) == 4 {
 		*(*float32)(unsafe.Pointer(p)) = f
@@ -77,7 +77,7 @@ func widenPortable(dst []float32, src []uint16) {
 	}
 }
 
-// dotPortable works in pieces of 4 columns, whose sums stay in registers.
+// dotPortable computes 4 columns at a time, whose sums stay in registers.
 func dotPortable(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool) {
 	if k == 0 {
 		segs = nil
@@ -98,7 +98,7 @@ func dotPortable(c []float32, crs int, a []uint16, ars int, b []uint16, segs []S
 	}
 }
 
-// dotFetchPortable leaves the fetching to the processor.
+// dotFetchPortable is dotPortable; it leaves prefetching to the processor.
 func dotFetchPortable(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool, _ []uint16, _ int) {
 	dotPortable(c, crs, a, ars, b, segs, k, rows, cols, accumulate)
 }
@@ -185,7 +185,7 @@ func patchesPortable(dst, src []uint16, offs []int, rows, c, ld, dld int) {
 	}
 }
 
-// patchesOfOne goes tap by tap, for single channels.
+// patchesOfOne is Patches for a single channel, tap by tap.
 func patchesOfOne(dst, src []uint16, offs []int, rows, ld, dld int) {
 	for t, o := range offs {
 		at := t
@@ -224,7 +224,7 @@ func finishPortable(y []uint16, ldy int, x []float32, ldx int, scale, shift []fl
 	}
 }
 
-func maxPoolGradHalfPortable(dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int) {
+func maxPoolGradBF16Portable(dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int) {
 	for i := range n {
 		for t, o := range xOffs {
 			if v := widen(x[o+i]); v == widen(y[i]) || v != v {

@@ -22,9 +22,9 @@ DATA laneMasks<>+56(SB)/4, $0x00000000
 DATA laneMasks<>+60(SB)/4, $0x00000000
 GLOBL laneMasks<>(SB), RODATA|NOPTR, $64
 
-// func sumRowsHalfAVX2(sum []float32, x []uint16, rows int, n int, ld int)
+// func sumRowsBF16AVX2(sum []float32, x []uint16, rows int, n int, ld int)
 // Requires: AVX, AVX2
-TEXT ·sumRowsHalfAVX2(SB), NOSPLIT, $0-72
+TEXT ·sumRowsBF16AVX2(SB), NOSPLIT, $0-72
 	MOVQ    ld+64(FP), DX
 	SHLQ    $0x01, DX
 	MOVQ    x_base+24(FP), SI
@@ -215,9 +215,9 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
-// func meanM2HalfAVX2(mean []float32, m2 []float32, x []uint16, rows int, n int, ld int)
+// func meanM2BF16AVX2(mean []float32, m2 []float32, x []uint16, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·meanM2HalfAVX2(SB), NOSPLIT, $0-96
+TEXT ·meanM2BF16AVX2(SB), NOSPLIT, $0-96
 	VXORPS       X12, X12, X12
 	VCVTSI2SSQ   rows+72(FP), X12, X12
 	VBROADCASTSS X12, Y12
@@ -464,9 +464,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func scaleShiftHalfAVX2(y []uint16, x []uint16, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int, ld int)
+// func scaleShiftBF16AVX2(y []uint16, x []uint16, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·scaleShiftHalfAVX2(SB), NOSPLIT, $0-152
+TEXT ·scaleShiftBF16AVX2(SB), NOSPLIT, $0-152
 	MOVQ         x_base+24(FP), AX
 	MOVL         $0xff800000, CX
 	VMOVD        CX, X0
@@ -851,9 +851,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func bnReduceHalfAVX2(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
+// func bnReduceBF16AVX2(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·bnReduceHalfAVX2(SB), NOSPLIT, $0-168
+TEXT ·bnReduceBF16AVX2(SB), NOSPLIT, $0-168
 	VXORPS  Y0, Y0, Y0
 	MOVQ    ld+160(FP), DX
 	SHLQ    $0x01, DX
@@ -1094,9 +1094,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func bnGradHalfAVX2(dx []uint16, dres []uint16, sumDx []float32, dy []uint16, y []uint16, x []uint16, a []float32, b []float32, d []float32, rows int, n int, ld int)
+// func bnGradBF16AVX2(dx []uint16, dres []uint16, sumDx []float32, dy []uint16, y []uint16, x []uint16, a []float32, b []float32, d []float32, rows int, n int, ld int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·bnGradHalfAVX2(SB), NOSPLIT, $0-240
+TEXT ·bnGradBF16AVX2(SB), NOSPLIT, $0-240
 	VXORPS  Y0, Y0, Y0
 	MOVQ    ld+232(FP), DX
 	SHLQ    $0x01, DX
@@ -1486,9 +1486,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func maxPoolHalfAVX2(dst []uint16, x []uint16, offs []int, n int)
+// func maxPoolBF16AVX2(dst []uint16, x []uint16, offs []int, n int)
 // Requires: AVX, AVX2
-TEXT ·maxPoolHalfAVX2(SB), NOSPLIT, $0-80
+TEXT ·maxPoolBF16AVX2(SB), NOSPLIT, $0-80
 	MOVL         $0xff800000, AX
 	VMOVD        AX, X6
 	VBROADCASTSS X6, Y6
@@ -1660,9 +1660,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func maxPoolGradHalfAVX2(dx []float32, dy []uint16, x []uint16, y []uint16, dxOffs []int, xOffs []int, n int)
+// func maxPoolGradBF16AVX2(dx []float32, dy []uint16, x []uint16, y []uint16, dxOffs []int, xOffs []int, n int)
 // Requires: AVX, AVX2
-TEXT ·maxPoolGradHalfAVX2(SB), NOSPLIT, $0-152
+TEXT ·maxPoolGradBF16AVX2(SB), NOSPLIT, $0-152
 	MOVQ    dx_base+0(FP), AX
 	MOVQ    x_base+48(FP), CX
 	MOVQ    y_base+72(FP), DX

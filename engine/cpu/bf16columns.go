@@ -5,16 +5,15 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 )
 
-// halfColumns is the order in which the columns of a line of the input are
-// rearranged: such that those of neighbouring outputs are neighbours, whatever the
-// stride.
-type halfColumns struct {
+// bf16Columns is an order of the columns of an input line in which the columns that
+// one tap reads for neighbouring outputs are neighbours too, whatever the stride.
+type bf16Columns struct {
 	columns []int
-	begin   []int // by column of the filter: which of them belongs to column 0 of the output
-	lo, hi  []int // and the columns of the output that it reaches: the first, and the one behind the last
+	begin   []int // for each column of the filter, the index in columns of what output column 0 reads
+	lo, hi  []int // for each column of the filter, the output columns lo <= x < hi that it reaches
 }
 
-func newHalfColumns(win engine.Window, w, ow int) (h halfColumns) {
+func newBF16Columns(win engine.Window, w, ow int) (h bf16Columns) {
 	at := map[int]int{} // remainder by the stride → where its columns begin
 	for kx := range win.KW {
 		off := kx*win.DilationW - win.PadW
@@ -39,9 +38,9 @@ func newHalfColumns(win engine.Window, w, ow int) (h halfColumns) {
 	return h
 }
 
-// offsets lists where the columns of so many images are in a line, each padded to
-// some with nothing, which is negative.
-func (h *halfColumns) offsets(images, padded, batch, channels int) (offs []int) {
+// offsets lists the offset of every column of every image in a line. Each column has
+// padded entries, of which those beyond images are -1.
+func (h *bf16Columns) offsets(images, padded, batch, channels int) (offs []int) {
 	for _, x := range h.columns {
 		for i := range padded {
 			at := -1
@@ -57,17 +56,17 @@ func (h *halfColumns) offsets(images, padded, batch, channels int) (offs []int) 
 	return offs
 }
 
-// halfFew makes channels of the columns of a filter, for inputs of too few to be
-// multiplied tap by tap: once for each column of the filter, what it takes from the
-// line, and zero where that is outside the picture.
-type halfFew struct {
-	from     halfColumns
+// bf16Few turns the columns of a filter into channels, for inputs with too few channels
+// to be multiplied tap by tap. A rearranged line has, for each column of the filter, the
+// pixels that the column reads, and zero where those are outside the image.
+type bf16Few struct {
+	from     bf16Columns
 	channels int // of the input
 	row      int // elements of a line from one channel to the next
 }
 
 // room returns how many elements a rearranged line of the input takes.
-func (f *halfFew) room() int {
+func (f *bf16Few) room() int {
 	if f == nil {
 		return 0
 	}
@@ -77,13 +76,14 @@ func (f *halfFew) room() int {
 // squareLanes is how many channels are transposed together.
 const squareLanes = 16
 
-// pack rearranges a line of the input, which begins x, for outputs of some width.
-func (f *halfFew) pack(half *kernel.Half, to, x, area []uint16, chunk imageChunk, row, width, padded int) {
+// pack rearranges the line of the input at the beginning of x for an output of the
+// given width.
+func (f *bf16Few) pack(bf16 *kernel.BF16, to, x, area []uint16, chunk imageChunk, row, width, padded int) {
 	channels := f.channels
 	if chunk.reach+squareLanes <= len(x) {
-		channels = squareLanes // and of the next pixels, which is faster
+		channels = squareLanes // some belong to the next pixel; a full square is faster
 	}
-	half.Transpose(area, x, chunk.offs, channels, f.row)
+	bf16.Transpose(area, x, chunk.offs, channels, f.row)
 	for kx, at := range f.from.begin {
 		lo, hi := f.from.lo[kx], f.from.hi[kx]
 		for c := range f.channels {

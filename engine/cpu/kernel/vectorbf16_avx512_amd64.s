@@ -86,9 +86,9 @@ DATA weaves<>+312(SB)/4, $0x002e000e
 DATA weaves<>+316(SB)/4, $0x002f000f
 GLOBL weaves<>(SB), RODATA|NOPTR, $320
 
-// func sumRowsHalfAVX512(sum []float32, x []uint16, rows int, n int, ld int)
+// func sumRowsBF16AVX512(sum []float32, x []uint16, rows int, n int, ld int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·sumRowsHalfAVX512(SB), NOSPLIT, $0-72
+TEXT ·sumRowsBF16AVX512(SB), NOSPLIT, $0-72
 	MOVL         $0xffff0000, AX
 	VMOVD        AX, X0
 	VBROADCASTSS X0, Z0
@@ -195,9 +195,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func meanM2HalfAVX512(mean []float32, m2 []float32, x []uint16, rows int, n int, ld int)
+// func meanM2BF16AVX512(mean []float32, m2 []float32, x []uint16, rows int, n int, ld int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·meanM2HalfAVX512(SB), NOSPLIT, $0-96
+TEXT ·meanM2BF16AVX512(SB), NOSPLIT, $0-96
 	MOVL         $0xffff0000, AX
 	VMOVD        AX, X0
 	VBROADCASTSS X0, Z0
@@ -389,9 +389,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func scaleShiftHalfAVX512(y []uint16, x []uint16, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int, ld int)
+// func scaleShiftBF16AVX512(y []uint16, x []uint16, scale []float32, shift []float32, res []uint16, relu bool, rows int, n int, ld int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·scaleShiftHalfAVX512(SB), NOSPLIT, $0-152
+TEXT ·scaleShiftBF16AVX512(SB), NOSPLIT, $0-152
 	MOVQ         x_base+24(FP), AX
 	MOVL         $0xffff0000, CX
 	VMOVD        CX, X0
@@ -718,9 +718,9 @@ DATA rounding<>+216(SB)/4, $0x00010000
 DATA rounding<>+220(SB)/4, $0x00010000
 GLOBL rounding<>(SB), RODATA|NOPTR, $224
 
-// func bnReduceHalfAVX512(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
+// func bnReduceBF16AVX512(sumDy []float32, sumDyX []float32, dy []uint16, y []uint16, x []uint16, mean []float32, rows int, n int, ld int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·bnReduceHalfAVX512(SB), NOSPLIT, $0-168
+TEXT ·bnReduceBF16AVX512(SB), NOSPLIT, $0-168
 	MOVL         $0xffff0000, AX
 	VMOVD        AX, X0
 	VBROADCASTSS X0, Z0
@@ -920,9 +920,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func bnGradHalfAVX512(dx []uint16, dres []uint16, sumDx []float32, dy []uint16, y []uint16, x []uint16, a []float32, b []float32, d []float32, rows int, n int, ld int)
+// func bnGradBF16AVX512(dx []uint16, dres []uint16, sumDx []float32, dy []uint16, y []uint16, x []uint16, a []float32, b []float32, d []float32, rows int, n int, ld int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·bnGradHalfAVX512(SB), NOSPLIT, $0-240
+TEXT ·bnGradBF16AVX512(SB), NOSPLIT, $0-240
 	MOVL         $0xffff0000, AX
 	VMOVD        AX, X0
 	VBROADCASTSS X0, Z0
@@ -1220,9 +1220,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func maxPoolHalfAVX512(dst []uint16, x []uint16, offs []int, n int)
+// func maxPoolBF16AVX512(dst []uint16, x []uint16, offs []int, n int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·maxPoolHalfAVX512(SB), NOSPLIT, $0-80
+TEXT ·maxPoolBF16AVX512(SB), NOSPLIT, $0-80
 	MOVL         $0xffff0000, AX
 	VMOVD        AX, X0
 	VBROADCASTSS X0, Z0
@@ -1344,9 +1344,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func maxPoolGradHalfAVX512(dx []float32, dy []uint16, x []uint16, y []uint16, dxOffs []int, xOffs []int, n int)
+// func maxPoolGradBF16AVX512(dx []float32, dy []uint16, x []uint16, y []uint16, dxOffs []int, xOffs []int, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·maxPoolGradHalfAVX512(SB), NOSPLIT, $0-152
+TEXT ·maxPoolGradBF16AVX512(SB), NOSPLIT, $0-152
 	MOVL         $0xffff0000, AX
 	VMOVD        AX, X0
 	VBROADCASTSS X0, Z0

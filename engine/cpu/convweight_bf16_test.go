@@ -14,13 +14,13 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// weightCase is a gradient of a weight large enough to be divided: into images,
-// into lines, into parts of the picture, and into sets of channels.
+// weightCase is a weight gradient that is large enough to be divided into chunks of
+// images, lines, parts of the image or sets of channels.
 type weightCase struct{ n, in, out, h, w, kernel, stride, pad, dilation, groups int }
 
 var weightCases = []weightCase{
 	{66, 64, 8, 3, 30, 3, 1, 1, 1, 1},   // chunks of images, one smaller than the other
-	{7, 300, 290, 4, 33, 1, 1, 0, 1, 1}, // all pixels alike, an odd number of images, many channels
+	{7, 300, 290, 4, 33, 1, 1, 0, 1, 1}, // one tap for all pixels, an odd number of images, many channels
 	{33, 24, 24, 12, 11, 1, 2, 0, 1, 1},
 	{5, 3, 33, 41, 38, 7, 2, 3, 1, 1}, // few channels
 	{301, 1, 5, 9, 9, 3, 1, 1, 1, 1},
@@ -28,7 +28,7 @@ var weightCases = []weightCase{
 	{40, 20, 40, 19, 8, 3, 2, 1, 1, 2}, // groups
 	{3, 64, 64, 12, 9, 3, 1, 1, 1, 16},
 	{9, 16, 16, 10, 17, 3, 1, 2, 2, 1},
-	{6, 9, 8, 2, 2, 5, 1, 2, 1, 1}, // a filter larger than the picture
+	{6, 9, 8, 2, 2, 5, 1, 2, 1, 1}, // a filter larger than the image
 	{4, 8, 8, 13, 10, 2, 3, 0, 1, 1},
 	{1, 16, 16, 40, 30, 3, 1, 1, 1, 1}, // one image
 	{2, 8, 8, 3, 3, 3, 1, 0, 1, 1},
@@ -47,8 +47,8 @@ func (c weightCase) step() *engine.ConvGradWeight {
 	}
 }
 
-// reference returns the gradient in the order that the device keeps it in,
-// [tap][input channel][output channel], and the sums of the products' sizes.
+// reference returns the gradient in the device's order, [tap][input channel][output
+// channel], and for each element the sum of the magnitudes of its terms.
 func (c weightCase) reference(s *engine.ConvGradWeight, x, dy []uint16) (want, size []float64) {
 	in, out := c.in/c.groups, c.out/c.groups
 	_, _, oh, ow := s.DY.Dims()
@@ -71,18 +71,18 @@ func (c weightCase) reference(s *engine.ConvGradWeight, x, dy []uint16) (want, s
 	return want, size
 }
 
-// check compares with the plain sums, and the bits of all instruction sets but AMX
-// and of one to three threads.
+// check compares the gradient with plain sums. The bits must be the same for all
+// instruction sets but AMX and for one to three threads.
 func (c weightCase) check(t *testing.T, sets []kernel.ISA) {
 	t.Helper()
 	s, r := c.step(), rand.New(rand.NewPCG(17, 18))
 	at := map[*engine.Value]memory{s.X: alloc(s.X.Words()), s.DY: alloc(s.DY.Words()), s.DW: alloc(s.DW.Words())}
 	for _, v := range []*engine.Value{s.X, s.DY} {
-		for i := range at[v].half() {
-			at[v].half()[i] = tensor.ToBFloat16(r.Float32()*2 - 1)
+		for i := range at[v].bf16() {
+			at[v].bf16()[i] = tensor.ToBFloat16(r.Float32()*2 - 1)
 		}
 	}
-	want, size := c.reference(s, at[s.X].half(), at[s.DY].half())
+	want, size := c.reference(s, at[s.X].bf16(), at[s.DY].bf16())
 	var first memory
 	for _, isa := range sets {
 		var same memory
@@ -116,7 +116,7 @@ func (c weightCase) check(t *testing.T, sets []kernel.ISA) {
 	}
 }
 
-func TestConvGradWeightHalf(t *testing.T) {
+func TestConvGradWeightBF16(t *testing.T) {
 	for _, c := range weightCases {
 		c.check(t, slices.DeleteFunc(kernel.Available(), func(i kernel.ISA) bool { return i == kernel.AMX }))
 	}

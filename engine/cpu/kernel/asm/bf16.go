@@ -8,9 +8,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// loadHalf reads a vector of bfloat16 as float32; where masked, lanes outside
-// the mask are not touched in memory and are zero in the register.
-func (e *emitter) loadHalf(m operand.Mem, v reg.VecPhysical, masked bool) {
+// loadBF16 reads a vector of bfloat16 as float32. If masked is set, lanes outside the mask
+// are not read from memory and are zero in the register.
+func (e *emitter) loadBF16(m operand.Mem, v reg.VecPhysical, masked bool) {
 	switch {
 	case masked && e.wide():
 		e.VPMOVZXWD_Z(m, reg.K1, v)
@@ -24,16 +24,16 @@ func (e *emitter) loadHalf(m operand.Mem, v reg.VecPhysical, masked bool) {
 	e.VPSLLD(operand.U8(16), v, v)
 }
 
-// storeHalf rounds a vector to bfloat16, to nearest, ties to even, and writes
-// it; lanes outside the mask are not touched in memory. A NaN becomes quiet and
-// a number below the smallest normal one a zero. It spoils v, two vectors t
-// and K3; the processor's own rounding, of avx512bf16, spoils v only.
-func (e *emitter) storeHalf(v reg.VecPhysical, m operand.Mem, masked bool, t ...reg.VecPhysical) {
+// storeBF16 rounds a vector to bfloat16, to nearest, ties to even, and writes it. Lanes
+// outside the mask are not written. A NaN becomes quiet, and a number below the smallest
+// normal one becomes zero. It overwrites v, two vectors t and K3; the instruction of
+// avx512bf16 overwrites only v.
+func (e *emitter) storeBF16(v reg.VecPhysical, m operand.Mem, masked bool, t ...reg.VecPhysical) {
 	e.narrow(v, t...)
 	e.storeNarrow(v, m, masked)
 }
 
-// storeNarrow writes the bfloat16 that are the lower half of v.
+// storeNarrow writes the bfloat16 in the lower half of v.
 func (e *emitter) storeNarrow(v reg.VecPhysical, m operand.Mem, masked bool) {
 	switch {
 	case masked && e.wide():
@@ -47,8 +47,8 @@ func (e *emitter) storeNarrow(v reg.VecPhysical, m operand.Mem, masked bool) {
 	}
 }
 
-// eachLane runs body for the lanes in AVX2's mask but the last, which is never
-// set where there is a mask: AVX2 has none for words.
+// eachLane runs body for every lane in AVX2's mask, since AVX2 has no masks for words. The
+// last lane is left out, for a mask of a partial vector never has it.
 func (e *emitter) eachLane(body func(i int)) {
 	set := e.GP32()
 	done := e.label("lanesDone")
@@ -61,13 +61,13 @@ func (e *emitter) eachLane(body func(i int)) {
 	e.Label(done)
 }
 
-// label makes a label of its own.
+// label returns a label that no other call returns.
 func (e *emitter) label(name string) string {
 	e.labels++
 	return fmt.Sprintf("%s%d", name, e.labels)
 }
 
-// The numbers that rounding takes from memory, at their offsets.
+// The offsets of the constants that rounding reads from memory.
 const (
 	roundExponent = iota * 32
 	roundOne
@@ -78,7 +78,7 @@ const (
 	roundUnit
 )
 
-// roundTable writes those numbers, where a file needs them.
+// roundTable writes these constants if the file does not have them yet.
 func (e *emitter) roundTable() {
 	if e.rounding.Base != nil {
 		return
@@ -92,7 +92,7 @@ func (e *emitter) roundTable() {
 	}
 }
 
-// narrow rounds the float32 of v to bfloat16, in the lower half of v.
+// narrow rounds the float32 in v to bfloat16 in the lower half of v.
 func (e *emitter) narrow(v reg.VecPhysical, t ...reg.VecPhysical) {
 	if e.bf16 {
 		e.VCVTNEPS2BF16(v, v.AsY())
@@ -103,8 +103,8 @@ func (e *emitter) narrow(v reg.VecPhysical, t ...reg.VecPhysical) {
 	e.packWords(v, t[0])
 }
 
-// packWords moves the lower half of every lane, whose upper half is zero, to the
-// lower half of v. AVX2 spoils t.
+// packWords moves the lower halves of all lanes to the lower half of v. The upper half of
+// every lane must be zero. AVX2 overwrites t.
 func (e *emitter) packWords(v, t reg.VecPhysical) {
 	if e.wide() {
 		e.VPMOVDW(v, v.AsY())
@@ -114,9 +114,9 @@ func (e *emitter) packWords(v, t reg.VecPhysical) {
 	e.VPACKUSDW(t.AsX(), v.AsX(), v.AsX())
 }
 
-// roundBits rounds every float32 to a bfloat16 in the upper half of the lanes of
-// t[0], whose lower half is of no use: it adds to the bits one less than half a
-// unit, and one more if the unit is odd.
+// roundBits rounds every float32 to a bfloat16 in the upper half of the lanes of t[0]; the
+// lower half is undefined. It adds one less than half a unit to the bits, and one more if
+// the unit is odd.
 func (e *emitter) roundBits(v reg.VecPhysical, t ...reg.VecPhysical) {
 	e.roundTable()
 	if !e.wide() {
@@ -133,7 +133,7 @@ func (e *emitter) roundBits(v reg.VecPhysical, t ...reg.VecPhysical) {
 	e.VPANDD_BCST(e.rounding.Offset(roundSign), v, reg.K3, t[0])
 }
 
-// roundBitsAVX2 is roundBits with masks in vectors. It spoils v.
+// roundBitsAVX2 is roundBits with masks in vectors. It overwrites v.
 func (e *emitter) roundBitsAVX2(v, t, u reg.VecPhysical) {
 	e.VPXOR(u, u, u)
 	e.VPAND(e.rounding.Offset(roundExponent), v, t)

@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// fedProgram is a program that takes pictures of [3, 2, 2], two at a time.
+// fedProgram is a program whose input is made from uint8 batches of two images [3, 2, 2].
 func fedProgram(t *testing.T, d engine.Device) engine.Feed {
 	t.Helper()
 	g := graph.New(graph.Eval)
@@ -30,9 +30,9 @@ func fedProgram(t *testing.T, d engine.Device) engine.Feed {
 	return f
 }
 
-// The copy of a batch begins beside the compute, which waits for it alone; the copy into a
-// place waits for the kernels that read what was there, and the host for the copy before it
-// writes the next into pinned memory.
+// A batch is copied while kernels compute, and only the kernels that make the input wait
+// for the copy. A copy into a place waits for the kernels that read its previous contents,
+// and the host waits for that copy before it writes the pinned memory again.
 func TestFeedOrdersStreams(t *testing.T) {
 	f := newFake()
 	feed := fedProgram(t, f.open(t))
@@ -46,7 +46,7 @@ func TestFeedOrdersStreams(t *testing.T) {
 	}
 	f.calls = nil
 	send := func() { feed.Send(make([]uint8, 24)) }
-	// Events 1 and 3 say that places are copied, 2 and 4 that they were used.
+	// Events 1 and 3 follow the copies to the two places, 2 and 4 the kernels that read them.
 	send()
 	step("after 2 in "+copies, "copy 0 in "+copies, "record 1 in "+copies)
 	send()
@@ -77,7 +77,8 @@ func TestFeedOrdersStreams(t *testing.T) {
 	}
 }
 
-// Pinned memory and events are given back: when nothing uses them, and with the device.
+// Pinned memory and events are freed when they are no longer referenced, and when the device
+// is closed.
 func TestFeedIsGivenBack(t *testing.T) {
 	f := newFake()
 	d := f.open(t)

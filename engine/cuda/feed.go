@@ -10,10 +10,10 @@ import (
 	"github.com/residual-ml/residual/engine"
 )
 
-// feed copies pictures to one of two places while the kernels of the step before read the
-// other. The host writes a batch to pinned memory, which a stream of its own copies; the
-// kernels that make the input wait for that copy, and the copy of the next batch but one
-// for them.
+// feed copies uint8 batches of images to the device while kernels compute (prefetch). It
+// has two places for batches: one is filled while kernels read the other. The host writes
+// a batch to pinned memory, which is copied in a stream of its own. The kernels that make
+// the input wait for that copy, and the next copy to the same place waits for them.
 type feed struct {
 	d          *Device
 	bytes      int
@@ -22,14 +22,14 @@ type feed struct {
 	elements   int
 }
 
-// place is one of the two.
+// place is one of the two places for batches of a feed.
 type place struct {
 	pinned
 	device   *buffer
-	launches []*launch // that make the input of it
+	launches []*launch // kernels that make the program's input from it
 }
 
-// BindPictures implements engine.Receiver. Where it fails, Err says so.
+// BindPictures implements engine.Receiver. If it fails, Err returns the reason.
 func (d *Device) BindPictures(dst engine.Buffer, v *engine.Value, p engine.Pictures) engine.Feed {
 	n, c, h, w := v.Dims()
 	f := &feed{d: d, bytes: n * p.Channels * p.Height * p.Width}
@@ -41,7 +41,7 @@ func (d *Device) BindPictures(dst engine.Buffer, v *engine.Value, p engine.Pictu
 		outH = len(p.Down.Start)
 	}
 	if p.Channels != c || outH != h || outW != w || len(p.Table) != c || n*c*max(h, p.Height)*max(w, p.Width) >= 1<<31 {
-		panic(fmt.Sprintf("cuda: pictures of [%d, %d, %d], which become [%d, %d], for %v", p.Channels, p.Height, p.Width, outH, outW, v))
+		panic(fmt.Sprintf("cuda: images of [%d, %d, %d], resized to [%d, %d], do not fit %v", p.Channels, p.Height, p.Width, outH, outW, v))
 	}
 	if !d.enter() {
 		return f
@@ -78,7 +78,7 @@ func (d *Device) BindPictures(dst engine.Buffer, v *engine.Value, p engine.Pictu
 			resize(down, n*c*h*w, p.Height, w, p.Down)
 		}
 		total := n * c * h * w
-		s.launch(d, "pictures", line(total), total, from, h*w, c, table, dst.(*buffer), half(v), orderOf(v))
+		s.launch(d, "pictures", line(total), total, from, h*w, c, table, dst.(*buffer), isBF16(v), orderOf(v))
 		s.pin(d, f.bytes)
 	}
 	return f
@@ -92,32 +92,33 @@ func (s *place) launch(d *Device, name string, g grid, args ...any) {
 	s.launches = append(s.launches, l)
 }
 
-// pin takes memory and events without a clock for a place.
+// pin allocates the pinned memory and the events of a place.
 func (s *place) pin(d *Device, bytes int) {
 	const writeCombined = 4 // CU_MEMHOSTALLOC_WRITECOMBINED: the host only writes
 	_ = d.err == nil && d.check("cuEventCreate", d.api.EventCreate(&s.copied, noTiming)) && d.check("cuEventCreate", d.api.EventCreate(&s.pinned.used, noTiming))
 	d.pin(&s.pinned, bytes, writeCombined)
-	runtime.AddCleanup(s, d.dead.addPinned, s.pinned)
+	runtime.AddCleanup(s, d.garbage.addPinned, s.pinned)
 }
 
-// noTiming is CU_EVENT_DISABLE_TIMING: an event without a clock.
+// noTiming is CU_EVENT_DISABLE_TIMING: the event records no time.
 const noTiming = 2
 
-// pin takes pinned memory for p, which whoever holds it gives to the graves.
+// pin allocates pinned memory for p. The owner of p must add a cleanup that calls
+// garbage.addPinned.
 func (d *Device) pin(p *pinned, bytes int, flags uint32) {
 	_ = d.err == nil && d.check("cuMemHostAlloc", d.api.HostAlloc(&p.at, uint64(bytes), flags))
-	d.dead.mu.Lock()
-	defer d.dead.mu.Unlock()
-	if d.dead.pinned == nil {
-		d.dead.pinned = map[pinned]bool{}
+	d.garbage.mu.Lock()
+	defer d.garbage.mu.Unlock()
+	if d.garbage.pinned == nil {
+		d.garbage.pinned = map[pinned]bool{}
 	}
-	d.dead.pinned[*p] = false
+	d.garbage.pinned[*p] = false
 }
 
 // Send implements engine.Feed.
 func (f *feed) Send(pixels []uint8) {
 	if len(pixels) != f.bytes || f.sent-f.used >= len(f.places) {
-		panic(fmt.Sprintf("cuda: %d bytes of pictures where %d are wanted, with %d batches on their way", len(pixels), f.bytes, f.sent-f.used))
+		panic(fmt.Sprintf("cuda: a batch of %d bytes, want %d; %d batches are on their way", len(pixels), f.bytes, f.sent-f.used))
 	}
 	d := f.d
 	if !d.enter() {
@@ -129,7 +130,7 @@ func (f *feed) Send(pixels []uint8) {
 		return
 	}
 	copy(unsafe.Slice((*uint8)(s.at), f.bytes), pixels)
-	if d.check("cuStreamWaitEvent", d.api.StreamAfter(d.copies, s.pinned.used, 0)) && // nothing, where it was not recorded
+	if d.check("cuStreamWaitEvent", d.api.StreamAfter(d.copies, s.pinned.used, 0)) && // does not wait if used was never recorded
 		d.check("cuMemcpyHtoDAsync", d.api.CopyTo(s.device.at, s.at, uint64(f.bytes), d.copies)) {
 		d.check("cuEventRecord", d.api.EventRecord(s.copied, d.copies))
 	}
@@ -139,7 +140,7 @@ func (f *feed) Send(pixels []uint8) {
 // Use implements engine.Feed.
 func (f *feed) Use() {
 	if f.used == f.sent && f.d.Err() == nil {
-		panic("cuda: no pictures are on their way")
+		panic("cuda: no batch of images is on its way")
 	}
 	d := f.d
 	if !d.enter() {

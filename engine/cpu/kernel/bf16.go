@@ -1,0 +1,95 @@
+package kernel
+
+// BF16 is the table of kernels for activations stored in bfloat16. A bfloat16 is
+// the upper half of a float32, held in a uint16. All arithmetic is in float32, and
+// results are rounded to nearest, ties to even, when they are stored. As with the
+// conversion instructions of processors, a NaN becomes a quiet NaN, and a result
+// below the smallest normal number becomes a zero of its sign.
+//
+// A product of two bfloat16 is exact in float32, so it does not matter whether it
+// is rounded before it is added. All instruction sets therefore give the same bits,
+// with two exceptions: AMX adds in another order, and VDPBF16PS and AMX read numbers
+// below the smallest normal one as zero.
+type BF16 struct {
+	// Native says that the processor has instructions that multiply bfloat16.
+	// Unit names the instructions that multiply, native or not.
+	Native bool
+	Unit   string
+
+	// Rows and Cols are the register block of Dot; Cols is also the width of its
+	// panels. Dot is fastest if k is a multiple of Depth.
+	Rows, Cols, Depth int
+
+	// Dot computes for r < rows and j < cols, over an even k,
+	//
+	//	c[r*crs+j] = Σ over segs s, over i < k of a[s.A + r*ars + i] * b[s.B + i/2*2*Cols + 2*j + i%2]
+	//
+	// or, if accumulate is set, adds that to c. b has panels as PackPairs writes
+	// them: pairs of rows interleaved, Cols wide. rows is any number, cols at most
+	// Cols; beyond cols, b must have finite numbers, and c is not written. Every
+	// element is one chain of additions in the order of segs and i, whatever rows
+	// and cols are; of a pair the second comes first, as in VDPBF16PS. AMX adds the
+	// even and the odd ones of every 32 terms of a seg separately, then their sum;
+	// the terms of every seg beyond a multiple of 32 come last. c must not overlap
+	// a or b.
+	Dot func(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool)
+
+	// DotFetch is Dot that also prefetches next, the data of a later call, into the
+	// second-level cache. It advances by pace bytes at every second i of every block
+	// of Rows rows, and may run past the end of next, which is harmless. Results are
+	// those of Dot. If next is empty, nothing is prefetched.
+	DotFetch func(c []float32, crs int, a []uint16, ars int, b []uint16, segs []Seg, k, rows, cols int, accumulate bool, next []uint16, pace int)
+
+	// Fetches says that DotFetch does prefetch; otherwise it is the same as Dot.
+	Fetches bool
+
+	// PackPairs writes a panel for Dot: dst[k/2*2*cols + 2*j + k%2] = src[k*ld + j]
+	// for k < rows and j < n, and 0 up to cols columns and an even number of rows.
+	PackPairs func(dst, src []uint16, rows, n, ld, cols int)
+
+	// PackPairsFloat is PackPairs for float32, which it rounds.
+	PackPairsFloat func(dst []uint16, src []float32, rows, n, ld, cols int)
+
+	// PackPairsTransposed writes a panel of the transpose of float32, which it rounds:
+	// dst[k/2*2*cols + 2*j + k%2] = src[j*ld + k] for k < n and j < rows, and 0
+	// up to cols columns and an even number of rows.
+	PackPairsTransposed func(dst []uint16, src []float32, rows, n, ld, cols int)
+
+	// Transpose gathers rows of src as columns of dst: for i < len(offs) and j < n,
+	// dst[j*dld + i] = src[offs[i] + j], or 0 where offs[i] < 0.
+	Transpose func(dst, src []uint16, offs []int, n, dld int)
+
+	// Patches gathers the inputs of rows of outputs: for i < rows, t < len(offs)
+	// and j < c, dst[i*dld + t*c + j] = src[offs[t] + i*ld + j], or 0 where
+	// offs[t] < 0, and 0 from len(offs)*c up to dld. In most calls ld is c, and 1 or 3.
+	Patches func(dst, src []uint16, offs []int, rows, c, ld, dld int)
+
+	Narrow func(dst []uint16, src []float32) // dst = src, rounded
+	Widen  func(dst []float32, src []uint16) // dst = src
+
+	// Finish computes y = x*scale + shift + res for rows of n values, then
+	// max(0, y) if relu is set, and rounds. NaN stays NaN. Rows of x lie ldx
+	// apart, those of y and res ldy. A nil scale means 1; a nil shift or res means
+	// 0. y may be res.
+	Finish func(y []uint16, ldy int, x []float32, ldx int, scale, shift []float32, res []uint16, relu bool, rows, n int)
+
+	// These are the kernels of Set for activations in bfloat16. Sums and vectors
+	// with one value a column are float32. BNGrad sums dx before it is rounded.
+	// dres and maxima are copies of operands and need no rounding.
+
+	MeanM2     func(mean, m2 []float32, x []uint16, rows, n, ld int)
+	ScaleShift func(y, x []uint16, scale, shift []float32, res []uint16, relu bool, rows, n, ld int)
+	BNReduce   func(sumDy, sumDyX []float32, dy, y, x []uint16, mean []float32, rows, n, ld int)
+	BNGrad     func(dx, dres []uint16, sumDx []float32, dy, y, x []uint16, a, b, d []float32, rows, n, ld int)
+	SumRows    func(sum []float32, x []uint16, rows, n, ld int)
+	MaxPool    func(dst, x []uint16, offs []int, n int)
+
+	// MaxPoolGrad adds dy[i] to dx[dxOffs[o]+i] for the first o where x[xOffs[o]+i]
+	// is y[i], the output of MaxPool, or NaN. dxOffs must be at least n apart.
+	MaxPoolGrad func(dx []float32, dy, x, y []uint16, dxOffs, xOffs []int, n int)
+
+	// PeakDot runs independent multiply-adds of bfloat16 on registers alone, for the
+	// given number of iterations, and returns the number of floating-point
+	// operations.
+	PeakDot func(iterations int) (flops float64)
+}
