@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
@@ -92,11 +91,4 @@ func (p plan) pictureSeconds() float64 {
 		n += graph.MACs(node)
 	}
 	return 3 * float64(n) / coreRate
-}
-
-func (c Preparation) checkCache() error {
-	if !(c.CacheSize >= 0 && c.CacheSize < 1e9) {
-		return fmt.Errorf("--cache-size %v: give gigabytes, such as 20, or leave the flag out for half of what the disk has free", c.CacheSize)
-	}
-	return nil
 }

@@ -202,7 +202,7 @@ func changed(changes []string, err error) error {
 	if more := len(changes) - few; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	return fmt.Errorf("the pictures are not those that the run began with: %s; put them back to go on with --resume, or start a new run", text)
+	return fmt.Errorf("the images are not those that the run began with: %s; put them back to go on with it, or start a new run", text)
 }
 
 // dataset is what a model file calls the data: for a user's own pictures the last part

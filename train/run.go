@@ -139,8 +139,8 @@ type best struct {
 	score    float64 // by the metric
 }
 
-// settings is what settings.yaml holds.
-type settings struct {
+// settingsFile is what settings.yaml holds.
+type settingsFile struct {
 	Config   `yaml:",inline"`
 	Device   string `yaml:"device"`
 	Residual string `yaml:"residual_version"`
@@ -218,7 +218,7 @@ func (j *job) build(train data.Dataset) (err error) {
 // start writes the settings, opens the metrics and tells what is about to happen.
 func (j *job) start(s Start) error {
 	residual, goVersion := checkpoint.Versions()
-	err := j.folder.WriteSettings(settings{j.Config, j.dev.Name(), residual, goVersion})
+	err := j.folder.WriteSettings(settingsFile{j.Config, j.dev.Name(), residual, goVersion})
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 		return 0
 	}
 	if !errors.Is(err, errReported) {
-		fmt.Fprintln(stderr, "residual:", oneLine(err.Error()))
+		fmt.Fprintln(stderr, "residual:", oneLine(errorText(err)))
 	}
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return 2

@@ -6,6 +6,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -82,7 +83,7 @@ func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
 	}
 	p.logits, p.classes = logits, logits.Shape[1]
 	if k := len(t.options.ClassWeights); k > 0 && k != p.classes {
-		return nil, nil, fmt.Errorf("--class-weights has %d weights, and %s tells %d classes apart; give one for each", k, nn.Class(t.module), p.classes)
+		return nil, nil, field.Errorf("{ClassWeights} has %d weights, and %s tells %d classes apart; give one for each", k, nn.Class(t.module), p.classes)
 	}
 	target := p.labels
 	if shares {

@@ -19,6 +19,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
@@ -65,11 +66,8 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		return nil, err
 	}
 	o = o.resolved()
-	if o.Epochs < 0 {
-		return nil, fmt.Errorf("%d epochs; train for at least 1 (--epochs)", o.Epochs)
-	}
 	if test == nil && o.Metric.needsTest() {
-		return nil, fmt.Errorf("--metric %s is of an evaluation, and there is nothing to test on; use accuracy or loss", o.Metric)
+		return nil, field.Errorf("{Metric} %s is of an evaluation, and there is nothing to test on; use accuracy or loss", o.Metric)
 	}
 	nn.Named(m) // so that messages can name parameters
 	info := train.Info()
