@@ -75,7 +75,7 @@ func TestZerosOfShortcuts(t *testing.T) {
 	for want, c := range map[string]exchange.ModelConfig{
 		"no shortcuts that add channels":         {Model: "cifar-plain8", Zeros: exchange.ZerosBoth},
 		`zeros "middle"`:                         {Model: "cifar-resnet8", Zeros: "middle"},
-		"say which with --model, and with --zer": {},
+		"say which with Model, and with Zer": {},
 	} {
 		if _, _, _, err := exchange.FromWeights(path, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)

@@ -13,15 +13,21 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// flagNames are the flags of fields that are called otherwise there. The other fields of
-// the libraries are called like their flags, or have a row in the table of settings.
-var flagNames = map[string]string{}
+// flagNames are what the command line has in place of fields, and of functions, that are
+// called otherwise there. The other fields of the libraries are called like their flags, or
+// have a row in the table of settings.
+var flagNames = map[string]string{
+	"Options.Dir":        "--data-dir",          // of data
+	"Fetch":              "residual data fetch", // of data
+	"PackConfig.Dir":     "--cache",             // of data/folder
+	"GrowthConfig.Steps": "--grow",              // of study
+}
 
 // flagFor is how the program names a field of the libraries: by its flag, or by its key in
 // settings.yaml where it has none.
 func flagFor(name string) string {
-	if flag, ok := flagNames[name]; ok {
-		return "--" + flag
+	if words, ok := flagNames[name]; ok {
+		return words
 	}
 	if s, ok := settings.Find(name); ok {
 		if s.Flag() == "" {

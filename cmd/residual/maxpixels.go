@@ -27,7 +27,7 @@ func checkMaxPixels(pixels int64) error {
 // imageError is an error about an image in one line, and how to have it all the same where
 // the limit alone keeps it out.
 func imageError(err error) string {
-	text := oneLine(err.Error())
+	text := oneLine(errorText(err))
 	if large := (*photo.TooLargeError)(nil); errors.As(err, &large) {
 		text += allowing(large.Pixels())
 	}

@@ -137,7 +137,7 @@ func found(p *train.Photos, dry bool) string {
 // kept says which pictures the pack has; "" where none is.
 func kept(p *train.Photos) string {
 	if p.PackError != nil {
-		return fmt.Sprintf("no decoded pictures are kept: %v\n", p.PackError)
+		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.PackError))
 	}
 	if p.Pack == nil {
 		return ""
@@ -149,7 +149,7 @@ func kept(p *train.Photos) string {
 	}
 	switch {
 	case s.Declined != "":
-		fmt.Fprintf(&b, "no decoded pictures are kept: %s\n", s.Declined)
+		fmt.Fprintf(&b, "no decoded images are kept: %s (--cache, --cache-size)\n", s.Declined)
 	case s.Pictures > 0:
 		fmt.Fprintf(&b, "%s are kept decoded in %s, %s, %s of them since now; `residual data cache` lists and clears\n",
 			plural(s.Pictures, "picture"), p.Pack.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
