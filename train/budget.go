@@ -54,7 +54,7 @@ const (
 )
 
 // offers are the trainings that a budget may choose from for c, which is resolved: those
-// of PhotoRecipes up to the one that suits the number of pictures, the smallest first, as
+// of PhotoRecipes up to the one that suits the number of images, the smallest first, as
 // far as model and size were not given; for other data c alone.
 func (c Config) offers() []offer {
 	o := offer{c, foresight.Offer{Name: c.called(), Least: 1, Enough: 1, Most: mostTimes * c.Epochs}}

@@ -148,7 +148,7 @@ func (s *Saved) Check(c Config) error {
 
 // Resume goes on with the run from the end of its last completed epoch, in the
 // same folder, by c: its Config, in which Epochs may be raised, Patience, Threads,
-// Workers, DataDir and Offline be any, Data be where the user's own pictures were moved, and Own is given again where the run had some. What was done of the next epoch is cut off
+// Workers, DataDir and Offline be any, Data be where the user's own images were moved, and Own is given again where the run had some. What was done of the next epoch is cut off
 // the metrics and trained again, and the end is to the bit that of a run that was
 // never stopped, if the same kernels compute. A schedule that follows the share of the training that is done
 // goes by the new number of epochs from here on. An error before the first step

@@ -5,7 +5,7 @@ import (
 )
 
 // BalancedWeights are weights of the classes by which all count the same in a loss,
-// however many pictures they have: N/(K*n) for a class with n of the N pictures, of K
+// however many images they have: N/(K*n) for a class with n of the N images, of K
 // classes, as scikit-learn's compute_class_weight has it.
 func BalancedWeights(labels []int, classes []string) ([]float32, error) {
 	counts := make([]int, len(classes))

@@ -63,7 +63,7 @@ func (t *Trainer) pictures(indices []int) string {
 	return text
 }
 
-// firstBad says what was the first to be no number in the last step: a picture, a parameter,
+// firstBad says what was the first to be no number in the last step: an image, a parameter,
 // the output of a layer or, when the loss was finite, a gradient on the way back.
 func (t *Trainer) firstBad(images, labels *tensor.Tensor, wayBack bool) string {
 	k := kind{images.Shape()[0], labels.DType() == tensor.Float32}

@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// What Options.Freeze takes beside the beginnings of names.
+// What Options.Freeze takes beside prefixes of names.
 const (
 	FreezeStem     = "stem"     // what comes before the first block
 	FreezeBackbone = "backbone" // all but the last layer

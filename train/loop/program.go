@@ -31,7 +31,7 @@ type program struct {
 	pictures           engine.Feed    // nil where they come as images
 }
 
-// program returns the training step for n pictures.
+// program returns the training step for n images.
 func (t *Trainer) program(n int, shares bool) (*program, error) {
 	if p := t.programs[kind{n, shares}]; p != nil {
 		return p, nil
@@ -66,7 +66,7 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 	return p, nil
 }
 
-// forward traces the loss of n pictures.
+// forward traces the loss of n images.
 func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
 	g := graph.New(graph.Train)
 	g.Freeze(t.frozen...)
@@ -153,7 +153,7 @@ func (p *program) answers(labels *tensor.Tensor) error {
 	return p.Feed(p.labels, labels)
 }
 
-// pick notes the class with the largest share of every picture, the first of several.
+// pick notes the class with the largest probability in each soft label, the first of several.
 func (p *program) pick(shares []float32) {
 	for i := range p.largest.Ints() {
 		row, best := shares[i*p.classes:(i+1)*p.classes], 0

@@ -38,7 +38,7 @@ type Trainer struct {
 	loader   *data.Loader
 	tests    *data.Loader // nil without a test set
 	runner   *inference.Runner
-	input    tensor.Shape // of one picture
+	input    tensor.Shape // of one image
 	steps    int
 	past     Totals // where Fit begins
 	totals   Totals // how far it is
@@ -52,7 +52,7 @@ type Trainer struct {
 	update  optim.Averaged  // a step with what the options add to it
 	sum     sum
 	passes  []engine.Pass // of a step, where the device makes them with it
-	sent    []*data.Batch // on their way to a device that takes pictures as bytes
+	sent    []*data.Batch // on their way to a device that takes images as bytes
 	values  [2]float32    // that a step has read: the loss and the hits
 	fetch   func()        // what the host is to do while the device makes the next step; may be nil
 	average average
