@@ -295,13 +295,16 @@ func (m Model) check() error {
 			return fmt.Errorf("%d blocks in stage %d, where 1 to %d are possible", n, i+1, mostBlocks)
 		}
 	}
-	for name, values := range map[string][]float64{"mean": p.Mean, "std": p.Std} {
-		if n := len(values); n != 0 && n != m.Channels {
-			return fmt.Errorf("a %s of %d values for %d channels", name, n, m.Channels)
+	for _, of := range []struct {
+		name   string
+		values []float64
+	}{{"mean", p.Mean}, {"std", p.Std}} {
+		if n := len(of.values); n != 0 && n != m.Channels {
+			return fmt.Errorf("a %s of %d values for %d channels", of.name, n, m.Channels)
 		}
-		for _, v := range values {
-			if !finite(v) || name == "std" && v <= 0 {
-				return fmt.Errorf("a %s of %v", name, v)
+		for _, v := range of.values {
+			if !finite(v) || of.name == "std" && v <= 0 {
+				return fmt.Errorf("a %s of %v", of.name, v)
 			}
 		}
 	}

@@ -87,7 +87,8 @@ func (c *ExportConfig) checkPreprocess() error {
 	if c.Bytes && p.BGR {
 		return fmt.Errorf("takes blue, green and red in this order, which a graph that takes bytes is not written for; leave Bytes out")
 	}
-	for name, values := range map[string][]float64{"mean": p.Mean, "std": p.Std} {
+	for i, values := range [][]float64{p.Mean, p.Std} {
+		name := []string{"mean", "std"}[i]
 		if c.Bytes && len(values) != 0 && len(values) != c.Channels {
 			return fmt.Errorf("exchange.Export: a %s of %d values for %d channels", name, len(values), c.Channels)
 		}

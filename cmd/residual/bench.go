@@ -1,16 +1,30 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/engine/roofline"
+	"github.com/residual-ml/residual/measure"
 	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/report"
+)
+
+// The modes of bench besides those of measure.Mode, and the two views of a profile.
+const (
+	modeLoad    = "load"
+	modeWeights = "weights"
+
+	profileKinds = "kinds"
+	profileSteps = "steps"
 )
 
 // benchFlags are the settings of bench.
@@ -22,7 +36,7 @@ type benchFlags struct {
 	batch     int
 	repeat    int
 	warmup    int
-	feed      string
+	feed      string // one of feeds
 	data      string
 	dir       string
 	pixels    int64  // most of one of them
@@ -34,6 +48,11 @@ type benchFlags struct {
 	json      bool
 	recompute bool // of training
 }
+
+var (
+	modes = []string{string(measure.Train), string(measure.Infer), modeLoad, modeWeights}
+	feeds = []string{string(measure.FeedMemory), string(measure.FeedLoader), string(measure.FeedPhotos), string(measure.FeedNone)}
+)
 
 func benchCommand() *cobra.Command {
 	var f benchFlags
@@ -86,7 +105,7 @@ what a step has to do.`,
 	fs.IntVar(&f.batch, "batch", 64, "images in a batch")
 	fs.IntVar(&f.repeat, "repeat", 10, "measurements, of which the median is taken")
 	fs.IntVar(&f.warmup, "warmup", 3, "steps before the first measurement")
-	fs.StringVar(&f.feed, "feed", feedMemory, "where the batch of a step comes from: memory, loader, photos or none")
+	fs.StringVar(&f.feed, "feed", string(measure.FeedMemory), "where the batch of a step comes from: memory, loader, photos or none")
 	fs.StringVar(&f.data, "data", "fashion-mnist", "data set of --feed loader; nothing is downloaded")
 	fs.StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
 	fs.StringVar(&f.photos, "photos", "", "folder of pictures for --feed photos and --mode load; else some are drawn")
@@ -100,10 +119,10 @@ what a step has to do.`,
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("data-dir")
-	_ = cmd.RegisterFlagCompletionFunc("mode", words("train", "infer", modeLoad, modeWeights))
+	_ = cmd.RegisterFlagCompletionFunc("mode", words(modes...))
 	_ = cmd.MarkFlagDirname("photos")
 	_ = cmd.RegisterFlagCompletionFunc("profile", words(profileKinds, profileSteps))
-	_ = cmd.RegisterFlagCompletionFunc("feed", words(feedMemory, feedLoader, feedPhotos, feedNone))
+	_ = cmd.RegisterFlagCompletionFunc("feed", words(feeds...))
 	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
 	return cmd
@@ -111,17 +130,17 @@ what a step has to do.`,
 
 func (f *benchFlags) check() error {
 	switch {
-	case !slices.Contains([]string{"train", "infer", modeLoad, modeWeights}, f.mode):
+	case !slices.Contains(modes, f.mode):
 		return usagef("--mode %s is not known; choose train, infer, load or weights", f.mode)
 	case f.weights != "" && f.mode != modeWeights:
 		return usagef("--weights is about --mode weights; speed does not depend on them")
-	case f.feed != feedMemory && f.feed != feedLoader && f.feed != feedPhotos && f.feed != feedNone:
+	case !slices.Contains(feeds, f.feed):
 		return usagef("--feed %s is not known; choose memory, loader, photos or none", f.feed)
 	case f.pixels < 0:
 		return checkMaxPixels(f.pixels)
 	case f.pixels > 0 && f.photos == "":
 		return usagef("--max-pixels is about --photos")
-	case f.photos != "" && f.feed != feedPhotos && f.mode != modeLoad:
+	case f.photos != "" && f.feed != string(measure.FeedPhotos) && f.mode != modeLoad:
 		return usagef("--photos is about --feed photos and --mode load")
 	case f.profile != "" && f.profile != profileKinds && f.profile != profileSteps:
 		return usagef("--profile=%s is not known; choose kinds or steps", f.profile)
@@ -142,6 +161,26 @@ func (f *benchFlags) check() error {
 	return err
 }
 
+// parsePeaks reads TFLOP/s and GB/s; no text is no peaks.
+func parsePeaks(text string) (*roofline.Peaks, error) {
+	if text == "" {
+		return nil, nil
+	}
+	words := strings.Split(text, ",")
+	values := make([]float64, len(words))
+	for i, w := range words {
+		v, err := strconv.ParseFloat(w, 64)
+		if err != nil || !(v > 0) {
+			return nil, usagef("--peaks %s: give TFLOP/s and GB/s, such as 989,3350", text)
+		}
+		values[i] = v
+	}
+	if len(values) != 2 {
+		return nil, usagef("--peaks %s: give two numbers, TFLOP/s and GB/s, such as 989,3350", text)
+	}
+	return &roofline.Peaks{GFLOPPerSecond: 1e3 * values[0], GBPerSecond: values[1]}, nil
+}
+
 func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if err := f.check(); err != nil {
 		return err
@@ -149,108 +188,139 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	if f.mode == modeLoad {
 		return f.load(ctx, cmd)
 	}
-	if f.mode == modeWeights {
-		return f.loadWeights(ctx, cmd)
-	}
 	entry, err := lookupModel(f.model)
 	if err != nil {
 		return err
+	}
+	if f.mode == modeWeights {
+		return f.loadWeights(ctx, cmd, entry)
 	}
 	dev, err := f.device.openSaying(cmd)
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
-	w, err := newWorkload(entry, f, dev)
+	r, err := f.measure(ctx, entry, dev)
 	if err != nil {
-		return err
+		return f.explain(err, entry)
 	}
-	r, err := f.look(ctx, w, entry, dev)
-	if err != nil {
-		return err
+	switch f.profile {
+	case profileKinds:
+		r.Profile, r.Steps = roofline.ByKind(r.Steps), nil
+	case "":
+		r.Steps = nil
 	}
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), r)
 	}
-	printf(cmd, "%s", r.text())
+	printf(cmd, "%s", benchText(r))
 	return nil
 }
 
-// look measures, or with --dry only counts.
-func (f *benchFlags) look(ctx context.Context, w *workload, e models.Entry, dev engine.Device) (*benchResult, error) {
-	if f.dry {
-		return f.dryRun(w, dev)
-	}
-	done, err := f.feedBy(ctx, w, e)
+// measure measures training or inference, or with --dry only counts.
+func (f *benchFlags) measure(ctx context.Context, e models.Entry, dev engine.Device) (*measure.Result, error) {
+	peaks, err := parsePeaks(f.peaks)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	return f.measure(ctx, w, dev)
+	w, err := measure.New(measure.Config{
+		Model: e, Mode: measure.Mode(f.mode), Batch: f.batch, Size: f.resize, Precision: f.device.on(dev), Recompute: f.recompute,
+		Repeat: f.repeat, Warmup: f.warmup, Profile: f.profile != "", Peaks: peaks,
+	}, dev)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	switch measure.Feed(f.feed) {
+	case measure.FeedNone:
+		w.FeedNone()
+	case measure.FeedPhotos:
+		if !f.dry {
+			err = w.FeedPhotos(ctx, f.photos, f.pixels)
+		}
+	case measure.FeedLoader:
+		if !f.dry {
+			err = f.feedLoader(ctx, w)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.dry {
+		r := w.Describe()
+		r.Feed, r.Data = measure.Feed(f.feed), f.fedFrom()
+		return r, nil
+	}
+	return w.Measure(ctx)
 }
 
-// text is the result for people.
-func (r *benchResult) text() string {
-	var b strings.Builder
-	by := r.Kernels
-	if r.Threads > 0 {
-		by = fmt.Sprintf("%s, %s kernels", threadCount(r.Threads), r.Kernels)
+// feedLoader opens the data set of --data. A measurement does not wait for a download.
+func (f *benchFlags) feedLoader(ctx context.Context, w *measure.Workload) error {
+	if err := knownData(f.data); err != nil {
+		return err
 	}
-	fmt.Fprintf(&b, "%s, %s, batch %d of %dx%dx%d, on %s, %s, %s%s\n\n",
-		r.Model, r.Mode, r.Batch, r.Channels, r.Height, r.Width, r.Device, by, r.Precision, recomputing(r.Recompute))
-	t := report.NewTable(report.Column{}, report.Column{Align: report.Right}, report.Column{})
-	if len(r.Measurements) > 0 {
-		r.speedRows(t)
+	ds, err := data.Open(ctx, f.data, data.Options{Dir: f.dir, Offline: true})
+	if err != nil {
+		return err
 	}
-	r.floorResult.rows(t, r.StepMilliseconds)
-	t.Row("planned memory", report.Bytes(r.PlannedBytes), fmt.Sprintf("activations %s, scratch %s, weights %s, inputs and the rest %s",
-		report.Bytes(r.ArenaBytes), report.Bytes(r.ScratchBytes), report.Bytes(r.VariableBytes), report.Bytes(r.OwnBytes)))
-	if r.PeakRSSBytes > 0 {
-		t.Row("peak resident memory", report.Bytes(r.PeakRSSBytes), "of the whole program")
-	}
-	if len(r.Measurements) > 0 {
-		t.Row("allocations a step", fmt.Sprintf("%.4g", r.AllocationsPerStep), "")
-	}
-	b.WriteString(t.String())
-	if len(r.Profile) > 0 {
-		b.WriteString("\n" + profileText(r.Profile))
-	}
-	if len(r.Steps) > 0 {
-		b.WriteString("\n" + stepsText(r.Steps))
-	}
-	return b.String()
+	return w.FeedLoader(ctx, ds, f.data)
 }
 
-// speedRows says what was measured.
-func (r *benchResult) speedRows(t *report.Table) {
-	t.Row("images/s", rate(r.ImagesPerSecond), fmt.Sprintf("median of %d, from %s to %s", r.Repeat, rate(r.ImagesPerSecondMin), rate(r.ImagesPerSecondMax)))
-	fed := map[string]string{
-		feedMemory: "feeding included", feedLoader: "fed by the loader from " + r.Data, feedPhotos: "fed by the loader from " + r.Data, feedNone: "the batch stays on the device",
-	}[r.Feed]
-	t.Row("time of a step", fmt.Sprintf("%.3f ms", r.StepMilliseconds), fed)
-	if r.LoaderImagesPerSecond > 0 {
-		t.Row("loader alone", rate(r.LoaderImagesPerSecond)+" images/s", "on one core")
-	}
-	t.Row("arithmetic", report.SI(r.GFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%.3f GFLOP an image, counted as plain sums", r.GFLOPPerImage))
-	if r.PeakGFLOPPerSecond > 0 {
-		t.Row("peak beside it", report.SI(r.PeakGFLOPPerSecond*1e9, "FLOP/s"), fmt.Sprintf("%s before, %s after",
-			report.SI(r.PeakBefore*1e9, "FLOP/s"), report.SI(r.PeakAfter*1e9, "FLOP/s")))
-		t.Row("share of peak", fmt.Sprintf("%.1f %%", 100*r.FractionOfPeak), "over 100 % where an algorithm multiplies less than the sums do")
-	}
-}
-
-// recomputing says that activations are computed again; nothing where they are kept.
-func recomputing(on bool) string {
-	if on {
-		return ", activations computed again"
+// fedFrom names the data of a loader that --dry does not open.
+func (f *benchFlags) fedFrom() string {
+	switch measure.Feed(f.feed) {
+	case measure.FeedLoader:
+		return f.data
+	case measure.FeedPhotos:
+		return cmp.Or(f.photos, measure.DrawnPhotos)
 	}
 	return ""
 }
 
-// rate writes images a second with as many digits as mean something.
-func rate(v float64) string {
-	if v < 100 {
-		return fmt.Sprintf("%.2f", v)
+// benchFlag is the flag for a field of measure.Config.
+var benchFlag = map[string]string{
+	"Model": "model", "Mode": "mode", "Batch": "batch", "Size": "resize", "Recompute": "recompute", "Repeat": "repeat", "Data": "data",
+}
+
+// explain names the flags that an error is about.
+func (f *benchFlags) explain(err error, e models.Entry) error {
+	if c := (*measure.ConfigError)(nil); errors.As(err, &c) {
+		return usagef("--%s: %w", benchFlag[c.Field], c.Err)
 	}
-	return report.Count(int64(v + 0.5))
+	if m := (*engine.MemoryError)(nil); errors.As(err, &m) {
+		advice := "choose a smaller --batch or --resize"
+		if f.mode == string(measure.Train) && !f.recompute {
+			advice += ", or --recompute"
+		}
+		return usagef("--batch %d of %dx%d: %w; %s", f.batch, cmp.Or(f.resize, e.Height), cmp.Or(f.resize, e.Width), m.Err, advice)
+	}
+	return err
+}
+
+// load is bench --mode load: how many photos a second one core prepares.
+func (f *benchFlags) load(ctx context.Context, cmd *cobra.Command) error {
+	r, err := measure.Photos(ctx, measure.PhotosConfig{Path: f.photos, MaxPixels: f.pixels, Size: f.resize, Repeat: f.repeat, Warmup: f.warmup})
+	switch {
+	case err != nil:
+		return err
+	case f.json:
+		return printJSON(cmd.OutOrStdout(), r)
+	}
+	printf(cmd, "%s", photosText(r))
+	return nil
+}
+
+// loadWeights is bench --mode weights: how long it takes to make a net of a file.
+func (f *benchFlags) loadWeights(ctx context.Context, cmd *cobra.Command, e models.Entry) error {
+	r, err := measure.Weights(ctx, measure.WeightsConfig{Model: e, Path: f.weights, Threads: f.device.threads, Repeat: f.repeat, Warmup: f.warmup})
+	switch {
+	case err != nil && f.weights != "":
+		return fmt.Errorf("--weights: %w", err)
+	case err != nil:
+		return err
+	case f.json:
+		return printJSON(cmd.OutOrStdout(), r)
+	}
+	printf(cmd, "%s", weightsText(r))
+	return nil
 }

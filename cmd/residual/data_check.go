@@ -168,7 +168,6 @@ func (f *checkFlags) check(ctx context.Context, cmd *cobra.Command, args []strin
 // writeCheck prints what was found of one data set.
 func writeCheck(cmd *cobra.Command, r *data.Report) error {
 	printf(cmd, "%s\n", r.Name)
-	right := func(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
 	t := report.NewTable(report.Column{Title: "file"}, report.Column{Title: "split"}, report.Column{Title: "kind"}, right("count"),
 		right("labels"), right("pixel mean"), right("pixel deviation"), report.Column{Title: "digest"}, report.Column{Title: "found"})
 	t.Indent = 2

@@ -4,16 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/residual-ml/residual/engine/cpu"
-	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/nn"
-	"github.com/residual-ml/residual/tensor"
 )
 
 // keysOf lists the keys of a JSON text, those within others with a dot.
@@ -77,60 +70,6 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// TestSteadyStepAllocatesNothing covers what a training does in every step.
-func TestSteadyStepAllocatesNothing(t *testing.T) {
-	dev, err := cpu.New(cpu.Options{Threads: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dev.Close()
-	e, err := models.Lookup("d2l-bnlenet")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, precision := range []string{"fp32", "bf16"} {
-		w, err := newWorkload(e, &benchFlags{mode: "train", batch: 4, device: deviceFlags{precision: precision}}, dev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := testing.AllocsPerRun(20, func() {
-			if err := w.step(); err != nil {
-				t.Error(err)
-			}
-		}); n != 0 {
-			t.Errorf("a step in %s allocates %v times", precision, n)
-		}
-	}
-}
-
-// TestStepFLOPs compares with the summary: twice its multiply-adds forward, and
-// three times that in training, but for the images' own gradient.
-func TestStepFLOPs(t *testing.T) {
-	dev, err := cpu.New(cpu.Options{Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dev.Close()
-	e, err := models.Lookup("d2l-bnlenet")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := nn.Summary(e.New(models.Config{}), tensor.Shape{2, 1, 28, 28})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first := int64(2 * 6 * 24 * 24 * 25)
-	for mode, want := range map[string]float64{"infer": 2 * float64(s.MACs), "train": 2 * float64(3*s.MACs-first)} {
-		w, err := newWorkload(e, &benchFlags{device: deviceFlags{precision: "fp32"}, mode: mode, batch: 2}, dev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w.flops != want {
-			t.Errorf("%s: %v operations, not %v", mode, w.flops, want)
-		}
-	}
-}
-
 func TestInterruptedBenchSaysSo(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
@@ -152,14 +91,5 @@ func TestFullDiskIsNoSuccess(t *testing.T) {
 		if status := run(context.Background(), strings.Fields(line), full{}, &errs); status != 1 || errs.String() != "residual: standard output: no space left\n" {
 			t.Errorf("%s: status %d, stderr %q", line, status, errs.String())
 		}
-	}
-}
-
-func TestSummarise(t *testing.T) {
-	r := benchResult{Batch: 10, Measurements: []float64{400, 100, 200, 300}, PeakBefore: 4, PeakAfter: 6}
-	r.summarise(20e9) // of a step
-	got := []float64{r.ImagesPerSecond, r.ImagesPerSecondMin, r.ImagesPerSecondMax, r.Spread, r.StepMilliseconds, r.GFLOPPerImage, r.GFLOPPerSecond, r.FractionOfPeak}
-	if want := []float64{250, 100, 400, 1.2, 40, 2, 500, 100}; !slices.Equal(got, want) {
-		t.Error(fmt.Sprint("got ", got, ", want ", want))
 	}
 }

@@ -1,5 +1,11 @@
-// Command residual trains, examines and uses residual networks. Each subcommand
-// lives in the file of its name; all they do is in the packages they call.
+// Command residual trains, examines and uses residual networks. It reads flags, calls the
+// packages of this module, and prints; it has no logic of its own.
+//
+// A file is named after its command: data_check.go is `residual data check`. More of a command
+// follows after its name, as in bench_text.go. What several commands share is named after what
+// it is: flags_ are flags, file_ are files that a user names, and show_ is how results, errors
+// and progress are shown. main.go runs a command line, and root.go lists the commands. A test
+// holds every file to this rule.
 package main
 
 import (

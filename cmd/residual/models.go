@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/residual-ml/residual/measure"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/report"
 )
@@ -32,7 +33,7 @@ type modelRow struct {
 }
 
 func modelsCommand() *cobra.Command {
-	var asJSON, asMarkdown, measure bool
+	var asJSON, asMarkdown, toMeasure bool
 	var speed string
 	cmd := &cobra.Command{
 		Use:   "models",
@@ -49,7 +50,7 @@ model that the file has is not measured again, unless it is named.`,
   residual models --measure --speed speed.json resnet18 resnet50
   residual models --markdown --speed speed.json`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if measure {
+			if toMeasure {
 				return nil
 			}
 			return exactly(0, "")(cmd, args)
@@ -57,11 +58,11 @@ model that the file has is not measured again, unless it is named.`,
 		ValidArgsFunction: words(models.Names()...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case measure && (speed == "" || asJSON || asMarkdown):
+			case toMeasure && (speed == "" || asJSON || asMarkdown):
 				return usagef("--measure keeps what it finds in a file: give --speed FILE with it, and no other flag")
-			case speed != "" && !measure && !asMarkdown:
+			case speed != "" && !toMeasure && !asMarkdown:
 				return usagef("--speed is about --markdown and --measure; give one of them")
-			case measure:
+			case toMeasure:
 				for _, name := range args {
 					if _, err := lookupModel(name); err != nil {
 						return err
@@ -82,7 +83,7 @@ model that the file has is not measured again, unless it is named.`,
 				return printJSON(cmd.OutOrStdout(), rows)
 			}
 			if asMarkdown {
-				var s *speeds
+				var s *measure.Speeds
 				if speed != "" {
 					if s, err = readSpeeds(speed); err != nil {
 						return err
@@ -99,7 +100,7 @@ model that the file has is not measured again, unless it is named.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print tables in Markdown, with the multiply-adds")
-	cmd.Flags().BoolVar(&measure, "measure", false, "measure the speed of the models named, else of all that --speed lacks")
+	cmd.Flags().BoolVar(&toMeasure, "measure", false, "measure the speed of the models named, else of all that --speed lacks")
 	cmd.Flags().StringVar(&speed, "speed", "", "file of measured speeds")
 	jsonFlag(cmd, &asJSON)
 	return cmd

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/residual-ml/residual/measure"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -14,11 +15,11 @@ import (
 // modelsMarkdown writes a table for each family: what docs/models.md holds. The
 // multiply-adds are those of one image of the model's own size. With speeds there is a
 // column of them, and what they are above.
-func modelsMarkdown(w io.Writer, rows []modelRow, s *speeds) error {
+func modelsMarkdown(w io.Writer, rows []modelRow, s *measure.Speeds) error {
 	var b strings.Builder
 	title, rule := "", ""
 	if s != nil {
-		b.WriteString(s.line() + "\n")
+		b.WriteString(speedsText(s) + "\n")
 		title, rule = " images/s, training and inference |", "--:|"
 	}
 	family := ""
@@ -43,7 +44,7 @@ func modelsMarkdown(w io.Writer, rows []modelRow, s *speeds) error {
 			input += " only"
 		}
 		speed := ""
-		if m, ok := s.of(r.Name); ok {
+		if m, ok := s.Of(r.Name); ok {
 			speed = fmt.Sprintf(" %s, %s |", rate(m.Train), rate(m.Infer))
 		} else if s != nil {
 			speed = " – |"

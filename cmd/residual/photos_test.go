@@ -88,11 +88,15 @@ func TestModelOfPhotosIsUsed(t *testing.T) {
 	t.Run("elsewhere", func(t *testing.T) { evalElsewhere(t, s.Last, dir) })
 }
 
-// evalElsewhere measures on a folder that is not the training's and lacks classes.
+// evalElsewhere measures on images that the training did not have, in a folder that lacks
+// classes.
 func evalElsewhere(t *testing.T, model, dir string) {
-	other := t.TempDir()
+	drawn, other := filepath.Join(t.TempDir(), "drawn"), t.TempDir()
+	if err := folder.Make(context.Background(), drawn, folder.MakeConfig{PerClass: 12, Seed: 99}); err != nil {
+		t.Fatal(err)
+	}
 	for _, class := range []string{"trouser", "coat", "sandal"} {
-		if err := os.CopyFS(filepath.Join(other, class), os.DirFS(filepath.Join(dir, class))); err != nil {
+		if err := os.Rename(filepath.Join(drawn, class), filepath.Join(other, class)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +112,7 @@ func evalElsewhere(t *testing.T, model, dir string) {
 		}
 		sum += n
 	}
-	if sum != 36 || r.Count != 36 || r.Split != "whole" || r.Accuracy < 0.6 || math.IsNaN(float64(r.Loss)) {
+	if sum != 36 || r.Count != 36 || r.Split != "whole" || r.Accuracy < 0.2 || math.IsNaN(float64(r.Loss)) {
 		t.Errorf("%+v", r)
 	}
 	// A broken picture is named and left out, a class the model does not know is refused.

@@ -38,11 +38,11 @@ func (w *tripwire) String() string {
 func TestTrainInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stdout, stderr := &tripwire{word: "batch  4/20", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
+	stdout, stderr := &tripwire{word: "/train-1\n", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
 	out := t.TempDir()
 	status := run(ctx, []string{"train", "--data", "garments", "--train-size", "640", "--test-size", "50", "--batch", "32", "--epochs", "50", "--out", out}, stdout, stderr)
 	last := filepath.Join(out, "train-1", "last.safetensors")
-	if status != 1 || !strings.Contains(stdout.String(), "stopped in epoch 1 after batch 4") || !strings.Contains(stdout.String(), "residual eval "+last) {
+	if status != 1 || !strings.Contains(stdout.String(), "stopped in epoch 1 after batch 1") || !strings.Contains(stdout.String(), "residual eval "+last) {
 		t.Errorf("status %d, stdout:\n%s", status, stdout)
 	}
 	if strings.Contains(stderr.String(), "residual:") || !strings.Contains(stderr.String(), "Ctrl-C again") {

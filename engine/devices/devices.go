@@ -63,3 +63,20 @@ func parse(name string) (index int, err error) {
 	}
 	return 0, fmt.Errorf("device %q is not known; choose auto, cpu, cuda or cuda:n for GPU n", name)
 }
+
+// Threads returns how many threads a device shares its work among; 0 for a GPU.
+func Threads(d engine.Device) int {
+	if t, ok := d.(interface{ Threads() int }); ok {
+		return t.Threads()
+	}
+	return 0
+}
+
+// Kernels returns the instruction set of the CPU's kernels, and the description of any other
+// device.
+func Kernels(d engine.Device) string {
+	if c, ok := d.(*cpu.Device); ok {
+		return c.ISA().String()
+	}
+	return d.Describe()
+}

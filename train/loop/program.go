@@ -98,22 +98,37 @@ func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
 
 // updates pairs what is trained with its gradients, and adds the buffers that are to be
 // averaged.
-func (t *Trainer) updates(g *graph.Graph, loss *graph.Node) (updates []engine.Update, err error) {
-	var leaves []*graph.Node
-	for _, q := range t.trained {
-		leaves = append(leaves, g.Variable(q.Variable))
+func (t *Trainer) updates(g *graph.Graph, loss *graph.Node) ([]engine.Update, error) {
+	updates, err := Updates(g, loss, t.trained)
+	if err != nil {
+		return nil, err
 	}
-	for i, grad := range graph.Gradients(loss, leaves) {
-		q := t.trained[i]
-		if grad == nil {
-			return nil, fmt.Errorf("the loss does not depend on parameter %s; leave it out of the module or use it in Forward", q.Name)
-		}
-		updates = append(updates, engine.Update{Variable: q.Variable, Gradient: grad, Rate: t.rates[q.Variable]})
+	for i, u := range updates {
+		updates[i].Rate = t.rates[u.Variable]
 	}
 	if t.options.EMA > 0 {
 		for _, b := range t.average.buffers(g) {
 			updates = append(updates, engine.Update{Variable: b})
 		}
+	}
+	return updates, nil
+}
+
+// Updates adds the gradients of loss to g and pairs each parameter with its own, as
+// engine.Spec takes them. It returns an error that names a parameter on which the loss does
+// not depend.
+func Updates(g *graph.Graph, loss *graph.Node, parameters []nn.NamedParameter) ([]engine.Update, error) {
+	var leaves []*graph.Node
+	for _, p := range parameters {
+		leaves = append(leaves, g.Variable(p.Variable))
+	}
+	var updates []engine.Update
+	for i, gradient := range graph.Gradients(loss, leaves) {
+		p := parameters[i]
+		if gradient == nil {
+			return nil, fmt.Errorf("the loss does not depend on parameter %s; leave it out of the module or use it in Forward", p.Name)
+		}
+		updates = append(updates, engine.Update{Variable: p.Variable, Gradient: gradient})
 	}
 	return updates, nil
 }

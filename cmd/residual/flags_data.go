@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,4 +60,17 @@ func dataNames() []string {
 		names = append(names, s.Name)
 	}
 	return names
+}
+
+// knownData complains about a name that is no data set.
+func knownData(name string) error {
+	if slices.Contains(dataNames(), name) {
+		return nil
+	}
+	return usagef("data set %q is not known, and there is no such folder; choose one of %s, or name a folder of pictures", name, strings.Join(dataNames(), ", "))
+}
+
+// dataOrFolder completes the name of a data set, or a path.
+func dataOrFolder(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return dataNames(), cobra.ShellCompDirectiveDefault
 }

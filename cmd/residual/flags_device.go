@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/engine/cpu/kernel"
 	"github.com/residual-ml/residual/engine/cuda"
 	"github.com/residual-ml/residual/engine/devices"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train/settings"
 )
@@ -125,19 +126,10 @@ func (f *deviceFlags) reason() string {
 }
 
 // threadsOf is how many threads a device shares its work among; 0 for a GPU.
-func threadsOf(d engine.Device) int {
-	if t, ok := d.(interface{ Threads() int }); ok {
-		return t.Threads()
-	}
-	return 0
-}
+func threadsOf(d engine.Device) int { return devices.Threads(d) }
 
-func threadCount(n int) string {
-	if n == 1 {
-		return "1 thread"
-	}
-	return fmt.Sprintf("%d threads", n)
-}
+// room says whether this process can take so many bytes of memory, where the system tells.
+func room(bytes int64) error { return host.ReadMemory().Fits(bytes) }
 
 // words completes one of a few values.
 func words(w ...string) cobra.CompletionFunc {

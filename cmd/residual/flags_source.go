@@ -103,7 +103,6 @@ func (f *tuningFlags) check(epochs string) error {
 
 // showChanged prints what became of a net.
 func showChanged(v *studyView, r study.ChangedResult, speed bool) {
-	right := func(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
 	columns := []report.Column{{Title: "net"}, right("blocks"), right("parameters"), right("multiply-adds"), right("loss"), right("accuracy")}
 	if speed {
 		columns = append(columns, right("images/s"))

@@ -134,10 +134,3 @@ func judgeBest(ctx context.Context, stderr io.Writer, dev engine.Device, m measu
 	_, err = writeReport(ctx, path, j, judge.Source{Model: best, Part: string(data.Test), Made: time.Now(), Machine: machine(m.device)})
 	return path, c.Info().Epoch, err
 }
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

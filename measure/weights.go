@@ -1,0 +1,90 @@
+package measure
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/models"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/weights/safetensors"
+)
+
+// WeightsConfig says how the loading of weights is measured.
+type WeightsConfig struct {
+	Model   models.Entry
+	Path    string // file of the weights in any format that exchange.OpenWeights reads; empty: one is written for the time that it takes
+	Threads int    // GOMAXPROCS meanwhile; 0 leaves it as it is
+	Repeat  int    // measurements, of which the median counts; at least one is taken
+	Warmup  int    // loads before the first measurement
+}
+
+// WeightsResult is how long it takes to build a model with weights from a file.
+type WeightsResult struct {
+	Mode         string    `json:"mode"` // always weights
+	Model        string    `json:"model"`
+	Bytes        int64     `json:"bytes"` // of the file
+	Threads      int       `json:"threads"`
+	Repeat       int       `json:"repeat"`
+	Warmup       int       `json:"warmup"`
+	First        float64   `json:"first_milliseconds"` // of the first load, which may be one of the warmup
+	Median       float64   `json:"load_milliseconds"`
+	Min          float64   `json:"load_milliseconds_min"`
+	Max          float64   `json:"load_milliseconds_max"`
+	Measurements []float64 `json:"measurements"`
+}
+
+// Weights measures how long it takes to build a model with weights from a file that is in
+// the system's cache. It returns an error that wraps ctx's when ctx ends.
+func Weights(ctx context.Context, c WeightsConfig) (*WeightsResult, error) {
+	if c.Threads > 0 {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.Threads))
+	}
+	path := c.Path
+	if path == "" {
+		dir, err := os.MkdirTemp("", "residual-weights")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		path = filepath.Join(dir, c.Model.Name+".safetensors")
+		state := nn.StateDict(c.Model.New(models.Config{}))
+		if err := checkpoint.WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, state, nil) }); err != nil {
+			return nil, err
+		}
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	repeat := max(1, c.Repeat)
+	r := &WeightsResult{Mode: "weights", Model: c.Model.Name, Bytes: st.Size(), Threads: runtime.GOMAXPROCS(0), Repeat: repeat, Warmup: c.Warmup}
+	for i := range c.Warmup + repeat {
+		if ctx.Err() != nil {
+			return nil, &interrupted{done: len(r.Measurements), of: repeat, cause: ctx.Err()}
+		}
+		start := time.Now()
+		w, err := exchange.OpenWeights(path)
+		if err == nil {
+			_, err = w.Load(c.Model.New(models.Config{Blank: true}), c.Model)
+		}
+		if err != nil {
+			return nil, err
+		}
+		took := float64(time.Since(start)) / float64(time.Millisecond)
+		if i == 0 {
+			r.First = took
+		}
+		if i >= c.Warmup {
+			r.Measurements = append(r.Measurements, took)
+		}
+	}
+	r.Median, r.Min, r.Max = median(r.Measurements), slices.Min(r.Measurements), slices.Max(r.Measurements)
+	return r, nil
+}
