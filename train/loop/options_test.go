@@ -273,7 +273,7 @@ func TestClassWeights(t *testing.T) {
 	}
 }
 
-// What cannot be is named by its flag.
+// What cannot be is named by its field.
 func TestOptionsThatCannotBe(t *testing.T) {
 	ds := pictures(t, data.Train, 30)
 	dev, err := cpu.New(cpu.Options{Threads: 1})
