@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/residual-ml/residual/internal/field"
 )
 
 // MetricsLog appends rows to metrics.csv and metrics.jsonl. A row is written
@@ -201,7 +203,7 @@ type lineFile interface {
 func openLines(path string, head []byte) (lines, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return lines{}, fmt.Errorf("metrics cannot be written: %w; choose another folder with --out", err)
+		return lines{}, field.Errorf("metrics cannot be written: %w; choose another folder with {Out}", err)
 	}
 	l := lines{path: path, f: f}
 	if err := l.resume(f, head); err != nil {
@@ -215,7 +217,7 @@ func openLines(path string, head []byte) (lines, error) {
 func (l *lines) resume(r io.Reader, head []byte) error {
 	old, err := io.ReadAll(r)
 	if err != nil {
-		return fmt.Errorf("%s: %w; choose another folder with --out", l.path, err)
+		return field.Errorf("%s: %w; choose another folder with {Out}", l.path, err)
 	}
 	n := min(len(old), len(head))
 	if !bytes.Equal(old[:n], head[:n]) { // a shorter file may be a head that was cut
@@ -224,7 +226,7 @@ func (l *lines) resume(r io.Reader, head []byte) error {
 	}
 	l.size = int64(bytes.LastIndexByte(old, '\n') + 1)
 	if err := l.f.Truncate(l.size); err != nil {
-		return fmt.Errorf("%s: %w; choose another folder with --out", l.path, err)
+		return field.Errorf("%s: %w; choose another folder with {Out}", l.path, err)
 	}
 	if l.size == 0 && len(head) > 0 {
 		return l.add(head)

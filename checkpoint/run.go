@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/regular"
 )
 
@@ -42,7 +43,7 @@ func NewRun(root, name string) (*Run, error) {
 			next, err = next+1, nil
 		}
 	}
-	return nil, fmt.Errorf("the folder %s for runs cannot be written: %w; choose another with --out", root, err)
+	return nil, field.Errorf("the folder %s for runs cannot be written: %w; choose another with {Out}", root, err)
 }
 
 // nextNumber counts from the highest folder there is, so that the numbers of

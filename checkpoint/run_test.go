@@ -81,7 +81,7 @@ func TestNewRunWhereItCannot(t *testing.T) {
 	}
 	for _, root := range []string{blocked, filepath.Join(blocked, "runs")} {
 		_, err := NewRun(root, "train")
-		if err == nil || !strings.Contains(err.Error(), "the folder "+root+" ") || !strings.Contains(err.Error(), "--out") {
+		if err == nil || !strings.Contains(err.Error(), "the folder "+root+" ") || !strings.Contains(err.Error(), "with Out") {
 			t.Errorf("%s: %v", root, err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestReadOnlyFolder(t *testing.T) {
 	if os.WriteFile(filepath.Join(root, "probe"), nil, 0o666) == nil {
 		t.Skip("this user may write to read-only folders: run as a user without that right")
 	}
-	if _, err := NewRun(root, "train"); err == nil || !strings.Contains(err.Error(), root) || !strings.Contains(err.Error(), "--out") {
+	if _, err := NewRun(root, "train"); err == nil || !strings.Contains(err.Error(), root) || !strings.Contains(err.Error(), "with Out") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -249,7 +249,7 @@ func TestMetricsRefuse(t *testing.T) {
 		}
 	}
 	absent := &Run{Dir: filepath.Join(t.TempDir(), "absent")}
-	if _, err := absent.Metrics("a"); err == nil || !strings.Contains(err.Error(), "--out") {
+	if _, err := absent.Metrics("a"); err == nil || !strings.Contains(err.Error(), "with Out") {
 		t.Errorf("an absent folder: %v", err)
 	}
 }

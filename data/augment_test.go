@@ -237,7 +237,7 @@ func TestLoaderNormalizes(t *testing.T) {
 			t.Fatalf("picture %d differs", i)
 		}
 	}
-	if _, err := NewLoader(ds, LoaderConfig{Batch: 2, Normalize: transforms.Normalize{Mean: []float64{0.5}}}); err == nil || !strings.Contains(err.Error(), "--mean") {
+	if _, err := NewLoader(ds, LoaderConfig{Batch: 2, Normalize: transforms.Normalize{Mean: []float64{0.5}}}); err == nil || !strings.Contains(err.Error(), "(Mean, Std)") {
 		t.Error(err)
 	}
 }

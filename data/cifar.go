@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/shell"
 	"io"
 	"os"
@@ -103,7 +104,7 @@ func (s cifarSet) contentSize() (n int64) {
 
 func (s cifarSet) info() SourceInfo {
 	return SourceInfo{s.name, s.about, fmt.Sprintf(
-		"%s or its %d files, %d MB unpacked: from --data-dir, RESIDUAL_DATA or the cache, else a download",
+		"%s or its %d files, %d MB unpacked: from a folder you name, RESIDUAL_DATA or the cache, else a download",
 		s.archive, len(s.files), s.contentSize()/1e6)}
 }
 
@@ -180,11 +181,11 @@ func (s cifarSet) locate(o Options, files []cifarFile) (place, error) {
 // missing downloads the archive that no folder has, or says why it must not.
 func (s cifarSet) missing(ctx context.Context, o Options) (place, error) {
 	if o.Dir != "" {
-		return place{}, fmt.Errorf("%s: neither %s nor %s and the other files are in %s; download it with: residual data fetch %s --data-dir %s",
+		return place{}, field.Errorf("%s: neither %s nor %s and the other files are in %s; download it with: {Fetch} %s {Options.Dir} %s",
 			s.name, s.archive, s.files[0].name, o.Dir, s.name, shell.Quote(o.Dir))
 	}
 	if o.Offline {
-		return place{}, fmt.Errorf("%s: %s is not on this machine and downloading is turned off; name its folder with --data-dir or RESIDUAL_DATA, or use --data garments",
+		return place{}, field.Errorf("%s: %s is not on this machine and downloading is turned off; name its folder with {Options.Dir} or RESIDUAL_DATA, or use the data set garments",
 			s.name, s.archive)
 	}
 	dir, err := cacheFolder(s.name)
@@ -330,9 +331,9 @@ func isRegular(path string) (bool, error) {
 	case err == nil && st.Mode().IsRegular():
 		return true, nil
 	case err == nil:
-		return false, fmt.Errorf("%s is not a regular file; put the data file there or name another folder with --data-dir", path)
+		return false, field.Errorf("%s is not a regular file; put the data file there or name another folder with {Options.Dir}", path)
 	case !errors.Is(err, os.ErrNotExist):
-		return false, fmt.Errorf("%w; make it readable or name another folder with --data-dir", err)
+		return false, field.Errorf("%w; make it readable or name another folder with {Options.Dir}", err)
 	}
 	return false, nil
 }

@@ -111,7 +111,7 @@ func TestCifarFindsFilesAndArchives(t *testing.T) {
 	}
 	empty := t.TempDir()
 	_, err = s.open(context.Background(), Options{Dir: empty, Split: Test})
-	if err == nil || !strings.Contains(err.Error(), "residual data fetch tiny --data-dir "+empty) {
+	if err == nil || !strings.Contains(err.Error(), "Fetch tiny Options.Dir "+empty) {
 		t.Errorf("an empty folder that was named gives %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/download"
+	"github.com/residual-ml/residual/internal/field"
 )
 
 // fetch downloads the archive if files are missing or damaged and returns the folder.
@@ -55,7 +56,7 @@ func (s cifarSet) download(ctx context.Context, o Options, dir string) (string, 
 		mirrors = s.mirrors
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("%s: %w; name a folder that can be written with --data-dir", s.name, err)
+		return "", field.Errorf("%s: %w; name a folder that can be written with {Options.Dir}", s.name, err)
 	}
 	var addresses []string
 	for _, m := range mirrors {
@@ -87,7 +88,7 @@ func (s cifarSet) download(ctx context.Context, o Options, dir string) (string, 
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return "", fmt.Errorf("%s: cannot download %s to %s: %w; put the file there yourself, name its folder with --data-dir, or use --data garments",
+		return "", field.Errorf("%s: cannot download %s to %s: %w; put the file there yourself, name its folder with {Options.Dir}, or use the data set garments",
 			s.name, s.archive, dir, err)
 	}
 	return want.Path, nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/download"
+	"github.com/residual-ml/residual/internal/field"
 )
 
 // fetch downloads every file that is missing or damaged and returns the folder.
@@ -82,14 +83,14 @@ func (s idxSet) download(ctx context.Context, o Options, dir string, f idxFile) 
 		mirrors = s.mirrors
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("%s: %w; name a folder that can be written with --data-dir", s.name, err)
+		return "", field.Errorf("%s: %w; name a folder that can be written with {Options.Dir}", s.name, err)
 	}
 	path := filepath.Join(dir, f.name+".gz")
 	if err := getFile(ctx, download.Downloader{}, path, f, mirrors, o.Progress); err != nil {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return "", fmt.Errorf("%s: cannot download %s.gz to %s: %w; put the file there yourself, name its folder with --data-dir, or use --data garments",
+		return "", field.Errorf("%s: cannot download %s.gz to %s: %w; put the file there yourself, name its folder with {Options.Dir}, or use the data set garments",
 			s.name, f.name, dir, err)
 	}
 	// A plain file of the same name would be found first; it was damaged, or there

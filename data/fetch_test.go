@@ -229,7 +229,7 @@ func TestDownloadIntoAFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "taken")
 	put(t, dir, nil)
 	_, err := s.fetch(context.Background(), Options{Dir: dir, Mirrors: []string{url}})
-	if err == nil || !strings.Contains(err.Error(), "--data-dir") || asked.Load() != 0 {
+	if err == nil || !strings.Contains(err.Error(), "with Options.Dir") || asked.Load() != 0 {
 		t.Errorf("error %v after %d requests", err, asked.Load())
 	}
 }

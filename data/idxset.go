@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/shell"
 	"hash"
 	"io"
@@ -91,7 +92,7 @@ func (s idxSet) info() SourceInfo {
 		bytes += f.contentSize()
 	}
 	return SourceInfo{s.name, s.about, fmt.Sprintf(
-		"%d files, %d MB unpacked: from --data-dir, RESIDUAL_DATA or the cache, else a download",
+		"%d files, %d MB unpacked: from a folder you name, RESIDUAL_DATA or the cache, else a download",
 		len(s.files), bytes/1e6)}
 }
 
@@ -173,9 +174,9 @@ func (s idxSet) find(o Options, f idxFile) (string, error) {
 			case err == nil && st.Mode().IsRegular():
 				return path, nil
 			case err == nil:
-				return "", fmt.Errorf("%s is not a regular file; put the data file there or name another folder with --data-dir", path)
+				return "", field.Errorf("%s is not a regular file; put the data file there or name another folder with {Options.Dir}", path)
 			case !errors.Is(err, fs.ErrNotExist):
-				return "", fmt.Errorf("%w; make it readable or name another folder with --data-dir", err)
+				return "", field.Errorf("%w; make it readable or name another folder with {Options.Dir}", err)
 			}
 		}
 	}
@@ -202,11 +203,11 @@ func (s idxSet) locate(ctx context.Context, o Options, files []idxFile) ([]strin
 // missing downloads a file that no folder has, or says why it must not.
 func (s idxSet) missing(ctx context.Context, o Options, f idxFile) (string, error) {
 	if o.Dir != "" {
-		return "", fmt.Errorf("%s: neither %s nor %s.gz is in %s; download it with: residual data fetch %s --data-dir %s",
+		return "", field.Errorf("%s: neither %s nor %s.gz is in %s; download it with: {Fetch} %s {Options.Dir} %s",
 			s.name, f.name, f.name, o.Dir, s.name, shell.Quote(o.Dir))
 	}
 	if o.Offline {
-		return "", fmt.Errorf("%s: %s.gz is not on this machine and downloading is turned off; name its folder with --data-dir or RESIDUAL_DATA, or use --data garments",
+		return "", field.Errorf("%s: %s.gz is not on this machine and downloading is turned off; name its folder with {Options.Dir} or RESIDUAL_DATA, or use the data set garments",
 			s.name, f.name)
 	}
 	dir, err := cacheFolder(s.name)
@@ -219,7 +220,7 @@ func (s idxSet) missing(ctx context.Context, o Options, f idxFile) (string, erro
 func cacheFolder(set string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("%s: no user cache folder (%w); name a folder with --data-dir", set, err)
+		return "", field.Errorf("%s: no user cache folder (%w); name a folder with {Options.Dir}", set, err)
 	}
 	return filepath.Join(cache, "residual", set), nil
 }

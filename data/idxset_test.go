@@ -94,7 +94,7 @@ func TestOpenFindsFolders(t *testing.T) {
 	}
 	o.Dir = named
 	if _, err := s.open(ctx, o); err == nil || !strings.Contains(err.Error(), "test-images") ||
-		!strings.Contains(err.Error(), "residual data fetch tiny --data-dir "+named) {
+		!strings.Contains(err.Error(), "Fetch tiny Options.Dir "+named) {
 		t.Errorf("an empty folder that was named gives %v", err)
 	}
 	for _, dir := range []string{filepath.Join(named, "tiny"), named} {

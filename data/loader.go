@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -60,7 +61,7 @@ type Loader struct {
 func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	info := ds.Info()
 	if c.Batch < 1 {
-		return nil, fmt.Errorf("batch size %d; it must be at least 1 (--batch)", c.Batch)
+		return nil, field.Errorf("{Batch} %d: must be at least 1", c.Batch)
 	}
 	if c.Workers < 0 {
 		return nil, fmt.Errorf("%d loader workers; use 1 or more, or 0 to choose", c.Workers)
@@ -69,7 +70,7 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 		return nil, fmt.Errorf("data set %s holds no pictures", info.Name)
 	}
 	if c.DropLast && ds.Len() < c.Batch {
-		return nil, fmt.Errorf("data set %s holds %d pictures, fewer than one batch of %d; use a smaller --batch or keep the last partial batch",
+		return nil, field.Errorf("data set %s holds %d images, fewer than one batch of %d; use a smaller {Batch} or keep the last partial batch",
 			info.Name, ds.Len(), c.Batch)
 	}
 	if c.Workers == 0 {
@@ -81,7 +82,7 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	l := &Loader{ds: ds, info: info, c: c, total: ds.Len(), ahead: c.Workers + 2}
 	for _, values := range [][]float64{c.Normalize.Mean, c.Normalize.Std} {
 		if n := len(values); n != 0 && n != info.Channels {
-			return nil, fmt.Errorf("the pictures of %s have %d channels, and the mean and deviation are of %d (--mean, --std)", info.Name, info.Channels, n)
+			return nil, field.Errorf("the images of %s have %d channels, and the mean and std are of %d ({Mean}, {Std})", info.Name, info.Channels, n)
 		}
 	}
 	for channel := range info.Channels {

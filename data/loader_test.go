@@ -153,8 +153,8 @@ func TestLoaderRefuses(t *testing.T) {
 		conf LoaderConfig
 		want string
 	}{
-		{5, LoaderConfig{}, "--batch"},
-		{5, LoaderConfig{Batch: -3}, "batch size -3"},
+		{5, LoaderConfig{}, "Batch"},
+		{5, LoaderConfig{Batch: -3}, "Batch -3"},
 		{5, LoaderConfig{Batch: 1, Workers: -1}, "workers"},
 		{0, LoaderConfig{Batch: 1}, "no pictures"},
 		{5, LoaderConfig{Batch: 6, DropLast: true}, "fewer than one batch"},

@@ -73,9 +73,9 @@ func TestZerosOfShortcuts(t *testing.T) {
 	_, plain := net(t, "cifar-plain8", models.Config{})
 	path := foreign(t, nn.StateDict(plain), same)
 	for want, c := range map[string]exchange.ModelConfig{
-		"no shortcuts that add channels":         {Model: "cifar-plain8", Zeros: exchange.ZerosBoth},
-		`zeros "middle"`:                         {Model: "cifar-resnet8", Zeros: "middle"},
-		"say which with --model, and with --zer": {},
+		"no shortcuts that add channels":     {Model: "cifar-plain8", Zeros: exchange.ZerosBoth},
+		`zeros "middle"`:                     {Model: "cifar-resnet8", Zeros: "middle"},
+		"say which with Model, and with Zer": {},
 	} {
 		if _, _, _, err := exchange.FromWeights(path, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)

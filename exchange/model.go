@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
@@ -84,7 +85,7 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	case format != weights.ONNX:
 		net, err = fromTensors(path, c)
 	case c.Zeros != "" || c.Ignore != nil:
-		err = fmt.Errorf("%s: is a graph, which says itself what it computes; leave Zeros (--zeros) and Ignore (--ignore) out", path)
+		err = field.Errorf("%s: is a graph, which says itself what it computes; leave {Zeros} and {Ignore} out", path)
 	default:
 		net, err = fromONNX(path, c, graphs)
 	}
@@ -233,11 +234,10 @@ func (w *Weights) choose(model string) (models.Match, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		text := ""
 		if slices.ContainsFunc(found, func(m models.Match) bool { return widens(m.Entry) }) {
-			text = ", and with --zeros whether shortcuts add their channels of zeros last or on both sides"
+			return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}, and with {Zeros} whether shortcuts add their channels of zeros last or on both sides", foundNames(found))
 		}
-		return models.Match{}, fmt.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with --model%s", foundNames(found), text)
+		return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}", foundNames(found))
 	}
 	return models.Match{}, w.unknown()
 }

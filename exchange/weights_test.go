@@ -226,7 +226,7 @@ func TestFromWeightsRefuses(t *testing.T) {
 		config exchange.ModelConfig
 		want   []string
 	}{
-		{nn.StateDict(alike), exchange.ModelConfig{}, []string{"CIFAR plain net like cifar-plain20 with 1, 1, 1 blocks a stage or CIFAR ResNet like cifar-resnet20 with 1, 1, 1", "--model"}},
+		{nn.StateDict(alike), exchange.ModelConfig{}, []string{"CIFAR plain net like cifar-plain20 with 1, 1, 1 blocks a stage or CIFAR ResNet like cifar-resnet20 with 1, 1, 1", "with Model"}},
 		{more, exchange.ModelConfig{}, []string{"no network known by name", "from the nearest, CIFAR pre-activation ResNet like", "1 unexpected (extra.weight [2])"}},
 		{slices.Delete(slices.Clone(state), 5, 6), exchange.ModelConfig{}, []string{"no network known by name", "1 missing (" + state[5].Name + " [16, 16, 3, 3])"}},
 		{more, exchange.ModelConfig{Model: small}, []string{"1 unexpected (extra.weight [2])"}},

@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/field"
 )
 
 // Photos are pictures of a user's own to evaluate a model on.
@@ -60,7 +61,7 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 	run := c.run()
 	if path == "" {
 		if path = run.data; path == "" {
-			return nil, fmt.Errorf("%s was trained on %s, and the settings of its run are not beside it; name the folder of pictures with --data", c.path, c.info.Dataset)
+			return nil, field.Errorf("%s was trained on %s, and the settings of its run are not beside it; name the folder of images with {Data}", c.path, c.info.Dataset)
 		}
 	}
 	p := &Photos{Path: path}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -173,12 +174,12 @@ func Replaceable(path string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("report: %w; name another file with --report, or leave the report out with --no-report", err)
+		return field.Errorf("report: %w; name another file ({Report}), or write no report ({NoReport})", err)
 	}
 	defer f.Close()
 	head, _ := io.ReadAll(io.LimitReader(f, 1024)) // of a folder it is an error, and no report
 	if !page.IsReport(bytes.NewReader(head)) {
-		return fmt.Errorf("report: %s is there and is no report of Residual; name another file with --report, or leave the report out with --no-report", path)
+		return field.Errorf("report: %s is there and is no report of Residual; name another file ({Report}), or write no report ({NoReport})", path)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -64,7 +65,7 @@ func NewBlocks(ctx context.Context, dev engine.Device, c BlocksConfig, cb Blocks
 		c.Groups = 3
 	}
 	if c.Groups < 0 || c.Groups > 1000 {
-		return nil, fmt.Errorf("--groups %d: must be from 1 to 1000", c.Groups)
+		return nil, field.Errorf("{Groups} %d: must be from 1 to 1000", c.Groups)
 	}
 	o, err := c.Source.open(ctx, dev, cb.OnData)
 	if err != nil {

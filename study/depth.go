@@ -13,6 +13,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/train"
 	"github.com/residual-ml/residual/train/loop"
@@ -85,23 +86,23 @@ func (c DepthConfig) Check() error {
 	c = c.Resolved()
 	for i, k := range c.Kinds {
 		if !slices.Contains(DepthKinds(), k) {
-			return fmt.Errorf("--kinds: %q is not known; choose from %s", k, strings.Join(DepthKinds(), ", "))
+			return field.Errorf("{Kinds}: %q is not known; choose from %s", k, strings.Join(DepthKinds(), ", "))
 		}
 		if slices.Contains(c.Kinds[:i], k) {
-			return fmt.Errorf("--kinds: %s is given twice", k)
+			return field.Errorf("{Kinds}: %s is given twice", k)
 		}
 	}
 	for i, d := range c.Depths {
 		if _, err := models.Lookup(c.model(c.Kinds[0], d)); err != nil {
-			return fmt.Errorf("--depths: %w", err)
+			return field.Errorf("{Depths}: %w", err)
 		}
 		if slices.Contains(c.Depths[:i], d) {
-			return fmt.Errorf("--depths: %d is given twice", d)
+			return field.Errorf("{Depths}: %d is given twice", d)
 		}
 	}
 	const most = 1000
 	if c.Seeds < 1 || c.Seeds > most {
-		return fmt.Errorf("--seeds %d: must be from 1 to %d", c.Seeds, most)
+		return field.Errorf("{Seeds} %d: must be from 1 to %d", c.Seeds, most)
 	}
 	return c.Train.Check()
 }

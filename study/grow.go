@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/tensor"
@@ -67,7 +68,7 @@ func NewGrow(ctx context.Context, dev engine.Device, c GrowConfig, cb train.Call
 	}
 	from, err := grown(blocksOf(o.net), c.Blocks)
 	if err != nil {
-		return nil, fmt.Errorf("--blocks: %w", err)
+		return nil, field.Errorf("{Blocks}: %w", err)
 	}
 	if err := o.checkTraining(&c.Train, c.Blocks); err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package study
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -47,7 +47,7 @@ func ParseSteps(model string, words []string) (steps [][]int, err error) {
 		for part := range strings.SplitSeq(word, "-") {
 			n, err := strconv.Atoi(part)
 			if err != nil || n < 1 {
-				return nil, fmt.Errorf("--grow: %q is no depth, such as 18, and no blocks, such as 2-2-2-2", word)
+				return nil, field.Errorf("{GrowthConfig.Steps}: %q is no depth, such as 18, and no blocks, such as 2-2-2-2", word)
 			}
 			blocks = append(blocks, n)
 		}
@@ -67,11 +67,11 @@ func ofDepth(e models.Entry, depth int) ([]int, error) {
 		if n := (depth - 2) / 6; n > 0 && 6*n+2 == depth {
 			return []int{n, n, n}, nil
 		}
-		return nil, fmt.Errorf("--grow: %s of %d layers: a depth is 6n+2 for n blocks in each of three stages", e.Name, depth)
+		return nil, field.Errorf("{GrowthConfig.Steps}: %s of %d layers: a depth is 6n+2 for n blocks in each of three stages", e.Name, depth)
 	}
 	net, ok := e.New(models.Config{}).(models.Net)
 	if !ok {
-		return nil, fmt.Errorf("--grow: %s has no residual blocks that could be added; choose a residual net", e.Name)
+		return nil, field.Errorf("{GrowthConfig.Steps}: %s has no residual blocks that could be added; choose a residual net", e.Name)
 	}
 	bottleneck := false
 	switch net.Stages()[0].Blocks[0].(type) {
@@ -87,7 +87,7 @@ func ofDepth(e models.Entry, depth int) ([]int, error) {
 		have = append(have, d)
 	}
 	slices.Sort(have)
-	return nil, fmt.Errorf("--grow: %s of %d layers is not known; give one of %s, or the blocks of each stage, such as 2-2-2-2", e.Name, depth, commas(have))
+	return nil, field.Errorf("{GrowthConfig.Steps}: %s of %d layers is not known; give one of %s, or the blocks of each stage, such as 2-2-2-2", e.Name, depth, commas(have))
 }
 
 // Check reports the first setting that cannot be.
@@ -98,22 +98,22 @@ func (c GrowthConfig) Check() error {
 		return err
 	}
 	if e.Kind == models.Plain || len(e.Blocks) == 0 {
-		return fmt.Errorf("--grow: %s has no residual blocks that could be added; choose a residual net", e.Name)
+		return field.Errorf("{GrowthConfig.Steps}: %s has no residual blocks that could be added; choose a residual net", e.Name)
 	}
 	if len(c.Steps) < 2 {
-		return errors.New("--grow: give at least two depths, such as 18,26,34")
+		return field.Errorf("{GrowthConfig.Steps}: give at least two depths, such as 18,26,34")
 	}
 	if t.Epochs < len(c.Steps) {
-		return fmt.Errorf("--epochs %d: a growth in %d steps wants at least one epoch for each", t.Epochs, len(c.Steps))
+		return field.Errorf("{Epochs} %d: a growth in %d steps wants at least one epoch for each", t.Epochs, len(c.Steps))
 	}
 	for i, blocks := range c.Steps {
 		t.Blocks = blocks
 		if err := t.Check(); err != nil {
-			return fmt.Errorf("--grow: %w", err)
+			return field.Errorf("{GrowthConfig.Steps}: %w", err)
 		}
 		if i > 0 {
 			if _, err := grown(c.Steps[i-1], blocks); err != nil {
-				return fmt.Errorf("--grow: %w", err)
+				return field.Errorf("{GrowthConfig.Steps}: %w", err)
 			}
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 )
 
@@ -64,7 +64,7 @@ func (s *Source) open(ctx context.Context, dev engine.Device, progress func(done
 		return nil, err
 	}
 	if s.Data = cmp.Or(s.Data, about.Dataset); s.Data == "" {
-		return nil, fmt.Errorf("%s does not say what it was trained on; name a data set with --data", s.Model)
+		return nil, field.Errorf("%s does not say what it was trained on; name a data set with {Data}", s.Model)
 	}
 	o.Source = *s
 	o.test, err = o.part(ctx, data.Test, s.TestSize, progress)
@@ -82,7 +82,7 @@ func (o *opened) part(ctx context.Context, split data.Split, size int, progress 
 		return nil, err
 	}
 	if !slices.Equal(ds.Info().Classes, o.classifier.Info().Classes) {
-		return nil, fmt.Errorf("%s knows other classes than %s has; name the data set it was trained on with --data", o.Model, o.Data)
+		return nil, field.Errorf("%s knows other classes than %s has; name the data set it was trained on with {Data}", o.Model, o.Data)
 	}
 	return data.First(ds, size), nil
 }

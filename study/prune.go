@@ -3,7 +3,6 @@ package study
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -51,13 +51,13 @@ func NewPrune(ctx context.Context, dev engine.Device, c PruneConfig, cb PruneCal
 	}
 	switch {
 	case c.Drop < 0:
-		return nil, fmt.Errorf("--drop %d: give a number of blocks above 0", c.Drop)
+		return nil, field.Errorf("{Drop} %d: give a number of blocks above 0", c.Drop)
 	case c.SelectSize < 0:
-		return nil, fmt.Errorf("--select-size %d: give a number of pictures above 0", c.SelectSize)
+		return nil, field.Errorf("{SelectSize} %d: give a number of images above 0", c.SelectSize)
 	case (c.Drop == 0) == (c.Budget == 0):
-		return nil, errors.New("give either --drop, the number of blocks to take out, or --budget, the share of the multiply-adds that may stay")
+		return nil, field.Errorf("give either {Drop}, the number of blocks to take out, or {Budget}, the share of the multiply-adds that may stay")
 	case c.Drop == 0 && !(c.Budget > 0 && c.Budget < 1):
-		return nil, fmt.Errorf("--budget %v: give the share of the multiply-adds that may stay, between 0 and 1", c.Budget)
+		return nil, field.Errorf("{Budget} %v: give the share of the multiply-adds that may stay, between 0 and 1", c.Budget)
 	}
 	o, err := c.Source.open(ctx, dev, cb.OnData)
 	if err != nil {
@@ -102,7 +102,7 @@ func (o *opened) canDrop(c PruneConfig) error {
 		can = append(can, more[0])
 	}
 	if c.Drop > len(can) || len(can) == 0 {
-		return fmt.Errorf("--drop %d: %d blocks of %s can be taken out; every stage keeps one, and these change the shape: %s", c.Drop, len(can), c.Model, o.names(cannot))
+		return field.Errorf("{Drop} %d: %d blocks of %s can be taken out; every stage keeps one, and these change the shape: %s", c.Drop, len(can), c.Model, o.names(cannot))
 	}
 	whole, err := o.macs(nil)
 	if err != nil {
@@ -113,7 +113,7 @@ func (o *opened) canDrop(c PruneConfig) error {
 		return err
 	}
 	if share := float64(least) / float64(whole); c.Drop == 0 && c.Budget < share {
-		return fmt.Errorf("--budget %v: even without all %d blocks that can be taken out %.3f of the multiply-adds stay; every stage keeps a block, and these change the shape: %s",
+		return field.Errorf("{Budget} %v: even without all %d blocks that can be taken out %.3f of the multiply-adds stay; every stage keeps a block, and these change the shape: %s",
 			c.Budget, len(can), share, o.names(cannot))
 	}
 	return nil

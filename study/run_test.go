@@ -151,9 +151,9 @@ func TestPruneThatCannotBe(t *testing.T) {
 		config PruneConfig
 		says   string
 	}{
-		{PruneConfig{Source: Source{Model: file}}, "give either --drop"},
-		{PruneConfig{Source: Source{Model: file}, Drop: 1, Budget: 0.5}, "give either --drop"},
-		{PruneConfig{Source: Source{Model: file}, Budget: 1.5}, "--budget 1.5"},
+		{PruneConfig{Source: Source{Model: file}}, "give either Drop"},
+		{PruneConfig{Source: Source{Model: file}, Drop: 1, Budget: 0.5}, "give either Drop"},
+		{PruneConfig{Source: Source{Model: file}, Budget: 1.5}, "Budget 1.5"},
 		{PruneConfig{Source: Source{Model: file}, Budget: 0.1}, "even without all 3 blocks"},
 		{PruneConfig{Source: Source{Model: file}, Drop: 4}, "3 blocks of .* can be taken out; every stage keeps one, and these change the shape: layer2.0 layer3.0"},
 		{PruneConfig{Source: Source{Model: plain}, Drop: 1}, "a plain net: without shortcuts"},

@@ -52,7 +52,7 @@ func TestRunWithBlocks(t *testing.T) {
 	}
 	other := r.Config
 	other.Blocks = []int{1, 1, 1}
-	if err := r.Check(other); err == nil || !strings.Contains(err.Error(), "--blocks 1,1,1: ") || !strings.Contains(err.Error(), "with 2,1,1") {
+	if err := r.Check(other); err == nil || !strings.Contains(err.Error(), "Blocks 1,1,1: ") || !strings.Contains(err.Error(), "with 2,1,1") {
 		t.Errorf("another net may go on: %v", err)
 	}
 	c.Blocks = []int{2, 1}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/train/foresight"
 )
@@ -53,7 +54,7 @@ const (
 )
 
 // offers are the trainings that a budget may choose from for c, which is resolved: those
-// of PhotoRecipes up to the one that suits the number of pictures, the smallest first, as
+// of PhotoRecipes up to the one that suits the number of images, the smallest first, as
 // far as model and size were not given; for other data c alone.
 func (c Config) offers() []offer {
 	o := offer{c, foresight.Offer{Name: c.called(), Least: 1, Enough: 1, Most: mostTimes * c.Epochs}}
@@ -156,7 +157,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 			return e, err // a trial would fill it
 		}
 		if took[i], err = j.estimate(ctx, offers[i].Enough); err == nil && took[i] == nil {
-			err = fmt.Errorf("--budget: the loss of %v is not finite in the first steps, so nothing can be measured; give a lower --lr, or leave the flag out to see where it fails", names[i])
+			err = field.Errorf("{Budget}: the loss of %v is not finite in the first steps, so nothing can be measured; give a lower {LR}, or leave the budget out to see where it fails", names[i])
 		}
 		if err != nil {
 			return e, err

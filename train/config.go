@@ -3,26 +3,28 @@ package train
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // Config is a whole training. The zero value is the recipe of the notes: the
 // ResNet-18 of Dive into Deep Learning on Fashion-MNIST at 96x96, Xavier-uniform
 // weights, batches of 256, gradient descent at 0.05 without momentum for 10
 // epochs. A field left zero takes the value that suits the data set and the model
-// (see Resolved); so 0 cannot be asked for where it would mean something else.
+// (see Resolved); so 0 cannot be asked for where it would mean something else. Package
+// settings has a row for each field: what it may be, and whether a run that goes on must
+// keep it.
 type Config struct {
 	Model  string `yaml:"model" json:"model"`
-	Data   string `yaml:"data" json:"data"`     // a name, or the path of a folder or list of pictures (see folder.IsPath)
+	Data   string `yaml:"data" json:"data"`     // a name, or the path of a folder or list of images (see folder.IsPath)
 	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
 
 	Preparation `yaml:",inline"`
@@ -73,8 +75,8 @@ type Config struct {
 
 	DataDir   string `yaml:"data_dir,omitempty" json:"data_dir,omitempty"`
 	Offline   bool   `yaml:"offline,omitempty" json:"offline,omitempty"`       // download nothing
-	TrainSize int    `yaml:"train_size,omitempty" json:"train_size,omitempty"` // pictures to train on; 0: all
-	TestSize  int    `yaml:"test_size,omitempty" json:"test_size,omitempty"`   // pictures to test on; 0: all
+	TrainSize int    `yaml:"train_size,omitempty" json:"train_size,omitempty"` // images to train on; 0: all
+	TestSize  int    `yaml:"test_size,omitempty" json:"test_size,omitempty"`   // images to test on; 0: all
 
 	// GradientNorm adds the column grad_norm to the metrics: the L2 norm of the loss's
 	// gradient by the first layer's weight, as the mean over the epoch's steps so far.
@@ -86,11 +88,11 @@ type Config struct {
 	// It is no setting of the run, which does not keep it, and changes no bit of a result.
 	Forecast *Forecast `yaml:"-" json:"-"`
 
-	chosenFor int   // pictures to train on that Resolved chose by; 0: nothing was chosen
+	chosenFor int   // images to train on that Resolved chose by; 0: nothing was chosen
 	free      *free // what a budget may choose; nil without one
 }
 
-// Resolved returns c with every zero field replaced by what it stands for. Of pictures
+// Resolved returns c with every zero field replaced by what it stands for. Of images
 // of the user's own it counts how many there are; see PhotoRecipes.
 func (c Config) Resolved() Config {
 	c = c.resolvedOwn()
@@ -157,7 +159,7 @@ type recipe struct {
 }
 
 // recipeOf gives d2l's settings, for garments, which are fewer and smaller
-// pictures, such as reach 94% and more in about a minute, and for CIFAR those of the
+// images, such as reach 94% and more in about a minute, and for CIFAR those of the
 // paper.
 func recipeOf(model, set string) recipe {
 	small := set == "garments"
@@ -216,11 +218,14 @@ func (c Config) plan() (p plan, err error) {
 	if err := p.checkData(); err != nil {
 		return p, err
 	}
-	if err := p.checkNumbers(); err != nil {
+	if err := settings.Check(p.Config); err != nil {
+		return p, err
+	}
+	if err := p.checkImages(p.IsPhotos(), p.Resize); err != nil {
 		return p, err
 	}
 	if e := p.entry; e.FixedSize && (p.Resize != e.Height || p.Resize != e.Width) {
-		return p, fmt.Errorf("model %s takes only %dx%d images, not %dx%d; leave --resize out, or choose another --model",
+		return p, field.Errorf("model %s takes only %dx%d images, not %dx%d; leave {Resize} out, or choose another {Model}",
 			e.Name, e.Height, e.Width, p.Resize, p.Resize)
 	}
 	if p.Init != "" {
@@ -254,7 +259,7 @@ func (p plan) checkData() error {
 	if p.IsPhotos() {
 		_, err := os.Stat(p.Data)
 		if err != nil {
-			return fmt.Errorf("--data: %w; name a folder with one folder a class, a .csv or .jsonl list, or a data set of `residual data list`", err)
+			return field.Errorf("{Data}: %w; name a folder with one folder a class, a .csv or .jsonl list, or a data set of `residual data list`", err)
 		}
 		return nil
 	}
@@ -266,30 +271,4 @@ func (p plan) checkData() error {
 		names = append(names, s.Name)
 	}
 	return fmt.Errorf("unknown data set %q, and there is no folder of that name; choose one of: %s", p.Data, strings.Join(names, ", "))
-}
-
-func (p plan) checkNumbers() error {
-	for _, f := range []struct {
-		name  string
-		value int
-		least int
-		most  int
-	}{
-		{"--batch", p.Batch, 1, 1 << 20}, {"--epochs", p.Epochs, 1, 1 << 30}, {"--resize", p.Resize, 1, 4096},
-		{"--workers", p.Workers, 0, 1 << 10}, {"--train-size", p.TrainSize, 0, math.MaxInt32}, {"--test-size", p.TestSize, 0, math.MaxInt32},
-	} {
-		if f.value < f.least || f.value > f.most {
-			return fmt.Errorf("%s %d: must be from %d to %d", f.name, f.value, f.least, f.most)
-		}
-	}
-	if err := p.Preparation.check(p.IsPhotos(), p.Resize); err != nil {
-		return err
-	}
-	if p.LastBatch != EvenLast && p.LastBatch != ShortLast {
-		return fmt.Errorf("last_batch %q is not known; it is %s or %s", p.LastBatch, EvenLast, ShortLast)
-	}
-	if !slices.Contains(engine.PrecisionNames(), p.Precision) {
-		return fmt.Errorf("--precision %s is not known; choose auto, bf16, tf32 or fp32", p.Precision)
-	}
-	return nil
 }

@@ -3,11 +3,11 @@ package train
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/train/loop"
 )
 
@@ -73,7 +73,7 @@ func (p plan) classWeights() (weights []float32, err error) {
 	for _, text := range strings.Split(p.ClassWeights, ",") {
 		w, err := strconv.ParseFloat(strings.TrimSpace(text), 32)
 		if err != nil {
-			return nil, fmt.Errorf("--class-weights %s: %q is no number; give balanced, or a weight for each class, such as 1,1,2.5", p.ClassWeights, text)
+			return nil, field.Errorf("{ClassWeights} %s: %q is no number; give balanced, or a weight for each class, such as 1,1,2.5", p.ClassWeights, text)
 		}
 		weights = append(weights, float32(w))
 	}

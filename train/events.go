@@ -46,7 +46,7 @@ type Start struct {
 	PlannedBytes    int64
 	Past            *Past    // nil unless a run is resumed
 	Changes         []string // of what Config.Weights has, to suit the model
-	Photos          *Photos  // of a user's own pictures; nil for a data set with a name
+	Photos          *Photos  // of a user's own images; nil for a data set with a name
 
 	Estimate *foresight.Estimate // nil unless Config.Forecast asks for it, and for a training of a moment
 	Chosen   []string            // to keep to Forecast.Budget: what, and why

@@ -16,7 +16,7 @@ import (
 // may limit it. The zero value asks for no more than that.
 type Forecast struct {
 	// Budget, above 0, is how long the program may take in all, from Begun on. Of the
-	// settings that are zero in the Config it chooses the epochs, and for pictures of the
+	// settings that are zero in the Config it chooses the epochs, and for images of the
 	// user's own the model, their size and the batch, so that it ends in this time; see
 	// PhotoRecipes.
 	Budget time.Duration

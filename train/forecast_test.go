@@ -168,7 +168,7 @@ func TestBudgetIsKept(t *testing.T) {
 func TestBudgetTooSmall(t *testing.T) {
 	c := train.Config{Data: "garments", TrainSize: 64, TestSize: 20, Out: filepath.Join(t.TempDir(), "none"), Forecast: &train.Forecast{Budget: time.Nanosecond}}
 	_, err := train.Run(context.Background(), device(t, 1), c, train.Callbacks{})
-	if err == nil || !strings.Contains(err.Error(), "--budget 1ns: d2l-bnlenet at 28x28 takes") || !strings.Contains(err.Error(), "give --budget 10s") {
+	if err == nil || !strings.Contains(err.Error(), "Budget 1ns: d2l-bnlenet at 28x28 takes") || !strings.Contains(err.Error(), "give Budget 10s") {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(c.Out); !errors.Is(err, os.ErrNotExist) {

@@ -83,13 +83,13 @@ func TestLastBatch(t *testing.T) {
 		}
 		same(t, s.Dir, want.Dir)
 		goesOn.LastBatch = map[string]string{train.EvenLast: train.ShortLast, train.ShortLast: train.EvenLast}[rule]
-		if err := r.Check(goesOn); err == nil || !strings.Contains(err.Error(), "last_batch") {
+		if err := r.Check(goesOn); err == nil || !strings.Contains(err.Error(), "LastBatch ") {
 			t.Errorf("another rule: %v", err)
 		}
 	}
 	c := brief(t.TempDir(), "fp32")
 	c.LastBatch = "odd"
-	if err := c.Check(); err == nil || !strings.Contains(err.Error(), `last_batch "odd"`) {
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "LastBatch odd is not known") {
 		t.Errorf("an unknown rule: %v", err)
 	}
 }

@@ -64,16 +64,16 @@ func TestFindLR(t *testing.T) {
 
 func TestFindLRRefuses(t *testing.T) {
 	for want, o := range map[string]LRFind{
-		"--from -1":     {From: -1},
-		"--to 1e-09":    {To: 1e-9},
-		"--steps 5":     {Steps: 5},
-		"--diverged 1:": {Diverged: 1},
+		"From -1":     {From: -1},
+		"To 1e-09":    {To: 1e-9},
+		"Steps 5":     {Steps: 5},
+		"Diverged 1:": {Diverged: 1},
 	} {
 		if _, err := found(t, Config{}, o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	if _, err := found(t, Config{Batch: -1}, LRFind{}); err == nil || !strings.Contains(err.Error(), "--batch") {
+	if _, err := found(t, Config{Batch: -1}, LRFind{}); err == nil || !strings.Contains(err.Error(), "Batch -1") {
 		t.Errorf("a training that cannot be: %v", err)
 	}
 	dev, err := cpu.New(cpu.Options{Threads: 1})

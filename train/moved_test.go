@@ -77,12 +77,12 @@ func TestResumeWhereThePhotosWereMoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := saved.Check(saved.Config); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "--data") {
+	if err := saved.Check(saved.Config); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "with Data where") {
 		t.Errorf("where the photos were: %v", err)
 	}
 	c := saved.Config
 	c.Data = "garments"
-	if err := saved.Check(c); err == nil || !strings.Contains(err.Error(), "--data garments") {
+	if err := saved.Check(c); err == nil || !strings.Contains(err.Error(), "Data garments") {
 		t.Errorf("with a data set: %v", err)
 	}
 	// With another label, other content or without a file it does not go on.

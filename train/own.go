@@ -23,12 +23,12 @@ type Own struct {
 	// those that were trained. inference.LoadInto reads the model files of the run.
 	Module nn.Module
 
-	// TrainSet and TestSet are the pictures in place of Data. Resize is the longer of their
+	// TrainSet and TestSet are the images in place of Data. Resize is the longer of their
 	// sides unless it is given. TestSet may be nil: then nothing is tested.
 	TrainSet, TestSet data.Dataset
 
-	// Transform changes every picture to train on, anew in every epoch, behind what Augment
-	// makes of it. It must leave the size. It works on several pictures at once.
+	// Transform changes every image to train on, anew in every epoch, behind what Augment
+	// makes of it. It must leave the size. It works on several images at once.
 	Transform transforms.Transform
 }
 
@@ -65,7 +65,7 @@ func (c Config) resolvedOwn() Config {
 	return c
 }
 
-// ownData says that the pictures are, or were, a program's own.
+// ownData says that the images are, or were, a program's own.
 func (c Config) ownData() bool {
 	return c.TrainSet != nil || slices.ContainsFunc(c.OwnParts, func(part string) bool { return strings.HasPrefix(part, "TrainSet ") })
 }
@@ -88,7 +88,7 @@ func (c Config) checkOwn() error {
 	return nil
 }
 
-// newModule makes the module that suits the pictures; a Module of the program's own does
+// newModule makes the module that suits the images; a Module of the program's own does
 // already.
 func (p plan) newModule(info data.Info, blank bool) (nn.Module, error) {
 	if p.Module != nil {

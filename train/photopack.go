@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
@@ -17,7 +16,7 @@ const (
 	CacheOff  = "off"
 )
 
-// A pack of decoded pictures is begun when decoding them once takes worthSeconds of a core,
+// A pack of decoded images is begun when decoding them once takes worthSeconds of a core,
 // and worthShare of what training on them takes a core that computes coreRate multiply-adds
 // a second. That is a fast core without bf16; a faster one would gain from a pack sooner.
 // It never changes a result.
@@ -28,23 +27,23 @@ const (
 	readRate     = 1e9 // bytes a second of a pack, checked and copied
 )
 
-// photoOptions say what is made of a user's own pictures.
+// photoOptions say what is made of a user's own images.
 func (p plan) photoOptions() folder.Options {
 	return folder.Options{
 		Channels: p.Channels, Size: p.Resize, ResizeSize: p.ResizeShorter, Interpolation: p.interpolation(),
-		// Twice the size leaves enough for the smallest crops: ImageNet's pictures have that
+		// Twice the size leaves enough for the smallest crops: ImageNet's images have that
 		// much for torchvision's.
 		Shrink: 2 * p.Resize, MostPixels: p.MostPixels,
 	}
 }
 
-// openPack opens the decoded pictures of an index; nil when Cache turns them off. Where
+// openPack opens the decoded images of an index; nil when Cache turns them off. Where
 // the place was not named by the user it may also be one that cannot be read.
 func (p plan) openPack(ctx context.Context, f *Photos) error {
 	if p.Cache == CacheOff {
 		return nil
 	}
-	// A rehearsal writes nothing, and what a budget chooses is not known when pictures are checked.
+	// A rehearsal writes nothing, and what a budget chooses is not known when images are checked.
 	reads := p.rehearsal || p.Forecast != nil && p.Forecast.Budget > 0
 	c := folder.PackConfig{Most: int64(p.CacheSize * 1e9), Worth: p.worth, ReadOnly: reads}
 	if p.Cache != CacheAuto {
@@ -62,7 +61,7 @@ func (p plan) openPack(ctx context.Context, f *Photos) error {
 	return err
 }
 
-// completes says whether a run that goes on reads pictures to complete the pack.
+// completes says whether a run that goes on reads images to complete the pack.
 func (p plan) completes(f *Photos) bool {
 	return f.Pack != nil && !p.rehearsal && (p.Cache != CacheAuto || f.Pack.State().Pictures > 0) && !f.Pack.Has(f.Index)
 }
@@ -77,7 +76,7 @@ func (p plan) worth(t folder.PackTrial) bool {
 	return each-read >= worthShare*p.pictureSeconds()
 }
 
-// pictureSeconds is about what a step takes a core for each of its pictures: the forward
+// pictureSeconds is about what a step takes a core for each of its images: the forward
 // pass and the two gradients have as many multiply-adds each.
 func (p plan) pictureSeconds() float64 {
 	m := p.model()
@@ -92,11 +91,4 @@ func (p plan) pictureSeconds() float64 {
 		n += graph.MACs(node)
 	}
 	return 3 * float64(n) / coreRate
-}
-
-func (c Preparation) checkCache() error {
-	if !(c.CacheSize >= 0 && c.CacheSize < 1e9) {
-		return fmt.Errorf("--cache-size %v: give gigabytes, such as 20, or leave the flag out for half of what the disk has free", c.CacheSize)
-	}
-	return nil
 }

@@ -103,7 +103,7 @@ func TestCacheOfSmallPictures(t *testing.T) {
 		t.Errorf("%v, %v", left, err)
 	}
 	c.Cache, c.CacheSize = "", -2
-	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "--cache-size -2") {
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "CacheSize -2") {
 		t.Error(err)
 	}
 }

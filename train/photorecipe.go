@@ -16,10 +16,10 @@ import (
 	"github.com/residual-ml/residual/prepare"
 )
 
-// IsPhotos says whether Data names pictures of the user's own; see folder.IsPath.
+// IsPhotos says whether Data names images of the user's own; see folder.IsPath.
 func (c Config) IsPhotos() bool { return !c.ownData() && folder.IsPath(c.Data) }
 
-// PhotoRecipe is what suits an amount of pictures.
+// PhotoRecipe is what suits an amount of images.
 type PhotoRecipe struct {
 	Most          int // pictures to train on; 0 in the last
 	Model         string
@@ -28,15 +28,15 @@ type PhotoRecipe struct {
 	Epochs        int
 	Tuned         int // epochs from the weights of a file
 	CropScale     float64
-	Rate          float64 // for every 256 pictures of a batch
+	Rate          float64 // for every 256 images of a batch
 }
 
-// PhotoRecipes are the settings for a user's own pictures, by how many there are to
-// train on: the more, the larger the net and the pictures, and the fewer the epochs. The
+// PhotoRecipes are the settings for a user's own images, by how many there are to
+// train on: the more, the larger the net and the images, and the fewer the epochs. The
 // learning rate is 0.1 for a batch of 256 and goes with the batch (Goyal et al.,
 // https://arxiv.org/abs/1706.02677, section 2.1); from the weights of a file it is a
-// tenth of that. Few pictures are learnt in few steps, so these are longer, and a crop
-// takes half of a picture at least: docs/photos.md has what that was measured to gain.
+// tenth of that. Few images are learnt in few steps, so these are longer, and a crop
+// takes half of an image at least: docs/photos.md has what that was measured to gain.
 func PhotoRecipes() []PhotoRecipe {
 	return []PhotoRecipe{
 		{Most: 1000, Model: "resnet18", Blocks: []int{1, 1, 1, 1}, Resize: 96, Batch: 32, Epochs: 60, Tuned: 20, CropScale: 0.5, Rate: 0.24},
@@ -45,7 +45,7 @@ func PhotoRecipes() []PhotoRecipe {
 	}
 }
 
-// tunedRate is the learning rate from the weights of a file, for every 256 pictures of a batch.
+// tunedRate is the learning rate from the weights of a file, for every 256 images of a batch.
 const tunedRate = 0.01
 
 func photoRecipeFor(pictures int) PhotoRecipe {
@@ -57,7 +57,7 @@ func photoRecipeFor(pictures int) PhotoRecipe {
 	return all[i]
 }
 
-// resolvedPhotos is Resolved for a user's own pictures. Only where the settings hang on
+// resolvedPhotos is Resolved for a user's own images. Only where the settings depend on
 // how many there are does it look; what is wrong with the folder is said when it is
 // opened.
 func (c Config) resolvedPhotos() Config {
@@ -133,7 +133,7 @@ func (c Config) recognised() Config {
 	return c
 }
 
-// likeFile takes the model of the first weights and prepares pictures as it wants them.
+// likeFile takes the model of the first weights and prepares images as it wants them.
 func (c Config) likeFile(m checkpoint.Model) Config {
 	if c.Model == "" {
 		c.Model = m.Architecture
@@ -194,7 +194,7 @@ func (r PhotoRecipe) rateOf(c Config) float32 {
 	return float32(math.Round(rate*float64(c.Batch)/256*1e5) / 1e5)
 }
 
-// sized fills in what hangs on how many pictures there are.
+// sized fills in what depends on how many images there are.
 func (c Config) sized() Config {
 	n := c.pictures()
 	r := photoRecipeFor(n)

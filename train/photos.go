@@ -17,21 +17,21 @@ import (
 )
 
 // SkippedFile, beside folder.RecordFile, is of the folder of a run on a user's own
-// pictures: those that cannot be read, and why. It is there only when there are some.
+// images: those that cannot be read, and why. It is there only when there are some.
 const SkippedFile = "skipped.csv"
 
-// CheckingPictures is what Callbacks.OnData hears of while a user's own pictures are
-// read for the first time; done and total are pictures.
+// CheckingPictures is what Callbacks.OnData hears of while a user's own images are
+// read for the first time; done and total are images.
 const CheckingPictures = "checking pictures"
 
-// Photos says what a training found in a user's own pictures.
+// Photos says what a training found in a user's own images.
 type Photos struct {
 	Index     *folder.Index  // of those that are trained and tested on
 	Report    *folder.Report // of all; nil when a run goes on, which reads them no more
 	Untested  []string       // classes without test images: the test accuracy does not cover them
 	Untrained []string       // classes without training images
 	ChosenFor int            // pictures to train on that settle what was not given; 0 where all was, or a budget settled it
-	// Pack has the decoded pictures; nil when Preparation.Cache is off, or when the user's
+	// Pack has the decoded images; nil when Preparation.Cache is off, or when the user's
 	// cache folder cannot be used: PackError then says why.
 	Pack      *folder.Pack
 	PackError error
@@ -39,13 +39,13 @@ type Photos struct {
 	memory *photo.Budget // of all that reads them
 }
 
-// recorded is what a run that goes on has of its pictures.
+// recorded is what a run that goes on has of its images.
 type recorded struct {
 	path    string
 	classes []string
 }
 
-// openPhotos finds a user's own pictures, reads each once, leaves the broken ones out and
+// openPhotos finds a user's own images, reads each once, leaves the broken ones out and
 // holds some out to test on; or takes them as the record of the run has them.
 func (p plan) openPhotos(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
 	photos = &Photos{ChosenFor: p.chosenFor, memory: photo.NewBudget(0)}
@@ -61,7 +61,7 @@ func (p plan) openPhotos(ctx context.Context, goesOn *recorded, progress func(do
 	return train, test, photos, err
 }
 
-// parts are the pictures as the plan wants them.
+// parts are the images as the plan wants them.
 func (f *Photos) parts(ctx context.Context, p plan) (train, test data.Dataset, err error) {
 	o := p.photoOptions()
 	if f.Pack != nil && !f.Pack.Fits(o) { // a budget chose another size
@@ -83,7 +83,7 @@ func (f *Photos) parts(ctx context.Context, p plan) (train, test data.Dataset, e
 	return trained, tested, nil
 }
 
-// again takes the pictures as the record of the run has them.
+// again takes the images as the record of the run has them.
 func (f *Photos) again(ctx context.Context, p plan, r recorded, progress func(done, total int64, what string)) (err error) {
 	if f.Index, err = folder.ReadRecord(r.path, p.Data, r.classes); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (f *Photos) again(ctx context.Context, p plan, r recorded, progress func(do
 	return err
 }
 
-// same is an error unless the pictures of the record are there: under the names that they
+// same is an error unless the images of the record are there: under the names that they
 // had, or in other places with the same content and classes.
 func (f *Photos) same(ctx context.Context, path string) error {
 	changes, err := f.Index.Changed(ctx)
@@ -116,7 +116,7 @@ func (f *Photos) same(ctx context.Context, path string) error {
 	return changed(missing, nil)
 }
 
-// check reads every picture that is not in the pack.
+// check reads every image that is not in the pack.
 func (f *Photos) check(ctx context.Context, p plan, progress func(done, total int64, what string)) (*folder.Report, []int, error) {
 	var tell func(done, total int)
 	if progress != nil {
@@ -160,7 +160,7 @@ func sameNames(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// record writes which pictures the run has, and which it left out. A run that goes on
+// record writes which images the run has, and which it left out. A run that goes on
 // has that already.
 func (f *Photos) record(run *checkpoint.Run) error {
 	if f == nil || f.Report == nil {
@@ -179,7 +179,7 @@ func (f *Photos) record(run *checkpoint.Run) error {
 	})
 }
 
-// unchanged is an error when a picture or a label is not what it was when the run
+// unchanged is an error when an image or a label is not what it was when the run
 // began: an epoch of both would be of neither, and no run could be made again to the
 // same bits. A run that is told to end does not wait for it: when it goes on all is compared.
 func (f *Photos) unchanged(ctx context.Context) error {
@@ -203,10 +203,10 @@ func changed(changes []string, err error) error {
 	if more := len(changes) - few; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	return fmt.Errorf("the pictures are not those that the run began with: %s; put them back to go on with --resume, or start a new run", text)
+	return fmt.Errorf("the images are not those that the run began with: %s; put them back to go on with it, or start a new run", text)
 }
 
-// dataset is what a model file calls the data: for a user's own pictures the last part
+// dataset is what a model file calls the data: for a user's own images the last part
 // of the path, which a slash or an ending tells from the name of a data set.
 func (c Config) dataset() string {
 	if !c.IsPhotos() {

@@ -107,7 +107,7 @@ func TestResumeOnPhotos(t *testing.T) {
 	}
 	d := saved.Config
 	d.Augment = "flip"
-	if err := saved.Check(d); err == nil || !strings.Contains(err.Error(), "--augment flip: ") {
+	if err := saved.Check(d); err == nil || !strings.Contains(err.Error(), "Augment flip: ") {
 		t.Error(err)
 	}
 }
@@ -274,21 +274,21 @@ func TestPhotosRefused(t *testing.T) {
 		want   string
 	}{
 		{func(c *train.Config) {}, "3 of the 40 pictures"},
-		{func(c *train.Config) { c.Data = dir + "/none" }, "--data: "},
-		{func(c *train.Config) { c.Holdout = 1 }, "--holdout 1"},
+		{func(c *train.Config) { c.Data = dir + "/none" }, "Data: "},
+		{func(c *train.Config) { c.Holdout = 1 }, "Holdout 1: must be a share"},
 		{func(c *train.Config) { c.Augment = "wild" }, "none, flip, crop, standard, trivial, rand"},
-		{func(c *train.Config) { c.Mixup = -1 }, "--mixup -1"},
-		{func(c *train.Config) { c.CutMix = math.NaN() }, "--cutmix NaN"},
-		{func(c *train.Config) { c.RandomErasing = 2 }, "--random-erasing 2"},
-		{func(c *train.Config) { c.CropScale = 1.5 }, "--crop-scale 1.5"},
-		{func(c *train.Config) { c.ResizeShorter = 20 }, "--resize-shorter 20"},
-		{func(c *train.Config) { c.Interpolation = "nearest" }, "--interpolation nearest"},
-		{func(c *train.Config) { c.Channels = 4 }, "--channels 4"},
-		{func(c *train.Config) { c.Mean = []float64{0.5} }, "--mean of 1 and --std of 0"},
-		{func(c *train.Config) { c.Mean, c.Std = []float64{0.5}, []float64{0.5} }, "for pictures of 3"},
-		{func(c *train.Config) { c.Mean, c.Std = []float64{0, 0, 0}, []float64{1, 0, 1} }, "--std [1 0 1]"},
-		{func(c *train.Config) { c.Data, c.Holdout, c.Model, c.Resize = "garments", 0.1, "", 0 }, "--holdout is for pictures of your own"},
-		{func(c *train.Config) { c.Data, c.Channels, c.Model, c.Resize = "garments", 1, "", 0 }, "--channels is for pictures of your own"},
+		{func(c *train.Config) { c.Mixup = -1 }, "Mixup -1"},
+		{func(c *train.Config) { c.CutMix = math.NaN() }, "CutMix NaN"},
+		{func(c *train.Config) { c.RandomErasing = 2 }, "RandomErasing 2"},
+		{func(c *train.Config) { c.CropScale = 1.5 }, "CropScale 1.5"},
+		{func(c *train.Config) { c.ResizeShorter = 20 }, "ResizeShorter 20"},
+		{func(c *train.Config) { c.Interpolation = "nearest" }, "Interpolation nearest"},
+		{func(c *train.Config) { c.Channels = 4 }, "Channels 4"},
+		{func(c *train.Config) { c.Mean = []float64{0.5} }, "Mean of 1 and Std of 0"},
+		{func(c *train.Config) { c.Mean, c.Std = []float64{0.5}, []float64{0.5} }, "for images of 3"},
+		{func(c *train.Config) { c.Mean, c.Std = []float64{0, 0, 0}, []float64{1, 0, 1} }, "Std 1,0,1: must be"},
+		{func(c *train.Config) { c.Data, c.Holdout, c.Model, c.Resize = "garments", 0.1, "", 0 }, "Holdout is for images of your own"},
+		{func(c *train.Config) { c.Data, c.Channels, c.Model, c.Resize = "garments", 1, "", 0 }, "Channels is for images of your own"},
 	} {
 		c := quick(t, dir)
 		bad.change(&c)

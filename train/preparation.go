@@ -1,14 +1,12 @@
 package train
 
 import (
-	"cmp"
-	"fmt"
 	"math"
-	"slices"
-	"strings"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // Preparation says what is made of the pictures before the model sees them. Zero values
@@ -59,7 +57,7 @@ type Augmentation struct{ Name, About string }
 // pixels round 32, a part of 32 by 32, and flips. What is tested on is left as it is.
 func Augmentations() []Augmentation {
 	return []Augmentation{
-		{"none", "every epoch sees the same pictures"},
+		{"none", "every epoch sees the same images"},
 		{"flip", "RandomHorizontalFlip"},
 		{"crop", "RandomCrop with a padding of an eighth, and flip"},
 		{"standard", "RandomResizedCrop and flip"},
@@ -68,98 +66,26 @@ func Augmentations() []Augmentation {
 	}
 }
 
-func augmentationNames() (names []string) {
-	for _, a := range Augmentations() {
-		names = append(names, a.Name)
+// checkImages reports the first setting that does not go with the others; photos says that
+// the images are of the user's own.
+func (p plan) checkImages(photos bool, resize int) error {
+	c := p.Preparation
+	if len(c.Mean) != len(c.Std) {
+		return field.Errorf("{Mean} of %d and {Std} of %d channels: give both, a number for each channel", len(c.Mean), len(c.Std))
 	}
-	return names
-}
-
-// differs is Config.differs for the preparation.
-func (c Preparation) differs(then Preparation) (name string, was, is any, differ bool) {
-	for _, s := range []struct {
-		name    string
-		was, is any
-	}{
-		{"holdout", then.Holdout, c.Holdout}, {"holdout-seed", then.HoldoutSeed, c.HoldoutSeed}, {"channels", then.Channels, c.Channels},
-		{"resize-shorter", then.ResizeShorter, c.ResizeShorter}, {"interpolation", then.Interpolation, c.Interpolation},
-		{"mean", fmt.Sprint(then.Mean), fmt.Sprint(c.Mean)}, {"std", fmt.Sprint(then.Std), fmt.Sprint(c.Std)},
-		{"augment", cmp.Or(then.Augment, "none"), cmp.Or(c.Augment, "none")}, {"crop-scale", then.CropScale, c.CropScale},
-		{"random-erasing", then.RandomErasing, c.RandomErasing}, {"mixup", then.Mixup, c.Mixup}, {"cutmix", then.CutMix, c.CutMix},
-	} {
-		if s.was != s.is {
-			return s.name, s.was, s.is, true
-		}
+	if s := settings.ForPhotos(p.Config); s != nil && !photos {
+		return field.Errorf("%s is for images of your own, a folder or a list as {Data}; a data set with a name has its own", field.Name(s.Field))
 	}
-	return "", nil, nil, false
-}
-
-// check reports the first setting that cannot be; photos are a user's own pictures.
-func (c Preparation) check(photos bool, resize int) error {
-	share := func(flag string, v float64, below bool) error {
-		if !(v >= 0 && v <= 1) || below && v == 1 {
-			return fmt.Errorf("--%s %v: it is a share, from 0 to 1", flag, v)
-		}
+	if !photos {
 		return nil
 	}
-	for _, s := range []struct {
-		flag  string
-		value float64
-		below bool
-	}{{"holdout", c.Holdout, true}, {"crop-scale", c.CropScale, false}, {"random-erasing", c.RandomErasing, false}} {
-		if err := share(s.flag, s.value, s.below); err != nil {
-			return err
-		}
-	}
-	for flag, v := range map[string]float64{"mixup": c.Mixup, "cutmix": c.CutMix} {
-		if !(v >= 0) || math.IsInf(v, 1) {
-			return fmt.Errorf("--%s %v: it is the alpha of a Beta distribution, above 0; leave the flag out for none", flag, v)
-		}
-	}
-	for flag, values := range map[string][]float64{"mean": c.Mean, "std": c.Std} {
-		for _, v := range values {
-			if math.IsNaN(v) || math.IsInf(v, 0) || flag == "std" && v <= 0 {
-				return fmt.Errorf("--%s %v: give a number for each channel, of pixels from 0 to 1, such as %v", flag, values, transforms.ImageNet().Std)
-			}
-		}
-	}
-	if len(c.Mean) != len(c.Std) {
-		return fmt.Errorf("--mean of %d and --std of %d channels: give both, a number for each channel", len(c.Mean), len(c.Std))
-	}
-	if !slices.Contains(augmentationNames(), c.Augment) {
-		return fmt.Errorf("--augment %s is not known; choose one of %s", c.Augment, strings.Join(augmentationNames(), ", "))
-	}
-	if c.Interpolation != "" && c.Interpolation != "bilinear" && c.Interpolation != "bicubic" {
-		return fmt.Errorf("--interpolation %s is not known; choose bilinear or bicubic", c.Interpolation)
-	}
-	if err := c.checkCache(); err != nil {
-		return err
-	}
-	if c.MostPixels < 0 {
-		return fmt.Errorf("--max-pixels %d: give a number of pixels, such as 100000000, or leave the flag out for 50 million", c.MostPixels)
-	}
-	if photos {
-		return c.checkPhotos(resize)
-	}
-	for flag, given := range map[string]bool{
-		"holdout": c.Holdout != 0, "holdout-seed": c.HoldoutSeed != 0, "channels": c.Channels != 0,
-		"resize-shorter": c.ResizeShorter != 0, "interpolation": c.Interpolation != "", "cache": c.Cache != "", "cache-size": c.CacheSize != 0, "max-pixels": c.MostPixels != 0,
-	} {
-		if given {
-			return fmt.Errorf("--%s is for pictures of your own, a folder or a list as --data; a data set with a name has its own", flag)
-		}
-	}
-	return nil
-}
-
-func (c Preparation) checkPhotos(resize int) error {
 	switch {
 	case c.Channels != 1 && c.Channels != 3:
-		return fmt.Errorf("--channels %d: pictures have 1 (grey) or 3 (red, green, blue)", c.Channels)
+		return field.Errorf("{Channels} %d: images have 1 (grey) or 3 (red, green, blue)", c.Channels)
 	case c.ResizeShorter < resize || c.ResizeShorter > prepare.MaxSide:
-		return fmt.Errorf("--resize-shorter %d: the middle of %dx%d pixels (--resize) is cut out of it; give from %d to %d", c.ResizeShorter, resize, resize, resize, prepare.MaxSide)
+		return field.Errorf("{ResizeShorter} %d: the middle of %dx%d pixels ({Resize}) is cut out of it; give from %d to %d", c.ResizeShorter, resize, resize, resize, prepare.MaxSide)
 	case len(c.Mean) != c.Channels:
-		return fmt.Errorf("--mean and --std of %d channels for pictures of %d; give a number for each", len(c.Mean), c.Channels)
+		return field.Errorf("{Mean} and {Std} of %d channels for images of %d; give a number for each", len(c.Mean), c.Channels)
 	}
 	return nil
 }

@@ -97,7 +97,7 @@ func TestWeights(t *testing.T) {
 		t.Errorf("another model: %v", err)
 	}
 	c.Weights = filepath.Join(root, "none.safetensors")
-	if _, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "--weights") {
+	if _, err := train.Run(context.Background(), device(t, 0), c, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "(Weights)") {
 		t.Errorf("no file: %v", err)
 	}
 }

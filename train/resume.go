@@ -17,9 +17,11 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train/loop"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // The files of a run folder that hold weights: the model of the best epoch, the model of
@@ -46,7 +48,7 @@ func OpenRun(path string) (*Saved, error) {
 		return nil, err
 	}
 	folder := &checkpoint.Run{Dir: dir}
-	var c settings
+	var c settingsFile
 	if err := folder.ReadSettings(&c); err != nil {
 		return nil, err
 	}
@@ -61,7 +63,9 @@ func OpenRun(path string) (*Saved, error) {
 	if err := json.Unmarshal(state.Settings, &then); err != nil {
 		return nil, fmt.Errorf("%s: its settings cannot be read: %w; put back a copy of the file, or start a new run", folder.Path(StateFile), err)
 	}
-	c.LastBatch, then.LastBatch = cmp.Or(c.LastBatch, ShortLast), cmp.Or(then.LastBatch, ShortLast)
+	for _, c := range []*Config{&c.Config, &then} { // what runs of versions that did not record it had
+		c.LastBatch, c.Augment = cmp.Or(c.LastBatch, ShortLast), cmp.Or(c.Augment, "none")
+	}
 	is, err := asState(c.Config)
 	if err != nil {
 		return nil, err
@@ -69,8 +73,8 @@ func OpenRun(path string) (*Saved, error) {
 	if onPhotos(dir) {
 		then.Data = is.Data // they may have been moved; what they are is told by their digests
 	}
-	if name, was, is, differ := is.differs(then); differ {
-		return nil, fmt.Errorf("%s: %s is %v, and the training so far was with %v; put that back", folder.Path("settings.yaml"), name, is, was)
+	if d := settings.Compare(then, is); d != nil {
+		return nil, fmt.Errorf("%s: %s is %s, and the training so far was with %s; put that back", folder.Path("settings.yaml"), d.Key, d.Is, d.Was)
 	}
 	return &Saved{Dir: dir, Config: c.Config, Epochs: state.Epoch, state: state}, nil
 }
@@ -85,7 +89,7 @@ func asState(c Config) (is Config, err error) {
 	return is, err
 }
 
-// onPhotos says whether the run in a folder is on pictures of the user's own: it has a
+// onPhotos says whether the run in a folder is on images of the user's own: it has a
 // record of them.
 func onPhotos(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, folder.RecordFile))
@@ -104,33 +108,6 @@ func runDir(path string) (string, error) {
 		return "", fmt.Errorf("%s is neither a run folder nor its %s; give the folder, such as runs/train-1", path, StateFile)
 	}
 	return filepath.Dir(path), nil
-}
-
-// differs names the first setting, as the flags do, that decides what is trained
-// and is another in c than it was. Epochs, patience, threads, workers and where the data is
-// looked for do not.
-func (c Config) differs(then Config) (name string, was, is any, differ bool) {
-	for _, s := range []struct {
-		name    string
-		was, is any
-	}{
-		{"model", then.Model, c.Model}, {"blocks", commas(then.Blocks), commas(c.Blocks)}, {"zero-init", then.ZeroInit, c.ZeroInit},
-		{"stochastic-depth", then.StochasticDepth, c.StochasticDepth}, {"data", then.Data, c.Data}, {"resize", then.Resize, c.Resize}, {"batch", then.Batch, c.Batch}, {"last_batch", then.LastBatch, c.LastBatch},
-		{"lr", then.LR, c.LR}, {"optimizer", then.Optimizer, c.Optimizer}, {"momentum", then.Momentum, c.Momentum},
-		{"weight-decay", then.WeightDecay, c.WeightDecay}, {"nesterov", then.Nesterov, c.Nesterov}, {"schedule", then.Schedule, c.Schedule},
-		{"init", then.Init, c.Init}, {"weights", then.Weights, c.Weights}, {"seed", then.Seed, c.Seed}, {"precision", then.Precision, c.Precision},
-		{"recompute", then.Recompute, c.Recompute}, {"gradient-norm", then.GradientNorm, c.GradientNorm}, {"train-size", then.TrainSize, c.TrainSize}, {"test-size", then.TestSize, c.TestSize},
-		{"out", then.Out, c.Out},
-		{"label-smoothing", then.LabelSmoothing, c.LabelSmoothing}, {"class-weights", then.ClassWeights, c.ClassWeights},
-		{"clip-norm", then.ClipNorm, c.ClipNorm}, {"accumulate", then.Accumulate, c.Accumulate}, {"ema", then.EMA, c.EMA},
-		{"metric", then.Metric, c.Metric}, {"freeze", then.Freeze, c.Freeze},
-		{"backbone-lr-scale", then.BackboneRate, c.BackboneRate}, {"layer-decay", then.LayerDecay, c.LayerDecay},
-	} {
-		if s.was != s.is {
-			return s.name, s.was, s.is, true
-		}
-	}
-	return c.Preparation.differs(then.Preparation)
 }
 
 // commas writes blocks as the flag does.
@@ -154,24 +131,24 @@ func (s *Saved) Check(c Config) error {
 	was := s.Config
 	if onPhotos(s.Dir) {
 		if _, err := os.Stat(c.Data); err != nil && c.Data == was.Data {
-			return fmt.Errorf("%s was begun on the pictures in %s, which cannot be found there (%w); if they were moved, say with --data where they are now", s.Dir, was.Data, err)
+			return field.Errorf("%s was begun on the images in %s, which cannot be found there (%w); if they were moved, say with {Data} where they are now", s.Dir, was.Data, err)
 		}
 		if c.IsPhotos() {
-			was.Data = c.Data // Resume compares what the pictures are
+			was.Data = c.Data // Resume compares what the images are
 		}
 	}
-	if name, was, is, differ := c.differs(was); differ {
-		return fmt.Errorf("--%s %v: %s is a training with %v; leave the flag out, or start a new run", name, is, s.Dir, was)
+	if d := settings.Compare(was, c); d != nil {
+		return field.Errorf("%s %s: %s is a training with %s; leave it out, or start a new run", field.Name(d.Field), d.Is, s.Dir, d.Was)
 	}
 	if c.Epochs < s.Config.Epochs {
-		return fmt.Errorf("--epochs %d: %s is a training of %d epochs, which can only become more; leave the flag out", c.Epochs, s.Dir, s.Config.Epochs)
+		return field.Errorf("{Epochs} %d: %s is a training of %d epochs, which can only become more; leave it out", c.Epochs, s.Dir, s.Config.Epochs)
 	}
 	return c.Check()
 }
 
 // Resume goes on with the run from the end of its last completed epoch, in the
 // same folder, by c: its Config, in which Epochs may be raised, Patience, Threads,
-// Workers, DataDir and Offline be any, Data be where the user's own pictures were moved, and Own is given again where the run had some. What was done of the next epoch is cut off
+// Workers, DataDir and Offline be any, Data be where the user's own images were moved, and Own is given again where the run had some. What was done of the next epoch is cut off
 // the metrics and trained again, and the end is to the bit that of a run that was
 // never stopped, if the same kernels compute. A schedule that follows the share of the training that is done
 // goes by the new number of epochs from here on. An error before the first step
@@ -223,9 +200,9 @@ func (j *job) over(s checkpoint.State, v checkpoint.Values) (err error) {
 	since := s.Epoch - s.BestEpoch
 	switch {
 	case s.Epoch >= j.Epochs:
-		err = fmt.Errorf("%s has completed all of its %d epochs; give more with --epochs to go on", j.folder.Dir, s.Epoch)
+		err = field.Errorf("%s has completed all of its %d epochs; give more with {Epochs} to go on", j.folder.Dir, s.Epoch)
 	case j.Patience > 0 && since >= j.Patience:
-		err = fmt.Errorf("%s has ended early, after %d of its %d epochs: none of the last %d was better than epoch %d; give more with --patience to go on",
+		err = field.Errorf("%s has ended early, after %d of its %d epochs: none of the last %d was better than epoch %d; give more with {Patience} to go on",
 			j.folder.Dir, s.Epoch, j.Epochs, since, s.BestEpoch)
 	}
 	if err == nil || j.rehearsal {
@@ -264,7 +241,7 @@ func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values)
 		return err
 	}
 	if n := j.trainer.Batches(); s.Steps != s.Epoch*n {
-		return fmt.Errorf("%s made %d steps in %d epochs, and with the %d pictures of %s there are %d in one; give the pictures it was begun with (--data-dir)",
+		return field.Errorf("%s made %d steps in %d epochs, and with the %d images of %s there are %d in one; give the images it was begun with ({DataDir})",
 			j.folder.Dir, s.Steps, s.Epoch, train.Len(), j.Data, n)
 	}
 	if start.Estimate, err = j.estimate(ctx, j.Epochs-s.Epoch); err != nil {

@@ -223,7 +223,7 @@ func TestResumeMendsTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Resume(context.Background(), device(t, 0), r.Config, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "all of its 2 epochs; give more with --epochs") {
+	if _, err := r.Resume(context.Background(), device(t, 0), r.Config, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "all of its 2 epochs; give more with Epochs") {
 		t.Errorf("a run at its end: %v", err)
 	}
 	same(t, s.Dir, want.Dir)
@@ -252,20 +252,20 @@ func TestResumeRefusesOtherSettings(t *testing.T) {
 	}
 	before := read(t, filepath.Join(s.Dir, "metrics.csv"))
 	for want, change := range map[string]func(*train.Config){
-		"--lr 0.1":          func(c *train.Config) { c.LR = 0.1 },
-		"--momentum 0":      func(c *train.Config) { c.Momentum = 0 },
-		"--precision bf16":  func(c *train.Config) { c.Precision = "bf16" },
-		"--model d2l-resne": func(c *train.Config) { c.Model = "d2l-resnet18" },
-		"--train-size 321":  func(c *train.Config) { c.TrainSize = 321 },
-		"--seed 4":          func(c *train.Config) { c.Seed = 4 },
-		"--ema 0.9":         func(c *train.Config) { c.EMA = 0.9 },
-		"--accumulate 2":    func(c *train.Config) { c.Accumulate = 2 },
-		"--freeze stem":     func(c *train.Config) { c.Freeze = "stem" },
-		"--metric loss":     func(c *train.Config) { c.Metric = "loss" },
-		"--class-weights b": func(c *train.Config) { c.ClassWeights = "balanced" },
-		"--recompute true":  func(c *train.Config) { c.Recompute = true },
-		"--epochs 3":        func(c *train.Config) { c.Epochs = 3 },
-		"--workers -1":      func(c *train.Config) { c.Workers = -1 },
+		"LR 0.1":          func(c *train.Config) { c.LR = 0.1 },
+		"Momentum 0":      func(c *train.Config) { c.Momentum = 0 },
+		"Precision bf16":  func(c *train.Config) { c.Precision = "bf16" },
+		"Model d2l-resne": func(c *train.Config) { c.Model = "d2l-resnet18" },
+		"TrainSize 321":   func(c *train.Config) { c.TrainSize = 321 },
+		"Seed 4":          func(c *train.Config) { c.Seed = 4 },
+		"EMA 0.9":         func(c *train.Config) { c.EMA = 0.9 },
+		"Accumulate 2":    func(c *train.Config) { c.Accumulate = 2 },
+		"Freeze stem":     func(c *train.Config) { c.Freeze = "stem" },
+		"Metric loss":     func(c *train.Config) { c.Metric = "loss" },
+		"ClassWeights b":  func(c *train.Config) { c.ClassWeights = "balanced" },
+		"Recompute true":  func(c *train.Config) { c.Recompute = true },
+		"Epochs 3":        func(c *train.Config) { c.Epochs = 3 },
+		"Workers -1":      func(c *train.Config) { c.Workers = -1 },
 	} {
 		c := r.Config
 		change(&c)
@@ -293,7 +293,7 @@ func TestResumeRefusesDamage(t *testing.T) {
 		{"empty", "state.safetensors", "", "state.safetensors: "},
 		{"one bit", "state.safetensors", state[:half] + string([]byte{state[half] ^ 1}) + state[half+1:], "checksum"},
 		{"a model file", "state.safetensors", read(t, path("last.safetensors")), "not the state of a training"},
-		{"of other pictures", "state.safetensors", altered(t, s.State, func(s *checkpoint.State) { s.Steps = 8 }), "made 8 steps in 1 epochs, and with the 320 pictures of garments there are 7 in one"},
+		{"of other pictures", "state.safetensors", altered(t, s.State, func(s *checkpoint.State) { s.Steps = 8 }), "made 8 steps in 1 epochs, and with the 320 images of garments there are 7 in one"},
 		{"of another network", "state.safetensors", altered(t, s.State, nil), "state.safetensors: the state dict does not fit"},
 		{"of another run", "state.safetensors", read(t, filepath.Join(plain.Dir, "state.safetensors")), "settings.yaml: momentum is 0.9, and the training so far was with 0"},
 		{"settings cut", "settings.yaml", yaml[:2], "settings.yaml is damaged"},

@@ -139,8 +139,8 @@ type best struct {
 	score    float64 // by the metric
 }
 
-// settings is what settings.yaml holds.
-type settings struct {
+// settingsFile is what settings.yaml holds.
+type settingsFile struct {
 	Config   `yaml:",inline"`
 	Device   string `yaml:"device"`
 	Residual string `yaml:"residual_version"`
@@ -208,7 +208,7 @@ func (j *job) prepare(train, test data.Dataset) (s Start, err error) {
 	return s, err
 }
 
-// build makes the module that suits the pictures.
+// build makes the module that suits the images.
 func (j *job) build(train data.Dataset) (err error) {
 	j.native = train.Info()
 	j.module, err = j.newModule(j.native, false)
@@ -218,7 +218,7 @@ func (j *job) build(train data.Dataset) (err error) {
 // start writes the settings, opens the metrics and tells what is about to happen.
 func (j *job) start(s Start) error {
 	residual, goVersion := checkpoint.Versions()
-	err := j.folder.WriteSettings(settings{j.Config, j.dev.Name(), residual, goVersion})
+	err := j.folder.WriteSettings(settingsFile{j.Config, j.dev.Name(), residual, goVersion})
 	if err != nil {
 		return err
 	}
@@ -252,9 +252,9 @@ func (j *job) announce(s Start) {
 	}
 }
 
-// Open opens the pictures that Run would train and test on by c, in the size that they
+// Open opens the images that Run would train and test on by c, in the size that they
 // have before they are resized; test is nil where nothing is tested. Of progress see
-// data.Options, and CheckingPictures. Pictures of the user's own can be read until ctx ends.
+// data.Options, and CheckingPictures. Images of the user's own can be read until ctx ends.
 func Open(ctx context.Context, c Config, progress func(done, total int64, what string)) (train, test data.Dataset, err error) {
 	p, err := c.plan()
 	if err != nil {
@@ -264,7 +264,7 @@ func Open(ctx context.Context, c Config, progress func(done, total int64, what s
 	return train, test, err
 }
 
-// open returns the pictures in the data set's own size. A run that goes on has its
+// open returns the images in the data set's own size. A run that goes on has its
 // record of them.
 func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
 	switch {
@@ -290,7 +290,7 @@ func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, to
 	return train, test, nil, err
 }
 
-// trainer prepares the training of m on pictures in their own size.
+// trainer prepares the training of m on images in their own size.
 func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*loop.Trainer, error) {
 	o, err := p.options(train)
 	if err != nil {

@@ -238,7 +238,7 @@ func TestDivergenceIsSaid(t *testing.T) {
 	dev := device(t, 0)
 	c := train.Config{Data: "garments", Batch: 50, Epochs: 1, LR: 3e38, TrainSize: 300, TestSize: 50, Out: t.TempDir()}
 	s, err := train.Run(context.Background(), dev, c, train.Callbacks{})
-	if err == nil || !strings.Contains(err.Error(), "epoch 1, batch ") || !strings.Contains(err.Error(), "--lr") {
+	if err == nil || !strings.Contains(err.Error(), "epoch 1, batch ") || !strings.Contains(err.Error(), "(LR)") {
 		t.Fatalf("diverged with %v", err)
 	}
 	if s.Last != "" {
@@ -289,21 +289,21 @@ func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, c := range map[string]train.Config{
-		"d2l-resnet18, d2l-bnlenet": {Model: "alexnet"},
-		"fashion-mnist, garments":   {Data: "imagenet"},
-		"--batch -1":                {Batch: -1},
-		"--epochs -2":               {Epochs: -2},
-		"--resize 9999":             {Resize: 9999},
-		"only 28x28":                {Model: "d2l-bnlenet", Resize: 96},
-		"learning rate -1":          {LR: -1},
-		"optimizer":                 {Optimizer: "adam9"},
-		"schedule":                  {Schedule: "cosine,warmup=2"},
-		"initialisation":            {Init: "zeros"},
-		"momentum":                  {Momentum: -0.5},
-		"auto, bf16, tf32 or fp32":  {Precision: "int8"},
-		"--out":                     {Data: "garments", Out: taken},
-		"none-such":                 {Data: "fashion-mnist", DataDir: "none-such"},
-		"larger batch":              {Data: "garments", Model: "d2l-bnlenet", Batch: 20, LastBatch: train.ShortLast, TrainSize: 41, TestSize: 5},
+		"d2l-resnet18, d2l-bnlenet":       {Model: "alexnet"},
+		"fashion-mnist, garments":         {Data: "imagenet"},
+		"Batch -1":                        {Batch: -1},
+		"Epochs -2":                       {Epochs: -2},
+		"Resize 9999":                     {Resize: 9999},
+		"only 28x28":                      {Model: "d2l-bnlenet", Resize: 96},
+		"LR -1: must be a number above 0": {LR: -1},
+		"Optimizer adam9 is not known":    {Optimizer: "adam9"},
+		"schedule":                        {Schedule: "cosine,warmup=2"},
+		"Init zeros is not known":         {Init: "zeros"},
+		"Momentum -0.5: must be":          {Momentum: -0.5},
+		"auto, bf16, tf32, fp32":          {Precision: "int8"},
+		"--out":                           {Data: "garments", Out: taken},
+		"none-such":                       {Data: "fashion-mnist", DataDir: "none-such"},
+		"larger batch":                    {Data: "garments", Model: "d2l-bnlenet", Batch: 20, LastBatch: train.ShortLast, TrainSize: 41, TestSize: 5},
 	} {
 		root := t.TempDir()
 		if c.Out == "" {

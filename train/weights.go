@@ -6,6 +6,7 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
@@ -19,7 +20,7 @@ func (j *job) startWeights() (changes []string, err error) {
 	}
 	w, err := exchange.OpenWeights(j.Weights)
 	if err != nil {
-		return nil, fmt.Errorf("the first weights (--weights): %w", err)
+		return nil, field.Errorf("the first weights ({Weights}): %w", err)
 	}
 	head := j.head()
 	if changes, err = w.Load(j.module, j.entry); err != nil {

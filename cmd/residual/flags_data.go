@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // dataFlags say where data sets are looked for.
@@ -19,8 +20,8 @@ type dataFlags struct {
 }
 
 func (f *dataFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
-	cmd.Flags().BoolVar(&f.offline, "offline", false, "download nothing")
+	cmd.Flags().StringVar(&f.dir, "data-dir", "", settings.Of("DataDir").Help)
+	cmd.Flags().BoolVar(&f.offline, "offline", false, settings.Of("Offline").Help)
 	_ = cmd.MarkFlagDirname("data-dir")
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/engine/devices"
 	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // mostThreads is beyond every machine's cores.
@@ -30,10 +31,10 @@ type deviceFlags struct {
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.IntVar(&f.threads, "threads", 0, "threads that compute; 0 takes all cores")
+	fs.IntVar(&f.threads, "threads", 0, settings.Of("Threads").Help)
 	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto or one of "+strings.Join(kernelNames(), ", "))
 	fs.StringVar(&f.device, "device", "auto", "what computes: cpu, cuda (an NVIDIA GPU; cuda:1 the second one), or auto: the GPU where there is one")
-	fs.StringVar(&f.precision, "precision", "auto", "numbers that are computed in: bf16 (activations in bfloat16, half the memory), fp32, tf32 (GPUs alone), or auto: bf16 where the device multiplies it")
+	fs.StringVar(&f.precision, "precision", settings.Of("Precision").Default, settings.Of("Precision").Help)
 	_ = cmd.RegisterFlagCompletionFunc("kernels", words(append([]string{"auto"}, kernelNames()...)...))
 	_ = cmd.RegisterFlagCompletionFunc("device", words(devices.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("precision", words(engine.PrecisionNames()...))

@@ -9,11 +9,13 @@ import (
 
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // addMaxPixels adds the limit of an image's size. 0 is the library's.
 func addMaxPixels(cmd *cobra.Command, to *int64) {
-	cmd.Flags().Int64Var(to, "max-pixels", 0, "most pixels of an image of your own; a larger one counts as broken (default: 50000000)")
+	s := settings.Of("MostPixels")
+	cmd.Flags().Int64Var(to, s.Flag(), 0, s.Usage())
 }
 
 func checkMaxPixels(pixels int64) error {
@@ -26,7 +28,7 @@ func checkMaxPixels(pixels int64) error {
 // imageError is an error about an image in one line, and how to have it all the same where
 // the limit alone keeps it out.
 func imageError(err error) string {
-	text := oneLine(err.Error())
+	text := oneLine(errorText(err))
 	if large := (*photo.TooLargeError)(nil); errors.As(err, &large) && !strings.Contains(text, "--max-pixels") {
 		text += allowing(large.Pixels())
 	}

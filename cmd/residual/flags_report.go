@@ -87,7 +87,7 @@ func (f *reportFlags) evaluated(ctx context.Context, cmd *cobra.Command, model s
 		return took, nil
 	}
 	if f.path == "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), "residual:", oneLine(err.Error()))
+		fmt.Fprintln(cmd.ErrOrStderr(), "residual:", oneLine(errorText(err)))
 		return 0, nil
 	}
 	return 0, err
@@ -107,7 +107,7 @@ func (f *reportFlags) trained(ctx context.Context, stderr io.Writer, dev engine.
 		err = errors.New("interrupted")
 	}
 	if err != nil {
-		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), shell.Quote(best))
+		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(errorText(err)), shell.Quote(best))
 	}
 	return &path, fmt.Sprintf("%s: the curves, the classes, calibration and mistakes of epoch %d on one page, in %s", path, epoch, report.Duration(time.Since(start)))
 }

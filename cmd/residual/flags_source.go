@@ -84,13 +84,14 @@ type tuningFlags struct{ config train.Config }
 func (f *tuningFlags) add(cmd *cobra.Command, epochs, what string) {
 	fs, c := cmd.Flags(), &f.config
 	fs.IntVar(&c.Epochs, epochs, 0, what)
-	fs.Float32Var(&c.LR, "lr", 0.01, "learning rate of that training")
-	fs.Float32Var(&c.Momentum, "momentum", 0.9, "momentum of sgd; it begins at zero")
-	fs.Float32Var(&c.WeightDecay, "weight-decay", 0, "L2 penalty")
-	fs.StringVar(&c.Schedule, "schedule", "cosine", "of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5")
-	fs.IntVar(&c.Batch, "batch", 128, "images in a batch of that training")
-	fs.IntVar(&c.TrainSize, "train-size", 0, "train on this many images only (default: all)")
-	fs.Uint64Var(&c.Seed, "seed", 0, "of the order of the images, and of what is new in the net")
+	addSettings(fs, c, train.Config{LR: 0.01, Momentum: 0.9, Schedule: "cosine", Batch: 128}, map[string]string{
+		"LR":          "learning rate of that training",
+		"Momentum":    "momentum of sgd; it begins at zero",
+		"WeightDecay": "L2 penalty",
+		"Schedule":    "of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5",
+		"Batch":       "images in a batch of that training",
+		"Seed":        "of the order of the images, and of what is new in the net",
+	}, settingRows("LR", "Momentum", "WeightDecay", "Schedule", "Batch", "TrainSize", "Seed")...)
 }
 
 func (f *tuningFlags) check(epochs string) error {

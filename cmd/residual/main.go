@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 		return 0
 	}
 	if !errors.Is(err, errReported) {
-		text := oneLine(err.Error())
+		text := oneLine(errorText(err))
 		if cmd.Flags().Lookup("max-pixels") != nil {
 			text = imageError(err)
 		}

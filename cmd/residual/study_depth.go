@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -11,10 +12,10 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/shell"
-	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // depthFlags are the settings of study depth.
@@ -64,6 +65,23 @@ epoch of every training. Training errors are means over an epoch, as the net cha
 	return cmd
 }
 
+// depthSettings are the settings of train that a study of depth has.
+func depthSettings() []settings.Setting {
+	return settingRows("Data", "TrainSize", "TestSize", "Resize", "Epochs", "Batch", "LR", "Momentum", "WeightDecay", "Schedule", "Init", "Workers", "Out")
+}
+
+// depthWords are the helps that differ from those of train.
+var depthWords = map[string]string{
+	"Data":        "data set; the command data list lists them",
+	"TrainSize":   "train on this many images, or on all where there are fewer",
+	"TestSize":    "test on this many images, or on all where there are fewer",
+	"Epochs":      "epochs of each training",
+	"Batch":       "images in a batch",
+	"Momentum":    "momentum of sgd",
+	"WeightDecay": "L2 penalty",
+	"Schedule":    "of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5,at=0.75",
+}
+
 func (f *depthFlags) add(cmd *cobra.Command) {
 	fs, c, d := cmd.Flags(), &f.config, study.DepthConfig{}.Resolved()
 	t, dt := &c.Train, d.Train
@@ -72,19 +90,7 @@ func (f *depthFlags) add(cmd *cobra.Command) {
 	fs.StringSliceVar(&c.Kinds, "kinds", d.Kinds, "kinds of nets: plain, residual, preact")
 	fs.IntVar(&c.Seeds, "seeds", d.Seeds, "trainings of each net, with the seeds 1, 2, ...")
 	fs.BoolVar(&f.full, "full", false, "the study at length")
-	fs.StringVar(&t.Data, "data", dt.Data, "data set; the command data list lists them")
-	fs.IntVar(&t.TrainSize, "train-size", dt.TrainSize, "train on this many images, or on all where there are fewer")
-	fs.IntVar(&t.TestSize, "test-size", dt.TestSize, "test on this many images, or on all where there are fewer")
-	fs.IntVar(&t.Resize, "resize", dt.Resize, "pixels of both sides that images are resized to")
-	fs.IntVar(&t.Epochs, "epochs", dt.Epochs, "epochs of each training")
-	fs.IntVar(&t.Batch, "batch", dt.Batch, "images in a batch")
-	fs.Float32Var(&t.LR, "lr", dt.LR, "learning rate")
-	fs.Float32Var(&t.Momentum, "momentum", dt.Momentum, "momentum of sgd")
-	fs.Float32Var(&t.WeightDecay, "weight-decay", dt.WeightDecay, "L2 penalty")
-	fs.StringVar(&t.Schedule, "schedule", dt.Schedule, "of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5,at=0.75")
-	fs.StringVar(&t.Init, "init", dt.Init, "first weights: xavier-uniform, kaiming-normal or pytorch")
-	fs.IntVar(&t.Workers, "workers", 0, "goroutines that prepare batches (default: chosen); the result does not depend on it")
-	fs.StringVar(&t.Out, "out", dt.Out, "folder of the numbered run folders")
+	addSettings(fs, t, dt, depthWords, depthSettings()...)
 	fs.StringVar(&f.resume, "resume", "", "go on with the interrupted study in this folder, with its settings")
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar")
 	f.files.add(cmd)
@@ -94,7 +100,7 @@ func (f *depthFlags) add(cmd *cobra.Command) {
 	_ = cmd.MarkFlagDirname("resume")
 	_ = cmd.RegisterFlagCompletionFunc("data", words(dataNames()...))
 	_ = cmd.RegisterFlagCompletionFunc("kinds", words(study.DepthKinds()...))
-	_ = cmd.RegisterFlagCompletionFunc("init", words(nn.XavierUniform.String(), nn.KaimingNormal.String(), nn.PyTorchDefault.String()))
+	_ = cmd.RegisterFlagCompletionFunc("init", words(settings.Of("Init").Range.Words...))
 }
 
 // given is the default, or --full, with what the flags say.
@@ -105,16 +111,22 @@ func (f *depthFlags) given(changed func(flag string) bool) (study.DepthConfig, e
 	}
 	c = c.Resolved()
 	g, t, gt := f.config, &c.Train, f.config.Train
-	err := takeGiven(changed, []setting{
-		{"depths", g.Depths, func() { c.Depths = g.Depths }}, {"kinds", g.Kinds, func() { c.Kinds = g.Kinds }},
-		{"seeds", g.Seeds, func() { c.Seeds = g.Seeds }}, {"data", gt.Data, func() { t.Data = gt.Data }},
-		{"train-size", gt.TrainSize, func() { t.TrainSize = gt.TrainSize }}, {"test-size", gt.TestSize, func() { t.TestSize = gt.TestSize }},
-		{"resize", gt.Resize, func() { t.Resize = gt.Resize }}, {"epochs", gt.Epochs, func() { t.Epochs = gt.Epochs }},
-		{"batch", gt.Batch, func() { t.Batch = gt.Batch }}, {"lr", gt.LR, func() { t.LR = gt.LR }},
-		{"momentum", nil, func() { t.Momentum = gt.Momentum }}, {"weight-decay", nil, func() { t.WeightDecay = gt.WeightDecay }},
-		{"schedule", gt.Schedule, func() { t.Schedule = gt.Schedule }}, {"init", gt.Init, func() { t.Init = gt.Init }},
-		{"workers", nil, func() { t.Workers = gt.Workers }}, {"out", gt.Out, func() { t.Out = gt.Out }},
-	})
+	for _, own := range []struct {
+		flag  string
+		value any
+		take  func()
+	}{
+		{"depths", g.Depths, func() { c.Depths = g.Depths }}, {"kinds", g.Kinds, func() { c.Kinds = g.Kinds }}, {"seeds", g.Seeds, func() { c.Seeds = g.Seeds }},
+	} {
+		if !changed(own.flag) {
+			continue
+		}
+		if err := someValue(own.flag, reflect.ValueOf(own.value)); err != nil {
+			return c, err
+		}
+		own.take()
+	}
+	err := takeSettings(t, gt, changed, depthSettings()...)
 	if err != nil {
 		return c, err
 	}

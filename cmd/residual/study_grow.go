@@ -153,7 +153,7 @@ func (f *reportFlags) ofGrowth(ctx context.Context, cmd *cobra.Command, dev engi
 	}
 	_, test, err := train.Open(ctx, r.Config.Train, showDownloads(cmd.ErrOrStderr()))
 	if err != nil {
-		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(err.Error()), shell.Quote(r.Best))
+		return nil, fmt.Sprintf("no report was written (%v); make it with: residual eval %s", oneLine(errorText(err)), shell.Quote(r.Best))
 	}
 	return f.trained(ctx, cmd.ErrOrStderr(), dev, m, r.Best, test)
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // trainFlags are the settings of train. Those that are not given take what suits
@@ -35,11 +35,11 @@ type trainFlags struct {
 	ahead  forecastFlags
 }
 
-// recomputeHelp says what it costs and what it gives.
-const recomputeHelp = "keep only some activations and compute the rest again for the gradients: the same result to the last bit in less memory, half or less in deep nets, for at most one more forward pass a step"
-
-// blocksHelp is of the flag that deepens or prunes a model.
-const blocksHelp = "blocks in each stage, such as 3,4,6,3 (default: the model's own)"
+// These helps are those of other commands, too.
+var (
+	recomputeHelp = settings.Of("Recompute").Usage()
+	blocksHelp    = settings.Of("Blocks").Usage()
+)
 
 func trainCommand() *cobra.Command {
 	var f trainFlags
@@ -116,33 +116,11 @@ of the run.`,
 
 // add shows the defaults of the notes' recipe; only what is given is taken.
 func (f *trainFlags) add(cmd *cobra.Command) {
-	fs, c, d := cmd.Flags(), &f.config, train.Config{}.Resolved()
+	fs, c, shown := cmd.Flags(), &f.config, tableDefaults()
 	fs.SortFlags = false
-	fs.StringVar(&c.Model, "model", d.Model, "model to train; the command models lists them")
-	fs.IntSliceVar(&c.Blocks, "blocks", nil, blocksHelp)
-	fs.BoolVar(&c.ZeroInit, "zero-init", false, "start every residual branch at zero, so that at first each block returns its shortcut")
-	fs.Float64Var(&c.StochasticDepth, "stochastic-depth", 0, "probability with which an image does without the last block in training; for those before it, in equal steps from 0")
+	addSettings(fs, c, shown, nil, settings.In(settings.Model)...)
 	fs.StringSliceVar(&f.grow, "grow", nil, "grow on a schedule, such as 18,26,34 or 1-1-1,2-2-2: blocks are added that change nothing at first, and the epochs are divided over the depths")
-	fs.StringVar(&c.Data, "data", d.Data, "data set that the command data list lists, "+photosHelp)
-	fs.IntVar(&c.Resize, "resize", d.Resize, "pixels of both sides that images are resized to")
-	fs.IntVar(&c.Batch, "batch", d.Batch, "images in a batch; where the last batch of an epoch would hold fewer than 8, or than half a batch if that is fewer, the last two share theirs evenly")
-	fs.Float32Var(&c.LR, "lr", d.LR, "learning rate")
-	fs.IntVar(&c.Epochs, "epochs", d.Epochs, "epochs to train")
-	fs.StringVar(&c.Optimizer, "optimizer", d.Optimizer, "optimiser: sgd, adamw or lars")
-	fs.Float32Var(&c.Momentum, "momentum", 0, "momentum of sgd and lars")
-	fs.Float32Var(&c.WeightDecay, "weight-decay", 0, "L2 penalty; of adamw decoupled from the gradient")
-	fs.BoolVar(&c.Nesterov, "nesterov", false, "look ahead along the momentum")
-	fs.StringVar(&c.Schedule, "schedule", d.Schedule, "of the learning rate: constant, cosine,warmup=0.05,min=0.0001, step,gamma=0.1,at=0.5 or onecycle,warmup=0.3")
-	addOptimisation(cmd, c)
-	addPreparation(cmd, c)
-	fs.StringVar(&c.Init, "init", d.Init, "first weights: xavier-uniform, kaiming-normal or pytorch")
-	fs.StringVar(&c.Weights, "weights", "", "file of weights to start from: a model file, or a .safetensors, .pth, .npz or .onnx file of another program")
-	fs.Uint64Var(&c.Seed, "seed", 0, "of the first weights and of the order of the images")
-	fs.IntVar(&c.TrainSize, "train-size", 0, "train on this many images only (default: all)")
-	fs.IntVar(&c.TestSize, "test-size", 0, "test on this many images only (default: all)")
-	fs.BoolVar(&c.Recompute, "recompute", false, recomputeHelp)
-	fs.IntVar(&c.Workers, "workers", 0, "goroutines that prepare batches (default: chosen); the result does not depend on it")
-	fs.StringVar(&c.Out, "out", d.Out, "folder of the numbered run folders")
+	addSettings(fs, c, shown, nil, settings.In(settings.Recipe, settings.Learning, settings.Images, settings.Run)...)
 	fs.StringVar(&f.resume, "resume", "", "go on with the interrupted run in this folder, with its settings")
 	f.ahead.add(cmd)
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar and the curves, as where the output is no terminal: one an epoch, and in a long epoch one a minute")
@@ -152,53 +130,40 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("resume")
-	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
-	_ = cmd.RegisterFlagCompletionFunc("optimizer", words(optim.Names()...))
-	_ = cmd.RegisterFlagCompletionFunc("schedule", words(optim.ScheduleNames()...))
-	_ = cmd.RegisterFlagCompletionFunc("init", words(nn.XavierUniform.String(), nn.KaimingNormal.String(), nn.PyTorchDefault.String()))
+	completeSettings(cmd)
+}
+
+// completeSettings adds the completions of the flags of settings.
+func completeSettings(cmd *cobra.Command) {
+	for _, s := range settings.In(settings.Model, settings.Recipe, settings.Learning, settings.Images, settings.Run) {
+		if s.Range.Words != nil {
+			_ = cmd.RegisterFlagCompletionFunc(s.Flag(), words(s.Range.Words...))
+		}
+	}
+	for flag, complete := range map[string]cobra.CompletionFunc{
+		"data": dataOrFolder, "schedule": words(optim.ScheduleNames()...), "freeze": words(train.FreezeStem, train.FreezeBackbone),
+		"class-weights": words(train.Balanced),
+		"cache":         cobra.FixedCompletions([]cobra.Completion{train.CacheAuto, train.CacheOff}, cobra.ShellCompDirectiveDefault),
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, complete)
+	}
 }
 
 // given is c with what the flags that were given say.
 func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (train.Config, error) {
 	g := f.config
+	g.DataDir, g.Offline, g.Precision = f.files.dir, f.files.offline, f.device.precision
 	f.named = changed("data")
-	if changed("weights") {
+	if changed("weights") { // taken first: the others win
 		c = startFrom(c, g.Weights)
 	}
-	err := takeGiven(changed, []setting{
-		{"model", g.Model, func() { c.Model = g.Model }},
-		{"blocks", nil, func() { c.Blocks = g.Blocks }},
-		{"zero-init", nil, func() { c.ZeroInit = g.ZeroInit }},
-		{"stochastic-depth", nil, func() { c.StochasticDepth = g.StochasticDepth }},
-		{"data", g.Data, func() { c.Data = g.Data }},
-		{"resize", g.Resize, func() { c.Resize = g.Resize }},
-		{"batch", g.Batch, func() { c.Batch = g.Batch }},
-		{"lr", g.LR, func() { c.LR = g.LR }},
-		{"epochs", g.Epochs, func() { c.Epochs = g.Epochs }},
-		{"optimizer", g.Optimizer, func() { c.Optimizer = g.Optimizer }},
-		{"momentum", nil, func() { c.Momentum = g.Momentum }},
-		{"weight-decay", nil, func() { c.WeightDecay = g.WeightDecay }},
-		{"nesterov", nil, func() { c.Nesterov = g.Nesterov }},
-		{"schedule", g.Schedule, func() { c.Schedule = g.Schedule }},
-		{"init", g.Init, func() { c.Init = g.Init }},
-		{"weights", g.Weights, func() {}}, // taken first: the others win
-		{"seed", nil, func() { c.Seed = g.Seed }},
-		{"train-size", g.TrainSize, func() { c.TrainSize = g.TrainSize }},
-		{"test-size", g.TestSize, func() { c.TestSize = g.TestSize }},
-		{"recompute", nil, func() { c.Recompute = g.Recompute }},
-		{"workers", nil, func() { c.Workers = g.Workers }},
-		{"out", g.Out, func() { c.Out = g.Out }},
-		{"data-dir", nil, func() { c.DataDir = f.files.dir }},
-		{"offline", nil, func() { c.Offline = f.files.offline }},
-		{"precision", nil, func() { c.Precision = f.device.precision }},
+	rows := slices.DeleteFunc(settings.Table(), func(s settings.Setting) bool {
+		return s.Field == "Threads" // of the device, once it is open
 	})
-	if err != nil {
+	if err := takeSettings(&c, g, changed, rows...); err != nil {
 		return c, err
 	}
-	if err := errors.Join(takeOptimisation(&c, g, changed), takePreparation(&c, g, changed)); err != nil {
-		return c, err
-	}
-	return settled(c, g, changed), nil
+	return settled(c, g, changed)
 }
 
 func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {

@@ -5,16 +5,15 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // photosHelp says what --data takes beside names, in the words of every command.
-const photosHelp = "or pictures of your own: a folder with one folder a class (or folders for the parts with these, such as train/ and val/), or a .csv or .jsonl list of paths and labels. A name counts before a folder that is called the same, which is then named ./NAME"
+const photosHelp = settings.DataHelp
 
 // photosTrainHelp is the part of train's help about a user's own pictures.
 func photosTrainHelp() string {
@@ -56,69 +55,15 @@ to 1,000 pictures a crop takes half at least (--crop-scale).`)
 	return b.String()
 }
 
-// addPreparation adds the flags of what is made of the pictures.
-func addPreparation(cmd *cobra.Command, c *train.Config) {
-	fs, p := cmd.Flags(), &c.Preparation
-	var names, all []string
-	for _, a := range train.Augmentations() {
-		names, all = append(names, a.Name), append(all, a.Name+" ("+a.About+")")
-	}
-	fs.Float64Var(&p.Holdout, "holdout", 0.2, "share of each class to test on, of your own pictures where you do not say which")
-	fs.Uint64Var(&p.HoldoutSeed, "holdout-seed", 0, "of that choice, which does not depend on --seed")
-	fs.StringVar(&p.Augment, "augment", "", "random changes in training: "+strings.Join(all, ", ")+" (default: standard for your own pictures, crop for cifar10 and cifar100, else none)")
-	fs.Float64Var(&p.CropScale, "crop-scale", 0, "least share of a picture's area that RandomResizedCrop takes (default: 0.08; 0.5 with up to 1,000 pictures of your own)")
-	fs.Float64Var(&p.RandomErasing, "random-erasing", 0, "probability with which a part of a picture is erased in training")
-	fs.Float64Var(&p.Mixup, "mixup", 0, "blend pictures of a batch, and their labels, by a share from Beta(A, A); such as 0.2")
-	fs.Float64Var(&p.CutMix, "cutmix", 0, "paste a part of a picture into another, by an area from Beta(A, A); such as 1. With --mixup each batch gets one of the two")
-	fs.IntVar(&p.ResizeShorter, "resize-shorter", 0, "pixels that the shorter side of your own pictures is resized to for evaluation, before the middle of --resize is cut out (default: 256 for every 224 of --resize)")
-	fs.StringVar(&p.Interpolation, "interpolation", "", "of your own pictures: bilinear or bicubic (default: bilinear)")
-	fs.IntVar(&p.Channels, "channels", 0, "of your own pictures: 1 for grey or 3 for colour (default: 3)")
-	fs.Float64SliceVar(&p.Mean, "mean", nil, "mean of the pixels by channel, from 0 to 1, to normalise by (default: ImageNet's for your own pictures, else none)")
-	fs.Float64SliceVar(&p.Std, "std", nil, "deviation of the pixels by channel, beside --mean")
-	fs.StringVar(&p.Cache, "cache", train.CacheAuto, "where your own pictures are kept decoded and shrunk: auto (the user's cache folder, when they are large enough for that to help), off, or a folder. It never changes a result; the command data cache lists and clears")
-	fs.Float64Var(&p.CacheSize, "cache-size", 0, "most gigabytes of that (default: half of what the disk has free)")
-	addMaxPixels(cmd, &p.MostPixels)
-	_ = cmd.RegisterFlagCompletionFunc("cache", cobra.FixedCompletions([]cobra.Completion{train.CacheAuto, train.CacheOff}, cobra.ShellCompDirectiveDefault))
-	_ = cmd.RegisterFlagCompletionFunc("augment", words(names...))
-	_ = cmd.RegisterFlagCompletionFunc("interpolation", words("bilinear", "bicubic"))
-}
-
-// takePreparation gives c what of these flags was given.
-func takePreparation(c *train.Config, g train.Config, changed func(flag string) bool) error {
-	p, q := &c.Preparation, g.Preparation
-	return takeGiven(changed, []setting{
-		{"holdout", q.Holdout, func() { p.Holdout = q.Holdout }},
-		{"holdout-seed", nil, func() { p.HoldoutSeed = q.HoldoutSeed }},
-		{"augment", q.Augment, func() { p.Augment = q.Augment }},
-		{"crop-scale", q.CropScale, func() { p.CropScale = q.CropScale }},
-		{"random-erasing", nil, func() { p.RandomErasing = q.RandomErasing }},
-		{"mixup", nil, func() { p.Mixup = q.Mixup }},
-		{"cutmix", nil, func() { p.CutMix = q.CutMix }},
-		{"resize-shorter", q.ResizeShorter, func() { p.ResizeShorter = q.ResizeShorter }},
-		{"interpolation", q.Interpolation, func() { p.Interpolation = q.Interpolation }},
-		{"channels", q.Channels, func() { p.Channels = q.Channels }},
-		{"cache", q.Cache, func() { p.Cache = q.Cache }},
-		{"cache-size", q.CacheSize, func() { p.CacheSize = q.CacheSize }},
-		{"max-pixels", q.MostPixels, func() { p.MostPixels = q.MostPixels }},
-		{"mean", q.Mean, func() { p.Mean = q.Mean }},
-		{"std", q.Std, func() { p.Std = q.Std }},
-	})
-}
-
 // settled is c with every setting. What belongs to an optimiser of a recipe was not
 // given where it is zero, but on the command line a zero is one.
-func settled(c, g train.Config, changed func(flag string) bool) train.Config {
+func settled(c, g train.Config, changed func(flag string) bool) (train.Config, error) {
 	c = c.Resolved()
-	_ = takeGiven(changed, []setting{ // none of them can be wrong
-		{"momentum", nil, func() { c.Momentum = g.Momentum }},
-		{"weight-decay", nil, func() { c.WeightDecay = g.WeightDecay }},
-		{"nesterov", nil, func() { c.Nesterov = g.Nesterov }},
-		{"label-smoothing", nil, func() { c.LabelSmoothing = g.LabelSmoothing }},
-	})
+	err := takeSettings(&c, g, changed, settingRows("Momentum", "WeightDecay", "Nesterov", "LabelSmoothing")...)
 	if changed("momentum") && c.Momentum == 0 && !changed("nesterov") {
 		c.Nesterov = false // there is nothing to look ahead along
 	}
-	return c
+	return c, err
 }
 
 // preparation is a line about what is made of the pictures; "" where that is nothing.
@@ -192,7 +137,7 @@ func found(p *train.Photos, dry bool) string {
 // kept says which pictures the pack has; "" where none is.
 func kept(p *train.Photos) string {
 	if p.PackError != nil {
-		return fmt.Sprintf("no decoded pictures are kept: %v\n", p.PackError)
+		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.PackError))
 	}
 	if p.Pack == nil {
 		return ""
@@ -204,7 +149,7 @@ func kept(p *train.Photos) string {
 	}
 	switch {
 	case s.Declined != "":
-		fmt.Fprintf(&b, "no decoded pictures are kept: %s\n", s.Declined)
+		fmt.Fprintf(&b, "no decoded images are kept: %s (--cache, --cache-size)\n", s.Declined)
 	case s.Pictures > 0:
 		fmt.Fprintf(&b, "%s are kept decoded in %s, %s, %s of them since now; `residual data cache` lists and clears\n",
 			plural(s.Pictures, "picture"), p.Pack.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))

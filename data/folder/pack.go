@@ -16,6 +16,7 @@ import (
 
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
+	fields "github.com/residual-ml/residual/internal/field"
 )
 
 // packVersion counts changes of what pixels are made of a file: of decoders and resizing.
@@ -74,7 +75,7 @@ func (x *Index) OpenPack(o Options, c PackConfig) (*Pack, error) {
 		c:   c, o: o, settings: o.packSettings(), pictures: map[string]*packed{}, marks: map[string]Mark{}, off: c.ReadOnly,
 	}
 	if err := p.open(); err != nil {
-		return nil, fmt.Errorf("decoded pictures: %w; name another folder with --cache, or off", err)
+		return nil, fields.Errorf("cache of decoded images: %w; name another folder with {PackConfig.Dir}, or keep none", err)
 	}
 	p.tidy(x)
 	return p, nil
@@ -316,7 +317,7 @@ func (p *Pack) goesOn() bool {
 	}
 	missing := int64(t.Pictures - p.state.Pictures)
 	need := p.state.Bytes + t.Bytes/int64(t.Tried)*max(missing, int64(t.Tried))
-	most, how := p.c.Most, "--cache-size"
+	most, how := p.c.Most, "the limit"
 	if most == 0 {
 		free, err := freeBytes(p.Dir)
 		if err != nil {
@@ -325,7 +326,7 @@ func (p *Pack) goesOn() bool {
 		most, how = (free+t.Bytes)/2+p.state.Bytes, "half of what the disk has free"
 	}
 	if need > most {
-		p.giveUp(fmt.Sprintf("decoded pictures would take %.1f GB, and %s is %.1f GB", float64(need)/1e9, how, float64(most)/1e9))
+		p.giveUp(fmt.Sprintf("decoded images would take %.1f GB, and %s is %.1f GB", float64(need)/1e9, how, float64(most)/1e9))
 		return false
 	}
 	return true

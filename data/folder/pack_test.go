@@ -264,7 +264,7 @@ func TestPackThatIsNotBegun(t *testing.T) {
 		t.Errorf("%+v, asked %+v", s, asked)
 	}
 	_, pack, _ = p.check(t, PackConfig{Most: 10_000})
-	if s := pack.State(); s.Pictures != 0 || !strings.Contains(s.Declined, "GB, and --cache-size is 0.0 GB") {
+	if s := pack.State(); s.Pictures != 0 || !strings.Contains(s.Declined, "GB, and the limit is 0.0 GB") {
 		t.Errorf("%+v", s)
 	}
 	if left := p.files(t); len(left) != 0 {
@@ -284,7 +284,7 @@ func TestPackThatIsNotBegun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := x.OpenPack(p.o, PackConfig{Dir: p.packs}); err == nil || !strings.Contains(err.Error(), "--cache") {
+	if _, err := x.OpenPack(p.o, PackConfig{Dir: p.packs}); err == nil || !strings.Contains(err.Error(), "PackConfig.Dir") {
 		t.Error(err)
 	}
 }

@@ -1,10 +1,11 @@
 package folder
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
+
+	fields "github.com/residual-ml/residual/internal/field"
 )
 
 // PackConfig says where a pack lies and how large it may be.
@@ -41,7 +42,7 @@ type PackState struct {
 func PackHome() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("pictures: no user cache folder (%w); name a folder with --cache", err)
+		return "", fields.Errorf("images: no user cache folder (%w); name a folder with {PackConfig.Dir}", err)
 	}
 	return filepath.Join(cache, "residual", "pictures"), nil
 }

@@ -35,7 +35,7 @@ func TestTooLittleMemory(t *testing.T) {
 	if err == nil {
 		t.Fatal("50 million values fit 64 MiB")
 	}
-	for _, want := range []string{"cuda:0 (Fake) has too little memory: 192 MiB are needed", "are free", "--batch", "--recompute"} {
+	for _, want := range []string{"cuda:0 (Fake) has too little memory: 192 MiB are needed", "are free", "Batch", "Recompute"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}

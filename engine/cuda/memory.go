@@ -11,6 +11,7 @@ import (
 
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cuda/driver"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -171,7 +172,7 @@ func (d *Device) take(bytes uint64) *allocation {
 	if r == driver.OutOfMemory {
 		var left, total uint64
 		d.api.MemInfo(&left, &total)
-		d.err = fmt.Errorf("%s has too little memory: %s are needed beside the %s already taken, and %s of %s are free; a smaller batch, bf16 or computing activations again (--batch, --precision bf16, --recompute) needs less",
+		d.err = field.Errorf("%s has too little memory: %s are needed beside the %s already taken, and %s of %s are free; a smaller batch, bf16 or computing activations again ({Batch}, {Precision} bf16, {Recompute}) needs less",
 			d.title(), gibibytes(bytes), gibibytes(d.allocated), gibibytes(left), gibibytes(total))
 		return nil
 	}

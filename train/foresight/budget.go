@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/field"
 )
 
 // Offer is a training that a budget may choose, with the epochs that it may have.
@@ -40,7 +41,7 @@ func Choose(offers []Offer, budget time.Duration, left func() time.Duration, mea
 		large, planned := TooLarge{}, (*engine.MemoryError)(nil)
 		if errors.As(err, &large) || errors.As(err, &planned) {
 			if i == 0 {
-				return c, fmt.Errorf("--budget: %v %w; give a smaller --batch or --resize, or --recompute", o, err)
+				return c, field.Errorf("{Budget}: %v %w; give a smaller {Batch} or {Resize}, or {Recompute}", o, err)
 			}
 			also = fmt.Sprintf("%v %v", o, err)
 			break
@@ -62,9 +63,9 @@ func Choose(offers []Offer, budget time.Duration, left func() time.Duration, mea
 			also = fmt.Sprintf("more than %d epochs would be of little use", n)
 		}
 		c.Offer, c.Epochs = i, n
-		c.Why = []string{fmt.Sprintf("%v for %s, %s each, suits %s (--budget)", o, count(n), round(e.each()), spell(budget))}
+		c.Why = []string{fmt.Sprintf("%v for %s, %s each, suits the budget of %s", o, count(n), round(e.each()), spell(budget))}
 		if n < o.Enough { // what is larger has no chance
-			also = fmt.Sprintf("these are few: --budget %s would have room for %d", spell(needs(e, o.Enough, budget-rest)), o.Enough)
+			also = fmt.Sprintf("these are few: a budget of %s would have room for %d", spell(needs(e, o.Enough, budget-rest)), o.Enough)
 			break
 		}
 	}
@@ -83,12 +84,13 @@ func (t TooLarge) Error() string {
 
 // tooLong says what would fit; spent is what the program has taken so far.
 func (o Offer) tooLong(e Estimate, fit int, budget, spent time.Duration) error {
-	fewer := ""
+	needed := spell(needs(e, o.Least, spent))
 	if fit > 0 {
-		fewer = fmt.Sprintf(", --epochs %d", fit)
+		return field.Errorf("{Budget} %s: %v takes %s an epoch, so that %d of at least %s fit; give {Budget} %s, {Epochs} %d, or fewer images ({TrainSize})",
+			spell(budget), o, round(e.each()), fit, count(o.Least), needed, fit)
 	}
-	return fmt.Errorf("--budget %s: %v takes %s an epoch, so that %d of at least %s fit; give --budget %s%s, or fewer pictures (--train-size)",
-		spell(budget), o, round(e.each()), fit, count(o.Least), spell(needs(e, o.Least, spent)), fewer)
+	return field.Errorf("{Budget} %s: %v takes %s an epoch, so that 0 of at least %s fit; give {Budget} %s, or fewer images ({TrainSize})",
+		spell(budget), o, round(e.each()), count(o.Least), needed)
 }
 
 // needs is a budget for so many epochs, of which some is spent.

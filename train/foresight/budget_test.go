@@ -31,16 +31,16 @@ func TestChoose(t *testing.T) {
 		measured      int
 		says          string
 	}{
-		{ladder, []float64{1, 4, 16}, 1000 * time.Second, 2, 56, 3, "large at 224x224 for 56 epochs, 16s each, suits 16m40s"},
+		{ladder, []float64{1, 4, 16}, 1000 * time.Second, 2, 56, 3, "large at 224x224 for 56 epochs, 16s each, suits the budget of 16m40s"},
 		{ladder, []float64{1, 4, 16}, 300 * time.Second, 1, 67, 3, "large at 224x224 would have had 16 epochs of 16s each, and 20 are the least for it"},
 		{ladder, []float64{1, 4, 16}, 40 * time.Second, 0, 36, 2, "middle at 128x128 would have had 9 epochs"},
-		{ladder, []float64{1, 4, 16}, 20 * time.Second, 0, 18, 1, "suits 20s (--budget)\nthese are few: --budget 30s would have room for 20"},
-		{ladder, []float64{1, 4, 16}, 10 * time.Second, -1, 0, 1, "--budget 10s: small at 96x96 takes 1s an epoch, so that 9 of at least 10 epochs fit; give --budget 20s, --epochs 9, or"},
+		{ladder, []float64{1, 4, 16}, 20 * time.Second, 0, 18, 1, "suits the budget of 20s\nthese are few: a budget of 30s would have room for 20"},
+		{ladder, []float64{1, 4, 16}, 10 * time.Second, -1, 0, 1, "Budget 10s: small at 96x96 takes 1s an epoch, so that 9 of at least 10 epochs fit; give Budget 20s, Epochs 9, or"},
 		{ladder, []float64{1, 4, 16}, time.Hour, 2, 120, 3, "more than 120 epochs"},
 		{given, []float64{1}, 8 * time.Second, 0, 7, 1, "for 7 epochs"},
 		{given, []float64{1}, time.Hour, 0, 7, 1, "for 7 epochs"},
-		{given, []float64{1}, 3 * time.Second, -1, 0, 1, "so that 2 of at least 7 epochs fit; give --budget 10s, --epochs 2, or"},
-		{given, []float64{10}, 3 * time.Second, -1, 0, 1, "so that 0 of at least 7 epochs fit; give --budget 1m20s, or fewer pictures"},
+		{given, []float64{1}, 3 * time.Second, -1, 0, 1, "so that 2 of at least 7 epochs fit; give Budget 10s, Epochs 2, or"},
+		{given, []float64{10}, 3 * time.Second, -1, 0, 1, "so that 0 of at least 7 epochs fit; give Budget 1m20s, or fewer images"},
 	} {
 		t.Run(fmt.Sprint(len(c.offers), c.budget), func(t *testing.T) {
 			measured := 0
@@ -63,10 +63,10 @@ func TestChoose(t *testing.T) {
 func TestChooseFitsMemory(t *testing.T) {
 	offers := []Offer{{"small at 96x96", 1, 2, 3}, {"large at 224x224", 1, 2, 3}}
 	for most, want := range map[int64]string{
-		300 << 20: "small at 96x96 for 3 epochs, 1s each, suits 1m (--budget)\nlarge at 224x224 needs 301 MiB of memory, and 300 MiB are free",
-		301 << 20: "large at 224x224 for 3 epochs, 1s each, suits 1m (--budget)\nmore than 3 epochs would be of little use",
-		100 << 20: "--budget: small at 96x96 needs 101 MiB of memory, and 100 MiB are free; give a smaller --batch or --resize, or --recompute",
-		0:         "large at 224x224 for 3 epochs, 1s each, suits 1m (--budget)\nmore than 3 epochs would be of little use",
+		300 << 20: "small at 96x96 for 3 epochs, 1s each, suits the budget of 1m\nlarge at 224x224 needs 301 MiB of memory, and 300 MiB are free",
+		301 << 20: "large at 224x224 for 3 epochs, 1s each, suits the budget of 1m\nmore than 3 epochs would be of little use",
+		100 << 20: "Budget: small at 96x96 needs 101 MiB of memory, and 100 MiB are free; give a smaller Batch or Resize, or Recompute",
+		0:         "large at 224x224 for 3 epochs, 1s each, suits the budget of 1m\nmore than 3 epochs would be of little use",
 	} {
 		c, err := Choose(offers, time.Minute, func() time.Duration { return time.Minute }, func(i int) (Estimate, error) {
 			return taking(1), RoomFor([]int64{101 << 20, 301 << 20}[i], most)

@@ -1,9 +1,11 @@
 package loop
 
-import "fmt"
+import (
+	"github.com/residual-ml/residual/internal/field"
+)
 
 // BalancedWeights are weights of the classes by which all count the same in a loss,
-// however many pictures they have: N/(K*n) for a class with n of the N pictures, of K
+// however many images they have: N/(K*n) for a class with n of the N images, of K
 // classes, as scikit-learn's compute_class_weight has it.
 func BalancedWeights(labels []int, classes []string) ([]float32, error) {
 	counts := make([]int, len(classes))
@@ -13,7 +15,7 @@ func BalancedWeights(labels []int, classes []string) ([]float32, error) {
 	weights := make([]float32, len(classes))
 	for k, n := range counts {
 		if n == 0 {
-			return nil, fmt.Errorf("--class-weights balanced: class %s has no picture to train on; give weights as numbers, or more pictures (--train-size)", classes[k])
+			return nil, field.Errorf("{ClassWeights} balanced: class %s has no image to train on; give weights as numbers, or more images ({TrainSize})", classes[k])
 		}
 		weights[k] = float32(float64(len(labels)) / float64(len(classes)*n))
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -21,8 +22,13 @@ type diverged struct {
 	pictures string // of the batch
 }
 
-func (d diverged) Error() string {
-	return fmt.Sprintf("epoch %d, batch %d: the loss is %v: %s%s; the training diverged at the learning rate %v, and this step was not made; use a smaller one (--lr), or --clip-norm",
+func (d diverged) Error() string { return d.worded().Error() }
+
+// Named makes it a field.Error.
+func (d diverged) Named(name func(field string) string) string { return field.Render(d.worded(), name) }
+
+func (d diverged) worded() error {
+	return field.Errorf("epoch %d, batch %d: the loss is %v: %s%s; the training diverged at the learning rate %v, and this step was not made; use a smaller one ({LR}), or {ClipNorm}",
 		d.at.Epoch, d.at.Batch, d.loss, d.first, d.pictures, d.lr)
 }
 
@@ -57,7 +63,7 @@ func (t *Trainer) pictures(indices []int) string {
 	return text
 }
 
-// firstBad says what was the first to be no number in the last step: a picture, a parameter,
+// firstBad says what was the first to be no number in the last step: an image, a parameter,
 // the output of a layer or, when the loss was finite, a gradient on the way back.
 func (t *Trainer) firstBad(images, labels *tensor.Tensor, wayBack bool) string {
 	k := kind{images.Shape()[0], labels.DType() == tensor.Float32}

@@ -57,7 +57,7 @@ func TestWhereItDiverged(t *testing.T) {
 				names = append(names, name)
 			}
 			first.Close()
-			for _, want := range []string{"epoch 1, batch 1: the loss is ", c.want, "pictures are " + strings.Join(names, ", ") + " and 11 more", "--lr"} {
+			for _, want := range []string{"epoch 1, batch 1: the loss is ", c.want, "pictures are " + strings.Join(names, ", ") + " and 11 more", "(LR), or ClipNorm"} {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%s in %v: want %q, got %v", c.name, precision, want, err)
 				}

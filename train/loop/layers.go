@@ -7,10 +7,11 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 )
 
-// What Options.Freeze takes beside the beginnings of names.
+// What Options.Freeze takes beside prefixes of names.
 const (
 	FreezeStem     = "stem"     // what comes before the first block
 	FreezeBackbone = "backbone" // all but the last layer
@@ -96,7 +97,7 @@ func (t *Trainer) choose() error {
 		}
 	}
 	if len(t.trained) == 0 {
-		return fmt.Errorf("--freeze %s leaves nothing to train", strings.Join(t.options.Freeze, ","))
+		return field.Errorf("{Freeze} %s leaves nothing to train", strings.Join(t.options.Freeze, ","))
 	}
 	t.rates = map[*graph.Variable]float32{}
 	for i, part := range parts {
@@ -134,7 +135,7 @@ func (t *Trainer) freeze(parts []group) (map[*graph.Variable]bool, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("--freeze %q is no part of %s; use stem, backbone or beginnings of names, of which the first are %s",
+			return nil, field.Errorf("{Freeze} %q is no part of %s; use stem, backbone or prefixes of names, of which the first are %s",
 				word, nn.Class(t.module), strings.Join(tops(t.module), ", "))
 		}
 	}

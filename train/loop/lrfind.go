@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"github.com/residual-ml/residual/internal/field"
 )
 
 // LRFind are the settings of Trainer.FindLR. The zero value is fastai's: from 1e-7 to 10 in 100
@@ -22,18 +24,18 @@ func (o LRFind) resolved() LRFind {
 	return o
 }
 
-// Check names the first setting that cannot be, by its flag.
+// Check returns an error for the first setting that cannot be.
 func (o LRFind) Check() error {
 	o = o.resolved()
 	switch {
 	case !(o.From > 0) || math.IsInf(o.From, 1):
-		return fmt.Errorf("--from %v: must be a rate above 0, such as 1e-7", o.From)
+		return field.Errorf("{From} %v: must be a rate above 0, such as 1e-7", o.From)
 	case !(o.To > o.From) || o.To > math.MaxFloat32:
-		return fmt.Errorf("--to %v: must be a rate above --from %v", o.To, o.From)
+		return field.Errorf("{To} %v: must be a rate above {From} %v", o.To, o.From)
 	case o.Steps < 20 || o.Steps > 1<<20:
-		return fmt.Errorf("--steps %d: must be from 20 to %d", o.Steps, 1<<20)
+		return field.Errorf("{Steps} %d: must be from 20 to %d", o.Steps, 1<<20)
 	case !(o.Diverged > 1):
-		return fmt.Errorf("--diverged %v: must be a multiple above 1, such as 4", o.Diverged)
+		return field.Errorf("{Diverged} %v: must be a multiple above 1, such as 4", o.Diverged)
 	}
 	return nil
 }
@@ -132,7 +134,7 @@ func (r *rangeTest) none(batch int) error {
 	if len(r.curve.Points) > 0 {
 		return nil
 	}
-	return fmt.Errorf("batch %d: at the lowest rate, %v, the loss is not finite already; begin lower (--from), or see what a training says of it", batch, float32(r.From))
+	return field.Errorf("batch %d: at the lowest rate, %v, the loss is not finite already; begin lower ({From}), or see what a training says of it", batch, float32(r.From))
 }
 
 // add takes in the loss of a step.

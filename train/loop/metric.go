@@ -1,17 +1,15 @@
 package loop
 
 import (
-	"fmt"
 	"math"
-	"slices"
 	"strings"
 )
 
-// Metric is what the epochs of a training are compared by: of the test pictures where
+// Metric is what the epochs of a training are compared by: of the test images where
 // there are any, else of those trained on.
 type Metric string
 
-// The metrics, by the words of the command line.
+// The metrics, by the words of settings.yaml.
 const (
 	Accuracy         Metric = "accuracy"          // share of right answers
 	Loss             Metric = "loss"              // mean cross-entropy: less is better
@@ -21,17 +19,6 @@ const (
 
 // Metrics lists them.
 func Metrics() []Metric { return []Metric{Accuracy, Loss, MacroF1, BalancedAccuracy} }
-
-func (m Metric) check() error {
-	if m == "" || slices.Contains(Metrics(), m) {
-		return nil
-	}
-	var names []string
-	for _, k := range Metrics() {
-		names = append(names, string(k))
-	}
-	return fmt.Errorf("--metric %s is not known; choose one of: %s", m, strings.Join(names, ", "))
-}
 
 // needsTest says that it is of a confusion matrix, which only an evaluation counts.
 func (m Metric) needsTest() bool { return m == MacroF1 || m == BalancedAccuracy }

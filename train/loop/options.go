@@ -1,12 +1,13 @@
 package loop
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/optim"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // Options are the settings of a Trainer. Zero values are those of the notes: plain
@@ -17,17 +18,17 @@ type Options struct {
 	Epochs    int
 	Optimizer optim.Optimizer
 	Schedule  optim.Schedule
-	Seed      uint64 // of the order of the pictures
+	Seed      uint64 // of the order of the images
 	Workers   int    // of the loader; 0 chooses. It never changes a result
 	Precision engine.Precision
 	Recompute bool // activations, for the gradients: see engine.Spec
 
-	// Transform makes the pictures to train on anew in every epoch, and Mix mixes batches
-	// of them: see data.LoaderConfig. With Mix the training is on shares of the classes,
-	// and right is the answer that has the largest share.
+	// Transform changes the images to train on anew in every epoch, and Mix mixes batches
+	// of them: see data.LoaderConfig. With Mix the labels are soft (one probability per
+	// class), and the answer with the largest probability counts as right.
 	Transform transforms.Transform
 	Mix       transforms.BatchTransform
-	Normalize transforms.Normalize // of all pictures, those of an evaluation too
+	Normalize transforms.Normalize // of all images, those of an evaluation too
 
 	// LabelSmoothing, from 0 to below 1, is the share of a label that all classes get
 	// alike, and ClassWeights has the weight of every class in the loss, above 0; nil: all
@@ -41,9 +42,9 @@ type Options struct {
 	ClipNorm float64
 
 	// Accumulate is the number of batches a step of the optimiser is made of; 0 means 1. The
-	// gradient is the mean over all their pictures, as of one batch so large, in the memory
+	// gradient is the mean over all their images, as of one batch so large, in the memory
 	// that one takes. A batch norm still sees one batch at a time: its statistics are those
-	// of Batch pictures, and move Accumulate times a step. What is left at the end of an
+	// of Batch images, and move Accumulate times a step. What is left at the end of an
 	// epoch makes a step of its own.
 	Accumulate int
 
@@ -65,7 +66,7 @@ type Options struct {
 	Patience int
 
 	// Freeze names what is not trained: FreezeStem, FreezeBackbone, or parts of the module by
-	// the beginnings of its parameters' names, such as layer1 or layer4.0. No gradient is
+	// the prefixes of its parameters' names, such as layer1 or layer4.0. No gradient is
 	// computed that only frozen parameters need, and frozen batch norms use their running
 	// statistics and leave them as they are, as timm's freeze does.
 	Freeze []string
@@ -102,33 +103,19 @@ func (o Options) resolved() Options {
 	return o
 }
 
-// Check names the first option that cannot be.
+// Check returns an error for the first option that cannot be: a *settings.Error where its
+// value is out of range.
 func (o Options) Check() error {
-	for _, f := range []struct {
-		name   string
-		value  float64
-		ok     bool
-		wanted string
-	}{
-		{"label-smoothing", o.LabelSmoothing, o.LabelSmoothing >= 0 && o.LabelSmoothing < 1, "a share from 0 to below 1, such as 0.1"},
-		{"clip-norm", o.ClipNorm, o.ClipNorm >= 0 && !math.IsInf(o.ClipNorm, 1), "a number of at least 0, such as 1"},
-		{"accumulate", float64(o.Accumulate), o.Accumulate >= 0 && o.Accumulate <= 1<<20, "a number of batches from 1 to 1048576"},
-		{"ema", o.EMA, o.EMA >= 0 && o.EMA < 1, "a share from 0 to below 1, such as 0.999"},
-		{"patience", float64(o.Patience), o.Patience >= 0, "a number of epochs of at least 1, or 0 for none"},
-		{"backbone-lr-scale", o.BackboneRate, o.BackboneRate >= 0 && !math.IsInf(o.BackboneRate, 1), "a number above 0, such as 0.1"},
-		{"layer-decay", o.LayerDecay, o.LayerDecay >= 0 && o.LayerDecay <= 1, "a factor above 0, at most 1, such as 0.8"},
-	} {
-		if !f.ok {
-			return fmt.Errorf("--%s %v: must be %s", f.name, f.value, f.wanted)
-		}
+	if err := settings.Check(o); err != nil {
+		return err
 	}
 	if o.BackboneRate != 0 && o.LayerDecay != 0 {
-		return fmt.Errorf("--backbone-lr-scale %v and --layer-decay %v: both are of the layers' rates; give one of them", o.BackboneRate, o.LayerDecay)
+		return field.Errorf("{BackboneRate} %v and {LayerDecay} %v: both are of the layers' rates; give one of them", o.BackboneRate, o.LayerDecay)
 	}
 	for i, w := range o.ClassWeights {
 		if !(w > 0) || math.IsInf(float64(w), 1) {
-			return fmt.Errorf("--class-weights: weight %d is %v; it must be a number above 0", i+1, w)
+			return field.Errorf("{ClassWeights}: weight %d is %v; it must be a number above 0", i+1, w)
 		}
 	}
-	return o.Metric.check()
+	return nil
 }

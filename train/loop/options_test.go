@@ -246,7 +246,7 @@ func TestClassWeights(t *testing.T) {
 	if err != nil || !slices.Equal(w, []float32{6.0 / 9, 2, 1}) {
 		t.Errorf("%v, %v", w, err)
 	}
-	if _, err := BalancedWeights([]int{0, 2}, []string{"a", "shirt", "c"}); err == nil || !strings.Contains(err.Error(), "class shirt has no picture") {
+	if _, err := BalancedWeights([]int{0, 2}, []string{"a", "shirt", "c"}); err == nil || !strings.Contains(err.Error(), "class shirt has no image") {
 		t.Errorf("a class without pictures: %v", err)
 	}
 	ds := pictures(t, data.Train, 30)
@@ -273,7 +273,7 @@ func TestClassWeights(t *testing.T) {
 	}
 }
 
-// What cannot be is named by its flag.
+// What cannot be is named by its field.
 func TestOptionsThatCannotBe(t *testing.T) {
 	ds := pictures(t, data.Train, 30)
 	dev, err := cpu.New(cpu.Options{Threads: 1})
@@ -282,21 +282,21 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	}
 	defer dev.Close()
 	for want, o := range map[string]Options{
-		"--label-smoothing 1":       {LabelSmoothing: 1},
-		"--clip-norm -1":            {ClipNorm: -1},
-		"--clip-norm NaN":           {ClipNorm: math.NaN()},
-		"--accumulate -1":           {Accumulate: -1},
-		"--ema 1":                   {EMA: 1},
-		"--metric f1":               {Metric: "f1"},
-		"--metric macro-f1":         {Metric: MacroF1}, // there is no test set
-		"--patience -1":             {Patience: -1},
-		"--class-weights: weight 2": {ClassWeights: []float32{1, 0}},
-		"--class-weights has 2":     {ClassWeights: []float32{1, 2}},
-		"--backbone-lr-scale -1":    {BackboneRate: -1},
-		"--layer-decay 1.5":         {LayerDecay: 1.5},
-		"give one of them":          {LayerDecay: 0.5, BackboneRate: 0.5},
-		`--freeze "layer9"`:         {Freeze: []string{"stem", "layer9"}},
-		"leaves nothing to train":   {Freeze: []string{"backbone", "8"}},
+		"LabelSmoothing 1":        {LabelSmoothing: 1},
+		"ClipNorm -1":             {ClipNorm: -1},
+		"ClipNorm NaN":            {ClipNorm: math.NaN()},
+		"Accumulate -1":           {Accumulate: -1},
+		"EMA 1":                   {EMA: 1},
+		"Metric f1":               {Metric: "f1"},
+		"Metric macro-f1":         {Metric: MacroF1}, // there is no test set
+		"Patience -1":             {Patience: -1},
+		"ClassWeights: weight 2":  {ClassWeights: []float32{1, 0}},
+		"ClassWeights has 2":      {ClassWeights: []float32{1, 2}},
+		"BackboneRate -1":         {BackboneRate: -1},
+		"LayerDecay 1.5":          {LayerDecay: 1.5},
+		"give one of them":        {LayerDecay: 0.5, BackboneRate: 0.5},
+		`Freeze "layer9"`:         {Freeze: []string{"stem", "layer9"}},
+		"leaves nothing to train": {Freeze: []string{"backbone", "8"}},
 	} {
 		if _, err := New(dev, normalised(), ds, nil, o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: want %q, got %v", o, want, err)

@@ -6,6 +6,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -30,7 +31,7 @@ type program struct {
 	pictures           engine.Feed    // nil where they come as images
 }
 
-// program returns the training step for n pictures.
+// program returns the training step for n images.
 func (t *Trainer) program(n int, shares bool) (*program, error) {
 	if p := t.programs[kind{n, shares}]; p != nil {
 		return p, nil
@@ -65,7 +66,7 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 	return p, nil
 }
 
-// forward traces the loss of n pictures.
+// forward traces the loss of n images.
 func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
 	g := graph.New(graph.Train)
 	g.Freeze(t.frozen...)
@@ -82,7 +83,7 @@ func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
 	}
 	p.logits, p.classes = logits, logits.Shape[1]
 	if k := len(t.options.ClassWeights); k > 0 && k != p.classes {
-		return nil, nil, fmt.Errorf("--class-weights has %d weights, and %s tells %d classes apart; give one for each", k, nn.Class(t.module), p.classes)
+		return nil, nil, field.Errorf("{ClassWeights} has %d weights, and %s tells %d classes apart; give one for each", k, nn.Class(t.module), p.classes)
 	}
 	target := p.labels
 	if shares {
@@ -167,7 +168,7 @@ func (p *program) answers(labels *tensor.Tensor) error {
 	return p.Feed(p.labels, labels)
 }
 
-// pick notes the class with the largest share of every picture, the first of several.
+// pick notes the class with the largest probability in each soft label, the first of several.
 func (p *program) pick(shares []float32) {
 	for i := range p.largest.Ints() {
 		row, best := shares[i*p.classes:(i+1)*p.classes], 0

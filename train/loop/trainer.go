@@ -19,6 +19,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
@@ -37,7 +38,7 @@ type Trainer struct {
 	loader   *data.Loader
 	tests    *data.Loader // nil without a test set
 	runner   *inference.Runner
-	input    tensor.Shape // of one picture
+	input    tensor.Shape // of one image
 	steps    int
 	past     Totals // where Fit begins
 	totals   Totals // how far it is
@@ -51,7 +52,7 @@ type Trainer struct {
 	update  optim.Averaged  // a step with what the options add to it
 	sum     sum
 	passes  []engine.Pass // of a step, where the device makes them with it
-	sent    []*data.Batch // on their way to a device that takes pictures as bytes
+	sent    []*data.Batch // on their way to a device that takes images as bytes
 	values  [2]float32    // that a step has read: the loss and the hits
 	fetch   func()        // what the host is to do while the device makes the next step; may be nil
 	average average
@@ -65,11 +66,8 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		return nil, err
 	}
 	o = o.resolved()
-	if o.Epochs < 0 {
-		return nil, fmt.Errorf("%d epochs; train for at least 1 (--epochs)", o.Epochs)
-	}
 	if test == nil && o.Metric.needsTest() {
-		return nil, fmt.Errorf("--metric %s is of an evaluation, and there is nothing to test on; use accuracy or loss", o.Metric)
+		return nil, field.Errorf("{Metric} %s is of an evaluation, and there is nothing to test on; use accuracy or loss", o.Metric)
 	}
 	nn.Named(m) // so that messages can name parameters
 	info := train.Info()

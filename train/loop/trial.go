@@ -161,7 +161,7 @@ type walked struct {
 	timed    int           // batches
 }
 
-// whole is the time of so many pictures.
+// whole is the time of so many images.
 func (w walked) whole(pictures int) time.Duration {
 	if w.of == 0 {
 		return 0
@@ -169,7 +169,7 @@ func (w walked) whole(pictures int) time.Duration {
 	return time.Duration(float64(w.took) * float64(pictures) / float64(w.of))
 }
 
-// walk times batches of an epoch's beginning, of at most so many pictures, until they
+// walk times batches of an epoch's beginning, of at most so many images, until they
 // took as long as a trial may; where these are too few for that it goes over them again, if
 // it may. The first walk finds out how long a trial may take.
 func (r *trial) walk(ctx context.Context, pictures int, again bool, l *data.Loader, each func(*data.Batch) error) (w walked, err error) {
@@ -181,7 +181,7 @@ func (r *trial) walk(ctx context.Context, pictures int, again bool, l *data.Load
 		if first {
 			r.limit = trialLimit(w.whole(pictures)*time.Duration(r.epochs), r.least)
 			if keeper(r.dataset) {
-				r.limit /= 2 // there is a walk to read pictures, and one where they are kept
+				r.limit /= 2 // there is a walk to read images, and one where they are kept
 			}
 		}
 		return len(times) >= few && w.took >= r.limit
@@ -224,7 +224,7 @@ func (r *trial) walk(ctx context.Context, pictures int, again bool, l *data.Load
 // sum adds up the batches without the first fifth of them, at least one: programs touch
 // their memory for the first time, and the loader gets ahead. A stall of the machine does
 // not count: of runs of batches in a row, in which the loader's fast and slow ones are
-// mixed, the middle one by its time for a picture stands for all.
+// mixed, the middle one by its time for an image stands for all.
 func (w *walked) sum(times []time.Duration, sizes []int) {
 	skip := (len(times) + 4) / 5
 	if len(times) == 1 {
@@ -238,7 +238,7 @@ func (w *walked) sum(times []time.Duration, sizes []int) {
 	case n >= 3:
 		runs = 3
 	}
-	each := make([]float64, runs) // nanoseconds for a picture
+	each := make([]float64, runs) // nanoseconds for an image
 	w.took, w.of, w.timed = 0, 0, n
 	for r := range runs {
 		took, of := time.Duration(0), 0
@@ -268,8 +268,8 @@ func keeps(ds data.Dataset) bool {
 	return n > 0
 }
 
-// keeping is how many bytes of decoded pictures a data set will keep, and what share of
-// its pictures that is; 0 for one that keeps none.
+// keeping is how many bytes of decoded images a data set will keep, and what share of
+// its images that is; 0 for one that keeps none.
 func keeping(ds data.Dataset) (bytes int64, share float64) {
 	k, ok := ds.(data.Keeper)
 	if !ok {

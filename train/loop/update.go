@@ -7,7 +7,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// sum adds gradients up, each weighted by its pictures.
+// sum adds gradients up, each weighted by its images.
 type sum struct {
 	optim.Sum
 	mean    optim.Sum // puts their mean in the gradient's place

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/pflag"
+
+	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/settings"
+)
+
+// flagNames are what the command line has in place of fields, and of functions, that are
+// called otherwise there. The other fields of the libraries are called like their flags, or
+// have a row in the table of settings.
+var flagNames = map[string]string{
+	"Options.Dir":        "--data-dir",          // of data
+	"Fetch":              "residual data fetch", // of data
+	"PackConfig.Dir":     "--cache",             // of data/folder
+	"GrowthConfig.Steps": "--grow",              // of study
+}
+
+// flagFor is how the program names a field of the libraries: by its flag, or by its key in
+// settings.yaml where it has none.
+func flagFor(name string) string {
+	if words, ok := flagNames[name]; ok {
+		return words
+	}
+	if s, ok := settings.Find(name); ok {
+		if s.Flag() == "" {
+			return s.Key
+		}
+		return "--" + s.Flag()
+	}
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return "--" + b.String()
+}
+
+// errorText is the text of an error with flags in place of the fields of the libraries.
+func errorText(err error) string { return field.Render(err, flagFor) }
+
+// addSettings adds the flags of settings, which set the fields of c. The values in shown are
+// the defaults that the help has; words are other helps than the table's, by field.
+func addSettings(fs *pflag.FlagSet, c *train.Config, shown train.Config, words map[string]string, rows ...settings.Setting) {
+	defaults := reflect.ValueOf(shown)
+	for _, s := range rows {
+		name, usage := s.Flag(), s.Usage()
+		if other, ok := words[s.Field]; ok {
+			usage = other
+		}
+		d := defaults.FieldByName(s.Field).Interface()
+		switch p := reflect.ValueOf(c).Elem().FieldByName(s.Field).Addr().Interface().(type) {
+		case *string:
+			fs.StringVar(p, name, d.(string), usage)
+		case *bool:
+			fs.BoolVar(p, name, d.(bool), usage)
+		case *int:
+			fs.IntVar(p, name, d.(int), usage)
+		case *int64:
+			fs.Int64Var(p, name, d.(int64), usage)
+		case *uint64:
+			fs.Uint64Var(p, name, d.(uint64), usage)
+		case *float32:
+			fs.Float32Var(p, name, d.(float32), usage)
+		case *float64:
+			fs.Float64Var(p, name, d.(float64), usage)
+		case *[]int:
+			fs.IntSliceVar(p, name, d.([]int), usage)
+		case *[]float64:
+			fs.Float64SliceVar(p, name, d.([]float64), usage)
+		default:
+			panic(fmt.Sprintf("no flag can hold %s, a %T", s.Field, d))
+		}
+	}
+}
+
+// tableDefaults is a config of the defaults that the table of settings has.
+func tableDefaults() (c train.Config) {
+	for _, s := range settings.Table() {
+		s.SetDefault(&c)
+	}
+	return c
+}
+
+// takeSettings gives c the settings of g whose flags were given. A zero is refused where a
+// Config takes it for the default.
+func takeSettings(c *train.Config, g train.Config, changed func(flag string) bool, rows ...settings.Setting) error {
+	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(g)
+	for _, s := range rows {
+		if s.Flag() == "" || !changed(s.Flag()) {
+			continue
+		}
+		v := from.FieldByName(s.Field)
+		if !s.Zero {
+			if err := someValue(s.Flag(), v); err != nil {
+				return err
+			}
+		}
+		to.FieldByName(s.Field).Set(v)
+	}
+	return nil
+}
+
+// someValue refuses a zero that would stand for the default.
+func someValue(flag string, v reflect.Value) error {
+	switch {
+	case v.CanInt() && v.IsZero(), v.CanFloat() && v.IsZero():
+		return usagef("--%s 0: must be above 0; leave the flag out for the default", flag)
+	case (v.Kind() == reflect.String || v.Kind() == reflect.Slice) && v.Len() == 0:
+		return usagef("--%s is empty; give a value, or leave the flag out", flag)
+	}
+	return nil
+}
+
+// settingRows are the rows of some fields, in their order.
+func settingRows(fields ...string) (rows []settings.Setting) {
+	for _, f := range fields {
+		rows = append(rows, settings.Of(f))
+	}
+	return rows
+}

@@ -1,0 +1,286 @@
+// Package settings is the table of what a training can be told: one row for each field of
+// train.Config, from which come its checks, its flags and their help, its keys in
+// settings.yaml, the page docs/settings.md, and the comparison that decides whether a run
+// may go on. A new setting is one row in table.go.
+package settings
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Setting is one row of the table.
+type Setting struct {
+	Field string // of train.Config
+	Key   string // in settings.yaml, in the state file and in JSON
+	Group Group
+	Help  string // a phrase, for `residual train --help`
+
+	// Default is the value, where it is the same for every training without flags;
+	// Otherwise says in words what it depends on.
+	Default   string
+	Otherwise string
+
+	Range Range
+
+	// Zero says that 0, or an empty text, on the command line is a value. Elsewhere it stands
+	// in a Config for the default, so that who types it means something else.
+	Zero bool
+
+	// Result says that the setting decides which numbers a training computes, or which
+	// files it writes, so that a run that goes on must keep it.
+	Result bool
+
+	// Photos says that it is for images of the user's own, a folder or a list.
+	Photos bool
+}
+
+// Group is a part of the table; the flags of a group stand together.
+type Group int
+
+const (
+	Model    Group = iota // the network
+	Recipe                // data, batches, optimiser and learning rate
+	Learning              // the loss, the gradients, the averages and the layers
+	Images                // how images are prepared and augmented
+	Run                   // first weights, random numbers, sizes and folders
+	Files                 // where data sets are found
+	Device                // what computes; other commands have these flags, too
+	NoFlag                // only in the library and in settings.yaml
+)
+
+// String is the title of the group.
+func (g Group) String() string {
+	return [...]string{"Model", "Recipe", "Learning", "Images", "Run", "Files", "Device", "Without a flag"}[g]
+}
+
+// Flag is the setting's flag without dashes; "" where it has none.
+func (s Setting) Flag() string {
+	if s.Group == NoFlag {
+		return ""
+	}
+	return strings.ReplaceAll(s.Key, "_", "-")
+}
+
+// Usage is Help with what stands for the setting where it is not given.
+func (s Setting) Usage() string {
+	if s.Otherwise == "" {
+		return s.Help
+	}
+	return s.Help + " (default: " + s.Otherwise + ")"
+}
+
+// Table returns all rows, in the order of the flags.
+func Table() []Setting { return slices.Clone(table) }
+
+// Of returns the row of a field, which must have one.
+func Of(field string) Setting {
+	s, ok := Find(field)
+	if !ok {
+		panic("settings: no row for the field " + field)
+	}
+	return s
+}
+
+// Find returns the row of a field.
+func Find(field string) (Setting, bool) {
+	for _, s := range table {
+		if s.Field == field {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}
+
+// In returns the rows of some groups, in the order of the table.
+func In(groups ...Group) (rows []Setting) {
+	for _, g := range groups {
+		for _, s := range table {
+			if s.Group == g {
+				rows = append(rows, s)
+			}
+		}
+	}
+	return rows
+}
+
+// SetDefault sets the field of *config to Default, where there is one.
+func (s Setting) SetDefault(config any) {
+	v := reflect.ValueOf(config).Elem().FieldByName(s.Field)
+	switch {
+	case s.Default == "":
+	case v.Kind() == reflect.String:
+		v.SetString(s.Default)
+	case v.CanInt():
+		v.SetInt(int64(must(strconv.Atoi(s.Default))))
+	default:
+		v.SetFloat(must(strconv.ParseFloat(s.Default, v.Type().Bits())))
+	}
+}
+
+// must is for the texts of the table, which a test sets.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic("settings: " + err.Error())
+	}
+	return v
+}
+
+// Range is what a setting may be. The zero value allows everything. Zero itself is always
+// allowed: in a struct it stands for the default.
+type Range struct {
+	Least, Most float64
+	Above       bool     // Least itself is not allowed
+	Below       bool     // nor Most itself
+	Words       []string // the words that a text may be; without them any
+	Must        string   // what it must be, for messages and for the page
+}
+
+// Text says what the range allows; "" where that is everything.
+func (r Range) Text() string {
+	switch {
+	case r.Words != nil:
+		return strings.Join(r.Words, ", ")
+	case r.Must == "" && r.Most > 0:
+		return "from " + number(r.Least) + " to " + number(r.Most)
+	}
+	return r.Must
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+func (r Range) allows(v reflect.Value) bool {
+	switch {
+	case v.IsZero():
+		return true
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			if !r.holds(v.Index(i)) {
+				return false
+			}
+		}
+		return true
+	case r.Words != nil && v.Kind() == reflect.String:
+		for _, w := range r.Words {
+			if v.String() == w {
+				return true
+			}
+		}
+		return false
+	}
+	return r.holds(v)
+}
+
+// holds says whether a number is in the range; one in a slice may be a zero that counts.
+func (r Range) holds(v reflect.Value) bool {
+	var x float64
+	switch {
+	case r.Least == 0 && r.Most == 0:
+		return true
+	case v.CanInt():
+		x = float64(v.Int())
+	case v.CanUint():
+		x = float64(v.Uint())
+	case v.CanFloat():
+		x = v.Float()
+	default:
+		return true
+	}
+	if math.IsNaN(x) || r.Above && x == r.Least || r.Below && x == r.Most {
+		return false
+	}
+	return x >= r.Least && x <= r.Most
+}
+
+// Error is a setting that cannot be.
+type Error struct {
+	Field string // the field of the struct
+	Key   string // the key in settings.yaml
+	Value any
+	Range Range // what it may be
+}
+
+func (e *Error) Error() string { return e.Named(func(field string) string { return field }) }
+
+// Named is Error with another name for the field, such as a flag.
+func (e *Error) Named(name func(field string) string) string {
+	if e.Range.Words != nil {
+		return fmt.Sprintf("%s %v is not known; choose one of: %s", name(e.Field), e.Value, e.Range.Text())
+	}
+	return fmt.Sprintf("%s %s: must be %s", name(e.Field), text(reflect.ValueOf(e.Value), ""), e.Range.Text())
+}
+
+// Check returns an *Error for the first field of a struct, or of one embedded in it, that
+// has a row and is not in its range; nil where all are. Fields of another kind than the
+// row's are passed over, so that the options of packages below are checked by the same table.
+func Check(config any) error {
+	c := reflect.ValueOf(config)
+	for _, s := range table {
+		v := c.FieldByName(s.Field)
+		if !v.IsValid() || s.Range.Words != nil && v.Kind() != reflect.String {
+			continue
+		}
+		if !s.Range.allows(v) {
+			return &Error{s.Field, s.Key, v.Interface(), s.Range}
+		}
+	}
+	return nil
+}
+
+// Difference is a setting by which two trainings differ.
+type Difference struct {
+	Setting
+	Was, Is string // as the command line and messages write them
+}
+
+// Compare returns the first setting that decides a result and differs between two configs of
+// one type; nil where there is none. A slice without elements is like nil.
+func Compare(was, is any) *Difference {
+	a, b := reflect.ValueOf(was), reflect.ValueOf(is)
+	for _, s := range table {
+		x, y := a.FieldByName(s.Field), b.FieldByName(s.Field)
+		if !s.Result || !x.IsValid() || same(x, y) {
+			continue
+		}
+		return &Difference{s, text(x, s.Otherwise), text(y, s.Otherwise)}
+	}
+	return nil
+}
+
+func same(x, y reflect.Value) bool {
+	if x.Kind() == reflect.Slice && x.Len() == 0 && y.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(x.Interface(), y.Interface())
+}
+
+// text writes a value as its flag takes it; empty stands for a slice without elements.
+func text(v reflect.Value, empty string) string {
+	if v.Kind() != reflect.Slice {
+		return fmt.Sprint(v.Interface())
+	}
+	if v.Len() == 0 && empty != "" {
+		return empty
+	}
+	parts := make([]string, v.Len())
+	for i := range parts {
+		parts[i] = fmt.Sprint(v.Index(i).Interface())
+	}
+	return strings.Join(parts, ",")
+}
+
+// ForPhotos returns the first setting for images of the user's own that a config gives;
+// nil where it gives none.
+func ForPhotos(config any) *Setting {
+	c := reflect.ValueOf(config)
+	for _, s := range table {
+		if v := c.FieldByName(s.Field); s.Photos && v.IsValid() && !v.IsZero() {
+			return &s
+		}
+	}
+	return nil
+}
