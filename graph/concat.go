@@ -2,7 +2,7 @@ package graph
 
 import "github.com/residual-ml/residual/tensor"
 
-// Concat joins tensors along an axis. Their other sizes are equal.
+// Concat joins tensors along an axis. Their other sizes must be equal.
 // https://pytorch.org/docs/stable/generated/torch.cat.html
 type Concat struct{ Axis int }
 
