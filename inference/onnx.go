@@ -13,10 +13,11 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// LoadAs is Load with what config says of classes and images in place of what the file
-// says, and for ONNX graphs of other programs, which say nothing of either: they may be any
-// that the engine computes. The notes tell what had to be chosen. What neither the file nor
-// config says is an exchange.UnsaidError.
+// LoadAs is Load with a description of the classes and images in config, which overrides the
+// file's own. It also reads ONNX files of other programs, which contain no such description;
+// their graph may be any that the engine computes. The notes are sentences about what had to
+// be chosen. If neither the file nor config says something that is needed, the error is an
+// *exchange.UnsaidError.
 func LoadAs(path string, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (c *Classifier, notes []string, err error) {
 	format, err := weights.Detect(path)
 	if err != nil {
@@ -37,7 +38,7 @@ func LoadAs(path string, config exchange.ModelConfig, dev engine.Device, p engin
 	return c, nil, nil
 }
 
-// restated puts the file before an error of exchange.Restate.
+// restated adds the file's name to an error of exchange.Restate.
 func restated(path string, err error) error {
 	if e := new(exchange.UnsaidError); errors.As(err, &e) {
 		e.Path = path
@@ -46,9 +47,9 @@ func restated(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// loadONNX reads an ONNX file. Of one that residual export or import wrote the network is
-// the graph as it stands, and its metadata names the classes and how images are prepared;
-// of another program's it is what exchange.OpenModel makes of it.
+// loadONNX reads an ONNX file. If residual export or import wrote it, the network is the
+// graph as it is, and the metadata names the classes and the preparation of images. A file of
+// another program is opened by exchange.OpenModel.
 func loadONNX(path string, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (*Classifier, []string, error) {
 	if net, err := exchange.Open(path); err == nil && config.Output == "" {
 		if _, err := checkpoint.ModelIn(net.Metadata); !errors.Is(err, checkpoint.ErrNoModel) {
@@ -66,8 +67,8 @@ func loadONNX(path string, config exchange.ModelConfig, dev engine.Device, p eng
 	return &Classifier{path: path, info: info, module: m, runner: NewRunner(m, engine.NewStore(dev), p)}, notes, nil
 }
 
-// fromGraph is the classifier of a graph whose file says of itself what it is, or that with
-// what config says in its place.
+// fromGraph returns the classifier for a graph that the file's metadata, overridden by
+// config, describes.
 func fromGraph(path string, net *exchange.Network, config exchange.ModelConfig, dev engine.Device, p engine.Precision) (*Classifier, error) {
 	info, err := checkpoint.ModelIn(net.Metadata)
 	if err == nil {
@@ -88,8 +89,8 @@ func fromGraph(path string, net *exchange.Network, config exchange.ModelConfig, 
 	return &Classifier{path: path, info: info, module: net, runner: NewRunner(net, engine.NewStore(dev), p)}, nil
 }
 
-// readONNX is loadONNX for the size bytes in r of a file that says of itself what it is;
-// name stands for the file in errors.
+// readONNX is loadONNX for a file of size bytes in r, whose metadata must describe the model.
+// Errors call it name.
 func readONNX(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Precision) (*Classifier, error) {
 	b, err := io.ReadAll(io.NewSectionReader(r, 0, size))
 	if err != nil {
@@ -106,7 +107,7 @@ func readONNX(r io.ReaderAt, size int64, name string, dev engine.Device, p engin
 	return fromGraph(name, net, exchange.ModelConfig{}, dev, p)
 }
 
-// suits holds what a file says of its model against its graph.
+// suits returns an error if a file's description of its model contradicts its graph.
 func suits(net *exchange.Network, info *checkpoint.Model) error {
 	in := net.Input
 	if len(info.Classes) != net.Classes {
@@ -119,7 +120,7 @@ func suits(net *exchange.Network, info *checkpoint.Model) error {
 		return fmt.Errorf("says that images are %dx%d, and its graph takes %dx%d", info.Height, info.Width, in.Height, in.Width)
 	}
 	p := info.Preprocess
-	for c := range in.Scale { // of a graph that prepares bytes itself
+	for c := range in.Scale { // set if the graph itself scales bytes
 		scale, shift := p.Scale, 0.0
 		if len(p.Mean) > 0 {
 			shift = -p.Mean[c]

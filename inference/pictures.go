@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Pictures tells the engine how a loader stores its batches.
+// Pictures converts the description of a loader's uint8 batches for the engine.
 func Pictures(s *data.Stored) engine.Pictures {
 	p := engine.Pictures{Channels: s.Channels, Height: s.Height, Width: s.Width, Table: s.Table}
 	if s.Resize != nil {
@@ -27,46 +27,48 @@ func Pictures(s *data.Stored) engine.Pictures {
 	return p
 }
 
-// PreparePictures is Prepare for batches that a loader stores in the way of s.
+// PreparePictures is Prepare for the uint8 batches that s describes. If s is nil, the batches
+// are float32.
 func (r *Runner) PreparePictures(s *data.Stored, shape ...int) error {
 	if s == nil {
 		return r.Prepare(shape...)
 	}
-	_, err := r.pictured(shape, Pictures(s))
+	_, err := r.compiledForUint8(shape, Pictures(s))
 	return err
 }
 
-// pictured returns the program for a batch of images of this shape that come as p.
-func (r *Runner) pictured(shape tensor.Shape, p engine.Pictures) (*program, error) {
-	fits := func(q *program) bool {
-		return q.input.Shape.Equal(shape) && (q.feed == nil || reflect.DeepEqual(q.pictures, p))
+// compiledForUint8 returns the model compiled for uint8 batches of this shape, stored as p
+// says.
+func (r *Runner) compiledForUint8(shape tensor.Shape, p engine.Pictures) (*compiled, error) {
+	fits := func(q *compiled) bool {
+		return q.input.Shape.Equal(shape) && (q.feed == nil || reflect.DeepEqual(q.images, p))
 	}
-	q, err := r.program(shape, fits)
+	q, err := r.compiledFor(shape, fits)
 	if err != nil || q.feed != nil {
 		return q, err
 	}
-	if q.feed, q.pictures = q.Pictures(q.input, p), p; q.feed == nil {
-		return nil, errors.New("inference: a batch of bytes for a device that takes images")
+	if q.feed, q.images = q.Pictures(q.input, p), p; q.feed == nil {
+		return nil, errors.New("inference: a uint8 batch for a device that takes float32 images only")
 	}
 	return q, r.store.Device().Err()
 }
 
-// forget drops the batches on their way.
-func (r *Runner) forget() {
-	for _, p := range r.kept {
+// dropSent discards the batches that were sent to the device but not used yet.
+func (r *Runner) dropSent() {
+	for _, p := range r.cache {
 		if p.feed != nil {
 			p.feed.Drop()
 		}
 	}
 }
 
-// LogitsOf is Logits of a batch of l, which may be of bytes.
+// LogitsOf is Logits for a batch of l, which may be uint8.
 func (r *Runner) LogitsOf(l *data.Loader, b *data.Batch) (*tensor.Tensor, error) {
 	if b.Pixels == nil {
 		return r.Logits(b.Images)
 	}
-	r.forget()
-	f := &flow{Runner: r, pictures: Pictures(l.Stored()), info: l.Info()}
+	r.dropSent()
+	f := &uint8Pass{Runner: r, images: Pictures(l.Stored()), info: l.Info()}
 	s, err := f.send(b)
 	if err != nil {
 		return nil, err
@@ -74,38 +76,39 @@ func (r *Runner) LogitsOf(l *data.Loader, b *data.Batch) (*tensor.Tensor, error)
 	return f.finish(f.begin(s))
 }
 
-// flow computes batches of bytes.
-type flow struct {
+// uint8Pass runs the model on uint8 batches, and copies each to the device while the device
+// computes the one before.
+type uint8Pass struct {
 	*Runner
-	pictures engine.Pictures
-	info     data.Info // of the images that the loader means
+	images engine.Pictures
+	info   data.Info // describes the images after the device has prepared them
 }
 
-// sent is a batch on its way.
-type sent struct {
+// sentBatch is a batch that is being copied to the device or computed.
+type sentBatch struct {
 	*data.Batch
-	p   *program
-	err error // of its run
+	p   *compiled
+	err error // error of its run
 }
 
 // send begins to copy a batch to the device.
-func (f *flow) send(b *data.Batch) (*sent, error) {
-	p, err := f.pictured(tensor.Shape{len(b.Indices), f.info.Channels, f.info.Height, f.info.Width}, f.pictures)
+func (f *uint8Pass) send(b *data.Batch) (*sentBatch, error) {
+	p, err := f.compiledForUint8(tensor.Shape{len(b.Indices), f.info.Channels, f.info.Height, f.info.Width}, f.images)
 	if err != nil {
 		return nil, err
 	}
 	p.feed.Send(b.Pixels)
-	return &sent{Batch: b, p: p}, nil
+	return &sentBatch{Batch: b, p: p}, nil
 }
 
-// begin lets the device compute, and finish waits for it.
-func (f *flow) begin(s *sent) *sent {
+// begin starts the computation of a batch on the device, and finish waits for its logits.
+func (f *uint8Pass) begin(s *sentBatch) *sentBatch {
 	s.p.feed.Use()
 	s.err = s.p.Run(0)
 	return s
 }
 
-func (f *flow) finish(s *sent) (*tensor.Tensor, error) {
+func (f *uint8Pass) finish(s *sentBatch) (*tensor.Tensor, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -113,12 +116,12 @@ func (f *flow) finish(s *sent) (*tensor.Tensor, error) {
 	return s.p.out, f.store.Device().Err()
 }
 
-// walk computes an epoch and hands the logits of every batch to do, in order. While the
-// device computes a batch, do looks at the one before, and the next is on its way.
-func (f *flow) walk(e *data.Epoch, do func(b *data.Batch, logits *tensor.Tensor) error) error {
-	f.forget()
-	defer f.forget()
-	next := func() (*sent, error) {
+// epoch calls do with the logits of every batch of an epoch, in order. While the device
+// computes a batch, do handles the one before and the next is copied to the device.
+func (f *uint8Pass) epoch(e *data.Epoch, do func(b *data.Batch, logits *tensor.Tensor) error) error {
+	f.dropSent()
+	defer f.dropSent()
+	next := func() (*sentBatch, error) {
 		b, err := e.Next()
 		if errors.Is(err, io.EOF) {
 			return nil, nil
@@ -132,9 +135,9 @@ func (f *flow) walk(e *data.Epoch, do func(b *data.Batch, logits *tensor.Tensor)
 		}
 		return s, err
 	}
-	var before *sent
-	var logits *tensor.Tensor // of it
-	seen := func() error {
+	var before *sentBatch
+	var logits *tensor.Tensor // of before
+	handle := func() error {
 		if before == nil {
 			return nil
 		}
@@ -144,8 +147,8 @@ func (f *flow) walk(e *data.Epoch, do func(b *data.Batch, logits *tensor.Tensor)
 	now, err := next()
 	for err == nil && now != nil {
 		f.begin(now)
-		err, before = seen(), nil
-		var coming *sent
+		err, before = handle(), nil
+		var coming *sentBatch
 		if err == nil {
 			coming, err = next()
 		}
@@ -155,9 +158,9 @@ func (f *flow) walk(e *data.Epoch, do func(b *data.Batch, logits *tensor.Tensor)
 		before, now = now, coming
 	}
 	if err == nil {
-		return seen()
+		return handle()
 	}
-	for _, s := range []*sent{before, now} {
+	for _, s := range []*sentBatch{before, now} {
 		if s != nil {
 			s.Release()
 		}

@@ -10,19 +10,20 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Prepare turns images into the model's input [N, C, H, W], as the training saw
-// its pictures:
+// Prepare turns images into the model's input [N, C, H, W], in the same way as the training
+// prepared its images:
 //
-//  1. 8 bits of grey or of red, green and blue, as many as the model has channels;
-//     grey is the luma of ITU-R 601 with Pillow's rounding (convert("L")), and
-//     transparency is left out, as Pillow does;
-//  2. resized to the size of the training's pictures, whatever the image's sides, by
-//     Pillow's bilinear filter, and from there to the model's input by the model's;
-//  3. times the model's scale (1/255 unless it says otherwise), less its mean, over
-//     its std, with blue first if the model has it so.
+//  1. Convert each image to 8 bits per channel, to grey or to red, green and blue according
+//     to the model's channels. Grey is the luma of ITU-R 601 with Pillow's rounding
+//     (convert("L")). Transparency is ignored, as in Pillow.
+//  2. Resize it to the size of the training's images with Pillow's bilinear filter,
+//     regardless of its proportions, and from there to the model's input size with the
+//     model's own filter.
+//  3. Multiply by the model's scale (1/255 by default), subtract the mean and divide by the
+//     std, and reverse the channels if the model takes blue first.
 //
-// A model that has ResizeShorter gets what torchvision's preset ImageClassification
-// gives in place of 2.
+// If the model has ResizeShorter, step 2 is that of torchvision's preset
+// ImageClassification: resize the shorter side and crop the centre.
 func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	if err := c.TakesImages(); err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	return c.PreparePixels(pixels)
 }
 
-// TakesImages is an error where the model's channels are not those of an image.
+// TakesImages returns an error if the model has a number of channels that no image has.
 func (c *Classifier) TakesImages() error {
 	if c.info.Channels != 1 && c.info.Channels != 3 {
 		return fmt.Errorf("%s takes %d channels; an image has 1 (grey) or 3 (red, green, blue)", c.path, c.info.Channels)
@@ -45,8 +46,8 @@ func (c *Classifier) TakesImages() error {
 	return nil
 }
 
-// PreparePixels is Prepare for images that are pixels already, such as package photo
-// reads, of as many channels as the model has.
+// PreparePixels is Prepare for decoded pixels, such as those that package photo reads. The
+// images must have as many channels as the model.
 func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, error) {
 	if len(images) == 0 {
 		return nil, fmt.Errorf("no image was given")
@@ -63,14 +64,14 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 			x = tensor.New(len(images), m.Channels, height, width)
 		}
 		if m.Height != height || m.Width != width {
-			return nil, fmt.Errorf("images of %dx%d and %dx%d cannot share a batch, as %s takes any size", width, height, m.Width, m.Height, c.path)
+			return nil, fmt.Errorf("images of %dx%d and %dx%d cannot share a batch, since %s takes images of any size", width, height, m.Width, m.Height, c.path)
 		}
 		c.scale(x.Data()[i*len(m.Pix):], slices.Collect(slices.Chunk(m.Pix, m.Height*m.Width)))
 	}
 	return x, nil
 }
 
-// pixels brings an image to the size that the model takes: step 2 of Prepare.
+// pixels resizes and crops an image for the model, which is step 2 of Prepare.
 func (c *Classifier) pixels(m transforms.Image) transforms.Image {
 	p := c.info.Preprocess
 	if p.ResizeShorter > 0 {
@@ -89,13 +90,13 @@ func (c *Classifier) pixels(m transforms.Image) transforms.Image {
 }
 
 func (c *Classifier) interpolation() transforms.Interpolation {
-	i, _ := transforms.ParseInterpolation(c.info.Preprocess.Interpolation) // which the file's reader has checked
+	i, _ := transforms.ParseInterpolation(c.info.Preprocess.Interpolation) // checked when the file was read
 	return i
 }
 
-// Pictures returns a view of ds with pictures of the size that the model wants, cut
-// out if it says so; Scale does the rest. Pictures of sizes of their own are prepared
-// from those, as Prepare prepares them.
+// Pictures returns a view of ds with images resized and cropped for the model; Scale then
+// converts their values. If ds has images of different sizes, they are prepared from their
+// original size, as by Prepare.
 func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
 	own, ok := ds.(data.Pictures)
 	p, info := c.info.Preprocess, ds.Info()
@@ -107,40 +108,40 @@ func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
 		p.Resize == 0 && (c.info.Height == 0 || c.info.Height == info.Height && c.info.Width == info.Width):
 		return data.Resize(ds, p.Resize)
 	default:
-		own = whole{ds}
+		own = uniform{ds}
 	}
-	v := prepared{own, c, info}
+	v := preparedView{own, c, info}
 	m := c.pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
 	v.info.Height, v.info.Width = m.Height, m.Width
 	return v
 }
 
-// whole are the pictures of a data set that are all of one size.
-type whole struct{ data.Dataset }
+// uniform implements data.Pictures for a data set whose images all have the same size.
+type uniform struct{ data.Dataset }
 
-func (w whole) Picture(i int) (transforms.Image, int, error) {
+func (w uniform) Picture(i int) (transforms.Image, int, error) {
 	info := w.Info()
 	m := transforms.NewImage(info.Channels, info.Height, info.Width)
 	label, err := w.Get(i, m.Pix)
 	return m, label, err
 }
 
-// anySize says that the model takes images as large as they are.
+// anySize reports whether the model takes images of any size without resizing them.
 func (c *Classifier) anySize() bool {
 	p := c.info.Preprocess
 	return c.info.Height == 0 && c.info.Width == 0 && p.Resize == 0 && p.ResizeShorter == 0 && p.NativeHeight == 0
 }
 
-// prepared is a view of pictures of sizes of their own, as the model takes them.
-type prepared struct {
+// preparedView is a data set whose images are resized and cropped for a model.
+type preparedView struct {
 	data.Pictures
 	c    *Classifier
 	info data.Info
 }
 
-func (v prepared) Info() data.Info { return v.info }
+func (v preparedView) Info() data.Info { return v.info }
 
-func (v prepared) Get(i int, pix []uint8) (int, error) {
+func (v preparedView) Get(i int, pix []uint8) (int, error) {
 	if l, ok := v.Pictures.(data.Lender); ok {
 		return l.Lend(i, func(m transforms.Image) { copy(pix, v.c.pixels(m).Pix) })
 	}
@@ -152,12 +153,12 @@ func (v prepared) Get(i int, pix []uint8) (int, error) {
 	return label, nil
 }
 
-// preset is the preparation of a model that has ResizeShorter.
+// preset returns the resizing and cropping of a model that has ResizeShorter.
 func (c *Classifier) preset() transforms.ImageClassification {
 	return transforms.ImageClassification{ResizeSize: c.info.Preprocess.ResizeShorter, CropSize: c.info.Height, Interpolation: c.interpolation()}
 }
 
-// scale writes the planes of one image as the network's numbers.
+// scale writes the planes of one image to dst, on the model's scale.
 func (c *Classifier) scale(dst []float32, planes [][]uint8) {
 	if c.info.Preprocess.BGR {
 		slices.Reverse(planes)
@@ -170,8 +171,8 @@ func (c *Classifier) scale(dst []float32, planes [][]uint8) {
 	}
 }
 
-// table lists what each byte of a channel becomes. At the usual scale it is what a
-// loader of the training made of it.
+// table returns the value of each byte of a channel on the model's scale. With the default
+// scale these are exactly the values that the training's loader gave.
 func (c *Classifier) table(channel int) (t [256]float32) {
 	p := c.info.Preprocess
 	if p.Scale == 1.0/255 {
@@ -190,7 +191,8 @@ func (c *Classifier) table(channel int) (t [256]float32) {
 	return t
 }
 
-// fromUnit changes a batch of the loader, bytes over 255, to the model's scale.
+// fromUnit converts a loader's batch, whose values are bytes divided by 255, to the model's
+// scale, in place.
 func (c *Classifier) fromUnit(x *tensor.Tensor) {
 	p := c.info.Preprocess
 	if p.Scale == 1.0/255 && len(p.Mean)+len(p.Std) == 0 && !p.BGR {
