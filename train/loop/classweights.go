@@ -2,9 +2,10 @@ package loop
 
 import "fmt"
 
-// BalancedWeights are weights of the classes by which all count the same in a loss,
-// however many pictures they have: N/(K*n) for a class with n of the N pictures, of K
-// classes, as scikit-learn's compute_class_weight has it.
+// BalancedWeights returns class weights with which all classes count the same in the loss,
+// regardless of how many images they have. The weight of a class with n of the N images, of K
+// classes, is N/(K*n), as in scikit-learn's compute_class_weight. A class without images is
+// an error.
 func BalancedWeights(labels []int, classes []string) ([]float32, error) {
 	counts := make([]int, len(classes))
 	for _, label := range labels {
@@ -13,7 +14,7 @@ func BalancedWeights(labels []int, classes []string) ([]float32, error) {
 	weights := make([]float32, len(classes))
 	for k, n := range counts {
 		if n == 0 {
-			return nil, fmt.Errorf("--class-weights balanced: class %s has no picture to train on; give weights as numbers, or more pictures (--train-size)", classes[k])
+			return nil, fmt.Errorf("--class-weights balanced: class %s has no image to train on; give weights as numbers, or more images (--train-size)", classes[k])
 		}
 		weights[k] = float32(float64(len(labels)) / float64(len(classes)*n))
 	}
