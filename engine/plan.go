@@ -52,12 +52,12 @@ func schedule(steps []Step) []Step {
 
 // plan gives every temporary value a place in one arena and returns the arena's size in
 // words. Values whose lifetimes do not overlap share memory. A step that may work in place
-// writes to the memory of an input that no later step reads. beside, if it is not nil,
+// writes to the memory of an input that no later step reads. concurrent, if it is not nil,
 // selects the concurrent steps of a Sider.
-func plan(steps []Step, beside func(Step) bool) int {
+func plan(steps []Step, concurrent func(Step) bool) int {
 	temps := lives(steps)
-	if beside != nil {
-		outlast(steps, beside)
+	if concurrent != nil {
+		outlast(steps, concurrent)
 	}
 	shareRows(steps)
 	shareInPlace(steps)
@@ -89,10 +89,10 @@ func lives(steps []Step) []*Value {
 
 // outlast extends the lifetime of the values that a concurrent step reads and writes to
 // the next concurrent step, or to the end of the program.
-func outlast(steps []Step, beside func(Step) bool) {
+func outlast(steps []Step, concurrent func(Step) bool) {
 	until := len(steps)
 	for i, s := range slices.Backward(steps) {
-		if !beside(s) {
+		if !concurrent(s) {
 			continue
 		}
 		for _, v := range append(s.Reads(), s.Writes()...) {

@@ -119,11 +119,11 @@ func splitAssignments(steps []Step) (run, assign []Step) {
 
 // place plans the memory and binds the steps to it.
 func (p *Program) place(spec Spec) error {
-	var beside func(Step) bool
+	var concurrent func(Step) bool
 	if d, ok := p.device.(Sider); ok {
-		beside = d.Beside
+		concurrent = d.Beside
 	}
-	total := plan(p.steps, beside)
+	total := plan(p.steps, concurrent)
 	if err := Fits(p.device, p.additionalBytes(total)); err != nil {
 		return err
 	}

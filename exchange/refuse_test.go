@@ -123,7 +123,7 @@ func TestImportRefuses(t *testing.T) {
 		{"Slice by two lists", newChain().with("a", ints(0)).with("b", ints(0, 1)).then("Slice", nil, "a", "b"), "1 starts, 2 ends"},
 		{"Gather of what is not there", newChain().with("i", ints(0, 8)).then("Gather", attrs{"axis": int64(2)}, "i"), "index 8 of 8"},
 		{"Split into too much", newChain().with("s", ints(2, 2)).then("Split", attrs{"axis": int64(1)}, "s"), "parts of [2 2]"},
-		{"Concat of others", newChain().with("c", floats(1, 3, 8, 7)).then("Concat", attrs{"axis": int64(1)}, "c"), "shapes differ beside dimension 1"},
+		{"Concat of others", newChain().with("c", floats(1, 3, 8, 7)).then("Concat", attrs{"axis": int64(1)}, "c"), "shapes differ outside dimension 1"},
 		{"Squeeze of pixels", newChain().with("a", ints(2)).then("Squeeze", nil, "a"), "which is not 1"},
 		{"Unsqueeze without end", newChain().with("a", ints(0, 1, 2, 3, 4)).then("Unsqueeze", nil, "a"), "at most 8 are possible"},
 		{"Tile without end", newChain().with("t", ints(1, 1, 1<<40, 1)).then("Tile", nil, "t"), "repetitions of dimension 2"},

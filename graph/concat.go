@@ -15,11 +15,11 @@ func (o Concat) Shape(in []tensor.Shape) tensor.Shape {
 	out := in[0].Clone()
 	for _, s := range in[1:] {
 		if len(s) != len(out) {
-			badShapes(o, in, "shapes differ beside dimension %d", o.Axis)
+			badShapes(o, in, "shapes differ outside dimension %d", o.Axis)
 		}
 		for d := range s {
 			if d != o.Axis && s[d] != out[d] {
-				badShapes(o, in, "shapes differ beside dimension %d", o.Axis)
+				badShapes(o, in, "shapes differ outside dimension %d", o.Axis)
 			}
 		}
 		out[o.Axis] += s[o.Axis]

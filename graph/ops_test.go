@@ -182,11 +182,11 @@ func TestStochasticDepth(t *testing.T) {
 			sum += y[i*size]
 		}
 		// five standard deviations; none at 0 and 1
-		deviation := math.Sqrt(p * (1 - p) * rows)
-		if off := math.Abs(float64(dropped) - p*rows); off > 5*deviation {
+		std := math.Sqrt(p * (1 - p) * rows)
+		if off := math.Abs(float64(dropped) - p*rows); off > 5*std {
 			t.Errorf("P %v: %d of %d examples are dropped", p, dropped, rows)
 		}
-		if mean := sum / rows; p < 1 && math.Abs(mean-3) > 5*deviation*3/(1-p)/rows+1e-9 {
+		if mean := sum / rows; p < 1 && math.Abs(mean-3) > 5*std*3/(1-p)/rows+1e-9 {
 			t.Errorf("P %v: the mean of 3 became %v", p, mean)
 		}
 	}
@@ -207,7 +207,7 @@ func TestDropoutMasksDiffer(t *testing.T) {
 					agree++
 				}
 			}
-			if agree < size/2-5*32 || agree > size/2+5*32 { // the deviation is √4096/2 = 32
+			if agree < size/2-5*32 || agree > size/2+5*32 { // the std is √4096/2 = 32
 				t.Errorf("masks of %v and %v agree on %d of %d", a, b, agree, size)
 			}
 		}

@@ -109,12 +109,12 @@ func (o *Reduce) Join(so, x float64) float64 {
 func reducedTo(x, y tensor.Shape, visit func(xi, yi int)) {
 	strides := y.Strides()
 	for xi := range x.Numel() {
-		yi, rest := 0, xi
+		yi, remaining := 0, xi
 		for d := len(x) - 1; d >= 0; d-- {
 			if y[d] != 1 {
-				yi += rest % x[d] * strides[d]
+				yi += remaining % x[d] * strides[d]
 			}
-			rest /= x[d]
+			remaining /= x[d]
 		}
 		visit(xi, yi)
 	}

@@ -64,10 +64,10 @@ func (o *Take) Reference(n *Node, y []float64, in [][]float64) {
 func (o *Take) pairs(x, y tensor.Shape, visit func(xi, yi int)) {
 	strides := x.Strides()
 	for yi := range y.Numel() {
-		xi, rest := 0, yi
+		xi, remaining := 0, yi
 		for d := len(y) - 1; d >= 0; d-- {
-			i := rest % y[d]
-			rest /= y[d]
+			i := remaining % y[d]
+			remaining /= y[d]
 			if o.Index[d] != nil {
 				i = o.Index[d][i]
 			}

@@ -369,8 +369,8 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if _, own := ds.(data.Pictures); own && c.anySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and names none, so images of different sizes cannot share a batch", c.path)
 	}
-	config.Bytes = engine.TakesPictures(c.runner.store.Device()) && !c.info.Preprocess.BGR
-	l, err := data.NewLoader(c.Pictures(ds), config)
+	config.Bytes = engine.TakesUint8(c.runner.store.Device()) && !c.info.Preprocess.BGR
+	l, err := data.NewLoader(c.Images(ds), config)
 	if err != nil {
 		return Result{}, err
 	}

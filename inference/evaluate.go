@@ -96,7 +96,7 @@ func evaluate(ctx context.Context, r *Runner, l *data.Loader, to scale, each fun
 	}
 	pass := func() error { return r.images(e, to, count) }
 	if stored := l.Stored(); stored != nil {
-		p := &uint8Pass{Runner: r, images: Pictures(stored), info: l.Info()}
+		p := &uint8Pass{Runner: r, images: StoredImages(stored), info: l.Info()}
 		if to != nil {
 			p.images.Table = make([][256]float32, stored.Channels)
 			for i := range p.images.Table {

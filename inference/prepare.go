@@ -94,10 +94,10 @@ func (c *Classifier) interpolation() transforms.Interpolation {
 	return i
 }
 
-// Pictures returns a view of ds with images resized and cropped for the model; Scale then
+// Images returns a view of ds with images resized and cropped for the model; Scale then
 // converts their values. If ds has images of different sizes, they are prepared from their
 // original size, as by Prepare.
-func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
+func (c *Classifier) Images(ds data.Dataset) data.Dataset {
 	own, ok := ds.(data.Pictures)
 	p, info := c.info.Preprocess, ds.Info()
 	switch {

@@ -48,8 +48,8 @@ type compiled struct {
 	*engine.Program
 	input, logits *graph.Node
 	out           *tensor.Tensor
-	feed          engine.Feed     // nil unless batches are uint8
-	images        engine.Pictures // the format that feed takes
+	feed          engine.Feed         // nil unless batches are uint8
+	images        engine.StoredImages // the format that feed takes
 }
 
 // NewRunner returns a runner of m that computes in precision p on the store's device. It

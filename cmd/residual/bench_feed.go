@@ -41,7 +41,7 @@ type loaded struct {
 func (l *loaded) begin() {
 	l.walk = l.loader.Epoch(l.ctx, 0)
 	if s := l.loader.Stored(); s != nil {
-		l.pictures = l.w.Pictures(l.w.x, inference.Pictures(s))
+		l.pictures = l.w.Images(l.w.x, inference.StoredImages(s))
 	}
 }
 
@@ -63,12 +63,12 @@ func (f *benchFlags) feedBy(ctx context.Context, w *workload, e models.Entry) (f
 			return nil, usagef("--batch %d: there are %d photos; choose a smaller --batch, or more --photos", f.batch, ds.Len())
 		}
 		l := &loaded{ctx: ctx, w: w}
-		if l.loader, err = photoLoader(ds, f.batch, 0, engine.TakesPictures(w.Device())); err != nil {
+		if l.loader, err = photoLoader(ds, f.batch, 0, engine.TakesUint8(w.Device())); err != nil {
 			done()
 			return nil, err
 		}
 		l.begin()
-		w.next, w.alone = l.next, func() (*data.Loader, error) { return photoLoader(ds, f.batch, 1, engine.TakesPictures(w.Device())) }
+		w.next, w.alone = l.next, func() (*data.Loader, error) { return photoLoader(ds, f.batch, 1, engine.TakesUint8(w.Device())) }
 		return func() { l.walk.Close(); done() }, nil
 	case feedLoader:
 		ds, err := f.open(ctx, w, e)
@@ -76,12 +76,12 @@ func (f *benchFlags) feedBy(ctx context.Context, w *workload, e models.Entry) (f
 			return nil, err
 		}
 		l := &loaded{ctx: ctx, w: w}
-		if l.loader, err = data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true, Bytes: engine.TakesPictures(w.Device())}); err != nil {
+		if l.loader, err = data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true, Bytes: engine.TakesUint8(w.Device())}); err != nil {
 			return nil, err
 		}
 		l.begin()
 		w.next, w.alone = l.next, func() (*data.Loader, error) {
-			return data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true, Workers: 1, Bytes: engine.TakesPictures(w.Device())})
+			return data.NewLoader(ds, data.LoaderConfig{Batch: f.batch, Shuffle: true, DropLast: true, Workers: 1, Bytes: engine.TakesUint8(w.Device())})
 		}
 		return func() { l.walk.Close() }, nil
 	}

@@ -106,10 +106,10 @@ func (o Options) resolved() Options {
 // Check returns an error that names the first invalid option, or nil.
 func (o Options) Check() error {
 	for _, f := range []struct {
-		name   string
-		value  float64
-		ok     bool
-		wanted string
+		name  string
+		value float64
+		ok    bool
+		valid string
 	}{
 		{"label-smoothing", o.LabelSmoothing, o.LabelSmoothing >= 0 && o.LabelSmoothing < 1, "a share from 0 to below 1, such as 0.1"},
 		{"clip-norm", o.ClipNorm, o.ClipNorm >= 0 && !math.IsInf(o.ClipNorm, 1), "a number of at least 0, such as 1"},
@@ -120,7 +120,7 @@ func (o Options) Check() error {
 		{"layer-decay", o.LayerDecay, o.LayerDecay >= 0 && o.LayerDecay <= 1, "a factor above 0, at most 1, such as 0.8"},
 	} {
 		if !f.ok {
-			return fmt.Errorf("--%s %v: must be %s", f.name, f.value, f.wanted)
+			return fmt.Errorf("--%s %v: must be %s", f.name, f.value, f.valid)
 		}
 	}
 	if o.BackboneRate != 0 && o.LayerDecay != 0 {

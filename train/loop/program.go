@@ -56,7 +56,7 @@ func (t *Trainer) program(n int, softLabels bool) (*stepProgram, error) {
 		p.norm = p.Norm(withGradients(updates))
 	}
 	if s := t.loader.Stored(); s != nil && !softLabels {
-		p.feedUint8 = p.Pictures(p.images, inference.Pictures(s))
+		p.feedUint8 = p.Images(p.images, inference.StoredImages(s))
 		if err := t.store.Device().Err(); err != nil {
 			return nil, err
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Pictures converts the description of a loader's uint8 batches for the engine.
-func Pictures(s *data.Stored) engine.Pictures {
-	p := engine.Pictures{Channels: s.Channels, Height: s.Height, Width: s.Width, Table: s.Table}
+// StoredImages converts the description of a loader's uint8 batches for the engine.
+func StoredImages(s *data.Stored) engine.StoredImages {
+	p := engine.StoredImages{Channels: s.Channels, Height: s.Height, Width: s.Width, Table: s.Table}
 	if s.Resize != nil {
 		side := func(t *transforms.Pass) *engine.Side {
 			if t == nil {
@@ -27,19 +27,19 @@ func Pictures(s *data.Stored) engine.Pictures {
 	return p
 }
 
-// PreparePictures is Prepare for the uint8 batches that s describes. If s is nil, the batches
+// PrepareStored is Prepare for the uint8 batches that s describes. If s is nil, the batches
 // are float32.
-func (r *Runner) PreparePictures(s *data.Stored, shape ...int) error {
+func (r *Runner) PrepareStored(s *data.Stored, shape ...int) error {
 	if s == nil {
 		return r.Prepare(shape...)
 	}
-	_, err := r.compiledForUint8(shape, Pictures(s))
+	_, err := r.compiledForUint8(shape, StoredImages(s))
 	return err
 }
 
 // compiledForUint8 returns the model compiled for uint8 batches of this shape, stored as p
 // says.
-func (r *Runner) compiledForUint8(shape tensor.Shape, p engine.Pictures) (*compiled, error) {
+func (r *Runner) compiledForUint8(shape tensor.Shape, p engine.StoredImages) (*compiled, error) {
 	fits := func(q *compiled) bool {
 		return q.input.Shape.Equal(shape) && (q.feed == nil || reflect.DeepEqual(q.images, p))
 	}
@@ -47,7 +47,7 @@ func (r *Runner) compiledForUint8(shape tensor.Shape, p engine.Pictures) (*compi
 	if err != nil || q.feed != nil {
 		return q, err
 	}
-	if q.feed, q.images = q.Pictures(q.input, p), p; q.feed == nil {
+	if q.feed, q.images = q.Images(q.input, p), p; q.feed == nil {
 		return nil, errors.New("inference: a uint8 batch for a device that takes float32 images only")
 	}
 	return q, r.store.Device().Err()
@@ -68,7 +68,7 @@ func (r *Runner) LogitsOf(l *data.Loader, b *data.Batch) (*tensor.Tensor, error)
 		return r.Logits(b.Images)
 	}
 	r.dropSent()
-	f := &uint8Pass{Runner: r, images: Pictures(l.Stored()), info: l.Info()}
+	f := &uint8Pass{Runner: r, images: StoredImages(l.Stored()), info: l.Info()}
 	s, err := f.send(b)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (r *Runner) LogitsOf(l *data.Loader, b *data.Batch) (*tensor.Tensor, error)
 // computes the one before.
 type uint8Pass struct {
 	*Runner
-	images engine.Pictures
+	images engine.StoredImages
 	info   data.Info // describes the images after the device has prepared them
 }
 
