@@ -2,13 +2,15 @@ package engine
 
 import "github.com/residual-ml/residual/graph"
 
-// Share says that a pixel of the destination takes a part of one of the source.
+// Share is one term of a weighted average: the pixel at index Source of the input's
+// plane, and the factor it is multiplied by.
 type Share struct {
 	Source int
 	Weight float32
 }
 
-// Averages lists the shares of every output pixel of an average pooling.
+// Averages lists, for every output pixel of an average pooling from h by w to oh by ow,
+// the input pixels that it averages. Pixels are numbered row by row within a plane.
 func Averages(op graph.AvgPool2d, h, w, oh, ow int) [][]Share {
 	out := make([][]Share, oh*ow)
 	for i := range out {
@@ -27,9 +29,8 @@ func Averages(op graph.AvgPool2d, h, w, oh, ow int) [][]Share {
 	return out
 }
 
-// AdaptiveAverages lists the shares of every output pixel of an adaptive
-// average pooling: window i of n over size begins at floor(i*size/n) and ends at
-// ceil((i+1)*size/n).
+// AdaptiveAverages is Averages for an adaptive average pooling: of n windows over size
+// pixels, window i begins at floor(i*size/n) and ends before ceil((i+1)*size/n).
 func AdaptiveAverages(h, w, oh, ow int) [][]Share {
 	out := make([][]Share, oh*ow)
 	for i := range out {
@@ -51,7 +52,8 @@ func box(y0, y1, x0, x1, w, count int) []Share {
 	return s
 }
 
-// Transposed turns shares of outputs into those of inputs: the gradient.
+// Transposed turns the shares listed for every output into shares listed for every one
+// of the sources inputs. Weighting an output's gradient with them gives the input's.
 func Transposed(shares [][]Share, sources int) [][]Share {
 	out := make([][]Share, sources)
 	for i, list := range shares {

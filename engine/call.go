@@ -7,15 +7,15 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Call computes forward on x once and returns its result: the way to look into a
-// block or a layer.
+// Call computes forward on x once and returns the result. Use it to try out a block or
+// a layer:
 //
 //	y, err := engine.Call(dev, graph.Train, block.Forward, x)
 //
-// The mode is that of PyTorch's train() and eval(): in graph.Train a batch norm
-// uses the statistics of x and notes them in its running ones. A shape that
-// forward does not take is returned as an error. What is used many times should
-// be compiled once instead.
+// The mode corresponds to PyTorch's train() and eval(): in graph.Train a batch norm
+// uses the statistics of x and updates its running statistics. If forward does not
+// accept the shape of x, Call returns an error. It compiles forward on every call; to
+// compute the same forward many times, use Compile once instead.
 func Call(dev Device, mode graph.Mode, forward func(*graph.Node) *graph.Node, x *tensor.Tensor) (*tensor.Tensor, error) {
 	g := graph.New(mode)
 	in := g.Input("x", x.DType(), x.Shape()...)
@@ -45,8 +45,8 @@ func Call(dev Device, mode graph.Mode, forward func(*graph.Node) *graph.Node, x 
 	return y, nil
 }
 
-// Trace builds forward on x and returns what forward panics with about shapes
-// as an error, for inputs whose shape a user or a file has chosen.
+// Trace adds forward(x) to the graph of x. A panic of forward about shapes becomes an
+// error, so Trace is the way to build a graph for a shape that a user or a file has chosen.
 func Trace(forward func(*graph.Node) *graph.Node, x *graph.Node) (out *graph.Node, err error) {
 	defer func() {
 		switch r := recover().(type) {

@@ -1,9 +1,35 @@
-// Package engine compiles graphs into programs and runs them on a device:
-// graph → steps (lower) → fewer steps (fuse) → places in memory (plan) → run.
+// Package engine compiles computation graphs and runs them on a device.
 //
-// A program is made for one set of shapes. Programs over the same Store share
-// parameters, so the smaller last batch of an epoch, or evaluation, is just
-// another program. Running one allocates nothing.
+// Compile turns a graph.Graph into a Program in four stages: it lowers the nodes to
+// steps, fuses steps to save memory traffic, assigns every value a place in memory, and
+// binds the steps to the device's kernels. A first use:
+//
+//	g := graph.New(graph.Eval)
+//	x := g.Input("images", tensor.Float32, 1, 3, 32, 32)
+//	y := module.Forward(x)
+//	store := engine.NewStore(dev)
+//	p, err := engine.Compile(g, store, engine.Spec{Outputs: []*graph.Node{y}})
+//	...
+//	err = p.Feed(x, images)
+//	err = p.Run(0)
+//	p.Read(y, result)
+//
+// The package Example is a whole training step. Call computes a single module or
+// function once without these steps.
+//
+// The important types are:
+//
+//   - Device, which computes: see packages engine/cpu and engine/cuda, and
+//     engine/devices to open one by name;
+//   - Store, which holds variables (parameters, buffers and the optimiser's state) on a
+//     device;
+//   - Spec, which lists the outputs and variable updates of a program, and its Precision;
+//   - Program, a compiled graph for one set of input shapes: Feed, Run, Read, and Step
+//     for an optimiser's update.
+//
+// Programs over the same Store share its variables, so the smaller last batch of an
+// epoch, or an evaluation, is simply another program. Running a program allocates no
+// memory.
 package engine
 
 import (
@@ -12,107 +38,114 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Buffer is device memory, counted in words of four bytes: a float32, or two
-// elements of bfloat16.
+// Buffer is a piece of device memory. Len counts words of four bytes; a word holds one
+// float32 or two bfloat16 elements.
 type Buffer interface{ Len() int }
 
-// Device is what computes.
+// Device is a processor that runs programs, such as the CPU or a GPU.
 type Device interface {
-	// Name is what the user calls it, such as "cpu" or "cuda:0".
+	// Name is the device's name for the user, such as "cpu" or "cuda:0".
 	Name() string
-	// Describe says what there is to know about it, such as "2 threads, avx512 kernels".
+	// Describe returns details for the user, such as "2 threads, avx512 kernels".
 	Describe() string
 	// Preferred is the precision that suits the device best.
 	Preferred() Precision
-	// Computes returns why the device does not compute in p, or nil.
+	// Computes returns nil if the device computes in p, and otherwise the reason why not.
 	Computes(p Precision) error
-	// Err returns what went wrong first with a device that can fail, such as one that was
-	// lost or has too little memory; nil while all is well. From then on nothing is
-	// computed and what is read back means nothing, so whoever reads results asks for Err
-	// before using them.
+	// Err returns the first failure of the device, such as a lost GPU or a lack of
+	// memory; nil if there was none. After a failure the device computes nothing and
+	// Download returns meaningless values, so callers must check Err before they use
+	// results.
 	Err() error
-	// Close gives back what the device holds; no program may run on it afterwards.
+	// Close releases the device's resources; no program may run on it afterwards.
 	Close()
-	// Alloc returns zeroed memory of n words. Where there is too little, Err says so.
+	// Alloc returns zeroed memory of n words. If there is too little, Err reports it.
 	Alloc(n int) Buffer
-	// Slice returns n words of b from off on.
+	// Slice returns the n words of b that begin at off.
 	Slice(b Buffer, off, n int) Buffer
 	// Upload writes a host tensor in v's layout and type; Download reads it back.
 	Upload(dst Buffer, v *Value, src *tensor.Tensor)
 	Download(dst *tensor.Tensor, src Buffer, v *Value)
-	// Bind turns steps into a function that runs them in order.
+	// Bind makes steps executable; Executable.Run runs them in order.
 	Bind(b Binding) (Executable, error)
-	// BindUpdate prepares an optimiser's pass over whole parameters.
+	// BindUpdate returns a function that applies an optimiser to all parameters.
 	BindUpdate(pieces []Piece) func(u Updater, lr float32, step int)
-	// BindNorm prepares the L2 norm of all gradients together.
+	// BindNorm returns a function that computes the L2 norm of all gradients together.
 	BindNorm(pieces []Piece) func() float64
-	// BindFinite prepares to tell whether all elements of all gradients are finite.
+	// BindFinite returns a function that reports whether all elements of all gradients
+	// are finite.
 	BindFinite(pieces []Piece) func() bool
 }
 
-// Binding is what a device needs to make a program executable.
+// Binding holds what a device needs to make a program executable.
 type Binding struct {
 	Steps     []Step
-	Precision Precision // that the steps were made for
+	Precision Precision // the precision that the steps were lowered for
 	// At returns the memory of a value.
 	At func(*Value) Buffer
-	// Version changes whenever variables do; a program that is Static may keep
-	// what it derives from them until then.
+	// Version changes whenever variables change. A Static program, which updates no
+	// variables itself, may cache what it derives from them until then.
 	Version *uint64
 	Static  bool
-	// Scratch returns memory that the programs of a store use in turn, beside
-	// their arena: what is in it when a step begins is nobody's.
+	// Scratch returns n words of memory for use within a step. All programs of a store
+	// share it, so its contents are undefined when a step begins.
 	Scratch func(n int) Buffer
-	// Derived is where a device keeps what it derives from variables for all
-	// static programs of a store.
+	// Derived is the device's cache of what it derives from variables. All static
+	// programs of a store share it.
 	Derived map[any]any
 }
 
 // Executable is a bound program.
 type Executable interface {
-	// Run computes every step. key numbers the run in its random stream.
+	// Run computes every step. key selects the run's random numbers, such as those of
+	// dropout.
 	Run(key int64)
-	// SharedElements is what the program uses of Binding.Scratch, OwnElements
-	// the memory the device took for it alone.
+	// SharedElements is the number of words that the program uses of Binding.Scratch;
+	// OwnElements is the number of words that the device has allocated for it alone.
 	SharedElements() int
 	OwnElements() int
-	// Profile runs the steps with a clock: how long each took. What the run leaves means
-	// nothing.
+	// Profile runs the steps and returns how long each took. The run's results are
+	// meaningless.
 	Profile() []time.Duration
 }
 
-// Updater is an optimiser's rule for one parameter, elementwise: it may be
-// called on any piece of a parameter. Package optim has them.
+// Updater is an optimiser's elementwise update rule. Update may be called on any part of
+// a parameter, with the same part of its gradient and of its Slots state buffers.
+// Package optim implements the usual optimisers.
 type Updater interface {
 	Slots() int
 	Update(param, grad []float32, slots [][]float32, lr float32, step int)
 }
 
-// Whole is an Updater whose rule looks at a whole parameter, such as its norm: it is
-// called once for each, with all of it, when Whole returns true.
+// Whole is an Updater whose rule needs a whole parameter at a time, for example to
+// compute its norm. If Whole returns true, Update is called once per parameter with all
+// of its elements.
 type Whole interface {
 	Updater
 	Whole() bool
 }
 
-// Stepper is a Device that makes a training step one piece of work. Not every device is one.
+// Stepper is an optional interface of a Device that runs a whole training step (forward
+// pass, backward pass and update) without returning to the host in between.
 type Stepper interface {
 	Device
-	// BindStep prepares steps of e, an Executable of this device, that end with read: single
-	// float32, of which the first is the loss.
+	// BindStep prepares training steps that run e, an Executable of this device, and then
+	// read back the buffers in read. Each of these holds a single float32; the first is
+	// the loss.
 	BindStep(e Executable, read []Buffer, pieces []Piece) WholeStep
 }
 
-// Bounded is a Device that can say before memory is taken whether there is enough, as one
-// must whose memory is lent by a system that ends processes that take too much. Not every
-// device is one.
+// Bounded is an optional interface of a Device that can tell before an allocation whether
+// there is enough memory. The CPU needs it because an operating system may kill a process
+// that uses too much.
 type Bounded interface {
 	Device
-	// Fits returns why bytes more cannot be had, or nil.
+	// Fits returns nil if the given number of additional bytes is available, and otherwise
+	// an error that says why not.
 	Fits(bytes int64) error
 }
 
-// MemoryError is a program, or a training, that needs more memory than there is.
+// MemoryError reports that a program or a training needs more memory than is available.
 type MemoryError struct{ Err error }
 
 func (e *MemoryError) Error() string {
@@ -121,7 +154,8 @@ func (e *MemoryError) Error() string {
 
 func (e *MemoryError) Unwrap() error { return e.Err }
 
-// Fits returns a *MemoryError when d knows that it has too little memory for bytes more.
+// Fits returns a *MemoryError if d is Bounded and the given number of additional bytes is
+// not available.
 func Fits(d Device, bytes int64) error {
 	if b, ok := d.(Bounded); ok {
 		if err := b.Fits(bytes); err != nil {
@@ -131,41 +165,45 @@ func Fits(d Device, bytes int64) error {
 	return nil
 }
 
-// Keeper is a Device whose time goes into memory traffic more than into products: nothing is
-// computed twice there unless Spec.Recompute asks for it. Not every device is one.
+// Keeper is an optional interface of a Device on which recomputing even cheap activations
+// does not pay. If KeepsActivations returns true, Compile recomputes nothing unless
+// Spec.Recompute asks for it.
 type Keeper interface {
 	Device
 	KeepsActivations() bool
 }
 
-// Sider is a Device that computes some steps beside those that come after them, up to the
-// next of its kind or to the end of the program: until then what such a step reads stays,
-// and nothing else is put where it writes. Not every device is one.
+// Sider is an optional interface of a Device that runs some steps concurrently with the
+// steps that follow them, as a GPU does on a second stream. Beside selects these steps.
+// Such a step may run until the next one that Beside selects, or until the end of the
+// program; the memory planner keeps the values that it reads and writes untouched until
+// then.
 type Sider interface {
 	Device
 	Beside(s Step) bool
 }
 
-// WholeStep runs a program and makes passes over its variables, in order, up to the first
-// before which the loss or a gradient is not finite. The loss is looked at once, gradients
-// also after a pass that puts others in their place. step is the number of the optimiser's
-// step. While the device computes, meanwhile is called, where it is not nil; then what is
-// read is put into values. made is how many passes were made; where ok is false there is
-// one that the device does not know, and nothing was done.
+// WholeStep runs a program and then the passes over its variables, in order. It stops
+// before the first pass for which the loss or a gradient is not finite: the loss is
+// checked once, and the gradients again after every pass that replaces them. step is the
+// number of the optimiser's step. If meanwhile is not nil, it is called while the device
+// computes, for work of the host such as loading the next batch. The values read back are
+// stored in values. made is the number of passes that were run. If ok is false, the device
+// does not implement one of the updaters and has done nothing.
 type WholeStep func(key int64, passes []Pass, step int, values []float32, meanwhile func()) (made int, ok bool)
 
-// Pass is a pass of an updater over all variables of a program.
+// Pass applies an updater to all variables of a program.
 type Pass struct {
 	Updater Updater
 	LR      float32
-	Clip    float64 // the gradients are first scaled so that their norm together is at most this; 0: they are not
-	Counts  bool    // it is the optimiser's step
+	Clip    float64 // largest norm of all gradients together; they are scaled down to it first. 0 means no limit
+	Counts  bool    // this pass is the optimiser's step, and increases the store's step count
 }
 
-// Piece is one parameter with its gradient and the optimiser's buffers.
+// Piece is one parameter with its gradient and the optimiser's state buffers.
 type Piece struct {
 	Param Buffer
-	Grad  Buffer // nil where there is none
+	Grad  Buffer // nil if the variable has no gradient
 	Slots []Buffer
 	Rate  float32 // factor of the learning rate
 }

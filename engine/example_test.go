@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// A training step by hand: trace the loss, compile it with its gradients, then feed, run
-// and step as often as needed. Package train does all of this.
+// Train a model step by step: trace the loss, compile it with its gradients, then feed, run
+// and step as often as needed. Package train does all of this for you.
 func Example() {
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// An input that was never fed is an error that names it, and nothing is computed; dropout's
-// key is given by Run. Later runs cost nothing more.
+// If an input was never fed, Run returns an error that names it and computes nothing. Run
+// itself feeds the key of dropout. The check costs later runs no allocation.
 func TestRunWithoutAnInput(t *testing.T) {
 	m := small()
 	store := engine.NewStore(device(t, 2))
@@ -28,7 +28,7 @@ func TestRunWithoutAnInput(t *testing.T) {
 		t.Helper()
 		err := s.program.Run(1)
 		if err == nil {
-			t.Fatal("it ran")
+			t.Fatal("Run without inputs succeeded")
 		}
 		for _, name := range []string{"images [4, 3, 8, 8]", "labels [4]"} {
 			if strings.Contains(err.Error(), name) != slices.Contains(names, name) {
@@ -36,12 +36,12 @@ func TestRunWithoutAnInput(t *testing.T) {
 			}
 		}
 		if _, ok := s.program.Train(1, []engine.Pass{{Updater: optim.SGD{}, LR: 0.1}}, []*graph.Node{s.loss}, make([]float32, 1), nil); ok {
-			t.Error("a step was made")
+			t.Error("Train made a step without inputs")
 		}
 	}
 	refused("images [4, 3, 8, 8]", "labels [4]")
 	if err := s.program.Feed(s.images, tensor.New(3, 3, 8, 8)); err == nil {
-		t.Error("another shape was taken")
+		t.Error("Feed accepted another shape")
 	}
 	feed(s.labels, labels)
 	refused("images [4, 3, 8, 8]")

@@ -6,9 +6,9 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// fuse merges steps so that tensors pass through memory fewer times. Each rule
-// looks at one pattern; The idea is that of Jung et al. 2018, "Restructuring
-// Batch Normalization to Accelerate CNN Training".
+// fuse merges steps so that tensors pass through memory fewer times. Each rule handles
+// one pattern. The idea is from Jung et al. 2018, "Restructuring Batch Normalization to
+// Accelerate CNN Training".
 func fuse(steps []Step) []Step {
 	f := &fusion{steps: steps}
 	for _, rule := range []func(Step){
@@ -32,10 +32,10 @@ type fusion struct {
 	producer map[*Value]Step
 	users    map[*Value][]Step
 	at       map[Step]int
-	edited   []Step // by the rule at work
+	edited   []Step // by the current rule
 }
 
-// index notes who writes and reads each value, and where each step stands.
+// index records the writer and the readers of each value, and the position of each step.
 func (f *fusion) index() {
 	f.producer, f.users, f.at = map[*Value]Step{}, map[*Value][]Step{}, map[Step]int{}
 	for i, s := range f.steps {
@@ -44,8 +44,8 @@ func (f *fusion) index() {
 	}
 }
 
-// note enters what s reads, among the other readers in the order of the steps,
-// and what it writes.
+// note records s as a reader and as the producer of its values. The readers of a value
+// stay in the order of the steps.
 func (f *fusion) note(s Step) {
 	for _, v := range s.Reads() {
 		users := f.users[v]
@@ -63,7 +63,7 @@ func (f *fusion) note(s Step) {
 	}
 }
 
-// edit is called by a rule before it changes steps.
+// edit removes the steps from the index. A rule must call it before it changes them.
 func (f *fusion) edit(steps ...Step) {
 	for _, s := range steps {
 		for _, v := range s.Reads() {
@@ -78,7 +78,7 @@ func (f *fusion) edit(steps ...Step) {
 	}
 }
 
-// settle notes the steps anew that a rule has changed and not removed.
+// settle puts the steps that a rule has changed, but not removed, back into the index.
 func (f *fusion) settle() {
 	for _, s := range f.edited {
 		if f.steps[f.at[s]] == s {
@@ -89,18 +89,19 @@ func (f *fusion) settle() {
 }
 
 func (f *fusion) compact() {
-	kept := f.steps[:0:0]
+	remaining := f.steps[:0:0]
 	for _, s := range f.steps {
 		if s != nil {
-			kept = append(kept, s)
+			remaining = append(remaining, s)
 		}
 	}
-	f.steps = kept
+	f.steps = remaining
 }
 
 func (f *fusion) remove(s Step) { f.steps[f.at[s]] = nil }
 
-// only reports whether s is the sole reader of v, and v is not wanted otherwise.
+// only reports whether s is the sole reader of v, and v is neither an output nor a
+// variable.
 func (f *fusion) only(v *Value, s Step) bool {
 	return !v.Keep && v.Place == Temporary && len(f.users[v]) == 1 && f.users[v][0] == s
 }
@@ -114,8 +115,8 @@ func computeOf[T graph.Op](s Step) (*Compute, bool) {
 	return c, ok
 }
 
-// plainNorm returns the batch norm that makes v for s alone, if it has no
-// residual and no ReLU yet.
+// plainNorm returns the batch norm that computes v, if s is the only reader of v and
+// neither a residual nor a ReLU has been fused into the batch norm yet.
 func (f *fusion) plainNorm(v *Value, s Step) *BatchNorm {
 	bn, ok := f.producer[v].(*BatchNorm)
 	if !ok || bn.ReLU || bn.Residual != nil || !f.only(v, s) {
@@ -124,8 +125,8 @@ func (f *fusion) plainNorm(v *Value, s Step) *BatchNorm {
 	return bn
 }
 
-// normOfAdd finds, for an addition, the operand made by a batch norm (the later
-// one if both are) and the other operand.
+// normOfAdd returns the batch norm that computes one operand of an addition, and the other
+// operand. If batch norms compute both operands, it chooses the later one.
 func (f *fusion) normOfAdd(add *Compute) (bn *BatchNorm, other *Value) {
 	for i, v := range add.In {
 		if b := f.plainNorm(v, add); b != nil && add.In[0] != add.In[1] && (bn == nil || f.at[b] > f.at[bn]) {
@@ -135,7 +136,7 @@ func (f *fusion) normOfAdd(add *Compute) (bn *BatchNorm, other *Value) {
 	return bn, other
 }
 
-// relu(norm(x) + r)
+// normAddReLU fuses relu(norm(x) + r).
 func (f *fusion) normAddReLU(s Step) {
 	relu, ok := computeOf[graph.ReLU](s)
 	if !ok {
@@ -153,7 +154,7 @@ func (f *fusion) normAddReLU(s Step) {
 	}
 }
 
-// relu(norm(x))
+// normReLU fuses relu(norm(x)).
 func (f *fusion) normReLU(s Step) {
 	relu, ok := computeOf[graph.ReLU](s)
 	if !ok {
@@ -166,7 +167,7 @@ func (f *fusion) normReLU(s Step) {
 	}
 }
 
-// norm(x) + r
+// normAdd fuses norm(x) + r.
 func (f *fusion) normAdd(s Step) {
 	add, ok := computeOf[graph.Add](s)
 	if !ok {
@@ -179,8 +180,8 @@ func (f *fusion) normAdd(s Step) {
 	}
 }
 
-// plainConv returns the convolution that makes v for s alone, if it has nothing
-// behind it yet but a bias.
+// plainConv returns the convolution that computes v, if s is the only reader of v and
+// nothing but a bias has been fused into the convolution yet.
 func (f *fusion) plainConv(v *Value, s Step) *Conv {
 	c, ok := f.producer[v].(*Conv)
 	if !ok || c.Norm != nil || c.ReLU || c.Residual != nil || c.Stats != nil || !f.only(v, s) {
@@ -189,7 +190,7 @@ func (f *fusion) plainConv(v *Value, s Step) *Conv {
 	return c
 }
 
-// norm(conv(x)) with known statistics: inference.
+// convNorm fuses norm(conv(x)) with known statistics, as in inference.
 func (f *fusion) convNorm(s Step) {
 	bn, ok := s.(*BatchNorm)
 	if !ok {
@@ -203,7 +204,7 @@ func (f *fusion) convNorm(s Step) {
 	}
 }
 
-// relu(conv(x))
+// convReLU fuses relu(conv(x)).
 func (f *fusion) convReLU(s Step) {
 	relu, ok := computeOf[graph.ReLU](s)
 	if !ok {
@@ -216,7 +217,7 @@ func (f *fusion) convReLU(s Step) {
 	}
 }
 
-// statistics of conv(x): training.
+// convStats fuses the statistics of conv(x) into the convolution, as in training.
 func (f *fusion) convStats(s Step) {
 	st, ok := s.(*BatchNormStats)
 	if !ok {
@@ -231,8 +232,9 @@ func (f *fusion) convStats(s Step) {
 	f.remove(st)
 }
 
-// The gradient of ReLU goes into the two passes of a batch norm's gradient that
-// read it; what others need of it the second pass hands on.
+// maskNormGrad fuses the gradient of a ReLU into the two passes of the batch norm's
+// gradient that read it. If other steps read it as well, the second pass writes it for
+// them.
 func (f *fusion) maskNormGrad(s Step) {
 	relu, ok := computeOf[graph.ReLUGrad](s)
 	if !ok {
@@ -264,7 +266,8 @@ func (f *fusion) maskNormGrad(s Step) {
 	f.remove(relu)
 }
 
-// Sum of a batch norm's input gradient: the gradient of a bias before it.
+// sumNormGrad fuses the sum of a batch norm's input gradient, which is the gradient of a
+// bias before the batch norm.
 func (f *fusion) sumNormGrad(s Step) {
 	sum, ok := computeOf[graph.SumChannels](s)
 	if !ok {
@@ -277,7 +280,8 @@ func (f *fusion) sumNormGrad(s Step) {
 	}
 }
 
-// Sum of the masked gradient: the batch norm's beta has it already.
+// sumMasked replaces the sum of the masked gradient by the gradient of the batch norm's
+// beta, which is the same sum.
 func (f *fusion) sumMasked(s Step) {
 	sum, ok := computeOf[graph.SumChannels](s)
 	if !ok {
@@ -291,7 +295,8 @@ func (f *fusion) sumMasked(s Step) {
 	}
 }
 
-// gradient of a convolution's input + what came along the shortcut
+// addConvGrad fuses the addition of the gradient that arrives along a shortcut to the
+// gradient of a convolution's input.
 func (f *fusion) addConvGrad(s Step) {
 	add, ok := computeOf[graph.Add](s)
 	if !ok || add.In[0] == add.In[1] {

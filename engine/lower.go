@@ -73,7 +73,8 @@ func (lo *lowering) newValue(s tensor.Shape, l Layout) *Value {
 	return &Value{ID: lo.count, Shape: s, Layout: l, DType: lo.precision.dtype(l)}
 }
 
-// as returns v in layout l and type t, adding a copy where it is not.
+// as returns v in layout l and type t. If v has another layout or type, as adds a step
+// that copies it.
 func (lo *lowering) as(v *Value, l Layout, t tensor.DType) *Value {
 	if v.Layout == l && v.DType == t {
 		return v
@@ -121,7 +122,7 @@ var pointwise = graph.Conv2d{StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1,
 func (lo *lowering) convolution(n *graph.Node) {
 	window := func(c graph.Conv2d, w tensor.Shape) Window { return Window{c, w[2], w[3]} }
 	linear := Window{pointwise, 1, 1}
-	// What a linear layer multiplies has no pixels, but is of the type of what does.
+	// The factors of a linear layer have no pixels, but take the type of those that have.
 	factor := func(i int) *Value {
 		v := lo.act(n, i)
 		return lo.as(v, v.Layout, lo.precision.operand())
@@ -182,12 +183,12 @@ func (lo *lowering) batchNorm(n *graph.Node) {
 	}
 }
 
-// compute lowers any other op: elementwise ones take the layout of their first
-// input, products of matrices lie as on the host, and the rest as activations.
+// compute lowers any other op. An elementwise op takes the layout of its first input, a
+// matrix product is row-major, and all others have the layout of activations.
 func (lo *lowering) compute(n *graph.Node) {
 	s := &Compute{Op: n.Op}
 	layout := defaultLayout(n.Shape)
-	_, matrices := n.Op.(graph.MatMul) // whose last dimensions are no pixels
+	_, matrices := n.Op.(graph.MatMul) // its last dimensions are not pixels
 	if matrices {
 		layout = RowMajor
 	}
@@ -214,8 +215,8 @@ func (lo *lowering) add(n *graph.Node, s Step, out *Value) {
 	lo.values[n] = out
 }
 
-// layoutsOf finds the layout of every live variable from its use: the weight of
-// a convolution or of a linear layer has one of its own.
+// layoutsOf returns the layout of every live variable. It depends on how the variable is
+// used: weights of convolutions and of linear layers have layouts of their own.
 func layoutsOf(g *graph.Graph, live []bool) map[*graph.Variable]Layout {
 	layouts := map[*graph.Variable]Layout{}
 	for _, n := range g.Nodes {

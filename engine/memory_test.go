@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// bounded is a device with so many bytes that remembers the largest piece that was asked
-// for.
+// bounded is a device with a limited number of free bytes. It records the largest
+// allocation.
 type bounded struct {
 	*cpu.Device
 	free, largest int64
@@ -55,9 +55,9 @@ func TestMemoryIsForeseen(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if dev.largest > 0 {
-		t.Errorf("%d bytes were asked for", dev.largest)
+		t.Errorf("%d bytes were allocated", dev.largest)
 	}
-	// What is there already is not needed again.
+	// Programs of one store share the arena, so a second one needs no more memory.
 	dev.free = 1 << 18
 	if err := compile(64); err != nil {
 		t.Error(err)

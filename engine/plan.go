@@ -6,11 +6,11 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// align is the granularity of places in the arena: one cache line of float32.
+// align is the granularity of offsets in the arena, in words: one cache line of float32.
 const align = 16
 
-// schedule orders steps so that each comes after those whose results it reads,
-// keeping the given order wherever there is a choice.
+// schedule orders steps so that each comes after the steps whose results it reads. Where
+// there is a choice it keeps the given order.
 func schedule(steps []Step) []Step {
 	writer := map[*Value]int{}
 	for i, s := range steps {
@@ -44,28 +44,28 @@ func schedule(steps []Step) []Step {
 			visit(i)
 		}
 	}
-	for i := range steps { // assignments overwrite what others read: last
+	for i := range steps { // assignments come last, since they overwrite what others read
 		visit(i)
 	}
 	return out
 }
 
-// plan gives every temporary value a place in one arena and returns the arena's
-// words. Values whose lives do not overlap share memory; a step that may work
-// in place takes over the memory of an input that dies with it. beside, unless it is nil,
-// tells the steps of a Sider.
-func plan(steps []Step, beside func(Step) bool) int {
+// plan gives every temporary value a place in one arena and returns the arena's size in
+// words. Values whose lifetimes do not overlap share memory. A step that may work in place
+// writes to the memory of an input that no later step reads. concurrent, if it is not nil,
+// selects the concurrent steps of a Sider.
+func plan(steps []Step, concurrent func(Step) bool) int {
 	temps := lives(steps)
-	if beside != nil {
-		outlast(steps, beside)
+	if concurrent != nil {
+		outlast(steps, concurrent)
 	}
 	shareRows(steps)
 	shareInPlace(steps)
 	return place(temps)
 }
 
-// lives notes between which steps every temporary value lives, and returns them
-// all, each with memory of its own.
+// lives sets the lifetime of every temporary value, and returns these values, none of
+// which shares memory yet.
 func lives(steps []Step) []*Value {
 	var temps []*Value
 	for i, s := range steps {
@@ -87,11 +87,12 @@ func lives(steps []Step) []*Value {
 	return temps
 }
 
-// outlast lets what steps beside others read and write live until the next of them.
-func outlast(steps []Step, beside func(Step) bool) {
+// outlast extends the lifetime of the values that a concurrent step reads and writes to
+// the next concurrent step, or to the end of the program.
+func outlast(steps []Step, concurrent func(Step) bool) {
 	until := len(steps)
 	for i, s := range slices.Backward(steps) {
-		if !beside(s) {
+		if !concurrent(s) {
 			continue
 		}
 		for _, v := range append(s.Reads(), s.Writes()...) {
@@ -101,7 +102,8 @@ func outlast(steps []Step, beside func(Step) bool) {
 	}
 }
 
-// peak returns the most words that values of a program of n steps have at once.
+// peak returns the largest number of words that the values of a program of n steps occupy
+// at the same time.
 func peak(temps []*Value, n int) int {
 	change := make([]int, n+2)
 	for _, v := range temps {
@@ -118,9 +120,10 @@ func peak(temps []*Value, n int) int {
 	return most
 }
 
-// shareRows lets rows of a value be a part of it, as the gradients of gamma and beta are of
-// what BatchNormReduce makes. A second value of the same row has memory of its own, for
-// both may be written over later, and so has a row that vectors of 16 bytes do not divide.
+// shareRows places a row of a value in the memory of that value, so that no step has to
+// copy it: the gradients of gamma and beta are rows of the result of BatchNormReduce. A
+// second copy of the same row gets memory of its own, since both may be overwritten later.
+// So does a row whose size is no multiple of 16 bytes, since kernels read whole vectors.
 func shareRows(steps []Step) {
 	type row struct {
 		of *Value
@@ -163,8 +166,7 @@ func shareInPlace(steps []Step) {
 	}
 }
 
-// readTwice reports whether step s reads root's memory through another value
-// than in as well.
+// readTwice reports whether step s reads root's memory through more than one value.
 func readTwice(s Step, in, root *Value) bool {
 	seen := 0
 	for _, v := range s.Reads() {
@@ -175,8 +177,8 @@ func readTwice(s Step, in, root *Value) bool {
 	return seen > 1
 }
 
-// place assigns offsets, largest values first, each at the lowest offset that
-// is free during its life.
+// place assigns offsets to values, the largest first, each at the lowest offset that is
+// free during the value's lifetime. It returns the size of the arena in words.
 func place(temps []*Value) int {
 	var roots []*Value
 	for _, v := range temps {

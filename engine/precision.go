@@ -6,7 +6,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Precision says in which numbers a program computes.
+// Precision is the number format that a program computes in.
 type Precision uint8
 
 const (
@@ -15,27 +15,28 @@ const (
 
 	// BF16 stores activations and their gradients in bfloat16 and multiplies
 	// bfloat16 in convolutions and linear layers, with sums in float32.
-	// Parameters, their gradients, statistics, losses, the optimiser and
-	// whatever has no pixels, such as logits, stay in float32: the mixed
+	// Parameters, their gradients, statistics, losses, the optimiser's state and
+	// values without pixels, such as logits, stay in float32. This is the mixed
 	// precision of Micikevicius et al. 2018 and of torch.autocast. Bfloat16 has
 	// the range of float32, so the loss needs no scaling.
 	BF16
 
-	// TF32 stores everything in float32, and rounds what convolutions and linear layers
-	// multiply to ten bits of mantissa, with sums in float32: what the tensor cores of
-	// GPUs make of float32. The CPU does not compute in it.
+	// TF32 stores everything in float32. Convolutions and linear layers round their
+	// factors to ten bits of mantissa and sum in float32, as the tensor cores of NVIDIA
+	// GPUs do. The CPU does not support it.
 	TF32
 )
 
-// PrecisionNames lists what ParsePrecision reads.
+// PrecisionNames lists the names that ParsePrecision accepts.
 func PrecisionNames() []string { return []string{"auto", "bf16", "tf32", "fp32"} }
 
-// String returns the name ParsePrecision reads.
+// String returns the name that ParsePrecision accepts.
 func (p Precision) String() string {
 	return [...]string{"fp32", "bf16", "tf32"}[p]
 }
 
-// ParsePrecision reads "fp32", "bf16", "tf32" or, for what suits the device best, "auto".
+// ParsePrecision reads "fp32", "bf16", "tf32" or "auto", which is the precision that d
+// prefers.
 func ParsePrecision(name string, d Device) (Precision, error) {
 	switch name {
 	case "auto":
@@ -50,8 +51,8 @@ func ParsePrecision(name string, d Device) (Precision, error) {
 	return 0, fmt.Errorf("precision %q is not known; choose auto, bf16, tf32 or fp32", name)
 }
 
-// dtype is what a temporary value of this layout is stored in: activations with
-// pixels are what takes room and time.
+// dtype is the type in which a temporary value of this layout is stored. Only activations
+// with pixels are stored in bfloat16, since they take most of the memory and time.
 func (p Precision) dtype(l Layout) tensor.DType {
 	if p == BF16 && l == Images {
 		return tensor.BFloat16
@@ -59,7 +60,7 @@ func (p Precision) dtype(l Layout) tensor.DType {
 	return tensor.Float32
 }
 
-// operand is what a linear layer multiplies.
+// operand is the type of a linear layer's factors.
 func (p Precision) operand() tensor.DType {
 	if p == BF16 {
 		return tensor.BFloat16

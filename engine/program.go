@@ -13,55 +13,58 @@ import (
 // Update pairs a variable with the node of its gradient.
 type Update struct {
 	Variable *graph.Variable
-	Gradient *graph.Node // nil: the updater is given an empty gradient, as for a buffer whose average is kept
-	Rate     float32     // factor of the rate of Step; 0 means 1
+	Gradient *graph.Node // nil: the updater gets an empty gradient, as for a buffer that is only averaged
+	Rate     float32     // factor of the learning rate given to Step; 0 means 1
 }
 
-// Spec says what a program is to give.
+// Spec describes the program that Compile makes.
 type Spec struct {
-	Outputs   []*graph.Node // readable after a run
-	Updates   []Update      // applied by Program.Step
-	Precision Precision     // of what it computes; the zero value is FP32
-	Hold      bool          // what the graph assigns to variables waits for Program.Assign, so that a run can be dropped
-	Unfused   bool          // keep every node a step of its own: for tests and for looking into a net
+	Outputs   []*graph.Node // nodes that Read can copy to the host after a run
+	Updates   []Update      // variables that Program.Step updates
+	Precision Precision     // of the computation; the zero value is FP32
+	Hold      bool          // make the graph's assignments in Program.Assign instead of in Run, so that a run can be discarded
+	Unfused   bool          // make every node a step of its own, for tests and for inspecting a network
 	Recompute bool          // drop activations and compute them again for the gradients: less memory, more time, the same bits
 }
 
-// Program is a compiled graph for one set of shapes.
+// Program is a compiled graph for one set of input shapes. Feed it, Run it, Read its
+// outputs, and Step its variables. A Program must be used by one goroutine at a time.
 type Program struct {
 	device  Device
 	store   *Store
 	values  map[*graph.Node]*Value
 	fed     map[*graph.Node]Buffer
-	unfed   []*graph.Node // inputs that were given no value yet
+	unfed   []*graph.Node // inputs that have no value yet
 	feeds   []Feed
 	buffers map[*Value]Buffer // of values that can be read after a run
 	steps   []Step
 	arena   Buffer
 	exec    Executable
-	assign  Executable // of the assignments, where these are held; else nil
+	assign  Executable // of the assignments, if Spec.Hold defers them; otherwise nil
 	pieces  []Piece
 	updates []Update
 	grads   []*Value
 	slots   int
 	assigns bool                                  // some steps write variables
-	update  func(u Updater, lr float32, step int) // nil until it is asked for, as is whole
-	whole   WholeStep
-	read    []*graph.Node // of whole
+	update  func(u Updater, lr float32, step int) // bound at its first use
+	train   WholeStep                             // bound at its first use
+	read    []*graph.Node                         // the outputs that train reads
 }
 
-// Compile makes a program over the variables of store.
+// Compile makes a program that computes spec.Outputs and the gradients of spec.Updates from
+// the variables of store. It returns an error if the device does not compute in the
+// precision or lacks an operation, and a *MemoryError if there is too little memory.
 func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 	if err := store.device.Computes(spec.Precision); err != nil {
 		return nil, err
 	}
-	wanted := append([]*graph.Node(nil), spec.Outputs...)
+	required := append([]*graph.Node(nil), spec.Outputs...)
 	for _, u := range spec.Updates {
 		if u.Gradient != nil {
-			wanted = append(wanted, u.Gradient)
+			required = append(required, u.Gradient)
 		}
 	}
-	lo, err := lower(g, store, spec.Precision, wanted)
+	lo, err := lower(g, store, spec.Precision, required)
 	if err != nil {
 		return nil, err
 	}
@@ -87,21 +90,23 @@ func Compile(g *graph.Graph, store *Store, spec Spec) (*Program, error) {
 	switch {
 	case spec.Recompute:
 		p.steps = recompute(p.steps, lo.forward(spec))
-	case len(spec.Updates) > 0 && !spec.Unfused && !keeps(p.device):
+	case len(spec.Updates) > 0 && !spec.Unfused && !keepsActivations(p.device):
 		p.steps = recomputeCheap(p.steps, lo.forward(spec))
 	}
 	p.assigns = len(g.Assignments) > 0
 	return p, p.place(spec)
 }
 
-// keeps reports whether a device computes nothing twice unasked.
-func keeps(d Device) bool {
+// keepsActivations reports whether programs on a device recompute nothing unless
+// Spec.Recompute asks for it.
+func keepsActivations(d Device) bool {
 	k, ok := d.(Keeper)
 	return ok && k.KeepsActivations()
 }
 
-// held divides the steps of a program whose assignments wait: these come last.
-func held(steps []Step) (run, assign []Step) {
+// splitAssignments divides steps into those that compute and the assignments, which come
+// last.
+func splitAssignments(steps []Step) (run, assign []Step) {
 	n := len(steps)
 	for n > 0 {
 		if _, ok := steps[n-1].(*Assign); !ok {
@@ -114,12 +119,12 @@ func held(steps []Step) (run, assign []Step) {
 
 // place plans the memory and binds the steps to it.
 func (p *Program) place(spec Spec) error {
-	var beside func(Step) bool
+	var concurrent func(Step) bool
 	if d, ok := p.device.(Sider); ok {
-		beside = d.Beside
+		concurrent = d.Beside
 	}
-	total := plan(p.steps, beside)
-	if err := Fits(p.device, p.coming(total)); err != nil {
+	total := plan(p.steps, concurrent)
+	if err := Fits(p.device, p.additionalBytes(total)); err != nil {
 		return err
 	}
 	p.arena = p.store.share(&p.store.arena, total)
@@ -133,7 +138,7 @@ func (p *Program) place(spec Spec) error {
 		}
 	}
 	for n := range p.fed {
-		if !n.Graph.IsKey(n) { // which Run gives
+		if !n.Graph.IsKey(n) { // Run sets the key
 			p.unfed = append(p.unfed, n)
 		}
 	}
@@ -175,7 +180,7 @@ func (p *Program) place(spec Spec) error {
 	}
 	run, assign := p.steps, []Step(nil)
 	if spec.Hold {
-		run, assign = held(p.steps)
+		run, assign = splitAssignments(p.steps)
 	}
 	var err error
 	if p.exec, err = bind(run); err == nil && len(assign) > 0 {
@@ -184,11 +189,12 @@ func (p *Program) place(spec Spec) error {
 	return err
 }
 
-// Feed gives an input its value for the coming runs. Shapes must be equal.
+// Feed sets the value of input n for the following runs. It returns an error if n is no
+// input of the program or the shapes differ.
 func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 	b := p.fed[n]
 	if b == nil {
-		return fmt.Errorf("engine: %v is no input of this program", n)
+		return fmt.Errorf("engine: %v is not an input of this program", n)
 	}
 	if !t.Shape().Equal(n.Shape) {
 		return fmt.Errorf("engine: input %v was fed a tensor of shape %v", n, t.Shape())
@@ -198,22 +204,23 @@ func (p *Program) Feed(n *graph.Node, t *tensor.Tensor) error {
 	return nil
 }
 
-// given notes that input n has a value.
+// given records that input n has a value.
 func (p *Program) given(n *graph.Node) {
 	if i := slices.Index(p.unfed, n); i >= 0 {
 		p.unfed = slices.Delete(p.unfed, i, i+1)
 	}
 }
 
-// Run computes all outputs, and makes all assignments unless Spec.Hold keeps them back;
-// where the device can fail, its Err says whether it did. Programs over one store share their
-// workspace: they run one at a time, and what one left is gone when the next one
-// runs. key numbers the run in its random
-// stream: dropout draws from it, and nothing else. Where an input was never fed, nothing
-// is computed and the error names it.
+// Run computes all outputs, and makes the graph's assignments unless Spec.Hold defers them.
+// key selects the random numbers of dropout and of stochastic depth; nothing else depends
+// on it. If an input was never fed, Run computes nothing and returns an error that names
+// the input. A failure of the device is reported by Device.Err.
+//
+// Programs over one store share their workspace: they must run one at a time, and running
+// one invalidates the outputs of the others.
 func (p *Program) Run(key int64) error {
 	if len(p.unfed) > 0 {
-		return p.hungry()
+		return p.unfedError()
 	}
 	p.exec.Run(key)
 	if p.assigns && p.assign == nil {
@@ -222,8 +229,8 @@ func (p *Program) Run(key int64) error {
 	return nil
 }
 
-// hungry is the error of inputs without a value.
-func (p *Program) hungry() error {
+// unfedError names the inputs without a value.
+func (p *Program) unfedError() error {
 	var names []string
 	for _, n := range p.unfed {
 		names = append(names, fmt.Sprintf("%s %v", n.Op.(*graph.Input).Label, n.Shape))
@@ -231,7 +238,7 @@ func (p *Program) hungry() error {
 	return fmt.Errorf("engine: nothing was fed to input %s; call Program.Feed before Run", strings.Join(names, " and "))
 }
 
-// Assign makes the assignments of the last run, which Spec.Hold has kept back.
+// Assign makes the assignments of the last run that Spec.Hold has deferred.
 func (p *Program) Assign() {
 	if p.assign != nil {
 		p.assign.Run(0)
@@ -239,17 +246,17 @@ func (p *Program) Assign() {
 	}
 }
 
-// Step applies one optimiser step to every variable of Spec.Updates, from the
-// gradients of the last run.
+// Step applies one optimiser step to every variable of Spec.Updates, using the gradients
+// of the last run, at the learning rate lr.
 func (p *Program) Step(u Updater, lr float32) {
 	p.store.step++
 	p.Apply(u, lr)
 }
 
-// Apply is Step without counting a step: a pass of u over all variables, their
-// gradients and slots, such as one that adds gradients up.
+// Apply is like Step, but does not count as an optimiser step. It applies u to all
+// variables, their gradients and slots; an updater that accumulates gradients uses it.
 func (p *Program) Apply(u Updater, lr float32) {
-	p.take(u.Slots())
+	p.setSlots(u.Slots())
 	if p.update == nil {
 		p.update = p.device.BindUpdate(p.pieces)
 	}
@@ -257,36 +264,39 @@ func (p *Program) Apply(u Updater, lr float32) {
 	p.store.version++
 }
 
-// take gives every variable n slots.
-func (p *Program) take(n int) {
+// setSlots gives every variable n slots, the state buffers of an optimiser.
+func (p *Program) setSlots(n int) {
 	if p.slots == n {
 		return
 	}
-	p.slots, p.update, p.whole = n, nil, nil
+	p.slots, p.update, p.train = n, nil, nil
 	for i := range p.pieces {
 		p.pieces[i].Slots = p.store.slots(p.updates[i].Variable, n)
 	}
 }
 
-// Train is Run and then passes over all variables, whose updaters have the same number of
-// slots, as one piece of work of the device, and reads outputs of one element into values.
-// The first of read is the loss: a pass is made only where it and all gradients are finite;
-// made says how many were. While the device computes, meanwhile is called, where it is not
-// nil. Where the device is no Stepper, or does not know an updater, or Spec.Hold keeps
-// assignments back, or an input was never fed, ok is false and nothing was done: Run, Finite, Norm, Assign, Apply and
-// Read do the same one after the other.
+// Train runs the program and then the passes over its variables without returning to the
+// host in between, and reads the outputs in read, of one float32 each, into values. All
+// updaters must have the same number of slots. read[0] is the loss: a pass is made only if
+// the loss and all gradients are finite, and made is the number of passes that were made.
+// If meanwhile is not nil, it is called while the device computes, for work of the host
+// such as loading the next batch.
+//
+// Train does nothing and ok is false if the device is not a Stepper or does not implement
+// an updater, if Spec.Hold defers assignments, or if an input was never fed. Run, Finite,
+// Norm, Assign, Apply and Read then do the same in several calls.
 func (p *Program) Train(key int64, passes []Pass, read []*graph.Node, values []float32, meanwhile func()) (made int, ok bool) {
 	d, ok := p.device.(Stepper)
 	if !ok || p.assign != nil || len(passes) == 0 || len(p.unfed) > 0 {
 		return 0, false
 	}
-	p.take(passes[0].Updater.Slots())
-	if p.whole == nil || !slices.Equal(p.read, read) {
-		if p.whole, ok = p.bindStep(d, read); !ok {
+	p.setSlots(passes[0].Updater.Slots())
+	if p.train == nil || !slices.Equal(p.read, read) {
+		if p.train, ok = p.bindStep(d, read); !ok {
 			return 0, false
 		}
 	}
-	if made, ok = p.whole(key, passes, p.store.step+1, values, meanwhile); !ok {
+	if made, ok = p.train(key, passes, p.store.step+1, values, meanwhile); !ok {
 		return 0, false
 	}
 	for _, q := range passes[:made] {
@@ -300,7 +310,8 @@ func (p *Program) Train(key int64, passes []Pass, read []*graph.Node, values []f
 	return made, true
 }
 
-// bindStep binds a step that reads these outputs, unless one is no single float32.
+// bindStep binds a training step that reads these outputs. ok is false if one of them is
+// not a single float32.
 func (p *Program) bindStep(d Stepper, read []*graph.Node) (WholeStep, bool) {
 	var buffers []Buffer
 	for _, n := range read {
@@ -314,9 +325,9 @@ func (p *Program) bindStep(d Stepper, read []*graph.Node) (WholeStep, bool) {
 	return d.BindStep(p.exec, buffers, p.pieces), true
 }
 
-// Norm prepares the L2 norm of the gradients of the given updates together, after a run:
-// summed in float64, the same bits for any number of threads. It is finite exactly when
-// every one of the gradients is.
+// Norm returns a function that computes the L2 norm of the gradients of the given updates
+// together, as of the last run. The squares are summed in float64, with the same bits for
+// any number of threads. The norm is finite if and only if all of the gradients are.
 func (p *Program) Norm(updates []int) func() float64 {
 	var pieces []Piece
 	for _, i := range updates {
@@ -325,8 +336,8 @@ func (p *Program) Norm(updates []int) func() float64 {
 	return p.device.BindNorm(pieces)
 }
 
-// Finite returns a function that tells whether every element of every gradient of the last
-// run is finite, which costs one pass over them.
+// Finite returns a function that reports whether every element of every gradient of the
+// last run is finite. It reads all gradients once.
 func (p *Program) Finite() func() bool {
 	var pieces []Piece
 	for _, q := range p.pieces {
@@ -337,12 +348,13 @@ func (p *Program) Finite() func() bool {
 	return p.device.BindFinite(pieces)
 }
 
-// Read copies an output of the last run into dst, which must have its shape.
+// Read copies output n of the last run into dst. It panics if n is not an output of the
+// program or dst has another shape. Check Device.Err before using the values.
 func (p *Program) Read(n *graph.Node, dst *tensor.Tensor) {
 	v := p.values[n]
 	b := p.buffers[v]
 	if b == nil {
-		panic(fmt.Sprintf("engine: %v is no output of this program", n))
+		panic(fmt.Sprintf("engine: %v is not an output of this program", n))
 	}
 	if !dst.Shape().Equal(n.Shape) {
 		panic(fmt.Sprintf("engine: reading %v into shape %v", n, dst.Shape()))
@@ -350,13 +362,15 @@ func (p *Program) Read(n *graph.Node, dst *tensor.Tensor) {
 	p.device.Download(dst, b, v)
 }
 
-// Gradient copies the gradient of update i, which has one, of the last run into dst.
+// Gradient copies the gradient of Spec.Updates[i] of the last run into dst. The update must
+// have a gradient, and dst its shape.
 func (p *Program) Gradient(i int, dst *tensor.Tensor) {
 	p.device.Download(dst, p.pieces[i].Grad, p.grads[i])
 }
 
-// coming is how many bytes place takes for inputs and for an arena of so many words.
-func (p *Program) coming(arena int) int64 {
+// additionalBytes is how many bytes place will allocate for inputs and for an arena of so
+// many words.
+func (p *Program) additionalBytes(arena int) int64 {
 	words := int64(0)
 	if a := p.store.arena; a == nil || a.Len() < arena {
 		words = int64(arena)
@@ -369,19 +383,20 @@ func (p *Program) coming(arena int) int64 {
 	return 4 * words
 }
 
-// Memory says where a program's bytes go.
+// Memory is a program's planned memory by use, in bytes.
 type Memory struct {
-	Arena     int64 // values between steps; programs of one store use the same in turn
-	Scratch   int64 // values within a step, shared in the same way
-	Variables int64 // parameters, buffers and what the optimiser keeps, shared by all
-	Own       int64 // inputs, and what the device keeps for the program alone
-	Unplanned int64 // what the arena would take if no two values shared memory
+	Arena     int64 // values passed between steps; shared by all programs of a store
+	Scratch   int64 // values within a step; shared in the same way
+	Variables int64 // parameters, buffers and the optimiser's state; shared in the same way
+	Own       int64 // inputs, and the device's memory for this program alone
+	Unplanned int64 // the size that the arena would have if no two values shared memory
 }
 
 // Total returns the sum of the planned bytes.
 func (m Memory) Total() int64 { return m.Arena + m.Scratch + m.Variables + m.Own }
 
-// With returns the planned bytes of m's programs and of n's, all of one store.
+// With returns the planned memory of the programs of m and n together. All of them must
+// belong to one store.
 func (m Memory) With(n Memory) Memory {
 	return Memory{
 		Arena: max(m.Arena, n.Arena), Scratch: max(m.Scratch, n.Scratch), Variables: max(m.Variables, n.Variables),
@@ -389,7 +404,7 @@ func (m Memory) With(n Memory) Memory {
 	}
 }
 
-// Memory returns the planned bytes.
+// Memory returns the program's planned memory.
 func (p *Program) Memory() Memory {
 	m := Memory{
 		Arena: 4 * int64(p.arena.Len()), Scratch: 4 * int64(p.exec.SharedElements()),
@@ -414,14 +429,14 @@ func (p *Program) Memory() Memory {
 	return m
 }
 
-// Device returns what the program runs on.
+// Device returns the device that the program runs on.
 func (p *Program) Device() Device { return p.device }
 
 // Steps returns the compiled steps in order, for reports and tests.
 func (p *Program) Steps() []Step { return p.steps }
 
-// Profile returns how long each step takes. Steps that need no work take no time. What it
-// leaves in outputs and gradients means nothing.
+// Profile runs the program and returns how long each of Steps took, 0 for a step that needs
+// no work. Outputs and gradients are meaningless afterwards.
 func (p *Program) Profile() []time.Duration {
 	times := p.exec.Profile()
 	if p.assign != nil {

@@ -14,8 +14,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// small is a residual net with both kinds of block, an input of several
-// channels and a batch that fills no vector.
+// small is a residual network with both kinds of block and an input of several channels.
 func small() nn.Module {
 	return nn.Sequential{
 		nn.NewConv2d(3, 20, 3, nn.Conv{Padding: 1}), nn.NewBatchNorm2d(20), nn.ReLU{},
@@ -50,7 +49,7 @@ func trainStep(t testing.TB, m nn.Module, store *engine.Store, batch int, unfuse
 	return s
 }
 
-// batchOf makes images and labels that depend on seed alone.
+// batchOf returns images and labels that depend only on n and seed.
 func batchOf(n, seed int) (images, labels *tensor.Tensor) {
 	images, labels = tensor.New(n, 3, 8, 8), tensor.FromInts(make([]int64, n), n)
 	for i := range images.Data() {
@@ -90,7 +89,7 @@ func device(t testing.TB, threads int) *cpu.Device {
 	return d
 }
 
-// No two values that are needed at the same time may share memory.
+// Two values that are needed at the same time must not share memory.
 func TestPlanKeepsLivingValuesApart(t *testing.T) {
 	for _, unfused := range []bool{false, true} {
 		p := trainStep(t, small(), engine.NewStore(device(t, 1)), 7, unfused).program
@@ -134,7 +133,7 @@ func checkPlan(t *testing.T, p *engine.Program) {
 	}
 }
 
-// sider computes gradients of weights beside what comes after them, as a GPU does.
+// sider computes gradients of weights concurrently with the following steps, as a GPU does.
 type sider struct{ *cpu.Device }
 
 func (sider) Beside(s engine.Step) bool {
@@ -142,7 +141,7 @@ func (sider) Beside(s engine.Step) bool {
 	return ok
 }
 
-// What a step beside others reads and writes is left alone until the next one begins.
+// Values that a concurrent step reads and writes stay untouched until the next one begins.
 func TestStepsBesideOthers(t *testing.T) {
 	for name, recompute := range map[string]bool{"kept": false, "recomputed": true} {
 		t.Run(name, func(t *testing.T) {
@@ -163,20 +162,21 @@ func TestStepsBesideOthers(t *testing.T) {
 						r, q := v.Root(), b.Root()
 						apart := r.Offset+r.Words() <= q.Offset || q.Offset+q.Words() <= r.Offset
 						if v.Place == engine.Temporary && b.Place == engine.Temporary && !apart {
-							t.Errorf("step %d, %T, writes %v over %v, which a step beside it uses", i, s, v, b)
+							t.Errorf("step %d, %T, writes %v over %v, which a concurrent step uses", i, s, v, b)
 						}
 					}
 				}
 			}
 			if sides < 5 {
-				t.Errorf("%d steps beside others", sides)
+				t.Errorf("%d concurrent steps", sides)
 			}
 		})
 	}
 }
 
-// The gradients of gamma and beta are rows of what one step makes, and no work; a bias that
-// has the gradient of a beta gets a copy, which clipping may change.
+// The gradients of gamma and beta are placed in the rows of the value that holds both, and
+// need no step. A bias with the same gradient as a beta gets a copy, so that clipping
+// changes each only once.
 func TestRowsAreParts(t *testing.T) {
 	p := trainStep(t, small(), engine.NewStore(device(t, 1)), 4, false).program
 	named, copied := map[string]bool{}, 0
@@ -200,7 +200,7 @@ func TestRowsAreParts(t *testing.T) {
 		named[key] = true
 	}
 	if len(named) == 0 || copied == 0 {
-		t.Errorf("%d rows are parts of what they are rows of, %d are copies; want some of both", len(named), copied)
+		t.Errorf("%d rows share memory with their value and %d are copies; want some of both", len(named), copied)
 	}
 }
 
@@ -216,8 +216,8 @@ func kinds(p *engine.Program) map[string]int {
 	return count
 }
 
-// Additions, ReLU, their gradients, statistics and bias gradients all find a
-// place in another pass.
+// Additions, ReLU, their gradients, statistics and bias gradients are all fused into
+// other steps.
 func TestFusion(t *testing.T) {
 	store := engine.NewStore(device(t, 1))
 	got := kinds(trainStep(t, small(), store, 4, false).program)
@@ -237,7 +237,7 @@ func TestFusion(t *testing.T) {
 	}
 	got = kinds(p)
 	if got["*engine.BatchNorm"]+got["ReLU"]+got["Add"] != 0 || got["*engine.Conv"] != 7 {
-		t.Errorf("inference is not convolutions alone: %v", got)
+		t.Errorf("inference has steps other than convolutions: %v", got)
 	}
 }
 
@@ -253,10 +253,9 @@ func TestFusedTrainsAsUnfused(t *testing.T) {
 	}
 }
 
-// Programs for several batch sizes train the same parameters, and inference
-// sees every update although it keeps packed weights.
-// Assignments that are held wait for Assign, and are then those of a program that holds none.
-func TestHeldAssignments(t *testing.T) {
+// With Spec.Hold, assignments are deferred until Assign, which then has the same effect as a
+// run without Hold.
+func TestDeferredAssignments(t *testing.T) {
 	dev := device(t, 2)
 	images, _ := batchOf(6, 1)
 	var statistics [2][]float32
@@ -296,10 +295,12 @@ func TestHeldAssignments(t *testing.T) {
 		}
 	}
 	if !slices.Equal(statistics[0], statistics[1]) {
-		t.Error("held assignments are others")
+		t.Error("the deferred assignments differ")
 	}
 }
 
+// Programs for several batch sizes train the same parameters, and inference
+// sees every update although it caches packed weights.
 func TestProgramsShareTheStore(t *testing.T) {
 	m := small()
 	store := engine.NewStore(device(t, 2))
@@ -356,15 +357,15 @@ func TestSteadyStepAllocatesNothing(t *testing.T) {
 func TestFeedChecksShapes(t *testing.T) {
 	s := trainStep(t, small(), engine.NewStore(device(t, 1)), 4, false)
 	if err := s.program.Feed(s.images, tensor.New(5, 3, 8, 8)); err == nil {
-		t.Error("a batch of 5 was fed to a program for 4")
+		t.Error("Feed accepted a batch of 5 for a program of 4")
 	}
 	if err := s.program.Feed(s.loss, tensor.New()); err == nil {
-		t.Error("an output was fed")
+		t.Error("Feed accepted an output")
 	}
 }
 
-// Inference keeps packed weights of variables only: weights that are fed may
-// change at every run. Both directions of one weight are packed apart.
+// Inference caches packed weights of variables only, since weights that are fed may change
+// in every run. The two directions of one weight are packed separately.
 func TestFedWeightsAreNotKept(t *testing.T) {
 	for _, size := range [][2]int{{6, 5}, {20, 12}} { // direct sums, and Winograd's filtering
 		c, hw := size[0], size[1]
@@ -421,7 +422,7 @@ func TestFedWeightsAreNotKept(t *testing.T) {
 	}
 }
 
-// A program may have nothing to compute: its output is a variable or an input.
+// A program may have no steps: its outputs are then variables or inputs.
 func TestProgramWithoutSteps(t *testing.T) {
 	g := graph.New(graph.Eval)
 	x := g.Input("x", tensor.Float32, 2, 3, 4, 5)

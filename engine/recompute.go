@@ -7,16 +7,16 @@ import (
 	"slices"
 )
 
-// recompute returns steps that need less memory and give the same bits: large
-// values of the forward pass that only the backward pass still wants are dropped
-// and computed again just before their first use there, each at most once, so
-// that all of it costs at most one more forward pass (Chen et al. 2016, "Training
-// Deep Nets with Sublinear Memory Cost"). steps are in order; the forward pass is
-// what outputs and assignments depend on.
+// recompute returns steps that need less memory and give the same bits. It drops large
+// values of the forward pass that only the backward pass still reads, and computes them
+// again just before their first use there. Each is recomputed at most once, so the cost is
+// at most one more forward pass (Chen et al. 2016, "Training Deep Nets with Sublinear
+// Memory Cost"). steps must be in order; the forward pass consists of the steps that
+// outputs and assignments depend on.
 //
-// What is kept is searched for: cuts through the forward pass for several budgets
-// of memory, then single values one by one, judged by the memory that the plan
-// itself would take and, where that is equal, by the work.
+// recompute searches for the best set of retained values. It first tries cuts through the
+// forward pass for several memory budgets, and then changes single values. It compares the
+// memory that the plan would take and, if that is equal, the work.
 func recompute(steps []Step, outputs []*Value) []Step {
 	r := newRecomputing(steps, outputs)
 	if len(r.large) == 0 {
@@ -27,27 +27,28 @@ func recompute(steps []Step, outputs []*Value) []Step {
 		all[v] = true
 	}
 	best := r.try(all)
-	for _, kept := range r.cuts() {
-		if t := r.try(kept); t.better(best) {
+	for _, retained := range r.cuts() {
+		if t := r.try(retained); t.better(best) {
 			best = t
 		}
 	}
 	return r.improve(best).steps
 }
 
-// cheapShare of a step's work may be done twice unasked.
+// cheapShare is the fraction of a training step's work that recomputeCheap may add.
 const cheapShare = 0.0075
 
-// recomputeCheap does what [recompute] does for what costs next to nothing: outputs of
-// batch norms, the largest first, whose inputs the backward pass wants anyway. They are
-// dropped as long as that saves memory and all of it takes less than cheapShare of the
-// work: a third of the activations of a residual network for a hundredth of the time.
+// recomputeCheap is [recompute] for values that cost almost nothing to compute again:
+// outputs of batch norms, the largest first, whose inputs the backward pass reads anyway.
+// It drops them as long as that saves memory and the additional work stays below
+// cheapShare. In a residual network this saves a third of the activations for a hundredth
+// of the time. Compile does it for every training program.
 func recomputeCheap(steps []Step, outputs []*Value) []Step {
 	r := newRecomputing(steps, outputs)
-	kept, work := map[*Value]bool{}, 0.0
+	retained, work := map[*Value]bool{}, 0.0
 	var norms []*Value
 	for _, v := range r.large {
-		kept[v] = true
+		retained[v] = true
 		if _, ok := steps[r.maker[v]].(*BatchNorm); ok {
 			norms = append(norms, v)
 		}
@@ -56,18 +57,18 @@ func recomputeCheap(steps []Step, outputs []*Value) []Step {
 		work += price(s)
 	}
 	slices.SortStableFunc(norms, func(a, b *Value) int { return cmp.Compare(b.Words(), a.Words()) })
-	best := r.try(kept)
+	best := r.try(retained)
 	for _, v := range norms {
-		kept := maps.Clone(best.kept)
-		delete(kept, v)
-		if t := r.try(kept); t.peak < best.peak && t.cost < cheapShare*work {
+		retained := maps.Clone(best.retained)
+		delete(retained, v)
+		if t := r.try(retained); t.peak < best.peak && t.cost < cheapShare*work {
 			best = t
 		}
 	}
 	return best.steps
 }
 
-// forward returns what a program gives beside the gradients of its updates.
+// forward returns the outputs of a program other than the gradients of its updates.
 func (lo *lowering) forward(spec Spec) []*Value {
 	var values []*Value
 	for _, n := range spec.Outputs {
@@ -78,17 +79,18 @@ func (lo *lowering) forward(spec Spec) []*Value {
 	return values
 }
 
-// recomputing is what recompute knows about a program.
+// recomputing is the state of recompute's search.
 type recomputing struct {
 	steps   []Step
-	forward []bool         // by step
-	maker   map[*Value]int // the steps of values that may be dropped
+	forward []bool         // by step: whether it belongs to the forward pass
+	maker   map[*Value]int // for values that may be dropped, the index of the step that computes them
 	large   []*Value       // these values, in the order of their steps
-	count   int            // the largest ID
-	tries   int            // programs tried
+	count   int            // the largest ID of a value
+	tries   int            // programs tried so far
 }
 
-// smallPart of the largest value is not worth dropping: statistics, logits, losses.
+// smallPart bounds which values may be dropped: only those larger than 1/smallPart of the
+// largest value. Dropping statistics, logits and losses is not worth it.
 const smallPart = 256
 
 func newRecomputing(steps []Step, outputs []*Value) *recomputing {
@@ -132,7 +134,7 @@ func forwardPass(steps []Step, outputs []*Value) []bool {
 	return marks
 }
 
-// repeatable returns the value that s can compute a second time, or nil.
+// repeatable returns the value that s can compute a second time, or nil if there is none.
 // Statistics are never computed again.
 func repeatable(s Step) *Value {
 	switch s := s.(type) {
@@ -148,8 +150,8 @@ func repeatable(s Step) *Value {
 	return nil
 }
 
-// price is about how long a step takes, in multiply-adds: a core does some twelve
-// of them while it moves one element from or to memory.
+// price estimates how long a step takes, in multiply-adds. A core does about twelve of
+// them while it moves one element from or to memory.
 func price(s Step) float64 {
 	const move = 12
 	p := 0.0
@@ -168,23 +170,23 @@ func price(s Step) float64 {
 	return p
 }
 
-// trial is a program that keeps some of the large values.
+// trial is a program that retains some of the large values and recomputes the others.
 type trial struct {
-	kept   map[*Value]bool
-	clones map[*Value]*Value // of those that are not kept but wanted again
-	steps  []Step
-	peak   int // words in use at once
-	cost   float64
+	retained map[*Value]bool
+	clones   map[*Value]*Value // of the values that are computed again
+	steps    []Step
+	peak     int     // largest number of words in use at the same time
+	cost     float64 // work of the recomputation
 }
 
 func (t *trial) better(o *trial) bool {
 	return cmp.Or(cmp.Compare(t.peak, o.peak), cmp.Compare(t.cost, o.cost)) < 0
 }
 
-// try builds the program that keeps these values.
-func (r *recomputing) try(kept map[*Value]bool) *trial {
+// try builds the program that retains these values.
+func (r *recomputing) try(retained map[*Value]bool) *trial {
 	r.tries++
-	t := &trial{kept: kept, clones: map[*Value]*Value{}}
+	t := &trial{retained: retained, clones: map[*Value]*Value{}}
 	for i, s := range r.steps {
 		if !r.forward[i] {
 			s = replace(s, func(v *Value) *Value { return r.again(t, v) })
@@ -197,11 +199,12 @@ func (r *recomputing) try(kept map[*Value]bool) *trial {
 	return t
 }
 
-// again returns v for the backward pass: v itself, or its clone, whose step comes
-// right after those of the clones it needs.
+// again returns the value that the backward pass reads in place of v: v itself if it is
+// retained, else its clone. The step that computes a new clone comes right after those of
+// the clones that it reads.
 func (r *recomputing) again(t *trial, v *Value) *Value {
 	i, dropped := r.maker[v]
-	if !dropped || t.kept[v] {
+	if !dropped || t.retained[v] {
 		return v
 	}
 	if c := t.clones[v]; c != nil {
@@ -224,19 +227,20 @@ func (r *recomputing) again(t *trial, v *Value) *Value {
 	return &c
 }
 
-// improve keeps or drops one value after the other, or one in place of the one
-// before it: first for memory alone, since work saved in between fills the room
-// that a later choice would need, then for work as well.
+// improve retains or drops single values, or exchanges one for the value before it. It
+// first minimises memory alone, since saving work early would use up memory that a later
+// choice needs, and then work as well.
 func (r *recomputing) improve(best *trial) *trial {
 	best = r.climb(best, func(t, o *trial) bool { return t.peak < o.peak })
 	return r.climb(best, (*trial).better)
 }
 
-// climbing bounds the steps of all programs that one climb tries: about a second.
+// climbing bounds the total number of steps of the programs that one climb tries. It
+// takes about a second.
 const climbing = 3 << 20
 
-// climb makes single changes that are better, the dearest values for their size
-// first, until there are none or it has tried enough.
+// climb makes single changes that improve the program until there are none or it has
+// tried enough. It begins with the values that cost most for their size.
 func (r *recomputing) climb(best *trial, better func(t, o *trial) bool) *trial {
 	worth := func(v *Value) float64 { return price(r.steps[r.maker[v]]) / float64(v.Words()) }
 	values := slices.Clone(r.large)
@@ -246,11 +250,11 @@ func (r *recomputing) climb(best *trial, better func(t, o *trial) bool) *trial {
 		if r.tries >= limit {
 			return
 		}
-		kept := maps.Clone(best.kept)
+		retained := maps.Clone(best.retained)
 		for _, v := range vs {
-			kept[v] = !kept[v]
+			retained[v] = !retained[v]
 		}
-		if t := r.try(kept); better(t, best) {
+		if t := r.try(retained); better(t, best) {
 			best = t
 		}
 	}
@@ -260,7 +264,7 @@ func (r *recomputing) climb(best *trial, better func(t, o *trial) bool) *trial {
 			flip(v)
 		}
 		for i, v := range r.large[1:] {
-			if w := r.large[i]; best.kept[v] != best.kept[w] {
+			if w := r.large[i]; best.retained[v] != best.retained[w] {
 				flip(v, w)
 			}
 		}
@@ -271,9 +275,9 @@ func (r *recomputing) climb(best *trial, better func(t, o *trial) bool) *trial {
 	return best
 }
 
-// cuts returns sets of values to keep, for budgets between the largest value and
-// all of them. A cut after a forward step keeps what later forward steps read;
-// the pass between two cuts is what the backward pass computes again at once.
+// cuts returns sets of values to retain, for memory budgets between the size of the largest
+// value and that of all of them. A cut after a forward step retains the values that later
+// forward steps read; the backward pass recomputes the part between two cuts in one go.
 func (r *recomputing) cuts() []map[*Value]bool {
 	const budgets = 160
 	f := r.flow()
@@ -283,20 +287,21 @@ func (r *recomputing) cuts() []map[*Value]bool {
 	}
 	var sets []map[*Value]bool
 	for i := range budgets {
-		if kept := f.cut(low * math.Pow(high/low, float64(i)/budgets)); kept != nil {
-			sets = append(sets, kept)
+		if retained := f.cut(low * math.Pow(high/low, float64(i)/budgets)); retained != nil {
+			sets = append(sets, retained)
 		}
 	}
 	return sets
 }
 
-// flow is the forward pass as the choice of cuts sees it, by forward step.
+// flow describes the forward pass for the choice of cuts. Steps are numbered within the
+// forward pass.
 type flow struct {
 	large  []*Value
-	made   []int // of each large value
-	until  []int // its last reader
-	words  []int // made for the backward pass
-	across []int // of large values that live on behind the step
+	made   []int // for each large value, the step that computes it
+	until  []int // for each large value, its last reader
+	words  []int // for each step, the words it computes for the backward pass
+	across []int // for each step, the words of large values that later steps read
 }
 
 func (r *recomputing) flow() *flow {
@@ -331,12 +336,13 @@ func (r *recomputing) flow() *flow {
 	return f
 }
 
-// cut chooses the cuts that keep least while no part of the pass, with what is
-// kept before it, takes more than budget words; nil when there are none. When the
-// backward pass comes to a part it has no use any more for what was kept behind.
+// cut chooses the cuts that retain the fewest words, on the condition that no part of the
+// pass, together with the values retained before it, takes more than budget words. It
+// returns nil if there are no such cuts. Values retained after a part do not count: they
+// are no longer needed when the backward pass reaches it.
 func (f *flow) cut(budget float64) map[*Value]bool {
 	n := len(f.words)
-	least := make([]float64, n+1) // words kept by the best cuts up to the last one, before step i
+	least := make([]float64, n+1) // words retained by the best cuts of which the last is before step i
 	from := make([]int, n+1)
 	for j := 1; j <= n; j++ {
 		from[j] = -1
@@ -349,27 +355,27 @@ func (f *flow) cut(budget float64) map[*Value]bool {
 			if from[i] < 0 || least[i]+part > budget {
 				continue
 			}
-			kept := least[i]
+			retained := least[i]
 			if j < n {
-				kept += float64(f.across[j-1])
+				retained += float64(f.across[j-1])
 			}
-			if from[j] < 0 || kept < least[j] {
-				least[j], from[j] = kept, i
+			if from[j] < 0 || retained < least[j] {
+				least[j], from[j] = retained, i
 			}
 		}
 	}
 	if n == 0 || from[n] < 0 {
 		return nil
 	}
-	kept := map[*Value]bool{}
+	retained := map[*Value]bool{}
 	for j := from[n]; j > 0; j = from[j] {
 		for k, v := range f.large {
 			if f.made[k] < j && f.until[k] >= j {
-				kept[v] = true
+				retained[v] = true
 			}
 		}
 	}
-	return kept
+	return retained
 }
 
 // replace returns a copy of s with every value v replaced by f(v).

@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// stem begins as d2l's ResNet-18 does; its convolution and pooling hold most of
-// the memory.
+// stem is a network that begins like d2l's ResNet-18. Its first convolution and pooling take
+// most of the memory.
 func stem(channels int, blocks ...nn.Module) nn.Sequential {
 	s := nn.Sequential{
 		nn.NewConv2d(3, channels, 7, nn.Conv{Stride: 2, Padding: 3}), nn.NewBatchNorm2d(channels), nn.ReLU{},
@@ -26,7 +26,7 @@ func head(channels int) nn.Sequential {
 	return nn.Sequential{nn.AdaptiveAvgPool2d{}, nn.Flatten{}, nn.NewLinear(channels, 5)}
 }
 
-// deep has stages of many blocks and no stem that outweighs them.
+// deep is a network with stages of many blocks and a small stem.
 func deep(blocks int) nn.Module {
 	s := nn.Sequential{nn.NewConv2d(3, 8, 3, nn.Conv{Padding: 1}), nn.NewBatchNorm2d(8), nn.ReLU{}}
 	s = append(s, nn.ResnetBlock(8, 8, blocks, true)...)
@@ -34,7 +34,7 @@ func deep(blocks int) nn.Module {
 	return append(s, head(16)...)
 }
 
-// fork reads one value several times, near and far.
+// fork reads one value several times, in close and in distant steps.
 type fork struct{ A, B, C *nn.Conv2d }
 
 func newFork(n int) *fork {
@@ -48,7 +48,7 @@ func (f *fork) Forward(x *graph.Node) *graph.Node {
 	return f.C.Forward(a.Plus(b)).Plus(a).Plus(x).Plus(x.Graph.Apply(graph.Mul{}, a, b))
 }
 
-// netsToRecompute are made anew at every call, with equal weights.
+// netsToRecompute returns new networks on every call, with the same weights each time.
 func netsToRecompute() map[string]nn.Module {
 	down := func() nn.Module { return nn.NewResidual(8, 12, nn.Block{Use1x1Conv: true, Stride: 2}) }
 	return map[string]nn.Module{
@@ -112,8 +112,8 @@ func (s step) feed(t testing.TB, seed int) {
 	}
 }
 
-// trace makes some steps and returns the bits of every loss and gradient, and of
-// all variables in the end: parameters and running statistics.
+// trace makes some training steps. It returns the bits of every loss and gradient, and of
+// all variables at the end, which are parameters and running statistics.
 func trace(t *testing.T, m nn.Module, spec engine.Spec) (bits []uint32, p *engine.Program) {
 	t.Helper()
 	store := engine.NewStore(device(t, 2))
@@ -172,7 +172,7 @@ func TestRecomputeGivesTheSameBits(t *testing.T) {
 	}
 }
 
-// Nothing is computed more than twice, and statistics and assignments only once.
+// No step is computed more than twice, and statistics and assignments only once.
 func TestRecomputeRepeatsOnce(t *testing.T) {
 	count := func(p *engine.Program) (convs, stats, assigns, running int) {
 		for _, s := range p.Steps() {
@@ -210,8 +210,8 @@ func TestRecomputeRepeatsOnce(t *testing.T) {
 	}
 }
 
-// Where they cost next to nothing beside the rest, outputs of batch norms are computed
-// again unasked; nothing else is.
+// Without Spec.Recompute, only outputs of batch norms are computed again, and only if that
+// costs almost nothing compared with the whole step.
 func TestRecomputesWhatIsCheap(t *testing.T) {
 	const channels, norms, convs = 128, 5, 6 // the last layer is a convolution to the engine
 	net := append(stem(channels, nn.NewResidual(channels, channels), nn.NewResidual(channels, channels)), head(channels)...)
@@ -237,7 +237,7 @@ func TestRecomputesWhatIsCheap(t *testing.T) {
 	}
 }
 
-// The deeper the net, the smaller the share of its values that is kept.
+// The deeper the network, the smaller the share of its values that is retained.
 func TestRecomputeTakesTheRoot(t *testing.T) {
 	last := 1.0
 	for _, blocks := range []int{2, 5, 12} {
@@ -254,7 +254,7 @@ func TestRecomputeTakesTheRoot(t *testing.T) {
 	}
 }
 
-// A program without gradients has nothing to drop.
+// A program without gradients is left as it is.
 func TestRecomputeLeavesInferenceAlone(t *testing.T) {
 	g := graph.New(graph.Eval)
 	y := small().Forward(g.Input("images", tensor.Float32, 4, 3, 16, 16))

@@ -2,31 +2,32 @@ package engine
 
 import "github.com/residual-ml/residual/graph"
 
-// Step is one piece of work of a program. Steps run in order, each one on all
-// threads of the device.
+// Step is one operation of a compiled program. Steps run in order, each on all threads of
+// the device.
 type Step interface {
 	Reads() []*Value
 	Writes() []*Value
 	// InPlace lists pairs of a read and a written value that may share memory
-	// when the read one is not needed any more.
+	// if no later step needs the read one.
 	InPlace() [][2]*Value
 }
 
-// Window is the geometry of a convolution; a linear layer is a 1x1 one on one pixel.
+// Window is the geometry of a convolution. A linear layer is a 1x1 convolution of one
+// pixel.
 type Window struct {
 	graph.Conv2d
 	KH, KW int
 }
 
-// Norm is a batch normalisation whose statistics are known beforehand.
+// Norm is a batch normalisation with statistics that are computed before the step.
 type Norm struct {
 	Stats, Gamma, Beta *Value
 	Eps                float64
 }
 
-// Conv computes Y = conv(X, W) and, while a piece of Y is still in the cache:
-// + Bias, then Norm, + Residual, ReLU, and the statistics of a following batch
-// norm. All but X, W and Y may be nil.
+// Conv computes Y = conv(X, W). While a part of Y is still in the processor's cache, it
+// adds Bias, applies Norm, adds Residual, applies ReLU, and gathers the statistics for a
+// following batch norm, in this order. All but X, W and Y may be nil.
 type Conv struct {
 	Window
 	X, W, Bias, Y *Value
@@ -46,7 +47,8 @@ func (s *Conv) Reads() []*Value {
 func (s *Conv) Writes() []*Value     { return present(s.Y, s.Stats) }
 func (s *Conv) InPlace() [][2]*Value { return nil } // Y holds products before the residual is read
 
-// ConvGradInput computes DX = the gradient of a convolution's input (+ Base).
+// ConvGradInput computes DX, the gradient of a convolution's input, plus Base if that is
+// not nil.
 type ConvGradInput struct {
 	Window
 	W, DY, Base, DX *Value
@@ -61,7 +63,7 @@ func (s *ConvGradInput) InPlace() [][2]*Value {
 	return nil
 }
 
-// ConvGradWeight computes DW = the gradient of a convolution's weight.
+// ConvGradWeight computes DW, the gradient of a convolution's weight.
 type ConvGradWeight struct {
 	Window
 	X, DY, DW *Value
@@ -71,14 +73,16 @@ func (s *ConvGradWeight) Reads() []*Value      { return []*Value{s.X, s.DY} }
 func (s *ConvGradWeight) Writes() []*Value     { return []*Value{s.DW} }
 func (s *ConvGradWeight) InPlace() [][2]*Value { return nil }
 
-// BatchNormStats computes mean and biased variance per channel.
+// BatchNormStats computes the mean and the biased variance of every channel of X into
+// Stats [2, C].
 type BatchNormStats struct{ X, Stats *Value }
 
 func (s *BatchNormStats) Reads() []*Value      { return []*Value{s.X} }
 func (s *BatchNormStats) Writes() []*Value     { return []*Value{s.Stats} }
 func (s *BatchNormStats) InPlace() [][2]*Value { return nil }
 
-// BatchNorm computes Y = normalise(X) (+ Residual) (then ReLU).
+// BatchNorm computes Y = normalise(X), then adds Residual if that is not nil, and applies
+// ReLU if that is set.
 type BatchNorm struct {
 	Norm
 	X, Residual, Y *Value
@@ -97,8 +101,9 @@ func (s *BatchNorm) InPlace() [][2]*Value {
 	return pairs
 }
 
-// BatchNormReduce computes, with g = DY where Mask is positive (all of DY when
-// Mask is nil), the gradients of gamma (row 0) and beta (row 1) of Out.
+// BatchNormReduce computes Out [2, C]: the gradients of gamma in row 0 and of beta in
+// row 1, for g, the gradient of the batch norm's output. g is DY where Mask is positive and
+// 0 elsewhere; if Mask is nil, g is DY.
 type BatchNormReduce struct {
 	X, Stats, DY, Mask, Out *Value
 	Eps                     float64
@@ -108,9 +113,9 @@ func (s *BatchNormReduce) Reads() []*Value      { return present(s.X, s.Stats, s
 func (s *BatchNormReduce) Writes() []*Value     { return []*Value{s.Out} }
 func (s *BatchNormReduce) InPlace() [][2]*Value { return nil }
 
-// BatchNormGrad computes DX from g (see BatchNormReduce), hands on g itself as
-// Masked for the shortcut, and sums DX over each channel as Sum. Masked and Sum
-// may be nil.
+// BatchNormGrad computes DX, the gradient of a batch norm's input, from g (see
+// BatchNormReduce). It also writes g itself to Masked, for the shortcut, and the sum of DX
+// over each channel to Sum. Masked and Sum may be nil.
 type BatchNormGrad struct {
 	X, Stats, Gamma, Reduced, DY, Mask *Value
 	DX, Masked, Sum                    *Value
@@ -129,7 +134,7 @@ func (s *BatchNormGrad) InPlace() [][2]*Value {
 	return [][2]*Value{{s.DY, s.DX}, {s.X, s.DX}}
 }
 
-// Compute is any other operation, as the graph has it.
+// Compute is any other operation of the graph.
 type Compute struct {
 	Op  graph.Op
 	In  []*Value
@@ -161,15 +166,15 @@ func (s *Relayout) Reads() []*Value      { return []*Value{s.From} }
 func (s *Relayout) Writes() []*Value     { return []*Value{s.To} }
 func (s *Relayout) InPlace() [][2]*Value { return nil }
 
-// Assign writes a value to a variable, after everything else.
+// Assign writes a value to a variable, after all other steps.
 type Assign struct{ From, To *Value }
 
 func (s *Assign) Reads() []*Value      { return []*Value{s.From} }
 func (s *Assign) Writes() []*Value     { return []*Value{s.To} }
 func (s *Assign) InPlace() [][2]*Value { return nil }
 
-// elementwise reports whether element i of op's output depends on nothing but
-// elements i of its inputs.
+// elementwise reports whether element i of op's output depends only on element i of each
+// input.
 func elementwise(op graph.Op) bool {
 	switch op.(type) {
 	case graph.ReLU, graph.ReLUGrad, graph.Sigmoid, graph.SigmoidGrad, graph.Tanh, graph.TanhGrad,

@@ -7,8 +7,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Store holds the device's copies of variables and of what an optimiser keeps
-// about them. Variables join when the first program that uses them is compiled.
+// Store holds variables on a device, with the optimiser's state of each. Compile adds the
+// variables of a program to its store. Pull copies the values to the host, to save or
+// inspect them; Push copies the host's values to the device.
 type Store struct {
 	device  Device
 	entries map[*graph.Variable]*entry
@@ -16,7 +17,7 @@ type Store struct {
 	version uint64
 	step    int    // optimiser steps taken
 	arena   Buffer // the workspace of the largest program so far
-	scratch Buffer // and what its steps use beside it
+	scratch Buffer // memory for use within a step: see Binding.Scratch
 	derived map[any]any
 }
 
@@ -26,7 +27,7 @@ type entry struct {
 	slots  []Buffer
 }
 
-// NewStore returns an empty store on a device.
+// NewStore returns an empty store on device d.
 func NewStore(d Device) *Store {
 	return &Store{device: d, entries: map[*graph.Variable]*entry{}, derived: map[any]any{}}
 }
@@ -34,7 +35,7 @@ func NewStore(d Device) *Store {
 // Device returns the device the store lives on.
 func (s *Store) Device() Device { return s.device }
 
-// adopt takes in the variables of g that live nodes use.
+// adopt adds the variables of g that live nodes use.
 func (s *Store) adopt(g *graph.Graph, live []bool) error {
 	layouts := layoutsOf(g, live)
 	add := func(v *graph.Variable, l Layout) error {
@@ -73,9 +74,9 @@ func (s *Store) value(v *graph.Variable) (*Value, error) {
 	return e.value, nil
 }
 
-// share returns n elements of memory that all programs of the store use in turn,
-// replacing it where it is too small. Compile the largest program first: a larger
-// one needs memory of its own beside that of those before it.
+// share returns n words of memory that the programs of the store share. If b is too small,
+// share replaces it, but programs compiled before keep the old buffer. Therefore compile
+// the largest program first.
 func (s *Store) share(b *Buffer, n int) Buffer {
 	if *b == nil || (*b).Len() < n {
 		*b = s.device.Alloc(n)
@@ -83,14 +84,14 @@ func (s *Store) share(b *Buffer, n int) Buffer {
 	return s.device.Slice(*b, 0, n)
 }
 
-// Pull copies the device's values to the host copies of all variables.
+// Pull copies the device's values of all variables to the host.
 func (s *Store) Pull() {
 	for _, e := range s.order {
 		s.device.Download(e.value.Variable.Value, e.buffer, e.value)
 	}
 }
 
-// Push copies the host copies of all variables to the device.
+// Push copies the host's values of all variables to the device.
 func (s *Store) Push() {
 	for _, e := range s.order {
 		s.device.Upload(e.buffer, e.value, e.value.Variable.Value)
@@ -98,9 +99,9 @@ func (s *Store) Push() {
 	s.version++
 }
 
-// Reset puts back what was there before any program ran, if the host copies were not
-// pulled since: their values on the device, zeros in what an optimiser keeps, and no
-// step taken.
+// Reset undoes everything that programs have done, provided that Pull was not called in
+// between: it pushes the host's values, and sets the optimiser's state and the step count
+// to 0.
 func (s *Store) Reset() {
 	for _, e := range s.order {
 		for _, b := range e.slots {
@@ -111,7 +112,7 @@ func (s *Store) Reset() {
 	s.Push()
 }
 
-// Elements returns how many elements variables and optimiser state take.
+// Elements returns the number of elements of all variables and of the optimiser's state.
 func (s *Store) Elements() int {
 	n := 0
 	for _, e := range s.order {
@@ -120,13 +121,13 @@ func (s *Store) Elements() int {
 	return n
 }
 
-// Step returns how many optimiser steps were taken.
+// Step returns the number of optimiser steps so far.
 func (s *Store) Step() int { return s.step }
 
-// SetStep continues from a saved run.
+// SetStep sets the number of optimiser steps so far, to continue a saved training.
 func (s *Store) SetStep(n int) { s.step = n }
 
-// slots returns n optimiser buffers of a variable, zero at first.
+// slots returns n state buffers of a variable for the optimiser. New ones are zero.
 func (s *Store) slots(v *graph.Variable, n int) []Buffer {
 	e := s.entries[v]
 	for len(e.slots) < n {
@@ -135,8 +136,8 @@ func (s *Store) slots(v *graph.Variable, n int) []Buffer {
 	return e.slots[:n]
 }
 
-// Slot copies optimiser buffer i of v to a host tensor of v's shape; nil when
-// there is none yet.
+// Slot copies the optimiser's state buffer i of v to a new host tensor of v's shape. It
+// returns nil if the buffer does not exist yet.
 func (s *Store) Slot(v *graph.Variable, i int) *tensor.Tensor {
 	e := s.entries[v]
 	if e == nil || i >= len(e.slots) {
@@ -147,7 +148,7 @@ func (s *Store) Slot(v *graph.Variable, i int) *tensor.Tensor {
 	return t
 }
 
-// SetSlot restores optimiser buffer i of v from a host tensor.
+// SetSlot restores the optimiser's state buffer i of v from a host tensor of v's shape.
 func (s *Store) SetSlot(v *graph.Variable, i int, t *tensor.Tensor) error {
 	e := s.entries[v]
 	if e == nil {

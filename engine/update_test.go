@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// updating is a training step of a module on fixed images, whose updates change may
-// alter before it is compiled, and which has run.
+// updating compiles a training step of a module on fixed images, runs it and returns it.
+// change may alter the updates before the step is compiled.
 func updating(t *testing.T, m nn.Module, threads int, change func(params []nn.NamedParameter, g *graph.Graph, spec *engine.Spec)) (*engine.Program, *engine.Store) {
 	t.Helper()
 	nn.Init(m, 1, nn.XavierUniform)
@@ -56,7 +56,7 @@ func updating(t *testing.T, m nn.Module, threads int, change func(params []nn.Na
 	return p, store
 }
 
-// spared leaves alone what has no gradient, and notes how much that is.
+// spared is an optimiser that skips variables without gradient and counts their elements.
 type spared struct {
 	optim.Optimizer
 	seen chan int
@@ -70,8 +70,8 @@ func (s spared) Update(param, grad []float32, slots [][]float32, lr float32, ste
 	s.Optimizer.Update(param, grad, slots, lr, step)
 }
 
-// A rate of its own multiplies a variable's step, and a variable without gradient is
-// shown to the updater.
+// Update.Rate multiplies a variable's step, and the updater also gets variables without
+// gradient.
 func TestRatesOfVariables(t *testing.T) {
 	m := deep(1)
 	before := map[string][]float32{}
@@ -134,7 +134,7 @@ func TestRatesOfVariables(t *testing.T) {
 	}
 }
 
-// A frozen batch norm does what it does in evaluation, inside a training.
+// A frozen batch norm computes in training what it computes in evaluation.
 func TestFrozenBatchNorm(t *testing.T) {
 	for _, unfused := range []bool{false, true} {
 		m := nn.Sequential{nn.NewConv2d(3, 6, 3), nn.NewBatchNorm2d(6), nn.ReLU{}, nn.NewConv2d(6, 6, 3), nn.NewBatchNorm2d(6), nn.ReLU{},
@@ -155,7 +155,7 @@ func TestFrozenBatchNorm(t *testing.T) {
 		if slices.Equal(moving, m[1].(*nn.BatchNorm2d).RunningMean.Value.Data()) {
 			t.Error("the statistics of the other one have not moved")
 		}
-		// Its weight's gradient, against a difference of the loss with the same statistics.
+		// Compare its weight's gradient with a difference of losses for the same statistics.
 		const h = 0.01
 		weight := m[4].(*nn.BatchNorm2d).Weight
 		d := tensor.New(6)
@@ -177,7 +177,7 @@ func TestFrozenBatchNorm(t *testing.T) {
 	}
 }
 
-// lossOf computes the loss of updating's batch anew.
+// lossOf computes the loss of updating's batch.
 func lossOf(t *testing.T, m nn.Module, frozen []*graph.Variable) float64 {
 	t.Helper()
 	g := graph.New(graph.Train)

@@ -11,7 +11,7 @@ import (
 type Layout uint8
 
 const (
-	RowMajor     Layout = iota // as on the host
+	RowMajor     Layout = iota // the order of host tensors
 	Images                     // [N,C,H,W] stored as [H][W][N][C], [N,C,L] as [L][N][C]: batch-inner
 	ConvWeight                 // [O,I,KH,KW] stored as [KH][KW][I][O]
 	LinearWeight               // [O,I] stored as [I][O]
@@ -21,8 +21,8 @@ func (l Layout) String() string {
 	return [...]string{"row-major", "images", "conv weight", "linear weight"}[l]
 }
 
-// Strides returns, for every dimension of a tensor of this shape, how many
-// elements apart its neighbours lie in device memory.
+// Strides returns, for every dimension of a tensor of shape s, the distance in elements
+// between neighbours in device memory.
 func (l Layout) Strides(s tensor.Shape) []int {
 	switch l {
 	case Images:
@@ -39,13 +39,13 @@ func (l Layout) Strides(s tensor.Shape) []int {
 	return s.Strides()
 }
 
-// Place says where a value lives.
+// Place says where a value is stored.
 type Place uint8
 
 const (
 	Temporary  Place = iota // in the program's arena, while it is needed
-	Fed                     // given at every run
-	Persistent              // the value of a variable, in the store
+	Fed                     // in a buffer of an input
+	Persistent              // in the store, as the value of a variable
 )
 
 // Value is a tensor on the device.
@@ -55,22 +55,22 @@ type Value struct {
 	Layout   Layout
 	DType    tensor.DType // Float32 or BFloat16
 	Place    Place
-	Variable *graph.Variable // of a persistent value
+	Variable *graph.Variable // the variable of a persistent value
 
-	Offset      int    // of a temporary value, in words of the arena
-	Alias       *Value // another value whose memory this one takes over, or is a part of
-	Shift       int    // where that part begins, in words
-	Keep        bool   // still wanted when the run is over
-	first, last int    // the steps between which it lives
+	Offset      int    // position of a temporary value in the arena, in words
+	Alias       *Value // another value in whose memory this one is placed; nil if there is none
+	Shift       int    // where in that memory it begins, in words
+	Keep        bool   // must stay intact until the end of the run
+	first, last int    // the first and the last step that use it
 }
 
 // Numel returns the number of elements.
 func (v *Value) Numel() int { return v.Shape.Numel() }
 
-// Words returns the memory v takes, in float32 elements.
+// Words returns the memory that v takes, in words of four bytes.
 func (v *Value) Words() int { return (v.Numel()*v.DType.Size() + 3) / 4 }
 
-// Root returns the value whose memory v uses.
+// Root returns the value in whose memory v is placed, which is v itself without an Alias.
 func (v *Value) Root() *Value {
 	for v.Alias != nil {
 		v = v.Alias
@@ -78,7 +78,7 @@ func (v *Value) Root() *Value {
 	return v
 }
 
-// place returns where a temporary value begins, in words of the arena.
+// place returns the position of a temporary value in the arena, in words.
 func (v *Value) place() int {
 	off := v.Shift
 	for v.Alias != nil {
@@ -88,14 +88,15 @@ func (v *Value) place() int {
 	return v.Offset + off
 }
 
-// IsRow reports whether v is row i of a value by name: no work makes it.
+// IsRow reports whether v is placed in the memory of row i of a value, so that no step has
+// to copy the row.
 func (v *Value) IsRow(i int, of *Value) bool {
 	return v.Alias == of && v.Shift == i*v.Words() && v.Numel() < of.Numel()
 }
 
 func (v *Value) String() string { return fmt.Sprintf("%%%d%v", v.ID, v.Shape) }
 
-// Dims returns batch, channels, height and width; missing ones are 1.
+// Dims returns the batch size, channels, height and width; missing dimensions are 1.
 func (v *Value) Dims() (n, c, h, w int) { return dims(v.Shape) }
 
 func dims(s tensor.Shape) (n, c, h, w int) {
@@ -113,7 +114,7 @@ func dims(s tensor.Shape) (n, c, h, w int) {
 	return
 }
 
-// defaultLayout is the layout of an activation of this shape.
+// defaultLayout returns the layout of an activation of shape s.
 func defaultLayout(s tensor.Shape) Layout {
 	if len(s) == 3 || len(s) == 4 {
 		return Images
@@ -121,14 +122,14 @@ func defaultLayout(s tensor.Shape) Layout {
 	return RowMajor
 }
 
-// SameOrder reports whether a and b hold elements of one type in the same order,
-// so that one can be the other by name.
+// SameOrder reports whether a and b store elements of one type in the same order, so that
+// a copy from one to the other can be left out.
 func SameOrder(a, b *Value) bool {
 	return a.DType == b.DType && (a.Numel() == b.Numel() && a.RowMajor() && b.RowMajor() ||
 		a.Layout == b.Layout && a.Shape.Equal(b.Shape))
 }
 
-// RowMajor reports whether v's elements lie as on the host.
+// RowMajor reports whether v's elements are stored in the order of host tensors.
 func (v *Value) RowMajor() bool {
 	if v.Layout == Images {
 		_, _, h, w := v.Dims()

@@ -11,8 +11,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// An optimiser that looks at norms gets whole parameters, also those that others get
-// in pieces, and gradients are clipped by their global norm through Scaled.
+// An optimiser that needs norms gets every parameter as a whole, also a large one that
+// other optimisers get in pieces. Scaled clips gradients by their global norm.
 func TestWholeParameters(t *testing.T) {
 	const in, out, batch = 260, 150, 4 // more weights than one piece holds
 	layer := nn.NewLinear(in, out)

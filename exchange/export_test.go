@@ -283,7 +283,7 @@ func TestExportRefuses(t *testing.T) {
 		"divisor of its own":         nn.Sequential{nn.AvgPool2d{Kernel: 30, Divisor: 7}, nn.Flatten{}},
 		"gives [2, 3, 30, 30]":       nn.Sequential{nn.ReLU{}},
 		"has no counterpart in ONNX": nn.Sequential{nn.Flatten{}, expand{}},
-		"has 3 channels, wants 5":    nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
+		"has 3 channels, needs 5":    nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
 	} {
 		if _, err := Export(m, conf); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)

@@ -2,11 +2,11 @@ package graph
 
 import "github.com/residual-ml/residual/tensor"
 
-// CountCorrect counts the rows whose first largest logit is at the label; NaN
-// counts as larger than any number, as in PyTorch's argmax.
+// CountCorrect counts the rows whose first largest logit is that of the label. NaN counts as
+// larger than any number, as in PyTorch's argmax.
 //
 // Inputs logits [N, K] and labels [N], Int64; the output is a scalar. A label
-// outside [0, K) is never correct. No gradient flows: the count is a step function.
+// outside [0, K) is never correct. There is no gradient, since the count is a step function.
 // https://pytorch.org/docs/stable/generated/torch.argmax.html
 type CountCorrect struct{}
 

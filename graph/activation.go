@@ -21,8 +21,8 @@ func (ReLU) Reference(n *Node, y []float64, in [][]float64) {
 	}
 }
 
-// ReLUGrad is the gradient of ReLU: 0 where y <= 0, so at 0 too, and dy elsewhere,
-// so that a NaN lets dy pass as in PyTorch.
+// ReLUGrad is the gradient of ReLU: 0 where y <= 0, and dy elsewhere, also where y is NaN, as
+// in PyTorch.
 // Inputs dy and the output y of ReLU, of one shape.
 type ReLUGrad struct{}
 

@@ -23,7 +23,7 @@ func (AdaptiveAvgPool2d) Gradient(n, dy *Node) []*Node {
 }
 
 func (AdaptiveAvgPool2d) Reference(n *Node, y []float64, in [][]float64) {
-	adaptiveShares(n.Inputs[0].Shape, n.Shape, func(xi, yi int, divisor float64) {
+	adaptiveElements(n.Inputs[0].Shape, n.Shape, func(xi, yi int, divisor float64) {
 		y[yi] += in[0][xi] / divisor
 	})
 }
@@ -42,7 +42,7 @@ func (o AdaptiveAvgPool2dGrad) Shape(in []tensor.Shape) tensor.Shape {
 }
 
 func (AdaptiveAvgPool2dGrad) Reference(n *Node, dx []float64, in [][]float64) {
-	adaptiveShares(n.Shape, n.Inputs[0].Shape, func(xi, yi int, divisor float64) {
+	adaptiveElements(n.Shape, n.Inputs[0].Shape, func(xi, yi int, divisor float64) {
 		dx[xi] += in[0][yi] / divisor
 	})
 }
@@ -57,9 +57,9 @@ func adaptiveShape(op Op, in []tensor.Shape, what string, h, w int) tensor.Shape
 	return tensor.Shape{s[0], s[1], h, w}
 }
 
-// adaptiveShares visits every element of every window: its position in x, that
-// of the window in y, and the window's size.
-func adaptiveShares(x, y tensor.Shape, visit func(xi, yi int, divisor float64)) {
+// adaptiveElements visits every element of every window, with its position in x, the window's
+// position in y, and the window's size.
+func adaptiveElements(x, y tensor.Shape, visit func(xi, yi int, divisor float64)) {
 	for yi := range y.Numel() {
 		j, i, plane := yi%y[3], yi/y[3]%y[2], yi/y[3]/y[2]
 		top, bottom := i*x[2]/y[2], ((i+1)*x[2]+y[2]-1)/y[2]

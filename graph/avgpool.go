@@ -6,12 +6,11 @@ import "github.com/residual-ml/residual/tensor"
 //
 //	y[n,c,i,j] = 1/D Σ u,v  x[n, c, i·StrideH+u-PadH, j·StrideW+v-PadW]
 //
-// where x is zero in the padding. D is Divisor when that is not zero; else the
-// number of the window's elements in the padded image, or with ExcludePad only
-// those in the image. So a window that CeilMode lets hang over the end of the
-// padding counts what is left of it.
+// where x is zero in the padding. D is Divisor if that is not zero. Otherwise it is the number
+// of the window's elements in the padded image or, with ExcludePad, in the image. Elements
+// beyond the padding, where CeilMode lets a window extend, do not count.
 //
-// Input x [N, C, H, W]; the output is [N, C, OH, OW] with sizes as Out says.
+// Input x [N, C, H, W]; the output is [N, C, OH, OW] with the sizes that Out returns.
 // Padding is at most half the kernel. ExcludePad is the opposite of PyTorch's
 // count_include_pad, Divisor its divisor_override.
 // https://pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html
@@ -24,7 +23,7 @@ type AvgPool2d struct {
 
 func (AvgPool2d) Name() string { return "AvgPool2d" }
 
-// Out returns the output size for an input of h by w, in CeilMode as MaxPool2d.
+// Out returns the output size for an input of h by w. CeilMode is as in MaxPool2d.
 func (o AvgPool2d) Out(h, w int) (oh, ow int) {
 	return pooledSize(h, o.KH, o.StrideH, o.PadH, 1, o.CeilMode),
 		pooledSize(w, o.KW, o.StrideW, o.PadW, 1, o.CeilMode)
@@ -37,7 +36,7 @@ func (o AvgPool2d) Shape(in []tensor.Shape) tensor.Shape {
 	return tensor.Shape{in[0][0], in[0][1], oh, ow}
 }
 
-// outSize is Out with its arguments checked; op is the one to blame.
+// outSize is Out with checked arguments. Panics name op.
 func (o AvgPool2d) outSize(op Op, in []tensor.Shape, h, w int) (oh, ow int) {
 	checkPool(op, in, o.KH, o.KW, o.StrideH, o.StrideW, o.PadH, o.PadW)
 	if o.Divisor < 0 {
@@ -56,14 +55,14 @@ func (o AvgPool2d) Gradient(n, dy *Node) []*Node {
 }
 
 func (o AvgPool2d) Reference(n *Node, y []float64, in [][]float64) {
-	o.shares(n.Inputs[0].Shape, n.Shape, func(xi, yi int, divisor float64) {
+	o.elements(n.Inputs[0].Shape, n.Shape, func(xi, yi int, divisor float64) {
 		y[yi] += in[0][xi] / divisor
 	})
 }
 
-// shares visits every element of every window: its position in x, that of the
-// window in y, and the window's divisor.
-func (o AvgPool2d) shares(x, y tensor.Shape, visit func(xi, yi int, divisor float64)) {
+// elements visits every element of every window, with its position in x, the window's position
+// in y, and the window's divisor.
+func (o AvgPool2d) elements(x, y tensor.Shape, visit func(xi, yi int, divisor float64)) {
 	for yi := range y.Numel() {
 		j, i, plane := yi%y[3], yi/y[3]%y[2], yi/y[3]/y[2]
 		top, left := i*o.StrideH-o.PadH, j*o.StrideW-o.PadW
@@ -107,7 +106,7 @@ func (o AvgPool2dGrad) Shape(in []tensor.Shape) tensor.Shape {
 }
 
 func (o AvgPool2dGrad) Reference(n *Node, dx []float64, in [][]float64) {
-	o.shares(n.Shape, n.Inputs[0].Shape, func(xi, yi int, divisor float64) {
+	o.elements(n.Shape, n.Inputs[0].Shape, func(xi, yi int, divisor float64) {
 		dx[xi] += in[0][yi] / divisor
 	})
 }

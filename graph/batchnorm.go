@@ -19,8 +19,8 @@ import (
 //
 // Input x; output [2, C]: row 0 the mean, row 1 the biased variance.
 //
-// It has no gradient of its own: the one of BatchNorm for x already holds the
-// path through the statistics.
+// It has no gradient of its own: the gradient of BatchNorm for x already includes the path
+// through the statistics.
 type BatchNormStats struct{}
 
 func (BatchNormStats) Name() string { return "BatchNormStats" }
@@ -56,9 +56,9 @@ func (BatchNormStats) Reference(n *Node, out []float64, in [][]float64) {
 // Inputs x, stats [2, C] (mean, biased variance), gamma [C], beta [C]; the output
 // has the shape of x.
 //
-// Unless Frozen, stats must be BatchNormStats of the same x, and the gradient for
-// x includes the path through them. Frozen takes them as constants, as evaluation
-// does with running statistics. The gradient for stats is nil either way.
+// If Frozen is false, stats must be BatchNormStats of the same x, and the gradient for x
+// includes the path through them. If it is true, stats are constants, like the running
+// statistics in evaluation. The gradient for stats is nil in both cases.
 type BatchNorm struct {
 	Eps    float64
 	Frozen bool
@@ -86,10 +86,10 @@ func (o BatchNorm) Gradient(n, dy *Node) []*Node {
 func (o BatchNorm) Reference(n *Node, y []float64, in [][]float64) {
 	x, gamma, beta := in[0], in[2], in[3]
 	channel := channels(n.Shape)
-	mean, deviation := moments(in[1], o.Eps)
+	mean, std := moments(in[1], o.Eps)
 	for i, v := range x {
 		c := channel(i)
-		y[i] = (v-mean[c])/deviation[c]*gamma[c] + beta[c]
+		y[i] = (v-mean[c])/std[c]*gamma[c] + beta[c]
 	}
 }
 
@@ -116,17 +116,16 @@ func (o BatchNormReduce) Shape(in []tensor.Shape) tensor.Shape {
 func (o BatchNormReduce) Reference(n *Node, out []float64, in [][]float64) {
 	x, dy := in[0], in[2]
 	channel := channels(n.Inputs[0].Shape)
-	mean, deviation := moments(in[1], o.Eps)
+	mean, std := moments(in[1], o.Eps)
 	dgamma, dbeta := out[:n.Shape[1]], out[n.Shape[1]:]
 	for i, d := range dy {
 		c := channel(i)
-		dgamma[c] += d * (x[i] - mean[c]) / deviation[c]
+		dgamma[c] += d * (x[i] - mean[c]) / std[c]
 		dbeta[c] += d
 	}
 }
 
-// BatchNormGrad is the gradient of BatchNorm for x (the equations of section 3
-// put together):
+// BatchNormGrad is the gradient of BatchNorm for x (the equations of section 3 combined):
 //
 //	dx = gamma[c] / √(var[c] + Eps) · (dy - dbeta[c]/M - xhat·dgamma[c]/M)
 //
@@ -156,26 +155,26 @@ func (o BatchNormGrad) Shape(in []tensor.Shape) tensor.Shape {
 func (o BatchNormGrad) Reference(n *Node, dx []float64, in [][]float64) {
 	x, gamma, reduce, dy := in[0], in[2], in[3], in[4]
 	channel, m := channels(n.Shape), float64(perChannel(n.Shape))
-	mean, deviation := moments(in[1], o.Eps)
+	mean, std := moments(in[1], o.Eps)
 	dgamma, dbeta := reduce[:len(gamma)], reduce[len(gamma):]
 	for i, d := range dy {
 		c := channel(i)
 		if !o.Frozen {
-			xhat := (x[i] - mean[c]) / deviation[c]
+			xhat := (x[i] - mean[c]) / std[c]
 			d -= dbeta[c]/m + xhat*dgamma[c]/m
 		}
-		dx[i] = gamma[c] / deviation[c] * d
+		dx[i] = gamma[c] / std[c] * d
 	}
 }
 
-// moments splits stats [2, C] into means and standard deviations, √(var + eps).
-func moments(stats []float64, eps float64) (mean, deviation []float64) {
+// moments splits stats [2, C] into means and stds, √(var + eps).
+func moments(stats []float64, eps float64) (mean, std []float64) {
 	c := len(stats) / 2
-	deviation = make([]float64, c)
+	std = make([]float64, c)
 	for i, v := range stats[c:] {
-		deviation[i] = math.Sqrt(v + eps)
+		std[i] = math.Sqrt(v + eps)
 	}
-	return stats[:c], deviation
+	return stats[:c], std
 }
 
 // perChannel returns how many values of [N, C, ...] share a channel.

@@ -7,7 +7,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Pairing is one function of two numbers, for Binary.
+// Pairing is a function of two numbers, for Binary.
 type Pairing uint8
 
 const (
@@ -23,11 +23,11 @@ const (
 	Greater
 	GreaterOrEqual
 	Equal
-	pairings // how many there are
+	pairings // the number of pairings
 )
 
-// pairRule is a function of two numbers with its derivatives by each of them, which
-// are nil where they are 0.
+// pairRule is a function of two numbers with its derivative by each of them, which is nil if it
+// is always 0.
 type pairRule struct {
 	name   string
 	value  func(a, b float64) float64
@@ -56,10 +56,10 @@ var pairRules = [pairings]pairRule{
 		},
 	}},
 	Max: {"Max", math.Max, [2]func(a, b float64) float64{
-		func(a, b float64) float64 { return share(a > b, a == b) }, func(a, b float64) float64 { return share(b > a, a == b) },
+		func(a, b float64) float64 { return maxSlope(a > b, a == b) }, func(a, b float64) float64 { return maxSlope(b > a, a == b) },
 	}},
 	Min: {"Min", math.Min, [2]func(a, b float64) float64{
-		func(a, b float64) float64 { return share(a < b, a == b) }, func(a, b float64) float64 { return share(b < a, a == b) },
+		func(a, b float64) float64 { return maxSlope(a < b, a == b) }, func(a, b float64) float64 { return maxSlope(b < a, a == b) },
 	}},
 	Mod: {"Mod", func(a, b float64) float64 {
 		m := math.Mod(a, b)
@@ -80,9 +80,9 @@ var pairRules = [pairings]pairRule{
 	Equal:          {name: "Equal", value: func(a, b float64) float64 { return one(a == b) }},
 }
 
-// share is the derivative of the larger of two: half for each where they are equal, as
-// PyTorch has it.
-func share(this, both bool) float64 {
+// maxSlope is the derivative of the maximum (or minimum) of two numbers by one of them: 1/2 if they are
+// equal, as in PyTorch.
+func maxSlope(this, both bool) float64 {
 	if both {
 		return 0.5
 	}

@@ -6,8 +6,7 @@ import "github.com/residual-ml/residual/tensor"
 //
 //	y[n,c] = x[n,c] for c < C, 0 for C <= c < To
 //
-// It is the shortcut without parameters of residual blocks that widen, option A
-// of He et al., "Deep Residual Learning for Image Recognition", 2015, section 3.3.
+// It is the shortcut without parameters of residual blocks that add channels, option A of He et al., "Deep Residual Learning for Image Recognition", 2015, section 3.3.
 //
 // Input x [N, C, ...] of two to four dimensions, C <= To; the output is [N, To, ...].
 // https://pytorch.org/docs/stable/generated/torch.nn.functional.pad.html
@@ -52,7 +51,7 @@ func (TakeChannels) Gradient(n, dy *Node) []*Node {
 
 func (TakeChannels) Reference(n *Node, y []float64, in [][]float64) { copyChannels(n, y, in[0]) }
 
-// withChannels is the shape of op's only input with another number of channels.
+// withChannels returns the shape of op's only input with another number of channels.
 func withChannels(op Op, in []tensor.Shape, channels int) tensor.Shape {
 	wantInputs(op, in, 1, 1)
 	if r := len(in[0]); r < 2 || r > 4 {
@@ -63,7 +62,7 @@ func withChannels(op Op, in []tensor.Shape, channels int) tensor.Shape {
 	return s
 }
 
-// copyChannels copies the channels that n and its input both have.
+// copyChannels copies the channels that both n and its input have.
 func copyChannels(n *Node, y, x []float64) {
 	area := n.Shape[2:].Numel()
 	to, from := n.Shape[1]*area, n.Inputs[0].Shape[1]*area

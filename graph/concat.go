@@ -2,7 +2,7 @@ package graph
 
 import "github.com/residual-ml/residual/tensor"
 
-// Concat joins tensors along an axis. Their other sizes are equal.
+// Concat joins tensors along an axis. Their other sizes must be equal.
 // https://pytorch.org/docs/stable/generated/torch.cat.html
 type Concat struct{ Axis int }
 
@@ -15,11 +15,11 @@ func (o Concat) Shape(in []tensor.Shape) tensor.Shape {
 	out := in[0].Clone()
 	for _, s := range in[1:] {
 		if len(s) != len(out) {
-			badShapes(o, in, "shapes differ beside dimension %d", o.Axis)
+			badShapes(o, in, "shapes differ outside dimension %d", o.Axis)
 		}
 		for d := range s {
 			if d != o.Axis && s[d] != out[d] {
-				badShapes(o, in, "shapes differ beside dimension %d", o.Axis)
+				badShapes(o, in, "shapes differ outside dimension %d", o.Axis)
 			}
 		}
 		out[o.Axis] += s[o.Axis]

@@ -2,15 +2,15 @@ package graph
 
 import "github.com/residual-ml/residual/tensor"
 
-// Conv2d is the two-dimensional cross-correlation that the field calls
-// convolution, with G = Groups:
+// Conv2d is the two-dimensional convolution of neural networks, a cross-correlation. With
+// G = Groups:
 //
 //	y[n,o,i,j] = b[o] + Σ c,u,v  w[o,c,u,v] · x[n, g·Cin/G+c, i·StrideH+u·DilationH-PadH, j·StrideW+v·DilationW-PadW]
 //
 // where g = o / (Cout/G) and x is zero outside the image.
 //
 // Inputs x [N, Cin, H, W], w [Cout, Cin/G, KH, KW] and, optionally, b [Cout];
-// the output is [N, Cout, OH, OW] with sizes as Out says.
+// the output is [N, Cout, OH, OW] with the sizes that Out returns.
 // https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
 type Conv2d struct {
 	StrideH, StrideW, PadH, PadW, DilationH, DilationW, Groups int
@@ -19,7 +19,7 @@ type Conv2d struct {
 func (Conv2d) Name() string { return "Conv2d" }
 
 // Out returns the output size for an input of h by w and a kernel of kh by kw:
-// floor((h + 2·PadH - DilationH·(kh-1) - 1) / StrideH) + 1, less than 1 when the
+// floor((h + 2·PadH - DilationH·(kh-1) - 1) / StrideH) + 1. It is less than 1 if the
 // kernel does not fit.
 func (o Conv2d) Out(h, w, kh, kw int) (oh, ow int) {
 	return floorDiv(h+2*o.PadH-o.DilationH*(kh-1)-1, o.StrideH) + 1,
@@ -33,7 +33,7 @@ func (o Conv2d) Shape(in []tensor.Shape) tensor.Shape {
 	x, w := in[0], in[1]
 	o.check(o, in, w)
 	if x[1] != w[1]*o.Groups {
-		badShapes(o, in, "x has %d channels, w and groups %d want %d", x[1], o.Groups, w[1]*o.Groups)
+		badShapes(o, in, "x has %d channels, w and groups %d need %d", x[1], o.Groups, w[1]*o.Groups)
 	}
 	if len(in) == 3 {
 		wantShape(o, in, 2, "bias", w[0])
@@ -45,7 +45,7 @@ func (o Conv2d) Shape(in []tensor.Shape) tensor.Shape {
 	return tensor.Shape{x[0], w[0], oh, ow}
 }
 
-// check panics on attributes that no convolution has; op is the one to blame.
+// check panics if an attribute is invalid. The panic names op.
 func (o Conv2d) check(op Op, in []tensor.Shape, w tensor.Shape) {
 	switch {
 	case o.StrideH < 1 || o.StrideW < 1:
@@ -88,9 +88,9 @@ func (o Conv2d) Reference(n *Node, out []float64, in [][]float64) {
 	})
 }
 
-// products visits every product of the convolution's sum: the row-major
-// positions of its input, weight and output element. Convolution and its two
-// gradients are this one walk with the roles of the three changed.
+// products visits every product in the convolution's sums, with the row-major positions of its
+// input, weight and output element. The convolution and its two gradients use the same loop
+// with different roles of the three.
 func (o Conv2d) products(x, w, y tensor.Shape, visit func(xi, wi, yi int)) {
 	outs, ins := w[0]/o.Groups, w[1]
 	for yi := range y.Numel() {
@@ -173,7 +173,7 @@ func (o Conv2dGradWeight) Reference(n *Node, dw []float64, in [][]float64) {
 	})
 }
 
-// SumChannels sums over all dimensions but the second, s[c] = Σ n,... dy[n,c,...]:
+// SumChannels sums over all dimensions except the second, s[c] = Σ n,... dy[n,c,...]:
 // the gradient of a bias. Input [N, C, ...], output [C].
 type SumChannels struct{}
 

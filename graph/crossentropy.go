@@ -13,16 +13,17 @@ import (
 //	loss = 1/N Σ n  ( log Σ k exp(z[n,k])  -  z[n, label[n]] )
 //
 // Inputs logits z [N, K] and labels [N], Int64 in [0, K); the output is a scalar.
-// Other labels are an error of the caller: the reference panics.
+// The reference panics for other labels.
 //
-// In place of labels there may be shares of the classes y [N, K], as a batch of mixed
-// pictures has; a third input may hold weights of the classes w [K]; and with label
-// smoothing ε every class gets an even share of ε:
+// Instead of labels the second input may be soft labels y [N, K] (one probability per class),
+// as for a batch of mixed images. A third input may hold class weights w [K]. With label
+// smoothing ε, the probability ε is spread evenly over all classes:
 //
 //	loss = Σ n,k  t[n,k] (log Σ j exp(z[n,j]) - z[n,k])  /  Σ n d[n]
 //	t[n,k] = w[k] ((1-ε) y[n,k] + ε/K)
 //
-// where a label is a share of 1 and d[n] = w[label[n]] for labels, 1 for shares.
+// where a label corresponds to y = 1 for its class, and d[n] is w[label[n]] for labels and 1
+// for soft labels.
 // https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
 type CrossEntropy struct{ LabelSmoothing float64 }
 
@@ -48,7 +49,7 @@ func (o CrossEntropy) Reference(n *Node, out []float64, in [][]float64) {
 		sum += o.target(o, t, in[1], len(n.Inputs[1].Shape) == 2, weight, b)
 		total := logSumExp(row)
 		for i, z := range row {
-			if t[i] != 0 { // an infinite logit that nothing is compared with
+			if t[i] != 0 { // avoids 0·∞ for infinite logits
 				out[0] += t[i] * (total - z)
 			}
 		}
@@ -60,11 +61,11 @@ func (o CrossEntropy) Reference(n *Node, out []float64, in [][]float64) {
 //
 //	dz[n,k] = dloss/N · (softmax(z[n])[k] - [k = label[n]])
 //
-// and with shares, weights or smoothing
+// and with soft labels, weights or smoothing
 //
 //	dz[n,k] = dloss / Σ d · (softmax(z[n])[k] Σ j t[n,j]  -  t[n,k])
 //
-// Inputs logits [N, K], labels [N] or shares [N, K], dloss, a scalar, and perhaps
+// Inputs logits [N, K], labels [N] or soft labels [N, K], dloss, a scalar, and optionally
 // weights [K]; the output is [N, K].
 type CrossEntropyGrad struct{ LabelSmoothing float64 }
 
@@ -98,13 +99,13 @@ func (o CrossEntropyGrad) Reference(n *Node, dz []float64, in [][]float64) {
 	}
 }
 
-// target writes what row b is compared with, t of the formula, and returns d.
-func (o CrossEntropy) target(op Op, t, labels []float64, shares bool, weight []float64, b int) float64 {
+// target writes the target distribution t[b] of the formula to t, and returns d[b].
+func (o CrossEntropy) target(op Op, t, labels []float64, soft bool, weight []float64, b int) float64 {
 	k, d := len(t), 1.0
 	for i := range t {
 		t[i] = o.LabelSmoothing / float64(k)
 	}
-	if shares {
+	if soft {
 		for i := range t {
 			t[i] += (1 - o.LabelSmoothing) * labels[b*k+i]
 		}
@@ -121,7 +122,7 @@ func (o CrossEntropy) target(op Op, t, labels []float64, shares bool, weight []f
 	return d
 }
 
-// weightOf is input i, if there is one.
+// weightOf returns input i, or nil if there is none.
 func weightOf(in [][]float64, i int) []float64 {
 	if i < len(in) {
 		return in[i]
@@ -129,14 +130,14 @@ func weightOf(in [][]float64, i int) []float64 {
 	return nil
 }
 
-// wantTargets panics unless the inputs are logits, labels or shares and, from first on,
+// wantTargets panics unless the inputs are logits, labels or soft labels and, from first on,
 // weights.
 func (o CrossEntropy) wantTargets(op Op, in []tensor.Shape, first int) {
 	if !(o.LabelSmoothing >= 0 && o.LabelSmoothing <= 1) {
 		badShapes(op, in, "label smoothing %v is not from 0 to 1", o.LabelSmoothing)
 	}
 	if len(in[0]) == 2 && len(in[1]) == 2 {
-		wantShape(op, in, 1, "shares", in[0]...)
+		wantShape(op, in, 1, "soft labels", in[0]...)
 		wantLabelled(op, []tensor.Shape{in[0], in[0][:1]})
 	} else {
 		wantLabelled(op, in)
@@ -146,7 +147,7 @@ func (o CrossEntropy) wantTargets(op Op, in []tensor.Shape, first int) {
 	}
 }
 
-// logSumExp is log Σ exp(z), shifted by the largest so that nothing overflows.
+// logSumExp returns log Σ exp(z), shifted by the largest element to avoid overflow.
 func logSumExp(row []float64) float64 {
 	largest, sum := math.Inf(-1), 0.0
 	for _, z := range row {

@@ -4,15 +4,15 @@ import "github.com/residual-ml/residual/tensor"
 
 // Dropout zeroes elements at random with probability P and scales the others by
 // 1/(1-P) (Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks
-// from Overfitting", 2014, section 10, the inverted form). DropoutKeep says which,
-// so that the mask depends on key, Stream and position alone.
+// from Overfitting", 2014, section 10, the inverted form). DropoutKeep chooses the elements,
+// so the mask depends only on the key, Stream and position.
 //
 // Inputs x of any shape and the graph's key, an Int64 scalar; the output has the
 // shape of x. The gradient is the same op on dy. P = 1 gives zeros.
 // https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html
 type Dropout struct {
 	P      float64
-	Stream int // from Graph.NextStream: tells apart the dropouts of one graph
+	Stream int // from Graph.NextStream; different for each dropout of a graph
 }
 
 func (Dropout) Name() string { return "Dropout" }
@@ -39,9 +39,9 @@ func (o Dropout) Reference(n *Node, y []float64, in [][]float64) {
 	}
 }
 
-// DropoutKeep reports whether the element at a row-major index is kept, which
-// happens with probability 1-p. It hashes its arguments and holds no state: every
-// device and any number of threads draw the same mask.
+// DropoutKeep reports whether dropout retains the element at a row-major index, which has the
+// probability 1-p. It is a hash of its arguments without state, so the mask is the same on every
+// device and for any number of threads.
 func DropoutKeep(key int64, stream int, index uint64, p float64) bool {
 	h := mix64(mix64(mix64(uint64(key))+uint64(stream)) + index)
 	return float64(h>>11)*0x1p-53 >= p

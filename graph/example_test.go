@@ -7,8 +7,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// A graph is traced, not computed: shapes are known at once, and gradients are nodes like
-// any others. Reference computes both with the plain loops that specify the operations.
+// Building a graph computes nothing, but shapes are known immediately, and gradients are
+// ordinary nodes. Reference computes values with the loops that specify the operations.
 func Example() {
 	g := graph.New(graph.Eval)
 	x := g.Input("x", tensor.Float32, 3)

@@ -23,28 +23,28 @@ func newTrial(seed uint64) *trial {
 	return &trial{rand.New(rand.NewPCG(seed, 7)), New(Train), nil, map[*Node][]float64{}}
 }
 
-// between draws an integer, both ends included.
+// between returns a random integer, both ends included.
 func (t *trial) between(lo, hi int) int { return lo + t.IntN(hi-lo+1) }
 
-// normal adds a leaf of normal values to differentiate by.
+// normal adds a leaf with normally distributed values, by which is differentiated.
 func (t *trial) normal(shape ...int) *Node {
 	return t.leaf(shape, func(int) float64 { return t.NormFloat64() })
 }
 
-// leaf adds a leaf to differentiate by.
+// leaf adds a leaf by which is differentiated.
 func (t *trial) leaf(shape []int, value func(i int) float64) *Node {
 	n := t.fixed(shape, value)
 	t.free = append(t.free, n)
 	return n
 }
 
-// distinct adds a leaf whose values all lie apart, and apart from zero.
+// distinct adds a leaf whose values differ clearly from each other and from zero.
 func (t *trial) distinct(shape ...int) *Node {
 	order := t.Perm(tensor.Shape(shape).Numel())
 	return t.leaf(shape, func(i int) float64 { return float64(order[i]-len(order)/2)*0.05 + 0.02 })
 }
 
-// fixed adds an input that no gradient is asked for.
+// fixed adds an input by which is not differentiated.
 func (t *trial) fixed(shape []int, value func(i int) float64) *Node {
 	n := t.g.Input(fmt.Sprint("in", len(t.feeds)), tensor.Float32, shape...)
 	v := make([]float64, n.Shape.Numel())
@@ -59,7 +59,7 @@ func (t *trial) labels(n, k int) *Node {
 	return t.fixed([]int{n}, func(int) float64 { return float64(t.IntN(k)) })
 }
 
-// image draws the shape of a small image batch.
+// image returns a random shape of a small image batch.
 func (t *trial) image() []int {
 	return []int{t.between(1, 3), t.between(1, 4), t.between(1, 8), t.between(1, 8)}
 }
@@ -292,7 +292,7 @@ func (t *trial) linear(bias bool) *Node {
 	return t.g.Apply(Linear{}, in...)
 }
 
-// normalisable draws [N, C, L] or [N, C, H, W] with several values a channel.
+// normalisable returns a random shape [N, C, L] or [N, C, H, W] with several values per channel.
 func (t *trial) normalisable() []int {
 	s := []int{t.between(1, 3), t.between(1, 3), t.between(3, 7), t.between(1, 5)}
 	return s[:t.between(3, 4)]
@@ -311,8 +311,8 @@ func (t *trial) frozenBatchNorm(shape []int) *Node {
 	return t.g.Apply(BatchNorm{Eps: 1e-5, Frozen: true}, x, t.g.Apply(Stack{}, mean, variance), gamma, beta)
 }
 
-// batchNormOfConstantStats differentiates by gamma and beta alone, where the path
-// through the statistics plays no part.
+// batchNormOfConstantStats differentiates only by gamma and beta, for which the path through
+// the statistics is irrelevant.
 func (t *trial) batchNormOfConstantStats() *Node {
 	y := t.batchNorm(t.normalisable())
 	t.free = t.free[1:]

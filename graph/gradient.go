@@ -42,9 +42,9 @@ func Gradients(loss *Node, wrt []*Node) []*Node {
 	return out
 }
 
-// inputGradients applies the gradient rule of n, checks its shapes, and takes out
-// of the graph what the rule made for inputs that are not needed, such as the
-// gradient for the images of a network's first convolution.
+// inputGradients applies the gradient rule of n and checks the shapes. It removes the nodes
+// that the rule made for inputs whose gradient is not needed, such as the images of a network's
+// first convolution.
 func inputGradients(n, dy *Node, needed map[*Node]bool) []*Node {
 	g := n.Graph
 	first := len(g.Nodes)
@@ -76,7 +76,7 @@ func inputGradients(n, dy *Node, needed map[*Node]bool) []*Node {
 	return grads
 }
 
-// reaching marks the nodes up to loss that lie on a path from one of wrt.
+// reaching returns the nodes on a path from one of wrt to loss.
 func reaching(loss *Node, wrt []*Node) map[*Node]bool {
 	marked := map[*Node]bool{}
 	for _, n := range wrt {
@@ -92,7 +92,7 @@ func reaching(loss *Node, wrt []*Node) map[*Node]bool {
 	return marked
 }
 
-// noSecond ends a gradient through op, which is itself a gradient.
+// noSecond panics: op is itself a gradient, and has none.
 func noSecond(op Op) []*Node {
 	panic(op.Name() + ": second derivatives are not supported")
 }

@@ -110,8 +110,8 @@ func opNames(nodes []*Node) string {
 	return strings.Join(names, " ")
 }
 
-// Differentiating by a gradient's own input stops there: what lies above it is
-// never asked for its gradient, which for a ReLUGrad would panic.
+// Differentiating by the input of a gradient stops there: the nodes before it are not asked for
+// their gradients, which would panic for a ReLUGrad.
 func TestGradientStopsAtTheNodesAskedFor(t *testing.T) {
 	tr := newTrial(9)
 	x := tr.distinct(4)
@@ -128,7 +128,7 @@ func TestGradientsWantAScalar(t *testing.T) {
 	wantPanic(t, func() { Gradients(tr.normal(2, 3), nil) }, "graph.Gradients", "[2, 3]", "scalar")
 }
 
-// narrow returns a gradient of the wrong shape.
+// narrow is an operation whose gradient has the wrong shape.
 type narrow struct{ Scale }
 
 func (narrow) Name() string                 { return "narrow" }

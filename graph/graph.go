@@ -1,8 +1,19 @@
-// Package graph holds symbolic computations: nodes, the operations between
-// them, and the rule by which gradients are built. Nothing is computed here but
-// the float64 reference of each operation, which is its specification.
+// Package graph describes computations symbolically: nodes, the operations between them, and
+// the construction of gradients.
 //
-// A file holds one operation: its shape rule, its gradient, its reference loop.
+//	g := graph.New(graph.Train)
+//	x := g.Input("x", tensor.Float32, 8, 3)
+//	w := g.Variable(weight) // a *graph.Variable
+//	loss := g.Apply(graph.Linear{}, x, w).Mean()
+//	grad := graph.Gradients(loss, []*graph.Node{w})[0]
+//
+// A graph computes nothing. Package engine compiles it and runs it on a device; function
+// Reference evaluates it with the float64 reference loops that specify every operation and
+// against which all kernels are tested.
+//
+// The important types are Graph; Node, the result of an operation, with methods such as Plus and
+// MatMul that add operations; Op, the interface of all operations; and Variable, a parameter or
+// buffer. Each operation has a file with its shape rule, its gradient and its reference loop.
 package graph
 
 import (
@@ -12,7 +23,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Mode says what a graph is traced for; batch normalisation and dropout differ.
+// Mode says whether a graph is built for training or for evaluation. Batch normalisation and
+// dropout depend on it.
 type Mode uint8
 
 const (
@@ -27,22 +39,22 @@ func (m Mode) String() string {
 	return "eval"
 }
 
-// Variable is a value that outlives a run: a parameter, or a buffer such as a
-// running mean. Value is the host copy; a device keeps its own while it works.
+// Variable is a value that persists between runs: a parameter, or a buffer such as a running
+// mean. Value is the copy on the host; an engine.Store has another on the device.
 type Variable struct {
 	Value     *tensor.Tensor
 	Trainable bool   // false for buffers
-	Name      string // path in its model, set by nn.Named; for messages only
+	Name      string // path in its model, set by nn.Named and used in messages
 }
 
-// Op is one kind of operation. Its fields are attributes, never data.
+// Op is an operation. Its fields are attributes, never data.
 type Op interface {
 	// Name is the operation's name, such as "Conv2d".
 	Name() string
 	// Shape returns the output's shape, or panics naming the op and its input shapes.
 	Shape(in []tensor.Shape) tensor.Shape
-	// Gradient returns the gradient of the loss for each input of n, given the
-	// one of n itself; nil where none flows.
+	// Gradient returns the gradient of the loss with respect to each input of n, given
+	// dy, the gradient with respect to n; nil for an input that gets none.
 	Gradient(n, dy *Node) []*Node
 	// Reference computes n in float64 over row-major arrays. Every kernel is
 	// tested against it.
@@ -62,22 +74,22 @@ func (n *Node) String() string {
 	return fmt.Sprintf("%s#%d%v", n.Op.Name(), n.ID, n.Shape)
 }
 
-// Assignment writes a node's value to a variable once a run is over.
+// Assignment writes a node's value to a variable at the end of a run.
 type Assignment struct {
 	Variable *Variable
 	Value    *Node
 }
 
-// Call says which module made which node of which other one; Graph.Record
-// collects them for summaries. First and Last bound the IDs of what was made within.
+// Call records that a module turned one node into another. Graph.Record collects calls for
+// summaries. First and Last bound the IDs of the nodes made within the call.
 type Call struct {
 	Module      any
 	Output      *Node
 	First, Last int
-	Inner       int // of Graph.Calls, the first made within, as Graph.Enclose noted it; else -1
+	Inner       int // index in Graph.Calls of the first call within this one, set by Graph.Enclose; else -1
 }
 
-// Graph is one trace of a computation in one mode.
+// Graph is a computation, built for one mode.
 type Graph struct {
 	Mode        Mode
 	Nodes       []*Node
@@ -95,7 +107,7 @@ func New(mode Mode) *Graph {
 	return &Graph{Mode: mode, variables: map[*Variable]*Node{}}
 }
 
-// Apply adds a node. It panics when op does not take inputs of these shapes.
+// Apply adds a node that applies op to inputs. It panics if op does not accept their shapes.
 func (g *Graph) Apply(op Op, inputs ...*Node) *Node {
 	shapes := make([]tensor.Shape, len(inputs))
 	for i, in := range inputs {
@@ -109,7 +121,7 @@ func (g *Graph) Apply(op Op, inputs ...*Node) *Node {
 	return n
 }
 
-// Input adds a value that is fed at every run.
+// Input adds a node whose value is fed before a run.
 func (g *Graph) Input(name string, dtype tensor.DType, shape ...int) *Node {
 	return g.Apply(&Input{Label: name, DType: dtype, Size: tensor.Shape(shape).Clone()})
 }
@@ -119,7 +131,7 @@ func (g *Graph) Constant(value float64, shape ...int) *Node {
 	return g.Apply(&Constant{Value: value, Size: tensor.Shape(shape).Clone()})
 }
 
-// Variable returns the node of v, the same one at every call.
+// Variable returns the node of v. It is the same node for every call.
 func (g *Graph) Variable(v *Variable) *Node {
 	n, ok := g.variables[v]
 	if !ok {
@@ -140,8 +152,8 @@ func (g *Graph) Variables() []*Variable {
 	return vs
 }
 
-// Freeze makes variables constants of this trace: nothing moves them, and a batch norm
-// whose running statistics are among them uses those, as in evaluation.
+// Freeze makes variables constants in this graph: nothing updates them, and a batch norm whose
+// running statistics are frozen uses these, as in evaluation.
 func (g *Graph) Freeze(vs ...*Variable) {
 	if g.frozen == nil {
 		g.frozen = map[*Variable]bool{}
@@ -162,8 +174,8 @@ func (g *Graph) Assign(v *Variable, value *Node) {
 	g.Assignments = append(g.Assignments, Assignment{v, value})
 }
 
-// Key is the Int64 scalar input that random operations draw from: the run's
-// number in its random stream, given at every run.
+// Key returns the Int64 scalar input on which all random operations depend. Every run sets it;
+// runs with the same key use the same random numbers.
 func (g *Graph) Key() *Node {
 	if g.key == nil {
 		g.key = g.Input("key", tensor.Int64)
@@ -171,29 +183,28 @@ func (g *Graph) Key() *Node {
 	return g.key
 }
 
-// IsKey reports whether n is what Key returns.
+// IsKey reports whether n is the node that Key returns.
 func (g *Graph) IsKey(n *Node) bool { return n != nil && n == g.key }
 
-// NextStream numbers the random operations of a graph, so that two draw
-// different numbers under one key.
+// NextStream returns a new number for a random operation of the graph, so that two operations
+// use different random numbers with the same key.
 func (g *Graph) NextStream() int {
 	g.streams++
 	return g.streams
 }
 
-// Record notes that module turned its input into out, having made the nodes
-// from first on, and returns out.
+// Record records a call of module that made the nodes from ID first on, with the result out.
+// It returns out.
 func (g *Graph) Record(module any, first int, out *Node) *Node {
 	g.Calls = append(g.Calls, Call{module, out, first, len(g.Nodes), -1})
 	return out
 }
 
-// Enclose notes that the calls from the one numbered first on were made within the last
-// that was recorded. Which those are is otherwise told from the nodes that they made, and
-// some make none.
+// Enclose records that the calls from index first on were made within the last recorded call.
+// Without Enclose this follows from the nodes that the calls made, but some calls make none.
 func (g *Graph) Enclose(first int) { g.Calls[len(g.Calls)-1].Inner = first }
 
-// badShapes panics with the op and the shapes it was given.
+// badShapes panics with the op, the reason and the shapes of its inputs.
 func badShapes(op Op, in []tensor.Shape, why string, args ...any) {
 	names := make([]string, len(in))
 	for i, s := range in {
@@ -206,9 +217,9 @@ func badShapes(op Op, in []tensor.Shape, why string, args ...any) {
 func wantInputs(op Op, in []tensor.Shape, least, most int) {
 	if len(in) < least || len(in) > most {
 		if least == most {
-			badShapes(op, in, "wants %d inputs", least)
+			badShapes(op, in, "needs %d inputs", least)
 		}
-		badShapes(op, in, "wants %d to %d inputs", least, most)
+		badShapes(op, in, "needs %d to %d inputs", least, most)
 	}
 }
 

@@ -2,7 +2,7 @@ package graph
 
 import "github.com/residual-ml/residual/tensor"
 
-// Input is a value fed at every run, of shape Size. No inputs.
+// Input is a value of shape Size that is fed before a run. It has no inputs.
 type Input struct {
 	Label string
 	DType tensor.DType
@@ -14,7 +14,7 @@ func (o *Input) Shape([]tensor.Shape) tensor.Shape             { return o.Size }
 func (o *Input) Gradient(n, dy *Node) []*Node                  { return nil }
 func (o *Input) Reference(n *Node, _ []float64, _ [][]float64) { panic("Input: not fed: " + o.Label) }
 
-// Leaf is the value of a variable at the start of a run, in its shape. No inputs.
+// Leaf is the value of a variable at the start of a run. It has no inputs.
 type Leaf struct{ Variable *Variable }
 
 func (o *Leaf) Name() string                      { return "Variable" }
@@ -29,7 +29,7 @@ func (o *Leaf) Reference(n *Node, out []float64, _ [][]float64) {
 	}
 }
 
-// Constant is a tensor of shape Size filled with one value. No inputs.
+// Constant is a tensor of shape Size filled with one value. It has no inputs.
 type Constant struct {
 	Value float64
 	Size  tensor.Shape

@@ -18,7 +18,7 @@ func (o Linear) Shape(in []tensor.Shape) tensor.Shape {
 	wantRank(o, in, 1, 2, "w [out, in]")
 	x, w := in[0], in[1]
 	if x[1] != w[1] {
-		badShapes(o, in, "x has %d features, w wants %d", x[1], w[1])
+		badShapes(o, in, "x has %d features, w needs %d", x[1], w[1])
 	}
 	if len(in) == 3 {
 		wantShape(o, in, 2, "bias", w[0])

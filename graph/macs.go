@@ -1,8 +1,8 @@
 package graph
 
-// MACs returns the multiply-adds of a Conv2d or Linear node over its whole batch,
-// biases and padding counted as fvcore and torchvision do: biases not at all, taps
-// in the padding as any other. All other nodes count 0.
+// MACs returns the multiply-adds of a Conv2d or Linear node for its whole batch, and 0 for all
+// other nodes. As in fvcore and torchvision, biases do not count, and taps in the padding count
+// like all others.
 func MACs(n *Node) int64 {
 	switch n.Op.(type) {
 	case Conv2d, Linear:

@@ -7,7 +7,7 @@ import (
 )
 
 // MatMul multiplies matrices, y[..., m, n] = Σ k a[..., m, k] · b[..., k, n]. Inputs
-// a [..., M, K] and b [..., K, N] with the same sizes in front.
+// a [..., M, K] and b [..., K, N] with the same leading sizes.
 // https://pytorch.org/docs/stable/generated/torch.matmul.html
 type MatMul struct{}
 
@@ -44,7 +44,7 @@ func (MatMul) Reference(n *Node, y []float64, in [][]float64) {
 	}
 }
 
-// turned exchanges the last two dimensions.
+// turned swaps the last two dimensions.
 func (n *Node) turned() *Node {
 	axes := upTo(0, len(n.Shape))
 	last := len(axes) - 1
@@ -52,8 +52,8 @@ func (n *Node) turned() *Node {
 	return n.Transpose(axes...)
 }
 
-// MatMul multiplies the matrices of the last two dimensions of n and m; the sizes in
-// front of them are broadcast.
+// MatMul multiplies the matrices in the last two dimensions of n and m. The leading sizes are
+// broadcast.
 func (n *Node) MatMul(m *Node) *Node {
 	if len(n.Shape) < 2 || len(m.Shape) < 2 {
 		badShapes(MatMul{}, []tensor.Shape{n.Shape, m.Shape}, "the matrices do not fit")

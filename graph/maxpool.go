@@ -8,7 +8,7 @@ import "github.com/residual-ml/residual/tensor"
 //
 // over the taps that lie in the image. NaN counts as larger than any number.
 //
-// Input x [N, C, H, W]; the output is [N, C, OH, OW] with sizes as Out says.
+// Input x [N, C, H, W]; the output is [N, C, OH, OW] with the sizes that Out returns.
 // Padding is at most half the kernel.
 // https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html
 type MaxPool2d struct {
@@ -20,7 +20,7 @@ type MaxPool2d struct {
 func (MaxPool2d) Name() string { return "MaxPool2d" }
 
 // Out returns the output size for an input of h by w. In CeilMode the last window
-// may hang over the end, but starts inside the image or its left padding.
+// may extend beyond the end, but starts inside the image or its left padding.
 func (o MaxPool2d) Out(h, w int) (oh, ow int) {
 	return pooledSize(h, o.KH, o.StrideH, o.PadH, o.DilationH, o.CeilMode),
 		pooledSize(w, o.KW, o.StrideW, o.PadW, o.DilationW, o.CeilMode)
@@ -32,7 +32,7 @@ func (o MaxPool2d) Shape(in []tensor.Shape) tensor.Shape {
 	return o.outShape(o, in)
 }
 
-// outShape is the shape of the output for the x of in[0]; op is the one to blame.
+// outShape returns the shape of the output for x of shape in[0]. Panics name op.
 func (o MaxPool2d) outShape(op Op, in []tensor.Shape) tensor.Shape {
 	x := in[0]
 	checkPool(op, in, o.KH, o.KW, o.StrideH, o.StrideW, o.PadH, o.PadW)
@@ -80,7 +80,7 @@ func (o MaxPool2d) largest(xs, ys tensor.Shape, x []float64, yi int) int {
 	return best
 }
 
-// exceeds reports a > b with NaN above every number, and no NaN above another.
+// exceeds reports whether a > b, where NaN is larger than every number and equal to NaN.
 func exceeds(a, b float64) bool { return a > b || a != a && b == b }
 
 // MaxPool2dGrad is the gradient of MaxPool2d: each dy is added to the first
@@ -122,8 +122,8 @@ func pooledSize(size, kernel, stride, pad, dilation int, ceil bool) int {
 	return out
 }
 
-// missesImage reports whether some window has all its taps in the padding along
-// one side, as a dilation wider than the image allows.
+// missesImage reports whether some window has all its taps in the padding along one side, which
+// is possible if the dilation is larger than the image.
 func missesImage(size, out, kernel, stride, pad, dilation int) bool {
 	for i := range out {
 		hit := false
@@ -138,7 +138,7 @@ func missesImage(size, out, kernel, stride, pad, dilation int) bool {
 	return false
 }
 
-// checkPool panics on windows that no pooling has.
+// checkPool panics if the window of a pooling is invalid.
 func checkPool(op Op, in []tensor.Shape, kh, kw, strideH, strideW, padH, padW int) {
 	switch {
 	case kh < 1 || kw < 1:

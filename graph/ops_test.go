@@ -94,7 +94,7 @@ func TestAvgPoolDivisors(t *testing.T) {
 	o.Divisor = 4
 	y, _ = run(o, shapes{{1, 1, 1, 4}}, x)
 	want(t, "divisor 4", y, []float64{0.25, 1.5, 2})
-	// in ceil mode a window hangs over the end and counts what is left of it
+	// in ceil mode a window extends beyond the end; only its part in the padded image counts
 	ceil := AvgPool2d{KH: 1, KW: 2, StrideH: 1, StrideW: 2, CeilMode: true}
 	y, _ = run(ceil, shapes{{1, 1, 1, 3}}, x[:3])
 	want(t, "ceil mode", y, []float64{1.5, 4})
@@ -157,7 +157,7 @@ func TestDropout(t *testing.T) {
 	}
 }
 
-// Of every example all elements are kept or none, and as often as P says; the
+// Of every example either all elements are retained or none, with probability 1-P, and the
 // gradient has the same mask.
 func TestStochasticDepth(t *testing.T) {
 	const rows, size = 8000, 3
@@ -182,11 +182,11 @@ func TestStochasticDepth(t *testing.T) {
 			sum += y[i*size]
 		}
 		// five standard deviations; none at 0 and 1
-		deviation := math.Sqrt(p * (1 - p) * rows)
-		if off := math.Abs(float64(dropped) - p*rows); off > 5*deviation {
+		std := math.Sqrt(p * (1 - p) * rows)
+		if off := math.Abs(float64(dropped) - p*rows); off > 5*std {
 			t.Errorf("P %v: %d of %d examples are dropped", p, dropped, rows)
 		}
-		if mean := sum / rows; p < 1 && math.Abs(mean-3) > 5*deviation*3/(1-p)/rows+1e-9 {
+		if mean := sum / rows; p < 1 && math.Abs(mean-3) > 5*std*3/(1-p)/rows+1e-9 {
 			t.Errorf("P %v: the mean of 3 became %v", p, mean)
 		}
 	}
@@ -207,14 +207,14 @@ func TestDropoutMasksDiffer(t *testing.T) {
 					agree++
 				}
 			}
-			if agree < size/2-5*32 || agree > size/2+5*32 { // the deviation is √4096/2 = 32
+			if agree < size/2-5*32 || agree > size/2+5*32 { // the std is √4096/2 = 32
 				t.Errorf("masks of %v and %v agree on %d of %d", a, b, agree, size)
 			}
 		}
 	}
 }
 
-// The masks are part of what a seed means: a run repeats on every later version.
+// The masks must not change, so that a seed gives the same run in every later version.
 func TestDropoutMaskIsFixed(t *testing.T) {
 	var bits uint32
 	for i := range uint64(32) {

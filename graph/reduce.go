@@ -8,14 +8,14 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Reduction says how Reduce makes one number of many.
+// Reduction is the function with which Reduce combines elements.
 type Reduction uint8
 
 const (
 	Total    Reduction = iota // their sum
 	Mean                      // their mean
-	Largest                   // NaN where one is
-	Smallest                  // NaN where one is
+	Largest                   // NaN if an element is NaN
+	Smallest                  // NaN if an element is NaN
 	Product
 )
 
@@ -23,8 +23,8 @@ func (r Reduction) String() string {
 	return [...]string{"Sum", "Mean", "Max", "Min", "Prod"}[r]
 }
 
-// Reduce makes one number of all elements along the given axes, which stay as dimensions
-// of size 1. Axes are in order and not negative.
+// Reduce combines all elements along the given axes, which remain as dimensions of size 1. Axes
+// must be in increasing order and not negative.
 type Reduce struct {
 	Reduction Reduction
 	Axes      []int
@@ -78,7 +78,7 @@ func (o *Reduce) Reference(n *Node, y []float64, in [][]float64) {
 	}
 }
 
-// Start is what a reduction begins with.
+// Start returns the initial value of a reduction.
 func (o *Reduce) Start() float64 {
 	switch o.Reduction {
 	case Largest:
@@ -91,7 +91,8 @@ func (o *Reduce) Start() float64 {
 	return 0
 }
 
-// Join takes one more element in; the sum of a mean is divided at the end.
+// Join combines the value so far with one more element. For a mean it adds; the sum is divided
+// at the end.
 func (o *Reduce) Join(so, x float64) float64 {
 	switch o.Reduction {
 	case Largest:
@@ -104,23 +105,23 @@ func (o *Reduce) Join(so, x float64) float64 {
 	return so + x
 }
 
-// reducedTo visits every element of x with the one of y, sizes of 1, that it goes to.
+// reducedTo visits every element of x with the element of y to which it contributes.
 func reducedTo(x, y tensor.Shape, visit func(xi, yi int)) {
 	strides := y.Strides()
 	for xi := range x.Numel() {
-		yi, rest := 0, xi
+		yi, remaining := 0, xi
 		for d := len(x) - 1; d >= 0; d-- {
 			if y[d] != 1 {
-				yi += rest % x[d] * strides[d]
+				yi += remaining % x[d] * strides[d]
 			}
-			rest /= x[d]
+			remaining /= x[d]
 		}
 		visit(xi, yi)
 	}
 }
 
-// ProductOfOthers is, for every element, the product of all others along the given axes:
-// the derivative of a product, without dividing by zeros.
+// ProductOfOthers computes for every element the product of all others along the given axes:
+// the derivative of a product, without a division by zero.
 type ProductOfOthers struct{ Axes []int }
 
 func (*ProductOfOthers) Name() string                           { return "ReduceProdGrad" }
@@ -148,8 +149,8 @@ func (o *ProductOfOthers) Reference(n *Node, y []float64, in [][]float64) {
 	}
 }
 
-// Of makes one number of n along the given axes, all of them where there are none. The
-// axes stay as dimensions of size 1; negative ones count from the end.
+// Of reduces n along the given axes, or along all if none are given. The axes remain as
+// dimensions of size 1; negative axes count from the end.
 func (r Reduction) Of(n *Node, axes ...int) *Node {
 	axes = slices.Clone(axes)
 	if len(axes) == 0 {
@@ -168,16 +169,17 @@ func (r Reduction) Of(n *Node, axes ...int) *Node {
 	return n.Graph.Apply(&Reduce{r, axes}, n)
 }
 
-// Sum adds up along axes, which stay as dimensions of size 1; all of them where none are given.
+// Sum returns the sum along axes, or along all if none are given. The axes remain as dimensions
+// of size 1.
 func (n *Node) Sum(axes ...int) *Node { return Total.Of(n, axes...) }
 
-// Mean takes the mean along axes, which stay as dimensions of size 1.
+// Mean returns the mean along axes; see Sum.
 func (n *Node) Mean(axes ...int) *Node { return Mean.Of(n, axes...) }
 
-// Max takes the largest element along axes, which stay as dimensions of size 1.
+// Max returns the largest element along axes; see Sum.
 func (n *Node) Max(axes ...int) *Node { return Largest.Of(n, axes...) }
 
-// Min takes the smallest element along axes, which stay as dimensions of size 1.
+// Min returns the smallest element along axes; see Sum.
 func (n *Node) Min(axes ...int) *Node { return Smallest.Of(n, axes...) }
 
 // LogSoftmax returns the logarithm of the softmax along an axis, z - log Σ e^z.

@@ -1,8 +1,8 @@
 package graph
 
-// Reference computes nodes in float64 by the reference loop of every operation
-// below them, row-major. feeds gives the inputs; it may also override any other
-// node, which finite differences use. Labels are fed as float64.
+// Reference computes nodes in float64 with the reference loops of the operations, in row-major
+// order. feeds holds the values of the inputs, with labels as float64. It may also override the
+// value of any other node, for example for finite differences.
 func Reference(outputs []*Node, feeds map[*Node][]float64) [][]float64 {
 	values := map[*Node][]float64{}
 	for n, v := range feeds {

@@ -2,8 +2,8 @@ package graph
 
 import "github.com/residual-ml/residual/tensor"
 
-// Reshape gives the elements of its input, in row-major order, another shape of
-// as many elements.
+// Reshape gives the elements of its input, in row-major order, another shape with the same
+// number of elements.
 // https://pytorch.org/docs/stable/generated/torch.reshape.html
 type Reshape struct{ To tensor.Shape }
 

@@ -10,8 +10,8 @@ import "github.com/residual-ml/residual/tensor"
 // Row 0 of stats is the mean, row 1 the biased variance, which is made unbiased
 // by Count/(Count-1), Count being the values of one channel (N·H·W).
 //
-// Inputs running [C], stats [2, C]; the output is [C]. No gradient flows: buffers
-// are kept outside of it.
+// Inputs running [C], stats [2, C]; the output is [C]. There is no gradient, since buffers are
+// not trained.
 // https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
 type RunningStats struct {
 	Momentum   float64
@@ -29,7 +29,7 @@ func (o RunningStats) Shape(in []tensor.Shape) tensor.Shape {
 		badShapes(o, in, "no row %d", o.Row)
 	}
 	if o.Row == 1 && o.Count < 2 {
-		badShapes(o, in, "training batch normalisation needs more than %d value a channel", o.Count)
+		badShapes(o, in, "training batch normalisation needs more than %d value per channel", o.Count)
 	}
 	return in[0]
 }

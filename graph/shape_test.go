@@ -11,7 +11,7 @@ type shapes []tensor.Shape
 
 var conv3x3 = Conv2d{StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1}
 
-// with returns conv3x3 changed.
+// with returns a changed copy of conv3x3.
 func with(change func(o *Conv2d)) Conv2d {
 	o := conv3x3
 	change(&o)
@@ -29,18 +29,18 @@ func TestWrongShapesPanic(t *testing.T) {
 		in   shapes
 		says string
 	}{
-		{Add{}, shapes{x}, "wants 2 inputs"},
+		{Add{}, shapes{x}, "needs 2 inputs"},
 		{Add{}, shapes{x, y}, "differ"},
 		{Mul{}, shapes{n, c}, "differ"},
-		{Scale{2}, shapes{x, x}, "wants 1 inputs"},
-		{Unary{Function: Exp}, shapes{x, x}, "wants 1 inputs"},
+		{Scale{2}, shapes{x, x}, "needs 1 inputs"},
+		{Unary{Function: Exp}, shapes{x, x}, "needs 1 inputs"},
 		{Binary{Sub}, shapes{x, y}, "Sub: shapes differ"},
-		{Where{}, shapes{x, x}, "wants 3 inputs"},
+		{Where{}, shapes{x, x}, "needs 3 inputs"},
 		{&Take{Index: [][]int{{0}}}, shapes{x}, "indices for 1 dimensions"},
 		{&Take{Index: [][]int{{0, 7}, nil}}, shapes{n}, "index 7 of dimension 0"},
-		{&Transpose{Axes: []int{0, 0}}, shapes{n}, "[0 0] is no order"},
-		{Concat{1}, shapes{n, c}, "shapes differ beside dimension 1"},
-		{Concat{0}, shapes{x, y}, "shapes differ beside dimension 0"},
+		{&Transpose{Axes: []int{0, 0}}, shapes{n}, "[0 0] is not a permutation"},
+		{Concat{1}, shapes{n, c}, "shapes differ outside dimension 1"},
+		{Concat{0}, shapes{x, y}, "shapes differ outside dimension 0"},
 		{&Reduce{Total, []int{2}}, shapes{n}, "over dimensions [2]"},
 		{MatMul{}, shapes{n, n}, "the matrices do not fit"},
 		{PadChannels{3}, shapes{x}, "cannot become 3 channels"},
@@ -50,7 +50,7 @@ func TestWrongShapesPanic(t *testing.T) {
 		{StochasticDepth{P: 1.5}, shapes{x, scalar}, "probability 1.5"},
 		{StochasticDepth{P: 0.5}, shapes{x, c}, "a scalar key"},
 		{StochasticDepth{P: 0.5}, shapes{scalar, scalar}, "[N, ...]"},
-		{conv3x3, shapes{x}, "wants 2 to 3 inputs"},
+		{conv3x3, shapes{x}, "needs 2 to 3 inputs"},
 		{conv3x3, shapes{n, w}, "x [N, Cin, H, W]"},
 		{conv3x3, shapes{x, n}, "w [Cout, Cin/groups, KH, KW]"},
 		{conv3x3, shapes{y, w}, "6 channels"},
@@ -61,7 +61,7 @@ func TestWrongShapesPanic(t *testing.T) {
 		{with(func(o *Conv2d) { o.PadW = -1 }), shapes{x, w}, "padding 1,-1"},
 		{with(func(o *Conv2d) { o.DilationW = 0 }), shapes{x, w}, "dilation 1,0"},
 		{with(func(o *Conv2d) { o.Groups = 0 }), shapes{x, w}, "groups 0"},
-		{with(func(o *Conv2d) { o.Groups = 2 }), shapes{x, w}, "want 8"},
+		{with(func(o *Conv2d) { o.Groups = 2 }), shapes{x, w}, "need 8"},
 		{with(func(o *Conv2d) { o.Groups = 4 }), shapes{x, {6, 1, 3, 3}}, "6 output channels"},
 		{Conv2dGradInput{conv3x3, 5, 5}, shapes{w, x}, "dy (input 1) is not [2, 6, 5, 5]"},
 		{Conv2dGradInput{conv3x3, 7, 5}, shapes{w, y}, "dy (input 1) is not [2, 6, 7, 5]"},
@@ -87,7 +87,7 @@ func TestWrongShapesPanic(t *testing.T) {
 		{RunningStats{0.1, 1, 1}, shapes{c, stats}, "more than 1 value"},
 		{RunningStats{0.1, 2, 9}, shapes{c, stats}, "no row 2"},
 		{RunningStats{0.1, 0, 9}, shapes{c, n}, "stats"},
-		{ReLU{}, shapes{}, "wants 1 inputs"},
+		{ReLU{}, shapes{}, "needs 1 inputs"},
 		{ReLUGrad{}, shapes{x, y}, "differ"},
 		{SigmoidGrad{}, shapes{x, y}, "differ"},
 		{TanhGrad{}, shapes{x, y}, "differ"},
@@ -112,13 +112,13 @@ func TestWrongShapesPanic(t *testing.T) {
 		{CrossEntropy{}, shapes{{0, 3}, {0}}, "no rows"},
 		{CrossEntropyGrad{}, shapes{n, {7}, c}, "scalar dloss"},
 		{CrossEntropy{LabelSmoothing: 1.5}, shapes{n, {7}}, "label smoothing 1.5"},
-		{CrossEntropy{}, shapes{n, {7, 9}}, "shares (input 1) is not"},
+		{CrossEntropy{}, shapes{n, {7, 9}}, "soft labels (input 1) is not"},
 		{CrossEntropy{}, shapes{n, {7}, {9}}, "weights (input 2) is not"},
 		{CrossEntropyGrad{}, shapes{n, {7}, {}, {9}}, "weights (input 3) is not"},
 		{CountCorrect{}, shapes{x, {7}}, "logits [N, K]"},
 		{Softmax{}, shapes{x}, "logits [N, K]"},
 		{SoftmaxGrad{}, shapes{x, x}, "dy [N, K]"},
-		{Sum{}, shapes{x, x}, "wants 1 inputs"},
+		{Sum{}, shapes{x, x}, "needs 1 inputs"},
 		{&Expand{x}, shapes{c}, "a scalar"},
 	}
 	for _, c := range cases {

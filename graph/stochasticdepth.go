@@ -3,17 +3,17 @@ package graph
 import "github.com/residual-ml/residual/tensor"
 
 // StochasticDepth zeroes whole examples at random with probability P and scales
-// the others by 1/(1-P): a residual branch that is left out for some images of a
-// batch (Huang et al., "Deep Networks with Stochastic Depth", 2016, equation 2, in
-// the inverted form of torchvision's mode "row"). DropoutKeep says which, so that
-// they depend on key, Stream and the example's place in the batch alone.
+// the others by 1/(1-P). It drops a residual branch for some images of a batch (Huang et al.,
+// "Deep Networks with Stochastic Depth", 2016, equation 2, in the inverted form of torchvision's
+// mode "row"). DropoutKeep chooses the examples, so they depend only on the key, Stream and the
+// position in the batch.
 //
 // Inputs x [N, ...] and the graph's key, an Int64 scalar; the output has the shape
 // of x. The gradient is the same op on dy. P = 1 gives zeros.
 // https://pytorch.org/vision/stable/generated/torchvision.ops.stochastic_depth.html
 type StochasticDepth struct {
 	P      float64
-	Stream int // from Graph.NextStream: tells apart the branches of one graph
+	Stream int // from Graph.NextStream; different for each branch of a graph
 }
 
 func (StochasticDepth) Name() string { return "StochasticDepth" }

@@ -7,19 +7,19 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Take puts a tensor together from elements of another one, axis by axis:
+// Take builds a tensor from elements of another one, selected by an index list for each axis:
 //
 //	y[i0, i1, ...] = x[Index[0][i0], Index[1][i1], ...], or Fill where an index is -1
 //
-// Slices with any step, padding of every kind, broadcasting, repetition, upsampling to
-// the nearest and gathering are all of this form; the methods of Node make them. An
-// axis whose list is nil stays as it is.
+// Slicing with any step, all kinds of padding, broadcasting, repetition, nearest-neighbour
+// upsampling and gathering have this form; methods of Node make them. An axis whose list is nil
+// is left unchanged.
 type Take struct {
 	Index [][]int
 	Fill  float64
 }
 
-// MostDimensions is how many dimensions a tensor has at most from which elements are taken.
+// MostDimensions is the largest number of dimensions that Take supports.
 const MostDimensions = 8
 
 func (*Take) Name() string { return "Take" }
@@ -60,14 +60,14 @@ func (o *Take) Reference(n *Node, y []float64, in [][]float64) {
 	})
 }
 
-// pairs visits every element of y with the one of x that it takes, -1 for none.
+// pairs visits every element of y with the element of x that it takes, or -1 if it takes none.
 func (o *Take) pairs(x, y tensor.Shape, visit func(xi, yi int)) {
 	strides := x.Strides()
 	for yi := range y.Numel() {
-		xi, rest := 0, yi
+		xi, remaining := 0, yi
 		for d := len(y) - 1; d >= 0; d-- {
-			i := rest % y[d]
-			rest /= y[d]
+			i := remaining % y[d]
+			remaining /= y[d]
 			if o.Index[d] != nil {
 				i = o.Index[d][i]
 			}
@@ -81,8 +81,8 @@ func (o *Take) pairs(x, y tensor.Shape, visit func(xi, yi int)) {
 	}
 }
 
-// TakeGrad is the gradient of Take for an input of shape To: every element of it gets the
-// sum of dy over the elements that took it.
+// TakeGrad is the gradient of Take for an input of shape To. Each element gets the sum of dy
+// over the elements that took it.
 type TakeGrad struct {
 	Take
 	To tensor.Shape
@@ -105,8 +105,8 @@ func (o *TakeGrad) Reference(n *Node, dx []float64, in [][]float64) {
 	})
 }
 
-// take applies Take along some axes, in one with a Take that made n, or returns n where
-// nothing changes.
+// take applies Take along some axes. If n is itself a Take, it combines both into one if their fills allow it; if
+// nothing changes, it returns n.
 func (n *Node) take(index [][]int, fill float64) *Node {
 	same := true
 	for d, list := range index {
@@ -131,7 +131,7 @@ func (n *Node) take(index [][]int, fill float64) *Node {
 	return n.Graph.Apply(&Take{index, fill}, n)
 }
 
-// then returns the indices of both, one after the other.
+// then returns the index lists of o followed by a Take with index.
 func (o *Take) then(index [][]int) [][]int {
 	both := slices.Clone(o.Index)
 	for d, list := range index {
@@ -191,8 +191,8 @@ func upTo(from, to int) []int {
 	return list
 }
 
-// Pad puts before and after so many elements of one value at both ends of an axis;
-// negative numbers take elements away.
+// Pad adds before and after elements of one value at the two ends of an axis. Negative numbers
+// remove elements.
 func (n *Node) Pad(axis, before, after int, value float64) *Node {
 	d := n.axis("Pad", axis)
 	size := n.Shape[d]
@@ -210,8 +210,8 @@ func (n *Node) Pad(axis, before, after int, value float64) *Node {
 	return n.take(index, value)
 }
 
-// Broadcast repeats n along its dimensions of size 1, and along new ones in front of
-// them, so that it gets the given shape.
+// Broadcast repeats n along its dimensions of size 1, and along new leading dimensions, to the
+// given shape.
 func (n *Node) Broadcast(shape ...int) *Node {
 	to := tensor.Shape(shape)
 	if n.Shape.Equal(to) {
@@ -244,7 +244,7 @@ func fits(from, to tensor.Shape) bool {
 	return more >= 0
 }
 
-// broadcast gives two nodes one shape; op is the one to blame.
+// broadcast brings two nodes to the same shape. Panics name op.
 func broadcast(op Op, a, b *Node) (*Node, *Node) {
 	if a.Shape.Equal(b.Shape) {
 		return a, b
@@ -267,7 +267,8 @@ func broadcast(op Op, a, b *Node) (*Node, *Node) {
 	return a.Broadcast(to...), b.Broadcast(to...)
 }
 
-// axis counts a negative axis from the end, and panics where there is none.
+// axis returns the index of an axis, where negative ones count from the end. It panics if there
+// is no such axis.
 func (n *Node) axis(op string, d int) int {
 	if d < 0 {
 		d += len(n.Shape)

@@ -2,8 +2,8 @@ package graph
 
 import "testing"
 
-// Elements that are taken one axis after the other are taken at once, also where the
-// fill of the one is not that of the other.
+// Successive Takes along different axes are combined into one, except if their fills differ and
+// both are used.
 func TestTakesAreOne(t *testing.T) {
 	tr := newTrial(1)
 	x := tr.fixed([]int{2, 2}, func(i int) float64 { return float64(i + 1) })

@@ -10,8 +10,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// torchTensor and torchCase are the format of testdata/*.json; torch_ops.py says
-// what each field is.
+// torchTensor and torchCase are the format of testdata/*.json; torch_ops.py documents the fields.
 type torchTensor struct {
 	Name   string
 	Shape  []int

@@ -17,7 +17,7 @@ func (o *Transpose) Shape(in []tensor.Shape) tensor.Shape {
 	wantInputs(o, in, 1, 1)
 	sorted := slices.Sorted(slices.Values(o.Axes))
 	if len(sorted) != len(in[0]) || !inOrder(sorted) {
-		badShapes(o, in, "%v is no order of its dimensions", o.Axes)
+		badShapes(o, in, "%v is not a permutation of its dimensions", o.Axes)
 	}
 	out := make(tensor.Shape, len(o.Axes))
 	for d, from := range o.Axes {
@@ -37,18 +37,17 @@ func (o *Transpose) Gradient(n, dy *Node) []*Node {
 func (o *Transpose) Reference(n *Node, y []float64, in [][]float64) {
 	strides := n.Inputs[0].Shape.Strides()
 	for yi := range y {
-		xi, rest := 0, yi
+		xi, remaining := 0, yi
 		for d := len(n.Shape) - 1; d >= 0; d-- {
-			xi += rest % n.Shape[d] * strides[o.Axes[d]]
-			rest /= n.Shape[d]
+			xi += remaining % n.Shape[d] * strides[o.Axes[d]]
+			remaining /= n.Shape[d]
 		}
 		y[yi] = in[0][xi]
 	}
 }
 
 // Transpose puts the dimensions in another order: dimension d of the result is
-// dimension axes[d] of n. A second transposition that undoes the first is left out
-// together with it.
+// dimension axes[d] of n. Successive transpositions are combined; if they cancel, none is left.
 func (n *Node) Transpose(axes ...int) *Node {
 	axes = slices.Clone(axes)
 	for d := range axes {

@@ -7,7 +7,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Function is one function of a number, for Unary. A and B are Unary's.
+// Function is a function of one number, for Unary. A and B are the fields of Unary.
 type Function uint8
 
 const (
@@ -35,7 +35,7 @@ const (
 	Power       // x^A
 	Clamp       // x, but at least A and at most B; NaN stays
 	LeakyReLU   // x where x >= 0, A·x elsewhere
-	ELU         // B·x where x > 0, B·A·(e^x - 1) elsewhere: SELU has a B of its own
+	ELU         // B·x where x > 0, B·A·(e^x - 1) elsewhere; SELU is ELU with a B other than 1
 	CELU        // max(x, 0) + min(A·(e^(x/A) - 1), 0)
 	HardSigmoid // A·x + B, at least 0 and at most 1
 	HardSwish   // x·min(max(x/6 + 1/2, 0), 1)
@@ -44,11 +44,11 @@ const (
 	SiLU        // x/(1 + e^-Ax), Swish with A = 1
 	Mish        // x·tanh(log(1 + e^x))
 	GELU        // x·Φ(x), exactly
-	GELUTanh    // its approximation by tanh
+	GELUTanh    // GELU approximated with tanh
 	Threshold   // x where x > A, B elsewhere
 	Shrink      // x - B where x > A, x + B where x < -A, 0 elsewhere
 	Not         // 1 where x is 0, 0 elsewhere
-	functions   // how many there are
+	functions   // the number of functions
 )
 
 // rule is a function with its derivative; y is the function's value at x.
@@ -204,7 +204,7 @@ func logistic(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
 func softplus(x float64) float64 { return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
-// normalBelow is the share of the normal distribution below x.
+// normalBelow is Φ(x), the cumulative distribution function of the normal distribution.
 func normalBelow(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
 
 func geluArgument(x float64) float64 {
@@ -214,7 +214,7 @@ func geluArgument(x float64) float64 {
 // Unary computes a function of every element, y = f(x), over any shape.
 type Unary struct {
 	Function Function
-	A, B     float64 // as Function says
+	A, B     float64 // parameters of Function
 }
 
 func (o Unary) Name() string { return rules[o.Function].name }
@@ -257,7 +257,7 @@ func (o UnaryGrad) Slope(x, y float64) float64 { return rules[o.Function].slope(
 
 func (n *Node) unary(f Function, a, b float64) *Node { return n.Graph.Apply(Unary{f, a, b}, n) }
 
-// Of returns f of every element; a and b are as Function says.
+// Of returns f of every element of n. a and b are the parameters A and B of f.
 func (f Function) Of(n *Node, a, b float64) *Node { return n.unary(f, a, b) }
 
 // Exp returns e to the power of n.

@@ -1,11 +1,11 @@
 package inference
 
-// Answer is what a model says of one picture of a data set. The probabilities are no
-// numbers where the network's output is none.
+// Answer is a model's prediction for one image of a data set. The probabilities are NaN if
+// the network's output is not finite.
 type Answer struct {
-	Index       int     // of the picture in the data set
-	Label       int     // its class
-	Class       int     // the likeliest for the model
-	Probability float64 // of Class, by the model
-	Own         float64 // of Label, by the model
+	Index       int     // position of the image in the data set
+	Label       int     // true class
+	Class       int     // predicted class: the one with the highest probability
+	Probability float64 // predicted probability of Class
+	Own         float64 // predicted probability of Label
 }

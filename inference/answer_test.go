@@ -12,7 +12,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 )
 
-// EvaluateEach tells of every picture what Predict says of it.
+// EvaluateEach gives the same answer for every image as Predict.
 func TestEvaluateEach(t *testing.T) {
 	_, path := save(t, leNetInfo(), nil)
 	c, err := inference.Load(path, device(t), engine.FP32)
@@ -27,7 +27,7 @@ func TestEvaluateEach(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(answers) != n || res.Count != n {
-		t.Fatalf("%d answers for %d pictures", len(answers), res.Count)
+		t.Fatalf("%d answers for %d images", len(answers), res.Count)
 	}
 	right, amongFive := 0, 0
 	for i, a := range answers {
@@ -43,7 +43,7 @@ func TestEvaluateEach(t *testing.T) {
 		own := slices.IndexFunc(ps, func(p inference.Prediction) bool { return p.Index == label })
 		if a.Index != i || a.Label != label || a.Class != ps[0].Index ||
 			math.Abs(a.Probability-ps[0].Probability) > 1e-6 || math.Abs(a.Own-ps[own].Probability) > 1e-6 {
-			t.Errorf("picture %d: %+v, but Predict says %+v of label %d", i, a, ps, label)
+			t.Errorf("image %d: %+v, but Predict says %+v of label %d", i, a, ps, label)
 		}
 		if a.Class == a.Label {
 			right++

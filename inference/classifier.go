@@ -20,8 +20,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Classifier is a trained model read from a file, with all it needs to answer
-// for an image. It may be used from several goroutines; they take turns.
+// Classifier is a trained model that was read from a file, with the names of its classes
+// and the preparation of its images. It may be used from several goroutines; their
+// computations run one at a time.
 type Classifier struct {
 	path   string
 	info   checkpoint.Model
@@ -29,10 +30,11 @@ type Classifier struct {
 
 	mu     sync.Mutex
 	runner *Runner
-	parent *Classifier // that With made it of; nil for one of its own
+	parent *Classifier // the receiver of the With that made this one; else nil
 }
 
-// turn is held by whoever computes: classifiers over the same variables share memory.
+// turn returns the lock that a computation must hold, since classifiers over the same
+// variables share memory.
 func (c *Classifier) turn() *sync.Mutex {
 	if c.parent != nil {
 		return c.parent.turn()
@@ -40,7 +42,7 @@ func (c *Classifier) turn() *sync.Mutex {
 	return &c.mu
 }
 
-// Prediction is one class and how likely the model thinks it.
+// Prediction is a class with its predicted probability, from 0 to 1.
 type Prediction struct {
 	Class       string  `json:"class"`
 	Index       int     `json:"index"`
@@ -69,9 +71,9 @@ func LoadAs(path string, config exchange.ModelConfig, dev engine.Device, p engin
 	return New(m, dev, p), m.Notes, nil
 }
 
-// LoadInto is Load for a network of the caller's own, which no file can name: m, made as
-// the one that was trained, is given the weights in a file that a training with
-// train.Own's Module left.
+// LoadInto is Load for an architecture of the caller's own. It loads the weights of a file
+// written by a training with train.Own's Module into m, which must be built in the same way
+// as the trained module.
 func LoadInto(m nn.Module, path string, dev engine.Device, p engine.Precision) (*Classifier, error) {
 	opened, err := modelfile.OpenInto(m, path)
 	if err != nil {
@@ -80,8 +82,8 @@ func LoadInto(m nn.Module, path string, dev engine.Device, p engine.Precision) (
 	return New(opened, dev, p), nil
 }
 
-// Read is Load for a model file of size bytes in r, such as one that a program
-// embeds; name stands for it in errors.
+// Read is Load for a model file of size bytes in r, such as one embedded in a program.
+// Errors call it name.
 func Read(r io.ReaderAt, size int64, name string, dev engine.Device, p engine.Precision) (*Classifier, error) {
 	m, err := modelfile.Read(r, size, name)
 	if err != nil {
@@ -95,31 +97,32 @@ func New(m *modelfile.Model, dev engine.Device, p engine.Precision) *Classifier 
 	return &Classifier{path: m.Path, info: m.Info, module: m.Module, runner: NewRunner(m.Module, engine.NewStore(dev), p)}
 }
 
-// Info returns what the file says of the model.
+// Info returns the file's description of the model.
 func (c *Classifier) Info() checkpoint.Model { return c.info }
 
-// Module returns the network with its weights, for summaries and exports. It
-// must not be changed.
+// Module returns the network with its weights, for summaries and exports. The caller must
+// not change it.
 func (c *Classifier) Module() nn.Module { return c.module }
 
-// With returns a classifier that computes m in place of the file's network, from
-// images prepared alike: the network with a change that leaves its variables, such
-// as one without a block. The two take turns, too.
+// With returns a classifier that computes m in place of the file's network and prepares
+// images in the same way. m must use the same variables, as a network with one block
+// skipped does. The two classifiers share memory, and their computations run one at a time.
 func (c *Classifier) With(m nn.Module) *Classifier {
 	return &Classifier{path: c.path, info: c.info, module: m, runner: NewRunner(m, c.runner.store, c.runner.precision), parent: c}
 }
 
-// Replaced returns a classifier of a network of its own that takes the images of
-// c's file: one that was deepened or pruned, or that has other values.
+// Replaced returns a classifier for m, a network with variables of its own that takes the
+// same images as c, such as a deepened or pruned one. info describes it.
 func (c *Classifier) Replaced(m nn.Module, info checkpoint.Model) *Classifier {
 	return &Classifier{path: c.path, info: info, module: m, runner: NewRunner(m, engine.NewStore(c.runner.store.Device()), c.runner.precision)}
 }
 
-// Scale brings a batch of a loader, bytes over 255, to the model's scale, in place.
+// Scale converts a loader's batch, whose values are bytes divided by 255, to the model's
+// scale, in place.
 func (c *Classifier) Scale(batch *tensor.Tensor) { fromUnit(&c.info.Input, batch) }
 
-// Logits returns the network's result [N, classes] for a batch [N, C, H, W] on the
-// model's scale. The tensor is the caller's.
+// Logits returns the network's output [N, classes] for a batch [N, C, H, W] on the model's
+// scale. The caller owns the returned tensor.
 func (c *Classifier) Logits(batch *tensor.Tensor) (*tensor.Tensor, error) {
 	turn := c.turn()
 	turn.Lock()
@@ -128,11 +131,12 @@ func (c *Classifier) Logits(batch *tensor.Tensor) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return logits.Clone(), nil // the runner writes the next result over its own
+	return logits.Clone(), nil // the runner overwrites its tensor in the next call
 }
 
-// Predict returns the k likeliest classes of one image, likeliest first; k below
-// 1 or above their number means all. See Prepare for how the image is read.
+// Predict returns the k most likely classes of an image, the most likely first. If k is
+// below 1 or above the number of classes, it returns all. Prepare describes how the image
+// is prepared.
 func (c *Classifier) Predict(img image.Image, k int) ([]Prediction, error) {
 	all, err := c.PredictAll([]image.Image{img}, k)
 	if err != nil {
@@ -141,7 +145,7 @@ func (c *Classifier) Predict(img image.Image, k int) ([]Prediction, error) {
 	return all[0], nil
 }
 
-// PredictFile is Predict for the image in a file, read by OpenImage.
+// PredictFile is Predict for an image file, which it reads with OpenImage.
 func (c *Classifier) PredictFile(path string, k int) ([]Prediction, error) {
 	img, err := c.OpenImage(path)
 	if err != nil {
@@ -150,8 +154,8 @@ func (c *Classifier) PredictFile(path string, k int) ([]Prediction, error) {
 	return c.Predict(img, k)
 }
 
-// OpenImage reads an image file as the training reads a user's photos: see package photo. The
-// error names it.
+// OpenImage reads an image file in the same way as a training does: see package photo. The
+// error names the file.
 func (c *Classifier) OpenImage(path string) (image.Image, error) {
 	if err := c.TakesImages(); err != nil {
 		return nil, err
@@ -163,7 +167,7 @@ func (c *Classifier) OpenImage(path string) (image.Image, error) {
 	return transforms.ToImage(m), nil
 }
 
-// largestBatch bounds the memory of PredictAll.
+// largestBatch limits the batches, and so the memory, of PredictAll.
 const largestBatch = 64
 
 // PredictAll is Predict for many images, in batches.
@@ -204,14 +208,15 @@ func (c *Classifier) classify(x *tensor.Tensor, k int) ([][]Prediction, error) {
 	return out, nil
 }
 
-// rank turns logits into the k likeliest classes; of equals the first comes first.
+// rank turns logits into the k most likely classes. Classes with equal probabilities stay
+// in the model's order.
 func (c *Classifier) rank(logits []float32, k int) ([]Prediction, error) {
 	sum := logSumExp(logits)
 	ps := make([]Prediction, len(logits))
 	for j, v := range logits {
 		ps[j] = Prediction{c.info.Classes[j], j, math.Exp(float64(v) - sum)}
 		if math.IsNaN(ps[j].Probability) {
-			return nil, fmt.Errorf("%s: the network's output for this image is no number; its weights are damaged, or its training diverged", c.path)
+			return nil, fmt.Errorf("%s: the network's output for this image is not finite; its weights are damaged, or its training diverged", c.path)
 		}
 	}
 	slices.SortStableFunc(ps, func(a, b Prediction) int {
@@ -229,8 +234,8 @@ func (c *Classifier) rank(logits []float32, k int) ([]Prediction, error) {
 	return ps, nil
 }
 
-// PredictPixels is Predict for a decoded image, such as package photo reads, with as many
-// channels as the model has.
+// PredictPixels is Predict for decoded pixels, such as those that package photo reads. The
+// image must have as many channels as the model.
 func (c *Classifier) PredictPixels(m transforms.Image, k int) ([]Prediction, error) {
 	x, err := c.PreparePixels([]transforms.Image{m})
 	if err != nil {
@@ -243,16 +248,17 @@ func (c *Classifier) PredictPixels(m transforms.Image, k int) ([]Prediction, err
 	return all[0], nil
 }
 
-// Evaluate counts the model's answers on a data set, prepared as it was for the
-// training. Of config it wants the batch size and the workers; the order is the
-// data set's.
+// Evaluate measures the model on a data set, with its images prepared as in training. It
+// uses the batch size and the number of workers in config, and goes through the data set in
+// order. progress, if it is not nil, is called after every batch with the number of images
+// done.
 func (c *Classifier) Evaluate(ctx context.Context, ds data.Dataset, config data.LoaderConfig, progress func(done, total int)) (Result, error) {
 	return c.EvaluateEach(ctx, ds, config, nil, progress)
 }
 
-// EvaluateEach is Evaluate that tells each, when it is not nil, every answer in the
-// loader's order, so that whoever wants to know more of them walks the data set once.
-// It is the classifier's turn until it returns: each and progress must not ask it anything.
+// EvaluateEach is Evaluate that also calls each, if it is not nil, for every answer, in the
+// order of the data set. The classifier is locked until EvaluateEach returns, so each and
+// progress must not use it.
 func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config data.LoaderConfig, each func(Answer), progress func(done, total int)) (Result, error) {
 	info := ds.Info()
 	if info.Channels != c.info.Channels {
@@ -264,10 +270,10 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
 	}
 	if _, own := ds.(data.Pictures); own && c.info.AnySize() {
-		return Result{}, fmt.Errorf("%s takes images of any size and says none, so images of several sizes cannot share a batch", c.path)
+		return Result{}, fmt.Errorf("%s takes images of any size and names none, so images of different sizes cannot share a batch", c.path)
 	}
-	config.Bytes = engine.TakesPictures(c.runner.store.Device()) && !c.info.Preprocess.BGR
-	l, err := data.NewLoader(c.Pictures(ds), config)
+	config.Bytes = engine.TakesUint8(c.runner.store.Device()) && !c.info.Preprocess.BGR
+	l, err := data.NewLoader(c.Images(ds), config)
 	if err != nil {
 		return Result{}, err
 	}

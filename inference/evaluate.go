@@ -13,19 +13,19 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Result is how well a model does on a data set.
+// Result is a model's performance on a data set.
 type Result struct {
 	Loss            float64 `json:"loss"`              // mean cross-entropy, in nats
-	Accuracy        float64 `json:"accuracy"`          // share of right answers, in [0,1]
+	Accuracy        float64 `json:"accuracy"`          // share of correct predictions, in [0,1]
 	Count           int     `json:"count"`             // images
-	AmongFive       int     `json:"among_five"`        // images whose class is one of the five likeliest
+	AmongFive       int     `json:"among_five"`        // images whose class is among the five most likely
 	Confusion       [][]int `json:"confusion"`         // [true class][predicted class]
 	ImagesPerSecond float64 `json:"images_per_second"` // loading and compiling included
 }
 
-// Top5Accuracy is the share of images whose class is one of the five likeliest: of classes
-// with the same logit the first is the likelier, as Predict has them. It is NaN of a model
-// with five classes or fewer, where it would say nothing.
+// Top5Accuracy is the share of images whose class is among the five most likely. Of classes
+// with the same logit the first counts as more likely, as in Predict. For a model with five
+// classes or fewer the number would mean nothing, and it is NaN.
 func (r Result) Top5Accuracy() float64 {
 	if len(r.Confusion) <= 5 {
 		return math.NaN()
@@ -33,8 +33,8 @@ func (r Result) Top5Accuracy() float64 {
 	return float64(r.AmongFive) / float64(r.Count)
 }
 
-// MacroF1 is the mean of the F1 scores of the classes that have images or were predicted, as
-// scikit-learn's f1_score has it with average="macro".
+// MacroF1 is the mean of the F1 scores of all classes that have images or were predicted,
+// like scikit-learn's f1_score with average="macro".
 func (r Result) MacroF1() float64 {
 	sum, classes := 0.0, 0
 	for i, row := range r.Confusion {
@@ -51,8 +51,8 @@ func (r Result) MacroF1() float64 {
 	return sum / float64(classes)
 }
 
-// BalancedAccuracy is the mean recall of the classes that have images, as scikit-learn's
-// balanced_accuracy_score has it.
+// BalancedAccuracy is the mean recall of the classes that have images, like scikit-learn's
+// balanced_accuracy_score.
 func (r Result) BalancedAccuracy() float64 {
 	sum, classes := 0.0, 0
 	for i, row := range r.Confusion {
@@ -68,9 +68,9 @@ func (r Result) BalancedAccuracy() float64 {
 	return sum / float64(classes)
 }
 
-// Evaluate runs one epoch of l, whose batches may be bytes, and counts. progress, when it
-// is not nil, hears after every batch how many images are done. It returns ctx's error when
-// ctx ends.
+// Evaluate runs the model on one epoch of l, whose batches may be uint8, and measures it.
+// progress, if it is not nil, is called after every batch with the number of images done.
+// If ctx ends, Evaluate returns its error.
 func Evaluate(ctx context.Context, r *Runner, l *data.Loader, progress func(done, total int)) (Result, error) {
 	return evaluate(ctx, r, l, nil, nil, progress)
 }
@@ -89,24 +89,24 @@ func evaluate(ctx context.Context, r *Runner, l *data.Loader, to *prepare.Input,
 		}
 		return err
 	}
-	walk := func() error { return r.images(e, to, count) }
+	pass := func() error { return r.images(e, to, count) }
 	if stored := l.Stored(); stored != nil {
-		f := &flow{Runner: r, pictures: Pictures(stored), info: l.Info()}
+		p := &uint8Pass{Runner: r, images: StoredImages(stored), info: l.Info()}
 		if to != nil {
-			f.pictures.Table = make([][256]float32, stored.Channels)
-			for i := range f.pictures.Table {
-				f.pictures.Table[i] = to.Preprocess.Table(i)
+			p.images.Table = make([][256]float32, stored.Channels)
+			for i := range p.images.Table {
+				p.images.Table[i] = to.Preprocess.Table(i)
 			}
 		}
-		walk = func() error { return f.walk(e, count) }
+		pass = func() error { return p.epoch(e, count) }
 	}
-	if err := walk(); err != nil {
+	if err := pass(); err != nil {
 		return Result{}, err
 	}
 	return s.result(time.Since(start)), nil
 }
 
-// images hands the logits of every batch of images of an epoch to do.
+// images calls do with the logits of every batch of an epoch whose batches are float32.
 func (r *Runner) images(e *data.Epoch, to *prepare.Input, do func(b *data.Batch, logits *tensor.Tensor) error) error {
 	for {
 		b, err := e.Next()
@@ -136,7 +136,7 @@ func fromUnit(in *prepare.Input, x *tensor.Tensor) {
 	in.FromUnit(x.Data(), s[2]*s[3])
 }
 
-// score sums up over batches, in their order, in float64.
+// score accumulates the measures over batches, in their order and in float64.
 type score struct {
 	loss      float64
 	count     int
@@ -186,7 +186,7 @@ func (s *score) result(took time.Duration) Result {
 	}
 }
 
-// argmax returns the first largest element; NaN counts as larger than any
+// argmax returns the index of the first largest element. NaN counts as larger than any
 // number, as in PyTorch's argmax.
 func argmax(x []float32) int {
 	best := 0
@@ -198,8 +198,8 @@ func argmax(x []float32) int {
 	return best
 }
 
-// likelier counts the elements that stand before element i, the largest first, as argmax
-// has it.
+// likelier returns how many elements come before element i in descending order. Ties and
+// NaN are ordered as argmax orders them.
 func likelier(x []float32, i int) (count int) {
 	for j, v := range x {
 		switch {
@@ -212,7 +212,7 @@ func likelier(x []float32, i int) (count int) {
 	return count
 }
 
-// logSumExp is log(sum(exp(x))), without overflow.
+// logSumExp returns log(sum(exp(x))), without overflow.
 func logSumExp(x []float32) float64 {
 	most := float64(x[argmax(x)])
 	sum := 0.0

@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// A trained model says what a photo shows.
+// Load a trained model and classify an image file.
 func Example() {
 	dev, err := cpu.New(cpu.Options{})
 	must(err)
@@ -34,7 +34,7 @@ func Example() {
 	// Output: trouser of 10 classes
 }
 
-// trained makes a model of drawn photos.
+// trained trains a model on generated images, and returns its file and that of an image.
 func trained(dev *cpu.Device, dir string) (model, photo string) {
 	must(folder.Make(context.Background(), filepath.Join(dir, "photos"), folder.MakeConfig{PerClass: 40}))
 	run, err := train.Run(context.Background(), dev, train.Config{

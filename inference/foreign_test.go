@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 )
 
-// foreignCase is a graph that foreign_graphs.py exported, and what ONNX Runtime makes of
+// foreignCase is a graph that foreign_graphs.py exported, with ONNX Runtime's result for
 // testdata/photo.png.
 type foreignCase struct {
 	Name          string
@@ -39,10 +39,10 @@ func foreignCases(t *testing.T) []foreignCase {
 	return all.Cases
 }
 
-// Graphs of other programs that are no model known by name give ONNX Runtime's
-// probabilities for a photo that is prepared as is said: with logits or a softmax at the
-// end, for a batch of any number or of one, of any size or of one, oblong too, with other
-// outputs beside, of bytes, and with the channels last. Imported, they need no word more.
+// Graphs of other programs that are no known model give ONNX Runtime's probabilities for an
+// image that is prepared as config says. They end in logits or a softmax, take batches and
+// images of any size or of one size, oblong images too, have additional outputs, and take
+// bytes or channels last. An imported file needs no config any more.
 func TestForeignGraphs(t *testing.T) {
 	dev := device(t)
 	for _, c := range foreignCases(t) {
@@ -52,7 +52,7 @@ func TestForeignGraphs(t *testing.T) {
 				t.Errorf("%s, %s: %v", c.Name, what, err)
 				return
 			}
-			for k := range 2 { // alone, and with another one
+			for k := range 2 { // alone, and in a batch of two
 				img, err := m.OpenImage("testdata/photo.png")
 				if err != nil {
 					t.Fatal(err)
@@ -74,7 +74,7 @@ func TestForeignGraphs(t *testing.T) {
 		if named := strings.Contains(strings.Join(notes, "\n"), "the 7 classes are numbered"); named != (c.Config.Classes == nil) {
 			t.Errorf("%s: notes %q", c.Name, notes)
 		}
-		if c.Name == "foreign-features" { // which the file then says
+		if c.Name == "foreign-features" { // the imported file then says so
 			c.Config.Output = "answer"
 		}
 		_, info, _, err := exchange.OpenModel(c.path(), c.Config)
@@ -109,7 +109,8 @@ func TestForeignGraphs(t *testing.T) {
 	}
 }
 
-// What nothing says is asked for, all of it at once, and what cannot be is refused.
+// If neither the file nor config says something, one error asks for everything that is
+// missing. Impossible values are refused.
 func TestForeignGraphsAsk(t *testing.T) {
 	dev := device(t)
 	normal := exchange.ModelConfig{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}
@@ -147,7 +148,7 @@ func TestForeignGraphsAsk(t *testing.T) {
 	}
 }
 
-// What is said goes before what a model file says of itself, whatever its format.
+// LoadAs's config overrides the description in a model file of any format.
 func TestLoadAsRestates(t *testing.T) {
 	dev := device(t)
 	_, path := save(t, presetInfo(), nil)
@@ -158,7 +159,7 @@ func TestLoadAsRestates(t *testing.T) {
 	}
 	p := m.Info().Preprocess
 	if p.Resize != 24 || p.ResizeShorter != 0 || p.Interpolation != "bicubic" || p.Scale != 1 || p.Mean[2] != 3 || p.Std[0] != 4 || m.Info().Classes[0] != "z" {
-		t.Errorf("it says of itself %+v", m.Info())
+		t.Errorf("its description is %+v", m.Info())
 	}
 	// Another size keeps the proportion: 27 of 24 becomes 36 of 32.
 	if m, _, err = inference.LoadAs(path, exchange.ModelConfig{Size: 32}, dev, engine.FP32); err != nil || m.Info().Height != 32 || m.Info().Preprocess.ResizeShorter != 36 {

@@ -10,32 +10,33 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// CAM is a class activation map: where in a picture a network finds what speaks for
-// a class, by Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep
-// Networks via Gradient-based Localization", 2017).
+// CAM is a class activation map. It shows which parts of an image raise the logit of a
+// class, by Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks
+// via Gradient-based Localization", 2017).
 type CAM struct {
-	Class         int       // the class that is explained
-	Logit         float64   // of Class
-	Height, Width int       // of the last maps of the network
-	Values        []float32 // row by row, from 0, on the logit's own scale
+	Class         int       // the explained class
+	Logit         float64   // logit of Class
+	Height, Width int       // size of the network's last feature maps
+	Values        []float32 // row by row, at least 0, on the scale of the logit
 }
 
-// camProgram is compiled for one shape of a batch.
+// camProgram is a program of Grad-CAM, compiled for one batch shape.
 type camProgram struct {
 	*engine.Program
-	images, chosen         *graph.Node // chosen [N, classes] is 1 at the class of each image
+	images, chosen         *graph.Node // chosen [N, classes] is 1 for the explained class of each image
 	logits, maps, gradient *graph.Node
 }
 
-// GradCAM explains the logits of one class for each image of a batch [N, C, H, W];
-// where a class is below 0 it is the likeliest. The maps A are those of the last
-// operation before the network pools them away or flattens them, a pooling left out:
-// in a residual network the result of the last stage. With y the logit of the class,
+// GradCAM explains the logit of one class for each image of a batch [N, C, H, W]. A class
+// below 0 stands for the most likely one. A are the last feature maps with a height and a
+// width, before global pooling or flattening; in a residual network they are the output of
+// the last stage. With y the logit of the class,
 //
 //	alpha[k] = mean over i, j of dy/dA[k,i,j]    CAM[i,j] = max(0, Σ k  alpha[k]·A[k,i,j])
 //
-// as in equations 1 and 2 of the paper, in fp32 whatever the runner's precision.
-// A network without such maps and a class that there is not are errors.
+// as in equations 1 and 2 of the paper. It is computed in FP32 regardless of the runner's
+// precision. GradCAM returns an error if the network has no such feature maps or no such
+// class.
 func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
 	p, err := r.camProgram(images.Shape())
 	if err != nil {
@@ -89,7 +90,8 @@ func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
 	return out, nil
 }
 
-// weigh is the map of one image, of maps and their gradient [C, area].
+// weigh computes the class activation map of one image from its feature maps and their
+// gradient, both [C, area].
 func weigh(maps, gradient []float32, area int) []float32 {
 	sums := make([]float64, area)
 	for at := 0; at < len(maps); at += area {
@@ -123,11 +125,11 @@ func (r *Runner) camProgram(shape tensor.Shape) (*camProgram, error) {
 		return nil, err
 	}
 	if p.maps = lastMaps(p.logits); p.maps == nil {
-		return nil, fmt.Errorf("%s makes no maps of images of %dx%d that could be shown", nn.Class(r.module), shape[2], shape[3])
+		return nil, fmt.Errorf("%s makes no feature maps of images of %dx%d that could be shown", nn.Class(r.module), shape[2], shape[3])
 	}
 	p.chosen = g.Input("classes", tensor.Float32, p.logits.Shape...)
-	// In evaluation no image changes another's logits, so that the gradient of their
-	// sum holds that of each.
+	// In evaluation no image influences the logits of another, so the gradient of the
+	// sum contains the gradient of each image's logit.
 	y := g.Apply(graph.Sum{}, p.logits.Times(p.chosen))
 	p.gradient = graph.Gradients(y, []*graph.Node{p.maps})[0]
 	p.Program, err = engine.Compile(g, r.store, engine.Spec{Outputs: []*graph.Node{p.logits, p.maps, p.gradient}})
@@ -138,8 +140,8 @@ func (r *Runner) camProgram(shape tensor.Shape) (*camProgram, error) {
 	return p, nil
 }
 
-// lastMaps is what the last operation on the way to logits makes that has a height
-// and a width; of a pooling it is what is pooled.
+// lastMaps returns the last node before logits that has a height and a width. If that node
+// is a pooling, lastMaps returns the pooling's input. It returns nil if there is none.
 func lastMaps(logits *graph.Node) *graph.Node {
 	reached := map[*graph.Node]bool{logits: true}
 	for id := logits.ID; id >= 0; id-- {
@@ -170,8 +172,8 @@ func unpooled(n *graph.Node) *graph.Node {
 	}
 }
 
-// GradCAM explains one image, read as Prepare does: where the model finds what speaks
-// for a class, or for the likeliest where class is below 0. See Runner.GradCAM, and
+// GradCAM explains the logit of a class for one image, which is prepared as by Prepare. A
+// class below 0 stands for the most likely one. See Runner.GradCAM for the definition and
 // Seen for the part of the image that the map covers.
 func (c *Classifier) GradCAM(img image.Image, class int) (CAM, error) {
 	x, err := c.Prepare([]image.Image{img})
@@ -185,7 +187,7 @@ func (c *Classifier) GradCAM(img image.Image, class int) (CAM, error) {
 	return maps[0], nil
 }
 
-// GradCAMs is GradCAM for a batch on the model's scale, with one class an image.
+// GradCAMs is GradCAM for a batch on the model's scale, with one class per image.
 func (c *Classifier) GradCAMs(batch *tensor.Tensor, classes []int) ([]CAM, error) {
 	turn := c.turn()
 	turn.Lock()
@@ -197,8 +199,8 @@ func (c *Classifier) GradCAMs(batch *tensor.Tensor, classes []int) ([]CAM, error
 	return maps, nil
 }
 
-// Seen returns the part of an image of these bounds that the model sees: all of it,
-// or the middle, of a model that cuts it out.
+// Seen returns the part of an image with these bounds that the model sees: all of the image,
+// or its centre if the model's preparation crops it.
 func (c *Classifier) Seen(b image.Rectangle) image.Rectangle {
 	return c.info.Seen(b)
 }

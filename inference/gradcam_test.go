@@ -17,7 +17,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// cams is what testdata/gradcam.py found.
+// cams is the output of testdata/gradcam.py.
 type cams struct {
 	Seed uint64 `json:"seed"`
 	CAMs []struct {
@@ -32,9 +32,9 @@ type cams struct {
 	} `json:"cams"`
 }
 
-// With the same weights the maps are PyTorch's: of residual networks with the
-// activation before and after, and of one whose maps are pooled by windows and go
-// through several layers.
+// With the same weights the maps equal PyTorch's, for residual networks with the activation
+// before and after the addition, and for a network that pools its maps by windows and has
+// several layers after them.
 func TestGradCAMAsInPyTorch(t *testing.T) {
 	text, err := os.ReadFile("testdata/gradcam.json")
 	if err != nil {
@@ -51,7 +51,7 @@ func TestGradCAMAsInPyTorch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Grad-CAM is computed in fp32 beside a runner of any precision.
+		// Grad-CAM is computed in FP32 regardless of the runner's precision.
 		r := inference.NewRunner(m, engine.NewStore(dev), engine.BF16)
 		x, source := tensor.New(2, w.Channels, w.Size, w.Size), nn.NewSource(want.Seed, "images")
 		for i := range x.Data() {
@@ -89,7 +89,7 @@ func TestGradCAMAsInPyTorch(t *testing.T) {
 	}
 }
 
-// globalMean is a network whose maps go to the logits through their means alone.
+// globalMean is a network whose logits depend only on the means of its maps.
 type globalMean struct {
 	Conv *nn.Conv2d
 	FC   *nn.Linear
@@ -103,8 +103,8 @@ func (m *globalMean) Forward(x *graph.Node) *graph.Node {
 	return m.FC.Forward(nn.Flatten{}.Forward(nn.AdaptiveAvgPool2d{}.Forward(m.maps(x))))
 }
 
-// Of such a network Grad-CAM is the class activation map of Zhou et al., the maps
-// weighed by the class's weights in the linear layer, divided by their area
+// For such a network Grad-CAM equals the class activation map of Zhou et al.: the sum of the
+// maps, each times the class's weight in the linear layer, divided by their area
 // (Selvaraju et al., section 3.1).
 func TestGradCAMIsCAM(t *testing.T) {
 	const classes, channels, size = 5, 12, 9
@@ -158,17 +158,17 @@ func TestGradCAMIsCAM(t *testing.T) {
 	}
 }
 
-// A network that has no maps says so.
+// For a network without feature maps GradCAM returns an error that says so.
 func TestGradCAMWithoutMaps(t *testing.T) {
 	m := nn.Sequential{nn.Flatten{}, nn.NewLinear(12, 3)}
 	nn.Init(m, 1, nn.XavierUniform)
 	r := inference.NewRunner(m, engine.NewStore(device(t)), engine.FP32)
-	if _, err := r.GradCAM(tensor.New(1, 3, 2, 2), []int{0}); err == nil || !strings.Contains(err.Error(), "makes no maps") {
+	if _, err := r.GradCAM(tensor.New(1, 3, 2, 2), []int{0}); err == nil || !strings.Contains(err.Error(), "makes no feature maps") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// The classifier's answer for an image is the runner's for what Prepare makes of it.
+// Classifier.GradCAM of an image equals Runner.GradCAM of the image that Prepare returns.
 func TestClassifierGradCAM(t *testing.T) {
 	_, path := save(t, presetInfo(), nil)
 	c, err := inference.Load(path, device(t), engine.FP32)

@@ -74,7 +74,7 @@ func garments(t *testing.T, size int) data.Dataset {
 	return ds
 }
 
-// What Predict says of a picture of the data set is what Evaluate saw of it.
+// Predict and Evaluate give the same results for the images of a data set.
 func TestPredictAgreesWithEvaluate(t *testing.T) {
 	dev := device(t)
 	_, path := save(t, leNetInfo(), nil)
@@ -143,7 +143,7 @@ func TestPredictAgreesWithEvaluate(t *testing.T) {
 	}
 }
 
-// The programs that a runner drops and makes again give the same numbers.
+// A runner that drops compiled shapes and compiles them again gives the same numbers.
 func TestRunnerOfManyShapes(t *testing.T) {
 	m, _ := save(t, leNetInfo(), nil)
 	r := inference.NewRunner(m, engine.NewStore(device(t)), engine.FP32)
@@ -169,7 +169,7 @@ func TestRunnerOfManyShapes(t *testing.T) {
 		t.Errorf("images of another size give %v", err)
 	}
 	if _, err := r.Logits(tensor.New(2, 784)); err == nil {
-		t.Error("flat images have been taken")
+		t.Error("flat images were accepted")
 	}
 	if mem := r.Memory(); mem.Arena <= 0 || mem.Variables < 4*44878 {
 		t.Errorf("memory %+v", mem)
@@ -293,11 +293,11 @@ func TestPrepareGrey(t *testing.T) {
 		}
 	}
 	if _, err := c.Prepare([]image.Image{image.NewGray(image.Rect(0, 0, 0, 4))}); err == nil {
-		t.Error("an image without pixels has been taken")
+		t.Error("an image without pixels was accepted")
 	}
 }
 
-// Every kind of image gives the same numbers for the same colours, of any size.
+// All types of image.Image give the same numbers for the same colours, at any size.
 func TestPrepareKindsOfImages(t *testing.T) {
 	info := leNetInfo()
 	info.Preprocess.Mean, info.Preprocess.Std = []float64{0.25}, []float64{0.5}
@@ -341,8 +341,8 @@ func TestPrepareKindsOfImages(t *testing.T) {
 	}
 }
 
-// The means over classes, as scikit-learn computes them, of three classes, one that is
-// predicted alone and one that is neither there nor predicted.
+// The means over classes equal scikit-learn's. Three classes have images, one is only
+// predicted, and one is neither present nor predicted.
 func TestMeansOverClasses(t *testing.T) {
 	r := inference.Result{Confusion: [][]int{{5, 1, 0, 0, 0}, {2, 2, 0, 0, 0}, {0, 1, 1, 1, 0}, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}}}
 	if got, want := r.MacroF1(), (10.0/13+4.0/8+2.0/4)/4; math.Abs(got-want) > 1e-12 {

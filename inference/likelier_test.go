@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Every element has a place of its own, the one that a stable sort gives it, and the first
-// is argmax.
+// likelier gives every element the position that a stable sort gives it, and argmax is the
+// first of them.
 func TestLikelier(t *testing.T) {
 	nan := float32(math.NaN())
 	for _, c := range []struct {

@@ -14,8 +14,8 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// An exported model answers as the one it was exported from, to the bit, whatever
-// the graph does itself.
+// An exported model gives the same bits as the model it was exported from, whatever part of
+// the preparation the graph contains.
 func TestONNXFilesAnswerAsTheirModel(t *testing.T) {
 	dev := device(t)
 	info := leNetInfo()

@@ -15,45 +15,48 @@ import (
 	"github.com/residual-ml/residual/internal/field"
 )
 
-// Photos are pictures of a user's own to evaluate a model on.
+// Photos is a set of the user's own images on which a model is evaluated.
 type Photos struct {
 	*folder.Set                  // labels are the model's, by the names of its classes
 	Path        string           // of the folder or list
-	All         bool             // nobody divided it: these are all of its pictures
-	Skipped     []folder.Problem // that cannot be read; they are not in the set
-	Layout      []folder.Part    // what folders were taken for; none where the run's record has the division
+	All         bool             // the folder is not divided into parts: the set contains all of its images
+	Skipped     []folder.Problem // files that cannot be read; they are not in the set
+	Layout      []folder.Part    // the meaning of the folders; empty if the run's record has the division
 	Notes       []string         // what the user may have meant otherwise; see folder.Index
-	// Run says what the run that made the model had of these pictures. It is nil where that is
-	// not known, for no record of the run lies beside the model's file.
+	// Run says how the training run that made the model used these images. It is nil if
+	// there is no record of the run beside the model's file.
 	Run *RunCounts
 }
 
-// RunCounts divides pictures by what a run did with files of their content, whatever they
-// were called and wherever they lay.
+// RunCounts counts images by how a training run used them. An image is identified by the
+// content of its file; its name and folder do not matter.
 type RunCounts struct {
-	HeldOut   int `json:"held_out"`   // it held out or was told to test on, in the set
-	New       int `json:"new"`        // it did not have, in the set
-	TrainedOn int `json:"trained_on"` // it was trained on, in the set
-	LeftOut   int `json:"left_out"`   // it was trained on, and which are for that reason not in the set
+	HeldOut   int `json:"held_out"`   // in the set: held out by the run, or given to it to test on
+	New       int `json:"new"`        // in the set: unknown to the run
+	TrainedOn int `json:"trained_on"` // in the set: used by the run for training
+	LeftOut   int `json:"left_out"`   // used by the run for training, and therefore not in the set
 }
 
-// OpenPhotos opens a folder or a list of pictures, as folder.ScanAs reads it with the
-// model's classes: one that lacks some of them is as good as any. Where nobody divided
-// the pictures and they are those that the model was trained on, which the file of its
-// run beside it tells, the part is the run's, and else they are all taken. Pictures are
-// known by their content: of a folder that holds some of the run's, under other names and
-// among new ones too, data.Test is what the run was not trained on, and data.Train what it
-// was. An empty path means what the model was trained on. The pictures can be read until ctx
-// ends.
+// OpenPhotos opens a folder or a list of images, as folder.ScanAs reads it with the model's
+// classes; some of the classes may have no images. split selects the part of the images.
+//
+// If path is the folder that the model was trained on, the set is the run's own part, as the
+// record of the run beside the model's file says. Otherwise it is the folder's part, if the
+// folder is divided into parts, or all of its images. In each case data.Test leaves out
+// images that the run was trained on; of an undivided folder that contains images of the run,
+// data.Train takes only those. Images are identified by their content, so this also works for
+// renamed and moved files among new ones.
+//
+// An empty path means the images that the model was trained on. The images can be read until
+// ctx ends.
 func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Split, progress func(done, total int)) (*Photos, error) {
 	return c.OpenPhotosBy(ctx, path, split, folder.Options{}, progress)
 }
 
-// OpenPhotosBy is OpenPhotos with limits of the caller's own: of o it takes MostPixels and
-// Memory.
+// OpenPhotosBy is OpenPhotos with the limits MostPixels and Memory of o.
 func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.Split, o folder.Options, progress func(done, total int)) (*Photos, error) {
-	// The classifier prepares the pictures itself, from their own size; a walk over them
-	// reads each once.
+	// The classifier prepares the images itself, from their original size, and reads each
+	// once, so a cache would not help.
 	o = folder.Options{Channels: c.info.Channels, CacheBytes: -1, MostPixels: o.MostPixels, Memory: o.Memory, Context: ctx}
 	if err := c.TakesImages(); err != nil {
 		return nil, err
@@ -70,7 +73,7 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 		return nil, err
 	}
 	if own && o.MostPixels == 0 {
-		o.MostPixels = run.mostPixels // which let in what it was trained on
+		o.MostPixels = run.mostPixels // the limit that accepted all images of the training
 	}
 	x := record
 	if own = own && inPlace(record, split); own {
@@ -103,14 +106,14 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 	return p, err
 }
 
-// ran is what lies beside a model file of the run that made it.
-type ran struct {
-	data       string // as in its settings
+// runFiles is what the files beside a model file say of the run that made it.
+type runFiles struct {
+	data       string // the folder or list that it was trained on, as in its settings
 	mostPixels int64
-	record     string
+	record     string // path of the record
 }
 
-func (c *Classifier) run() (r ran) {
+func (c *Classifier) run() (r runFiles) {
 	run := checkpoint.Run{Dir: filepath.Dir(c.path)}
 	var settings struct {
 		Data       string `yaml:"data"`
@@ -119,12 +122,12 @@ func (c *Classifier) run() (r ran) {
 	if !folder.IsPath(c.info.Dataset) || run.PickSettings(&settings) != nil {
 		return r
 	}
-	return ran{settings.Data, settings.MostPixels, run.Path(folder.RecordFile)}
+	return runFiles{settings.Data, settings.MostPixels, run.Path(folder.RecordFile)}
 }
 
-// index is how the run divided its pictures, nil where no record says so, and whether
-// they are those at path.
-func (r ran) index(path string, classes []string) (x *folder.Index, own bool, err error) {
+// index returns how the run divided its images, or nil if there is no record, and whether
+// path is the folder that the run was trained on.
+func (r runFiles) index(path string, classes []string) (x *folder.Index, own bool, err error) {
 	if r.record == "" {
 		return nil, false, nil
 	}
@@ -140,8 +143,8 @@ func (r ran) index(path string, classes []string) (x *folder.Index, own bool, er
 	return x, errWas == nil && errIs == nil && os.SameFile(was, is), nil
 }
 
-// inPlace says whether the pictures of a part lie where the record has them, as far as can
-// be told without reading them. Their content is compared when they are read.
+// inPlace reports whether all images of a part still are where the record says, judging by
+// the size of the files. Their content is compared when they are read.
 func inPlace(x *folder.Index, part data.Split) bool {
 	for _, it := range x.Items {
 		if it.Split != part {
@@ -154,8 +157,8 @@ func inPlace(x *folder.Index, part data.Split) bool {
 	return true
 }
 
-// divide leaves in x the pictures that are to be in the set, all in that part, by what the
-// run had of them. record is nil where that is not known.
+// divide removes from x the images that do not belong to the set, considering how the run
+// used them, and moves the others to part. record is nil if the run is not known.
 func (p *Photos) divide(x, record *folder.Index, part data.Split) error {
 	parts := map[string]data.Split{}
 	if record != nil {
@@ -189,7 +192,7 @@ func (p *Photos) divide(x, record *folder.Index, part data.Split) error {
 		x.Items[i].Split = part
 	}
 	if len(x.Items) == 0 && p.Run != nil && p.Run.LeftOut > 0 {
-		return fmt.Errorf("pictures: the model was trained on all %d of %s; measure it on others, or ask for the part train to see how well it knows these", asked, p.Path)
+		return fmt.Errorf("images: the model was trained on all %d of %s; measure it on others, or ask for the part train to see how well it knows these", asked, p.Path)
 	}
 	return nil
 }

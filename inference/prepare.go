@@ -10,19 +10,20 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Prepare turns images into the model's input [N, C, H, W], as the training saw
-// its images (see prepare.Input):
+// Prepare turns images into the model's input [N, C, H, W], in the same way as the training
+// prepared its images:
 //
-//  1. 8 bits of grey or of red, green and blue, as many as the model has channels;
-//     grey is the luma of ITU-R 601 with Pillow's rounding (convert("L")), and
-//     transparency is left out, as Pillow does;
-//  2. resized to the size of the training's images, whatever the image's sides, by
-//     Pillow's bilinear filter, and from there to the model's input by the model's filter;
-//  3. times the model's scale (1/255 unless it says otherwise), less its mean, over
-//     its std, with blue first if the model has it so.
+//  1. Convert each image to 8 bits per channel, to grey or to red, green and blue according
+//     to the model's channels. Grey is the luma of ITU-R 601 with Pillow's rounding
+//     (convert("L")). Transparency is ignored, as in Pillow.
+//  2. Resize it to the size of the training's images with Pillow's bilinear filter,
+//     regardless of its proportions, and from there to the model's input size with the
+//     model's own filter.
+//  3. Multiply by the model's scale (1/255 by default), subtract the mean and divide by the
+//     std, and reverse the channels if the model takes blue first.
 //
-// For a model that has ResizeShorter, torchvision's preset ImageClassification stands
-// in place of 2.
+// If the model has ResizeShorter, step 2 is that of torchvision's preset
+// ImageClassification: resize the shorter side and crop the centre.
 func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	if err := c.TakesImages(); err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func (c *Classifier) Prepare(images []image.Image) (*tensor.Tensor, error) {
 	return c.PreparePixels(pixels)
 }
 
-// TakesImages returns an error where the model's channels are not those of an image.
+// TakesImages returns an error if the model has a number of channels that no image has.
 func (c *Classifier) TakesImages() error {
 	if c.info.Channels != 1 && c.info.Channels != 3 {
 		return fmt.Errorf("%s takes %d channels; an image has 1 (grey) or 3 (red, green, blue)", c.path, c.info.Channels)
@@ -45,8 +46,8 @@ func (c *Classifier) TakesImages() error {
 	return nil
 }
 
-// PreparePixels is Prepare for decoded images, such as package photo reads, with as many
-// channels as the model has.
+// PreparePixels is Prepare for decoded pixels, such as those that package photo reads. The
+// images must have as many channels as the model.
 func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, error) {
 	if len(images) == 0 {
 		return nil, fmt.Errorf("no image was given")
@@ -63,16 +64,17 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 			x = tensor.New(len(images), m.Channels, height, width)
 		}
 		if m.Height != height || m.Width != width {
-			return nil, fmt.Errorf("images of %dx%d and %dx%d cannot share a batch, as %s takes any size", width, height, m.Width, m.Height, c.path)
+			return nil, fmt.Errorf("images of %dx%d and %dx%d cannot share a batch, since %s takes images of any size", width, height, m.Width, m.Height, c.path)
 		}
 		c.info.Write(x.Data()[i*len(m.Pix):][:len(m.Pix)], m)
 	}
 	return x, nil
 }
 
-// Pictures returns a view of ds with images of the size that the model takes; Scale does
-// the rest. Where ds has images of several sizes, each is prepared as Prepare does it.
-func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
+// Images returns a view of ds with images resized and cropped for the model; Scale then
+// converts their values. If ds has images of different sizes, they are prepared from their
+// original size, as by Prepare.
+func (c *Classifier) Images(ds data.Dataset) data.Dataset {
 	own, ok := ds.(data.Pictures)
 	p, info := c.info.Preprocess, ds.Info()
 	switch {
@@ -83,34 +85,40 @@ func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
 		p.Resize == 0 && (c.info.Height == 0 || c.info.Height == info.Height && c.info.Width == info.Width):
 		return data.Resize(ds, p.Resize)
 	default:
-		own = oneSize{ds}
+		own = uniform{ds}
 	}
-	v := prepared{own, c.info.Input, info}
+	v := preparedView{own, c.info.Input, info}
 	m := v.input.Pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
 	v.info.Height, v.info.Width = m.Height, m.Width
 	return v
 }
 
-// oneSize makes data.Pictures of a data set whose images are all of one size.
-type oneSize struct{ data.Dataset }
+// uniform implements data.Pictures for a data set whose images all have the same size.
+type uniform struct{ data.Dataset }
 
-func (w oneSize) Picture(i int) (transforms.Image, int, error) {
+func (w uniform) Picture(i int) (transforms.Image, int, error) {
 	info := w.Info()
 	m := transforms.NewImage(info.Channels, info.Height, info.Width)
 	label, err := w.Get(i, m.Pix)
 	return m, label, err
 }
 
-// prepared is a view of images of several sizes, as the model takes them.
-type prepared struct {
+// anySize reports whether the model takes images of any size without resizing them.
+func (c *Classifier) anySize() bool {
+	p := c.info.Preprocess
+	return c.info.Height == 0 && c.info.Width == 0 && p.Resize == 0 && p.ResizeShorter == 0 && p.NativeHeight == 0
+}
+
+// preparedView is a data set whose images are resized and cropped for a model.
+type preparedView struct {
 	data.Pictures
 	input prepare.Input
 	info  data.Info
 }
 
-func (v prepared) Info() data.Info { return v.info }
+func (v preparedView) Info() data.Info { return v.info }
 
-func (v prepared) Get(i int, pix []uint8) (int, error) {
+func (v preparedView) Get(i int, pix []uint8) (int, error) {
 	if l, ok := v.Pictures.(data.Lender); ok {
 		return l.Lend(i, func(m transforms.Image) { copy(pix, v.input.Pixels(m).Pix) })
 	}

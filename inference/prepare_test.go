@@ -14,7 +14,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// colours is a data set of small coloured pictures of one size.
+// colours is a data set of small colour images of one size.
 type colours struct{ n, height, width int }
 
 func (s colours) Info() data.Info {
@@ -28,15 +28,15 @@ func (s colours) Get(i int, pix []uint8) (int, error) {
 	return i % 10, nil
 }
 
-func (s colours) picture(i int) image.Image {
+func (s colours) image(i int) image.Image {
 	m := transforms.NewImage(3, s.height, s.width)
 	s.Get(i, m.Pix)
 	return transforms.ToImage(m)
 }
 
-// Both sides resized by bicubic interpolation, bytes that stay bytes, and blue first:
-// Predict and Evaluate give the network the numbers that the model file says, of data sets
-// whose pictures have one size or sizes of their own, square or not.
+// Predict and Evaluate prepare images as the model file says: both sides resized by bicubic
+// interpolation, values from 0 to 255, and blue first. The images of the data sets have one
+// size or different sizes, square or not.
 func TestPreparationsOfOtherPrograms(t *testing.T) {
 	mean, std := []float64{103.9, 116.8, 123.7}, []float64{57, 58, 59}
 	for _, c := range []struct {
@@ -66,11 +66,11 @@ func TestPreparationsOfOtherPrograms(t *testing.T) {
 			t.Fatal(err)
 		}
 		ds := colours{12, 40, 33}
-		got, err := classifier.Prepare([]image.Image{ds.picture(1)})
+		got, err := classifier.Prepare([]image.Image{ds.image(1)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := c.want(transforms.FromImage(ds.picture(1), 3))
+		m := c.want(transforms.FromImage(ds.image(1), 3))
 		if !got.Shape().Equal(tensor.Shape{1, 3, c.height, c.width}) {
 			t.Fatalf("%s: images of %v", c.what, got.Shape())
 		}
@@ -83,7 +83,7 @@ func TestPreparationsOfOtherPrograms(t *testing.T) {
 		}
 		var said []inference.Prediction
 		for i := range ds.n {
-			p, err := classifier.Predict(ds.picture(i), 1)
+			p, err := classifier.Predict(ds.image(i), 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestPreparationsOfOtherPrograms(t *testing.T) {
 		if _, err := classifier.EvaluateEach(context.Background(), ds, data.LoaderConfig{Batch: 5}, func(a inference.Answer) {
 			heard++
 			if p := said[a.Index]; a.Class != p.Index || math.Abs(a.Probability-p.Probability) > 1e-6 {
-				t.Errorf("%s: picture %d is %+v by Predict and %+v by Evaluate", c.what, a.Index, p, a)
+				t.Errorf("%s: image %d is %+v by Predict and %+v by Evaluate", c.what, a.Index, p, a)
 			}
 		}, nil); err != nil {
 			t.Fatal(err)

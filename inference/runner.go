@@ -1,5 +1,22 @@
-// Package inference uses trained models: on batches (Runner), on a data set
-// (Evaluate) and on images, straight from a model file (Classifier).
+// Package inference runs trained models on images.
+//
+// Load opens a model file as a Classifier, which prepares images as the model's training did
+// and names the classes:
+//
+//	dev, err := cpu.New(cpu.Options{})
+//	...
+//	c, err := inference.Load("runs/train-1/best.safetensors", dev, dev.Preferred())
+//	...
+//	predictions, err := c.PredictFile("shoe.jpg", 5)
+//
+// The important types are:
+//
+//   - Classifier, a model read from a file: Predict for images, PredictStream and
+//     PredictFiles for many of them, Evaluate for a data set, GradCAM to explain a
+//     prediction;
+//   - Runner, which runs an nn.Module on batches of tensors, for networks that do not come
+//     from a file;
+//   - Prediction, Result and CAM, which they return.
 package inference
 
 import (
@@ -12,39 +29,40 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// programsKept is how many batch shapes a Runner keeps compiled: a full batch,
-// the last one of a data set and a few more.
-const programsKept = 4
+// cacheSize is the number of batch shapes that a Runner keeps compiled: a full batch, the
+// last one of a data set and a few more.
+const cacheSize = 4
 
-// Runner runs a model in evaluation mode over the variables of a store, which
-// training may share. It is for one goroutine at a time.
+// Runner runs a model in evaluation mode on the variables of a store, which it may share
+// with a training. It must be used by one goroutine at a time.
 type Runner struct {
 	module    nn.Module
 	store     *engine.Store
 	precision engine.Precision
-	kept      []*program // the latest used last
+	cache     []*compiled // the most recently used is the last
 	cam       *camProgram
 }
 
-type program struct {
+// compiled is the model compiled for one batch shape.
+type compiled struct {
 	*engine.Program
 	input, logits *graph.Node
 	out           *tensor.Tensor
-	feed          engine.Feed     // nil until pictures come as bytes
-	pictures      engine.Pictures // that it is for
+	feed          engine.Feed         // nil unless batches are uint8
+	images        engine.StoredImages // the format that feed takes
 }
 
-// NewRunner returns a runner of m that computes in a precision. Nothing is
-// compiled before the first batch.
+// NewRunner returns a runner of m that computes in precision p on the store's device. It
+// compiles nothing before the first batch.
 func NewRunner(m nn.Module, store *engine.Store, p engine.Precision) *Runner {
-	nn.Named(m) // so that messages can name parameters
+	nn.Named(m) // gives parameters the names that errors use
 	return &Runner{module: m, store: store, precision: p}
 }
 
-// Logits returns the model's result for a batch of images [N, C, H, W]. The
-// tensor is the runner's own, valid until the next call for this N. The first
-// batch of a shape is compiled; an image size that the model does not take is
-// an error.
+// Logits returns the model's output [N, classes] for a batch of images [N, C, H, W]. The
+// tensor belongs to the runner and is valid until the next call with the same N. The first
+// batch of a shape compiles the model for it. If the model does not accept the size of the
+// images, Logits returns an error.
 func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
 	p, err := r.shaped(images.Shape())
 	if err != nil {
@@ -60,50 +78,50 @@ func (r *Runner) Logits(images *tensor.Tensor) (*tensor.Tensor, error) {
 	return p.out, r.store.Device().Err()
 }
 
-// Prepare compiles the model for batches of the shape [N, C, H, W], as the first
-// call of Logits would.
+// Prepare compiles the model for batches of the shape [N, C, H, W], as the first call of
+// Logits would.
 func (r *Runner) Prepare(shape ...int) error {
 	_, err := r.shaped(shape)
 	return err
 }
 
-// Memory returns the planned bytes of all programs that are kept now.
+// Memory returns the planned memory of all batch shapes that are compiled now.
 func (r *Runner) Memory() engine.Memory {
 	var sum engine.Memory
-	for _, p := range r.kept {
+	for _, p := range r.cache {
 		sum = sum.With(p.Memory())
 	}
 	return sum
 }
 
-// shaped returns the program for a batch of images of this shape.
-func (r *Runner) shaped(shape tensor.Shape) (*program, error) {
-	return r.program(shape, func(p *program) bool { return p.input.Shape.Equal(shape) })
+// shaped returns the model compiled for float32 batches of this shape.
+func (r *Runner) shaped(shape tensor.Shape) (*compiled, error) {
+	return r.compiledFor(shape, func(p *compiled) bool { return p.input.Shape.Equal(shape) })
 }
 
-// program returns one that fits, or compiles it for a shape.
-func (r *Runner) program(shape tensor.Shape, fits func(*program) bool) (*program, error) {
-	for i, p := range r.kept {
+// compiledFor returns the compiled model of the cache that fits, or compiles it for a shape.
+func (r *Runner) compiledFor(shape tensor.Shape, fits func(*compiled) bool) (*compiled, error) {
+	for i, p := range r.cache {
 		if fits(p) {
-			r.kept = append(slices.Delete(r.kept, i, i+1), p)
+			r.cache = append(slices.Delete(r.cache, i, i+1), p)
 			return p, nil
 		}
 	}
 	if len(shape) != 4 || shape.Numel() == 0 {
 		return nil, fmt.Errorf("a batch of images has the shape [N, C, H, W], got %v", shape)
 	}
-	if len(r.kept) == programsKept {
-		r.kept = slices.Delete(r.kept, 0, 1) // before compiling, so that its memory can be used again
+	if len(r.cache) == cacheSize {
+		r.cache = slices.Delete(r.cache, 0, 1) // before compiling, so that its memory can be reused
 	}
 	p, err := r.compile(shape)
 	if err != nil {
 		return nil, err
 	}
-	r.kept = append(r.kept, p)
+	r.cache = append(r.cache, p)
 	return p, nil
 }
 
-func (r *Runner) compile(shape tensor.Shape) (*program, error) {
+func (r *Runner) compile(shape tensor.Shape) (*compiled, error) {
 	g := graph.New(graph.Eval)
 	x := g.Input("images", tensor.Float32, shape...)
 	logits, err := r.trace(x)
@@ -114,10 +132,10 @@ func (r *Runner) compile(shape tensor.Shape) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &program{Program: p, input: x, logits: logits, out: tensor.New(logits.Shape...)}, nil
+	return &compiled{Program: p, input: x, logits: logits, out: tensor.New(logits.Shape...)}, nil
 }
 
-// trace builds the model on images.
+// trace adds the model to the graph of x and checks the shape of its logits.
 func (r *Runner) trace(x *graph.Node) (*graph.Node, error) {
 	logits, err := engine.Trace(r.module.Forward, x)
 	if err != nil {

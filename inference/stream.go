@@ -13,16 +13,18 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// streamBatch is how many pictures of a stream are classified at once.
+// streamBatch is the number of images that a stream classifies at once.
 const streamBatch = 32
 
-// PredictStream is Predict for any number of pictures by name: it reads and prepares
-// them on all cores, classifies them in batches, and tells each of every one, in the
-// order of names: the likeliest classes, or the error that names gave with it, or of
-// open or of the model. Only a few batches are in memory at a time, as the model's
-// input and not as pictures. open is called from several goroutines, each from one at a
-// time. An error of each, or the end of ctx, ends the stream and is returned, at once
-// even where names waits for something: it is left to its next name then.
+// PredictStream is Predict for any number of images by name. It opens and prepares them on
+// all cores and classifies them in batches. It calls each for every name, in order, with
+// either the k most likely classes or an error: the one that names yields with the name, or
+// that of open or of the model. Only a few batches are in memory at a time, as prepared
+// tensors.
+//
+// open is called from several goroutines at the same time, each from one at a time. If each
+// returns an error or ctx ends, PredictStream stops and returns that error immediately, even
+// while names is waiting; the iteration of names then ends at its next name.
 func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, error], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
 	return c.predictStream(ctx, names, func(_ context.Context, name string) (*tensor.Tensor, error) {
 		img, err := open(name)
@@ -37,10 +39,10 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 	}, k, each)
 }
 
-// PredictFiles is PredictStream for the images in files, read by o in the model's channels:
-// o.MostPixels bounds each, and memory, unless it is nil, those that are decoded at the same
-// time, for as long as they have not become the model's input. The end of ctx is heard also
-// while an image is decoded.
+// PredictFiles is PredictStream for image files, which it reads with the options o in the
+// model's channels. o.MostPixels limits the size of each image. memory, if it is not nil,
+// limits the total memory of the images that are being decoded and prepared at the same time.
+// The end of ctx also stops the decoding of an image.
 func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, k int, each func(name string, p []Prediction, err error) error) error {
 	o.Channels = c.info.Channels
 	return c.predictStream(ctx, names, func(ctx context.Context, name string) (*tensor.Tensor, error) {
@@ -50,7 +52,7 @@ func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, e
 	}, k, each)
 }
 
-// prepareFile makes the model's input of the image in a file.
+// prepareFile reads an image file and returns it as the model's input.
 func (c *Classifier) prepareFile(name string, o photo.Options, memory *photo.Budget) (*tensor.Tensor, error) {
 	content, _, err := photo.Load(name, o)
 	if err != nil {
@@ -71,7 +73,7 @@ func (c *Classifier) prepareFile(name string, o photo.Options, memory *photo.Bud
 	return x, nil
 }
 
-// prepareFunc makes the model's input of the picture of a name.
+// prepareFunc returns the image of a name as the model's input.
 type prepareFunc func(ctx context.Context, name string) (*tensor.Tensor, error)
 
 func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, k int, each func(name string, p []Prediction, err error) error) error {
@@ -104,10 +106,10 @@ func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, 
 	}
 }
 
-// streamed is a picture on its way.
+// streamed is an image of a stream.
 type streamed struct {
 	name  string
-	ready chan struct{} // closed when x or err is there
+	ready chan struct{} // closed when x or err is set
 	x     *tensor.Tensor
 	found []Prediction
 	err   error
@@ -116,8 +118,8 @@ type streamed struct {
 type stream struct {
 	c       *Classifier
 	workers int
-	todo    chan *streamed // to the workers
-	order   chan *streamed // the same, in order: its length bounds what is in memory
+	todo    chan *streamed // images for the workers
+	order   chan *streamed // the same images in order; its capacity bounds how many are in memory
 }
 
 func (s *stream) feed(ctx context.Context, names iter.Seq2[string, error]) {
@@ -159,7 +161,7 @@ func (s *stream) work(ctx context.Context, prepare prepareFunc) {
 	}
 }
 
-// take waits for the next batch; an empty one is the end.
+// take waits for the next batch. An empty batch means the end of the stream.
 func (s *stream) take(ctx context.Context, batch []*streamed) []*streamed {
 	for len(batch) < cap(batch) {
 		select {
@@ -180,8 +182,8 @@ func (s *stream) take(ctx context.Context, batch []*streamed) []*streamed {
 	return batch
 }
 
-// predictBatch classifies what could be read, pictures of one size together: a model
-// that takes any size has them of several.
+// predictBatch classifies the images that could be read. Images of the same size share a
+// batch; a model that takes any size may get several sizes.
 func (c *Classifier) predictBatch(batch []*streamed, k int) {
 	done := make([]bool, len(batch))
 	for i, p := range batch {
@@ -198,7 +200,8 @@ func (c *Classifier) predictBatch(batch []*streamed, k int) {
 	}
 }
 
-// predictAlike classifies pictures of one size; of a batch that fails, each alone.
+// predictAlike classifies images of one size. If a batch fails, it classifies each image
+// alone, so that only the images at fault get an error.
 func (c *Classifier) predictAlike(batch []*streamed, k int) {
 	s := batch[0].x.Shape()
 	x := tensor.New(len(batch), s[1], s[2], s[3])

@@ -30,12 +30,13 @@ func numbered(n int) iter.Seq2[string, error] {
 	}
 }
 
-// pictured makes the picture of a number, of two sizes; every seventh cannot be read.
-func pictured(name string) (image.Image, error) {
+// numberedImage returns the image of a number, in one of two sizes; every seventh cannot be
+// read.
+func numberedImage(name string) (image.Image, error) {
 	var i int
 	fmt.Sscan(name, &i)
 	if i%7 == 3 {
-		return nil, fmt.Errorf("picture %d is broken", i)
+		return nil, fmt.Errorf("image %d is broken", i)
 	}
 	img := image.NewGray(image.Rect(0, 0, 28+i%2*4, 28))
 	for k := range img.Pix {
@@ -44,8 +45,8 @@ func pictured(name string) (image.Image, error) {
 	return img, nil
 }
 
-// A stream says of every picture, in order, what Predict says of it alone; of a model
-// that takes any size, too, whose pictures cannot share a batch.
+// A stream gives the same predictions as Predict for every image, in order, also for a model
+// that takes any size, whose images cannot always share a batch.
 func TestPredictStream(t *testing.T) {
 	anySize := leNetInfo()
 	anySize.Architecture, anySize.Height, anySize.Width = "d2l-resnet18", 0, 0
@@ -61,13 +62,13 @@ func TestPredictStream(t *testing.T) {
 			n = 12
 		}
 		heard := 0
-		err = c.PredictStream(context.Background(), numbered(n), pictured, 2, func(name string, ps []inference.Prediction, err error) error {
+		err = c.PredictStream(context.Background(), numbered(n), numberedImage, 2, func(name string, ps []inference.Prediction, err error) error {
 			if name != fmt.Sprint(heard) {
 				t.Fatalf("answer %d is of %s", heard, name)
 			}
 			i := heard
 			heard++
-			switch img, broken := pictured(name); {
+			switch img, broken := numberedImage(name); {
 			case i%11 == 5:
 				if err == nil || err.Error() != "was not found" {
 					t.Errorf("%d: %v", i, err)
@@ -95,8 +96,8 @@ func TestPredictStream(t *testing.T) {
 	}
 }
 
-// An endless stream ends with an error of who listens, and with the context; it never
-// runs far ahead.
+// An endless stream ends when each returns an error and when the context ends, and never
+// reads far ahead.
 func TestPredictStreamEnds(t *testing.T) {
 	_, path := save(t, leNetInfo(), nil)
 	c, err := inference.Load(path, device(t), engine.FP32)
@@ -106,7 +107,7 @@ func TestPredictStreamEnds(t *testing.T) {
 	var opened atomic.Int64
 	open := func(name string) (image.Image, error) {
 		opened.Add(1)
-		return pictured(name)
+		return numberedImage(name)
 	}
 	heard := 0
 	enough := errors.New("enough")
@@ -117,14 +118,14 @@ func TestPredictStreamEnds(t *testing.T) {
 		return nil
 	})
 	if err != enough || heard != 70 || opened.Load() > 70+300 {
-		t.Errorf("%v after %d answers, %d pictures read", err, heard, opened.Load())
+		t.Errorf("%v after %d answers, %d images read", err, heard, opened.Load())
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	err = c.PredictStream(ctx, numbered(1<<30), open, 1, func(string, []inference.Prediction, error) error { stop(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of the context: %v", err)
 	}
-	// A list that waits for its next name, as a terminal's does, keeps nobody.
+	// A list that waits for its next name, as a terminal's does, does not block the return.
 	ctx, stop = context.WithCancel(context.Background())
 	wait := make(chan struct{})
 	defer close(wait)
@@ -138,7 +139,7 @@ func TestPredictStreamEnds(t *testing.T) {
 	}
 	err = c.PredictStream(context.Background(), numbered(0), open, 1, func(string, []inference.Prediction, error) error { return enough })
 	if err != nil {
-		t.Errorf("without pictures: %v", err)
+		t.Errorf("without images: %v", err)
 	}
 	colour := leNetInfo()
 	colour.Channels, colour.Preprocess = 5, prepare.Steps{}
@@ -146,7 +147,7 @@ func TestPredictStreamEnds(t *testing.T) {
 	if c, err = inference.Load(path, device(t), engine.FP32); err != nil {
 		t.Fatal(err)
 	}
-	err = c.PredictStream(context.Background(), numbered(1), pictured, 1, func(_ string, _ []inference.Prediction, err error) error { return err })
+	err = c.PredictStream(context.Background(), numbered(1), numberedImage, 1, func(_ string, _ []inference.Prediction, err error) error { return err })
 	if err == nil || !strings.HasPrefix(err.Error(), "0: ") || !strings.Contains(err.Error(), "5 channels") {
 		t.Errorf("a model of 5 channels: %v", err)
 	}

@@ -27,8 +27,8 @@ func presetInfo() checkpoint.Model {
 	}
 }
 
-// A model that says so gets its images to the bit as torchvision's preset makes
-// them, which data/transforms is held to.
+// With ResizeShorter, Prepare gives the same bits as torchvision's preset, against which
+// data/transforms is tested.
 func TestPrepareAsTorchvision(t *testing.T) {
 	img := image.NewRGBA(image.Rect(3, 5, 60, 45))
 	for y := 5; y < 45; y++ {
@@ -39,7 +39,7 @@ func TestPrepareAsTorchvision(t *testing.T) {
 	for _, name := range prepare.Interpolations() {
 		interpolation, ok := transforms.ParseInterpolation(name)
 		if !ok {
-			t.Fatalf("%s is no filter", name)
+			t.Fatalf("%s is not a filter", name)
 		}
 		info := presetInfo()
 		info.Preprocess.Interpolation = interpolation.String()
@@ -99,7 +99,7 @@ func TestEvaluateAsTorchvision(t *testing.T) {
 	}
 }
 
-// What a file says of the preparation must go together.
+// A file with a contradictory preparation is refused.
 func TestPreparationsThatCannotBe(t *testing.T) {
 	for want, change := range map[string]func(*checkpoint.Model){
 		"a square is cut out":      func(m *checkpoint.Model) { m.Height = 20 },
@@ -124,7 +124,7 @@ func TestPreparationsThatCannotBe(t *testing.T) {
 	}
 }
 
-// A model takes the file's tensors as they are, so nothing of it is left zero.
+// Load sets all of a model's tensors to those of the file.
 func TestLoadedWeightsAreTheFiles(t *testing.T) {
 	m, path := save(t, presetInfo(), nil)
 	c, err := inference.Load(path, device(t), engine.FP32)

@@ -18,13 +18,13 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// question is something to ask a classifier; answer must not hold memory of the engine.
+// question is a call of a classifier. Its answer must not refer to memory of the engine.
 type question struct {
 	name string
 	ask  func(c *inference.Classifier) (answer any, err error)
 }
 
-// questions are calls of every method that computes, each on images of its own.
+// questions returns calls of every method that computes, each with images of its own.
 func questions(t *testing.T, kinds int) (all []question) {
 	t.Helper()
 	ds := garments(t, 8*kinds)
@@ -65,7 +65,7 @@ func questions(t *testing.T, kinds int) (all []question) {
 		add("Evaluate", func(c *inference.Classifier) (any, error) {
 			var answers []inference.Answer
 			r, err := c.EvaluateEach(context.Background(), part, data.LoaderConfig{Batch: 5}, func(a inference.Answer) { answers = append(answers, a) }, nil)
-			r.ImagesPerSecond = 0 // which is another every time
+			r.ImagesPerSecond = 0 // it differs every time
 			return []any{r, answers}, err
 		})
 		add("PredictStream", func(c *inference.Classifier) (any, error) { return streamed(c, names) })
@@ -77,15 +77,15 @@ func questions(t *testing.T, kinds int) (all []question) {
 
 func streamed(c *inference.Classifier, names iter.Seq2[string, error]) (any, error) {
 	var found [][]inference.Prediction
-	err := c.PredictStream(context.Background(), names, pictured, 0, func(_ string, p []inference.Prediction, err error) error {
+	err := c.PredictStream(context.Background(), names, numberedImage, 0, func(_ string, p []inference.Prediction, err error) error {
 		found = append(found, slices.Clone(p))
 		return err
 	})
 	return found, err
 }
 
-// Goroutines that ask one classifier at the same time get the answers of one that asks
-// alone, to the bit. With the race detector it also tells of unguarded memory.
+// Goroutines that use one classifier at the same time get the same bits as a single one.
+// With the race detector the test also finds unguarded memory.
 func TestGoroutinesTakeTurns(t *testing.T) {
 	dev := device(t)
 	_, path := save(t, leNetInfo(), nil)
@@ -112,9 +112,9 @@ func TestGoroutinesTakeTurns(t *testing.T) {
 					t.Errorf("%s: %v", q.name, err)
 				}
 			}
-			for r := range rounds { // only now, so that an answer that others write over is seen
+			for r := range rounds { // only now, so that an overwritten answer is noticed
 				if i := (g*7 + r*11) % len(asked); !reflect.DeepEqual(got[r], want[i]) {
-					t.Errorf("%s gives another answer beside others than alone", asked[i].name)
+					t.Errorf("%s gives another answer with concurrent calls than alone", asked[i].name)
 				}
 			}
 		})

@@ -22,7 +22,7 @@ const (
 // mistakes reads the pictures that the model was surest of and wrong, as the model sees
 // them, and explains each; note says why there is no explanation.
 func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note string, err error) {
-	seen := j.model.Pictures(j.data)
+	seen := j.model.Images(j.data)
 	info := seen.Info()
 	for first := 0; first < len(j.Mistakes); first += camBatch {
 		if err := ctx.Err(); err != nil {

@@ -44,7 +44,7 @@ func (w *Workload) FeedLoader(ctx context.Context, ds data.Dataset, name string)
 	if err := w.fits(ds); err != nil {
 		return err
 	}
-	resized, uint8s := data.Resize(ds, shape[2]), engine.TakesPictures(w.program.Device())
+	resized, uint8s := data.Resize(ds, shape[2]), engine.TakesUint8(w.program.Device())
 	return w.feedBy(ctx, FeedLoader, name, func(workers int) (*data.Loader, error) {
 		return data.NewLoader(resized, data.LoaderConfig{Batch: w.config.Batch, Shuffle: true, DropLast: true, Workers: workers, Bytes: uint8s})
 	})
@@ -68,7 +68,7 @@ func (w *Workload) FeedPhotos(ctx context.Context, path string, maxPixels int64)
 	if err := w.fits(set); err != nil {
 		return err
 	}
-	uint8s := engine.TakesPictures(w.program.Device())
+	uint8s := engine.TakesUint8(w.program.Device())
 	return w.feedBy(ctx, FeedPhotos, cmp.Or(path, DrawnPhotos), func(workers int) (*data.Loader, error) {
 		return photoLoader(set, w.config.Batch, workers, uint8s)
 	})
@@ -91,7 +91,7 @@ func (w *Workload) feedBy(ctx context.Context, feed Feed, name string, open func
 	}
 	f := &loaderFeed{w: w, batches: batches{ctx: ctx, loader: l}}
 	if s := l.Stored(); s != nil {
-		f.uint8s = w.program.Pictures(w.images, inference.Pictures(s))
+		f.uint8s = w.program.Images(w.images, inference.StoredImages(s))
 	}
 	w.feed, w.source, w.next = feed, name, f.next
 	w.alone = func() (*data.Loader, error) { return open(1) }

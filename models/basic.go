@@ -36,21 +36,21 @@ func (b *PlainBlock) Forward(x *graph.Node) *graph.Node {
 }
 
 // BasicBlock is a plain block with a shortcut (He et al. 2015, figure 5, left;
-// torchvision's class of that name): ReLU(BN2(...) + x), or + Downsample(x).
+// torchvision's BasicBlock): ReLU(BN2(...) + x), or ReLU(BN2(...) + Downsample(x)).
 type BasicBlock struct {
 	PlainBlock
-	Downsample nn.Sequential // nil: the shortcut is the identity
+	Downsample nn.Sequential // nil if the shortcut is the identity
 	Drop       nn.StochasticDepth
 }
 
-// newBasicBlock has option B of He et al. 2015, section 3.3, for a shortcut: a
-// projection where the shape changes.
+// newBasicBlock returns a block with the shortcut of He et al. 2015, section 3.3, option B: a
+// projection if the shape changes.
 func newBasicBlock(p place) nn.Module {
 	return &BasicBlock{newPlainBlock(p), projection(p, p.out), nn.StochasticDepth{P: p.drop}}
 }
 
-// projection is the 1x1 convolution and batch norm of a shortcut, or nil where
-// the shape stays.
+// projection returns the 1x1 convolution and batch norm of a shortcut, or nil if the shape does
+// not change.
 func projection(p place, out int) nn.Sequential {
 	if p.stride == 1 && p.in == out {
 		return nil
@@ -82,9 +82,9 @@ func (b *BasicBlock) Identity() bool { return b.Downsample == nil }
 // Last implements Block.
 func (b *BasicBlock) Last() nn.Zeroer { return b.BN2 }
 
-// Bottleneck narrows by a 1x1 convolution, computes at that width, and widens
-// again (He et al. 2015, figure 5, right). As in torchvision the stride is that of
-// the 3x3 convolution, and its width and groups make ResNeXt (Xie et al. 2017,
+// Bottleneck reduces the channels by a 1x1 convolution, applies a 3x3 convolution, and expands
+// the channels again (He et al. 2015, figure 5, right). As in torchvision the 3x3 convolution
+// has the stride. Its width and groups distinguish ResNeXt (Xie et al. 2017,
 // https://arxiv.org/abs/1611.05431) and Wide ResNet (Zagoruyko and Komodakis 2016,
 // https://arxiv.org/abs/1605.07146).
 type Bottleneck struct {
@@ -95,15 +95,15 @@ type Bottleneck struct {
 	Conv3      *nn.Conv2d // 1x1
 	BN3        *nn.BatchNorm2d
 	ReLU       nn.ReLU       `nn:"relu"`
-	Downsample nn.Sequential // nil: the shortcut is the identity
+	Downsample nn.Sequential // nil if the shortcut is the identity
 	Drop       nn.StochasticDepth
 }
 
-// expansion is how many times its stage's width a bottleneck returns.
+// expansion is the ratio of a bottleneck's output channels to its stage's width.
 const expansion = 4
 
-// bottleneck makes blocks of so many groups, each of base channels in a stage of
-// 64 and in proportion in the others.
+// bottleneck returns a constructor of bottlenecks with so many groups. Each group has base
+// channels in a stage of width 64, and proportionally more in the others.
 func bottleneck(groups, base int) func(place) nn.Module {
 	return func(p place) nn.Module {
 		width, out := p.out*base/64*groups, p.out*expansion

@@ -5,27 +5,27 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// Block is a residual block. Its Forward makes the sum of its parts, and behind
-// it ReLU in the nets of He et al. 2015.
+// Block is a residual block. Its Forward is the sum of its Parts, followed by ReLU in the
+// networks of He et al. 2015.
 type Block interface {
 	nn.Module
-	// Parts adds both sides of the sum to x's graph: what the block's layers make of
-	// x, and x itself or what the shortcut makes of it. They have one shape.
+	// Parts adds both terms of the sum to the graph of x: the output of the block's
+	// layers, and x or the output of the shortcut's layers. They have the same shape.
 	Parts(x *graph.Node) (branch, shortcut *graph.Node)
-	// Identity reports whether the shortcut is x itself and the block of the same
-	// form as those behind it in its stage, so that it can be left out or another one
-	// be put behind it. Leaving it out means handing x on: the sum without the
-	// branch. In post-activation nets that is the block's ReLU of the shortcut alone
-	// as well, because x comes from a ReLU and is nowhere below 0.
+	// Identity reports whether the shortcut is x itself and the block has the same form
+	// as the following blocks of its stage. Then the block can be skipped (ablation), and
+	// another can be inserted after it. Skipping it means passing x on. This also holds
+	// in post-activation networks, where the block without its branch is ReLU(x): x comes
+	// from a ReLU and is never negative.
 	Identity() bool
-	// Last returns the layer that ends the branch, a batch norm or a convolution:
-	// while it is zero, the block returns its shortcut.
+	// Last returns the layer at the end of the branch, a batch norm or a convolution.
+	// While it is zero, the block returns its shortcut.
 	Last() nn.Zeroer
 }
 
-// Stage is a run of blocks at one size of the image.
+// Stage is a sequence of blocks with the same image size.
 type Stage struct {
-	Name   string // of its field: the parameters of block i are called Name.i.…
+	Name   string // name of the field: the names of block i's parameters begin with Name.i.
 	Blocks []Block
 }
 
@@ -34,15 +34,15 @@ type Net interface {
 	nn.Module
 	// Stages lists the blocks in the order of the computation.
 	Stages() []Stage
-	// Through is Forward with visit in place of every block's Forward, so that a
-	// study can leave blocks out (return x) or look at their Parts.
+	// Through is Forward with visit called in place of every block's Forward. visit may
+	// skip a block by returning x, or look at its Parts.
 	Through(x *graph.Node, visit func(b Block, x *graph.Node) *graph.Node) *graph.Node
 }
 
-// forward is the visit that makes Through a Forward.
+// forward is the visit with which Through equals Forward.
 func forward(b Block, x *graph.Node) *graph.Node { return b.Forward(x) }
 
-// stage lists the residual blocks of a field.
+// stage returns the residual blocks of a field.
 func stage(name string, s nn.Sequential) Stage {
 	st := Stage{Name: name}
 	for _, m := range s {
@@ -51,18 +51,18 @@ func stage(name string, s nn.Sequential) Stage {
 	return st
 }
 
-// place says where in its net a block stands.
+// place describes the position of a block in its network.
 type place struct {
-	in, out, stride int // out is the stage's width: bottlenecks return a multiple of it
+	in, out, stride int // out is the stage's width; bottlenecks return a multiple of it
 	stage, index    int
 	zero            bool    // the branch starts at 0
 	blank           bool    // see Config
-	drop            float64 // the probability that an image does without the branch
+	drop            float64 // probability with which the branch of an image is dropped
 }
 
-// stages makes the blocks of every stage. Each but the first halves the image in
-// its first block. Block l of L is dropped with probability l/L of the last one's
-// (Huang et al. 2016, equation 4).
+// stages makes the blocks of every stage. The first block of every stage but the first halves
+// the image size. Block l of L is dropped with l/L times the last block's probability (Huang et
+// al. 2016, equation 4).
 func stages(c Config, in int, widths []int, expansion int, block func(place) nn.Module) []nn.Sequential {
 	all, l := make([]nn.Sequential, len(widths)), 0
 	total := sum(c.Blocks)

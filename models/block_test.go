@@ -10,10 +10,10 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// residualKinds has one net of every type of block.
+// residualKinds has one network for every type of block.
 var residualKinds = []string{"d2l-resnet18", "resnet18", "resnet50", "preresnet18", "preresnet50", "cifar-resnet8", "cifar-preresnet8"}
 
-// feedAll gives every variable of g its value in float64.
+// feedAll adds the value of every variable of g to feeds, in float64.
 func feedAll(g *graph.Graph, feeds map[*graph.Node][]float64) {
 	for _, v := range g.Variables() {
 		wide := make([]float64, v.Value.Numel())
@@ -24,8 +24,8 @@ func feedAll(g *graph.Graph, feeds map[*graph.Node][]float64) {
 	}
 }
 
-// A block that starts at zero returns its shortcut, so an identity block its
-// input, bit for bit; and so does one whose last layer is made zero.
+// A block with ZeroInit returns its shortcut, so an identity block returns its input, bit for
+// bit. So does a block whose last layer is set to zero.
 func TestZeroInitMakesBlocksIdentities(t *testing.T) {
 	for _, name := range residualKinds {
 		for _, zeroed := range []bool{false, true} {
@@ -39,7 +39,7 @@ func TestZeroInitMakesBlocksIdentities(t *testing.T) {
 			b := m.Stages()[0].Blocks[1]
 			nn.Init(b, 3, nn.KaimingNormal)
 			if !b.Identity() {
-				t.Fatalf("%s: the second block is no identity", name)
+				t.Fatalf("%s: the second block is not an identity block", name)
 			}
 			if zeroed {
 				b.Last().Zero()
@@ -50,7 +50,7 @@ func TestZeroInitMakesBlocksIdentities(t *testing.T) {
 			feeds := map[*graph.Node][]float64{x: make([]float64, x.Shape.Numel())}
 			feedAll(g, feeds)
 			for i := range feeds[x] {
-				feeds[x][i] = float64(i%17) / 7 // nowhere below 0, as behind a ReLU
+				feeds[x][i] = float64(i%17) / 7 // not negative, as after a ReLU
 				if e.Kind == PreActivation {
 					feeds[x][i]--
 				}
@@ -72,7 +72,7 @@ func channelsOf(name string) int {
 	return 64
 }
 
-// Every residual branch starts at zero, and only its last layer.
+// With ZeroInit the last layer of every residual branch starts at zero, and no other.
 func TestZeroInitIsOfTheLastLayers(t *testing.T) {
 	for _, name := range residualKinds {
 		e, err := Lookup(name)
@@ -93,7 +93,7 @@ func TestZeroInitIsOfTheLastLayers(t *testing.T) {
 			if init {
 				nn.Init(m, 1, nn.XavierUniform)
 			}
-			checkZeros(t, fmt.Sprintf("%s, drawn anew %t", name, init), m.(Net), last)
+			checkZeros(t, fmt.Sprintf("%s, initialised again %t", name, init), m.(Net), last)
 		}
 	}
 }
@@ -115,7 +115,7 @@ func checkZeros(t *testing.T, what string, m Net, last map[string]bool) {
 	}
 }
 
-// Through visits the blocks in their order, and a block left out leaves the rest.
+// Through visits the blocks in order, also if one of them is skipped.
 func TestThrough(t *testing.T) {
 	for _, name := range residualKinds {
 		e, err := Lookup(name)
@@ -147,7 +147,7 @@ func TestThrough(t *testing.T) {
 	}
 }
 
-// Option A takes every second pixel and puts zeros behind the old channels.
+// Option A takes every second pixel and appends channels of zeros.
 func TestOptionA(t *testing.T) {
 	s := optionA(place{in: 2, out: 3, stride: 2})
 	g := graph.New(graph.Eval)
@@ -162,7 +162,7 @@ func TestOptionA(t *testing.T) {
 	}
 }
 
-// The drop probability grows in equal steps to the last block's.
+// The drop probability grows in equal steps up to that of the last block.
 func TestStochasticDepthDecays(t *testing.T) {
 	m, err := New("cifar-resnet20", Config{StochasticDepth: 0.45})
 	if err != nil {

@@ -8,20 +8,20 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// The nets of He et al. 2015, section 4.2: a 3x3 convolution, three stages of n
-// blocks of 16, 32 and 64 channels at 32, 16 and 8 pixels, and a linear layer,
-// which makes 6n+2 layers with weights. Shortcuts have no parameters (option A:
-// every second pixel, and zeros for the new channels, which come last; package exchange
-// takes weights of nets that put half of them before the others), so that
-// cifar-plainN has the parameters of cifar-resnetN and is the same net minus the
-// additions. cifar-preresnetN is the pre-activation form of He et al. 2016.
+// The networks for CIFAR-10 of He et al. 2015, section 4.2: a 3x3 convolution, three stages of
+// n blocks with 16, 32 and 64 channels at 32, 16 and 8 pixels, and a linear layer, which makes
+// 6n+2 layers with weights. Shortcuts have no parameters (option A: every second pixel, and
+// zeros for the new channels, which come last). Therefore cifar-plainN has the parameters of
+// cifar-resnetN and is the same network without the additions. Package exchange also reads
+// weights of networks that put half of the new channels first. cifar-preresnetN is the
+// pre-activation form of He et al. 2016.
 //
-// pytorchcv's resnetN_cifar10 and preresnetN_cifar10 are other nets: their shortcuts
-// that change the shape are 1x1 convolutions (option B), so they have more parameters,
-// and the first block of preresnetN_cifar10 has its shortcut before the activation.
+// pytorchcv's resnetN_cifar10 and preresnetN_cifar10 are different networks: their shortcuts
+// that change the shape are 1x1 convolutions (option B), so they have more parameters, and the
+// first block of preresnetN_cifar10 has its shortcut before the activation.
 var (
 	cifarWidths = []int{16, 32, 64}
-	cifarDepths = []int{20, 32, 44, 56, 110} // those that are listed
+	cifarDepths = []int{20, 32, 44, 56, 110} // the depths that Names lists
 )
 
 const (
@@ -59,7 +59,7 @@ func newCIFARTrunk(c Config, block func(place) nn.Module) Trunk {
 	}
 }
 
-// optionA is the shortcut without parameters; nil where the shape stays.
+// optionA returns the shortcut without parameters, or nil if the shape does not change.
 func optionA(p place) nn.Sequential {
 	if p.stride == 1 && p.in == p.out {
 		return nil
@@ -78,7 +78,7 @@ func newCIFARBlock(p place) nn.Module {
 
 func newCIFARPreActBlock(p place) nn.Module { return newPreActBlock(p, optionA(p)) }
 
-// cifarNets lists the usual depths of every kind.
+// cifarNets returns the entries of the usual depths of every kind.
 func cifarNets() (all []Entry) {
 	for _, k := range cifarKinds {
 		for _, depth := range cifarDepths {
@@ -108,8 +108,8 @@ var cifarSource = map[Kind]string{
 	PreActivation:  "He et al. 2016, https://arxiv.org/abs/1603.05027, section 3",
 }
 
-// cifarNet finds a net of 6n+2 layers by its name, whatever n. ok says whether
-// the name is of that form.
+// cifarNet returns the entry of a network with 6n+2 layers, for any n, by its name. ok reports
+// whether the name has that form.
 func cifarNet(name string) (e Entry, ok bool, err error) {
 	for _, k := range cifarKinds {
 		digits, found := strings.CutPrefix(name, k.prefix)

@@ -18,7 +18,7 @@ var d2lResNet18 = Entry{
 	New:    func(c Config) nn.Module { return newD2LResNet(c) },
 }
 
-// d2lGrowth is that of a block whose convolutions have a bias.
+// d2lGrowth is basicGrowth for blocks whose convolutions have a bias.
 func d2lGrowth(widths []int) (g []int64) {
 	for i, n := range basicGrowth(widths) {
 		g = append(g, n+int64(2*widths[i]))
@@ -29,14 +29,15 @@ func d2lGrowth(widths []int) (g []int64) {
 // D2LResNet18 is the network of "Dive into Deep Learning", section 8.6:
 // [N,channels,H,W] -> logits [N,classes], for images of any size.
 type D2LResNet18 struct {
-	B1             nn.Sequential // stem: a quarter of the size, 64 channels
+	B1             nn.Sequential // stem: 64 channels at a quarter of the size
 	B2, B3, B4, B5 nn.Sequential // stages of 64, 128, 256, 512 channels
 	Pool           nn.AdaptiveAvgPool2d
 	Flatten        nn.Flatten
 	FC             *nn.Linear
 }
 
-// NewD2LResNet18 has 11,178,378 parameters for one channel and ten classes.
+// NewD2LResNet18 returns a D2LResNet18. For one channel and ten classes it has 11,178,378
+// parameters.
 func NewD2LResNet18(channels, classes int) *D2LResNet18 {
 	return newD2LResNet(d2lResNet18.fill(Config{Channels: channels, Classes: classes}))
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// described is what testdata/torchvision_nets.py says of a network.
+// described is the description of a network by testdata/torchvision_nets.py.
 type described struct {
 	Name    string
 	Params  int64
@@ -44,7 +44,7 @@ func readDescribed(t *testing.T) map[string]described {
 	return all
 }
 
-// layout lists names and shapes as the script does.
+// layout lists names and shapes in the same format as the script.
 func layout(m nn.Module) string {
 	var lines []string
 	for _, p := range nn.Named(m) {
@@ -53,7 +53,7 @@ func layout(m nn.Module) string {
 	return strings.Join(lines, "\n")
 }
 
-// Every model once, for it takes some time to make the large ones.
+// Several checks share each model, since making the large ones takes some time.
 func TestEveryEntry(t *testing.T) {
 	torch := readDescribed(t)
 	for _, name := range Names() {
@@ -109,12 +109,12 @@ func checkFacts(t *testing.T, e Entry) {
 		t.Errorf("%s lacks a description, a source, a family or a kind", e.Name)
 	}
 	if n := len(e.Mean); n != len(e.Std) || n != 0 && n != e.Channels || (e.Resize > 0) != (e.Interpolation != "") || e.Resize > 0 && e.Resize < e.Height {
-		t.Errorf("%s: the preparation of its images makes no sense: %+v", e.Name, e)
+		t.Errorf("%s: the preparation of its images is not plausible: %+v", e.Name, e)
 	}
 }
 
-// The stages that a residual net shows are those of its entry, and the blocks'
-// names lead to their parameters.
+// The stages of a residual network are those of its entry, and the names of its parameters
+// begin with the names of the blocks.
 func checkStages(t *testing.T, e Entry, m nn.Module) {
 	t.Helper()
 	net, ok := m.(Net)
@@ -133,7 +133,7 @@ func checkStages(t *testing.T, e Entry, m nn.Module) {
 				t.Errorf("%s has no parameter %s", e.Name, path)
 			}
 			if i > 0 && !b.Identity() {
-				t.Errorf("%s: block %d of %s is no identity", e.Name, i, s.Name)
+				t.Errorf("%s: block %d of %s is not an identity block", e.Name, i, s.Name)
 			}
 		}
 	}
@@ -142,7 +142,7 @@ func checkStages(t *testing.T, e Entry, m nn.Module) {
 	}
 }
 
-// Count is exact whatever is changed.
+// Count is exact for any configuration.
 func TestCount(t *testing.T) {
 	for _, name := range []string{
 		"d2l-resnet18", "d2l-bnlenet", "resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "preresnet18", "preresnet50",
@@ -191,7 +191,7 @@ func TestCIFARDepths(t *testing.T) {
 	}
 }
 
-// The plain net is the residual one minus the additions: the same parameters, by
+// The plain network is the residual one without the additions: it has the same parameters, by
 // name and shape.
 func TestPlainHasTheParametersOfResNet(t *testing.T) {
 	plain, err := New("cifar-plain20", Config{})

@@ -7,7 +7,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// A model is made by its name, for as many classes as the data has. Its parameters have
+// Make a model by its name, for the number of classes of the data. Its parameters have
 // torchvision's names.
 func Example() {
 	net, err := models.New("resnet18", models.Config{Classes: 5})

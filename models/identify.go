@@ -9,19 +9,18 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Match is a model that has the parameters of a state dict, under its names and in
-// its shapes.
+// Match is a model whose parameters have the names and shapes of a state dict.
 type Match struct {
 	Entry  Entry
-	Config Config // channels, classes and, where they are not the entry's own, blocks
+	Config Config // channels, classes and, if they differ from the entry's, blocks
 
-	// Headless says that the last layer is not there: a backbone, which tells no classes
-	// apart. Config.Classes is 0.
+	// Headless means that the state dict is that of a backbone, without the last layer.
+	// Config.Classes is 0.
 	Headless bool
 }
 
-// Title is that of the entry with the match's blocks, and that the last layer is
-// missing where it is.
+// Title returns the entry's Title for the match's blocks. It also says if the last layer is
+// missing.
 func (m Match) Title() string {
 	if m.Headless {
 		return m.Entry.Title(m.Config.Blocks) + " without its last layer"
@@ -29,7 +28,7 @@ func (m Match) Title() string {
 	return m.Entry.Title(m.Config.Blocks)
 }
 
-// Count is the Count of the entry, less the last layer where it is missing.
+// Count returns the entry's Count, without the last layer if that is missing.
 func (m Match) Count() int64 {
 	n := m.Entry.Count(m.Config)
 	if m.Headless {
@@ -38,11 +37,11 @@ func (m Match) Count() int64 {
 	return n
 }
 
-// Identify finds the models of a state dict, with its last layer or without, by the
-// shapes of its entries. Nets that differ in nothing but their operations, such as a
-// CIFAR net with and without its additions, are all returned; of those that differ in
-// their blocks alone, which are the same net, the one whose blocks are its own, or else
-// the first that is listed.
+// Identify returns the models that a state dict can belong to, with or without their last
+// layer, given the shapes of its entries. Networks with the same parameters but different
+// operations, such as a CIFAR network with and without its additions, are all returned. Of
+// entries that differ only in their numbers of blocks, which describe the same network, Identify
+// returns the one with the numbers found or, if there is none, the first that is listed.
 func Identify(shapes map[string]tensor.Shape) []Match {
 	var found []Match
 	for _, name := range Names() {
@@ -62,8 +61,8 @@ func Identify(shapes map[string]tensor.Shape) []Match {
 	return found
 }
 
-// Configured reads the channels, classes and blocks of a state dict of the model off
-// its shapes. The error says what is not there, be it of the last layer a part.
+// Configured determines the channels, classes and blocks of a state dict of the model from its
+// shapes. The error names what is missing, which may be a part of the last layer.
 func (e Entry) Configured(shapes map[string]tensor.Shape) (Match, error) {
 	stem, head, bias := shapes[e.Stem+".weight"], shapes[e.Head+".weight"], shapes[e.Head+".bias"]
 	if len(stem) != 4 {
@@ -89,11 +88,11 @@ func (e Entry) Configured(shapes map[string]tensor.Shape) (Match, error) {
 	return m, nil
 }
 
-// Nearest is Configured for shapes that need not be those of the model: what they do not
-// tell is as the model has it.
+// Nearest is Configured for shapes that may differ from those of the model. What they do not
+// determine keeps the model's own value.
 func (e Entry) Nearest(shapes map[string]tensor.Shape) Match {
 	m := Match{Entry: e}
-	// A few bytes of a file are not to ask for a large net.
+	// A few bytes of a file must not be able to demand a huge network.
 	if stem := shapes[e.Stem+".weight"]; len(stem) == 4 && int64(stem.Numel()) == int64(stem[1])*e.growth.channel {
 		m.Config.Channels = stem[1]
 	}
@@ -117,8 +116,8 @@ func (e Entry) Nearest(shapes map[string]tensor.Shape) Match {
 	return m
 }
 
-// Same reports whether two matches are one net, but for the numbers of channels and
-// classes and for the last layer.
+// Same reports whether two matches are the same network, apart from the numbers of channels
+// and classes and the presence of the last layer.
 func (m Match) Same(other Match) bool {
 	blocks, others := m.Config.Blocks, other.Config.Blocks
 	if len(blocks) == 0 {
@@ -131,11 +130,11 @@ func (m Match) Same(other Match) bool {
 		m.Entry.Count(Config{Blocks: blocks}) == other.Entry.Count(Config{Blocks: others})
 }
 
-// Bottleneck reports whether the net's blocks are bottlenecks, of three convolutions
-// each.
+// Bottleneck reports whether the network's blocks are bottlenecks, which have three
+// convolutions each.
 func (e Entry) Bottleneck() bool { return strings.HasPrefix(e.form, bottleneckForm) }
 
-// blocksIn counts the numbers that follow the name of a stage.
+// blocksIn counts the blocks of a stage, whose numbers follow the stage's name.
 func blocksIn(stage string, shapes map[string]tensor.Shape) int {
 	seen := map[string]bool{}
 	for name := range shapes {
@@ -147,15 +146,15 @@ func blocksIn(stage string, shapes map[string]tensor.Shape) int {
 	return len(seen)
 }
 
-// Fits reports whether the shapes are those of the model. The count comes first, so
-// that no net is made in vain.
+// Fits reports whether the shapes are those of the model. It compares the number of parameters
+// first, so that it does not make a network unnecessarily.
 func (m Match) Fits(shapes map[string]tensor.Shape) bool {
 	e, c := m.Entry, m.Config
 	var numbers int64
 	for _, s := range shapes {
 		numbers += int64(s.Numel())
 	}
-	// Beside what is trained stand the statistics of the batch norms, which are few.
+	// A state dict also has the statistics of the batch norms, which are few.
 	if n := m.Count(); numbers < n || numbers > n+n/4 {
 		return false
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// The names that an entry gives its first and last layer and its stages are those
-// of its net.
+// The names of the first and the last layer and of the stages in an entry are those of its
+// network.
 func TestNamesOfLayers(t *testing.T) {
 	for _, name := range Names() {
 		e, err := Lookup(name)
@@ -57,8 +57,8 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// What is known by names and shapes alone: blocks of any number, and that a net
-// with and one without additions look alike.
+// Names and shapes identify networks with any numbers of blocks. Networks with and without
+// additions look the same.
 func TestIdentifyOthers(t *testing.T) {
 	e, _ := Lookup("resnet18")
 	found := Identify(shapesOf(e.New(Config{Blocks: []int{1, 2, 1, 1}, Blank: true})))
@@ -94,7 +94,7 @@ func TestIdentifyOthers(t *testing.T) {
 	}
 }
 
-// A backbone is known without its last layer, and that it has none is said.
+// A backbone without its last layer is identified, and Headless is set.
 func TestIdentifyBackbone(t *testing.T) {
 	for _, name := range Names() {
 		e, err := Lookup(name)
@@ -125,7 +125,7 @@ func TestIdentifyBackbone(t *testing.T) {
 	}
 }
 
-// A net is called by its name while its blocks are its own, else what it is is said.
+// Title is the name of a network with its own numbers of blocks, and otherwise a description.
 func TestTitle(t *testing.T) {
 	for _, name := range Names() {
 		e, err := Lookup(name)
@@ -155,7 +155,7 @@ func TestTitle(t *testing.T) {
 	}
 }
 
-// Blank nets hold zeros where the others hold drawn numbers.
+// Blank networks hold zeros where others hold random numbers.
 func TestBlank(t *testing.T) {
 	for _, name := range []string{"resnet18", "preresnet50", "d2l-resnet18", "cifar-resnet20", "cifar-preresnet20"} {
 		e, err := Lookup(name)
@@ -169,7 +169,7 @@ func TestBlank(t *testing.T) {
 		for _, p := range nn.Parameters(e.New(Config{Blocks: ones, Blank: true})) {
 			for _, v := range p.Value.Data() {
 				if v != 0 && v != 1 { // 1 as the weight of a batch norm
-					t.Fatalf("%s: %s was drawn", name, p.Name)
+					t.Fatalf("%s: %s has random values", name, p.Name)
 				}
 			}
 		}

@@ -21,7 +21,7 @@ var d2lBNLeNet = Entry{
 // 8.5, with max pooling: [N,channels,28,28] -> logits [N,classes].
 type D2LBNLeNet struct{ nn.Sequential }
 
-// NewD2LBNLeNet has 44,878 parameters for one channel and ten classes.
+// NewD2LBNLeNet returns a D2LBNLeNet. For one channel and ten classes it has 44,878 parameters.
 func NewD2LBNLeNet(channels, classes int) *D2LBNLeNet {
 	return &D2LBNLeNet{nn.Sequential{
 		nn.NewConv2d(channels, 6, 5), nn.NewBatchNorm2d(6), nn.Sigmoid{},

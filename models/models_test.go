@@ -59,7 +59,7 @@ func TestResNetNames(t *testing.T) {
 	}
 }
 
-// The shapes that the notes print for an image of 224x224.
+// The shapes that "Dive into Deep Learning" prints for an image of 224x224.
 func TestResNetShapes(t *testing.T) {
 	s, err := nn.Summary(NewD2LResNet18(1, 10), tensor.Shape{1, 1, 224, 224})
 	if err != nil {
@@ -84,7 +84,7 @@ func TestResNetShapes(t *testing.T) {
 	}
 }
 
-// Every class of ImageNet has a name of its own, in the order of ILSVRC 2012.
+// The names of ImageNet's classes are distinct and in the order of ILSVRC 2012.
 func TestImageNetClasses(t *testing.T) {
 	names := ImageNetClasses()
 	seen := map[string]bool{}

@@ -7,37 +7,37 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// PreActBlock is the basic block with its activations before the convolutions, so
-// that nothing stands in the way from sum to sum (He et al. 2016,
-// https://arxiv.org/abs/1603.05027, figure 1b): Conv2(a2(Conv1(a1(x)))) + x, where
-// a is ReLU of batch norm.
+// PreActBlock is the basic block with its activations before the convolutions:
+// Conv2(a2(Conv1(a1(x)))) + x, where a is ReLU after a batch norm. There is no activation on
+// the path from one sum to the next (He et al. 2016, https://arxiv.org/abs/1603.05027,
+// figure 1b).
 //
-// As in section 3.2 and the authors' code, the first block of a stage activates
-// before the branch and the shortcut part (Shared), and one that comes right
-// behind a ReLU has no BN1.
+// As in section 3.2 and the authors' code, the first block of a stage applies its first
+// activation before branch and shortcut divide (Shared), and a block directly after a ReLU has
+// no BN1.
 type PreActBlock struct {
-	BN1        *nn.BatchNorm2d // nil: x is activated already
+	BN1        *nn.BatchNorm2d // nil if x is activated already
 	Conv1      *nn.Conv2d      // 3x3
 	BN2        *nn.BatchNorm2d
 	Conv2      *nn.Conv2d    // 3x3
 	ReLU       nn.ReLU       `nn:"relu"`
-	Downsample nn.Sequential // of the shortcut; nil: none
-	Shared     bool          // the shortcut begins behind the first activation
+	Downsample nn.Sequential // layers of the shortcut; nil for the identity
+	Shared     bool          // the shortcut begins after the first activation
 	Drop       nn.StochasticDepth
 }
 
-// PreActBottleneck is the bottleneck with its activations before the
-// convolutions; see PreActBlock.
+// PreActBottleneck is the bottleneck with its activations before the convolutions; see
+// PreActBlock.
 type PreActBottleneck struct {
-	BN1        *nn.BatchNorm2d // nil: x is activated already
+	BN1        *nn.BatchNorm2d // nil if x is activated already
 	Conv1      *nn.Conv2d      // 1x1
 	BN2        *nn.BatchNorm2d
 	Conv2      *nn.Conv2d // 3x3
 	BN3        *nn.BatchNorm2d
 	Conv3      *nn.Conv2d    // 1x1
 	ReLU       nn.ReLU       `nn:"relu"`
-	Downsample nn.Sequential // of the shortcut; nil: none
-	Shared     bool          // the shortcut begins behind the first activation
+	Downsample nn.Sequential // layers of the shortcut; nil for the identity
+	Shared     bool          // the shortcut begins after the first activation
 	Drop       nn.StochasticDepth
 }
 
@@ -53,7 +53,7 @@ func newPreActBlock(p place, downsample nn.Sequential) *PreActBlock {
 	}
 }
 
-// newImageNetPreActBlock is the block of a net whose stem ends in ReLU.
+// newImageNetPreActBlock returns a block for a network whose stem ends in ReLU.
 func newImageNetPreActBlock(p place) nn.Module {
 	b := newPreActBlock(p, bareProjection(p, p.out))
 	if p.stage == 0 && p.index == 0 {
@@ -81,8 +81,8 @@ func newImageNetPreActBottleneck(p place) nn.Module {
 	return b
 }
 
-// bareProjection is a shortcut's 1x1 convolution, which takes activated values
-// and so needs no batch norm; nil where the shape stays.
+// bareProjection returns a shortcut's 1x1 convolution, or nil if the shape does not change. It
+// takes activated values and therefore needs no batch norm.
 func bareProjection(p place, out int) nn.Sequential {
 	if p.stride == 1 && p.in == out {
 		return nil
@@ -90,8 +90,7 @@ func bareProjection(p place, out int) nn.Sequential {
 	return nn.Sequential{nn.NewConv2d(p.in, out, 1, nn.Conv{Stride: p.stride, NoBias: true, Blank: p.blank})}
 }
 
-// preActivate returns what a block's first convolution takes and where its
-// shortcut begins.
+// preActivate returns the input of a block's first convolution and that of its shortcut.
 func preActivate(bn *nn.BatchNorm2d, relu nn.ReLU, shared bool, x *graph.Node) (activated, from *graph.Node) {
 	if bn == nil {
 		return x, x
@@ -116,7 +115,7 @@ func (b *PreActBlock) Forward(x *graph.Node) *graph.Node {
 	return x.Graph.Record(b, first, b.Drop.Branch(branch).Plus(shortcut))
 }
 
-// Identity implements Block. A block that lacks BN1 differs from those behind it.
+// Identity implements Block. A block without BN1 differs from those after it.
 func (b *PreActBlock) Identity() bool { return b.Downsample == nil && !b.Shared && b.BN1 != nil }
 
 // Last implements Block.
@@ -136,17 +135,17 @@ func (b *PreActBottleneck) Forward(x *graph.Node) *graph.Node {
 	return x.Graph.Record(b, first, b.Drop.Branch(branch).Plus(shortcut))
 }
 
-// Identity implements Block. A block that lacks BN1 differs from those behind it.
+// Identity implements Block. A block without BN1 differs from those after it.
 func (b *PreActBottleneck) Identity() bool { return b.Downsample == nil && !b.Shared && b.BN1 != nil }
 
 // Last implements Block.
 func (b *PreActBottleneck) Last() nn.Zeroer { return b.Conv3 }
 
-// preResNets are the pre-activation nets for ImageNet, with torchvision's names
-// of layers and bn for the batch norm behind the last sum. pytorchcv's preresnet18, 34,
-// 50b, 101b and 152b (https://pypi.org/project/pytorchcv) are the same but for one more
-// batch norm and ReLU before the first block; those without a b have the stride of a
-// bottleneck in its first convolution.
+// preResNets are the pre-activation networks for ImageNet. Their layers have torchvision's
+// names, and bn is the batch norm after the last sum. pytorchcv's preresnet18, 34, 50b, 101b and
+// 152b (https://pypi.org/project/pytorchcv) have one more batch norm and ReLU before the first
+// block and are otherwise the same; its bottleneck networks without a b have the stride in the
+// first convolution of a bottleneck.
 var preResNets = []Entry{
 	preActNet(18, 11687720, 1, 2, 2, 2, 2),
 	preActNet(34, 21795880, 1, 3, 4, 6, 3),

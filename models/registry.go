@@ -1,4 +1,19 @@
-// Package models holds the networks that Residual knows by name.
+// Package models contains Residual's networks: ResNet, ResNeXt, Wide ResNet and pre-activation
+// ResNet for ImageNet, the ResNets for CIFAR-10, and the networks of "Dive into Deep Learning".
+//
+// New makes a network by its name:
+//
+//	m, err := models.New("resnet18", models.Config{Classes: 10})
+//
+// The important types are:
+//
+//   - Config, which adapts a network to data: channels, classes, blocks per stage;
+//   - Entry, the description of a network: its input, its number of parameters, and how images
+//     are prepared for it. Lookup returns it by name, and Names lists all names;
+//   - Net, Stage and Block, through which studies look into a residual network and change it;
+//   - Match, a network that Identify finds for the parameters of a file.
+//
+// Parameters have the names of torchvision where it has the same network.
 package models
 
 import (
@@ -10,39 +25,40 @@ import (
 	"github.com/residual-ml/residual/prepare"
 )
 
-// Config adapts a model to data. Zero values are the model's own.
+// Config adapts a model to data. Zero values stand for the model's own values.
 type Config struct {
 	Channels int // of the input images
 	Classes  int
 
-	// Blocks is how many blocks each stage has; nil: the model's own. The first
-	// block of a stage has the shortcut that changes the shape; those behind it are
-	// the ones that can be added or taken away, and the rest be renumbered.
+	// Blocks is the number of blocks of each stage; nil stands for the model's own. The
+	// first block of a stage has the shortcut that changes the shape; changing the number
+	// adds or removes blocks after it.
 	Blocks []int
 
-	// ZeroInit makes every residual branch start at zero, so that at first a block
-	// returns its shortcut: the weight of the batch norm that ends the branch
-	// (torchvision's zero_init_residual; Goyal et al. 2017, section 5.1), or the
-	// weight and bias of the convolution that does. nn.Init keeps to it.
+	// ZeroInit makes every residual branch start at zero, so that a block at first
+	// returns its shortcut. It sets the weight of the batch norm at the end of the branch
+	// to 0 (torchvision's zero_init_residual; Goyal et al. 2017, section 5.1), or weight and
+	// bias of the convolution there. nn.Init also respects it.
 	ZeroInit bool
 
-	// StochasticDepth is the probability with which an image does without the last
-	// block's branch in training; it grows from block to block in equal steps (Huang
-	// et al. 2016, https://arxiv.org/abs/1603.09382, equation 4). From 0 to below 1.
+	// StochasticDepth, from 0 to below 1, is the probability with which the last block's
+	// branch is dropped for an image in training. The probabilities of the blocks grow in
+	// equal steps up to it (Huang et al. 2016, https://arxiv.org/abs/1603.09382,
+	// equation 4).
 	StochasticDepth float64
 
-	// Blank leaves weights and biases of convolutions and linear layers at 0, for a
-	// state dict that is loaded next: a large net is then made at once. LeNet draws
-	// its few numbers all the same.
+	// Blank leaves weights and biases of convolutions and linear layers at 0, for a state
+	// dict that is loaded next. This makes a large network much faster. The small LeNet
+	// ignores it.
 	Blank bool
 }
 
-// Kind says where a net's blocks have their activations.
+// Kind says where the blocks of a network have their activations.
 type Kind string
 
 const (
 	Plain          Kind = "plain"           // no shortcuts
-	PostActivation Kind = "post-activation" // ReLU behind the sum: He et al. 2015
+	PostActivation Kind = "post-activation" // ReLU after the sum: He et al. 2015
 	PreActivation  Kind = "pre-activation"  // batch norm and ReLU before the convolutions: He et al. 2016
 )
 
@@ -57,17 +73,17 @@ type Entry struct {
 	Width       int
 	Classes     int
 	FixedSize   bool  // takes no other height and width
-	Blocks      []int // in each stage; nil where there are none
-	Params      int64 // numbers trained, with the model's own configuration
+	Blocks      []int // number of blocks of each stage; nil for a model without blocks
+	Params      int64 // number of parameters with the model's own configuration
 
-	// Names of the first and the last layer with weights, and of the stages: what of a
-	// state dict tells channels, classes and blocks.
+	// Names of the first and the last layer with weights, and of the stages. In a state dict
+	// they determine channels, classes and blocks.
 	Stem, Head string
 	Stages     []string
 
-	// How images become its input, where that is settled: the shorter side is resized to
-	// Resize pixels by Interpolation (0 leaves it), the middle of Height x Width cut out, and
-	// bytes over 255 become numbers less Mean, over Std, by channel. See Input.
+	// How images are prepared, if that is specified: resize the shorter side to Resize
+	// pixels with Interpolation (0 means no resizing), crop the centre of Height x Width,
+	// divide bytes by 255, subtract Mean and divide by Std, by channel. See Input.
 	Resize        int
 	Interpolation string
 	Mean, Std     []float64
@@ -76,12 +92,12 @@ type Entry struct {
 	New    func(Config) nn.Module // panics where Check returns an error
 
 	growth growth
-	form   string // what nets are called that differ in their blocks alone
+	form   string // common name of networks that differ only in their numbers of blocks
 }
 
-// Title says in words which net of the entry has these blocks: its name, or with others
-// than its own what it is, such as "bottleneck ResNet like resnet50 with 2, 2, 2, 2
-// blocks a stage".
+// Title returns a title for the network with these numbers of blocks. For the entry's own
+// numbers it is the name, and otherwise a description such as "bottleneck ResNet like resnet50
+// with 2, 2, 2, 2 blocks a stage".
 func (e Entry) Title(blocks []int) string {
 	if len(blocks) == 0 || slices.Equal(blocks, e.Blocks) {
 		return e.Name
@@ -98,14 +114,14 @@ func (e Entry) Input() prepare.Input {
 	}
 }
 
-// growth is how many parameters more come with one more channel of the input, one
-// more class, and one more block in each stage.
+// growth is the number of additional parameters for one more channel of the input, one more
+// class, and one more block in each stage.
 type growth struct {
 	channel, class int64
 	blocks         []int64
 }
 
-// Title is the Title of the entry of that name, or the name where there is none.
+// Title returns the Title of the entry of that name, or the name if there is no such entry.
 func Title(name string, blocks []int) string {
 	e, err := Lookup(name)
 	if err != nil {
@@ -129,10 +145,10 @@ func bottleneckGrowth(widths []int, groups, base int) (g []int64) {
 	return g
 }
 
-// entries is in the order in which models are listed.
+// entries lists the models in the order of Names.
 var entries = slices.Concat([]Entry{d2lResNet18, d2lBNLeNet}, resNets, preResNets, cifarNets())
 
-// Names lists the models. CIFAR nets of any other depth 6n+2 have a name too.
+// Names lists the names of the models. CIFAR networks of any other depth 6n+2 have names, too.
 func Names() []string {
 	names := make([]string, len(entries))
 	for i, e := range entries {
@@ -180,10 +196,10 @@ func New(name string, c Config) (nn.Module, error) {
 	return e.New(c), nil
 }
 
-// MostBlocks is how many blocks a stage can have.
+// MostBlocks is the largest number of blocks that a stage can have.
 const MostBlocks = 1000
 
-// Check reports what of c the model cannot have.
+// Check returns an error that names the first setting of c that the model cannot have, or nil.
 func (e Entry) Check(c Config) error {
 	switch {
 	case c.Channels < 0 || c.Classes < 0:
@@ -208,8 +224,8 @@ func (e Entry) Check(c Config) error {
 	return nil
 }
 
-// Count returns how many numbers a model under c trains, without making it. The
-// model must take c.
+// Count returns the number of parameters of the model with configuration c, without making it.
+// c must pass Check.
 func (e Entry) Count(c Config) int64 {
 	c = e.fill(c)
 	n := e.Params + int64(c.Channels-e.Channels)*e.growth.channel + int64(c.Classes-e.Classes)*e.growth.class
@@ -232,7 +248,7 @@ func (e Entry) fill(c Config) Config {
 	return c
 }
 
-// list writes 3,4,6,3.
+// list formats numbers like 3,4,6,3.
 func list(values []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")
 }

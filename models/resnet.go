@@ -9,8 +9,8 @@ var (
 	imagenetStd    = []float64{0.229, 0.224, 0.225}
 )
 
-// imagenet fills in what models for ImageNet have in common. The figures of the
-// preparation are those of torchvision's weights IMAGENET1K_V1.
+// imagenet fills in the values that all models for ImageNet have in common. The preparation of
+// images is that of torchvision's weights IMAGENET1K_V1.
 func imagenet(e Entry) Entry {
 	e.Channels, e.Height, e.Width, e.Classes = 3, 224, 224, 1000
 	e.Stem, e.Head, e.Stages = "conv1", "fc", trunkStages
@@ -23,7 +23,7 @@ const (
 	bottleneckForm = "bottleneck "
 )
 
-// resNets are torchvision's, with its names of parameters and its counts.
+// resNets are torchvision's networks, with its names and numbers of parameters.
 var resNets = []Entry{
 	basicNet("resnet18", 11689512, 2, 2, 2, 2),
 	basicNet("resnet34", 21797672, 3, 4, 6, 3),

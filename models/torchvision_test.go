@@ -39,14 +39,14 @@ func device(t *testing.T) engine.Device {
 	return dev
 }
 
-// With the same weights every network gives torchvision's logits, and, of the two
-// that hold a step, its loss and gradients.
+// With the same weights every network gives torchvision's logits, and the two with a training
+// step in the fixture also give its loss and gradients.
 func TestAsInTorchvision(t *testing.T) {
 	compareNets(t, read(t, "torchvision_nets.json"), []string{"resnet18", "resnet50", "resnext50_32x4d"})
 }
 
-// So do the nets that torchvision does not have, written in PyTorch after the
-// papers.
+// So do the networks that torchvision does not have, compared with implementations of the
+// papers in PyTorch.
 func TestAsInPyTorch(t *testing.T) {
 	nets := read(t, "residual_nets.json")
 	compareNets(t, nets, []string{"cifar-plain20", "cifar-resnet20", "cifar-preresnet20", "preresnet18", "preresnet50"})
@@ -72,7 +72,7 @@ func TestAsInPyTorch(t *testing.T) {
 	}
 }
 
-// The pre-activation nets give the logits of pytorchcv's, which somebody else wrote.
+// The pre-activation networks give the logits of pytorchcv's, an independent implementation.
 func TestAsInPytorchcv(t *testing.T) {
 	nets := read(t, "pytorchcv_nets.json")
 	compareNets(t, nets, []string{"preresnet18", "preresnet50"})

@@ -5,22 +5,23 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// Trunk is what all nets of torchvision's form share, with its names of fields:
-// a stem, stages of blocks, and a classifier. [N,channels,H,W] -> logits
-// [N,classes], for images of any size.
+// Trunk is the common structure of networks in torchvision's form, with its names of fields: a
+// stem, stages of blocks, and a classifier. [N,channels,H,W] -> logits [N,classes], for images
+// of any size.
 type Trunk struct {
 	Conv1                          *nn.Conv2d
-	BN1                            *nn.BatchNorm2d      // nil: the first block activates
+	BN1                            *nn.BatchNorm2d      // nil if the first block begins with the activation
 	ReLU                           nn.ReLU              `nn:"relu"`
-	MaxPool                        nn.MaxPool2d         `nn:"maxpool"` // Kernel 0: none
-	Layer1, Layer2, Layer3, Layer4 nn.Sequential        // Layer4 is nil in nets of three stages
-	BN                             *nn.BatchNorm2d      // of pre-activation nets, behind the last sum
+	MaxPool                        nn.MaxPool2d         `nn:"maxpool"` // no pooling if Kernel is 0
+	Layer1, Layer2, Layer3, Layer4 nn.Sequential        // Layer4 is nil in networks of three stages
+	BN                             *nn.BatchNorm2d      // after the last sum of a pre-activation network; else nil
 	AvgPool                        nn.AdaptiveAvgPool2d `nn:"avgpool"`
 	Flatten                        nn.Flatten
 	FC                             *nn.Linear
 }
 
-// newTrunk has the stem of He et al. 2015, table 1: a quarter of the size.
+// newTrunk returns a trunk with the stem of He et al. 2015, table 1, which reduces images to a
+// quarter of their size.
 func newTrunk(c Config, expansion int, block func(place) nn.Module) Trunk {
 	t := Trunk{
 		Conv1:   nn.NewConv2d(c.Channels, 64, 7, nn.Conv{Stride: 2, Padding: 3, NoBias: true, Blank: c.Blank}),
@@ -33,8 +34,7 @@ func newTrunk(c Config, expansion int, block func(place) nn.Module) Trunk {
 	return t
 }
 
-// through computes m, the net that t is within, with visit in place of the
-// blocks' Forward.
+// through computes m, the network that contains t, with visit in place of the blocks' Forward.
 func (t *Trunk) through(m nn.Module, x *graph.Node, visit func(b nn.Module, x *graph.Node) *graph.Node) *graph.Node {
 	g, first := x.Graph, len(x.Graph.Nodes)
 	x = t.Conv1.Forward(x)
@@ -80,7 +80,7 @@ func (m *ResNet) Through(x *graph.Node, visit func(b Block, x *graph.Node) *grap
 	return m.through(m, x, func(b nn.Module, x *graph.Node) *graph.Node { return visit(b.(Block), x) })
 }
 
-// PlainNet is a trunk of plain blocks: the residual net minus its additions.
+// PlainNet is a trunk of plain blocks: the residual network without its additions.
 type PlainNet struct{ Trunk }
 
 func (m *PlainNet) Forward(x *graph.Node) *graph.Node {

@@ -11,7 +11,7 @@ type Sigmoid struct{}
 // Tanh is the hyperbolic tangent, elementwise: https://pytorch.org/docs/stable/generated/torch.nn.Tanh.html
 type Tanh struct{}
 
-// Softmax is exp(x)/sum(exp(x)) along the last of [N,K]: https://pytorch.org/docs/stable/generated/torch.nn.Softmax.html
+// Softmax is exp(x)/sum(exp(x)) along the last dimension of [N,K]: https://pytorch.org/docs/stable/generated/torch.nn.Softmax.html
 type Softmax struct{}
 
 func (m ReLU) Forward(x *graph.Node) *graph.Node    { return apply(m, graph.ReLU{}, x) }

@@ -11,16 +11,16 @@ import (
 type Norm struct {
 	Eps      float64 // added to the variance; zero: 1e-5
 	Momentum float64 // weight of a batch in the running statistics; zero: 0.1
-	NoAffine bool    // no weight and bias: they are 1 and 0
-	ZeroInit bool    // weight starts at 0, not 1, in every scheme: the end of a residual branch (Goyal et al. 2017, section 5.1)
+	NoAffine bool    // no weight and bias, as if they were 1 and 0
+	ZeroInit bool    // the weight starts at 0 instead of 1 in every scheme, for the end of a residual branch (Goyal et al. 2017, section 5.1)
 }
 
-// BatchNorm is what BatchNorm1d and BatchNorm2d share. It normalises every channel to mean 0 and variance 1, then scales by
-// weight and shifts by bias (Ioffe and Szegedy 2015, algorithm 1). In training
-// the statistics are the batch's, with the biased variance, and the running ones
-// move by Momentum towards the batch's, with the unbiased variance; in
-// evaluation, and where graph.Freeze was given the running mean, the running ones
-// are used.
+// BatchNorm is the common part of BatchNorm1d and BatchNorm2d. It normalises every channel to
+// mean 0 and variance 1, then multiplies by the weight and adds the bias (Ioffe and Szegedy
+// 2015, algorithm 1). In training it uses the statistics of the batch, with the biased
+// variance, and moves the running statistics by Momentum towards those of the batch, with the
+// unbiased variance. In evaluation, and if the running mean was passed to graph.Freeze, it
+// uses the running statistics and does not change them.
 type BatchNorm struct {
 	Weight        *Parameter // [C], or nil
 	Bias          *Parameter // [C], or nil
@@ -89,7 +89,7 @@ func (l *BatchNorm2d) Forward(x *graph.Node) *graph.Node {
 func (b *BatchNorm) apply(l fmt.Stringer, x *graph.Node) *graph.Node {
 	g, c := x.Graph, b.channels()
 	if x.Shape[1] != c {
-		misfit(l, b.RunningMean, x, "has %d channels, wants %d", x.Shape[1], c)
+		misfit(l, b.RunningMean, x, "has %d channels, needs %d", x.Shape[1], c)
 	}
 	gamma, beta := affine(g, b.Weight, 1, c), affine(g, b.Bias, 0, c)
 	if g.Mode == graph.Eval || g.Frozen(b.RunningMean) {
@@ -98,7 +98,7 @@ func (b *BatchNorm) apply(l fmt.Stringer, x *graph.Node) *graph.Node {
 	}
 	count := x.Shape.Numel() / c
 	if count < 2 {
-		misfit(l, b.RunningMean, x, "training wants more than one value a channel; use a larger batch")
+		misfit(l, b.RunningMean, x, "training needs more than one value per channel; use a larger batch")
 	}
 	stats := g.Apply(graph.BatchNormStats{}, x)
 	for row, v := range []*Parameter{b.RunningMean, b.RunningVar} {
@@ -115,8 +115,8 @@ func affine(g *graph.Graph, p *Parameter, otherwise float64, channels int) *grap
 	return g.Variable(p)
 }
 
-// latest returns what v will hold after the assignments so far, so that a layer
-// used twice in one graph moves its statistics twice.
+// latest returns the value of v after the assignments so far, so that a layer used twice in
+// one graph updates its statistics twice.
 func latest(g *graph.Graph, v *Parameter) *graph.Node {
 	for i := len(g.Assignments) - 1; i >= 0; i-- {
 		if a := g.Assignments[i]; a.Variable == v {
@@ -126,7 +126,7 @@ func latest(g *graph.Graph, v *Parameter) *graph.Node {
 	return g.Variable(v)
 }
 
-// start is the first value of the weight.
+// start returns the initial value of the weight.
 func (b *BatchNorm) start() float32 {
 	if b.ZeroInit {
 		return 0
@@ -134,8 +134,8 @@ func (b *BatchNorm) start() float32 {
 	return 1
 }
 
-// Zero makes the layer return 0 whatever it is given, for now: a later Init goes
-// by ZeroInit. It panics without weight and bias.
+// Zero sets the weight and the bias to 0, so that the layer returns 0. A later Init sets them
+// according to ZeroInit. Zero panics if the layer has no weight and bias.
 func (b *BatchNorm) Zero() {
 	if b.Weight == nil {
 		panic("nn: a batch norm without weight and bias cannot be zeroed")
@@ -144,8 +144,8 @@ func (b *BatchNorm) Zero() {
 	b.Bias.Value.Fill(0)
 }
 
-// Init implements Initialiser: every scheme gives weight 1, or 0 with ZeroInit,
-// bias 0, mean 0, variance 1.
+// Init implements Initialiser. With every scheme the weight becomes 1, or 0 with ZeroInit, the
+// bias 0, the running mean 0 and the running variance 1.
 func (b *BatchNorm) Init(Scheme, func(name string) *Source) {
 	if b.Weight != nil {
 		b.Weight.Value.Fill(b.start())

@@ -8,7 +8,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Axis holds sizes along one axis of an image; zero means 1, and 0 for Padding.
+// Axis holds the sizes of a window along one axis of an image. Zero means the default: 1, and
+// for Padding 0.
 type Axis struct{ Kernel, Stride, Padding, Dilation int }
 
 // Conv configures a convolution. The zero value is PyTorch's default: stride 1,
@@ -16,10 +17,10 @@ type Axis struct{ Kernel, Stride, Padding, Dilation int }
 type Conv struct {
 	Stride, Padding, Dilation, Groups int // zero: 1, 0, 1, 1
 	NoBias                            bool
-	ZeroInit                          bool // weight and bias start at 0 in every scheme: the end of a residual branch
-	Blank                             bool // weight and bias are 0 until Init or a state dict sets them: no numbers are drawn in vain
-	// Width, where set, gives kernel, stride, padding and dilation along the
-	// width; those above then hold along the height.
+	ZeroInit                          bool // weight and bias start at 0 in every scheme, for the end of a residual branch
+	Blank                             bool // weight and bias are 0 until Init or a state dict sets them, which saves generating random numbers
+	// Width, if it is not nil, holds kernel, stride, padding and dilation along the
+	// width; the values above then apply to the height only.
 	Width *Axis
 }
 
@@ -79,7 +80,7 @@ func (l *Conv2d) Forward(x *graph.Node) *graph.Node {
 		misfit(l, l.Weight, x, "wants [N, %d, H, W]", in)
 	}
 	if x.Shape[1] != in {
-		misfit(l, l.Weight, x, "has %d channels, wants %d", x.Shape[1], in)
+		misfit(l, l.Weight, x, "has %d channels, needs %d", x.Shape[1], in)
 	}
 	inputs := []*graph.Node{x, g.Variable(l.Weight)}
 	if l.Bias != nil {
@@ -88,8 +89,8 @@ func (l *Conv2d) Forward(x *graph.Node) *graph.Node {
 	return g.Record(l, first, g.Apply(l.Geometry, inputs...))
 }
 
-// Zero makes the layer return 0 whatever it is given, for now: a later Init goes
-// by ZeroInit.
+// Zero sets the weight and the bias to 0, so that the layer returns 0. A later Init sets them
+// according to ZeroInit.
 func (l *Conv2d) Zero() {
 	l.Weight.Value.Fill(0)
 	if l.Bias != nil {

@@ -6,12 +6,12 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// Dropout sets elements to zero with probability P in training and scales the
-// others by 1/(1-P); in evaluation it returns its input. Which ones are dropped
-// depends on the graph's key alone (see graph.Key), not on the device.
+// Dropout sets elements to zero with probability P in training and multiplies the others by
+// 1/(1-P). In evaluation it returns its input. Which elements are dropped depends only on the
+// graph's key (see graph.Key), not on the device.
 // https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html
 type Dropout struct {
-	P float64 // zero: 0.5; leave the layer out for none
+	P float64 // zero means 0.5; leave the layer out for no dropout
 }
 
 func (m Dropout) Forward(x *graph.Node) *graph.Node {

@@ -13,8 +13,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// gated is a module of one's own: a residual block that decides pixel by pixel how much
-// of its branch to add. Its parameters are those of its layers, and have the names of its fields.
+// gated is a user-defined module: a residual block that decides for every pixel how much of
+// its branch to add. Its parameters are those of its layers, named after its fields.
 type gated struct {
 	Conv, Gate *nn.Conv2d
 	BN         *nn.BatchNorm2d
@@ -33,7 +33,7 @@ func (b *gated) Forward(x *graph.Node) *graph.Node {
 	return nn.ReLU{}.Forward(b.BN.Forward(b.Conv.Forward(x)).Times(gate).Plus(x))
 }
 
-// A net with blocks of one's own is trained, and read from its file.
+// Train a network with user-defined blocks, and load it from its file.
 func Example_ownModule() {
 	newNet := func() nn.Module {
 		return nn.Sequential{
@@ -48,7 +48,7 @@ func Example_ownModule() {
 	must(err)
 	defer os.RemoveAll(runs)
 	run, err := train.Run(context.Background(), dev, train.Config{
-		Own: train.Own{Module: newNet()}, Init: "kaiming-normal", // else the values that it has
+		Own: train.Own{Module: newNet()}, Init: "kaiming-normal", // without Init it starts from its present values
 		Data: "garments", TrainSize: 1500, TestSize: 200, Batch: 32, LR: 0.1, Momentum: 0.9, Epochs: 2, Out: runs,
 	}, train.Callbacks{})
 	must(err)

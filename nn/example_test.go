@@ -8,7 +8,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// ResNet-18 as "Dive into Deep Learning" builds it, and the shapes of its parts.
+// Build ResNet-18 as in "Dive into Deep Learning" and print the shapes of its outputs.
 func Example() {
 	b1 := nn.Sequential{nn.NewConv2d(1, 64, 7, nn.Conv{Stride: 2, Padding: 3}), nn.NewBatchNorm2d(64), nn.ReLU{},
 		nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}}

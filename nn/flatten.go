@@ -5,7 +5,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Flatten joins all dimensions but the first: [N,C,H,W] -> [N,C*H*W].
+// Flatten joins all dimensions except the first: [N,C,H,W] -> [N,C*H*W].
 // https://pytorch.org/docs/stable/generated/torch.nn.Flatten.html
 type Flatten struct{}
 

@@ -7,13 +7,13 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Scheme says how weights are drawn. Biases always follow PyTorch's default,
-// and batch normalisations start as the identity.
+// Scheme is the random distribution of initial weights. Biases always follow PyTorch's
+// default, and batch norms start with weight 1 and bias 0.
 type Scheme uint8
 
 const (
 	// PyTorchDefault draws weights and biases of convolutions and linear layers
-	// from U(-b, b), b = 1/sqrt(fan_in): what torch.nn does (kaiming_uniform_
+	// from U(-b, b), b = 1/sqrt(fan_in), as torch.nn does (kaiming_uniform_
 	// with a = sqrt(5)).
 	PyTorchDefault Scheme = iota
 	// XavierUniform draws weights of convolutions and linear layers from
@@ -35,7 +35,7 @@ func (s Scheme) String() string {
 	return fmt.Sprintf("Scheme(%d)", uint8(s))
 }
 
-// ParseScheme reads what Scheme.String writes.
+// ParseScheme returns the scheme with the given name, as returned by Scheme.String.
 func ParseScheme(text string) (Scheme, error) {
 	for i, n := range schemeNames {
 		if n == text {
@@ -45,17 +45,17 @@ func ParseScheme(text string) (Scheme, error) {
 	return 0, fmt.Errorf("initialisation %q is not known; choose one of %v", text, schemeNames)
 }
 
-// Initialiser is a module that draws its own parameters, not those of modules
-// within it. source gives the stream of one parameter by its field's name
-// ("weight").
+// Initialiser is a module that initialises its own parameters, but not those of modules in its
+// fields. source returns the random generator of a parameter, given the name of its field, such
+// as "weight".
 type Initialiser interface {
 	Init(s Scheme, source func(name string) *Source)
 }
 
-// Init draws all parameters of m anew and resets its buffers. Each parameter has
-// a stream of its own, made from the seed and its name (see Named), so adding a
-// layer changes no other one. Variables of modules that are no Initialiser keep
-// their values.
+// Init sets all parameters of m to new random values and resets its buffers. Each parameter
+// has a random generator of its own that depends only on the seed and the parameter's name
+// (see Named), so adding a layer does not change the values of others. Variables of modules
+// that do not implement Initialiser keep their values.
 func Init(m Module, seed uint64, s Scheme) {
 	for _, p := range walk(m).modules {
 		if i, ok := p.module.(Initialiser); ok {
@@ -64,7 +64,7 @@ func Init(m Module, seed uint64, s Scheme) {
 	}
 }
 
-// fresh gives a new layer the weights that the package comment promises.
+// fresh gives a new layer its weights, as the package comment describes.
 func fresh(l interface {
 	Initialiser
 	fmt.Stringer
@@ -72,7 +72,8 @@ func fresh(l interface {
 	l.Init(PyTorchDefault, func(name string) *Source { return NewSource(0, l.String()+"."+name) })
 }
 
-// initWeightAndBias draws weight [out, in, ...] by s and bias [out] by PyTorch's default.
+// initWeightAndBias initialises weight [out, in, ...] with s, and bias [out] with PyTorch's
+// default.
 func initWeightAndBias(s Scheme, weight, bias *Parameter, source func(string) *Source) {
 	fanIn, fanOut := Fans(weight.Value.Shape())
 	standard := 1 / math.Sqrt(float64(fanIn))
@@ -91,8 +92,8 @@ func initWeightAndBias(s Scheme, weight, bias *Parameter, source func(string) *S
 	}
 }
 
-// Fans returns how many inputs reach one output and how many outputs one input
-// reaches, by a weight of shape [out, in, ...], counted as PyTorch counts them.
+// Fans returns fan_in and fan_out of a weight of shape [out, in, ...], as PyTorch counts them:
+// how many inputs contribute to an output, and to how many outputs an input contributes.
 func Fans(weight tensor.Shape) (in, out int) {
 	if len(weight) < 2 {
 		panic(fmt.Sprintf("nn.Fans: %v has fewer than two dimensions", weight))
@@ -101,11 +102,11 @@ func Fans(weight tensor.Shape) (in, out int) {
 	return weight[1] * field, weight[0] * field
 }
 
-// Source is a stream of random numbers: SplitMix64 (Steele, Lea and Flood 2014)
-// from a starting point made of a seed and a name.
+// Source is a random generator: SplitMix64 (Steele, Lea and Flood 2014), seeded with a number
+// and a name.
 type Source struct{ state uint64 }
 
-// NewSource returns the stream of a name under a seed. It is the same one in
+// NewSource returns the random generator for a seed and a name. It gives the same numbers in
 // every version and on every machine.
 func NewSource(seed uint64, name string) *Source {
 	h := uint64(0xcbf29ce484222325) // FNV-1a
@@ -125,10 +126,10 @@ func (s *Source) Uint64() uint64 {
 	return z ^ z>>31
 }
 
-// Float64 returns the next number, uniform in [0, 1).
+// Float64 returns the next number, uniformly distributed in [0, 1).
 func (s *Source) Float64() float64 { return float64(s.Uint64()>>11) / (1 << 53) }
 
-// Uniform fills t from U(-bound, bound).
+// Uniform fills t with random numbers from U(-bound, bound).
 func (s *Source) Uniform(t *tensor.Tensor, bound float64) {
 	data := t.Data()
 	for i := range data {
@@ -136,12 +137,12 @@ func (s *Source) Uniform(t *tensor.Tensor, bound float64) {
 	}
 }
 
-// Normal fills t from N(0, deviation^2), by Box and Muller's method. Machines of
-// another architecture may differ in the last bit, as their logarithms do.
-func (s *Source) Normal(t *tensor.Tensor, deviation float64) {
+// Normal fills t with random numbers from N(0, std^2), by Box and Muller's method. The last
+// bit may differ between processor architectures, since their logarithms do.
+func (s *Source) Normal(t *tensor.Tensor, std float64) {
 	data := t.Data()
 	for i := 0; i < len(data); i += 2 {
-		radius := deviation * math.Sqrt(-2*math.Log(1-s.Float64()))
+		radius := std * math.Sqrt(-2*math.Log(1-s.Float64()))
 		sin, cos := math.Sincos(2 * math.Pi * s.Float64())
 		data[i] = float32(radius * cos)
 		if i+1 < len(data) {

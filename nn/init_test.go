@@ -9,23 +9,23 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// moments returns mean, standard deviation and largest magnitude.
-func moments(x []float32) (mean, deviation, most float64) {
+// moments returns mean, std and largest magnitude.
+func moments(x []float32) (mean, std, most float64) {
 	for _, v := range x {
 		mean += float64(v) / float64(len(x))
 		most = max(most, math.Abs(float64(v)))
 	}
 	for _, v := range x {
-		deviation += (float64(v) - mean) * (float64(v) - mean) / float64(len(x))
+		std += (float64(v) - mean) * (float64(v) - mean) / float64(len(x))
 	}
-	return mean, math.Sqrt(deviation), most
+	return mean, math.Sqrt(std), most
 }
 
 func TestInitDistributions(t *testing.T) {
 	conv := nn.NewConv2d(32, 48, 3, nn.Conv{Groups: 2}) // weight [48, 16, 3, 3]: fans 144 and 432
 	linear := nn.NewLinear(300, 200)
 	net := nn.Sequential{conv, linear}
-	const third = 0.5773502691896258 // sqrt(1/3): deviation of U(-1, 1)
+	const third = 0.5773502691896258 // sqrt(1/3): std of U(-1, 1)
 	for _, c := range []struct {
 		scheme                             nn.Scheme
 		convBound, convDev, linBound, linD float64
@@ -40,7 +40,7 @@ func TestInitDistributions(t *testing.T) {
 			n := float64(v.Value.Numel())
 			mean, got, most := moments(v.Value.Data())
 			if math.Abs(mean) > 4*dev/math.Sqrt(n) || math.Abs(got/dev-1) > 4/math.Sqrt(n) || most > bound {
-				t.Errorf("%v %s: mean %g, deviation %g, most %g; want 0, %g, at most %g", c.scheme, what, mean, got, most, dev, bound)
+				t.Errorf("%v %s: mean %g, std %g, most %g; want 0, %g, at most %g", c.scheme, what, mean, got, most, dev, bound)
 			}
 			if !math.IsInf(bound, 0) && most < bound*(1-20/n) {
 				t.Errorf("%v %s: the largest magnitude %g is far from the bound %g", c.scheme, what, most, bound)
@@ -53,9 +53,9 @@ func TestInitDistributions(t *testing.T) {
 	}
 }
 
-// Fractions of a normal distribution within one, two and three deviations.
+// The fractions of a normal distribution within one, two and three standard deviations.
 func TestNormalHasItsTails(t *testing.T) {
-	x := tensor.New(100001) // odd: the last draw stands alone
+	x := tensor.New(100001) // odd, so the last number has no partner
 	nn.NewSource(5, "x").Normal(x, 2)
 	for i, want := range []float64{0.682689, 0.954500, 0.997300} {
 		within := 0
@@ -66,7 +66,7 @@ func TestNormalHasItsTails(t *testing.T) {
 		}
 		got, spread := float64(within)/100001, math.Sqrt(want*(1-want)/100001)
 		if math.Abs(got-want) > 4*spread {
-			t.Errorf("%.5f lie within %d deviations, want %.5f", got, i+1, want)
+			t.Errorf("%.5f lie within %d stds, want %.5f", got, i+1, want)
 		}
 	}
 	if x.Data()[100000] == 0 {
@@ -101,7 +101,7 @@ func TestInitIsDeterministic(t *testing.T) {
 func TestNewLayersAreReadyToUse(t *testing.T) {
 	c := nn.NewConv2d(16, 16, 3)
 	if _, dev, _ := moments(c.Weight.Value.Data()); math.Abs(dev*12*math.Sqrt(3)-1) > 0.1 {
-		t.Errorf("a new convolution's weights deviate by %g", dev)
+		t.Errorf("a new convolution's weights have the std %g", dev)
 	}
 	if !slices.Equal(c.Weight.Value.Data(), nn.NewConv2d(16, 16, 3).Weight.Value.Data()) {
 		t.Error("a new layer depends on something hidden")

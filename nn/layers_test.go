@@ -12,12 +12,12 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// output traces m on an input of the given shape.
+// output returns the node of m's output for an input of the given shape.
 func output(mode graph.Mode, m nn.Module, shape ...int) *graph.Node {
 	return m.Forward(graph.New(mode).Input("x", tensor.Float32, shape...))
 }
 
-// mustPanic runs f and checks that its panic says all of what is wanted.
+// mustPanic runs f and checks that it panics with a text that contains all of wants.
 func mustPanic(t *testing.T, what string, f func(), wants ...string) {
 	t.Helper()
 	defer func() {
@@ -36,7 +36,7 @@ func mustPanic(t *testing.T, what string, f func(), wants ...string) {
 	f()
 }
 
-// The two blocks that the notes try out.
+// The two blocks of "Dive into Deep Learning", section 8.6.
 func TestResidualShapes(t *testing.T) {
 	for _, c := range []struct {
 		block *nn.Residual
@@ -146,12 +146,12 @@ func TestShapeErrorsNameLayerAndShapes(t *testing.T) {
 		f     func()
 		wants []string
 	}{
-		{"channels", func() { output(0, net, 1, 1, 28, 28) }, []string{"Conv2d(3, 8", "0.weight", "[1, 1, 28, 28]", "wants 3"}},
+		{"channels", func() { output(0, net, 1, 1, 28, 28) }, []string{"Conv2d(3, 8", "0.weight", "[1, 1, 28, 28]", "needs 3"}},
 		{"rank", func() { output(0, net, 3, 28, 28) }, []string{"Conv2d(3, 8", "[3, 28, 28]", "[N, 3, H, W]"}},
 		{"features", func() { output(0, net, 1, 3, 4, 4) }, []string{"Linear(in_features=8", "2.weight", "[1, 32]", "[N, 8]"}},
 		{"batch norm rank", func() { output(0, nn.NewBatchNorm2d(3), 1, 3) }, []string{"BatchNorm2d(3", "[1, 3]", "[N, 3, H, W]"}},
-		{"batch norm channels", func() { output(0, nn.NewBatchNorm1d(3), 2, 4) }, []string{"BatchNorm1d(3", "[2, 4]", "wants 3"}},
-		{"one value a channel", func() { output(graph.Train, nn.NewBatchNorm1d(3), 1, 3) }, []string{"BatchNorm1d(3", "[1, 3]", "more than one value"}},
+		{"batch norm channels", func() { output(0, nn.NewBatchNorm1d(3), 2, 4) }, []string{"BatchNorm1d(3", "[2, 4]", "needs 3"}},
+		{"one value per channel", func() { output(graph.Train, nn.NewBatchNorm1d(3), 1, 3) }, []string{"BatchNorm1d(3", "[1, 3]", "more than one value"}},
 		{"flatten", func() { output(0, nn.Flatten{}, 3) }, []string{"Flatten()", "[3]"}},
 		{"no kernel", func() { output(0, nn.MaxPool2d{}, 1, 3, 4, 4) }, []string{"MaxPool2d", "Kernel"}},
 		{"dropout", func() { output(0, nn.Dropout{P: 1.5}, 1, 3) }, []string{"Dropout(p=1.5)"}},
@@ -167,9 +167,9 @@ func TestShapeErrorsNameLayerAndShapes(t *testing.T) {
 			g := graph.New(graph.Train)
 			nn.CrossEntropyLoss{}.Forward(g.Input("x", tensor.Float32, 4, 10), g.Input("labels", tensor.Int64, 3))
 		}, []string{"CrossEntropyLoss", "[4, 10]", "[3]"}},
-		{"shares", func() {
+		{"soft labels", func() {
 			g := graph.New(graph.Train)
-			nn.CrossEntropyLoss{}.Forward(g.Input("x", tensor.Float32, 4, 10), g.Input("shares", tensor.Float32, 4, 9))
+			nn.CrossEntropyLoss{}.Forward(g.Input("x", tensor.Float32, 4, 10), g.Input("soft labels", tensor.Float32, 4, 9))
 		}, []string{"CrossEntropyLoss", "[4, 10]", "[4, 9]"}},
 		{"class weights", func() {
 			g := graph.New(graph.Train)
@@ -265,7 +265,7 @@ func TestStochasticDepthModes(t *testing.T) {
 	}
 }
 
-// Every scheme leaves at zero what starts there, and Zero lasts until the next Init.
+// With every scheme a layer with ZeroInit starts at zero, and Zero lasts until the next Init.
 func TestZeroInitSurvivesInit(t *testing.T) {
 	zero := func(v *nn.Parameter) bool {
 		return !slices.ContainsFunc(v.Value.Data(), func(x float32) bool { return x != 0 })
@@ -290,7 +290,7 @@ func TestZeroInitSurvivesInit(t *testing.T) {
 	mustPanic(t, "no weight", func() { nn.NewBatchNorm1d(3, nn.Norm{NoAffine: true}).Zero() }, "cannot be zeroed")
 }
 
-// A module of the user's own, with Go's control flow in its Forward.
+// tower is a user-defined module with Go's control flow in its Forward.
 type tower struct {
 	Stem   *nn.Conv2d
 	Blocks []*nn.Residual

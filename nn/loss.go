@@ -9,15 +9,17 @@ import (
 // CrossEntropyLoss is the mean over the batch of -log(softmax(logits)[label]).
 // https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
 type CrossEntropyLoss struct {
-	// LabelSmoothing, 0 to 1, is shared out evenly among all classes.
+	// LabelSmoothing, from 0 to 1, is the probability that is spread evenly over all
+	// classes.
 	LabelSmoothing float64
-	// Weight [K] holds the weights of the classes; nil: all count the same. The mean
-	// is over the weights of the labels. It is no parameter and no part of a state dict.
+	// Weight [K] holds the weights of the classes; nil gives all the same weight. The mean
+	// is then weighted by the labels' classes. Weight is not a parameter and not part of a
+	// state dict.
 	Weight *graph.Variable
 }
 
-// Forward takes logits [N,K] and labels [N] in [0,K), or shares of the classes [N,K],
-// and returns a scalar.
+// Forward takes logits [N,K] with labels [N] in [0,K), or with soft labels [N,K] (one
+// probability per class), and returns the loss as a scalar.
 func (m CrossEntropyLoss) Forward(logits, labels *graph.Node) *graph.Node {
 	g, first := logits.Graph, len(logits.Graph.Nodes)
 	if len(logits.Shape) != 2 || len(labels.Shape) < 1 || len(labels.Shape) > 2 || labels.Shape[0] != logits.Shape[0] ||

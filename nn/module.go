@@ -1,10 +1,10 @@
-// Package nn holds the layers that networks are made of, with PyTorch's names
-// and semantics: modules, losses, initialisers, state dicts and summaries.
+// Package nn provides the layers of neural networks, with PyTorch's names and semantics, and
+// the functions on modules: initialisation, state dicts and summaries.
 //
-// A module is a plain struct with layers as exported fields and a Forward that
-// builds a symbolic computation; nothing is computed until an engine runs it.
-// Parameters are found by walking the fields and are named by their path, as
-// PyTorch's are: see Named.
+// A module is a struct with layers as exported fields and a method Forward. Forward adds
+// operations to a graph; nothing is computed until package engine compiles and runs the
+// graph. Parameters are found by reflection over the fields and are named by their path, as in
+// PyTorch: see Named.
 //
 //	type Block struct {
 //		Conv *nn.Conv2d
@@ -15,16 +15,19 @@
 //		return nn.ReLU{}.Forward(b.BN.Forward(b.Conv.Forward(x)))
 //	}
 //
-// Layers with parameters come from a constructor that takes what PyTorch
-// demands and, at will, one struct with the rest. Layers without parameters are
-// struct literals: nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}.
+// Layers with parameters have a constructor. It takes the arguments that PyTorch requires
+// and, optionally, one struct with the others: nn.NewConv2d(3, 64, 7, nn.Conv{Stride: 2}).
+// Layers without parameters are struct literals: nn.MaxPool2d{Kernel: 3, Stride: 2}.
 //
-// A new layer holds PyTorch's default weights, drawn from a source that depends
-// on the layer's class and sizes alone: there is no hidden random state, and the
-// same program gives the same numbers. Two layers of the same sizes therefore
-// start equal until Init draws every parameter of a model from a stream of its
-// own; call it before training. A layer made Blank holds zeros instead, for weights
-// that are loaded next.
+// A new layer has random weights with PyTorch's default distribution. The random generator
+// depends only on the layer's class and sizes: there is no hidden state, and the same program
+// gives the same numbers. Two layers of the same sizes are therefore equal until Init gives
+// every parameter of a model random numbers of its own. Call Init before training. A layer made
+// with Blank holds zeros instead, for weights that are loaded next.
+//
+// The important types are Module, the interface of all layers and networks; Sequential, a
+// chain of modules; the layers Conv2d, BatchNorm2d, Linear and so on; Parameter and
+// NamedParameter; CrossEntropyLoss; and Table, the result of Summary.
 package nn
 
 import (
@@ -37,21 +40,21 @@ import (
 
 // Module is a layer, or anything made of layers.
 type Module interface {
-	// Forward adds the module's computation on x to x's graph and returns its
-	// result. It panics when x does not have a shape that the module takes. A
-	// Forward that ends in Graph.Record gets a row in summaries.
+	// Forward adds the module's operations on x to the graph of x and returns the
+	// resulting node. It panics if the module does not accept the shape of x. If Forward
+	// ends with Graph.Record, the module has a row in summaries.
 	Forward(x *graph.Node) *graph.Node
 }
 
-// Zeroer is a layer that can be made to return 0 whatever it is given: a batch
+// Zeroer is a layer whose parameters can be set so that it returns 0 for every input: a batch
 // norm or a convolution.
 type Zeroer interface {
 	Module
 	Zero()
 }
 
-// Parameter is a value of a module that outlives a run. Those with Trainable
-// set are trained; the others are buffers.
+// Parameter is a variable of a module: a parameter if Trainable is set, which training
+// changes, and otherwise a buffer, such as a running mean.
 type Parameter = graph.Variable
 
 // Sequential chains modules: https://pytorch.org/docs/stable/generated/torch.nn.Sequential.html.
@@ -59,7 +62,7 @@ type Parameter = graph.Variable
 // a []Module by conversion.
 type Sequential []Module
 
-// Forward gives x to the first module, its output to the second, and so on.
+// Forward passes x to the first module, its output to the second, and so on.
 func (s Sequential) Forward(x *graph.Node) *graph.Node {
 	g, first, firstCall := x.Graph, len(x.Graph.Nodes), len(x.Graph.Calls)
 	for _, m := range s {
@@ -97,7 +100,7 @@ func (m Identity) Forward(x *graph.Node) *graph.Node {
 
 func (Identity) String() string { return "Identity()" }
 
-// Class returns the name of m's type without its package: "Conv2d".
+// Class returns the name of m's type without its package, such as "Conv2d".
 func Class(m any) string {
 	t := reflect.TypeOf(m)
 	for t.Kind() == reflect.Pointer {
@@ -106,8 +109,8 @@ func Class(m any) string {
 	return t.Name()
 }
 
-// identity returns a comparable value that tells m from other modules, as far
-// as they can be told: values without fields are equal.
+// identity returns a comparable value that distinguishes m from other modules. Modules
+// without fields cannot be distinguished and are equal.
 func identity(m any) any {
 	v := reflect.ValueOf(m)
 	if v.Kind() == reflect.Slice {
@@ -131,8 +134,8 @@ func one[T any](class string, c []T) T {
 	panic(fmt.Sprintf("nn.%s: takes at most one %T, got %d", class, zero, len(c)))
 }
 
-// misfit panics with the layer, its place in the model where it is known, and
-// the shape it was given.
+// misfit panics with the layer, its path in the model if that is known, and the shape of its
+// input.
 func misfit(layer fmt.Stringer, p *Parameter, x *graph.Node, why string, args ...any) {
 	where := ""
 	if p != nil && p.Name != "" {

@@ -11,42 +11,41 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// NamedParameter is a parameter or buffer and its path in a module.
+// NamedParameter is a parameter or buffer with its path in a module.
 type NamedParameter struct {
 	Name string
 	*graph.Variable
 }
 
-// Named lists the parameters and buffers of m in the order in which their fields
-// are declared, and writes each one's name into it for messages.
+// Named lists the parameters and buffers of m in the order in which their fields are
+// declared. It also sets Variable.Name of each, which error messages use.
 //
-// A name is the path of fields to the parameter, as PyTorch and torchvision
-// write it: Conv1 becomes conv1, RunningMean running_mean, BN1 bn1, an element of
-// a slice its index, and an embedded struct adds nothing. The tag `nn:"name"` gives
-// a field another name and `nn:"-"` hides it. A parameter that is reached twice
-// is listed once, at its first place. A parameter below an unexported field
-// panics, for it would silently not be trained.
+// A name is the path of fields to the parameter, as in PyTorch and torchvision: Conv1 becomes
+// conv1, RunningMean running_mean, BN1 bn1, and an element of a slice its index; an embedded
+// struct adds nothing. The tag `nn:"name"` gives a field another name, and `nn:"-"` hides it.
+// A parameter that is reached twice is listed once, under its first path. Named panics if
+// there is a parameter below an unexported field, since it would silently not be trained.
 func Named(m Module) []NamedParameter {
 	ps := walk(m).parameters
 	for _, p := range ps {
-		if p.Variable.Name != p.Name { // once named, a module is only read
+		if p.Variable.Name != p.Name { // once it is named, a module is not written to
 			p.Variable.Name = p.Name
 		}
 	}
 	return ps
 }
 
-// Parameters lists what of Named(m) is trained.
+// Parameters lists the trainable entries of Named(m).
 func Parameters(m Module) []NamedParameter {
 	return slices.DeleteFunc(Named(m), func(p NamedParameter) bool { return !p.Trainable })
 }
 
-// Buffers lists what of Named(m) is not trained.
+// Buffers lists the entries of Named(m) that are not trainable.
 func Buffers(m Module) []NamedParameter {
 	return slices.DeleteFunc(Named(m), func(p NamedParameter) bool { return p.Trainable })
 }
 
-// Count returns how many numbers the parameters of m hold, buffers left out.
+// Count returns the number of elements of all parameters of m, without buffers.
 func Count(m Module) int64 {
 	params, _ := walk(m).count()
 	return params
@@ -66,7 +65,7 @@ func (w *walker) count() (params, buffers int64) {
 type namedModule struct {
 	path   string
 	module Module
-	parent *namedModule // the module that it is a field of, or of a field's
+	parent *namedModule // the innermost module that contains it
 	index  int          // in the order of the fields
 }
 
@@ -75,7 +74,7 @@ type walker struct {
 	parameters []NamedParameter
 	modules    []*namedModule         // parents before children
 	seen       map[any]bool           // pointers followed
-	byIdentity map[any][]*namedModule // of modules; nil until it is asked for
+	byIdentity map[any][]*namedModule // modules by identity; nil until it is needed
 }
 
 func walk(m any) *walker {
@@ -87,7 +86,7 @@ func walk(m any) *walker {
 var (
 	variableType = reflect.TypeFor[*graph.Variable]()
 	moduleType   = reflect.TypeFor[Module]()
-	nodeType     = reflect.TypeFor[*graph.Node]() // leads to modules that are not below
+	nodeType     = reflect.TypeFor[*graph.Node]() // a node leads to modules outside of m
 	graphType    = reflect.TypeFor[*graph.Graph]()
 )
 
@@ -107,7 +106,7 @@ func (w *walker) visit(path string, v reflect.Value) {
 		return
 	}
 	if v.IsValid() && !w.note(path, v) && v.CanAddr() {
-		w.note(path, v.Addr()) // a layer held by value whose methods want a pointer
+		w.note(path, v.Addr()) // a layer stored by value whose methods have pointer receivers
 	}
 	w.inside(path, v)
 }
@@ -116,7 +115,7 @@ func (w *walker) pointer(path string, v reflect.Value) {
 	if v.IsNil() || v.Type() == nodeType || v.Type() == graphType {
 		return
 	}
-	if v.Elem().Type().Size() > 0 { // pointers to nothing may be equal
+	if v.Elem().Type().Size() > 0 { // pointers to values of size 0 may be equal
 		key := [2]any{v.Pointer(), v.Type()}
 		if w.seen[key] {
 			return
@@ -134,7 +133,7 @@ func (w *walker) pointer(path string, v reflect.Value) {
 	w.inside(path, v.Elem())
 }
 
-// note lists v if it is a module.
+// note records v if it is a module.
 func (w *walker) note(path string, v reflect.Value) bool {
 	if !v.CanInterface() || !v.Type().Implements(moduleType) {
 		return false
@@ -177,7 +176,7 @@ func (w *walker) inside(path string, v reflect.Value) {
 	}
 }
 
-// entries visits a map of strings in the order of its keys.
+// entries visits the values of a map in the order of its string keys.
 func (w *walker) entries(path string, v reflect.Value) {
 	if v.Type().Key().Kind() != reflect.String {
 		return
@@ -196,8 +195,8 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// snake writes a Go name as Python would: RunningMean as running_mean, BN1 as
-// bn1, FCHead as fc_head.
+// snake converts a Go name to Python's style: RunningMean to running_mean, BN1 to bn1, FCHead
+// to fc_head.
 func snake(name string) string {
 	r := []rune(name)
 	var b strings.Builder

@@ -28,7 +28,7 @@ func TestNamesOfLayersAndBlocks(t *testing.T) {
 	}
 }
 
-// Trunk is embedded: its fields are named as if they were the outer module's.
+// Trunk is embedded, so its fields are named like fields of the outer module.
 type Trunk struct{ Stem *nn.Linear }
 
 type zoo struct {
@@ -68,7 +68,7 @@ func newZoo() *zoo {
 
 func TestNamesOfFields(t *testing.T) {
 	z := newZoo()
-	z.Forward(graph.New(graph.Eval).Input("x", tensor.Float32, 1)) // leaves a node behind
+	z.Forward(graph.New(graph.Eval).Input("x", tensor.Float32, 1)) // stores a node in a field
 	want := []string{
 		"stem.weight", "layer1.1.weight", "fc_head.weight", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var",
 		"classifier.weight", "head_by_name.a.weight", "head_by_name.b.weight", "pair.1.weight",
@@ -90,7 +90,7 @@ func TestNamesOfFields(t *testing.T) {
 	}
 }
 
-// inline holds a layer and a parameter by value, and things that are neither.
+// inline has a layer and a parameter stored by value, and fields that are neither.
 type inline struct {
 	FC    nn.Linear
 	Scale nn.Parameter
@@ -152,7 +152,7 @@ func TestStateDictRoundTrip(t *testing.T) {
 	}
 	values["conv1.weight"].Fill(9)
 	if b.Conv1.Weight.Value.Data()[0] == 9 {
-		t.Error("loading keeps the file's memory")
+		t.Error("LoadStateDict uses the file's memory")
 	}
 }
 
@@ -188,7 +188,7 @@ func TestStateDictErrors(t *testing.T) {
 	}
 }
 
-// Taking keeps the file's memory, but no two parameters share it.
+// TakeStateDict uses the file's memory, but no two parameters share it.
 func TestTakeStateDict(t *testing.T) {
 	a := nn.NewResidual(3, 3)
 	nn.Init(a, 7, nn.XavierUniform)
@@ -198,7 +198,7 @@ func TestTakeStateDict(t *testing.T) {
 	b := nn.NewResidual(3, 3, nn.Block{Blank: true})
 	for _, v := range b.Conv1.Weight.Value.Data() {
 		if v != 0 {
-			t.Fatal("a blank layer was drawn")
+			t.Fatal("a blank layer has random weights")
 		}
 	}
 	if err := nn.TakeStateDict(b, values); err != nil {

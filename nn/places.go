@@ -8,11 +8,11 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// calls is a node of the tree that the recorded calls make. A call is recorded
-// once it is over, so those within it come before it.
+// calls is a node of the tree of recorded calls. A call is recorded when it ends, so the calls
+// within it come before it.
 type calls struct {
 	graph.Call
-	number int // in Graph.Calls
+	number int // index in Graph.Calls
 	within []*calls
 }
 
@@ -32,7 +32,7 @@ func topCalls(list []graph.Call) []*calls {
 	return open
 }
 
-// fields counts the modules below that of c, for contains; nil where it needs none.
+// fields counts the modules below that of c, for contains. It is nil if contains needs none.
 func (c *calls) fields() map[any]int {
 	if c.Inner >= 0 {
 		return nil
@@ -46,12 +46,12 @@ func (c *calls) fields() map[any]int {
 	return counts
 }
 
-// uses takes the modules of c and within it off counts.
+// uses subtracts the modules of c and of the calls within it from counts.
 func (c *calls) uses(counts map[any]int) {
 	if counts == nil {
 		return
 	}
-	if !unique(c.Module) { // what is told from all others may be called again
+	if !unique(c.Module) { // a module that can be identified may be called again
 		counts[identity(c.Module)]--
 	}
 	for _, d := range c.within {
@@ -59,9 +59,9 @@ func (c *calls) uses(counts map[any]int) {
 	}
 }
 
-// contains reports whether the earlier call d was made within c. Where c does not say,
-// one that made no node, such as a dropout in evaluation, fits before c too: then it must
-// be among c's fields that were not called since.
+// contains reports whether the earlier call d was made within c. A call that made no node,
+// such as dropout in evaluation, could also have been made before c; it counts as within c if
+// its module is among c's fields that have not been called since.
 func (c *calls) contains(d *calls, fields map[any]int) bool {
 	switch {
 	case c.Inner >= 0:
@@ -74,7 +74,7 @@ func (c *calls) contains(d *calls, fields map[any]int) bool {
 	return fields[identity(d.Module)] > 0
 }
 
-// unique reports whether identity tells m from every other module.
+// unique reports whether identity distinguishes m from every other module.
 func unique(m any) bool {
 	v := reflect.ValueOf(m)
 	switch v.Kind() {
@@ -86,12 +86,12 @@ func unique(m any) bool {
 	return false
 }
 
-// places finds the module of every call that was made within a call of parent, nil for
-// the calls that nobody made. One with an identity is where Named has it. Modules without
-// fields are all equal, so that one of the parent's is taken: not from below a module that
-// has a call of its own here; with the layers between which it is called, where these are
-// below a module without a call, and each once before any is taken again. A module made
-// within a Forward gets its class for a path.
+// places returns the module of every call made within a call of parent; parent is nil for the
+// outermost calls. A module with an identity is the one that Named lists. Modules without
+// fields are all equal, so places chooses one below the parent by these rules: it is not below
+// a module that has a call of its own in the list; if the calls before and after belong to
+// layers of one module without a call, it belongs to that module, too; and each is chosen once
+// before any is chosen again. A module made within a Forward gets its class as its path.
 func (w *walker) places(list []*calls, parent *namedModule) []*namedModule {
 	all := w.identities()
 	p := placing{parent: parent, all: all, called: map[any]bool{}, used: map[*namedModule]bool{}, taken: map[*namedModule]int{}}
@@ -114,7 +114,7 @@ func (w *walker) places(list []*calls, parent *namedModule) []*namedModule {
 	return found
 }
 
-// name is the path of m, empty for none.
+// name returns the path of m, or "" if m is nil.
 func (m *namedModule) name() string {
 	if m == nil {
 		return ""
@@ -122,12 +122,12 @@ func (m *namedModule) name() string {
 	return m.path
 }
 
-// below reports whether the path of m begins with that of p.
+// below reports whether m is p or below it, which its path says.
 func (m *namedModule) below(p *namedModule) bool {
 	return p.path == "" || strings.HasPrefix(m.path+".", p.path+".")
 }
 
-// identities lists the modules by their identity, and tells them their parents.
+// identities returns the modules by their identity, and sets their parents.
 func (w *walker) identities() map[any][]*namedModule {
 	if w.byIdentity != nil {
 		return w.byIdentity
@@ -152,12 +152,12 @@ func (w *walker) identities() map[any][]*namedModule {
 type placing struct {
 	parent *namedModule
 	all    map[any][]*namedModule
-	called map[any]bool          // by identity, what is in the list
-	used   map[*namedModule]bool // something of it is in the list
-	taken  map[*namedModule]int  // calls that were found to be of it
+	called map[any]bool          // identities of the modules in the list
+	used   map[*namedModule]bool // modules of which something is in the list
+	taken  map[*namedModule]int  // number of calls assigned to each module
 }
 
-// known returns the module of a call that has an identity, or nil.
+// known returns the module of a call if it has an identity, and nil otherwise.
 func (p *placing) known(c *calls) *namedModule {
 	if found := p.all[identity(c.Module)]; unique(c.Module) && found != nil {
 		return found[0]
@@ -165,12 +165,12 @@ func (p *placing) known(c *calls) *namedModule {
 	return nil
 }
 
-// choose returns the candidate that call i is of, or nil.
+// choose returns the candidate to which call i belongs, or nil.
 func (p *placing) choose(candidates []*namedModule, list []*calls, i int) (best *namedModule) {
 	if m := p.known(list[i]); m != nil {
 		return m
 	}
-	var before, after *namedModule // the nearest calls that are known
+	var before, after *namedModule // modules of the nearest known calls
 	for k := i - 1; k >= 0 && before == nil; k-- {
 		before = p.known(list[k])
 	}
@@ -196,7 +196,7 @@ func (p *placing) choose(candidates []*namedModule, list []*calls, i int) (best 
 	return best
 }
 
-// together reports whether q and m are below one module that has no call.
+// together reports whether q and m are below the same module without a call.
 func (p *placing) together(q, m *namedModule) bool {
 	if m == nil {
 		return false
@@ -210,8 +210,8 @@ func (p *placing) together(q, m *namedModule) bool {
 	return false
 }
 
-// searched is the module that candidates are below: the parent, or what a parent made
-// within a Forward was called by.
+// searched returns the module below which candidates are searched: the parent or, if that was
+// made within a Forward, the module that called it.
 func (p *placing) searched() *namedModule {
 	m := p.parent
 	for m != nil && m.module == nil {
@@ -220,9 +220,9 @@ func (p *placing) searched() *namedModule {
 	return m
 }
 
-// between looks at the modules between the parent and q, which record no call: ok is
-// false where one has, or where q is elsewhere, depth counts them, and unseen those of
-// which nothing known was called.
+// between examines the modules between the parent and q. depth counts them, and unseen counts
+// those of which no known module was called. ok is false if one of them records a call, or q
+// is not below the parent.
 func (p *placing) between(q *namedModule) (unseen, depth int, ok bool) {
 	top := p.searched()
 	if q == top {

@@ -10,7 +10,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// gate weighs channels by a layer of their means; it keeps no record of itself.
+// gate weights channels by a layer of their means. It does not record its calls.
 type gate struct {
 	Pool nn.AdaptiveAvgPool2d
 	FC   *nn.Conv2d
@@ -25,7 +25,7 @@ func (m *gate) Forward(x *graph.Node) *graph.Node {
 	return m.Act.Forward(m.FC.Forward(m.Pool.Forward(x)))
 }
 
-// excited is a block with a gate, which records itself where it is told to.
+// excited is a block with a gate. It records its calls if records is set.
 type excited struct {
 	Drop    nn.Dropout
 	Conv    *nn.Conv2d
@@ -47,8 +47,8 @@ func (m *excited) Forward(x *graph.Node) *graph.Node {
 	return y
 }
 
-// reversed calls its fields in another order than they are declared in, the second block
-// twice, and one activation for both.
+// reversed calls its fields in another order than they are declared, the second block twice,
+// and one activation for both.
 type reversed struct {
 	First, Second *excited
 	Act           nn.ReLU
@@ -60,13 +60,13 @@ func (m *reversed) Forward(x *graph.Node) *graph.Node {
 	return m.Act.Forward(m.First.Forward(m.Second.Forward(x)))
 }
 
-// embedding has its layers in an embedded Sequential that it calls as such.
+// embedding calls an embedded Sequential.
 type embedding struct{ nn.Sequential }
 
 func (m *embedding) Forward(x *graph.Node) *graph.Node { return m.Sequential.Forward(x) }
 
-// outputs lists the paths of the innermost calls of m, and checks that a summary names
-// the same layers.
+// outputs returns the paths of the innermost calls of m, and checks that a summary has the same
+// layers.
 func outputs(t *testing.T, m nn.Module, shape ...int) string {
 	t.Helper()
 	g := graph.New(graph.Eval)

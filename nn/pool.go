@@ -15,7 +15,7 @@ type MaxPool2d struct {
 	Padding  int // at most half of Kernel
 	Dilation int // zero: 1
 	CeilMode bool
-	Width    *Axis // where set, the sizes along the width; a zero stride is again the kernel
+	Width    *Axis // if not nil, the sizes along the width; a zero stride again means the kernel
 }
 
 // AvgPool2d takes the mean of every window: [N,C,H,W] -> [N,C,H',W'].
@@ -26,12 +26,12 @@ type AvgPool2d struct {
 	Padding    int // at most half of Kernel
 	CeilMode   bool
 	ExcludePad bool  // leave padding out of the mean: PyTorch's count_include_pad=False
-	Divisor    int   // where set, divides the sum instead: PyTorch's divisor_override
-	Width      *Axis // as in MaxPool2d, without dilation
+	Divisor    int   // if not 0, the sum is divided by it: PyTorch's divisor_override
+	Width      *Axis // as in MaxPool2d, but without dilation
 }
 
-// AdaptiveAvgPool2d takes the means of H by W windows that cover the image, of
-// any size: [N,C,*,*] -> [N,C,H,W]. Zero sizes mean 1: the global mean.
+// AdaptiveAvgPool2d takes the means of H by W windows that together cover an image of any
+// size: [N,C,*,*] -> [N,C,H,W]. Zero sizes mean 1, so the zero value is the global mean.
 // https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html
 type AdaptiveAvgPool2d struct{ H, W int }
 

@@ -6,14 +6,14 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// Block configures a Residual. The zero value keeps size and channels.
+// Block configures a Residual. The zero value keeps the image size and the channels.
 type Block struct {
-	Use1x1Conv bool // put a 1x1 convolution on the shortcut, which changes channels and size
-	Stride     int  // of the first convolution and the shortcut's; zero: 1
-	ZeroInit   bool // BN2's weight starts at 0, so that the branch does
+	Use1x1Conv bool // use a 1x1 convolution as shortcut, which can change channels and size
+	Stride     int  // of the first convolution and of the shortcut; zero means 1
+	ZeroInit   bool // BN2's weight starts at 0, so the branch starts at 0
 	Blank      bool // see Conv
-	// StochasticDepth is the probability with which the branch is left out for an
-	// image in training.
+	// StochasticDepth is the probability with which the branch of an image is dropped in
+	// training.
 	StochasticDepth float64
 }
 
@@ -55,8 +55,8 @@ func (b *Residual) Forward(x *graph.Node) *graph.Node {
 	return x.Graph.Record(b, first, ReLU{}.Forward(b.Drop.Branch(branch).Plus(shortcut)))
 }
 
-// Parts returns what Forward adds up: BN2's output and x or Conv3(x), both
-// [N,out,H',W'].
+// Parts returns the two terms of Forward's sum, both [N,out,H',W']: BN2's output, and x or
+// Conv3(x).
 func (b *Residual) Parts(x *graph.Node) (branch, shortcut *graph.Node) {
 	y := ReLU{}.Forward(b.BN1.Forward(b.Conv1.Forward(x)))
 	branch, shortcut = b.BN2.Forward(b.Conv2.Forward(y)), x

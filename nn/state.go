@@ -8,8 +8,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// StateDict lists the values of m's parameters and buffers in the order of
-// Named. The tensors are those of m, not copies.
+// StateDict lists the values of m's parameters and buffers in the order of Named. The tensors
+// are m's own, not copies.
 func StateDict(m Module) []tensor.Named {
 	var entries []tensor.Named
 	for _, p := range Named(m) {
@@ -18,10 +18,10 @@ func StateDict(m Module) []tensor.Named {
 	return entries
 }
 
-// LoadStateDict copies values into the parameters and buffers of m by name. It
-// returns an error that lists what is missing, unexpected or of another shape or
-// type, and has then changed nothing. Entries called num_batches_tracked, which
-// PyTorch writes and nothing here needs, are passed over.
+// LoadStateDict copies values into the parameters and buffers of m by name. If entries are
+// missing, unexpected or of another shape or type, it changes nothing and returns an error
+// that lists them. It ignores entries called num_batches_tracked, which PyTorch writes and
+// Residual does not need.
 func LoadStateDict(m Module, values map[string]*tensor.Tensor) error {
 	ps, err := fitting(m, values)
 	for _, p := range ps {
@@ -31,9 +31,8 @@ func LoadStateDict(m Module, values map[string]*tensor.Tensor) error {
 	return err
 }
 
-// TakeStateDict is LoadStateDict without a copy: the tensors of values become
-// those of m. A tensor with several names stays that of the first, and the others
-// get copies.
+// TakeStateDict is LoadStateDict without copying: the tensors in values become those of m. If
+// a tensor has several names, the first parameter gets it and the others get copies.
 func TakeStateDict(m Module, values map[string]*tensor.Tensor) error {
 	ps, err := fitting(m, values)
 	taken := make(map[*tensor.Tensor]bool, len(ps))
@@ -47,7 +46,7 @@ func TakeStateDict(m Module, values map[string]*tensor.Tensor) error {
 	return err
 }
 
-// fitting returns m's parameters and buffers if values has all of them and no more.
+// fitting returns m's parameters and buffers if values has exactly these, in their shapes.
 func fitting(m Module, values map[string]*tensor.Tensor) ([]NamedParameter, error) {
 	ps := Named(m)
 	var missing, unexpected, other []string
@@ -75,13 +74,14 @@ func fitting(m Module, values map[string]*tensor.Tensor) ([]NamedParameter, erro
 	return ps, nil
 }
 
-// Counter reports whether an entry of a state dict counts PyTorch's batches
-// (num_batches_tracked), which nothing here needs.
+// Counter reports whether name is that of PyTorch's batch counter (num_batches_tracked), which
+// Residual does not need.
 func Counter(name string) bool {
 	return name == "num_batches_tracked" || strings.HasSuffix(name, ".num_batches_tracked")
 }
 
-// mismatch describes a state dict of another model, a few names of each kind.
+// mismatch returns an error for the state dict of another model, with a few names of each
+// kind.
 func mismatch(m Module, missing, unexpected, other []string) error {
 	const most = 6
 	var parts []string

@@ -6,14 +6,13 @@ import (
 	"github.com/residual-ml/residual/graph"
 )
 
-// StochasticDepth leaves a residual branch out for some images of a batch: in
-// training it sets whole images to zero with probability P and scales the others
-// by 1/(1-P); in evaluation it returns its input. Which ones depends on the graph's
-// key alone (see graph.Key), not on the device. It is torchvision's layer of that
-// name in mode "row".
+// StochasticDepth drops a residual branch for some images of a batch. In training it sets
+// whole images to zero with probability P and multiplies the others by 1/(1-P). In evaluation
+// it returns its input. Which images are dropped depends only on the graph's key (see
+// graph.Key), not on the device. It is torchvision's layer of that name in mode "row".
 // https://pytorch.org/vision/stable/generated/torchvision.ops.StochasticDepth.html
 type StochasticDepth struct {
-	P float64 // zero: none is left out
+	P float64 // zero means that nothing is dropped
 }
 
 func (m StochasticDepth) Forward(x *graph.Node) *graph.Node {
@@ -28,7 +27,7 @@ func (m StochasticDepth) Forward(x *graph.Node) *graph.Node {
 	return g.Record(m, first, g.Apply(graph.StochasticDepth{P: m.P, Stream: g.NextStream()}, x, key))
 }
 
-// Branch is Forward on a block's branch, without a row in summaries where P is 0.
+// Branch is Forward for a block's branch. If P is 0, it adds no row to summaries.
 func (m StochasticDepth) Branch(branch *graph.Node) *graph.Node {
 	if m.P == 0 {
 		return branch

@@ -12,26 +12,26 @@ import (
 
 // Row describes one call of a module.
 type Row struct {
-	Path   string // as in Named, of a module with several its first; empty for the whole model
+	Path   string // path of the module as in Named, the first if it has several; empty for the whole model
 	Class  string // "Conv2d"
 	Output tensor.Shape
-	Params int64 // numbers trained in the module and below it
-	MACs   int64 // multiply-adds of its convolutions and linear layers, for the whole batch
+	Params int64 // elements of the parameters of the module and those below it
+	MACs   int64 // multiply-adds of its convolutions and linear layers for the whole batch
 	Depth  int   // 0 for the whole model
 }
 
 // Table is the summary of a model.
 type Table struct {
-	Rows    []Row // in the order of the calls, a module before those within it
-	Params  int64 // numbers trained
-	Buffers int64 // numbers kept beside them: running statistics
+	Rows    []Row // in the order of the calls; a module comes before those within it
+	Params  int64 // elements of all parameters
+	Buffers int64 // elements of all buffers, such as running statistics
 	MACs    int64 // multiply-adds of one forward pass over the whole batch
 }
 
-// Summary traces m in evaluation mode on an input of the given shape. The error
-// says which layer does not take what it is given.
+// Summary returns a table of the layers of m, with their outputs in evaluation mode for an
+// input of the given shape. If the shape does not fit, the error names the layer.
 func Summary(m Module, input tensor.Shape) (*Table, error) {
-	Named(m) // so that a complaint about a shape can say which layer it is
+	Named(m) // gives parameters the names that errors use
 	g := graph.New(graph.Eval)
 	if err := trace(g, m, input); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func Summary(m Module, input tensor.Shape) (*Table, error) {
 	return t, nil
 }
 
-// trace runs m's Forward and returns its panic about shapes as an error.
+// trace runs m's Forward and returns a panic about shapes as an error.
 func trace(g *graph.Graph, m Module, input tensor.Shape) (err error) {
 	defer func() {
 		switch r := recover().(type) {
@@ -62,7 +62,8 @@ func trace(g *graph.Graph, m Module, input tensor.Shape) (err error) {
 	return nil
 }
 
-// add appends the rows of the calls within the call of parent, nil for what nobody called.
+// add appends the rows of the calls within the call of parent, which is nil for the outermost
+// calls.
 func (t *Table) add(g *graph.Graph, w *walker, list []*calls, parent *namedModule, depth int) {
 	for i, p := range w.places(list, parent) {
 		c := list[i]
@@ -75,15 +76,15 @@ func (t *Table) add(g *graph.Graph, w *walker, list []*calls, parent *namedModul
 	}
 }
 
-// Output is what a layer gave in a trace.
+// Output is the output of a layer in a graph.
 type Output struct {
 	Path  string // as in Named
 	Class string // "Conv2d"
 	Node  *graph.Node
 }
 
-// Outputs lists what the innermost modules below m gave in a trace of m's Forward, in the
-// order in which they were computed.
+// Outputs lists the outputs of the innermost modules of m in g, a graph that m's Forward was
+// added to, in the order of their computation.
 func Outputs(m Module, g *graph.Graph) (list []Output) {
 	w := walk(m)
 	var visit func(within []*calls, parent *namedModule)
@@ -109,7 +110,7 @@ func macs(nodes []*graph.Node) int64 {
 	return n
 }
 
-// String sets the table in columns.
+// String formats the table in columns.
 func (t *Table) String() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

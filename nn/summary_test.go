@@ -10,7 +10,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// double keeps no record of itself and calls one layer twice.
+// double calls one layer twice and does not record its own call.
 type double struct{ FC *nn.Linear }
 
 func (d *double) Forward(x *graph.Node) *graph.Node {
@@ -76,7 +76,7 @@ func TestSequentialReadsLikePyTorch(t *testing.T) {
 	}
 }
 
-// The innermost modules' outputs, in their order, those of a trace in training.
+// The outputs of the innermost modules are listed in order, for a graph in training mode.
 func TestOutputs(t *testing.T) {
 	net := nn.Sequential{nn.NewConv2d(1, 2, 3), nn.NewBatchNorm2d(2), nn.Sequential{nn.ReLU{}, nn.Flatten{}}, &double{nn.NewLinear(8, 8)}}
 	g := graph.New(graph.Train)

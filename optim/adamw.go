@@ -11,12 +11,12 @@ import "math"
 //	v = Beta2*v + (1-Beta2)*grad*grad
 //	param = param - lr/(1-Beta1^step) * m / (sqrt(v)/sqrt(1-Beta2^step) + Eps)
 //
-// Its two slots are m and v. Every product is rounded to float32 before it is added.
-// PyTorch decays by 0.01 unless told otherwise; here 0 is no decay.
+// Its two slots are m and v. Every product is rounded to float32 before it is added. PyTorch's
+// default weight decay is 0.01; here the zero value means no decay.
 type AdamW struct {
 	Beta1, Beta2 float64 // 0 means 0.9 and 0.999
 	Eps          float64 // 0 means 1e-8
-	WeightDecay  float32 // times the rate, of the parameter itself
+	WeightDecay  float32 // decoupled weight decay; multiplied by the learning rate
 }
 
 // Name returns "adamw".
@@ -25,7 +25,7 @@ func (o AdamW) Name() string { return "adamw" }
 // Slots returns 2: the averages of the gradient and of its square.
 func (o AdamW) Slots() int { return 2 }
 
-// Update makes one step, as Optimizer says.
+// Update implements Optimizer.
 func (o AdamW) Update(param, grad []float32, slots [][]float32, lr float32, step int) {
 	checkUpdate("AdamW", o.Slots(), param, grad, slots, step)
 	beta1, beta2, eps := or(o.Beta1, 0.9), or(o.Beta2, 0.999), float32(or(o.Eps, 1e-8))

@@ -6,8 +6,8 @@ import (
 	"github.com/residual-ml/residual/optim"
 )
 
-// An optimiser changes parameters in place; its state is in slots that the caller keeps.
-// A schedule says the learning rate of each step.
+// An optimiser changes parameters in place; the caller stores its state in slots. A schedule
+// gives the learning rate of each step.
 func Example() {
 	sgd, err := optim.New("sgd", optim.Config{Momentum: 0.5})
 	if err != nil {

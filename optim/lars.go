@@ -2,15 +2,15 @@ package optim
 
 import "math"
 
-// LARS is SGD whose rate is scaled for every parameter by the ratio of its norm to
-// its gradient's (You, Gitman and Ginsburg, https://arxiv.org/abs/1708.03888), as
-// timm.optim.Lars with always_adapt does (timm 0.6.13):
+// LARS is SGD with a learning rate that is scaled for every parameter by the ratio of its norm
+// to that of its gradient (You, Gitman and Ginsburg, https://arxiv.org/abs/1708.03888), as in
+// timm.optim.Lars with always_adapt (timm 0.6.13):
 //
 //	ratio = Trust*|param| / (|grad| + WeightDecay*|param| + Eps), 1 where either norm is 0
 //	g = (grad + WeightDecay*param) * ratio
 //
-// and then the momentum and the step of SGD with g. Biases and the parameters of
-// normalisations are scaled like all others.
+// followed by the momentum and the step of SGD with g. Biases and the parameters of
+// normalisations are scaled in the same way.
 type LARS struct {
 	Momentum    float32
 	Dampening   float32
@@ -30,11 +30,11 @@ func (o LARS) sgd() SGD {
 	return SGD{Momentum: o.Momentum, Dampening: o.Dampening, Nesterov: o.Nesterov}
 }
 
-// Whole returns true: Update takes whole parameters, as their norms decide.
+// Whole returns true, since Update needs the norm of a whole parameter.
 func (o LARS) Whole() bool { return true }
 
-// Update makes one step, as Optimizer says, but of a whole parameter at a time. It
-// writes g over the gradient.
+// Update implements Optimizer. It must be called with a whole parameter, and overwrites the
+// gradient with g.
 func (o LARS) Update(param, grad []float32, slots [][]float32, lr float32, step int) {
 	checkUpdate("LARS", o.Slots(), param, grad, slots, step)
 	ratio := float32(1)
@@ -47,7 +47,7 @@ func (o LARS) Update(param, grad []float32, slots [][]float32, lr float32, step 
 	o.sgd().Update(param, grad, slots, lr, step)
 }
 
-// Norm is the Euclidean norm of all values together, summed in float64 in their order.
+// Norm returns the Euclidean norm of all values together, summed in float64 in their order.
 func Norm(values ...[]float32) float64 {
 	sum := 0.0
 	for _, part := range values {

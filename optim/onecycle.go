@@ -2,20 +2,20 @@ package optim
 
 import "math"
 
-// OneCycle rises from Base/Div to Base over a share of the training and falls to
-// Base/Div/FinalDiv over the rest (Smith and Topin, https://arxiv.org/abs/1708.07120),
-// as https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.OneCycleLR.html
-// does in two phases; Base is its max_lr. The momentum stays as it is
-// (cycle_momentum=False).
+// OneCycle rises from Base/Div to Base over the first part of the training and falls to
+// Base/Div/FinalDiv over the remaining part (Smith and Topin, https://arxiv.org/abs/1708.07120).
+// It equals the two phases of
+// https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.OneCycleLR.html with Base
+// as max_lr. It does not change the momentum (cycle_momentum=False).
 type OneCycle struct {
 	Base     float32
-	Warmup   float64 // the share, above 0 and below 1; 0 means 0.3
+	Warmup   float64 // the fraction of the training in which the rate rises, above 0 and below 1; 0 means 0.3
 	Div      float64 // 0 means 25
 	FinalDiv float64 // 0 means 10,000
-	Linear   bool    // along lines in place of half cosines
+	Linear   bool    // rise and fall linearly instead of along half cosines
 }
 
-// LR returns the rate of the step.
+// LR implements Schedule.
 func (o OneCycle) LR(step, total int) float32 {
 	total = max(total, 1)
 	at := float64(min(max(step, 1), total) - 1)

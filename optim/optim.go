@@ -1,6 +1,16 @@
-// Package optim holds optimisers and learning-rate schedules. They are plain
-// values without state: an optimiser's buffers belong to the caller, who can
-// save them, and a schedule is a function of the step.
+// Package optim provides optimisers and learning rate schedules.
+//
+//	sgd := optim.SGD{Momentum: 0.9, WeightDecay: 5e-4}
+//	schedule := optim.Cosine{Base: 0.1, Warmup: 0.05}
+//	...
+//	program.Step(sgd, schedule.LR(step, total)) // an engine.Program
+//
+// Both are values without state: the state buffers of an optimiser (its slots) belong to the
+// caller, who can save them, and a schedule is a function of the step.
+//
+// The important types are Optimizer, with SGD, AdamW and LARS; Schedule, with Constant, Cosine,
+// Step and OneCycle; and Scaled, Averaged and Sum, with which package train/loop clips, averages
+// and accumulates. New and ParseSchedule make them from the words of the command line.
 package optim
 
 import (
@@ -12,39 +22,39 @@ import (
 
 // Optimizer updates parameters from their gradients.
 type Optimizer interface {
-	// Name is the word of the command line, such as sgd.
+	// Name returns the optimiser's name on the command line, such as sgd.
 	Name() string
 
-	// Slots returns how many state buffers, each of the parameter's size and
-	// zero at first, the optimiser keeps for a parameter.
+	// Slots returns the number of state buffers of a parameter. Each has the parameter's
+	// size and must be zero at first.
 	Slots() int
 
-	// Update changes param in place, element by element: it may be called on any
-	// piece of a parameter, and on several pieces at once, always with the same
-	// piece of grad and of each slot. The step counts from 1, lr is the rate of
-	// this step. It panics when the lengths differ or the step is below 1. An
-	// optimiser with a method Whole that returns true, such as LARS, looks at norms:
-	// it is called once a step for each whole parameter.
+	// Update makes one step: it changes param in place, element by element. It may be
+	// called on any part of a parameter with the same part of grad and of each slot, also
+	// on several parts concurrently. step counts from 1, and lr is the learning rate of
+	// the step. Update panics if the lengths differ or step is below 1. If the optimiser
+	// has a method Whole that returns true, like LARS, Update must be called once per step
+	// with each whole parameter.
 	Update(param, grad []float32, slots [][]float32, lr float32, step int)
 }
 
-// Config holds the settings of every optimiser New knows. The zero value is plain
-// gradient descent for sgd, and for the others PyTorch's settings without decay.
+// Config holds the settings of all optimisers that New knows. The zero value means plain
+// gradient descent for sgd, and PyTorch's defaults without weight decay for the others.
 type Config struct {
-	Momentum     float32 // of sgd and lars: share of the last step that is kept, 0 for none
-	Dampening    float32 // of sgd and lars: share of the gradient kept out of the momentum
-	WeightDecay  float32 // of sgd and lars an L2 penalty, added to the gradient; of adamw decoupled from it
-	Nesterov     bool    // of sgd and lars: look ahead along the momentum
-	Beta1, Beta2 float64 // of adamw: shares of the averages that are kept; 0 means 0.9 and 0.999
-	Eps          float64 // of adamw and lars: added to what divides; 0 means 1e-8
-	Trust        float64 // of lars: the trust coefficient; 0 means 0.001
+	Momentum     float32 // sgd and lars: decay of the momentum; 0 means none
+	Dampening    float32 // sgd and lars: reduces the gradient's part in the momentum
+	WeightDecay  float32 // sgd and lars: L2 penalty, added to the gradient; adamw: decoupled decay
+	Nesterov     bool    // sgd and lars: Nesterov momentum
+	Beta1, Beta2 float64 // adamw: decay of the averages; 0 means 0.9 and 0.999
+	Eps          float64 // adamw and lars: added to the denominator; 0 means 1e-8
+	Trust        float64 // lars: trust coefficient; 0 means 0.001
 }
 
 // Names lists the optimisers that New knows.
 func Names() []string { return []string{"sgd", "adamw", "lars"} }
 
-// New returns the named optimiser, or an error that names the setting at fault: one
-// that cannot be, or one that this optimiser has no use for.
+// New returns the optimiser of that name. The error names a setting that is invalid or that
+// this optimiser does not have.
 func New(name string, c Config) (Optimizer, error) {
 	if !slices.Contains(Names(), name) {
 		return nil, fmt.Errorf("optimizer %q is not known; choose one of: %s", name, strings.Join(Names(), ", "))
@@ -102,7 +112,7 @@ func (c Config) check() error {
 	return nil
 }
 
-// checkUpdate panics on arguments that no caller of Update may pass.
+// checkUpdate panics if the arguments of Update are invalid.
 func checkUpdate(name string, want int, param, grad []float32, slots [][]float32, step int) {
 	if len(param) != len(grad) {
 		panic(fmt.Sprintf("optim.%s: parameter of %d elements, gradient of %d", name, len(param), len(grad)))

@@ -41,8 +41,7 @@ func trace(t *testing.T) traceFile {
 	return f
 }
 
-// near allows the few last bits by which PyTorch's fused products differ from
-// rounded ones.
+// near allows a difference in the last bits, since PyTorch's fused products are not rounded.
 func near(a, b float32) bool {
 	return math.Abs(float64(a)-float64(b)) <= 4e-7*max(1, math.Abs(float64(b)))
 }
@@ -75,7 +74,7 @@ func TestSGDAgainstPyTorch(t *testing.T) {
 	}
 }
 
-// The formula worked by hand, in numbers that float32 holds exactly.
+// The formula calculated by hand, with numbers that are exact in float32.
 func TestSGDByHand(t *testing.T) {
 	type state struct{ param, buf float32 }
 	for _, c := range []struct {
@@ -103,8 +102,8 @@ func TestSGDByHand(t *testing.T) {
 	}
 }
 
-// Products whose rounded value cancels against what is added, so that a fused
-// instruction, which does not round them, leaves a rest. The large rate shows it.
+// The rounded products cancel with the other term, so a fused instruction, which does not
+// round, leaves a remainder. The large rate makes it visible.
 func TestSGDRoundsEveryProduct(t *testing.T) {
 	x := math.Float32frombits(0x3f800001)      // 1 + 2^-23
 	square := math.Float32frombits(0x3f800002) // its square rounded, 1 + 2^-22
@@ -136,7 +135,8 @@ func TestSGDRoundsEveryProduct(t *testing.T) {
 	}
 }
 
-// Pieces in any order and at the same time give the bits of the whole.
+// Updating parts of a parameter concurrently and in any order gives the same bits as updating
+// it as a whole.
 func TestUpdateInPieces(t *testing.T) {
 	const n = 1003
 	for _, o := range []Optimizer{SGD{}, SGD{WeightDecay: 0.01}, SGD{Momentum: 0.9, WeightDecay: 0.01}, SGD{Momentum: 0.9, Nesterov: true}, AdamW{WeightDecay: 0.1}} {
@@ -232,7 +232,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func BenchmarkUpdate(b *testing.B) {
-	const n = 1 << 16 // the size of a piece that stays in cache
+	const n = 1 << 16 // a part that fits into the cache
 	p, g, buf := make([]float32, n), make([]float32, n), make([]float32, n)
 	for i := range g {
 		g[i], p[i], buf[i] = 1e-3, 1, 1

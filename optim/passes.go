@@ -1,22 +1,22 @@
 package optim
 
-// Averaged is a step of an optimiser that also moves an average of the parameter, kept in
-// a slot behind the optimiser's:
+// Averaged is an optimiser that also updates a moving average of the parameter, in a slot after
+// those of the underlying optimiser:
 //
 //	mean = (1-Rest)*mean + Rest*param
 //
-// A parameter with an empty gradient, such as a buffer, is only averaged.
+// A variable with an empty gradient, such as a buffer, is only averaged.
 type Averaged struct {
 	Scaled
-	Kept int     // slots in all, the optimiser's first
-	At   int     // the slot of the average
-	Rest float32 // the share of the parameter that it takes in; 0: no average is kept
+	Kept int     // total number of slots, of which the optimiser's are the first
+	At   int     // index of the average's slot
+	Rest float32 // factor of the parameter in the average; 0 means no average
 }
 
-// Slots returns the optimiser's and those beside them.
+// Slots returns Kept.
 func (a *Averaged) Slots() int { return a.Kept }
 
-// Update makes one step and averages what it leaves.
+// Update makes a step of the optimiser and then updates the average.
 func (a *Averaged) Update(param, grad []float32, slots [][]float32, lr float32, step int) {
 	if len(grad) > 0 {
 		a.Scaled.Update(param, grad, slots[:a.Scaled.Slots()], lr, step)
@@ -29,7 +29,7 @@ func (a *Averaged) Update(param, grad []float32, slots [][]float32, lr float32, 
 	}
 }
 
-// Phase is what a Sum does.
+// Phase says what a Sum does in a pass.
 type Phase uint8
 
 const (
@@ -38,11 +38,11 @@ const (
 	SumReplace              // grad = Weight*sum
 )
 
-// Sum is no step but a pass that adds gradients of several batches up in a slot, and then
-// puts them in the gradient's place. Parameters with an empty gradient stay as they are.
+// Sum is an updater that accumulates the gradients of several batches in a slot, and then
+// replaces the gradient by their sum. It does not change the parameters.
 type Sum struct {
-	Kept   int // slots in all
-	At     int // the slot of the sum
+	Kept   int // total number of slots
+	At     int // index of the sum's slot
 	Weight float32
 	Phase  Phase
 }

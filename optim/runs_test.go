@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// torchRun is 100 steps of an optimiser of PyTorch or timm.
+// torchRun contains 100 steps of an optimiser of PyTorch or timm.
 type torchRun struct {
 	Optimizer string
 	Config    struct {
@@ -87,8 +87,8 @@ func TestRunsAgainstPyTorch(t *testing.T) {
 	}
 }
 
-// One step of AdamW by hand: the averages are a tenth and a thousandth of the gradient
-// and its square, their corrections undo that, so the first step is of the rate.
+// One step of AdamW by hand. The averages are a tenth of the gradient and a thousandth of its
+// square, and the corrections undo these factors, so the size of the first step is the rate.
 func TestAdamWByHand(t *testing.T) {
 	param, m, v := []float32{2, 2, 2}, make([]float32, 3), make([]float32, 3)
 	AdamW{WeightDecay: 0.5}.Update(param, []float32{4, -0.25, 0}, [][]float32{m, v}, 0.125, 1)
@@ -111,18 +111,18 @@ func TestLARSByHand(t *testing.T) {
 			t.Errorf("parameter %d is %v, want %v", i, param[i], want)
 		}
 	}
-	zero := []float32{0, 0} // a fresh bias moves at the whole rate
+	zero := []float32{0, 0} // a new bias moves at the full rate
 	LARS{}.Update(zero, []float32{6, 8}, nil, 0.5, 1)
 	if !slices.Equal(zero, []float32{-3, -4}) {
 		t.Errorf("from zero to %v", zero)
 	}
 	for _, o := range []Optimizer{LARS{}, &Scaled{Optimizer: LARS{}}} {
 		if w, ok := o.(interface{ Whole() bool }); !ok || !w.Whole() {
-			t.Errorf("%T does not ask for whole parameters", o)
+			t.Errorf("%T does not require whole parameters", o)
 		}
 	}
 	if (&Scaled{Optimizer: SGD{}}).Whole() {
-		t.Error("SGD takes pieces, scaled too")
+		t.Error("scaled SGD requires whole parameters")
 	}
 }
 
@@ -135,7 +135,7 @@ func TestClipFactor(t *testing.T) {
 		}
 	}
 	if f := float64(ClipFactor(math.NaN(), 1)); !math.IsNaN(f) {
-		t.Errorf("a norm that is no number gives %v", f)
+		t.Errorf("the norm NaN gives %v", f)
 	}
 	if n := Norm([]float32{3}, nil, []float32{4, 12}); n != 13 {
 		t.Errorf("norm %v, want 13", n)

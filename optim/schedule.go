@@ -8,33 +8,33 @@ import (
 	"strings"
 )
 
-// Schedule gives the learning rate of a step. Steps count from 1, total is the
-// number of steps of the whole training; a step beyond it has the last one's rate.
+// Schedule gives the learning rate of every step. step counts from 1, and total is the number of
+// steps of the whole training. Steps after total have the rate of the last one.
 type Schedule interface {
 	LR(step, total int) float32
 }
 
-// Constant keeps one rate.
+// Constant is the same rate for all steps.
 type Constant struct{ Base float32 }
 
 // LR returns Base.
 func (c Constant) LR(step, total int) float32 { return c.Base }
 
-// Cosine falls from Base to Min along half a cosine, as
+// Cosine falls from Base to Min along half a cosine, as in
 // https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CosineAnnealingLR.html
-// does (Loshchilov and Hutter, https://arxiv.org/abs/1608.03983, equation 5,
-// without restarts): in n steps, the rate of step s is
+// (Loshchilov and Hutter, https://arxiv.org/abs/1608.03983, equation 5, without restarts). Over
+// n steps, the rate of step s is
 //
 //	Min + (Base-Min) * (1 + cos(pi*(s-1)/n)) / 2
 //
-// With Warmup, a share of the training from 0 to below 1, the rate first rises
-// linearly to Base over that share, and the cosine takes the rest.
+// With Warmup, a fraction of the training from 0 to below 1, the rate first rises linearly to
+// Base during that fraction, and the cosine follows in the remaining steps.
 type Cosine struct {
 	Base, Min float32
 	Warmup    float64
 }
 
-// LR returns the rate of the step.
+// LR implements Schedule.
 func (c Cosine) LR(step, total int) float32 {
 	step = min(max(step, 1), max(total, 1))
 	warm := int(c.Warmup * float64(total))
@@ -46,17 +46,16 @@ func (c Cosine) LR(step, total int) float32 {
 	return float32(float64(c.Min) + float64(half*(1+math.Cos(phase))))
 }
 
-// Step multiplies the rate by Gamma each time a share of the training has
-// passed. The zero values are those of He et al. on CIFAR-10
-// (https://arxiv.org/abs/1512.03385, section 4.2): a tenth after 1/2 and 3/4 of
-// the steps (32k and 48k of 64k).
+// Step multiplies the rate by Gamma after each of the fractions At of the training. The zero
+// values are those of He et al. for CIFAR-10 (https://arxiv.org/abs/1512.03385, section 4.2):
+// a tenth after 1/2 and 3/4 of the steps (32k and 48k of 64k).
 type Step struct {
 	Base  float32
 	Gamma float32   // 0 means 0.1
-	At    []float64 // shares between 0 and 1; nil means 1/2 and 3/4
+	At    []float64 // fractions between 0 and 1; nil means 1/2 and 3/4
 }
 
-// LR returns the rate of the step.
+// LR implements Schedule.
 func (s Step) LR(step, total int) float32 {
 	gamma, at := s.Gamma, s.At
 	if gamma == 0 {
@@ -77,16 +76,15 @@ func (s Step) LR(step, total int) float32 {
 // ScheduleNames lists the schedules that ParseSchedule knows.
 func ScheduleNames() []string { return []string{"constant", "cosine", "step", "onecycle"} }
 
-// ParseSchedule reads a schedule as the command line gives it: a name, and after
-// it settings in the form key=value, all separated by commas:
+// ParseSchedule reads a schedule in the form of the command line: a name, followed by settings
+// in the form key=value, all separated by commas:
 //
 //	constant
 //	cosine,warmup=0.05,min=0.0001
 //	step,gamma=0.1,at=0.5,at=0.75
 //	onecycle,warmup=0.3,div=25,finaldiv=10000,linear=0
 //
-// Shares (warmup, at) are parts of the whole training. The base is the highest
-// rate.
+// warmup and at are fractions of the whole training. base is the highest rate.
 func ParseSchedule(text string, base float32) (Schedule, error) {
 	if !(base > 0) || math.IsInf(float64(base), 1) {
 		return nil, fmt.Errorf("learning rate %v: must be a number above 0, such as 0.05", base)
@@ -127,8 +125,8 @@ func first(values []float64) float64 {
 	return values[0]
 }
 
-// ranges says what a setting may be: from low to below high, low itself only
-// where that is sensible.
+// ranges holds the valid values of every setting: from low, which is itself valid only for some
+// settings, to below high.
 var ranges = map[string]struct {
 	low, high float64
 	open      bool

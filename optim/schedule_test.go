@@ -47,7 +47,7 @@ func TestWarmup(t *testing.T) {
 	}
 }
 
-// Past the end, on an empty training and on a single step a rate is still a rate.
+// The rate is valid after the last step, for an empty training and for a single step.
 func TestScheduleEdges(t *testing.T) {
 	for _, text := range []string{"constant", "cosine", "cosine,warmup=0.99,min=0.1", "step", "step,gamma=2,at=0.9", "onecycle", "onecycle,linear=1,warmup=0.9"} {
 		s, err := ParseSchedule(text, 0.5)

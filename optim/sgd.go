@@ -11,10 +11,10 @@ package optim
 // The buffer, one slot, exists only with momentum. Every product is rounded to
 // float32 before it is added, so the bits are the same on every machine.
 type SGD struct {
-	Momentum    float32 // share of the last step that is kept, 0 for none
-	Dampening   float32 // share of the gradient kept out of the momentum
+	Momentum    float32 // decay of the momentum buffer; 0 means no momentum
+	Dampening   float32 // reduces the gradient's part in the momentum buffer
 	WeightDecay float32 // L2 penalty, added to the gradient
-	Nesterov    bool    // look ahead along the momentum
+	Nesterov    bool    // Nesterov momentum
 }
 
 // Name returns "sgd".
@@ -28,7 +28,7 @@ func (o SGD) Slots() int {
 	return 0
 }
 
-// Update makes one step, as Optimizer says.
+// Update implements Optimizer.
 func (o SGD) Update(param, grad []float32, slots [][]float32, lr float32, step int) {
 	checkUpdate("SGD", o.Slots(), param, grad, slots, step)
 	switch {
@@ -47,15 +47,15 @@ func (o SGD) Update(param, grad []float32, slots [][]float32, lr float32, step i
 	}
 }
 
-// descend is the recipe's own case, a loop of one product and one difference.
+// descend is plain gradient descent: one product and one difference per element.
 func descend(param, grad []float32, lr float32) {
-	param = param[:len(grad)] // one check here in place of one an element
+	param = param[:len(grad)] // one bounds check here instead of one per element
 	for i, g := range grad {
 		param[i] -= float32(lr * g)
 	}
 }
 
-// first fills the momentum with the gradient, undampened as in PyTorch.
+// first sets the momentum buffer to the gradient, without dampening as in PyTorch.
 func (o SGD) first(param, grad, buf []float32, lr float32) {
 	decay := o.WeightDecay
 	param, buf = param[:len(grad)], buf[:len(grad)]

@@ -178,7 +178,7 @@ func sameBits(ctx context.Context, dev engine.Device, o *opened, net nn.Module) 
 	for _, p := range []engine.Precision{engine.FP32, engine.BF16} {
 		was := inference.NewRunner(o.net, engine.NewStore(dev), p)
 		is := inference.NewRunner(net, engine.NewStore(dev), p)
-		l, err := data.NewLoader(o.classifier.Pictures(o.test), data.LoaderConfig{Batch: o.Batch})
+		l, err := data.NewLoader(o.classifier.Images(o.test), data.LoaderConfig{Batch: o.Batch})
 		if err != nil {
 			return 0, err
 		}
@@ -250,7 +250,7 @@ func (o *opened) row(ctx context.Context, state string, c *inference.Classifier)
 
 // oneImage is the shape of an image as the net takes it.
 func (o *opened) oneImage() tensor.Shape {
-	info := o.classifier.Pictures(o.test).Info()
+	info := o.classifier.Images(o.test).Info()
 	return tensor.Shape{1, info.Channels, info.Height, info.Width}
 }
 

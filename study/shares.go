@@ -76,7 +76,7 @@ func (p *probe) add(images *tensor.Tensor, sums []norms) error {
 // shares returns, for every block of the net, the norm of its branch over that of
 // its shortcut on the test pictures.
 func (o *opened) shares(ctx context.Context, dev engine.Device) ([]Value, error) {
-	l, err := data.NewLoader(o.classifier.Pictures(o.test), data.LoaderConfig{Batch: o.Batch})
+	l, err := data.NewLoader(o.classifier.Images(o.test), data.LoaderConfig{Batch: o.Batch})
 	if err != nil {
 		return nil, err
 	}

@@ -7,11 +7,11 @@ type DType uint8
 
 const (
 	Float32  DType = iota // IEEE 754 binary32, the default
-	BFloat16              // the upper half of a binary32; a storage type of engines
+	BFloat16              // the upper 16 bits of a binary32; used only in device memory
 	Int64                 // labels and counters
 )
 
-// Size returns the bytes one element takes.
+// Size returns the number of bytes of one element.
 func (d DType) Size() int {
 	switch d {
 	case BFloat16:
@@ -33,7 +33,7 @@ func (d DType) String() string {
 	return "float32"
 }
 
-// ToBFloat16 rounds to the nearest bfloat16, ties to even; NaN stays NaN.
+// ToBFloat16 rounds f to the nearest bfloat16, ties to even. NaN stays NaN.
 func ToBFloat16(f float32) uint16 {
 	b := math.Float32bits(f)
 	if f != f {
@@ -42,5 +42,5 @@ func ToBFloat16(f float32) uint16 {
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
-// FromBFloat16 widens exactly.
+// FromBFloat16 converts a bfloat16 to float32, which is exact.
 func FromBFloat16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }

@@ -6,7 +6,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// A tensor holds its elements row by row, the last index running fastest.
+// A tensor stores its elements row by row: the last index changes fastest.
 func Example() {
 	t := tensor.FromSlice([]float32{1, 2, 3, 4, 5, 6}, 2, 3)
 	t.Set(10, 1, 2)

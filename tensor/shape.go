@@ -1,5 +1,14 @@
-// Package tensor holds shapes, element types and host values: the words that
-// every other package of Residual is written in. It computes nothing.
+// Package tensor provides shapes, element types and dense arrays in host memory. All other
+// packages of Residual pass values to each other as tensors.
+//
+//	x := tensor.FromSlice([]float32{1, 2, 3, 4, 5, 6}, 2, 3) // two rows of three
+//	x.Set(10, 1, 2)
+//	fmt.Println(x.Shape(), x.At(1, 2)) // [2, 3] 10
+//
+// The important types are Tensor, a Float32 or Int64 array in row-major order; Shape, the
+// sizes of its dimensions; DType, the type of its elements; and Named, an entry of a state
+// dict. The package does not compute: operations on tensors are described by package graph
+// and run by package engine.
 package tensor
 
 import (
@@ -26,7 +35,7 @@ func (s Shape) Numel() int {
 // Equal reports whether both shapes have the same dimensions.
 func (s Shape) Equal(t Shape) bool { return slices.Equal(s, t) }
 
-// Clone returns a copy that shares nothing with s.
+// Clone returns a copy that shares no memory with s.
 func (s Shape) Clone() Shape { return slices.Clone(s) }
 
 // Strides returns the row-major (C order) strides in elements.
@@ -40,7 +49,7 @@ func (s Shape) Strides() []int {
 	return st
 }
 
-// String writes the shape as PyTorch does, without the class name: [4, 6, 3, 3].
+// String returns the shape in PyTorch's notation without the class name: [4, 6, 3, 3].
 func (s Shape) String() string {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -54,7 +63,8 @@ func (s Shape) String() string {
 	return b.String()
 }
 
-// ParseShape reads "1,1,224,224" (spaces allowed); every size must be at least 1.
+// ParseShape reads a shape such as "1,1,224,224". Spaces are allowed, and every size must be
+// at least 1.
 func ParseShape(text string) (Shape, error) {
 	var s Shape
 	for _, f := range strings.Split(text, ",") {

@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// Tensor is a dense host array in row-major order. A Float32 tensor keeps its
-// elements in Data, an Int64 tensor in Ints; the other slice is nil. Operations
-// on tensors live in packages graph and engine.
+// Tensor is a dense array in host memory, in row-major order. Data returns the elements of a
+// Float32 tensor and Ints those of an Int64 tensor; the other slice is nil.
 type Tensor struct {
 	shape Shape
 	dtype DType
@@ -21,8 +20,8 @@ func New(shape ...int) *Tensor {
 	return &Tensor{shape: s, data: make([]float32, s.Numel())}
 }
 
-// FromSlice wraps data without copying. It panics when the shape does not hold
-// exactly len(data) elements.
+// FromSlice returns a Float32 tensor that uses data without copying it. It panics if the
+// shape does not have exactly len(data) elements.
 func FromSlice(data []float32, shape ...int) *Tensor {
 	s := check(shape)
 	if s.Numel() != len(data) {
@@ -31,7 +30,8 @@ func FromSlice(data []float32, shape ...int) *Tensor {
 	return &Tensor{shape: s, data: data}
 }
 
-// FromInts wraps an Int64 slice without copying, for labels and counters.
+// FromInts returns an Int64 tensor, such as labels or a counter, that uses ints without
+// copying it. It panics if the shape does not have exactly len(ints) elements.
 func FromInts(ints []int64, shape ...int) *Tensor {
 	s := check(shape)
 	if s.Numel() != len(ints) {
@@ -49,7 +49,7 @@ func check(shape []int) Shape {
 	return Shape(shape).Clone()
 }
 
-// Shape returns the dimensions; the caller must not change them.
+// Shape returns the sizes of the dimensions. The caller must not change them.
 func (t *Tensor) Shape() Shape { return t.shape }
 
 // DType returns Float32 or Int64.
@@ -84,7 +84,7 @@ func (t *Tensor) offset(index []int) int {
 	return o
 }
 
-// Fill sets every element of a Float32 tensor and returns it.
+// Fill sets every element of a Float32 tensor to v and returns the tensor.
 func (t *Tensor) Fill(v float32) *Tensor {
 	for i := range t.data {
 		t.data[i] = v
@@ -92,7 +92,8 @@ func (t *Tensor) Fill(v float32) *Tensor {
 	return t
 }
 
-// Reshape returns a tensor over the same elements. One size may be -1 and is inferred.
+// Reshape returns a tensor of another shape that shares its elements with t. One size may be
+// -1 and is inferred. Reshape panics if the number of elements differs.
 func (t *Tensor) Reshape(shape ...int) *Tensor {
 	s := Shape(shape).Clone()
 	infer, known := -1, 1
@@ -120,7 +121,7 @@ func (t *Tensor) Clone() *Tensor {
 	}
 }
 
-// String shows type, shape and the first elements.
+// String returns the type, the shape and the first elements.
 func (t *Tensor) String() string {
 	const most = 8
 	var b strings.Builder

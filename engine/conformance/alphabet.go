@@ -8,18 +8,18 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Of checks what build makes of random inputs of these shapes, and its gradients.
+// Of checks the node that build makes from random inputs of these shapes, and its gradients.
 func Of(t *testing.T, r *rand.Rand, check Check, build func(in []*graph.Node) *graph.Node, shapes ...tensor.Shape) {
 	t.Helper()
 	flipping(t, r, check, 0.1, build, shapes...)
 }
 
-// flipping is Of where a share of the elements may lie anywhere in bfloat16, all of them
-// where they are sums that cancel of what was rounded before.
+// flipping is Of with Case.Flips = flips. 1 leaves all elements unchecked in BF16, for sums
+// of rounded values that cancel.
 func flipping(t *testing.T, r *rand.Rand, check Check, flips float64, build func(in []*graph.Node) *graph.Node, shapes ...tensor.Shape) {
 	t.Helper()
 	g := graph.New(graph.Train)
-	in, feeds := drawn(g, r)
+	in, feeds := randomInputs(g, r)
 	var leaves []*graph.Node
 	for _, s := range shapes {
 		leaves = append(leaves, in("in", s...))
@@ -81,7 +81,7 @@ func moves(t *testing.T, check Check) {
 			other := s.Clone()
 			other[d] = 1
 			Of(t, r, check, func(in []*graph.Node) *graph.Node { return graph.Join(d, in...) }, s, other, s)
-			// Broadcast, of either side.
+			// Either operand is broadcast.
 			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Plus(in[1]) }, s, other)
 			flipping(t, r, check, 1, func(in []*graph.Node) *graph.Node { return in[0].Times(in[1]) }, other[d:], s)
 		}

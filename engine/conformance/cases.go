@@ -31,7 +31,7 @@ func convolutions(t *testing.T, check Check) {
 	}
 }
 
-// The grouped convolutions of ResNeXt: 32 groups of few channels.
+// manyGroups checks the grouped convolutions of ResNeXt: 32 groups of few channels.
 func manyGroups(t *testing.T, check Check) {
 	r := rand.New(rand.NewPCG(17, 18))
 	for _, channels := range []int{4, 8} {
@@ -42,9 +42,9 @@ func manyGroups(t *testing.T, check Check) {
 	}
 }
 
-// Channels, or images of one channel, that come in eights, as the tensor cores of GPUs want
-// them: several windows of the summed dimension, blocks that are not full, taps that reach
-// into the image from some pixels only.
+// eights checks multiples of eight channels, or of eight images with one channel, which the
+// tensor cores of GPUs need: several windows of the summed dimension, blocks that are not
+// full, and taps that lie inside the image for some pixels only.
 func eights(t *testing.T, check Check) {
 	r := rand.New(rand.NewPCG(23, 24))
 	for _, s := range []struct{ n, cin, cout, kernel, h, w, stride, pad, dilation, groups int }{
@@ -57,8 +57,9 @@ func eights(t *testing.T, check Check) {
 	}
 }
 
-// drawn returns a function that adds inputs of random numbers to g, and where it notes them.
-func drawn(g *graph.Graph, r *rand.Rand) (in func(name string, shape ...int) *graph.Node, feeds map[*graph.Node]*tensor.Tensor) {
+// randomInputs returns a function that adds inputs with random values to g, and the map in
+// which it records the values.
+func randomInputs(g *graph.Graph, r *rand.Rand) (in func(name string, shape ...int) *graph.Node, feeds map[*graph.Node]*tensor.Tensor) {
 	feeds = map[*graph.Node]*tensor.Tensor{}
 	return func(name string, shape ...int) *graph.Node {
 		n := g.Input(name, tensor.Float32, shape...)
@@ -67,8 +68,9 @@ func drawn(g *graph.Graph, r *rand.Rand) (in func(name string, shape ...int) *gr
 	}, feeds
 }
 
-// A residual block, with what fuses to its convolutions: statistics of a batch in training,
-// norms, the shortcut and ReLU where they are known.
+// blocks checks a residual block, in which steps are fused into the convolutions: the
+// statistics of a batch in training; the batch norm, the shortcut and ReLU with known
+// statistics.
 func blocks(t *testing.T, check Check) {
 	r := rand.New(rand.NewPCG(25, 26))
 	for _, s := range []struct{ n, c, h, w int }{{8, 16, 5, 6}, {5, 24, 9, 3}, {3, 7, 4, 5}, {64, 8, 23, 23}} {
@@ -80,7 +82,7 @@ func blocks(t *testing.T, check Check) {
 		for i := range 4 {
 			frozen, shortcut := i%2 == 1, i < 2
 			g := graph.New(graph.Train)
-			in, feeds := drawn(g, r)
+			in, feeds := randomInputs(g, r)
 			x, weight := in("x", s.n, s.c, s.h, s.w), in("weight", s.c, s.c, kernel, kernel)
 			gamma, beta := in("gamma", s.c), in("beta", s.c)
 			leaves := []*graph.Node{x, weight, gamma, beta}
@@ -97,7 +99,7 @@ func blocks(t *testing.T, check Check) {
 			y = g.Apply(graph.ReLU{}, y)
 			check(t, Case{Graph: g, Feeds: feeds, Outputs: []*graph.Node{y, stats}, Tolerance: 5e-5, Flips: 0.1})
 			if s.n > 8 {
-				continue // the weight's gradient would be a sum over what flips
+				continue // the weight's gradient would be a sum over elements that are not limited
 			}
 			loss := Weighted(g, y, feeds, r)
 			outputs := append([]*graph.Node{y}, graph.Gradients(loss, leaves)...)
@@ -106,8 +108,8 @@ func blocks(t *testing.T, check Check) {
 	}
 }
 
-// One image by more weights than a processor's own cache holds, also where lines of
-// the result are out of the image's reach.
+// oneImage checks one image with more weights than the cache of a core holds, also where
+// some lines of the result depend on padding alone.
 func oneImage(t *testing.T, check Check) {
 	r := rand.New(rand.NewPCG(19, 20))
 	for _, s := range []struct{ cin, cout, kernel, size, stride, pad, dilation, groups int }{
@@ -154,7 +156,7 @@ func pools(t *testing.T, check Check) {
 		Op(t, r, check, graph.AvgPool2d{KH: kh, KW: kw, StrideH: sh, StrideW: sw, PadH: ph, PadW: pw, CeilMode: ceil, ExcludePad: i%3 == 0, Divisor: i % 4}, x)
 		Op(t, r, check, graph.AdaptiveAvgPool2d{H: 1 + r.IntN(5), W: 1 + r.IntN(5)}, x)
 	}
-	// Channels that vectors divide, as those of most networks.
+	// Numbers of channels that are multiples of the vector length, as in most networks.
 	for _, x := range []tensor.Shape{{2, 8, 9, 7}, {1, 24, 6, 8}, {3, 64, 7, 12}} {
 		Op(t, r, check, graph.MaxPool2d{KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1}, x)
 		Op(t, r, check, graph.MaxPool2d{KH: 4, KW: 3, StrideH: 1, StrideW: 2, PadH: 2, PadW: 1, DilationH: 1, DilationW: 2}, x)
@@ -170,13 +172,13 @@ func batchNorm(t *testing.T, check Check) {
 		{3, 24, 5, 7}, {2, 264, 3, 5}, {9, 8, 19, 17}, {9, 35, 19, 17},
 	} {
 		g := graph.New(graph.Train)
-		in, feeds := drawn(g, r)
+		in, feeds := randomInputs(g, r)
 		c := s[1]
 		x, gamma, beta, res := in("x", s...), in("gamma", c), in("beta", c), in("residual", s...)
 		stats := g.Apply(graph.BatchNormStats{}, x)
 		running := g.Apply(graph.RunningStats{Momentum: 0.1, Row: 1, Count: s.Numel() / c}, in("running", c), stats)
 		y := g.Apply(graph.BatchNorm{Eps: 1e-5}, x, stats, gamma, beta)
-		if i%2 == 1 { // the residual also goes round the addition
+		if i%2 == 1 { // the residual is computed by a step of its own
 			res = g.Apply(graph.Sigmoid{}, res)
 		}
 		y = y.Plus(res)
@@ -184,7 +186,7 @@ func batchNorm(t *testing.T, check Check) {
 		frozen := g.Apply(graph.BatchNorm{Eps: 1e-5, Frozen: true}, y, g.Apply(graph.Stack{}, beta, g.Apply(graph.Mul{}, gamma, gamma)), gamma, beta)
 		loss := Weighted(g, frozen, feeds, r)
 		outputs := append([]*graph.Node{y, stats, running, frozen}, graph.Gradients(loss, []*graph.Node{x, gamma, beta, res})...)
-		// 1/sqrt(var+eps) of a frozen variance near zero magnifies: a wider bound.
+		// 1/sqrt(var+eps) of a frozen variance near zero magnifies errors: a wider bound.
 		check(t, Case{Graph: g, Feeds: feeds, Outputs: outputs, Tolerance: 5e-5, Flips: 0.1})
 	}
 }
@@ -203,16 +205,16 @@ func lossAndDropout(t *testing.T, check Check) {
 		loss := g.Apply(graph.CrossEntropy{}, dropped, labels)
 		hits := g.Apply(graph.CountCorrect{}, z, labels)
 		outputs := append([]*graph.Node{dropped, loss, hits}, graph.Gradients(loss, []*graph.Node{z})...)
-		shares, weight := g.Input("shares", tensor.Float32, s[0], s[1]), g.Input("weight", tensor.Float32, s[1])
-		feeds[shares], feeds[weight] = tensor.New(s[0], s[1]), tensor.New(s[1])
-		for _, x := range []*graph.Node{shares, weight} {
+		soft, weight := g.Input("soft labels", tensor.Float32, s[0], s[1]), g.Input("weight", tensor.Float32, s[1])
+		feeds[soft], feeds[weight] = tensor.New(s[0], s[1]), tensor.New(s[1])
+		for _, x := range []*graph.Node{soft, weight} {
 			for i := range feeds[x].Data() {
 				feeds[x].Data()[i] = 0.1 + r.Float32()
 			}
 		}
 		for _, smoothing := range []float64{0, 0.1} {
 			o := graph.CrossEntropy{LabelSmoothing: smoothing}
-			for _, inputs := range [][]*graph.Node{{z, labels}, {z, labels, weight}, {z, shares}, {z, shares, weight}} {
+			for _, inputs := range [][]*graph.Node{{z, labels}, {z, labels, weight}, {z, soft}, {z, soft, weight}} {
 				loss := g.Apply(o, inputs...)
 				outputs = append(append(outputs, loss), graph.Gradients(loss, []*graph.Node{z})...)
 			}

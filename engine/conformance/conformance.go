@@ -1,5 +1,6 @@
-// Package conformance holds every device to the float64 references of the operations:
-// one list of graphs, which the tests of a device run in its own ways.
+// Package conformance tests devices against the float64 references of the operations. It
+// contains one list of graphs; the tests of each device pass Run and RunAlphabet a Check
+// that computes them on that device.
 package conformance
 
 import (
@@ -13,28 +14,29 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Case is a graph with what it is fed.
+// Case is a graph with the values of its inputs.
 type Case struct {
 	Graph   *graph.Graph
 	Feeds   map[*graph.Node]*tensor.Tensor
 	Outputs []*graph.Node
 
-	// Tolerance is that of fp32, relative to the largest element of a tensor. The inputs
-	// are exact in bfloat16, whose tolerance is BF16Tolerance; that its sums are as exact
-	// as fp32's is for the tests of the kernels.
+	// Tolerance is the largest error in FP32, relative to the largest element of the
+	// tensor. In BF16 it is BF16Tolerance. The inputs are exact in bfloat16; the tests of
+	// the kernels check that BF16 sums are as exact as those of FP32.
 	Tolerance float64
-	// Flips is the share of elements that may lie anywhere in bfloat16, because a ReLU
-	// before them is so near its kink that a rounding decides.
+	// Flips is the share of elements whose error is not limited in BF16, because the input
+	// of a ReLU before them is so close to 0 that rounding decides its sign.
 	Flips float64
 }
 
-// BF16Tolerance is that of some roundings to eight bits, one after the other.
+// BF16Tolerance is the tolerance in BF16: the error of a few successive roundings to eight
+// bits.
 const BF16Tolerance = 0.02
 
 // Check runs a case on a device and compares it with Case.Reference.
 type Check func(t *testing.T, c Case)
 
-// Run holds a device to all cases.
+// Run checks all operations that Residual's own networks use.
 func Run(t *testing.T, check Check) {
 	for _, part := range []struct {
 		name string
@@ -47,9 +49,9 @@ func Run(t *testing.T, check Check) {
 	}
 }
 
-// RunAlphabet holds a device to the operations that a network of one's own or of another
-// program is put together of. A device may lack some of them, and then names them when a
-// program is compiled.
+// RunAlphabet checks the elementary operations of user-defined and imported networks. A
+// device may lack some of them; compiling a program then fails with an error that names
+// them.
 func RunAlphabet(t *testing.T, check Check) {
 	for _, part := range []struct {
 		name string
@@ -68,7 +70,7 @@ func (c Case) Reference() [][]float64 {
 	return graph.Reference(c.Outputs, values)
 }
 
-// Evaluate computes what spec asks for of g, twice, and returns what the second run gave.
+// Evaluate compiles g, runs it twice and returns spec.Outputs of the second run.
 func Evaluate(t *testing.T, d engine.Device, g *graph.Graph, feeds map[*graph.Node]*tensor.Tensor, spec engine.Spec) [][]float32 {
 	t.Helper()
 	p, err := engine.Compile(g, engine.NewStore(d), spec)
@@ -77,7 +79,7 @@ func Evaluate(t *testing.T, d engine.Device, g *graph.Graph, feeds map[*graph.No
 	}
 	key := int64(0)
 	if err := p.Run(key); (err == nil) != (len(feeds) == 0) {
-		t.Fatalf("a program of %d inputs runs before they were fed: %v", len(feeds), err)
+		t.Fatalf("Run of a program with %d inputs before they were fed returned %v", len(feeds), err)
 	}
 	for n, v := range feeds {
 		if n.Op.(*graph.Input).Label == "key" {
@@ -88,7 +90,7 @@ func Evaluate(t *testing.T, d engine.Device, g *graph.Graph, feeds map[*graph.No
 			t.Fatal(err)
 		}
 	}
-	for range 2 { // nothing may be left over from the first run
+	for range 2 { // the first run must not influence the second
 		if err := p.Run(key); err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +120,7 @@ func Wide(v *tensor.Tensor) []float64 {
 	return out
 }
 
-// SameBits reports whether a and b are the same to the bit.
+// SameBits reports whether a and b are equal bit by bit.
 func SameBits(a, b []float32) bool {
 	for i := range a {
 		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
@@ -128,8 +130,8 @@ func SameBits(a, b []float32) bool {
 	return true
 }
 
-// Compare allows an error relative to the largest element of the tensor, and any
-// in a share of the elements.
+// Compare fails the test if got differs from want by more than tolerance times the largest
+// element of want, except in a share free of the elements.
 func Compare(t *testing.T, name string, got []float32, want []float64, tolerance, free float64) {
 	t.Helper()
 	most := 1e-30
@@ -146,8 +148,8 @@ func Compare(t *testing.T, name string, got []float32, want []float64, tolerance
 	}
 }
 
-// Random fills a tensor with multiples of 1/64 between -1 and 1: exact in fp32,
-// and never in (0, 1/64), so that ReLU is not at its kink by rounding alone.
+// Random returns a tensor of multiples of 1/64 between -1 and 1. They are exact in FP32 and
+// never in (0, 1/64), so that rounding alone does not change the sign of a ReLU's input.
 func Random(r *rand.Rand, shape ...int) *tensor.Tensor {
 	v := tensor.New(shape...)
 	for i := range v.Data() {
@@ -156,14 +158,15 @@ func Random(r *rand.Rand, shape ...int) *tensor.Tensor {
 	return v
 }
 
-// Weighted makes a scalar of y that gives every element a gradient of its own.
+// Weighted returns the sum of y's elements, each times a random weight, so that every
+// element has a gradient of its own.
 func Weighted(g *graph.Graph, y *graph.Node, feeds map[*graph.Node]*tensor.Tensor, r *rand.Rand) *graph.Node {
 	w := g.Input("weights", tensor.Float32, y.Shape...)
 	feeds[w] = Random(r, y.Shape...)
 	return g.Apply(graph.Sum{}, g.Apply(graph.Mul{}, y, w))
 }
 
-// Op checks op and its gradients for random inputs of these shapes.
+// Op checks op and its gradients with random inputs of these shapes.
 func Op(t *testing.T, r *rand.Rand, check Check, op graph.Op, shapes ...tensor.Shape) {
 	t.Helper()
 	g := graph.New(graph.Train)

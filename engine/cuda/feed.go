@@ -29,8 +29,8 @@ type place struct {
 	launches []*launch // kernels that make the program's input from it
 }
 
-// BindPictures implements engine.Receiver. If it fails, Err returns the reason.
-func (d *Device) BindPictures(dst engine.Buffer, v *engine.Value, p engine.Pictures) engine.Feed {
+// BindImages implements engine.Receiver. Where it fails, Err says so.
+func (d *Device) BindImages(dst engine.Buffer, v *engine.Value, p engine.StoredImages) engine.Feed {
 	n, c, h, w := v.Dims()
 	f := &feed{d: d, bytes: n * p.Channels * p.Height * p.Width}
 	outW, outH := p.Width, p.Height

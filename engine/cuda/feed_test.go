@@ -23,7 +23,7 @@ func fedProgram(t *testing.T, d engine.Device) engine.Feed {
 		t.Fatal(err)
 	}
 	before := p.Memory().Own
-	f := p.Pictures(x, engine.Pictures{Channels: 3, Height: 2, Width: 2, Table: make([][256]float32, 3)})
+	f := p.Images(x, engine.StoredImages{Channels: 3, Height: 2, Width: 2, Table: make([][256]float32, 3)})
 	if after := p.Memory().Own; after < before+3*256*4+2*24 {
 		t.Errorf("%d bytes became %d", before, after)
 	}

@@ -1,4 +1,4 @@
-// Package devices opens what computes by its name.
+// Package devices opens a device by its name, such as "cpu", "cuda:1" or "auto".
 package devices
 
 import (
@@ -11,13 +11,13 @@ import (
 	"github.com/residual-ml/residual/engine/cuda"
 )
 
-// Names lists what Open knows; cuda:1 and so on are further GPUs.
+// Names lists the device names that Open accepts; cuda:1 and so on name further GPUs.
 func Names() []string { return []string{"auto", "cpu", "cuda"} }
 
 // Open opens the device called name: "cpu", "cuda" (the first NVIDIA GPU), "cuda:n" (GPU
-// n, counted from 0), or "auto", which is the first GPU where one can be opened and the
-// CPU elsewhere; why then says what kept it from the GPU. o is for the CPU. Close the
-// device after use.
+// n, counted from 0) or "auto". "auto" opens the first GPU, or the CPU if no GPU can be
+// opened; why then says what was wrong with the GPU. o configures the CPU. The caller must
+// close the device after use.
 func Open(name string, o cpu.Options) (dev engine.Device, why string, err error) {
 	return open(name, o, cuda.Open)
 }
@@ -45,13 +45,14 @@ func open(name string, o cpu.Options, gpu func(int) (engine.Device, error)) (eng
 	return dev, why, nil
 }
 
-// Check returns an error for a name that Open does not know; it opens nothing.
+// Check returns an error if Open does not know the name; it opens nothing.
 func Check(name string) error {
 	_, err := parse(name)
 	return err
 }
 
-// parse returns the number of the GPU that name means, if it means one.
+// parse returns the GPU's number if name is the name of a GPU, and an error for an unknown
+// name.
 func parse(name string) (index int, err error) {
 	switch name {
 	case "auto", "cpu", "cuda":

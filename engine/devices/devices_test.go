@@ -20,7 +20,7 @@ func TestOpen(t *testing.T) {
 		want      string // the device, or a part of the error
 		why       string
 		index     int
-		untouched bool // no GPU is asked for
+		untouched bool // no GPU is opened
 	}{
 		{name: "cpu", want: "cpu", untouched: true},
 		{name: "auto", want: "gpu"},
@@ -51,12 +51,12 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%q: %q and %q, want %q and %q", c.name, got, why, c.want, c.why)
 		}
 		if want := c.index; c.untouched && asked != -1 || !c.untouched && asked != want {
-			t.Errorf("%q asked for GPU %d", c.name, asked)
+			t.Errorf("%q opened GPU %d", c.name, asked)
 		}
 	}
 }
 
-// What a machine without a GPU does, whatever the build.
+// TestNeverCrashes opens devices that may not exist on this machine.
 func TestNeverCrashes(t *testing.T) {
 	dev, why, err := Open("auto", cpu.Options{Threads: 1})
 	if err != nil {
@@ -64,7 +64,7 @@ func TestNeverCrashes(t *testing.T) {
 	}
 	defer dev.Close()
 	if dev.Name() == "cpu" && why == "" {
-		t.Error("the CPU was chosen and no reason given")
+		t.Error("the CPU was chosen without a reason")
 	}
 	if _, _, err := Open("cuda:4000", cpu.Options{}); err == nil {
 		t.Error("GPU 4000 was opened")

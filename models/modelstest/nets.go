@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Nets is what torchvision's networks are, or those of testdata/residual_nets.py, or
-// in part those of pytorchcv: testdata/torchvision_nets.py says how it was found.
+// Nets describes networks in PyTorch: torchvision's, those of testdata/residual_nets.py or, in
+// part, pytorchcv's. The script testdata/torchvision_nets.py documents the values.
 type Nets struct {
 	Torch       string `json:"torch"` // versions
 	Torchvision string `json:"torchvision"`
@@ -33,28 +33,28 @@ type Net struct {
 	Layers  string `json:"layers"`  // SHA-256 of layers, outputs, parameters and multiply-adds
 
 	Logits  Held    `json:"logits"`  // [Batch, classes], in evaluation mode, in float64
-	Float32 float64 `json:"float32"` // how far PyTorch's are from them, relative to the largest
+	Float32 float64 `json:"float32"` // error of PyTorch's float32 logits, relative to the largest
 
-	Step *Step `json:"step"` // nil for most
+	Step *Step `json:"step"` // a training step; nil for most networks
 }
 
-// Step is a step of training, in float64.
+// Step is a training step in float64.
 type Step struct {
-	Images    string          `json:"images"` // name of their stream
+	Images    string          `json:"images"` // name of the images' random generator
 	Batch     int             `json:"batch"`
 	Shift     float32         `json:"shift"` // added to every bias
 	Loss      float64         `json:"loss"`
-	Float32   float64         `json:"float32"` // how far PyTorch's gradients in float32 are from these
+	Float32   float64         `json:"float32"` // error of PyTorch's float32 gradients
 	Gradients map[string]Held `json:"gradients"`
 }
 
-// Held is a tensor of which little is kept.
+// Held is a tensor of which the fixture contains only a few facts.
 type Held struct {
-	Places []int `json:"places"` // of Facts.At
+	Places []int `json:"places"` // indices of the elements in Facts.At
 	Facts
 }
 
-// ReadNets reads testdata/torchvision_nets.json or one of its kind.
+// ReadNets reads testdata/torchvision_nets.json or another file of that format.
 func ReadNets(path string) (*Nets, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -67,7 +67,7 @@ func ReadNets(path string) (*Nets, error) {
 	return n, nil
 }
 
-// Build makes a network with the formula's weights.
+// Build makes a network with the weights of the script's formula.
 func (n *Nets) Build(name string) (nn.Module, error) {
 	m, err := models.New(name, models.Config{})
 	if err != nil {
@@ -79,7 +79,7 @@ func (n *Nets) Build(name string) (nn.Module, error) {
 	return m, nil
 }
 
-// Begin changes the formula's weights to those of the step.
+// Begin changes the weights of the formula to those with which the step begins.
 func (s *Step) Begin(m nn.Module) {
 	for _, p := range nn.Named(m) {
 		if strings.HasSuffix(p.Name, ".bias") {
@@ -90,7 +90,7 @@ func (s *Step) Begin(m nn.Module) {
 	}
 }
 
-// Images returns a batch of the stream of that name.
+// Images returns a batch from the random generator of that name.
 func (n *Nets) Images(stream string, batch int) *tensor.Tensor {
 	x, source := tensor.New(batch, 3, n.Size, n.Size), nn.NewSource(n.Seed, stream)
 	for i := range x.Data() {
@@ -108,7 +108,7 @@ func (n *Nets) Labels(batch, classes int) *tensor.Tensor {
 	return tensor.FromInts(labels, batch)
 }
 
-// Largest is the largest magnitude in all gradients of the step.
+// Largest returns the largest magnitude in all gradients of the step.
 func (s *Step) Largest() (most float64) {
 	for _, h := range s.Gradients {
 		most = math.Max(most, h.Max)
@@ -116,8 +116,8 @@ func (s *Step) Largest() (most float64) {
 	return most
 }
 
-// Compare returns how far a tensor is from what is held of it, as Distance does;
-// largest is the largest magnitude of all tensors beside it.
+// Compare returns the distance of a tensor from the facts in h, as defined by Distance. largest
+// is the largest magnitude of all tensors of the same kind.
 func (h Held) Compare(got []float32, largest float64) (float64, error) {
 	f := Facts{}
 	for _, v := range got {

@@ -1,5 +1,5 @@
-// Package modelstest reads the traces of models/testdata, which PyTorch made, for
-// the tests that train the same models on the same batch.
+// Package modelstest reads the traces of PyTorch in models/testdata, for tests that train the
+// same models on the same batch.
 package modelstest
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Trace is what PyTorch computed for one model and one batch: testdata/trace.py
-// says how.
+// Trace is the result of PyTorch for one model and one batch. The script testdata/trace.py
+// documents it.
 type Trace struct {
 	Model      string       `json:"model"`
 	Torch      string       `json:"torch"` // version
@@ -26,15 +26,15 @@ type Trace struct {
 	Parameters []struct {
 		Name   string       `json:"name"`
 		Shape  tensor.Shape `json:"shape"`
-		Places []int        `json:"places"` // which elements Facts.At holds
+		Places []int        `json:"places"` // indices of the elements in Facts.At
 	} `json:"parameters"`
 	Float64  Run `json:"float64"`
 	Float32  Run `json:"float32"`
 	BFloat16 Run `json:"bfloat16"` // mixed precision, by torch.autocast
 }
 
-// Run is a computation in one precision: evaluation with the first weights, then
-// steps of plain SGD on the batch.
+// Run is a computation in one precision: an evaluation with the initial weights, then steps of
+// plain SGD on the batch.
 type Run struct {
 	EvalLogits  [][]float64      `json:"eval_logits"`
 	TrainLogits [][]float64      `json:"train_logits"` // of step 1
@@ -77,7 +77,7 @@ func (t *Trace) Build() (nn.Module, error) {
 	return m, nn.LoadStateDict(m, values)
 }
 
-// value is the formula for the first value of a parameter or buffer.
+// value returns the initial value of a parameter or buffer by the script's formula.
 func value(seed uint64, name string, shape tensor.Shape) *tensor.Tensor {
 	base, scale := 0.0, 0.1
 	switch field := name[strings.LastIndexByte(name, '.')+1:]; {
@@ -104,7 +104,7 @@ func (t *Trace) Images() *tensor.Tensor {
 	return x
 }
 
-// Places returns which elements of the tensor of that name Facts.At holds.
+// Places returns the indices of the elements of the named tensor that Facts.At contains.
 func (t *Trace) Places(name string) []int {
 	for _, p := range t.Parameters {
 		if p.Name == name {
@@ -114,8 +114,8 @@ func (t *Trace) Places(name string) []int {
 	return nil
 }
 
-// Compare returns how far a gradient, parameter or buffer called name is from
-// the facts in one of the trace's maps; see Distance.
+// Compare returns the distance of the gradient, parameter or buffer called name from the facts
+// in one of the trace's maps; see Distance.
 func Compare[T float32 | float64](t *Trace, facts map[string]Facts, name string, got []T) (float64, error) {
 	f, sum := Facts{}, 0.0
 	for _, v := range got {
@@ -131,15 +131,15 @@ func Compare[T float32 | float64](t *Trace, facts map[string]Facts, name string,
 	return Distance(t, facts, name, f, len(got))
 }
 
-// Distance returns how far the facts of n elements called name are from those in
-// one of the trace's maps: the larger of the relative error of the length and the
-// error of the elements relative to the largest one. A tensor that is zero but for
-// rounding, as the gradient of a bias ahead of a batch norm is, is measured by the
-// largest element of the whole map instead. NaN is infinitely far.
+// Distance returns the distance between the facts of n elements called name and those in one
+// of the trace's maps. It is the larger of the relative error of the norm, and the error of the
+// elements relative to the largest one. For a tensor that is zero apart from rounding, such as
+// the gradient of a bias before a batch norm, errors are relative to the largest element of the
+// whole map. The distance of NaN is infinite.
 func Distance(t *Trace, facts map[string]Facts, name string, got Facts, n int) (float64, error) {
 	want, ok := facts[name]
 	if !ok || len(got.At) != len(want.At) {
-		return 0, fmt.Errorf("the trace of %s says nothing of %s", t.Model, name)
+		return 0, fmt.Errorf("the trace of %s has no entry for %s", t.Model, name)
 	}
 	largest := 0.0
 	for _, f := range facts {

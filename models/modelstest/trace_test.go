@@ -47,7 +47,7 @@ func TestNamesAndShapesArePyTorchs(t *testing.T) {
 	}
 }
 
-// replay trains m by the reference loops in float64 throughout.
+// replay trains a model with the reference loops, in float64 throughout.
 type replay struct {
 	tr     *modelstest.Trace
 	model  nn.Module
@@ -75,7 +75,7 @@ func wide(x []float32) []float64 {
 	return y
 }
 
-// run computes nodes of g from the present values.
+// run computes nodes of g from the current values.
 func (r *replay) run(g *graph.Graph, x, labels *graph.Node, nodes []*graph.Node) [][]float64 {
 	feeds := map[*graph.Node][]float64{x: wide(r.tr.Images().Data())}
 	if labels != nil {
@@ -109,8 +109,8 @@ func closeFacts(t *testing.T, what string, tr *modelstest.Trace, facts map[strin
 	}
 }
 
-// The reference loops and gradient rules of every operation in the batch-normalised
-// LeNet, against ten steps of PyTorch in float64.
+// TestLeNetTrainsAsInPyTorch compares the reference loops and gradient rules of every operation
+// in the batch-normalised LeNet with ten steps of PyTorch in float64.
 func TestLeNetTrainsAsInPyTorch(t *testing.T) {
 	const limit = 1e-9
 	tr := read(t, "d2l-bnlenet")
@@ -158,8 +158,9 @@ func TestLeNetTrainsAsInPyTorch(t *testing.T) {
 	}
 }
 
-// The residual network once forward, and backward to its last block: the whole
-// way back takes the reference loops too long, and engines are held to it.
+// TestResNetStepIsAsInPyTorch compares one forward pass of the residual network, and the
+// backward pass to its last block. The whole backward pass would take the reference loops too
+// long; tests of the engines compare it.
 func TestResNetStepIsAsInPyTorch(t *testing.T) {
 	const limit = 1e-9
 	tr := read(t, "d2l-resnet18")
@@ -187,7 +188,7 @@ func TestResNetStepIsAsInPyTorch(t *testing.T) {
 	}
 }
 
-// Compare must notice what it is there for.
+// Compare notices errors.
 func TestCompareSeesErrors(t *testing.T) {
 	tr := read(t, "d2l-bnlenet")
 	facts := map[string]modelstest.Facts{}
@@ -219,6 +220,6 @@ func TestCompareSeesErrors(t *testing.T) {
 		}
 	}
 	if _, err := modelstest.Compare(tr, facts, "0.nothing", data); err == nil {
-		t.Error("an unknown name has been compared")
+		t.Error("Compare accepted an unknown name")
 	}
 }

@@ -9,31 +9,32 @@ import (
 	"github.com/residual-ml/residual/internal/field"
 )
 
-// Offer is a training that a budget may choose, with the epochs that it may have.
+// Offer is a training that a budget may choose, with the number of epochs it may have.
 type Offer struct {
 	Name string // such as "resnet18 at 96x96"
 
-	// Below Enough epochs a smaller offer is better, below Least the offer is of no use; more
-	// than Most epochs gain little.
+	// With fewer than Least epochs the offer is of no use, and with fewer than Enough a
+	// smaller offer is better. More than Most epochs gain little.
 	Least, Enough, Most int
 }
 
 func (o Offer) String() string { return o.Name }
 
-// reserve is the part of a budget that nothing is planned for: a machine is not always
-// as fast as in a trial.
+// reserve is the fraction of a budget that is left unused, since a machine is not always as
+// fast as in a trial.
 const reserve = 0.1
 
-// Choice is what a budget chose: an offer, its epochs and why.
+// Choice is the offer that a budget has chosen.
 type Choice struct {
-	Offer  int // its position in what was offered
+	Offer  int // index of the offer
 	Epochs int
-	Why    []string // sentences for the user
+	Why    []string // the reasons, as sentences for the user
 }
 
-// Choose takes the largest offer of which enough epochs fit into what is left of a budget;
-// the smallest if at least its least fit. measure tells what an offer takes, or that it is
-// TooLarge, and is asked for the smaller ones first and for no larger one than may fit.
+// Choose returns the largest offer of which Enough epochs fit into the time that is left of a
+// budget, or the smallest offer if at least its Least epochs fit. offers are ordered by size,
+// the smallest first. measure returns the estimate of an offer, or a TooLarge; Choose calls it
+// from the smallest offer up to the first that does not fit.
 func Choose(offers []Offer, budget time.Duration, left func() time.Duration, measure func(i int) (Estimate, error)) (c Choice, err error) {
 	also := ""
 	for i, o := range offers {
@@ -49,14 +50,14 @@ func Choose(offers []Offer, budget time.Duration, left func() time.Duration, mea
 		if err != nil {
 			return c, err
 		}
-		rest := left()
-		n := min(e.fits(rest-time.Duration(reserve*float64(budget))), o.Most)
+		remaining := left()
+		n := min(e.fits(remaining-time.Duration(reserve*float64(budget))), o.Most)
 		if i > 0 && n < o.Enough {
 			also = fmt.Sprintf("%v would have had %s of %s each, and %d are the least for it", o, count(n), round(e.each()), o.Enough)
 			break
 		}
 		if n < o.Least {
-			return c, o.tooLong(e, n, budget, budget-rest)
+			return c, o.tooLong(e, n, budget, budget-remaining)
 		}
 		also = ""
 		if n == o.Most && o.Most > o.Least {
@@ -65,7 +66,7 @@ func Choose(offers []Offer, budget time.Duration, left func() time.Duration, mea
 		c.Offer, c.Epochs = i, n
 		c.Why = []string{fmt.Sprintf("%v for %s, %s each, suits the budget of %s", o, count(n), round(e.each()), spell(budget))}
 		if n < o.Enough { // what is larger has no chance
-			also = fmt.Sprintf("these are few: a budget of %s would have room for %d", spell(needs(e, o.Enough, budget-rest)), o.Enough)
+			also = fmt.Sprintf("these are few: a budget of %s would have room for %d", spell(needs(e, o.Enough, budget-remaining)), o.Enough)
 			break
 		}
 	}
@@ -75,14 +76,15 @@ func Choose(offers []Offer, budget time.Duration, left func() time.Duration, mea
 	return c, nil
 }
 
-// TooLarge is a training that does not fit into memory.
+// TooLarge is the error of a training that does not fit into memory. Both are in bytes.
 type TooLarge struct{ Needs, Has int64 }
 
 func (t TooLarge) Error() string {
 	return fmt.Sprintf("needs %d MiB of memory, and %d MiB are free", t.Needs>>20, t.Has>>20)
 }
 
-// tooLong says what would fit; spent is what the program has taken so far.
+// tooLong returns an error that says what would fit. spent is the time that the program has
+// used so far.
 func (o Offer) tooLong(e Estimate, fit int, budget, spent time.Duration) error {
 	needed := spell(needs(e, o.Least, spent))
 	if fit > 0 {
@@ -93,7 +95,7 @@ func (o Offer) tooLong(e Estimate, fit int, budget, spent time.Duration) error {
 		spell(budget), o, round(e.each()), count(o.Least), needed)
 }
 
-// needs is a budget for so many epochs, of which some is spent.
+// needs returns the budget for so many epochs if the time spent has been used already.
 func needs(e Estimate, epochs int, spent time.Duration) time.Duration {
 	step := 10 * time.Second
 	need := time.Duration(float64(spent+e.For(epochs).Total) / (1 - reserve))
@@ -103,8 +105,8 @@ func needs(e Estimate, epochs int, spent time.Duration) time.Duration {
 	return need.Truncate(step) + step
 }
 
-// RoomFor returns a TooLarge when a training needs more bytes than there are; has 0 stands
-// for the unknown.
+// RoomFor returns a TooLarge if a training needs more bytes than there are. If has is 0, the
+// free memory is unknown and RoomFor returns nil.
 func RoomFor(needs, has int64) error {
 	if has > 0 && needs > has {
 		return TooLarge{needs, has}

@@ -10,7 +10,7 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// taking is an estimate of so many seconds for an epoch.
+// taking returns an estimate of so many seconds per epoch.
 func taking(seconds float64) Estimate {
 	d := time.Duration(seconds * float64(time.Second))
 	return Estimate{Speed: loop.Speed{FirstEpoch: d, Epoch: d, Steps: 5}}
@@ -59,7 +59,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// What does not fit into memory is not chosen, and is named.
+// An offer that does not fit into memory is not chosen, and a reason names it.
 func TestChooseFitsMemory(t *testing.T) {
 	offers := []Offer{{"small at 96x96", 1, 2, 3}, {"large at 224x224", 1, 2, 3}}
 	for most, want := range map[int64]string{
@@ -81,13 +81,13 @@ func TestChooseFitsMemory(t *testing.T) {
 	}
 }
 
-// What was spent on trials is gone, and what comes before and after the epochs counts.
+// The time spent on trials, and the work before and after the epochs, count.
 func TestChooseCountsAll(t *testing.T) {
 	o := []Offer{{"m at 8x8", 1, 1, 1000}}
 	e := taking(2)
 	e.FirstEpoch, e.Evaluation, e.FirstEvaluation = 5*time.Second, time.Second, 2*time.Second
 	e.Saving, e.After = time.Second, 10*time.Second
-	// Of 100 s, 10 are kept in reserve and 30 spent: 60 = 10 + (5+2+1) + 10.5 (2+1+1).
+	// Of 100 s, 10 are reserved and 30 are spent: 60 = 10 + (5+2+1) + 10.5 (2+1+1).
 	c, err := Choose(o, 100*time.Second, func() time.Duration { return 70 * time.Second }, func(int) (Estimate, error) { return e, nil })
 	if err != nil || c.Epochs != 11 {
 		t.Errorf("%+v, %v", c, err)

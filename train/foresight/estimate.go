@@ -1,6 +1,6 @@
-// Package foresight says what a training will take before it starts, and chooses the
-// training that suits a time. It reckons with figures alone: what measures them is
-// loop.Trainer.Measure, and what trains is package train.
+// Package foresight estimates the time and memory of a training before it starts, and chooses
+// the training that fits into a given time. It only calculates: loop.Trainer.Measure measures
+// the speed, and package train runs the training.
 package foresight
 
 import (
@@ -11,39 +11,40 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// Estimate is what a training will take, from a trial of its steps (Trainer.Measure).
+// Estimate is the estimated time and memory of a training, from a trial of its steps (see
+// loop.Trainer.Measure).
 type Estimate struct {
 	loop.Speed
-	Epochs int           // to come
-	Saving time.Duration // the files of an epoch, and what the caller does after it
-	After  time.Duration // what the caller does when all epochs are done
-	Total  time.Duration // from now to the end of all that
+	Epochs int           // number of epochs
+	Saving time.Duration // per epoch: writing its files, and the caller's work after it
+	After  time.Duration // the caller's work after the last epoch
+	Total  time.Duration // from now until all of that is done
 	Memory Need
 }
 
-// Need is the memory of a process that trains, in bytes.
+// Need is the memory that a training process needs, in bytes.
 type Need struct {
-	Network  int64 // activations, their gradients and what steps use for themselves
-	Weights  int64 // parameters and buffers on the device and for the host, and what the optimiser keeps
-	Pictures int64 // the data set, as much of it as is kept, and batches that are prepared
-	Program  int64 // the rest: the program itself, files being written, and what is not collected yet
-	Total    int64 // the most at once
+	Network  int64 // activations, their gradients and scratch memory of steps
+	Weights  int64 // parameters and buffers on the device and the host, and the optimiser's state
+	Pictures int64 // images: the decoded-image cache, and batches being prepared
+	Program  int64 // everything else: the program itself, files being written, and garbage not collected yet
+	Total    int64 // the largest amount at one time
 }
 
-// For is e for so many epochs.
+// For returns the estimate for so many epochs.
 func (e Estimate) For(epochs int) *Estimate {
 	e.Epochs = epochs
 	e.Total = e.Training(epochs) + time.Duration(epochs)*e.Saving + e.After
 	return &e
 }
 
-// fits is how many epochs fit into a time, with what comes before and after them.
+// fits returns how many epochs fit into a time, including the work before and after them.
 func (e Estimate) fits(left time.Duration) int {
-	once := e.Training(1) - e.Epoch - e.Evaluation + e.After // what the first epoch takes more, too
+	once := e.Training(1) - e.Epoch - e.Evaluation + e.After // includes the additional time of the first epoch
 	return max(int((left-once)/max(e.each(), 1)), 0)
 }
 
-// each is an epoch but the first, with all that belongs to it.
+// each returns the time of any epoch but the first, including its evaluation and saving.
 func (e Estimate) each() time.Duration { return e.Epoch + e.Evaluation + e.Saving }
 
 func count(epochs int) string {
@@ -60,7 +61,7 @@ func round(d time.Duration) time.Duration {
 	return d.Round(100 * time.Millisecond)
 }
 
-// spell writes 10m for ten minutes, as the flag is given.
+// spell writes a duration in the short form of a flag, such as 10m for ten minutes.
 func spell(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {

@@ -9,17 +9,17 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// average keeps the moving averages of what is trained and of the buffers that move with
-// it, in a slot beside each.
+// average maintains the moving averages of Options.EMA, of trained parameters and of the
+// buffers that change with them, in a slot of each variable.
 type average struct {
-	at    int                                // the slot
-	of    []nn.NamedParameter                // nil: none are kept
-	other map[*graph.Variable]*tensor.Tensor // the values as trained, while averages stand in for them
-	stand bool                               // they do
-	seen  []*graph.Variable
+	at    int                                // index of the slot
+	of    []nn.NamedParameter                // the averaged variables; nil without Options.EMA
+	other map[*graph.Variable]*tensor.Tensor // the trained values, while stand is true
+	stand bool                               // the module and the device hold the averages instead of the trained values
+	seen  []*graph.Variable                  // the last result of buffers
 }
 
-// buffers lists the buffers that g writes, in the order of their first assignment.
+// buffers lists the buffers that g assigns, in the order of their first assignment.
 func (a *average) buffers(g *graph.Graph) (list []*graph.Variable) {
 	for _, s := range g.Assignments {
 		if !slices.Contains(list, s.Variable) {
@@ -30,15 +30,15 @@ func (a *average) buffers(g *graph.Graph) (list []*graph.Variable) {
 	return list
 }
 
-// begin chooses what is averaged, and starts every average from the first weights.
+// begin chooses the averaged variables and starts every average from the initial weights.
 func (a *average) begin(t *Trainer) error {
 	if t.options.EMA == 0 {
 		return nil
 	}
 	a.other = map[*graph.Variable]*tensor.Tensor{}
 	for _, p := range nn.Named(t.module) {
-		kept := slices.Contains(a.seen, p.Variable) || slices.ContainsFunc(t.trained, func(q nn.NamedParameter) bool { return q.Variable == p.Variable })
-		if !kept {
+		averaged := slices.Contains(a.seen, p.Variable) || slices.ContainsFunc(t.trained, func(q nn.NamedParameter) bool { return q.Variable == p.Variable })
+		if !averaged {
 			continue
 		}
 		a.of = append(a.of, p)
@@ -46,7 +46,7 @@ func (a *average) begin(t *Trainer) error {
 	return a.start(t)
 }
 
-// start makes every average the host's value of what it is of.
+// start sets every average to the host's value of its variable.
 func (a *average) start(t *Trainer) error {
 	for _, p := range a.of {
 		if err := t.store.SetSlot(p.Variable, a.at, p.Value); err != nil {
@@ -56,9 +56,9 @@ func (a *average) start(t *Trainer) error {
 	return nil
 }
 
-// rest is the share of the weights that the next step's average takes in: see
+// weightFactor is the factor 1-d of the weights in the average after the next step: see
 // Options.EMA.
-func (a *average) rest(t *Trainer) float32 {
+func (a *average) weightFactor(t *Trainer) float32 {
 	if t.options.EMA == 0 {
 		return 0
 	}
@@ -66,9 +66,9 @@ func (a *average) rest(t *Trainer) float32 {
 	return float32(1 - min(t.options.EMA, (1+n)/(10+n)))
 }
 
-// use puts the averages in the place of the values as trained, in the module, which has
-// those, and on the device. back puts these back on the device; the module keeps the averages
-// until it is pulled next.
+// use replaces the trained values by the averages, in the module and on the device. The
+// module must hold the trained values. back restores the trained values on the device; the
+// module keeps the averages until the next Pull.
 func (a *average) use(t *Trainer) (back func()) {
 	if len(a.of) == 0 {
 		return func() {}
@@ -88,7 +88,7 @@ func (a *average) use(t *Trainer) (back func()) {
 	}
 }
 
-// exchange exchanges the module's values with the others.
+// exchange swaps the module's values with those in other.
 func (a *average) exchange() {
 	for _, p := range a.of {
 		mine, other := p.Value.Data(), a.other[p.Variable].Data()
@@ -98,8 +98,8 @@ func (a *average) exchange() {
 	}
 }
 
-// trainedValues is the module's state dict with the values as trained, whatever stands in
-// for them.
+// trainedValues returns the module's state dict with the trained values, even while the
+// module holds the averages.
 func (t *Trainer) trainedValues() []tensor.Named {
 	var all []tensor.Named
 	for _, p := range nn.Named(t.module) {
@@ -112,8 +112,8 @@ func (t *Trainer) trainedValues() []tensor.Named {
 	return all
 }
 
-// averages lists the averages, by the names of what they are of: copies, or the module's
-// own values while these are they.
+// averages lists the averages under the names of their variables. The tensors are copies,
+// or the module's own while the module holds the averages.
 func (t *Trainer) averages() (all []tensor.Named) {
 	for _, p := range t.average.of {
 		v := p.Value
@@ -125,7 +125,7 @@ func (t *Trainer) averages() (all []tensor.Named) {
 	return all
 }
 
-// restore takes the averages of a saved state.
+// restore sets the averages to those of a saved state.
 func (a *average) restore(t *Trainer, saved map[string]*tensor.Tensor) error {
 	if len(saved) != len(a.of) {
 		return fmt.Errorf("%d averages of weights, where there are %d", len(saved), len(a.of))

@@ -4,9 +4,10 @@ import (
 	"github.com/residual-ml/residual/internal/field"
 )
 
-// BalancedWeights are weights of the classes by which all count the same in a loss,
-// however many images they have: N/(K*n) for a class with n of the N images, of K
-// classes, as scikit-learn's compute_class_weight has it.
+// BalancedWeights returns class weights with which all classes count the same in the loss,
+// regardless of how many images they have. The weight of a class with n of the N images, of K
+// classes, is N/(K*n), as in scikit-learn's compute_class_weight. A class without images is
+// an error.
 func BalancedWeights(labels []int, classes []string) ([]float32, error) {
 	counts := make([]int, len(classes))
 	for _, label := range labels {

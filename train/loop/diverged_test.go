@@ -15,15 +15,15 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// called is a data set whose pictures have names.
+// called is a data set whose images have names.
 type called struct{ data.Dataset }
 
 func (c called) Describe(i int) (int, string) { return 0, "shelf/" + string(rune('a'+i%26)) + ".jpg" }
 
-// A training that diverges says where, by which layer or parameter first, and on which
-// pictures, and has touched neither weights nor running statistics.
+// If a training diverges, the error names the batch, the first layer or parameter, and the
+// images; neither weights nor running statistics are changed.
 func TestWhereItDiverged(t *testing.T) {
-	ds := called{pictures(t, data.Train, 40)}
+	ds := called{someImages(t, data.Train, 40)}
 	for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
 		for _, c := range []struct {
 			name  string
@@ -57,7 +57,7 @@ func TestWhereItDiverged(t *testing.T) {
 				names = append(names, name)
 			}
 			first.Close()
-			for _, want := range []string{"epoch 1, batch 1: the loss is ", c.want, "pictures are " + strings.Join(names, ", ") + " and 11 more", "(LR), or ClipNorm"} {
+			for _, want := range []string{"epoch 1, batch 1: the loss is ", c.want, "images are " + strings.Join(names, ", ") + " and 11 more", "(LR), or ClipNorm"} {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%s in %v: want %q, got %v", c.name, precision, want, err)
 				}
@@ -72,9 +72,9 @@ func TestWhereItDiverged(t *testing.T) {
 	}
 }
 
-// A gradient that is no number stops the step too, though the loss is one.
+// A gradient that is not finite also stops the step, even if the loss is finite.
 func TestGradientThatDiverged(t *testing.T) {
-	ds := pictures(t, data.Train, 40)
+	ds := someImages(t, data.Train, 40)
 	for _, o := range []Options{{}, {ClipNorm: 1}, {Accumulate: 2}} {
 		o.Batch = 8
 		m := plainNet().(nn.Sequential)
@@ -89,7 +89,7 @@ func TestGradientThatDiverged(t *testing.T) {
 		if !errors.Is(err, ErrNotFinite) || !finite(loss) {
 			t.Fatalf("%+v: loss %v, %v", o, loss, err)
 		}
-		if got := tr.firstBad(images, labels, true); got != "the gradient of 0.weight is the first on the way back that is not finite" {
+		if got := tr.firstBad(images, labels, true); got != "the gradient of 0.weight is the first in the backward pass that is not finite" {
 			t.Errorf("%+v: %s", o, got)
 		}
 		tr.store.Pull()
@@ -97,16 +97,16 @@ func TestGradientThatDiverged(t *testing.T) {
 			t.Errorf("%+v: the weight is %v after %d steps", o, w, tr.store.Step())
 		}
 		images.Data()[5*28*28] = float32(math.Inf(1))
-		if got := tr.firstBad(images, labels, false); got != "picture 6 of the batch has values that are not finite" {
+		if got := tr.firstBad(images, labels, false); got != "image 6 of the batch has values that are not finite" {
 			t.Errorf("%+v: %s", o, got)
 		}
 	}
 }
 
-// So does one that only a large layer in the middle has, with which all on the way to the
-// first layer and all small ones are finite.
+// So does a gradient that is not finite only in a large layer in the middle, while those of
+// the first layer and of all small layers are finite.
 func TestGradientInTheMiddleThatDiverged(t *testing.T) {
-	ds := pictures(t, data.Train, 40)
+	ds := someImages(t, data.Train, 40)
 	for _, o := range []Options{{}, {ClipNorm: 1}, {Accumulate: 2}, {EMA: 0.9}} {
 		o.Batch = 8
 		first, middle, last := nn.NewLinear(784, 64), nn.NewLinear(64, 128), nn.NewLinear(128, 10)
@@ -118,7 +118,7 @@ func TestGradientInTheMiddleThatDiverged(t *testing.T) {
 		middle.Bias.Value.Fill(0)
 		last.Weight.Value.Fill(0)
 		for i := range 128 {
-			last.Weight.Value.Data()[i] = 100 // of class 0, which no picture has
+			last.Weight.Value.Data()[i] = 100 // of class 0, which no image has
 		}
 		tr.store.Push()
 		before := copies(nn.StateDict(m))
@@ -127,7 +127,7 @@ func TestGradientInTheMiddleThatDiverged(t *testing.T) {
 		if !errors.Is(err, ErrNotFinite) || !finite(loss) {
 			t.Fatalf("%+v: loss %v, %v", o, loss, err)
 		}
-		if got := tr.firstBad(images, labels, true); got != "the gradient of 2.weight is the first on the way back that is not finite" {
+		if got := tr.firstBad(images, labels, true); got != "the gradient of 2.weight is the first in the backward pass that is not finite" {
 			t.Errorf("%+v: %s", o, got)
 		}
 		tr.store.Pull()
@@ -139,19 +139,19 @@ func TestGradientInTheMiddleThatDiverged(t *testing.T) {
 	}
 }
 
-// On shares, the same.
-func TestDivergedOnShares(t *testing.T) {
-	ds := pictures(t, data.Train, 40)
+// With soft labels, the same.
+func TestDivergedOnSoftLabels(t *testing.T) {
+	ds := someImages(t, data.Train, 40)
 	m := normalised().(nn.Sequential)
 	tr := trainerOf(t, m, ds, nil, Options{Batch: 8, Precision: engine.FP32, LabelSmoothing: 0.1, Freeze: []string{"0", "1"}})
 	m[8].(*nn.Linear).Weight.Value.Data()[3] = float32(math.Inf(1))
 	m[1].(*nn.BatchNorm2d).RunningVar.Value.Data()[0] = float32(math.NaN())
 	tr.store.Push()
-	images, shares := tensor.New(8, 1, 28, 28).Fill(0.5), tensor.New(8, 10).Fill(0.1)
-	if _, _, err := tr.Step(images, shares, 1); err != ErrNotFinite {
+	images, soft := tensor.New(8, 1, 28, 28).Fill(0.5), tensor.New(8, 10).Fill(0.1)
+	if _, _, err := tr.Step(images, soft, 1); err != ErrNotFinite {
 		t.Fatal(err)
 	}
-	if got := tr.firstBad(images, shares, false); got != "the values of 1.running_var are not finite" {
+	if got := tr.firstBad(images, soft, false); got != "the values of 1.running_var are not finite" {
 		t.Error(got)
 	}
 }

@@ -12,77 +12,80 @@ import (
 	"github.com/residual-ml/residual/inference"
 )
 
-// Events hear of a training as it goes on, from its goroutine. Any may be nil.
+// Events are functions that Fit calls while it trains, on its own goroutine. Each may be nil.
 type Events struct {
 	OnStep  func(Step)
 	OnPoint func(Point) // five times an epoch
 	OnEpoch func(Epoch)
 }
 
-// Step is known after a batch, which is a step unless Options.Accumulate makes one of
-// several. Loss and Accuracy are means over the epoch so far.
+// Step is the state of a training after a batch. With Options.Accumulate several batches
+// make one step of the optimiser. Loss and Accuracy are means over the epoch so far.
 type Step struct {
 	Epoch, Batch    int // from 1
 	Loss, Accuracy  float64
 	LR              float32
-	ImagesPerSecond float64 // of this epoch's training
+	ImagesPerSecond float64 // in this epoch so far
 }
 
-// Point is a point of d2l's curves: the means over the epoch so far at X epochs,
-// every fifth of an epoch.
+// Point is a point of the training curves in the form of d2l: the means over the epoch so
+// far, five times an epoch, at X epochs.
 type Point struct {
 	X              float64
 	Loss, Accuracy float64
 	LR             float32
-	GradientNorm   float64 // of the first layer's weight: see Trainer.GradientNorm; NaN unless it was asked for
+	GradientNorm   float64 // of the first layer's weight: see Trainer.GradientNorm; NaN without Options.GradientNorm
 }
 
-// Epoch is known after an epoch and its evaluation. Test values are NaN without a
-// test set.
+// Epoch is the result of an epoch and its evaluation. Test values are NaN without a test set.
 type Epoch struct {
 	Epoch                  int // from 1
 	Loss, Accuracy         float64
 	TestLoss, TestAccuracy float64
-	ImagesPerSecond        float64       // of the training alone
-	Elapsed                time.Duration // with the evaluation
+	ImagesPerSecond        float64       // in training, without the evaluation
+	Elapsed                time.Duration // including the evaluation
 	Best                   bool          // better than every epoch before
-	GradientNorm           float64       // mean over the epoch's steps; see Point
+	GradientNorm           float64       // mean over the epoch's batches; see Point
 
-	// Of the test set; NaN and nil without one.
+	// Measures on the test set; NaN and nil without one.
 	MacroF1, BalancedAccuracy float64
-	Confusion                 [][]int // as inference.Result has it
-	Score                     float64 // by the metric that the best epoch is chosen by
+	Confusion                 [][]int // see inference.Result
+	Score                     float64 // the value of Options.Metric, by which the best epoch is chosen
 }
 
-// Totals sum up a training. What was not measured is NaN.
+// Totals summarises a training. Values that were not measured are NaN.
 type Totals struct {
-	Epochs          int     // completed
-	Steps           int     // batches trained on; of a resumed run with those before
+	Epochs          int     // completed epochs
+	Steps           int     // batches trained on, including those before a resumption
 	Loss, Accuracy  float64 // means over the last epoch, completed or not
 	TestAccuracy    float64 // after the last completed epoch
-	BestAccuracy    float64 // of the best epoch, by Options.Metric
-	BestScore       float64 // and that metric of it
+	BestAccuracy    float64 // accuracy of the best epoch, which is chosen by Options.Metric
+	BestScore       float64 // value of that metric for the best epoch
 	BestEpoch       int
-	Early           bool    // ended by Options.Patience
-	ImagesPerSecond float64 // of all steps since the start or resumption, with the wait for their batches
-	Stopped         *Place  // nil when the training ended by itself
+	Early           bool    // the training was ended by Options.Patience
+	ImagesPerSecond float64 // over all batches since the start or resumption, including the wait for them
+	Stopped         *Place  // where ctx ended the training; nil if it was not ended by ctx
 }
 
-// noTotals are those of a training that has not begun.
+// noTotals returns the totals of a training that has not begun.
 func noTotals() Totals {
 	return Totals{Loss: math.NaN(), Accuracy: math.NaN(), TestAccuracy: math.NaN(), BestAccuracy: math.NaN(), BestScore: math.NaN()}
 }
 
-// Place is the last step of a training that was stopped.
+// Place is a batch of a training, such as the last one before it was stopped.
 type Place struct{ Epoch, Batch int }
 
-// Fit trains for the epochs of the options, or until there was none better for
-// Options.Patience of them. When ctx ends it finishes the step,
-// and returns ctx's error with the Totals so far; the model is then as usable as
-// at any other step. A loss or a gradient that is not finite is an error that names epoch and
-// batch, and the first layer it was found in. In each case the module's host values are up to date, except after a loss
-// that is not finite or a device that failed, when they are those of the last completed epoch. save, when
-// it is not nil, is called after each epoch's evaluation with the values up to date.
+// Fit trains for Options.Epochs epochs, or until Options.Patience ends the training early.
+// save, if it is not nil, is called after each epoch's evaluation, when the module's host
+// values are up to date.
+//
+// When ctx ends, Fit finishes the current step and returns ctx's error with the Totals so
+// far; the model is as usable as after any other step. If a loss or a gradient is not finite,
+// Fit returns an error that names the epoch, the batch and the first layer where it was found,
+// and for which errors.Is(err, ErrNotFinite) is true.
+//
+// When Fit returns, the module's host values are up to date. After a loss or gradient that is
+// not finite, or a failure of the device, they are those of the last completed epoch.
 func (t *Trainer) Fit(ctx context.Context, events Events, save func(Epoch) error) (Totals, error) {
 	f := &fit{Trainer: t, events: events, save: save}
 	t.totals = t.past
@@ -101,12 +104,13 @@ func (t *Trainer) Fit(ctx context.Context, events Events, save func(Epoch) error
 	return f.totals, nil
 }
 
-// early says whether a training that is as far as t ends for want of a better epoch.
+// early reports whether Options.Patience ends a training with the totals t.
 func (o Options) early(t Totals) bool {
 	return o.Patience > 0 && t.BestEpoch > 0 && t.Epochs-t.BestEpoch >= o.Patience
 }
 
-// settle leaves the averages, if they are kept, in the module and on the device.
+// settle updates the module's host values. With Options.EMA it also puts the averages in the
+// place of the trained values, in the module and on the device.
 func (t *Trainer) settle() {
 	if len(t.average.of) > 0 {
 		t.store.Pull()
@@ -123,11 +127,11 @@ type fit struct {
 	took   time.Duration
 }
 
-// running sums an epoch.
+// running holds an epoch's sums so far.
 type running struct {
 	loss         float64
 	hits, images int
-	norm         float64 // sum over the steps
+	norm         float64 // sum of the gradient norms
 	steps        int
 	start        time.Time
 }
@@ -141,7 +145,7 @@ func (r *running) gradientNorm() float64 { return r.norm / float64(r.steps) }
 func (r *running) rate() float64 { return float64(r.images) / time.Since(r.start).Seconds() }
 
 func (f *fit) epoch(ctx context.Context, epoch int) error {
-	e := f.walkOf(context.WithoutCancel(ctx), epoch)
+	e := f.prefetch(context.WithoutCancel(ctx), epoch)
 	defer e.Close()
 	f.sum.clear()
 	r := running{start: time.Now()}
@@ -153,7 +157,7 @@ func (f *fit) epoch(ctx context.Context, epoch int) error {
 			}
 			break
 		}
-		if err != nil && ctx.Err() != nil { // whoever reads the images has heard of it first
+		if err != nil && ctx.Err() != nil { // the data set noticed the end of ctx first
 			return f.stopped(ctx, &r, Place{epoch, batch - 1})
 		}
 		if err != nil {
@@ -173,7 +177,7 @@ func (f *fit) epoch(ctx context.Context, epoch int) error {
 	return f.finish(ctx, epoch, &r)
 }
 
-// stopped is the end of an epoch that the context ends behind a batch.
+// stopped ends an epoch after a batch because ctx has ended.
 func (f *fit) stopped(ctx context.Context, r *running, at Place) error {
 	f.count(r)
 	f.store.Pull()
@@ -188,7 +192,7 @@ func (f *fit) count(r *running) {
 	f.totals.ImagesPerSecond = float64(f.images) / f.took.Seconds()
 }
 
-// rate is that of the optimiser's next step.
+// rate returns the learning rate of the optimiser's next step.
 func (t *Trainer) rate() float32 {
 	each := t.options.Accumulate
 	return t.options.Schedule.LR(t.store.Step()+1, t.options.Epochs*((t.Batches()+each-1)/each))
@@ -220,7 +224,7 @@ func (f *fit) step(r *running, b *data.Batch, epoch, batch int) error {
 	return nil
 }
 
-// finish evaluates and saves.
+// finish evaluates the model after an epoch and calls save.
 func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	e := Epoch{
 		Epoch: epoch, TestLoss: math.NaN(), TestAccuracy: math.NaN(), MacroF1: math.NaN(), BalancedAccuracy: math.NaN(),
@@ -230,7 +234,7 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	e.GradientNorm = r.gradientNorm()
 	f.store.Pull()
 	if err := f.store.Device().Err(); err != nil {
-		return fmt.Errorf("after epoch %d: %w", epoch, err) // nothing of it is saved
+		return fmt.Errorf("after epoch %d: %w", epoch, err) // nothing is saved
 	}
 	defer f.average.use(f.Trainer)()
 	if f.tests != nil {
@@ -261,7 +265,7 @@ func (f *fit) finish(ctx context.Context, epoch int, r *running) error {
 	return nil
 }
 
-// Measured is the accuracy of the test, or that of the training where there is no test.
+// Measured is the accuracy on the test set, or the training's accuracy without a test set.
 func (e Epoch) Measured() float64 {
 	if math.IsNaN(e.TestAccuracy) {
 		return e.Accuracy

@@ -11,20 +11,20 @@ import (
 	"github.com/residual-ml/residual/nn"
 )
 
-// What Options.Freeze takes beside prefixes of names.
+// Words that Options.Freeze accepts in addition to name prefixes.
 const (
-	FreezeStem     = "stem"     // what comes before the first block
-	FreezeBackbone = "backbone" // all but the last layer
+	FreezeStem     = "stem"     // the layers before the first block
+	FreezeBackbone = "backbone" // all layers but the last
 )
 
-// group is a layer for rates that differ by layer: the stem, a block or the last layer.
+// group is a set of parameters with one learning rate: the stem, a block or the last layer.
 type group []nn.NamedParameter
 
-// groups divides the parameters and buffers of m as timm's group_matcher divides
-// those of a ResNet: the stem is what comes before the first block, each block is a
-// group, what lies between two blocks or behind the last one belongs to the block before,
-// and the last layer is the last group. In a module without numbered blocks each layer is a
-// group, with the batch norm behind it.
+// groups divides the parameters and buffers of m as timm's group_matcher divides those of a
+// ResNet. The stem, which is everything before the first block, is the first group. Each
+// block is a group, together with the layers between it and the next. The last layer is the
+// last group. In a module without numbered blocks each layer is a group, together with the
+// batch norm after it.
 func groups(m nn.Module) []group {
 	all := nn.Named(m)
 	blocks := slices.ContainsFunc(all, func(p nn.NamedParameter) bool { return blockOf(p.Name) != "" })
@@ -51,10 +51,10 @@ func groups(m nn.Module) []group {
 	return list
 }
 
-// layerOf is a parameter's name without its last part.
+// layerOf returns a parameter's name without its last part.
 func layerOf(name string) string { return name[:max(strings.LastIndexByte(name, '.'), 0)] }
 
-// headOf is the layer of the last parameter.
+// headOf returns the name of the layer of the last parameter.
 func headOf(m nn.Module) string {
 	ps := nn.Parameters(m)
 	if len(ps) == 0 {
@@ -63,8 +63,8 @@ func headOf(m nn.Module) string {
 	return layerOf(ps[len(ps)-1].Name)
 }
 
-// blockOf is the numbered block that a parameter is of, such as layer1.0; "" where it is of
-// none. A block has layers of its own, unlike a stem in a list.
+// blockOf returns the numbered block that a parameter belongs to, such as layer1.0, or "" if
+// it belongs to none. A block has layers of its own, unlike a numbered layer of a list.
 func blockOf(name string) string {
 	parts := strings.Split(name, ".")
 	if len(parts) < 4 || strings.Trim(parts[1], "0123456789") != "" {
@@ -73,12 +73,12 @@ func blockOf(name string) string {
 	return parts[0] + "." + parts[1]
 }
 
-// normalises says whether a layer is a batch norm.
+// normalises reports whether a layer is a batch norm.
 func normalises(all []nn.NamedParameter, layer string) bool {
 	return slices.ContainsFunc(all, func(p nn.NamedParameter) bool { return p.Name == layer+".running_mean" })
 }
 
-// choose finds what is trained, and at which rates.
+// choose sets which parameters are trained and frozen, and the factors of their rates.
 func (t *Trainer) choose() error {
 	parts := groups(t.module)
 	if len(parts) == 0 || len(nn.Parameters(t.module)) == 0 {
@@ -109,19 +109,19 @@ func (t *Trainer) choose() error {
 	return nil
 }
 
-// rateOf is the factor of group i's rate.
+// rateOf returns the factor of group i's learning rate.
 func rateOf(o Options, i, groups int) float32 {
-	behind := groups - 1 - i
+	following := groups - 1 - i
 	switch {
-	case o.BackboneRate != 0 && behind > 0:
+	case o.BackboneRate != 0 && following > 0:
 		return float32(o.BackboneRate)
 	case o.LayerDecay != 0:
-		return float32(math.Pow(o.LayerDecay, float64(behind)))
+		return float32(math.Pow(o.LayerDecay, float64(following)))
 	}
 	return 1
 }
 
-// freeze finds the variables that Options.Freeze names.
+// freeze returns the variables that Options.Freeze names. A word that names none is an error.
 func (t *Trainer) freeze(parts []group) (map[*graph.Variable]bool, error) {
 	frozen := map[*graph.Variable]bool{}
 	for _, word := range t.options.Freeze {
@@ -142,7 +142,7 @@ func (t *Trainer) freeze(parts []group) (map[*graph.Variable]bool, error) {
 	return frozen, nil
 }
 
-// tops lists the first parts of the parameters' names.
+// tops lists the different first parts of the parameters' names.
 func tops(m nn.Module) (names []string) {
 	for _, p := range nn.Named(m) {
 		first, _, _ := strings.Cut(p.Name, ".")

@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/optim"
 )
 
-// Layers are counted as timm counts them.
+// Layers are counted as in timm.
 func TestLayerDecayAgainstTimm(t *testing.T) {
 	text, err := os.ReadFile("testdata/timm_layer_decay.json")
 	if err != nil {
@@ -49,8 +49,8 @@ func TestLayerDecayAgainstTimm(t *testing.T) {
 	}
 }
 
-// The last layer of every model is the one that the registry names, the stem is what
-// comes before the blocks, and whatever is no part of a layer is in one all the same.
+// In every model the last layer and the stem are those that the registry names, and every
+// parameter belongs to a group.
 func TestGroupsOfEveryModel(t *testing.T) {
 	for _, name := range models.Names() {
 		e, err := models.Lookup(name)
@@ -82,14 +82,14 @@ func TestGroupsOfEveryModel(t *testing.T) {
 	}
 }
 
-// What is frozen keeps its bits, running statistics included, the rest is trained, and
-// no gradient is computed that only frozen parameters would need.
+// Frozen parameters and running statistics keep their bits, the others are trained, and
+// gradients that only frozen parameters need are not computed.
 func TestFreeze(t *testing.T) {
-	ds := pictures(t, data.Train, 40)
+	ds := someImages(t, data.Train, 40)
 	for _, c := range []struct {
 		words                 string
-		frozen                []string // by the beginnings of names
-		inputs, weights, stat int      // gradients of convolutions, and batch norms that move
+		frozen                []string // name prefixes
+		inputs, weights, stat int      // gradients of convolutions, and batch norms that update their statistics
 	}{
 		{"", nil, 7, 8, 7},
 		{"stem", []string{"conv1.", "bn1."}, 6, 7, 6},
@@ -113,7 +113,7 @@ func TestFreeze(t *testing.T) {
 			}
 		}
 		var inputs, weights, stats int
-		for _, s := range tr.programs[kind{20, false}].Steps() {
+		for _, s := range tr.programs[batchKind{20, false}].Steps() {
 			switch s := s.(type) {
 			case *engine.ConvGradInput:
 				inputs++
@@ -133,7 +133,7 @@ func TestFreeze(t *testing.T) {
 	}
 }
 
-// resNet is one of three blocks.
+// resNet returns a residual network of three blocks.
 func resNet(t *testing.T) nn.Module {
 	t.Helper()
 	e, err := models.Lookup("cifar-resnet8")
@@ -143,9 +143,9 @@ func resNet(t *testing.T) nn.Module {
 	return e.New(models.Config{Channels: 1, Blocks: []int{1, 1, 1}})
 }
 
-// With a smaller rate layers move as much less in the first step.
+// In the first step the change of a layer is proportional to its learning rate.
 func TestRatesOfLayers(t *testing.T) {
-	ds := pictures(t, data.Train, 40)
+	ds := someImages(t, data.Train, 40)
 	moved := func(o Options) map[string]float64 {
 		m := resNet(t)
 		o.Batch, o.Epochs, o.Schedule = 40, 1, optim.Constant{Base: 0.1}
@@ -164,7 +164,7 @@ func TestRatesOfLayers(t *testing.T) {
 		}
 		return by
 	}
-	whole := moved(Options{})
+	full := moved(Options{})
 	for name, o := range map[string]Options{"backbone": {BackboneRate: 0.25}, "decay": {LayerDecay: 0.5}} {
 		for param, length := range moved(o) {
 			factor := 0.25
@@ -180,17 +180,17 @@ func TestRatesOfLayers(t *testing.T) {
 			case name == "decay":
 				factor = 0.0625
 			}
-			if want := factor * whole[param]; math.Abs(length-want) > 1e-3*want {
+			if want := factor * full[param]; math.Abs(length-want) > 1e-3*want {
 				t.Errorf("%s: %s moved by %v, want %v", name, param, length, want)
 			}
 		}
 	}
 }
 
-// Frozen layers train alike with activations computed again, in either precision and for
-// any number of threads, which the norm of the gradients does not depend on either.
+// With frozen layers the bits, including the norm of the gradients, depend neither on
+// recomputation nor on the number of threads, in either precision.
 func TestFrozenSameBits(t *testing.T) {
-	ds := pictures(t, data.Train, 60)
+	ds := someImages(t, data.Train, 60)
 	for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
 		var want nn.Module
 		for _, threads := range []int{1, 2, 3} {

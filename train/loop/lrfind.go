@@ -11,12 +11,12 @@ import (
 	"github.com/residual-ml/residual/internal/field"
 )
 
-// LRFind are the settings of Trainer.FindLR. The zero value is fastai's: from 1e-7 to 10 in 100
-// steps, or until the loss is four times what it was at its least.
+// LRFind holds the settings of Trainer.FindLR. The zero value stands for fastai's: from 1e-7
+// to 10 in 100 steps, or until the loss is four times its minimum.
 type LRFind struct {
-	From, To float64 // the rates of the first and the last step
+	From, To float64 // learning rates of the first and the last step
 	Steps    int
-	Diverged float64 // the multiple of the least loss at which it ends
+	Diverged float64 // multiple of the minimal loss at which the test ends
 }
 
 func (o LRFind) resolved() LRFind {
@@ -24,7 +24,7 @@ func (o LRFind) resolved() LRFind {
 	return o
 }
 
-// Check returns an error for the first setting that cannot be.
+// Check returns an error that names the first invalid setting, or nil.
 func (o LRFind) Check() error {
 	o = o.resolved()
 	switch {
@@ -40,8 +40,8 @@ func (o LRFind) Check() error {
 	return nil
 }
 
-// LRPoint is a step of Trainer.FindLR. Smooth is the mean of the losses so far, the latest
-// counting most: fastai's, with 0.98 of it kept in every step.
+// LRPoint is a step of Trainer.FindLR. Smooth is fastai's exponential moving average of the
+// losses so far, with the decay 0.98.
 type LRPoint struct {
 	Step   int     `json:"step"` // from 1
 	LR     float32 `json:"lr"`
@@ -49,21 +49,20 @@ type LRPoint struct {
 	Smooth float64 `json:"smoothed_loss"`
 }
 
-// LRCurve is the loss over a rising rate, and what rules make of it: 0 where a rule found
-// nothing, for the loss never fell.
+// LRCurve is the loss as a function of the rising learning rate, with the rates that fastai's
+// rules suggest. A suggestion is 0 if the loss never fell.
 type LRCurve struct {
 	Points   []LRPoint `json:"points"`
 	Valley   float32   `json:"valley"`        // in the middle of the longest fall, fastai's default
 	Steepest float32   `json:"steepest"`      // where the smoothed loss falls fastest
-	Tenth    float32   `json:"minimum_tenth"` // a tenth of the rate with the least smoothed loss
-	Diverged bool      `json:"diverged"`      // it ended since the loss rose so far, or was no number
+	Tenth    float32   `json:"minimum_tenth"` // a tenth of the rate with the lowest smoothed loss
+	Diverged bool      `json:"diverged"`      // the test ended early, since the loss rose too far or was not finite
 }
 
-// FindLR is the range test of Smith (https://arxiv.org/abs/1506.01186, section 3.3): it
-// trains while the rate rises exponentially, a step at a time, and notes the loss. The
-// schedule and the rate of the options are of no account, and the weights are afterwards
-// those that it trained. onStep, which may be nil, hears of every step with the smoothed
-// loss.
+// FindLR is the learning rate range test of Smith (https://arxiv.org/abs/1506.01186, section
+// 3.3). It trains while the learning rate rises exponentially with every step, and records
+// the loss. It ignores the schedule of the options, and leaves the weights as trained. onStep,
+// if it is not nil, is called after every step with the smoothed loss.
 func (t *Trainer) FindLR(ctx context.Context, o LRFind, onStep func(Step)) (LRCurve, error) {
 	if err := o.Check(); err != nil {
 		return LRCurve{}, err
@@ -79,28 +78,28 @@ func (t *Trainer) FindLR(ctx context.Context, o LRFind, onStep func(Step)) (LRCu
 	return r.curve, nil
 }
 
-// rangeTest is FindLR under way.
+// rangeTest is one call of FindLR.
 type rangeTest struct {
 	LRFind
 	t       *Trainer
 	onStep  func(Step)
 	curve   LRCurve
-	mean    float64 // of the smoothing, not yet corrected for its beginning
-	least   float64
-	loss    float64 // of the step's batches so far
+	mean    float64 // moving average without the correction for its start at 0
+	least   float64 // lowest smoothed loss
+	loss    float64 // sum over the step's batches so far
 	batches int
 }
 
 func (r *rangeTest) over() bool { return r.curve.Diverged || len(r.curve.Points) == r.Steps }
 
-// rate is that of the next step.
+// rate returns the learning rate of the next step.
 func (r *rangeTest) rate() float32 {
-	share := float64(len(r.curve.Points)) / float64(r.Steps-1)
-	return float32(r.From * math.Pow(r.To/r.From, share))
+	progress := float64(len(r.curve.Points)) / float64(r.Steps-1)
+	return float32(r.From * math.Pow(r.To/r.From, progress))
 }
 
 func (r *rangeTest) epoch(ctx context.Context, epoch int) error {
-	e := r.t.walkOf(ctx, epoch)
+	e := r.t.prefetch(ctx, epoch)
 	defer e.Close()
 	for batch := 1; !r.over(); batch++ {
 		b, err := e.Next()
@@ -116,7 +115,7 @@ func (r *rangeTest) epoch(ctx context.Context, epoch int) error {
 		switch {
 		case errors.Is(err, ErrNotFinite):
 			r.curve.Diverged = true
-			return r.none(batch)
+			return r.noPoint(batch)
 		case err != nil:
 			return fmt.Errorf("batch %d at the learning rate %v: %w", batch, lr, err)
 		}
@@ -129,15 +128,15 @@ func (r *rangeTest) epoch(ctx context.Context, epoch int) error {
 	return nil
 }
 
-// none is the error of a loss that was never a number.
-func (r *rangeTest) none(batch int) error {
+// noPoint returns an error if the loss was not finite in the first step.
+func (r *rangeTest) noPoint(batch int) error {
 	if len(r.curve.Points) > 0 {
 		return nil
 	}
 	return field.Errorf("batch %d: at the lowest rate, %v, the loss is not finite already; begin lower ({From}), or see what a training says of it", batch, float32(r.From))
 }
 
-// add takes in the loss of a step.
+// add records the loss of a step.
 func (r *rangeTest) add(lr float32, loss float64) {
 	const keep = 0.98
 	n := len(r.curve.Points) + 1
@@ -153,7 +152,7 @@ func (r *rangeTest) add(lr float32, loss float64) {
 	}
 }
 
-// suggest applies fastai's rules to the curve less its first tenth and its last five
+// suggest applies fastai's rules to the curve without its first tenth and its last five
 // points.
 func (c *LRCurve) suggest(steps int) {
 	from, to := steps/10, len(c.Points)-5
@@ -178,11 +177,10 @@ func (c *LRCurve) suggest(steps int) {
 	}
 }
 
-// valley is fastai's rule of that name: of the longest series of points each lower than the
-// one before, not all in a row, the one in the middle of its second third; below 0 where the
-// loss never fell.
+// valley is fastai's rule of that name. It finds the longest decreasing subsequence of points
+// and returns the index in the middle of its second third, or -1 if the loss never fell.
 func valley(points []LRPoint) int {
-	longest := make([]int, len(points)) // that ends at a point
+	longest := make([]int, len(points)) // length of the longest subsequence that ends at each point
 	start, end := 0, 0
 	for i := range points {
 		longest[i] = 1
@@ -203,8 +201,8 @@ func valley(points []LRPoint) int {
 	return max(start+int(third)+int(third/2), 0)
 }
 
-// steepest is where the smoothed loss falls most for a factor of the rate; below 0 where it
-// never fell.
+// steepest returns the index where the smoothed loss falls most per logarithm of the rate,
+// or -1 if it never fell.
 func steepest(points []LRPoint) int {
 	best, least := -1, 0.0
 	for i := range len(points) - 1 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The rules find what fastai's find on the same curves.
+// The rules give the same results as fastai's for the same curves.
 func TestSuggestionsAgainstFastai(t *testing.T) {
 	text, err := os.ReadFile("testdata/fastai_suggest.json")
 	if err != nil {

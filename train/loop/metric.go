@@ -5,26 +5,27 @@ import (
 	"strings"
 )
 
-// Metric is what the epochs of a training are compared by: of the test images where
-// there are any, else of those trained on.
+// Metric is the measure by which the epochs of a training are compared. It is measured on the
+// test set or, without one, on the images trained on.
 type Metric string
 
-// The metrics, by the words of settings.yaml.
+// The metrics. Their values are also the words of the command line.
 const (
-	Accuracy         Metric = "accuracy"          // share of right answers
-	Loss             Metric = "loss"              // mean cross-entropy: less is better
+	Accuracy         Metric = "accuracy"          // share of correct predictions
+	Loss             Metric = "loss"              // mean cross-entropy; lower is better
 	MacroF1          Metric = "macro-f1"          // mean of the classes' F1; needs a test set
 	BalancedAccuracy Metric = "balanced-accuracy" // mean of the classes' recalls; needs a test set
 )
 
-// Metrics lists them.
+// Metrics lists all metrics.
 func Metrics() []Metric { return []Metric{Accuracy, Loss, MacroF1, BalancedAccuracy} }
 
-// needsTest says that it is of a confusion matrix, which only an evaluation counts.
+// needsTest reports whether the metric needs a confusion matrix, which only an evaluation
+// gives.
 func (m Metric) needsTest() bool { return m == MacroF1 || m == BalancedAccuracy }
 
-// Column is what the metric is called in a table of metrics; "" where accuracy or loss
-// are columns already.
+// Column is the name of the metric's column in a table of epochs, or "" for accuracy and
+// loss, which have columns anyway.
 func (m Metric) Column() string {
 	if m.needsTest() {
 		return strings.ReplaceAll(string(m), "-", "_")
@@ -32,7 +33,7 @@ func (m Metric) Column() string {
 	return ""
 }
 
-// of is the metric of an epoch.
+// of returns the metric of an epoch.
 func (m Metric) of(e Epoch) float64 {
 	switch m {
 	case MacroF1:
@@ -48,7 +49,7 @@ func (m Metric) of(e Epoch) float64 {
 	return e.Measured()
 }
 
-// better reports whether a is better than b; a number is better than none.
+// better reports whether a is better than b. Any number is better than NaN.
 func (m Metric) better(a, b float64) bool {
 	switch {
 	case math.IsNaN(b) || math.IsNaN(a):

@@ -8,9 +8,9 @@ import (
 	"github.com/residual-ml/residual/optim"
 )
 
-// The best epoch is that of the metric, each of which is what an evaluation counts.
+// The best epoch is chosen by the metric, and the scores equal those of an evaluation.
 func TestMetricChoosesTheBest(t *testing.T) {
-	ds, tests := pictures(t, data.Train, 80), pictures(t, data.Test, 60)
+	ds, tests := someImages(t, data.Train, 80), someImages(t, data.Test, 60)
 	for _, metric := range append(Metrics(), "") {
 		tr := trainerOf(t, normalised(), ds, tests, Options{Batch: 20, Epochs: 6, Metric: metric, Schedule: optim.Constant{Base: 0.5}})
 		best, score := 0, math.NaN()
@@ -39,7 +39,7 @@ func TestMetricChoosesTheBest(t *testing.T) {
 	}
 }
 
-// A number is better than none, less of a loss than more.
+// Any number is better than NaN, and a lower loss is better.
 func TestBetter(t *testing.T) {
 	none := math.NaN()
 	for _, c := range []struct {
@@ -56,9 +56,9 @@ func TestBetter(t *testing.T) {
 	}
 }
 
-// A training that gets no better ends after as many epochs as it has patience.
+// A training that does not improve ends after Patience epochs.
 func TestPatience(t *testing.T) {
-	ds := pictures(t, data.Train, 40)
+	ds := someImages(t, data.Train, 40)
 	for _, patience := range []int{1, 3} {
 		tr := trainerOf(t, plainNet(), ds, ds, Options{Batch: 20, Epochs: 9, Patience: patience, Metric: Loss, Schedule: optim.Constant{Base: 1e-37}})
 		if totals := run(t, tr, nil); !totals.Early || totals.Epochs != 1+patience || totals.BestEpoch != 1 {

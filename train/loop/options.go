@@ -10,76 +10,77 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// Options are the settings of a Trainer. Zero values are those of the notes: plain
-// gradient descent with rate 0.05, ten epochs in batches of 256, and nothing else.
+// Options holds the settings of a Trainer. The zero values mean plain gradient descent with
+// the learning rate 0.05, for ten epochs in batches of 256 images.
 type Options struct {
-	Batch     int  // of images; the last two of an epoch share theirs evenly where the last would have few: see data.LoaderConfig.Even
-	ShortLast bool // leave the last batch what is left, be it one image
+	Batch     int  // images in a batch. If the last batch of an epoch would be small, the last two share their images evenly: see data.LoaderConfig.Even
+	ShortLast bool // do not share them: the last batch is what remains, which may be a single image
 	Epochs    int
 	Optimizer optim.Optimizer
 	Schedule  optim.Schedule
 	Seed      uint64 // of the order of the images
-	Workers   int    // of the loader; 0 chooses. It never changes a result
+	Workers   int    // goroutines of the loader; 0 chooses a number. It never changes a result
 	Precision engine.Precision
-	Recompute bool // activations, for the gradients: see engine.Spec
+	Recompute bool // recompute activations for the gradients to save memory: see engine.Spec
 
-	// Transform changes the images to train on anew in every epoch, and Mix mixes batches
-	// of them: see data.LoaderConfig. With Mix the labels are soft (one probability per
-	// class), and the answer with the largest probability counts as right.
+	// Transform is applied to every training image anew in every epoch, and Mix mixes the
+	// images of a batch: see data.LoaderConfig. With Mix the training uses soft labels (one
+	// probability per class), and a prediction is correct if it is the class with the
+	// highest one.
 	Transform transforms.Transform
 	Mix       transforms.BatchTransform
-	Normalize transforms.Normalize // of all images, those of an evaluation too
+	Normalize transforms.Normalize // applied to all images, also in an evaluation
 
-	// LabelSmoothing, from 0 to below 1, is the share of a label that all classes get
-	// alike, and ClassWeights has the weight of every class in the loss, above 0; nil: all
-	// count the same. Both are of nn.CrossEntropyLoss, and of the training alone: the loss
-	// of an evaluation is the plain one.
+	// LabelSmoothing, from 0 to below 1, is the probability that is spread evenly over all
+	// classes. ClassWeights holds the weight of every class in the loss, above 0; nil gives
+	// all the same weight. Both are settings of nn.CrossEntropyLoss and apply to the training
+	// only: an evaluation uses the plain loss.
 	LabelSmoothing float64
 	ClassWeights   []float32
 
-	// ClipNorm is the most that the norm of all gradients together may be in a step; 0: no
+	// ClipNorm is the largest norm that all gradients together may have in a step; 0 means no
 	// limit. See optim.ClipFactor.
 	ClipNorm float64
 
-	// Accumulate is the number of batches a step of the optimiser is made of; 0 means 1. The
-	// gradient is the mean over all their images, as of one batch so large, in the memory
-	// that one takes. A batch norm still sees one batch at a time: its statistics are those
-	// of Batch images, and move Accumulate times a step. What is left at the end of an
-	// epoch makes a step of its own.
+	// Accumulate is the number of batches per step of the optimiser; 0 means 1. The gradient
+	// is the mean over the images of all these batches, as with one large batch, but needs
+	// only the memory of one. A batch norm still sees one batch at a time: its statistics
+	// are those of Batch images, and its running statistics are updated Accumulate times a
+	// step. The batches that remain at the end of an epoch make a step of their own.
 	Accumulate int
 
-	// EMA, from 0 to below 1, is how much of an exponential moving average of the weights is
-	// kept in a step; 0: none. After step n it is
+	// EMA, from 0 to below 1, is the decay of an exponential moving average of the weights; 0
+	// means no average. After step n the average is
 	//
 	//	average = d*average + (1-d)*weight,  d = min(EMA, (1+n)/(10+n))
 	//
-	// from the first weights on; d grows so that they are forgotten soon, as TensorFlow's
-	// ExponentialMovingAverage has it. Running statistics of batch norms are averaged in the
-	// same way, as timm and torchvision do: those of the latest batch belong to the latest
-	// weights, not to their average. The averages are what is evaluated and saved as a
-	// model; Fit leaves them in the module.
+	// and it starts from the initial weights. d grows with n so that these are soon forgotten,
+	// as in TensorFlow's ExponentialMovingAverage. The running statistics of batch norms are
+	// averaged in the same way, as in timm and torchvision, since the statistics of the latest
+	// batch fit the latest weights and not their average. The averages are evaluated and saved
+	// as the model; Fit leaves them in the module.
 	EMA float64
 
-	// Metric is what the best epoch is chosen by, and Patience after how many epochs without
-	// a better one the training ends; 0: after the last.
+	// Metric chooses the best epoch. Patience ends the training after so many epochs without
+	// a better one; 0 trains for all epochs.
 	Metric   Metric
 	Patience int
 
-	// Freeze names what is not trained: FreezeStem, FreezeBackbone, or parts of the module by
-	// the prefixes of its parameters' names, such as layer1 or layer4.0. No gradient is
-	// computed that only frozen parameters need, and frozen batch norms use their running
-	// statistics and leave them as they are, as timm's freeze does.
+	// Freeze names the parts of the module that are not trained: FreezeStem, FreezeBackbone,
+	// or prefixes of parameter names, such as layer1 or layer4.0. Gradients that only frozen
+	// parameters need are not computed. Frozen batch norms use their running statistics and
+	// do not update them, as with timm's freeze.
 	Freeze []string
 
-	// BackboneRate multiplies the learning rate of all but the last layer; 0 means 1.
-	// LayerDecay multiplies it by itself once for each layer that follows, counted as
-	// timm's param_groups_layer_decay does: the stem is one layer, so is each block, and
-	// the last layer has the whole rate; 0 means 1. Only one of the two may be given.
+	// BackboneRate multiplies the learning rate of all layers but the last; 0 means 1.
+	// LayerDecay multiplies a layer's learning rate once for each layer after it; 0 means 1.
+	// Layers are counted like in timm's param_groups_layer_decay: the stem is one layer, so is
+	// each block, and the last layer has the full rate. Only one of the two may be set.
 	BackboneRate float64
 	LayerDecay   float64
 
-	// GradientNorm asks for the norm of the gradient that reaches the first layer that is
-	// trained; it changes no result.
+	// GradientNorm computes the norm of the gradient of the first trained layer's weight. It
+	// changes no other result.
 	GradientNorm bool
 }
 

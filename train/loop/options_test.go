@@ -16,18 +16,18 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// plainNet has no batch norm, so that a batch is the sum of its pictures.
+// plainNet has no batch norm, so the gradient of a batch is the sum over its images.
 func plainNet() nn.Module {
 	return nn.Sequential{nn.NewConv2d(1, 6, 5, nn.Conv{Stride: 2}), nn.Tanh{}, nn.AvgPool2d{Kernel: 2, Stride: 2}, nn.Flatten{}, nn.NewLinear(216, 10)}
 }
 
-// normalised has batch norms that are in the way.
+// normalised is a network with batch norms.
 func normalised() nn.Module {
 	return nn.Sequential{nn.NewConv2d(1, 8, 5, nn.Conv{Stride: 2}), nn.NewBatchNorm2d(8), nn.ReLU{}, nn.NewConv2d(8, 8, 3), nn.NewBatchNorm2d(8), nn.ReLU{},
 		nn.AdaptiveAvgPool2d{}, nn.Flatten{}, nn.NewLinear(8, 10)}
 }
 
-func pictures(t *testing.T, split data.Split, n int) data.Dataset {
+func someImages(t *testing.T, split data.Split, n int) data.Dataset {
 	t.Helper()
 	ds, err := data.Open(context.Background(), "garments", data.Options{Split: split, Size: n})
 	if err != nil {
@@ -51,7 +51,7 @@ func trainerOf(t *testing.T, m nn.Module, train, test data.Dataset, o Options) *
 	return tr
 }
 
-// apart is the largest difference of two modules' values.
+// apart returns the largest difference between the values of two modules.
 func apart(a, b nn.Module) float64 {
 	worst := 0.0
 	other := nn.StateDict(b)
@@ -63,10 +63,10 @@ func apart(a, b nn.Module) float64 {
 	return worst
 }
 
-// Steps of several batches are those of batches that are larger, the last one of an
-// epoch included, with all that is divided by a batch's size or weights.
+// Accumulating several batches gives the same step as one larger batch, also at the end of an
+// epoch and with everything that is divided by a batch's size or weights.
 func TestAccumulateIsALargerBatch(t *testing.T) {
-	ds := pictures(t, data.Train, 72)
+	ds := someImages(t, data.Train, 72)
 	for name, o := range map[string]Options{
 		"plain":     {},
 		"momentum":  {Optimizer: optim.SGD{Momentum: 0.9, WeightDecay: 1e-3}, ClipNorm: 0.3, EMA: 0.8},
@@ -78,7 +78,7 @@ func TestAccumulateIsALargerBatch(t *testing.T) {
 		o.Epochs, o.Seed = 2, 3
 		large, small := o, o
 		large.Batch = 32
-		small.Batch, small.Accumulate = 8, 4 // nine batches: two steps of four, one of one
+		small.Batch, small.Accumulate = 8, 4 // nine batches: two steps of four and one of one
 		a, b := trainerOf(t, plainNet(), ds, nil, large), trainerOf(t, plainNet(), ds, nil, small)
 		before := nn.StateDict(a.module)[0].Tensor.Clone()
 		run(t, a, nil)
@@ -94,10 +94,10 @@ func TestAccumulateIsALargerBatch(t *testing.T) {
 	}
 }
 
-// The average of the weights is by the formula, step for step; it is what is evaluated,
-// handed on and left behind, and the training goes on from the weights themselves.
+// The average of the weights follows the formula in every step. It is evaluated, saved and
+// left in the module, while the training continues from the weights themselves.
 func TestAverageOfWeights(t *testing.T) {
-	ds, tests := pictures(t, data.Train, 60), pictures(t, data.Test, 80)
+	ds, tests := someImages(t, data.Train, 60), someImages(t, data.Test, 80)
 	o := Options{Batch: 20, Epochs: 3, Seed: 1, Optimizer: optim.SGD{Momentum: 0.9}, Schedule: optim.Constant{Base: 0.1}}
 	plain := trainerOf(t, normalised(), ds, tests, o)
 	mean := map[string][]float64{}
@@ -161,9 +161,9 @@ func copies(all []tensor.Named) (list []tensor.Named) {
 	return list
 }
 
-// Gradients longer than the limit are cut to it, all by one factor.
+// Gradients whose norm exceeds the limit are all scaled by one factor.
 func TestClipNorm(t *testing.T) {
-	ds := pictures(t, data.Train, 40)
+	ds := someImages(t, data.Train, 40)
 	length := func(limit float64) float64 {
 		tr := trainerOf(t, normalised(), ds, nil, Options{Batch: 40, Epochs: 1, Schedule: optim.Constant{Base: 1}, ClipNorm: limit})
 		before := copies(nn.StateDict(tr.module))
@@ -187,10 +187,10 @@ func TestClipNorm(t *testing.T) {
 	}
 }
 
-// With a mix the training is on shares, for any number of workers, and right is the
-// class with the largest.
-func TestMixTrainsOnShares(t *testing.T) {
-	ds := pictures(t, data.Train, 60)
+// With Mix the training uses soft labels, for any number of workers, and a prediction is
+// correct if it is the class with the largest one.
+func TestMixTrainsOnSoftLabels(t *testing.T) {
+	ds := someImages(t, data.Train, 60)
 	fit := func(workers int, mix transforms.BatchTransform) (*Trainer, Totals) {
 		tr := trainerOf(t, normalised(), ds, nil, Options{Batch: 16, Epochs: 2, Workers: workers, Mix: mix, Transform: transforms.RandomHorizontalFlip{P: 0.5}, LabelSmoothing: 0.1})
 		return tr, run(t, tr, nil)
@@ -198,58 +198,58 @@ func TestMixTrainsOnShares(t *testing.T) {
 	one, first := fit(1, transforms.Mixup{Alpha: 0.4})
 	three, second := fit(3, transforms.Mixup{Alpha: 0.4})
 	if apart(one.module, three.module) != 0 || first.Loss != second.Loss || first.Accuracy != second.Accuracy {
-		t.Error("the number of workers shows")
+		t.Error("the result depends on the number of workers")
 	}
 	if none, _ := fit(1, nil); apart(one.module, none.module) == 0 {
 		t.Error("nothing was mixed")
 	}
-	// Shares of one are labels.
-	labels, shares := tensor.New(4, 10), []int64{3, 0, 9, 3}
-	for i, label := range shares {
-		labels.Data()[i*10+int(label)] = 1
+	// Soft labels of one class are labels.
+	soft, labels := tensor.New(4, 10), []int64{3, 0, 9, 3}
+	for i, label := range labels {
+		soft.Data()[i*10+int(label)] = 1
 	}
 	images := tensor.New(4, 1, 28, 28)
 	nn.NewSource(1, "x").Uniform(images, 1)
 	a, b := trainerOf(t, plainNet(), ds, nil, Options{Batch: 4}), trainerOf(t, plainNet(), ds, nil, Options{Batch: 4})
 	for range 3 {
-		la, ha, err := a.Step(images, tensor.FromInts(shares, 4), 0.5)
+		la, ha, err := a.Step(images, tensor.FromInts(labels, 4), 0.5)
 		if err != nil {
 			t.Fatal(err)
 		}
-		lb, hb, err := b.Step(images, labels, 0.5)
+		lb, hb, err := b.Step(images, soft, 0.5)
 		if err != nil || math.Abs(la-lb) > 1e-6 || ha != hb {
-			t.Errorf("loss %v and %d right by labels, %v and %d by shares (%v)", la, ha, lb, hb, err)
+			t.Errorf("loss %v and %d right by labels, %v and %d by soft labels (%v)", la, ha, lb, hb, err)
 		}
 	}
-	if _, hits, err := b.Step(images, labels, 0); err != nil || hits == 0 {
+	if _, hits, err := b.Step(images, soft, 0); err != nil || hits == 0 {
 		t.Errorf("%d right after three steps (%v)", hits, err)
 	}
 	if _, _, err := b.Step(images, tensor.New(4, 9), 0); err == nil {
-		t.Error("shares of nine classes")
+		t.Error("soft soft of nine classes were accepted")
 	}
-	flipped := copies([]tensor.Named{{Name: "x", Tensor: labels}})[0].Tensor
+	flipped := copies([]tensor.Named{{Name: "x", Tensor: soft}})[0].Tensor
 	for i := range flipped.Data() {
-		flipped.Data()[i] = 0.49 * labels.Data()[i]
+		flipped.Data()[i] = 0.49 * soft.Data()[i]
 	}
 	for i := range 4 {
-		flipped.Data()[i*10+1] = 0.51 // nobody's label
+		flipped.Data()[i*10+1] = 0.51 // the label of no image
 	}
 	if _, hits, err := b.Step(images, flipped, 0); err != nil || hits != 0 {
-		t.Errorf("%d answers are right that are not the largest share (%v)", hits, err)
+		t.Errorf("%d predictions count as correct that are not the largest soft label (%v)", hits, err)
 	}
 }
 
-// Weights of classes are those of nn.CrossEntropyLoss, and balanced ones make every class
-// count the same.
+// ClassWeights are those of nn.CrossEntropyLoss, and balanced weights make every class count
+// the same.
 func TestClassWeights(t *testing.T) {
 	w, err := BalancedWeights([]int{0, 0, 0, 1, 2, 2}, []string{"a", "b", "c"})
 	if err != nil || !slices.Equal(w, []float32{6.0 / 9, 2, 1}) {
 		t.Errorf("%v, %v", w, err)
 	}
 	if _, err := BalancedWeights([]int{0, 2}, []string{"a", "shirt", "c"}); err == nil || !strings.Contains(err.Error(), "class shirt has no image") {
-		t.Errorf("a class without pictures: %v", err)
+		t.Errorf("a class without images: %v", err)
 	}
-	ds := pictures(t, data.Train, 30)
+	ds := someImages(t, data.Train, 30)
 	images := tensor.New(2, 1, 28, 28)
 	nn.NewSource(1, "x").Uniform(images, 1)
 	loss := func(weights []float32, labels ...int64) float64 {
@@ -266,7 +266,7 @@ func TestClassWeights(t *testing.T) {
 	if got := loss(weights, 1, 1); math.Abs(got-one) > 1e-6 {
 		t.Errorf("a batch of one class has loss %v with its weight, %v without", got, one)
 	}
-	// The loss of picture 0 as 1 and of picture 1 as 2: 3 parts and 1.
+	// The loss of image 0 as class 1 and of image 1 as class 2, with the weights 3 to 1.
 	first := loss([]float32{1, 1e6, 1e-6, 1, 1, 1, 1, 1, 1, 1}, 1, 2)
 	if got, want := loss(weights, 1, 2), (3*first+(2*both-first))/4; math.Abs(got-want) > 1e-5 {
 		t.Errorf("the weighted loss is %v, want %v", got, want)
@@ -275,7 +275,7 @@ func TestClassWeights(t *testing.T) {
 
 // What cannot be is named by its field.
 func TestOptionsThatCannotBe(t *testing.T) {
-	ds := pictures(t, data.Train, 30)
+	ds := someImages(t, data.Train, 30)
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -304,9 +304,9 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	}
 }
 
-// All of it together allocates nothing in a steady step.
+// With all options together a steady step allocates nothing.
 func TestSteadyStepWithEverything(t *testing.T) {
-	ds := pictures(t, data.Train, 32)
+	ds := someImages(t, data.Train, 32)
 	for _, p := range []engine.Precision{engine.FP32, engine.BF16} {
 		tr := trainerOf(t, normalised(), ds, nil, Options{
 			Batch: 32, Optimizer: optim.SGD{Momentum: 0.9}, Precision: p, EMA: 0.9, ClipNorm: 1, Accumulate: 2, LabelSmoothing: 0.1,

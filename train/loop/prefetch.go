@@ -7,42 +7,43 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// send puts a batch of bytes on its way.
+// send begins to copy a uint8 batch to the device.
 func (t *Trainer) send(b *data.Batch) error {
 	p, err := t.program(len(b.Indices), false)
 	if err != nil {
 		return err
 	}
-	p.pictures.Send(b.Pixels)
+	p.feedUint8.Send(b.Pixels)
 	t.sent = append(t.sent, b)
 	return nil
 }
 
-// forget drops the batches on their way.
-func (t *Trainer) forget() {
+// dropSent discards the batches that were sent to the device but not used yet.
+func (t *Trainer) dropSent() {
 	for _, p := range t.programs {
-		if p.pictures != nil {
-			p.pictures.Drop()
+		if p.feedUint8 != nil {
+			p.feedUint8.Drop()
 		}
 	}
 	t.sent = t.sent[:0]
 }
 
-// answersOf are the labels of a batch, or the shares of the classes.
-func answersOf(b *data.Batch) *tensor.Tensor {
+// targetsOf returns the labels of a batch, or its soft labels if it has them.
+func targetsOf(b *data.Batch) *tensor.Tensor {
 	if b.Targets != nil {
 		return b.Targets
 	}
 	return b.Labels
 }
 
-// stepOn is Step on a batch of the trainer's loader, which may have been sent.
+// stepOn is Step for a batch of the trainer's loader. A uint8 batch may have been sent to the
+// device already.
 func (t *Trainer) stepOn(b *data.Batch, lr float32) (loss float64, hits int, err error) {
 	if b.Pixels == nil {
-		return t.Step(b.Images, answersOf(b), lr)
+		return t.Step(b.Images, targetsOf(b), lr)
 	}
 	if len(t.sent) == 0 || t.sent[0] != b {
-		t.forget()
+		t.dropSent()
 		if err := t.send(b); err != nil {
 			return 0, 0, err
 		}
@@ -52,45 +53,45 @@ func (t *Trainer) stepOn(b *data.Batch, lr float32) (loss float64, hits int, err
 	if err != nil {
 		return 0, 0, err
 	}
-	p.pictures.Use()
-	if err := p.answers(b.Labels); err != nil {
+	p.feedUint8.Use()
+	if err := p.feedLabels(b.Labels); err != nil {
 		return 0, 0, err
 	}
 	return t.step(p, b.Labels, lr)
 }
 
-// walk is an epoch of the trainer's loader. Where batches are bytes, the one behind that which
-// next gives is taken from the loader and sent while the device makes a step of this.
-type walk struct {
+// prefetcher iterates over an epoch of the trainer's loader. If batches are uint8, it loads the
+// next batch and sends it to the device while the device computes the step of the current one.
+type prefetcher struct {
 	t *Trainer
 	*data.Epoch
 	ahead   *data.Batch
-	err     error // of ahead
-	fetched bool  // ahead is the batch that next gives
+	err     error // error of loading or sending ahead
+	fetched bool  // ahead is the batch that Next will return
 	fetch   func()
 }
 
-func (t *Trainer) walkOf(ctx context.Context, epoch int) *walk {
-	t.forget()
-	w := &walk{t: t, Epoch: t.loader.Epoch(ctx, epoch)}
+func (t *Trainer) prefetch(ctx context.Context, epoch int) *prefetcher {
+	t.dropSent()
+	w := &prefetcher{t: t, Epoch: t.loader.Epoch(ctx, epoch)}
 	w.fetch = w.take
 	return w
 }
 
-// take takes the next batch from the loader and sends it.
-func (w *walk) take() {
+// take loads the next batch and sends it to the device.
+func (w *prefetcher) take() {
 	w.fetched = true
 	if w.ahead, w.err = w.Epoch.Next(); w.err == nil {
 		w.err = w.t.send(w.ahead)
 	}
 }
 
-// Next is that of data.Epoch.
-func (w *walk) Next() (*data.Batch, error) {
+// Next is like data.Epoch.Next.
+func (w *prefetcher) Next() (*data.Batch, error) {
 	if w.t.loader.Stored() == nil {
 		return w.Epoch.Next()
 	}
-	if !w.fetched { // the first one, or there was no step
+	if !w.fetched { // for the first batch, or if there was no step since the last call
 		w.t.fetch = nil
 		w.take()
 	}
@@ -102,10 +103,10 @@ func (w *walk) Next() (*data.Batch, error) {
 	return b, err
 }
 
-// Close ends the walk.
-func (w *walk) Close() {
+// Close ends the epoch.
+func (w *prefetcher) Close() {
 	w.t.fetch = nil
-	w.t.forget()
+	w.t.dropSent()
 	if w.ahead != nil {
 		w.ahead.Release()
 	}

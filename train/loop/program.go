@@ -11,32 +11,32 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// kind is what a training step is compiled for.
-type kind struct {
-	pictures int
-	shares   bool // of the classes, in place of labels
+// batchKind describes the batches that a training step is compiled for.
+type batchKind struct {
+	images     int
+	softLabels bool // the targets are soft labels (one probability per class) instead of labels
 }
 
-// program is one training step for batches of one kind.
-type program struct {
+// stepProgram is the compiled training step for batches of one kind.
+type stepProgram struct {
 	*engine.Program
 	images, labels     *graph.Node
 	logits, loss, hits *graph.Node
-	read               []*graph.Node  // with a step: loss and hits
-	shares             *graph.Node    // nil where the labels are what is trained on
-	largest            *tensor.Tensor // the classes with the largest shares
+	read               []*graph.Node  // outputs that are read after a step: loss and hits
+	softLabels         *graph.Node    // nil if the targets are labels
+	likeliest          *tensor.Tensor // the class with the largest soft label of each image
 	classes            int
-	finite             func() bool    // all gradients are
-	norm               func() float64 // of all gradients; nil unless it is needed
-	pictures           engine.Feed    // nil where they come as images
+	finite             func() bool    // reports whether all gradients are finite
+	norm               func() float64 // norm of all gradients together; nil without Options.ClipNorm
+	feedUint8          engine.Feed    // nil if batches are float32
 }
 
 // program returns the training step for n images.
-func (t *Trainer) program(n int, shares bool) (*program, error) {
-	if p := t.programs[kind{n, shares}]; p != nil {
+func (t *Trainer) program(n int, softLabels bool) (*stepProgram, error) {
+	if p := t.programs[batchKind{n, softLabels}]; p != nil {
 		return p, nil
 	}
-	p, g, err := t.forward(n, shares)
+	p, g, err := t.forward(n, softLabels)
 	if err != nil {
 		return nil, err
 	}
@@ -44,10 +44,10 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, whole := t.store.Device().(engine.Stepper) // one piece of work, with its assignments
+	_, stepper := t.store.Device().(engine.Stepper) // its step includes the assignments
 	p.Program, err = engine.Compile(g, t.store, engine.Spec{
 		Outputs: p.read, Updates: updates, Precision: t.options.Precision, Recompute: t.options.Recompute,
-		Hold: !whole,
+		Hold: !stepper,
 	})
 	if err != nil {
 		return nil, err
@@ -56,21 +56,21 @@ func (t *Trainer) program(n int, shares bool) (*program, error) {
 	if t.options.ClipNorm > 0 {
 		p.norm = p.Norm(withGradients(updates))
 	}
-	if s := t.loader.Stored(); s != nil && !shares {
-		p.pictures = p.Pictures(p.images, inference.Pictures(s))
+	if s := t.loader.Stored(); s != nil && !softLabels {
+		p.feedUint8 = p.Images(p.images, inference.StoredImages(s))
 		if err := t.store.Device().Err(); err != nil {
 			return nil, err
 		}
 	}
-	t.programs[kind{n, shares}] = p
+	t.programs[batchKind{n, softLabels}] = p
 	return p, nil
 }
 
-// forward traces the loss of n images.
-func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
+// forward builds the graph of the loss of n images.
+func (t *Trainer) forward(n int, softLabels bool) (*stepProgram, *graph.Graph, error) {
 	g := graph.New(graph.Train)
 	g.Freeze(t.frozen...)
-	p := &program{
+	p := &stepProgram{
 		images: g.Input("images", tensor.Float32, n, t.input[0], t.input[1], t.input[2]),
 		labels: g.Input("labels", tensor.Int64, n),
 	}
@@ -86,9 +86,9 @@ func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
 		return nil, nil, field.Errorf("{ClassWeights} has %d weights, and %s tells %d classes apart; give one for each", k, nn.Class(t.module), p.classes)
 	}
 	target := p.labels
-	if shares {
-		p.shares, p.largest = g.Input("shares", tensor.Float32, n, p.classes), tensor.FromInts(make([]int64, n), n)
-		target = p.shares
+	if softLabels {
+		p.softLabels, p.likeliest = g.Input("soft labels", tensor.Float32, n, p.classes), tensor.FromInts(make([]int64, n), n)
+		target = p.softLabels
 	}
 	p.loss = nn.CrossEntropyLoss{LabelSmoothing: t.options.LabelSmoothing, Weight: t.weights}.Forward(logits, target)
 	p.hits = g.Apply(graph.CountCorrect{}, logits, p.labels)
@@ -96,7 +96,7 @@ func (t *Trainer) forward(n int, shares bool) (*program, *graph.Graph, error) {
 	return p, g, nil
 }
 
-// updates pairs what is trained with its gradients, and adds the buffers that are to be
+// updates pairs the trained parameters with their gradients, and adds the buffers that are
 // averaged.
 func (t *Trainer) updates(g *graph.Graph, loss *graph.Node) ([]engine.Update, error) {
 	updates, err := Updates(g, loss, t.trained)
@@ -143,40 +143,41 @@ func withGradients(updates []engine.Update) (list []int) {
 	return list
 }
 
-// feed gives the program a batch: labels [N], or shares [N, classes].
-func (p *program) feed(images, labels *tensor.Tensor) error {
+// feed sets the program's inputs to a batch with labels [N], or soft labels [N, classes].
+func (p *stepProgram) feed(images, labels *tensor.Tensor) error {
 	if err := p.Feed(p.images, images); err != nil {
 		return err
 	}
-	return p.answers(labels)
+	return p.feedLabels(labels)
 }
 
-// answers gives the program what a batch shows.
-func (p *program) answers(labels *tensor.Tensor) error {
-	if p.shares != nil {
-		if err := p.Feed(p.shares, labels); err != nil {
+// feedLabels sets the program's labels, or its soft labels.
+func (p *stepProgram) feedLabels(labels *tensor.Tensor) error {
+	if p.softLabels != nil {
+		if err := p.Feed(p.softLabels, labels); err != nil {
 			return err
 		}
 		p.pick(labels.Data())
-		return p.Feed(p.labels, p.largest)
+		return p.Feed(p.labels, p.likeliest)
 	}
 	for i, label := range labels.Ints() {
 		if label < 0 || label >= int64(p.classes) {
-			return fmt.Errorf("label %d of picture %d in the batch is outside 0..%d, the model's classes", label, i, p.classes-1)
+			return fmt.Errorf("label %d of image %d in the batch is outside 0..%d, the model's classes", label, i, p.classes-1)
 		}
 	}
 	return p.Feed(p.labels, labels)
 }
 
-// pick notes the class with the largest probability in each soft label, the first of several.
-func (p *program) pick(shares []float32) {
-	for i := range p.largest.Ints() {
-		row, best := shares[i*p.classes:(i+1)*p.classes], 0
+// pick sets likeliest to the class with the largest soft label of every image, or the first of
+// several.
+func (p *stepProgram) pick(softLabels []float32) {
+	for i := range p.likeliest.Ints() {
+		row, best := softLabels[i*p.classes:(i+1)*p.classes], 0
 		for k, v := range row {
 			if v > row[best] {
 				best = k
 			}
 		}
-		p.largest.Ints()[i] = int64(best)
+		p.likeliest.Ints()[i] = int64(best)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/residual-ml/residual/prepare"
 )
 
-// dropping drops elements by the number of the step, so it tells whether a
-// resumed training counts on.
+// dropping drops elements depending on the number of the step, so it shows whether a resumed
+// training continues counting.
 type dropping struct {
 	Conv *nn.Conv2d
 	BN   *nn.BatchNorm2d
@@ -31,8 +31,8 @@ func (m *dropping) Forward(x *graph.Node) *graph.Node {
 	return m.Head.Forward(m.Drop.Forward(nn.Flatten{}.Forward(nn.AdaptiveAvgPool2d{}.Forward(x))))
 }
 
-// A trainer that takes over from a state draws the same dropouts, and is as deep
-// in the optimiser, as the one that wrote it.
+// A restored trainer continues with the same dropout and the same optimiser state as the
+// trainer that saved the state.
 func TestRestoredTrainer(t *testing.T) {
 	for _, o := range []optim.Optimizer{optim.SGD{}, optim.SGD{Momentum: 0.9, Dampening: 0.5}, optim.AdamW{WeightDecay: 0.01}} {
 		for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
@@ -41,8 +41,8 @@ func TestRestoredTrainer(t *testing.T) {
 	}
 }
 
-// So is one whose pictures are made and mixed anew, with steps of several batches, an
-// average of the weights, frozen layers and all.
+// So does one with transformed and mixed images, accumulation, an average of the weights and
+// frozen layers.
 func TestRestoredTrainerWithEverything(t *testing.T) {
 	o := Options{
 		Batch: 30, Epochs: 3, Seed: 2, Optimizer: optim.AdamW{}, Schedule: optim.OneCycle{Base: 0.1}, Accumulate: 2, EMA: 0.7, ClipNorm: 0.5,
@@ -109,7 +109,7 @@ func restored(t *testing.T, o Options) {
 	}
 }
 
-// dropper is a trainer of a dropping.
+// dropper returns a trainer of a dropping network.
 func dropper(t *testing.T, o Options) *Trainer {
 	t.Helper()
 	ds, err := data.Open(context.Background(), "garments", data.Options{Size: 70})

@@ -9,29 +9,29 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// State is all that a training has become by the end of an epoch. A Trainer of the same
-// module, data and options that is given it goes on to the same bits. The random streams
-// have no state of their own: they follow from the seed, the epoch and the step.
+// State is the complete state of a training after an epoch. A Trainer with the same module,
+// data and options that restores it continues with the same bits. The random generators have
+// no state to save: they depend only on the seed, the epoch and the step.
 type State struct {
 	Totals         // of the epochs so far
 	OptimizerSteps int
 
-	Values   []tensor.Named // parameters and buffers as trained, under their names
-	Slots    []tensor.Named // what the optimiser keeps of every parameter, under SlotName
+	Values   []tensor.Named // trained values of parameters and buffers, under their names
+	Slots    []tensor.Named // the optimiser's state buffers of every parameter, under SlotName
 	Averages []tensor.Named // moving averages of Values, with Options.EMA
 }
 
-// SlotName is the name of buffer i that an optimiser keeps of a parameter.
+// SlotName returns the name of the optimiser's state buffer i of a parameter.
 func SlotName(parameter string, i int) string { return parameter + "." + strconv.Itoa(i) }
 
-// State reads the state. Values and averages are the module's own tensors or copies, and
-// valid until the next step. It is an error in the middle of an epoch, when batches are
-// still to make a step (see Options.Accumulate), or when the device failed.
+// State returns the state of the training. Its tensors may be the module's own and are valid
+// until the next step. State returns an error if batches have been accumulated that have not
+// made a step yet (see Options.Accumulate), or if the device failed.
 func (t *Trainer) State() (State, error) {
 	if t.sum.batches > 0 {
-		return State{}, errors.New("the state of a training in the middle of a step of several batches; call Flush first")
+		return State{}, errors.New("the training is in the middle of a step of several batches; call Flush before State")
 	}
-	if !t.average.stand { // while averages stand in the module, the device has been read already
+	if !t.average.stand { // while the module holds the averages, the trained values have been read already
 		t.store.Pull()
 	}
 	s := State{
@@ -42,8 +42,8 @@ func (t *Trainer) State() (State, error) {
 	return s, t.store.Device().Err()
 }
 
-// Restore makes the training what it was when s was read, the module's values included. An
-// error names what s lacks, and leaves a Trainer that must not be used.
+// Restore continues from state s. It also sets the module's values. The error names what is
+// missing in s; after an error the Trainer must not be used.
 func (t *Trainer) Restore(s State) error {
 	if err := nn.LoadStateDict(t.module, byName(s.Values)); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (t *Trainer) Restore(s State) error {
 		for i := range t.options.Optimizer.Slots() {
 			v := slots[SlotName(p.Name, i)]
 			if v == nil || v.DType() != tensor.Float32 {
-				return fmt.Errorf("nothing of the optimiser %s for parameter %s", t.options.Optimizer.Name(), p.Name)
+				return fmt.Errorf("no state of the optimiser %s for parameter %s", t.options.Optimizer.Name(), p.Name)
 			}
 			if err := t.store.SetSlot(p.Variable, i, v); err != nil {
 				return err
@@ -74,7 +74,7 @@ func (t *Trainer) Restore(s State) error {
 	return nil
 }
 
-// slots lists copies of what the optimiser keeps.
+// slots returns copies of the optimiser's state buffers.
 func (t *Trainer) slots() []tensor.Named {
 	var all []tensor.Named
 	for _, p := range t.trained {

@@ -15,15 +15,15 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// smallNet is one of few layers, the same every time.
+// smallNet returns a network of few layers, with the same weights every time.
 func smallNet() nn.Module {
 	m := nn.Sequential{nn.NewConv2d(1, 4, 5, nn.Conv{Stride: 3}), nn.NewBatchNorm2d(4), nn.ReLU{}, nn.Flatten{}, nn.NewLinear(256, 10)}
 	nn.Init(m, 7, nn.XavierUniform)
 	return m
 }
 
-// A Trainer's step is one graph, whatever the options add to it, and leaves the bits of one
-// whose parts are apart, as they are where the gradient is read in between.
+// A Trainer's step is one CUDA graph with any options, and gives the same bits as a step in
+// several parts, as it is made when the gradient is read in between.
 func TestStepIsOneGraphOnCUDA(t *testing.T) {
 	for name, o := range map[string]loop.Options{
 		"plain":      {Optimizer: optim.SGD{Momentum: 0.9}},
@@ -60,7 +60,7 @@ func TestStepIsOneGraphOnCUDA(t *testing.T) {
 					}
 				}
 				if losses[0] != losses[1] {
-					t.Fatalf("batch %d: loss %v, apart %v", b, losses[0], losses[1])
+					t.Fatalf("batch %d: loss %v, in parts %v", b, losses[0], losses[1])
 				}
 			}
 			for i, tr := range trainers {
@@ -82,7 +82,7 @@ func TestStepIsOneGraphOnCUDA(t *testing.T) {
 	}
 }
 
-// A step that diverges is an error and leaves the weights.
+// A step that diverges returns an error and does not change the weights.
 func TestStepThatDivergesOnCUDA(t *testing.T) {
 	for _, accumulate := range []int{1, 2} {
 		d, _ := emulated(t)

@@ -18,8 +18,8 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// Pictures that come to the device as bytes, and are resized and normalised there, train to
-// the bits that the loader's own images train to: enlarged, made smaller, as they are, and
+// Training on uint8 batches, whose images the device resizes and normalises, gives the same
+// bits as training on float32 batches: with images enlarged, made smaller, unchanged, and
 // transformed by the loader; with a last batch that is not full, in both orders of threads.
 func TestBytesTrainAsImagesOnCUDA(t *testing.T) {
 	for _, c := range []struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/residual-ml/residual/models/modelstest"
 )
 
-// Both models against ten steps of PyTorch, through the whole CUDA device on emulated
-// kernels; ResNet-18 in fp32, for bf16's takes minutes longer and is for the long tests.
+// TestTrainsOnCUDA compares both models with ten steps of PyTorch, on the CUDA device with
+// emulated kernels. ResNet-18 in BF16 takes minutes longer and is left to the long tests.
 func TestTrainsOnCUDA(t *testing.T) {
 	d, _ := emulated(t)
 	for _, model := range traced {

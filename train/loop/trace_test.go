@@ -18,11 +18,11 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// traced are the models of models/testdata/trace.py.
+// traced lists the models of models/testdata/trace.py.
 var traced = []string{"d2l-resnet18", "d2l-bnlenet"}
 
-// Both models against ten steps of PyTorch, by every kernel this machine has, on
-// one and two threads, and in both precisions.
+// TestTrainsAsInPyTorch compares both models with ten steps of PyTorch, with every kernel that
+// this machine supports, on one and two threads, and in both precisions.
 func TestTrainsAsInPyTorch(t *testing.T) {
 	for _, model := range traced {
 		tr, err := modelstest.Read("../../models/testdata/" + model + ".json")
@@ -32,7 +32,7 @@ func TestTrainsAsInPyTorch(t *testing.T) {
 		for _, isa := range kernel.Available() {
 			for threads := 1; threads <= 2; threads++ {
 				if testing.Short() && threads == 1 {
-					continue // two threads give the same bits, and another test holds them to it
+					continue // another test checks that two threads give the same bits
 				}
 				for name, check := range map[string]func(*testing.T, engine.Device, *modelstest.Trace){"fp32": replay, "bf16": replayBF16} {
 					if name == "fp32" && isa > kernel.AVX512 {
@@ -55,8 +55,8 @@ func TestTrainsAsInPyTorch(t *testing.T) {
 	}
 }
 
-// Training in bfloat16 on AMX's tiles; ResNet-18 takes minutes where they are
-// emulated, so there it is for the long tests.
+// TestTrainsOnAMX trains in BF16 on AMX's tiles. ResNet-18 takes minutes where they are
+// emulated, and is left to the long tests there.
 func TestTrainsOnAMX(t *testing.T) {
 	if !slices.Contains(kernel.Available(), kernel.AVX512BF16) {
 		t.Skip("AMX needs assembly, which this build leaves out, or the AVX512_BF16 that this processor lacks")
@@ -83,7 +83,7 @@ func TestTrainsOnAMX(t *testing.T) {
 	})
 }
 
-// training is the training of a trace.
+// training repeats the training of a trace.
 type training struct {
 	*engine.Program
 	module nn.Module
@@ -124,7 +124,7 @@ func begin(t *testing.T, dev engine.Device, tr *modelstest.Trace, precision engi
 	return s
 }
 
-// run runs one step, but for the update, and returns its loss.
+// run runs one step without the update and returns its loss.
 func (s *training) run(step int) float64 {
 	out := tensor.New()
 	s.Run(int64(step))
@@ -132,9 +132,9 @@ func (s *training) run(step int) float64 {
 	return float64(out.Data()[0])
 }
 
-// replayBF16 trains in bfloat16. How far that leads from float64 is a matter of
-// chance in every tensor, so it is held to how far torch.autocast leads PyTorch
-// from float64 on the same batch: over all tensors together, and in the losses.
+// replayBF16 trains in BF16. The distance of a single tensor from float64 is random, so the
+// test compares the distance over all tensors together, and that of the losses, with the
+// distance of PyTorch's torch.autocast from float64 on the same batch.
 func replayBF16(t *testing.T, dev engine.Device, tr *modelstest.Trace) {
 	s := begin(t, dev, tr, engine.BF16)
 	near := func(what string, got, torch float64) {
@@ -226,8 +226,8 @@ func evaluation(t *testing.T, m nn.Module, store *engine.Store, tr *modelstest.T
 	}
 }
 
-// gradients holds all gradients of step 1 to 1e-4 of their own largest element;
-// those that are zero in exact arithmetic to that of the largest gradient.
+// gradients checks all gradients of step 1. The tolerance is 1e-4 of a gradient's largest
+// element or, for gradients that are zero in exact arithmetic, of the largest gradient.
 func gradients(t *testing.T, p *engine.Program, params []nn.NamedParameter, tr *modelstest.Trace) {
 	t.Helper()
 	for i, q := range params {
@@ -240,8 +240,8 @@ func gradients(t *testing.T, p *engine.Program, params []nn.NamedParameter, tr *
 	}
 }
 
-// torch is how far PyTorch's own float32 gradient is from its float64 one, where
-// elements were kept.
+// torch returns the error of PyTorch's own float32 gradient, if the trace contains elements of
+// it.
 func torch(tr *modelstest.Trace, name string) float64 {
 	exact, single := tr.Float64.Gradients[name], tr.Float32.Gradients[name]
 	worst := 0.0

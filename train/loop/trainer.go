@@ -1,13 +1,21 @@
-// Package loop is the training loop: a Trainer fits a module to a data set, step by step
-// or epoch by epoch. It knows a module, data sets and a device, and nothing of files,
-// folders, names or flags.
+// Package loop is the training loop. A Trainer fits a module to a data set, step by step or
+// epoch by epoch:
 //
 //	t, err := loop.New(dev, module, train, test, loop.Options{Epochs: 5})
 //	...
 //	totals, err := t.Fit(ctx, loop.Events{OnEpoch: show}, nil)
 //
-// Trainer.Step makes one step for a loop of one's own; Trainer.State and Trainer.Restore
-// read and write all that a training has become; Trainer.Measure times it before it starts.
+// The package works on modules, data sets and devices in memory; package train adds files,
+// folders and settings.
+//
+// The important types are:
+//
+//   - Options, the settings of a training; the zero value is usable;
+//   - Trainer: Fit runs whole epochs, Step makes a single step for a loop of your own, State
+//     and Restore save and restore the complete state of a training, and Measure estimates its
+//     duration before it starts;
+//   - Events, functions that Fit calls while it trains;
+//   - Epoch and Totals, the results of an epoch and of a training.
 package loop
 
 import (
@@ -25,42 +33,42 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Trainer fits a module to a data set by the mean cross-entropy of its logits.
-// It is for one goroutine. The module's host values are brought up to date by
-// Fit, or by Store().Pull() after Step.
+// Trainer fits a module to a data set by minimising the mean cross-entropy of its logits. It
+// must be used by one goroutine at a time. Fit updates the module's host values; after Step,
+// call Store().Pull() to update them.
 type Trainer struct {
 	module   nn.Module
 	options  Options
 	store    *engine.Store
-	programs map[kind]*program
-	dataset  data.Dataset // trained on
+	programs map[batchKind]*stepProgram
+	dataset  data.Dataset // the training set
 	testset  data.Dataset // nil without one
 	loader   *data.Loader
 	tests    *data.Loader // nil without a test set
 	runner   *inference.Runner
-	input    tensor.Shape // of one image
+	input    tensor.Shape // shape of one image
 	steps    int
-	past     Totals // where Fit begins
-	totals   Totals // how far it is
+	past     Totals // the totals with which Fit begins
+	totals   Totals // the totals so far
 	scalar   *tensor.Tensor
-	first    *tensor.Tensor // the gradient of the first parameter; nil unless its norm is asked for
+	first    *tensor.Tensor // gradient of the first trained parameter; nil without Options.GradientNorm
 
 	trained []nn.NamedParameter // the parameters that are not frozen
-	frozen  []*graph.Variable   // and buffers with them
+	frozen  []*graph.Variable   // frozen parameters and buffers
 	rates   map[*graph.Variable]float32
-	weights *graph.Variable // of the classes; nil
-	update  optim.Averaged  // a step with what the options add to it
-	sum     sum
-	passes  []engine.Pass // of a step, where the device makes them with it
-	sent    []*data.Batch // on their way to a device that takes images as bytes
-	values  [2]float32    // that a step has read: the loss and the hits
-	fetch   func()        // what the host is to do while the device makes the next step; may be nil
+	weights *graph.Variable // class weights; nil without Options.ClassWeights
+	update  optim.Averaged  // the optimiser with clipping and averaging
+	sum     gradientSum
+	passes  []engine.Pass // passes of a step, on a device that makes whole steps
+	sent    []*data.Batch // uint8 batches that are being copied to the device
+	values  [2]float32    // values read after a step: the loss and the hits
+	fetch   func()        // work for the host while the device makes the next step (prefetch); may be nil
 	average average
 }
 
-// New prepares a training of m, whose present values it starts from, on dev. test
-// may be nil. The programs are compiled here, so what does not fit is said before
-// any work.
+// New prepares a training of m on dev. The training starts from m's present values. test may
+// be nil. New compiles the training steps, so it reports shapes and sizes that do not fit
+// before the training starts.
 func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*Trainer, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -69,10 +77,10 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	if test == nil && o.Metric.needsTest() {
 		return nil, field.Errorf("{Metric} %s is of an evaluation, and there is nothing to test on; use accuracy or loss", o.Metric)
 	}
-	nn.Named(m) // so that messages can name parameters
+	nn.Named(m) // gives parameters the names that errors use
 	info := train.Info()
 	t := &Trainer{
-		module: m, options: o, dataset: train, testset: test, store: engine.NewStore(dev), programs: map[kind]*program{},
+		module: m, options: o, dataset: train, testset: test, store: engine.NewStore(dev), programs: map[batchKind]*stepProgram{},
 		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
 		past: noTotals(), totals: noTotals(),
 	}
@@ -86,7 +94,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	t.prepare()
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: engine.TakesPictures(dev),
+		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: engine.TakesUint8(dev),
 	})
 	if err != nil {
 		return nil, err
@@ -95,14 +103,14 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		if err := sameKind(info, test.Info()); err != nil {
 			return nil, err
 		}
-		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Bytes: engine.TakesPictures(dev)}); err != nil {
+		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Bytes: engine.TakesUint8(dev)}); err != nil {
 			return nil, err
 		}
 	}
 	for _, n := range t.loader.Sizes() {
 		p, err := t.program(n, o.Mix != nil)
 		if err != nil {
-			return nil, fmt.Errorf("%s on a batch of %d of the %d pictures of %v: %w", nn.Class(m), n, train.Len(), t.input, err)
+			return nil, fmt.Errorf("%s on a batch of %d of the %d images of shape %v: %w", nn.Class(m), n, train.Len(), t.input, err)
 		}
 		if k := len(info.Classes); k > p.classes {
 			return nil, fmt.Errorf("%s tells %d classes apart and %s has %d", nn.Class(m), p.classes, info.Name, k)
@@ -110,7 +118,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	if test != nil {
 		for _, n := range t.tests.Sizes() {
-			if err := t.runner.PreparePictures(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
+			if err := t.runner.PrepareStored(t.tests.Stored(), n, t.input[0], t.input[1], t.input[2]); err != nil {
 				return nil, err
 			}
 		}
@@ -121,8 +129,8 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	return t, t.average.begin(t)
 }
 
-// fits compares the memory that the training is planned to take, beside the parameters
-// that are there already, with what is free.
+// fits returns an error if the training needs more memory than is available. The parameters
+// do not count, since they are allocated already.
 func (t *Trainer) fits() error {
 	m := t.Memory()
 	bytes := m.Total() - m.Variables + t.loader.Bytes()
@@ -137,27 +145,27 @@ func (t *Trainer) fits() error {
 
 func sameKind(train, test data.Info) error {
 	if train.Channels != test.Channels || train.Height != test.Height || train.Width != test.Width || len(train.Classes) != len(test.Classes) {
-		return fmt.Errorf("the test pictures are [%d, %d, %d] of %d classes, those for training [%d, %d, %d] of %d",
+		return fmt.Errorf("the test images are [%d, %d, %d] in %d classes, the training images [%d, %d, %d] in %d",
 			test.Channels, test.Height, test.Width, len(test.Classes), train.Channels, train.Height, train.Width, len(train.Classes))
 	}
 	return nil
 }
 
-// ErrNotFinite is a loss or a gradient that is no number: the training diverged. Fit
-// says where.
+// ErrNotFinite is the error of a loss or a gradient that is NaN or infinite, which means that
+// the training diverged. The error of Fit says where.
 var (
 	ErrNotFinite = errors.New("the loss is not finite")
 	errGradient  = fmt.Errorf("the loss is, but a gradient is not finite: %w", ErrNotFinite)
 )
 
-// Step trains on one batch: images [N, C, H, W] in [0, 1] with labels [N], or with
-// shares of the classes [N, classes] Float32, at the rate lr. It returns the mean loss
-// and the number of right answers before the update. With Options.Accumulate the
-// optimiser's step is made with every so many batches, or by Flush.
+// Step trains on one batch at the learning rate lr: images [N, C, H, W] in [0, 1] with labels
+// [N], Int64, or with soft labels [N, classes], Float32. It returns the mean loss and the
+// number of correct predictions before the update. With Options.Accumulate, the optimiser
+// makes its step with the last of so many batches, or in Flush.
 //
-// When the loss is NaN or infinite it is returned with an error, and so is the loss of a
-// gradient that is; the parameters have then not been updated, and where the device makes
-// the step in parts, as the CPU does, neither have the running statistics.
+// If the loss or a gradient is NaN or infinite, Step returns the loss with ErrNotFinite and
+// does not update the parameters. The running statistics are not updated either, unless the
+// device makes whole steps, as a GPU does.
 func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
 	p, err := t.program(images.Shape()[0], labels.DType() == tensor.Float32)
 	if err != nil {
@@ -169,9 +177,9 @@ func (t *Trainer) Step(images, labels *tensor.Tensor, lr float32) (loss float64,
 	return t.step(p, labels, lr)
 }
 
-// step is Step of what p was fed.
-func (t *Trainer) step(p *program, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
-	made, of, whole := t.whole(p, labels, lr)
+// step is Step with the batch that was fed to p.
+func (t *Trainer) step(p *stepProgram, labels *tensor.Tensor, lr float32) (loss float64, hits int, err error) {
+	made, of, whole := t.wholeStep(p, labels, lr)
 	if !whole {
 		if err := p.Run(int64(t.steps)); err != nil {
 			return math.NaN(), 0, err
@@ -200,7 +208,7 @@ func (t *Trainer) step(p *program, labels *tensor.Tensor, lr float32) (loss floa
 	case whole:
 	case t.options.Accumulate > 1:
 		if !p.finite() {
-			return loss, 0, errGradient // of this batch, before it is in the sum
+			return loss, 0, errGradient // before the gradient of this batch is added to the sum
 		}
 		p.Assign()
 		weight := t.weigh(p, labels)
@@ -211,7 +219,7 @@ func (t *Trainer) step(p *program, labels *tensor.Tensor, lr float32) (loss floa
 	case !p.finite():
 		err = errGradient
 	default:
-		p.Assign() // first, for what is averaged
+		p.Assign() // before the step, which averages the assigned buffers
 		t.apply(p, lr)
 	}
 	if err == nil {
@@ -220,15 +228,16 @@ func (t *Trainer) step(p *program, labels *tensor.Tensor, lr float32) (loss floa
 	return loss, hits, err
 }
 
-// takeMeanwhile returns what the host is to do while the device computes, once.
+// takeMeanwhile returns the host's work for the time while the device computes, and clears it
+// so that it is done only once.
 func (t *Trainer) takeMeanwhile() func() {
 	f := t.fetch
 	t.fetch = nil
 	return f
 }
 
-// GradientNorm returns the L2 norm of the loss's gradient by the weight of the first
-// layer that is trained, in the last batch, or NaN when Options did not ask for it.
+// GradientNorm returns the L2 norm of the gradient of the first trained layer's weight in the
+// last batch, or NaN without Options.GradientNorm.
 func (t *Trainer) GradientNorm() float64 {
 	if t.first == nil {
 		return math.NaN()
@@ -240,35 +249,36 @@ func (t *Trainer) GradientNorm() float64 {
 	return math.Sqrt(sum)
 }
 
-// CheckFreeze reports a part of o.Freeze that m does not have, or that it leaves nothing
+// CheckFreeze returns an error if o.Freeze names a part that m does not have, or leaves nothing
 // to train.
 func CheckFreeze(m nn.Module, o Options) error {
 	t := Trainer{module: m, options: o}
 	return t.choose()
 }
 
-// SetEpochs changes Options.Epochs, by which a schedule goes, before the first step.
+// SetEpochs changes Options.Epochs, on which the schedule depends. Call it before the first
+// step.
 func (t *Trainer) SetEpochs(n int) { t.options.Epochs = n }
 
-// Steps is how many batches were trained on, in a restored training with those before.
+// Steps returns the number of batches trained on. It includes those before a Restore.
 func (t *Trainer) Steps() int { return t.steps }
 
-// Store holds the parameters on the device.
+// Store returns the store that holds the parameters on the device.
 func (t *Trainer) Store() *engine.Store { return t.store }
 
-// Runner evaluates the model as trained so far.
+// Runner returns a runner that evaluates the model with its present weights.
 func (t *Trainer) Runner() *inference.Runner { return t.runner }
 
-// Batches returns the number of batches in an epoch, each of which is a step unless
-// Options.Accumulate says otherwise.
+// Batches returns the number of batches in an epoch. Without Options.Accumulate each of them
+// is a step of the optimiser.
 func (t *Trainer) Batches() int { return t.loader.Batches() }
 
-// Shared returns the sizes of an epoch's last batches where these share their images: see
-// data.Loader.Shared.
+// Shared returns the sizes of an epoch's last two batches if they share their images evenly:
+// see data.Loader.Shared.
 func (t *Trainer) Shared() []int { return t.loader.Shared() }
 
-// Memory returns the planned bytes of all programs made so far, for training and
-// for evaluation.
+// Memory returns the planned memory of all programs compiled so far, for training and for
+// evaluation.
 func (t *Trainer) Memory() engine.Memory {
 	sum := t.runner.Memory()
 	for _, p := range t.programs {

@@ -42,7 +42,7 @@ func garments(t *testing.T, split data.Split, size int) data.Dataset {
 	return ds
 }
 
-// small is a residual network with all that d2l-resnet18 has, and a dropout.
+// small is a residual network with all layers of d2l-resnet18, and dropout.
 type small struct {
 	Stem, Stages nn.Sequential
 	Drop         nn.Dropout
@@ -65,7 +65,7 @@ func (m *small) Forward(x *graph.Node) *graph.Node {
 
 func leNet() nn.Module { return models.NewD2LBNLeNet(1, 10) }
 
-// hash is of all parameters and buffers.
+// hash returns a hash of all parameters and buffers.
 func hash(m nn.Module) string {
 	h := sha256.New()
 	for _, e := range nn.StateDict(m) {
@@ -210,8 +210,8 @@ func (s strange) Get(i int, pix []uint8) (int, error) {
 	return 10, err
 }
 
-// Recomputation changes no bit of what is trained, running statistics included,
-// and takes less memory; the last, smaller batch has a program of its own.
+// Recomputation needs less memory and changes no bit of parameters and running statistics,
+// also with a smaller last batch.
 func TestRecompute(t *testing.T) {
 	ds := garments(t, data.Train, 50)
 	for _, p := range []engine.Precision{engine.FP32, engine.BF16} {
@@ -241,8 +241,8 @@ func TestRecompute(t *testing.T) {
 	}
 }
 
-// A trial of a Trainer leaves it as it was, to the last bit: with dropout, averages, sums
-// of gradients and all that an optimiser keeps.
+// Measure leaves a Trainer unchanged to the last bit, with dropout, averages, accumulated
+// gradients and optimiser state.
 func TestMeasureChangesNoBit(t *testing.T) {
 	for _, precision := range []engine.Precision{engine.FP32, engine.BF16} {
 		for _, measured := range []string{"adamw", "sgd"} {
@@ -275,8 +275,8 @@ func TestMeasureChangesNoBit(t *testing.T) {
 	}
 }
 
-// Where an epoch is shorter than a trial, it is tried several times, and the first step,
-// which is slower, does not stand for all.
+// If an epoch is shorter than a trial, Measure repeats it, and does not judge by the first
+// step, which is slower.
 func TestMeasureOfFewBatches(t *testing.T) {
 	for _, n := range []int{10, 20} {
 		tr, err := loop.New(device(t, 2), leNet(), garments(t, data.Train, n), garments(t, data.Test, 5), loop.Options{Batch: 10, Epochs: 1})
@@ -285,12 +285,12 @@ func TestMeasureOfFewBatches(t *testing.T) {
 		}
 		s, err := tr.Measure(context.Background(), 100, 20*time.Millisecond)
 		if err != nil || s.Steps < 3 || s.Epoch <= 0 || s.Evaluation <= 0 || s.FirstEpoch != s.Epoch || s.Step*time.Duration(n/10) > s.Epoch {
-			t.Errorf("of %d pictures: %+v, %v", n, s, err)
+			t.Errorf("of %d images: %+v, %v", n, s, err)
 		}
 	}
 }
 
-// Measured after a step it would take that back.
+// Measure panics after a step, which it would undo.
 func TestMeasureAfterAStep(t *testing.T) {
 	tr, err := loop.New(device(t, 1), leNet(), garments(t, data.Train, 20), nil, loop.Options{Batch: 10, Epochs: 1})
 	if err != nil {
@@ -307,7 +307,7 @@ func TestMeasureAfterAStep(t *testing.T) {
 	tr.Measure(context.Background(), 1, 0)
 }
 
-// A step on what is no number changes no weight.
+// A step on NaN changes no weight.
 func TestStepOnNaN(t *testing.T) {
 	m := leNet()
 	tr, err := loop.New(device(t, 0), m, garments(t, data.Train, 50), nil, loop.Options{Batch: 50})
@@ -325,7 +325,7 @@ func TestStepOnNaN(t *testing.T) {
 	}
 }
 
-// Which images do without a branch does not depend on threads, workers or
+// The branches that stochastic depth drops do not depend on threads, workers or
 // recomputation.
 func TestStochasticDepthSameBits(t *testing.T) {
 	build := func() nn.Module {

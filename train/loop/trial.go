@@ -11,18 +11,17 @@ import (
 	"github.com/residual-ml/residual/data"
 )
 
-// Speed is how fast a training was when it was tried: what Trainer.Measure returns. An
-// evaluation is one of all that is tested on. Where a data set keeps decoded what it has
-// read, the first time is slower than those after it.
+// Speed is the estimated duration of the parts of a training, as measured by Trainer.Measure.
+// If a data set caches decoded images, the first epoch takes longer than the following ones.
 type Speed struct {
-	FirstEpoch, Epoch           time.Duration // of training alone
-	FirstEvaluation, Evaluation time.Duration // 0 without a test set
-	Step                        time.Duration // of a full batch, as in Epoch
-	Batch                       int           // pictures in that
-	Steps                       int           // that were timed; 0: nothing is known, for the loss was no number at once
+	FirstEpoch, Epoch           time.Duration // training without the evaluation
+	FirstEvaluation, Evaluation time.Duration // evaluation of the test set; 0 without one
+	Step                        time.Duration // step on a full batch, in a later epoch
+	Batch                       int           // images in a full batch
+	Steps                       int           // number of timed steps; 0 if the loss was not finite from the start, and nothing is known
 }
 
-// Training is the time of epochs of training and evaluation.
+// Training returns the time of so many epochs of training and evaluation.
 func (s Speed) Training(epochs int) time.Duration {
 	if epochs < 1 {
 		return 0
@@ -30,8 +29,8 @@ func (s Speed) Training(epochs int) time.Duration {
 	return s.FirstEpoch + s.FirstEvaluation + time.Duration(epochs-1)*(s.Epoch+s.Evaluation)
 }
 
-// A trial takes trialShare of the training, or trialLeast if that is no more than
-// trialShort of it, but no more than trialMost, unless a few steps take longer.
+// A trial takes the fraction trialShare of the training's time, or trialLeast if that is at
+// most the fraction trialShort. It takes at most trialMost, unless a few steps take longer.
 const (
 	trialShare = 0.02
 	trialShort = 0.05
@@ -39,30 +38,29 @@ const (
 	trialMost  = 5 * time.Second
 )
 
-// trialLimit is the time for the steps of a trial, of a training that takes so long.
+// trialLimit returns the time for a trial of a training that takes the time training.
 func trialLimit(training, least time.Duration) time.Duration {
 	share := func(of float64) time.Duration { return time.Duration(of * float64(training)) }
 	return min(max(share(trialShare), min(share(trialShort), trialLeast), least), trialMost)
 }
 
-// fewSteps is how many steps in a row are tried at least, of all that a training makes:
-// the first is slower than the rest, and is not counted where there are others.
+// fewSteps returns the minimal number of consecutive steps in a trial of a training with all
+// steps. The first step is slower than the others and does not count if there are others.
 func fewSteps(all int) int {
 	switch {
 	case all >= 100:
-		return 4 // three are counted, so that one may be a stall
+		return 4 // three count, so that one of them may be slowed down by something else
 	case all >= 20:
 		return 2
 	}
 	return 1
 }
 
-// Measure tries out how fast the training is: the first batches of the first epoch, with
-// all that belongs to a step, and some of the evaluation's. It takes about least, or some
-// hundredths of a training of so many epochs where that is more, but neither more than some
-// seconds, nor less than a few steps. After it the Trainer is what it was before, to the
-// last bit: parameters, buffers, optimiser, averages and random streams. It panics when a
-// step has been made already.
+// Measure estimates the speed of the training by timing complete steps on the first batches
+// of the first epoch, and some batches of the evaluation. It takes about the time least, or a
+// few hundredths of a training of so many epochs if that is more, but at most some seconds
+// and at least a few steps. Measure leaves the Trainer unchanged to the last bit: parameters,
+// buffers, optimiser, averages and random numbers. It panics if a step has been made already.
 func (t *Trainer) Measure(ctx context.Context, epochs int, least time.Duration) (Speed, error) {
 	if t.steps != 0 || t.store.Step() != 0 || t.past.Epochs != 0 {
 		panic(fmt.Sprintf("loop.Trainer.Measure after %d steps; measure before the first", t.steps))
@@ -75,7 +73,7 @@ func (t *Trainer) Measure(ctx context.Context, epochs int, least time.Duration) 
 	return s, err
 }
 
-// restart takes back all that steps have done, as long as nothing was pulled.
+// restart undoes all steps. It requires that the module's host values were not updated.
 func (t *Trainer) restart() error {
 	t.steps = 0
 	t.sum.clear()
@@ -88,31 +86,31 @@ type trial struct {
 	*Trainer
 	epochs int
 	least  time.Duration
-	limit  time.Duration // of a walk
+	limit  time.Duration // of a pass over batches
 }
 
 func (r *trial) run(ctx context.Context) (s Speed, err error) {
-	all, twice := r.dataset.Len(), keeper(r.dataset)
+	all, caching := r.dataset.Len(), mayCache(r.dataset)
 	s.Batch = min(r.options.Batch, all)
 	defer func() { s.Step = s.Epoch * time.Duration(s.Batch) / time.Duration(all) }()
-	cold, err := r.walk(ctx, all, !twice, r.loader, r.trainOn)
+	cold, err := r.timeBatches(ctx, all, !caching, r.loader, r.trainOn)
 	if errors.Is(err, ErrNotFinite) {
-		err = nil // the training will meet it, too, and says where
+		err = nil // the training will fail in the same way and say where
 	}
 	s.Steps = cold.timed
 	if err != nil || s.Steps == 0 {
 		return Speed{}, err
 	}
-	s.Epoch = cold.whole(all)
+	s.Epoch = cold.timeOf(all)
 	s.FirstEpoch = s.Epoch
-	if keeps(r.dataset) {
-		warm, err := r.walk(ctx, cold.pictures, true, r.loader, r.trainOn)
+	if caches(r.dataset) {
+		warm, err := r.timeBatches(ctx, cold.images, true, r.loader, r.trainOn)
 		if err != nil && !errors.Is(err, ErrNotFinite) {
 			return Speed{}, err
 		}
 		s.Steps += warm.timed
-		s.Epoch = mixed(r.dataset, warm.whole(all), s.Epoch)
-		s.FirstEpoch = cold.whole(all-cold.pictures) + warm.whole(cold.pictures) // those of the trial are kept now
+		s.Epoch = mixed(r.dataset, warm.timeOf(all), s.Epoch)
+		s.FirstEpoch = cold.timeOf(all-cold.images) + warm.timeOf(cold.images) // the images of the trial are cached now
 	}
 	if r.tests == nil {
 		return s, nil
@@ -122,24 +120,24 @@ func (r *trial) run(ctx context.Context) (s Speed, err error) {
 	return s, err
 }
 
-// evaluation times that of the test set.
+// evaluation times the evaluation of the test set.
 func (r *trial) evaluation(ctx context.Context, s *Speed) error {
 	all := r.testset.Len()
-	cold, err := r.walk(ctx, all, !keeper(r.testset), r.tests, r.evaluateOn)
+	cold, err := r.timeBatches(ctx, all, !mayCache(r.testset), r.tests, r.evaluateOn)
 	if err != nil {
 		return err
 	}
-	s.Evaluation = cold.whole(all)
+	s.Evaluation = cold.timeOf(all)
 	s.FirstEvaluation = s.Evaluation
-	if !keeps(r.testset) {
+	if !caches(r.testset) {
 		return nil
 	}
-	warm, err := r.walk(ctx, cold.pictures, true, r.tests, r.evaluateOn)
+	warm, err := r.timeBatches(ctx, cold.images, true, r.tests, r.evaluateOn)
 	if err != nil {
 		return err
 	}
-	s.Evaluation = mixed(r.testset, warm.whole(all), s.Evaluation)
-	s.FirstEvaluation = cold.whole(all-cold.pictures) + warm.whole(cold.pictures)
+	s.Evaluation = mixed(r.testset, warm.timeOf(all), s.Evaluation)
+	s.FirstEvaluation = cold.timeOf(all-cold.images) + warm.timeOf(cold.images)
 	return nil
 }
 
@@ -153,35 +151,35 @@ func (r *trial) evaluateOn(b *data.Batch) error {
 	return err
 }
 
-// walked is what a walk over a part of a data set took.
-type walked struct {
-	pictures int           // of all its batches, each counted once
-	took     time.Duration // of those that were timed, without stalls
-	of       int           // pictures in them
-	timed    int           // batches
+// timing is the measured time of batches.
+type timing struct {
+	images int           // different images in all batches
+	took   time.Duration // time of the timed batches, without stalls
+	of     int           // images in the timed batches
+	timed  int           // number of timed batches
 }
 
-// whole is the time of so many images.
-func (w walked) whole(pictures int) time.Duration {
+// timeOf returns the time for so many images.
+func (w timing) timeOf(images int) time.Duration {
 	if w.of == 0 {
 		return 0
 	}
-	return time.Duration(float64(w.took) * float64(pictures) / float64(w.of))
+	return time.Duration(float64(w.took) * float64(images) / float64(w.of))
 }
 
-// walk times batches of an epoch's beginning, of at most so many images, until they
-// took as long as a trial may; where these are too few for that it goes over them again, if
-// it may. The first walk finds out how long a trial may take.
-func (r *trial) walk(ctx context.Context, pictures int, again bool, l *data.Loader, each func(*data.Batch) error) (w walked, err error) {
+// timeBatches times batches from the beginning of an epoch, with at most so many images,
+// until they took as long as a trial may. If there are too few for that and again is set, it
+// repeats them. The first call also determines how long a trial may take.
+func (r *trial) timeBatches(ctx context.Context, images int, again bool, l *data.Loader, each func(*data.Batch) error) (w timing, err error) {
 	few, first := fewSteps(r.epochs*r.Batches()), r.limit == 0
 	var times []time.Duration
 	var sizes []int
 	enough := func() bool {
 		w.sum(times, sizes)
 		if first {
-			r.limit = trialLimit(w.whole(pictures)*time.Duration(r.epochs), r.least)
-			if keeper(r.dataset) {
-				r.limit /= 2 // there is a walk to read images, and one where they are kept
+			r.limit = trialLimit(w.timeOf(images)*time.Duration(r.epochs), r.least)
+			if mayCache(r.dataset) {
+				r.limit /= 2 // one pass reads the images, and one finds them in the cache
 			}
 		}
 		return len(times) >= few && w.took >= r.limit
@@ -189,7 +187,7 @@ func (r *trial) walk(ctx context.Context, pictures int, again bool, l *data.Load
 	for pass := 0; pass == 0 || again; pass++ {
 		done := 0
 		e := l.Epoch(ctx, 1)
-		for done < pictures {
+		for done < images {
 			start := time.Now()
 			var b *data.Batch
 			if b, err = e.Next(); err != nil {
@@ -203,7 +201,7 @@ func (r *trial) walk(ctx context.Context, pictures int, again bool, l *data.Load
 			}
 			times, sizes = append(times, time.Since(start)), append(sizes, n)
 			if done += n; pass == 0 {
-				w.pictures = done
+				w.images = done
 			}
 			if enough() {
 				again = false
@@ -221,11 +219,12 @@ func (r *trial) walk(ctx context.Context, pictures int, again bool, l *data.Load
 	return w, nil
 }
 
-// sum adds up the batches without the first fifth of them, at least one: programs touch
-// their memory for the first time, and the loader gets ahead. A stall of the machine does
-// not count: of runs of batches in a row, in which the loader's fast and slow ones are
-// mixed, the middle one by its time for an image stands for all.
-func (w *walked) sum(times []time.Duration, sizes []int) {
+// sum computes the timing of the batches. It leaves out the first fifth, at least one, since
+// programs touch their memory for the first time and the loader gets ahead. So that a stall of
+// the machine does not count, sum divides the batches into consecutive runs and takes the
+// median of their times per image. Each run contains both fast and slow batches of a loader
+// that cannot keep up.
+func (w *timing) sum(times []time.Duration, sizes []int) {
 	skip := (len(times) + 4) / 5
 	if len(times) == 1 {
 		skip = 0
@@ -238,7 +237,7 @@ func (w *walked) sum(times []time.Duration, sizes []int) {
 	case n >= 3:
 		runs = 3
 	}
-	each := make([]float64, runs) // nanoseconds for an image
+	each := make([]float64, runs) // nanoseconds per image
 	w.took, w.of, w.timed = 0, 0, n
 	for r := range runs {
 		took, of := time.Duration(0), 0
@@ -253,13 +252,14 @@ func (w *walked) sum(times []time.Duration, sizes []int) {
 	w.took = time.Duration(each[runs/2] * float64(w.of))
 }
 
-// keeper says whether a data set may keep decoded what it has read.
-func keeper(ds data.Dataset) bool {
+// mayCache reports whether a data set may cache decoded images.
+func mayCache(ds data.Dataset) bool {
 	_, ok := ds.(data.Keeper)
 	return ok
 }
 
-func keeps(ds data.Dataset) bool {
+// caches reports whether a data set has cached decoded images.
+func caches(ds data.Dataset) bool {
 	k, ok := ds.(data.Keeper)
 	if !ok {
 		return false
@@ -268,9 +268,9 @@ func keeps(ds data.Dataset) bool {
 	return n > 0
 }
 
-// keeping is how many bytes of decoded images a data set will keep, and what share of
-// its images that is; 0 for one that keeps none.
-func keeping(ds data.Dataset) (bytes int64, share float64) {
+// cacheSize returns how many bytes of decoded images a data set will cache, and the share of
+// its images. Both are 0 for a data set that caches none.
+func cacheSize(ds data.Dataset) (bytes int64, share float64) {
 	k, ok := ds.(data.Keeper)
 	if !ok {
 		return 0, 0
@@ -286,26 +286,26 @@ func keeping(ds data.Dataset) (bytes int64, share float64) {
 	return most, float64(most) / all
 }
 
-// mixed is the time of an epoch of which a share is in memory.
+// mixed returns the time of an epoch in which a share of the images is cached.
 func mixed(ds data.Dataset, warm, cold time.Duration) time.Duration {
-	_, share := keeping(ds)
+	_, share := cacheSize(ds)
 	return time.Duration(share*float64(warm) + (1-share)*float64(cold))
 }
 
-// ImageBytes is the memory of the images that the training keeps decoded and of the batches
-// that are prepared at once: all in all, and how much of it is still to come.
+// ImageBytes returns the memory of the decoded-image cache and of the batches that are
+// prepared at the same time, in bytes: all of it, and the part that is not allocated yet.
 func (t *Trainer) ImageBytes() (all, coming int64) {
 	sets, loaders := []data.Dataset{t.dataset}, []*data.Loader{t.loader}
 	if t.testset != nil {
 		sets, loaders = append(sets, t.testset), append(loaders, t.tests)
 	}
 	for _, ds := range sets {
-		held := data.Held(ds)
-		will, _ := keeping(ds)
-		if will > held {
-			coming += will - held
+		cached := data.Held(ds)
+		will, _ := cacheSize(ds)
+		if will > cached {
+			coming += will - cached
 		}
-		all += max(held, will)
+		all += max(cached, will)
 	}
 	for _, l := range loaders {
 		all += l.Bytes()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// An estimate is of the steps, however long the machine stood still in one of them; fast
-// and slow ones in turn, as of a loader that cannot keep up, count as they come.
+// A stall of the machine in a step does not influence the estimate. Fast and slow steps in
+// turn, as with a loader that cannot keep up, all count.
 func TestStallsDoNotCount(t *testing.T) {
 	for name, pattern := range map[string][]time.Duration{
 		"steady":     {10 * time.Millisecond},
@@ -29,12 +29,12 @@ func TestStallsDoNotCount(t *testing.T) {
 			}
 			within := func(what string) {
 				t.Helper()
-				var w walked
+				var w timing
 				w.sum(times, sizes)
 				if w.of != w.timed*64 {
-					t.Fatalf("%s, %d steps, %s: %d pictures in %d batches", name, n, what, w.of, w.timed)
+					t.Fatalf("%s, %d steps, %s: %d images in %d batches", name, n, what, w.of, w.timed)
 				}
-				if got := w.whole(64); len(pattern) == 1 && got != mean || got < mean*6/10 || got > mean*14/10 {
+				if got := w.timeOf(64); len(pattern) == 1 && got != mean || got < mean*6/10 || got > mean*14/10 {
 					t.Errorf("%s, %d steps, %s: %v a step, where the mean is %v", name, n, what, got, mean)
 				}
 			}
@@ -49,20 +49,20 @@ func TestStallsDoNotCount(t *testing.T) {
 	}
 }
 
-// The last batch of an epoch is smaller, and too few steps are added up as they are.
+// The last batch of an epoch is smaller; a few steps are added up without a median.
 func TestSumOfFewSteps(t *testing.T) {
 	for _, c := range []struct {
 		times []time.Duration
 		sizes []int
-		want  walked
+		want  timing
 	}{
-		{nil, nil, walked{}},
-		{[]time.Duration{9}, []int{3}, walked{took: 9, of: 3, timed: 1}},
-		{[]time.Duration{90, 8}, []int{4, 2}, walked{took: 8, of: 2, timed: 1}},
-		{[]time.Duration{90, 8, 40}, []int{4, 4, 4}, walked{took: 48, of: 8, timed: 2}},
-		{[]time.Duration{90, 8, 900, 3}, []int{4, 4, 4, 1}, walked{took: 27, of: 9, timed: 3}},
+		{nil, nil, timing{}},
+		{[]time.Duration{9}, []int{3}, timing{took: 9, of: 3, timed: 1}},
+		{[]time.Duration{90, 8}, []int{4, 2}, timing{took: 8, of: 2, timed: 1}},
+		{[]time.Duration{90, 8, 40}, []int{4, 4, 4}, timing{took: 48, of: 8, timed: 2}},
+		{[]time.Duration{90, 8, 900, 3}, []int{4, 4, 4, 1}, timing{took: 27, of: 9, timed: 3}},
 	} {
-		var w walked
+		var w timing
 		if w.sum(c.times, c.sizes); w != c.want {
 			t.Errorf("%v of %v: %+v, want %+v", c.times, c.sizes, w, c.want)
 		}

@@ -7,16 +7,17 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// sum adds gradients up, each weighted by its images.
-type sum struct {
+// gradientSum accumulates the gradients of several batches, each with a weight that depends
+// on its images.
+type gradientSum struct {
 	optim.Sum
-	mean    optim.Sum // puts their mean in the gradient's place
-	batches int       // so far
-	total   float64   // of the weights
-	program *program
+	mean    optim.Sum // replaces the gradient by the mean
+	batches int       // number of batches so far
+	total   float64   // sum of the weights
+	program *stepProgram
 }
 
-// prepare lays out the slots.
+// prepare assigns the slots of the optimiser, the sum and the average.
 func (t *Trainer) prepare() {
 	t.update = optim.Averaged{Scaled: optim.Scaled{Optimizer: t.options.Optimizer, Factor: 1}}
 	n := t.options.Optimizer.Slots()
@@ -34,17 +35,18 @@ func (t *Trainer) prepare() {
 	}
 }
 
-// plain says that a step is the optimiser's and nothing more.
+// plain reports whether a step consists of the optimiser's update alone.
 func (t *Trainer) plain() bool {
 	return t.options.Accumulate == 1 && t.options.EMA == 0 && t.options.ClipNorm == 0
 }
 
-// weigh prepares to take in the gradient of a batch. Its weight is what the loss was
-// divided by, so that the mean is that of one large batch.
-func (t *Trainer) weigh(p *program, labels *tensor.Tensor) (weight float64) {
+// weigh prepares the sum for the gradient of a batch and returns the batch's weight. The
+// weight is the divisor of the batch's mean loss, so that the mean of the gradients equals
+// the gradient of one large batch.
+func (t *Trainer) weigh(p *stepProgram, labels *tensor.Tensor) (weight float64) {
 	s := &t.sum
 	switch {
-	case p.shares == nil && t.weights != nil:
+	case p.softLabels == nil && t.weights != nil:
 		for _, label := range labels.Ints() {
 			weight += float64(t.weights.Value.Data()[label])
 		}
@@ -58,18 +60,19 @@ func (t *Trainer) weigh(p *program, labels *tensor.Tensor) (weight float64) {
 	return weight
 }
 
-// add notes that the gradient of the batch that p has run is in the sum.
-func (s *sum) add(p *program, weight float64) {
+// add records that the sum contains the gradient of the batch that p has computed.
+func (s *gradientSum) add(p *stepProgram, weight float64) {
 	s.batches++
 	s.total += weight
 	s.program = p
 }
 
-// clear makes the sum that of no batch.
-func (s *sum) clear() { s.batches, s.total = 0, 0 }
+// clear empties the sum.
+func (s *gradientSum) clear() { s.batches, s.total = 0, 0 }
 
-// Flush makes a step of the batches that Step has added up since the last one, at the
-// rate lr; without any it does nothing. Its error is that of Step.
+// Flush makes an optimiser step at the learning rate lr with the batches that Step has
+// accumulated since the last one. If there are none it does nothing. Its errors are those of
+// Step.
 func (t *Trainer) Flush(lr float32) error {
 	s := &t.sum
 	if s.batches == 0 {
@@ -85,8 +88,8 @@ func (t *Trainer) Flush(lr float32) error {
 	return nil
 }
 
-// apply makes a step of the optimiser with the gradients that p has, which are finite.
-func (t *Trainer) apply(p *program, lr float32) {
+// apply makes an optimiser step with p's gradients, which must be finite.
+func (t *Trainer) apply(p *stepProgram, lr float32) {
 	u := t.updater()
 	if limit := t.options.ClipNorm; limit > 0 {
 		t.update.Factor = optim.ClipFactor(p.norm(), limit)
@@ -94,19 +97,20 @@ func (t *Trainer) apply(p *program, lr float32) {
 	p.Step(u, lr)
 }
 
-// updater returns the optimiser, with what the options add to its next step.
+// updater returns the optimiser, with the averaging and clipping that the options add to its
+// next step.
 func (t *Trainer) updater() engine.Updater {
 	if t.plain() {
 		return t.options.Optimizer
 	}
-	t.update.Factor, t.update.Rest = 1, t.average.rest(t)
+	t.update.Factor, t.update.Rest = 1, t.average.weightFactor(t)
 	return &t.update
 }
 
-// whole runs p and makes all the passes of its batch as one piece of work, which leaves the
-// loss and the hits in t.values, where the device can and nothing is to be read in between.
-// of is how many passes there are.
-func (t *Trainer) whole(p *program, labels *tensor.Tensor, lr float32) (made, of int, ok bool) {
+// wholeStep runs p and all passes of its batch without returning to the host in between, and
+// stores the loss and the hits in t.values. ok is false if the device cannot do this or the
+// gradient must be read in between. made is the number of passes that were made, of of.
+func (t *Trainer) wholeStep(p *stepProgram, labels *tensor.Tensor, lr float32) (made, of int, ok bool) {
 	if _, able := p.Device().(engine.Stepper); !able || t.first != nil {
 		return 0, 0, false
 	}

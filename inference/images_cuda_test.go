@@ -29,9 +29,9 @@ func emulated(t *testing.T) *cuda.Device {
 	return d
 }
 
-// Pictures that come to the device as bytes give the bits of the loader's images: resized
-// there, or not, or made smaller by the loader; with a last batch that is not full; and
-// again, by the programs of the first time.
+// Evaluating uint8 batches gives the same bits as float32 batches: with images resized on
+// the device, not resized, or made smaller by the loader; with a last batch that is not full;
+// and in a second evaluation with the compiled shapes of the first.
 func TestBytesEvaluateAsImagesOnCUDA(t *testing.T) {
 	for _, c := range []struct {
 		size      int
@@ -56,7 +56,7 @@ func TestBytesEvaluateAsImagesOnCUDA(t *testing.T) {
 				for range 2 {
 					got, err := inference.Evaluate(context.Background(), r, l, func(done, total int) { seen = done })
 					if err != nil || seen != 43 {
-						t.Fatalf("%d pictures, %v", seen, err)
+						t.Fatalf("%d images, %v", seen, err)
 					}
 					got.ImagesPerSecond = 0
 					all = append(all, got)
@@ -65,13 +65,13 @@ func TestBytesEvaluateAsImagesOnCUDA(t *testing.T) {
 			}
 			images, bytes := evaluate(false), evaluate(true)
 			if !reflect.DeepEqual(images, bytes) || !reflect.DeepEqual(bytes[0], bytes[1]) {
-				t.Errorf("of bytes %+v, of images %+v", bytes, images)
+				t.Errorf("uint8 batches give %+v, float32 batches %+v", bytes, images)
 			}
 		})
 	}
 }
 
-// A model on a scale of its own gets it of bytes, too.
+// uint8 batches are converted to the model's own scale, too.
 func TestClassifierEvaluatesBytesOnCUDA(t *testing.T) {
 	info := leNetInfo()
 	info.Preprocess = prepare.Steps{NativeHeight: 28, NativeWidth: 28, Grey: true, Scale: 1, Mean: []float64{77}, Std: []float64{60}}
@@ -109,7 +109,7 @@ func TestClassifierEvaluatesBytesOnCUDA(t *testing.T) {
 			sum += math.Exp(float64(v - row[a.Class]))
 		}
 		if a.Index != i || slices.Max(row) != row[a.Class] || math.Abs(a.Probability-1/sum) > 1e-6 {
-			t.Errorf("picture %d: %+v, of images %v", i, a, row)
+			t.Errorf("image %d: %+v, with float32 batches %v", i, a, row)
 		}
 	}
 	if len(answers) != 21 {
@@ -117,7 +117,7 @@ func TestClassifierEvaluatesBytesOnCUDA(t *testing.T) {
 	}
 }
 
-// brittle is a data set whose last picture cannot be read.
+// brittle is a data set whose last image cannot be read.
 type brittle struct{ data.Dataset }
 
 func (b brittle) Get(i int, pix []uint8) (int, error) {
@@ -127,7 +127,7 @@ func (b brittle) Get(i int, pix []uint8) (int, error) {
 	return b.Dataset.Get(i, pix)
 }
 
-// A walk that ends early leaves nothing on its way: the next one is whole.
+// After an evaluation that ends early, no sent batch is left over: the next is complete.
 func TestBytesAfterAnErrorOnCUDA(t *testing.T) {
 	_, path := save(t, leNetInfo(), nil)
 	c, err := inference.Load(path, emulated(t), engine.FP32)
@@ -140,7 +140,7 @@ func TestBytesAfterAnErrorOnCUDA(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.Evaluate(context.Background(), brittle{ds}, config, nil); err == nil {
-		t.Fatal("a torn picture was evaluated")
+		t.Fatal("an unreadable image was evaluated")
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	if _, err := c.Evaluate(ctx, ds, config, func(done, _ int) {
