@@ -11,12 +11,13 @@ import (
 // Reduction says how Reduce makes one number of many.
 type Reduction uint8
 
+// The reductions of a group of numbers to one.
 const (
 	Total    Reduction = iota // their sum
 	Mean                      // their mean
 	Largest                   // NaN where one is
 	Smallest                  // NaN where one is
-	Product
+	Product                   // their product
 )
 
 func (r Reduction) String() string {

@@ -10,6 +10,7 @@ import (
 // Function is one function of a number, for Unary. A and B are Unary's.
 type Function uint8
 
+// The functions that have no comment of their own are those of package math.
 const (
 	Exp Function = iota
 	Log

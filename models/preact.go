@@ -110,6 +110,7 @@ func (b *PreActBlock) Parts(x *graph.Node) (branch, shortcut *graph.Node) {
 	return b.Conv2.Forward(y), shortcutOf(b.Downsample, from)
 }
 
+// Forward implements nn.Module.
 func (b *PreActBlock) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)
@@ -130,6 +131,7 @@ func (b *PreActBottleneck) Parts(x *graph.Node) (branch, shortcut *graph.Node) {
 	return b.Conv3.Forward(y), shortcutOf(b.Downsample, from)
 }
 
+// Forward implements nn.Module.
 func (b *PreActBottleneck) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)

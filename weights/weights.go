@@ -37,9 +37,10 @@ import (
 // Format is a file format.
 type Format string
 
+// The formats that Open can read.
 const (
 	Safetensors Format = "safetensors"
-	PyTorch     Format = "pth"
+	PyTorch     Format = "pth" // torch.save
 	NumPy       Format = "npz"
 	ONNX        Format = "onnx"
 )
