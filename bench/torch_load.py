@@ -60,7 +60,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("weights", help="file of torch.save")
     parser.add_argument("--write", metavar="SAFETENSORS", help="draw the weights and leave them in both files")
-    parser.add_argument("--image")
+    parser.add_argument("--image", "--picture", help="an image to classify")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=10)
