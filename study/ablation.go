@@ -3,7 +3,6 @@ package study
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -144,16 +143,12 @@ func newAblations(o *opened, images data.Dataset, folder *checkpoint.Run, done f
 	if l.log, err = folder.Metrics("left_out", "blocks", "loss", "accuracy"); err != nil { // drops an incomplete last line
 		return nil, err
 	}
-	err = readLines(folder.Path("metrics.jsonl"), func(line []byte) error {
-		var m Measure
-		if err := json.Unmarshal(line, &m); err != nil {
-			return err
-		}
-		l.known[m.LeftOut] = m
-		return nil
-	})
+	rows, err := checkpoint.MetricsRows(folder, Measure{})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(err, l.log.Close())
+	}
+	for _, m := range rows {
+		l.known[m.LeftOut] = m
 	}
 	return l, nil
 }

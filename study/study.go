@@ -16,7 +16,6 @@
 package study
 
 import (
-	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -29,7 +28,6 @@ import (
 	"strconv"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/report"
 )
 
@@ -58,13 +56,12 @@ func (v Value) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON implements json.Unmarshaler. It also accepts the strings that
 // metrics files use for NaN and the infinities.
 func (v *Value) UnmarshalJSON(text []byte) error {
-	*v = Value(math.NaN())
-	if text = bytes.Trim(text, `"`); string(text) == "null" {
-		return nil
+	var n checkpoint.Number
+	if err := n.UnmarshalJSON(text); err != nil {
+		return err
 	}
-	f, err := strconv.ParseFloat(string(text), 64)
-	*v = Value(f)
-	return err
+	*v = Value(n)
+	return nil
 }
 
 // Spread summarises a number over several seeds.
@@ -184,23 +181,6 @@ func writeFigure(folder *checkpoint.Run, name string, f report.Figure) error {
 		checkpoint.WriteFile(folder.Path(name+".png"), f.WritePNG),
 		checkpoint.WriteFile(folder.Path(name+".svg"), f.WriteSVG),
 	)
-}
-
-// readLines calls each with every complete line of a file.
-func readLines(path string, each func(line []byte) error) error {
-	text, err := regular.ReadFile(path, 1<<30)
-	if err != nil {
-		return err
-	}
-	for i, line := range bytes.Split(text, []byte{'\n'}) {
-		if len(line) == 0 {
-			continue
-		}
-		if err := each(line); err != nil {
-			return fmt.Errorf("%s, line %d: %w; put back a copy of the file", path, i+1, err)
-		}
-	}
-	return nil
 }
 
 // percent formats a fraction as a percentage.

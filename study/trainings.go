@@ -2,13 +2,13 @@ package study
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/train"
 )
@@ -68,23 +68,19 @@ func epochsOf(dir string) (all []Epoch, err error) {
 	if !exists(dir, "metrics.jsonl") {
 		return nil, nil
 	}
-	err = readLines(filepath.Join(dir, "metrics.jsonl"), func(line []byte) error {
-		nan := Value(math.NaN())
-		row := struct {
-			Epoch     float64
-			TrainLoss Value  `json:"train_loss"`
-			TrainAcc  Value  `json:"train_acc"`
-			TestLoss  Value  `json:"test_loss"`
-			TestAcc   *Value `json:"test_acc"`
-			Norm      Value  `json:"grad_norm"`
-		}{TestLoss: nan, Norm: nan}
-		if err := json.Unmarshal(line, &row); err != nil {
-			return err
-		}
+	nan := Value(math.NaN())
+	rows, err := checkpoint.MetricsRows(&checkpoint.Run{Dir: dir}, struct {
+		Epoch     float64
+		TrainLoss Value  `json:"train_loss"`
+		TrainAcc  Value  `json:"train_acc"`
+		TestLoss  Value  `json:"test_loss"`
+		TestAcc   *Value `json:"test_acc"`
+		Norm      Value  `json:"grad_norm"`
+	}{TestLoss: nan, Norm: nan})
+	for _, row := range rows {
 		if row.TestAcc != nil { // the last row of an epoch
 			all = append(all, Epoch{int(row.Epoch), row.TrainLoss, 1 - row.TrainAcc, row.TestLoss, 1 - *row.TestAcc, row.Norm})
 		}
-		return nil
-	})
+	}
 	return all, err
 }
