@@ -67,7 +67,7 @@ func (l *ledger) machineText(b *strings.Builder, f facts) {
 	}
 	l.trialText(b, f)
 	if len(fed) > 0 {
-		b.WriteString("\n### The data path\n\nA training step with its batch ready in memory, beside one fed by the loader, which opens, resizes and scales\nthe pictures while the step before runs. A ratio of 1 says that the loader is not the limit.\n\n" + loaderTable(fed, f))
+		b.WriteString("\n### The data path\n\nA training step with its batch ready in memory, beside one fed by the loader, which opens, resizes and scales\nthe images while the previous step runs. A ratio of 1 says that the loader is not the limit.\n\n" + loaderTable(fed, f))
 	}
 	b.WriteString("\n### Commands of the turns\n\n```\n")
 	for _, command := range commands(append(rows, fed...)) {
