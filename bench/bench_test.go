@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// standIn prints what a program would: Residual always 30 images a second and
-// 100 bytes, PyTorch 20 and 200, in bf16 25, frozen 40, and it cannot compile.
+// standIn prints what a program would print. Residual always reports 30 images per second
+// and 100 bytes; PyTorch 20 and 200, in bf16 25, frozen 40, and it cannot compile.
 func standIn(kind string) {
 	flag := func(name string) string {
 		if i := slices.Index(os.Args, name); i > 0 {
@@ -35,7 +35,7 @@ func standIn(kind string) {
 		os.Exit(1)
 	}
 	command, threads := filepath.Base(os.Args[1]), flag("--threads")
-	if threads == "" { // of what runs on one core
+	if threads == "" { // for what runs on one core
 		threads = "1"
 	}
 	switch {
@@ -43,7 +43,7 @@ func standIn(kind string) {
 		fmt.Println(`{"cpu": "Z80", "cores": 2, "threads": 2, "kernels": "abacus", "memory_bytes": 65536, "features": [{"name": "LDIR", "has": true}, {"name": "AMX", "has": false}],
 			"gpu": "CUDA 99.0 driver; cuda:0: Voodoo2", "go": "go1.99", "version": "v9", "os": "cpm", "arch": "z80", "data": [{"name": "fashion-mnist", "ok": true, "where": "/here"}]}`)
 		return
-	case command == "import", slices.Contains(os.Args, "--write"), command == "predict", slices.Contains(os.Args, "--picture"):
+	case command == "import", slices.Contains(os.Args, "--write"), command == "predict", slices.Contains(os.Args, "--image"):
 		return
 	case command == "-c":
 		fmt.Println("9.9")
@@ -101,7 +101,7 @@ func standIn(kind string) {
 	}
 }
 
-// compared is a comparison of the stand-ins.
+// compared runs a comparison of the stand-ins.
 func compared(t *testing.T, kind string, args ...string) (*comparison, string, error) {
 	t.Helper()
 	t.Setenv("BENCH_STAND_IN", kind)
@@ -126,7 +126,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("the table does not say %q:\n%s", want, text)
 		}
 	}
-	// Two rounds of training in opposite order, the third as the first.
+	// The second round of training is in the opposite order, and the third in the first one's.
 	var order []string
 	for _, line := range strings.Split(log, "\n")[:6] {
 		order = append(order, strings.Fields(line)[3])

@@ -10,13 +10,13 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// comparison is the result of a sitting.
+// comparison is the result of all rounds.
 type comparison struct {
 	CPU       string      `json:"cpu"`
 	Threads   int         `json:"threads"`
-	Go        string      `json:"go"` // the version Residual was built with
+	Go        string      `json:"go"` // version that Residual was built with
 	Torch     string      `json:"torch"`
-	Kernels   string      `json:"kernels"` // instruction set of Residual's
+	Kernels   string      `json:"kernels"` // instruction set of Residual's kernels
 	Precision string      `json:"precision"`
 	Batch     int         `json:"batch"`
 	Size      int         `json:"size"`
@@ -25,12 +25,12 @@ type comparison struct {
 	Memory    []memoryRow `json:"memory"`
 }
 
-// speedRow is one contender in one mode.
+// speedRow is the result of one contender in one mode.
 type speedRow struct {
 	Mode    string    `json:"mode"`
 	Name    string    `json:"name"`
-	Turns   []float64 `json:"turns"`             // images a second, in the order of the rounds
-	Rate    spread    `json:"images_per_second"` // over the rounds
+	Turns   []float64 `json:"turns"`             // images per second, in the order of the rounds
+	Rate    spread    `json:"images_per_second"` // summary over the rounds
 	Ratio   *spread   `json:"ratio,omitempty"`   // Residual's rate over this one's, round by round
 	perTurn []turn
 }
@@ -40,17 +40,17 @@ type memoryRow struct {
 	Name  string  `json:"name"`
 	Batch int     `json:"batch"`
 	Bytes int64   `json:"peak_rss_bytes"`
-	Ratio float64 `json:"ratio,omitempty"` // Residual's bytes over these
+	Ratio float64 `json:"ratio,omitempty"` // Residual's bytes over this one's
 }
 
-// spread is the middle of some values, and how far they lie apart.
+// spread is the median and the range of some values.
 type spread struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
 }
 
-// spreadOf needs at least one value.
+// spreadOf requires at least one value.
 func spreadOf(values []float64) spread {
 	v := slices.Sorted(slices.Values(values))
 	n := len(v)
@@ -64,7 +64,7 @@ func (s spread) text(format string) string {
 	return fmt.Sprintf(format+" ("+format+" to "+format+")", s.Median, s.Min, s.Max)
 }
 
-// compare takes all the turns.
+// compare runs all turns.
 func (m *machine) compare(ctx context.Context) (*comparison, error) {
 	facts, err := m.examine(ctx)
 	if err != nil {
@@ -88,8 +88,8 @@ func (m *machine) compare(ctx context.Context) (*comparison, error) {
 	return c, nil
 }
 
-// speed lets Residual and every setting of PyTorch that has this mode take
-// turns, in opposite order every other round, and relates them round by round.
+// speed runs Residual and every setting of PyTorch for this mode in turn, in opposite
+// order every other round, and computes the ratios round by round.
 func (m *machine) speed(ctx context.Context, mode string) ([]speedRow, error) {
 	contenders := []contender{{Program: residual, Precision: "fp32"}}
 	for _, layout := range m.layouts {
@@ -121,8 +121,8 @@ func (m *machine) speed(ctx context.Context, mode string) ([]speedRow, error) {
 	return rows, nil
 }
 
-// relate fills in what follows from the turns: rows[0] is Residual's, and the
-// others' ratios are taken within a round.
+// relate summarises the turns: rows[0] is Residual's, and the others' ratios are computed
+// within each round.
 func relate(rows []speedRow) {
 	for i := range rows {
 		rows[i].Rate = spreadOf(rows[i].Turns)
@@ -138,8 +138,8 @@ func relate(rows []speedRow) {
 	}
 }
 
-// memory measures the peak of a few training steps in each program, the
-// program itself and its libraries included.
+// memory measures the peak of a few training steps in each program, including the program
+// and its libraries.
 func (m *machine) memory(ctx context.Context) ([]memoryRow, error) {
 	var rows []memoryRow
 	for _, c := range []contender{{Program: residual, Precision: "fp32"}, {Program: torch, Precision: "fp32", Layout: "channels_last"}} {
@@ -155,7 +155,7 @@ func (m *machine) memory(ctx context.Context) ([]memoryRow, error) {
 	return rows, nil
 }
 
-// text is the comparison for people.
+// text formats the comparison for the terminal.
 func (c *comparison) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "ResNet-18 of the notes, %s, batch %d of 1x%dx%d, %d rounds in turn\n", c.Precision, c.Batch, c.Size, c.Size, c.Rounds)

@@ -33,7 +33,7 @@ gives the middle one and the range. Of speed and latency the ratio says by how m
 comes before the work, which share of the other's it takes. The other program runs in the fastest of its settings, found by trying each on the same work.
 `
 
-// document is the ledger as Markdown.
+// document formats the ledger as Markdown.
 func (l *ledger) document() string {
 	var b strings.Builder
 	b.WriteString(preface)
@@ -67,7 +67,7 @@ func (l *ledger) machineText(b *strings.Builder, f facts) {
 	}
 	l.trialText(b, f)
 	if len(fed) > 0 {
-		b.WriteString("\n### The data path\n\nA training step with its batch ready in memory, beside one fed by the loader, which opens, resizes and scales\nthe pictures while the step before runs. A ratio of 1 says that the loader is not the limit.\n\n" + loaderTable(fed, f))
+		b.WriteString("\n### The data path\n\nA training step with its batch ready in memory, beside one fed by the loader, which opens, resizes and scales\nthe images while the previous step runs. A ratio of 1 says that the loader is not the limit.\n\n" + loaderTable(fed, f))
 	}
 	b.WriteString("\n### Commands of the turns\n\n```\n")
 	for _, command := range commands(append(rows, fed...)) {
@@ -76,7 +76,7 @@ func (l *ledger) machineText(b *strings.Builder, f facts) {
 	b.WriteString("```\n")
 }
 
-// ratioTable relates Residual and the best of its peers.
+// ratioTable compares Residual with the best setting of each peer.
 func ratioTable(rows []record, f facts) string {
 	t := newMarkdown("work", "against", "Residual", "the other", "ratio", "range", "Residual computed in", "the other's setting", "rounds", "date")
 	for _, r := range rows {
@@ -88,7 +88,7 @@ func ratioTable(rows []record, f facts) string {
 	return t.String()
 }
 
-// work is the title with what belongs to it.
+// work describes what a record measured.
 func (r record) work() string {
 	if r.Job.Mode != "epoch" {
 		return r.Title
@@ -97,7 +97,7 @@ func (r record) work() string {
 		r.Title, report.Count(int64(r.Job.Train)), report.Count(int64(r.Job.Test)))
 }
 
-// when is the day, and whether the program has changed since.
+// when is the date, with a note if the program has changed since.
 func (r record) when(f facts) string {
 	if r.Build != f.Build {
 		return r.Date + ", an earlier build"
@@ -117,7 +117,7 @@ func (u unit) text(v float64) string {
 	return report.Count(int64(v+0.5)) + " " + string(u)
 }
 
-// setting is what Residual computed in.
+// setting is the precision, and the kernels of Residual, that a side used.
 func (s side) setting() string {
 	text := s.Precision
 	if s.Contender.Precision == "auto" {
@@ -129,7 +129,7 @@ func (s side) setting() string {
 	return text
 }
 
-// setting is the name without the program's.
+// setting is the contender's name without the program.
 func (c contender) setting() string { return strings.TrimPrefix(c.name(), c.Program+" ") }
 
 // trialText shows how the settings of the peers were chosen.
@@ -160,7 +160,7 @@ func loaderTable(rows []record, f facts) string {
 	return t.String()
 }
 
-// commands are those of the turns, each once.
+// commands lists the command lines of the turns without duplicates.
 func commands(rows []record) []string {
 	var list []string
 	for _, r := range rows {

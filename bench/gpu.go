@@ -2,23 +2,23 @@ package main
 
 import "slices"
 
-// cuda is the device of the rows that are of a GPU.
+// cuda is the device of the rows for a GPU.
 const cuda = "cuda"
 
-// feedNone leaves the same batch on the device.
+// feedNone uses the same batch, already on the device, for every step.
 const feedNone = "none"
 
-// gpu says that both programs compute on a GPU.
+// gpu reports whether both programs compute on a GPU.
 func (s *settings) gpu() bool { return s.device == cuda }
 
-// gpuSetting is a setting of PyTorch on a GPU, by the name that -torch has for it.
+// gpuSetting is a setting of PyTorch on a GPU, with its name in -torch.
 type gpuSetting struct {
 	name string
 	contender
-	infer bool // inference only
+	infer bool // for inference only
 }
 
-// gpuSettings are tried in this order: what compiles longest comes last.
+// gpuSettings are tried in this order; the setting that compiles longest comes last.
 var gpuSettings = []gpuSetting{
 	{name: "eager", contender: contender{Program: torch, Precision: "bf16", Layout: "channels_last"}},
 	{name: "captured", contender: contender{Program: torch, Precision: "bf16", Layout: "channels_last", Capture: true}},
@@ -35,7 +35,7 @@ func gpuSettingNames() (names []string) {
 	return names
 }
 
-// torchSettings are those of -torch for a mode.
+// torchSettings returns the settings of -torch for a mode.
 func (s *settings) torchSettings(mode string) (list []contender) {
 	for _, g := range gpuSettings {
 		if slices.Contains(s.torchOnGPU, g.name) && (!g.infer || mode == "infer") {
@@ -45,8 +45,8 @@ func (s *settings) torchSettings(mode string) (list []contender) {
 	return list
 }
 
-// gpuRows are the lines of the table that are of a GPU. The batch of a step lies there; the
-// recipe takes all of Fashion-MNIST, from start to end.
+// gpuRows are the lines of the table for a GPU. The batch of a step stays on the device; the
+// recipe trains on all of Fashion-MNIST, from start to end.
 func (s *settings) gpuRows(p peer, work func(mode string, batch int) job) []row {
 	if p.program != torch {
 		return nil
@@ -54,11 +54,11 @@ func (s *settings) gpuRows(p peer, work func(mode string, batch int) job) []row 
 	ours := contender{Program: residual, Precision: "auto", Feed: feedNone}
 	on := func(mode string) job {
 		j := work(mode, 256)
-		j.Warmup, j.Repeat = max(s.warmup, 10), s.repeat // what is compiled for CUDA graphs records them in some of the first steps
+		j.Warmup, j.Repeat = max(s.warmup, 10), s.repeat // compiled code records its CUDA graphs in some of the first steps
 		return j
 	}
 	short := func(mode string) job { j := on(mode); j.Repeat = min(j.Repeat, 3); return j }
-	whole := slices.DeleteFunc(s.torchSettings("train"), func(c contender) bool { return c.Capture }) // torch_recipe.py captures nothing
+	whole := slices.DeleteFunc(s.torchSettings("train"), func(c contender) bool { return c.Capture }) // torch_recipe.py captures no CUDA graphs
 	list := []row{
 		{id: "gpu-train-256", title: "training on a GPU, batch 256", unit: perSecond, job: on("train"), ours: ours, rivals: s.torchSettings("train"), trials: short("train")},
 		{id: "gpu-infer-256", title: "inference on a GPU, batch 256", unit: perSecond, job: on("infer"), ours: ours, rivals: s.torchSettings("infer"), trials: short("infer")},

@@ -16,8 +16,8 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 )
 
-// ledger is all that the document is written from. It is saved after every row,
-// so that an interrupted sitting goes on where it was.
+// ledger is the data from which the document is written. It is saved after every row, so
+// that an interrupted run of the benchmark can continue.
 type ledger struct {
 	Machines []facts   `json:"machines"`
 	Trials   []trial   `json:"trials"`
@@ -27,24 +27,24 @@ type ledger struct {
 	path string
 }
 
-// facts describe the machine and the program, as residual doctor --json has them.
+// facts describe the machine and the program, as printed by residual doctor --json.
 type facts struct {
 	CPU      string   `json:"cpu"`
 	Cores    int      `json:"cores"`
-	Threads  int      `json:"threads"` // that compute
-	Has      []string `json:"has"`     // of the features the kernels are written for
+	Threads  int      `json:"threads"` // number of computing threads
+	Has      []string `json:"has"`     // CPU features for which there are kernels
 	Kernels  string   `json:"kernels"`
 	Memory   int64    `json:"memory_bytes"`
 	Go       string   `json:"go"`
 	Version  string   `json:"version"`
 	System   string   `json:"system"`
 	Build    string   `json:"build"`              // digest of the program
-	Revision string   `json:"revision,omitempty"` // of its sources
-	GPU      string   `json:"gpu,omitempty"`      // that computes, and its driver; empty where the CPU does
+	Revision string   `json:"revision,omitempty"` // revision of its sources
+	GPU      string   `json:"gpu,omitempty"`      // name and driver of the GPU; empty where the CPU computes
 }
 
-// key tells machines apart: a processor's name alone may be that of several
-// generations, with other instructions.
+// key identifies a machine: a processor's name alone may cover several generations with
+// different instructions.
 func (f facts) key() string {
 	key := fmt.Sprintf("%s, %s, %d threads", f.CPU, f.Kernels, f.Threads)
 	if f.GPU != "" {
@@ -53,7 +53,7 @@ func (f facts) key() string {
 	return key
 }
 
-// A trial is the short turn of one of a peer's settings, from which the best are chosen.
+// A trial is a short turn of one of a peer's settings; the trials decide which are the best.
 type trial struct {
 	Machine   string    `json:"machine"`
 	Peer      string    `json:"peer"`
@@ -70,28 +70,28 @@ type record struct {
 	Unit    unit   `json:"unit"`
 	Machine string `json:"machine"`
 	Build   string `json:"build"`
-	Peer    string `json:"peer"` // with its version; "" where Residual is compared with itself
+	Peer    string `json:"peer"` // name and version; "" where Residual is compared with itself
 	Date    string `json:"date"`
 	Rounds  int    `json:"rounds"`
 	Job     job    `json:"job"`
 	Ours    side   `json:"ours"`
 	Rivals  []side `json:"rivals"` // the best first
-	Ratio   spread `json:"ratio"`  // Residual beside the best, as the unit has it
+	Ratio   spread `json:"ratio"`  // Residual over the best rival, in the row's unit
 
-	LoaderRate float64 `json:"loader_images_per_second,omitempty"` // alone, on one core
+	LoaderRate float64 `json:"loader_images_per_second,omitempty"` // rate of the loader alone, on one core
 }
 
 // side is one contender's part of a record.
 type side struct {
 	Contender contender `json:"contender"`
-	Precision string    `json:"precision,omitempty"` // what it became
+	Precision string    `json:"precision,omitempty"` // the precision that was used
 	Kernels   string    `json:"kernels,omitempty"`
 	Turns     []float64 `json:"turns"` // in the order of the rounds
 	Value     spread    `json:"value"`
 	Command   string    `json:"command"`
 }
 
-// openLedger reads the file at path, or begins it.
+// openLedger reads the file at path, or starts a new ledger.
 func openLedger(path string) (*ledger, error) {
 	l := &ledger{path: path}
 	text, err := os.ReadFile(path)
@@ -115,7 +115,7 @@ func (l *ledger) save() error {
 	})
 }
 
-// put replaces what is of the same kind, or adds it.
+// put replaces the element of the same kind, or appends v.
 func put[T any](list []T, v T, same func(a, b T) bool) []T {
 	if i := slices.IndexFunc(list, func(old T) bool { return same(old, v) }); i >= 0 {
 		list[i] = v
@@ -140,7 +140,7 @@ func (l *ledger) putRecord(r record) {
 	})
 }
 
-// tried is what is known of a setting.
+// tried returns the recorded trial of a setting.
 func (l *ledger) tried(t trial) (trial, bool) {
 	for _, old := range l.Trials {
 		if old.Machine == t.Machine && old.Peer == t.Peer && old.Job == t.Job && old.Contender == t.Contender {
@@ -150,8 +150,8 @@ func (l *ledger) tried(t trial) (trial, bool) {
 	return t, false
 }
 
-// has says whether the row stands there as it would be measured now, by the same
-// build and as thoroughly.
+// has reports whether the ledger has the row as it would be measured now: with the same
+// build and at least as many rounds.
 func (l *ledger) has(row string, f facts, peer string, j job, rounds int) bool {
 	return slices.ContainsFunc(l.Records, func(r record) bool {
 		return r.Row == row && r.Machine == f.key() && r.Build == f.Build && r.Peer == peer && r.Job == j && r.Rounds >= rounds
@@ -190,7 +190,7 @@ func (m *machine) examine(ctx context.Context) (facts, error) {
 	}
 	for _, one := range d.Data {
 		if one.Name == fashion && one.OK {
-			m.pictures = one.Where
+			m.images = one.Where
 		}
 	}
 	d.Threads, d.System, d.Revision = m.threads, d.OS+"/"+d.Arch, m.revision
@@ -201,7 +201,7 @@ func (m *machine) examine(ctx context.Context) (facts, error) {
 	return d.facts, err
 }
 
-// digest tells one build of a program from another.
+// digest distinguishes builds of a program.
 func digest(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

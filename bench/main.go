@@ -1,21 +1,20 @@
-// Command bench runs Residual and PyTorch side by side on one machine in one
-// sitting and prints how they compare: images a second in training and in
-// inference, and the peak memory of a training step of the notes' recipe.
+// Command bench runs Residual and PyTorch alternately on one machine and prints how they
+// compare: images per second in training and in inference, and the peak memory of a
+// training step of the notes' recipe.
 //
 //	go run ./bench
 //	PYTHON=/opt/torch/bin/python go run ./bench -rounds 7 -json
 //
-// With -all it measures the whole table, against several peers in their best
-// settings, and writes docs/benchmarks.md; with -run and -recipe it adds there
-// what trainings have reached.
+// With -all it measures the whole table, against several peers in their best settings, and
+// writes docs/benchmarks.md; with -run and -recipe it adds the results of trainings there.
 //
 //	go run ./bench -all -peers python3,/opt/torch/bin/python
 //	go run ./bench -run runs/train-7
 //	go run ./bench -all -device cuda
 //
-// The two take turns, and each round gives a ratio of its own, so that a
-// machine that slows down or is shared slows both. README.md beside this file
-// says what is measured and how PyTorch is set up.
+// The programs take turns, and each round gives a ratio of its own, so that a machine that
+// slows down or is shared slows both. README.md in this folder says what is measured and
+// how PyTorch is set up.
 package main
 
 import (
@@ -38,7 +37,7 @@ import (
 // settings are the flags of the program.
 type settings struct {
 	residual    string // a built program, or "" to build it
-	revision    string // of its sources; "" where it is not known
+	revision    string // revision of the sources; "" where it is unknown
 	device      string // cpu or cuda
 	modes       []string
 	layouts     []string
@@ -51,20 +50,20 @@ type settings struct {
 	threads     int
 	json        bool
 
-	// Of the whole table, and what stands beside it.
+	// Flags for the whole table and for recorded trainings.
 	all         bool
 	peers       []string // interpreters with PyTorch
-	onnxruntime string   // the one with ONNX Runtime
-	only        []string // rows
+	onnxruntime string   // interpreter with ONNX Runtime
+	only        []string // rows to measure
 	skip        []string // rows that cannot be measured here
-	torchOnGPU  []string // settings of PyTorch there
+	torchOnGPU  []string // settings of PyTorch on a GPU
 	again       bool
 	epochImages int
 	data        string // data set of the loader
 	dataDir     string
-	photoCount  int    // photos that are drawn
+	photoCount  int    // number of photos that are generated
 	run         string // a run folder to record
-	recipe      string // what torch_recipe.py printed
+	recipe      string // output of torch_recipe.py
 	note        string
 	out, state  string
 }
@@ -137,7 +136,7 @@ func (m *machine) table(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.pictures == "" {
+	if m.images == "" {
 		fmt.Fprintln(m.log, "Fashion-MNIST is not here, its rows are left out and the loader reads garments: \"residual data fetch fashion-mnist\"")
 		if m.data == fashion {
 			m.data = "garments"
@@ -162,8 +161,8 @@ func (m *machine) table(ctx context.Context) error {
 	return nil
 }
 
-// drawPhotos makes what the rows about photos and weights read; the function it returns
-// takes it away again.
+// drawPhotos generates the files for the rows about photos and weights; the function it
+// returns removes them.
 func (m *machine) drawPhotos(ctx context.Context) (remove func(), err error) {
 	dir, err := os.MkdirTemp("", "residual-bench")
 	if err != nil {
@@ -279,7 +278,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	return s, err
 }
 
-// choose splits a list by commas and checks each of it against what is known.
+// choose splits a comma-separated list and checks each word against the known ones.
 func choose(name, list string, known ...string) ([]string, error) {
 	chosen := strings.Split(list, ",")
 	for _, word := range chosen {
@@ -294,7 +293,7 @@ func choose(name, list string, known ...string) ([]string, error) {
 	return chosen, nil
 }
 
-// scripts is the folder of the Python scripts: in the checkout, or beside the program.
+// scripts returns the folder of the Python scripts: in the checkout, or beside the program.
 func scripts() (string, error) {
 	places := []string{"bench", "."}
 	if program, err := os.Executable(); err == nil {
@@ -308,8 +307,8 @@ func scripts() (string, error) {
 	return "", errors.New("torch_resnet.py is not here: run this in the folder of the checkout, as go run ./bench, or lay the scripts of bench/ beside the program")
 }
 
-// build compiles the program as it is meant to be used, without cgo. Neither the
-// folder nor the commit goes into it, so that the same sources give the same file.
+// build compiles the program as users do, without cgo. The result does not depend on the
+// folder or the commit, so that the same sources give the same file.
 func build(ctx context.Context, dir string, gpu bool) (string, error) {
 	program := filepath.Join(dir, "residual")
 	if runtime.GOOS == "windows" {
@@ -327,8 +326,8 @@ func build(ctx context.Context, dir string, gpu bool) (string, error) {
 	return program, nil
 }
 
-// commit is the one the sources are at, marked where they differ from it; "" where
-// git does not tell. The documents are no sources: what is measured is written there.
+// commit returns the commit of the sources, marked where they differ from it, or "" where
+// git does not know. The documents, into which results are written, do not count as sources.
 func commit(ctx context.Context) string {
 	git := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(ctx, "git", args...).Output()

@@ -16,7 +16,7 @@ const (
 	startTime unit = "ms to begin"
 )
 
-// of is the value of a turn in u.
+// of returns the value of a turn in u.
 func (u unit) of(t turn, j job) float64 {
 	switch u {
 	case millis:
@@ -31,9 +31,9 @@ func (u unit) of(t turn, j job) float64 {
 	return t.ImagesPerSecond
 }
 
-// ratio relates Residual's value to another's. Of speed and time, it is by how
-// much Residual is faster; of memory and of what comes before the work, which share of
-// the other's it takes.
+// ratio compares Residual's value with another's. For speed and time it is how many times
+// faster Residual is; for memory and start-up it is Residual's value as a fraction of the
+// other's.
 func (u unit) ratio(ours, theirs float64) float64 {
 	if u == millis || u == seconds {
 		return theirs / ours
@@ -41,15 +41,15 @@ func (u unit) ratio(ours, theirs float64) float64 {
 	return ours / theirs
 }
 
-// row is a line of the table as it is to be measured.
+// row is a line of the table before it is measured.
 type row struct {
 	id, title string
 	unit      unit
 	job       job
 	ours      contender
 	rivals    []contender
-	trials    job // of the short turns that choose among the rivals
-	finalists int // rivals that take full turns
+	trials    job // job of the short turns that choose among the rivals
+	finalists int // number of rivals that take full turns
 	memory    string
 	memoryID  string // also relate peak memory, under this title and id
 }
@@ -68,7 +68,7 @@ func (p peer) name() string {
 	return p.program + " " + p.version
 }
 
-// The settings of PyTorch. Its best is found by trying all.
+// These are the settings of PyTorch. Trials of all of them find the best one.
 var (
 	fp32Settings = []contender{
 		{Program: torch, Precision: "fp32", Layout: "contiguous"},
@@ -86,7 +86,7 @@ var (
 	}
 )
 
-// net is another network than the notes', by the name that both programs know.
+// net is another network than the notes', with a name that both programs know.
 type net struct {
 	model string
 	size  int
@@ -97,7 +97,7 @@ var (
 	cifar56  = net{"cifar-resnet56", 32}
 )
 
-// rows are the lines of the table against p, in its order.
+// rows are the lines of the table against p, in order.
 func (s *settings) rows(p peer) []row {
 	auto := contender{Program: residual, Precision: "auto"}
 	fp32 := contender{Program: residual, Precision: "fp32"}
@@ -108,7 +108,7 @@ func (s *settings) rows(p peer) []row {
 	other := func(id, title, mode string, n net, batch int, ours contender, rivals []contender) row {
 		j := work(mode, batch)
 		j.Model, j.Size = n.model, n.size
-		if n == resnet50 { // a step of which takes seconds
+		if n == resnet50 { // a step takes seconds
 			j.Warmup, j.Repeat = min(j.Warmup, 1), min(j.Repeat, 3)
 		}
 		title = fmt.Sprintf("%s, batch %d of 3x%dx%d", title, batch, n.size, n.size)
@@ -170,13 +170,13 @@ func (s *settings) rows(p peer) []row {
 	})
 }
 
-// shortened is a job as it is tried.
+// shortened returns the job of a trial.
 func shortened(j job) job {
 	j.Warmup, j.Repeat = min(j.Warmup, 1), 2
 	return j
 }
 
-// everyRow lists all rows there are, in the order of the document.
+// everyRow lists all possible rows in the order of the document.
 func everyRow() (list []row) {
 	for _, program := range []string{torch, onnx, ""} {
 		list = append(list, (&settings{repeat: 1}).rows(peer{program: program})...)
@@ -185,7 +185,7 @@ func everyRow() (list []row) {
 	return append(list, all.rows(peer{program: torch})...)
 }
 
-// rank is the place of a record in the document, that of its row in the table.
+// rank is the position of a record in the document, given by its row in the table.
 func rank(id string) int {
 	rows := everyRow()
 	for i, r := range rows {
@@ -199,7 +199,7 @@ func rank(id string) int {
 	return 2 * len(rows)
 }
 
-// rowNames are what -rows chooses from.
+// rowNames lists the names that -rows accepts.
 func rowNames() []string {
 	var names []string
 	for _, r := range everyRow() {

@@ -17,17 +17,17 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// runOver is a training that is over, read from what it left.
+// runOver is a finished training, read from the files that it left.
 type runOver struct {
-	Program   string  `json:"program"` // with its version
+	Program   string  `json:"program"` // name and version
 	Model     string  `json:"model"`
 	Data      string  `json:"data"`
 	Precision string  `json:"precision"`
-	Setting   string  `json:"setting,omitempty"` // of PyTorch
+	Setting   string  `json:"setting,omitempty"` // setting of PyTorch
 	Seed      uint64  `json:"seed"`
 	Batch     int     `json:"batch"`
 	Rate      float64 `json:"lr"`
-	Epochs    int     `json:"epochs"` // asked for
+	Epochs    int     `json:"epochs"` // number of epochs requested
 	TrainSize int     `json:"train_size,omitempty"`
 	TestSize  int     `json:"test_size,omitempty"`
 	Threads   int     `json:"threads"`
@@ -45,7 +45,7 @@ type end struct {
 	Seconds         float64 `json:"seconds"` // since the start
 }
 
-// figure is a number that may be NaN or infinite, which JSON has as a word.
+// figure is a number that may be NaN or infinite, which is a string in JSON.
 type figure float64
 
 func (f figure) MarshalJSON() ([]byte, error) {
@@ -92,7 +92,7 @@ func readRun(dir string) (runOver, error) {
 			Rate     float64 `json:"images_per_second"`
 			Seconds  float64
 		}
-		if err := json.Unmarshal(line, &m); err != nil || m.TestAcc == nil { // only the end of an epoch has been tested
+		if err := json.Unmarshal(line, &m); err != nil || m.TestAcc == nil { // only the last row of an epoch has a test accuracy
 			return err
 		}
 		r.Ends = append(r.Ends, end{int(math.Round(m.Epoch)), m.Loss, m.TrainAcc, *m.TestAcc, m.Rate, m.Seconds})
@@ -148,7 +148,7 @@ func (r *runOver) whole(path string, err error) error {
 	return err
 }
 
-// eachLine calls do for every line of JSON of a file.
+// eachLine calls do for every line of a file of JSON lines.
 func eachLine(path string, do func(line []byte) error) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -167,10 +167,10 @@ func eachLine(path string, do func(line []byte) error) error {
 	return in.Err()
 }
 
-// like says whether a repetition of r takes its place.
+// like reports whether r replaces o as a repetition of the same training.
 func (r runOver) like(o runOver) bool {
 	program := func(r runOver) string {
-		if strings.HasPrefix(r.Program, residual) { // a new version of ours replaces the old
+		if strings.HasPrefix(r.Program, residual) { // a new version of Residual replaces the old one
 			return residual
 		}
 		return r.Program
@@ -185,8 +185,8 @@ func (r runOver) like(o runOver) bool {
 
 func (l *ledger) putRun(r runOver) { l.Runs = put(l.Runs, r, runOver.like) }
 
-// What the book prints under the same recipe: the Chinese edition's PyTorch tab,
-// section 7.6 (8.6 in English, where the figures are only drawn).
+// The book's own result for the recipe is in the Chinese edition's PyTorch tab,
+// section 7.6 (8.6 in English, where the numbers appear only in a figure).
 const published = `"Dive into Deep Learning" prints for this recipe in PyTorch (ten epochs, batch 256, learning rate 0.05, 96x96, on a GPU;
 [section "Residual Networks", Chinese edition](https://zh.d2l.ai/chapter_convolutional-modern/resnet.html)): "loss 0.012, train acc 0.997, test acc 0.893",
 "5032.7 examples/sec on cuda:0".
@@ -211,7 +211,7 @@ func (l *ledger) accuracyText(b *strings.Builder) {
 
 func (f figure) text() string { return strconv.FormatFloat(float64(f), 'f', 3, 64) }
 
-// minutes writes a time as 12 min 05 s.
+// minutes formats a time as 12 min 05 s.
 func minutes(s float64) string {
 	n := int(math.Round(s))
 	return fmt.Sprintf("%d min %02d s", n/60, n%60)
@@ -249,7 +249,7 @@ func (r runOver) best() string {
 	return fmt.Sprintf("%s (epoch %d)", best.TestAccuracy.text(), best.Epoch)
 }
 
-// seedText puts runs that differ by their seed alone side by side.
+// seedText shows runs that differ only by their seed side by side.
 func (l *ledger) seedText(b *strings.Builder) {
 	type group struct {
 		first                   runOver

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// write puts a file into dir.
+// write creates a file in dir.
 func write(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -19,7 +19,7 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-// folder is a run folder of two epochs with the given end of loss.
+// folder creates a run folder of two epochs with the given final loss.
 func folder(t *testing.T, seed, loss string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -57,7 +57,7 @@ func recorded(t *testing.T, out string, args ...string) string {
 func TestRecordRuns(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "b.md")
 	recorded(t, out, "-run", folder(t, "0", "0.5"))
-	text := recorded(t, out, "-run", folder(t, "0", "0.25"), "-note", "on a train") // takes the first one's place
+	text := recorded(t, out, "-run", folder(t, "0", "0.25"), "-note", "on a train") // replaces the first one
 	recipe := write(t, t.TempDir(), "log", `{"epoch": 1, "loss": 0.4955, "train_acc": 0.8282, "test_acc": 0.868, "images_per_second_with_loading": 72.6, "seconds": 100, "threads": 2, "torch": "9.9", "precision": "bf16", "layout": "channels_last", "seed": 7, "batch": 256, "lr": 0.05, "train_size": 60000, "test_size": 10000}
 {"epoch": 2, "loss": 0.2, "train_acc": 0.9, "test_acc": 0.8, "images_per_second_with_loading": 73.1, "seconds": 101, "threads": 2, "torch": "9.9", "precision": "bf16", "layout": "channels_last", "seed": 7, "batch": 256, "lr": 0.05, "train_size": 60000, "test_size": 10000}
 `)

@@ -24,7 +24,7 @@ type sitting struct {
 	pace  pace
 }
 
-// pace tells how long the rest takes, from guesses corrected by what was seen.
+// pace estimates the remaining time from guesses, corrected by what was measured.
 type pace struct{ planned, done, spent time.Duration }
 
 func (p *pace) left() time.Duration {
@@ -35,16 +35,16 @@ func (p *pace) left() time.Duration {
 	return max(rest, 0).Round(time.Minute)
 }
 
-// guess is about how long a turn takes. PyTorch's speed stands for all: the
-// guesses only have to be in proportion.
+// guess estimates the duration of a turn. It uses PyTorch's speed for every program: the
+// guesses only need to be in proportion.
 func (m *machine) guess(c contender, j job) time.Duration {
-	train, infer := 30*float64(m.threads), 120*float64(m.threads) // images a second
+	train, infer := 30*float64(m.threads), 120*float64(m.threads) // images per second
 	rate := infer
 	if j.Mode == "train" {
 		rate = train
 	}
 	if j.Model == resnet50.model {
-		rate /= 25 // as many multiply-adds an image, roughly
+		rate /= 25 // roughly as many times the multiply-adds per image
 	}
 	step := float64(j.Batch) / rate
 	took := 4 + float64(j.Warmup+1)*step + float64(j.Repeat)*max(step, 0.2)
@@ -57,7 +57,7 @@ func (m *machine) guess(c contender, j job) time.Duration {
 	if j.Mode == "epoch" {
 		took = 4 + float64(max(j.Epochs, 1))*(float64(j.Train)/train+float64(j.Test)/infer)
 	}
-	if m.gpu() { // starting takes longer than the work
+	if m.gpu() { // starting takes longer than the work itself
 		took = 15
 	}
 	if c.Compile {
@@ -72,7 +72,7 @@ type todo struct {
 	peer peer
 }
 
-// plan lists what is to be measured, and how long that may take.
+// plan lists what remains to be measured, and estimates the time.
 func (s *sitting) plan() (list []todo, kept int) {
 	seen := map[trial]bool{}
 	for _, p := range s.peers {
@@ -101,8 +101,8 @@ func (s *sitting) trial(p peer, c contender, j job) trial {
 	return trial{Machine: s.facts.key(), Peer: p.name(), Job: j, Contender: c}
 }
 
-// run measures what is not yet there. After every row the ledger is saved and
-// the document written.
+// run measures what is missing. After every row it saves the ledger and writes the
+// document.
 func (s *sitting) run(ctx context.Context) error {
 	list, kept := s.plan()
 	fmt.Fprintf(s.log, "%d rows to measure, %d already in %s; about %s\n", len(list), kept, s.book.path, report.Duration(s.pace.left()))
@@ -116,7 +116,7 @@ func (s *sitting) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted; finished rows are in %s, the same command goes on with the rest", s.book.path)
 		}
-		if err != nil { // the other rows can be measured all the same
+		if err != nil { // the other rows can still be measured
 			failed = append(failed, fmt.Errorf("%s, against %s: %w", t.title, against, err))
 			fmt.Fprintln(s.log, failed[len(failed)-1])
 		}
@@ -127,7 +127,7 @@ func (s *sitting) run(ctx context.Context) error {
 	return errors.Join(append(failed, s.book.write(s.out))...)
 }
 
-// turn takes one turn and keeps the pace.
+// turn runs one turn and updates the pace.
 func (s *sitting) turn(ctx context.Context, c contender, j job) (turn, error) {
 	began := time.Now()
 	t, err := s.take(ctx, c, j)
@@ -136,7 +136,7 @@ func (s *sitting) turn(ctx context.Context, c contender, j job) (turn, error) {
 	return t, err
 }
 
-// measure lets Residual and the best settings of the peer take turns.
+// measure runs Residual and the best settings of the peer in turn.
 func (s *sitting) measure(ctx context.Context, t todo) error {
 	rivals := t.rivals
 	if len(rivals) > t.finalists {
@@ -185,7 +185,7 @@ func (s *sitting) measure(ctx context.Context, t todo) error {
 	return s.book.save()
 }
 
-// fastest is the index of the rival with the best median.
+// fastest returns the index of the rival with the best median.
 func fastest(both []contender, turns [][]turn, u unit, j job) int {
 	best := 1
 	for i := range both {
@@ -208,7 +208,7 @@ func each(turns []turn, value func(turn) float64) []float64 {
 	return list
 }
 
-// fill adds both sides to r and relates them round by round; best is the index of
+// fill adds both sides to r and computes their ratios round by round; best is the index of
 // the rival that counts.
 func (s *sitting) fill(r record, both []contender, turns [][]turn, best int) record {
 	sides := make([]side, len(both))
@@ -227,18 +227,18 @@ func (s *sitting) fill(r record, both []contender, turns [][]turn, best int) rec
 	return r
 }
 
-// A setting that does not come to an end is given up after longestTrial, and
-// sooner when it has taken hopeless times as long as the fastest before it. What is
-// compiled may take longestCompiling more.
+// A setting that does not finish is given up after longestTrial, and earlier when it has
+// taken hopeless times as long as the fastest one before it. Compiled settings may take
+// longestCompiling more.
 const (
 	longestTrial     = 15 * time.Minute
 	hopeless         = 3
 	longestCompiling = 2 * time.Minute
-	leastTrial       = 20 * time.Second // a start may be slow
+	leastTrial       = 20 * time.Second // starting may be slow
 )
 
-// patience is how long a setting may take when the fastest so far took best, 0
-// where there is none.
+// patience returns how long a setting may take when the fastest so far took best, 0 where
+// there is none.
 func patience(c contender, best time.Duration) time.Duration {
 	limit := longestTrial
 	if best > 0 {
@@ -250,11 +250,11 @@ func patience(c contender, best time.Duration) time.Duration {
 	return limit
 }
 
-// choose gives every setting a short turn and returns the fastest.
+// choose gives every setting a short turn and returns the fastest ones.
 func (s *sitting) choose(ctx context.Context, t todo) ([]contender, error) {
 	var good []trial
 	var why []string
-	var shortest time.Duration // of this sitting
+	var shortest time.Duration // among this run's trials
 	for _, c := range t.rivals {
 		one, known := s.book.tried(s.trial(t.peer, c, t.trials))
 		if !known || s.again && one.Problem != "" {
@@ -268,7 +268,7 @@ func (s *sitting) choose(ctx context.Context, t todo) ([]contender, error) {
 			var failed *failure
 			switch {
 			case err == nil:
-				one.Rate = max(got.Fastest, got.ImagesPerSecond) // a moment when the machine is busy decides nothing
+				one.Rate = max(got.Fastest, got.ImagesPerSecond) // the fastest step, so that a moment when the machine is busy decides nothing
 				if shortest == 0 || took < shortest {
 					shortest = took
 				}
@@ -292,7 +292,7 @@ func (s *sitting) choose(ctx context.Context, t todo) ([]contender, error) {
 		}
 		good = append(good, one)
 	}
-	if len(good) == 0 { // and so the next time all are tried anew
+	if len(good) == 0 { // so that all settings are tried again next time
 		s.book.Trials = slices.DeleteFunc(s.book.Trials, func(one trial) bool {
 			return one.Problem != "" && one.Peer == t.peer.name() && one.Job == t.trials
 		})
@@ -306,7 +306,7 @@ func (s *sitting) choose(ctx context.Context, t todo) ([]contender, error) {
 	return best, nil
 }
 
-// shown is the command line of a turn as one would type it anywhere.
+// shown is the command line of a turn as one would type it on any machine.
 func (m *machine) shown(c contender, j job) string {
 	args, dir, err := m.command(c, j)
 	if err != nil {
@@ -321,14 +321,14 @@ func (m *machine) shown(c contender, j job) string {
 	}
 	for i := len(words); i < len(args); i++ {
 		switch args[i] {
-		case "--out", "--data-dir", "--photos": // folders of this machine
+		case "--out", "--data-dir", "--photos": // paths on this machine
 			i++
 		case "--data":
 			if c.Program == residual {
 				words = append(words, args[i], args[i+1])
 			}
 			i++
-		case m.picture(), m.weightsFile("safetensors"), m.weightsFile("pth"), m.modelFile():
+		case m.photo(), m.weightsFile("safetensors"), m.weightsFile("pth"), m.modelFile():
 			words = append(words, filepath.Base(args[i]))
 		default:
 			words = append(words, args[i])
@@ -343,8 +343,8 @@ func probe(ctx context.Context, python, library string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// findPeers are the interpreters to compare with: those of -peers, and the one
-// with ONNX Runtime; last Residual itself, for the loader.
+// findPeers returns the interpreters to compare with: those of -peers, and the one with
+// ONNX Runtime; last comes Residual itself, for the loader.
 func (s *settings) findPeers(ctx context.Context, log func(string)) ([]peer, error) {
 	pythons := s.peers
 	if len(pythons) == 0 {

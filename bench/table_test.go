@@ -90,7 +90,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// A GPU has rows of its own, beside those of the CPU, and PyTorch's settings there.
+// A GPU has rows of its own beside those of the CPU, with PyTorch's settings for GPUs.
 func TestTableOfGPU(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "b.md")
 	book, log, err := tabled(t, "all", out, "-rounds", "2", "-device", "cuda", "-torch", "eager,captured,weights-captured,reduce-overhead", "-revision", "abc")
@@ -153,7 +153,7 @@ func TestTableGoesOnWhereItWas(t *testing.T) {
 		t.Errorf("%v; want more rounds measured anew:\n%s", err, log)
 	}
 
-	// Rows of another build are no longer true; what PyTorch's settings gave is.
+	// Rows of another build are measured again; the trials of PyTorch's settings stay valid.
 	for i := range book.Records {
 		book.Records[i].Build = "older"
 	}
@@ -166,7 +166,7 @@ func TestTableGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-// A setting that fails is told and left out; when all fail there is no row.
+// A setting that fails is reported and left out; when all fail there is no row.
 func TestNoSettingWorks(t *testing.T) {
 	_, _, err := tabled(t, "broken", filepath.Join(t.TempDir(), "b.md"), "-rows", "train-64")
 	if err == nil || !strings.Contains(err.Error(), "no setting works") || !strings.Contains(err.Error(), "bf16 contiguous: no such thing") {
@@ -195,8 +195,8 @@ func TestDamagedStateIsNamed(t *testing.T) {
 	}
 }
 
-// However the rows came, the document has them in the order of the table, the
-// peers of a row together.
+// In whatever order rows are measured, the document has them in the order of the table,
+// with the peers of a row together.
 func TestRowsStandInOrder(t *testing.T) {
 	l := &ledger{Machines: []facts{{CPU: "Z80"}}}
 	for _, r := range []record{{Row: "onnx-1", Peer: "o"}, {Row: "memory-256", Peer: "p"}, {Row: "train-64", Peer: "p"}, {Row: "train-256", Peer: "p"}, {Row: "train-64", Peer: "q"}} {
@@ -213,7 +213,7 @@ func TestRowsStandInOrder(t *testing.T) {
 	}
 }
 
-// The best of speed is the most, of time the least.
+// The highest speed is the best, and the shortest time.
 func TestFastest(t *testing.T) {
 	both := make([]contender, 3)
 	turns := [][]turn{{{ImagesPerSecond: 9, Seconds: 1}}, {{ImagesPerSecond: 1, Seconds: 2}}, {{ImagesPerSecond: 2, Seconds: 4}}}
@@ -235,7 +235,7 @@ func TestPaceLearns(t *testing.T) {
 	}
 }
 
-// A setting that is much slower than one before it is not waited for; a compiler is.
+// A setting that is much slower than an earlier one is given up; compiling gets more time.
 func TestPatience(t *testing.T) {
 	plain, compiled := contender{Program: torch}, contender{Program: torch, Compile: true}
 	for _, c := range []struct {
@@ -255,7 +255,7 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// Processors of one name and other instructions are other machines.
+// Processors with the same name and different instructions are different machines.
 func TestMachinesDifferByTheirInstructions(t *testing.T) {
 	a, b := facts{CPU: "Z80", Threads: 2, Kernels: "abacus"}, facts{CPU: "Z80", Threads: 2, Kernels: "fingers"}
 	if a.key() == b.key() {

@@ -4,10 +4,10 @@ JSON as "residual bench --mode weights" does.
 
     python3 torch_load.py resnet50.pth --write resnet50.safetensors
     python3 torch_load.py resnet50.pth
-    python3 torch_load.py resnet50.pth --picture dog.jpg
+    python3 torch_load.py resnet50.pth --image dog.jpg
 
 The first draws the weights from a seed and leaves them in both files. The last reads
-them once, prints the most probable classes of a picture and ends: what a program that
+them once, prints the most probable classes of an image and ends: what a program that
 predicts takes from its start.
 """
 import argparse
@@ -43,7 +43,7 @@ def load(path):
     return net
 
 
-def predict(path, picture):
+def predict(path, image):
     from PIL import Image
     from torchvision import transforms
     prepare = transforms.Compose([
@@ -51,7 +51,7 @@ def predict(path, picture):
         transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
     net = load(path).eval()
     with torch.inference_mode():
-        p = net(prepare(Image.open(picture).convert("RGB"))[None]).softmax(1)[0]
+        p = net(prepare(Image.open(image).convert("RGB"))[None]).softmax(1)[0]
     best = p.topk(5)
     print(json.dumps([{"class": int(i), "probability": float(v)} for v, i in zip(best.values, best.indices)]))
 
@@ -60,7 +60,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("weights", help="file of torch.save")
     parser.add_argument("--write", metavar="SAFETENSORS", help="draw the weights and leave them in both files")
-    parser.add_argument("--picture")
+    parser.add_argument("--image", "--picture", help="an image to classify")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=10)
@@ -68,8 +68,8 @@ def main():
     torch.set_num_threads(args.threads)
     if args.write:
         return write(args.weights, args.write)
-    if args.picture:
-        return predict(args.weights, args.picture)
+    if args.image:
+        return predict(args.weights, args.image)
     for _ in range(args.warmup):
         load(args.weights)
     took = []

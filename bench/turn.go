@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// A turn is what one run of one program reports, in the JSON all print.
+// A turn is the result of one run of one program, in the JSON that all of them print.
 type turn struct {
-	ImagesPerSecond float64 `json:"images_per_second"` // the median of the turn
+	ImagesPerSecond float64 `json:"images_per_second"` // median over the turn
 	Fastest         float64 `json:"images_per_second_max"`
-	PeakRSSBytes    int64   `json:"peak_rss_bytes"` // of the whole process; 0 where the system does not tell
-	Seconds         float64 `json:"seconds"`        // of an epoch
+	PeakRSSBytes    int64   `json:"peak_rss_bytes"` // peak of the whole process; 0 where the system does not report it
+	Seconds         float64 `json:"seconds"`        // duration of an epoch
 	Threads         int     `json:"threads"`
 	Precision       string  `json:"precision"`
 	Kernels         string  `json:"kernels"` // Residual only
 	Torch           string  `json:"torch"`   // PyTorch only
 
-	// Of residual train, which repeats its settings.
+	// Settings is printed by residual train.
 	Settings struct {
 		Threads   int    `json:"threads"`
 		Precision string `json:"precision"`
@@ -34,10 +34,10 @@ type turn struct {
 	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
 
 	LoaderImagesPerSecond float64 `json:"loader_images_per_second"` // of residual bench --feed loader
-	LoadMilliseconds      float64 `json:"load_milliseconds"`        // of a file of weights
+	LoadMilliseconds      float64 `json:"load_milliseconds"`        // time to load a file of weights
 }
 
-// The programs that take turns.
+// These programs take turns.
 const (
 	residual = "Residual"
 	torch    = "PyTorch"
@@ -47,16 +47,16 @@ const (
 // A contender is one program in one setting.
 type contender struct {
 	Program   string `json:"program"`
-	Precision string `json:"precision"`         // fp32 or bf16; of Residual also auto
-	Layout    string `json:"layout,omitempty"`  // of PyTorch: channels_last, contiguous or frozen
-	Compile   bool   `json:"compile,omitempty"` // through torch.compile
-	Feed      string `json:"feed,omitempty"`    // of Residual: loader, photos or none; "" is memory
+	Precision string `json:"precision"`         // fp32 or bf16; for Residual also auto
+	Layout    string `json:"layout,omitempty"`  // for PyTorch: channels_last, contiguous or frozen
+	Compile   bool   `json:"compile,omitempty"` // use torch.compile
+	Feed      string `json:"feed,omitempty"`    // for Residual: loader, photos or none; "" is memory
 
-	CompileMode string `json:"compile_mode,omitempty"` // of torch.compile
-	Capture     bool   `json:"capture,omitempty"`      // of PyTorch: the whole step as one CUDA graph
+	CompileMode string `json:"compile_mode,omitempty"` // mode of torch.compile
+	Capture     bool   `json:"capture,omitempty"`      // for PyTorch: capture the whole step as one CUDA graph
 }
 
-// name tells the setting within a row.
+// name identifies the setting within a row.
 func (c contender) name() string {
 	words := []string{c.Program, c.Precision}
 	switch {
@@ -80,7 +80,7 @@ func (c contender) name() string {
 	return strings.Join(words, " ")
 }
 
-// A job is what the contenders do.
+// A job is the work that the contenders do.
 type job struct {
 	Mode   string `json:"mode"`            // train, infer, epoch, load, weights or predict
 	Model  string `json:"model,omitempty"` // empty: ResNet-18 of the notes
@@ -89,13 +89,13 @@ type job struct {
 	Warmup int    `json:"warmup,omitempty"`
 	Repeat int    `json:"repeat,omitempty"`
 
-	// Of an epoch of Fashion-MNIST, or several.
+	// For trainings on Fashion-MNIST.
 	Epochs int `json:"epochs,omitempty"` // 0 is 1
 	Train  int `json:"train_images,omitempty"`
 	Test   int `json:"test_images,omitempty"`
 }
 
-// what names the job in short.
+// what describes the job briefly.
 func (j job) what() string {
 	if j.Model != "" {
 		return fmt.Sprintf("%s %s, batch %d", j.Mode, j.Model, j.Batch)
@@ -106,20 +106,20 @@ func (j job) what() string {
 // machine runs the programs.
 type machine struct {
 	settings
-	python  string // of PyTorch or ONNX Runtime, whichever is compared with
+	python  string // interpreter with PyTorch or ONNX Runtime, whichever is compared
 	scripts string // folder of the scripts
-	program string // Residual
+	program string // path of Residual
 	log     io.Writer
 
-	photos   string // folder of JPEG photos, drawn for the sitting
-	weights  string // folder of resnet50's weights, likewise
-	pictures string // folder of Fashion-MNIST; "" where it is not here
+	photos  string // folder of JPEG photos, generated for the benchmark
+	weights string // folder of generated weights of resnet50
+	images  string // folder of Fashion-MNIST; "" where it is missing
 }
 
 // fashion is the data set of the recipe.
 const fashion = "fashion-mnist"
 
-// command is the command line of c at work, and a folder to remove after it.
+// command returns the command line of c for a job, and a folder to remove afterwards.
 func (m *machine) command(c contender, j job) (args []string, dir string, err error) {
 	n := strconv.Itoa
 	if j.Mode == "weights" || j.Mode == "predict" {
@@ -138,7 +138,7 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 			}
 			return m.on(args), dir, nil
 		}
-		args = append([]string{m.python, filepath.Join(m.scripts, "torch_recipe.py"), "--data", m.pictures, "--layout", c.Layout}, shared...)
+		args = append([]string{m.python, filepath.Join(m.scripts, "torch_recipe.py"), "--data", m.images, "--layout", c.Layout}, shared...)
 	} else if j.Mode == "load" {
 		shared := []string{"--photos", m.photos, "--warmup", n(j.Warmup), "--repeat", n(j.Repeat)}
 		if c.Program == residual {
@@ -184,7 +184,7 @@ func (m *machine) command(c contender, j job) (args []string, dir string, err er
 	return m.on(args), dir, nil
 }
 
-// on adds the device to a command line; all programs compute on the CPU without.
+// on adds the device to a command line; without it all programs compute on the CPU.
 func (m *machine) on(args []string) []string {
 	if m.gpu() {
 		return append(args, "--device", m.device)
@@ -206,7 +206,7 @@ func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS="+strconv.Itoa(m.threads))
-	cmd.WaitDelay = 10 * time.Second // a compiler that PyTorch started may hold the pipes
+	cmd.WaitDelay = 10 * time.Second // a compiler that PyTorch started may keep the pipes open
 	began := time.Now()
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
@@ -214,7 +214,7 @@ func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 		}
 		return t, &failure{strings.Join(args, " "), err, stderr.String()}
 	}
-	if j.Mode == "predict" { // what it prints is the prediction
+	if j.Mode == "predict" { // its output is the prediction
 		t.Seconds = time.Since(began).Seconds()
 		fmt.Fprintf(m.log, "%s, %s: %.0f ms\n", j.what(), c.name(), 1e3*t.Seconds)
 		return t, nil
@@ -242,8 +242,8 @@ func (m *machine) take(ctx context.Context, c contender, j job) (turn, error) {
 	return t, nil
 }
 
-// read takes what a turn has printed: one line of JSON, or as many as it had epochs, whose
-// times are added up.
+// read parses the output of a turn: one line of JSON, or one line per epoch, whose times
+// are added up.
 func (t *turn) read(printed []byte) error {
 	in, total := json.NewDecoder(bytes.NewReader(printed)), 0.0
 	for n := 0; ; n++ {
@@ -259,7 +259,7 @@ func (t *turn) read(printed []byte) error {
 	}
 }
 
-// failure is a program that ended badly.
+// failure is the error of a program that failed.
 type failure struct {
 	command string
 	err     error
@@ -268,7 +268,7 @@ type failure struct {
 
 func (f *failure) Error() string { return fmt.Sprintf("%s: %v\n%s", f.command, f.err, f.stderr) }
 
-// reason is the last line that a failed program printed, for a table.
+// reason returns the last line that a failed program printed, for a table.
 func reason(err error) string {
 	var f *failure
 	if !errors.As(err, &f) {
@@ -286,8 +286,8 @@ func reason(err error) string {
 	return last
 }
 
-// findPython returns an interpreter that has PyTorch: $PYTHON if it is set,
-// else the first that has it of those a system usually offers.
+// findPython returns an interpreter with PyTorch: $PYTHON if it is set, or else the first
+// suitable one of those that a system usually offers.
 func findPython(ctx context.Context) (string, error) {
 	candidates := []string{"python3", "/usr/bin/python3", "python"}
 	if chosen := os.Getenv("PYTHON"); chosen != "" {

@@ -9,15 +9,15 @@ import (
 	"strconv"
 )
 
-// The files that rows about loading share: the same weights for both programs, a
-// model file of them, and a photo.
+// weightsFile returns a path of a file that the rows about loading share: the same weights
+// for both programs, a model file with them, and a photo.
 func (m *machine) weightsFile(suffix string) string {
 	return filepath.Join(m.weights, resnet50.model+"."+suffix)
 }
 func (m *machine) modelFile() string { return filepath.Join(m.weights, "model.safetensors") }
-func (m *machine) picture() string   { return filepath.Join(m.weights, "photo.jpg") }
+func (m *machine) photo() string     { return filepath.Join(m.weights, "photo.jpg") }
 
-// loading is the command line of a turn of these rows.
+// loading returns the command line of a turn of these rows.
 func (m *machine) loading(c contender, j job) []string {
 	threads := []string{"--threads", strconv.Itoa(m.threads)}
 	measured := append(threads, "--warmup", strconv.Itoa(j.Warmup), "--repeat", strconv.Itoa(j.Repeat))
@@ -28,12 +28,12 @@ func (m *machine) loading(c contender, j job) []string {
 	case j.Mode == "weights":
 		return append([]string{m.python, script, m.weightsFile("pth")}, measured...)
 	case c.Program == residual:
-		return append([]string{m.program, "predict", m.modelFile(), m.picture(), "--json"}, threads...)
+		return append([]string{m.program, "predict", m.modelFile(), m.photo(), "--json"}, threads...)
 	}
-	return append([]string{m.python, script, m.weightsFile("pth"), "--picture", m.picture()}, threads...)
+	return append([]string{m.python, script, m.weightsFile("pth"), "--image", m.photo()}, threads...)
 }
 
-// loaded checks what a turn of loading printed.
+// loaded checks the output of such a turn.
 func (m *machine) loaded(t *turn, c contender, j job) error {
 	if !(t.LoadMilliseconds > 0) {
 		return fmt.Errorf("%s printed no load_milliseconds", c.name())
@@ -46,10 +46,10 @@ func (m *machine) loaded(t *turn, c contender, j job) error {
 	return nil
 }
 
-// drawWeights lets torchvision draw resnet50's weights, once in a sitting, and lays
-// the rest beside them.
+// drawWeights lets torchvision generate resnet50's weights, once per run of the benchmark,
+// and writes the other files beside them.
 func (m *machine) drawWeights(ctx context.Context) error {
-	if _, err := os.Stat(m.picture()); err == nil {
+	if _, err := os.Stat(m.photo()); err == nil {
 		return nil
 	}
 	for _, args := range [][]string{
@@ -71,5 +71,5 @@ func (m *machine) drawWeights(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(m.picture(), photo, 0o666)
+	return os.WriteFile(m.photo(), photo, 0o666)
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// A run folder holds settings, metrics and model files. Every file is replaced whole or
-// not at all.
+// A run folder holds settings, metrics and model files. Every file is replaced atomically.
 func Example() {
 	dir, err := os.MkdirTemp("", "example")
 	must(err)

@@ -16,18 +16,17 @@ import (
 	"github.com/residual-ml/residual/internal/field"
 )
 
-// MetricsLog appends rows to metrics.csv and metrics.jsonl. A row is written
-// with one call, so a program that dies leaves whole lines; one that was cut by a
-// power failure is dropped when the log is next opened. Append is for one
-// goroutine at a time.
+// MetricsLog appends rows to metrics.csv and metrics.jsonl. A row is written with one
+// call, so a program that dies leaves complete lines; a line that a power failure cut
+// short is dropped when the log is next opened. It is not safe for concurrent use.
 type MetricsLog struct {
 	columns []string
 	table   lines // metrics.csv
 	objects lines // metrics.jsonl
 }
 
-// Metrics opens the run's log with the given columns, new or, to go on with
-// an interrupted run, where it ended. It fails when the run has a log of other columns.
+// Metrics opens the run's log with the given columns. It creates the files, or appends
+// to those of an interrupted run. It fails when the run has a log with other columns.
 func (r *Run) Metrics(columns ...string) (*MetricsLog, error) {
 	for i, c := range columns {
 		if c == "" || strings.ContainsAny(c, "\r\n") || slices.Contains(columns[:i], c) {
@@ -54,9 +53,9 @@ func (r *Run) Metrics(columns ...string) (*MetricsLog, error) {
 
 // Append writes one row: a map with string keys, or a struct or a pointer to
 // one, whose fields are named by their json tags or else by their own names in
-// lower case. Values are numbers, strings and booleans. A column without value is
-// empty in the CSV and left out of the JSON, and so is a nil pointer; a value
-// without column is an error. NaN and infinities are strings in the JSON.
+// lower case. Values are numbers, strings and booleans. A column without a value,
+// or with a nil pointer, is empty in the CSV and left out of the JSON; a value
+// without a column is an error. NaN and infinities are strings in the JSON.
 func (m *MetricsLog) Append(row any) error {
 	values, err := rowValues(row)
 	if err != nil {
@@ -92,21 +91,21 @@ func (m *MetricsLog) Append(row any) error {
 		return err
 	}
 	if err := m.objects.add(append(object, '}', '\n')); err != nil {
-		m.table.cut(before) // both files have the row, or neither
+		m.table.cut(before) // both files get the row, or neither
 		return err
 	}
 	return nil
 }
 
-// Sync brings both files to the disk.
+// Sync syncs both files to disk.
 func (m *MetricsLog) Sync() error { return errors.Join(m.table.sync(), m.objects.sync()) }
 
-// Close brings both files to the disk and closes them.
+// Close syncs both files to disk and closes them.
 func (m *MetricsLog) Close() error {
 	return errors.Join(m.table.close(), m.objects.close())
 }
 
-// rowValues lists the values of a row that are there.
+// rowValues lists the values that a row has.
 func rowValues(row any) (map[string]reflect.Value, error) {
 	values := map[string]reflect.Value{}
 	set := func(name string, v reflect.Value) {
@@ -145,7 +144,7 @@ func rowValues(row any) (map[string]reflect.Value, error) {
 	return values, nil
 }
 
-// encodeValue returns a value as a CSV cell and as JSON.
+// encodeValue formats a value as a CSV cell and as JSON.
 func encodeValue(v reflect.Value) (cell string, jsonText []byte, err error) {
 	switch {
 	case v.CanFloat():
@@ -169,7 +168,7 @@ func encodeValue(v reflect.Value) (cell string, jsonText []byte, err error) {
 func jsonString(s string) []byte {
 	b, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // a string cannot fail
+		panic(err) // marshalling a string cannot fail
 	}
 	return b
 }
@@ -184,7 +183,7 @@ func csvLine(cells []string) ([]byte, error) {
 	return b.Bytes(), w.Error()
 }
 
-// lines is a file of whole lines.
+// lines is a file of complete lines.
 type lines struct {
 	path string
 	f    lineFile
@@ -198,8 +197,8 @@ type lineFile interface {
 	Close() error
 }
 
-// openLines opens or creates a file that starts with the line head, if any,
-// and drops a last line that was not ended.
+// openLines opens or creates a file that starts with the line head, if any, and drops an
+// incomplete last line.
 func openLines(path string, head []byte) (lines, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
@@ -213,14 +212,14 @@ func openLines(path string, head []byte) (lines, error) {
 	return l, nil
 }
 
-// resume goes to the end of the whole lines in r, which must begin with head.
+// resume seeks to the end of the complete lines in r, which must begin with head.
 func (l *lines) resume(r io.Reader, head []byte) error {
 	old, err := io.ReadAll(r)
 	if err != nil {
 		return field.Errorf("%s: %w; choose another folder with {Out}", l.path, err)
 	}
 	n := min(len(old), len(head))
-	if !bytes.Equal(old[:n], head[:n]) { // a shorter file may be a head that was cut
+	if !bytes.Equal(old[:n], head[:n]) { // a shorter file may be an incomplete head
 		first, _, _ := bytes.Cut(old, []byte{'\n'})
 		return fmt.Errorf("%s has the columns %.200q, not %q; give the new run a folder of its own", l.path, first, bytes.TrimSpace(head))
 	}
@@ -234,7 +233,7 @@ func (l *lines) resume(r io.Reader, head []byte) error {
 	return nil
 }
 
-// add appends one line, all of it or nothing.
+// add appends one line completely or not at all.
 func (l *lines) add(line []byte) error {
 	if _, err := l.f.WriteAt(line, l.size); err != nil {
 		l.cut(l.size)
@@ -244,8 +243,8 @@ func (l *lines) add(line []byte) error {
 	return nil
 }
 
-// cut drops what stands behind size, as far as a failing disk lets it; the error
-// that led here is the one to report.
+// cut truncates the file to size, as far as a failing disk allows. It ignores its own
+// error, since the caller reports the one that led here.
 func (l *lines) cut(size int64) {
 	l.size = size
 	l.f.Truncate(size)

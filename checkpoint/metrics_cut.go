@@ -11,10 +11,10 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// CutMetrics drops the end of a run's metrics: all rows from the first on that
-// keep refuses, which is given each row as JSON, in order. The files are replaced
-// whole; after a crash between them the next call finishes the work. Without
-// files there is nothing to do. Call it before Metrics.
+// CutMetrics drops the end of a run's metrics: the first row that keep rejects, and all
+// rows after it. It passes each row to keep as JSON, in order. The files are replaced
+// atomically; after a crash between them the next call finishes the work. Without files
+// it does nothing. Call it before Metrics.
 func (r *Run) CutMetrics(keep func(row []byte) (bool, error)) error {
 	table, objects := r.Path("metrics.csv"), r.Path("metrics.jsonl")
 	rows, err := wholeLines(objects)
@@ -35,7 +35,7 @@ func (r *Run) CutMetrics(keep func(row []byte) (bool, error)) error {
 			break
 		}
 	}
-	if len(cells) > 0 && len(cells)-1 < n || len(cells) == 0 && n > 0 { // the first line names the columns
+	if len(cells) > 0 && len(cells)-1 < n || len(cells) == 0 && n > 0 { // the first line has the column names
 		return fmt.Errorf("%s has %d rows where metrics.jsonl has %d; put back a copy of the file, or move both away",
 			table, max(len(cells)-1, 0), n)
 	}
@@ -45,8 +45,8 @@ func (r *Run) CutMetrics(keep func(row []byte) (bool, error)) error {
 	return cutFile(table, cells, n+1)
 }
 
-// wholeLines returns a file's lines with their ends, without a last one that was
-// not ended; none of a file that is not there.
+// wholeLines returns a file's lines with their line ends, without an incomplete last line.
+// It returns none where the file does not exist.
 func wholeLines(path string) ([][]byte, error) {
 	text, err := regular.ReadFile(path, mostMetrics)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +56,7 @@ func wholeLines(path string) ([][]byte, error) {
 	return lines[:len(lines)-1], nil
 }
 
-// cutFile leaves the first n lines of those there are, and what was not ended out.
+// cutFile keeps the first n lines and drops the others, including an incomplete last one.
 func cutFile(path string, lines [][]byte, n int) error {
 	kept := bytes.Join(lines[:min(n, len(lines))], nil)
 	info, err := os.Stat(path)

@@ -13,28 +13,28 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// Model says all that is needed to use a file of weights.
+// Model describes a file of weights: everything that is needed to use it.
 type Model struct {
-	Architecture string   `json:"architecture"`     // a name the registry of models knows
-	Blocks       []int    `json:"blocks,omitempty"` // in each stage, where they are not the architecture's own
-	Classes      []string `json:"classes"`          // names, in the order of the logits
+	Architecture string   `json:"architecture"`     // a name in the registry of models
+	Blocks       []int    `json:"blocks,omitempty"` // blocks in each stage, where they differ from the architecture's own
+	Classes      []string `json:"classes"`          // names in the order of the logits
 
 	prepare.Input // the images that the network takes: channels, height, width and preprocess
 
-	// Versions of what made the file; SaveModel fills them in when they are empty.
+	// Versions of the program that made the file; SaveModel fills them in when they are empty.
 	Residual string `json:"residual"`
 	Go       string `json:"go"`
 
-	// Output is the output of an ONNX graph that the logits are, where it has several.
+	// Output names the output of an ONNX graph with the logits, where the graph has several.
 	Output string `json:"output,omitempty"`
 
 	Dataset string  `json:"dataset,omitempty"`
-	Epoch   int     `json:"epoch"` // epochs trained
+	Epoch   int     `json:"epoch"` // number of epochs trained
 	Metrics Metrics `json:"metrics,omitempty"`
 }
 
-// Metrics are figures by name, such as test_accuracy. In JSON, which has no
-// other word for them, NaN and the infinities are the strings NaN, +Inf, -Inf.
+// Metrics are numbers by name, such as test_accuracy. In JSON, which cannot represent
+// them as numbers, NaN and the infinities are the strings NaN, +Inf and -Inf.
 type Metrics map[string]float64
 
 // MarshalJSON implements json.Marshaler.
@@ -70,7 +70,7 @@ func (m *Metrics) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// appendNumber appends a JSON number, or a string where JSON has no number.
+// appendNumber appends a JSON number, or a string where JSON has no such number.
 func appendNumber(b []byte, v float64, bits int) []byte {
 	text := strconv.FormatFloat(v, 'g', -1, bits)
 	if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -79,22 +79,21 @@ func appendNumber(b []byte, v float64, bits int) []byte {
 	return append(b, text...)
 }
 
-// metadataKey is where a model file keeps its Model, as JSON.
+// metadataKey is the key of the Model, as JSON, in a model file's metadata.
 const metadataKey = "residual"
 
-// SaveModel writes the weights and m into one safetensors file, whole or not at
-// all. Empty versions, scale and interpolation are written as what they mean.
+// SaveModel atomically writes the weights and m into one safetensors file. Empty versions,
+// scale and interpolation are written as the defaults that they stand for.
 func SaveModel(path string, m Model, state []tensor.Named) error {
 	metadata, err := m.Metadata()
 	if err != nil {
 		return fmt.Errorf("%s was not written: %w", path, err)
 	}
-	metadata["format"] = "pt" // tells PyTorch's readers how the elements lie
+	metadata["format"] = "pt" // the mark by which PyTorch's readers recognise the layout
 	return WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, state, metadata) })
 }
 
-// Metadata returns what files of the model keep in their metadata, of whatever
-// format they are.
+// Metadata returns the description of the model for the metadata of a file of any format.
 func (m Model) Metadata() (map[string]string, error) {
 	m = m.resolved()
 	residual, goVersion := Versions()
@@ -114,9 +113,8 @@ func (m Model) Metadata() (map[string]string, error) {
 	return map[string]string{metadataKey: string(text)}, nil
 }
 
-// LoadModel opens a model file and reads what it says of itself; the weights
-// are read from the File, which the caller closes. Unknown fields, those of a
-// later version, are left out.
+// LoadModel opens a model file and reads its description. The caller reads the weights
+// from the File and closes it. Unknown fields, as from a later version, are ignored.
 func LoadModel(path string) (Model, *safetensors.File, error) {
 	f, err := safetensors.Open(path)
 	if err != nil {
@@ -131,7 +129,7 @@ func LoadModel(path string) (Model, *safetensors.File, error) {
 }
 
 // ReadModel is LoadModel for the size bytes in r; name stands for the file in
-// errors. Closing the File leaves r alone.
+// errors. Closing the File does not close r.
 func ReadModel(r io.ReaderAt, size int64, name string) (Model, *safetensors.File, error) {
 	f, err := safetensors.Read(r, size, name)
 	if err != nil {
@@ -149,11 +147,11 @@ func describe(f *safetensors.File, name string) (Model, error) {
 	return m, nil
 }
 
-// ErrNoModel is the error of ModelIn where the metadata say nothing of a model, as in other
-// programs' files.
+// ErrNoModel is the error of ModelIn where the metadata contain no description of a model,
+// as in files of other programs.
 var ErrNoModel = errors.New("its metadata has no entry \"" + metadataKey + "\", so its architecture and classes are not known")
 
-// ModelIn reads what Model.Metadata has made, out of a file's metadata.
+// ModelIn reads a description that Model.Metadata made from a file's metadata.
 func ModelIn(metadata map[string]string) (Model, error) {
 	text, ok := metadata[metadataKey]
 	if !ok {
@@ -172,8 +170,8 @@ func (m Model) resolved() Model {
 	return m
 }
 
-// check bounds every figure, so that whoever builds a network or an image from
-// a file's description need not fear it.
+// check limits every number, so that code that builds a network or an image from a file's
+// description can rely on them.
 func (m Model) check() error {
 	switch {
 	case m.Architecture == "":

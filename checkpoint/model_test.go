@@ -60,7 +60,7 @@ func TestModelRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := SaveModel(path, m, state); err != nil { // what was loaded, over the file
+	if err := SaveModel(path, m, state); err != nil { // overwrites the file with what was loaded from it
 		t.Fatal(err)
 	}
 	if second, err := os.ReadFile(path); err != nil || !bytes.Equal(first, second) {

@@ -13,17 +13,17 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// History is the metrics of a run as they were written.
+// History is the metrics of a run, read by ReadMetrics.
 type History struct {
 	columns []string
 	rows    [][]string
 }
 
-// mostMetrics is how many bytes a file of metrics has at most.
+// mostMetrics is the largest size of a metrics file in bytes.
 const mostMetrics = 1 << 30
 
-// ReadMetrics reads metrics.csv, also of a run that is under way: a last line that is
-// cut short is left out. A run without it has an error that wraps fs.ErrNotExist.
+// ReadMetrics reads metrics.csv, also of a run in progress: an incomplete last line is left
+// out. For a run without the file the error wraps fs.ErrNotExist.
 func (r *Run) ReadMetrics() (*History, error) {
 	path := r.Path("metrics.csv")
 	text, err := regular.ReadFile(path, mostMetrics)
@@ -41,8 +41,8 @@ func (r *Run) ReadMetrics() (*History, error) {
 	return &History{rows[0], rows[1:]}, nil
 }
 
-// Column returns the values of a column, NaN where there is none; nil when the run has
-// no such column, or no value in it.
+// Column returns the values of a column, with NaN for rows without a value. It returns nil
+// when the run has no such column, or no value in it.
 func (h *History) Column(name string) []float64 {
 	at := slices.Index(h.columns, name)
 	if at < 0 {
@@ -62,10 +62,10 @@ func (h *History) Column(name string) []float64 {
 	return out
 }
 
-// Setting is a line of settings.yaml.
+// Setting is one line of settings.yaml.
 type Setting struct{ Name, Value string }
 
-// ListSettings returns the settings of a run in the order of settings.yaml, as text.
+// ListSettings returns the settings of a run as text, in the order of settings.yaml.
 func (r *Run) ListSettings() ([]Setting, error) {
 	var top yaml.Node
 	if err := r.PickSettings(&top); err != nil {
@@ -80,7 +80,7 @@ func (r *Run) ListSettings() ([]Setting, error) {
 	return out, nil
 }
 
-// plain writes a value in one line.
+// plain formats a value in one line.
 func plain(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode {
 		return n.Value

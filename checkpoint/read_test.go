@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// What MetricsLog wrote is read back, also while a line is being written.
+// ReadMetrics reads what MetricsLog wrote, also while a line is being written.
 func TestReadMetrics(t *testing.T) {
 	r := &Run{Dir: t.TempDir()}
 	if _, err := r.ReadMetrics(); !errors.Is(err, fs.ErrNotExist) {

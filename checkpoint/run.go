@@ -23,9 +23,9 @@ type Run struct {
 	Dir string
 }
 
-// NewRun creates the next numbered folder under root: runs/train-1, then
-// runs/train-2 ... for the name train. An empty root means runs. Programs that
-// start at the same time get folders of their own.
+// NewRun creates the next numbered folder under root: for the name train, runs/train-1,
+// then runs/train-2 and so on. An empty root means runs. Programs that start at the same
+// time get different folders.
 func NewRun(root, name string) (*Run, error) {
 	if root == "" {
 		root = "runs"
@@ -39,15 +39,15 @@ func NewRun(root, name string) (*Run, error) {
 		if err = os.Mkdir(dir, 0o777); err == nil {
 			return &Run{Dir: dir}, nil
 		}
-		if errors.Is(err, fs.ErrExist) { // another program was faster
+		if errors.Is(err, fs.ErrExist) { // another program has created it
 			next, err = next+1, nil
 		}
 	}
 	return nil, field.Errorf("the folder %s for runs cannot be written: %w; choose another with {Out}", root, err)
 }
 
-// nextNumber counts from the highest folder there is, so that the numbers of
-// deleted runs are not used again below it.
+// nextNumber returns the number after the highest one, so that numbers of deleted runs
+// below it are not used again.
 func nextNumber(root, name string) (int, error) {
 	if err := os.MkdirAll(root, 0o777); err != nil {
 		return 0, err
@@ -70,7 +70,7 @@ func nextNumber(root, name string) (int, error) {
 // Path returns the path of a file in the run's folder.
 func (r *Run) Path(file string) string { return filepath.Join(r.Dir, file) }
 
-// WriteSettings writes v, a struct or map of the resolved settings, to settings.yaml.
+// WriteSettings writes v, a struct or map with the resolved settings, to settings.yaml.
 func (r *Run) WriteSettings(v any) error {
 	return WriteFile(r.Path("settings.yaml"), func(w io.Writer) error {
 		e := yaml.NewEncoder(w)
@@ -82,15 +82,15 @@ func (r *Run) WriteSettings(v any) error {
 	})
 }
 
-// mostSettings is how many bytes a file of settings has at most.
+// mostSettings is the largest size of a settings file in bytes.
 const mostSettings = 16 << 20
 
-// ReadSettings reads what WriteSettings wrote into v, a pointer. A setting that v does
-// not have is an error that names it: it may be one that is misspelt or damaged, and
-// going on without it would be another run.
+// ReadSettings reads what WriteSettings wrote into v, a pointer. A setting that v does not
+// have is an error that names it: the setting may be misspelt or damaged, and ignoring it
+// would give a different run.
 func (r *Run) ReadSettings(v any) error { return r.readSettings(v, true) }
 
-// PickSettings reads those settings that v, a pointer, has, and passes over the others.
+// PickSettings reads the settings that v, a pointer, has, and ignores the others.
 func (r *Run) PickSettings(v any) error { return r.readSettings(v, false) }
 
 func (r *Run) readSettings(v any, all bool) error {
@@ -115,7 +115,7 @@ func (r *Run) readSettings(v any, all bool) error {
 
 var unknownField = regexp.MustCompile(`^(line \d+): field (.*) not found in type .*$`)
 
-// settingsError says what is wrong with settings without the names of Go's types.
+// settingsError describes an error in the settings without the names of Go types.
 func settingsError(err error) error {
 	var wrong *yaml.TypeError
 	if !errors.As(err, &wrong) {
@@ -131,8 +131,8 @@ func settingsError(err error) error {
 	return errors.New(strings.Join(lines, "; "))
 }
 
-// Sweep removes what a program that was killed in the middle of WriteFile left in
-// the run's folder. No other program may be writing there.
+// Sweep removes the temporary files that a program killed during WriteFile left in the
+// run's folder. No other program may be writing there.
 func (r *Run) Sweep() error {
 	entries, err := os.ReadDir(r.Dir)
 	if err != nil {

@@ -35,7 +35,7 @@ func TestRunsAreNumbered(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "train-1")); err != nil {
 		t.Fatal(err)
 	}
-	// Folders of other names, one that only looks like a number, and a file.
+	// Folders with other names, one that only looks like a number, and a file.
 	for _, other := range []string{"train-x", "train-007", "train", "train-99999999999999999999", "trainer-9"} {
 		if err := os.Mkdir(filepath.Join(root, other), 0o777); err != nil {
 			t.Fatal(err)
@@ -162,7 +162,7 @@ func TestMetricsLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Already there, before Close.
+	// The rows are in the files before Close.
 	wantCSV := "epoch,loss,test_acc,note,best\n" +
 		"1,NaN,,,\n2,1e-07,0.9,\"a \"\"b\"\", c\",\n3,,1e+06,,true\n,-Inf,,,\n"
 	wantJSON := `{"epoch":1,"loss":"NaN"}` + "\n" + `{"epoch":2,"loss":1e-07,"test_acc":0.9,"note":"a \"b\", c"}` + "\n" +
@@ -207,7 +207,7 @@ func TestMetricsGoOn(t *testing.T) {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
-		// A power failure in the middle of the next row.
+		// A power failure during the next row.
 		for _, name := range []string{"metrics.csv", "metrics.jsonl"} {
 			text := read(t, r.Path(name))
 			if err := os.WriteFile(r.Path(name), []byte(text+"1,0."), 0o666); err != nil {
@@ -222,7 +222,7 @@ func TestMetricsGoOn(t *testing.T) {
 	if got, want := read(t, r.Path("metrics.jsonl")), "{\"epoch\":0}\n{\"epoch\":1}\n{\"epoch\":2}\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if err := os.WriteFile(r.Path("metrics.csv"), []byte("epoch,lo"), 0o666); err != nil { // a head that was cut
+	if err := os.WriteFile(r.Path("metrics.csv"), []byte("epoch,lo"), 0o666); err != nil { // an incomplete head
 		t.Fatal(err)
 	}
 	openLog(t, r, "epoch", "loss")
@@ -233,7 +233,7 @@ func TestMetricsGoOn(t *testing.T) {
 
 func TestMetricsRefuse(t *testing.T) {
 	r := &Run{Dir: t.TempDir()}
-	const foreign = "a,b\n1,2" // its last line is not ended, and stays so
+	const foreign = "a,b\n1,2" // its last line is incomplete, and stays so
 	if err := os.WriteFile(r.Path("metrics.csv"), []byte(foreign), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func TestMetricsRefuse(t *testing.T) {
 	}
 }
 
-// fullDisk takes half of the write it fails.
+// fullDisk writes half of the data of the write that it fails.
 type fullDisk struct {
 	lineFile
 	full bool

@@ -15,27 +15,27 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// State is where a training stands at the end of an epoch. Its file holds, beside
-// it, the values of the model and of the optimiser: all that is needed to go on
-// is in one file, so no crash can leave parts of two epochs.
+// State describes a training at the end of an epoch. Its file also contains the values of
+// the model and of the optimiser: everything needed to resume is in one file, so a crash
+// cannot leave parts of two epochs.
 type State struct {
-	Version        int     `json:"version"` // of the file's layout; SaveState fills it in
-	Epoch          int     `json:"epoch"`   // epochs completed, at least 1
-	Steps          int     `json:"steps"`   // steps made
+	Version        int     `json:"version"` // layout of the file; SaveState fills it in
+	Epoch          int     `json:"epoch"`   // completed epochs, at least 1
+	Steps          int     `json:"steps"`   // completed steps
 	OptimizerSteps int     `json:"optimizer_steps"`
 	BestEpoch      int     `json:"best_epoch"`
 	BestAccuracy   float64 `json:"best_accuracy"`
-	// BestScore is by which BestEpoch is the best; nil where it is no number, or where it
-	// is BestAccuracy in a state of an earlier version.
+	// BestScore is the score by which BestEpoch was chosen. It is nil where the score is NaN
+	// or infinite, or is BestAccuracy in a state of an earlier version.
 	BestScore *float64 `json:"best_score,omitempty"`
-	Seconds   float64  `json:"seconds"` // that it took so far
+	Seconds   float64  `json:"seconds"` // duration of the training so far
 
-	Settings json.RawMessage `json:"settings"` // of the training, as its caller writes them
-	Model    Model           `json:"model"`    // what the epoch's model file says of itself
+	Settings json.RawMessage `json:"settings"` // settings of the training, in its caller's format
+	Model    Model           `json:"model"`    // description of the epoch's model, as in its model file
 }
 
-// The parts of a state file: the metadata's entries, and what the names of the
-// tensors begin with.
+// These are the parts of a state file: entries of its metadata, and prefixes of its
+// tensors' names.
 const (
 	stateKey      = "residual_state"
 	checksumKey   = "residual_checksum"
@@ -45,18 +45,18 @@ const (
 	stateVersion  = 1
 )
 
-// Values are the tensors of a state by name: the model's state dict, what the
-// optimiser keeps under names of the caller's choice, and the moving averages of
-// what the model's has, where they are kept.
+// Values are the tensors of a state by name: the model's state dict, the optimiser's
+// state under names that the caller chooses, and the moving averages of the model's
+// values, if the training keeps them.
 type Values struct{ Model, Optimizer, Average []tensor.Named }
 
-// parts pairs the parts with what the names of their tensors begin with.
+// parts maps the prefix of each part's tensors to the part.
 func (v *Values) parts() map[string]*[]tensor.Named {
 	return map[string]*[]tensor.Named{modelPart: &v.Model, optimizerPart: &v.Optimizer, averagePart: &v.Average}
 }
 
-// SaveState writes a state file, whole or not at all. A checksum in it covers the
-// state and every element.
+// SaveState writes a state file atomically. The file contains a checksum over the state
+// and all elements.
 func SaveState(path string, s State, v Values) error {
 	s.Version = stateVersion
 	s.Model = s.Model.resolved()
@@ -77,7 +77,7 @@ func SaveState(path string, s State, v Values) error {
 	return WriteFile(path, func(w io.Writer) error { return safetensors.Write(w, all, metadata) })
 }
 
-// ReadState reads what a state file says of itself, without its tensors.
+// ReadState reads the description in a state file, without its tensors.
 func ReadState(path string) (State, error) {
 	f, err := safetensors.Open(path)
 	if err != nil {
@@ -91,8 +91,8 @@ func ReadState(path string) (State, error) {
 	return s, nil
 }
 
-// LoadState reads a whole state file and checks every element of it. The tensors
-// come in the order they were saved in.
+// LoadState reads a complete state file and verifies its checksum. The tensors are in the
+// order in which they were saved.
 func LoadState(path string) (State, Values, error) {
 	f, err := safetensors.Open(path)
 	if err != nil {
@@ -124,7 +124,7 @@ func LoadState(path string) (State, Values, error) {
 	return s, v, nil
 }
 
-// stateError names the file, once, and what to do.
+// stateError names the file once and says what to do.
 func stateError(path string, err error) error {
 	if !strings.Contains(err.Error(), path) {
 		err = fmt.Errorf("%s: %w", path, err)

@@ -33,7 +33,7 @@ func sampleState() (State, Values) {
 func TestStateRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.safetensors")
 	want, values := sampleState()
-	score := -1.0 / 3 // of a metric of its own
+	score := -1.0 / 3 // the score of a custom metric
 	want.BestScore = &score
 	if err := SaveState(path, want, values); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestStateRoundTrip(t *testing.T) {
 	}
 }
 
-// bits lists names, shapes and elements; Int64 tensors may come before the others.
+// bits lists names, shapes and elements, sorted, since Int64 tensors may come before the others.
 func bits(all []tensor.Named) []string {
 	var lines []string
 	for _, n := range all {
@@ -70,8 +70,7 @@ func bits(all []tensor.Named) []string {
 	return lines
 }
 
-// No file that differs from the one that was written, in any bit or in its
-// length, is taken for it.
+// A file that differs from the original in any bit, or in its length, is refused.
 func TestDamagedStates(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.safetensors")
 	s, values := sampleState()
@@ -101,7 +100,7 @@ func TestDamagedStates(t *testing.T) {
 		flipped := []byte(whole)
 		flipped[at] ^= 4
 		if at >= 8 && at < 8+header && harmless(t, path, flipped, values) {
-			spared++ // such as another kind of white space behind the header
+			spared++ // such as other white space after the header
 			continue
 		}
 		broken(fmt.Sprintf("byte %d changed", at), string(flipped))
@@ -115,7 +114,7 @@ func TestDamagedStates(t *testing.T) {
 	}
 }
 
-// harmless says whether a changed header still tells the same state and values.
+// harmless reports whether a changed header still describes the same state and values.
 func harmless(t *testing.T, path string, content []byte, want Values) bool {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o666); err != nil {
@@ -167,7 +166,7 @@ func TestCutMetrics(t *testing.T) {
 		last            int
 		wantCSV         string
 		wantRows        string
-		want            string // of the error
+		want            string // part of the error
 	}{
 		{"two of three", csv, rows, 2, csv[:len(csv)-4], rows[:24], ""},
 		{"all", csv, rows, 9, csv, rows, ""},
@@ -241,7 +240,7 @@ func TestReadSettings(t *testing.T) {
 	}
 }
 
-// Only what a killed program left is swept away.
+// Sweep removes only what a killed program left.
 func TestSweep(t *testing.T) {
 	r := &Run{Dir: t.TempDir()}
 	kept := []string{".residual-note", "a.tmp", "last.safetensors"}

@@ -1,6 +1,13 @@
-// Package checkpoint keeps what a training leaves behind: numbered run folders
-// with settings and metrics, and model files that carry all that is needed to
-// use them. Files are replaced whole or not at all.
+// Package checkpoint stores what a training leaves behind: numbered run folders with
+// settings and metrics (Run, MetricsLog), model files that describe themselves (Model,
+// SaveModel, LoadModel), and states from which a training resumes (State, SaveState,
+// LoadState).
+//
+//	run, err := checkpoint.NewRun("runs", "train") // runs/train-1
+//	// ...
+//	err = checkpoint.SaveModel(run.Path("best.safetensors"), about, nn.StateDict(net))
+//
+// Files are replaced atomically: WriteFile leaves either the old content or the new one.
 package checkpoint
 
 import (
@@ -17,14 +24,14 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// WriteFile replaces the file at path by what write produces, or creates it. The
-// content goes to a temporary file in the same folder, reaches the disk, and
-// only then takes the name; the folder is synced last. On an error, or a panic
-// in write, the old file stays as it was and the temporary one is removed. The
+// WriteFile creates the file at path, or replaces it, with what write produces. The
+// content is written to a temporary file in the same folder and synced to disk before
+// the file is renamed to path; then the folder is synced. On an error, or a panic
+// in write, the old file is unchanged and the temporary one is removed. The only
 // exception is a failure of that last sync: the new file is then in place, and
-// the error says that a power cut may still lose it. A killed program can leave
-// a file named .residual-*.tmp, which may be deleted. What is no file, such as a
-// pipe or a device, is not replaced: that is an error.
+// the error says that a power failure may still lose it. A killed program can leave
+// a file named .residual-*.tmp, which may be deleted. What is not a file,
+// such as a pipe or a device, is not replaced: that is an error.
 func WriteFile(path string, write func(io.Writer) error) error {
 	if err := regular.Replaceable(path); err != nil {
 		return fmt.Errorf("%w; it is left as it is, give the name of a file", err)
@@ -32,7 +39,7 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	return writeFile(osFiles{}, path, write)
 }
 
-// fileSystem is what writeFile needs of the operating system; tests fail each call in turn.
+// fileSystem is the part of the operating system that writeFile uses; tests fail each call in turn.
 type fileSystem interface {
 	create(path string) (file, error) // fails when path exists
 	rename(from, to string) error
@@ -73,8 +80,8 @@ func writeFile(files fileSystem, path string, write func(io.Writer) error) (err 
 
 func tempName(middle string) string { return ".residual-" + middle + ".tmp" }
 
-// createTemp makes a new file with the permissions any new file gets, which
-// os.CreateTemp does not.
+// createTemp creates a file with the permissions that new files normally get, unlike
+// os.CreateTemp.
 func createTemp(files fileSystem, dir string) (string, file, error) {
 	for {
 		temp := filepath.Join(dir, tempName(fmt.Sprintf("%016x", rand.Uint64())))
@@ -86,7 +93,7 @@ func createTemp(files fileSystem, dir string) (string, file, error) {
 	}
 }
 
-// fill writes, syncs and closes f; it is closed in any case.
+// fill writes, syncs and closes f, which is closed even after an error.
 func fill(f file, write func(io.Writer) error) (err error) {
 	closed := false
 	defer func() {
@@ -123,7 +130,7 @@ func (osFiles) remove(path string) error     { return os.Remove(path) }
 
 func (osFiles) syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
-		return nil // a folder cannot be opened for that; NTFS journals the rename
+		return nil // Windows cannot sync a folder; NTFS journals the rename
 	}
 	d, err := os.Open(dir)
 	if err != nil {

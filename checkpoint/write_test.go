@@ -15,9 +15,9 @@ import (
 
 var errInjected = errors.New("injected failure")
 
-// faulty fails the n-th call, and with dead set every later one as well. A
-// failing write leaves half of its bytes; with late set, a failing close, rename
-// or sync has done its work all the same, as a network file system may.
+// faulty fails the n-th call, and if dead is set every later one as well. A failing
+// write leaves half of its bytes; if late is set, a failing close, rename or sync has
+// done its work all the same, as a network file system may.
 type faulty struct {
 	fileSystem
 	n          int
@@ -80,14 +80,14 @@ func (w *faultyFile) Write(p []byte) (int, error) {
 func (w *faultyFile) Sync() error { return w.f.do("sync", w.file.Sync) }
 
 func (w *faultyFile) Close() error {
-	err := w.file.Close() // really closed in any case, so that the test leaks nothing
+	err := w.file.Close() // always closed, so that the test leaks nothing
 	if w.f.fails("close") {
 		return errInjected
 	}
 	return err
 }
 
-// Whatever call fails, the old content or the new one is there whole.
+// Whichever call fails, the file has either the old content or the new one.
 func TestEveryCallFails(t *testing.T) {
 	content := strings.Repeat("new content ", 20_000) // several writes
 	order := []string{"create", "write", "write", "write", "write", "sync", "close", "rename", "sync folder"}

@@ -5,7 +5,9 @@ import "github.com/residual-ml/residual/graph"
 // Step is one operation of a compiled program. Steps run in order, each on all threads of
 // the device.
 type Step interface {
+	// Reads lists the values that the step reads.
 	Reads() []*Value
+	// Writes lists the values that the step writes.
 	Writes() []*Value
 	// InPlace lists pairs of a read and a written value that may share memory
 	// if no later step needs the read one.

@@ -10,6 +10,7 @@ import (
 // Pairing is a function of two numbers, for Binary.
 type Pairing uint8
 
+// The comparisons return 1 or 0, as Less does.
 const (
 	Sub  Pairing = iota // a - b
 	Div                 // a / b

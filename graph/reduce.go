@@ -11,12 +11,13 @@ import (
 // Reduction is the function with which Reduce combines elements.
 type Reduction uint8
 
+// The reductions of a group of numbers to one.
 const (
 	Total    Reduction = iota // their sum
 	Mean                      // their mean
-	Largest                   // NaN if an element is NaN
-	Smallest                  // NaN if an element is NaN
-	Product
+	Largest                   // NaN if an element is
+	Smallest                  // NaN if an element is
+	Product                   // their product
 )
 
 func (r Reduction) String() string {

@@ -10,6 +10,7 @@ import (
 // Function is a function of one number, for Unary. A and B are the fields of Unary.
 type Function uint8
 
+// The functions that have no comment of their own are those of package math.
 const (
 	Exp Function = iota
 	Log

@@ -17,8 +17,8 @@ import (
 	"github.com/residual-ml/residual/prepare"
 )
 
-// Examine measures a model on a data set: accuracy, figures by class, calibration and the
-// mistakes that it was surest of. Judgement.Report makes a page of them.
+// Examine measures a model on a data set: accuracy, scores per class, calibration and the
+// mistakes of which the model was most sure. Judgement.Report makes a page of them.
 func Example() {
 	ctx := context.Background()
 	dev, err := cpu.New(cpu.Options{})

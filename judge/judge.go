@@ -1,6 +1,13 @@
-// Package judge says how good a trained model is on a data set and where it errs: it
-// measures the model in one walk over the pictures (Examine), and makes the report of
-// what was found (Judgement.Report).
+// Package judge says how good a trained model is on a data set and where it errs.
+// Examine measures the model in one pass over the images: accuracy, scores per class,
+// calibration, and the mistakes of which the model was most sure. Judgement.Report turns the
+// result into a report, and Write stores it as an HTML page.
+//
+//	c, err := inference.Load("runs/train-1/best.safetensors", device, engine.FP32)
+//	// ...
+//	j, err := judge.Examine(ctx, c, test, judge.Config{})
+//	// ...
+//	fmt.Println(j.Accuracy, j.Calibration.ExpectedError())
 package judge
 
 import (
@@ -15,29 +22,29 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// Config says how a data set is walked. The zero value is the sensible one.
+// Config says how Examine passes over a data set. The zero value is a sensible default.
 type Config struct {
 	Loader   data.LoaderConfig        // Batch 0 means 128
-	Mistakes int                      // kept for the report; 0 means 24, below 0 none
-	Progress func(done, total int)    // hears of every batch; may be nil
-	Each     func(a inference.Answer) // hears of every picture; may be nil
+	Mistakes int                      // number of mistakes for the report; 0 means 24, below 0 none
+	Progress func(done, total int)    // called after every batch; may be nil
+	Each     func(a inference.Answer) // called for every image; may be nil
 }
 
-// Judgement is what was found.
+// Judgement is the result of Examine.
 type Judgement struct {
 	inference.Result
 	Classes     []string
 	Scores      []report.ClassScore
 	Calibration report.Calibration
-	// Mistakes are the pictures that the model took for another class with the highest
-	// probabilities, the highest first; of equals the first comes first.
+	// Mistakes are the images that the model assigned to a wrong class with the highest
+	// probabilities, in descending order; equal probabilities keep the data set's order.
 	Mistakes []inference.Answer
 
 	model *inference.Classifier
 	data  data.Dataset
 }
 
-// Examine measures c on ds, whose pictures are prepared as they were for the training.
+// Examine measures c on ds, whose images are prepared as they were for the training.
 // It returns ctx's error when ctx ends.
 func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, config Config) (*Judgement, error) {
 	if config.Loader.Batch == 0 {
@@ -64,8 +71,8 @@ func Examine(ctx context.Context, c *inference.Classifier, ds data.Dataset, conf
 	return j, nil
 }
 
-// surest keeps the mistakes with the highest probabilities: at most twice as many as
-// are wanted, so that adding one takes constant time on average.
+// surest collects the mistakes with the highest probabilities. It holds at most twice as
+// many as it returns, so that adding one takes constant time on average.
 type surest struct {
 	most int
 	kept []inference.Answer
@@ -87,7 +94,7 @@ func (s *surest) sorted() []inference.Answer {
 	return s.kept[:min(len(s.kept), max(s.most, 0))]
 }
 
-// name is what a picture is called in the report.
+// name is what an image is called in the report.
 func (j *Judgement) name(i int) string {
-	return cmp.Or(data.Describe(j.data, i), fmt.Sprintf("picture %d", i))
+	return cmp.Or(data.Describe(j.data, i), fmt.Sprintf("image %d", i))
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/residual-ml/residual/report/page"
 )
 
-// classifier is a model of random weights in a folder of its own.
+// classifier returns a model with random weights in a folder of its own.
 func classifier(t *testing.T, ds data.Dataset) (c *inference.Classifier, path string) {
 	t.Helper()
 	m, err := models.New("d2l-bnlenet", models.Config{})
@@ -53,7 +53,7 @@ func classifier(t *testing.T, ds data.Dataset) (c *inference.Classifier, path st
 	return c, path
 }
 
-// named is a data set whose pictures have names.
+// named is a data set whose images have names.
 type named struct{ data.Dataset }
 
 func (n named) Describe(i int) (int, string) {
@@ -72,7 +72,7 @@ func garments(t *testing.T, n int) data.Dataset {
 	return named{ds}
 }
 
-// Examine finds what a walk by hand finds: the surest mistakes, and the calibration.
+// Examine finds the most confident mistakes and the calibration, compared with a plain loop.
 func TestExamine(t *testing.T) {
 	ds := garments(t, 150)
 	c, _ := classifier(t, ds)
@@ -112,7 +112,7 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-// A probability that is no number is nothing to be sure of.
+// A mistake with probability NaN is left out.
 func TestSurestSkipsNaN(t *testing.T) {
 	s := surest{most: 2}
 	for i, p := range []float64{0.5, math.NaN(), 0.9, 0.9, 0.1} {
@@ -127,8 +127,8 @@ func TestSurestSkipsNaN(t *testing.T) {
 	}
 }
 
-// The report of a run has its curves and settings, and the mistakes with names, as the
-// model saw them and explained.
+// The report of a run has its curves and settings, and its mistakes with names, images as
+// the model saw them, and explanations.
 func TestReportOfARun(t *testing.T) {
 	ds := garments(t, 60)
 	c, path := classifier(t, ds)
@@ -174,15 +174,15 @@ func TestReportOfARun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := fmt.Sprintf("picture %d", a.Index)
+		want := fmt.Sprintf("image %d", a.Index)
 		if a.Index%2 == 0 {
 			want = fmt.Sprintf("shelf/%d.png", a.Index)
 		}
 		if m.Name != want || m.True != ds.Info().Classes[label] || m.Said == m.True || m.Probability != a.Probability {
 			t.Errorf("mistake %d is %s, %s for %s at %v", i, m.Name, m.Said, m.True, m.Probability)
 		}
-		if !bytes.Equal(m.Picture.(*image.Gray).Pix, img.Pix) {
-			t.Errorf("mistake %d has another picture", i)
+		if !bytes.Equal(m.Image.(*image.Gray).Pix, img.Pix) {
+			t.Errorf("mistake %d has another image", i)
 		}
 		cam, err := c.GradCAM(img, a.Class)
 		if err != nil {
@@ -194,7 +194,7 @@ func TestReportOfARun(t *testing.T) {
 	}
 }
 
-// near compares pictures: a batch may round otherwise than one image does.
+// near compares images with a tolerance: a batch may round differently from one image.
 func near(a, b image.Image) bool {
 	for y := range a.Bounds().Dy() {
 		for x := range a.Bounds().Dx() {
@@ -209,7 +209,7 @@ func near(a, b image.Image) bool {
 	return true
 }
 
-// The report can be written over itself, and over nothing else.
+// A report replaces an older report, and no other file.
 func TestWrite(t *testing.T) {
 	ds := garments(t, 20)
 	c, path := classifier(t, ds)

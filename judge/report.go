@@ -21,18 +21,18 @@ import (
 	"github.com/residual-ml/residual/report/page"
 )
 
-// Source is what a report says of where its figures come from.
+// Source says where the figures of a report come from.
 type Source struct {
-	Model   string      // the model's file; in a run's folder its curves and settings are shown, too
-	Data    string      // the data set by the name that the user gave; empty: its own
-	Part    string      // of the data set: test or train
+	Model   string      // the model's file; the curves and settings in its run folder are shown, too
+	Data    string      // the name or path of the data set that the user gave; empty means the data set's own name
+	Part    string      // part of the data set: test or train
 	Made    time.Time   // when it was measured
-	Machine []page.Fact // what measured it
+	Machine []page.Fact // facts about the machine that measured
 }
 
-// Report makes the page of what was found: it reads the pictures of the mistakes and
-// explains them by Grad-CAM, of the class that was said. What a run's folder lacks, or
-// cannot be read there, is left out, and that is said. It returns ctx's error when ctx ends.
+// Report makes the page: it reads the images of the mistakes and explains each by Grad-CAM
+// for the predicted class. What is missing from the run's folder, or cannot be read, is
+// left out with a note. It returns ctx's error when ctx ends.
 func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) {
 	version, goVersion := checkpoint.Versions()
 	about := j.model.Info()
@@ -60,13 +60,13 @@ func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) 
 	}
 	machine := append([]page.Fact(nil), s.Machine...)
 	machine = append(machine,
-		page.Fact{Name: "speed", Value: fmt.Sprintf("%s pictures a second", report.Count(int64(j.ImagesPerSecond)))},
+		page.Fact{Name: "speed", Value: fmt.Sprintf("%s images a second", report.Count(int64(j.ImagesPerSecond)))},
 		page.Fact{Name: "Residual", Value: version}, page.Fact{Name: "Go", Value: goVersion})
 	p.Facts = append(p.Facts, page.Facts{Title: "Measured on", Rows: machine})
 	return p, nil
 }
 
-// facts is what a model file says of itself.
+// facts lists what a model file says about itself.
 func facts(m checkpoint.Model, parameters int64) []page.Fact {
 	var rows []page.Fact
 	add := func(name, value string) {
@@ -94,7 +94,7 @@ func facts(m checkpoint.Model, parameters int64) []page.Fact {
 	return rows
 }
 
-// curves are those of a run, from its metrics.
+// curves reads the curves of a run from its metrics.
 func curves(run *checkpoint.Run) ([]report.Panel, error) {
 	h, err := run.ReadMetrics()
 	if err != nil {
@@ -109,7 +109,7 @@ func curves(run *checkpoint.Run) ([]report.Panel, error) {
 				l.Points = append(l.Points, report.Point{X: x[i], Y: y[i]})
 			}
 		}
-		l.Marks = strings.HasPrefix(column, "test") // one an epoch
+		l.Marks = strings.HasPrefix(column, "test") // one point per epoch
 		if l.Points == nil {
 			return nil
 		}
@@ -129,7 +129,7 @@ func curves(run *checkpoint.Run) ([]report.Panel, error) {
 	return out, nil
 }
 
-// steady says that a curve never leaves its first value.
+// steady reports whether a curve never leaves its first value.
 func steady(points []report.Point) bool {
 	for _, p := range points {
 		if p.Y != points[0].Y {
@@ -139,10 +139,10 @@ func steady(points []report.Point) bool {
 	return true
 }
 
-// DefaultPath is where the report of a model goes when nobody says: beside it. That of
-// a run's best model on what it was tested on is report.html; else the name says the
-// model's file, the data set and the part. own is the data set that the model was
-// trained on.
+// DefaultPath returns the default path of a model's report, in the model's folder. It is
+// report.html for a run's best model on the test part of its training data; otherwise the
+// name contains the model's file, the data set and the part. own is the data set that the
+// model was trained on.
 func DefaultPath(model, own, data, part string) string {
 	dir, name := filepath.Split(model)
 	words := []string{"report"}
@@ -158,7 +158,7 @@ func DefaultPath(model, own, data, part string) string {
 	return filepath.Join(dir, strings.Join(words, "-")+".html")
 }
 
-// plainName keeps what is safe in a file's name everywhere.
+// plainName replaces characters that are not safe in file names everywhere.
 func plainName(r rune) rune {
 	if strings.ContainsRune(`/\:*?"<>|`, r) || r < ' ' {
 		return '_'
@@ -166,8 +166,8 @@ func plainName(r rune) rune {
 	return r
 }
 
-// Replaceable says whether a report may be written to path: nothing is there, or a
-// report.
+// Replaceable returns an error unless path is free or holds a report that may be
+// overwritten.
 func Replaceable(path string) error {
 	f, err := regular.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -177,14 +177,14 @@ func Replaceable(path string) error {
 		return field.Errorf("report: %w; name another file ({Report}), or write no report ({NoReport})", err)
 	}
 	defer f.Close()
-	head, _ := io.ReadAll(io.LimitReader(f, 1024)) // of a folder it is an error, and no report
+	head, _ := io.ReadAll(io.LimitReader(f, 1024)) // reading a folder fails, so head is empty and it is no report
 	if !page.IsReport(bytes.NewReader(head)) {
 		return field.Errorf("report: %s is there and is no report of Residual; name another file ({Report}), or write no report ({NoReport})", path)
 	}
 	return nil
 }
 
-// Write writes a report whole or not at all, and over nothing but a report.
+// Write writes a report completely or not at all. It overwrites nothing but a report.
 func Write(path string, p *page.Report) error {
 	if err := Replaceable(path); err != nil {
 		return err

@@ -30,6 +30,7 @@ func (b *PlainBlock) layers(x *graph.Node) *graph.Node {
 	return b.BN2.Forward(b.Conv2.Forward(x))
 }
 
+// Forward implements nn.Module.
 func (b *PlainBlock) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	return x.Graph.Record(b, first, b.ReLU.Forward(b.layers(x)))
@@ -58,6 +59,7 @@ func projection(p place, out int) nn.Sequential {
 	return nn.Sequential{nn.NewConv2d(p.in, out, 1, nn.Conv{Stride: p.stride, NoBias: true, Blank: p.blank}), nn.NewBatchNorm2d(out)}
 }
 
+// Forward implements nn.Module.
 func (b *BasicBlock) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)
@@ -120,6 +122,7 @@ func bottleneck(groups, base int) func(place) nn.Module {
 	}
 }
 
+// Forward implements nn.Module.
 func (b *Bottleneck) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)

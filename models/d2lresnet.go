@@ -58,6 +58,7 @@ func newD2LResNet(c Config) *D2LResNet18 {
 	}
 }
 
+// Forward implements nn.Module.
 func (m *D2LResNet18) Forward(x *graph.Node) *graph.Node { return m.Through(x, forward) }
 
 // Stages implements Net.

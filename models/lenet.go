@@ -35,6 +35,7 @@ func NewD2LBNLeNet(channels, classes int) *D2LBNLeNet {
 	}}
 }
 
+// Forward implements nn.Module.
 func (m *D2LBNLeNet) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	for _, layer := range m.Sequential {

@@ -109,6 +109,7 @@ func (b *PreActBlock) Parts(x *graph.Node) (branch, shortcut *graph.Node) {
 	return b.Conv2.Forward(y), shortcutOf(b.Downsample, from)
 }
 
+// Forward implements nn.Module.
 func (b *PreActBlock) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)
@@ -129,6 +130,7 @@ func (b *PreActBottleneck) Parts(x *graph.Node) (branch, shortcut *graph.Node) {
 	return b.Conv3.Forward(y), shortcutOf(b.Downsample, from)
 }
 
+// Forward implements nn.Module.
 func (b *PreActBottleneck) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)

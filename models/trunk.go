@@ -64,6 +64,7 @@ func (t *Trunk) through(m nn.Module, x *graph.Node, visit func(b nn.Module, x *g
 // ResNet is a trunk of residual blocks.
 type ResNet struct{ Trunk }
 
+// Forward implements nn.Module.
 func (m *ResNet) Forward(x *graph.Node) *graph.Node { return m.Through(x, forward) }
 
 // Stages implements Net.
@@ -83,6 +84,7 @@ func (m *ResNet) Through(x *graph.Node, visit func(b Block, x *graph.Node) *grap
 // PlainNet is a trunk of plain blocks: the residual network without its additions.
 type PlainNet struct{ Trunk }
 
+// Forward implements nn.Module.
 func (m *PlainNet) Forward(x *graph.Node) *graph.Node {
 	return m.through(m, x, nn.Module.Forward)
 }

@@ -5,22 +5,22 @@ import "math"
 // CalibrationBins is how many bins Guo et al. sort answers into.
 const CalibrationBins = 15
 
-// Calibration says whether a model is as often right as it claims: answers are sorted
-// by the probability that the model gives them into bins of equal width (Guo et al.,
-// "On Calibration of Modern Neural Networks", 2017, section 2). The zero value has
-// CalibrationBins bins and no answers. It is for one goroutine at a time.
+// Calibration compares how sure a model is with how often it is right: answers are sorted
+// into bins of equal width by the probability that the model gives them (Guo et al., "On
+// Calibration of Modern Neural Networks", 2017, section 2). The zero value has
+// CalibrationBins bins and no answers. A Calibration is not safe for concurrent use.
 type Calibration struct {
 	Bins []CalibrationBin // each ends where the next begins, above 0 and up to 1
 }
 
-// CalibrationBin is the answers whose probability is in one bin, its upper end included.
+// CalibrationBin counts the answers whose probability lies in one bin, upper end included.
 type CalibrationBin struct {
 	Count, Right int
 	Sum          float64 // of the probabilities
 }
 
-// Add takes an answer that the model gave with this probability. One that is no number
-// is left out.
+// Add counts an answer that the model gave with this probability. An answer whose
+// probability is NaN is left out.
 func (c *Calibration) Add(probability float64, right bool) {
 	if math.IsNaN(probability) {
 		return
@@ -37,16 +37,16 @@ func (c *Calibration) Add(probability float64, right bool) {
 	}
 }
 
-// Accuracy is the share of right answers in the bin, 0 of none.
+// Accuracy is the fraction of correct answers in the bin, 0 for an empty bin.
 func (b CalibrationBin) Accuracy() float64 { return ratio(float64(b.Right), b.Count) }
 
-// Confidence is the mean probability of the answers in the bin, 0 of none.
+// Confidence is the mean probability of the answers in the bin, 0 for an empty bin.
 func (b CalibrationBin) Confidence() float64 { return ratio(b.Sum, b.Count) }
 
-// Gap is how far a bin's confidence is above its accuracy.
+// Gap is the bin's confidence less its accuracy: above 0 where the model is overconfident.
 func (b CalibrationBin) Gap() float64 { return b.Confidence() - b.Accuracy() }
 
-// All is the answers of all bins in one.
+// All returns one bin with the answers of all bins.
 func (c *Calibration) All() CalibrationBin {
 	var all CalibrationBin
 	for _, b := range c.Bins {
@@ -58,7 +58,7 @@ func (c *Calibration) All() CalibrationBin {
 }
 
 // ExpectedError is the expected calibration error, equation 3 of the paper: the mean
-// over all answers of how far accuracy and confidence of their bin are apart.
+// absolute Gap over all answers.
 func (c *Calibration) ExpectedError() float64 {
 	sum, n := 0.0, c.All().Count
 	for _, b := range c.Bins {
@@ -67,8 +67,8 @@ func (c *Calibration) ExpectedError() float64 {
 	return sum
 }
 
-// MaximumError is the maximum calibration error, equation 4 of the paper: how far they
-// are apart in the worst bin.
+// MaximumError is the maximum calibration error, equation 4 of the paper: the absolute Gap
+// of the worst bin.
 func (c *Calibration) MaximumError() float64 {
 	worst := 0.0
 	for _, b := range c.Bins {

@@ -9,20 +9,20 @@ import (
 	"strings"
 )
 
-// ClassScore is how well one class is recognised. A score of nothing is NaN: the precision
-// of a class that is never predicted, the recall of one without images, and the F1 of one
-// that has neither, as in scikit-learn's precision_recall_fscore_support with
-// zero_division=nan.
+// ClassScore says how well one class is recognised. A score that divides by zero is NaN:
+// the precision of a class that is never predicted, the recall of a class without images,
+// and the F1 of a class with neither, as in scikit-learn's precision_recall_fscore_support
+// with zero_division=nan.
 type ClassScore struct {
 	Class     string
-	Precision float64 // of the images given this class, the share that is of it
-	Recall    float64 // of the images of this class, the share found
-	F1        float64 // harmonic mean of both
+	Precision float64 // fraction of the images predicted as this class that belong to it
+	Recall    float64 // fraction of the images of this class that were predicted as such
+	F1        float64 // harmonic mean of precision and recall
 	Support   int     // images of this class
-	Predicted int     // images given this class
+	Predicted int     // images predicted as this class
 }
 
-// MarshalJSON implements json.Marshaler. A score that is NaN is null.
+// MarshalJSON implements json.Marshaler. A score that is NaN becomes null.
 func (s ClassScore) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Class     string   `json:"class"`
@@ -34,7 +34,7 @@ func (s ClassScore) MarshalJSON() ([]byte, error) {
 	}{s.Class, Known(s.Precision), Known(s.Recall), Known(s.F1), s.Support, s.Predicted})
 }
 
-// Known is a figure for JSON: nil, which becomes null, where it is NaN.
+// Known returns v for use in JSON: nil, which becomes null, where v is NaN.
 func Known(v float64) *float64 {
 	if math.IsNaN(v) {
 		return nil
@@ -54,7 +54,7 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 			s.Predicted += counts[j][i]
 		}
 		hits := float64(counts[i][i])
-		s.Precision = hits / float64(s.Predicted) // NaN of none, as hits are 0 then
+		s.Precision = hits / float64(s.Predicted) // NaN for 0/0
 		s.Recall = hits / float64(s.Support)
 		s.F1 = 2 * hits / float64(s.Support+s.Predicted)
 		out[i] = s
@@ -62,10 +62,11 @@ func Scores(classes []string, counts [][]int) []ClassScore {
 	return out
 }
 
-// Met says whether the class had images or was predicted. Of any other nothing is known.
+// Met reports whether the class had images or was predicted. All scores of any other class
+// are NaN.
 func (s ClassScore) Met() bool { return s.Support+s.Predicted > 0 }
 
-// Unmet names the classes that have no images: an accuracy does not cover them.
+// Unmet returns the names of the classes without images, which an accuracy does not cover.
 func Unmet(scores []ClassScore) (classes []string) {
 	for _, s := range scores {
 		if s.Support == 0 {
@@ -75,11 +76,11 @@ func Unmet(scores []ClassScore) (classes []string) {
 	return classes
 }
 
-// Means returns the means of the scores, as scikit-learn's: each class counting once, and
-// each as much as it has images. A class counts in the mean of a score that it has: one
-// that is never predicted has no precision and is left out of the mean precision. A mean
-// of no class is NaN. Support and Predicted are sums, met is how many classes had images
-// or were predicted.
+// Means returns two means of the scores, as scikit-learn does: macro counts every class
+// once, and weighted counts each by its number of images. A class that lacks a score is
+// left out of the mean of that score: one that is never predicted has no precision. The
+// mean of no class is NaN. Support and Predicted are sums, and met is the number of classes
+// that had images or were predicted.
 func Means(scores []ClassScore) (macro, weighted ClassScore, met int) {
 	for _, s := range scores {
 		macro.Support += s.Support
@@ -110,7 +111,7 @@ func Means(scores []ClassScore) (macro, weighted ClassScore, met int) {
 	return macro, weighted, met
 }
 
-// Confusion is a mistake that was made.
+// Confusion counts how often images of class True were taken for class Said.
 type Confusion struct{ True, Said, Count int }
 
 // Confusions lists the mistakes in counts[true][predicted], the most frequent first.
@@ -145,19 +146,18 @@ func checkCounts(op string, classes []string, counts [][]int) {
 	}
 }
 
-// A matrix of more classes is too wide to read; the worst mistakes are
-// listed in its place.
+// A larger matrix is too wide to read, so the most frequent mistakes are listed instead.
 const (
 	widestMatrix   = 20
 	listedMistakes = 20
 )
 
-// ConfusionText is the confusion matrix as text, followed by precision,
+// ConfusionText returns the confusion matrix as text, followed by precision,
 // recall and F1 of every class and their means. counts[true][predicted]
-// holds images; a row is a true class, a column a predicted one, headed by
-// the class's number. Where there are more than 20 classes the 20 most
-// frequent mistakes stand in for the matrix. It panics unless counts is
-// square with one row and column a class.
+// holds numbers of images; a row is a true class and a column a predicted one,
+// headed by the class's number. For more than 20 classes the 20 most frequent
+// mistakes are listed instead of the matrix. It panics unless counts is square
+// with one row and column per class.
 func ConfusionText(classes []string, counts [][]int) string {
 	checkCounts("ConfusionText", classes, counts)
 	if len(classes) == 0 {
@@ -180,7 +180,7 @@ func matrix(classes []string, counts [][]int) string {
 		row := []string{strconv.Itoa(i), name}
 		for j, n := range counts[i] {
 			if n == 0 && i != j {
-				row = append(row, "·") // mistakes that never happen stay quiet
+				row = append(row, "·") // zeros stay inconspicuous
 				continue
 			}
 			row = append(row, strconv.Itoa(n))
@@ -199,7 +199,7 @@ func mistakes(classes []string, counts [][]int) string {
 	return t.String()
 }
 
-// Nothing stands for a score of 0/0, in tables and on pages.
+// Nothing is shown for a score of 0/0, in tables and on pages.
 const Nothing = "–"
 
 func scoreTable(scores []ClassScore, counts [][]int) string {
@@ -238,7 +238,7 @@ func scoreTable(scores []ClassScore, counts [][]int) string {
 	return b.String()
 }
 
-// over says which classes an accuracy covers where it is not all.
+// over names the classes that an accuracy covers, where it does not cover all.
 func over(scores []ClassScore) string {
 	const most = 4
 	missing := Unmet(scores)

@@ -80,7 +80,7 @@ func TestConfusionChecksItsShape(t *testing.T) {
 }
 
 // Scores and means are scikit-learn's with zero_division=nan, and null in JSON where they
-// are of nothing.
+// divide by zero.
 func TestScoresAsScikitLearn(t *testing.T) {
 	text, err := os.ReadFile("testdata/scores.json")
 	if err != nil {

@@ -22,8 +22,8 @@ type Series struct {
 	Points []Point
 }
 
-// Curves collects the curves of a run over its epochs. It is safe for use by
-// the training and by the display at once.
+// Curves collects the curves of a run over its epochs. It is safe for
+// concurrent use: the training adds points while the display draws them.
 type Curves struct {
 	mu     sync.Mutex
 	epochs int
@@ -44,8 +44,8 @@ func NewCurves(epochs int, names ...string) *Curves {
 	return c
 }
 
-// Add appends a point to the named curve, at x epochs. A name not seen
-// before starts a curve.
+// Add appends a point at x epochs to the named curve. A new name starts a
+// new curve.
 func (c *Curves) Add(name string, x, y float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,7 +69,7 @@ func (c *Curves) Series() []Series {
 	return out
 }
 
-// any says whether there is a point.
+// any reports whether there is at least one point.
 func (c *Curves) any() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,19 +82,19 @@ func (c *Curves) any() bool {
 }
 
 // drawable is the largest magnitude that is drawn: a run that has diverged
-// beyond it is as good as infinite, and would only flatten the rest.
+// beyond it counts as infinite, and drawing it would flatten everything else.
 const drawable = 1e30
 
-// figure is what both pictures start from: the points that can be drawn and
-// the ranges of the axes.
+// figure holds what the plot and the text chart both start from: the points
+// that can be drawn and the ranges of the axes.
 type figure struct {
 	series     []Series
 	xmin, xmax float64
 	ymin, ymax float64
 }
 
-// figure leaves out points that are no number and fits the axes. The x axis
-// runs from `from` to the last epoch.
+// figure leaves out NaN and infinite points and fits the axes. The x axis runs
+// from `from` to the last epoch.
 func (c *Curves) figure(from float64) figure {
 	f := figure{series: c.Series(), xmin: from, xmax: float64(c.epochs)}
 	for i := range f.series {
@@ -112,8 +112,8 @@ func (c *Curves) figure(from float64) figure {
 	return f
 }
 
-// fitY fits the y axis to what is visible from xmin on: the points and where
-// a curve crosses the left edge.
+// fitY fits the y axis to what is visible from xmin on: the points, and the
+// places where a curve crosses the left edge.
 func (f *figure) fitY() {
 	lo, hi := math.Inf(1), math.Inf(-1)
 	see := func(y float64) { lo, hi = math.Min(lo, y), math.Max(hi, y) }
@@ -127,7 +127,7 @@ func (f *figure) fitY() {
 			}
 		}
 	}
-	if lo > hi { // nothing to see yet
+	if lo > hi { // there is no point yet
 		lo, hi = 0, 1
 	}
 	if hi-lo < 1e-6*math.Max(1, math.Abs(hi)) {
@@ -140,7 +140,7 @@ func (f *figure) fitY() {
 	f.ymin, f.ymax = lo, hi
 }
 
-// between reads the straight line from p to q at x.
+// between returns the y value at x on the straight line from p to q.
 func between(p, q Point, x float64) float64 {
 	return p.Y + (q.Y-p.Y)*(x-p.X)/(q.X-p.X)
 }

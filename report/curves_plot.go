@@ -16,17 +16,17 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// The picture is 6 by 4.27 inches: 900x640 pixels in the PNG.
+// The image is 6 by 4.27 inches: 900x640 pixels in the PNG.
 const (
-	pictureWidth  = 900 * vg.Inch / pictureDPI
-	pictureHeight = 640 * vg.Inch / pictureDPI
-	pictureDPI    = 150
+	plotWidth  = 900 * vg.Inch / plotDPI
+	plotHeight = 640 * vg.Inch / plotDPI
+	plotDPI    = 150
 )
 
-// WritePNG writes the curves as a picture of 900x640 pixels. The error is
-// the writer's or the font's.
+// WritePNG writes the curves as an image of 900x640 pixels. An error comes from
+// the writer or from loading the font.
 func (c *Curves) WritePNG(w io.Writer) error {
-	canvas := vgimg.NewWith(vgimg.UseWH(pictureWidth, pictureHeight), vgimg.UseDPI(pictureDPI))
+	canvas := vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(plotDPI))
 	if err := c.draw(canvas); err != nil {
 		return err
 	}
@@ -34,10 +34,10 @@ func (c *Curves) WritePNG(w io.Writer) error {
 	return err
 }
 
-// WriteSVG writes the curves as an SVG document of the same shape. The error
-// is the writer's or the font's.
+// WriteSVG writes the curves as an SVG document with the same proportions. An
+// error comes from the writer or from loading the font.
 func (c *Curves) WriteSVG(w io.Writer) error {
-	canvas := vgsvg.New(pictureWidth, pictureHeight)
+	canvas := vgsvg.New(plotWidth, plotHeight)
 	if err := c.draw(canvas); err != nil {
 		return err
 	}
@@ -49,13 +49,13 @@ func (c *Curves) WriteSVG(w io.Writer) error {
 	return err
 }
 
-// withFonts names other fonts beside the one that the canvas names alone, which
-// the reader's machine may lack.
+// withFonts adds fallback fonts to the one that the canvas names, which the
+// reader's machine may lack.
 func withFonts(svg []byte) []byte {
 	return bytes.ReplaceAll(svg, []byte(`style="font-family:Liberation Sans;`), []byte(`style="font-family:Liberation Sans,Arial,sans-serif;`))
 }
 
-// styles are those of d2l's Animator: '-', 'm--', 'g-.', 'r:'.
+// styles are the line styles of d2l's Animator: '-', 'm--', 'g-.', 'r:'.
 func styles() []draw.LineStyle {
 	const width = vg.Length(1.6)
 	return []draw.LineStyle{
@@ -66,9 +66,9 @@ func styles() []draw.LineStyle {
 	}
 }
 
-// draw draws the picture on a canvas of the picture's size.
+// draw draws the curves on a canvas of the image's size.
 func (c *Curves) draw(canvas vg.CanvasSizer) error {
-	f := c.pictureFigure()
+	f := c.plotFigure()
 	p := plot.New()
 	dress(p)
 
@@ -97,7 +97,7 @@ func (c *Curves) draw(canvas vg.CanvasSizer) error {
 		}
 	}
 
-	fitAxes(p, f) // Add has widened them to all the data
+	fitAxes(p, f) // Add has widened the axes to all the data
 
 	page := draw.New(canvas)
 	page.SetColor(color.White)
@@ -108,12 +108,12 @@ func (c *Curves) draw(canvas vg.CanvasSizer) error {
 	return nil
 }
 
-// fewEpochs is how long a run may be whose first epoch is a large part of it.
+// fewEpochs is the longest run whose first epoch is a large part of the plot.
 const fewEpochs = 4
 
-// pictureFigure starts the x axis at 1 as d2l does, or at 0 where too little
-// would be seen: in a run of few epochs, or one that ended in its first.
-func (c *Curves) pictureFigure() figure {
+// plotFigure starts the x axis at 1 as d2l does. It starts at 0 in a run of few
+// epochs, or one that ended in its first epoch, where too little would be visible.
+func (c *Curves) plotFigure() figure {
 	f := c.figure(1)
 	if f.xmax > fewEpochs {
 		for _, s := range f.series {
@@ -138,7 +138,7 @@ func dress(p *plot.Plot) {
 	p.Y.Tick.Marker = labelledTicks{}
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Padding = 0
-		a.Width = 0 // the frame draws it
+		a.Width = 0 // the frame is drawn instead
 		a.Tick.Width = 0.8
 		a.Tick.Length = 3
 		a.Tick.Label.Font = sans(10)
@@ -153,7 +153,7 @@ func sans(points float64) font.Font {
 	return font.Font{Typeface: plot.DefaultFont.Typeface, Variant: "Sans", Size: font.Length(points)}
 }
 
-// frame draws the box round the data.
+// frame draws the box around the data.
 type frame struct{ draw.LineStyle }
 
 func (f frame) Plot(c draw.Canvas, _ *plot.Plot) {
@@ -179,7 +179,7 @@ func (epochTicks) Ticks(lo, hi float64) []plot.Tick {
 	}
 	var out []plot.Tick
 	for v := math.Ceil(lo/step) * step; v <= hi; v += step {
-		out = append(out, plot.Tick{Value: v, Label: strconv.FormatFloat(v+0, 'g', -1, 64)}) // no -0
+		out = append(out, plot.Tick{Value: v, Label: strconv.FormatFloat(v+0, 'g', -1, 64)}) // +0 turns -0 into 0
 	}
 	return out
 }
@@ -197,13 +197,13 @@ func drawLegend(key plot.Legend, c draw.Canvas, f figure) {
 		[]vg.Point{box.Min, {X: box.Max.X, Y: box.Min.Y}, box.Max, {X: box.Min.X, Y: box.Max.Y}, box.Min})
 	key.Draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
 		Min: box.Min.Add(vg.Point{X: border, Y: border}),
-		Max: box.Max.Sub(vg.Point{X: border, Y: border - 1}), // Draw leaves a descent above
+		Max: box.Max.Sub(vg.Point{X: border, Y: border - 1}), // Draw leaves room for a descender above
 	}})
 }
 
-// leastCovered returns the lower left corner for a box of the given size on
-// the data area: of nine rows and three columns of places the one with the
-// fewest points of the curves under it, the right side first.
+// leastCovered returns the lower left corner for a box of the given size in
+// the data area: out of nine rows and three columns of candidate places, the
+// one that covers the fewest points of the curves, preferring the right side.
 func leastCovered(f figure, c draw.Canvas, size vg.Point, inset vg.Length) vg.Point {
 	room := c.Rectangle
 	spanX := room.Max.X - room.Min.X - 2*inset - size.X
@@ -227,7 +227,7 @@ func leastCovered(f figure, c draw.Canvas, size vg.Point, inset vg.Length) vg.Po
 	return best
 }
 
-// trail is the curves as points close together, on the canvas.
+// trail returns the curves as closely spaced points on the canvas.
 func trail(f figure, room vg.Rectangle) []vg.Point {
 	const steps = 200
 	margin := 0.05 * (f.ymax - f.ymin)
@@ -254,7 +254,7 @@ func shift(points []Point, by float64) []Point {
 	return out
 }
 
-// labelledTicks are gonum's, less the small ones between the labels.
+// labelledTicks are gonum's ticks without the small ones between the labels.
 type labelledTicks struct{}
 
 func (labelledTicks) Ticks(lo, hi float64) []plot.Tick {

@@ -68,7 +68,7 @@ func TestTerminalChart(t *testing.T) {
 	}
 }
 
-// The chart never outgrows its room, whatever the numbers.
+// The chart fits into the given size, whatever the numbers.
 func TestTerminalChartFits(t *testing.T) {
 	runs := map[string]*Curves{"falling": falling(), "empty": NewCurves(3), "none": NewCurves(0, "")}
 	for name, y := range map[string]float64{
@@ -171,7 +171,7 @@ var (
 func TestPNG(t *testing.T) {
 	img := decode(t, falling())
 	if got := img.Bounds().Size(); got != image.Pt(900, 640) {
-		t.Fatalf("picture of %v, want 900x640", got)
+		t.Fatalf("image of %v, want 900x640", got)
 	}
 	// Left half: the loss is above 1.1 and the accuracies are below 0.75.
 	upper, lower := image.Rect(80, 30, 400, 290), image.Rect(80, 340, 400, 560)
@@ -203,7 +203,7 @@ func TestPNGShowsOnePoint(t *testing.T) {
 	c.Add(TrainLoss, 3, math.Inf(1))
 	c.Add(TestAcc, 5, 0.5)
 	img := decode(t, c)
-	left := image.Rect(80, 30, 660, 560) // the legend stands right of it
+	left := image.Rect(80, 30, 660, 560) // without the legend, to its right
 	if !has(img, left, green) {
 		t.Error("a single point is not seen")
 	}
@@ -270,7 +270,7 @@ func TestSVG(t *testing.T) {
 	}
 }
 
-func TestPictureErrors(t *testing.T) {
+func TestPlotErrors(t *testing.T) {
 	full := errors.New("disk full")
 	if err := falling().WritePNG(failing{full}); !errors.Is(err, full) {
 		t.Errorf("WritePNG returned %v", err)
@@ -281,27 +281,27 @@ func TestPictureErrors(t *testing.T) {
 }
 
 // The x axis begins at 1, as in the d2l plot, unless that would hide too much.
-func TestPictureRange(t *testing.T) {
+func TestPlotRange(t *testing.T) {
 	c := NewCurves(10)
 	c.Add(TrainLoss, 0.2, 9)
 	c.Add(TrainLoss, 1, 5)
-	if f := c.pictureFigure(); f.xmin != 0 || f.xmax != 10 || f.ymax != 9 {
+	if f := c.plotFigure(); f.xmin != 0 || f.xmax != 10 || f.ymax != 9 {
 		t.Errorf("in the first epoch: x %g to %g, y to %g", f.xmin, f.xmax, f.ymax)
 	}
 	c.Add(TrainLoss, 2, 1)
-	if f := c.pictureFigure(); f.xmin != 1 || f.ymax != 5 || f.ymin != 1 {
+	if f := c.plotFigure(); f.xmin != 1 || f.ymax != 5 || f.ymin != 1 {
 		t.Errorf("in the second: x from %g, y %g to %g", f.xmin, f.ymin, f.ymax)
 	}
 	c = NewCurves(2)
 	c.Add(TrainLoss, 0.2, 3)
 	c.Add(TrainLoss, 2, 1)
-	if f := c.pictureFigure(); f.xmin != 0 || f.xmax != 2 || f.ymax != 3 {
+	if f := c.plotFigure(); f.xmin != 0 || f.xmax != 2 || f.ymax != 3 {
 		t.Errorf("of two epochs: x %g to %g, y to %g", f.xmin, f.xmax, f.ymax)
 	}
 	c = NewCurves(6)
 	c.Add(TrainLoss, 0.5, 2)
 	c.Add(TrainLoss, 1.5, 1) // crosses x = 1 at 1.5
-	if f := c.pictureFigure(); math.Abs(f.ymax-1.5) > 1e-12 {
+	if f := c.plotFigure(); math.Abs(f.ymax-1.5) > 1e-12 {
 		t.Errorf("y up to %g, want 1.5 at the left edge", f.ymax)
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/guptarohit/asciigraph"
 )
 
-// The smallest chart that still says something, legend and axes included.
+// The smallest chart that is still readable, legend and axes included.
 const (
 	minChartWidth  = 30
 	minChartHeight = 7
 )
 
-// mark is how a curve is drawn in text: told apart by its characters where
+// mark says how a curve is drawn in text. Its characters tell curves apart where
 // there is no colour.
 type mark struct {
 	color   asciigraph.AnsiColor
@@ -34,9 +34,9 @@ func marks() []mark {
 }
 
 // Terminal draws the curves as text that fits into width columns and height
-// lines, axes and legend included: lines joined by newlines, no newline at
-// the end. Colour uses ANSI escape sequences; without it the output holds
-// none. Where width is under 30 or height under 7 it returns "".
+// lines, axes and legend included. Lines are joined by newlines, without one at
+// the end. With color it uses ANSI escape sequences, otherwise none. It returns
+// "" where width is under 30 or height under 7.
 func (c *Curves) Terminal(width, height int, color bool) string {
 	if width < minChartWidth || height < minChartHeight {
 		return ""
@@ -48,7 +48,7 @@ func (c *Curves) Terminal(width, height int, color bool) string {
 	labels := axisFormat(lo, hi)
 	labelWidth := max(len(labels(lo)), len(labels(hi)))
 	// asciigraph puts three columns between label and data, and the last x
-	// label hangs over by up to half its length.
+	// label reaches beyond the data by up to half its length.
 	columns := width - labelWidth - 3 - len(strconv.Itoa(int(f.xmax)))/2
 	if columns < 8 {
 		return ""
@@ -78,8 +78,8 @@ func (c *Curves) Terminal(width, height int, color bool) string {
 	return chart + "\n" + legend(f.series, width, color)
 }
 
-// textRange widens the range so that zero is on the axis: its foot, or, where
-// there are values below it, one of the rows.
+// textRange widens the range so that zero is on the axis: at its lower end, or
+// at one of the rows where there are values below zero.
 func textRange(lo, hi float64, rows int) (float64, float64) {
 	hi = math.Max(hi, 1)
 	if lo >= 0 {
@@ -90,7 +90,7 @@ func textRange(lo, hi float64, rows int) (float64, float64) {
 	return lo, lo + float64(rows)*row
 }
 
-// axisFormat gives y labels two decimals, or few digits where they are long.
+// axisFormat gives y labels two decimals, or fewer digits where they are long.
 func axisFormat(lo, hi float64) func(float64) string {
 	if math.Max(math.Abs(lo), math.Abs(hi)) < 1000 {
 		return func(v float64) string {
@@ -114,9 +114,9 @@ func ticks(epochs, columns int) int {
 	return 2
 }
 
-// sample reads a curve at `columns` places from 0 to xmax, straight lines
-// between its points and NaN outside them. A point always marks the column
-// nearest to it, so that a curve of one point is seen.
+// sample reads a curve at `columns` places from 0 to xmax: straight lines
+// between its points and NaN outside them. Every point marks the column
+// nearest to it, so that a curve with a single point is visible.
 func sample(points []Point, xmax float64, columns int) []float64 {
 	out := make([]float64, columns)
 	for i := range out {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// Download shows the progress of a download to w under the name `what`, and
-// returns the function to tell it: the bytes done and, where it is known
-// (else 0 or less), their total. On a terminal a bar is redrawn in place,
-// elsewhere a plain line comes each minute and at the end. Every line is
-// complete at any time, so that a failed download needs no other call.
+// Download shows the progress of a download to w under the name `what`. It
+// returns the function that the downloader calls with the bytes done and their
+// total, 0 or less where it is unknown. On a terminal a bar is redrawn in
+// place; elsewhere a plain line is written each minute and at the end. The
+// output is complete after every call, so a failed download needs no cleanup.
 func Download(w io.Writer, what string) func(done, total int64) {
 	d := newDownload(w, what, IsTerminal(w), UseColor(w), time.Now)
 	return d.tell
@@ -26,7 +26,7 @@ type download struct {
 	screen screen
 
 	start  time.Time
-	first  int64 // bytes that were there at the start (a download resumed)
+	first  int64 // bytes present at the start (of a resumed download)
 	last   time.Time
 	told   bool
 	before int64
@@ -35,7 +35,7 @@ type download struct {
 func newDownload(w io.Writer, what string, live, color bool, now func() time.Time) *download {
 	d := &download{what: printable(what), live: live, color: color, now: now}
 	d.screen = screen{w: w, size: func() (int, int) { return TerminalSize(w) }}
-	d.screen.hidden = true // one line needs no hidden cursor, so none is to be given back
+	d.screen.hidden = true // the cursor stays visible for one line, so it needs no restoring
 	return d
 }
 
@@ -43,7 +43,7 @@ func (d *download) tell(done, total int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
-	if !d.told || done < d.before { // the first call, or begun again elsewhere
+	if !d.told || done < d.before { // the first call, or a restart from another mirror
 		d.start, d.first = now, done
 		d.last = time.Time{}
 		if !d.live {
@@ -70,8 +70,8 @@ func (d *download) tell(done, total int64) {
 	}
 }
 
-// line is the live line in at most width columns: the bar, then the time
-// left and the speed, give way first.
+// line is the live line in at most width columns. Where there is little room
+// it drops the bar first, then the time left and the speed.
 func (d *download) line(now time.Time, done, total int64, width int) string {
 	parts := d.parts(now, done, total)
 	for n := len(parts); n > 1; n-- {

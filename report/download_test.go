@@ -15,7 +15,7 @@ func TestPlainDownload(t *testing.T) {
 		d.tell(done, 4096)
 		c.pass(5)
 	}
-	d.tell(4096, 4096) // told twice, said once
+	d.tell(4096, 4096) // the second call prints nothing
 	want := `labels.gz  1.50 KiB of 4.00 KiB  25 B/s  left 1m40s
 labels.gz  3.00 KiB of 4.00 KiB  25 B/s  left 40s
 labels.gz  4.00 KiB of 4.00 KiB  25 B/s
@@ -25,7 +25,7 @@ labels.gz  4.00 KiB of 4.00 KiB  25 B/s
 	}
 }
 
-// Of unknown length, then begun again at another mirror.
+// The total is unknown, and the download starts again from another mirror.
 func TestDownloadOfUnknownLength(t *testing.T) {
 	var out strings.Builder
 	c := newClock()

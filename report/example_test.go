@@ -6,8 +6,8 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// Figures by class come from counts[is][taken]: how many images of a class were taken for
-// which.
+// Scores computes precision, recall and F1 of every class from counts[true][predicted],
+// which holds numbers of images.
 func Example() {
 	scores := report.Scores([]string{"cat", "dog"}, [][]int{{8, 2}, {1, 9}})
 	t := report.NewTable(report.Column{Title: "class"}, report.Column{Title: "precision"}, report.Column{Title: "recall"})

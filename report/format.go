@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Duration spells d for people: "1h02m", "3m05s", "12s", below ten
-// seconds "4.2s", below a tenth of one "45ms".
+// Duration formats d for people: "1h02m", "3m05s", "12s", below ten
+// seconds "4.2s", below a tenth of a second "45ms".
 func Duration(d time.Duration) string {
 	if d < 0 {
 		if d == math.MinInt64 {
@@ -42,7 +42,7 @@ func twoDigits(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// Count writes n with a comma at every thousand: 11,178,378.
+// Count formats n with a comma at every thousand: 11,178,378.
 func Count(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	sign := ""
@@ -55,7 +55,7 @@ func Count(n int64) string {
 	return sign + s
 }
 
-// Bytes writes a size in binary units with three digits: "512 B", "44.7 MiB".
+// Bytes formats a size in binary units with three digits: "512 B", "44.7 MiB".
 func Bytes(n int64) string {
 	v, unit := float64(n), 0
 	units := [...]string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
@@ -69,9 +69,9 @@ func Bytes(n int64) string {
 	return threeDigits(v) + " " + units[unit]
 }
 
-// SI writes v with three digits and the decimal prefix that suits it:
-// SI(1.23e12, "FLOP/s") is "1.23 TFLOP/s". Values that are zero or no number
-// carry no prefix.
+// SI formats v with three digits and the decimal prefix that suits it:
+// SI(1.23e12, "FLOP/s") is "1.23 TFLOP/s". Zero, NaN and infinite values carry
+// no prefix.
 func SI(v float64, unit string) string {
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return strconv.FormatFloat(v, 'g', 3, 64) + " " + unit
@@ -89,8 +89,8 @@ func SI(v float64, unit string) string {
 	return threeDigits(v) + " " + prefixes[at] + unit
 }
 
-// threeDigits writes v, whose magnitude the caller has brought near
-// [1, 1000), with three significant digits.
+// threeDigits formats v with three significant digits; the caller has scaled
+// its magnitude to about [1, 1000).
 func threeDigits(v float64) string {
 	switch a := math.Abs(v); {
 	case a < 9.995:
@@ -101,7 +101,7 @@ func threeDigits(v float64) string {
 	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
-// rate writes images a second: whole from ten upwards, one decimal below.
+// rate formats images per second: an integer from ten upwards, one decimal below.
 func rate(v float64) string {
 	if math.Abs(v) < 9.95 {
 		return strconv.FormatFloat(v, 'f', 1, 64) + " images/s"
@@ -112,8 +112,8 @@ func rate(v float64) string {
 	return strconv.FormatFloat(v, 'g', 3, 64) + " images/s"
 }
 
-// score writes a loss or an accuracy with three decimals, and large losses
-// (a diverging run) in few characters.
+// score formats a loss or an accuracy with three decimals, and the large losses
+// of a diverging run in few characters.
 func score(v float64) string {
 	if math.Abs(v) >= 1e5 {
 		return strconv.FormatFloat(v, 'g', 4, 64)

@@ -8,15 +8,16 @@ import (
 	"math"
 )
 
-// inferno is every 17th of the 256 colours of the map of that name in matplotlib,
-// which grow evenly lighter (https://bids.github.io/colormap); between them HeatColor
-// is off by at most 6 of 255.
+// inferno is every 17th of the 256 colours of matplotlib's colour map of that name, whose
+// lightness grows evenly (https://bids.github.io/colormap). HeatColor interpolates between
+// them, and is off by at most 6 of 255.
 var inferno = [...][3]float64{
 	{0, 0, 4}, {12, 8, 38}, {36, 12, 79}, {66, 10, 104}, {93, 18, 110}, {120, 28, 109}, {147, 38, 103}, {174, 48, 92},
 	{199, 62, 76}, {221, 81, 58}, {237, 105, 37}, {248, 133, 15}, {252, 165, 10}, {250, 198, 45}, {242, 230, 97}, {252, 255, 164},
 }
 
-// HeatColor is the colour of v, from 0 (black) over red to 1 (pale yellow).
+// HeatColor is the colour of v in matplotlib's inferno map, from 0 (black) through red to 1
+// (pale yellow).
 func HeatColor(v float64) color.RGBA {
 	at := min(max(v, 0), 1) * float64(len(inferno)-1)
 	if math.IsNaN(v) {
@@ -30,27 +31,27 @@ func HeatColor(v float64) color.RGBA {
 	return color.RGBA{mix(0), mix(1), mix(2), 255}
 }
 
-// Heatmap is values over a picture, such as a class activation map.
+// Heatmap is a grid of values over an image, such as a class activation map.
 type Heatmap struct {
 	Height, Width int
-	Values        []float32 // row by row; what is below 0 counts as 0
+	Values        []float32 // row by row; values below 0 count as 0
 }
 
-// Over lays h over the part seen of a picture: the picture in grey, and over it the
-// colours of HeatColor, the largest value the lightest. Between the values, each of
-// which stands at the middle of its field, it is bilinear, as PyTorch's interpolate
-// is without align_corners. What the map does not cover is grey and dim.
-func (h Heatmap) Over(picture image.Image, seen image.Rectangle) *image.RGBA {
+// Over lays h over the part seen of an image: the image in grey, and over it the colours
+// of HeatColor, where the largest value has the lightest. Each value stands at the middle
+// of its cell, and interpolation between them is bilinear, as in PyTorch's interpolate
+// without align_corners. Outside seen the image is grey and dim.
+func (h Heatmap) Over(img image.Image, seen image.Rectangle) *image.RGBA {
 	if h.Height < 1 || h.Width < 1 || len(h.Values) != h.Height*h.Width {
 		panic(fmt.Sprintf("report: Heatmap.Over: %d values for %dx%d", len(h.Values), h.Height, h.Width))
 	}
-	b := picture.Bounds()
+	b := img.Bounds()
 	out := image.NewRGBA(b)
 	draw.Draw(out, b, image.Black, image.Point{}, draw.Src)
-	draw.Draw(out, b, picture, b.Min, draw.Over)
+	draw.Draw(out, b, img, b.Min, draw.Over)
 	most := float32(0)
 	for _, v := range h.Values {
-		if v > most { // no NaN
+		if v > most { // false for NaN
 			most = v
 		}
 	}
@@ -76,13 +77,13 @@ func (h Heatmap) Over(picture image.Image, seen image.Rectangle) *image.RGBA {
 	return out
 }
 
-// fields is a place between two neighbouring fields: share of the second.
+// fields is a position between two neighbouring cells: share is the weight of the second.
 type fields struct {
 	first, second int
 	share         float64
 }
 
-// fieldsAt says between which of n fields pixel i of size lies.
+// fieldsAt returns the cells, out of n, between which pixel i of size pixels lies.
 func fieldsAt(i, size, n int) fields {
 	at := (float64(i)+0.5)*float64(n)/float64(max(size, 1)) - 0.5
 	at = min(max(at, 0), float64(n-1))

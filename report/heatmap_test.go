@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Colours of matplotlib's inferno between those that are kept.
+// HeatColor is near matplotlib's inferno between the tabulated colours, too.
 func TestHeatColor(t *testing.T) {
 	for i, want := range map[int][3]int{0: {0, 0, 4}, 8: {4, 3, 18}, 60: {81, 14, 108}, 111: {162, 43, 98}, 200: {251, 157, 7}, 247: {243, 245, 134}, 255: {252, 255, 164}} {
 		got := HeatColor(float64(i) / 255)
@@ -48,13 +48,13 @@ func TestHeatmapIsBilinear(t *testing.T) {
 }
 
 func TestHeatmapOver(t *testing.T) {
-	picture := image.NewNRGBA(image.Rect(10, 20, 18, 24))
-	for i := range picture.Pix {
-		picture.Pix[i] = 255
+	img := image.NewNRGBA(image.Rect(10, 20, 18, 24))
+	for i := range img.Pix {
+		img.Pix[i] = 255
 	}
 	seen := image.Rect(12, 20, 16, 24)
-	got := Heatmap{1, 2, []float32{-3, 5}}.Over(picture, seen)
-	if got.Bounds() != picture.Bounds() {
+	got := Heatmap{1, 2, []float32{-3, 5}}.Over(img, seen)
+	if got.Bounds() != img.Bounds() {
 		t.Fatalf("it has the bounds %v", got.Bounds())
 	}
 	hot, cold := HeatColor(1), HeatColor(0)
@@ -70,8 +70,8 @@ func TestHeatmapOver(t *testing.T) {
 			t.Errorf("pixel %v is %v, want %v", at, c, want)
 		}
 	}
-	// A map without anything above 0 colours nothing, and does not divide by it.
-	none := Heatmap{1, 1, []float32{0}}.Over(picture, seen)
+	// A map without values above 0 adds no colour, and the maximum of 0 divides nothing.
+	none := Heatmap{1, 1, []float32{0}}.Over(img, seen)
 	if c := none.RGBAAt(13, 21); c != mixed(color.RGBA{}) {
 		t.Errorf("without heat a pixel is %v", c)
 	}

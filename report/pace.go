@@ -2,8 +2,8 @@ package report
 
 import "time"
 
-// pace estimates the time left from the batches done lately: over a window,
-// not from the start, because the first batch of a run pays for compilation.
+// pace estimates the time left from the latest batches. It uses a window and not
+// the whole run, because the first batch of a run includes compilation.
 type pace struct {
 	batches, epochs int // in an epoch, in the run; 0 if unknown
 
@@ -13,7 +13,7 @@ type pace struct {
 	testing  time.Duration // from an epoch's last batch to its end
 }
 
-// tick is the moment at which a number of batches of the epoch were done.
+// tick records when a number of batches of the epoch were done.
 type tick struct {
 	at   time.Time
 	done int
@@ -21,13 +21,13 @@ type tick struct {
 
 const paceWindow = 50
 
-// step notes that `batch` batches of the epoch are done.
+// step records that `batch` batches of the epoch are done.
 func (p *pace) step(now time.Time, epoch, batch int) {
 	if epoch != p.epoch {
 		p.epoch, p.window = epoch, p.window[:0]
 	}
 	if n := len(p.window); n > 0 && batch <= p.window[n-1].done {
-		p.window = p.window[:0] // the epoch began again
+		p.window = p.window[:0] // the epoch has restarted
 	}
 	p.window = append(p.window, tick{now, batch})
 	if len(p.window) > paceWindow {
@@ -39,8 +39,8 @@ func (p *pace) step(now time.Time, epoch, batch int) {
 	}
 }
 
-// epochEnd notes that an epoch, its test included, is over; the next one
-// begins now.
+// epochEnd records that an epoch, its test included, is over and the next one
+// begins.
 func (p *pace) epochEnd(now time.Time, epoch int) {
 	if n := len(p.window); n > 0 && epoch == p.epoch {
 		p.testing = now.Sub(p.window[n-1].at)
@@ -49,8 +49,8 @@ func (p *pace) epochEnd(now time.Time, epoch int) {
 	p.window = append(p.window[:0], tick{now, 0})
 }
 
-// left is the time to the end of the epoch and of the run, its tests
-// included; ok is false as long as it cannot be told.
+// left is the time to the end of the epoch and of the run, their tests included;
+// ok is false until it can be estimated.
 func (p *pace) left(now time.Time) (epoch, run time.Duration, ok bool) {
 	if p.perBatch == 0 || p.batches <= 0 || len(p.window) == 0 {
 		return 0, 0, false

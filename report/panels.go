@@ -18,10 +18,10 @@ import (
 
 // Line is one curve of a panel.
 type Line struct {
-	Name      string // in the legend; empty: not there
+	Name      string // in the legend; empty leaves it out
 	Points    []Point
-	Low, High []float64 // the spread about each point; nil: none
-	Color     int       // of the palette; equal numbers have one colour in all panels
+	Low, High []float64 // the spread around each point; nil: none
+	Color     int       // index in the palette; equal numbers have the same colour in all panels
 	Dashed    bool
 	Marks     bool // a dot at each point
 	Bars      bool // bars from the bottom instead of a line
@@ -33,15 +33,15 @@ type Tick struct {
 	Label string
 }
 
-// Panel is one picture of a figure. Points that are no number, or are not above
-// 0 where LogY is set, are left out.
+// Panel is one plot of a figure. NaN and infinite points, and points not above 0
+// where LogY is set, are left out.
 type Panel struct {
 	Title, X, Y string
 	Lines       []Line
 	LogY        bool
-	FromZero    bool        // the y axis begins at 0
-	YRange      *[2]float64 // of the y axis; nil: as the lines need it
-	Ticks       []Tick      // of the x axis; nil: whole numbers
+	FromZero    bool        // starts the y axis at 0
+	YRange      *[2]float64 // range of the y axis; nil fits it to the lines
+	Ticks       []Tick      // labels of the x axis; nil means integers
 }
 
 // Figure is rows of panels. Rows may differ in length.
@@ -49,8 +49,8 @@ type Figure struct{ Rows [][]Panel }
 
 // The size of a panel in the PNG is 560x440 pixels.
 const (
-	panelWidth  = 560 * vg.Inch / pictureDPI
-	panelHeight = 440 * vg.Inch / pictureDPI
+	panelWidth  = 560 * vg.Inch / plotDPI
+	panelHeight = 440 * vg.Inch / plotDPI
 )
 
 func (f Figure) size() (w, h vg.Length) {
@@ -61,17 +61,17 @@ func (f Figure) size() (w, h vg.Length) {
 	return vg.Length(columns) * panelWidth, vg.Length(len(f.Rows)) * panelHeight
 }
 
-// WritePNG writes the figure as a picture. The error is the writer's or the
-// font's.
+// WritePNG writes the figure as a PNG image. An error comes from the writer or
+// from loading the font.
 func (f Figure) WritePNG(w io.Writer) error {
 	width, height := f.size()
-	canvas := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(pictureDPI))
+	canvas := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(plotDPI))
 	f.draw(canvas)
 	_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
 	return err
 }
 
-// WriteSVG writes the figure as an SVG document of the same shape.
+// WriteSVG writes the figure as an SVG document with the same proportions.
 func (f Figure) WriteSVG(w io.Writer) error {
 	canvas := vgsvg.New(f.size())
 	f.draw(canvas)
@@ -83,7 +83,7 @@ func (f Figure) WriteSVG(w io.Writer) error {
 	return err
 }
 
-// palette is that of Okabe and Ito, which colour-blind readers can tell apart.
+// palette is the one by Okabe and Ito, which colour-blind readers can tell apart.
 var palette = []color.RGBA{
 	{0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x72, 0xb2, 0xff}, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff},
 	{0xe6, 0x9f, 0x00, 0xff}, {0x56, 0xb4, 0xe9, 0xff}, {0x33, 0x33, 0x33, 0xff}, {0x8c, 0x56, 0x4b, 0xff},
@@ -105,7 +105,7 @@ func (f Figure) draw(canvas vg.CanvasSizer) {
 	}
 }
 
-// visible are the points of a line that can be drawn, with their spread.
+// visible returns the points of a line that can be drawn, with their spread.
 func (p *Panel) visible(l Line) (points []Point, low, high []float64) {
 	for i, q := range l.Points {
 		if math.IsNaN(q.X) || math.IsNaN(q.Y) || math.Abs(q.Y) > drawable || p.LogY && q.Y <= 0 {
@@ -138,7 +138,7 @@ func (p *Panel) draw(area draw.Canvas) {
 		for _, t := range p.Ticks {
 			letters += len(t.Label) + 1
 		}
-		if letters > 36 { // in a row they would touch
+		if letters > 36 { // more letters in a row would touch
 			pl.X.Tick.Label.Rotation = math.Pi / 2
 			pl.X.Tick.Label.XAlign, pl.X.Tick.Label.YAlign = 1.08*draw.XRight, draw.YCenter
 		}
@@ -163,8 +163,8 @@ func (p *Panel) named() bool {
 	return false
 }
 
-// add puts the lines on the plot, spreads below, and returns what the axes must
-// show.
+// add puts the lines on the plot, with the spreads below them, and returns what
+// the axes must show.
 func (p *Panel) add(pl *plot.Plot, key *plot.Legend) figure {
 	seen := figure{xmin: math.Inf(1), xmax: math.Inf(-1), ymin: math.Inf(1), ymax: math.Inf(-1)}
 	var above []plot.Plotter
@@ -246,7 +246,7 @@ func (p *Panel) fit(pl *plot.Plot, seen figure) {
 	}
 }
 
-// covered is what the legend should leave free, its y as far up as it is drawn.
+// covered is what the legend should leave free, with y values as they are drawn.
 func (p *Panel) covered(seen figure) figure {
 	if p.YRange != nil {
 		seen.ymin, seen.ymax = p.YRange[0], p.YRange[1]
@@ -276,7 +276,7 @@ func (p *Panel) ticks() plot.ConstantTicks {
 	return out
 }
 
-// band fills the spread of a line.
+// band fills the spread around a line.
 type band struct {
 	points    []Point
 	low, high []float64
@@ -301,7 +301,7 @@ func (b band) Plot(c draw.Canvas, p *plot.Plot) {
 	c.FillPolygon(light, outline)
 }
 
-// bars stand on the bottom of the panel, or on 0 where it is in view.
+// bars stand on the bottom of the panel, or on 0 where 0 is visible.
 type bars struct {
 	plotter.XYs
 	color color.RGBA
@@ -329,14 +329,14 @@ func (evenTicks) Ticks(lo, hi float64) []plot.Tick {
 	}
 	var out []plot.Tick
 	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+1e-9*step; i++ {
-		v := i*step + 0 // no -0
+		v := i*step + 0 // +0 turns -0 into 0
 		out = append(out, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', 6, 64)})
 	}
 	return out
 }
 
-// powerTicks mark powers of ten, and 2 and 5 times them where there are few; where those
-// are few still, as on less than a decade, round numbers at even steps.
+// powerTicks mark powers of ten, and also 2 and 5 times them where there are few. Where
+// there are still few, as on less than a decade, they mark round numbers at even steps.
 type powerTicks struct{}
 
 func (powerTicks) Ticks(lo, hi float64) []plot.Tick {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// every is a figure with all that a panel can have, and points that cannot be drawn.
+// every returns a figure that uses every field of a panel and has points that cannot be drawn.
 func every() Figure {
 	points := []Point{{1, 40}, {2, 20}, {3, math.NaN()}, {4, 10}}
 	return Figure{Rows: [][]Panel{
@@ -29,7 +29,7 @@ func every() Figure {
 	}}
 }
 
-func TestFigurePictures(t *testing.T) {
+func TestFigureImages(t *testing.T) {
 	var b bytes.Buffer
 	if err := every().WritePNG(&b); err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestFigurePictures(t *testing.T) {
 	}
 	var again bytes.Buffer
 	if err := every().WriteSVG(&again); err != nil || again.String() != text {
-		t.Errorf("drawn again it is another picture (%v)", err)
+		t.Errorf("drawn again it is another image (%v)", err)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestEvenTicks(t *testing.T) {
 	}
 }
 
-// A short axis of logarithms has labels as a long one has.
+// A short logarithmic axis has labels just as a long one does.
 func TestPowerTicks(t *testing.T) {
 	for _, r := range [][2]float64{{1, 10}, {2.1, 4.7}, {0.9, 1.1}, {0.0031, 0.0049}, {1e-5, 10}, {30, 80}, {1.01, 1.0101}, {1e-7, 1e-5}} {
 		ticks := powerTicks{}.Ticks(r[0], r[1])

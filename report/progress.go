@@ -8,49 +8,49 @@ import (
 	"time"
 )
 
-// ProgressOptions says what a Progress shows and how. The zero value asks
-// the writer whether it is a terminal.
+// ProgressOptions says what a Progress shows and how. With the zero value the
+// display is live where the writer is a terminal, and plain elsewhere.
 type ProgressOptions struct {
-	Terminal bool // draw live although the writer is not known to be a terminal
+	Terminal bool // draw live even if the writer is not recognised as a terminal
 	Plain    bool // plain lines even on a terminal
-	NoColor  bool // no colours; NO_COLOR in the environment asks for the same
+	NoColor  bool // no colours; NO_COLOR in the environment has the same effect
 
-	Epochs          int     // of the run; 0 if unknown
-	BatchesPerEpoch int     // 0 if unknown: no bar and no time left
+	Epochs          int     // number of epochs in the run; 0 if unknown
+	BatchesPerEpoch int     // 0 if unknown: then there is no bar and no time left
 	Curves          *Curves // drawn live on a terminal; the training adds the points
 
 	Redraw time.Duration // shortest time between two draws; 0 is 200 ms
-	Silent time.Duration // longest time without a plain line while steps come; 0 is a minute
+	Silent time.Duration // longest time without a plain line while steps arrive; 0 is a minute
 
-	// Now and Size replace the clock and the terminal's size, for tests.
-	// With a clock of its own the display moves only when it is told of a
-	// step; else it also follows a resized terminal between steps.
+	// Now and Size replace the clock and the terminal's size in tests. With
+	// Now set the display changes only when Step and the other methods are
+	// called; otherwise it also follows a resized terminal between steps.
 	Now  func() time.Time
 	Size func() (columns, rows int)
 }
 
-// StepInfo is what is known after a training batch. A value that is not
-// known is NaN (Loss is shown even then: it says that the run diverged).
+// StepInfo describes a training batch that is done. An unknown value is NaN
+// (Loss is shown even then, since it says that the run diverged).
 type StepInfo struct {
 	Epoch, Batch    int     // both count from 1
-	Loss, Acc       float64 // mean loss, share of right answers in [0,1]
+	Loss, Acc       float64 // mean loss, and fraction of correct answers in [0,1]
 	ImagesPerSecond float64
 }
 
-// EpochInfo is what is known after an epoch. An accuracy that was not
+// EpochInfo describes an epoch that is done. An accuracy that was not
 // measured is NaN.
 type EpochInfo struct {
 	Epoch                        int // counts from 1
 	TrainLoss, TrainAcc, TestAcc float64
 	ImagesPerSecond              float64
-	Elapsed                      time.Duration // of this epoch; 0 is not shown
+	Elapsed                      time.Duration // time for this epoch; 0 is not shown
 }
 
-// Progress shows a training as it runs: on a terminal the curves with a bar
-// under them, redrawn in place, and a line for each epoch; elsewhere (and
-// with TERM=dumb) plain lines without escape sequences. Its methods may be
-// called from several goroutines. Call Close at the end, also on an
-// interrupt: it gives the cursor back.
+// Progress shows a training as it runs. On a terminal it redraws the curves in
+// place with a bar under them, and leaves a line for each epoch; elsewhere (and
+// with TERM=dumb) it writes plain lines without escape sequences. Its methods
+// are safe for concurrent use. Call Close at the end, also after an interrupt:
+// it restores the cursor.
 type Progress struct {
 	mu     sync.Mutex
 	o      ProgressOptions
@@ -61,7 +61,7 @@ type Progress struct {
 
 	step     StepInfo // the latest
 	stepped  bool
-	testing  bool // the epoch's last batch is done, its end not told yet
+	testing  bool // the epoch's last batch is done, and EpochEnd not called yet
 	drawnAt  time.Time
 	drawnFor [2]int // size of the terminal at the last draw
 	lines    lineRhythm
@@ -69,8 +69,8 @@ type Progress struct {
 	stop     chan struct{}
 }
 
-// NewProgress starts a display on w. It writes nothing before the first
-// step, epoch or note.
+// NewProgress starts a display on w. It writes nothing before the first step,
+// epoch or note.
 func NewProgress(w io.Writer, o ProgressOptions) *Progress {
 	p := &Progress{o: o}
 	p.live = !o.Plain && !dumb() && (o.Terminal || IsTerminal(w))
@@ -98,8 +98,8 @@ func NewProgress(w io.Writer, o ProgressOptions) *Progress {
 	return p
 }
 
-// follow redraws between steps: for a resized terminal soon, for the time
-// left once a second.
+// follow redraws between steps: soon after the terminal was resized, and once a
+// second for the time left.
 func (p *Progress) follow(stop chan struct{}) {
 	t := time.NewTicker(250 * time.Millisecond)
 	defer t.Stop()
@@ -119,7 +119,7 @@ func (p *Progress) follow(stop chan struct{}) {
 	}
 }
 
-// Step tells of a batch done.
+// Step reports a batch that is done.
 func (p *Progress) Step(s StepInfo) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,7 +141,7 @@ func (p *Progress) Step(s StepInfo) {
 	}
 }
 
-// EpochEnd tells of an epoch done, its test included. Its line stays.
+// EpochEnd reports an epoch that is done, its test included. Its line stays on screen.
 func (p *Progress) EpochEnd(e EpochInfo) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,17 +155,16 @@ func (p *Progress) EpochEnd(e EpochInfo) {
 	p.keep(p.epochLine(e))
 }
 
-// Note prints a line that stays: a file saved, a warning. It does so even
-// after Close.
+// Note prints a line that stays on screen, such as a warning or the name of a
+// saved file. It works even after Close.
 func (p *Progress) Note(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.keep(printable(text))
 }
 
-// Close draws the last state, gives the cursor back and ends the display;
-// later steps and epochs are not shown. It returns the first error of the
-// writer.
+// Close draws the last state, restores the cursor and ends the display; later
+// steps and epochs are not shown. It returns the first error of the writer.
 func (p *Progress) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -193,7 +192,7 @@ func (p *Progress) keep(line string) {
 	p.screen.write(line + "\n")
 }
 
-// draw shows the curves and the bar as far as the terminal has room.
+// draw shows as much of the curves and the bar as the terminal has room for.
 func (p *Progress) draw(above []string) {
 	columns, rows := p.o.Size()
 	var block []string
@@ -201,15 +200,15 @@ func (p *Progress) draw(above []string) {
 		bar := p.bar(columns - 1)
 		block = append(p.chart(columns-1, rows-3), bar)
 		if _, run := p.timeLeft(); rows > 5 && !strings.Contains(bar, run) {
-			block = append(block, clip(run+" left", columns-1)) // a line of its own, then
+			block = append(block, clip(run+" left", columns-1)) // the run's time left, on a line of its own
 		}
 	}
 	p.screen.draw(above, block)
 	p.drawnAt, p.drawnFor = p.o.Now(), [2]int{columns, rows}
 }
 
-// chart is the curves in at most the given room, none where it is too
-// small or nothing has been drawn yet.
+// chart returns the curves in at most the given room, or nil where the room is too
+// small or there is no point yet.
 func (p *Progress) chart(columns, rows int) []string {
 	const widest, highest = 100, 16
 	if p.o.Curves == nil || !p.o.Curves.any() {
@@ -219,8 +218,8 @@ func (p *Progress) chart(columns, rows int) []string {
 	return splitLines(text)
 }
 
-// lineRhythm decides which steps become plain lines: one when nothing has been
-// said for long. The last batch has none, for the epoch's line follows.
+// lineRhythm decides which steps become plain lines: one when nothing has been written
+// for a while. The last batch has none, since the epoch's line follows.
 type lineRhythm struct{ last time.Time }
 
 func (r *lineRhythm) due(now time.Time, s StepInfo, o ProgressOptions) bool {
@@ -232,7 +231,7 @@ func (r *lineRhythm) due(now time.Time, s StepInfo, o ProgressOptions) bool {
 	return true
 }
 
-// said notes that a line of another kind was written.
+// said records that a line of another kind was written.
 func (r *lineRhythm) said(now time.Time) { r.last = now }
 
 func known(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

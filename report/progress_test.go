@@ -43,9 +43,9 @@ stopped
 	}
 }
 
-// A slow epoch says something once a minute, whether or not its length is known; unknown
-// values are left out, a loss that is no number is not. In the first epoch the time of a
-// test is not known yet.
+// A slow epoch prints a line once a minute, whether or not its length is known. Unknown
+// values are left out, but a loss of NaN is printed. In the first epoch the duration of a
+// test is unknown.
 func TestPlainProgressOfASlowRun(t *testing.T) {
 	var out strings.Builder
 	c := newClock()
@@ -178,8 +178,7 @@ func TestLiveProgressDrawsSeldom(t *testing.T) {
 	}
 }
 
-// Whatever the terminal becomes, one display is on it, and what was above
-// it stays.
+// However the terminal is resized, it shows one display, and the lines above stay.
 func TestLiveProgressFollowsTheTerminal(t *testing.T) {
 	withTerminal(t)
 	g, c := newGlass(t, 100, 30), newClock()

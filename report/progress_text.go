@@ -27,7 +27,7 @@ func (p *Progress) stepLine() string {
 	return strings.Join(parts, "  ")
 }
 
-// epochLine is the line for an epoch, on a terminal and elsewhere.
+// epochLine is the line for an epoch, the same on a terminal and elsewhere.
 func (p *Progress) epochLine(e EpochInfo) string {
 	parts := []string{p.epochName(e.Epoch), "loss " + score(e.TrainLoss)}
 	if known(e.TrainAcc) {
@@ -52,7 +52,7 @@ func (p *Progress) epochName(epoch int) string {
 	return "epoch " + of(epoch, p.o.Epochs)
 }
 
-// scores are the numbers of a step that are known.
+// scores returns the known numbers of a step as text.
 func scores(s StepInfo) []string {
 	out := []string{"loss " + score(s.Loss)}
 	if known(s.Acc) {
@@ -64,10 +64,9 @@ func scores(s StepInfo) []string {
 	return out
 }
 
-// bar is the live line for the latest step, at most width columns. Where
-// they do not suffice it gives up, in this order: the time left of the run,
-// the bar, images a second, the time left of the epoch, the batch; the epoch
-// and the loss stay to the last.
+// bar is the live line for the latest step in at most width columns. Where there is
+// little room it drops, in this order: the time left of the run, the bar, images per
+// second, the time left of the epoch, the batch. The epoch and the loss always stay.
 func (p *Progress) bar(width int) string {
 	s, total := p.step, p.o.BatchesPerEpoch
 	numbers := scores(s)
@@ -82,7 +81,7 @@ func (p *Progress) bar(width int) string {
 	}
 	left, run := p.timeLeft()
 
-	const bar = "\x00" // its place
+	const bar = "\x00" // a placeholder
 	first := p.epochName(s.Epoch)
 	head := append([]string{loss}, rest...)
 	for _, line := range [][]string{
@@ -110,8 +109,8 @@ func (p *Progress) bar(width int) string {
 	return clip(first, width)
 }
 
-// timeLeft are the times left of the epoch and of the run, or what is being
-// waited for.
+// timeLeft returns the times left of the epoch and of the run, or what the run is
+// waiting for.
 func (p *Progress) timeLeft() (left, run string) {
 	if p.closed {
 		return "", ""
@@ -129,7 +128,7 @@ func (p *Progress) timeLeft() (left, run string) {
 	return left, run
 }
 
-// join flattens strings and lists of strings, without the empty ones.
+// join flattens strings and lists of strings, and drops the empty ones.
 func join(parts ...any) []string {
 	var out []string
 	for _, p := range parts {
@@ -164,13 +163,13 @@ func fill(width, done, total int, color bool) string {
 	return b.String()
 }
 
-// of writes "  3/10", as wide for every n up to total.
+// of formats "  3/10" with the same width for every n up to total.
 func of(n, total int) string {
 	t := strconv.Itoa(total)
 	return pad(strconv.Itoa(n), len(t), Right) + "/" + t
 }
 
-// whole is a time left: never tenths of a second, which would flicker.
+// whole formats a time left without tenths of a second, which would flicker.
 func whole(d time.Duration) string {
 	if s := d.Round(time.Second); s < 10*time.Second {
 		return strconv.Itoa(int(s/time.Second)) + "s"

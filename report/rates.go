@@ -8,13 +8,14 @@ import (
 	"github.com/guptarohit/asciigraph"
 )
 
-// Rates is the loss over a learning rate that rises by factors: X of a point is the rate.
+// Rates is the loss of a learning-rate search, whose rate rises by a constant factor: X of
+// a point is the rate and Y the loss.
 type Rates struct {
 	Points []Point
-	Mark   float64 // the suggested rate; 0: none
+	Mark   float64 // the suggested rate; 0 means none
 }
 
-// logged is the curve over the logarithm of the rate, less what cannot be drawn.
+// logged returns the curve over the logarithm of the rate, without what cannot be drawn.
 func (r Rates) logged() []Point {
 	var out []Point
 	for _, p := range r.Points {
@@ -25,7 +26,7 @@ func (r Rates) logged() []Point {
 	return out
 }
 
-// Figure is the curve as a picture, with a line at the suggested rate.
+// Figure returns the curve as a figure, with a line at the suggested rate.
 func (r Rates) Figure() Figure {
 	points := r.logged()
 	p := Panel{X: "learning rate", Y: "loss", Lines: []Line{{Name: "smoothed loss", Points: points, Color: 1}}}
@@ -43,7 +44,7 @@ func (r Rates) Figure() Figure {
 	return Figure{Rows: [][]Panel{{p}}}
 }
 
-// span is the range of the values.
+// span returns the smallest and the largest value.
 func span(points []Point) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, p := range points {
@@ -52,9 +53,9 @@ func span(points []Point) (low, high float64) {
 	return low, high
 }
 
-// Terminal draws the curve as text that fits into width columns and height lines; the
-// suggested rate is where a second curve touches the foot. "" where there is too little room,
-// or nothing to draw. See Curves.Terminal.
+// Terminal draws the curve as text that fits into width columns and height lines. A second
+// curve touches the x axis at the suggested rate. It returns "" where there is too little
+// room or nothing to draw; see Curves.Terminal.
 func (r Rates) Terminal(width, height int, color bool) string {
 	points := r.logged()
 	if width < minChartWidth || height < minChartHeight || len(points) < 2 {
@@ -66,7 +67,7 @@ func (r Rates) Terminal(width, height int, color bool) string {
 	}
 	labels := axisFormat(low, high)
 	first, last := points[0].X, points[len(points)-1].X
-	columns := width - max(len(labels(low)), len(labels(high))) - 6 // and half a label of the rate
+	columns := width - max(len(labels(low)), len(labels(high))) - 6 // leaves room for half a label of the x axis
 	all := marks()
 	data := [][]float64{sample(shift(points, first), last-first, columns)}
 	chars, colors := []asciigraph.CharSet{all[0].chars}, []asciigraph.AnsiColor{all[0].color}

@@ -17,7 +17,7 @@ func sampleRates(mark float64) Rates {
 	return r
 }
 
-// The text falls from left to right, is as large as it may be, and marks the rate.
+// The curve falls from left to right, fills the given size, and marks the rate.
 func TestRatesText(t *testing.T) {
 	r := sampleRates(1e-3)
 	r.Points = append(r.Points, Point{2, math.NaN()}, Point{3, math.Inf(1)}, Point{-1, 1})
@@ -36,7 +36,7 @@ func TestRatesText(t *testing.T) {
 				foot = l
 			}
 		}
-		// 1e-3 is half way, and the foot is the lowest row.
+		// 1e-3 is half way, and the last row holds the mark.
 		if at := textWidth(foot[:max(strings.Index(foot, "x"), 0)]); at < size[0]*2/5 || at > size[0]*3/5 || !strings.HasPrefix(strings.TrimSpace(foot), "0.8") {
 			t.Errorf("%v: the mark is at column %d of %q", size, at, foot)
 		}
@@ -59,7 +59,7 @@ func TestRatesText(t *testing.T) {
 	}
 }
 
-// The picture has the curve and the suggestion.
+// The figure has the curve and the suggestion.
 func TestRatesFigure(t *testing.T) {
 	var b bytes.Buffer
 	if err := sampleRates(1e-3).Figure().WritePNG(&b); err != nil {
@@ -74,7 +74,7 @@ func TestRatesFigure(t *testing.T) {
 	}
 	for _, want := range []string{"learning rate", "smoothed loss", "suggested: 0.001", "1e-05", ">10<"} {
 		if !strings.Contains(b.String(), want) {
-			t.Errorf("the picture says nothing of %q", want)
+			t.Errorf("the figure says nothing of %q", want)
 		}
 	}
 	b.Reset()

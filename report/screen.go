@@ -14,18 +14,18 @@ const (
 )
 
 // screen redraws a block of lines in place at the bottom of a terminal. The
-// cursor always rests at the start of the line below the block, so that
-// whatever else is printed (an error, a ^C) begins on a line of its own.
+// cursor always waits at the start of the line below the block, so that
+// anything else that is printed (an error, a ^C) begins on a line of its own.
 type screen struct {
 	w      io.Writer
 	size   func() (columns, rows int)
-	drawn  []int // widths of the lines of the block on the screen
+	drawn  []int // widths of the block's lines on the screen
 	hidden bool
-	err    error // the first of the writer; nothing is written after it
+	err    error // the writer's first error; nothing is written after it
 }
 
-// draw replaces the block by lines and leaves the lines of above, if any,
-// over it for good. The block's lines must be narrower than the terminal.
+// draw replaces the block by lines. The lines of above, if any, are printed over
+// the block and stay. The block's lines must be narrower than the terminal.
 func (s *screen) draw(above, lines []string) {
 	columns, _ := s.size()
 	var b strings.Builder
@@ -38,7 +38,7 @@ func (s *screen) draw(above, lines []string) {
 		b.WriteString("\x1b[" + strconv.Itoa(up) + "A")
 	}
 	if len(above) > 0 {
-		b.WriteString(clearBelow) // they may wrap over what was there
+		b.WriteString(clearBelow) // they may wrap over the old block
 		for _, l := range above {
 			b.WriteString(l + "\n")
 		}
@@ -52,8 +52,8 @@ func (s *screen) draw(above, lines []string) {
 	s.write(b.String())
 }
 
-// height is the number of rows the block takes now: a terminal that was made
-// narrower has wrapped the lines that no longer fit.
+// height is the number of rows that the block occupies now: a terminal that was
+// made narrower has wrapped the lines that no longer fit.
 func (s *screen) height(columns int) int {
 	n := 0
 	for _, w := range s.drawn {
@@ -62,7 +62,7 @@ func (s *screen) height(columns int) int {
 	return n
 }
 
-// release leaves the block where it is and gives the cursor back.
+// release leaves the block where it is and restores the cursor.
 func (s *screen) release() {
 	if s.hidden {
 		s.write(showCursor)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Align says on which side of its column a cell stands.
+// Align says to which side of its column a cell is aligned.
 type Align int
 
 const (
@@ -14,18 +14,18 @@ const (
 	Right              // numbers
 )
 
-// Column is the head of one column of a Table.
+// Column is the heading of one column of a Table.
 type Column struct {
 	Title string
 	Align Align
 }
 
-// Table is a table of text for the terminal: columns as wide as their widest
-// cell (in terminal columns, so that CJK text lines up), two blanks between.
-// A table whose titles are all empty has no head.
+// Table is a table of text for the terminal. Columns are as wide as their widest
+// cell (in terminal columns, so that CJK text lines up), with two spaces between.
+// A table whose titles are all empty has no heading.
 type Table struct {
 	Columns []Column
-	Indent  int // blanks before each line
+	Indent  int // spaces before each line
 
 	rows [][]string // nil is a rule
 }
@@ -33,8 +33,8 @@ type Table struct {
 // NewTable returns a table with the given columns.
 func NewTable(columns ...Column) *Table { return &Table{Columns: columns} }
 
-// Row adds a line. Missing cells are blank; more cells than columns are a
-// mistake of the program and panic. Control characters are replaced.
+// Row adds a line. Missing cells are blank; it panics on more cells than columns.
+// Control characters are replaced.
 func (t *Table) Row(cells ...string) {
 	if len(cells) > len(t.Columns) {
 		panic(fmt.Sprintf("report: Table.Row: %d cells for %d columns", len(cells), len(t.Columns)))
@@ -49,14 +49,14 @@ func (t *Table) Row(cells ...string) {
 // Rule adds a line across the table, for a total below it.
 func (t *Table) Rule() { t.rows = append(t.rows, nil) }
 
-// Write writes the table. The error is the writer's.
+// Write writes the table. An error comes from the writer.
 func (t *Table) Write(w io.Writer) error {
 	_, err := io.WriteString(w, t.String())
 	return err
 }
 
-// String returns the table, each line ended by a newline and without
-// trailing blanks.
+// String returns the table. Each line ends with a newline and has no trailing
+// spaces.
 func (t *Table) String() string {
 	widths := t.widths()
 	var b strings.Builder

@@ -39,7 +39,7 @@ func TestTableWithoutHead(t *testing.T) {
 	}
 }
 
-// A file name may hold anything; none of it may reach the terminal as a command.
+// Control characters in a file name must not reach the terminal.
 func TestTableReplacesControlCharacters(t *testing.T) {
 	table := NewTable(Column{"file", Left})
 	table.Row("a\x1b[2J\nb\u009bc\rd")

@@ -12,7 +12,7 @@ import (
 type glass struct {
 	t             *testing.T
 	columns, rows int
-	lines         [][]rune // all since the start, the last rows are on view
+	lines         [][]rune // all since the start; the last rows are visible
 	x, y          int      // y counts all lines
 	hidden        bool
 	writes        int
@@ -91,7 +91,7 @@ func (g *glass) command(c string) {
 	}
 }
 
-// resize wraps the lines anew, as most terminals do.
+// resize rewraps the lines, as most terminals do.
 func (g *glass) resize(columns, rows int) {
 	var lines [][]rune
 	for _, l := range g.lines {
@@ -114,14 +114,14 @@ func (g *glass) text() string {
 	return strings.TrimRight(strings.Join(out, "\n"), "\n")
 }
 
-// clock is a time that moves when told to.
+// clock is a time that moves only by pass.
 type clock struct{ at time.Time }
 
 func newClock() *clock { return &clock{time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)} }
 
 func (c *clock) now() time.Time { return c.at }
 
-// pass moves it on by s seconds.
+// pass advances the clock by s seconds.
 func (c *clock) pass(s float64) { c.at = c.at.Add(time.Duration(s * float64(time.Second))) }
 
 func withTerminal(t *testing.T) {

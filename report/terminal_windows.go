@@ -2,8 +2,8 @@ package report
 
 import "golang.org/x/sys/windows"
 
-// understandsEscapes turns the console's escape sequences on; consoles older
-// than Windows 10 have none and get plain lines.
+// understandsEscapes turns on the console's escape sequences. Consoles older
+// than Windows 10 do not have them and get plain lines.
 func understandsEscapes(fd uintptr) bool {
 	h := windows.Handle(fd)
 	var mode uint32

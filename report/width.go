@@ -7,14 +7,14 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// Characters whose width Unicode calls ambiguous are counted as one column,
-// as current terminals draw them; the reader's locale does not enter.
+// cells counts characters whose width Unicode calls ambiguous as one column, as
+// current terminals draw them, whatever the reader's locale.
 func cells() *runewidth.Condition {
 	return &runewidth.Condition{StrictEmojiNeutral: true}
 }
 
-// textWidth is the number of terminal columns s takes. Escape sequences that
-// set colours take none.
+// textWidth is the number of terminal columns that s occupies. Escape sequences
+// that set colours occupy none.
 func textWidth(s string) int {
 	return cells().StringWidth(withoutColor(s))
 }
@@ -41,7 +41,7 @@ func withoutColor(s string) string {
 	}
 }
 
-// clip cuts plain text to at most width columns, the last one an ellipsis
+// clip cuts plain text to at most width columns; the last one is an ellipsis
 // where something was cut.
 func clip(s string, width int) string {
 	if width <= 0 {
@@ -51,7 +51,7 @@ func clip(s string, width int) string {
 }
 
 // printable replaces control characters, so that text from a file or a file
-// name can neither break a table nor command the terminal.
+// name can neither break a table nor send commands to the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -64,7 +64,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// pad fills s with blanks to width columns.
+// pad fills s with spaces to width columns.
 func pad(s string, width int, a Align) string {
 	gap := width - textWidth(s)
 	if gap <= 0 {

@@ -15,27 +15,27 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// BlocksConfig is a lesion study of a trained net (Veit, Wilber and Belongie 2016,
-// https://arxiv.org/abs/1605.06431): it is tested without each of its blocks in
-// turn, and without random groups of them.
+// BlocksConfig configures an ablation study of a trained net (Veit, Wilber and Belongie
+// 2016, https://arxiv.org/abs/1605.06431): the net is tested without each of its blocks
+// in turn, and without random groups of them.
 type BlocksConfig struct {
 	Source `yaml:",inline"`
 	Groups int    `yaml:"groups" json:"groups"` // random groups of each size; 0: 3
-	Seed   uint64 `yaml:"seed" json:"seed"`     // of the groups
+	Seed   uint64 `yaml:"seed" json:"seed"`     // seed of the random groups
 	Out    string `yaml:"out" json:"out"`
 }
 
-// BlockRow is what is found of a block.
+// BlockRow is the result for one block.
 type BlockRow struct {
 	Block        string `json:"block"`
-	CanBeLeftOut bool   `json:"can_be_left_out"` // false: it changes the shape
-	Share        Value  `json:"share"`           // norm of the branch over that of the shortcut, on the test pictures
+	CanBeLeftOut bool   `json:"can_be_left_out"` // false: the block changes the shape
+	Share        Value  `json:"share"`           // norm of the branch over that of the shortcut, on the test images
 	Loss         Value  `json:"loss"`            // without the block
 	Accuracy     Value  `json:"accuracy"`
-	Lost         Value  `json:"accuracy_lost"` // by leaving it out
+	Lost         Value  `json:"accuracy_lost"` // accuracy lost by leaving it out
 }
 
-// BlocksResult is what a lesion study has found.
+// BlocksResult is the result of an ablation study.
 type BlocksResult struct {
 	Dir      string       `json:"-"`
 	Config   BlocksConfig `json:"settings"`
@@ -45,7 +45,7 @@ type BlocksResult struct {
 	Findings []string     `json:"findings"`
 }
 
-// Blocks is a study in its folder.
+// Blocks is an ablation study in its folder.
 type Blocks struct {
 	Dir    string
 	Config BlocksConfig
@@ -53,13 +53,13 @@ type Blocks struct {
 	source *opened
 }
 
-// BlocksCallbacks hear of a study. Any may be nil.
+// BlocksCallbacks report the progress of a study. Any may be nil.
 type BlocksCallbacks struct {
 	OnData    func(done, total int64, what string)
 	OnMeasure func(done, total int, m Measure)
 }
 
-// NewBlocks begins a study of c.Model in a numbered folder under c.Out.
+// NewBlocks creates a study of c.Model in a numbered folder under c.Out.
 func NewBlocks(ctx context.Context, dev engine.Device, c BlocksConfig, cb BlocksCallbacks) (*Blocks, error) {
 	if c.Groups == 0 {
 		c.Groups = 3
@@ -81,8 +81,8 @@ func NewBlocks(ctx context.Context, dev engine.Device, c BlocksConfig, cb Blocks
 	return &Blocks{folder.Dir, c, folder, o}, nil
 }
 
-// OpenBlocks opens a study that was begun, to go on with it. change may say where
-// the data lies now.
+// OpenBlocks opens an existing study to resume it. change may adjust its Source, such as
+// where the data is now.
 func OpenBlocks(ctx context.Context, dev engine.Device, dir string, change func(*Source), cb BlocksCallbacks) (*Blocks, error) {
 	folder, c, err := openFolder[BlocksConfig](dir, "study-blocks")
 	if err != nil {
@@ -96,7 +96,7 @@ func OpenBlocks(ctx context.Context, dev engine.Device, dir string, change func(
 	return &Blocks{folder.Dir, c, folder, o}, nil
 }
 
-// groups draws random groups of 2, 4, 8, ... blocks, and lists all of them.
+// groups picks random groups of 2, 4, 8, ... blocks, and adds the group of all blocks.
 func (b *Blocks) groups(can []place) (all [][]place) {
 	for size := 2; size < len(can); size *= 2 {
 		for i := range b.Config.Groups {
@@ -114,14 +114,14 @@ func (b *Blocks) groups(can []place) (all [][]place) {
 	return all
 }
 
-// Run measures what is not measured yet and writes table.csv, groups.csv,
-// table.json, blocks.png and blocks.svg. When ctx ends it returns ctx's error; a
-// later Run of the folder goes on with the next measurement.
+// Run measures what has not been measured yet and writes table.csv, groups.csv,
+// table.json, blocks.png and blocks.svg. When ctx ends it returns ctx's error, and a
+// later Run in the folder continues with the next measurement.
 func (b *Blocks) Run(ctx context.Context, dev engine.Device, cb BlocksCallbacks) (r BlocksResult, err error) {
 	can, _ := b.source.candidates()
 	groups := b.groups(can)
 	total := 1 + len(can) + len(groups)
-	l, err := newLesions(b.source, b.source.test, b.folder, nil)
+	l, err := newAblations(b.source, b.source.test, b.folder, nil)
 	if err != nil {
 		return r, err
 	}
@@ -170,7 +170,7 @@ func (r *BlocksResult) rows(o *opened, alone map[place]Measure, shares []Value) 
 	r.Findings = r.find()
 }
 
-// find says which blocks matter, which could go, and which must stay.
+// find summarises which blocks matter, which could be removed, and which must stay.
 func (r *BlocksResult) find() []string {
 	const little = 0.01
 	var go_, stay, fixed []string
@@ -230,8 +230,8 @@ func (b *Blocks) write(r BlocksResult) error {
 	return writeFigure(b.folder, "blocks", r.Figure())
 }
 
-// Figure shows what each block's absence costs, the share of its branch, and the
-// accuracy without more and more blocks.
+// Figure shows what leaving out each block costs, the relative norm of its branch, and
+// the accuracy as more and more blocks are left out.
 func (r BlocksResult) Figure() report.Figure {
 	lost := report.Line{Color: 1, Bars: true}
 	share := report.Line{Color: 2, Bars: true}

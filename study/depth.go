@@ -19,18 +19,18 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// DepthConfig is a study of plain and residual nets over depth (He et al. 2015,
-// https://arxiv.org/abs/1512.03385, section 4.2): nets of 6n+2 layers for CIFAR,
-// equal in all but their kind and depth. The zero value shows the effect in less
-// than 20 minutes on two cores.
+// DepthConfig configures a study of plain and residual nets over depth (He et al. 2015,
+// https://arxiv.org/abs/1512.03385, section 4.2): nets of 6n+2 layers for CIFAR that
+// differ only in kind and depth. The zero value shows the effect in less than 20 minutes
+// on two cores.
 type DepthConfig struct {
-	Kinds  []string     `yaml:"kinds,flow" json:"kinds"` // of DepthKinds
+	Kinds  []string     `yaml:"kinds,flow" json:"kinds"` // any of DepthKinds
 	Depths []int        `yaml:"depths,flow" json:"depths"`
-	Seeds  int          `yaml:"seeds" json:"seeds"` // trainings of each net, with the seeds 1, 2, ...
-	Train  train.Config `yaml:"train" json:"train"` // of all; Model, Seed, Recompute and GradientNorm are the study's
+	Seeds  int          `yaml:"seeds" json:"seeds"` // number of trainings of each net, with the seeds 1, 2, ...
+	Train  train.Config `yaml:"train" json:"train"` // settings of all trainings; the study sets Model, Seed, Recompute and GradientNorm
 }
 
-// depthKinds are the families by the study's word for them.
+// depthKinds maps the study's name of a kind to the prefix of its models.
 var depthKinds = []struct{ name, prefix string }{{"plain", "cifar-plain"}, {"residual", "cifar-resnet"}, {"preact", "cifar-preresnet"}}
 
 // DepthKinds lists the kinds of nets: without shortcuts, with them, and with
@@ -42,17 +42,18 @@ func DepthKinds() (names []string) {
 	return names
 }
 
-// FullDepth is the study at length: five depths, three seeds, all pictures.
+// FullDepth is the full-length study: five depths, three seeds, all images.
 func FullDepth() DepthConfig {
 	return DepthConfig{Depths: []int{8, 20, 32, 56, 110}, Seeds: 3, Train: train.Config{
 		TrainSize: 60_000, TestSize: 10_000, Resize: 28, Batch: 128, Epochs: 10, LR: 0.1,
 	}}
 }
 
-// Resolved returns c with every zero field replaced by what it stands for. The
-// optimiser is the paper's: momentum 0.9, weight decay 0.0001, weights by He's
-// initialisation, and a rate of 0.1 for batches of 128, so 0.05 for 64. All nets
-// warm up, as the paper's of 110 layers do, and the rate falls along a cosine. Sizes beyond those of the data set stand for all of it.
+// Resolved returns c with the default in place of every zero field. The optimiser is
+// the paper's: momentum 0.9, weight decay 0.0001, weights by He's initialisation, and
+// a learning rate of 0.1 for batches of 128, so 0.05 for 64. All nets warm up, as the
+// paper's nets of 110 layers do, and the rate follows a cosine. Sizes beyond those of
+// the data set mean all of it.
 func (c DepthConfig) Resolved() DepthConfig {
 	if len(c.Kinds) == 0 {
 		c.Kinds = []string{"plain", "residual"}
@@ -71,7 +72,7 @@ func (c DepthConfig) Resolved() DepthConfig {
 	return c
 }
 
-// model is the net's name; an unknown kind gives one that models.Lookup refuses.
+// model returns the net's name; for an unknown kind it is one that models.Lookup refuses.
 func (c DepthConfig) model(kind string, depth int) string {
 	for _, k := range depthKinds {
 		if k.name == kind {
@@ -81,7 +82,7 @@ func (c DepthConfig) model(kind string, depth int) string {
 	return kind + strconv.Itoa(depth)
 }
 
-// Check reports the first setting that cannot be.
+// Check returns an error for the first invalid setting.
 func (c DepthConfig) Check() error {
 	c = c.Resolved()
 	for i, k := range c.Kinds {
@@ -114,11 +115,11 @@ type Net struct {
 	Seed  int    `json:"seed"`
 }
 
-// String is the name of the training's folder.
+// String returns the name of the training's folder.
 func (n Net) String() string { return fmt.Sprintf("%s-%d-seed%d", n.Kind, n.Depth, n.Seed) }
 
-// nets lists the trainings in their order: one seed of everything first, so that
-// a study that was stopped can be looked at.
+// nets lists the trainings in their order. One seed of every net comes first, so that
+// the results of an interrupted study can be compared.
 func (c DepthConfig) nets() (all []Net) {
 	for seed := range c.Seeds {
 		for _, depth := range c.Depths {
@@ -130,24 +131,24 @@ func (c DepthConfig) nets() (all []Net) {
 	return all
 }
 
-// DepthCallbacks hear of a study as it goes on, from its goroutine. Any may be nil.
+// DepthCallbacks report the progress of a study, from its goroutine. Any may be nil.
 type DepthCallbacks struct {
-	train.Callbacks // of the training under way
+	train.Callbacks // of the current training
 	OnPlan          func(DepthPlan)
-	OnNet           func(done, total int, n Net, left time.Duration) // before it is trained
+	OnNet           func(done, total int, n Net, left time.Duration) // called before a net is trained
 	OnNetEnd        func(DepthRun)
 }
 
-// Depth is a study in its folder.
+// Depth is a depth study in its folder.
 type Depth struct {
 	Dir    string
 	Config DepthConfig
 	folder *checkpoint.Run
-	fresh  bool // nothing was done in the folder yet
+	fresh  bool // nothing has been done in the folder yet
 }
 
-// NewDepth begins a study by c in a numbered folder under c.Train.Out. What auto
-// precision stands for is settled by the device.
+// NewDepth creates a study in a numbered folder under c.Train.Out. The device decides
+// what precision "auto" stands for.
 func NewDepth(dev engine.Device, c DepthConfig) (*Depth, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -165,7 +166,7 @@ func NewDepth(dev engine.Device, c DepthConfig) (*Depth, error) {
 	return &Depth{folder.Dir, c, folder, true}, nil
 }
 
-// OpenDepth opens a study that was begun, to go on with it.
+// OpenDepth opens an existing study to resume it.
 func OpenDepth(dir string) (*Depth, error) {
 	folder, c, err := openFolder[DepthConfig](dir, "study-depth")
 	if err != nil {
@@ -177,11 +178,11 @@ func OpenDepth(dir string) (*Depth, error) {
 	return &Depth{Dir: folder.Dir, Config: c, folder: folder}, nil
 }
 
-// Run trains what is not trained yet, each net in a run folder of its own below
-// the study's, and writes table.csv, epochs.csv, table.json, depth.png and
-// depth.svg after each. A net whose training diverged is noted as such, and the study goes on.
-// When ctx ends it returns ctx's error: a later Run of the same folder goes on
-// from the last whole epoch and ends with the same numbers.
+// Run trains what has not been trained yet, each net in a run folder below the
+// study's, and writes table.csv, epochs.csv, table.json, depth.png and depth.svg
+// after each. When a training diverges, the study records that and goes on. When ctx
+// ends, Run returns ctx's error; a later Run of the same folder continues from the
+// last complete epoch and ends with the same numbers.
 func (d *Depth) Run(ctx context.Context, dev engine.Device, cb DepthCallbacks) (DepthResult, error) {
 	todo, err := d.todo()
 	if err != nil {
@@ -196,7 +197,7 @@ func (d *Depth) Run(ctx context.Context, dev engine.Device, cb DepthCallbacks) (
 		return DepthResult{}, err
 	}
 	total := len(d.Config.nets())
-	pace := 1.0 // measured over planned
+	pace := 1.0 // measured time over planned time
 	var planned, took float64
 	for i, n := range todo {
 		if cb.OnNet != nil {
@@ -229,7 +230,7 @@ func (d *Depth) Run(ctx context.Context, dev engine.Device, cb DepthCallbacks) (
 	return d.write()
 }
 
-// todo lists what is not trained to its end.
+// todo lists the trainings that are not complete.
 func (d *Depth) todo() (nets []Net, err error) {
 	for _, n := range d.Config.nets() {
 		done, err := d.done(n)
@@ -243,7 +244,7 @@ func (d *Depth) todo() (nets []Net, err error) {
 	return nets, nil
 }
 
-// divergedFile notes that a training ended in numbers that are none.
+// divergedFile records that a training ended in NaN or infinite values.
 const divergedFile = "diverged.txt"
 
 func (d *Depth) done(n Net) (bool, error) {
@@ -254,14 +255,14 @@ func (d *Depth) done(n Net) (bool, error) {
 	return ended(dir)
 }
 
-// config is that of one training.
+// config returns the settings of one training.
 func (d *Depth) config(n Net, recompute bool) train.Config {
 	c := d.Config.Train
 	c.Model, c.Seed, c.Recompute, c.Out = d.Config.model(n.Kind, n.Depth), uint64(n.Seed), recompute, d.Dir
 	return c
 }
 
-// train begins a training or goes on with it.
+// train starts or resumes a training.
 func (d *Depth) train(ctx context.Context, dev engine.Device, n Net, recompute bool, cb train.Callbacks) error {
 	err := trainIn(ctx, dev, d.folder.Path(n.String()), d.config(n, recompute), cb)
 	if errors.Is(err, loop.ErrNotFinite) {
@@ -276,7 +277,7 @@ func (d *Depth) train(ctx context.Context, dev engine.Device, n Net, recompute b
 	return err
 }
 
-// read returns what a training measured so far. ok is false when that is nothing.
+// read returns what a training has measured so far; ok is false when that is nothing.
 func (d *Depth) read(n Net) (r DepthRun, ok bool, err error) {
 	r.Net, r.Diverged = n, exists(d.folder.Path(n.String()), divergedFile)
 	r.Epochs, err = epochsOf(d.folder.Path(n.String()))

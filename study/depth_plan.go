@@ -15,26 +15,26 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// DepthPlan says what a study will take, before it starts.
+// DepthPlan estimates a study before it starts.
 type DepthPlan struct {
 	Nets   []NetPlan
-	Pixels int           // of both sides
-	Images int           // to train on, in each epoch
-	Tests  int           // to test on, after each epoch
-	Total  time.Duration // of the trainings that are left
+	Pixels int           // height and width
+	Images int           // training images in each epoch
+	Tests  int           // test images after each epoch
+	Total  time.Duration // time for the remaining trainings
 }
 
-// NetPlan is what one training of a net takes, by a step that was measured.
+// NetPlan estimates one training of a net from a measured step.
 type NetPlan struct {
 	Kind         string
 	Depth        int
 	Parameters   int64
 	MultiplyAdds int64 // of the forward pass of one image
-	Bytes        int64 // planned for its training
-	Recompute    bool  // activations, to save memory
+	Bytes        int64 // memory planned for its training
+	Recompute    bool  // recompute activations to save memory
 	Step         time.Duration
-	Run          time.Duration // of one training
-	Left         int           // trainings that are not done
+	Run          time.Duration // time for one training
+	Left         int           // trainings that remain
 }
 
 func (p DepthPlan) of(n Net) NetPlan {
@@ -46,7 +46,7 @@ func (p DepthPlan) of(n Net) NetPlan {
 	return NetPlan{}
 }
 
-// plan measures a step of every net that is still to train.
+// plan measures a step of every net that remains to be trained.
 func (d *Depth) plan(ctx context.Context, dev engine.Device, todo []Net, cb DepthCallbacks) (DepthPlan, error) {
 	plan := DepthPlan{Pixels: d.Config.Train.Resize}
 	if len(todo) == 0 {
@@ -97,7 +97,7 @@ func (d *Depth) plan(ctx context.Context, dev engine.Device, todo []Net, cb Dept
 			return plan, fmt.Errorf("%s-%d: %w", n.Kind, n.Depth, err)
 		}
 		perImage := p.Step.Seconds() / float64(batch.Images.Shape()[0])
-		images := float64(plan.Images) + float64(plan.Tests)/3 // forward only
+		images := float64(plan.Images) + float64(plan.Tests)/3 // testing is forward only
 		p.Run, p.Left = time.Duration(perImage*images*float64(t.Epochs)*float64(time.Second)), 1
 		plan.Nets = append(plan.Nets, p)
 	}
@@ -110,12 +110,12 @@ func (d *Depth) plan(ctx context.Context, dev engine.Device, todo []Net, cb Dept
 	return plan, nil
 }
 
-// mostActivations is how many bytes of activations a net may keep; one with more
-// computes them again for the gradients, at the same result. It is a fixed number
-// so that a study does not depend on the machine.
+// mostActivations is how many bytes of activations a net may retain; a larger net
+// recomputes them for the gradients, with the same result. The limit is fixed so that a
+// study does not depend on the machine.
 const mostActivations = 1 << 30
 
-// measure makes a net and times a step of it.
+// measure builds a net and times one of its steps.
 func (d *Depth) measure(dev engine.Device, n Net, info data.Info, batch *data.Batch) (NetPlan, error) {
 	c := d.config(n, false)
 	e, err := models.Lookup(c.Model)
@@ -141,8 +141,8 @@ func (d *Depth) measure(dev engine.Device, n Net, info data.Info, batch *data.Ba
 	return p, err
 }
 
-// activations estimates the bytes that a training keeps for the gradients: of
-// every convolution its result, and that of the batch norm and ReLU behind it.
+// activations estimates the bytes that a training retains for the gradients: the output
+// of every convolution, and of the batch norm and ReLU behind it.
 func activations(t *nn.Table, images int, p engine.Precision) int64 {
 	var n int64
 	for _, r := range t.Rows {
@@ -156,7 +156,7 @@ func activations(t *nn.Table, images int, p engine.Precision) int64 {
 	return 4 * n
 }
 
-// timeStep times a training step: the second one where that does not take long.
+// timeStep times a training step: the second step, unless steps take long.
 func timeStep(dev engine.Device, m nn.Module, info data.Info, batch *data.Batch, o loop.Options) (step time.Duration, bytes int64, err error) {
 	info.Height, info.Width = batch.Images.Shape()[2], batch.Images.Shape()[3]
 	t, err := loop.New(dev, m, blank{info, o.Batch}, nil, o)
@@ -177,7 +177,7 @@ func timeStep(dev engine.Device, m nn.Module, info data.Info, batch *data.Batch,
 	return step, t.Memory().Total(), nil
 }
 
-// blank stands for a data set whose pictures are not looked at.
+// blank stands for a data set whose images are not read.
 type blank struct {
 	info data.Info
 	n    int

@@ -9,25 +9,25 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// DepthRun is one training.
+// DepthRun is the result of one training.
 type DepthRun struct {
 	Net
-	Diverged bool    `json:"diverged"` // ended in numbers that are none
+	Diverged bool    `json:"diverged"` // ended in NaN or infinite values
 	Epochs   []Epoch `json:"epochs"`
 }
 
-// DepthRow is a line of the table: a net over its seeds, at the end of its
-// training. A training that diverged counts with the error of guessing.
+// DepthRow is a line of the table: a net at the end of its training, over its seeds.
+// A training that diverged counts with the error of guessing.
 type DepthRow struct {
 	Kind          string `json:"kind"`
 	Depth         int    `json:"depth"`
-	Seeds         int    `json:"seeds"` // trainings that have ended
+	Seeds         int    `json:"seeds"` // trainings that are complete
 	Diverged      int    `json:"diverged"`
 	TrainLoss     Spread `json:"train_loss"`
 	TrainError    Spread `json:"train_error"`
 	TestLoss      Spread `json:"test_loss"`
 	TestError     Spread `json:"test_error"`
-	FirstGradient Spread `json:"first_gradient_norm"` // of the first epoch
+	FirstGradient Spread `json:"first_gradient_norm"` // in the first epoch
 	LastGradient  Spread `json:"last_gradient_norm"`
 }
 
@@ -37,13 +37,13 @@ type DepthResult struct {
 	Config   DepthConfig `json:"settings"`
 	Rows     []DepthRow  `json:"table"`
 	Runs     []DepthRun  `json:"runs"`
-	Findings []string    `json:"findings"` // a sentence for each kind
+	Findings []string    `json:"findings"` // one sentence per kind
 }
 
-// guessing is the error of answers by chance among ten classes.
+// guessing is the error of random answers among ten classes.
 const guessing = Value(0.9)
 
-// result gathers the trainings in their folders.
+// result collects the trainings from their folders.
 func (d *Depth) result() (DepthResult, error) {
 	r := DepthResult{Dir: d.Dir, Config: d.Config}
 	for _, n := range d.Config.nets() {
@@ -68,7 +68,7 @@ func (d *Depth) result() (DepthResult, error) {
 	return r, nil
 }
 
-// row sums up the seeds of a net whose training has ended.
+// row summarises the complete trainings of a net over its seeds.
 func (r *DepthResult) row(kind string, depth int) DepthRow {
 	row := DepthRow{Kind: kind, Depth: depth}
 	var loss, errs, testLoss, testErrs, first, last []Value
@@ -93,8 +93,8 @@ func (r *DepthResult) row(kind string, depth int) DepthRow {
 	return row
 }
 
-// finding compares the deepest net of a kind with the one whose training error is
-// the lowest among those that are not as deep.
+// finding compares the deepest net of a kind with the shallower net that has the lowest
+// training error.
 func (r *DepthResult) finding(kind string) string {
 	var best, deep *DepthRow
 	for i := range r.Rows {
@@ -124,7 +124,7 @@ func (r *DepthResult) finding(kind string) string {
 		kind, percent(best.TrainError.Mean), best.Depth, percent(deep.TrainError.Mean), deep.Depth, verdict)
 }
 
-// write writes the tables and the figure of what there is.
+// write writes the tables and the figure of the results so far.
 func (d *Depth) write() (DepthResult, error) {
 	r, err := d.result()
 	if err != nil {
@@ -160,7 +160,7 @@ func (d *Depth) write() (DepthResult, error) {
 	return r, writeFigure(d.folder, "depth", r.Figure())
 }
 
-// Figure is that of He et al. 2015, figure 6: the errors of each kind against
+// Figure corresponds to figure 6 of He et al. 2015: the errors of each kind against
 // epochs, and below them against depth, with the gradient of the first layer.
 func (r DepthResult) Figure() report.Figure {
 	var top []report.Panel
@@ -178,7 +178,7 @@ func (r DepthResult) Figure() report.Figure {
 	}}}
 }
 
-// sameRange gives panels one y axis, so that they can be compared.
+// sameRange gives panels the same y axis, so that they can be compared.
 func sameRange(panels []report.Panel) {
 	all := [2]float64{math.Inf(1), math.Inf(-1)}
 	for _, p := range panels {
@@ -209,7 +209,7 @@ func ordinates(points []report.Point) (ys []float64) {
 	return ys
 }
 
-// gradients shows the norm in the deepest net of each kind, against epochs.
+// gradients shows the gradient norm in the deepest net of each kind, against epochs.
 func (r DepthResult) gradients() report.Panel {
 	deepest := slices.Max(r.Config.Depths)
 	p := report.Panel{Title: fmt.Sprintf("gradient of the first layer, %d layers", deepest), X: "epoch", Y: "norm", LogY: true}
@@ -225,7 +225,7 @@ func (r DepthResult) gradients() report.Panel {
 	return p
 }
 
-// over is a figure of an epoch, counted from 0, over the seeds.
+// over summarises a value of one epoch, counted from 0, over the seeds.
 func (r DepthResult) over(kind string, depth, epoch int, of func(Epoch) Value) Spread {
 	var values []Value
 	for _, run := range r.Runs {
@@ -236,8 +236,8 @@ func (r DepthResult) over(kind string, depth, epoch int, of func(Epoch) Value) S
 	return spreadOf(values)
 }
 
-// againstEpochs shows one kind: training errors dashed, test errors solid, the
-// mean over the seeds and, for the test errors, the range.
+// againstEpochs shows one kind: training errors dashed, test errors solid, the mean over
+// the seeds and, for the test errors, the range.
 func (r DepthResult) againstEpochs(kind string) report.Panel {
 	p := report.Panel{Title: kind + " nets: test error (training error dashed)", X: "epoch", Y: "error (%)"}
 	for i, depth := range r.Config.Depths {

@@ -14,8 +14,8 @@ import (
 	"github.com/residual-ml/residual/train/loop"
 )
 
-// The estimate by which a net is trained with recomputation is near what a
-// training plans.
+// The estimate that decides about recomputation is near the memory that the engine plans
+// for a training.
 func TestActivations(t *testing.T) {
 	const images = 32
 	for _, kind := range DepthKinds() {
@@ -44,7 +44,7 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-// What is found of a kind follows from the spread over the seeds.
+// The finding for a kind takes the spread over the seeds into account.
 func TestFindings(t *testing.T) {
 	run := func(kind string, depth, seed int, trainError Value) DepthRun {
 		return DepthRun{Net: Net{kind, depth, seed}, Epochs: []Epoch{{Epoch: 1, TrainError: trainError, TestError: trainError, GradientNorm: 1}}}
@@ -76,7 +76,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// A training that diverges is noted, and the study goes on without it.
+// A training that diverges is recorded, and the study goes on without it.
 func TestDepthNotesDivergence(t *testing.T) {
 	dev := device(t)
 	d, err := NewDepth(dev, DepthConfig{Kinds: []string{"residual"}, Depths: []int{8}, Seeds: 2, Train: train.Config{

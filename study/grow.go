@@ -19,36 +19,36 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// GrowConfig deepens a trained net without changing its function: new blocks whose
-// last layer is zero come last in their stages (the identity mappings of He et al.
-// 2015, section 1, by Goyal et al. 2017's zero initialisation).
+// GrowConfig deepens a trained net without changing its function: new blocks, whose
+// last layer is zero, are added at the end of their stages (the identity mappings of He
+// et al. 2015, section 1, with the zero initialisation of Goyal et al. 2017).
 type GrowConfig struct {
 	Source `yaml:",inline"`
-	Blocks []int        `yaml:"blocks,flow" json:"blocks"` // in each stage, as many as there are or more
-	Train  train.Config `yaml:"train" json:"train"`        // that goes on from there where Epochs is above 0; of it Model, Blocks, Data and From are the study's. The optimiser begins anew
-	Seed   uint64       `yaml:"seed" json:"seed"`          // of the new blocks' first layers
+	Blocks []int        `yaml:"blocks,flow" json:"blocks"` // blocks in each stage, at least as many as there are
+	Train  train.Config `yaml:"train" json:"train"`        // training that follows where Epochs is above 0; the study sets its Model, Blocks, Data and From, and the optimiser starts anew
+	Seed   uint64       `yaml:"seed" json:"seed"`          // seed of the new blocks' first layers
 	Out    string       `yaml:"out" json:"out"`
 }
 
-// ChangedRow is a state of a net that is changed.
+// ChangedRow measures a net in one state, before or after a change.
 type ChangedRow struct {
 	State           string `json:"state"`
 	Blocks          []int  `json:"blocks"`
 	Parameters      int64  `json:"parameters"`
-	MultiplyAdds    int64  `json:"multiply_adds"` // of one image
-	Loss            Value  `json:"loss"`          // on the test pictures
+	MultiplyAdds    int64  `json:"multiply_adds"` // per image
+	Loss            Value  `json:"loss"`          // on the test images
 	Accuracy        Value  `json:"accuracy"`
-	ImagesPerSecond Value  `json:"images_per_second,omitzero"` // as measured; of a prune
+	ImagesPerSecond Value  `json:"images_per_second,omitzero"` // measured by Prune only
 }
 
-// ChangedResult is what grow and prune end with.
+// ChangedResult is the result of Grow and Prune.
 type ChangedResult struct {
 	Dir     string       `json:"dir"`
-	Model   string       `json:"model"` // the file to use
+	Model   string       `json:"model"` // the resulting model file
 	Checked int          `json:"checked,omitempty"`
-	Removed []string     `json:"removed,omitempty"` // in their order
+	Removed []string     `json:"removed,omitempty"` // removed blocks, in the order of removal
 	Rows    []ChangedRow `json:"table"`
-	Epochs  []Epoch      `json:"epochs"` // of the training that followed
+	Epochs  []Epoch      `json:"epochs"` // epochs of the training that followed
 }
 
 // Grow is a growth in its folder.
@@ -60,7 +60,7 @@ type Grow struct {
 	from   [][]int
 }
 
-// NewGrow checks c, and makes a numbered folder under c.Out.
+// NewGrow checks c and creates a numbered folder under c.Out.
 func NewGrow(ctx context.Context, dev engine.Device, c GrowConfig, cb train.Callbacks) (*Grow, error) {
 	o, err := c.Source.open(ctx, dev, cb.OnData)
 	if err != nil {
@@ -80,7 +80,7 @@ func NewGrow(ctx context.Context, dev engine.Device, c GrowConfig, cb train.Call
 	return &Grow{folder.Dir, c, folder, o, from}, o.keepRecord(folder)
 }
 
-// OpenGrow opens one that was begun, to go on with it.
+// OpenGrow opens an existing growth to resume it.
 func OpenGrow(ctx context.Context, dev engine.Device, dir string, change func(*Source), cb train.Callbacks) (*Grow, error) {
 	folder, c, err := openFolder[GrowConfig](dir, "grow")
 	if err != nil {
@@ -98,8 +98,8 @@ func OpenGrow(ctx context.Context, dev engine.Device, dir string, change func(*S
 	return &Grow{folder.Dir, c, folder, o, from}, nil
 }
 
-// checkTraining completes the settings of a training that follows a change: in
-// batches of 128, at a rate that falls from 0.01 along a cosine, with momentum 0.9.
+// checkTraining completes the settings of a training that follows a change: batches
+// of 128, a rate that falls from 0.01 along a cosine, momentum 0.9.
 func (o *opened) checkTraining(c *train.Config, blocks []int) error {
 	if c.Epochs == 0 {
 		return nil
@@ -115,10 +115,10 @@ func (o *opened) checkTraining(c *train.Config, blocks []int) error {
 	return c.Check()
 }
 
-// Run makes the deeper net, checks that it gives the same bits as the one it grew
-// from on the test pictures, in both precisions, writes it as grown.safetensors,
-// and trains it on where that was asked for. A net that gives others is an error,
-// and not written.
+// Run builds the deeper net and checks, on the test images and in both precisions, that
+// its outputs equal those of the original bit by bit. It writes the net as
+// grown.safetensors and, if epochs were requested, trains it. If the outputs differ, Run
+// returns an error and writes nothing.
 func (g *Grow) Run(ctx context.Context, dev engine.Device, cb train.Callbacks) (ChangedResult, error) {
 	r := ChangedResult{Dir: g.Dir, Model: g.folder.Path("grown.safetensors")}
 	about := g.source.classifier.Info()
@@ -145,7 +145,7 @@ func (g *Grow) Run(ctx context.Context, dev engine.Device, cb train.Callbacks) (
 	return r, g.source.trainOn(ctx, dev, g.folder, g.Config.Train, cb, &r, "grow")
 }
 
-// trainOn trains the net of r.Model where c has epochs, adds what came of it to r,
+// trainOn trains the net of r.Model where c has epochs, adds the outcome to r,
 // and writes the table and the figure of r.
 func (o *opened) trainOn(ctx context.Context, dev engine.Device, folder *checkpoint.Run, c train.Config, cb train.Callbacks, r *ChangedResult, name string) error {
 	if c.Epochs > 0 {
@@ -162,7 +162,7 @@ func (o *opened) trainOn(ctx context.Context, dev engine.Device, folder *checkpo
 		if err != nil {
 			return err
 		}
-		row.ImagesPerSecond = r.Rows[len(r.Rows)-1].ImagesPerSecond // the same net
+		row.ImagesPerSecond = r.Rows[len(r.Rows)-1].ImagesPerSecond // the training does not change the net's speed
 		r.Rows, r.Model = append(r.Rows, row), folder.Path("train/"+train.LastFile)
 		if r.Epochs, err = epochsOf(dir); err != nil {
 			return err
@@ -171,10 +171,9 @@ func (o *opened) trainOn(ctx context.Context, dev engine.Device, folder *checkpo
 	return r.write(folder, name)
 }
 
-// sameBits compares the logits of a net with those of the source on the test
-// pictures, by their bits, in fp32 and in bf16, and returns how many pictures
-// there were.
-func sameBits(ctx context.Context, dev engine.Device, o *opened, net nn.Module) (pictures int, err error) {
+// sameBits compares the logits of a net with those of the source on the test images,
+// bit by bit, in fp32 and in bf16, and returns the number of images.
+func sameBits(ctx context.Context, dev engine.Device, o *opened, net nn.Module) (images int, err error) {
 	for _, p := range []engine.Precision{engine.FP32, engine.BF16} {
 		was := inference.NewRunner(o.net, engine.NewStore(dev), p)
 		is := inference.NewRunner(net, engine.NewStore(dev), p)
@@ -182,20 +181,20 @@ func sameBits(ctx context.Context, dev engine.Device, o *opened, net nn.Module) 
 		if err != nil {
 			return 0, err
 		}
-		if pictures, err = sameLogits(ctx, o.classifier, l, was, is, p); err != nil {
+		if images, err = sameLogits(ctx, o.classifier, l, was, is, p); err != nil {
 			return 0, err
 		}
 	}
-	return pictures, nil
+	return images, nil
 }
 
-func sameLogits(ctx context.Context, c *inference.Classifier, l *data.Loader, was, is *inference.Runner, p engine.Precision) (pictures int, err error) {
+func sameLogits(ctx context.Context, c *inference.Classifier, l *data.Loader, was, is *inference.Runner, p engine.Precision) (images int, err error) {
 	e := l.Epoch(ctx, 0)
 	defer e.Close()
 	for {
 		b, err := e.Next()
 		if errors.Is(err, io.EOF) {
-			return pictures, nil
+			return images, nil
 		}
 		if err != nil {
 			return 0, err
@@ -211,15 +210,15 @@ func sameLogits(ctx context.Context, c *inference.Classifier, l *data.Loader, wa
 		}
 		if i := otherBits(x, y); i >= 0 {
 			classes := x.Shape()[1]
-			return 0, fmt.Errorf("the grown net is not the same function in %v: picture %d gives %v for class %d, and before the growth %v; nothing was written: check that the model's weights are finite (`residual eval`)",
+			return 0, fmt.Errorf("the grown net is not the same function in %v: image %d gives %v for class %d, and before the growth %v; nothing was written: check that the model's weights are finite (`residual eval`)",
 				p, b.Indices[i/classes], y.Data()[i], i%classes, x.Data()[i])
 		}
-		pictures += len(b.Indices)
+		images += len(b.Indices)
 		b.Release()
 	}
 }
 
-// otherBits is the first element whose bits differ, or -1.
+// otherBits returns the first element whose bits differ, or -1.
 func otherBits(x, y *tensor.Tensor) int {
 	for i, v := range x.Data() {
 		if math.Float32bits(v) != math.Float32bits(y.Data()[i]) {
@@ -229,7 +228,7 @@ func otherBits(x, y *tensor.Tensor) int {
 	return -1
 }
 
-// row measures a net on the test pictures.
+// row measures a net on the test images.
 func (o *opened) row(ctx context.Context, state string, c *inference.Classifier) (ChangedRow, error) {
 	res, err := c.Evaluate(ctx, o.test, data.LoaderConfig{Batch: o.Batch}, nil)
 	if err != nil {
@@ -248,7 +247,7 @@ func (o *opened) row(ctx context.Context, state string, c *inference.Classifier)
 	}, nil
 }
 
-// oneImage is the shape of an image as the net takes it.
+// oneImage returns the net's input shape for one image.
 func (o *opened) oneImage() tensor.Shape {
 	info := o.classifier.Images(o.test).Info()
 	return tensor.Shape{1, info.Channels, info.Height, info.Width}

@@ -18,25 +18,25 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// GrowthConfig trains a net that grows on a schedule: the epochs are divided over
-// the stages of the growth, and each begins with the function that the one before
-// it ended with. Each is a training of its own, whose rate follows the schedule
-// from its beginning and whose momentum begins at zero.
+// GrowthConfig trains a net that grows on a schedule: the epochs are divided over the
+// steps of the growth, and each step starts with the function that the previous one
+// ended with. Each step is a training of its own, whose learning rate follows the
+// schedule from its start and whose momentum starts at zero.
 type GrowthConfig struct {
-	Steps     [][]int      `yaml:"steps,flow" json:"steps"`      // blocks in each stage of the net, of every step of the growth
-	Compare   bool         `yaml:"compare" json:"compare"`       // with the deepest net trained from the start for equal multiply-adds
-	CheckSize int          `yaml:"check_size" json:"check_size"` // test pictures that each growth is checked on; 0: 256
-	Train     train.Config `yaml:"train" json:"train"`           // Epochs of all steps together
+	Steps     [][]int      `yaml:"steps,flow" json:"steps"`      // blocks in each stage of the net, for every step of the growth
+	Compare   bool         `yaml:"compare" json:"compare"`       // also train the deepest net from the start, for equal multiply-adds
+	CheckSize int          `yaml:"check_size" json:"check_size"` // number of test images on which each growth is checked; 0: 256
+	Train     train.Config `yaml:"train" json:"train"`           // Epochs is the sum over all steps
 }
 
-// layers are the depths that a net is known by, of basic blocks and of bottlenecks.
+// layers lists the usual depths by their blocks per stage, for basic blocks and bottlenecks.
 var layers = map[bool]map[int][]int{
 	false: {10: {1, 1, 1, 1}, 18: {2, 2, 2, 2}, 26: {3, 3, 3, 3}, 34: {3, 4, 6, 3}},
 	true:  {14: {1, 1, 1, 1}, 26: {2, 2, 2, 2}, 38: {3, 3, 3, 3}, 50: {3, 4, 6, 3}, 101: {3, 4, 23, 3}, 152: {3, 8, 36, 3}},
 }
 
-// ParseSteps reads the steps of a growth: depths as in ResNet-18, -26, -34, or the
-// blocks of each stage with dashes between: 2-2-2-2.
+// ParseSteps parses the steps of a growth. A step is a depth as in ResNet-18, -26, -34,
+// or the number of blocks in each stage, separated by dashes: 2-2-2-2.
 func ParseSteps(model string, words []string) (steps [][]int, err error) {
 	e, err := models.Lookup(model)
 	if err != nil {
@@ -61,7 +61,7 @@ func ParseSteps(model string, words []string) (steps [][]int, err error) {
 	return steps, nil
 }
 
-// ofDepth is the blocks of a net of so many layers.
+// ofDepth returns the blocks of a net with the given number of layers.
 func ofDepth(e models.Entry, depth int) ([]int, error) {
 	if strings.HasPrefix(e.Name, "cifar-") {
 		if n := (depth - 2) / 6; n > 0 && 6*n+2 == depth {
@@ -90,7 +90,7 @@ func ofDepth(e models.Entry, depth int) ([]int, error) {
 	return nil, field.Errorf("{GrowthConfig.Steps}: %s of %d layers is not known; give one of %s, or the blocks of each stage, such as 2-2-2-2", e.Name, depth, commas(have))
 }
 
-// Check reports the first setting that cannot be.
+// Check returns an error for the first invalid setting.
 func (c GrowthConfig) Check() error {
 	t := c.Train.Resolved()
 	e, err := models.Lookup(t.Model)
@@ -120,8 +120,8 @@ func (c GrowthConfig) Check() error {
 	return nil
 }
 
-// epochs is the share of step i of all epochs: equal, and one more for the last
-// ones where they do not divide.
+// epochs returns the number of epochs of step i: all steps get the same number, and
+// the last ones get one more where the epochs do not divide evenly.
 func (c GrowthConfig) epochs(i int) int {
 	n, all := len(c.Steps), c.Train.Epochs
 	if i >= n-all%n {
@@ -130,38 +130,38 @@ func (c GrowthConfig) epochs(i int) int {
 	return all / n
 }
 
-// GrowthRow is one training of a growth.
+// GrowthRow is the result of one training of a growth.
 type GrowthRow struct {
 	Training     string  `json:"training"`
 	Blocks       []int   `json:"blocks"`
 	Parameters   int64   `json:"parameters"`
 	MultiplyAdds int64   `json:"multiply_adds"` // of the forward pass of one image
-	Compute      int64   `json:"compute"`       // times images and epochs
-	TrainError   Value   `json:"train_error"`   // at the end
+	Compute      int64   `json:"compute"`       // MultiplyAdds times images and epochs
+	TrainError   Value   `json:"train_error"`   // at the end of the training
 	TestError    Value   `json:"test_error"`
-	Checked      int     `json:"checked"` // pictures on which it began with the same bits as the one before ended with
+	Checked      int     `json:"checked"` // images on which its first outputs equalled the last ones of the previous step, bit by bit
 	Epochs       []Epoch `json:"epochs"`
 }
 
-// GrowthResult is what a growth has found.
+// GrowthResult is the result of a growth.
 type GrowthResult struct {
 	Dir      string       `json:"dir"`
 	Config   GrowthConfig `json:"settings"`
-	Model    string       `json:"model"` // of the net that has grown
-	Best     string       `json:"best"`  // the best epoch of its last step
+	Model    string       `json:"model"` // file of the net that has grown
+	Best     string       `json:"best"`  // file of the best epoch of its last step
 	Rows     []GrowthRow  `json:"table"`
 	Findings []string     `json:"findings"`
 }
 
-// Growth is a study in its folder.
+// Growth is a growth on a schedule in its folder.
 type Growth struct {
 	Dir    string
 	Config GrowthConfig
 	folder *checkpoint.Run
-	fresh  bool // nothing was done in the folder yet
+	fresh  bool // nothing has been done in the folder yet
 }
 
-// NewGrowth begins one by c in a numbered folder under c.Train.Out.
+// NewGrowth creates a growth in a numbered folder under c.Train.Out.
 func NewGrowth(dev engine.Device, c GrowthConfig) (*Growth, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func NewGrowth(dev engine.Device, c GrowthConfig) (*Growth, error) {
 	return &Growth{folder.Dir, c, folder, true}, nil
 }
 
-// OpenGrowth opens one that was begun, to go on with it.
+// OpenGrowth opens an existing growth to resume it.
 func OpenGrowth(dir string) (*Growth, error) {
 	folder, c, err := openFolder[GrowthConfig](dir, "study-grow")
 	if err != nil {
@@ -194,13 +194,13 @@ func OpenGrowth(dir string) (*Growth, error) {
 	return &Growth{folder.Dir, c, folder, false}, nil
 }
 
-// Run trains what is not trained yet, each step in a run folder of its own, and
-// writes table.csv, epochs.csv, table.json, grow.png and grow.svg. OnTraining hears
-// of each training before it begins. When ctx ends it returns ctx's error; a later
-// Run of the folder goes on from the last whole epoch.
+// Run trains what has not been trained yet, each step in a run folder of its own, and
+// writes table.csv, epochs.csv, table.json, grow.png and grow.svg. It calls onTraining
+// before each training. When ctx ends it returns ctx's error, and a later Run of the
+// folder continues from the last complete epoch.
 func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row GrowthRow, epochs int), cb train.Callbacks) (GrowthResult, error) {
 	r := GrowthResult{Dir: g.Dir, Config: g.Config}
-	pictures, err := g.pictures(ctx, cb)
+	images, err := g.images(ctx, cb)
 	if err != nil && g.fresh && ctx.Err() == nil {
 		discard(g.folder)
 	}
@@ -220,7 +220,7 @@ func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row
 				return r, err
 			}
 		}
-		if last, err = g.train(ctx, dev, &r, row, c, pictures, onTraining, cb); err != nil {
+		if last, err = g.train(ctx, dev, &r, row, c, images, onTraining, cb); err != nil {
 			return r, err
 		}
 		spent += r.Rows[i].Compute
@@ -230,8 +230,8 @@ func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row
 		deep := r.Rows[len(r.Rows)-1]
 		c := g.Config.Train
 		c.Blocks, c.Out = deep.Blocks, g.Dir
-		c.Epochs = max(1, int(math.Round(float64(spent)/float64(deep.MultiplyAdds*int64(pictures)))))
-		if _, err := g.train(ctx, dev, &r, GrowthRow{Training: "from-the-start", Blocks: deep.Blocks}, c, pictures, onTraining, cb); err != nil {
+		c.Epochs = max(1, int(math.Round(float64(spent)/float64(deep.MultiplyAdds*int64(images)))))
+		if _, err := g.train(ctx, dev, &r, GrowthRow{Training: "from-the-start", Blocks: deep.Blocks}, c, images, onTraining, cb); err != nil {
 			return r, err
 		}
 		end := r.Rows[len(r.Rows)-1]
@@ -241,16 +241,16 @@ func (g *Growth) Run(ctx context.Context, dev engine.Device, onTraining func(row
 	return r, g.write(r)
 }
 
-// pictures counts those of an epoch.
-func (g *Growth) pictures(ctx context.Context, cb train.Callbacks) (int, error) {
-	pictures, _, err := train.Open(ctx, g.Config.Train, cb.OnData)
+// images counts the training images of an epoch.
+func (g *Growth) images(ctx context.Context, cb train.Callbacks) (int, error) {
+	images, _, err := train.Open(ctx, g.Config.Train, cb.OnData)
 	if err != nil {
 		return 0, err
 	}
-	return pictures.Len(), nil
+	return images.Len(), nil
 }
 
-// grow writes the deeper net that the next step begins with, once it was checked.
+// grow writes the deeper net with which the next step starts, after checking it.
 func (g *Growth) grow(ctx context.Context, dev engine.Device, model, to string, blocks []int) (int, error) {
 	t := g.Config.Train
 	s := Source{Model: model, Data: t.Data, TestSize: g.Config.CheckSize, Precision: t.Precision, DataDir: t.DataDir, Offline: t.Offline, MostPixels: t.MostPixels}
@@ -275,7 +275,7 @@ func (g *Growth) grow(ctx context.Context, dev engine.Device, model, to string, 
 }
 
 // train trains a step, adds its row to r, and returns the file of its net.
-func (g *Growth) train(ctx context.Context, dev engine.Device, r *GrowthResult, row GrowthRow, c train.Config, pictures int, onTraining func(GrowthRow, int), cb train.Callbacks) (string, error) {
+func (g *Growth) train(ctx context.Context, dev engine.Device, r *GrowthResult, row GrowthRow, c train.Config, images int, onTraining func(GrowthRow, int), cb train.Callbacks) (string, error) {
 	dir := g.folder.Path(row.Training)
 	if done, err := ended(dir); err != nil {
 		return "", err
@@ -296,7 +296,7 @@ func (g *Growth) train(ctx context.Context, dev engine.Device, r *GrowthResult, 
 		return "", err
 	}
 	row.Parameters, row.MultiplyAdds = t.Params, t.MACs
-	row.Compute = t.MACs * int64(pictures) * int64(c.Epochs)
+	row.Compute = t.MACs * int64(images) * int64(c.Epochs)
 	if row.Epochs, err = epochsOf(dir); err != nil {
 		return "", err
 	}

@@ -16,11 +16,11 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// photos opens a part of a user's own pictures, as the run of the model divided them; see
+// photos opens one part of a user's own images, divided as in the model's run; see
 // inference.Classifier.OpenPhotos.
 func (o *opened) photos(ctx context.Context, split data.Split, size int, progress func(done, total int64, what string)) (data.Dataset, error) {
 	path := o.Data
-	if path == o.classifier.Info().Dataset { // which has the last part of the path alone
+	if path == o.classifier.Info().Dataset { // Dataset holds only the last element of the path
 		path = ""
 	}
 	var tell func(done, total int)
@@ -32,7 +32,7 @@ func (o *opened) photos(ctx context.Context, split data.Split, size int, progres
 		return nil, err
 	}
 	if p.All && split == data.Train {
-		return nil, fmt.Errorf("%s: nobody has divided these pictures, and the choice must not be made by those that are tested on; put them in folders train and val, or name what the model was trained on", p.Path)
+		return nil, fmt.Errorf("%s has no division into training and test images, and blocks must not be chosen by test images; put the images into folders train and val, or name what the model was trained on", p.Path)
 	}
 	if o.Data, err = filepath.Abs(p.Path); err != nil {
 		return nil, err
@@ -45,11 +45,11 @@ func (o *opened) photos(ctx context.Context, split data.Split, size int, progres
 	return data.First(p, size), nil
 }
 
-// beside is the folder of the model's file.
+// beside returns the folder of the model's file as a run.
 func (o *opened) beside() *checkpoint.Run { return &checkpoint.Run{Dir: filepath.Dir(o.Model)} }
 
-// keepRecord puts beside a model that is made of another how the run of that one divided
-// the pictures, so that it is measured on what neither has seen.
+// keepRecord copies the division of the images into a derived model's folder, so that the
+// derived model is tested on images that neither model was trained on.
 func (o *opened) keepRecord(to *checkpoint.Run) error {
 	if !folder.IsPath(o.Data) {
 		return nil

@@ -17,15 +17,14 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// PruneConfig takes the blocks that matter least out of a trained net: one after
-// the other, each time the one without which the loss on training pictures is
-// the least.
+// PruneConfig removes the least important blocks from a trained net: one after the
+// other, each time the block without which the loss on training images is lowest.
 type PruneConfig struct {
 	Source     `yaml:",inline"`
-	Drop       int          `yaml:"drop" json:"drop"`               // blocks to take out; 0: as many as Budget wants
-	Budget     float64      `yaml:"budget" json:"budget"`           // share of the multiply-adds that may stay, between 0 and 1
-	SelectSize int          `yaml:"select_size" json:"select_size"` // training pictures to choose by; 0: 1000
-	Train      train.Config `yaml:"train" json:"train"`             // fine-tuning where Epochs is above 0; of it Model, Blocks, Data and From are the study's
+	Drop       int          `yaml:"drop" json:"drop"`               // number of blocks to remove; 0: as many as Budget requires
+	Budget     float64      `yaml:"budget" json:"budget"`           // fraction of the multiply-adds that may stay, between 0 and 1
+	SelectSize int          `yaml:"select_size" json:"select_size"` // number of training images to choose by; 0: 1000
+	Train      train.Config `yaml:"train" json:"train"`             // fine-tuning where Epochs is above 0; the study sets its Model, Blocks, Data and From
 	Out        string       `yaml:"out" json:"out"`
 }
 
@@ -37,14 +36,14 @@ type Prune struct {
 	source *opened
 }
 
-// PruneCallbacks hear of a pruning. Any may be nil.
+// PruneCallbacks report the progress of a pruning. Any may be nil.
 type PruneCallbacks struct {
 	train.Callbacks // of the fine-tuning
 	OnMeasure       func(m Measure)
-	OnDrop          func(n int, block string, m Measure) // the n-th block that goes
+	OnDrop          func(n int, block string, m Measure) // called for the n-th block that is removed
 }
 
-// NewPrune checks c, and makes a numbered folder under c.Out.
+// NewPrune checks c and creates a numbered folder under c.Out.
 func NewPrune(ctx context.Context, dev engine.Device, c PruneConfig, cb PruneCallbacks) (*Prune, error) {
 	if c.SelectSize == 0 {
 		c.SelectSize = 1000
@@ -76,7 +75,7 @@ func NewPrune(ctx context.Context, dev engine.Device, c PruneConfig, cb PruneCal
 	return &Prune{folder.Dir, c, folder, o}, o.keepRecord(folder)
 }
 
-// OpenPrune opens one that was begun, to go on with it.
+// OpenPrune opens an existing pruning to resume it.
 func OpenPrune(ctx context.Context, dev engine.Device, dir string, change func(*Source), cb PruneCallbacks) (*Prune, error) {
 	folder, c, err := openFolder[PruneConfig](dir, "prune")
 	if err != nil {
@@ -90,7 +89,7 @@ func OpenPrune(ctx context.Context, dev engine.Device, dir string, change func(*
 	return &Prune{folder.Dir, c, folder, o}, o.canDrop(c)
 }
 
-// canDrop says when too much is asked for.
+// canDrop returns an error when c asks for more blocks than can be removed.
 func (o *opened) canDrop(c PruneConfig) error {
 	_, cannot := o.candidates()
 	var can []place
@@ -119,8 +118,8 @@ func (o *opened) canDrop(c PruneConfig) error {
 	return nil
 }
 
-// removable are the blocks that can go besides those that are lost: every stage
-// keeps one.
+// removable returns the blocks that can be removed in addition to lost: every stage
+// keeps one block.
 func (o *opened) removable(lost []place) (more []place) {
 	left := blocksOf(o.net)
 	for _, p := range lost {
@@ -130,9 +129,9 @@ func (o *opened) removable(lost []place) (more []place) {
 	return slices.DeleteFunc(can, func(p place) bool { return left[p.stage] < 2 || slices.Contains(lost, p) })
 }
 
-// macs counts the multiply-adds of an image without some blocks.
+// macs counts the multiply-adds per image without the blocks of out.
 func (o *opened) macs(out []place) (int64, error) {
-	stages, l := o.net.Stages(), Lesion{Net: o.net, Out: map[models.Block]bool{}}
+	stages, l := o.net.Stages(), Ablation{Net: o.net, Out: map[models.Block]bool{}}
 	for _, p := range out {
 		l.Out[stages[p.stage].Blocks[p.index]] = true
 	}
@@ -143,9 +142,9 @@ func (o *opened) macs(out []place) (int64, error) {
 	return t.MACs, nil
 }
 
-// Run chooses the blocks, writes pruned.safetensors and its table and figure, and
-// fine-tunes where that was asked for. When ctx ends it returns ctx's error; a
-// later Run of the folder goes on with the next measurement or epoch.
+// Run chooses the blocks, writes pruned.safetensors with its table and figure, and
+// fine-tunes if epochs were requested. When ctx ends it returns ctx's error; a
+// later Run of the folder continues with the next measurement or epoch.
 func (p *Prune) Run(ctx context.Context, dev engine.Device, cb PruneCallbacks) (r ChangedResult, err error) {
 	r = ChangedResult{Dir: p.Dir, Model: p.folder.Path("pruned.safetensors")}
 	lost, err := p.choose(ctx, cb)
@@ -186,14 +185,14 @@ func (p *Prune) Run(ctx context.Context, dev engine.Device, cb PruneCallbacks) (
 	return r, p.source.trainOn(ctx, dev, p.folder, c, cb.Callbacks, &r, "prune")
 }
 
-// choose returns the blocks to take out, in the order in which they go.
+// choose returns the blocks to remove, in the order of removal.
 func (p *Prune) choose(ctx context.Context, cb PruneCallbacks) (lost []place, err error) {
 	o := p.source
-	pictures, err := o.part(ctx, data.Train, p.Config.SelectSize, cb.OnData)
+	images, err := o.part(ctx, data.Train, p.Config.SelectSize, cb.OnData)
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLesions(o, pictures, p.folder, cb.OnMeasure)
+	l, err := newAblations(o, images, p.folder, cb.OnMeasure)
 	if err != nil {
 		return nil, err
 	}
@@ -228,8 +227,8 @@ func (p *Prune) choose(ctx context.Context, cb PruneCallbacks) (lost []place, er
 	}
 }
 
-// speeds measures the images a second of nets side by side, on one batch of the
-// test pictures: the median of five turns.
+// speeds measures images per second of several nets, in turn and on one batch of test
+// images: the median of five rounds.
 func (o *opened) speeds(ctx context.Context, nets ...*inference.Classifier) ([]float64, error) {
 	shape := o.oneImage()
 	shape[0] = min(64, o.test.Len())
@@ -248,7 +247,7 @@ func (o *opened) speeds(ctx context.Context, nets ...*inference.Classifier) ([]f
 				}
 				n += shape[0]
 			}
-			if turn > 0 { // the first one compiles
+			if turn > 0 { // the first turn includes compilation
 				rates[i] = append(rates[i], float64(n)/time.Since(start).Seconds())
 			}
 		}

@@ -34,7 +34,7 @@ func text(t *testing.T, parts ...string) string {
 	return string(b)
 }
 
-// A lesion study that was stopped goes on with what is not measured, and ends with
+// An interrupted ablation study continues with what has not been measured, and ends with
 // the same numbers.
 func TestBlocksResume(t *testing.T) {
 	dev, file := device(t), model(t, "cifar-preresnet20")
@@ -82,7 +82,7 @@ func TestBlocksResume(t *testing.T) {
 	}
 }
 
-// The lesion of the study is the loss of the net that prune writes.
+// The ablation of the study has the loss of the net that prune writes.
 func TestPrune(t *testing.T) {
 	dev, file := device(t), model(t, "cifar-resnet14")
 	c := PruneConfig{Source: Source{Model: file, TestSize: 60}, Drop: 2, SelectSize: 50, Out: t.TempDir(), Train: train.Config{Epochs: 2, Batch: 32, TrainSize: 128}}
@@ -102,7 +102,7 @@ func TestPrune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := newLesions(b.source, b.source.test, b.folder, nil)
+	l, err := newAblations(b.source, b.source.test, b.folder, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestPrune(t *testing.T) {
 	}
 	m, err := l.without(context.Background(), lost)
 	if err != nil || m.Loss != want.Rows[1].Loss || m.Accuracy != want.Rows[1].Accuracy {
-		t.Errorf("the lesion has loss %v and accuracy %v (%v), the smaller net %v and %v", m.Loss, m.Accuracy, err, want.Rows[1].Loss, want.Rows[1].Accuracy)
+		t.Errorf("the ablation has loss %v and accuracy %v (%v), the smaller net %v and %v", m.Loss, m.Accuracy, err, want.Rows[1].Loss, want.Rows[1].Accuracy)
 	}
 
 	// Stopped in the fine-tuning, it ends with the same net.
@@ -142,7 +142,7 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-// What cannot be done is said before a folder is made.
+// An impossible request is refused before a folder is created.
 func TestPruneThatCannotBe(t *testing.T) {
 	dev, file := device(t), model(t, "cifar-resnet14")
 	plain := model(t, "cifar-plain8")
@@ -182,7 +182,7 @@ func matches(pattern, s string) bool {
 	return true
 }
 
-// A grown net whose function is another is refused, and not written.
+// A grown net that computes another function is refused, and not written.
 func TestGrowRefusesAnotherFunction(t *testing.T) {
 	dev, file := device(t), model(t, "cifar-resnet8")
 	c := GrowConfig{Source: Source{Model: file, TestSize: 40}, Blocks: []int{2, 1, 1}, Out: t.TempDir()}
@@ -194,11 +194,11 @@ func TestGrowRefusesAnotherFunction(t *testing.T) {
 	if err != nil || r.Checked != 40 || r.Rows[0].Loss != r.Rows[1].Loss || r.Rows[1].Parameters <= r.Rows[0].Parameters {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	g.from = [][]int{{0, 0}, {0}, {0}} // twice the same block: another function
+	g.from = [][]int{{0, 0}, {0}, {0}} // the same block twice computes another function
 	if err := os.Remove(r.Model); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Run(context.Background(), dev, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "is not the same function in fp32: picture 0") {
+	if _, err := g.Run(context.Background(), dev, train.Callbacks{}); err == nil || !strings.Contains(err.Error(), "is not the same function in fp32: image 0") {
 		t.Errorf("another function: %v", err)
 	}
 	if _, err := os.Stat(r.Model); err == nil {
@@ -206,8 +206,8 @@ func TestGrowRefusesAnotherFunction(t *testing.T) {
 	}
 }
 
-// A growth that was stopped ends with the same numbers, and each step begins where
-// the one before it ended.
+// An interrupted growth ends with the same numbers, and each step starts where the
+// previous one ended.
 func TestGrowth(t *testing.T) {
 	dev := device(t)
 	steps, err := ParseSteps("cifar-resnet8", []string{"8", "2-1-2"})

@@ -13,22 +13,22 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// norms are the squared L2 norms of both sides of a block's sum, over images.
+// norms are the squared L2 norms of a block's branch and shortcut, summed over images.
 type norms struct{ branch, shortcut float64 }
 
-// share is the branch's norm over the shortcut's.
+// share returns the branch's norm over the shortcut's.
 func (n norms) share() Value { return Value(math.Sqrt(n.branch / n.shortcut)) }
 
-// probe looks at both sides of every block's sum for batches of one size.
+// probe measures the branch and the shortcut of every block for batches of one size.
 type probe struct {
 	*engine.Program
 	input *graph.Node
 	sides [][2]*graph.Node // [N,C,1,1]: means of the squares over the pixels
-	areas []float64        // pixels of each block's output
+	areas []float64        // number of pixels of each block's output
 }
 
-// newProbe compiles it in fp32, whatever the net is used in: the sums of squares
-// want its digits.
+// newProbe compiles the probe in fp32, whatever precision the net is used in: bf16 has
+// too few digits for sums of squares.
 func newProbe(net models.Net, store *engine.Store, shape tensor.Shape) (*probe, error) {
 	g := graph.New(graph.Eval)
 	p := &probe{input: g.Input("images", tensor.Float32, shape...)}
@@ -55,7 +55,7 @@ func newProbe(net models.Net, store *engine.Store, shape tensor.Shape) (*probe, 
 	return p, err
 }
 
-// add runs a batch and adds to the sums.
+// add runs a batch and adds its squared norms to the sums.
 func (p *probe) add(images *tensor.Tensor, sums []norms) error {
 	if err := p.Feed(p.input, images); err != nil {
 		return err
@@ -73,8 +73,8 @@ func (p *probe) add(images *tensor.Tensor, sums []norms) error {
 	return p.Device().Err()
 }
 
-// shares returns, for every block of the net, the norm of its branch over that of
-// its shortcut on the test pictures.
+// shares returns, for every block of the net, the norm of its branch over that of its
+// shortcut on the test images.
 func (o *opened) shares(ctx context.Context, dev engine.Device) ([]Value, error) {
 	l, err := data.NewLoader(o.classifier.Images(o.test), data.LoaderConfig{Batch: o.Batch})
 	if err != nil {

@@ -1,13 +1,21 @@
-// Package study makes experiments of what is said of residual networks: that
-// plain nets become worse with depth and residual ones do not (Depth), that a
-// block can be added without changing anything (Grow) and be left out without
-// changing much (Blocks, Prune). A study leaves a numbered run folder with its
-// settings, its table as CSV and JSON and its figure as PNG and SVG, and goes on
-// from there when it was interrupted or killed.
+// Package study runs experiments on what residual networks are claimed to do: plain
+// nets get worse with depth and residual ones do not (Depth), a block can be added
+// without changing the function (Grow, Growth), and blocks can be left out with
+// little loss (Blocks, Prune). A study writes its settings, its table as CSV and
+// JSON and its figure as PNG and SVG into a numbered run folder, and resumes there
+// after it was interrupted or killed.
+//
+// Every study is a pair of New and Open, for a new folder and for one to resume,
+// with a Run:
+//
+//	s, err := study.NewBlocks(ctx, device, study.BlocksConfig{Source: study.Source{Model: "best.safetensors"}}, study.BlocksCallbacks{})
+//	// ...
+//	result, err := s.Run(ctx, device, study.BlocksCallbacks{})
+//	// ...
+//	fmt.Println(result.Findings)
 package study
 
 import (
-	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -20,17 +28,16 @@ import (
 	"strconv"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/report"
 )
 
-// Value is a figure that may be unknown: NaN and the infinities are null in JSON
-// and empty in a CSV.
+// Value is a number that may be unknown: NaN and the infinities are null in JSON
+// and empty in a CSV file.
 type Value float64
 
 func (v Value) known() bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
 
-// String writes the shortest text that reads back as v.
+// String returns the shortest text that parses back to v.
 func (v Value) String() string {
 	if !v.known() {
 		return ""
@@ -46,26 +53,25 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(v))
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It also takes the strings that
-// metrics have for what is no number.
+// UnmarshalJSON implements json.Unmarshaler. It also accepts the strings that
+// metrics files use for NaN and the infinities.
 func (v *Value) UnmarshalJSON(text []byte) error {
-	*v = Value(math.NaN())
-	if text = bytes.Trim(text, `"`); string(text) == "null" {
-		return nil
+	var n checkpoint.Number
+	if err := n.UnmarshalJSON(text); err != nil {
+		return err
 	}
-	f, err := strconv.ParseFloat(string(text), 64)
-	*v = Value(f)
-	return err
+	*v = Value(n)
+	return nil
 }
 
-// Spread is a figure over several seeds.
+// Spread summarises a number over several seeds.
 type Spread struct {
 	Mean Value `json:"mean"`
 	Min  Value `json:"min"`
 	Max  Value `json:"max"`
 }
 
-// spreadOf leaves out what is unknown.
+// spreadOf summarises the known values and leaves out the others.
 func spreadOf(values []Value) Spread {
 	s, n := Spread{0, Value(math.Inf(1)), Value(math.Inf(-1))}, 0
 	for _, v := range values {
@@ -81,7 +87,7 @@ func spreadOf(values []Value) Spread {
 	return s
 }
 
-// settings is the settings.yaml of a study, of which kind says what C is.
+// settings is the content of a study's settings.yaml; Study says which study C configures.
 type settings[C any] struct {
 	Study    string `yaml:"study"`
 	Config   C      `yaml:",inline"`
@@ -89,7 +95,7 @@ type settings[C any] struct {
 	Go       string `yaml:"go_version"`
 }
 
-// newFolder makes the next folder of a study under root and notes its settings.
+// newFolder creates the next folder of a study under root and writes its settings.
 func newFolder[C any](root, study string, c C) (*checkpoint.Run, error) {
 	folder, err := checkpoint.NewRun(root, study)
 	if err != nil {
@@ -103,13 +109,13 @@ func newFolder[C any](root, study string, c C) (*checkpoint.Run, error) {
 	return folder, nil
 }
 
-// discard removes the folder of a study that never began.
+// discard removes the folder of a study that never started.
 func discard(folder *checkpoint.Run) {
 	os.Remove(folder.Path("settings.yaml")) // the first error is the one to report
 	os.Remove(folder.Dir)                   // only when empty
 }
 
-// openFolder reads the settings of a study that was begun.
+// openFolder opens a study's folder and reads its settings.
 func openFolder[C any](dir, study string) (*checkpoint.Run, C, error) {
 	var s settings[C]
 	info, err := os.Stat(dir)
@@ -138,7 +144,7 @@ func openFolder[C any](dir, study string) (*checkpoint.Run, C, error) {
 	return folder, s.Config, folder.Sweep()
 }
 
-// writeCSV replaces a file by a table. Cells are text, numbers and Values.
+// writeCSV replaces a file by a table. Cells are strings, integers and Values.
 func writeCSV(path string, head []string, rows [][]any) error {
 	return checkpoint.WriteFile(path, func(w io.Writer) error {
 		c := csv.NewWriter(w)
@@ -159,7 +165,7 @@ func writeCSV(path string, head []string, rows [][]any) error {
 	})
 }
 
-// writeJSON replaces a file by v.
+// writeJSON replaces a file by v as JSON.
 func writeJSON(path string, v any) error {
 	return checkpoint.WriteFile(path, func(w io.Writer) error {
 		e := json.NewEncoder(w)
@@ -169,7 +175,7 @@ func writeJSON(path string, v any) error {
 	})
 }
 
-// writeFigure writes NAME.png and NAME.svg.
+// writeFigure writes the figure as NAME.png and NAME.svg.
 func writeFigure(folder *checkpoint.Run, name string, f report.Figure) error {
 	return errors.Join(
 		checkpoint.WriteFile(folder.Path(name+".png"), f.WritePNG),
@@ -177,24 +183,7 @@ func writeFigure(folder *checkpoint.Run, name string, f report.Figure) error {
 	)
 }
 
-// readLines calls each with the whole lines of a file.
-func readLines(path string, each func(line []byte) error) error {
-	text, err := regular.ReadFile(path, 1<<30)
-	if err != nil {
-		return err
-	}
-	for i, line := range bytes.Split(text, []byte{'\n'}) {
-		if len(line) == 0 {
-			continue
-		}
-		if err := each(line); err != nil {
-			return fmt.Errorf("%s, line %d: %w; put back a copy of the file", path, i+1, err)
-		}
-	}
-	return nil
-}
-
-// percent spells a share of 1 for people.
+// percent formats a fraction as a percentage.
 func percent(v Value) string {
 	if !v.known() {
 		return "unknown"

@@ -13,13 +13,13 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// place is a block of a net: its stage and its index there.
+// place identifies a block of a net by its stage and its index there.
 type place struct{ stage, index int }
 
-// blockName is what the names of a block's parameters begin with: layer2.3.
+// blockName returns the prefix of the names of a block's parameters, such as layer2.3.
 func blockName(s models.Stage, index int) string { return s.Name + "." + strconv.Itoa(index) }
 
-// residualNet is m as a net of residual blocks, or why it is none.
+// residualNet returns m as a net of residual blocks, or an error that says why it is none.
 func residualNet(path, architecture string, m nn.Module) (models.Net, error) {
 	if net, ok := m.(models.Net); ok {
 		return net, nil
@@ -39,9 +39,9 @@ func blocksOf(net models.Net) (counts []int) {
 	return counts
 }
 
-// rebuilt returns a net of another number of blocks with the values of old: block
-// j of stage i takes those of block from[i][j], and where that is below 0 it is
-// new and the identity.
+// rebuilt returns a net with another number of blocks and the values of old: block j of
+// stage i takes the values of block from[i][j]. A negative index stands for a new block
+// that computes the identity.
 func rebuilt(about checkpoint.Model, old models.Net, from [][]int, seed uint64) (models.Net, error) {
 	c := models.Config{Channels: about.Channels, Classes: len(about.Classes)}
 	for _, f := range from {
@@ -57,7 +57,7 @@ func rebuilt(about checkpoint.Model, old models.Net, from [][]int, seed uint64) 
 	for _, v := range nn.StateDict(old) {
 		values[v.Name] = v.Tensor
 	}
-	moved := map[string]string{} // the beginning of a new name by its block's old one
+	moved := map[string]string{} // the old prefix of a block's names by its new one
 	for i, s := range net.Stages() {
 		for j, b := range s.Blocks {
 			if k := from[i][j]; k >= 0 {
@@ -90,7 +90,7 @@ func rebuilt(about checkpoint.Model, old models.Net, from [][]int, seed uint64) 
 	return net, nil
 }
 
-// grown says which blocks a deeper net takes from the one it grows from: new
+// grown returns, for every block of a deeper net, the index of its original block. New
 // blocks come last in their stages.
 func grown(have, want []int) (from [][]int, err error) {
 	if len(have) != len(want) {
@@ -119,7 +119,7 @@ func grown(have, want []int) (from [][]int, err error) {
 	return from, nil
 }
 
-// without says which blocks a net keeps that loses some.
+// without returns, for every block of a net without the blocks of lost, its original index.
 func without(have []int, lost []place) (from [][]int) {
 	for i, n := range have {
 		f := []int{}
@@ -133,20 +133,20 @@ func without(have []int, lost []place) (from [][]int) {
 	return from
 }
 
-// commas writes 3,4,6,3.
+// commas formats values as 3,4,6,3.
 func commas(values []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")
 }
 
-// Lesion is a net without some of its identity blocks: what comes to one of them
-// is handed on as it is.
-type Lesion struct {
+// Ablation is a net without some of its identity blocks: the input of such a block is
+// passed on unchanged.
+type Ablation struct {
 	Net models.Net            `nn:"-"`
 	Out map[models.Block]bool `nn:"-"`
 }
 
 // Forward implements nn.Module.
-func (l *Lesion) Forward(x *graph.Node) *graph.Node {
+func (l *Ablation) Forward(x *graph.Node) *graph.Node {
 	return l.Net.Through(x, func(b models.Block, x *graph.Node) *graph.Node {
 		if l.Out[b] {
 			return x
@@ -155,7 +155,7 @@ func (l *Lesion) Forward(x *graph.Node) *graph.Node {
 	})
 }
 
-// changed is what the file of a changed net says of itself.
+// changed returns the description of a changed net for its model file.
 func changed(about checkpoint.Model, net models.Net) checkpoint.Model {
 	about.Blocks, about.Metrics, about.Residual, about.Go = blocksOf(net), nil, "", ""
 	return about

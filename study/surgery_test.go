@@ -31,7 +31,7 @@ func device(t *testing.T) engine.Device {
 	return d
 }
 
-// families has one name of every family of residual nets.
+// families returns one model name for every family of residual nets.
 func families(t *testing.T) (names []string) {
 	seen := map[string]bool{}
 	for _, name := range models.Names() {
@@ -39,7 +39,7 @@ func families(t *testing.T) (names []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The smallest comes first; those of bottlenecks have blocks of their own.
+		// The smallest comes first. Models with bottlenecks have other blocks.
 		key := fmt.Sprint(e.Family, strings.HasSuffix(name, "50"))
 		if e.Kind != models.Plain && len(e.Blocks) > 0 && !seen[key] {
 			seen[key] = true
@@ -49,7 +49,7 @@ func families(t *testing.T) (names []string) {
 	return names
 }
 
-// tooLarge skips the families whose weights take seconds to draw and to lay out.
+// tooLarge skips families whose weights take seconds to generate.
 func tooLarge(t *testing.T, m nn.Module) {
 	const most = 9_000_000
 	if nn.Count(m) > most && os.Getenv("RESIDUAL_LONG") == "" {
@@ -57,7 +57,7 @@ func tooLarge(t *testing.T, m nn.Module) {
 	}
 }
 
-// trained is a net of random weights and statistics, as if it had been trained.
+// trained returns a net with random weights and statistics, as if it had been trained.
 func trained(t *testing.T, name string, blocks int) (checkpoint.Model, models.Net) {
 	t.Helper()
 	e, err := models.Lookup(name)
@@ -83,7 +83,7 @@ func trained(t *testing.T, name string, blocks int) (checkpoint.Model, models.Ne
 	return about, m.(models.Net)
 }
 
-// logits are those of three random images.
+// logits returns the outputs for three random images.
 func logits(t *testing.T, m nn.Module, p engine.Precision) []float32 {
 	t.Helper()
 	return logitsOn(t, engine.NewStore(device(t)), m, p)
@@ -154,18 +154,18 @@ func growKeepsBits(t *testing.T, name string) {
 	}
 }
 
-// A lesion is the net built without the block, to the bit; and so is a prune.
-func TestLesionsEqualNetsWithoutTheBlock(t *testing.T) {
+// An ablation and a prune equal, bit by bit, the net that is built without the block.
+func TestAblationsEqualNetsWithoutTheBlock(t *testing.T) {
 	for _, name := range families(t) {
-		t.Run(name, func(t *testing.T) { lesionIsSmallerNet(t, name) })
+		t.Run(name, func(t *testing.T) { ablationIsSmallerNet(t, name) })
 	}
 }
 
-func lesionIsSmallerNet(t *testing.T, name string) {
+func ablationIsSmallerNet(t *testing.T, name string) {
 	about, old := trained(t, name, 2)
 	tooLarge(t, old)
 	lost := []place{{0, 1}, {1, 1}}
-	l := &Lesion{Net: old, Out: map[models.Block]bool{}}
+	l := &Ablation{Net: old, Out: map[models.Block]bool{}}
 	for _, q := range lost {
 		l.Out[old.Stages()[q.stage].Blocks[q.index]] = true
 	}
@@ -186,15 +186,15 @@ func lesionIsSmallerNet(t *testing.T, name string) {
 	}
 }
 
-// Blocks behind one that goes are renumbered; the first of a stage may go where it
-// is like the others.
+// Blocks behind a removed one are renumbered. The first block of a stage may be removed
+// where it has the same form as the others.
 func TestPruneTakesTheFirstBlock(t *testing.T) {
 	about, old := trained(t, "cifar-resnet20", 3)
 	small, err := rebuilt(about, old, without([]int{3, 3, 3}, []place{{0, 0}, {1, 1}}), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Lesion{old, map[models.Block]bool{old.Stages()[0].Blocks[0]: true, old.Stages()[1].Blocks[1]: true}}
+	l := &Ablation{old, map[models.Block]bool{old.Stages()[0].Blocks[0]: true, old.Stages()[1].Blocks[1]: true}}
 	sameFloats(t, "without layer1.0 and layer2.1", logits(t, small, engine.FP32), logits(t, l, engine.FP32))
 }
 
@@ -214,9 +214,9 @@ func TestGrowthThatCannotBe(t *testing.T) {
 	}
 }
 
-// The plain net is the residual one minus the addition, nothing else: the same
-// parameters by name, the same first weights, the same multiply-adds, and the
-// function of the residual net's branches alone.
+// A plain net is the residual one without the addition: it has the same parameters by
+// name, the same initial weights, the same multiply-adds, and computes the residual net's
+// branches alone.
 func TestPlainNetsAreResidualNetsMinusTheAddition(t *testing.T) {
 	c := DepthConfig{}
 	plain, err := models.New(c.model("plain", 14), models.Config{Channels: 1, Classes: 3})

@@ -2,13 +2,13 @@ package study
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/train"
 )
@@ -30,13 +30,13 @@ func ended(dir string) (bool, error) {
 	return run.Epochs >= run.Config.Epochs, nil
 }
 
-// trainIn trains by c in the folder dir, or goes on with the training that was
-// begun there, whose settings it keeps. Where it has ended there is nothing to do.
+// trainIn trains with c in the folder dir, or resumes the training that was started there
+// with that training's settings. It does nothing where the training is complete.
 func trainIn(ctx context.Context, dev engine.Device, dir string, c train.Config, cb train.Callbacks) error {
 	if done, err := ended(dir); done || err != nil {
 		return err
 	}
-	if !exists(dir, train.StateFile) { // new, or stopped before its first epoch ended
+	if !exists(dir, train.StateFile) { // new, or stopped before the end of its first epoch
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
@@ -53,38 +53,34 @@ func trainIn(ctx context.Context, dev engine.Device, dir string, c train.Config,
 	return err
 }
 
-// Epoch is what is known after an epoch of a training.
+// Epoch is the result of one epoch of a training.
 type Epoch struct {
 	Epoch        int   `json:"epoch"`
-	TrainLoss    Value `json:"train_loss"`  // mean over the epoch, while the net changed
-	TrainError   Value `json:"train_error"` // share of wrong answers, likewise
+	TrainLoss    Value `json:"train_loss"`  // mean over the epoch, while the net changes
+	TrainError   Value `json:"train_error"` // fraction of wrong answers, also over the epoch
 	TestLoss     Value `json:"test_loss"`
 	TestError    Value `json:"test_error"`
-	GradientNorm Value `json:"gradient_norm"` // of the first layer's weight, mean over the steps; null unless measured
+	GradientNorm Value `json:"gradient_norm"` // norm of the gradient of the first layer's weight, mean over the steps; null unless measured
 }
 
-// epochsOf reads the metrics of the training in dir; none where it has not begun.
+// epochsOf reads the metrics of the training in dir; nil where it has not started.
 func epochsOf(dir string) (all []Epoch, err error) {
 	if !exists(dir, "metrics.jsonl") {
 		return nil, nil
 	}
-	err = readLines(filepath.Join(dir, "metrics.jsonl"), func(line []byte) error {
-		nan := Value(math.NaN())
-		row := struct {
-			Epoch     float64
-			TrainLoss Value  `json:"train_loss"`
-			TrainAcc  Value  `json:"train_acc"`
-			TestLoss  Value  `json:"test_loss"`
-			TestAcc   *Value `json:"test_acc"`
-			Norm      Value  `json:"grad_norm"`
-		}{TestLoss: nan, Norm: nan}
-		if err := json.Unmarshal(line, &row); err != nil {
-			return err
-		}
-		if row.TestAcc != nil { // the last point of an epoch
+	nan := Value(math.NaN())
+	rows, err := checkpoint.MetricsRows(&checkpoint.Run{Dir: dir}, struct {
+		Epoch     float64
+		TrainLoss Value  `json:"train_loss"`
+		TrainAcc  Value  `json:"train_acc"`
+		TestLoss  Value  `json:"test_loss"`
+		TestAcc   *Value `json:"test_acc"`
+		Norm      Value  `json:"grad_norm"`
+	}{TestLoss: nan, Norm: nan})
+	for _, row := range rows {
+		if row.TestAcc != nil { // the last row of an epoch
 			all = append(all, Epoch{int(row.Epoch), row.TrainLoss, 1 - row.TrainAcc, row.TestLoss, 1 - *row.TestAcc, row.Norm})
 		}
-		return nil
-	})
+	}
 	return all, err
 }

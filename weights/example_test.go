@@ -7,8 +7,8 @@ import (
 	"github.com/residual-ml/residual/weights"
 )
 
-// A file of weights is recognised by its content. What it holds is listed before a tensor
-// is read.
+// Open recognises a file of weights by its content, and lists its tensors without reading
+// their elements.
 func Example() {
 	f, err := weights.Open("pth/testdata/state-2.15.pth")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// initialisers are the tensors of an ONNX graph, which are in memory already.
+// initialisers are the tensors of an ONNX graph, which are already in memory.
 type initialisers struct {
 	path  string
 	names []string

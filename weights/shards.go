@@ -19,17 +19,17 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// Weights that are split into several files, shards, come with an index that says in
-// which of them each tensor is, as transformers and huggingface_hub write it
+// Weights that are split into several files, called shards, come with an index that maps
+// every tensor to its file, as transformers and huggingface_hub write it
 // (https://huggingface.co/docs/transformers/big_models):
 //
 //	{"metadata": {...}, "weight_map": {"conv1.weight": "model-00001-of-00002.safetensors", ...}}
 
-// IndexEnding ends the names of such indices.
+// IndexEnding is the ending of an index's file name.
 const IndexEnding = ".index.json"
 
-// inFolder are the names under which a folder has its weights, the first that is there
-// being taken.
+// inFolder lists the file names by which Locate finds the weights in a folder, in order of
+// preference.
 var inFolder = []string{"model.safetensors", "model.safetensors" + IndexEnding, "pytorch_model.bin", "pytorch_model.bin" + IndexEnding}
 
 const (
@@ -37,12 +37,12 @@ const (
 	mostShards   = 512
 )
 
-// Locate returns the file of weights that a path means: itself or, of a folder, the
-// model.safetensors or pytorch_model.bin in it, or the index of their shards.
+// Locate returns the file of weights at path: path itself or, for a folder, its
+// model.safetensors or pytorch_model.bin, or the index of their shards.
 func Locate(path string) (string, error) {
 	st, err := os.Stat(path)
 	if err != nil || !st.IsDir() {
-		return path, nil // what is wrong is said where it is opened
+		return path, nil // whoever opens the file reports the error
 	}
 	for _, name := range inFolder {
 		file := filepath.Join(path, name)
@@ -55,8 +55,8 @@ func Locate(path string) (string, error) {
 	return "", fmt.Errorf("%s: is a folder with none of %s in it; give the path of a file of weights", path, strings.Join(inFolder, ", "))
 }
 
-// Shards lists the files that the index at path names, each once and in order. It opens
-// none of them: the names are the index's, and each is the name of a file alone.
+// Shards lists the files that the index at path names, sorted and without duplicates. It
+// opens none of them; each name is a bare file name without a folder.
 func Shards(path string) ([]string, error) {
 	in, err := readIndex(path)
 	if err != nil {
@@ -65,7 +65,7 @@ func Shards(path string) ([]string, error) {
 	return in.files(), nil
 }
 
-// index says in which file each tensor is.
+// index maps every tensor to the file that holds it.
 type index struct {
 	WeightMap map[string]string `json:"weight_map"`
 }
@@ -103,7 +103,7 @@ func readIndex(path string) (in index, err error) {
 	return in, nil
 }
 
-// shards are the tensors of several files, by the names that the index has for them.
+// shards reads the tensors of several files under the names in the index.
 type shards struct {
 	path   string
 	names  []string
@@ -114,13 +114,13 @@ type shards struct {
 // shard is one of the files.
 type shard struct {
 	name   string
-	prefix string // that its reader leaves out of the names
+	prefix string // prefix that its reader leaves out of the names
 	file   io.Closer
 	reader
 }
 
-// openShards opens the files that the index at path names. None is reached through a
-// link that leads out of the folder, or of the cache that the folder is a part of.
+// openShards opens the files that the index at path names. It follows no link out of the
+// folder, or out of the cache that the folder belongs to.
 func openShards(path string) (*File, error) {
 	in, err := readIndex(path)
 	if err != nil {
@@ -162,7 +162,7 @@ func openShards(path string) (*File, error) {
 	return f, nil
 }
 
-// add lists the tensors of a shard, which are those that the index puts there.
+// add lists the tensors of a shard, and checks that they are those in the index.
 func (s *shards) add(one *shard, in index) error {
 	for _, name := range one.reader.Names() {
 		name = one.prefix + name
@@ -179,8 +179,8 @@ func (s *shards) add(one *shard, in index) error {
 	return nil
 }
 
-// shardFolder opens the folder of an index, or where it is a snapshot in the cache of
-// huggingface_hub, whose files are links to ../../blobs, the model's part of that cache:
+// shardFolder opens the folder of an index. For a snapshot in the cache of huggingface_hub,
+// whose files are links to ../../blobs, it opens the model's folder in that cache:
 // https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
 func shardFolder(dir string) (root *os.Root, below string, err error) {
 	full, err := filepath.Abs(dir)
@@ -265,5 +265,5 @@ func (s *shards) Close() (err error) {
 	return err
 }
 
-// isIndex tells an index by its name: its content begins like any other JSON.
+// isIndex recognises an index by its name, since its content begins like any other JSON.
 func isIndex(path string) bool { return strings.HasSuffix(path, IndexEnding) }

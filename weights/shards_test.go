@@ -80,7 +80,7 @@ func TestShards(t *testing.T) {
 	if format, err := weights.Detect(path); err != nil || format != weights.Safetensors {
 		t.Errorf("%s, %v", format, err)
 	}
-	// A single file goes before an index.
+	// A single file is preferred to an index.
 	b, err := os.ReadFile(filepath.Join(dir, "b.safetensors"))
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestShards(t *testing.T) {
 	}
 }
 
-// In huggingface_hub's cache the files of a snapshot are links into a folder beside it.
+// In huggingface_hub's cache the files of a snapshot are links into a neighbouring folder.
 func TestShardsInACache(t *testing.T) {
 	model := t.TempDir()
 	blobs, snapshot := filepath.Join(model, "blobs"), filepath.Join(model, "snapshots", "abc")

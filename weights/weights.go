@@ -1,6 +1,22 @@
-// Package weights opens files of named tensors by what they hold, whatever they are
-// called: safetensors, checkpoints of torch.save, either also as shards with an index,
-// NumPy's archives and ONNX graphs. Each format is read by the package of its name.
+// Package weights opens files of named tensors and recognises their format by content,
+// whatever their names: safetensors, checkpoints of torch.save, NumPy archives and ONNX
+// graphs. Safetensors files and checkpoints may also be split into shards with an index.
+// Each format has a package of its own below this one, which reads (and, except for
+// checkpoints, writes) it.
+//
+// A first use: open a file, list its tensors, and read one.
+//
+//	f, err := weights.Open("resnet18.pth")
+//	// ...
+//	defer f.Close()
+//	for _, name := range f.Names() {
+//		dtype, shape, _ := f.Info(name)
+//		fmt.Println(name, dtype, shape)
+//	}
+//	bias, err := f.Tensor("fc.bias")
+//
+// Open returns a File, Detect only the Format. Locate finds the weights in a folder, and
+// Shards lists the files of an index.
 package weights
 
 import (
@@ -18,44 +34,45 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// Format is a kind of file.
+// Format is a file format.
 type Format string
 
+// The formats that Open can read.
 const (
 	Safetensors Format = "safetensors"
-	PyTorch     Format = "pth"
+	PyTorch     Format = "pth" // torch.save
 	NumPy       Format = "npz"
 	ONNX        Format = "onnx"
 )
 
-// File is an opened file of weights. Its methods may be called from several
-// goroutines at once, except Close.
+// File is an opened file of weights. Its methods, except Close, are safe for concurrent
+// use.
 type File struct {
 	Path     string
 	Format   Format
-	Metadata map[string]string // of safetensors and ONNX files; nil otherwise
-	// Prefix is what all names of a checkpoint had in front, such as module., and
+	Metadata map[string]string // of safetensors and ONNX files; otherwise nil
+	// Prefix is the prefix that all names of a checkpoint share, such as module., and that
 	// Names leaves out.
 	Prefix string
-	// Key is where in a checkpoint the state dict was, if not at its top, and PassedOver
-	// where others are.
+	// Key is the key of the state dict in a checkpoint, "" if it is at the top. PassedOver
+	// lists the keys of other state dicts there.
 	Key        string
 	PassedOver []string
-	// Settings are the plain values of a checkpoint beside its state dict (see
-	// pth.File.Settings); nil otherwise.
+	// Settings holds the plain values stored beside a checkpoint's state dict (see
+	// pth.File.Settings); nil for other formats.
 	Settings map[string]any
 
 	reader
 }
 
-// reader is what the formats have in common.
+// reader is the interface that the formats have in common.
 type reader interface {
 	// Names returns the names of the tensors in the order of the file.
 	Names() []string
-	// Info returns the type a tensor is stored in, in the words of package elements,
-	// and its shape. Of ONNX files it is the type the tensor is read as.
+	// Info returns the stored type, by package elements' names for types, and the shape
+	// of a tensor. For ONNX files it is the type that Tensor returns.
 	Info(name string) (dtype string, shape tensor.Shape, ok bool)
-	// Tensor reads one tensor, as elements.Decode converts it: numbers with a fraction
+	// Tensor reads one tensor and converts it as elements.Decode does: floating-point types
 	// become Float32, integers and booleans Int64.
 	Tensor(name string) (*tensor.Tensor, error)
 	// Tensors reads all tensors, by name.
@@ -63,9 +80,9 @@ type reader interface {
 	Close() error
 }
 
-// Open opens the file at path, or that in the folder at path (see Locate), and reads
-// its table of tensors. The caller closes the File. Of an ONNX graph the tensors are its
-// initialisers; what the graph means is for package exchange to say.
+// Open opens the file at path, or the weights in the folder at path (see Locate), and reads
+// its table of tensors. The caller closes the File. The tensors of an ONNX graph are its
+// initialisers; package exchange interprets the graph itself.
 func Open(path string) (*File, error) {
 	path, err := Locate(path)
 	if err != nil {
@@ -108,9 +125,9 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// Detect tells the format of the file at path by its first bytes, and of a zip
-// archive by its entries; that of an index is the one of its first shard. The error names
-// the file.
+// Detect recognises the format of the file at path by its first bytes, or by its entries
+// for a zip archive. The format of an index is that of its first shard. An error names the
+// file.
 func Detect(path string) (Format, error) {
 	if isIndex(path) {
 		f, err := openShards(path)
@@ -127,14 +144,14 @@ func Detect(path string) (Format, error) {
 	return DetectIn(file, size, path)
 }
 
-// DetectIn is Detect for the size bytes in file; path stands for it in errors.
+// DetectIn is Detect for the size bytes of file; path stands for the file in errors.
 func DetectIn(file io.ReaderAt, size int64, path string) (Format, error) {
 	head := make([]byte, min(size, 64))
 	if err := elements.ReadFull(file, head, 0); err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	// First, because the length of a safetensors header may be written like the
-	// beginning of anything else, while theirs is no length that a file could have.
+	// Safetensors comes first, because the length of its header may look like the start of
+	// any other format, while the other formats' first bytes are no length that fits the file.
 	if isSafetensors(head, size) {
 		return Safetensors, nil
 	}
@@ -145,22 +162,22 @@ func DetectIn(file io.ReaderAt, size int64, path string) (Format, error) {
 	case strings.HasPrefix(text, "PK"):
 		return inZip(file, size), nil
 	case strings.HasPrefix(text, "\x80"):
-		return PyTorch, nil // a pickle, of the format before PyTorch 1.6 or none that is read
-	case len(text) > 8 && text[8] == '{': // cut short, as its reader says
+		return PyTorch, nil // a pickle: the format before PyTorch 1.6, or one that its reader refuses
+	case len(text) > 8 && text[8] == '{': // cut short, which its reader reports
 		return Safetensors, nil
-	case strings.HasPrefix(text, "\x08") || strings.EqualFold(filepath.Ext(path), ".onnx"): // ir_version, a file's first field
+	case strings.HasPrefix(text, "\x08") || strings.EqualFold(filepath.Ext(path), ".onnx"): // ir_version, the first field of the format
 		return ONNX, nil
 	}
 	return "", fmt.Errorf("%s: begins like no safetensors, .pth, .npz or .onnx file; copy or download it again", path)
 }
 
-// isSafetensors tells a file by the length of its header and the header's first byte.
+// isSafetensors recognises a file by the length of its header and the header's first byte.
 func isSafetensors(head []byte, size int64) bool {
 	return len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= uint64(size-8)
 }
 
-// inZip tells NumPy's archives, which hold arrays alone, from PyTorch's. What is
-// wrong with the archive is for its reader to say.
+// inZip tells NumPy's archives, which contain only arrays, from PyTorch's. It leaves errors
+// in the archive to the format's reader.
 func inZip(r io.ReaderAt, size int64) Format {
 	entries, err := elements.ReadZip(r, size)
 	for _, e := range entries {

@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// Every format gives the same tensors, whatever the file is called.
+// Every format gives the same tensors, whatever the file's name.
 func TestOpenTellsFormatsByTheirContent(t *testing.T) {
 	values := []tensor.Named{
 		{Name: "fc.weight", Tensor: tensor.FromSlice([]float32{1, 2, 3, 4, 5, 6}, 2, 3)},
@@ -73,7 +73,7 @@ func TestOpenTellsFormatsByTheirContent(t *testing.T) {
 	}
 }
 
-// The files of torch.save, of both of its formats.
+// Both formats of torch.save are recognised.
 func TestOpenCheckpoints(t *testing.T) {
 	for _, name := range []string{"state-1.13", "state-2.15", "legacy-1.13", "legacy-2.15"} {
 		b, err := os.ReadFile("pth/testdata/" + name + ".pth")
@@ -142,8 +142,8 @@ func open(t *testing.T, b []byte) *weights.File {
 	return f
 }
 
-// The length of a safetensors header may begin like a pickle, an archive, an ONNX
-// graph, or a compressed file.
+// The length of a safetensors header may look like the start of a pickle, an archive, an
+// ONNX graph, or a compressed file.
 func TestSafetensorsWhateverItsHeadersLength(t *testing.T) {
 	for _, length := range []int{0x0280, 0x0380, 'P' | 'K'<<8, 0x0408, 0x0808, 0x8b1f} {
 		header := `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`

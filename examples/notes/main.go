@@ -1,10 +1,10 @@
 // Command notes is the program of a student's notes on ResNet, which are written
-// in PyTorch with the d2l package: the residual block, the stages made of it,
-// the network, its table of shapes, the training and the plot. It stands for
-// how a program with its own modules looks in this library.
+// in PyTorch with the d2l package: the residual block, the stages built from it,
+// the network, its table of shapes, the training and the plot. It shows how a
+// program with its own modules uses this library.
 //
 //	go run ./examples/notes            # the recipe: Fashion-MNIST at 96x96
-//	go run ./examples/notes -quick     # drawn garments at 28x28, a minute
+//	go run ./examples/notes -quick     # generated garments at 28x28, a minute
 package main
 
 import (
@@ -54,7 +54,7 @@ func (b *Residual) Forward(x *graph.Node) *graph.Node {
 	return nn.ReLU{}.Forward(y.Plus(x))
 }
 
-// resnetBlock is a stage; the first of a network keeps its size and channels.
+// resnetBlock is a stage; the first stage of a network keeps its size and channels.
 func resnetBlock(in, out, numResiduals int, first bool) (blocks nn.Sequential) {
 	for i := range numResiduals {
 		if i == 0 && !first {
@@ -81,7 +81,7 @@ func resnet() nn.Sequential {
 func main() {
 	c := train.Config{Data: "fashion-mnist", Resize: 96, Batch: 256, LR: 0.05, Epochs: 10}
 	plot := flag.String("plot", "notes.png", "where the curves go")
-	quick := flag.Bool("quick", false, "small drawn pictures in place of Fashion-MNIST")
+	quick := flag.Bool("quick", false, "small generated images instead of Fashion-MNIST")
 	flag.Parse()
 	if *quick {
 		c.Data, c.Resize, c.Batch, c.Epochs = "garments", 28, 64, 2

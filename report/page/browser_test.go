@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// probe is what a script in the page finds of it.
+// probe is what a script in the page reports about it.
 type probe struct {
 	Sections []string  `json:"sections"`
 	Images   int       `json:"images"`
-	Broken   int       `json:"broken"`   // pictures without pixels
-	Requests []string  `json:"requests"` // of anything that is not in the file
+	Broken   int       `json:"broken"`   // images without pixels
+	Requests []string  `json:"requests"` // requests for anything outside the file
 	Errors   []string  `json:"errors"`
 	Sideways int       `json:"sideways"` // pixels by which the page is wider than the window
-	Sorted   []float64 `json:"sorted"`   // F1 after two clicks on its head, as shown
-	Found    int       `json:"found"`    // classes that are left by a search
+	Sorted   []float64 `json:"sorted"`   // F1 after two clicks on its heading, as shown
+	Found    int       `json:"found"`    // classes that a search leaves
 	Ink      string    `json:"ink"`
 	Page     string    `json:"page"`
 }
 
-// probeScript fills a probe once everything is loaded.
+// probeScript fills in a probe once everything is loaded.
 const probeScript = `
 const errors = [];
 addEventListener("error", e => errors.push(String(e.message || e.target.tagName)), true);
@@ -56,7 +56,7 @@ addEventListener("load", async () => {
   document.body.append(pre);
 });`
 
-// browser returns a headless Chromium, or skips.
+// browser returns the path of a headless Chromium, or skips the test.
 func browser(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -68,7 +68,7 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// open runs the browser on a file, with no host in reach, and returns what it prints.
+// open runs the browser on a file, with every host blocked, and returns its output.
 func open(t *testing.T, chromium, file string, args ...string) (stdout, stderr string) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -78,7 +78,7 @@ func open(t *testing.T, chromium, file string, args ...string) (stdout, stderr s
 		"--user-data-dir=" + t.TempDir(), "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--window-size=1280,1000",
 	}, args...)
 	if os.Geteuid() == 0 {
-		all = append(all, "--no-sandbox") // which root does not get
+		all = append(all, "--no-sandbox") // root has no sandbox
 	}
 	cmd := exec.CommandContext(ctx, chromium, append(all, (&url.URL{Scheme: "file", Path: filepath.ToSlash(file)}).String())...)
 	var out, errs strings.Builder
@@ -89,7 +89,7 @@ func open(t *testing.T, chromium, file string, args ...string) (stdout, stderr s
 	return out.String(), errs.String()
 }
 
-// look opens a page with the probe in it, which its policy is changed to allow.
+// look opens a page with the probe in it; the page's policy is changed to allow the probe.
 func look(t *testing.T, chromium, text string, args ...string) probe {
 	t.Helper()
 	policy := regexp.MustCompile(`script-src &#39;sha256-.*?&#39;`)
@@ -118,8 +118,8 @@ func look(t *testing.T, chromium, text string, args ...string) probe {
 	return p
 }
 
-// TestInBrowser opens reports in Chromium: sections, pictures, sorting, widths, light
-// and dark; and as they are, with their own policy, that nothing is complained of.
+// TestInBrowser opens reports in Chromium and checks sections, images, sorting, widths, light
+// and dark mode, and that the browser reports no violation of the page's own policy.
 func TestInBrowser(t *testing.T) {
 	chromium := browser(t)
 	small, large := write(t, example(10, 5)), write(t, example(120, 2))
@@ -140,7 +140,7 @@ func TestInBrowser(t *testing.T) {
 				t.Errorf("sections %s, want %s", got, want)
 			}
 			if p.Images != c.images || p.Broken > 0 {
-				t.Errorf("%d pictures, of which %d are broken, want %d", p.Images, p.Broken, c.images)
+				t.Errorf("%d images, of which %d are broken, want %d", p.Images, p.Broken, c.images)
 			}
 			if len(p.Requests) > 0 || len(p.Errors) > 0 {
 				t.Errorf("requests %q, errors %q", p.Requests, p.Errors)
@@ -173,12 +173,12 @@ func TestInBrowser(t *testing.T) {
 			}
 		}
 		if info, err := os.Stat(shot); err != nil || info.Size() < 10_000 {
-			t.Errorf("no picture of the page was made: %v", err)
+			t.Errorf("no screenshot of the page was made: %v", err)
 		}
 	})
 }
 
-// bright is the sum of a colour as browsers write it.
+// bright is the sum of the channels of a colour in CSS notation.
 func bright(t *testing.T, color string) int {
 	t.Helper()
 	var r, g, b int

@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// chart is a panel as it is shown.
+// chart is a panel ready for the template.
 type chart struct {
 	Title  string
 	Legend []legend
@@ -20,29 +20,29 @@ type chart struct {
 
 type legend struct {
 	Name, Last string
-	Color      int // class of the style
+	Color      int // class in the style sheet
 }
 
-// The drawing has this size in its own units; the page scales it.
+// The drawing has this size in its own units, and the page scales it.
 const (
 	chartWidth, chartHeight       = 520, 300
 	plotLeft, plotRight           = 46, 510
 	plotTop, plotBottom           = 12, 262
-	colours                       = 6  // of lines, in the style
-	mostMarks                     = 60 // points of a line that get dots with their values
+	colours                       = 6  // line colours in the style sheet
+	mostMarks                     = 60 // largest number of points for which a line gets dots with their values
 	yTicks                        = 5
 	largestDrawn                  = 1e30
 	reliabilityPlot, reliabilityH = 300, 70
 )
 
-// axis maps values to the drawing.
+// axis maps values to coordinates of the drawing.
 type axis struct{ low, high, from, to float64 }
 
 func (a axis) at(v float64) float64 {
 	return a.from + (v-a.low)/(a.high-a.low)*(a.to-a.from)
 }
 
-// step is the distance of about n round values between the ends of a.
+// step returns the distance between about n round values on a.
 func (a axis) step(n int) float64 {
 	step := math.Pow(10, math.Floor(math.Log10((a.high-a.low)/float64(n))))
 	for _, m := range []float64{1, 2, 2.5, 5, 10} {
@@ -53,32 +53,32 @@ func (a axis) step(n int) float64 {
 	return step
 }
 
-// widened is a from one round value to another.
+// widened returns a extended to round values at both ends.
 func (a axis) widened(n int) axis {
 	step := a.step(n)
 	a.low, a.high = math.Floor(a.low/step+1e-9)*step, math.Ceil(a.high/step-1e-9)*step
 	return a
 }
 
-// ticks are about n round values between the ends of a.
+// ticks returns about n round values between the ends of a.
 func (a axis) ticks(n int) []float64 {
 	step := a.step(n)
 	var out []float64
 	for i := math.Ceil(a.low/step - 1e-9); i*step <= a.high+1e-9*step; i++ {
-		out = append(out, i*step+0) // no -0
+		out = append(out, i*step+0) // +0 turns -0 into 0
 	}
 	return out
 }
 
-// drawn are the points of a line that have a place.
+// drawn returns the points of a line that can be drawn.
 func drawn(points []report.Point) []report.Point {
 	return slices.DeleteFunc(slices.Clone(points), func(p report.Point) bool {
 		return !(math.Abs(p.X) <= largestDrawn && math.Abs(p.Y) <= largestDrawn)
 	})
 }
 
-// chartOf draws a panel; false where it has no points. Its colours are those of the
-// page's style, so that it is light or dark as the page is.
+// chartOf draws a panel; it returns false where the panel has no points. Colours come from
+// the page's style, so that the chart is light or dark as the page is.
 func chartOf(p report.Panel) (chart, bool) {
 	x := axis{0, 0, plotLeft, plotRight}
 	y := axis{math.Inf(1), math.Inf(-1), plotBottom, plotTop}
@@ -139,7 +139,7 @@ func axes(b *strings.Builder, x, y axis, name string) {
 		plotLeft, plotBottom, plotRight, (plotLeft+plotRight)/2, plotBottom+34, template.HTMLEscapeString(name))
 }
 
-// number writes a tick without the rounding of its sum.
+// number formats a tick without the rounding error of its sum.
 func number(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 
 func line(b *strings.Builder, x, y axis, points []report.Point, l report.Line) {
@@ -160,7 +160,7 @@ func line(b *strings.Builder, x, y axis, points []report.Point, l report.Line) {
 	}
 	radius := 2.5
 	if !l.Marks && len(points) > 1 {
-		radius = 6 // seen by the mouse alone
+		radius = 6 // invisible, for the mouse alone
 		kind += " ghost"
 	}
 	for _, p := range points {
@@ -169,9 +169,9 @@ func line(b *strings.Builder, x, y axis, points []report.Point, l report.Line) {
 	}
 }
 
-// reliability draws the reliability diagram of Guo et al., figure 1: the accuracy of
-// every bin as a bar, what it lacks or has beyond its confidence, the diagonal of a model
-// that is as sure as it is right, and below how many answers each bin has.
+// reliability draws the reliability diagram of Guo et al., figure 1: the accuracy of every
+// bin as a bar, its gap to the confidence, the diagonal of a perfectly calibrated model,
+// and below them the number of answers in each bin.
 func reliability(c *report.Calibration) template.HTML {
 	const left, top, right, bottom = plotLeft, plotTop, plotLeft + reliabilityPlot, plotTop + reliabilityPlot
 	const base = bottom + 34 + reliabilityH

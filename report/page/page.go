@@ -1,6 +1,9 @@
-// Package page writes what was found of a model as one HTML file that needs nothing
-// beside it: no network, no other file, and no script to be read. It is light or dark
-// as the reader's system is, and it can be printed.
+// Package page writes the evaluation of a model as one self-contained HTML file: it loads
+// nothing from the network or from other files, and it can be read without its script. It
+// is light or dark as the reader's system is, and it can be printed.
+//
+// Fill a Report and pass it to Write; package judge does so for a trained model. IsReport
+// recognises such a page.
 package page
 
 import (
@@ -15,48 +18,48 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// Report is a measured model. What is empty is left out of the page.
+// Report is the evaluation of a model. Empty fields are left out of the page.
 type Report struct {
 	Model string    // its architecture
-	File  string    // where it lies
+	File  string    // path of the model file
 	Data  string    // the data set it was measured on
-	Part  string    // of the data set: test or train
+	Part  string    // part of the data set: test or train
 	Made  time.Time // when it was measured
 
 	Classes     []string
 	Confusion   [][]int // [true class][predicted class]
-	AmongFive   int     // pictures whose class is one of the five likeliest; shown of more than five classes
+	AmongFive   int     // images whose class is among the five most probable; shown for more than five classes
 	Loss        float64 // mean cross-entropy, in nats
 	Calibration report.Calibration
 
-	Curves   []report.Panel // of the training
-	Mistakes []Mistake      // those the model was most sure of
-	Note     string         // of the mistakes, such as why there are no heat maps
-	Facts    []Facts        // the model, the settings, the machine
+	Curves   []report.Panel // curves of the training
+	Mistakes []Mistake      // the mistakes of which the model was most sure
+	Note     string         // a remark about the mistakes, such as why there are no heat maps
+	Facts    []Facts        // tables about the model, the settings, the machine
 
-	Version string // of the program
+	Version string // version of the program
 }
 
-// Mistake is a picture that the model took for something else.
+// Mistake is an image that the model took for another class.
 type Mistake struct {
-	Picture     image.Image
-	Heat        image.Image // what spoke for Said; may be nil
-	Name        string      // of the picture
+	Image       image.Image
+	Heat        image.Image // the heat map for Said; may be nil
+	Name        string      // name of the image
 	True, Said  string      // classes
-	Probability float64     // of Said, by the model
-	Own         float64     // of True, by the model
+	Probability float64     // the model's probability for Said
+	Own         float64     // the model's probability for True
 }
 
-// Facts is a table of names and values.
+// Facts is a titled table of names and values.
 type Facts struct {
 	Title string
 	Rows  []Fact
 }
 
-// Fact is a line of Facts.
+// Fact is one line of Facts.
 type Fact struct{ Name, Value string }
 
-// mark is in the head of every page, so that a report is told from other files.
+// mark is in the head of every page, by which IsReport recognises it.
 const mark = `<meta name="generator" content="Residual`
 
 var (
@@ -70,9 +73,8 @@ var (
 
 var tmpl = template.Must(template.New("page").Parse(source))
 
-// Write writes the page. It panics unless the confusion matrix is square with one row
-// and column a class; the error is the writer's, or of a picture that cannot be
-// encoded.
+// Write writes the page. It panics unless the confusion matrix is square with one row and
+// column per class. An error comes from the writer, or from encoding an image.
 func Write(w io.Writer, r *Report) error {
 	v, err := view(r)
 	if err != nil {
@@ -81,8 +83,8 @@ func Write(w io.Writer, r *Report) error {
 	return tmpl.Execute(w, v)
 }
 
-// IsReport says whether r begins as a page of Write does.
+// IsReport reports whether r begins as a page written by Write does.
 func IsReport(r io.Reader) bool {
-	head, _ := io.ReadAll(io.LimitReader(r, 512)) // what cannot be read is no report
+	head, _ := io.ReadAll(io.LimitReader(r, 512)) // a read error means that it is not a report
 	return bytes.Contains(head, []byte(mark))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// example is a report of so many classes, with names that would break a page that did
-// not escape them.
+// example returns a report with the given number of classes, whose names would break a page
+// that did not escape them.
 func example(classes, mistakes int) *Report {
 	r := &Report{
 		Model: "d2l-resnet18", File: `runs/<b>"train"&1/best.safetensors`, Data: "garments", Part: "test", Loss: 0.25,
@@ -68,10 +68,10 @@ func TestPageHoldsEverything(t *testing.T) {
 	for _, want := range []string{
 		`<title>d2l-resnet18 on garments: 89.3%</title>`, `datetime="2026-05-04T03:02:01Z"`,
 		`id="training"`, `id="confusion"`, `id="classes"`, `id="calibration"`, `id="mistakes"`, `id="settings"`,
-		`<dt>Accuracy</dt><dd>89.3%<small>95% sure: 84.6 – 92.7%</small>`, `of 224 pictures`,
+		`<dt>Accuracy</dt><dd>89.3%<small>95% interval: 84.6 – 92.7%</small>`, `of 224 images`,
 		`<figcaption><b>Loss</b>`, `test &lt;1&gt; ends at`,
 		`title="class 6 taken for class 7: 6 of 26 (23.1%)"`, `Macro mean`, `Weighted mean`,
-		`Reliability diagram: accuracy by confidence in 15 bins`, `right more often`,
+		`Reliability diagram: accuracy by confidence in 15 bins`, `underconfident`,
 		`<th scope="row">lr</th><td>0.05</td>`, `Made by Residual v1.2.3`,
 	} {
 		if !strings.Contains(text, want) {
@@ -83,7 +83,7 @@ func TestPageHoldsEverything(t *testing.T) {
 	}
 }
 
-// What is empty has no section, and a run that diverged has a page.
+// An empty field has no section, and a run that diverged still has a page.
 func TestPageOfLittle(t *testing.T) {
 	r := &Report{Model: "m", Data: "d", Part: "test", Classes: []string{"a", "b"}, Confusion: [][]int{{3, 0}, {0, 4}}, Loss: math.NaN()}
 	r.Curves = []report.Panel{{Title: "Loss", Lines: []report.Line{{Name: "train", Points: []report.Point{{X: 1, Y: math.NaN()}, {X: 2, Y: math.Inf(1)}}}}}}
@@ -100,7 +100,7 @@ func TestPageOfLittle(t *testing.T) {
 	}
 }
 
-// An accuracy says which classes it is of, where some have no picture.
+// An accuracy names the classes without images, which it does not cover.
 func TestPageOfSomeClasses(t *testing.T) {
 	r := &Report{Model: "m", Data: "d", Part: "test", Classes: []string{"a", "b", "<c>"}, Confusion: [][]int{{3, 1, 0}, {0, 0, 0}, {0, 0, 0}}}
 	if text, want := write(t, r), `; over 1 of 3 classes, none of b, &lt;c&gt;</small>`; !strings.Contains(text, want) {
@@ -112,7 +112,7 @@ func TestPageOfSomeClasses(t *testing.T) {
 	}
 }
 
-// Names that come from a user change nothing of the page, and nothing is loaded.
+// Names that come from a user cannot change the page's structure, and nothing is loaded.
 func TestPageEscapes(t *testing.T) {
 	text := write(t, example(10, 3))
 	if n := strings.Count(text, "<script"); n != 1 {
@@ -132,7 +132,7 @@ func TestPageEscapes(t *testing.T) {
 		t.Error("the page names an address")
 	}
 	if n := strings.Count(text, "<img "); n != 6 || strings.Count(text, ` alt="`) != n {
-		t.Error("a picture has no alt text")
+		t.Error("an image has no alt text")
 	}
 }
 

@@ -17,15 +17,15 @@ const (
 	mostInMatrix  = 25 // classes; more do not fit a screen
 	mostConfused  = 12 // pairs that are listed
 	longTable     = 40 // rows; longer tables scroll in a frame
-	sureDecisions = 4  // of figures
+	sureDecisions = 4  // digits
 )
 
-// content is what the template shows.
+// content is the data of the template.
 type content struct {
 	*Report
 	Style  template.CSS
 	Script template.JS
-	Policy string // what the browser may load: nothing but what is in the file
+	Policy string // what the browser may load: only what is in the file
 
 	Count   string
 	Tiles   []tile
@@ -37,7 +37,7 @@ type content struct {
 	Mean    score
 	Long    bool
 	Shots   []shot
-	Wrong   string // count of mistakes
+	Wrong   string // number of mistakes
 	Claims  []claim
 	Verdict string
 	Diagram template.HTML
@@ -49,10 +49,10 @@ type tile struct{ Name, Value, Note string }
 type score struct {
 	report.ClassScore
 	Cells []bar
-	Taken string // what it is most often taken for
+	Taken string // the class it is most often taken for
 }
 
-// bar is a figure from 0 to 1, with a bar behind it.
+// bar is a number from 0 to 1 with a bar behind it.
 type bar struct {
 	Text  string
 	Value string // to sort by
@@ -108,8 +108,8 @@ func view(r *Report) (*content, error) {
 	return v, v.shots()
 }
 
-// policy lets the page use its own style, its own script and the pictures in it, and
-// nothing else: it cannot reach the network even if a name in it tried.
+// policy lets the page use its own style, its own script and the images in it, and nothing
+// else: it cannot reach the network even if a name in it contained markup.
 func policy() string {
 	sum := sha256.Sum256([]byte(script))
 	return fmt.Sprintf("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'",
@@ -121,20 +121,20 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested [
 	all := r.Calibration.All()
 	of := fmt.Sprintf("mean of %s classes", report.Count(int64(met)))
 	if rest := len(r.Classes) - met; rest > 0 {
-		of += fmt.Sprintf("; of %s no picture", report.Count(int64(rest)))
+		of += fmt.Sprintf("; of %s no images", report.Count(int64(rest)))
 	}
 	f1 := figures(macro.F1)
 	if math.IsNaN(macro.F1) {
 		f1 = report.Nothing
 	}
 	t := []tile{
-		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% sure: %.1f – %.1f%%", 100*low, 100*high) + over(r, untested)},
-		{"Mistakes", report.Count(int64(n - right)), "of " + report.Count(int64(n)) + " pictures"},
+		{"Accuracy", percent(share(right, n)), fmt.Sprintf("95%% interval: %.1f – %.1f%%", 100*low, 100*high) + over(r, untested)},
+		{"Mistakes", report.Count(int64(n - right)), "of " + report.Count(int64(n)) + " images"},
 		{"Macro F1", f1, of},
 		{"Loss", figures(r.Loss), "mean cross-entropy"},
 	}
 	if len(r.Classes) > 5 {
-		t = slices.Insert(t, 1, tile{"Top-5 accuracy", percent(share(r.AmongFive, n)), "the class is one of the five likeliest"})
+		t = slices.Insert(t, 1, tile{"Top-5 accuracy", percent(share(r.AmongFive, n)), "the class is among the five most probable"})
 	}
 	if all.Count > 0 {
 		t = append(t, tile{"Calibration error", percent(r.Calibration.ExpectedError()), "expected, over " + fmt.Sprint(len(r.Calibration.Bins)) + " bins"})
@@ -142,7 +142,7 @@ func tiles(r *Report, n, right int, macro report.ClassScore, met int, untested [
 	return t
 }
 
-// over says which classes an accuracy covers where it is not all.
+// over names the classes that an accuracy covers, where it does not cover all.
 func over(r *Report, untested []string) string {
 	if len(untested) == 0 {
 		return ""
@@ -154,8 +154,8 @@ func over(r *Report, untested []string) string {
 	return "; over " + of
 }
 
-// wilson is the 95% interval of a share of right answers: Wilson, "Probable Inference,
-// the Law of Succession, and Statistical Inference", 1927.
+// wilson is the 95% confidence interval of an accuracy: Wilson, "Probable Inference, the
+// Law of Succession, and Statistical Inference", 1927.
 func wilson(right, n int) (low, high float64) {
 	if n == 0 {
 		return 0, 1
@@ -182,7 +182,7 @@ func scoreOf(s report.ClassScore) score {
 	return line
 }
 
-// figure is a bar, or none where v is NaN: such lines are sorted below all others.
+// figure returns a bar, or an empty one where v is NaN; such lines sort below all others.
 func figure(v float64, text string) bar {
 	if math.IsNaN(v) {
 		return bar{report.Nothing, "-1", "--w:0%"}
@@ -190,7 +190,7 @@ func figure(v float64, text string) bar {
 	return bar{text, fmt.Sprintf("%.6f", v), template.CSS(fmt.Sprintf("--w:%.1f%%", 100*v))}
 }
 
-// figures writes a score or a loss.
+// figures formats a score or a loss.
 func figures(v float64) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) || math.Abs(v) >= 1e4 {
 		return fmt.Sprintf("%.4g", v)
@@ -198,7 +198,7 @@ func figures(v float64) string {
 	return fmt.Sprintf("%.*f", sureDecisions, v)
 }
 
-// percent writes a share with as many digits as tell it from all and from none.
+// percent formats a fraction with enough digits to tell it from 0% and 100%.
 func percent(v float64) string {
 	digits := 1
 	if v > 0.99 && v < 1 || v > 0 && v < 0.01 {
@@ -220,11 +220,11 @@ func (v *content) calibration() {
 	v.Diagram = reliability(c)
 	switch gap := all.Gap(); {
 	case math.Abs(gap) < 0.005:
-		v.Verdict = "Taken together the model is as sure as it is right"
+		v.Verdict = "Overall the model is as confident as it is accurate"
 	case gap > 0:
-		v.Verdict = fmt.Sprintf("The model is surer than it is right, by %.1f points", 100*gap)
+		v.Verdict = fmt.Sprintf("The model is overconfident: its mean confidence is %.1f points above its accuracy", 100*gap)
 	default:
-		v.Verdict = fmt.Sprintf("The model is right more often than it is sure, by %.1f points", -100*gap)
+		v.Verdict = fmt.Sprintf("The model is underconfident: its mean confidence is %.1f points below its accuracy", -100*gap)
 	}
 	v.Verdict += fmt.Sprintf(": mean confidence %s, accuracy %s. The expected calibration error is %s.",
 		percent(all.Confidence()), percent(all.Accuracy()), percent(c.ExpectedError()))
@@ -240,7 +240,7 @@ func (v *content) calibration() {
 	}
 }
 
-// matrix is the confusion matrix as it is shown.
+// matrix is the confusion matrix ready for the template.
 type matrix struct {
 	Left  int // classes that are not shown
 	All   int
@@ -254,11 +254,12 @@ type matrixRow struct {
 }
 
 type cell struct {
-	Text, Title, Kind string // Kind: hit, miss or none, and deep where the colour is dark
+	Text, Title, Kind string // Kind is hit, miss or none, with deep where the colour is dark
 	Shade             template.CSS
 }
 
-// matrixOf shows all classes, or of many those with the most mistakes, in their order.
+// matrixOf shows all classes, or, if there are many, those with the most mistakes in their
+// original order.
 func matrixOf(classes []string, counts [][]int, scores []report.ClassScore) matrix {
 	shown := make([]int, len(classes))
 	for i := range shown {
@@ -285,10 +286,10 @@ func matrixOf(classes []string, counts [][]int, scores []report.ClassScore) matr
 func cellOf(truth, said string, n, of int, hit bool) cell {
 	part := share(n, of)
 	if of == 0 {
-		return cell{Text: "·", Kind: "none", Title: fmt.Sprintf("there is no picture of %s", truth)}
+		return cell{Text: "·", Kind: "none", Title: fmt.Sprintf("there is no image of %s", truth)}
 	}
 	c := cell{Text: report.Count(int64(n)), Kind: "miss"}
-	depth := math.Sqrt(part) // so that rare mistakes are seen
+	depth := math.Sqrt(part) // the square root makes rare mistakes visible
 	switch {
 	case hit:
 		c.Kind, depth = "hit", part

@@ -8,9 +8,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// All reads the tensors of all names on every core: most of the time goes into new
-// pages of memory and copies out of the file's cache, which do not wait for each
-// other. Of several errors it returns that of the first name.
+// All reads the named tensors on all cores: most of the time is spent on page faults and
+// on copies from the page cache, which run in parallel. Of several errors it returns the
+// one of the first name.
 func All(names []string, read func(name string) (*tensor.Tensor, error)) (map[string]*tensor.Tensor, error) {
 	tensors, errs := make([]*tensor.Tensor, len(names)), make([]error, len(names))
 	var next atomic.Int64

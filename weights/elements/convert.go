@@ -8,7 +8,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// toFloat and toInt convert the little-endian elements of src, as many as dst holds.
+// toFloat and toInt convert little-endian elements from src until dst is full.
 var toFloat = map[string]func(dst []float32, src []byte) error{
 	"F32": func(dst []float32, src []byte) error {
 		for i := range dst {
@@ -100,8 +100,8 @@ var toInt = map[string]func(dst []int64, src []byte) error{
 	},
 }
 
-// FromFloat16 widens an IEEE 754 binary16 exactly; the payload of a NaN moves
-// to the upper bits, as hardware does it.
+// FromFloat16 widens an IEEE 754 binary16 exactly. The payload of a NaN moves to the
+// upper bits, as in hardware conversions.
 func FromFloat16(h uint16) float32 {
 	sign := uint32(h>>15) << 31
 	exponent, fraction := uint32(h>>10&31), uint32(h&0x3ff)

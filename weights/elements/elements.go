@@ -1,7 +1,12 @@
-// Package elements holds what the readers of weight files share: the conversion
-// of stored elements into tensors, and how a file is opened and its names are
-// shown. Types have the names of safetensors
-// (https://github.com/huggingface/safetensors): F32, BF16, I64 and so on.
+// Package elements contains what the readers of weight files share: Decode converts
+// stored elements into tensors, and OpenFile, ReadZip and Quote open files and report on
+// them. Types have safetensors' names (https://github.com/huggingface/safetensors): F32,
+// BF16, I64 and so on.
+//
+//	t, err := elements.Decode("BF16", tensor.Shape{64}, func(piece []byte) error {
+//		_, err := io.ReadFull(r, piece)
+//		return err
+//	})
 package elements
 
 import (
@@ -13,14 +18,14 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// bits holds the bits of an element of every type that a file may name.
+// bits is the number of bits per element of every type that a file may name.
 var bits = map[string]int64{
 	"BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
 	"F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
 	"F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
 }
 
-// Bits returns how many bits an element of the type takes.
+// Bits returns the number of bits per element of the type.
 func Bits(dtype string) (n int64, ok bool) {
 	n, ok = bits[dtype]
 	return n, ok
@@ -39,15 +44,15 @@ func Types() []string {
 	})
 }
 
-// Decode makes a tensor of a type and shape whose size the caller has held
-// against the file. fill is called with one piece after another of the row-major
-// elements, to write their little-endian bytes; so a converted tensor costs no
-// second copy of the whole.
+// Decode creates a tensor of the given stored type and shape; the caller has checked the
+// size against the file. It calls fill with consecutive pieces of the row-major
+// elements, into which fill writes their little-endian bytes. Converting in pieces
+// avoids a second copy of the whole tensor.
 //
-// F32 comes as it is and F16, BF16 and F64 are converted to Float32: the first
-// two exactly, F64 rounded to the nearest, to an infinity when it is out of
-// range. Integers of every size and BOOL (false is 0, true 1) become Int64. The
-// remaining types (F8 and smaller, C64) give an error.
+// F32 is copied. F16, BF16 and F64 are converted to Float32: the first two exactly,
+// F64 rounded to nearest, and to infinity when it is out of range. Integers of every
+// size and BOOL (false is 0, true 1) become Int64. The remaining types (F8 and
+// smaller, C64) return an error.
 func Decode(dtype string, shape tensor.Shape, fill func(piece []byte) error) (*tensor.Tensor, error) {
 	n := shape.Numel()
 	if convert, ok := toFloat[dtype]; ok {
@@ -73,9 +78,9 @@ func Decode(dtype string, shape tensor.Shape, fill func(piece []byte) error) (*t
 	return nil, fmt.Errorf("type %s cannot be read; store it as F32, F16, BF16, F64 or an integer type", dtype)
 }
 
-// fillFloats lets fill write floats as they lie in memory, in one piece or few.
+// fillFloats lets fill write floats directly into the tensor's memory, in few pieces.
 func fillFloats(data []float32, fill func(piece []byte) error) error {
-	const most = 1 << 28 // of floats, so that a piece can be read by one system call
+	const most = 1 << 28 // number of floats that one system call can read
 	for piece := range slices.Chunk(data, most) {
 		if err := fill(unsafe.Slice((*byte)(unsafe.Pointer(&piece[0])), 4*len(piece))); err != nil {
 			return err
@@ -84,7 +89,7 @@ func fillFloats(data []float32, fill func(piece []byte) error) error {
 	return nil
 }
 
-// littleEndian says how this machine's memory holds a number.
+// littleEndian reports whether this machine stores numbers in little-endian order.
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 func decodeInto[T any](dst []T, dtype string, fill func([]byte) error, convert func(dst []T, src []byte) error) error {

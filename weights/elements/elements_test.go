@@ -31,7 +31,7 @@ func TestFloat16Exhaustively(t *testing.T) {
 	}
 }
 
-// Elements come in pieces of whole elements and in order, for every type.
+// Decode asks for elements in order and in pieces of complete elements, for every type.
 func TestDecodePieces(t *testing.T) {
 	shape := tensor.Shape{3, 40_001} // more than one piece of any type
 	for _, dtype := range Types() {

@@ -12,8 +12,8 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// OpenFile opens the file at path and returns its size. suffix names the kind of
-// file, .safetensors or another, in errors. The caller closes it.
+// OpenFile opens the file at path and returns its size. suffix names the kind of file in
+// errors, such as .safetensors. The caller closes the file.
 func OpenFile(path, suffix string) (*os.File, int64, error) {
 	f, err := regular.Open(path)
 	switch {
@@ -32,7 +32,7 @@ func OpenFile(path, suffix string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// ReadFull fills p with the bytes at an offset of r.
+// ReadFull fills p with the bytes of r from offset at.
 func ReadFull(r io.ReaderAt, p []byte, at int64) error {
 	if n, err := r.ReadAt(p, at); n < len(p) {
 		if err == nil || errors.Is(err, io.EOF) {
@@ -43,7 +43,7 @@ func ReadFull(r io.ReaderAt, p []byte, at int64) error {
 	return nil
 }
 
-// Quote quotes a name of a file for an error, and cuts it when it is long.
+// Quote quotes a name from a file for an error message, and shortens a long one.
 func Quote(s string) string {
 	const most = 100
 	if len(s) > most {

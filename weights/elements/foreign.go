@@ -2,8 +2,8 @@ package elements
 
 import "strings"
 
-// Foreign tells what is often found in the place of a file of weights by the
-// first bytes, and what to do about it.
+// Foreign recognises, by its first bytes, what is often found in place of a file of
+// weights, and says what to do about it.
 func Foreign(head []byte) (what string, ok bool) {
 	text := string(head)
 	switch {

@@ -6,9 +6,9 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Gather returns a function for Decode that takes the elements of a strided tensor in
-// row-major order out of from. Strides count elements of size bytes; the caller has
-// seen to it that every element lies inside from.
+// Gather returns a function for Decode that copies the elements of a strided tensor from
+// `from` in row-major order. Strides count elements of size bytes; the caller has checked
+// that every element lies inside from.
 func Gather(from []byte, shape tensor.Shape, stride []int64, size int64) func(piece []byte) error {
 	g := &gatherer{from, shape, stride, size, make([]int, len(shape)), 0}
 	return func(piece []byte) error {
@@ -25,8 +25,8 @@ type gatherer struct {
 	shape  tensor.Shape
 	stride []int64
 	size   int64
-	index  []int // of the next element
-	at     int64 // where it lies, in elements
+	index  []int // of the next element in each dimension
+	at     int64 // offset of the next element, in elements
 }
 
 func (g *gatherer) next() {
@@ -41,8 +41,8 @@ func (g *gatherer) next() {
 	}
 }
 
-// Swap returns a function for Decode that turns round the bytes of every element that
-// fill writes: big-endian ones become little-endian.
+// Swap returns a function for Decode that reverses the bytes of every element that fill
+// writes, so that big-endian elements become little-endian.
 func Swap(fill func(piece []byte) error, size int64) func(piece []byte) error {
 	if size == 1 {
 		return fill

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Entry is a file in a zip archive: its bytes lie as they are at an offset.
+// Entry is a file in a zip archive, stored uncompressed at an offset.
 type Entry struct {
 	Name     string
 	At, Size int64
@@ -24,10 +24,10 @@ const (
 	storeInside = "save it anew without compression, as torch.save and numpy.savez do"
 )
 
-// ReadZip reads the table of a zip archive of size bytes, in its order. It accepts
-// only entries that are stored as they are, have names of their own that stay inside
-// the archive, and lie apart inside the file: so what they hold is never more than
-// the file. Folders are left out. Checksums are not compared.
+// ReadZip reads the directory of a zip archive of size bytes, in its order. It accepts
+// only entries that are uncompressed, have distinct names inside the archive, and do not
+// overlap, so their total size never exceeds the file's. Folders are left out. Checksums
+// are not compared.
 func ReadZip(r io.ReaderAt, size int64) ([]Entry, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
@@ -56,7 +56,7 @@ func readEntry(f *zip.File, fileSize int64) (Entry, error) {
 		slices.Contains(strings.Split(f.Name, "/"), "..") {
 		return Entry{}, fmt.Errorf("its name is no path inside the archive; %s", zipDamaged)
 	}
-	if f.Method != zip.Store && strings.Contains(f.Name, "/code/") { // where torch.jit.save compresses what it writes
+	if f.Method != zip.Store && strings.Contains(f.Name, "/code/") { // torch.jit.save compresses only the code
 		return Entry{}, fmt.Errorf("is code of a TorchScript program, which is not run; load it by torch.jit.load and save its state_dict() alone with torch.save")
 	}
 	if f.Method != zip.Store || f.CompressedSize64 != f.UncompressedSize64 {
@@ -76,8 +76,8 @@ func readEntry(f *zip.File, fileSize int64) (Entry, error) {
 	return Entry{f.Name, at, int64(f.UncompressedSize64)}, nil
 }
 
-// checkApart refuses entries that share bytes, by which a small file could claim
-// to be a large one.
+// checkApart refuses overlapping entries, by which a small file could claim to be a large
+// one.
 func checkApart(entries []Entry) error {
 	spans := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return e.Size == 0 })
 	slices.SortFunc(spans, func(x, y Entry) int { return cmp.Or(cmp.Compare(x.At, y.At), strings.Compare(x.Name, y.Name)) })

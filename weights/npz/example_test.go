@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/weights/npz"
 )
 
-// What is written here numpy.load reads, and what numpy.savez writes is read here.
+// Write writes what numpy.load reads, and Open reads what numpy.savez writes.
 func Example() {
 	var archive bytes.Buffer
 	err := npz.Write(&archive, []tensor.Named{{Name: "fc.bias", Tensor: tensor.FromSlice([]float32{1, 2}, 2)}})

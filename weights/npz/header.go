@@ -13,30 +13,30 @@ import (
 )
 
 const (
-	maxHeader = 1 << 16 // bytes; numpy.load's own limit for files it does not trust is smaller
+	maxHeader = 1 << 16 // bytes; numpy.load's own limit for untrusted files is smaller
 	maxDims   = 64      // as in NumPy
 
 	damaged = "the file is damaged or numpy.savez did not write it; save it again"
 	resave  = "save it as float32 or an integer type"
 )
 
-// array is where an array's elements lie and what they are.
+// array describes the elements of an array and where they are.
 type array struct {
 	dtype     string
-	size      int64 // of an element, in bytes
+	size      int64 // bytes per element
 	shape     tensor.Shape
 	fortran   bool // the first index changes fastest
 	bigEndian bool
 	at        int64
 }
 
-// types are NumPy's names, without the byte order, of those that can be read.
+// types maps NumPy's names of the readable types, without byte order, to package elements' names.
 var types = map[string]string{
 	"b1": "BOOL", "i1": "I8", "u1": "U8", "i2": "I16", "u2": "U16", "i4": "I32", "u4": "U32", "i8": "I64", "u8": "U64",
 	"f2": "F16", "f4": "F32", "f8": "F64",
 }
 
-// readHeader checks an array file inside an archive.
+// readHeader reads and checks the header of an array file inside an archive.
 func readHeader(r io.ReaderAt, e elements.Entry) (array, error) {
 	var prefix [12]byte
 	head := prefix[:min(int64(len(prefix)), e.Size)]
@@ -67,10 +67,10 @@ func readHeader(r io.ReaderAt, e elements.Entry) (array, error) {
 	return a, a.check(e.Size - start - length)
 }
 
-// check holds the shape against the bytes that are there.
+// check compares the shape with the number of bytes that are there.
 func (a array) check(have int64) error {
-	// Zeros are left out of the product that is checked, so that a size of zero
-	// cannot hide one that overflows wherever the shape is multiplied again.
+	// Zeros are left out of the checked product, so that a size of zero cannot hide an
+	// overflow elsewhere in the shape.
 	empty, product := false, int64(8)
 	for _, d := range a.shape {
 		if d == 0 {
@@ -92,7 +92,7 @@ func (a array) check(have int64) error {
 	return nil
 }
 
-// literal reads the few Python literals that a header is made of.
+// literal parses the few kinds of Python literals that a header consists of.
 type literal struct{ rest string }
 
 func parseHeader(text string) (array, error) {
@@ -144,7 +144,7 @@ func parseHeader(text string) (array, error) {
 	return a, nil
 }
 
-// describe reads a type like <f4: byte order, kind and bytes.
+// describe parses a type such as <f4: byte order, kind and number of bytes.
 func (a *array) describe(name string) error {
 	if name != "" && strings.Contains("<>|", name[:1]) {
 		dtype, ok := types[name[1:]]
@@ -156,7 +156,7 @@ func (a *array) describe(name string) error {
 	return fmt.Errorf("type %s cannot be read; %s", elements.Quote(name), resave)
 }
 
-// next passes over a token and the spaces behind it.
+// next skips a token and the spaces behind it.
 func (p *literal) next(token string) bool {
 	rest, ok := strings.CutPrefix(p.rest, token)
 	if ok {
@@ -165,7 +165,7 @@ func (p *literal) next(token string) bool {
 	return ok
 }
 
-// text reads a string in quotes, without escapes.
+// text parses a quoted string without escapes.
 func (p *literal) text() (string, bool) {
 	for _, quote := range []string{"'", "\""} {
 		if rest, ok := strings.CutPrefix(p.rest, quote); ok {
@@ -180,7 +180,7 @@ func (p *literal) text() (string, bool) {
 	return "", false
 }
 
-// shape reads a tuple of sizes.
+// shape parses a tuple of sizes.
 func (p *literal) shape() (tensor.Shape, bool) {
 	shape := tensor.Shape{}
 	if !p.next("(") {
@@ -194,7 +194,7 @@ func (p *literal) shape() (tensor.Shape, bool) {
 			return nil, false
 		}
 		p.next(digits)
-		p.next("L") // as Python 2 wrote a long number
+		p.next("L") // Python 2's suffix of a long integer
 		shape = append(shape, int(n))
 		comma = p.next(",")
 	}

@@ -1,11 +1,14 @@
 // Package npz reads and writes tensors as NumPy's numpy.savez does: a zip archive with
-// an array NAME.npy for every name, which numpy.load opens. The array format is
+// an array file NAME.npy for every name, which numpy.load opens. The array format is
 // described at
 // https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 //
-// A file is untrusted: the reader takes only arrays of plain numbers that lie
-// uncompressed in the archive, each with exactly the bytes its shape asks for.
-// Arrays of Python objects, which are pickles, are refused.
+// Open returns a File, whose Tensor reads one array and Tensors all of them; Write
+// writes an archive. See the Example.
+//
+// Files are untrusted: the reader accepts only uncompressed arrays of numbers, each
+// with exactly as many bytes as its shape requires. Arrays of Python objects, which
+// are pickles, are refused.
 package npz
 
 import (
@@ -22,8 +25,8 @@ const (
 	suffix = ".npy"
 )
 
-// File is an opened archive of arrays. Its methods may be called from several
-// goroutines at once, except Close.
+// File is an opened archive of arrays. Its methods, except Close, are safe for
+// concurrent use.
 type File struct {
 	name   string
 	r      io.ReaderAt
@@ -32,8 +35,8 @@ type File struct {
 	arrays map[string]array
 }
 
-// Open opens the file at path and checks the headers of its arrays; elements are
-// read by Tensor. The caller closes the File.
+// Open opens the file at path and checks the headers of its arrays; Tensor reads their
+// elements. The caller closes the File.
 func Open(path string) (*File, error) {
 	osFile, size, err := elements.OpenFile(path, ".npz")
 	if err != nil {
@@ -48,8 +51,8 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// Read checks the headers of the size bytes in r. The name stands for the file in
-// errors. Close leaves r alone.
+// Read opens an archive in the size bytes of r and checks the headers of its arrays.
+// name stands for the file in errors. Close does not close r.
 func Read(r io.ReaderAt, size int64, name string) (*File, error) {
 	entries, err := elements.ReadZip(r, size)
 	if err != nil {
@@ -71,7 +74,7 @@ func Read(r io.ReaderAt, size int64, name string) (*File, error) {
 	return f, nil
 }
 
-// Close closes a file that Open opened.
+// Close closes the file if Open opened it.
 func (f *File) Close() error {
 	if f.closer == nil {
 		return nil
@@ -82,8 +85,8 @@ func (f *File) Close() error {
 // Names returns the names of the arrays in the order of the archive.
 func (f *File) Names() []string { return append([]string(nil), f.names...) }
 
-// Info returns the type an array is stored in, in the words of package elements
-// (F32, I64 ...), and its shape.
+// Info returns the stored type of an array, by package elements' names for types (F32,
+// I64 ...), and its shape.
 func (f *File) Info(name string) (dtype string, shape tensor.Shape, ok bool) {
 	a, ok := f.arrays[name]
 	if !ok {
@@ -92,9 +95,9 @@ func (f *File) Info(name string) (dtype string, shape tensor.Shape, ok bool) {
 	return a.dtype, a.shape.Clone(), true
 }
 
-// Tensor reads one array, in row-major order also where the file has Fortran's, and
-// converts it as elements.Decode does: numbers with a fraction become Float32,
-// integers and booleans Int64.
+// Tensor reads one array, in row-major order even where the file uses Fortran order, and
+// converts it as elements.Decode does: floating-point types become Float32, integers and
+// booleans Int64.
 func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	a, ok := f.arrays[name]
 	if !ok {

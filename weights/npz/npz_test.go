@@ -27,7 +27,7 @@ func sameBits(a, b *tensor.Tensor) bool {
 		slices.EqualFunc(a.Data(), b.Data(), func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
 }
 
-// testdata/types.npz holds every type beside what NumPy makes of it.
+// testdata/types.npz holds every type together with NumPy's own conversion of it.
 func TestTypesAgainstNumPy(t *testing.T) {
 	f, err := Open("testdata/types.npz")
 	if err != nil {
@@ -53,7 +53,7 @@ func TestTypesAgainstNumPy(t *testing.T) {
 		read[dtype] = true
 	}
 	for _, dtype := range elements.Types() {
-		if !read[dtype] && dtype != "BF16" { // which NumPy does not know
+		if !read[dtype] && dtype != "BF16" { // a type that NumPy lacks
 			t.Errorf("the fixture does not show type %s", dtype)
 		}
 	}
@@ -83,7 +83,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// raw is an array file of any header.
+// raw returns an array file with any header.
 func raw(header string, data int) []byte {
 	b := append([]byte(magic), 1, 0, 0, 0)
 	binary.LittleEndian.PutUint16(b[8:], uint16(len(header)))
@@ -106,7 +106,7 @@ func zipped(name string, content []byte, method uint16) []byte {
 type hostileFile struct {
 	what string
 	file []byte
-	want string // a part of the error, empty when the file is good
+	want string // part of the error; empty when the file is valid
 }
 
 func hostile() []hostileFile {
@@ -202,7 +202,7 @@ func TestHostileFiles(t *testing.T) {
 	t.Logf("at most %d KB allocated for one", most>>10)
 }
 
-// What is accepted can be read, and written again without a change.
+// Whatever the reader accepts can be read, and written again without a change.
 func FuzzRead(f *testing.F) {
 	for _, c := range hostile() {
 		if len(c.file) < 1<<12 {
@@ -251,7 +251,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// tooLarge is what is said of sizes that an int of 32 bits does not hold.
+// tooLarge reports whether err is about sizes that do not fit a 32-bit int.
 func tooLarge(err error) bool {
 	return strconv.IntSize == 32 && strings.Contains(err.Error(), "no shape of up to 64 sizes")
 }

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	align   = 64       // of the elements in an array file
-	newYear = 1<<5 | 1 // 1 January 1980, the first day of a zip file's calendar and numpy's choice
+	align   = 64       // alignment of the elements in an array file, in bytes
+	newYear = 1<<5 | 1 // 1 January 1980, the first date that a zip file can hold, and numpy's choice
 	maxName = 1<<16 - 1 - len(suffix)
 )
 
@@ -24,14 +24,14 @@ var descriptions = map[tensor.DType]string{tensor.Float32: "<f4", tensor.Int64: 
 
 // Write writes Float32 tensors as <f4 and Int64 tensors as <i8, in the given order
 // and uncompressed. The same arguments give the same bytes. It returns an error
-// when a name is given twice or cannot be the name of a zip entry, and those of w.
+// when a name occurs twice or cannot name a zip entry, and the errors of w.
 func Write(w io.Writer, tensors []tensor.Named) error {
 	if err := checkWritable(tensors); err != nil {
 		return fmt.Errorf("npz.Write: %w", err)
 	}
 	z := zip.NewWriter(w)
 	for _, n := range tensors {
-		// ModifiedDate in place of Modified, which would add a second time to the header.
+		// ModifiedDate, because Modified would add a second time to the header.
 		e, err := z.CreateHeader(&zip.FileHeader{Name: n.Name + suffix, Method: zip.Store, ModifiedDate: newYear})
 		if err != nil {
 			return err
@@ -43,7 +43,7 @@ func Write(w io.Writer, tensors []tensor.Named) error {
 	return z.Close()
 }
 
-// WriteArray writes one tensor as numpy.save does: what a .npy file holds.
+// WriteArray writes one tensor in the format of numpy.save, a .npy file.
 func WriteArray(w io.Writer, t *tensor.Tensor) error {
 	header, err := arrayHeader(t)
 	if err != nil {
@@ -74,14 +74,14 @@ func checkWritable(tensors []tensor.Named) error {
 	return nil
 }
 
-// arrayHeader is a Python dict, padded with spaces and a newline so that the
-// elements are aligned.
+// arrayHeader is a Python dict, padded with spaces and a newline so that the elements
+// are aligned.
 func arrayHeader(t *tensor.Tensor) ([]byte, error) {
 	description, ok := descriptions[t.DType()]
 	if !ok {
 		return nil, fmt.Errorf("type %v cannot be written; convert it to float32", t.DType())
 	}
-	b := append([]byte(magic), 1, 0, 0, 0) // version 1.0, and two bytes of length
+	b := append([]byte(magic), 1, 0, 0, 0) // version 1.0, and two bytes for the length
 	b = append(b, "{'descr': '"+description+"', 'fortran_order': False, 'shape': ("...)
 	shape := t.Shape()
 	for i, d := range shape {
@@ -91,7 +91,7 @@ func arrayHeader(t *tensor.Tensor) ([]byte, error) {
 		b = append(strconv.AppendInt(b, int64(d), 10), ',')
 	}
 	if len(shape) > 1 {
-		b = b[:len(b)-1] // only a tuple of one ends with a comma
+		b = b[:len(b)-1] // only a tuple with one element ends with a comma
 	}
 	b = append(b, "), }"...)
 	for (len(b)+1)%align != 0 {

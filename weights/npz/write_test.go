@@ -15,7 +15,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// sample is what testdata/numpy_savez.py saves, by the same formula.
+// sample returns what testdata/numpy_savez.py saves, computed by the same formula.
 func sample() []tensor.Named {
 	long := tensor.New(3, 20_001)
 	for i := range long.Data() {
@@ -40,7 +40,7 @@ func written(t *testing.T, tensors []tensor.Named) []byte {
 	return b.Bytes()
 }
 
-// Every array has the bytes that numpy.savez gave it.
+// Every array has the bytes that numpy.savez writes.
 func TestArraysAreNumPys(t *testing.T) {
 	text, err := os.ReadFile("testdata/savez.json")
 	if err != nil {
@@ -83,8 +83,8 @@ func TestArraysAreNumPys(t *testing.T) {
 	}
 }
 
-// The header as the format's description has it: magic, version, length, a dict
-// that ends with a newline, elements at a multiple of 64.
+// The header follows the format's description: magic, version, length, a dict that ends
+// with a newline, and elements at a multiple of 64.
 func TestHeader(t *testing.T) {
 	for _, c := range []struct {
 		tensor *tensor.Tensor
@@ -107,7 +107,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// ones is the shape of n dimensions of one.
+// ones returns a shape of n dimensions of size one.
 func ones(n int) []int {
 	shape := make([]int, n)
 	for i := range shape {
@@ -137,7 +137,7 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// failAfter fails the write that would exceed its room.
+// failAfter fails the write that exceeds its room.
 type failAfter struct{ room int }
 
 func (w *failAfter) Write(p []byte) (int, error) {

@@ -9,9 +9,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Copy writes the file at path to w with entries of metadata in place of those that it has
-// of the same names. The rest stays to the byte, also what this package does not read; where
-// weights lie in other files, the model is written anew, with them inside.
+// Copy copies the file at path to w and sets the given metadata, replacing entries of the
+// same names. Everything else stays byte for byte, including what this package does not
+// read. A model with weights in other files is rewritten with the weights inside.
 func Copy(w io.Writer, path string, metadata map[string]string) error {
 	outside, err := Beside(path)
 	if err != nil {

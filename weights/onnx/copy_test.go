@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Copy leaves all bytes of a file that say something else as they are, also fields that are
-// not read, and puts the metadata behind them.
+// Copy keeps all other bytes of a file, including fields that are not read, and appends the
+// metadata.
 func TestCopyKeepsTheRest(t *testing.T) {
 	m := sample()
 	m.Metadata = map[string]string{"other": "stays", "residual": "old"}
@@ -40,7 +40,7 @@ func TestCopyKeepsTheRest(t *testing.T) {
 	if err := Copy(&again, path, map[string]string{"residual": "new", "more": "added"}); err != nil || !bytes.Equal(again.Bytes(), first.Bytes()) {
 		t.Errorf("a copy with the same metadata differs, %v", err)
 	}
-	for n := 1; n < 40; n++ { // a file that was cut
+	for n := 1; n < 40; n++ { // a truncated file
 		if err := os.WriteFile(path, first.Bytes()[:len(first.Bytes())-n], 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestCopyKeepsTheRest(t *testing.T) {
 	}
 }
 
-// Weights in other files come inside.
+// Copy moves weights from other files into the model.
 func TestCopyBringsWeightsInside(t *testing.T) {
 	path := beside(t, inFile("a", Float, 3, entry("location", "m.onnx.data"), entry("offset", "8"), entry("length", "12")))
 	var out bytes.Buffer

@@ -7,7 +7,7 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// element is how a type is called here and in package elements, which converts it.
+// element is a type's name in ONNX and in package elements, which converts it.
 type element struct{ name, dtype string }
 
 var kinds = map[ElementType]element{
@@ -16,7 +16,7 @@ var kinds = map[ElementType]element{
 	Uint32: {"UINT32", "U32"}, Int32: {"INT32", "I32"}, Uint64: {"UINT64", "U64"}, Int64: {"INT64", "I64"},
 }
 
-// size is that of one element, in bytes.
+// size is the number of bytes per element.
 func (e element) size() int {
 	bits, _ := elements.Bits(e.dtype)
 	return int(bits / 8)
@@ -27,14 +27,14 @@ func (t ElementType) IsFloat() bool {
 	return t == Float || t == Double || t == Float16 || t == BFloat16
 }
 
-// check refuses numbers that the type does not have.
+// check refuses numbers that are out of the type's range.
 func (t ElementType) check(ints []int64) error {
 	low, high := int64(math.MinInt64), int64(math.MaxInt64)
 	switch t {
 	case Bool:
 		low, high = 0, 1
 	case Uint64:
-		low = 0 // what does not fit int64 has come out negative
+		low = 0 // a uint64 beyond int64 appears negative
 	case Uint8, Uint16, Uint32:
 		low, high = 0, 1<<(8*kinds[t].size())-1
 	case Int8, Int16, Int32:

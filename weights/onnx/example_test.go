@@ -8,8 +8,8 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// A model is a graph of nodes, which package exchange makes and understands. This one
-// gives back the larger of its input and 0.
+// A model is a graph of nodes, which package exchange creates and interprets. This one
+// computes the maximum of its input and 0.
 func Example() {
 	image := onnx.Value{Name: "x", Type: onnx.Float, Shape: []onnx.Dim{{Size: 2}}}
 	result := image

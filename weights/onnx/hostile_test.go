@@ -18,10 +18,10 @@ import (
 type hostileFile struct {
 	what string
 	file []byte
-	want string // a part of the error, empty when the file is good
+	want string // part of the error; empty when the file is valid
 }
 
-// file puts a graph into a model.
+// file wraps a graph into a model.
 func file(graph ...[]byte) []byte {
 	b := appendInt(nil, 1, 8)
 	b = appendMessage(b, 8, appendInt(nil, 2, 17))
@@ -44,7 +44,7 @@ func output(name string) []byte {
 	return appendMessage(nil, 12, valueMessage(Value{Name: name, Type: Float}))
 }
 
-// weight is an initialiser; parts are what follows its name.
+// weight returns an initialiser; parts are the fields after its name.
 func weight(name string, parts ...[]byte) []byte {
 	return appendMessage(nil, 5, append(appendText(nil, 8, name), bytes.Join(parts, nil)...))
 }
@@ -59,7 +59,7 @@ func dims(sizes ...int64) (b []byte) {
 func kind(t ElementType) []byte { return appendInt(nil, 2, int64(t)) }
 func raw(n int) []byte          { return appendMessage(nil, 9, make([]byte, n)) }
 
-// withAttribute is a node with one attribute of the given fields.
+// withAttribute returns a node with one attribute of the given fields.
 func withAttribute(parts ...[]byte) []byte {
 	a := append(appendText(nil, 1, "a"), bytes.Join(parts, nil)...)
 	n := appendText(appendMessage(appendText(nil, 1, "x"), 2, []byte("y")), 4, "Op")
@@ -78,7 +78,7 @@ func hostile() []hostileFile {
 		return appendMessage(nil, protowire.Number(number), b)
 	}
 	var chain [][]byte
-	for i := range 20_000 { // from the last to the first
+	for i := range 20_000 { // in reverse order
 		chain = append(chain, node("Op", fmt.Sprint("y", i), fmt.Sprint("y", i+1)))
 	}
 	chain = append(chain, input("y20000"), output("y0"))
@@ -182,7 +182,7 @@ func TestOrderIsOneOfComputation(t *testing.T) {
 	}
 }
 
-// perByte bounds what is allocated for a byte of a file: the worst are nodes with
+// perByte bounds the allocation per byte of a file: the worst cases are nodes with
 // one-letter names and integers of one byte.
 const perByte = 64
 
@@ -194,7 +194,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// No lie of a file makes the reader allocate much more than the file's bytes.
+// Whatever a file claims, the reader allocates in proportion to the file's bytes.
 func TestAllocatesWhatTheFileJustifies(t *testing.T) {
 	many := [][]byte{input("x")}
 	for i := range 20_000 {
@@ -209,7 +209,7 @@ func TestAllocatesWhatTheFileJustifies(t *testing.T) {
 	}
 }
 
-// same compares models with tensors by their bits.
+// same compares models, and their tensors bit by bit.
 func same(a, b *Model) bool {
 	bits := func(m *Model) *Model {
 		c := *m
@@ -246,7 +246,7 @@ func valueBits(v any) string {
 	return fmt.Sprintf("%T %v", v, v)
 }
 
-// What is accepted costs memory in proportion to its bytes, and can be written
+// Whatever the reader accepts uses memory in proportion to its bytes, and can be written
 // and read again without a change.
 func FuzzRead(f *testing.F) {
 	for _, c := range hostile() {
@@ -257,7 +257,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m *Model
 		var err error
-		// the fuzzer's own workings allocate a little beside it
+		// The fuzzer itself allocates a little at the same time.
 		if got := allocated(func() { m, err = Read(b, "m") }); got > uint64(1<<20+perByte*len(b)) {
 			t.Fatalf("allocated %d bytes for a file of %d", got, len(b))
 		}

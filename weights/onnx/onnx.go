@@ -1,14 +1,16 @@
-// Package onnx reads and writes ONNX files, as far as networks of images need
-// the format: a graph of nodes over named tensors, with the weights inside. The
-// format is a protocol buffer, described at
+// Package onnx reads and writes ONNX files as far as image networks need the
+// format: a graph of nodes over named tensors, with the weights inside or in files
+// beside the model. The format is a protocol buffer, described at
 // https://github.com/onnx/onnx/blob/main/onnx/onnx.proto and
 // https://onnx.ai/onnx/repo-docs/IR.html.
 //
-// The package knows no operation: what a node means is its caller's concern (see
-// package exchange). A file is untrusted: the reader holds every length against
-// the bytes that are there, allocates in proportion to them, and returns a graph
-// whose names are known and unique and whose nodes stand in an order in which
-// they can be computed.
+// Open and Read return a Model, and Write writes one. A Model has a Graph, whose Nodes
+// compute Outputs from Inputs and Initialisers (the weights). The package does not know
+// what operations mean: package exchange turns graphs into networks and back.
+//
+// Files are untrusted: the reader checks every length against the bytes that are
+// there, allocates memory in proportion to them, and returns a graph whose names are
+// defined and unique and whose nodes are in an order in which they can be computed.
 package onnx
 
 import (
@@ -20,40 +22,40 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// Model is what a file holds.
+// Model is the content of a file.
 type Model struct {
-	IRVersion       int64 // of the format; Write wants 3 or more
-	Opset           int64 // version of ONNX's own operator set, by which nodes are read
+	IRVersion       int64 // version of the format; Write requires 3 or more
+	Opset           int64 // version of ONNX's own operator set, which defines the nodes
 	Producer        string
 	ProducerVersion string
 	Graph           Graph
 	Metadata        map[string]string
 }
 
-// Graph is a computation: what Nodes make of Inputs and Initialisers.
+// Graph is a computation: Nodes compute the outputs from Inputs and Initialisers.
 type Graph struct {
 	Name         string
-	Nodes        []Node         // each after those whose outputs it takes
+	Nodes        []Node         // each after the nodes whose outputs it uses
 	Initialisers []tensor.Named // the weights
-	Inputs       []Value        // what is fed at every run: initialisers left out
+	Inputs       []Value        // fed at every run, without the initialisers
 	Outputs      []Value
 }
 
-// Node is one operation. Its inputs and outputs are names of values; an empty
-// one stands for an optional value that is left out.
+// Node is one operation. Its inputs and outputs are names of values; an empty name
+// stands for an optional value that is left out.
 type Node struct {
 	Name       string
 	Op         string // "Conv"
-	Domain     string // of the operator set; empty for ONNX's own
+	Domain     string // operator set; empty for ONNX's own
 	Inputs     []string
 	Outputs    []string
 	Attributes []Attribute
 }
 
-// String names the node for messages.
+// String describes the node for messages.
 func (n *Node) String() string { return fmt.Sprintf("node %s (%s)", quote(n.title()), quoteless(n.Op)) }
 
-// title is the node's name, or that of its first output where it has none.
+// title is the node's name or, if it has none, that of its first output.
 func (n *Node) title() string {
 	if n.Name == "" && len(n.Outputs) > 0 {
 		return n.Outputs[0]
@@ -68,28 +70,28 @@ type Attribute struct {
 	Value any
 }
 
-// Opaque is the kind of an attribute that this package does not read, in the
-// format's words: GRAPH, STRINGS ...
+// Opaque is the kind of an attribute that this package does not read, by the format's
+// name: GRAPH, STRINGS ...
 type Opaque string
 
 // Value describes an input or output of the graph.
 type Value struct {
 	Name  string
 	Type  ElementType
-	Shape []Dim // nil where the file does not say
+	Shape []Dim // nil where the file does not give it
 }
 
-// Dim is the size of one dimension. A size of 0 is chosen at every run; the name
-// may say what it is, such as N.
+// Dim is the size of one dimension. A size of 0 is chosen at every run; Name may say
+// what the dimension is, such as N.
 type Dim struct {
 	Size int
 	Name string
 }
 
-// ElementType is a type of tensors' elements, numbered as in the format.
+// ElementType is the type of a tensor's elements, with the format's numbers.
 type ElementType int32
 
-// The types that a tensor can be read from or fed as.
+// The element types that can be read or fed.
 const (
 	Float    ElementType = 1
 	Uint8    ElementType = 2
@@ -106,7 +108,7 @@ const (
 	BFloat16 ElementType = 16
 )
 
-// String returns the format's word for the type.
+// String returns the format's name of the type.
 func (t ElementType) String() string {
 	if e, ok := kinds[t]; ok {
 		return e.name
@@ -114,10 +116,10 @@ func (t ElementType) String() string {
 	return fmt.Sprintf("type %d", int32(t))
 }
 
-// mostBytes is the longest message a protocol buffer can be.
+// mostBytes is the longest possible message of a protocol buffer.
 const mostBytes = 1<<31 - 1
 
-// Open reads the file at path. Weights may lie in other files in the same folder, as
+// Open reads the file at path. Weights may be in other files in the same folder, as
 // external data: PyTorch's newer exporter puts them into NAME.onnx.data.
 func Open(path string) (*Model, error) {
 	b, err := readFile(path)
@@ -132,8 +134,8 @@ func Open(path string) (*Model, error) {
 	return read(b, path, folder)
 }
 
-// Read reads a file's bytes, which the model does not keep. The name stands for
-// the file in errors. Weights in other files are an error.
+// Read reads a model from b, to which the model keeps no reference. name stands for the
+// file in errors. Weights in other files are an error.
 func Read(b []byte, name string) (*Model, error) { return read(b, name, nil) }
 
 func read(b []byte, name string, folder *outside) (*Model, error) {

@@ -101,7 +101,7 @@ func TestWriteReportsAFullDisk(t *testing.T) {
 	}
 }
 
-// Every element type, as raw bytes and in the list that belongs to it.
+// Every element type is read from raw bytes and from its typed list.
 func TestElementTypes(t *testing.T) {
 	varint := func(v int64) []byte { return protowire.AppendVarint(nil, uint64(v)) }
 	for _, c := range []struct {

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// order checks the graph's names and brings its nodes into an order in which
-// each follows those that it takes from; one that is in such an order keeps it.
-// A name that nothing makes, one made twice, and a cycle are errors.
+// order checks the graph's names and sorts its nodes so that each follows the nodes whose
+// outputs it uses; nodes that are already sorted keep their order. An undefined name, a
+// name defined twice, and a cycle are errors.
 func (g *Graph) order() error {
 	made, err := g.makers()
 	if err != nil {
@@ -35,7 +35,7 @@ func (g *Graph) order() error {
 	return g.sort(made)
 }
 
-// makers maps every name to the node that makes it, or to -1 for an input or
+// makers maps every name to the node that computes it, or to -1 for an input or
 // initialiser.
 func (g *Graph) makers() (map[string]int, error) {
 	made := make(map[string]int, len(g.Initialisers)+len(g.Inputs)+len(g.Nodes))
@@ -84,12 +84,12 @@ func (g *Graph) makers() (map[string]int, error) {
 	return made, nil
 }
 
-// sort puts the nodes in an order of computation, without recursion, for a file
-// may hold a chain of any length.
+// sort sorts the nodes topologically. It does not recurse, since a file may contain a chain
+// of any length.
 func (g *Graph) sort(made map[string]int) error {
 	const (
 		waiting = iota
-		open    // some of its inputs are not in order yet
+		open    // some of its inputs have no place in the order yet
 		done
 	)
 	type visit struct{ node, input int }

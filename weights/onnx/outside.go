@@ -13,14 +13,14 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// outside is the folder of a model, for the weights that lie in other files there, as
-// external data: https://onnx.ai/onnx/repo-docs/ExternalData.html. Nothing above the
-// folder can be reached, by links neither. The zero value has no folder.
+// outside reads the weights that are in other files in the model's folder, as external
+// data: https://onnx.ai/onnx/repo-docs/ExternalData.html. Nothing outside the folder can
+// be reached, not even by links. The zero value has no folder.
 type outside struct {
 	root *os.Root
-	left map[string]int64 // bytes of each file that no weight has taken
+	left map[string]int64 // bytes of each file that no weight has used
 
-	name string // the file that is open, the last that was asked for
+	name string // name of the open file, the one used last
 	file *os.File
 	size int64
 }
@@ -34,7 +34,7 @@ func (o *outside) close() {
 	}
 }
 
-// open makes o.file the file of that name.
+// open makes o.file the file with that name.
 func (o *outside) open(name string) error {
 	if o.file != nil && o.name == name {
 		return nil
@@ -64,13 +64,13 @@ func (o *outside) open(name string) error {
 	return nil
 }
 
-// place says where the elements of a tensor lie.
+// place says where the elements of a tensor are.
 type place struct {
 	location       string
-	offset, length int64 // a length of -1 was not given
+	offset, length int64 // a length of -1 means that none was given
 }
 
-// readPlace takes the StringStringEntryProtos of a tensor.
+// readPlace parses the StringStringEntryProtos of a tensor.
 func readPlace(entries [][]byte) (p place, err error) {
 	p.length = -1
 	set := map[string]bool{}
@@ -122,8 +122,8 @@ func readPlace(entries [][]byte) (p place, err error) {
 	return p, nil
 }
 
-// read reads a tensor of n elements. What it allocates is held against the file's size,
-// and that of all tensors together: they may not share bytes.
+// read reads a tensor of n elements. It checks the allocation against the file's size, for
+// each tensor and for all together, since tensors may not share bytes.
 func (o *outside) read(entries [][]byte, kind ElementType, shape tensor.Shape, n int) (*tensor.Tensor, error) {
 	p, err := readPlace(entries)
 	if err != nil {
@@ -158,7 +158,7 @@ func (o *outside) read(entries [][]byte, kind ElementType, shape tensor.Shape, n
 	return t, nil
 }
 
-// external notes the fields that say where a tensor lies.
+// external collects the fields that say where a tensor is.
 func (f field) external(entries *[][]byte, outside *bool) error {
 	if f.number == 14 {
 		var location int64
@@ -176,8 +176,8 @@ func (f field) external(entries *[][]byte, outside *bool) error {
 	return nil
 }
 
-// Beside lists the files that hold weights of the model at path, as the model names
-// them, each once. None is looked for: the names are the file's, and may lead anywhere.
+// Beside lists the files with weights that the model at path names, without duplicates. It
+// does not look for them: the names come from the file and may lead anywhere.
 func Beside(path string) (names []string, err error) {
 	b, err := readFile(path)
 	if err != nil {

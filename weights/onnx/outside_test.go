@@ -11,17 +11,17 @@ import (
 	"testing"
 )
 
-// entry is one of those that say where a tensor lies.
+// entry is one of the entries that say where a tensor is.
 func entry(key, value string) []byte {
 	return appendMessage(nil, 13, appendText(appendText(nil, 1, key), 2, value))
 }
 
-// inFile is a tensor in another file.
+// inFile returns a tensor whose elements are in another file.
 func inFile(name string, t ElementType, size int64, entries ...[]byte) []byte {
 	return weight(name, dims(size), kind(t), bytes.Join(entries, nil), appendInt(nil, 14, 1))
 }
 
-// beside writes a model of these weights, and a file of 64 numbers beside it.
+// beside writes a model with these weights, and a file with 64 numbers next to it.
 func beside(t *testing.T, weights ...[]byte) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "model")
@@ -43,8 +43,8 @@ func beside(t *testing.T, weights ...[]byte) string {
 	return path
 }
 
-// Weights are read out of files beside the model, wherever they lie in them, in every
-// type, and again where another file was read between.
+// Weights are read from files beside the model, at any offset and in every type, and also
+// after another file was read.
 func TestExternalData(t *testing.T) {
 	here, whole := entry("location", "m.onnx.data"), entry("location", "more")
 	path := beside(t,
@@ -84,7 +84,7 @@ func TestExternalData(t *testing.T) {
 	}
 }
 
-// The files of the weights are listed without being there.
+// Beside lists the files even if they do not exist.
 func TestBeside(t *testing.T) {
 	path := beside(t,
 		inFile("a", Float, 3, entry("location", "gone.data"), entry("offset", "8")),
@@ -110,8 +110,8 @@ func TestBeside(t *testing.T) {
 	}
 }
 
-// What a model says of other files is held against them, and nothing outside of its
-// folder is read.
+// The reader checks what a model says about other files, and reads nothing outside its
+// folder.
 func TestHostileExternalData(t *testing.T) {
 	here := entry("location", "m.onnx.data")
 	for what, c := range map[string]struct {
@@ -147,7 +147,7 @@ func TestHostileExternalData(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := os.Symlink(filepath.Join(dir, "..", "above"), filepath.Join(dir, "link")); err != nil && what == "a link out" {
-			continue // not everyone may make links on Windows
+			continue // on Windows only some users may create links
 		}
 		var err error
 		if got := allocated(func() { _, err = Open(path) }); got > 1<<18 {
@@ -159,7 +159,7 @@ func TestHostileExternalData(t *testing.T) {
 	}
 }
 
-// Whatever a model and the file beside it hold, memory stays in proportion to both.
+// Whatever a model and the file beside it contain, memory stays in proportion to both.
 func FuzzOpen(f *testing.F) {
 	here := entry("location", "m.onnx.data")
 	for _, w := range [][]byte{

@@ -7,7 +7,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// readModel reads a ModelProto, and the weights that lie in the folder beside it.
+// readModel reads a ModelProto, and the weights that are in files beside it.
 func readModel(b []byte, folder *outside) (*Model, error) {
 	m := &Model{Metadata: map[string]string{}}
 	var graph []byte
@@ -110,7 +110,7 @@ func (m *Model) readMetadata(f field) error {
 	return nil
 }
 
-// read reads a GraphProto. Its lists are counted first and allocated once.
+// read reads a GraphProto. It counts the elements of its lists first, to allocate once.
 func (g *Graph) read(b []byte, folder *outside) error {
 	n, err := count(b, 1, 5, 11, 12)
 	if err != nil {
@@ -163,8 +163,8 @@ func (g *Graph) read(b []byte, folder *outside) error {
 	return nil
 }
 
-// dropInitialised takes those inputs out that have an initialiser: up to version
-// 3 of the format all weights were listed as inputs too.
+// dropInitialised removes the inputs that have an initialiser: up to version 3 of the
+// format all weights were listed as inputs, too.
 func (g *Graph) dropInitialised() {
 	known := make(map[string]bool, len(g.Initialisers))
 	for _, t := range g.Initialisers {
@@ -179,11 +179,11 @@ func (g *Graph) dropInitialised() {
 	g.Inputs = kept
 }
 
-// mostAttributes is far beyond what any operation has.
+// mostAttributes is far more than any operation has.
 const mostAttributes = 100
 
-// read reads a NodeProto. What was read stays when there is an error, to name
-// the node in it.
+// read reads a NodeProto. After an error n holds what was read so far, so that the error
+// can name the node.
 func (n *Node) read(b []byte) error {
 	c, err := count(b, 1, 2, 5)
 	if err != nil {
@@ -224,8 +224,8 @@ func (n *Node) read(b []byte) error {
 	return err
 }
 
-// attributeKinds names the kinds of an AttributeProto; those without a field
-// number here are Opaque.
+// attributeKinds names the kinds of an AttributeProto; kinds without a field number here
+// become Opaque.
 var attributeKinds = [...]string{"UNDEFINED", "FLOAT", "INT", "STRING", "TENSOR", "GRAPH", "FLOATS", "INTS", "STRINGS",
 	"TENSORS", "GRAPHS", "SPARSE_TENSOR", "SPARSE_TENSORS", "TYPE_PROTO", "TYPE_PROTOS"}
 
@@ -305,7 +305,7 @@ func attributeValue(kind, number int64, real float32, text string, proto []byte,
 	return Opaque(attributeKinds[kind]), nil
 }
 
-// readValue appends what a ValueInfoProto says to list.
+// readValue reads a ValueInfoProto and appends it to list.
 func readValue(list *[]Value, what string, b []byte) error {
 	var v Value
 	var proto []byte
@@ -332,7 +332,7 @@ func readValue(list *[]Value, what string, b []byte) error {
 	return nil
 }
 
-// readType reads a TypeProto: that of a tensor, for others stay without a type.
+// readType reads the TypeProto of a tensor; any other type is ignored.
 func (v *Value) readType(b []byte) error {
 	var proto []byte
 	var seen once
@@ -362,7 +362,7 @@ func (v *Value) readType(b []byte) error {
 			return err
 		case 2:
 			err := f.message(&shape)
-			v.Shape = []Dim{} // it says so, be it a scalar
+			v.Shape = []Dim{} // distinguishes a scalar from an unknown shape
 			return err
 		}
 		return nil
@@ -384,8 +384,7 @@ func (v *Value) readType(b []byte) error {
 	})
 }
 
-// readDim reads a dimension. Exporters write a size of 0 or -1 where they mean
-// any.
+// readDim reads a dimension. Some exporters write a size of 0 or -1 for any size.
 func readDim(b []byte) (d Dim, err error) {
 	var seen once
 	err = fields(b, func(f field) error {

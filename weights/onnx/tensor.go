@@ -17,10 +17,9 @@ type lists struct {
 	uint64s []int64
 }
 
-// readTensor reads a TensorProto. FLOAT comes as it is, FLOAT16, BFLOAT16 and
-// DOUBLE are converted to Float32: the first two exactly, DOUBLE rounded to the
-// nearest. Integers of every size and BOOL become Int64. Elements in another file are
-// read where there is a folder.
+// readTensor reads a TensorProto. FLOAT is copied, and FLOAT16, BFLOAT16 and DOUBLE are
+// converted to Float32: the first two exactly, DOUBLE rounded to nearest. Integers of
+// every size and BOOL become Int64. Elements in another file are read where folder has one.
 func readTensor(b []byte, folder *outside) (name string, t *tensor.Tensor, err error) {
 	var dims []int64
 	var code int64
@@ -49,7 +48,7 @@ func readTensor(b []byte, folder *outside) (name string, t *tensor.Tensor, err e
 		case 8:
 			return f.text(&name)
 		case 9:
-			raw = []byte{} // there, be it empty
+			raw = []byte{} // present, even if empty
 			err := f.message(&raw)
 			return err
 		case 10:
@@ -83,15 +82,15 @@ func readTensor(b []byte, folder *outside) (name string, t *tensor.Tensor, err e
 	return name, t, err
 }
 
-// shapeOf checks dims and returns how many elements they make.
+// shapeOf checks dims and returns the number of elements.
 func shapeOf(dims []int64, bytes int) (tensor.Shape, int, error) {
 	const mostDims = 8
 	if len(dims) > mostDims {
 		return nil, 0, fmt.Errorf("has %d dimensions, where at most %d are possible; %s", len(dims), mostDims, damaged)
 	}
 	shape := make(tensor.Shape, len(dims))
-	// Zeros are left out of the product that is checked, so that a size of zero
-	// cannot hide one that overflows wherever the shape is multiplied again.
+	// Zeros are left out of the checked product, so that a size of zero cannot hide an
+	// overflow elsewhere in the shape.
 	product, empty := int64(1), false
 	for i, d := range dims {
 		if d < 0 || d > math.MaxInt32 {
@@ -124,7 +123,7 @@ func fromRaw(kind ElementType, shape tensor.Shape, n int, raw []byte) (*tensor.T
 	})
 }
 
-// tensor takes the list that belongs to the type.
+// tensor converts the list that belongs to the type.
 func (l *lists) tensor(kind ElementType, shape tensor.Shape, n int) (*tensor.Tensor, error) {
 	short := func(have int) error {
 		return fmt.Errorf("shape %v has %d elements, and there are %d of %v; %s", shape, n, have, kind, damaged)
@@ -143,7 +142,7 @@ func (l *lists) tensor(kind ElementType, shape tensor.Shape, n int) (*tensor.Ten
 	default:
 		ints = l.int32s
 	}
-	if kind == Float16 || kind == BFloat16 { // their bits, in integers
+	if kind == Float16 || kind == BFloat16 { // stored as integers with the bits of the number
 		if len(ints) != n {
 			return nil, short(len(ints))
 		}

@@ -10,10 +10,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// damaged ends the errors of files that no exporter writes.
+// damaged ends the error messages about files that no exporter writes.
 const damaged = "the file is damaged or no ONNX file; export or download it again"
 
-// field is one field of a message: a number in bits, or bytes.
+// field is one field of a message: a number as bits, or bytes.
 type field struct {
 	number protowire.Number
 	kind   protowire.Type
@@ -21,7 +21,7 @@ type field struct {
 	bytes  []byte
 }
 
-// fields visits the fields of a message in their order.
+// fields calls visit for the fields of a message, in order.
 func fields(message []byte, visit func(field) error) error {
 	for b := message; len(b) > 0; {
 		number, kind, n := protowire.ConsumeTag(b)
@@ -55,13 +55,13 @@ func fields(message []byte, visit func(field) error) error {
 	return nil
 }
 
-// notProto is the error for bytes that protowire does not take; n is its code.
+// notProto returns the error for bytes that protowire rejects with code n.
 func notProto(at, n int) error {
 	return fmt.Errorf("byte %d of the message: %w; %s", at, protowire.ParseError(n), damaged)
 }
 
-// count returns how many fields of a message have each of the given numbers, so
-// that lists are allocated once, at their length.
+// count returns how many fields of a message have each of the given numbers, so that
+// lists can be allocated once.
 func count(message []byte, numbers ...protowire.Number) ([]int, error) {
 	found := make([]int, len(numbers))
 	err := fields(message, func(f field) error {
@@ -75,12 +75,12 @@ func count(message []byte, numbers ...protowire.Number) ([]int, error) {
 	return found, err
 }
 
-// once notes the fields seen of a message, by their numbers' bits.
+// once records which fields of a message were seen, one bit per field number.
 type once uint64
 
-// check demands that a field which is no list comes once. The format lets the
-// last of several win, or merges them, and readers that disagree about which can
-// be fooled.
+// check refuses a second field with the same number unless it is a list. The format lets
+// the last of several win, or merges them, so readers that differ in this could see
+// different models in one file.
 func (o *once) check(f field, lists ...protowire.Number) error {
 	if f.number > 63 || slices.Contains(lists, f.number) {
 		return nil
@@ -120,7 +120,7 @@ func (f field) message(to *[]byte) error {
 	return f.want(protowire.BytesType)
 }
 
-// ints appends the numbers of a list's field, which are packed or single.
+// ints appends the numbers of a list's field, which may be packed.
 func (f field) ints(to *[]int64) error {
 	if f.kind != protowire.BytesType {
 		var v int64
@@ -130,7 +130,7 @@ func (f field) ints(to *[]int64) error {
 		*to = append(*to, v)
 		return nil
 	}
-	n := 0 // every varint ends in a byte below 128
+	n := 0 // every varint ends with a byte below 128
 	for _, c := range f.bytes {
 		if c < 0x80 {
 			n++
@@ -185,8 +185,8 @@ func (f field) doubles(to *[]float32) error {
 	return nil
 }
 
-// grown returns list with room for n more. The first piece, nearly always the
-// only one, is allocated at its length.
+// grown returns list with room for n more elements. The first piece of a list is nearly
+// always the only one, and is allocated at its exact length.
 func grown[T any](list []T, n int) []T {
 	if list == nil {
 		return make([]T, 0, n)
@@ -194,7 +194,7 @@ func grown[T any](list []T, n int) []T {
 	return list
 }
 
-// quote quotes what a file says, cut to a length that fits a line.
+// quote quotes text from a file and shortens it to fit a line.
 func quote(s string) string {
 	const most = 100
 	if len(s) <= most {
@@ -207,7 +207,7 @@ func quote(s string) string {
 	return strconv.Quote(s[:cut]) + "…"
 }
 
-// quoteless is quote without the marks, for words that need none.
+// quoteless is quote without quotation marks, for words that need none.
 func quoteless(s string) string {
 	q := quote(s)
 	if q == `"`+s+`"` {

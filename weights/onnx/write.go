@@ -15,12 +15,12 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// Write writes the model, with the elements of its tensors as raw data: Float32
-// as FLOAT, Int64 as INT64. The same model gives the same bytes. Nothing is
-// written when the reader would not take it.
+// Write writes the model, with the elements of its tensors as raw data: Float32 as FLOAT,
+// Int64 as INT64. The same model gives the same bytes. Write writes nothing when the reader
+// would refuse the result.
 func Write(w io.Writer, m *Model) error {
 	graph := m.Graph
-	graph.Nodes = slices.Clone(graph.Nodes) // which order may change
+	graph.Nodes = slices.Clone(graph.Nodes) // order may sort them
 	if err := graph.order(); err != nil {
 		return fmt.Errorf("onnx.Write: %w", err)
 	}
@@ -31,8 +31,8 @@ func Write(w io.Writer, m *Model) error {
 	return e.err
 }
 
-// encoder builds messages from the inside out; only tensors, which are large, go
-// to the writer as they are.
+// encoder builds messages from the inside out. Tensors are large, so they are written
+// directly to the writer.
 type encoder struct {
 	w   io.Writer
 	err error
@@ -93,8 +93,8 @@ func (e *encoder) model(m *Model, g *Graph) error {
 	return nil
 }
 
-// checkText refuses names and texts that are not UTF-8, which strings of the
-// format must be.
+// checkText refuses names and texts that are not UTF-8, which the format requires of
+// strings.
 func (m *Model) checkText() error {
 	g := &m.Graph
 	texts := []string{m.Producer, m.ProducerVersion, g.Name}
@@ -130,7 +130,7 @@ func (m *Model) checkText() error {
 func nodeMessage(n *Node) ([]byte, error) {
 	var b []byte
 	for _, name := range n.Inputs {
-		b = appendMessage(b, 1, []byte(name)) // an empty name counts
+		b = appendMessage(b, 1, []byte(name)) // an empty name is written, too
 	}
 	for _, name := range n.Outputs {
 		b = appendMessage(b, 2, []byte(name))
@@ -168,7 +168,7 @@ func attributeMessage(a Attribute) ([]byte, error) {
 		}
 		b = append(appendTag(b, 5, len(head)+data), head...)
 		buf := bytes.NewBuffer(b)
-		_ = elements.Write(buf, v) // a buffer takes all
+		_ = elements.Write(buf, v) // writing to a buffer cannot fail
 		b = buf.Bytes()
 	case []float32:
 		kind = "FLOATS"
@@ -204,7 +204,7 @@ func valueMessage(v Value) []byte {
 	return appendMessage(appendText(nil, 1, v.Name), 2, appendMessage(nil, 1, tensorType))
 }
 
-// tensorHead is a TensorProto up to its elements, which are data bytes and end it.
+// tensorHead returns a TensorProto up to its elements, which are the last data bytes.
 func tensorHead(name string, t *tensor.Tensor) (head []byte, data int, err error) {
 	if t == nil {
 		return nil, 0, fmt.Errorf("is nil")
@@ -241,7 +241,7 @@ func appendInt(b []byte, number protowire.Number, v int64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.VarintType), uint64(v))
 }
 
-// appendText appends a text, which an empty one leaves out.
+// appendText appends a text field unless the text is empty.
 func appendText(b []byte, number protowire.Number, s string) []byte {
 	if s == "" {
 		return b
@@ -253,7 +253,7 @@ func appendMessage(b []byte, number protowire.Number, m []byte) []byte {
 	return append(appendTag(b, number, len(m)), m...)
 }
 
-// appendTag begins a field of bytes.
+// appendTag appends the tag and length of a field of bytes.
 func appendTag(b []byte, number protowire.Number, length int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.BytesType), uint64(length))
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// archive is the table of a checkpoint's zip file. torch.save writes one folder:
-// data.pkl, byteorder, and the storages as data/0, data/1 and so on. Checksums are
-// not compared: torch.save can leave them out, and storages are read in parts.
+// archive is the directory of a checkpoint's zip file. torch.save writes one folder with
+// data.pkl, byteorder, and the storages as data/0, data/1 and so on. Checksums are not
+// compared: torch.save may leave them out, and storages are read in parts.
 type archive struct {
 	folder  string
 	records map[string]elements.Entry // by their names in the folder
 }
 
-// readArchive accepts a table only when all entries lie in one folder.
+// readArchive accepts only archives whose entries are all in one folder.
 func readArchive(r io.ReaderAt, size int64) (*archive, error) {
 	entries, err := elements.ReadZip(r, size)
 	if err != nil {
@@ -43,8 +43,8 @@ func readArchive(r io.ReaderAt, size int64) (*archive, error) {
 	return a, nil
 }
 
-// readZip runs data.pkl of a zip file and returns its value, and whether the
-// storages are big-endian.
+// readZip evaluates data.pkl of a zip file. It returns the value, and whether the storages
+// are big-endian.
 func readZip(r io.ReaderAt, size int64) (value any, bigEndian bool, err error) {
 	a, err := readArchive(r, size)
 	if err != nil {
@@ -73,7 +73,7 @@ func readZip(r io.ReaderAt, size int64) (value any, bigEndian bool, err error) {
 
 func (a *archive) bigEndian(r io.ReaderAt) (bool, error) {
 	order, ok := a.records["byteorder"]
-	if !ok { // before PyTorch 2.1, which no big-endian machine of note ran
+	if !ok { // before PyTorch 2.1, which was not used on big-endian machines
 		return false, nil
 	}
 	text := make([]byte, min(order.Size, 16))
@@ -89,7 +89,7 @@ func (a *archive) bigEndian(r io.ReaderAt) (bool, error) {
 	return false, fmt.Errorf("byteorder is %s, neither little nor big; %s", elements.Quote(string(text)), damaged)
 }
 
-// storages answers persistent ids by the archive's records.
+// storages resolves persistent ids to the archive's records.
 func (a *archive) storages() func(id []any) (*storage, error) {
 	type named struct {
 		key, dtype string
@@ -109,7 +109,7 @@ func (a *archive) storages() func(id []any) (*storage, error) {
 		if !ok {
 			return nil, fmt.Errorf("storage %s is not in the archive; %s", elements.Quote(s.key), damaged)
 		}
-		// A storage may have a few bytes more than its elements fill.
+		// A storage may have a few bytes more than its elements need.
 		bits, _ := elements.Bits(s.dtype)
 		if r.Size/(bits/8) != s.bytes/(bits/8) {
 			return nil, fmt.Errorf("storage %s has %d bytes in the archive, where its elements take %d; %s",

@@ -9,7 +9,7 @@ import (
 )
 
 // The tests write pickles opcode by opcode and archives entry by entry, since no
-// library writes the wrong ones.
+// library writes invalid ones.
 
 const protocol2 = "\x80\x02"
 
@@ -17,7 +17,7 @@ func text(s string) string {
 	return "X" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(s)))) + s
 }
 
-// number writes an int as BININT1 or LONG1.
+// number encodes an int as BININT1 or LONG1.
 func number(n int64) string {
 	if n >= 0 && n < 256 {
 		return "K" + string([]byte{byte(n)})
@@ -37,17 +37,17 @@ func storageOf(kind, key string, numel int64) string {
 	return "(" + text("storage") + "ctorch\n" + kind + "\n" + text(key) + text("cpu") + number(numel) + "tQ"
 }
 
-// rebuilt is a tensor of four floats' storage with any offset, size and strides.
+// rebuilt returns a tensor over a storage of four floats with any offset, size and strides.
 func rebuilt(storage, offset, size, stride string) string {
 	return "ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + size + stride + "\x89ccollections\nOrderedDict\n)RtR"
 }
 
-// state is a state dict of one tensor, t.
+// state returns a state dict with one tensor, t.
 func state(tensor string) string { return protocol2 + "}" + text("t") + tensor + "s." }
 
 func four() string { return storageOf("FloatStorage", "0", 4) }
 
-// tensorOf is a state dict with one tensor over four floats.
+// tensorOf returns a state dict with one tensor over four floats.
 func tensorOf(offset int64, size, stride []int64) string {
 	return state(rebuilt(four(), number(offset), numbers(size...), numbers(stride...)))
 }
@@ -59,7 +59,7 @@ type part struct {
 	method        uint16
 }
 
-// zipped writes entries as they are given.
+// zipped writes the entries exactly as given.
 func zipped(parts ...part) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
@@ -78,12 +78,12 @@ func zipped(parts ...part) []byte {
 	return b.Bytes()
 }
 
-// checkpoint puts a pickle beside a storage of four floats.
+// checkpoint returns an archive with a pickle and a storage of four floats.
 func checkpoint(pickle string) []byte {
 	return zipped(part{name: "archive/data.pkl", content: pickle}, part{name: "archive/data/0", content: strings.Repeat("\x00\x00\x80?", 4)})
 }
 
-// central calls change with the i-th header of an archive's table.
+// central calls change with the i-th header of an archive's directory.
 func central(file []byte, i int, change func(header []byte)) []byte {
 	file = bytes.Clone(file)
 	at := int(binary.LittleEndian.Uint32(file[len(file)-6:]))
@@ -98,12 +98,12 @@ func central(file []byte, i int, change func(header []byte)) []byte {
 	return file
 }
 
-// old writes the format before PyTorch 1.6 around a value and a list of keys.
+// old writes a value and a list of keys in the format before PyTorch 1.6.
 func old(value, keys, storages string) []byte {
 	return []byte(legacyMagic + protocol2 + "M\xe9\x03." + protocol2 + "}." + protocol2 + value + "." + protocol2 + keys + "." + storages)
 }
 
-// oldTensor is a state dict of one tensor over four floats.
+// oldTensor returns a state dict with one tensor over four floats.
 func oldTensor(view string) string {
 	storage := "(" + text("storage") + "ctorch\nFloatStorage\n" + text("k") + text("cpu") + number(4) + view + "tQ"
 	return "}" + text("t") + rebuilt(storage, number(0), numbers(4), numbers(1)) + "s"

@@ -7,7 +7,7 @@ import (
 	"github.com/residual-ml/residual/weights/pth"
 )
 
-// A checkpoint of torch.save is read without running anything that it holds.
+// Open reads a checkpoint of torch.save without executing anything in it.
 func Example() {
 	f, err := pth.Open("testdata/state-2.15.pth")
 	if err != nil {

@@ -6,31 +6,31 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// role says what may be done with a global.
+// role says how a global may be used.
 type role uint8
 
 const (
 	roleDict          role = iota // called without arguments or with pairs: a dict
-	roleSize                      // torch.Size: called with a tuple, that tuple
+	roleSize                      // torch.Size: called with a tuple, which it returns
 	roleStorage                   // names the element type of a storage
 	roleType                      // names the element type of a tensor
 	roleClass                     // the class of a tensor
-	roleTensor                    // a function that makes a tensor of a storage
-	roleTensorOfType              // the same with an element type of its own
-	roleParameter                 // a function whose first argument is the tensor
-	roleTensorOfClass             // a function that calls one of the last three
-	roleInert                     // harmless and of no use here
+	roleTensor                    // a function that makes a tensor from a storage
+	roleTensorOfType              // the same with an element type as an argument
+	roleParameter                 // a function that returns its first argument, the tensor
+	roleTensorOfClass             // a function that calls one of the three above
+	roleInert                     // harmless, and ignored
 )
 
-// global is a name that a pickle may mention. It is a word, never code: what a
-// call of it means is written in reduce below.
+// global is a name that a pickle may mention. It is data and never code: reduce below
+// defines what a call of it does.
 type global struct {
 	name  string
 	role  role
-	dtype string // of a storage or a type, in the words of package elements
+	dtype string // of a storage or a type, by package elements' name
 }
 
-// globals lists all that may be mentioned.
+// globals lists every name that a pickle may mention.
 var globals = allowed()
 
 func allowed() map[string]global {
@@ -62,8 +62,8 @@ func allowed() map[string]global {
 	} {
 		all["torch."+name] = global{"torch." + name, roleType, dtype}
 	}
-	// What lies beside a state dict in the files of the usual trainers: settings,
-	// figures and states of optimisers, schedules and random generators.
+	// The usual trainers store these beside a state dict: settings, metrics and the states of
+	// optimisers, schedules and random generators.
 	add(roleInert, "argparse.Namespace", "collections.Counter", "collections.defaultdict", "collections.deque",
 		"_codecs.encode", "torch.device", "torch.serialization._get_layout",
 		"pathlib.Path", "pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.WindowsPath", "pathlib.PureWindowsPath",
@@ -110,14 +110,14 @@ func (m *machine) stackGlobal() error {
 func (m *machine) pushGlobal(module, name string) error {
 	full := module + "." + name
 	g, ok := globals[full]
-	// A dot inside the name would be an attribute of what the name says.
+	// A dot inside the name would refer to an attribute.
 	if !ok || strings.Contains(name, ".") {
 		return m.fault("the global %s is not allowed, only tensors, containers and plain values are; %s", elements.Quote(full), resave)
 	}
 	return m.push(g)
 }
 
-// reduce is a call: of a global, with a tuple of arguments.
+// reduce calls a global with a tuple of arguments.
 func (m *machine) reduce() error {
 	vs, err := m.pop(2)
 	if err != nil {
@@ -187,7 +187,7 @@ func (m *machine) call(g global, args []any) (any, error) {
 	return nil, m.fault("calls %s with %s; %s", g.name, kinds(args), damaged)
 }
 
-// dictOf makes a dict of no arguments or, as Python 2 pickled an OrderedDict, of a
+// dictOf makes a dict from no arguments or, as Python 2 pickled an OrderedDict, from a
 // list of pairs. It returns nil for other arguments.
 func (m *machine) dictOf(args []any) (*dict, error) {
 	if len(args) == 0 {
@@ -197,7 +197,7 @@ func (m *machine) dictOf(args []any) (*dict, error) {
 	if !ok || len(args) > 1 {
 		return nil, nil
 	}
-	if err := m.spend(8 * len(pairs.items)); err != nil { // an honest pair takes more bytes
+	if err := m.spend(8 * len(pairs.items)); err != nil { // a real pair takes more bytes
 		return nil, err
 	}
 	d := &dict{}
@@ -219,7 +219,7 @@ func (m *machine) dictOf(args []any) (*dict, error) {
 	return d, nil
 }
 
-// newObject makes an object of a class: of the harmless ones, and dicts.
+// newObject makes an object of a class: one of the harmless classes, or a dict.
 func (m *machine) newObject() error {
 	vs, err := m.pop(2)
 	if err != nil {
@@ -237,8 +237,8 @@ func (m *machine) newObject() error {
 	return m.push(v)
 }
 
-// build sets attributes of an object, which nothing here needs but the settings in an
-// argparse.Namespace: a state dict has _metadata.
+// build sets attributes of an object. Only the settings in an argparse.Namespace are used;
+// others, such as a state dict's _metadata, are ignored.
 func (m *machine) build() error {
 	vs, err := m.pop(2)
 	if err != nil {
@@ -256,7 +256,7 @@ func (m *machine) build() error {
 	return m.fault("sets the state of %s; %s", kind(vs[0]), damaged)
 }
 
-// kinds describes arguments in errors, a few of them.
+// kinds describes up to a few arguments for an error.
 func kinds(args []any) string {
 	const most = 6
 	names := make([]string, 0, most+1)

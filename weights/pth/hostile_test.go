@@ -16,7 +16,7 @@ import (
 type hostileFile struct {
 	what string
 	file []byte
-	want string // a part of the error, empty when the file is good
+	want string // part of the error; empty when the file is valid
 }
 
 // hostile is the table of the tests below and the seed of the fuzz corpus.
@@ -25,7 +25,7 @@ func hostile() []hostileFile {
 	return append(append(files, hostileArchives()...), hostileLegacy()...)
 }
 
-// hostilePickles are programs and damaged pickles.
+// hostilePickles are pickles that contain code, and damaged ones.
 func hostilePickles() []hostileFile {
 	var files []hostileFile
 	add := func(what, pickle, want string) { files = append(files, hostileFile{what, checkpoint(pickle), want}) }
@@ -159,7 +159,7 @@ func hostilePickles() []hostileFile {
 	return files
 }
 
-// hostileTensors are tensors and storages that lie.
+// hostileTensors are tensors and storages with false sizes.
 func hostileTensors() []hostileFile {
 	var files []hostileFile
 	add := func(what, pickle, want string) { files = append(files, hostileFile{what, checkpoint(pickle), want}) }
@@ -219,7 +219,7 @@ func hostileTensors() []hostileFile {
 	add("persistent id of half an element", id("("+text("storage")+"ctorch\nFloatStorage\n"+text("0")+text("cpu")+"G"+strings.Repeat("\x00", 8)+"t"), "does not name the type")
 	add("persistent id of nothing", protocol2+"Q.", "opcode BINPERSID at byte 2 of data.pkl: wants 1 values")
 
-	// One storage of a megabyte behind a thousand views that jump through it.
+	// A storage of a megabyte behind a thousand strided views.
 	jumps := protocol2 + "}("
 	for i := range 1000 {
 		jumps += text(fmt.Sprint(i)) + rebuilt(storageOf("ByteStorage", "0", 1<<20), number(int64(i)), numbers(2), numbers(1<<20-1000))
@@ -229,7 +229,7 @@ func hostileTensors() []hostileFile {
 	return files
 }
 
-// hostileArchives are zip files that lie.
+// hostileArchives are zip files with false entries.
 func hostileArchives() []hostileFile {
 	pickle, floats := part{name: "archive/data.pkl", content: good()}, part{name: "archive/data/0", content: strings.Repeat("\x00", 16)}
 	plain := zipped(pickle, floats)
@@ -296,7 +296,7 @@ func hostileArchives() []hostileFile {
 	}
 }
 
-// zippedOver makes a storage of the bytes of the pickle before it.
+// zippedOver makes a storage overlap the bytes of the pickle before it.
 func zippedOver() []byte {
 	b := zipped(part{name: "a/data.pkl", content: good() + strings.Repeat("x", 64)}, part{name: "a/data/0", content: strings.Repeat("x", 16)})
 	return central(b, 1, func(h []byte) { binary.LittleEndian.PutUint32(h[42:], 0) })
@@ -331,7 +331,7 @@ func hostileLegacy() []hostileFile {
 	}
 }
 
-// Each file is refused with one line of file, fault and next step, and costs little.
+// Each file is refused with one line that names file, fault and next step, at little cost.
 func TestHostileFiles(t *testing.T) {
 	files := hostile()
 	refused, most, slowest := 0, uint64(0), time.Duration(0)
@@ -373,7 +373,7 @@ func TestHostileFiles(t *testing.T) {
 	t.Logf("%d files refused; at most %d KB allocated and %v taken for one", refused, most>>10, slowest)
 }
 
-// A pickle cut anywhere, and a file cut anywhere, is refused.
+// A pickle or a file that is truncated anywhere is refused.
 func TestCutFiles(t *testing.T) {
 	pickle := good()
 	for n := range len(pickle) {
@@ -394,8 +394,7 @@ func TestCutFiles(t *testing.T) {
 	}
 }
 
-// Whatever the bytes, memory stays in proportion to them, and what is accepted
-// can be read.
+// Whatever the bytes, memory stays in proportion to them, and an accepted file can be read.
 func FuzzRead(f *testing.F) {
 	for _, c := range hostile() {
 		if len(c.file) < 1<<12 {
@@ -420,14 +419,14 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 		runtime.ReadMemStats(&after)
-		// The constant is what a view may repeat of one byte, as int64.
+		// The constant covers a view that repeats one byte, as int64.
 		if cost := after.TotalAlloc - before.TotalAlloc; cost > uint64(10<<20+150*len(b)) {
 			t.Errorf("%d bytes allocated for a file of %d", cost, len(b))
 		}
 	})
 }
 
-// tooLarge is what is said of sizes that an int of 32 bits does not hold.
+// tooLarge reports whether err is about sizes that do not fit a 32-bit int.
 func tooLarge(err error) bool {
 	return strconv.IntSize == 32 && strings.Contains(err.Error(), "are no counts")
 }

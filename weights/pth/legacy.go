@@ -10,16 +10,16 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// legacyMagic begins a file of PyTorch before 1.6: a pickle of the number
+// legacyMagic starts a file of PyTorch before 1.6: a pickle of the number
 // 0x1950a86a20f9469cfc6c.
 const legacyMagic = "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
-// readLegacy runs the pickles of a file of PyTorch before 1.6: the magic number, a
+// readLegacy evaluates the pickles of a file of PyTorch before 1.6: the magic number, a
 // version, the machine it was written on, the value, and the keys of the storages.
-// Behind them lie the storages, each with its number of elements first, always
+// After them come the storages, each preceded by its number of elements, always
 // little-endian.
 func readLegacy(r io.ReaderAt, size int64) (any, error) {
-	// The pickles do not say how long they are, so the head grows until they end.
+	// The length of the pickles is unknown, so the head grows until they end.
 	for head := int64(1 << 16); ; head *= 4 {
 		head = min(head, size, maxPickle)
 		src := make([]byte, head)
@@ -40,10 +40,10 @@ func readLegacy(r io.ReaderAt, size int64) (any, error) {
 
 type legacy struct {
 	known map[string]*storage
-	keys  []any // in the order in which they lie in the file
+	keys  []any // in the order in which they are stored
 }
 
-// run returns the value and where the pickles end.
+// run returns the value and the offset at which the pickles end.
 func (l *legacy) run(src []byte) (value any, end int, err error) {
 	m := &machine{src: src, where: "the file", storage: l.storage}
 	var parts [5]any
@@ -63,7 +63,7 @@ func (l *legacy) run(src []byte) (value any, end int, err error) {
 	return parts[3], m.at, nil
 }
 
-// storage answers a persistent id; where the elements lie is known at the end.
+// storage resolves a persistent id; place fills in the position of the elements later.
 func (l *legacy) storage(id []any) (*storage, error) {
 	s, err := storageID(id, 6)
 	if err != nil {
@@ -81,7 +81,7 @@ func (l *legacy) storage(id []any) (*storage, error) {
 	return old, nil
 }
 
-// place finds the storages behind the pickles.
+// place finds the storages after the pickles.
 func (l *legacy) place(r io.ReaderAt, at, size int64) error {
 	placed := map[string]bool{}
 	for _, k := range l.keys {
@@ -120,7 +120,7 @@ func (l *legacy) place(r io.ReaderAt, at, size int64) error {
 	return nil
 }
 
-// foreign recognises what is often taken for a checkpoint.
+// foreign recognises what is often mistaken for a checkpoint.
 func foreign(head []byte) string {
 	if what, ok := elements.Foreign(head); ok {
 		return what

@@ -2,8 +2,8 @@ package pth
 
 import "fmt"
 
-// opcodeNames are the names that Python's pickletools gives, of every opcode of
-// the protocols 0 to 5: an error names also what is refused.
+// opcodeNames are pickletools' names of all opcodes of the protocols 0 to 5, so that
+// errors can name refused ones, too.
 var opcodeNames = map[byte]string{
 	'(': "MARK", ')': "EMPTY_TUPLE", '.': "STOP", '0': "POP", '1': "POP_MARK", '2': "DUP", 'B': "BINBYTES",
 	'C': "SHORT_BINBYTES", 'F': "FLOAT", 'G': "BINFLOAT", 'I': "INT", 'J': "BININT", 'K': "BININT1", 'L': "LONG",

@@ -7,7 +7,7 @@ const (
 	opStop  = '.'
 )
 
-// operations are the opcodes that may run; nil is refused. STOP is run's own.
+// operations are the permitted opcodes; a nil entry is refused. run itself handles STOP.
 var operations = [256]func(*machine) error{
 	opProto: (*machine).proto,
 	0x95:    (*machine).frame,
@@ -25,7 +25,7 @@ var operations = [256]func(*machine) error{
 	0x8c: func(m *machine) error { return m.text(1) },
 	'X':  func(m *machine) error { return m.text(4) },
 	0x8d: func(m *machine) error { return m.text(8) },
-	'U':  func(m *machine) error { return m.text(1) }, // a str of Python 2, as 'T'
+	'U':  func(m *machine) error { return m.text(1) }, // a str of Python 2, like 'T'
 	'T':  func(m *machine) error { return m.text(4) },
 	'C':  func(m *machine) error { return m.bytes(1) },
 	'B':  func(m *machine) error { return m.bytes(4) },
@@ -72,7 +72,7 @@ func (m *machine) proto() error {
 	return err
 }
 
-// frame checks that frames lie inside the pickle and one after the other.
+// frame checks that frames lie inside the pickle and do not overlap.
 func (m *machine) frame() error {
 	n, err := m.number(8)
 	if err != nil {
@@ -120,7 +120,7 @@ func (m *machine) float() error {
 	return m.push(bigEndianFloat(b))
 }
 
-// sized reads a length of size bytes and then as many bytes.
+// sized reads a length of size bytes and then that many bytes.
 func (m *machine) sized(size uint64) ([]byte, error) {
 	n, err := m.number(size)
 	if err != nil {
@@ -234,8 +234,8 @@ func (m *machine) memoizeAs(size uint64) error {
 	return m.memoize(i)
 }
 
-// memoize keeps the top of the stack under a number. Python 3 counts them up from
-// zero and Python 2 from one; nothing honest has others.
+// memoize stores the top of the stack under a number. Python 3 counts the numbers up from
+// zero and Python 2 from one; no other numbers are accepted.
 func (m *machine) memoize(i uint64) error {
 	v, err := m.top()
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// The limits of a pickle, beyond what any state dict asks for.
+// The limits of a pickle are larger than any state dict requires.
 const (
 	maxPickle = 64 << 20 // bytes
-	maxStack  = 1 << 16  // values that wait for a container
-	maxDepth  = 1 << 10  // open containers, and tuples in tuples; Python's own limit of recursion is near it
+	maxStack  = 1 << 16  // values waiting for a container
+	maxDepth  = 1 << 10  // open containers, and tuples in tuples; about Python's own recursion limit
 )
 
 const (
@@ -21,53 +21,53 @@ const (
 	resave  = "load it in PyTorch and save model.state_dict() alone with torch.save"
 )
 
-// errCut marks a pickle whose bytes end before its STOP.
+// errCut marks a pickle whose bytes end before its STOP opcode.
 var errCut = errors.New("the pickle is cut short")
 
-// The values a pickle is made of. None is nil; bool, int64, float64, string and
-// []byte stand for Python's. Nothing here can hold code.
+// These are the values of a pickle. None is nil; bool, int64, float64, string and []byte
+// stand for Python's types. No value can contain code.
 type (
 	wide  []byte // an integer of more than 64 bits, little-endian
 	list  struct{ items []any }
 	tuple struct {
 		items []any
-		depth int // of the tuples in it
+		depth int // nesting depth of the tuples in it
 	}
 	dict struct {
 		keys, values []any
-		text         map[string]int // of keys that are strings
+		text         map[string]int // items with string keys
 	}
-	// inert is an object of a harmless class, or a set: known to be there, its
-	// content dropped but for the attributes of an argparse.Namespace.
+	// inert is an object of a harmless class, or a set. Its content is dropped, except for
+	// the attributes of an argparse.Namespace.
 	inert struct {
 		class string
 		state *dict
 	}
 )
 
-// machine runs a pickle. It knows the opcodes that torch.save writes (protocols 2
-// to 5) and no other. What it makes takes memory in proportion to the pickle.
+// machine evaluates a pickle. It knows only the opcodes that torch.save writes (protocols
+// 2 to 5). The values it makes take memory in proportion to the pickle.
 type machine struct {
 	src      []byte
 	where    string // the name of src in errors
-	at       int    // of the next byte
-	op       byte   // the opcode that runs, and where it stands
+	at       int    // offset of the next byte
+	op       byte   // current opcode and its offset
 	opAt     int
 	frameEnd int
-	spent    int // values copied
+	spent    int // number of values copied
 	stack    []any
 	marks    []int
 	memo     map[uint64]any
-	// storage answers a persistent id.
+	// storage resolves a persistent id.
 	storage func(id []any) (*storage, error)
 }
 
-// fault names the opcode at work and its place.
+// fault returns an error that names the current opcode and its position.
 func (m *machine) fault(format string, args ...any) error {
 	return fmt.Errorf("opcode %s at byte %d of %s: %w", opcodeName(m.op), m.opAt, m.where, fmt.Errorf(format, args...))
 }
 
-// run interprets one pickle from m.at on, to its STOP, and returns its value.
+// run evaluates one pickle from m.at to its STOP and returns its value.
 func (m *machine) run() (any, error) {
 	m.stack, m.marks, m.memo, m.frameEnd = m.stack[:0], m.marks[:0], map[uint64]any{}, 0
 	start := m.at
@@ -128,7 +128,7 @@ func (m *machine) number(size uint64) (uint64, error) {
 	return binary.LittleEndian.Uint64(full[:]), nil
 }
 
-// line reads up to the next newline, which it leaves out.
+// line reads up to the next newline and returns the text before it.
 func (m *machine) line() (string, error) {
 	const most = 1 << 10
 	rest := m.src[m.at:]
@@ -149,7 +149,7 @@ func (m *machine) push(v any) error {
 	return nil
 }
 
-// floor is the lowest place of the stack that may be popped: above the last mark.
+// floor is the lowest index of the stack that may be popped: above the last mark.
 func (m *machine) floor() int {
 	if len(m.marks) == 0 {
 		return 0
@@ -169,7 +169,7 @@ func (m *machine) pop(n int) ([]any, error) {
 	return vs, nil
 }
 
-// popMark removes the values above the last mark, and the mark.
+// popMark removes and returns the values above the last mark, and removes the mark.
 func (m *machine) popMark() ([]any, error) {
 	if len(m.marks) == 0 {
 		return nil, m.fault("there is no MARK before it; %s", damaged)
@@ -181,7 +181,7 @@ func (m *machine) popMark() ([]any, error) {
 	return vs, nil
 }
 
-// top returns the topmost value and leaves it there.
+// top returns the topmost value without removing it.
 func (m *machine) top() (any, error) {
 	if len(m.stack) == m.floor() {
 		return nil, m.fault("the stack is empty; %s", damaged)
@@ -189,7 +189,7 @@ func (m *machine) top() (any, error) {
 	return m.stack[len(m.stack)-1], nil
 }
 
-// set writes pairs of keys and values into the container on top of the stack.
+// set stores pairs of keys and values in the container on top of the stack.
 func (m *machine) set(pairs []any) error {
 	container, err := m.top()
 	if err != nil {
@@ -228,8 +228,8 @@ func (m *machine) put(d *dict, key, value any) error {
 	return nil
 }
 
-// spend counts values that are copied out of containers, which a few bytes could
-// ask for again and again.
+// spend limits the number of values copied out of containers, which a few bytes of pickle
+// could request again and again.
 func (m *machine) spend(n int) error {
 	if m.spent += n; m.spent > len(m.src) {
 		return m.fault("copies more values than a pickle of %d bytes justifies; %s", len(m.src), damaged)
@@ -253,7 +253,7 @@ func (m *machine) extend(items []any) error {
 	return nil
 }
 
-// integer reads a two's complement number of any length.
+// integer decodes a two's complement number of any length.
 func integer(b []byte) any {
 	if len(b) > 8 {
 		return wide(b)
@@ -269,7 +269,7 @@ func integer(b []byte) any {
 
 func bigEndianFloat(b []byte) float64 { return math.Float64frombits(binary.BigEndian.Uint64(b)) }
 
-// kind describes a value in errors, in Python's words.
+// kind describes a value in errors, by Python's names.
 func kind(v any) string {
 	switch v := v.(type) {
 	case nil:

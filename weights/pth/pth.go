@@ -3,16 +3,19 @@
 // the format before PyTorch 1.6
 // (https://docs.pytorch.org/docs/stable/notes/serialization.html).
 //
-// A pickle is a program. This package runs none: it knows the opcodes by which
-// containers, plain values and tensors are written and the names of the functions
-// that stand for tensors, does what those mean itself, and refuses every other
-// opcode and name, saying which and where. A file is untrusted: every size is held
-// against the bytes that are there before memory is asked for it.
+// Open returns a File, whose Names lists the tensors and Tensors reads them all. See the
+// Example.
 //
-// It reads state dicts, and state dicts inside a dict with the usual keys (model,
+// A pickle is a program, and this package does not run it as Python would. It knows the
+// opcodes that write containers, plain values and tensors, and the names of the functions
+// that stand for tensors, and implements those itself. It refuses every other opcode and
+// name with an error that says which and where. Files are untrusted: every size is checked
+// against the bytes that are there before memory is allocated for it.
+//
+// The package reads state dicts, also inside a dict under the usual keys (model,
 // state_dict, model_state_dict, net, and before them the averaged model_ema and
-// state_dict_ema), where what lies beside them, an epoch or the state of an
-// optimiser, is passed over. Whole models saved as objects are refused.
+// state_dict_ema). Everything else in that dict, such as an epoch or the state of an
+// optimiser, is skipped, except for Settings. Whole models saved as objects are refused.
 package pth
 
 import (
@@ -24,8 +27,7 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// File is an opened checkpoint. Its methods may be called from several goroutines
-// at once, except Close.
+// File is an opened checkpoint. Its methods, except Close, are safe for concurrent use.
 type File struct {
 	name      string
 	r         io.ReaderAt
@@ -36,8 +38,8 @@ type File struct {
 	index   map[string]int // of entries, by name
 }
 
-// Open opens the file at path and reads its table of tensors; elements are read by
-// Tensor. The caller closes the File.
+// Open opens the file at path and reads its table of tensors; Tensor reads their elements.
+// The caller closes the File.
 func Open(path string) (*File, error) {
 	osFile, size, err := elements.OpenFile(path, ".pth or .pt")
 	if err != nil {
@@ -52,8 +54,8 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// Read reads the table of tensors of the size bytes in r. The name stands for the
-// file in errors. Close leaves r alone.
+// Read opens a checkpoint in the size bytes of r and reads its table of tensors. name
+// stands for the file in errors. Close does not close r.
 func Read(r io.ReaderAt, size int64, name string) (*File, error) {
 	f := &File{name: name, r: r}
 	if err := f.read(size); err != nil {
@@ -90,7 +92,7 @@ func (f *File) read(size int64) error {
 	return identify(f.entries, size)
 }
 
-// Close closes a file that Open opened.
+// Close closes the file if Open opened it.
 func (f *File) Close() error {
 	if f.closer == nil {
 		return nil
@@ -98,13 +100,13 @@ func (f *File) Close() error {
 	return f.closer.Close()
 }
 
-// Found tells where the tensors were: the key of the dict around the state dict,
-// empty when there is none, and the prefix (module., _orig_mod., model. or several
-// of them) that all names had and that Names leaves out.
+// Found says where the tensors were: the key of the dict around the state dict, empty when
+// there is none, and the prefix (module., _orig_mod., model. or several of them) that all
+// names share and that Names leaves out.
 func (f *File) Found() (key, prefix string) { return f.key, f.prefix }
 
-// PassedOver lists the keys of other state dicts in the file, such as the weights as
-// trained beside their averages.
+// PassedOver lists the keys of other state dicts in the file, such as the raw weights
+// beside their moving averages.
 func (f *File) PassedOver() []string { return f.others }
 
 // Names returns the names of the tensors in the order of the state dict.
@@ -116,8 +118,8 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Info returns the type a tensor is stored in, in the words of package elements
-// (F32, BF16, I64 ...), and its shape.
+// Info returns the stored type of a tensor, by package elements' names for types (F32,
+// BF16, I64 ...), and its shape.
 func (f *File) Info(name string) (dtype string, shape tensor.Shape, ok bool) {
 	i, ok := f.index[name]
 	if !ok {
@@ -127,9 +129,8 @@ func (f *File) Info(name string) (dtype string, shape tensor.Shape, ok bool) {
 	return v.dtype, v.shape.Clone(), true
 }
 
-// Tensor reads one tensor, in row-major order whatever its strides were, and
-// converts it as elements.Decode does: numbers with a fraction become Float32,
-// integers and booleans Int64.
+// Tensor reads one tensor, in row-major order whatever its strides, and converts it as
+// elements.Decode does: floating-point types become Float32, integers and booleans Int64.
 func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	i, ok := f.index[name]
 	if !ok {
@@ -143,8 +144,8 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	return t, nil
 }
 
-// Tensors reads all tensors, by name: what a state dict is loaded from. Names that
-// the file has for the very same elements (tied weights) get the same Tensor.
+// Tensors reads all tensors by name, as a state dict. Names that share their elements in
+// the file (tied weights) get the same Tensor.
 func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
 	var first []string
 	for i, e := range f.entries {
@@ -169,7 +170,7 @@ func (f *File) decode(v *view) (*tensor.Tensor, error) {
 		at += int64(len(piece))
 		return err
 	}
-	if !slices.Contains(elements.Types(), v.dtype) { // before its elements are gathered
+	if !slices.Contains(elements.Types(), v.dtype) { // fails before its elements are gathered
 		return elements.Decode(v.dtype, tensor.Shape{0}, fill)
 	}
 	if !v.contiguous() {

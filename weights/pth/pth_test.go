@@ -25,7 +25,7 @@ func sameBits(a, b *tensor.Tensor) bool {
 		slices.EqualFunc(a.Data(), b.Data(), func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
 }
 
-// Every checkpoint in testdata lies beside what PyTorch makes of its tensors.
+// Every checkpoint in testdata is compared with PyTorch's own reading of its tensors.
 func TestAgainstPyTorch(t *testing.T) {
 	wanted, err := filepath.Glob("testdata/*.safetensors")
 	if err != nil || len(wanted) < 25 {
@@ -193,7 +193,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// A file may shrink between the reading of its table and of a tensor.
+// A file may be truncated between Open and Tensor.
 func TestShrunkFile(t *testing.T) {
 	b, err := os.ReadFile("testdata/legacy-1.13.pth")
 	if err != nil {

@@ -2,20 +2,21 @@ package pth
 
 import "unicode/utf8"
 
-// Settings are the plain values that lie beside the state dict: texts, numbers, truth
-// values and nil, and dicts and lists of them (map[string]any, []any), as far as a trainer's
-// settings go. An argparse.Namespace is a dict of its attributes. What is nested deeper or
-// is longer than settings are is left out. Nil where there are none.
+// Settings returns the plain values stored beside the state dict, which are usually a
+// trainer's settings: strings, numbers, booleans and nil, and dicts and lists of them
+// (map[string]any, []any). An argparse.Namespace is a dict of its attributes. Values that
+// are nested more deeply, or longer, than settings usually are, are left out. Settings
+// returns nil where there are none.
 func (f *File) Settings() map[string]any { return f.settings }
 
 const (
 	deepestSetting = 4
-	mostSettings   = 4096 // values in all
+	mostSettings   = 4096 // total number of values
 	longestList    = 64
 	longestSetting = 1 << 16
 )
 
-// settingsOf are those of a file's value, without the state dict, which has tensors alone.
+// settingsOf collects the settings from a file's value, without the state dict.
 func settingsOf(top *dict, keys map[string]bool) map[string]any {
 	left := mostSettings
 	all := plainDict(top, keys, deepestSetting, &left)
@@ -39,7 +40,7 @@ func plainDict(d *dict, except map[string]bool, depth int, left *int) map[string
 	return all
 }
 
-// plain is a value as Settings has it; ok is false where it is none.
+// plain converts a value for Settings; ok is false where the value is not plain.
 func plain(v any, depth int, left *int) (_ any, ok bool) {
 	if *left--; *left < 0 || depth == 0 {
 		return nil, false

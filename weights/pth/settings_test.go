@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What lies beside a state dict is read as far as it is plain, deep and long as settings are.
+// Settings returns plain values up to a limit of depth and length.
 func TestSettings(t *testing.T) {
 	d := func(pairs ...any) *dict {
 		m, d := &machine{}, &dict{}

@@ -9,18 +9,18 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// wrappers are the keys under which programs keep a state dict, the likeliest to
-// be wanted first: averaged weights are the ones that programs evaluate.
+// wrappers are the keys under which programs store a state dict, in order of preference:
+// averaged weights come first, since programs evaluate those.
 var wrappers = []string{"state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model_state", "model", "net"}
 
-// prefixes are what wrappers of modules put before every name.
+// prefixes are the prefixes that wrappers of modules add to every name.
 var prefixes = []string{"module.", "_orig_mod.", "model."}
 
 type entry struct {
 	name string
 	view *view
-	// same is the index of the first entry that looks at the same elements in the
-	// same way: weights that are tied.
+	// same is the index of the first entry that is the same view of the same storage:
+	// tied weights.
 	same int
 }
 
@@ -31,8 +31,8 @@ type found struct {
 	settings    map[string]any
 }
 
-// stateDict finds the tensors in a file's value: where they lay, and the tensors in
-// their order.
+// stateDict finds the tensors in a file's value. It returns where they were, and the
+// tensors in order.
 func stateDict(value any) (at found, entries []entry, err error) {
 	top, ok := value.(*dict)
 	if !ok {
@@ -81,7 +81,7 @@ func (d *dict) tensors() (n int) {
 	return n
 }
 
-// describe lists the keys for an error, a few of them.
+// describe lists up to a few keys for an error.
 func (d *dict) describe() string {
 	const most = 8
 	var names []string
@@ -95,9 +95,8 @@ func (d *dict) describe() string {
 	return strings.Join(names, ", ")
 }
 
-// strip removes from all names the prefixes that all of them have.
-// torch.optim.swa_utils.AveragedModel counts in n_averaged beside its module; the
-// count is left out.
+// strip removes the prefixes that all names share. It leaves out n_averaged, the counter
+// that torch.optim.swa_utils.AveragedModel stores beside its module.
 func strip(entries []entry) (string, []entry) {
 	whole := ""
 	for again := true; again; {
@@ -120,8 +119,8 @@ func strip(entries []entry) (string, []entry) {
 	return whole, entries
 }
 
-// identify finds the entries that are the same view, and holds what all others
-// would take against the size of the file.
+// identify finds the entries that are the same view, and checks the memory of all others
+// against the size of the file.
 func identify(entries []entry, size int64) error {
 	type looks struct {
 		storage *storage
@@ -162,7 +161,7 @@ func identify(entries []entry, size int64) error {
 	return nil
 }
 
-// show writes a plain value for an error.
+// show formats a plain value for an error.
 func show(v any) string {
 	switch v := v.(type) {
 	case string:

@@ -8,30 +8,30 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// maxDims is the most dimensions a tensor may have, as in PyTorch's iterators.
+// maxDims is the largest number of dimensions of a tensor, as in PyTorch's iterators.
 const maxDims = 64
 
-// storage is a run of elements in the file. Several tensors may look at one.
+// storage is a run of elements in the file, which several tensors may share.
 type storage struct {
 	key   string
 	dtype string
 	bytes int64
-	at    int64 // of its first byte, in the file
+	at    int64 // offset of its first byte in the file
 }
 
-// view is a tensor: a shape and strides over a storage. Where a view was made,
-// every element of it lies inside the storage.
+// view is a tensor: a shape and strides over a storage. Every element of a valid view lies
+// inside the storage.
 type view struct {
 	storage      *storage
 	dtype        string
-	size         int64 // of an element, in bytes
+	size         int64 // bytes per element
 	shape        tensor.Shape
 	stride       []int64 // in elements
-	first, after int64   // the part of the storage it spans, in elements
+	first, after int64   // the range of the storage that it spans, in elements
 }
 
-// storageID reads a persistent id ('storage', type, key, location, numel), and of
-// files before PyTorch 1.6 one entry more, which is None.
+// storageID parses a persistent id ('storage', type, key, location, numel). Files before
+// PyTorch 1.6 have one entry more, which is None.
 func storageID(id []any, length int) (*storage, error) {
 	if len(id) != length || id[0] != "storage" {
 		return nil, fmt.Errorf("the persistent id %s is no storage of %d entries; %s", kinds(id), length, damaged)
@@ -52,8 +52,8 @@ func storageID(id []any, length int) (*storage, error) {
 	return &storage{key: key, dtype: g.dtype, bytes: numel * (bits / 8)}, nil
 }
 
-// rebuildTensor makes a view of (storage, offset, size, stride, ...); a function of
-// role roleTensorOfType has the element type as its seventh argument.
+// rebuildTensor makes a view from (storage, offset, size, stride, ...); a function with
+// roleTensorOfType has the element type as its seventh argument.
 func rebuildTensor(g global, args []any) (*view, error) {
 	typed := g.role == roleTensorOfType
 	if len(args) < 4 || typed && len(args) < 7 || len(args) > 8 {
@@ -92,15 +92,15 @@ func rebuildTensor(g global, args []any) (*view, error) {
 	return v, v.check()
 }
 
-// check holds the view against its storage and finds what it spans.
+// check checks the view against its storage and computes the range that it spans.
 func (v *view) check() error {
 	have := v.storage.bytes / v.size
 	if v.first < 0 || v.first > have {
 		return fmt.Errorf("begins at element %d of a storage of %d; %s", v.first, have, damaged)
 	}
-	// Zeros are left out of the product that is checked, so that a size of zero
-	// cannot hide one that overflows wherever the shape is multiplied again.
-	empty, product := false, int64(8) // bytes of an element in memory, at most
+	// Zeros are left out of the checked product, so that a size of zero cannot hide an
+	// overflow elsewhere in the shape.
+	empty, product := false, int64(8) // largest size of an element in memory, in bytes
 	for _, d := range v.shape {
 		if d == 0 {
 			empty = true

@@ -8,7 +8,7 @@ import (
 	"github.com/residual-ml/residual/weights/safetensors"
 )
 
-// A state dict goes into a file and out of it again, under PyTorch's names.
+// Write stores a state dict in a file, and Open reads it, under PyTorch's names.
 func Example() {
 	net := nn.Sequential{nn.NewConv2d(1, 6, 5), nn.NewBatchNorm2d(6), nn.ReLU{}}
 	nn.Init(net, 1, nn.XavierUniform)

@@ -17,10 +17,10 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// maxHeader is the longest header the reference implementation accepts, in bytes.
+// maxHeader is the longest header that the reference implementation accepts, in bytes.
 const maxHeader = 100_000_000
 
-// metadataKey is the one name in a header that is not a tensor's.
+// metadataKey is the only name in a header that is not a tensor's.
 const metadataKey = "__metadata__"
 
 const damaged = "the file is damaged or no safetensors file; copy, download or export it again"
@@ -38,7 +38,7 @@ type entry struct {
 	begin, end int64 // offsets into the data
 }
 
-// readHeader returns the checked header and where the data starts.
+// readHeader returns the checked header and the offset of the data.
 func readHeader(r io.ReaderAt, size int64) (header, int64, error) {
 	var prefix [8]byte
 	if size < int64(len(prefix)) {
@@ -66,9 +66,9 @@ func readHeader(r io.ReaderAt, size int64) (header, int64, error) {
 	return h, start, h.checkLayout(size - start)
 }
 
-// parser walks the tokens of a header. encoding/json alone would take
-// duplicate keys (the last wins), so two readers could see different tensors in
-// one file; and it would build whatever nesting a file asks for.
+// parser reads the tokens of a header. encoding/json alone would accept duplicate keys
+// (the last one wins), so two readers could see different tensors in one file, and it
+// would build whatever nesting a file contains.
 type parser struct{ d *json.Decoder }
 
 func parseHeader(text []byte) (header, error) {
@@ -111,7 +111,7 @@ func parseHeader(text []byte) (header, error) {
 	return h, nil
 }
 
-// object reads { key: value ... }; value is called with the decoder before each value.
+// object reads { key: value ... }, calling value with the decoder positioned before each value.
 func (p parser) object(what string, value func(key string) error) error {
 	if err := p.delim(what, '{'); err != nil {
 		return err
@@ -190,7 +190,7 @@ func (p parser) entry(name string) (entry, error) {
 	return e, e.check()
 }
 
-// check holds the entry's length against its shape and type.
+// check compares the entry's length with its shape and type.
 func (e *entry) check() error {
 	bits, ok := elements.Bits(e.dtype)
 	if !ok {
@@ -199,8 +199,8 @@ func (e *entry) check() error {
 	if e.begin > e.end {
 		return fmt.Errorf("data_offsets [%d, %d] run backwards; %s", e.begin, e.end, damaged)
 	}
-	// Zeros are left out of the product that is checked, so that a size of zero
-	// cannot hide one that overflows wherever the shape is multiplied again.
+	// Zeros are left out of the checked product, so that a size of zero cannot hide an
+	// overflow elsewhere in the shape.
 	empty, product := false, bits
 	for _, d := range e.shape {
 		if d == 0 {
@@ -228,7 +228,7 @@ func (e *entry) check() error {
 	return nil
 }
 
-// checkLayout demands that the tensors cover the data without gap or overlap.
+// checkLayout requires that the tensors cover the data without gaps or overlaps.
 func (h *header) checkLayout(dataLen int64) error {
 	order := make([]*entry, len(h.entries))
 	for i := range order {
@@ -290,7 +290,7 @@ func (p parser) text(what string) (string, error) {
 	return s, nil
 }
 
-// numbers reads a list of whole numbers from 0 on, in plain digits.
+// numbers reads a list of non-negative integers in plain digits.
 func (p parser) numbers(what string, each func(int64) error) error {
 	if err := p.delim(what, '['); err != nil {
 		return err

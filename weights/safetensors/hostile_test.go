@@ -14,7 +14,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// raw puts a length before a header and zeros behind it.
+// raw returns a header preceded by its length and followed by zeros.
 func raw(text string, dataLen int) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
 	return append(append(b, text...), make([]byte, dataLen)...)
@@ -23,7 +23,7 @@ func raw(text string, dataLen int) []byte {
 type hostileFile struct {
 	what string
 	file []byte
-	want string // a part of the error, empty when the file is good
+	want string // part of the error; empty when the file is valid
 }
 
 // hostile is the table of the test below and the seed of the fuzz corpus.
@@ -147,7 +147,7 @@ func TestBadElements(t *testing.T) {
 	}
 }
 
-// A file may shrink between the check of its header and the reading of a tensor.
+// A file may be truncated between Open, which checks its header, and Tensor.
 func TestShrunkFile(t *testing.T) {
 	b := raw(`{"t":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}`, 16)
 	f, err := Read(bytes.NewReader(b[:len(b)-1]), int64(len(b)), "m")
@@ -169,7 +169,7 @@ func TestLongNamesAreCutInErrors(t *testing.T) {
 	}
 }
 
-// No lie of a header makes the reader allocate much more than the file's bytes.
+// Whatever a header claims, the reader allocates little more than the file's bytes.
 func TestAllocatesWhatTheFileJustifies(t *testing.T) {
 	for _, c := range hostile() {
 		var before, after runtime.MemStats
@@ -183,7 +183,7 @@ func TestAllocatesWhatTheFileJustifies(t *testing.T) {
 	}
 }
 
-// What is accepted can be read, and written again without a change.
+// Whatever the reader accepts can be read, and written again without a change.
 func FuzzRead(f *testing.F) {
 	for _, c := range hostile() {
 		if len(c.file) < 1<<12 {
@@ -229,7 +229,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// tooLarge is what is said of sizes that an int of 32 bits does not hold.
+// tooLarge reports whether err is about sizes that do not fit a 32-bit int.
 func tooLarge(err error) bool {
 	return strconv.IntSize == 32 && strings.Contains(err.Error(), "too large for this machine")
 }

@@ -1,11 +1,14 @@
 // Package safetensors reads and writes the safetensors format: eight bytes of
-// little-endian header length, a JSON header that gives every tensor's type,
-// shape and place, and the elements. The format is described at
+// little-endian header length, a JSON header with every tensor's type, shape and
+// position, and the elements. The format is described at
 // https://github.com/huggingface/safetensors.
 //
-// A file is untrusted: the reader accepts a header only when every byte of the
-// data belongs to exactly one tensor, and allocates in proportion to the bytes
-// that are there, whatever the header says.
+// Open returns a File, whose Tensor reads one tensor, Tensors all of them, and Metadata
+// the text metadata; Write writes a file. See the Example.
+//
+// Files are untrusted: the reader accepts a header only when every byte of the data
+// belongs to exactly one tensor, and allocates memory in proportion to the bytes that
+// are there, whatever the header says.
 package safetensors
 
 import (
@@ -17,20 +20,20 @@ import (
 	"github.com/residual-ml/residual/weights/elements"
 )
 
-// File is an opened safetensors file. Its methods may be called from several
-// goroutines at once, except Close.
+// File is an opened safetensors file. Its methods, except Close, are safe for
+// concurrent use.
 type File struct {
 	name   string
 	r      io.ReaderAt
 	closer io.Closer
 	header header
-	start  int64 // of the data, in the file
+	start  int64 // offset of the data in the file
 }
 
-// Open opens the file at path and checks its header; elements are read by Tensor, to
-// where they stay: a mapping that they are copied from takes longer (docs/interchange.md).
-// The file may be replaced meanwhile, as whoever saves properly does it; one that is cut
-// short is an error of Tensor. The caller closes the File.
+// Open opens the file at path and checks its header; Tensor reads elements directly into
+// a tensor's memory, which is faster than copying from a memory mapping
+// (docs/interchange.md). The file may be replaced by a rename meanwhile; if it is
+// truncated, Tensor returns an error. The caller closes the File.
 func Open(path string) (*File, error) {
 	osFile, size, err := elements.OpenFile(path, ".safetensors")
 	if err != nil {
@@ -45,8 +48,8 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// Read checks the header of the size bytes in r. The name stands for the file
-// in errors. Close leaves r alone.
+// Read opens a file in the size bytes of r and checks its header. name stands for the
+// file in errors. Close does not close r.
 func Read(r io.ReaderAt, size int64, name string) (*File, error) {
 	h, start, err := readHeader(r, size)
 	if err != nil {
@@ -55,7 +58,7 @@ func Read(r io.ReaderAt, size int64, name string) (*File, error) {
 	return &File{name: name, r: r, header: h, start: start}, nil
 }
 
-// Close closes a file that Open opened.
+// Close closes the file if Open opened it.
 func (f *File) Close() error {
 	if f.closer == nil {
 		return nil
@@ -75,8 +78,8 @@ func (f *File) Names() []string {
 // Metadata returns a copy of the file's text metadata, nil when it has none.
 func (f *File) Metadata() map[string]string { return maps.Clone(f.header.metadata) }
 
-// Info returns the type a tensor is stored in, in the format's words (F32,
-// BF16, I64 ...), and its shape.
+// Info returns the stored type of a tensor, by the format's names for types (F32, BF16,
+// I64 ...), and its shape.
 func (f *File) Info(name string) (dtype string, shape tensor.Shape, ok bool) {
 	i, ok := f.header.index[name]
 	if !ok {
@@ -86,11 +89,10 @@ func (f *File) Info(name string) (dtype string, shape tensor.Shape, ok bool) {
 	return e.dtype, e.shape.Clone(), true
 }
 
-// Tensor reads one tensor. F32 comes as it is and F16, BF16 and F64 are
-// converted to Float32: the first two exactly, F64 rounded to the nearest, to an
-// infinity when it is out of range. Integers of every size and BOOL (false is 0,
-// true 1) become Int64. The remaining types of the format (F8 and smaller, C64)
-// give an error.
+// Tensor reads one tensor. F32 is copied, and F16, BF16 and F64 are converted to
+// Float32: the first two exactly, F64 rounded to nearest, and to infinity when it is
+// out of range. Integers of every size and BOOL (false is 0, true 1) become Int64. The
+// remaining types of the format (F8 and smaller, C64) return an error.
 func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	i, ok := f.header.index[name]
 	if !ok {
@@ -105,7 +107,7 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	return t, nil
 }
 
-// Tensors reads all tensors, by name: what a state dict is loaded from.
+// Tensors reads all tensors by name, as a state dict.
 func (f *File) Tensors() (map[string]*tensor.Tensor, error) {
 	return elements.All(f.Names(), f.Tensor)
 }

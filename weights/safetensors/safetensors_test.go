@@ -26,7 +26,7 @@ func sameBits(a, b *tensor.Tensor) bool {
 }
 
 func sample() []tensor.Named {
-	long := tensor.New(3, 20_001) // more than one piece of the reader's and the writer's
+	long := tensor.New(3, 20_001) // longer than one piece of the reader and the writer
 	for i := range long.Data() {
 		long.Data()[i] = float32(i) / 7
 	}
@@ -85,8 +85,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// The bytes themselves are fixed: sorted metadata, header in the given order
-// padded to eight, Int64 data first.
+// The bytes of a file are fixed: sorted metadata, a header in the given order padded to
+// eight bytes, and Int64 data first.
 func TestWriteBytes(t *testing.T) {
 	var b bytes.Buffer
 	err := Write(&b, []tensor.Named{
@@ -140,7 +140,7 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// failAfter fails the write that would exceed its room.
+// failAfter fails the write that exceeds its room.
 type failAfter struct{ room int }
 
 func (w *failAfter) Write(p []byte) (int, error) {
@@ -166,7 +166,7 @@ func TestWriteReportsEveryFailure(t *testing.T) {
 	}
 }
 
-// testdata/types.safetensors holds every type beside what numpy makes of it.
+// testdata/types.safetensors holds every type together with NumPy's own conversion of it.
 func TestTypesAgainstNumpy(t *testing.T) {
 	f, err := Open("testdata/types.safetensors")
 	if err != nil {
@@ -220,8 +220,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// A file that is cut short while it is open is an error that names it, and one that
-// is replaced is read as it was.
+// Reading from an open file that is truncated returns an error that names it; an open file
+// that is replaced by a rename is read as it was.
 func TestOpenFileChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "net.safetensors")
 	big := tensor.Named{Name: "big", Tensor: tensor.New(100_000).Fill(1)}

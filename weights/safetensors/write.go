@@ -17,15 +17,15 @@ import (
 
 // Write writes Float32 tensors as F32 and Int64 tensors as I64. The header lists
 // them in the given order and is padded with spaces so that the data starts at a
-// multiple of eight; the same arguments give the same bytes. In the data the
-// Int64 tensors come first, so that every element is aligned to its size
-// whatever the shapes: PyTorch refuses to view a misaligned one.
+// multiple of eight bytes; the same arguments give the same bytes. Int64 data comes
+// first, so that every element is aligned to its size whatever the shapes: PyTorch
+// refuses misaligned tensors.
 func Write(w io.Writer, tensors []tensor.Named, metadata map[string]string) error {
 	if err := checkWritable(tensors, metadata); err != nil {
 		return fmt.Errorf("safetensors.Write: %w", err)
 	}
 	text := encodeHeader(tensors, metadata)
-	if err := checkLength(len(text)); err != nil { // quoting may have lengthened it
+	if err := checkLength(len(text)); err != nil { // escaping may have lengthened it
 		return fmt.Errorf("safetensors.Write: %w", err)
 	}
 	buf := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
@@ -44,7 +44,7 @@ func Write(w io.Writer, tensors []tensor.Named, metadata map[string]string) erro
 	return nil
 }
 
-// dataOrder puts the wider elements first.
+// dataOrder lists the wider elements first.
 var dataOrder = []tensor.DType{tensor.Int64, tensor.Float32}
 
 func checkWritable(tensors []tensor.Named, metadata map[string]string) error {
@@ -133,13 +133,13 @@ func appendEntry(b []byte, n tensor.Named, begin int) []byte {
 	return append(b, "]}"...)
 }
 
-// appendString appends s as a JSON string, with < > & as they are.
+// appendString appends s as a JSON string without escaping < > &.
 func appendString(b []byte, s string) []byte {
 	var buf bytes.Buffer
 	e := json.NewEncoder(&buf)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(s); err != nil {
-		panic(err) // a string cannot fail
+		panic(err) // marshalling a string cannot fail
 	}
 	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})...)
 }

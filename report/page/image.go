@@ -11,31 +11,31 @@ import (
 	"math"
 )
 
-// shot is a mistake as it is shown.
+// shot is a mistake ready for the template.
 type shot struct {
 	Mistake
 	Source, HeatSource template.URL
 	Width, Height      int
-	Coarse             bool // so few pixels that they are shown as squares
+	Coarse             bool // has so few pixels that they are shown as squares
 	Sure, OwnText      string
 }
 
-// largestPNG is up to how many pixels a side pictures are kept to the bit; of larger
-// ones JPEG takes a tenth.
+// largestPNG is the side in pixels up to which images are stored losslessly; for larger
+// ones JPEG takes a tenth of the space.
 const largestPNG = 64
 
 const jpegQuality = 88
 
 func (v *content) shots() error {
 	for _, m := range v.Mistakes {
-		b := m.Picture.Bounds()
+		b := m.Image.Bounds()
 		s := shot{
 			Mistake: m, Width: b.Dx(), Height: b.Dy(), Coarse: max(b.Dx(), b.Dy()) <= largestPNG,
 			Sure: percentSure(m.Probability), OwnText: percentSure(m.Own),
 		}
 		var err error
-		if s.Source, err = dataURI(m.Picture); err != nil {
-			return fmt.Errorf("picture %s: %w", m.Name, err)
+		if s.Source, err = dataURI(m.Image); err != nil {
+			return fmt.Errorf("image %s: %w", m.Name, err)
 		}
 		if m.Heat != nil {
 			if s.HeatSource, err = dataURI(m.Heat); err != nil {
@@ -47,7 +47,7 @@ func (v *content) shots() error {
 	return nil
 }
 
-// percentSure writes a probability; one that is no number the network never had.
+// percentSure formats a probability; NaN means that the network gave none.
 func percentSure(p float64) string {
 	if math.IsNaN(p) {
 		return "no number"
@@ -58,7 +58,7 @@ func percentSure(p float64) string {
 	return percent(p)
 }
 
-// dataURI is a picture as an address that holds it.
+// dataURI encodes an image as a data: address.
 func dataURI(img image.Image) (template.URL, error) {
 	var b bytes.Buffer
 	kind := "jpeg"

@@ -3,7 +3,6 @@ package study
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"math"
@@ -19,27 +18,27 @@ import (
 	"github.com/residual-ml/residual/models"
 )
 
-// Source is a trained model and the pictures it is examined with.
+// Source is a trained model and the images it is measured on.
 type Source struct {
 	Model     string `yaml:"model" json:"model"`         // a model file
-	Data      string `yaml:"data" json:"data"`           // a name, or a folder or list of pictures; empty: what the model was trained on
-	TestSize  int    `yaml:"test_size" json:"test_size"` // pictures of the test part; 0: all
-	Batch     int    `yaml:"batch" json:"batch"`         // 0: 128; it changes no result
-	Precision string `yaml:"precision" json:"precision"` // empty or auto: what suits the device
+	Data      string `yaml:"data" json:"data"`           // name of a data set, or a folder or list of images; empty: what the model was trained on
+	TestSize  int    `yaml:"test_size" json:"test_size"` // number of test images; 0: all
+	Batch     int    `yaml:"batch" json:"batch"`         // 0: 128; it does not change the result
+	Precision string `yaml:"precision" json:"precision"` // empty or auto: the fastest that suits the device
 	DataDir   string `yaml:"data_dir,omitempty" json:"data_dir,omitempty"`
 	Offline   bool   `yaml:"offline,omitempty" json:"offline,omitempty"`
 
-	// MostPixels is what train.Preparation has under this name; 0: what the run of the model
-	// had, where the pictures are those of its training.
+	// MostPixels limits the size of an image as train.Preparation.MostPixels does; 0: the limit
+	// of the model's training, where the images are those of its training.
 	MostPixels int64 `yaml:"max_pixels,omitempty" json:"max_pixels,omitempty"`
 
-	// How the training held out pictures of a user's own, for one that follows; from the
-	// run of the model.
+	// How the model's training divided the user's images, read from its run, for a training
+	// that follows.
 	Holdout     float64 `yaml:"holdout,omitempty" json:"holdout,omitempty"`
 	HoldoutSeed uint64  `yaml:"holdout_seed,omitempty" json:"holdout_seed,omitempty"`
 }
 
-// opened is a Source that was read.
+// opened is a Source with its model and data loaded.
 type opened struct {
 	Source
 	precision  engine.Precision
@@ -48,7 +47,7 @@ type opened struct {
 	test       data.Dataset
 }
 
-// open reads the model and the pictures, and settles what was left open.
+// open loads the model and the test data, and fills in the defaults of s.
 func (s *Source) open(ctx context.Context, dev engine.Device, progress func(done, total int64, what string)) (*opened, error) {
 	p, err := engine.ParsePrecision(cmp.Or(s.Precision, "auto"), dev)
 	if err != nil {
@@ -72,7 +71,7 @@ func (s *Source) open(ctx context.Context, dev engine.Device, progress func(done
 	return o, err
 }
 
-// part opens a part of the data.
+// part opens one part of the data.
 func (o *opened) part(ctx context.Context, split data.Split, size int, progress func(done, total int64, what string)) (data.Dataset, error) {
 	if folder.IsPath(o.Data) {
 		return o.photos(ctx, split, size, progress)
@@ -87,10 +86,10 @@ func (o *opened) part(ctx context.Context, split data.Split, size int, progress 
 	return data.First(ds, size), nil
 }
 
-// name is that of a block.
+// name returns the name of a block.
 func (o *opened) name(p place) string { return blockName(o.net.Stages()[p.stage], p.index) }
 
-// names lists blocks as a key, in their order.
+// names lists blocks in their order; the text identifies a set of blocks in the metrics.
 func (o *opened) names(ps []place) string {
 	var words []string
 	for _, p := range sorted(ps) {
@@ -105,7 +104,7 @@ func sorted(ps []place) []place {
 	return ps
 }
 
-// candidates are the blocks that can be left out, and the rest, which change the
+// candidates returns the blocks that can be left out, and the others, which change the
 // shape or differ in form from those behind them.
 func (o *opened) candidates() (can, cannot []place) {
 	for i, s := range o.net.Stages() {
@@ -120,46 +119,42 @@ func (o *opened) candidates() (can, cannot []place) {
 	return can, cannot
 }
 
-// Measure is how well a net does without some of its blocks.
+// Measure says how well a net works without some of its blocks.
 type Measure struct {
-	LeftOut  string `json:"left_out"` // names of blocks, with blanks between
-	Blocks   int    `json:"blocks"`   // how many
+	LeftOut  string `json:"left_out"` // names of the blocks, separated by spaces
+	Blocks   int    `json:"blocks"`   // number of blocks left out
 	Loss     Value  `json:"loss"`     // mean cross-entropy
 	Accuracy Value  `json:"accuracy"`
 }
 
-// lesions measures nets without blocks and notes each at once in the folder's
-// metrics, so that what was measured is not measured again.
-type lesions struct {
+// ablations measures a net without some of its blocks. It writes each result to the
+// folder's metrics at once, so that a resumed study does not measure it again.
+type ablations struct {
 	*opened
-	pictures data.Dataset
-	log      *checkpoint.MetricsLog
-	known    map[string]Measure
-	OnDone   func(Measure)
+	images data.Dataset
+	log    *checkpoint.MetricsLog
+	known  map[string]Measure
+	OnDone func(Measure)
 }
 
-func newLesions(o *opened, pictures data.Dataset, folder *checkpoint.Run, done func(Measure)) (*lesions, error) {
-	l := &lesions{opened: o, pictures: pictures, known: map[string]Measure{}, OnDone: done}
+func newAblations(o *opened, images data.Dataset, folder *checkpoint.Run, done func(Measure)) (*ablations, error) {
+	l := &ablations{opened: o, images: images, known: map[string]Measure{}, OnDone: done}
 	var err error
-	if l.log, err = folder.Metrics("left_out", "blocks", "loss", "accuracy"); err != nil { // drops a line that was cut
+	if l.log, err = folder.Metrics("left_out", "blocks", "loss", "accuracy"); err != nil { // drops an incomplete last line
 		return nil, err
 	}
-	err = readLines(folder.Path("metrics.jsonl"), func(line []byte) error {
-		var m Measure
-		if err := json.Unmarshal(line, &m); err != nil {
-			return err
-		}
-		l.known[m.LeftOut] = m
-		return nil
-	})
+	rows, err := checkpoint.MetricsRows(folder, Measure{})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(err, l.log.Close())
+	}
+	for _, m := range rows {
+		l.known[m.LeftOut] = m
 	}
 	return l, nil
 }
 
 // without measures the net without the blocks of out.
-func (l *lesions) without(ctx context.Context, out []place) (Measure, error) {
+func (l *ablations) without(ctx context.Context, out []place) (Measure, error) {
 	key := l.names(out)
 	if m, ok := l.known[key]; ok {
 		return m, nil
@@ -169,7 +164,7 @@ func (l *lesions) without(ctx context.Context, out []place) (Measure, error) {
 	for _, p := range out {
 		left[stages[p.stage].Blocks[p.index]] = true
 	}
-	r, err := l.classifier.With(&Lesion{l.net, left}).Evaluate(ctx, l.pictures, data.LoaderConfig{Batch: l.Batch}, nil)
+	r, err := l.classifier.With(&Ablation{l.net, left}).Evaluate(ctx, l.images, data.LoaderConfig{Batch: l.Batch}, nil)
 	if err != nil {
 		return Measure{}, err
 	}
@@ -184,7 +179,7 @@ func (l *lesions) without(ctx context.Context, out []place) (Measure, error) {
 	return m, nil
 }
 
-// orWorst makes a loss that is no number the worst of all.
+// orWorst turns a loss of NaN into the worst loss there is.
 func orWorst(v Value) float64 {
 	if math.IsNaN(float64(v)) {
 		return math.Inf(1)

@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	camBatch     = 8   // pictures that are explained at once
-	largestShown = 256 // pixels a side of a picture in the report
+	camBatch     = 8   // images that are explained at once
+	largestShown = 256 // pixels per side of an image in the report
 	leastHeat    = 112 // pixels a side of a heat map, so that a small one is smooth
 )
 
-// mistakes reads the pictures that the model was surest of and wrong, as the model sees
+// mistakes reads the images that the model misjudged most confidently, as the model sees
 // them, and explains each; note says why there is no explanation.
 func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note string, err error) {
 	seen := j.model.Images(j.data)
@@ -30,7 +30,7 @@ func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note stri
 		}
 		some := j.Mistakes[first:min(first+camBatch, len(j.Mistakes))]
 		batch := tensor.New(len(some), info.Channels, info.Height, info.Width)
-		pictures, said := make([]image.Image, len(some)), make([]int, len(some))
+		images, said := make([]image.Image, len(some)), make([]int, len(some))
 		for i, a := range some {
 			m := transforms.NewImage(info.Channels, info.Height, info.Width)
 			if _, err := seen.Get(a.Index, m.Pix); err != nil {
@@ -39,7 +39,7 @@ func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note stri
 			for k, v := range m.Pix {
 				batch.Data()[i*len(m.Pix)+k] = float32(v) / 255
 			}
-			pictures[i], said[i] = shown(m), a.Class
+			images[i], said[i] = shown(m), a.Class
 		}
 		var cams []inference.CAM
 		if note == "" {
@@ -50,11 +50,11 @@ func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note stri
 		}
 		for i, a := range some {
 			m := page.Mistake{
-				Picture: pictures[i], Name: j.name(a.Index),
+				Image: images[i], Name: j.name(a.Index),
 				True: j.Classes[a.Label], Said: j.Classes[a.Class], Probability: a.Probability, Own: a.Own,
 			}
 			if cams != nil {
-				m.Heat = Heat(pictures[i], pictures[i].Bounds(), cams[i])
+				m.Heat = Heat(images[i], images[i].Bounds(), cams[i])
 			}
 			out = append(out, m)
 		}
@@ -62,18 +62,18 @@ func (j *Judgement) mistakes(ctx context.Context) (out []page.Mistake, note stri
 	return out, note, nil
 }
 
-// Heat lays a class activation map over the part of a picture that the model saw. A
-// picture of few pixels becomes a larger one, so that the map is smooth over it.
-func Heat(picture image.Image, seen image.Rectangle, c inference.CAM) image.Image {
-	b := picture.Bounds()
+// Heat lays a class activation map over the part of an image that the model saw. An
+// image of few pixels is enlarged, so that the map is smooth over it.
+func Heat(img image.Image, seen image.Rectangle, c inference.CAM) image.Image {
+	b := img.Bounds()
 	if times := (leastHeat + max(b.Dx(), b.Dy()) - 1) / max(b.Dx(), b.Dy(), 1); times > 1 {
 		seen = image.Rectangle{Min: seen.Min.Sub(b.Min).Mul(times), Max: seen.Max.Sub(b.Min).Mul(times)}
-		picture = enlarged{picture, times}
+		img = enlarged{img, times}
 	}
-	return report.Heatmap{Height: c.Height, Width: c.Width, Values: c.Values}.Over(picture, seen)
+	return report.Heatmap{Height: c.Height, Width: c.Width, Values: c.Values}.Over(img, seen)
 }
 
-// enlarged is a picture each of whose pixels is a square of times by times.
+// enlarged shows every pixel of an image as a square of times by times pixels.
 type enlarged struct {
 	image.Image
 	times int
@@ -89,7 +89,7 @@ func (e enlarged) At(x, y int) color.Color {
 	return e.Image.At(b.X+x/e.times, b.Y+y/e.times)
 }
 
-// shown is a picture of the data set for the eye.
+// shown converts an image of the data set for display.
 func shown(m transforms.Image) image.Image {
 	m = Within(m, largestShown)
 	if m.Channels != 3 {
@@ -98,7 +98,7 @@ func shown(m transforms.Image) image.Image {
 	return transforms.ToImage(m)
 }
 
-// Within makes a picture smaller whose longer side has more pixels than most.
+// Within shrinks an image whose longer side has more pixels than most.
 func Within(m transforms.Image, most int) transforms.Image {
 	if long := max(m.Height, m.Width); long > most {
 		h, w := max(1, m.Height*most/long), max(1, m.Width*most/long)
