@@ -359,7 +359,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
 	}
-	if _, own := ds.(data.Pictures); own && c.anySize() {
+	if _, _, own := data.As[data.Images](ds); own && c.anySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and says none, so pictures of several cannot share a batch", c.path)
 	}
 	config.Bytes = engine.TakesPictures(c.runner.store.Device()) && !c.info.Preprocess.BGR

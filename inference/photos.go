@@ -53,7 +53,7 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.Split, o folder.Options, progress func(done, total int)) (*Photos, error) {
 	// The classifier prepares the pictures itself, from their own size; a walk over them
 	// reads each once.
-	o = folder.Options{Channels: c.info.Channels, CacheBytes: -1, MostPixels: o.MostPixels, Memory: o.Memory, Context: ctx}
+	o = folder.Options{Channels: c.info.Channels, CacheBytes: -1, MaxPixels: o.MaxPixels, Memory: o.Memory, Context: ctx}
 	if err := c.TakesImages(); err != nil {
 		return nil, err
 	}
@@ -68,8 +68,8 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 	if err != nil {
 		return nil, err
 	}
-	if own && o.MostPixels == 0 {
-		o.MostPixels = run.mostPixels // which let in what it was trained on
+	if own && o.MaxPixels == 0 {
+		o.MaxPixels = run.mostPixels // which let in what it was trained on
 	}
 	x := record
 	if own = own && inPlace(record, split); own {
@@ -193,4 +193,4 @@ func (p *Photos) divide(x, record *folder.Index, part data.Split) error {
 	return nil
 }
 
-var _ data.Pictures = (*Photos)(nil)
+var _ data.Images = (*Photos)(nil)

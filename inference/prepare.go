@@ -97,32 +97,20 @@ func (c *Classifier) interpolation() transforms.Interpolation {
 // out if it says so; Scale does the rest. Pictures of sizes of their own are prepared
 // from those, as Prepare prepares them.
 func (c *Classifier) Pictures(ds data.Dataset) data.Dataset {
-	own, ok := ds.(data.Pictures)
+	_, _, own := data.As[data.Images](ds)
 	p, info := c.info.Preprocess, ds.Info()
 	switch {
-	case ok:
+	case own:
 	case p.ResizeShorter > 0:
 		return data.Cropped(ds, c.preset())
 	case p.Resize > 0 && c.interpolation() == transforms.Bilinear,
 		p.Resize == 0 && (c.info.Height == 0 || c.info.Height == info.Height && c.info.Width == info.Width):
 		return data.Resize(ds, p.Resize)
-	default:
-		own = whole{ds}
 	}
-	v := prepared{own, c, info}
+	v := prepared{ds, c, info}
 	m := c.pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
 	v.info.Height, v.info.Width = m.Height, m.Width
 	return v
-}
-
-// whole are the pictures of a data set that are all of one size.
-type whole struct{ data.Dataset }
-
-func (w whole) Picture(i int) (transforms.Image, int, error) {
-	info := w.Info()
-	m := transforms.NewImage(info.Channels, info.Height, info.Width)
-	label, err := w.Get(i, m.Pix)
-	return m, label, err
 }
 
 // anySize says that the model takes images as large as they are.
@@ -133,23 +121,17 @@ func (c *Classifier) anySize() bool {
 
 // prepared is a view of pictures of sizes of their own, as the model takes them.
 type prepared struct {
-	data.Pictures
+	data.Dataset
 	c    *Classifier
 	info data.Info
 }
 
-func (v prepared) Info() data.Info { return v.info }
+func (v prepared) Info() data.Info      { return v.info }
+func (v prepared) Unwrap() data.Dataset { return v.Dataset }
+func (v prepared) Index(i int) int      { return i }
 
 func (v prepared) Get(i int, pix []uint8) (int, error) {
-	if l, ok := v.Pictures.(data.Lender); ok {
-		return l.Lend(i, func(m transforms.Image) { copy(pix, v.c.pixels(m).Pix) })
-	}
-	m, label, err := v.Picture(i)
-	if err != nil {
-		return 0, err
-	}
-	copy(pix, v.c.pixels(m).Pix)
-	return label, nil
+	return data.Lend(v.Dataset, i, func(m transforms.Image) { copy(pix, v.c.pixels(m).Pix) })
 }
 
 // preset is the preparation of a model that has ResizeShorter.

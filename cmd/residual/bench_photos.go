@@ -54,7 +54,7 @@ func (f *benchFlags) photosOf(ctx context.Context, size int) (*folder.Set, func(
 			x.Items[i].Split = data.Train
 		}
 		var set *folder.Set
-		if set, err = x.Set(data.Train, folder.Options{Size: size, CacheBytes: -1, MostPixels: f.pixels, Context: ctx}); err == nil {
+		if set, err = x.Set(data.Train, folder.Options{Size: size, CacheBytes: -1, MaxPixels: f.pixels, Context: ctx}); err == nil {
 			return set, done, nil
 		}
 	}

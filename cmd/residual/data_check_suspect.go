@@ -173,7 +173,7 @@ func (f *checkFlags) doubted(ctx context.Context, cmd *cobra.Command, m *inferen
 	for i := range x.Items {
 		x.Items[i].Split = data.Train
 	}
-	set, err := x.Set(data.Train, folder.Options{Channels: about.Channels, CacheBytes: -1, MostPixels: f.pixels, Context: ctx})
+	set, err := x.Set(data.Train, folder.Options{Channels: about.Channels, CacheBytes: -1, MaxPixels: f.pixels, Context: ctx})
 	if err != nil {
 		return nil, err
 	}

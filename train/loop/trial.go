@@ -255,27 +255,27 @@ func (w *walked) sum(times []time.Duration, sizes []int) {
 
 // keeper says whether a data set may keep decoded what it has read.
 func keeper(ds data.Dataset) bool {
-	_, ok := ds.(data.Keeper)
+	_, _, ok := data.As[data.Cacher](ds)
 	return ok
 }
 
 func keeps(ds data.Dataset) bool {
-	k, ok := ds.(data.Keeper)
+	k, _, ok := data.As[data.Cacher](ds)
 	if !ok {
 		return false
 	}
-	n, _, _ := k.Kept()
+	n, _, _ := k.Cached()
 	return n > 0
 }
 
 // keeping is how many bytes of decoded pictures a data set will keep, and what share of
 // its pictures that is; 0 for one that keeps none.
 func keeping(ds data.Dataset) (bytes int64, share float64) {
-	k, ok := ds.(data.Keeper)
+	k, _, ok := data.As[data.Cacher](ds)
 	if !ok {
 		return 0, 0
 	}
-	n, has, most := k.Kept()
+	n, has, most := k.Cached()
 	if n == 0 {
 		return 0, 0
 	}
@@ -300,7 +300,7 @@ func (t *Trainer) ImageBytes() (all, coming int64) {
 		sets, loaders = append(sets, t.testset), append(loaders, t.tests)
 	}
 	for _, ds := range sets {
-		held := data.Held(ds)
+		held := data.ResidentBytes(ds)
 		will, _ := keeping(ds)
 		if will > held {
 			coming += will - held
