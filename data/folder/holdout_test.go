@@ -69,7 +69,7 @@ func TestHoldoutOfGroups(t *testing.T) {
 }
 
 // Without groups the choice is the first of each class by their random numbers.
-func TestHoldoutByLots(t *testing.T) {
+func TestHoldoutAtRandom(t *testing.T) {
 	x, _ := grouped(ones(31), ones(7), ones(2), ones(1))
 	if err := x.Holdout(0.25, 9, nil); err != nil {
 		t.Fatal(err)

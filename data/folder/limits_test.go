@@ -142,7 +142,7 @@ func TestDecodingStaysWithinItsBudget(t *testing.T) {
 	}
 }
 
-//  image that is lent is held as long as it is used.
+// image that is lent is held as long as it is used.
 func TestLentPicturesAreHeld(t *testing.T) {
 	dir := t.TempDir()
 	sizedPhotos(t, dir, 64, 64)
@@ -201,7 +201,8 @@ func TestBrokenPicturesHoldNothing(t *testing.T) {
 	}
 }
 
-//  image that is not read since the context ends is no broken image, and no other
+//	image that is not read since the context ends is no broken image, and no other
+//
 // takes its place.
 func TestContextEndsReading(t *testing.T) {
 	dir := t.TempDir()

@@ -51,7 +51,8 @@ func TestDrawIsApply(t *testing.T) {
 	}
 }
 
-//  image depends on (seed, epoch, index): not on how many goroutines prepare them,
+//	image depends on (seed, epoch, index): not on how many goroutines prepare them,
+//
 // nor on what they prepared before.
 func TestPicturesDoNotDependOnWorkers(t *testing.T) {
 	const pictures = 24

@@ -46,7 +46,7 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-//  image of one row and a million columns costs what its crop does.
+// image of one row and a million columns costs what its crop does.
 func TestThinPicture(t *testing.T) {
 	m := NewImage(1, 1, 1_000_000)
 	for i := range m.Pix {
@@ -68,7 +68,7 @@ func (stamp) Apply(m Image, r rand.Source) Image {
 	return out
 }
 
-func TestComposePassesLots(t *testing.T) {
+func TestComposePassesRand(t *testing.T) {
 	m := picture(1)
 	run := func() Image {
 		return Compose{stamp{}, CenterCrop{Size: 9}, stamp{}}.Apply(m, rand.NewPCG(1, 2))
