@@ -8,7 +8,7 @@ type artist struct {
 	accent float64 // of trimmings, well apart from tone
 }
 
-// picture draws a garment of the class with the numbers of a.random.
+// image draws a garment of the class with the numbers of a.random.
 func (a *artist) picture(label int, pix []uint8) {
 	clear(a.value[:])
 	a.light()
@@ -47,7 +47,7 @@ func (a *artist) picture(label int, pix []uint8) {
 func (a *artist) place(turn, shift float64) {
 	r := &a.random
 	d := direction(r.between(-turn, turn))
-	size := float64(r.between(0.80, 1.04) * (pictureSide / 2))
+	size := float64(r.between(0.80, 1.04) * (imageSide / 2))
 	sx, sy := float64(size*r.between(0.88, 1.1)), float64(size*r.between(0.9, 1.06))
 	if r.chance(0.5) {
 		sx = -sx
@@ -56,8 +56,8 @@ func (a *artist) place(turn, shift float64) {
 	a.pose = pose{
 		xx: float64(sx * d.y), xy: float64(sy * (d.x + slant)),
 		yx: float64(-sx * d.x), yy: float64(sy * d.y),
-		dx: pictureSide/2 + r.between(-shift, shift),
-		dy: pictureSide/2 + r.between(-shift, shift),
+		dx: imageSide/2 + r.between(-shift, shift),
+		dy: imageSide/2 + r.between(-shift, shift),
 	}
 }
 
@@ -87,13 +87,13 @@ func (a *artist) light() {
 		}
 	}
 	slopeX, slopeY := int32(r.intn(7))-3, int32(r.intn(7))-3
-	for y := range int32(pictureSide) {
-		for x := range int32(pictureSide) {
-			v := 256 + slopeX*(x-pictureSide/2) + slopeY*(y-pictureSide/2)
+	for y := range int32(imageSide) {
+		for x := range int32(imageSide) {
+			v := 256 + slopeX*(x-imageSide/2) + slopeY*(y-imageSide/2)
 			for i := range n {
 				v += waves[i].at(x, y)
 			}
-			a.shade[y*pictureSide+x] = v
+			a.shade[y*imageSide+x] = v
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (a *artist) develop(pix []uint8) {
 		if i&1 == 0 {
 			bits = r.src.Uint64()
 		}
-		// The sum of four bytes is near enough to a normal number, deviation 148.
+		// The sum of four bytes is near enough to a normal number, std 148.
 		noise := int32(bits&255) + int32(bits>>8&255) + int32(bits>>16&255) + int32(bits>>24&255) - 510
 		bits >>= 32
 		v = v * gain >> 8

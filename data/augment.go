@@ -6,41 +6,41 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// Pictures is a data set whose pictures have sizes of their own, larger than what Get
+// Images is a data set whose images have sizes of their own, larger than what Get
 // makes of them: the transforms of a training work on these.
-type Pictures interface {
+type Images interface {
 	Dataset
-	// Picture returns picture i in its own size, with Info().Channels channels, and its
+	// Image returns image i in its own size, with Info().Channels channels, and its
 	// label. The pixels must not be changed. It is safe for concurrent use and gives the
-	// same picture every time.
-	Picture(i int) (transforms.Image, int, error)
+	// same image every time.
+	Image(i int) (transforms.Image, int, error)
 }
 
-// Parts is Pictures that can be read in part, for less than the whole.
-type Parts interface {
-	Pictures
-	// Part returns the part of picture i that choose, told its height and width, wants:
-	// with the pixels that Picture has there. choose may be called more than once, for
-	// this picture or for another that takes its place.
+// ImageParts is Images that can be read in part, for less than the whole.
+type ImageParts interface {
+	Images
+	// Part returns the part of image i that choose, told its height and width, wants:
+	// with the pixels that Image has there. choose may be called more than once, for
+	// this image or for another that takes its place.
 	Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error)
 }
 
-// Lender is Pictures that lends a picture for as long as it is used in its own size, so that
+// ImageLender is Images that lends an image for as long as it is used in its own size, so that
 // there is a bound to the memory of those that are used at once.
-type Lender interface {
-	Pictures
-	// Lend calls use with what Picture returns, unless there is an error, and returns the
+type ImageLender interface {
+	Images
+	// Lend calls use with what Image returns, unless there is an error, and returns the
 	// label. use must not keep the pixels.
 	Lend(i int, use func(m transforms.Image)) (label int, err error)
 }
 
-// cutter is a transform that begins with a cut that hangs on the size alone.
-type cutter struct {
-	cut  transforms.RandomResizedCrop
-	rest transforms.Compose
+// croppable is a transform that begins with a crop whose position depends on the size alone.
+type croppable struct {
+	crop      transforms.RandomResizedCrop
+	remaining transforms.Compose
 }
 
-func cutterOf(t transforms.Transform) *cutter {
+func croppableOf(t transforms.Transform) *croppable {
 	steps, ok := t.(transforms.Compose)
 	if !ok {
 		steps = transforms.Compose{t}
@@ -49,38 +49,38 @@ func cutterOf(t transforms.Transform) *cutter {
 		return nil
 	}
 	if cut, ok := steps[0].(transforms.RandomResizedCrop); ok {
-		return &cutter{cut, steps[1:]}
+		return &croppable{cut, steps[1:]}
 	}
 	return nil
 }
 
-// cutOut is the picture of which no more is decoded than its cut.
-func (b *Batch) cutOut(p Parts, epoch, i int) (m transforms.Image, label int, err error) {
-	c := b.loader.cutter
+// croppedImage returns an image of which only the crop is decoded.
+func (b *Batch) croppedImage(epoch, i int) (m transforms.Image, label int, err error) {
+	c, from := b.loader.croppable, &b.loader.originals
 	var drawn transforms.ResizedCrop
 	var failed error
-	m, label, err = p.Part(i, func(height, width int) (part transforms.Crop) {
-		defer func() { // the transform's panic is no fault of the picture's
+	m, label, err = from.parts.Part(from.index(i), func(height, width int) (part transforms.Crop) {
+		defer func() { // the transform's panic is no fault of the image's
 			if r := recover(); r != nil {
 				part, failed = transforms.Crop{Height: height, Width: width}, fmt.Errorf("its transform failed: %v", r)
 			}
 		}()
-		b.lots.Picture(b.loader.c.Seed, epoch, i)
-		drawn = c.cut.DrawFor(height, width, &b.lots)
+		b.rand.Image(b.loader.c.Seed, epoch, i)
+		drawn = c.crop.DrawFor(height, width, &b.rand)
 		return drawn.Crop
 	})
 	if err == nil {
 		err = failed
 	}
 	if err == nil {
-		m, err = apply(append(transforms.Compose{drawn.Resize()}, c.rest...), m, &b.lots)
+		m, err = apply(append(transforms.Compose{drawn.Resize()}, c.remaining...), m, &b.rand)
 	}
 	return m, label, err
 }
 
-// picture returns the bytes of picture i, transformed if the loader says so. They are
+// image returns the bytes of image i, transformed if the loader says so. They are
 // valid until the next call.
-func (b *Batch) picture(epoch, i int) (pix []uint8, label int, err error) {
+func (b *Batch) image(epoch, i int) (pix []uint8, label int, err error) {
 	l := b.loader
 	if l.c.Transform == nil {
 		label, err = l.source.Get(i, b.pix)
@@ -96,37 +96,23 @@ func (b *Batch) picture(epoch, i int) (pix []uint8, label int, err error) {
 
 func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err error) {
 	l := b.loader
-	if p, ok := l.ds.(Parts); ok && l.cutter != nil {
-		return b.cutOut(p, epoch, i)
+	if l.originals.parts != nil && l.croppable != nil {
+		return b.croppedImage(epoch, i)
 	}
-	change := func(in transforms.Image) error {
-		b.lots.Picture(l.c.Seed, epoch, i)
-		m, err = apply(l.c.Transform, in, &b.lots)
-		return err
-	}
-	if p, ok := l.ds.(Lender); ok {
-		var failed error
-		if label, err = p.Lend(i, func(lent transforms.Image) { failed = change(lent) }); err == nil {
-			err = failed
-		}
-		return m, label, err
-	}
-	var whole transforms.Image
-	if p, ok := l.ds.(Pictures); ok {
-		whole, label, err = p.Picture(i)
-	} else {
-		label, err = l.ds.Get(i, b.pix)
-		whole = transforms.Image{Channels: l.info.Channels, Height: l.info.Height, Width: l.info.Width, Pix: b.pix}
-	}
+	var failed error
+	label, err = l.originals.lend(i, func(in transforms.Image) {
+		b.rand.Image(l.c.Seed, epoch, i)
+		m, failed = apply(l.c.Transform, in, &b.rand)
+	})
 	if err == nil {
-		err = change(whole)
+		err = failed
 	}
 	return m, label, err
 }
 
-// apply turns a transform's panic, as over a picture smaller than its crop, into an
-// error: it happens on a worker, to a picture of the user's.
-func apply(t transforms.Transform, m transforms.Image, lots *transforms.Lots) (out transforms.Image, err error) {
+// apply turns a transform's panic, as over an image smaller than its crop, into an
+// error: it happens on a worker, to an image of the user's.
+func apply(t transforms.Transform, m transforms.Image, lots *transforms.Rand) (out transforms.Image, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("its transform failed: %v", r)

@@ -14,10 +14,10 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// sized is a data set whose pictures are all larger than its Info, each by itself.
+// sized is a data set whose images are all larger than its Info, each by itself.
 type sized struct{ *memory }
 
-func (s sized) Picture(i int) (transforms.Image, int, error) {
+func (s sized) Image(i int) (transforms.Image, int, error) {
 	m := transforms.NewImage(s.info.Channels, s.info.Height+i%5, s.info.Width+i%3)
 	for k := range m.Pix {
 		m.Pix[k] = uint8(i*31 + k)
@@ -37,7 +37,7 @@ func augmentable(n int) *memory {
 	return m
 }
 
-// walk returns the pictures and targets of an epoch, by their place in the data set.
+// walk returns the images and targets of an epoch, by their place in the data set.
 func walk(t *testing.T, ds Dataset, c LoaderConfig, epoch int) (images, targets map[int][]float32, err error) {
 	t.Helper()
 	l, err := NewLoader(ds, c)
@@ -66,7 +66,7 @@ func walk(t *testing.T, ds Dataset, c LoaderConfig, epoch int) (images, targets 
 	}
 }
 
-// What a loader draws depends on its seed, the epoch and the picture: not on the
+// What a loader draws depends on its seed, the epoch and the image: not on the
 // workers, and without Mix not on the batch it comes in.
 func TestTransformsDoNotDependOnWorkers(t *testing.T) {
 	augment := transforms.Compose{
@@ -87,7 +87,7 @@ func TestTransformsDoNotDependOnWorkers(t *testing.T) {
 			}
 			for i := range one {
 				if !slices.Equal(got[i], one[i]) {
-					t.Errorf("%s: other %s gave another picture %d", name, what, i)
+					t.Errorf("%s: other %s gave another image %d", name, what, i)
 				}
 			}
 		}
@@ -102,22 +102,22 @@ func TestTransformsDoNotDependOnWorkers(t *testing.T) {
 			}
 		}
 		if same > 4 {
-			t.Errorf("%s: %d of 46 pictures are the same in another epoch or by another seed", name, same)
+			t.Errorf("%s: %d of 46 images are the same in another epoch or by another seed", name, same)
 		}
 	}
-	// A loader's lots are those that Lots describes.
+	// A loader's random numbers are those that Rand describes.
 	ds := sized{augmentable(23)}
 	got, _, err := walk(t, ds, LoaderConfig{Batch: 4, Seed: 9, Transform: augment}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lots transforms.Lots
+	var lots transforms.Rand
 	for i := range got {
-		lots.Picture(9, 3, i)
-		m, _, _ := ds.Picture(i)
+		lots.Image(9, 3, i)
+		m, _, _ := ds.Image(i)
 		for k, v := range augment.Apply(m, &lots).Pix {
 			if got[i][k] != float32(v)/255 {
-				t.Fatalf("picture %d is not made by its lots", i)
+				t.Fatalf("image %d is not made by its random numbers", i)
 			}
 		}
 	}
@@ -141,7 +141,7 @@ func TestMixedBatches(t *testing.T) {
 	changed := 0
 	for i := range images {
 		if !slices.Equal(images[i], again[i]) {
-			t.Errorf("picture %d depends on the workers", i)
+			t.Errorf("image %d depends on the workers", i)
 		}
 		if !slices.Equal(images[i], plain[i]) {
 			changed++
@@ -151,11 +151,11 @@ func TestMixedBatches(t *testing.T) {
 			sum += float64(v)
 		}
 		if math.Abs(sum-1) > 1e-6 || targets[i][i%3] == 0 && slices.Equal(images[i], plain[i]) {
-			t.Errorf("picture %d: targets %v", i, targets[i])
+			t.Errorf("image %d: targets %v", i, targets[i])
 		}
 	}
 	if changed < 12 {
-		t.Errorf("%d of 22 pictures are mixed", changed)
+		t.Errorf("%d of 22 images are mixed", changed)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestBatchesAreMixedApart(t *testing.T) {
 		}
 		for batch := 0; batch*size < ds.Len(); batch++ {
 			first, last := batch*size, min((batch+1)*size, ds.Len())
-			var lots transforms.Lots
+			var lots transforms.Rand
 			lots.Batch(5, epoch, batch)
 			m := mix.Draw(s.Height, s.Width, &lots)
 			where := fmt.Sprintf("batch %d of epoch %d", batch, epoch)
@@ -205,8 +205,8 @@ func TestBatchesAreMixedApart(t *testing.T) {
 
 func TestTransformErrorsNameThePicture(t *testing.T) {
 	for want, f := range map[string]transforms.Transform{
-		"picture 0: its transform failed: transforms.RandomCrop: a crop of 64 by 64":  transforms.RandomCrop{Size: 64},
-		"picture 0: the transforms made [3, 6, 6] of it, where [3, 12, 10] is wanted": transforms.CenterCrop{Size: 6},
+		"image 0: its transform failed: transforms.RandomCrop: a crop of 64 by 64":  transforms.RandomCrop{Size: 64},
+		"image 0: the transforms made [3, 6, 6] of it, where [3, 12, 10] is wanted": transforms.CenterCrop{Size: 6},
 	} {
 		if _, _, err := walk(t, augmentable(5), LoaderConfig{Batch: 2, Transform: f, Workers: 1}, 0); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -234,7 +234,7 @@ func TestLoaderNormalizes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !slices.Equal(got[i], n.Apply(m).Data()) {
-			t.Fatalf("picture %d differs", i)
+			t.Fatalf("image %d differs", i)
 		}
 	}
 	if _, err := NewLoader(ds, LoaderConfig{Batch: 2, Normalize: transforms.Normalize{Mean: []float64{0.5}}}); err == nil || !strings.Contains(err.Error(), "(Mean, Std)") {
@@ -246,20 +246,21 @@ func TestLoaderNormalizes(t *testing.T) {
 func TestViewsShowPictures(t *testing.T) {
 	plain, own := augmentable(7), sized{augmentable(7)}
 	for i := range 3 {
-		want, _, _ := own.Picture(i)
+		want, _, _ := own.Image(i)
 		for _, ds := range []Dataset{First(own, 4), Resize(own, 6), Resize(First(own, 5), 6), First(Resize(own, 6), 5)} {
-			m, label, err := ds.(Pictures).Picture(i)
+			var m transforms.Image
+			label, err := Lend(ds, i, func(lent transforms.Image) { m = lent })
 			if err != nil || label != i%3 || m.Height != want.Height || !slices.Equal(m.Pix, want.Pix) {
-				t.Errorf("picture %d of a view: [%d, %d, %d], label %d, %v", i, m.Channels, m.Height, m.Width, label, err)
+				t.Errorf("image %d of a view: [%d, %d, %d], label %d, %v", i, m.Channels, m.Height, m.Width, label, err)
 			}
 		}
-		m, label, err := Resize(plain, 6).(Pictures).Picture(i)
+		m, label, err := Resize(plain, 6).(Images).Image(i)
 		if err != nil || label != i%3 || m.Height != 12 || m.Width != 10 || !slices.Equal(m.Pix, plain.pixels[i*360:][:360]) {
-			t.Errorf("picture %d behind Resize: [%d, %d, %d], label %d, %v", i, m.Channels, m.Height, m.Width, label, err)
+			t.Errorf("image %d behind Resize: [%d, %d, %d], label %d, %v", i, m.Channels, m.Height, m.Width, label, err)
 		}
 	}
-	if _, ok := First(plain, 3).(Pictures); ok {
-		t.Error("a data set of bytes cut short has pictures")
+	if _, _, ok := As[Images](First(plain, 3)); ok {
+		t.Error("a data set of bytes cut short has images")
 	}
 }
 
@@ -269,19 +270,19 @@ type parted struct {
 	wholes, parts *atomic.Int64
 }
 
-func (p parted) Picture(i int) (transforms.Image, int, error) {
+func (p parted) Image(i int) (transforms.Image, int, error) {
 	p.wholes.Add(1)
-	return p.sized.Picture(i)
+	return p.sized.Image(i)
 }
 
 func (p parted) Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error) {
 	p.parts.Add(1)
-	m, label, err := p.sized.Picture(i)
+	m, label, err := p.sized.Image(i)
 	choose(m.Height+3, m.Width+5) // of one that could not be read
 	return choose(m.Height, m.Width).Apply(m, nil), label, err
 }
 
-// A transform that begins with a cut reads no more than that, and draws the same lots.
+// A transform that begins with a cut reads no more than that, and draws the same random numbers.
 func TestPartsAreAsPictures(t *testing.T) {
 	whole := sized{augmentable(9)}
 	ds := parted{whole, new(atomic.Int64), new(atomic.Int64)}
@@ -300,7 +301,7 @@ func TestPartsAreAsPictures(t *testing.T) {
 		}
 		for i := range want {
 			if !slices.Equal(got[i], want[i]) {
-				t.Fatalf("picture %d differs", i)
+				t.Fatalf("image %d differs", i)
 			}
 		}
 	}

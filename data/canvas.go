@@ -6,15 +6,15 @@ package data
 // float64(a*b), and from the corners of an outline on all arithmetic is of integers.
 
 const (
-	pictureSide = 28
-	pictureSize = pictureSide * pictureSide
+	imageSide   = 28
+	imageSize   = imageSide * imageSide
 	subRows     = 4   // scanlines in a pixel's height
 	subPixel    = 256 // steps in a pixel's width and height
 	fullCover   = subRows * subPixel
 	maxCrossing = 24 // crossings of one scanline that are kept
 )
 
-// pt is a point of a garment: x to the right, y down, and the picture's half side
+// pt is a point of a garment: x to the right, y down, and the image's half side
 // is 1 before the pose is applied.
 type pt struct{ x, y float64 }
 
@@ -49,18 +49,18 @@ type crossing struct {
 	dir int8
 }
 
-// canvas is a picture in the making.
+// canvas is an image in the making.
 type canvas struct {
 	pose      pose
-	value     [pictureSize]int32 // 0..255
-	shade     [pictureSize]int32 // light on the cloth; 256 is neutral
-	cover     [pictureSize]int32
-	crossings [pictureSide * subRows][maxCrossing]crossing
-	count     [pictureSide * subRows]uint8
+	value     [imageSize]int32 // 0..255
+	shade     [imageSize]int32 // light on the cloth; 256 is neutral
+	cover     [imageSize]int32
+	crossings [imageSide * subRows][maxCrossing]crossing
+	count     [imageSide * subRows]uint8
 }
 
 // fill paints the inside of a closed outline (non-zero winding, antialiased) with a
-// tone in 0..255, under the light of the picture.
+// tone in 0..255, under the light of the image.
 func (c *canvas) fill(tone float64, outline ...pt) { c.paint(int32(tone), true, outline) }
 
 // cut takes the inside of an outline away, to the black background.
@@ -69,7 +69,7 @@ func (c *canvas) cut(outline ...pt) { c.paint(0, false, outline) }
 func (c *canvas) paint(tone int32, lit bool, outline []pt) {
 	top, bottom := c.scan(outline)
 	for row := top; row <= bottom; row++ {
-		for i := row * pictureSide; i < (row+1)*pictureSide; i++ {
+		for i := row * imageSide; i < (row+1)*imageSide; i++ {
 			cover := c.cover[i]
 			if cover == 0 {
 				continue
@@ -134,7 +134,7 @@ func (c *canvas) cross(s int32, x crossing) {
 
 // spans adds the covered parts of one scanline and forgets its crossings.
 func (c *canvas) spans(s int) {
-	cover := c.cover[s/subRows*pictureSide:][:pictureSide]
+	cover := c.cover[s/subRows*imageSide:][:imageSide]
 	winding := int8(0)
 	var begin int32
 	for _, x := range c.crossings[s][:c.count[s]] {
@@ -142,7 +142,7 @@ func (c *canvas) spans(s int) {
 			begin = x.x
 		}
 		if winding += x.dir; winding == 0 {
-			a, b := max(begin, 0), min(x.x, pictureSide*subPixel)
+			a, b := max(begin, 0), min(x.x, imageSide*subPixel)
 			for a < b {
 				px := a / subPixel
 				end := min((px+1)*subPixel, b)

@@ -25,7 +25,7 @@ type FileReport struct {
 	Bytes     int64   `json:"bytes,omitempty"` // on disk
 	MD5       string  `json:"md5,omitempty"`   // of the uncompressed content
 	DigestOK  bool    `json:"digest_ok"`
-	Count     int     `json:"count"` // pictures or labels
+	Count     int     `json:"count"` // images or labels
 	LabelMin  int     `json:"label_min"`
 	LabelMax  int     `json:"label_max"`
 	Histogram []int   `json:"histogram,omitempty"` // labels of each class

@@ -31,7 +31,7 @@ type cifarFile struct {
 func (f cifarFile) part() Split { return f.split }
 
 // cifarSet is a data set of the binary version of CIFAR: files of records, each of a
-// few bytes of labels and a picture, plane by plane. They lie in one folder, or in the
+// few bytes of labels and an image, plane by plane. They lie in one folder, or in the
 // archive as it is downloaded. Format: https://www.cs.toronto.edu/~kriz/cifar.html.
 type cifarSet struct {
 	name, about string

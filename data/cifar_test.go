@@ -57,7 +57,7 @@ func packed(content map[string][]byte) []byte {
 	return gz(b.Bytes())
 }
 
-// holds fails the test unless the set's pictures are those of content.
+// holds fails the test unless the set's images are those of content.
 func (s cifarSet) holds(t *testing.T, o Options, content map[string][]byte) {
 	t.Helper()
 	ds, err := s.open(context.Background(), o)
@@ -70,12 +70,12 @@ func (s cifarSet) holds(t *testing.T, o Options, content map[string][]byte) {
 	}
 	pix := make([]uint8, s.pixels())
 	if ds.Len()*s.record() != len(want) || ds.Info().Channels != 3 || ds.Info().Height != 4 || ds.Info().Width != 4 {
-		t.Fatalf("%d pictures of %+v", ds.Len(), ds.Info())
+		t.Fatalf("%d images of %+v", ds.Len(), ds.Info())
 	}
 	for i := range ds.Len() {
 		label, err := ds.Get(i, pix)
 		if r := want[i*s.record():][:s.record()]; err != nil || label != int(r[1]) || !bytes.Equal(pix, r[2:]) {
-			t.Errorf("picture %d: label %d, %v", i, label, err)
+			t.Errorf("image %d: label %d, %v", i, label, err)
 		}
 	}
 }
@@ -242,7 +242,7 @@ func TestNamedSets(t *testing.T) {
 				n += f.count
 			}
 			if n != want.train || len(s.classes) != want.classes || s.contentSize() != want.bytes || ofPart(s.files, Test)[0].count != 10000 {
-				t.Errorf("%s: %d pictures, %d classes, %d bytes", name, n, len(s.classes), s.contentSize())
+				t.Errorf("%s: %d images, %d classes, %d bytes", name, n, len(s.classes), s.contentSize())
 			}
 		}
 		r, err := Check(context.Background(), name, Options{})

@@ -1,6 +1,25 @@
-// Package data holds the data sets, the resizing view and the loader that turns
-// pictures into batches beside the training. Pixels stay 8-bit until they enter
-// a batch: a picture is [C, H, W] bytes, a batch is [N, C, H, W] float32 in [0, 1].
+// Package data holds data sets of labelled images and the loader that turns them into
+// batches while a training runs.
+//
+// Open returns a built-in set by name, and package data/folder makes one of a user's own
+// photos. A Loader cuts a Dataset into batches:
+//
+//	ds, err := data.Open(ctx, "fashion-mnist", data.Options{Split: data.Train})
+//	...
+//	l, err := data.NewLoader(ds, data.LoaderConfig{Batch: 128, Shuffle: true, Seed: 1})
+//	...
+//	e := l.Epoch(ctx, 0)
+//	for {
+//		b, err := e.Next() // io.EOF after the last batch
+//		...
+//		b.Release()
+//	}
+//
+// A Dataset returns an image by its index as [C, H, W] uint8 pixels; pixels stay 8-bit until
+// they enter a batch, which is [N, C, H, W] float32 in [0, 1] or normalised. Images,
+// ImageParts and ImageLender are data sets whose images have sizes of their own. First,
+// Subset, Resize and Cropped return a View of another set, and As finds what the set behind
+// a view can do. Batches depend only on the seed and the epoch, for any number of workers.
 package data
 
 import (
@@ -9,21 +28,21 @@ import (
 	"strings"
 )
 
-// Info describes every picture of a data set.
+// Info describes every image of a data set.
 type Info struct {
 	Name                    string
 	Classes                 []string // a label is an index into it
 	Channels, Height, Width int
 }
 
-// Numel returns the bytes of one picture, Channels*Height*Width.
+// Numel returns the bytes of one image, Channels*Height*Width.
 func (i Info) Numel() int { return i.Channels * i.Height * i.Width }
 
-// Dataset is a finite, indexed set of labelled pictures.
+// Dataset is a finite, indexed set of labelled images.
 type Dataset interface {
 	Info() Info
 	Len() int
-	// Get writes picture i, 0 <= i < Len(), channel by channel into pix, which
+	// Get writes image i, 0 <= i < Len(), channel by channel into pix, which
 	// holds exactly Info().Numel() bytes, and returns its label. It is safe for
 	// concurrent use and gives the same bytes every time.
 	Get(i int, pix []uint8) (label int, err error)
@@ -43,12 +62,12 @@ const (
 type Options struct {
 	Dir     string   // the folder to read (--data-dir); empty means RESIDUAL_DATA, then the user cache folder
 	Split   Split    // empty means Train
-	Seed    uint64   // of drawn pictures
-	Size    int      // how many pictures to draw; 0 means 12,000 for Train and 2,000 for Test
+	Seed    uint64   // of drawn images
+	Size    int      // how many images to draw; 0 means 12,000 for Train and 2,000 for Test
 	Mirrors []string // base URLs to download from, in this order; nil means the public ones
 	Offline bool     // never download
 
-	// Progress, when set, hears of a download (bytes) or of drawing (pictures);
+	// Progress, when set, hears of a download (bytes) or of drawing (images);
 	// total is 0 when it is not known. Calls do not overlap.
 	Progress func(done, total int64, what string)
 }
@@ -60,16 +79,16 @@ type SourceInfo struct {
 	Needs string `json:"needs"`
 }
 
-// source is what the registry holds of a data set.
-type source interface {
+// registered is what the registry holds of a data set.
+type registered interface {
 	info() SourceInfo
 	open(context.Context, Options) (Dataset, error)
 	fetch(context.Context, Options) (string, error)
 	check(context.Context, Options) (*Report, error)
 }
 
-func sources() []source {
-	return []source{fashionMNIST(), garmentSource{}, mnist(), cifar10(), cifar100()}
+func sources() []registered {
+	return []registered{fashionMNIST(), garmentSource{}, mnist(), cifar10(), cifar100()}
 }
 
 // Names lists the data sets that Open knows.
@@ -83,7 +102,7 @@ func Names() []SourceInfo {
 
 // Open returns a part of a data set by name ("fashion-mnist", "garments", "mnist", "cifar10",
 // "cifar100"). Files
-// are verified by the digest of their content before a picture is given out.
+// are verified by the digest of their content before an image is given out.
 func Open(ctx context.Context, name string, o Options) (Dataset, error) {
 	s, err := lookup(name, &o)
 	if err != nil {
@@ -113,7 +132,7 @@ func Check(ctx context.Context, name string, o Options) (*Report, error) {
 	return s.check(ctx, o)
 }
 
-func lookup(name string, o *Options) (source, error) {
+func lookup(name string, o *Options) (registered, error) {
 	switch o.Split {
 	case "":
 		o.Split = Train
@@ -135,7 +154,7 @@ func lookup(name string, o *Options) (source, error) {
 // memory is a data set whose bytes are all at hand.
 type memory struct {
 	info   Info
-	pixels []uint8 // picture after picture
+	pixels []uint8 // image after image
 	labels []uint8
 }
 
@@ -152,10 +171,10 @@ func (m *memory) Get(i int, pix []uint8) (int, error) {
 // checkGet panics on arguments of Get that no caller may pass.
 func checkGet(info Info, length, i int, pix []uint8) {
 	if i < 0 || i >= length {
-		panic(fmt.Sprintf("data: picture %d of %s, which has %d", i, info.Name, length))
+		panic(fmt.Sprintf("data: image %d of %s, which has %d", i, info.Name, length))
 	}
 	if len(pix) != info.Numel() {
-		panic(fmt.Sprintf("data: buffer of %d bytes for a picture of %s, [%d, %d, %d]",
+		panic(fmt.Sprintf("data: buffer of %d bytes for an image of %s, [%d, %d, %d]",
 			len(pix), info.Name, info.Channels, info.Height, info.Width))
 	}
 }

@@ -83,7 +83,7 @@ func (l *Loader) Shared() []int {
 	}
 }
 
-// Samples returns the number of pictures in an epoch.
+// Samples returns the number of images in an epoch.
 func (l *Loader) Samples() int {
 	if l.c.DropLast {
 		return l.Batches() * l.c.Batch

@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// stripes is a data set of one's own: pictures from one number on, which are drawn as
+// stripes is a data set of one's own: images from one number on, which are drawn as
 // they are asked for. Others read a file or a database.
 type stripes struct{ from, count int }
 

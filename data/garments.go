@@ -8,13 +8,13 @@ import (
 	"sync/atomic"
 )
 
-// How many pictures a split has unless Options.Size says otherwise, and up to how
-// many bytes of pictures are drawn once and kept rather than drawn at every Get.
+// How many images a split has unless Options.Size says otherwise, and up to how
+// many bytes of images are drawn once and kept rather than drawn at every Get.
 const (
 	garmentTrain  = 12000
 	garmentTest   = 2000
 	garmentsKept  = 64 << 20
-	garmentsChunk = 256 // pictures a worker draws before it reports
+	garmentsChunk = 256 // images a worker draws before it reports
 )
 
 // garmentClasses returns Fashion-MNIST's class names in the order of its labels.
@@ -28,7 +28,7 @@ type garmentSource struct{}
 
 func (garmentSource) info() SourceInfo {
 	return SourceInfo{"garments",
-		"grey pictures of garments drawn by the program, 28x28, Fashion-MNIST's ten classes",
+		"grey images of garments drawn by the program, 28x28, Fashion-MNIST's ten classes",
 		"nothing: no file, no network"}
 }
 
@@ -39,13 +39,13 @@ func (garmentSource) open(ctx context.Context, o Options) (Dataset, error) {
 	}
 	switch {
 	case o.Size < 0:
-		return nil, fmt.Errorf("garments: %d pictures; give a number of at least 1, or 0 for the default", o.Size)
+		return nil, fmt.Errorf("garments: %d images; give a number of at least 1, or 0 for the default", o.Size)
 	case o.Size == 0 && o.Split == Test:
 		g.size = garmentTest
 	case o.Size == 0:
 		g.size = garmentTrain
 	}
-	if g.size > garmentsKept/pictureSize {
+	if g.size > garmentsKept/imageSize {
 		return g, nil
 	}
 	return g.keep(ctx, o.Progress)
@@ -55,7 +55,7 @@ func (garmentSource) fetch(context.Context, Options) (string, error) { return ""
 
 func (s garmentSource) check(ctx context.Context, o Options) (*Report, error) {
 	r := &Report{Name: "garments", OK: true}
-	o.Size = min(o.Size, garmentsKept/pictureSize)
+	o.Size = min(o.Size, garmentsKept/imageSize)
 	for _, split := range []Split{Train, Test} {
 		o.Split = split
 		ds, err := s.open(ctx, o)
@@ -63,9 +63,9 @@ func (s garmentSource) check(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 		fr := FileReport{File: "garments (" + string(split) + ")", Split: split, Kind: "drawn", DigestOK: true, Count: ds.Len()}
-		pixels, labels := make([]uint8, ds.Len()*pictureSize), make([]uint8, ds.Len())
+		pixels, labels := make([]uint8, ds.Len()*imageSize), make([]uint8, ds.Len())
 		for i := range labels {
-			label, err := ds.Get(i, pixels[i*pictureSize:(i+1)*pictureSize])
+			label, err := ds.Get(i, pixels[i*imageSize:(i+1)*imageSize])
 			if err != nil {
 				return nil, err
 			}
@@ -81,15 +81,15 @@ func (s garmentSource) check(ctx context.Context, o Options) (*Report, error) {
 	return r, nil
 }
 
-// garments draws picture i when it is asked for. The picture depends on the seed,
-// the split and i only, so a larger set begins with the pictures of a smaller one.
+// garments draws image i when it is asked for. The image depends on the seed,
+// the split and i only, so a larger set begins with the images of a smaller one.
 type garments struct {
 	seed, stream uint64
 	size         int
 }
 
 func (g garments) Info() Info {
-	return Info{Name: "garments", Classes: garmentClasses(), Channels: 1, Height: pictureSide, Width: pictureSide}
+	return Info{Name: "garments", Classes: garmentClasses(), Channels: 1, Height: imageSide, Width: imageSide}
 }
 
 func (g garments) Len() int { return g.size }
@@ -107,9 +107,9 @@ func (g garments) Get(i int, pix []uint8) (int, error) {
 // artists are reused: one holds some tens of kilobytes of scratch.
 var artists = sync.Pool{New: func() any { return new(artist) }}
 
-// keep draws all pictures now, on every processor.
+// keep draws all images now, on every processor.
 func (g garments) keep(ctx context.Context, progress func(done, total int64, what string)) (Dataset, error) {
-	m := &memory{info: g.Info(), pixels: make([]uint8, g.size*pictureSize), labels: make([]uint8, g.size)}
+	m := &memory{info: g.Info(), pixels: make([]uint8, g.size*imageSize), labels: make([]uint8, g.size)}
 	var wg sync.WaitGroup
 	var claim atomic.Int64
 	var mu sync.Mutex
@@ -124,7 +124,7 @@ func (g garments) keep(ctx context.Context, progress func(done, total int64, wha
 				}
 				end = min(end, g.size)
 				for i := first; i < end; i++ {
-					label, _ := g.Get(i, m.pixels[i*pictureSize:(i+1)*pictureSize]) // never fails
+					label, _ := g.Get(i, m.pixels[i*imageSize:(i+1)*imageSize]) // never fails
 					m.labels[i] = uint8(label)
 				}
 				mu.Lock()

@@ -27,7 +27,7 @@ func openGarments(t testing.TB, o Options) Dataset {
 	return ds
 }
 
-// TestGarmentsAreFixed holds the pictures to what they were on the first machine:
+// TestGarmentsAreFixed holds the images to what they were on the first machine:
 // they may not depend on the processor, the Go version or the number of threads.
 func TestGarmentsAreFixed(t *testing.T) {
 	for _, c := range []struct {
@@ -41,23 +41,23 @@ func TestGarmentsAreFixed(t *testing.T) {
 		h := sha256.New()
 		c.o.Size = 300
 		ds := openGarments(t, c.o)
-		pix := make([]uint8, pictureSize)
+		pix := make([]uint8, imageSize)
 		for i := range 300 {
 			label, err := ds.Get(i, pix)
 			if err != nil || label != i%10 {
-				t.Fatalf("picture %d: label %d, %v", i, label, err)
+				t.Fatalf("image %d: label %d, %v", i, label, err)
 			}
 			h.Write(pix)
 		}
 		if got := fmt.Sprintf("%x", h.Sum(nil)[:8]); got != c.want {
-			t.Errorf("%+v: digest of the first 300 pictures is %s, want %s", c.o, got, c.want)
+			t.Errorf("%+v: digest of the first 300 images is %s, want %s", c.o, got, c.want)
 		}
 	}
 }
 
 // TestNoFusedProducts reads the package's sources: a product of floating-point
 // numbers must be rounded by a conversion, or a compiler may fuse it with a sum and
-// draw other pictures on another processor. Powers of two are exact anyway.
+// draw other images on another processor. Powers of two are exact anyway.
 func TestNoFusedProducts(t *testing.T) {
 	fset := token.NewFileSet()
 	names, err := os.ReadDir(".")
@@ -139,32 +139,32 @@ func TestGarmentsDependOnSeedSplitAndIndexOnly(t *testing.T) {
 	// So large a set that it is drawn at every Get.
 	const most = min(1<<40, math.MaxInt)
 	huge := openGarments(t, Options{Size: most})
-	pix := make([]uint8, pictureSize)
+	pix := make([]uint8, imageSize)
 	for _, i := range []int{699, 3, 3, 42} {
-		if label, err := huge.Get(i, pix); err != nil || label != i%10 || !bytes.Equal(pix, small.pixels[i*pictureSize:(i+1)*pictureSize]) {
-			t.Errorf("picture %d, drawn alone, differs (%v)", i, err)
+		if label, err := huge.Get(i, pix); err != nil || label != i%10 || !bytes.Equal(pix, small.pixels[i*imageSize:(i+1)*imageSize]) {
+			t.Errorf("image %d, drawn alone, differs (%v)", i, err)
 		}
 	}
 	if label, err := huge.Get(most-1, pix); err != nil || label != (most-1)%10 {
-		t.Errorf("the last picture: label %d, %v", label, err)
+		t.Errorf("the last image: label %d, %v", label, err)
 	}
 	seen := map[[32]byte]string{}
 	for _, o := range []Options{{}, {Split: Test}, {Seed: 1}, {Seed: 1, Split: Test}} {
 		o.Size = 500
 		m := openGarments(t, o).(*memory)
 		for i := range 500 {
-			key := sha256.Sum256(m.pixels[i*pictureSize : (i+1)*pictureSize])
+			key := sha256.Sum256(m.pixels[i*imageSize : (i+1)*imageSize])
 			if where, ok := seen[key]; ok {
-				t.Errorf("picture %d of %+v is also %s", i, o, where)
+				t.Errorf("image %d of %+v is also %s", i, o, where)
 			}
-			seen[key] = fmt.Sprintf("picture %d of %+v", i, o)
+			seen[key] = fmt.Sprintf("image %d of %+v", i, o)
 		}
 	}
 }
 
 func TestGarmentsOptions(t *testing.T) {
 	if n, m := openGarments(t, Options{}).Len(), openGarments(t, Options{Split: Test}).Len(); n != 12000 || m != 2000 {
-		t.Errorf("%d and %d pictures by default", n, m)
+		t.Errorf("%d and %d images by default", n, m)
 	}
 	if in := openGarments(t, Options{Size: 1}).Info(); in.Name != "garments" || in.Channels != 1 || in.Height != 28 || in.Width != 28 ||
 		!slices.Equal(in.Classes, fashionMNIST().classes) || in.Classes[9] != "Ankle boot" {
@@ -203,7 +203,7 @@ func TestGarmentsOptions(t *testing.T) {
 func TestGarmentsLook(t *testing.T) {
 	m := openGarments(t, Options{Size: 3000}).(*memory)
 	for i := range 3000 {
-		pix := m.pixels[i*pictureSize : (i+1)*pictureSize]
+		pix := m.pixels[i*imageSize : (i+1)*imageSize]
 		cloth, values := 0, map[uint8]bool{}
 		for _, v := range pix {
 			values[v] = true
@@ -212,11 +212,11 @@ func TestGarmentsLook(t *testing.T) {
 			}
 		}
 		if cloth < 40 || cloth > 600 || len(values) < 12 {
-			t.Errorf("picture %d (%s): %d pixels of cloth, %d greys", i, m.info.Classes[i%10], cloth, len(values))
+			t.Errorf("image %d (%s): %d pixels of cloth, %d greys", i, m.info.Classes[i%10], cloth, len(values))
 		}
 	}
 	if mean, std := pixelStats(m.pixels); mean < 0.1 || mean > 0.35 || std < 0.15 {
-		t.Errorf("pixel mean %.3f, deviation %.3f", mean, std)
+		t.Errorf("pixel mean %.3f, std %.3f", mean, std)
 	}
 }
 
@@ -236,11 +236,11 @@ func TestGarmentsNeedMoreThanALinearClassifier(t *testing.T) {
 		r.reset(1, streamOrder, uint64(epoch))
 		step := float32(rate * (1 - float64(epoch)/epochs))
 		for _, i := range r.permutation(train.Len()) {
-			c.learn(train.pixels[int(i)*pictureSize:][:pictureSize], int(train.labels[i]), step)
+			c.learn(train.pixels[int(i)*imageSize:][:imageSize], int(train.labels[i]), step)
 		}
 		right := 0
 		for i := range test.Len() {
-			if c.predict(test.pixels[i*pictureSize:][:pictureSize]) == int(test.labels[i]) {
+			if c.predict(test.pixels[i*imageSize:][:imageSize]) == int(test.labels[i]) {
 				right++
 			}
 		}
@@ -248,16 +248,16 @@ func TestGarmentsNeedMoreThanALinearClassifier(t *testing.T) {
 	}
 	t.Logf("best test accuracy %.3f", best)
 	if best >= 0.85 {
-		t.Errorf("a linear classifier reaches %.3f; the pictures are too easy", best)
+		t.Errorf("a linear classifier reaches %.3f; the images are too easy", best)
 	}
 	if best < 0.65 {
-		t.Errorf("a linear classifier reaches %.3f only: it was not trained well, or the pictures are hardly of ten classes", best)
+		t.Errorf("a linear classifier reaches %.3f only: it was not trained well, or the images are hardly of ten classes", best)
 	}
 }
 
-// softmaxRegression is trained one picture at a time.
+// softmaxRegression is trained one image at a time.
 type softmaxRegression struct {
-	weight [pictureSize][10]float32
+	weight [imageSize][10]float32
 	bias   [10]float32
 	on     []int // pixels that are not black
 	p      [10]float32
@@ -305,7 +305,7 @@ func (c *softmaxRegression) learn(pix []uint8, label int, rate float32) {
 }
 
 func BenchmarkDrawGarment(b *testing.B) {
-	g, pix, i := garments{size: math.MaxInt}, make([]uint8, pictureSize), 0
+	g, pix, i := garments{size: math.MaxInt}, make([]uint8, imageSize), 0
 	b.ReportAllocs()
 	for b.Loop() {
 		g.Get(i, pix)

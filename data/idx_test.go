@@ -53,7 +53,7 @@ func TestReadIDX(t *testing.T) {
 		{"one byte more", append(bytes.Clone(good), 0), 3, "goes on after the 60 bytes"},
 		{"labels for images", idxBytes(data, 60), 3, "not an IDX file of unsigned bytes with 3 dimensions"},
 		{"floats", wrongType, 3, "0x00000d03"},
-		{"no pictures", idxBytes(nil, 0, 4, 5), 3, "dimension 0 is 0"},
+		{"no images", idxBytes(nil, 0, 4, 5), 3, "dimension 0 is 0"},
 		{"overflow", idxBytes[uint32](data, 1<<32-1, 1<<32-1, 1<<32-1), 3, "impossible size"},
 		{"overflow to a small product", idxBytes[uint32](data, 1<<31, 1<<31, 4), 3, "impossible size"},
 		{"over the limit", idxBytes(data, 61), 1, "at most 60"},

@@ -50,7 +50,7 @@ type idxSet struct {
 func fashionMNIST() idxSet {
 	return idxSet{
 		name:    "fashion-mnist",
-		about:   "Zalando's 60,000 + 10,000 grey pictures of garments, 28x28, ten classes",
+		about:   "Zalando's 60,000 + 10,000 grey images of garments, 28x28, ten classes",
 		classes: garmentClasses(),
 		files: []idxFile{
 			{"train-images-idx3-ubyte", Train, []int{60000, 28, 28}, "f4a8712d7a061bf5bd6d2ca38dc4d50a"},
@@ -71,7 +71,7 @@ func fashionMNIST() idxSet {
 func mnist() idxSet {
 	return idxSet{
 		name:    "mnist",
-		about:   "60,000 + 10,000 grey pictures of handwritten digits, 28x28, ten classes",
+		about:   "60,000 + 10,000 grey images of handwritten digits, 28x28, ten classes",
 		classes: []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
 		files: []idxFile{
 			{"train-images-idx3-ubyte", Train, []int{60000, 28, 28}, "6bbc9ace898e44ae57da46a324031adb"},
@@ -125,7 +125,7 @@ func (s idxSet) open(ctx context.Context, o Options) (Dataset, error) {
 	}
 	images, labels := arrays[0], arrays[1]
 	if images.dims[0] != labels.dims[0] {
-		return nil, fmt.Errorf("%s holds %d pictures but %s holds %d labels; %s",
+		return nil, fmt.Errorf("%s holds %d images but %s holds %d labels; %s",
 			paths[0], images.dims[0], paths[1], labels.dims[0], s.nextStep())
 	}
 	if _, _, _, err := labelStats(labels.data, len(s.classes)); err != nil {

@@ -81,7 +81,7 @@ func TestOpenFindsFolders(t *testing.T) {
 		pix := make([]uint8, 6)
 		label, err := ds.Get(1, pix)
 		if err != nil || label != 0 || !slices.Equal(pix, content["test-images"][16+6:]) || ds.Len() != 2 {
-			t.Fatalf("picture 1 of %d: %v, label %d, %v", ds.Len(), pix, label, err)
+			t.Fatalf("image 1 of %d: %v, label %d, %v", ds.Len(), pix, label, err)
 		}
 		return filepath.Dir(path)
 	}
@@ -121,7 +121,7 @@ func TestOpenRefusesBadFiles(t *testing.T) {
 			z[len(z)-8]++
 			c["train-images"] = z
 		}, []string{"train-images", "checksum"}},
-		{"another picture", func(_ *idxSet, c map[string][]byte) { c["train-images"][20]++ },
+		{"another image", func(_ *idxSet, c map[string][]byte) { c["train-images"][20]++ },
 			[]string{"train-images", "MD5"}},
 		{"another label", func(_ *idxSet, c map[string][]byte) { c["train-labels"][9]++ },
 			[]string{"train-labels", "MD5"}},
@@ -131,7 +131,7 @@ func TestOpenRefusesBadFiles(t *testing.T) {
 			c["train-labels"] = idxBytes([]uint8{0, 1}, 2)
 			sum := md5.Sum(c["train-labels"])
 			s.files[1].md5 = hex.EncodeToString(sum[:])
-		}, []string{"train-images", "holds 5 pictures", "train-labels", "2 labels"}},
+		}, []string{"train-images", "holds 5 images", "train-labels", "2 labels"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -253,9 +253,9 @@ func TestRealFashionMNIST(t *testing.T) {
 			t.Errorf("class %d has %d and %d labels", class, n, r.Files[3].Histogram[class])
 		}
 	}
-	// The mean and deviation that the literature quotes: 0.2860 and 0.3530.
+	// The mean and std that the literature quotes: 0.2860 and 0.3530.
 	if m, s := r.Files[0].PixelMean, r.Files[0].PixelStd; m < 0.28595 || m > 0.28605 || s < 0.35295 || s > 0.35305 {
-		t.Errorf("pixel mean %.5f, deviation %.5f", m, s)
+		t.Errorf("pixel mean %.5f, std %.5f", m, s)
 	}
 	test, err := Open(ctx, "fashion-mnist", Options{Split: Test, Offline: true})
 	if err != nil {
@@ -269,7 +269,7 @@ func TestRealFashionMNIST(t *testing.T) {
 		h.Write(big)
 	}
 	if got, want := hex.EncodeToString(h.Sum(nil)), pillowFixture(t).T10k; got != want {
-		t.Errorf("1000 pictures at 96x96 have the digest %s, Pillow's have %s", got, want)
+		t.Errorf("1000 images at 96x96 have the digest %s, Pillow's have %s", got, want)
 	}
 	ds, err := Open(ctx, "fashion-mnist", Options{Split: Train, Offline: true})
 	if err != nil {

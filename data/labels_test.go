@@ -22,11 +22,11 @@ func (c *counted) Get(i int, pix []uint8) (int, error) {
 	return label, err
 }
 
-// named is a data set whose pictures have names, and that must not be read.
+// named is a data set whose images have names, and that must not be read.
 type named struct{ Dataset }
 
 func (n named) Get(int, []uint8) (int, error) { panic("read") }
-func (n named) Describe(i int) (int, string)  { return 9 - i%10, "picture " + string(rune('a'+i)) }
+func (n named) Describe(i int) (int, string)  { return 9 - i%10, "image " + string(rune('a'+i)) }
 
 func TestLabels(t *testing.T) {
 	ds, err := Open(context.Background(), "garments", Options{Size: 12})
@@ -47,14 +47,14 @@ func TestLabels(t *testing.T) {
 		}
 	}
 	if c.reads != 7 || Describe(Resize(c, 14), 3) != "" {
-		t.Errorf("%d pictures were read for 7 labels", c.reads)
+		t.Errorf("%d images were read for 7 labels", c.reads)
 	}
 	n := First(Resize(named{ds}, 14), 3)
-	if got, err := Labels(context.Background(), n); err != nil || !slices.Equal(got, []int{9, 8, 7}) || Describe(n, 2) != "picture c" {
-		t.Errorf("labels %v, %v; picture 2 is %q", got, err, Describe(n, 2))
+	if got, err := Labels(context.Background(), n); err != nil || !slices.Equal(got, []int{9, 8, 7}) || Describe(n, 2) != "image c" {
+		t.Errorf("labels %v, %v; image 2 is %q", got, err, Describe(n, 2))
 	}
 	c.broken = 5
-	if _, err := Labels(context.Background(), c); err == nil || !strings.Contains(err.Error(), "picture 5: label 77 is outside 0..9") {
+	if _, err := Labels(context.Background(), c); err == nil || !strings.Contains(err.Error(), "image 5: label 77 is outside 0..9") {
 		t.Errorf("a label that cannot be: %v", err)
 	}
 	over, stop := context.WithCancel(context.Background())

@@ -16,7 +16,7 @@ import (
 
 // LoaderConfig says how a data set is cut into batches.
 type LoaderConfig struct {
-	Batch    int    // pictures in a batch, at least 1
+	Batch    int    // images in a batch, at least 1
 	Shuffle  bool   // a new order every epoch, fixed by (Seed, epoch)
 	Seed     uint64 // of the order
 	Workers  int    // goroutines that prepare batches; 0 chooses. It never changes a batch
@@ -26,13 +26,13 @@ type LoaderConfig struct {
 	// their statistics from every batch, and those of one image are far off.
 	Even bool
 
-	// Transform, when set, makes every picture anew in every epoch: of the data set's
-	// Picture when it is one of Pictures, else of its bytes. It must give the size of
-	// Info. Its lots are transforms.Lots of (Seed, epoch, index): no number of workers
+	// Transform, when set, makes every image anew in every epoch: of the data set's
+	// Image when it is one of Images, else of its bytes. It must give the size of
+	// Info. Its random numbers are transforms.Rand of (Seed, epoch, index): no number of workers
 	// and no order changes them. It runs on the workers, on several at once.
 	Transform transforms.Transform
-	// Mix, when set, mixes every batch with itself, by lots of (Seed, epoch, batch);
-	// Batch.Targets then holds what its pictures show.
+	// Mix, when set, mixes every batch with itself, with random numbers from (Seed, epoch, batch);
+	// Batch.Targets then holds what its images show.
 	Mix transforms.BatchTransform
 	// Normalize is what bytes become; the zero value is in [0, 1].
 	Normalize transforms.Normalize
@@ -43,7 +43,6 @@ type LoaderConfig struct {
 
 // Loader prepares batches beside the training.
 type Loader struct {
-	ds    Dataset
 	info  Info
 	c     LoaderConfig
 	total int
@@ -52,9 +51,10 @@ type Loader struct {
 	table []*[256]float32 // what a byte of a channel becomes
 	free  chan *Batch
 
-	cutter *cutter // how Transform begins, or nil
-	stored *Stored // how batches are stored; nil where they are images
-	source Dataset // of the pictures as they are stored
+	croppable *croppable // how Transform begins, or nil
+	stored    *Stored    // how batches are stored; nil where they are images
+	source    Dataset    // the images as they are stored
+	originals originals  // the images that Transform takes
 }
 
 // NewLoader checks the settings. Nothing runs before Epoch.
@@ -67,7 +67,7 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 		return nil, fmt.Errorf("%d loader workers; use 1 or more, or 0 to choose", c.Workers)
 	}
 	if ds.Len() == 0 {
-		return nil, fmt.Errorf("data set %s holds no pictures", info.Name)
+		return nil, fmt.Errorf("data set %s holds no images", info.Name)
 	}
 	if c.DropLast && ds.Len() < c.Batch {
 		return nil, field.Errorf("data set %s holds %d images, fewer than one batch of %d; use a smaller {Batch} or keep the last partial batch",
@@ -79,7 +79,7 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	if c.Mix != nil && len(info.Classes) == 0 {
 		return nil, fmt.Errorf("data set %s does not name its classes, so its labels cannot be mixed; leave out Mixup and CutMix", info.Name)
 	}
-	l := &Loader{ds: ds, info: info, c: c, total: ds.Len(), ahead: c.Workers + 2}
+	l := &Loader{info: info, c: c, total: ds.Len(), ahead: c.Workers + 2}
 	for _, values := range [][]float64{c.Normalize.Mean, c.Normalize.Std} {
 		if n := len(values); n != 0 && n != info.Channels {
 			return nil, field.Errorf("the images of %s have %d channels, and the mean and std are of %d ({Mean}, {Std})", info.Name, info.Channels, n)
@@ -90,7 +90,7 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 		l.table = append(l.table, &table)
 	}
 	if c.Transform != nil {
-		l.cutter = cutterOf(c.Transform)
+		l.croppable, l.originals = croppableOf(c.Transform), originalsOf(ds)
 	}
 	l.c.Batch = min(c.Batch, l.total)
 	l.cut = divide(l.total, l.c.Batch, c.Even, c.DropLast)
@@ -118,14 +118,14 @@ func (l *Loader) Bytes() int64 {
 // Release.
 type Batch struct {
 	Images  *tensor.Tensor // [n, C, H, W] Float32 in [0, 1], or normalised; nil where there are Pixels
-	Pixels  []uint8        // the pictures as Loader.Stored says, one after the other; else nil
+	Pixels  []uint8        // the images as Loader.Stored says, one after the other; else nil
 	Labels  *tensor.Tensor // [n] Int64
-	Indices []int          // of the pictures in the data set
-	Targets *tensor.Tensor // [n, classes] Float32 shares of the classes, with LoaderConfig.Mix; else nil
+	Indices []int          // of the images in the data set
+	Targets *tensor.Tensor // [n, classes] Float32 soft labels, with LoaderConfig.Mix; else nil
 
 	loader      *Loader
-	pix         []uint8 // one picture
-	lots        transforms.Lots
+	pix         []uint8 // one image
+	rand        transforms.Rand
 	images      []float32
 	pixels      []uint8
 	labels      []int64
@@ -149,7 +149,7 @@ func (b *Batch) Release() {
 	}
 }
 
-// batch returns a free batch for n pictures.
+// batch returns a free batch for n images.
 func (l *Loader) batch(n int) *Batch {
 	var b *Batch
 	select {
@@ -182,19 +182,19 @@ func (l *Loader) batch(n int) *Batch {
 	return b
 }
 
-// fill reads the pictures named by Indices, those of batch k of an epoch.
+// fill reads the images named by Indices, those of batch k of an epoch.
 func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 	size, classes := len(b.pix), len(b.loader.info.Classes)
 	for k, i := range b.Indices {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		pix, label, err := b.picture(epoch, i)
+		pix, label, err := b.image(epoch, i)
 		if err == nil && (label < 0 || classes > 0 && label >= classes) {
 			err = fmt.Errorf("label %d is outside 0..%d", label, classes-1)
 		}
 		if err != nil {
-			return fmt.Errorf("data set %s, picture %d: %w", b.loader.info.Name, i, err)
+			return fmt.Errorf("data set %s, image %d: %w", b.loader.info.Name, i, err)
 		}
 		b.labels[k] = int64(label)
 		if b.Pixels != nil {
@@ -204,15 +204,15 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 		}
 	}
 	if mix := b.loader.c.Mix; mix != nil {
-		b.lots.Batch(b.loader.c.Seed, epoch, batch)
-		m := mix.Draw(b.loader.info.Height, b.loader.info.Width, &b.lots)
+		b.rand.Batch(b.loader.c.Seed, epoch, batch)
+		m := mix.Draw(b.loader.info.Height, b.loader.info.Width, &b.rand)
 		m.Images(b.Images)
 		b.Targets = m.Targets(b.Labels.Ints(), classes)
 	}
 	return nil
 }
 
-// values writes what the bytes of a picture become.
+// values writes what the bytes of an image become.
 func (l *Loader) values(out []float32, pix []uint8) {
 	area := len(pix) / len(l.table)
 	for channel, table := range l.table {

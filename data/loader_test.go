@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// squares is a data set of n pictures of 2x3 pixels that show their index.
+// squares is a data set of n images of 2x3 pixels that show their index.
 type squares struct {
 	n     int
-	fail  int // Get of this picture fails; 0 for none
+	fail  int // Get of this image fails; 0 for none
 	label int // added to every label
 	slow  bool
 }
@@ -126,7 +126,7 @@ func TestLoaderBatches(t *testing.T) {
 				for i, index := range b.Indices {
 					seen = append(seen, index)
 					if b.Labels.Ints()[i] != int64(index%3) || b.Images.At(i, 0, 1, 2) != float32(index+5)/255 {
-						t.Errorf("%+v: picture %d has label %d and last pixel %v", c, index, b.Labels.Ints()[i], b.Images.At(i, 0, 1, 2))
+						t.Errorf("%+v: image %d has label %d and last pixel %v", c, index, b.Labels.Ints()[i], b.Images.At(i, 0, 1, 2))
 					}
 				}
 				b.Release()
@@ -137,11 +137,11 @@ func TestLoaderBatches(t *testing.T) {
 				}
 			}
 			if len(seen) != l.Samples() || len(c.sizes) != l.Batches() {
-				t.Errorf("%+v: saw %d pictures in %d batches; the loader says %d in %d", c, len(seen), len(c.sizes), l.Samples(), l.Batches())
+				t.Errorf("%+v: saw %d images in %d batches; the loader says %d in %d", c, len(seen), len(c.sizes), l.Samples(), l.Batches())
 			}
 			slices.Sort(seen)
 			if len(slices.Compact(slices.Clone(seen))) != len(seen) {
-				t.Errorf("%+v: a picture came twice: %v", c, seen)
+				t.Errorf("%+v: an image came twice: %v", c, seen)
 			}
 		}
 	}
@@ -156,7 +156,7 @@ func TestLoaderRefuses(t *testing.T) {
 		{5, LoaderConfig{}, "Batch"},
 		{5, LoaderConfig{Batch: -3}, "Batch -3"},
 		{5, LoaderConfig{Batch: 1, Workers: -1}, "workers"},
-		{0, LoaderConfig{Batch: 1}, "no pictures"},
+		{0, LoaderConfig{Batch: 1}, "no images"},
 		{5, LoaderConfig{Batch: 6, DropLast: true}, "fewer than one batch"},
 	} {
 		if _, err := NewLoader(squares{n: c.n}, c.conf); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -184,9 +184,9 @@ func TestLoaderErrors(t *testing.T) {
 		first int // batch that must fail
 		want  []string
 	}{
-		{squares{n: 50, fail: 33}, 6, []string{"squares", "picture 33", "disk on fire"}},
-		{squares{n: 50, label: 1}, 0, []string{"picture 2", "label 3", "0..2"}},
-		{squares{n: 50, label: -1}, 0, []string{"picture 0", "label -1"}},
+		{squares{n: 50, fail: 33}, 6, []string{"squares", "image 33", "disk on fire"}},
+		{squares{n: 50, label: 1}, 0, []string{"image 2", "label 3", "0..2"}},
+		{squares{n: 50, label: -1}, 0, []string{"image 0", "label -1"}},
 	} {
 		l, err := NewLoader(c.ds, LoaderConfig{Batch: 5, Workers: 3})
 		if err != nil {
@@ -276,7 +276,7 @@ func TestLoaderKeptBatches(t *testing.T) {
 	for _, b := range kept {
 		for i, index := range b.Indices {
 			if b.Images.At(i, 0, 0, 0) != float32(index)/255 {
-				t.Fatalf("the batch with picture %d was written over", index)
+				t.Fatalf("the batch with image %d was written over", index)
 			}
 		}
 	}

@@ -10,8 +10,8 @@ import (
 // whatever the seed.
 const (
 	streamOrder = 1 + iota // of an epoch
-	streamTrain            // pictures drawn for training
-	streamTest             // pictures drawn for testing
+	streamTrain            // images drawn for training
+	streamTest             // images drawn for testing
 )
 
 // random is a stream of numbers fixed by (seed, stream, index) alone: ChaCha8, whose

@@ -21,9 +21,9 @@ func ResizeBilinear(dst []uint8, dw, dh int, src []uint8, sw, sh int) {
 	r.Plane(dst, src, r.Scratch())
 }
 
-// Resize returns a view of ds whose pictures are size by size pixels, resized as
-// Pillow's bilinear filter does. Size 0, or the size ds already has, returns ds. The view
-// is one of Pictures: those of ds, before they are resized.
+// Resize returns a view of ds whose images are size by size pixels, resized as Pillow's
+// bilinear filter does. Size 0, or the size ds already has, returns ds. A transform of a
+// loader sees the images of ds, before they are resized.
 func Resize(ds Dataset, size int) Dataset {
 	info := ds.Info()
 	if size == 0 || size == info.Height && size == info.Width {
@@ -35,23 +35,27 @@ func Resize(ds Dataset, size int) Dataset {
 	v := &resized{ds: ds, info: info, r: transforms.NewResampler(size, size, info.Width, info.Height, transforms.Bilinear)}
 	v.info.Height, v.info.Width = size, size
 	v.pool.New = func() any { return &planeScratch{make([]uint8, info.Numel()), v.r.Scratch()} }
-	return v
+	if _, _, ok := As[Images](ds); ok {
+		return v
+	}
+	return resizedImages{v}
 }
 
-// Picture implements Pictures.
-func (v *resized) Picture(i int) (transforms.Image, int, error) {
-	if p, ok := v.ds.(Pictures); ok {
-		return p.Picture(i)
-	}
+// resizedImages is a resized view of images that are all of one size: in their own size
+// they are what Get of the set behind it returns.
+type resizedImages struct{ *resized }
+
+// Image implements Images.
+func (v resizedImages) Image(i int) (transforms.Image, int, error) {
 	own := v.ds.Info()
 	m := transforms.NewImage(own.Channels, own.Height, own.Width)
 	label, err := v.ds.Get(i, m.Pix)
 	return m, label, err
 }
 
-// Cropped returns a view of ds whose pictures are what p makes of them before it
+// Cropped returns a view of ds whose images are what p makes of them before it
 // normalises: resized by the shorter side, and the middle of that. It builds its
-// tables anew for every picture.
+// tables anew for every image.
 func Cropped(ds Dataset, p transforms.ImageClassification) Dataset {
 	v := &cropped{ds: ds, info: ds.Info(), preset: p}
 	sample := p.Pixels(transforms.NewImage(1, v.info.Height, v.info.Width))
@@ -65,8 +69,17 @@ type cropped struct {
 	preset transforms.ImageClassification
 }
 
-func (v *cropped) Info() Info { return v.info }
-func (v *cropped) Len() int   { return v.ds.Len() }
+func (v *cropped) Info() Info      { return v.info }
+func (v *cropped) Len() int        { return v.ds.Len() }
+func (v *cropped) Unwrap() Dataset { return v.ds }
+func (v *cropped) Index(i int) int { return i }
+
+// Image implements Images: a transform sees the crop, whatever the set behind it has.
+func (v *cropped) Image(i int) (transforms.Image, int, error) {
+	m := transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width)
+	label, err := v.Get(i, m.Pix)
+	return m, label, err
+}
 
 func (v *cropped) Get(i int, pix []uint8) (int, error) {
 	checkGet(v.info, v.ds.Len(), i, pix)
@@ -80,7 +93,7 @@ func (v *cropped) Get(i int, pix []uint8) (int, error) {
 	return label, nil
 }
 
-// planeScratch is what one picture in flight needs besides its bytes.
+// planeScratch is what one image in flight needs besides its bytes.
 type planeScratch struct {
 	src      []uint8
 	resample *transforms.Scratch
@@ -93,8 +106,10 @@ type resized struct {
 	pool sync.Pool // of *planeScratch
 }
 
-func (v *resized) Info() Info { return v.info }
-func (v *resized) Len() int   { return v.ds.Len() }
+func (v *resized) Info() Info      { return v.info }
+func (v *resized) Len() int        { return v.ds.Len() }
+func (v *resized) Unwrap() Dataset { return v.ds }
+func (v *resized) Index(i int) int { return i }
 
 func (v *resized) Get(i int, pix []uint8) (int, error) {
 	checkGet(v.info, v.ds.Len(), i, pix)

@@ -137,7 +137,7 @@ func TestResizeView(t *testing.T) {
 	}
 	view := Resize(ds, 96)
 	if in := view.Info(); in.Height != 96 || in.Width != 96 || in.Channels != 1 || len(in.Classes) != 10 || view.Len() != 4 {
-		t.Fatalf("view is %+v with %d pictures", in, view.Len())
+		t.Fatalf("view is %+v with %d images", in, view.Len())
 	}
 	small, big, want := make([]uint8, 784), make([]uint8, 96*96), make([]uint8, 96*96)
 	for i := range 4 {
@@ -145,7 +145,7 @@ func TestResizeView(t *testing.T) {
 		b, err := view.Get(i, big)
 		ResizeBilinear(want, 96, 96, small, 28, 28)
 		if err != nil || a != b || !bytes.Equal(big, want) {
-			t.Fatalf("picture %d of the view differs from ResizeBilinear (labels %d %d, error %v)", i, a, b, err)
+			t.Fatalf("image %d of the view differs from ResizeBilinear (labels %d %d, error %v)", i, a, b, err)
 		}
 	}
 	pix := make([]uint8, 3*25)
@@ -158,11 +158,11 @@ func TestResizeView(t *testing.T) {
 		}
 	}
 	if n := testing.AllocsPerRun(50, func() { view.Get(1, big) }); n > 15 {
-		t.Errorf("a picture of the view allocates %v times", n) // drawing allocates outlines, resizing nothing
+		t.Errorf(" image of the view allocates %v times", n) // drawing allocates outlines, resizing nothing
 	}
-	kept := Resize(&memory{view.(*resized).ds.Info(), make([]uint8, 784), []uint8{0}}, 96)
+	kept := Resize(&memory{view.(resizedImages).ds.Info(), make([]uint8, 784), []uint8{0}}, 96)
 	if n := testing.AllocsPerRun(50, func() { kept.Get(0, big) }); n > 0.5 && !raceEnabled {
-		t.Errorf("resizing a picture allocates %v times", n)
+		t.Errorf("resizing an image allocates %v times", n)
 	}
 }
 

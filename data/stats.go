@@ -2,7 +2,7 @@ package data
 
 import "math"
 
-// pixelStats returns the mean and the standard deviation of pixels scaled to
+// pixelStats returns the mean and the standard deviation (std) of pixels scaled to
 // [0, 1], exact up to one rounding each: the sums are of integers.
 func pixelStats(pixels []uint8) (mean, std float64) {
 	if len(pixels) == 0 {

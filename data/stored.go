@@ -5,25 +5,29 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Stored says how the pictures of a batch lie in its Pixels, and how images are made of
-// them: resized, and then every byte replaced by what the table of its channel has.
+// Stored describes a uint8 batch: how its images lie in Batch.Pixels, and how a device turns
+// them into the float32 batch, by resizing them and then looking up every byte in the table
+// of its channel.
 type Stored struct {
-	Channels, Height, Width int                   // of a picture, channel by channel
+	Channels, Height, Width int                   // of an image, channel by channel
 	Resize                  *transforms.Resampler // to the loader's size; nil where it is that
 	Table                   [][256]float32        // by channel
 }
 
-// Numel returns the bytes of one picture.
+// Numel returns the bytes of one image.
 func (s *Stored) Numel() int { return s.Channels * s.Height * s.Width }
 
-// Stored returns how batches are stored, where LoaderConfig.Bytes asks for it; nil where
-// they are images.
+// Stored describes the uint8 batches that LoaderConfig.Bytes asks for; nil where batches are
+// float32.
 func (l *Loader) Stored() *Stored { return l.stored }
 
 // store says how batches of ds are stored, and of what they are read: with a view of
 // Resize, and no Transform, of what that resizes, unless this is larger than the images.
 func (l *Loader) store(ds Dataset) (*Stored, Dataset) {
 	s := &Stored{}
+	if r, ok := ds.(resizedImages); ok {
+		ds = r.resized
+	}
 	if v, ok := ds.(*resized); ok && l.c.Transform == nil && v.ds.Info().Numel() <= 4*l.info.Numel() {
 		ds, s.Resize = v.ds, v.r
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// Batches of bytes decode to the images of a loader that gives these, and hold the pictures
+// Batches of bytes decode to the images of a loader that gives these, and hold the images
 // as they are before a resize.
 func TestBytesDecodeToImages(t *testing.T) {
 	ds, err := Open(context.Background(), "garments", Options{Size: 21})
@@ -21,7 +21,7 @@ func TestBytesDecodeToImages(t *testing.T) {
 	for _, c := range []struct {
 		ds        Dataset
 		transform transforms.Transform
-		stored    int // height of a stored picture
+		stored    int // height of a stored image
 	}{{ds, nil, 28}, {Resize(ds, 30), nil, 28}, {Resize(ds, 20), nil, 28}, {Resize(ds, 9), nil, 9}, {Resize(ds, 30), flip, 30}, {First(Resize(ds, 30), 11), nil, 30}} {
 		config := LoaderConfig{Batch: 8, Shuffle: true, Seed: 4, Transform: c.transform, Normalize: transforms.Normalize{Std: []float64{0.2}}}
 		images, err := NewLoader(c.ds, config)
@@ -47,7 +47,7 @@ func TestBytesDecodeToImages(t *testing.T) {
 				t.Fatal(err, other)
 			}
 			if y.Images != nil || x.Pixels != nil || len(y.Pixels) != len(y.Indices)*bytes.Stored().Numel() {
-				t.Fatalf("%d bytes for %d pictures", len(y.Pixels), len(y.Indices))
+				t.Fatalf("%d bytes for %d images", len(y.Pixels), len(y.Indices))
 			}
 			if got := y.Decoded(); !got.Shape().Equal(x.Images.Shape()) || !slices.Equal(got.Data(), x.Images.Data()) || x.Decoded() != x.Images {
 				t.Errorf("other images of bytes stored %d high", c.stored)

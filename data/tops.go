@@ -1,7 +1,7 @@
 package data
 
 // top is the cut of a garment for the upper body. Lengths are in half sides of the
-// picture; the garment spans about -0.8..0.8.
+// image; the garment spans about -0.8..0.8.
 type top struct {
 	neck, shoulder, chest, waist, hem float64 // half widths
 	up, down                          float64 // y of the shoulders' inner end and of the hem

@@ -1,8 +1,11 @@
-// Package download fetches files over HTTP: from several addresses, in several
-// rounds, resuming where an answer broke off. Every download ends: a file has a
-// largest size, and a server that sends nothing, or too slowly to be of use, is
-// given up. A file appears under its name whole and verified or not at all; what an
-// unfinished download wrote is resumed by the next one or removed.
+// Package download fetches files over HTTP: from several addresses, in several rounds, and
+// resumes where an answer broke off.
+//
+// Downloader.Get fetches a File; the zero Downloader has sensible limits. Every download
+// ends: a file has a largest size, and a server that sends nothing, or sends too slowly, is
+// given up. A file appears under its name complete and verified or not at all; what an
+// unfinished download wrote is resumed by the next one or removed. An error that would come
+// again is marked as Permanent.
 package download
 
 import (

@@ -1,6 +1,9 @@
-// Package hub fetches model files into the user's cache folder: of models on
-// Hugging Face by their names, and from addresses. Every file is held to a digest
-// where one is known, and to the digest of its own download ever after.
+// Package hub fetches model files into the user's cache folder: models on Hugging Face by
+// name, and files by address.
+//
+// Cache.Pull returns the File that a Ref names, from the cache or downloaded; the zero Cache
+// is the user's cache folder. Every file is checked against its digest where one is known,
+// and ever after against the digest of its own download.
 package hub
 
 import (

@@ -269,7 +269,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 		return Result{}, fmt.Errorf("%s knows %d classes and %s has %d; use the data set it was trained on (%s)",
 			c.path, len(c.info.Classes), info.Name, len(info.Classes), c.info.Dataset)
 	}
-	if _, own := ds.(data.Pictures); own && c.info.AnySize() {
+	if _, _, own := data.As[data.Images](ds); own && c.info.AnySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and names none, so images of different sizes cannot share a batch", c.path)
 	}
 	config.Bytes = engine.TakesUint8(c.runner.store.Device()) && !c.info.Preprocess.BGR

@@ -57,7 +57,7 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.Split, o folder.Options, progress func(done, total int)) (*Photos, error) {
 	// The classifier prepares the images itself, from their original size, and reads each
 	// once, so a cache would not help.
-	o = folder.Options{Channels: c.info.Channels, CacheBytes: -1, MostPixels: o.MostPixels, Memory: o.Memory, Context: ctx}
+	o = folder.Options{Channels: c.info.Channels, CacheBytes: -1, MaxPixels: o.MaxPixels, Memory: o.Memory, Context: ctx}
 	if err := c.TakesImages(); err != nil {
 		return nil, err
 	}
@@ -72,8 +72,8 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 	if err != nil {
 		return nil, err
 	}
-	if own && o.MostPixels == 0 {
-		o.MostPixels = run.mostPixels // the limit that accepted all images of the training
+	if own && o.MaxPixels == 0 {
+		o.MaxPixels = run.mostPixels // the limit that accepted all images of the training
 	}
 	x := record
 	if own = own && inPlace(record, split); own {
@@ -197,4 +197,4 @@ func (p *Photos) divide(x, record *folder.Index, part data.Split) error {
 	return nil
 }
 
-var _ data.Pictures = (*Photos)(nil)
+var _ data.Images = (*Photos)(nil)

@@ -75,32 +75,20 @@ func (c *Classifier) PreparePixels(images []transforms.Image) (*tensor.Tensor, e
 // converts their values. If ds has images of different sizes, they are prepared from their
 // original size, as by Prepare.
 func (c *Classifier) Images(ds data.Dataset) data.Dataset {
-	own, ok := ds.(data.Pictures)
+	_, _, own := data.As[data.Images](ds)
 	p, info := c.info.Preprocess, ds.Info()
 	switch {
-	case ok:
+	case own:
 	case p.ResizeShorter > 0:
 		return data.Cropped(ds, c.info.Preset())
 	case p.Resize > 0 && p.Filter() == transforms.Bilinear,
 		p.Resize == 0 && (c.info.Height == 0 || c.info.Height == info.Height && c.info.Width == info.Width):
 		return data.Resize(ds, p.Resize)
-	default:
-		own = uniform{ds}
 	}
-	v := preparedView{own, c.info.Input, info}
+	v := preparedView{ds, c.info.Input, info}
 	m := v.input.Pixels(transforms.NewImage(v.info.Channels, v.info.Height, v.info.Width))
 	v.info.Height, v.info.Width = m.Height, m.Width
 	return v
-}
-
-// uniform implements data.Pictures for a data set whose images all have the same size.
-type uniform struct{ data.Dataset }
-
-func (w uniform) Picture(i int) (transforms.Image, int, error) {
-	info := w.Info()
-	m := transforms.NewImage(info.Channels, info.Height, info.Width)
-	label, err := w.Get(i, m.Pix)
-	return m, label, err
 }
 
 // anySize reports whether the model takes images of any size without resizing them.
@@ -111,21 +99,15 @@ func (c *Classifier) anySize() bool {
 
 // preparedView is a data set whose images are resized and cropped for a model.
 type preparedView struct {
-	data.Pictures
+	data.Dataset
 	input prepare.Input
 	info  data.Info
 }
 
-func (v preparedView) Info() data.Info { return v.info }
+func (v preparedView) Info() data.Info      { return v.info }
+func (v preparedView) Unwrap() data.Dataset { return v.Dataset }
+func (v preparedView) Index(i int) int      { return i }
 
 func (v preparedView) Get(i int, pix []uint8) (int, error) {
-	if l, ok := v.Pictures.(data.Lender); ok {
-		return l.Lend(i, func(m transforms.Image) { copy(pix, v.input.Pixels(m).Pix) })
-	}
-	m, label, err := v.Picture(i)
-	if err != nil {
-		return 0, err
-	}
-	copy(pix, v.input.Pixels(m).Pix)
-	return label, nil
+	return data.Lend(v.Dataset, i, func(m transforms.Image) { copy(pix, v.input.Pixels(m).Pix) })
 }

@@ -161,7 +161,7 @@ func openPhotos(ctx context.Context, path string, size int, maxPixels int64) (se
 		for i := range x.Items {
 			x.Items[i].Split = data.Train
 		}
-		set, err = x.Set(data.Train, folder.Options{Size: size, CacheBytes: -1, MostPixels: maxPixels, Context: ctx})
+		set, err = x.Set(data.Train, folder.Options{Size: size, CacheBytes: -1, MaxPixels: maxPixels, Context: ctx})
 	}
 	if err != nil {
 		remove()

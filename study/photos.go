@@ -27,7 +27,7 @@ func (o *opened) photos(ctx context.Context, split data.Split, size int, progres
 	if progress != nil {
 		tell = func(done, total int) { progress(int64(done), int64(total), train.CheckingPictures) }
 	}
-	p, err := o.classifier.OpenPhotosBy(ctx, path, split, folder.Options{MostPixels: o.MostPixels}, tell)
+	p, err := o.classifier.OpenPhotosBy(ctx, path, split, folder.Options{MaxPixels: o.MostPixels}, tell)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (p plan) photoOptions() folder.Options {
 		Channels: p.Channels, Size: p.Resize, ResizeSize: p.ResizeShorter, Interpolation: p.interpolation(),
 		// Twice the size leaves enough for the smallest crops: ImageNet's images have that
 		// much for torchvision's.
-		Shrink: 2 * p.Resize, MostPixels: p.MostPixels,
+		Shrink: 2 * p.Resize, MaxPixels: p.MostPixels,
 	}
 }
 
@@ -45,11 +45,11 @@ func (p plan) openPack(ctx context.Context, f *Photos) error {
 	}
 	// A rehearsal writes nothing, and what a budget chooses is not known when images are checked.
 	reads := p.rehearsal || p.Forecast != nil && p.Forecast.Budget > 0
-	c := folder.PackConfig{Most: int64(p.CacheSize * 1e9), Worth: p.worth, ReadOnly: reads}
+	c := folder.CacheConfig{MaxBytes: int64(p.CacheSize * 1e9), Worth: p.worth, ReadOnly: reads}
 	if p.Cache != CacheAuto {
 		c.Dir, c.Worth = p.Cache, nil
 	}
-	pack, err := promptly.Result(ctx, func() (*folder.Pack, error) { return f.Index.OpenPack(p.photoOptions(), c) })
+	pack, err := promptly.Result(ctx, func() (*folder.ImageCache, error) { return f.Index.OpenCache(p.photoOptions(), c) })
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -63,13 +63,13 @@ func (p plan) openPack(ctx context.Context, f *Photos) error {
 
 // completes says whether a run that goes on reads images to complete the pack.
 func (p plan) completes(f *Photos) bool {
-	return f.Pack != nil && !p.rehearsal && (p.Cache != CacheAuto || f.Pack.State().Pictures > 0) && !f.Pack.Has(f.Index)
+	return f.Pack != nil && !p.rehearsal && (p.Cache != CacheAuto || f.Pack.State().Images > 0) && !f.Pack.Has(f.Index)
 }
 
 // worth says whether a pack makes trainings faster.
-func (p plan) worth(t folder.PackTrial) bool {
+func (p plan) worth(t folder.CacheTrial) bool {
 	each := t.Took.Seconds() / float64(t.Tried)
-	if each*float64(t.Pictures) < worthSeconds {
+	if each*float64(t.Images) < worthSeconds {
 		return false
 	}
 	read := float64(t.Bytes) / float64(t.Tried) / readRate

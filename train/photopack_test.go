@@ -37,7 +37,7 @@ func TestCacheKeepsTheBits(t *testing.T) {
 	for i, added := range []int{50, 0} {
 		c.Workers = 1 + 2*i
 		on, err := trained(c, train.Callbacks{OnStart: func(s train.Start) {
-			if p := s.Photos.Pack.State(); p.Pictures != 50 || p.Added != added || len(p.Notes) != 0 {
+			if p := s.Photos.Pack.State(); p.Images != 50 || p.Added != added || len(p.Notes) != 0 {
 				t.Errorf("%+v", p)
 			}
 		}})
@@ -67,7 +67,7 @@ func TestCacheKeepsTheBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pack *folder.Pack
+	var pack *folder.ImageCache
 	if _, err := saved.Resume(context.Background(), dev, saved.Config, train.Callbacks{OnStart: func(s train.Start) { pack = s.Photos.Pack }}); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestCacheOfSmallPictures(t *testing.T) {
 	c := quick(t, photos(t, folder.MakeConfig{PerClass: 4}))
 	c.Epochs = 1
 	s, err := train.Run(context.Background(), device(t, 2), c, train.Callbacks{OnStart: func(s train.Start) {
-		if p := s.Photos.Pack.State(); p.Pictures != 0 || p.Declined != "" || len(p.Notes) != 0 {
+		if p := s.Photos.Pack.State(); p.Images != 0 || p.Declined != "" || len(p.Notes) != 0 {
 			t.Errorf("%+v", p)
 		}
 	}})
@@ -98,7 +98,7 @@ func TestCacheOfSmallPictures(t *testing.T) {
 	if s.Config.Cache != train.CacheAuto {
 		t.Errorf("the cache is %q", s.Config.Cache)
 	}
-	left, err := folder.Packs(filepath.Join(home, "residual", "pictures"))
+	left, err := folder.Caches(filepath.Join(home, "residual", "pictures"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("%v, %v", left, err)
 	}
@@ -114,7 +114,7 @@ func TestRehearsalKeepsNoPictures(t *testing.T) {
 	c.Cache, c.Epochs = filepath.Join(t.TempDir(), "kept"), 1
 	dev := device(t, 2)
 	kept := -1
-	cb := train.Callbacks{OnStart: func(s train.Start) { kept = s.Photos.Pack.State().Pictures }}
+	cb := train.Callbacks{OnStart: func(s train.Start) { kept = s.Photos.Pack.State().Images }}
 	if err := train.Rehearse(context.Background(), dev, c, cb); err != nil || kept != 0 {
 		t.Errorf("%d pictures, %v", kept, err)
 	}

@@ -33,7 +33,7 @@ type Photos struct {
 	ChosenFor int            // pictures to train on that settle what was not given; 0 where all was, or a budget settled it
 	// Pack has the decoded images; nil when Preparation.Cache is off, or when the user's
 	// cache folder cannot be used: PackError then says why.
-	Pack      *folder.Pack
+	Pack      *folder.ImageCache
 	PackError error
 
 	memory *photo.Budget // of all that reads them
@@ -69,12 +69,12 @@ func (f *Photos) parts(ctx context.Context, p plan) (train, test data.Dataset, e
 			return nil, nil, err
 		}
 	}
-	o.Pack, o.Most, o.Memory, o.Context = f.Pack, p.TrainSize, f.memory, ctx
+	o.Cache, o.MaxImages, o.Memory, o.Context = f.Pack, p.TrainSize, f.memory, ctx
 	trained, err := f.Index.Set(data.Train, o)
 	if err != nil {
 		return nil, nil, err
 	}
-	o.Shrink, o.Most = 0, p.TestSize // what is tested on is not shrunk, as predict does not shrink
+	o.Shrink, o.MaxImages = 0, p.TestSize // what is tested on is not shrunk, as predict does not shrink
 	tested, err := f.Index.Set(data.Test, o)
 	if err != nil {
 		return nil, nil, err
@@ -123,7 +123,7 @@ func (f *Photos) check(ctx context.Context, p plan, progress func(done, total in
 		tell = func(done, total int) { progress(int64(done), int64(total), CheckingPictures) }
 	}
 	o := p.photoOptions()
-	o.Pack, o.Memory = f.Pack, f.memory
+	o.Cache, o.Memory = f.Pack, f.memory
 	return f.Index.Check(ctx, o, tell)
 }
 

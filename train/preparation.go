@@ -43,7 +43,7 @@ type Preparation struct {
 	CacheSize float64 `yaml:"cache_size,omitempty" json:"cache_size,omitempty"`
 
 	// MostPixels is the size beyond which a user's own picture is left out, as one that cannot
-	// be read; 0 means photo.MostPixels, 50 million.
+	// be read; 0 means photo.DefaultMaxPixels, 50 million.
 	MostPixels int64 `yaml:"max_pixels,omitempty" json:"max_pixels,omitempty"`
 }
 

@@ -9,10 +9,10 @@ import (
 
 // cacheResult is what data cache --json prints.
 type cacheResult struct {
-	Folder  string              `json:"folder"`
-	Packs   []folder.PackFolder `json:"packs"`
-	Bytes   int64               `json:"bytes"`
-	Removed bool                `json:"removed"`
+	Folder  string               `json:"folder"`
+	Packs   []folder.CacheFolder `json:"packs"`
+	Bytes   int64                `json:"bytes"`
+	Removed bool                 `json:"removed"`
 }
 
 func dataCacheCommand() *cobra.Command {
@@ -33,11 +33,11 @@ with them but the time to decode the pictures again.`,
 			r := cacheResult{Folder: dir, Removed: clear}
 			var err error
 			if r.Folder == "" {
-				if r.Folder, err = folder.PackHome(); err != nil {
+				if r.Folder, err = folder.CacheHome(); err != nil {
 					return err
 				}
 			}
-			if r.Packs, err = folder.Packs(r.Folder); err != nil {
+			if r.Packs, err = folder.Caches(r.Folder); err != nil {
 				return err
 			}
 			for _, p := range r.Packs {

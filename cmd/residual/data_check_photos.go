@@ -33,7 +33,7 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := x.Check(ctx, folder.Options{MostPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
+	r, _, err := x.Check(ctx, folder.Options{MaxPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
 	if err != nil {
 		return nil, errors.New("interrupted: not all pictures were read")
 	}

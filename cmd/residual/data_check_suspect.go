@@ -82,7 +82,7 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 		}
 		c.Since = run.Changed
 	}
-	all, err := audit.Labels(ctx, m, path, audit.Options{Skip: c.Broken, Folder: folder.Options{MostPixels: f.pixels}, Progress: showCount(cmd.ErrOrStderr())})
+	all, err := audit.Labels(ctx, m, path, audit.Options{Skip: c.Broken, Folder: folder.Options{MaxPixels: f.pixels}, Progress: showCount(cmd.ErrOrStderr())})
 	if err != nil {
 		return err
 	}

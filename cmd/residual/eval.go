@@ -230,7 +230,7 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 		return nil, "", "", nil, usagef("%s does not say what it was trained on; name a data set, or a folder of pictures, with --data", path)
 	}
 	if folder.IsPath(name) {
-		p, err := c.OpenPhotosBy(ctx, f.data, data.Split(f.split), folder.Options{MostPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
+		p, err := c.OpenPhotosBy(ctx, f.data, data.Split(f.split), folder.Options{MaxPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
 		if err != nil {
 			return nil, "", "", nil, err
 		}

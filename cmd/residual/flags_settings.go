@@ -19,7 +19,7 @@ import (
 var flagNames = map[string]string{
 	"Options.Dir":        "--data-dir",          // of data
 	"Fetch":              "residual data fetch", // of data
-	"PackConfig.Dir":     "--cache",             // of data/folder
+	"CacheConfig.Dir":    "--cache",             // of data/folder
 	"GrowthConfig.Steps": "--grow",              // of study
 }
 

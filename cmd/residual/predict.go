@@ -175,7 +175,7 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 	shown, done := f.showPictures(cmd)
 	stdin := &stdinPaths{r: cmd.InOrStdin()}
 	names := photo.Find(stdin.expanded(paths))
-	images := photo.Options{Channels: c.Info().Channels, MostPixels: f.maxPixels, Context: ctx}
+	images := photo.Options{Channels: c.Info().Channels, MaxPixels: f.maxPixels, Context: ctx}
 	err = c.PredictFiles(ctx, names, images, photo.NewBudget(0), f.top,
 		func(path string, found []inference.Prediction, err error) error {
 			p := prediction{Image: path}

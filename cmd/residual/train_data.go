@@ -150,9 +150,9 @@ func kept(p *train.Photos) string {
 	switch {
 	case s.Declined != "":
 		fmt.Fprintf(&b, "no decoded images are kept: %s (--cache, --cache-size)\n", s.Declined)
-	case s.Pictures > 0:
+	case s.Images > 0:
 		fmt.Fprintf(&b, "%s are kept decoded in %s, %s, %s of them since now; `residual data cache` lists and clears\n",
-			plural(s.Pictures, "picture"), p.Pack.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
+			plural(s.Images, "picture"), p.Pack.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
 	}
 	return b.String()
 }

@@ -29,11 +29,11 @@ type trainView struct {
 	progress atomic.Pointer[report.Progress] // nil before the start
 	begun    train.Start                     // what was known before the first step
 	dir      string
-	report   *string      // the file of the report, where one was written
-	reported string       // one line of it, or of why there is none
-	pack     *folder.Pack // of decoded pictures, where there is one
-	noted    int          // of its notes that were shown
-	failed   bool         // the curves could not be written, and that was said
+	report   *string            // the file of the report, where one was written
+	reported string             // one line of it, or of why there is none
+	pack     *folder.ImageCache // of decoded pictures, where there is one
+	noted    int                // of its notes that were shown
+	failed   bool               // the curves could not be written, and that was said
 }
 
 func newTrainView(cmd *cobra.Command, f *trainFlags, device string) *trainView {

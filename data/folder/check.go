@@ -17,19 +17,19 @@ type Report struct {
 	Name    string        `json:"name"`
 	Root    string        `json:"root"`
 	Classes []ClassReport `json:"classes"`
-	// Tested says that the user chose the pictures to test on.
+	// Tested says that the user chose the images to test on.
 	Tested bool `json:"tested"`
 	// Layout and Notes are the index's.
 	Layout  []Part         `json:"parts,omitempty"`
 	Notes   []string       `json:"notes,omitempty"`
-	Formats map[string]int `json:"formats"`          // pictures of each
-	Turned  []string       `json:"turned,omitempty"` // pictures that EXIF data turns upright
-	// The smallest and the largest height and width there are, of upright pictures.
+	Formats map[string]int `json:"formats"`          // images of each
+	Turned  []string       `json:"turned,omitempty"` // images that EXIF data turns upright
+	// The smallest and the largest height and width there are, of upright images.
 	Height [2]int    `json:"height"`
 	Width  [2]int    `json:"width"`
 	Broken []Problem `json:"broken,omitempty"`
-	Others []string  `json:"others,omitempty"` // files that are no pictures by their name
-	Tiny   []string  `json:"tiny,omitempty"`   // pictures with a side below TinySide
+	Others []string  `json:"others,omitempty"` // files that are no images by their name
+	Tiny   []string  `json:"tiny,omitempty"`   // images with a side below TinySide
 	// Copies lists files of the same content, by name.
 	Copies [][]string `json:"copies,omitempty"`
 	// Alike lists near-duplicates, copies among them, by name.
@@ -39,7 +39,7 @@ type Report struct {
 	Contradictory [][]string `json:"contradictory,omitempty"`
 }
 
-// TinySide is the side, in pixels, below which a picture shows little to learn from.
+// TinySide is the side, in pixels, below which an image shows little to learn from.
 const TinySide = 32
 
 // Imbalance returns by how many times the largest class to train on is larger than the
@@ -60,18 +60,18 @@ func (r *Report) Imbalance() (ratio float64, least, most ClassReport) {
 	return float64(most.Train) / float64(max(1, least.Train)), least, most
 }
 
-// ClassReport counts a class's pictures.
+// ClassReport counts a class's images.
 type ClassReport struct {
 	Name  string `json:"name"`
 	Train int    `json:"train"`
 	Test  int    `json:"test"`
 }
 
-// Problem is a picture that cannot be read.
+// Problem is an image that cannot be read.
 type Problem struct {
 	Name  string `json:"name"`
 	Error string `json:"error"`
-	// Pixels is how many the picture has where they are more than Options.MostPixels, which
+	// Pixels is how many the image has where they are more than Options.MaxPixels, which
 	// is what is wrong with it; else 0.
 	Pixels int64 `json:"pixels,omitempty"`
 }
@@ -84,9 +84,9 @@ func problemOf(name string, err error) Problem {
 	return p
 }
 
-// Check reads every picture, and marks it; those that o.Pack has it takes from there, and
+// Check reads every image, and marks it; those that o.Pack has it takes from there, and
 // the others it adds. The error is the context's alone: what is
-// wrong with a picture is in the Report. progress, when not nil, hears how many are done;
+// wrong with an image is in the Report. progress, when not nil, hears how many are done;
 // its calls do not overlap. groupOf is what Index.Groups returns, found on the way.
 func (x *Index) Check(ctx context.Context, o Options, progress func(done, total int)) (r *Report, groupOf []int, err error) {
 	o = o.defaults()
@@ -116,7 +116,7 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 		})
 	}
 	wg.Wait()
-	o.Pack.finish(x)
+	o.Cache.finish(x)
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -148,17 +148,17 @@ func (x *Index) Check(ctx context.Context, o Options, progress func(done, total 
 	return r, groupOf, nil
 }
 
-// found is what one picture is.
+// found is what one image is.
 type found struct {
 	info photo.Info
 	h, w int
 	err  error
 }
 
-// examine reads a picture and marks it, or takes what the pack knows of it.
+// examine reads an image and marks it, or takes what the cache knows of it.
 func (x *Index) examine(i int, o Options) (found, look) {
 	it := &x.Items[i]
-	q, mark := o.Pack.held(it)
+	q, mark := o.Cache.find(it)
 	start := time.Now()
 	var content []byte
 	if q == nil {
@@ -167,7 +167,7 @@ func (x *Index) examine(i int, o Options) (found, look) {
 			return found{err: err}, look{}
 		}
 		mark = it.Mark
-		q = o.Pack.withContent(mark.SHA256)
+		q = o.Cache.withContent(mark.SHA256)
 	}
 	if q != nil {
 		it.Mark = mark
@@ -179,7 +179,7 @@ func (x *Index) examine(i int, o Options) (found, look) {
 	}
 	defer release()
 	took, l := time.Since(start), lookOf(m)
-	o.Pack.keep(x, it, m, info, l, took)
+	o.Cache.keep(x, it, m, info, l, took)
 	return found{info: info, h: m.Height, w: m.Width}, l
 }
 
@@ -190,7 +190,7 @@ func widen(span *[2]int, v int) {
 	span[1] = max(span[1], v)
 }
 
-// compare lists the groups of more than one picture.
+// compare lists the groups of more than one image.
 func (x *Index) compare(r *Report, groupOf []int) {
 	members := map[int][]int{}
 	for i, g := range groupOf {
@@ -217,7 +217,7 @@ func (x *Index) compare(r *Report, groupOf []int) {
 	}
 }
 
-// copies lists the pictures whose files are the same to the byte.
+// copies lists the images whose files are the same to the byte.
 func (x *Index) copies(r *Report) {
 	at := map[string]int{} // digest → place in all
 	var all [][]string
@@ -240,11 +240,11 @@ func (x *Index) copies(r *Report) {
 	}
 }
 
-// Groups finds near-duplicates: for each item the number of the first picture that
-// shows the same, or its own. It reads every picture; one that cannot be read is alone.
+// Groups finds near-duplicates: for each item the number of the first image that
+// shows the same, or its own. It reads every image; one that cannot be read is alone.
 func (x *Index) Groups(ctx context.Context, o Options, progress func(done, total int)) ([]int, error) {
 	_, groupOf, err := x.Check(ctx, o, progress)
 	return groupOf, err
 }
 
-var _ data.Pictures = (*Set)(nil)
+var _ data.Images = (*Set)(nil)

@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// A folder of pictures is opened, and its part for training augmented by the loader.
+// A folder of images is opened, and its part for training augmented by the loader.
 func Example() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "photos")

@@ -15,7 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// made writes a folder of drawn pictures.
+// made writes a folder of drawn images.
 func made(t *testing.T, c MakeConfig) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "photos")
@@ -121,7 +121,7 @@ func TestScanLists(t *testing.T) {
 		"no.csv": "path and label must be among them", "empty.csv": "is empty", "twice.csv": "line 3 names ./a.jpg again, after line 2",
 		"missing.csv": "paths count from the list's folder", "blank.jsonl": "line 1 gives a.jpg no label", "bad.jsonl": "line 2 is no JSON object",
 		"split.csv": `line 2: unknown split "tset"`, "folder.csv": "line 2: ", "short.csv": "wrong number of fields",
-		"one.csv": `all pictures the label "1"`, "list.txt": "neither a folder nor", "none": "name a folder",
+		"one.csv": `all images the label "1"`, "list.txt": "neither a folder nor", "none": "name a folder",
 	} {
 		if _, err := Scan(filepath.Join(dir, list)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: want %q, got %v", list, want, err)
@@ -139,8 +139,8 @@ func TestScanRefuses(t *testing.T) {
 		"untested/train/a/1.jpg": "", "untested/train/b/1.jpg": "", "untested/val/a/notes.txt": "",
 	})
 	for folder, want := range map[string]string{
-		"empty": `no picture of class "b"`, "other": `has a class "c" that the training part has not`, "one": `has one class, "a"; make`, "none": "holds no folders",
-		"flat": "holds pictures (1) and no folders", "above": "name it: " + filepath.Join(dir, "above", "photos"),
+		"empty": `no image of class "b"`, "other": `has a class "c" that the training part has not`, "one": `has one class, "a"; make`, "none": "holds no folders",
+		"flat": "holds images (1) and no folders", "above": "name it: " + filepath.Join(dir, "above", "photos"),
 		"phone":    "(2 .heic, 1 without an ending; convert .heic to JPEG or PNG)",
 		"untested": "none of", "absent": "no such file",
 	} {
@@ -182,7 +182,7 @@ func TestHoldout(t *testing.T) {
 	if other := held(make(100, 10, 2, 1), 0.2, 2, nil); slices.Equal(first, other) {
 		t.Error("another seed chose the same")
 	}
-	// A picture more moves at most one across.
+	//  image more moves at most one across.
 	more := held(make(101, 10, 2, 1), 0.2, 1, nil)
 	kept := 0
 	for _, name := range more {
@@ -191,7 +191,7 @@ func TestHoldout(t *testing.T) {
 		}
 	}
 	if kept < len(first)-1 {
-		t.Errorf("%d of %d kept with one picture more", kept, len(first))
+		t.Errorf("%d of %d kept with one image more", kept, len(first))
 	}
 	// Tens of one group stay together.
 	x = make(100, 100)
@@ -219,14 +219,14 @@ func TestHoldout(t *testing.T) {
 			t.Errorf("share %v: %v", share, err)
 		}
 	}
-	if err := make(1, 1).Holdout(0.5, 1, nil); err == nil || !strings.Contains(err.Error(), "too few pictures") {
+	if err := make(1, 1).Holdout(0.5, 1, nil); err == nil || !strings.Contains(err.Error(), "too few images") {
 		t.Errorf("one each: %v", err)
 	}
 }
 
 func TestCheckAndGroups(t *testing.T) {
 	dir := made(t, MakeConfig{PerClass: 6, Val: 2, Broken: 1, Turned: 0.4, Seed: 6})
-	// The same picture, smaller, in the other part, and another one in another class.
+	// The same image, smaller, in the other part, and another one in another class.
 	x, err := Scan(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -271,7 +271,7 @@ func TestCheckAndGroups(t *testing.T) {
 		t.Errorf("alike %v, leaks %v, contradictory %v", r.Alike, r.Leaks, r.Contradictory)
 	}
 	if len(r.Alike) != 2 || len(r.Leaks) != 1 || len(r.Contradictory) != 1 {
-		t.Errorf("more pictures are alike than there are: %v", r.Alike)
+		t.Errorf("more images are alike than there are: %v", r.Alike)
 	}
 	if len(groups) != len(x.Items) {
 		t.Fatalf("%d groups", len(groups))
@@ -283,7 +283,7 @@ func TestCheckAndGroups(t *testing.T) {
 	}
 }
 
-// Copies of one picture in other sizes stay on one side.
+// Copies of one image in other sizes stay on one side.
 func TestTogether(t *testing.T) {
 	dir := made(t, MakeConfig{PerClass: 3, Seed: 7})
 	x, err := Scan(dir)
@@ -322,7 +322,7 @@ func TestTogether(t *testing.T) {
 			if n != 4 {
 				split++
 				if together {
-					t.Errorf("%d of 4 copies of a picture of %s are tested on", n, test.Info().Classes[label])
+					t.Errorf("%d of 4 copies of an image of %s are tested on", n, test.Info().Classes[label])
 				}
 			}
 		}
@@ -341,7 +341,7 @@ func TestOptionsRefused(t *testing.T) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	if _, err := x.Set(data.Test, Options{}); err == nil || !strings.Contains(err.Error(), "no picture in its part test") {
+	if _, err := x.Set(data.Test, Options{}); err == nil || !strings.Contains(err.Error(), "no image in its part test") {
 		t.Errorf("%v", err)
 	}
 	dir := t.TempDir()

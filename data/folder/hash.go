@@ -7,18 +7,18 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// side is what a picture is made smaller to, to be compared.
+// side is what an image is made smaller to, to be compared.
 const side = 16
 
-// look is what tells pictures of the same scene, whatever their size and compression.
+// look is what tells images of the same scene, whatever their size and compression.
 type look struct {
 	// rises has a bit for each of 16 by 16 places: whether the grey rises to the right
 	// there (the difference hash). A rise below 4 of 255 is none, so that noise on an
 	// even ground sets no bits.
 	rises [side * side / 64]uint64
-	// colours are those of the picture made 16 by 16 pixels.
+	// colours are those of the image made 16 by 16 pixels.
 	colours transforms.Image
-	ok      bool // the picture could be read
+	ok      bool // the image could be read
 }
 
 func lookOf(m transforms.Image) (l look) {
@@ -43,7 +43,7 @@ func lookOf(m transforms.Image) (l look) {
 	return l
 }
 
-// fewerRows leaves out rows of a large picture, evenly: what is looked at are means over
+// fewerRows leaves out rows of a large image, evenly: what is looked at are means over
 // hundreds of pixels, and of 12 megapixels all cost more than their decoding.
 func fewerRows(m transforms.Image) transforms.Image {
 	const enough = 16 * side
@@ -65,7 +65,7 @@ func fewerRows(m transforms.Image) transforms.Image {
 // do not count, as most images on an even ground have some.
 const nearest = side - 1
 
-// colourNear is how far colours of alike pictures lie apart on the mean, of 255.
+// colourNear is how far colours of alike images lie apart on the mean, of 255.
 const colourNear = 6
 
 // alike compares outlines, and then colours: garments of one cut have one outline.

@@ -2,7 +2,7 @@ package folder
 
 import "math"
 
-// HeldOut is how many of a class's pictures Holdout wants to test on: a share, rounded,
+// HeldOut is how many of a class's images Holdout wants to test on: a share, rounded,
 // but at least one, and never all.
 func HeldOut(pictures int, share float64) int {
 	if pictures < 2 {

@@ -11,10 +11,10 @@ import (
 	"github.com/residual-ml/residual/data"
 )
 
-// Holdout chooses the pictures to test on where the user has not: share of each class,
-// rounded, but at least one of a class of two or more. The choice hangs on the seed and
+// Holdout chooses the images to test on where the user has not: share of each class,
+// rounded, but at least one of a class of two or more. The choice depends on the seed and
 // on the names alone, so it does not change with the order of the files, and little
-// when pictures are added. groups, when not nil, holds a number for each item; pictures
+// when images are added. groups, when not nil, holds a number for each item; images
 // of one number stay on one side, as near-duplicates must (see Index.Groups). A class then
 // has another share held out where its groups are large, and none where it is one group:
 // what is trained on is never less than one group of each class. Set.Lacking names such classes.
@@ -23,10 +23,10 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 		return nil
 	}
 	if !(share > 0 && share < 1) {
-		return fmt.Errorf("pictures: a share of %v to test on; it must be between 0 and 1, such as 0.2", share)
+		return fmt.Errorf("images: a share of %v to test on; it must be between 0 and 1, such as 0.2", share)
 	}
 	if groups != nil && len(groups) != len(x.Items) {
-		panic(fmt.Sprintf("folder.Holdout: %d groups for %d pictures", len(groups), len(x.Items)))
+		panic(fmt.Sprintf("folder.Holdout: %d groups for %d images", len(groups), len(x.Items)))
 	}
 	h := x.divide(seed, groups)
 	for label := range x.Classes {
@@ -36,7 +36,7 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 		h.holdOutSome(label)
 	}
 	if x.count(data.Test) == 0 {
-		return fmt.Errorf("pictures: %s has too few pictures to hold some out for testing, near-duplicates counted once; add pictures, or a folder val beside train", x.Root)
+		return fmt.Errorf("images: %s has too few images to hold some out for testing, near-duplicates counted once; add images, or a folder val beside train", x.Root)
 	}
 	return nil
 }
@@ -44,9 +44,9 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 // division is a choice of what to test on in the making.
 type division struct {
 	x       *Index
-	classes [][][]int // the groups of each class, in the order of their lots; a group is of the class of its first picture
-	others  [][][]int // the groups of other classes that have pictures of a class, too
-	left    []int     // pictures of each class to train on
+	classes [][][]int // the groups of each class, in the order of their random numbers; a group is of the class of its first image
+	others  [][][]int // the groups of other classes that have images of a class, too
+	left    []int     // images of each class to train on
 }
 
 func (x *Index) divide(seed uint64, groups []int) *division {
@@ -59,7 +59,7 @@ func (x *Index) divide(seed uint64, groups []int) *division {
 		}
 		members[g] = append(members[g], i)
 	}
-	lots := make(map[int]uint64, len(members)) // by the first picture
+	lots := make(map[int]uint64, len(members)) // by the first image
 	for _, m := range members {
 		lots[m[0]] = x.lot(seed, m[0])
 	}
@@ -82,7 +82,7 @@ func (x *Index) divide(seed uint64, groups []int) *division {
 	return h
 }
 
-// of counts a group's pictures by class.
+// of counts a group's images by class.
 func (h *division) of(group []int) map[int]int {
 	counts := map[int]int{}
 	for _, i := range group {
@@ -91,7 +91,7 @@ func (h *division) of(group []int) map[int]int {
 	return counts
 }
 
-// take holds a group out, unless it has the last pictures of a class to train on.
+// take holds a group out, unless it has the last images of a class to train on.
 func (h *division) take(group []int) bool {
 	counts := h.of(group)
 	for label, n := range counts {
@@ -147,7 +147,7 @@ func (h *division) holdOutSome(label int) {
 	}
 }
 
-// lot is what a picture draws.
+// lot is what an image draws.
 func (x *Index) lot(seed uint64, i int) uint64 {
 	sum := sha256.Sum256(binary.LittleEndian.AppendUint64([]byte(x.Items[i].Name+"\x00"), seed))
 	return binary.LittleEndian.Uint64(sum[:])

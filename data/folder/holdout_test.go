@@ -68,8 +68,8 @@ func TestHoldoutOfGroups(t *testing.T) {
 	}
 }
 
-// Without groups the choice is the first of each class by their lots.
-func TestHoldoutByLots(t *testing.T) {
+// Without groups the choice is the first of each class by their random numbers.
+func TestHoldoutAtRandom(t *testing.T) {
 	x, _ := grouped(ones(31), ones(7), ones(2), ones(1))
 	if err := x.Holdout(0.25, 9, nil); err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestHoldoutByLots(t *testing.T) {
 		}
 		for k, i := range all {
 			if (x.Items[i].Split == data.Test) != (k < want) {
-				t.Errorf("class of %d: picture %d by lot is in part %s", n, k, x.Items[i].Split)
+				t.Errorf("class of %d: image %d by lot is in part %s", n, k, x.Items[i].Split)
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func TestHoldoutByLots(t *testing.T) {
 func TestHoldoutOfGroupsOfTwoClasses(t *testing.T) {
 	for seed := range uint64(50) {
 		x, groups := grouped(ones(5), ones(1), ones(3))
-		groups[5] = 0 // the only picture of the second class shows what the first of the first does
+		groups[5] = 0 // the only image of the second class shows what the first of the first does
 		for i := 6; i < 9; i++ {
 			groups[i] = i - 5 // those of the third are of groups of the first
 		}
@@ -128,8 +128,8 @@ func TestLacking(t *testing.T) {
 			t.Errorf("the part %s lacks %v, want %v", split, got, want)
 		}
 	}
-	s, err := x.Set(data.Test, Options{Most: 2})
+	s, err := x.Set(data.Test, Options{MaxImages: 2})
 	if err != nil || len(s.Lacking()) != 2 {
-		t.Errorf("two pictures of three classes lack %v, %v", s.Lacking(), err)
+		t.Errorf("two images of three classes lack %v, %v", s.Lacking(), err)
 	}
 }

@@ -18,11 +18,11 @@ import (
 	"time"
 )
 
-// evenFolder has pictures of one size in bytes, and of one time, as cameras and scripts
+// evenFolder has images of one size in bytes, and of one time, as cameras and scripts
 // write them.
 func evenFolder(t *testing.T) packedFolder {
 	t.Helper()
-	p := packedFolder{filepath.Join(t.TempDir(), "photos"), filepath.Join(t.TempDir(), "packs"), Options{Size: 24, Shrink: 48}}
+	p := packedFolder{filepath.Join(t.TempDir(), "photos"), filepath.Join(t.TempDir(), "decoded-image caches"), Options{Size: 24, Shrink: 48}}
 	then := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for c, class := range []string{"a", "b"} {
 		if err := os.MkdirAll(filepath.Join(p.dir, class), 0o777); err != nil {
@@ -69,7 +69,7 @@ func must(t *testing.T, errs ...error) {
 }
 
 // What may happen to files without a change of their sizes and times, and what does to
-// their times without a change of content: the pack gives the pixels of the files, and the
+// their times without a change of content: the cache gives the pixels of the files, and the
 // digests recorded are theirs.
 func TestPackKnowsFilesByTheirContent(t *testing.T) {
 	swap := func(a, b string) error {
@@ -104,7 +104,7 @@ func TestPackKnowsFilesByTheirContent(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(p packedFolder, one, other string) error
-		added  int // contents that the pack does not have
+		added  int // contents that the cache does not have
 	}{
 		{"nothing", func(packedFolder, string, string) error { return nil }, 0},
 		{"two files change places", func(_ packedFolder, a, b string) error { return swap(a, b) }, 0},
@@ -145,14 +145,14 @@ func TestPackKnowsFilesByTheirContent(t *testing.T) {
 					settles = -time.Hour
 				}
 				p := evenFolder(t)
-				x, _, _ := p.check(t, PackConfig{})
+				x, _, _ := p.check(t, CacheConfig{})
 				marked(t, x)
 				added := c.added
 				time.Sleep(20 * time.Millisecond) // more than a step of the file system's clock
 				must(t, c.change(p, x.Items[0].Path, x.Items[12].Path))
 				for range 2 {
-					y, pack, _ := p.check(t, PackConfig{})
-					if s := pack.State(); s.Added != added || s.Pictures != 24 || len(s.Notes) != 0 {
+					y, pack, _ := p.check(t, CacheConfig{})
+					if s := pack.State(); s.Added != added || s.Images != 24 || len(s.Notes) != 0 {
 						t.Errorf("%+v, want %d added", s, added)
 					}
 					added = 0
@@ -170,31 +170,31 @@ func TestPackReadsUnchangedFilesOnce(t *testing.T) {
 	defer func(was time.Duration) { settles = was }(settles)
 	settles = -time.Hour
 	p := evenFolder(t)
-	x, _, _ := p.check(t, PackConfig{})
+	x, _, _ := p.check(t, CacheConfig{})
 	if x.Items[0].Mark.Identity == "" {
 		t.Skip("this file system vouches for none")
 	}
 	must(t, os.Rename(x.Items[0].Path, filepath.Join(p.dir, "a", "renamed.png")), os.Chtimes(x.Items[1].Path, time.Now(), time.Now()))
-	p.check(t, PackConfig{})
+	p.check(t, CacheConfig{})
 	y, err := Scan(p.dir)
 	must(t, err)
-	pack, err := y.OpenPack(p.o, PackConfig{Dir: p.packs})
+	pack, err := y.OpenCache(p.o, CacheConfig{Dir: p.packs})
 	must(t, err)
 	defer pack.Close()
 	for i := range y.Items {
-		if q, _ := pack.held(&y.Items[i]); q == nil {
+		if q, _ := pack.find(&y.Items[i]); q == nil {
 			t.Errorf("%s is read again", y.Items[i].Name)
 		}
 	}
 	// The marks are a file of their own, which may be lost or damaged.
 	path := filepath.Join(pack.Dir, marksFile)
 	must(t, os.WriteFile(path, []byte("residual marks 1 00000000\n{}"), 0o666))
-	z, pack, _ := p.check(t, PackConfig{})
-	if s := pack.State(); s.Pictures != 24 || s.Added != 0 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], path) {
+	z, pack, _ := p.check(t, CacheConfig{})
+	if s := pack.State(); s.Images != 24 || s.Added != 0 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], path) {
 		t.Errorf("%+v", s)
 	}
 	marked(t, z)
-	if _, again, _ := p.check(t, PackConfig{}); len(again.State().Notes) != 0 {
+	if _, again, _ := p.check(t, CacheConfig{}); len(again.State().Notes) != 0 {
 		t.Errorf("%+v", again.State())
 	}
 }
@@ -213,7 +213,7 @@ func TestChangesBehindTheTimesAreNoticed(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		a, b := x.Items[0].Path, x.Items[12].Path
 		must(t, os.Rename(a, a+".x"), os.Rename(b, a), os.Rename(a+".x", b))
-		if _, _, err := s.Picture(0); !errors.Is(err, ErrChanged) {
+		if _, _, err := s.Image(0); !errors.Is(err, ErrChanged) {
 			t.Errorf("settled %v: %v", settled, err)
 		}
 		changes(t, x, a+": has changed", b+": has changed")
@@ -223,11 +223,11 @@ func TestChangesBehindTheTimesAreNoticed(t *testing.T) {
 	}
 }
 
-// A file of a pack that somebody wrote, with sums that are right, is refused where what it
+// A file of a decoded-image cache that somebody wrote, with sums that are right, is refused where what it
 // says cannot be.
 func TestPackThatIsForged(t *testing.T) {
 	for name, forge := range map[string]func(index map[string]any, one map[string]any){
-		"no picture":    func(index, _ map[string]any) { index["pictures"] = []any{nil} },
+		"no image":      func(index, _ map[string]any) { index["pictures"] = []any{nil} },
 		"channels":      func(_, one map[string]any) { one["channels"] = 1; one["colours"] = bytes.Repeat([]byte{1}, side*side) },
 		"no colours":    func(_, one map[string]any) { one["colours"] = []byte{} },
 		"few rises":     func(_, one map[string]any) { one["rises"] = []int{1} },
@@ -238,29 +238,29 @@ func TestPackThatIsForged(t *testing.T) {
 		"beyond":        func(_, one map[string]any) { one["forms"].([]any)[formSmall].(map[string]any)["at"] = 1 << 40 },
 		"before":        func(_, one map[string]any) { one["forms"].([]any)[formSmall].(map[string]any)["at"] = -5 },
 		"no digest":     func(_, one map[string]any) { one["mark"].(map[string]any)["SHA256"] = "" },
-		"no pictures":   func(index, _ map[string]any) { index["pictures"] = 3 },
+		"no images":     func(index, _ map[string]any) { index["pictures"] = 3 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPackedFolder(t)
-			_, pack, _ := p.check(t, PackConfig{})
+			_, pack, _ := p.check(t, CacheConfig{})
 			pack.Close()
 			file := p.files(t)[0]
 			f, err := os.OpenFile(file, os.O_RDWR, 0)
 			must(t, err)
 			st, err := f.Stat()
 			must(t, err)
-			text, err := (&packFile{path: file, f: f, size: st.Size()}).index()
+			text, err := (&cacheFile{path: file, f: f, size: st.Size()}).index()
 			must(t, err)
 			var index map[string]any
 			must(t, json.Unmarshal(text, &index))
 			forge(index, index["pictures"].([]any)[0].(map[string]any))
 			forged, err := json.Marshal(index)
 			must(t, err)
-			at := st.Size() - int64(packTrailer) - int64(len(text))
-			w := packWriter{f: f, at: at}
+			at := st.Size() - int64(cacheTrailer) - int64(len(text))
+			w := cacheWriter{f: f, at: at}
 			must(t, f.Truncate(at))
 			must(t, w.end(forged), f.Close())
-			x, pack, _ := p.check(t, PackConfig{})
+			x, pack, _ := p.check(t, CacheConfig{})
 			if s := pack.State(); s.Added != 40 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], file) {
 				t.Errorf("%+v", s)
 			}

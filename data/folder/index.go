@@ -1,6 +1,16 @@
-// Package folder makes data sets of a user's own pictures: a folder with one folder a
-// class, the same in folders for the parts, such as train/ and val/, or a list of paths and
-// labels in CSV or JSON lines.
+// Package folder makes data sets of a user's own images: a folder with one folder a class,
+// the same in folders for the parts, such as train/ and val/, or a list of paths and labels
+// in CSV or JSON lines.
+//
+// Open returns the training part and the test part:
+//
+//	train, test, err := folder.Open(ctx, "photos", folder.Options{Size: 224})
+//
+// To tell the user more, take the steps one by one: Scan returns an Index of the files,
+// Index.Check reads them all and reports what is broken, alike or turned, Index.Holdout
+// chooses the images to test on where the user has not, and Index.Set returns a Set, which
+// is a data.Dataset. An ImageCache keeps decoded images on the disk, so that later epochs
+// and runs need not decode the files again.
 package folder
 
 import (
@@ -21,7 +31,7 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// Item is a picture of an index.
+// Item is an image of an index.
 type Item struct {
 	Path  string     // as it can be opened
 	Name  string     // below the index's root, with slashes; its Path when it lies elsewhere
@@ -30,15 +40,15 @@ type Item struct {
 	Mark  Mark       // of the file as Check read it
 }
 
-// Index lists the pictures of a data set, by class and name, before any is read.
+// Index lists the images of a data set, by class and name, before any is read.
 type Index struct {
 	Root    string // the folder, or that of the list
 	Name    string // its last part
 	Classes []string
 	Items   []Item
-	// Tested says that the user chose the pictures to test on.
+	// Tested says that the user chose the images to test on.
 	Tested bool
-	// Others names what lies in the folders and is no picture by its name.
+	// Others names what lies in the folders and is no image by its name.
 	Others []string
 	// Layout has the folders that stand for parts, and what lies beside them and is not used.
 	Layout []Part
@@ -62,13 +72,13 @@ func IsPath(name string) bool {
 	return err == nil // what is no list is said when it is read
 }
 
-// IsList tells by a file's name whether it is a list of pictures: .csv, .jsonl or .ndjson.
+// IsList tells by a file's name whether it is a list of images: .csv, .jsonl or .ndjson.
 func IsList(name string) bool {
 	return slices.Contains([]string{".csv", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name)))
 }
 
-// Scan lists the pictures of a folder, or of a list when path is a .csv or .jsonl file.
-// A folder holds one folder a class, at any depth below which are its pictures, or
+// Scan lists the images of a folder, or of a list when path is a .csv or .jsonl file.
+// A folder holds one folder a class, at any depth below which are its images, or
 // folders for the parts with such folders each: one to train on, and one to validate or
 // to test on, by their names (train, Training_set, seg_train, val, dev, Test, holdout and
 // the like). Where there are both, the part to validate on is data.Test, and that to test
@@ -89,16 +99,16 @@ func Scan(path string) (*Index, error) {
 func ScanAs(path string, classes []string) (*Index, error) {
 	x, err := scan(path, classes)
 	if err == nil && len(x.Items) == 0 {
-		err = fmt.Errorf("pictures: none is in %s; put JPEG, PNG, GIF, WebP, BMP or TIFF files there, one folder a class", path)
+		err = fmt.Errorf("images: none is in %s; put JPEG, PNG, GIF, WebP, BMP or TIFF files there, one folder a class", path)
 	}
 	return x, err
 }
 
-// scan lists pictures; of settled classes known names them.
+// scan lists images; of settled classes known names them.
 func scan(path string, known []string) (*Index, error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("pictures: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
+		return nil, fmt.Errorf("images: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
 	}
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case st.IsDir():
@@ -109,9 +119,9 @@ func scan(path string, known []string) (*Index, error) {
 		return scanList(path, known, readJSONLines)
 	}
 	if err := regular.Check(path, st); err != nil {
-		return nil, fmt.Errorf("pictures: %w; name a folder, or a file that is a .csv or .jsonl list", err)
+		return nil, fmt.Errorf("images: %w; name a folder, or a file that is a .csv or .jsonl list", err)
 	}
-	return nil, fmt.Errorf("pictures: %s is neither a folder nor a .csv or .jsonl list", path)
+	return nil, fmt.Errorf("images: %s is neither a folder nor a .csv or .jsonl list", path)
 }
 
 func newIndex(root string) *Index {
@@ -173,12 +183,12 @@ func (x *Index) asClasses(folders []string) {
 	}
 }
 
-// addPart adds the pictures of a part, whose folders are classes.
+// addPart adds the images of a part, whose folders are classes.
 func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 	if split == data.Test && x.Classes != nil && x.count(data.Train) > 0 {
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
-				return fmt.Errorf("pictures: %s has a class %q that the training part has not, whose classes are %s; the folders must have the same names",
+				return fmt.Errorf("images: %s has a class %q that the training part has not, whose classes are %s; the folders must have the same names",
 					c.inside, name, firstFew(x.Classes))
 			}
 		}
@@ -203,7 +213,7 @@ func firstFew(classes []string) string {
 	return strings.Join(classes, ", ")
 }
 
-// addFolders adds the pictures of the folders in dir, which are classes: those of the
+// addFolders adds the images of the folders in dir, which are classes: those of the
 // index, or first to be made so. Folders whose names are the same, as lines.Name has them,
 // are one class.
 func (x *Index) addFolders(dir string, folders []string, split data.Split, first bool) error {
@@ -214,7 +224,7 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, first
 			err = errors.New("it has no letters")
 		}
 		if err != nil {
-			return fmt.Errorf("pictures: the folder %q in %s cannot give a class its name; rename it in UTF-8", name, dir)
+			return fmt.Errorf("images: the folder %q in %s cannot give a class its name; rename it in UTF-8", name, dir)
 		}
 		same[class] = append(same[class], name)
 	}
@@ -225,7 +235,7 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, first
 	for _, class := range slices.Sorted(maps.Keys(same)) {
 		label := labelOf(x.Classes, class)
 		if label < 0 {
-			return fmt.Errorf("pictures: %s has a class %q, which the model does not know; it knows %s. Rename the folder or take it away",
+			return fmt.Errorf("images: %s has a class %q, which the model does not know; it knows %s. Rename the folder or take it away",
 				dir, class, firstFew(x.Classes))
 		}
 		if err := x.addClass(dir, same[class], label, split, first); err != nil {
@@ -258,7 +268,7 @@ func (x *Index) similar() {
 func foldersOf(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("pictures: %w", err)
+		return nil, fmt.Errorf("images: %w", err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -275,12 +285,12 @@ func foldersOf(dir string) ([]string, error) {
 
 func hidden(name string) bool { return strings.HasPrefix(name, ".") || name == "__MACOSX" }
 
-// addClass adds the pictures of a class's folders in dir; there must be some if all says so.
+// addClass adds the images of a class's folders in dir; there must be some if all says so.
 func (x *Index) addClass(dir string, folders []string, label int, split data.Split, all bool) error {
 	before, others := len(x.Items), len(x.Others)
 	for _, name := range folders {
 		if err := x.addTree(dir, name, label, split); err != nil {
-			return fmt.Errorf("pictures: %w", err)
+			return fmt.Errorf("images: %w", err)
 		}
 	}
 	if all && len(x.Items) == before {
@@ -288,13 +298,13 @@ func (x *Index) addClass(dir string, folders []string, label int, split data.Spl
 		if names := x.Others[others:]; len(names) > 0 {
 			there = " (" + Kinds(names) + ")"
 		}
-		return fmt.Errorf("pictures: no picture of class %q is in %s%s; put JPEG, PNG, GIF, WebP, BMP or TIFF files there or remove the folder",
+		return fmt.Errorf("images: no image of class %q is in %s%s; put JPEG, PNG, GIF, WebP, BMP or TIFF files there or remove the folder",
 			x.Classes[label], filepath.Join(dir, folders[0]), there)
 	}
 	return nil
 }
 
-// addTree adds the pictures below a folder in dir.
+// addTree adds the images below a folder in dir.
 func (x *Index) addTree(dir, folder string, label int, split data.Split) error {
 	// WalkDir does not follow a link, not even at its root.
 	top, err := filepath.EvalSymlinks(filepath.Join(dir, folder))
@@ -338,10 +348,10 @@ func (x *Index) check() error {
 		return x.tooFew()
 	}
 	if x.Tested && x.count(data.Test) == 0 {
-		return fmt.Errorf("pictures: none of %s is to be tested on; fill that part or leave it out", x.Root)
+		return fmt.Errorf("images: none of %s is to be tested on; fill that part or leave it out", x.Root)
 	}
 	if x.count(data.Train) == 0 {
-		return errors.New("pictures: none of " + x.Root + " is to be trained on")
+		return errors.New("images: none of " + x.Root + " is to be trained on")
 	}
 	return nil
 }
@@ -355,7 +365,7 @@ func (x *Index) count(split data.Split) (n int) {
 	return n
 }
 
-// Counts returns how many pictures each class has in a part.
+// Counts returns how many images each class has in a part.
 func (x *Index) Counts(split data.Split) []int {
 	counts := make([]int, len(x.Classes))
 	for _, it := range x.Items {

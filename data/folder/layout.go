@@ -126,7 +126,7 @@ func layoutOf(root string, folders, known []string) (l layout, err error) {
 	beside := len(trains) == 0 && len(tests) > 0 && slices.ContainsFunc(rest, func(c candidate) bool { return labelOf(tests[0].classes, c.name) >= 0 })
 	switch {
 	case len(trains) > 1:
-		return l, fmt.Errorf("pictures: %s has %s, each with the name of a part to train on and class folders inside; keep one of them there, or put their class folders together",
+		return l, fmt.Errorf("images: %s has %s, each with the name of a part to train on and class folders inside; keep one of them there, or put their class folders together",
 			root, quoted(namesOf(trains)))
 	case len(trains) == 0 && len(tests) > 0 && known == nil && !beside:
 		return l.withoutTrain(root, tests, rest)
@@ -162,7 +162,7 @@ func layoutOf(root string, folders, known []string) (l layout, err error) {
 func (l layout) withoutTrain(root string, tests, rest []candidate) (layout, error) {
 	for _, c := range rest {
 		if name, err := shared(tests[0].classes, c.inside); err != nil || name != "" {
-			return l, cmp.Or(err, fmt.Errorf("pictures: in %s the folders %q and %q both hold a folder %q, so %[2]q may be the part to test on or a class; if it is the part, call the other one train; if it is a class, rename it",
+			return l, cmp.Or(err, fmt.Errorf("images: in %s the folders %q and %q both hold a folder %q, so %[2]q may be the part to test on or a class; if it is the part, call the other one train; if it is a class, rename it",
 				root, tests[0].name, c.name, name))
 		}
 	}
@@ -176,7 +176,7 @@ func (l layout) withoutTrain(root string, tests, rest []candidate) (layout, erro
 		slices.Sort(l.classes)
 		return l, nil
 	}
-	return l, fmt.Errorf("pictures: %s has %s to test on, with class folders, and none to train on; put a folder train with the same class folders there, or name the one to train on: %s",
+	return l, fmt.Errorf("images: %s has %s to test on, with class folders, and none to train on; put a folder train with the same class folders there, or name the one to train on: %s",
 		root, quoted(namesOf(tests)), tests[0].inside)
 }
 
@@ -189,7 +189,7 @@ func (l layout) noClasses(root string, all []candidate, known []string) error {
 	if known != nil || kinds[noPart] || !kinds[trainPart] || len(kinds) < 2 {
 		return nil
 	}
-	return fmt.Errorf("pictures: the folders of %s, %s, have the names of parts and no class folders inside; put one folder a class into them, or name the pictures and their labels in a .csv list",
+	return fmt.Errorf("images: the folders of %s, %s, have the names of parts and no class folders inside; put one folder a class into them, or name the images and their labels in a .csv list",
 		root, quoted(namesOf(all)))
 }
 
@@ -201,7 +201,7 @@ func (l layout) ambiguous(root string, known []string) error {
 	}
 	for _, c := range l.unused {
 		if name, err := shared(l.train.classes, c.inside); err != nil || name != "" {
-			return cmp.Or(err, fmt.Errorf("pictures: in %s the folders %q and %q both hold a folder %q, so %[2]q may be the part to train on or a class; if it is the part, call the other one val or test, or put it elsewhere; if it is a class, rename it",
+			return cmp.Or(err, fmt.Errorf("images: in %s the folders %q and %q both hold a folder %q, so %[2]q may be the part to train on or a class; if it is the part, call the other one val or test, or put it elsewhere; if it is a class, rename it",
 				root, l.train.name, c.name, name))
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/data"
 )
 
-// folders makes empty picture files: "Train/cat 3" is three of them.
+// folders makes empty image files: "Train/cat 3" is three of them.
 func folders(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -108,7 +108,7 @@ func TestScanLayouts(t *testing.T) {
 		"a class test":           {[]string{"control 3", "test/monday 3", "test/friday 3"}, "control test", [2][]int{{3, 6}, {0, 0}}, nil, `"test" is taken as a class`},
 		"stations":               {[]string{"train_station 3", "bus_station 3", "test_site 1"}, "bus_station test_site train_station", [2][]int{{3, 1, 3}, {0, 0, 0}}, nil, ""},
 		"classes beside test":    {[]string{"cat 3", "dog 3", "test/cat 1", "test/dog 2"}, "cat dog", [2][]int{{3, 3}, {1, 2}}, nil, ""},
-		"loose pictures":         {with(both("train", "val"), "train 2", ". 4"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, nil, "/train itself, beside the folders of the classes, are not used: 2"},
+		"loose images":           {with(both("train", "val"), "train 2", ". 4"), "cat dog fox", [2][]int{{3, 3, 3}, {1, 1, 1}}, nil, "/train itself, beside the folders of the classes, are not used: 2"},
 		"loose beside":           {[]string{"cat 3", "dog 3", ". 4"}, "cat dog", [2][]int{{3, 3}, {0, 0}}, nil, "itself, beside the folders, are not used: 4"},
 		"parts in classes":       {[]string{"cat/train 3", "cat/test 1", "dog/Train 2", "dog/Test 2"}, "cat dog", [2][]int{{3, 2}, {1, 2}}, nil, "in the folders of the classes are the parts"},
 		"three parts in classes": {[]string{"cat/train 3", "cat/val 1", "cat/test 4", "dog/train 2"}, "cat dog", [2][]int{{3, 2}, {1, 0}}, []Part{{"test", "", 4, 0}}, "in the folders of the classes are the parts"},
@@ -128,7 +128,7 @@ func TestScanLayouts(t *testing.T) {
 		notes := strings.Join(x.Notes, "\n")
 		if got := [2][]int{x.Counts(data.Train), x.Counts(data.Test)}; strings.Join(x.Classes, " ") != c.classes || !reflect.DeepEqual(got, c.counts) ||
 			!slices.Equal(unused, c.parts) || (notes == "") != (c.note == "") || !strings.Contains(notes, c.note) {
-			t.Errorf("%s: classes %q, pictures %v, unused %v, notes %s", name, x.Classes, got, unused, notes)
+			t.Errorf("%s: classes %q, images %v, unused %v, notes %s", name, x.Classes, got, unused, notes)
 		}
 	}
 }

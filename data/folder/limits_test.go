@@ -20,7 +20,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// sizedPhotos writes pictures of these sides, in two classes by turns, and returns how many
+// sizedPhotos writes images of these sides, in two classes by turns, and returns how many
 // bytes decoding the first and the last takes.
 func sizedPhotos(t *testing.T, dir string, sides ...int) (first, last int64) {
 	t.Helper()
@@ -66,7 +66,7 @@ func free(t *testing.T, o Options, path string) {
 	release()
 }
 
-// However many goroutines read pictures, the bytes of those that are decoded at once stay
+// However many goroutines read images, the bytes of those that are decoded at once stay
 // within the budget, and one that is larger than the budget is read all the same.
 func TestDecodingStaysWithinItsBudget(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(16))
@@ -96,10 +96,10 @@ func TestDecodingStaysWithinItsBudget(t *testing.T) {
 			}
 			return err
 		},
-		"Get":     nil,
-		"Picture": nil,
-		"Part":    nil,
-		"Lend":    nil,
+		"Get":   nil,
+		"Image": nil,
+		"Part":  nil,
+		"Lend":  nil,
 	} {
 		o := Options{Size: 32, CacheBytes: -1, Memory: photo.NewBudget(3*one + one/2)}
 		s, err := x.Set(data.Train, o)
@@ -109,8 +109,8 @@ func TestDecodingStaysWithinItsBudget(t *testing.T) {
 		switch name {
 		case "Get":
 			walk = func(_ Options, i int) error { _, err := s.Get(i, make([]uint8, 3*32*32)); return err }
-		case "Picture":
-			walk = func(_ Options, i int) error { _, _, err := s.Picture(i); return err }
+		case "Image":
+			walk = func(_ Options, i int) error { _, _, err := s.Image(i); return err }
 		case "Part":
 			walk = func(_ Options, i int) error {
 				_, _, err := s.Part(i, func(h, w int) transforms.Crop { return transforms.Crop{Height: 5, Width: 7} })
@@ -119,7 +119,7 @@ func TestDecodingStaysWithinItsBudget(t *testing.T) {
 		case "Lend":
 			walk = func(_ Options, i int) error {
 				_, err := s.Lend(i, func(transforms.Image) {
-					if m := o.Memory.Most(); m > most {
+					if m := o.Memory.Peak(); m > most {
 						t.Errorf("%d bytes are held while one is lent", m)
 					}
 				})
@@ -135,14 +135,14 @@ func TestDecodingStaysWithinItsBudget(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if m := o.Memory.Most(); m < large || m > most {
-			t.Errorf("%s: %d bytes were decoded at once; one picture takes %d, the largest %d, and the budget is %d", name, m, one, large, 3*one+one/2)
+		if m := o.Memory.Peak(); m < large || m > most {
+			t.Errorf("%s: %d bytes were decoded at once; one image takes %d, the largest %d, and the budget is %d", name, m, one, large, 3*one+one/2)
 		}
 		free(t, o, biggest)
 	}
 }
 
-// A picture that is lent is held as long as it is used.
+// image that is lent is held as long as it is used.
 func TestLentPicturesAreHeld(t *testing.T) {
 	dir := t.TempDir()
 	sizedPhotos(t, dir, 64, 64)
@@ -189,19 +189,20 @@ func TestBrokenPicturesHoldNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Size: 32, Memory: photo.NewBudget(1), MostPixels: 64 * 64}
+	o := Options{Size: 32, Memory: photo.NewBudget(1), MaxPixels: 64 * 64}
 	r, _, err := x.Check(t.Context(), o, nil)
 	if err != nil || len(r.Broken) != 1 || r.Broken[0].Pixels != 0 {
 		t.Fatalf("%+v, %v", r.Broken, err)
 	}
 	free(t, o, filepath.Join(dir, "a", "00.jpg"))
-	o.MostPixels--
+	o.MaxPixels--
 	if r, _, err = x.Check(t.Context(), o, nil); err != nil || len(r.Broken) != 4 || r.Broken[0].Pixels != 64*64 {
 		t.Errorf("%+v, %v", r.Broken, err)
 	}
 }
 
-// A picture that is not read since the context ends is no broken picture, and no other
+//	image that is not read since the context ends is no broken image, and no other
+//
 // takes its place.
 func TestContextEndsReading(t *testing.T) {
 	dir := t.TempDir()
@@ -221,17 +222,17 @@ func TestContextEndsReading(t *testing.T) {
 	}
 	cancel()
 	if _, err := s.Get(0, pix); err != nil {
-		t.Errorf("a picture that is kept: %v", err)
+		t.Errorf(" image that is kept: %v", err)
 	}
 	for i := 1; i < s.Len(); i++ {
 		if _, err := s.Get(i, pix); !errors.Is(err, context.Canceled) {
-			t.Errorf("picture %d: %v", i, err)
+			t.Errorf("image %d: %v", i, err)
 		}
-		if _, _, err := s.Picture(i); !errors.Is(err, context.Canceled) {
-			t.Errorf("picture %d: %v", i, err)
+		if _, _, err := s.Image(i); !errors.Is(err, context.Canceled) {
+			t.Errorf("image %d: %v", i, err)
 		}
 		if _, _, err := s.Part(i, func(h, w int) transforms.Crop { return transforms.Crop{Height: 5, Width: 7} }); !errors.Is(err, context.Canceled) {
-			t.Errorf("picture %d: %v", i, err)
+			t.Errorf("image %d: %v", i, err)
 		}
 	}
 	if _, _, err := x.Check(ctx, Options{}, nil); err != context.Canceled {
@@ -239,4 +240,4 @@ func TestContextEndsReading(t *testing.T) {
 	}
 }
 
-var _ data.Lender = (*Set)(nil)
+var _ data.ImageLender = (*Set)(nil)

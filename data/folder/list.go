@@ -23,7 +23,7 @@ import (
 type entry struct {
 	line               int
 	path, label, split string   // as they are written; add makes the label a class
-	at, name           string   // the path to open, and the picture's name in the index
+	at, name           string   // the path to open, and the image's name in the index
 	kind               partKind // by its split
 }
 
@@ -50,7 +50,7 @@ type list struct {
 	*Index
 	known   []string
 	labels  map[string]int // of the known classes by name
-	lines   map[string]int // by the names of the pictures
+	lines   map[string]int // by the names of the images
 	entries []entry
 }
 
@@ -58,7 +58,7 @@ type list struct {
 func scanList(path string, known []string, read func(*lines.Reader, func(entry) error) error) (*Index, error) {
 	f, err := regular.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("pictures: %w", err)
+		return nil, fmt.Errorf("images: %w", err)
 	}
 	defer f.Close()
 	x := newIndex(filepath.Dir(path))
@@ -81,7 +81,7 @@ func scanList(path string, known []string, read func(*lines.Reader, func(entry) 
 // add takes a line.
 func (l *list) add(e entry) (err error) {
 	if strings.TrimSpace(e.path) == "" {
-		return fmt.Errorf("line %d names no picture", e.line)
+		return fmt.Errorf("line %d names no image", e.line)
 	}
 	if e.label, err = lines.ClassName(e.label); err != nil {
 		return fmt.Errorf("line %d: the label %w", e.line, err)
@@ -110,7 +110,7 @@ func (l *list) add(e entry) (err error) {
 	return nil
 }
 
-// find looks for the picture of a line. Paths are bytes: they need not be UTF-8.
+// find looks for the image of a line. Paths are bytes: they need not be UTF-8.
 func (l *list) find(e *entry) error {
 	at := func(written string) string {
 		if path := filepath.FromSlash(written); filepath.IsAbs(path) {

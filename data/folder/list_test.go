@@ -142,6 +142,6 @@ func TestPathsOfLists(t *testing.T) {
 	again := filepath.Join(dir, "again.csv")
 	write(t, dir, map[string]string{"again.csv": "path,label\np/cafe\u0301.jpg,a\np/caf\u00e9.jpg,b\n"})
 	if _, err := Scan(again); err == nil || !strings.Contains(err.Error(), "line 3 names") {
-		t.Error(fmt.Errorf("one picture under two names: %w", err))
+		t.Error(fmt.Errorf("one image under two names: %w", err))
 	}
 }

@@ -16,26 +16,26 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// MakeConfig says what Make draws. The zero value is 20 pictures a class.
+// MakeConfig says what Make draws. The zero value is 20 images a class.
 type MakeConfig struct {
-	PerClass int // pictures of each class; 0 means 20
+	PerClass int // images of each class; 0 means 20
 	Val      int // more of each class, in a folder val beside train; 0 means no such folders
 	Seed     uint64
-	// Turned is the share of pictures that lie on their side or are mirrored, and that
+	// Turned is the share of images that lie on their side or are mirrored, and that
 	// EXIF data turns upright; Broken is how many files of the first class are cut short.
 	Turned float64
 	Broken int
 }
 
-// Make writes a folder of pictures to try a training on: drawn garments in colour, as
+// Make writes a folder of images to try a training on: drawn garments in colour, as
 // JPEG files of varied sizes, one folder a class. The folder must be new or empty. The
-// same settings write the same pictures, and the same files with one version of Go.
+// same settings write the same images, and the same files with one version of Go.
 func Make(ctx context.Context, dir string, c MakeConfig) error {
 	if c.PerClass == 0 {
 		c.PerClass = 20
 	}
 	if c.PerClass < 1 || c.Val < 0 || c.Broken < 0 || c.Broken > c.PerClass || !(c.Turned >= 0 && c.Turned <= 1) {
-		return fmt.Errorf("%d pictures a class, %d to validate, %d broken and a share of %v turned: none below 0, no more broken than there are, and a share to 1",
+		return fmt.Errorf("%d images a class, %d to validate, %d broken and a share of %v turned: none below 0, no more broken than there are, and a share to 1",
 			c.PerClass, c.Val, c.Broken, c.Turned)
 	}
 	if err := untouched(dir); err != nil {
@@ -68,7 +68,7 @@ func untouched(dir string) error {
 	return nil
 }
 
-// part writes each pictures of every class.
+// part writes each images of every class.
 func (c MakeConfig) part(ctx context.Context, dir string, split data.Split, each, broken int) error {
 	// Labels come in no order: draw until every class has enough.
 	size := 0
@@ -123,12 +123,12 @@ func (c MakeConfig) write(ctx context.Context, ds data.Dataset, dir string, spli
 
 // photo colours a grey garment on a ground, enlarges it and lays it as a camera might.
 func (c MakeConfig) photo(grey transforms.Image, split data.Split, index int) ([]byte, error) {
-	var lots transforms.Lots
+	var lots transforms.Rand
 	epoch := 0
 	if split == data.Test {
 		epoch = 1
 	}
-	lots.Picture(c.Seed, epoch, index)
+	lots.Image(c.Seed, epoch, index)
 	r := rand.New(&lots)
 	m := transforms.NewImage(3, grey.Height, grey.Width)
 	area := grey.Height * grey.Width
@@ -155,7 +155,7 @@ func (c MakeConfig) photo(grey transforms.Image, split data.Split, index int) ([
 	return encode(transforms.Orient{Orientation: back}.Apply(m, nil), orientation)
 }
 
-// encode writes a picture of three channels as JPEG, with its orientation as EXIF data.
+// encode writes an image of three channels as JPEG, with its orientation as EXIF data.
 func encode(m transforms.Image, orientation int) ([]byte, error) {
 	img := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
 	area := m.Height * m.Width

@@ -28,7 +28,7 @@ type Mark struct {
 	Identity string `json:",omitempty"`
 }
 
-// ErrChanged is a picture that is not the one that was read before. Whatever was made
+// ErrChanged is an image that is not the one that was read before. Whatever was made
 // of it since is of neither.
 var ErrChanged = errors.New("has changed since it was first read")
 
@@ -41,8 +41,8 @@ func (was Mark) differs(is Mark, path string) error {
 	return fmt.Errorf("image %s: %w", path, ErrChanged)
 }
 
-// read decodes the picture, or the part of it that choose returns, and marks it. It holds a
-// part of the budget until release is called, which is after the last use of the picture in
+// read decodes the image, or the part of it that choose returns, and marks it. It holds a
+// part of the budget until release is called, which is after the last use of the image in
 // its full size; with an error nothing is held.
 func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info photo.Info, release func(), err error) {
 	content, err := it.load(o.photo())
@@ -80,9 +80,9 @@ func (it *Item) decode(content []byte, o Options, choose func(height, width int)
 }
 
 // Changed lists, a line each, what on the disk is no longer as the index has it: a
-// picture that is gone or has other content than Check found, and, of a list, a label,
+// image that is gone or has other content than Check found, and, of a list, a label,
 // a part or a line that is another. A file that was written anew with the same content
-// is the same, and a new picture is no change: it is not in the index. It reads every file
+// is the same, and a new image is no change: it is not in the index. It reads every file
 // that the file system cannot tell to be the one that was marked.
 func (x *Index) Changed(ctx context.Context) ([]string, error) { return x.changes(ctx, false) }
 

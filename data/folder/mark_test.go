@@ -70,19 +70,19 @@ func TestChangesAreNoticed(t *testing.T) {
 	changes(t, x)
 
 	set := func() *Set {
-		s, err := x.Set(data.Train, Options{Size: 16, Broken: func(string, error) { t.Error("a changed picture is not a broken one") }})
+		s, err := x.Set(data.Train, Options{Size: 16, Broken: func(string, error) { t.Error("a changed image is not a broken one") }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	if _, _, err := set().Picture(0); err != nil {
+	if _, _, err := set().Image(0); err != nil {
 		t.Error(err)
 	}
 	copyFile(t, first, second)
 	changes(t, x, first+": has changed")
-	if _, _, err := set().Picture(0); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), first) || strings.Count(err.Error(), "start a new run") != 1 {
-		t.Errorf("a set that reads the other picture says %v", err)
+	if _, _, err := set().Image(0); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), first) || strings.Count(err.Error(), "start a new run") != 1 {
+		t.Errorf("a set that reads the other image says %v", err)
 	}
 	// So does a set that reads a part of it, as there is no room for the whole.
 	parts, err := x.Set(data.Train, Options{Size: 16, CacheBytes: -1})
@@ -91,10 +91,10 @@ func TestChangesAreNoticed(t *testing.T) {
 	}
 	corner := func(int, int) transforms.Crop { return transforms.Crop{Height: 8, Width: 8} }
 	if _, _, err := parts.Part(0, corner); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), first) {
-		t.Errorf("a set that reads a part of the other picture says %v", err)
+		t.Errorf("a set that reads a part of the other image says %v", err)
 	}
 	if m, _, err := parts.Part(1, corner); err != nil || m.Height != 8 || m.Width != 8 {
-		t.Errorf("a part of a picture that has not changed: [%d, %d], %v", m.Height, m.Width, err)
+		t.Errorf("a part of an image that has not changed: [%d, %d], %v", m.Height, m.Width, err)
 	}
 	if err := os.Remove(second); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// Of 40 pictures two may be broken; three, or all of a class, may not.
+// Of 40 images two may be broken; three, or all of a class, may not.
 func TestWithout(t *testing.T) {
 	dir := made(t, MakeConfig{PerClass: 4})
 	x, _, _ := checked(t, dir)
@@ -174,10 +174,10 @@ func TestWithout(t *testing.T) {
 	x, r, groups := checked(t, dir)
 	rest, kept, err := x.Without(r, groups)
 	if err != nil || len(rest.Items) != 38 || len(kept) != 38 || len(x.Items) != 40 {
-		t.Fatalf("%d pictures of %d groups: %v", len(rest.Items), len(kept), err)
+		t.Fatalf("%d images of %d groups: %v", len(rest.Items), len(kept), err)
 	}
 	if slices.ContainsFunc(rest.Items, func(it Item) bool { return it.Path == x.Items[3].Path || it.Path == x.Items[4].Path }) {
-		t.Error("a broken picture was kept")
+		t.Error("a broken image was kept")
 	}
 	if err := rest.Holdout(0.25, 0, kept); err != nil {
 		t.Error(err)
@@ -196,10 +196,10 @@ func TestWithout(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := rest.Counts(data.Train)[1]; n != 2 {
-		t.Fatalf("%d pictures left", n)
+		t.Fatalf("%d images left", n)
 	}
 	r.Broken = append(r.Broken, Problem{Name: x.Items[6].Name}, Problem{Name: x.Items[7].Name})
-	if _, _, err := x.Without(r, nil); err == nil || !strings.Contains(err.Error(), `none of the 4 pictures of class "bag"`) {
+	if _, _, err := x.Without(r, nil); err == nil || !strings.Contains(err.Error(), `none of the 4 images of class "bag"`) {
 		t.Error(err)
 	}
 }
@@ -223,7 +223,7 @@ func TestScanAs(t *testing.T) {
 	}
 	x, err := ScanAs(dir, model)
 	if err != nil || len(x.Items) != 16 || !slices.Equal(x.Classes, model) {
-		t.Fatalf("%d pictures of %v: %v", len(x.Items), x.Classes, err)
+		t.Fatalf("%d images of %v: %v", len(x.Items), x.Classes, err)
 	}
 	for _, it := range x.Items {
 		if class, _, _ := strings.Cut(it.Name, "/"); model[it.Label] != class {
@@ -266,7 +266,7 @@ func TestMostPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := x.Set(data.Train, Options{Most: 20})
+	s, err := x.Set(data.Train, Options{MaxImages: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,6 +275,6 @@ func TestMostPictures(t *testing.T) {
 		counts[it.Label]++
 	}
 	if !slices.Equal(counts, slices.Repeat([]int{2}, 10)) {
-		t.Errorf("20 pictures of 10 classes: %v", counts)
+		t.Errorf("20 images of 10 classes: %v", counts)
 	}
 }

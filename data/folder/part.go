@@ -5,9 +5,9 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-var _ data.Parts = (*Set)(nil)
+var _ data.ImageParts = (*Set)(nil)
 
-// Part implements data.Parts: a part of what Picture returns. While the cache has room
+// Part implements data.ImageParts: a part of what Image returns. While the cache has room
 // the whole is decoded and kept, and of what is shrunk it always is; else only the part.
 func (s *Set) Part(i int, choose func(height, width int) transforms.Crop) (transforms.Image, int, error) {
 	s.checkIndex(i)
@@ -26,7 +26,7 @@ func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (trans
 		}
 		return choose(m.Height, m.Width).Apply(m, nil), nil
 	}
-	if m, ok := s.whole.get(i); ok {
+	if m, ok := s.full.get(i); ok {
 		return cut(m, nil)
 	}
 	if err := s.isBroken(i); err != nil {
@@ -34,17 +34,17 @@ func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (trans
 	}
 	whole := false
 	some := func(h, w int) transforms.Crop {
-		if whole = whole || s.whole.budget.has(s.o.Channels*h*w); whole {
+		if whole = whole || s.full.budget.has(s.o.Channels*h*w); whole {
 			return transforms.Crop{Height: h, Width: w}
 		}
 		return choose(h, w)
 	}
 	if s.o.Shrink > 0 {
-		if m, ok := s.o.Pack.read(&s.items[i], formShrunk, some); ok {
+		if m, ok := s.o.Cache.read(&s.items[i], formShrunk, some); ok {
 			if !whole {
 				return m, nil
 			}
-			s.whole.put(i, m)
+			s.full.put(i, m)
 			return cut(m, nil)
 		}
 	}
@@ -60,6 +60,6 @@ func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (trans
 		return m, nil
 	}
 	m = s.o.shrunk(m)
-	s.whole.put(i, m)
+	s.full.put(i, m)
 	return cut(m, nil)
 }

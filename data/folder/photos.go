@@ -18,10 +18,10 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// PhotoConfig says what MakePhotos draws. The zero value is 200 pictures of ImageNet's
+// PhotoConfig says what MakePhotos draws. The zero value is 200 images of ImageNet's
 // usual size.
 type PhotoConfig struct {
-	Count         int // pictures; 0 means 200
+	Count         int // images; 0 means 200
 	Width, Height int // 0 means 500 and 375
 	Classes       int // folders; 0 means 10
 	Quality       int // of JPEG; 0 means 90
@@ -44,12 +44,12 @@ func (c *PhotoConfig) defaults() error {
 	return nil
 }
 
-// MakePhotos writes JPEG files to measure decoding with: pictures that show nothing but
+// MakePhotos writes JPEG files to measure decoding with: images that show nothing but
 // cost a decoder what photos do. Like those (Field 1987,
 // https://doi.org/10.1364/JOSAA.4.002379) they have about as much contrast in every
 // octave of sizes, lie sharp in some places and blurred in others, and have edges and a
 // camera's noise. Chroma is halved both ways, as cameras do. The folder must be new or
-// empty. The same settings write the same pictures.
+// empty. The same settings write the same images.
 func MakePhotos(ctx context.Context, dir string, c PhotoConfig) error {
 	if err := c.defaults(); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (c PhotoConfig) write(dir string, i int) error {
 	return os.WriteFile(filepath.Join(class, fmt.Sprintf("%05d.jpg", i)), b.Bytes(), 0o666)
 }
 
-// field is a picture of numbers in the making.
+// field is an image of numbers in the making.
 type field struct {
 	w, h int
 	v    []float64
@@ -121,10 +121,10 @@ func (f field) add(r *rand.Rand, detail int, amplitude float64, gain func(i int)
 	}
 }
 
-// scene draws picture i.
+// scene draws image i.
 func (c PhotoConfig) scene(i int) image.Image {
-	var lots transforms.Lots
-	lots.Picture(c.Seed, 0, i)
+	var lots transforms.Rand
+	lots.Image(c.Seed, 0, i)
 	r := rand.New(&lots)
 	whole := func(int) float64 { return 1 }
 	layer := func() field { return field{c.Width, c.Height, make([]float64, c.Width*c.Height)} }

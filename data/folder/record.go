@@ -22,7 +22,7 @@ const RecordFile = "pictures.csv"
 // The columns of a record: the first three are those of a list.
 var recordColumns = []string{"path", "label", "split", "bytes", "modified", "sha256"}
 
-// Write writes the index as CSV: each picture's name, label, part and mark. ReadRecord
+// Write writes the index as CSV: each image's name, label, part and mark. ReadRecord
 // reads it back.
 func (x *Index) Write(w io.Writer) error {
 	c := csv.NewWriter(w)
@@ -42,17 +42,17 @@ func (x *Index) Write(w io.Writer) error {
 	return c.Error()
 }
 
-// ReadRecord reads what Write wrote into the file record, for pictures that lie in the
+// ReadRecord reads what Write wrote into the file record, for images that lie in the
 // folder or the list path. classes are in the order of the labels.
 func ReadRecord(record, path string, classes []string) (*Index, error) {
 	f, err := regular.Open(record)
 	if err != nil {
-		return nil, fmt.Errorf("pictures: %w", err)
+		return nil, fmt.Errorf("images: %w", err)
 	}
 	defer f.Close()
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("pictures: %w; put the pictures back where the run found them", err)
+		return nil, fmt.Errorf("images: %w; put the images back where the run found them", err)
 	}
 	root := path
 	if !st.IsDir() {

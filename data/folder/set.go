@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// Options says what is made of the pictures. The zero value is colour at 224 pixels,
+// Options says what is made of the images. The zero value is colour at 224 pixels,
 // prepared as torchvision prepares them for evaluation.
 type Options struct {
 	Channels      int // 1 for grey, 3 for colour; 0 means 3
@@ -19,30 +19,30 @@ type Options struct {
 	ResizeSize    int // of the shorter side before the middle is cut out; 0 means 256 for every 224 of Size
 	Interpolation transforms.Interpolation
 
-	// Shrink, when not 0, is what the shorter side of a picture is resized to, if it is
+	// Shrink, when not 0, is what the shorter side of an image is resized to, if it is
 	// longer, as soon as it is decoded: a photo of 12 megapixels takes 36 MB, one of 512
 	// by 683 pixels one. It changes what the transforms of a training see.
 	Shrink int
 
 	Holdout  float64 // the share of each class to test on where no folder is; 0 means 0.2
 	Seed     uint64  // of that choice
-	Together bool    // near-duplicates stay on one side of it: Open reads every picture to find them
+	Together bool    // near-duplicates stay on one side of it: Open reads every image to find them
 
-	Most int // pictures of a part, spread evenly over it and so over the classes; 0 means all
+	MaxImages int // images of a part, spread evenly over it and so over the classes; 0 means all
 
-	CacheBytes int64 // memory for decoded pictures; 0 means 1 GiB for each part, below 0 none
-	Pack       *Pack // of decoded pictures on the disk, opened with these options; nil for none
-	MostPixels int64 // of a picture; 0 means photo.MostPixels, 50 million
+	CacheBytes int64       // memory for decoded images; 0 means 1 GiB for each part, below 0 none
+	Cache      *ImageCache // of decoded images on the disk, opened with these options; nil for none
+	MaxPixels  int64       // of an image; 0 means photo.MaxPixels, 50 million
 
-	// Memory bounds what pictures take while they are decoded and made smaller, at once by
+	// Memory bounds what images take while they are decoded and made smaller, at once by
 	// all that share it; nil means a budget of its own, photo.NewBudget(0).
 	Memory *photo.Budget
-	// Context, when it is not nil, ends the reading of pictures when it ends, also inside of
-	// one: what asks for a picture then gets its error. Check goes by its own.
+	// Context, when it is not nil, ends the reading of images when it ends, also inside of
+	// one: what asks for an image then gets its error. Check goes by its own.
 	Context context.Context
 
-	// Broken hears of a picture that cannot be read, once. Its place is taken by the next
-	// of its class that can. When Broken is nil, such a picture ends the epoch.
+	// Broken hears of an image that cannot be read, once. Its place is taken by the next
+	// of its class that can. When Broken is nil, such an image ends the epoch.
 	Broken func(name string, err error)
 }
 
@@ -69,7 +69,7 @@ func (o Options) defaults() Options {
 
 // photo is how a file is read.
 func (o Options) photo() photo.Options {
-	return photo.Options{Channels: o.Channels, MostPixels: o.MostPixels, Context: o.Context}
+	return photo.Options{Channels: o.Channels, MaxPixels: o.MaxPixels, Context: o.Context}
 }
 
 // ended is the error of the context, if it has ended.
@@ -83,13 +83,13 @@ func (o Options) ended() error {
 func (o Options) check() error {
 	switch {
 	case o.Channels != 1 && o.Channels != 3:
-		return fmt.Errorf("pictures of %d channels; use 1 for grey or 3 for colour", o.Channels)
+		return fmt.Errorf("images of %d channels; use 1 for grey or 3 for colour", o.Channels)
 	case o.Size < 1 || o.Size > 1<<14:
-		return fmt.Errorf("pictures of %d pixels a side; use 1 to %d", o.Size, 1<<14)
+		return fmt.Errorf("images of %d pixels a side; use 1 to %d", o.Size, 1<<14)
 	case o.ResizeSize < o.Size:
-		return fmt.Errorf("pictures resized to %d pixels and cut to %d; the cut cannot be larger", o.ResizeSize, o.Size)
+		return fmt.Errorf("images resized to %d pixels and cut to %d; the cut cannot be larger", o.ResizeSize, o.Size)
 	case o.Shrink < 0:
-		return fmt.Errorf("pictures shrunk to %d pixels; use 0 for none", o.Shrink)
+		return fmt.Errorf("images shrunk to %d pixels; use 0 for none", o.Shrink)
 	}
 	return nil
 }
@@ -119,27 +119,27 @@ func Open(ctx context.Context, path string, o Options) (train, test *Set, err er
 	return train, test, err
 }
 
-// Set is the pictures of one part of an index: a data.Dataset of Size by Size pixels,
-// and data.Pictures of their own sizes. Each picture is decoded when it is first asked
+// Set is the images of one part of an index: a data.Dataset of Size by Size pixels,
+// and data.Images of their own sizes. Each image is decoded when it is first asked
 // for; those that fit the cache are kept decoded.
 type Set struct {
 	o     Options
 	info  data.Info
 	items []Item
 
-	small, whole cache // as Get gives them, and as Picture does
-	mu           sync.Mutex
-	broken       map[int]error
+	small, full cache // as Get gives them, and as Image does
+	mu          sync.Mutex
+	broken      map[int]error
 }
 
-// Set returns a part of the index. It reads no picture.
+// Set returns a part of the index. It reads no image.
 func (x *Index) Set(split data.Split, o Options) (*Set, error) {
 	o = o.defaults()
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if !o.Pack.Fits(o) {
-		panic(fmt.Sprintf("folder: a pack of pictures with %s for a set with %s", o.Pack.settings, o.packSettings()))
+	if !o.Cache.Fits(o) {
+		panic(fmt.Sprintf("folder: a decoded-image cache with %s for a set with %s", o.Cache.settings, o.cacheSettings()))
 	}
 	s := &Set{o: o, broken: map[int]error{}, info: data.Info{
 		Name: x.Name, Classes: x.Classes, Channels: o.Channels, Height: o.Size, Width: o.Size,
@@ -149,17 +149,17 @@ func (x *Index) Set(split data.Split, o Options) (*Set, error) {
 			s.items = append(s.items, it)
 		}
 	}
-	if n := len(s.items); o.Most > 0 && o.Most < n {
-		for i := range o.Most {
-			s.items[i] = s.items[i*n/o.Most]
+	if n := len(s.items); o.MaxImages > 0 && o.MaxImages < n {
+		for i := range o.MaxImages {
+			s.items[i] = s.items[i*n/o.MaxImages]
 		}
-		s.items = s.items[:o.Most]
+		s.items = s.items[:o.MaxImages]
 	}
 	if len(s.items) == 0 {
-		return nil, fmt.Errorf("pictures: %s has no picture in its part %s", x.Root, split)
+		return nil, fmt.Errorf("images: %s has no image in its part %s", x.Root, split)
 	}
 	budget := &budget{left: o.CacheBytes}
-	s.small, s.whole = cache{budget: budget}, cache{budget: budget}
+	s.small, s.full = cache{budget: budget}, cache{budget: budget}
 	return s, nil
 }
 
@@ -169,7 +169,7 @@ func (s *Set) Info() data.Info { return s.info }
 // Len implements data.Dataset.
 func (s *Set) Len() int { return len(s.items) }
 
-// Items lists the pictures in their order. They must not be changed.
+// Items lists the images in their order. They must not be changed.
 func (s *Set) Items() []Item { return s.items }
 
 // Lacking names the classes that have no images in the set: an accuracy on it does not cover them.
@@ -186,11 +186,11 @@ func (s *Set) Lacking() (classes []string) {
 	return classes
 }
 
-// Get implements data.Dataset: the picture as transforms.ImageClassification prepares it.
+// Get implements data.Dataset: the image as transforms.ImageClassification prepares it.
 func (s *Set) Get(i int, pix []uint8) (int, error) {
 	s.checkIndex(i)
 	if len(pix) != s.info.Numel() {
-		panic(fmt.Sprintf("folder: buffer of %d bytes for a picture of %s, [%d, %d, %d]", len(pix), s.info.Name, s.info.Channels, s.info.Height, s.info.Width))
+		panic(fmt.Sprintf("folder: buffer of %d bytes for an image of %s, [%d, %d, %d]", len(pix), s.info.Name, s.info.Channels, s.info.Height, s.info.Width))
 	}
 	err := s.healthy(i, func(j int) error {
 		m, ready, release, err := s.open(j, &s.small)
@@ -208,32 +208,32 @@ func (s *Set) Get(i int, pix []uint8) (int, error) {
 	return s.items[i].Label, err
 }
 
-// Picture implements data.Pictures: the picture upright and in its own size, or shrunk.
-func (s *Set) Picture(i int) (m transforms.Image, label int, err error) {
+// Image implements data.Images: the image upright and in its own size, or shrunk.
+func (s *Set) Image(i int) (m transforms.Image, label int, err error) {
 	label, err = s.Lend(i, func(lent transforms.Image) { m = lent })
 	return m, label, err
 }
 
-// Lend implements data.Lender: it holds what the picture takes of Options.Memory until use
+// Lend implements data.ImageLender: it holds what the image takes of Options.Memory until use
 // returns.
 func (s *Set) Lend(i int, use func(m transforms.Image)) (int, error) {
 	s.checkIndex(i)
 	err := s.healthy(i, func(j int) error {
-		m, _, release, err := s.open(j, &s.whole)
+		m, _, release, err := s.open(j, &s.full)
 		if err != nil {
 			return err
 		}
 		defer release()
-		s.whole.put(j, m)
+		s.full.put(j, m)
 		use(m)
 		return nil
 	})
 	return s.items[i].Label, err
 }
 
-// Kept returns how many pictures are kept decoded, their bytes, and how many bytes may be.
-func (s *Set) Kept() (pictures int, bytes, most int64) {
-	for _, c := range []*cache{&s.small, &s.whole} {
+// Cached returns how many images are cached, their bytes, and how many bytes may be.
+func (s *Set) Cached() (pictures int, bytes, most int64) {
+	for _, c := range []*cache{&s.small, &s.full} {
 		c.mu.RLock()
 		pictures += len(c.images)
 		c.mu.RUnlock()
@@ -247,11 +247,11 @@ func (s *Set) Kept() (pictures int, bytes, most int64) {
 
 func (s *Set) checkIndex(i int) {
 	if i < 0 || i >= len(s.items) {
-		panic(fmt.Sprintf("folder: picture %d of %s, which has %d", i, s.info.Name, len(s.items)))
+		panic(fmt.Sprintf("folder: image %d of %s, which has %d", i, s.info.Name, len(s.items)))
 	}
 }
 
-// healthy reads picture i, or in place of a broken one the next of its class, around
+// healthy reads image i, or in place of a broken one the next of its class, around
 // the end: whichever worker asks first, the same.
 func (s *Set) healthy(i int, read func(int) error) error {
 	for step := range s.items {
@@ -264,10 +264,10 @@ func (s *Set) healthy(i int, read func(int) error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("no picture of class %q in %s can be read", s.info.Classes[s.items[i].Label], s.info.Name)
+	return fmt.Errorf("no image of class %q in %s can be read", s.info.Classes[s.items[i].Label], s.info.Name)
 }
 
-// open is one picture, from the cache if it is there, from the pack, or decoded and shrunk;
+// open is one image, from the cache in memory, from that on the disk, or decoded and shrunk;
 // ready says that it is as the cache keeps it. It is used until release is called.
 func (s *Set) open(i int, kept *cache) (m transforms.Image, ready bool, release func(), err error) {
 	release = func() {}
@@ -277,7 +277,7 @@ func (s *Set) open(i int, kept *cache) (m transforms.Image, ready bool, release 
 	if err := s.isBroken(i); err != nil {
 		return m, false, nil, err
 	}
-	m, ready, ok := s.packed(i, kept)
+	m, ready, ok := s.cachedOnDisk(i, kept)
 	if ok {
 		return m, ready, release, nil
 	}
@@ -288,13 +288,13 @@ func (s *Set) open(i int, kept *cache) (m transforms.Image, ready bool, release 
 	return m, false, release, err
 }
 
-// packed is one picture from the pack: shrunk, or as Get returns it, which is ready.
-func (s *Set) packed(i int, kept *cache) (m transforms.Image, ready, ok bool) {
+// cachedOnDisk is one image from the cache: shrunk, or as Get returns it, which is ready.
+func (s *Set) cachedOnDisk(i int, kept *cache) (m transforms.Image, ready, ok bool) {
 	switch {
 	case s.o.Shrink > 0:
-		m, ok = s.o.Pack.read(&s.items[i], formShrunk, nil)
+		m, ok = s.o.Cache.read(&s.items[i], formShrunk, nil)
 	case kept == &s.small:
-		m, ok = s.o.Pack.read(&s.items[i], formSmall, nil)
+		m, ok = s.o.Cache.read(&s.items[i], formSmall, nil)
 		ready = ok
 	}
 	return m, ready, ok
@@ -302,7 +302,7 @@ func (s *Set) packed(i int, kept *cache) (m transforms.Image, ready, ok bool) {
 
 func (o Options) shrinks(h, w int) bool { return o.Shrink > 0 && min(h, w) > o.Shrink }
 
-// shrunk is a picture as the transforms of a training take it.
+// shrunk is an image as the transforms of a training take it.
 func (o Options) shrunk(m transforms.Image) transforms.Image {
 	if !o.shrinks(m.Height, m.Width) {
 		return m
@@ -310,12 +310,12 @@ func (o Options) shrunk(m transforms.Image) transforms.Image {
 	return transforms.Resize{Size: o.Shrink, Interpolation: o.Interpolation}.Apply(m, nil)
 }
 
-// small is a picture as Get returns it.
+// small is an image as Get returns it.
 func (o Options) small(m transforms.Image) transforms.Image {
 	return transforms.ImageClassification{ResizeSize: o.ResizeSize, CropSize: o.Size, Interpolation: o.Interpolation}.Pixels(m)
 }
 
-// decode reads a picture from its file, or the part of it that choose returns, and holds its
+// decode reads an image from its file, or the part of it that choose returns, and holds its
 // memory until release is called. One that is broken is named; one that has changed is an
 // error of its own.
 func (s *Set) decode(i int, choose func(height, width int) transforms.Crop) (transforms.Image, func(), error) {
@@ -340,7 +340,7 @@ func (s *Set) isBroken(i int) error {
 	return s.broken[i]
 }
 
-// report names a broken picture once.
+// report names a broken image once.
 func (s *Set) report(i int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -376,8 +376,8 @@ func (b *budget) has(n int) bool {
 	return int64(n) <= b.left
 }
 
-// cache keeps the pictures that come first until its memory is full, and then those:
-// every epoch asks for every picture once, so to throw the oldest out would lose each
+// cache keeps the images that come first until its memory is full, and then those:
+// every epoch asks for every image once, so to throw the oldest out would lose each
 // just before it is asked for again.
 type cache struct {
 	budget *budget

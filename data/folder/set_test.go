@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// Pictures come through the loader as their files have them, prepared as for
+// Images come through the loader as their files have them, prepared as for
 // evaluation, and full-size through transforms on its workers.
 func TestSetThroughTheLoader(t *testing.T) {
 	dir := made(t, MakeConfig{PerClass: 4, Turned: 0.5, Seed: 3})
@@ -28,7 +28,7 @@ func TestSetThroughTheLoader(t *testing.T) {
 			t.Fatal(err)
 		}
 		if train.Len() != 30 || test.Len() != 10 || len(train.Info().Classes) != 10 {
-			t.Fatalf("%d and %d pictures of %v", train.Len(), test.Len(), train.Info().Classes)
+			t.Fatalf("%d and %d images of %v", train.Len(), test.Len(), train.Info().Classes)
 		}
 		want := map[int][]uint8{}
 		for i, it := range train.Items() {
@@ -37,15 +37,15 @@ func TestSetThroughTheLoader(t *testing.T) {
 				t.Fatal(err)
 			}
 			want[i] = transforms.ImageClassification{ResizeSize: 37, CropSize: 32}.Pixels(m).Pix
-			if whole, label, err := train.Picture(i); err != nil || label != it.Label || !bytes.Equal(whole.Pix, m.Pix) {
-				t.Fatalf("picture %d differs from its file: %v", i, err)
+			if whole, label, err := train.Image(i); err != nil || label != it.Label || !bytes.Equal(whole.Pix, m.Pix) {
+				t.Fatalf("image %d differs from its file: %v", i, err)
 			}
 		}
 		pix := make([]uint8, train.Info().Numel())
 		for range 2 {
 			for i := range train.Len() {
 				if _, err := train.Get(i, pix); err != nil || !bytes.Equal(pix, want[i]) {
-					t.Fatalf("cache of %d: picture %d differs: %v", cacheBytes, i, err)
+					t.Fatalf("cache of %d: image %d differs: %v", cacheBytes, i, err)
 				}
 			}
 		}
@@ -70,13 +70,13 @@ func TestSetThroughTheLoader(t *testing.T) {
 			}
 		}
 		if runs[0] != runs[1] {
-			t.Error("other workers made other pictures")
+			t.Error("other workers made other images")
 		}
 		if first == "" {
 			first = runs[0]
 		}
-		if runs[0] != first { // parts of files, or of pictures that are kept
-			t.Errorf("a cache of %d made other pictures", cacheBytes)
+		if runs[0] != first { // parts of files, or of images that are kept
+			t.Errorf("a cache of %d made other images", cacheBytes)
 		}
 	}
 }
@@ -88,24 +88,24 @@ func TestShrinkAndCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range train.Len() {
-		m, _, err := train.Picture(i)
+		m, _, err := train.Image(i)
 		if err != nil || m.Channels != 1 || min(m.Height, m.Width) != 40 {
 			t.Fatalf("[%d, %d, %d], %v", m.Channels, m.Height, m.Width, err)
 		}
 	}
 	held := 0
-	for _, m := range train.whole.images {
+	for _, m := range train.full.images {
 		held += len(m.Pix)
 	}
 	if held == 0 || held > 5000 {
 		t.Errorf("%d bytes in a cache of 5000", held)
 	}
-	if n, bytes, most := train.Kept(); n != len(train.whole.images) || bytes != int64(held) || most != 5000 || data.Held(train) != bytes {
-		t.Errorf("keeps %d pictures of %d bytes, at most %d", n, bytes, most)
+	if n, bytes, most := train.Cached(); n != len(train.full.images) || bytes != int64(held) || most != 5000 || data.ResidentBytes(train) != bytes {
+		t.Errorf("keeps %d images of %d bytes, at most %d", n, bytes, most)
 	}
 }
 
-// A broken picture is named once and replaced by one of its class, by any number of
+// A broken image is named once and replaced by one of its class, by any number of
 // workers; without a listener it ends the reading.
 func TestBrokenPictures(t *testing.T) {
 	dir := made(t, MakeConfig{PerClass: 5, Val: 1, Broken: 2, Seed: 5})
@@ -144,7 +144,7 @@ func TestBrokenPictures(t *testing.T) {
 				i := (k*(w+1) + w) % s.Len()
 				out[w*s.Len()+i] = make([]uint8, s.Info().Numel())
 				if label, err := s.Get(i, out[w*s.Len()+i]); err != nil || label != s.Items()[i].Label {
-					t.Errorf("picture %d: label %d, %v", i, label, err)
+					t.Errorf("image %d: label %d, %v", i, label, err)
 				}
 			}
 		})
@@ -164,13 +164,13 @@ func TestBrokenPictures(t *testing.T) {
 		next++
 	}
 	if !bytes.Equal(out[first], out[next]) {
-		t.Error("the next picture did not take the broken one's place")
+		t.Error("the next image did not take the broken one's place")
 	}
 	strict, err := x.Set(data.Train, Options{Size: 16})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := strict.Picture(first); err == nil || !strings.Contains(err.Error(), filepath.Base(bad[0])) {
-		t.Errorf("a broken picture gave %v", err)
+	if _, _, err := strict.Image(first); err == nil || !strings.Contains(err.Error(), filepath.Base(bad[0])) {
+		t.Errorf("a broken image gave %v", err)
 	}
 }

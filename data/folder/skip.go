@@ -9,10 +9,10 @@ import (
 	"github.com/residual-ml/residual/internal/shell"
 )
 
-// mostBroken is the share of pictures that may be broken.
+// mostBroken is the share of images that may be broken.
 const mostBroken = 0.05
 
-// Without returns the index without the pictures that Check could not read, and of
+// Without returns the index without the images that Check could not read, and of
 // groups those that remain. It is an error when they are more than 5% of all, or all of
 // a class: such a folder is rather to be looked at.
 func (x *Index) Without(r *Report, groups []int) (*Index, []int, error) {
@@ -35,14 +35,14 @@ func (x *Index) Without(r *Report, groups []int) (*Index, []int, error) {
 		}
 	}
 	if n := len(r.Broken); float64(n) > mostBroken*float64(len(x.Items)) {
-		return nil, nil, fmt.Errorf("pictures: %d of the %d pictures of %s cannot be read, more than %.0f%%: %s; `residual data check %s` lists them",
+		return nil, nil, fmt.Errorf("images: %d of the %d images of %s cannot be read, more than %.0f%%: %s; `residual data check %s` lists them",
 			n, len(x.Items), x.Root, 100*mostBroken, firstOf(r.Broken), shell.Quote(x.Path()))
 	}
 	for _, split := range []data.Split{data.Train, data.Test} {
 		before, now := x.Counts(split), rest.Counts(split)
 		for label, n := range now {
 			if n == 0 && before[label] > 0 {
-				return nil, nil, fmt.Errorf("pictures: none of the %d pictures of class %q in the part %s of %s can be read: %s; `residual data check %s` lists them",
+				return nil, nil, fmt.Errorf("images: none of the %d images of class %q in the part %s of %s can be read: %s; `residual data check %s` lists them",
 					before[label], x.Classes[label], split, x.Root, firstOf(r.Broken), shell.Quote(x.Path()))
 			}
 		}
@@ -50,7 +50,7 @@ func (x *Index) Without(r *Report, groups []int) (*Index, []int, error) {
 	return &rest, kept, nil
 }
 
-// firstOf names a few of the broken pictures, and says how many are only too large.
+// firstOf names a few of the broken images, and says how many are only too large.
 func firstOf(broken []Problem) string {
 	const few = 3
 	var names []string

@@ -31,9 +31,9 @@ func (d *decoder) coloursOf() colours {
 	return ycbcr
 }
 
-// picture makes the part that was asked for of the planes.
-func (d *decoder) picture() (Picture, error) {
-	p := Picture{Channels: min(len(d.components), 3), Height: d.part.Dy(), Width: d.part.Dx()}
+// image makes the part that was asked for of the planes.
+func (d *decoder) picture() (Image, error) {
+	p := Image{Channels: min(len(d.components), 3), Height: d.part.Dy(), Width: d.part.Dx()}
 	area := p.Height * p.Width
 	p.Pix = make([]uint8, p.Channels*area)
 	for _, c := range d.components {
@@ -42,7 +42,7 @@ func (d *decoder) picture() (Picture, error) {
 	for i := range p.Height {
 		if i%8 == 0 {
 			if err := d.ctx.Err(); err != nil {
-				return Picture{}, err
+				return Image{}, err
 			}
 		}
 		y := d.part.Min.Y + i
@@ -81,7 +81,7 @@ func fromCMYK(samples, black []uint8, complement bool) {
 }
 
 // repeatEdges puts beside the first and the last sample of each row that is at an edge of
-// the picture the same sample again.
+// the image the same sample again.
 func (c *component) repeatEdges() {
 	last := c.width - 8*c.part.Min.X - 1
 	for at := margin; at < len(c.plane); at += c.stride {

@@ -35,9 +35,9 @@ func damaged(format string, args ...any) error {
 	return fmt.Errorf("damaged JPEG: "+format, args...)
 }
 
-// Picture is a decoded file, or a part of it: Pix is [Channels, Height, Width] in
+// Image is a decoded file, or a part of it: Pix is [Channels, Height, Width] in
 // row-major order, of 1 channel (grey) or 3 (red, green, blue).
-type Picture struct {
+type Image struct {
 	Channels, Height, Width int
 	Pix                     []uint8
 }
@@ -62,21 +62,21 @@ func Inspect(content []byte) (Info, error) {
 }
 
 // Decode decodes a file.
-func Decode(content []byte) (Picture, error) {
+func Decode(content []byte) (Image, error) {
 	return DecodePart(context.Background(), content, nil)
 }
 
-// DecodePart decodes a file as far as is needed for a part of its picture: choose is told
+// DecodePart decodes a file as far as is needed for a part of its image: choose is told
 // the size and returns the part, which must lie within it and not be empty; nil chooses
 // all. The samples are those of the whole, and so is the error: damage outside the part
 // is damage. The end of ctx ends the work after at most a row of blocks, with ctx's error.
-func DecodePart(ctx context.Context, content []byte, choose func(width, height int) image.Rectangle) (Picture, error) {
+func DecodePart(ctx context.Context, content []byte, choose func(width, height int) image.Rectangle) (Image, error) {
 	d := decoders.Get().(*decoder)
 	defer d.release()
 	d.reset(ctx, content)
 	d.choose = choose
 	if err := d.markers(false); err != nil {
-		return Picture{}, err
+		return Image{}, err
 	}
 	return d.picture()
 }
@@ -157,9 +157,9 @@ func (d *decoder) release() {
 	d.ctx, d.in, d.choose = nil, nil, nil
 	for i := range d.store {
 		c := &d.store[i]
-		c.plane, c.coefs = kept(c.plane), kept(c.coefs)
+		c.plane, c.coefs = retained(c.plane), retained(c.coefs)
 	}
-	d.scan = kept(d.scan)
+	d.scan = retained(d.scan)
 	decoders.Put(d)
 }
 
@@ -259,7 +259,7 @@ func (d *decoder) header(marker byte, body []byte, headers bool) error {
 func (d *decoder) end(cut error) error {
 	if !d.several {
 		if cut == nil {
-			cut = damaged("it ends before its picture")
+			cut = damaged("it ends before its image")
 		}
 		return cut
 	}
@@ -299,7 +299,7 @@ func (d *decoder) frame(b []byte, progressive bool) error {
 	height, width, n := int(b[1])<<8|int(b[2]), int(b[3])<<8|int(b[4]), int(b[5])
 	switch {
 	case height == 0:
-		return unsupported("the height comes after the picture")
+		return unsupported("the height comes after the image")
 	case width == 0:
 		return damaged("it has no pixels")
 	case n != 1 && n != 3 && n != 4:
@@ -312,7 +312,7 @@ func (d *decoder) frame(b []byte, progressive bool) error {
 		if c.h < 1 || c.h > 4 || c.v < 1 || c.v > 4 || c.quantIndex > 3 {
 			return damaged("colour %d is sampled %dx%d, with table %d", i, c.h, c.v, c.quantIndex)
 		}
-		if n == 1 { // one colour alone is never sampled otherwise than the picture
+		if n == 1 { // one colour alone is never sampled otherwise than the image
 			c.h, c.v = 1, 1
 		}
 		d.hMax, d.vMax = max(d.hMax, c.h), max(d.vMax, c.v)

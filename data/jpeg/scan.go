@@ -160,12 +160,12 @@ func (d *decoder) allocate() error {
 	return nil
 }
 
-// mostKept is the length of buffers that a decoder keeps for the next file.
-const mostKept = 1 << 24
+// maxRetained is the length of buffers that a decoder keeps for the next file.
+const maxRetained = 1 << 24
 
-// kept is s for the next file, or nil where it is too long to be kept.
-func kept[T any](s []T) []T {
-	if cap(s) > mostKept {
+// retained is s for the next file, or nil where it is too long to be kept.
+func retained[T any](s []T) []T {
+	if cap(s) > maxRetained {
 		return nil
 	}
 	return s

@@ -12,18 +12,18 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// Find lists the pictures that paths name, one after the other and without a list of
+// Find lists the images that paths name, one after the other and without a list of
 // them in memory:
 //
 //   - a file is taken as it is, whatever its name;
-//   - of a folder, every picture by its name (Named, and NamedOther, so that who opens
+//   - of a folder, every image by its name (Named, and NamedOther, so that who opens
 //     it says how to convert it) at any depth, in the order of names; names that begin
 //     with a dot are passed over, and links to folders are not followed;
-//   - of a pattern, every file it matches that is a picture by its name: * and ? stand
+//   - of a pattern, every file it matches that is an image by its name: * and ? stand
 //     for what a name has, [a-z] for one letter, {a,b} for either, and ** for any
 //     number of folders. A file of that very name comes before the pattern.
 //
-// What cannot be listed, or holds no picture, comes with an error, and the listing goes
+// What cannot be listed, or holds no image, comes with an error, and the listing goes
 // on. A path that is not there is given out, too: who opens it says so.
 func Find(paths iter.Seq[string]) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
@@ -73,7 +73,7 @@ func inFolder(root string, yield func(string, error) bool) bool {
 	if err != nil {
 		return false
 	}
-	return found || yield(root, fmt.Errorf("folder %s: holds no picture (%s)", root, strings.Join(extensions, ", ")))
+	return found || yield(root, fmt.Errorf("folder %s: holds no image (%s)", root, strings.Join(extensions, ", ")))
 }
 
 func isImage(name string) bool { return Named(name) || NamedOther(name) != "" }
@@ -110,7 +110,7 @@ func matches(pattern string, yield func(string, error) bool) bool {
 	case err != nil:
 		return yield(pattern, fmt.Errorf("pattern %s: %w", pattern, err))
 	case !found:
-		return yield(pattern, fmt.Errorf("pattern %s: matches no picture", pattern))
+		return yield(pattern, fmt.Errorf("pattern %s: matches no image", pattern))
 	}
 	return true
 }

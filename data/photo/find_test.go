@@ -38,9 +38,9 @@ func TestFind(t *testing.T) {
 		{"?/*", "a/.4.jpg a/10.PNG a/2.jpg a/link.gif b/5.gif b/6.jpeg"},
 		{"[x].jpg", "[x].jpg"},
 		{"phone phone/*", "phone/1.HEIC phone/2.cr2 phone/1.HEIC phone/2.cr2"},
-		{"none b/*.gif", "!folder none: holds no picture (.jpg, .jpeg, .png, .gif, .webp, .bmp, .tif, .tiff, .jfif, .jpe) b/5.gif"},
-		{"*.bmp odd.dat", "!pattern *.bmp: matches no picture odd.dat"},
-		{"nowhere/** odd.dat", "!pattern nowhere/**: matches no picture odd.dat"},
+		{"none b/*.gif", "!folder none: holds no image (.jpg, .jpeg, .png, .gif, .webp, .bmp, .tif, .tiff, .jfif, .jpe) b/5.gif"},
+		{"*.bmp odd.dat", "!pattern *.bmp: matches no image odd.dat"},
+		{"nowhere/** odd.dat", "!pattern nowhere/**: matches no image odd.dat"},
 		{"{a", "!pattern {a: syntax error in pattern"},
 	} {
 		var got []string

@@ -2,7 +2,7 @@ package photo
 
 import "io"
 
-const gifMostCodes = 4096
+const maxGIFCodes = 4096
 
 // gifCodes undoes GIF's LZW compression (GIF89a, appendix F). Unlike compress/lzw it takes
 // any size of the smallest codes that a table has room for, as Pillow does.
@@ -14,14 +14,14 @@ type gifCodes struct {
 	width       uint32 // bits of the next code
 	next        int    // code to be added to the table
 	previous    int    // code, -1 after a clear
-	prefix      [gifMostCodes]uint16
-	suffix      [gifMostCodes]uint8
-	pending     [gifMostCodes]uint8 // values of a code, from at on
+	prefix      [maxGIFCodes]uint16
+	suffix      [maxGIFCodes]uint8
+	pending     [maxGIFCodes]uint8 // values of a code, from at on
 	at          int
 }
 
 func newGIFCodes(data []byte, smallest int) *gifCodes {
-	c := &gifCodes{blocks: gifBlocks{data}, smallest: uint32(smallest), at: gifMostCodes}
+	c := &gifCodes{blocks: gifBlocks{data}, smallest: uint32(smallest), at: maxGIFCodes}
 	for i := range 1 << smallest {
 		c.suffix[i] = uint8(i)
 	}
@@ -35,7 +35,7 @@ func (c *gifCodes) clear() { c.width, c.next, c.previous = c.smallest+1, 1<<c.sm
 // fill decodes as many values as row has.
 func (c *gifCodes) fill(row []uint8) error {
 	for len(row) > 0 {
-		if c.at == gifMostCodes {
+		if c.at == maxGIFCodes {
 			if err := c.decode(); err != nil {
 				return err
 			}
@@ -88,7 +88,7 @@ func (c *gifCodes) decode() error {
 // expand lists a code's values, and adds a code to the table: the previous one and the
 // first value of this.
 func (c *gifCodes) expand(code int) {
-	c.at = gifMostCodes
+	c.at = maxGIFCodes
 	from := code
 	if code == c.next { // it is the one to be added, whose last value is its first
 		from = c.previous
@@ -101,9 +101,9 @@ func (c *gifCodes) expand(code int) {
 	c.at--
 	c.pending[c.at] = c.suffix[from]
 	if code == c.next {
-		c.pending[gifMostCodes-1] = c.suffix[from]
+		c.pending[maxGIFCodes-1] = c.suffix[from]
 	}
-	if c.previous >= 0 && c.next < gifMostCodes {
+	if c.previous >= 0 && c.next < maxGIFCodes {
 		c.prefix[c.next], c.suffix[c.next] = uint16(c.previous), c.suffix[from]
 		if c.next++; c.next == 1<<c.width && c.width < 12 {
 			c.width++

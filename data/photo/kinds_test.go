@@ -112,13 +112,13 @@ func TestEveryFormatIsLimited(t *testing.T) {
 	files, contents := kinds(t)
 	for _, f := range files {
 		pixels := int64(f.Width) * int64(f.Height)
-		if _, _, err := Decode(contents[f.Name], Options{MostPixels: pixels}); err != nil {
+		if _, _, err := Decode(contents[f.Name], Options{MaxPixels: pixels}); err != nil {
 			t.Errorf("%s: %v", f.Name, err)
 		}
 		if pixels == 1 {
 			continue // 0 means the usual limit
 		}
-		if _, _, err := Decode(contents[f.Name], Options{MostPixels: pixels - 1}); err == nil || !strings.Contains(err.Error(), "is too large") {
+		if _, _, err := Decode(contents[f.Name], Options{MaxPixels: pixels - 1}); err == nil || !strings.Contains(err.Error(), "is too large") {
 			t.Errorf("%s within %d pixels: %v", f.Name, pixels-1, err)
 		}
 	}

@@ -10,18 +10,18 @@ import (
 	"github.com/residual-ml/residual/data/jpeg"
 )
 
-// MostPixels is the size of an image beyond which it is not decoded, unless
-// Options.MostPixels says another.
-const MostPixels = 50_000_000
+// DefaultMaxPixels is the size of an image beyond which it is not decoded, unless
+// Options.MaxPixels says another.
+const DefaultMaxPixels = 50_000_000
 
-// TooLargeError is the error, wrapped, of an image of more than Options.MostPixels.
+// TooLargeError is the error, wrapped, of an image of more than Options.MaxPixels.
 type TooLargeError struct {
 	Width, Height int
-	Most          int64
+	MaxPixels     int64
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("is too large: %dx%d are %d pixels, where %d pixels are possible; make it smaller, or allow more pixels", e.Width, e.Height, e.Pixels(), e.Most)
+	return fmt.Sprintf("is too large: %dx%d are %d pixels, where %d pixels are possible; make it smaller, or allow more pixels", e.Width, e.Height, e.Pixels(), e.MaxPixels)
 }
 
 // Pixels is how many the image has.
@@ -29,11 +29,11 @@ func (e *TooLargeError) Pixels() int64 { return int64(e.Width) * int64(e.Height)
 
 // within is an error where an image is larger than o allows.
 func (o Options) within(width, height int) error {
-	e := &TooLargeError{width, height, o.MostPixels}
-	if e.Most == 0 {
-		e.Most = MostPixels
+	e := &TooLargeError{width, height, o.MaxPixels}
+	if e.MaxPixels == 0 {
+		e.MaxPixels = DefaultMaxPixels
 	}
-	if e.Pixels() > e.Most {
+	if e.Pixels() > e.MaxPixels {
 		return e
 	}
 	return nil
@@ -59,8 +59,8 @@ type Budget struct {
 	bytes int64
 	free  *semaphore.Weighted
 
-	mu         sync.Mutex
-	held, most int64
+	mu          sync.Mutex
+	inUse, peak int64
 }
 
 // NewBudget returns a budget of so many bytes; 0 means DefaultBudget.
@@ -93,15 +93,15 @@ func (b *Budget) Hold(content []byte, o Options) (release func(), err error) {
 func (b *Budget) add(bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.held += bytes
-	b.most = max(b.most, b.held)
+	b.inUse += bytes
+	b.peak = max(b.peak, b.inUse)
 }
 
-// Most is the most that was held at once, in bytes.
-func (b *Budget) Most() int64 {
+// Peak is the most memory that was in use at once, in bytes.
+func (b *Budget) Peak() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.most
+	return b.peak
 }
 
 // DecodingBytes is about the memory that decoding the image in a file takes, as its headers

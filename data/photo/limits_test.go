@@ -25,15 +25,15 @@ func read(t *testing.T, name string) []byte {
 func TestMostPixels(t *testing.T) {
 	for name, pixels := range map[string]int64{"turned6.jpg": 140, "plain.bmp": 140, "palette.gif": 140, "lossless.webp": 140, "turned6.png": 140} {
 		content := read(t, name)
-		_, info, err := Decode(content, Options{MostPixels: pixels - 1})
+		_, info, err := Decode(content, Options{MaxPixels: pixels - 1})
 		var large *TooLargeError
-		if !errors.As(err, &large) || large.Pixels() != pixels || large.Most != pixels-1 || int64(info.Width*info.Height) != pixels {
+		if !errors.As(err, &large) || large.Pixels() != pixels || large.MaxPixels != pixels-1 || int64(info.Width*info.Height) != pixels {
 			t.Errorf("%s: %+v, %v", name, info, err)
 		}
 		if want := fmt.Sprintf("is too large: %dx%d are 140 pixels, where 139 pixels are possible", info.Width, info.Height); !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: want %q, got %v", name, want, err)
 		}
-		if _, _, err := Decode(content, Options{MostPixels: pixels}); err != nil {
+		if _, _, err := Decode(content, Options{MaxPixels: pixels}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -88,7 +88,7 @@ func TestBudget(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if b.Most() == c.most {
+				if b.Peak() == c.most {
 					closed()
 				}
 				<-full
@@ -100,8 +100,8 @@ func TestBudget(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if b.Most() != c.most || b.held != 0 {
-			t.Errorf("a budget of %d: %d held at once, want %d; %d in the end", c.bytes, b.Most(), c.most, b.held)
+		if b.Peak() != c.most || b.inUse != 0 {
+			t.Errorf("a budget of %d: %d held at once, want %d; %d in the end", c.bytes, b.Peak(), c.most, b.inUse)
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/residual-ml/residual/internal/promptly"
 )
 
-// ReadPart decodes a part of a file's picture: choose is told the height and the width of
-// the picture, upright, and returns the part, which must lie within it. The pixels are
+// ReadPart decodes a part of a file's image: choose is told the height and the width of
+// the image, upright, and returns the part, which must lie within it. The pixels are
 // those of Read, and so is the error: damage outside the part is damage. Of a JPEG file
 // only what the part needs is computed.
 func ReadPart(path string, o Options, choose func(height, width int) transforms.Crop) (transforms.Image, Info, error) {
@@ -89,7 +89,7 @@ func jpegPart(content []byte, orientation int, o Options, choose func(height, wi
 	return transforms.Image(p), err
 }
 
-// stored is where a part of an upright picture lies in one stored w by h.
+// stored is where a part of an upright image lies in one stored w by h.
 func stored(c transforms.Crop, orientation, w, h int) image.Rectangle {
 	x, y, dx, dy := c.Left, c.Top, c.Width, c.Height
 	if orientation > 4 && orientation <= 8 { // it lies on its side

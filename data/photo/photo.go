@@ -3,6 +3,13 @@
 // what anybody may have put there: sizes are checked before anything is decoded, and a
 // decoder that stumbles is an error.
 //
+// Read decodes one file:
+//
+//	m, info, err := photo.Read("cat.jpg", photo.Options{})
+//
+// Options sets the channels and the limits, Inspect reads the headers alone, and a Budget
+// bounds the memory of all images that are decoded at the same time.
+//
 // One rule holds for every format, depth and mode: a pixel has the colour stored under it,
 // as Pillow's Image.open(f).convert("RGB") has it.
 //
@@ -50,10 +57,10 @@ import (
 
 // Options says how to read. The zero value is colour within the usual limits.
 type Options struct {
-	Channels   int   // 1 for grey, 3 for colour; 0 means 3
-	MostPixels int64 // of an image, 0 means MostPixels, 50 million: decoding takes 4 to 8 bytes for each
-	MostBytes  int64 // of a file, 0 means 128 MiB
-	AsStored   bool  // do not turn upright
+	Channels     int   // 1 for grey, 3 for colour; 0 means 3
+	MaxPixels    int64 // of an image, 0 means MaxPixels, 50 million: decoding takes 4 to 8 bytes for each
+	MaxFileBytes int64 // of a file, 0 means 128 MiB
+	AsStored     bool  // do not turn upright
 
 	// Context, when it is not nil, ends the decoding of an image when it ends itself, with
 	// its error.
@@ -69,7 +76,7 @@ type Info struct {
 
 var extensions = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".jfif", ".jpe"}
 
-// Named says whether a file's name ends as that of a picture this package reads.
+// Named says whether a file's name ends as that of an image this package reads.
 func Named(name string) bool {
 	return slices.Contains(extensions, strings.ToLower(filepath.Ext(name)))
 }
@@ -92,7 +99,7 @@ func Read(path string, o Options) (transforms.Image, Info, error) {
 // Load returns a file's content, to be decoded, and what the file system says of it.
 // The error names the file.
 func Load(path string, o Options) ([]byte, fs.FileInfo, error) {
-	most := o.MostBytes
+	most := o.MaxFileBytes
 	if most == 0 {
 		most = 128 << 20
 	}

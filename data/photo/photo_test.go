@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// pillowFile is what testdata/pillow_photos.py says of a picture.
+// pillowFile is what testdata/pillow_photos.py says of an image.
 type pillowFile struct {
 	Name, Format               string
 	Width, Height, Orientation int
@@ -106,11 +106,11 @@ func TestReadRefuses(t *testing.T) {
 		want    string
 	}{
 		"cut.jpg":     {good[:len(good)/2], Options{}, "is a jpeg file that cannot be decoded"},
-		"text.jpg":    {[]byte("no picture"), Options{}, "is no JPEG, PNG, GIF, WebP, BMP or TIFF file"},
+		"text.jpg":    {[]byte("no image"), Options{}, "is no JPEG, PNG, GIF, WebP, BMP or TIFF file"},
 		"empty.png":   {nil, Options{}, "is empty"},
 		"huge.png":    {hugePNG(1<<20, 1<<20), Options{}, "is too large: 1048576x1048576"},
-		"limited.jpg": {good, Options{MostPixels: 100}, "where 100 pixels are possible"},
-		"long.jpg":    {good, Options{MostBytes: 100}, "has 0 MB, where 0 are possible"},
+		"limited.jpg": {good, Options{MaxPixels: 100}, "where 100 pixels are possible"},
+		"long.jpg":    {good, Options{MaxFileBytes: 100}, "has 0 MB, where 0 are possible"},
 		"nothing.png": {hugePNG(3, 3), Options{}, "png file that cannot be decoded"},
 	} {
 		path := filepath.Join(dir, name)
@@ -129,7 +129,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// Damaged EXIF data is no damage to the picture.
+// Damaged EXIF data is no damage to the image.
 func TestDamagedEXIF(t *testing.T) {
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 9, 4)), nil); err != nil {
@@ -198,7 +198,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(content)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		m, info, err := Decode(content, Options{MostPixels: 1 << 16})
+		m, info, err := Decode(content, Options{MaxPixels: 1 << 16})
 		if err == nil && (m.Height < 1 || m.Width < 1 || len(m.Pix) != 3*m.Height*m.Width || info.Orientation < 0 || info.Orientation > 8) {
 			t.Errorf("%+v, [%d, %d, %d] of %d bytes", info, m.Channels, m.Height, m.Width, len(m.Pix))
 		}

@@ -34,7 +34,7 @@ func (f *tiffFile) jpegBlock(into *tiffPixels, number int64, x, y, height int) e
 	if err == nil && (w != f.blockWidth || h < height || h > f.blockHeight) {
 		err = damaged("a block of %dx%d should have %dx%d", w, h, f.blockWidth, f.blockHeight)
 	}
-	var p jpeg.Picture
+	var p jpeg.Image
 	if err == nil {
 		p, err = jpeg.Decode(data)
 	}

@@ -1,4 +1,4 @@
-// Package pixel holds the inner loops of decoding and resizing pictures of 8-bit
+// Package pixel holds the inner loops of decoding and resizing images of 8-bit
 // samples, each in portable Go and in assembly for AVX2, with the same bits: the inverse
 // cosine transform, the upsampling and the colours of JPEG as libjpeg computes them, and
 // the passes of Pillow's resize.

@@ -46,13 +46,13 @@ func TestIDCT2(t *testing.T) {
 		}
 		for i := range coefs {
 			switch round % 4 {
-			case 0: // as in a picture
+			case 0: // as in an image
 				if r.IntN(6) == 0 {
 					coefs[i] = int16(r.IntN(21) - 10)
 				}
 			case 1:
 				coefs[i] = int16(r.IntN(2001) - 1000)
-			case 2: // no picture: everything saturates
+			case 2: // no image: everything saturates
 				coefs[i] = int16(r.Uint32())
 				quant[i%64] = int16(r.Uint32())
 			case 3:

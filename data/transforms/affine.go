@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// Sampling is how a turned or moved picture finds a pixel between pixels. Unlike
+// Sampling is how a turned or moved image finds a pixel between pixels. Unlike
 // Interpolation it never looks further than the next ones.
 type Sampling uint8
 
@@ -18,7 +18,7 @@ const (
 	SampleBicubic
 )
 
-// Affine turns, moves, scales and shears a picture about its middle, keeping its size;
+// Affine turns, moves, scales and shears an image about its middle, keeping its size;
 // torchvision's functional.affine.
 type Affine struct {
 	Angle     float64 // degrees, clockwise
@@ -78,10 +78,10 @@ func inverseAffine(cx, cy, angle float64, translate [2]int, scale float64, shear
 	return m
 }
 
-// Rotate turns a picture; Pillow's Image.rotate.
+// Rotate turns an image; Pillow's Image.rotate.
 type Rotate struct {
 	Angle    float64 // degrees, counter-clockwise
-	Expand   bool    // make the picture as large as the turned one
+	Expand   bool    // make the image as large as the turned one
 	Center   []float64
 	Sampling Sampling
 	Fill     []uint8
@@ -231,7 +231,7 @@ func (a *matrix) small(h, w int) bool {
 }
 
 // sampled fills out with pixels mixed of 2 by 2 or 4 by 4; a neighbour outside the
-// picture is the outermost pixel of its row, or its row the last that was inside.
+// image is the outermost pixel of its row, or its row the last that was inside.
 func (m Image) sampled(out Image, a *matrix, s Sampling) {
 	first, taps := 0, 2
 	if s == SampleBicubic {

@@ -31,7 +31,7 @@ type space struct {
 	posterize                                      int // bits taken away at most
 }
 
-// randSpace is RandAugment's, for pictures of height by width.
+// randSpace is RandAugment's, for images of height by width.
 func randSpace(height, width int) space {
 	return space{shear: 0.3, translateX: 150.0 / 331 * float64(width), translateY: 150.0 / 331 * float64(height), rotate: 30, enhance: 0.9, posterize: 4}
 }

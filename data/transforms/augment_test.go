@@ -36,7 +36,7 @@ func augmentFixture(t *testing.T) (f augmented) {
 	return f
 }
 
-// small repeats the script's pictures of 60 by 75 and 48 by 48.
+// small repeats the script's images of 60 by 75 and 48 by 48.
 func small(seed int) Image {
 	h, w, channels := 60, 75, 3
 	if seed%6 == 5 {
@@ -112,10 +112,10 @@ func TestFixedTransformsAreTorchvisions(t *testing.T) {
 			m := small(seed)
 			before := digest(m.Pix)
 			if got := sized(f.Apply(m, nil)); got != row {
-				t.Errorf("%s of picture %d: %s, torchvision has %s", name, seed, got, row)
+				t.Errorf("%s of image %d: %s, torchvision has %s", name, seed, got, row)
 			}
 			if digest(m.Pix) != before {
-				t.Errorf("%s changed picture %d", name, seed)
+				t.Errorf("%s changed image %d", name, seed)
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func factor(op string, f float64) float32 {
 	return float32(f)
 }
 
-// AdjustBrightness multiplies every pixel by Factor: 0 is black, 1 the picture given.
+// AdjustBrightness multiplies every pixel by Factor: 0 is black, 1 the image given.
 type AdjustBrightness struct{ Factor float64 }
 
 // Apply implements Transform.
@@ -31,8 +31,8 @@ func (t AdjustBrightness) Apply(m Image, _ rand.Source) Image {
 	return m.pointwise(func(v int) uint8 { return blendByte(0, uint8(v), alpha) })
 }
 
-// AdjustContrast moves every pixel from the mean of the picture's grey by Factor: 0 is
-// that grey, 1 the picture given.
+// AdjustContrast moves every pixel from the mean of the image's grey by Factor: 0 is
+// that grey, 1 the image given.
 type AdjustContrast struct{ Factor float64 }
 
 // Apply implements Transform.
@@ -56,8 +56,8 @@ func (m Image) grey(i int) uint8 {
 	return luma(m.Pix[i], m.Pix[area+i], m.Pix[2*area+i])
 }
 
-// AdjustSaturation moves every pixel from its own grey by Factor: 0 is a grey picture,
-// 1 the picture given. A picture of one channel stays as it is.
+// AdjustSaturation moves every pixel from its own grey by Factor: 0 is a grey image,
+// 1 the image given. An image of one channel stays as it is.
 type AdjustSaturation struct{ Factor float64 }
 
 // Apply implements Transform.
@@ -78,7 +78,7 @@ func (t AdjustSaturation) Apply(m Image, _ rand.Source) Image {
 	return out
 }
 
-// AdjustHue turns every colour by Factor of the circle of hues, -0.5 to 0.5. A picture
+// AdjustHue turns every colour by Factor of the circle of hues, -0.5 to 0.5. An image
 // of one channel stays as it is.
 type AdjustHue struct{ Factor float64 }
 
@@ -155,8 +155,8 @@ func fromHSV(h, s, v uint8) (r, g, b uint8) {
 	return v, p, q
 }
 
-// AdjustSharpness moves every pixel from a smoothed picture by Factor: 0 is smoothed,
-// 1 the picture given, 2 sharpened. The outermost pixels stay as they are.
+// AdjustSharpness moves every pixel from a smoothed image by Factor: 0 is smoothed,
+// 1 the image given, 2 sharpened. The outermost pixels stay as they are.
 type AdjustSharpness struct{ Factor float64 }
 
 // Apply implements Transform.

@@ -7,7 +7,7 @@ import (
 )
 
 // CenterCrop cuts Size by Size pixels, or Height by Width, out of the middle. A
-// picture that is smaller gets black borders, the odd pixel on the right and below.
+// image that is smaller gets black borders, the odd pixel on the right and below.
 type CenterCrop struct {
 	Size          int // of both sides
 	Height, Width int // in place of Size

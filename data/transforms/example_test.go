@@ -24,7 +24,7 @@ func (t noise) Apply(m transforms.Image, r rand.Source) transforms.Image {
 	return out
 }
 
-// A training changes its pictures by any transforms.Transform, here behind flips.
+// A training changes its images by any transforms.Transform, here behind flips.
 func Example() {
 	dev, err := cpu.New(cpu.Options{})
 	must(err)

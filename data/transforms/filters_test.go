@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Every filter of Pillow's gives Pillow's bytes, and a window of a resized picture is that
+// Every filter of Pillow's gives Pillow's bytes, and a window of a resized image is that
 // part of it.
 func TestFiltersArePillows(t *testing.T) {
 	text, err := os.ReadFile("testdata/filters.json")
@@ -30,11 +30,11 @@ func TestFiltersArePillows(t *testing.T) {
 				got = append(got, digest(Resize{Height: s[0], Width: s[1], Interpolation: f}.Apply(m, nil).Pix))
 			}
 			if have := strings.Join(got, " "); have != row {
-				t.Errorf("%s of picture %d, [%d, %d]: %s, Pillow has %s", name, seed, m.Height, m.Width, have, row)
+				t.Errorf("%s of image %d, [%d, %d]: %s, Pillow has %s", name, seed, m.Height, m.Width, have, row)
 			}
 			whole := CenterCrop{Size: 50}.Apply(Resize{Size: 61, Interpolation: f}.Apply(m, nil), nil)
 			if part := (ImageClassification{ResizeSize: 61, CropSize: 50, Interpolation: f}).Pixels(m); digest(part.Pix) != digest(whole.Pix) {
-				t.Errorf("%s of picture %d: the middle is another alone", name, seed)
+				t.Errorf("%s of image %d: the middle is another alone", name, seed)
 			}
 		}
 	}

@@ -14,8 +14,8 @@ type PaddingMode uint8
 const (
 	PadConstant  PaddingMode = iota // one colour
 	PadEdge                         // the outermost pixel
-	PadReflect                      // the picture mirrored at the middle of that pixel
-	PadSymmetric                    // the picture mirrored at that pixel's outer edge
+	PadReflect                      // the image mirrored at the middle of that pixel
+	PadSymmetric                    // the image mirrored at that pixel's outer edge
 )
 
 // at returns the pixel of a side of n that stands at i, below 0 or beyond n-1
@@ -54,7 +54,7 @@ func colourOf(op string, fill []uint8, channel, channels int) uint8 {
 	case channels:
 		return fill[channel]
 	}
-	panic(fmt.Sprintf("transforms.%s: a colour of %d channels for a picture of %d", op, len(fill), channels))
+	panic(fmt.Sprintf("transforms.%s: a colour of %d channels for an image of %d", op, len(fill), channels))
 }
 
 // Pad adds borders, in pixels.
@@ -89,7 +89,7 @@ func (t Pad) Apply(m Image, _ rand.Source) Image {
 	return out
 }
 
-// Crop cuts Height by Width pixels from (Top, Left). What lies outside the picture is
+// Crop cuts Height by Width pixels from (Top, Left). What lies outside the image is
 // black.
 type Crop struct{ Top, Left, Height, Width int }
 
@@ -102,7 +102,7 @@ func (t Crop) Apply(m Image, _ rand.Source) Image {
 	return m.crop(t.Top, t.Left, t.Height, t.Width)
 }
 
-// ResizedCrop cuts a part out of a picture and resizes it to ToHeight by ToWidth.
+// ResizedCrop cuts a part out of an image and resizes it to ToHeight by ToWidth.
 type ResizedCrop struct {
 	Crop
 	ToHeight, ToWidth int
@@ -140,7 +140,7 @@ func (HorizontalFlip) Apply(m Image, _ rand.Source) Image {
 	return out
 }
 
-// moved returns a picture whose pixel (y, x) is pixel from(y, x) of each channel.
+// moved returns an image whose pixel (y, x) is pixel from(y, x) of each channel.
 func (m Image) moved(h, w int, from func(y, x int) int) Image {
 	out := NewImage(m.Channels, h, w)
 	for y := range h {
@@ -154,7 +154,7 @@ func (m Image) moved(h, w int, from func(y, x int) int) Image {
 	return out
 }
 
-// Erase fills a part of a picture: with a colour, or with noise.
+// Erase fills a part of an image: with a colour, or with noise.
 type Erase struct {
 	Crop         // the part
 	Fill []uint8 // by channel, or one for all; none is black

@@ -42,7 +42,7 @@ func FromImage(img image.Image, channels int) Image {
 	return m
 }
 
-// As returns the picture with 1 channel (grey) or 3: grey is the luma of FromImage, and
+// As returns the image with 1 channel (grey) or 3: grey is the luma of FromImage, and
 // each colour of grey is grey. It may share the pixels.
 func (m Image) As(channels int) Image {
 	m.check("Image.As")

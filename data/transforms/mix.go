@@ -8,18 +8,18 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// BatchTransform mixes the pictures of a batch, and their labels with them. Draw draws
-// all lots, for pictures of height by width; Mix does the work.
+// BatchTransform mixes the images of a batch, and their labels with them. Draw draws
+// all random numbers, for images of height by width; Mix does the work.
 type BatchTransform interface {
 	Draw(height, width int, r rand.Source) Mix
 }
 
-// Mix gives every picture of a batch a part of the one before it; the first gets its
+// Mix gives every image of a batch a part of the one before it; the first gets its
 // part of the last. That part is 1-Lambda: of every pixel's value, or, where Height
 // and Width are not 0, of the area, a rectangle cut out of the other. The zero value
-// would leave nothing of a picture: Lambda 1 is the batch as it is.
+// would leave nothing of an image: Lambda 1 is the batch as it is.
 type Mix struct {
-	Lambda                   float64 // the picture's own share, 0 to 1
+	Lambda                   float64 // the image's own share, 0 to 1
 	Top, Left, Height, Width int     // the rectangle of CutMix
 }
 
@@ -34,7 +34,7 @@ func (x Mix) Images(images *tensor.Tensor) {
 	}
 	n, size, data := s[0], s[1]*s[2]*s[3], images.Data()
 	last := append([]float32(nil), data[(n-1)*size:]...)
-	for i := n - 1; i >= 0; i-- { // the picture before is not mixed yet
+	for i := n - 1; i >= 0; i-- { // the image before is not mixed yet
 		own, other := data[i*size:(i+1)*size], last
 		if i > 0 {
 			other = data[(i-1)*size : i*size]
@@ -55,7 +55,7 @@ func (x Mix) Images(images *tensor.Tensor) {
 	}
 }
 
-// Targets returns the mixed labels as shares of the classes, [N, classes] Float32 that
+// Targets returns the mixed labels as soft labels, [N, classes] Float32 that
 // add up to 1: what a cross entropy with class probabilities takes. It panics on a
 // label outside 0..classes-1.
 func (x Mix) Targets(labels []int64, classes int) *tensor.Tensor {
@@ -73,7 +73,7 @@ func (x Mix) Targets(labels []int64, classes int) *tensor.Tensor {
 	return t
 }
 
-// Mixup blends pictures, the share drawn from Beta(Alpha, Alpha) once a batch (Zhang et
+// Mixup blends images, the share drawn from Beta(Alpha, Alpha) once a batch (Zhang et
 // al., https://arxiv.org/abs/1710.09412;
 // https://pytorch.org/vision/stable/generated/torchvision.transforms.v2.MixUp.html).
 type Mixup struct {
@@ -83,7 +83,7 @@ type Mixup struct {
 // Draw implements BatchTransform.
 func (t Mixup) Draw(_, _ int, r rand.Source) Mix { return Mix{Lambda: beta(r, t.Alpha)} }
 
-// CutMix pastes a rectangle of one picture into another, its area drawn from
+// CutMix pastes a rectangle of one image into another, its area drawn from
 // Beta(Alpha, Alpha) and its middle evenly, cut at the borders (Yun et al.,
 // https://arxiv.org/abs/1905.04899;
 // https://pytorch.org/vision/stable/generated/torchvision.transforms.v2.CutMix.html).

@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Mixup by hand: each picture is 3/4 itself and 1/4 the one before, the labels too.
+// Mixup by hand: each image is 3/4 itself and 1/4 the one before, the labels too.
 func TestMixup(t *testing.T) {
 	images := tensor.FromSlice([]float32{0, 4, 8, 12, 16, 20}, 3, 1, 1, 2)
 	x := Mix{Lambda: 0.75}
@@ -52,7 +52,7 @@ func TestCutMix(t *testing.T) {
 			want = float32((n + 2) % 3 * 10)
 		}
 		if v != want {
-			t.Fatalf("picture %d (%d, %d): %v, want %v", n, py, px, v, want)
+			t.Fatalf("image %d (%d, %d): %v, want %v", n, py, px, v, want)
 		}
 	}
 	row := x.Targets([]int64{0, 1}, 2).Data()
@@ -67,7 +67,7 @@ func TestBeta(t *testing.T) {
 	for _, alpha := range []float64{0.1, 0.2, 1, 4} {
 		sum, squares := 0.0, 0.0
 		for i := range n {
-			var l Lots
+			var l Rand
 			l.Batch(1, 0, i)
 			v := Mixup{Alpha: alpha}.Draw(1, 1, &l).Lambda
 			if !(v >= 0 && v <= 1) {
@@ -85,7 +85,7 @@ func TestBeta(t *testing.T) {
 func TestRandomChoice(t *testing.T) {
 	counts := map[string]int{}
 	for i := range 1000 {
-		var l Lots
+		var l Rand
 		l.Batch(1, 0, i)
 		x := RandomChoice{Of: []BatchTransform{Mixup{Alpha: 0.2}, CutMix{}}, P: 0.8}.Draw(32, 32, &l)
 		switch {

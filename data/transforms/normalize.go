@@ -13,19 +13,19 @@ type Normalize struct {
 	Mean, Std []float64 // by channel
 }
 
-// Apply returns the picture as a tensor [Channels, Height, Width].
+// Apply returns the image as a tensor [Channels, Height, Width].
 func (n Normalize) Apply(m Image) *tensor.Tensor {
 	t := tensor.New(m.Channels, m.Height, m.Width)
 	n.Write(t.Data(), m)
 	return t
 }
 
-// Write writes the picture's numbers into dst, which holds as many as the picture has
+// Write writes the image's numbers into dst, which holds as many as the image has
 // pixels in all channels. It panics when it does not, or when the channels differ.
 func (n Normalize) Write(dst []float32, m Image) {
 	m.check("Normalize")
 	if len(dst) != len(m.Pix) || len(n.Mean) != 0 && len(n.Mean) != m.Channels || len(n.Std) != 0 && len(n.Std) != m.Channels {
-		panic(fmt.Sprintf("transforms.Normalize: a mean of %d and a deviation of %d channels for [%d, %d, %d] and %d numbers",
+		panic(fmt.Sprintf("transforms.Normalize: a mean of %d and  image_std of %d channels for [%d, %d, %d] and %d numbers",
 			len(n.Mean), len(n.Std), m.Channels, m.Height, m.Width, len(dst)))
 	}
 	for c := range m.Channels {

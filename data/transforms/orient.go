@@ -2,7 +2,7 @@ package transforms
 
 import "math/rand/v2"
 
-// Orient turns and mirrors a picture upright by the orientation of its EXIF data, 1 to
+// Orient turns and mirrors an image upright by the orientation of its EXIF data, 1 to
 // 8, as Pillow's ImageOps.exif_transpose; others leave it as it is.
 type Orient struct{ Orientation int }
 

@@ -3,12 +3,12 @@ package transforms
 import "github.com/residual-ml/residual/tensor"
 
 // ImageNet is the normalisation that torchvision's weights were trained with: the
-// mean and deviation of ImageNet's training pictures, red, green and blue.
+// mean and std of ImageNet's training images, red, green and blue.
 func ImageNet() Normalize {
 	return Normalize{Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
 }
 
-// ImageClassification prepares a picture for a trained classifier: Resize of the
+// ImageClassification prepares an image for a trained classifier: Resize of the
 // shorter side, CenterCrop, Normalize. It is the preset of that name in torchvision
 // (torchvision.transforms._presets), whose weights say which sizes they want.
 type ImageClassification struct {
@@ -18,7 +18,7 @@ type ImageClassification struct {
 	Mean, Std     []float64 // both empty means those of ImageNet
 }
 
-// Apply returns the picture as a tensor [Channels, CropSize, CropSize].
+// Apply returns the image as a tensor [Channels, CropSize, CropSize].
 func (p ImageClassification) Apply(m Image) *tensor.Tensor {
 	n := Normalize{p.Mean, p.Std}
 	if len(p.Mean)+len(p.Std) == 0 {
@@ -27,8 +27,8 @@ func (p ImageClassification) Apply(m Image) *tensor.Tensor {
 	return n.Apply(p.Pixels(m))
 }
 
-// Pixels returns the picture before Normalize. Of the resized picture it computes
-// only what the crop keeps: a long and thin picture costs no more than a square one.
+// Pixels returns the image before Normalize. Of the resized image it computes
+// only what the crop keeps: a long and thin image costs no more than a square one.
 func (p ImageClassification) Pixels(m Image) Image {
 	m.check("ImageClassification")
 	resize := Resize{Size: p.ResizeSize, Interpolation: p.Interpolation}

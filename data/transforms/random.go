@@ -22,7 +22,7 @@ func sidesOf(op string, size, height, width int) (h, w int) {
 
 // RandomCrop cuts Size by Size pixels, or Height by Width, from a place drawn evenly
 // (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomCrop.html).
-// It panics when the picture with its padding is smaller than that.
+// It panics when the image with its padding is smaller than that.
 type RandomCrop struct {
 	Size          int
 	Height, Width int // in place of Size
@@ -53,7 +53,7 @@ func (t RandomCrop) Draw(m Image, r rand.Source) Transform {
 		pad(0, h-height)
 	}
 	if height < h || width < w {
-		panic(fmt.Sprintf("transforms.RandomCrop: a crop of %d by %d from a picture of %d by %d; make the crop smaller, resize first or set PadIfNeeded", h, w, height, width))
+		panic(fmt.Sprintf("transforms.RandomCrop: a crop of %d by %d from an image of %d by %d; make the crop smaller, resize first or set PadIfNeeded", h, w, height, width))
 	}
 	c := Crop{Height: h, Width: w}
 	if height != h || width != w {
@@ -83,7 +83,7 @@ func (t RandomResizedCrop) Draw(m Image, r rand.Source) Transform {
 	return t.DrawFor(m.Height, m.Width, r)
 }
 
-// DrawFor is Draw for a picture of which only the size is known, so that no more of it
+// DrawFor is Draw for an image of which only the size is known, so that no more of it
 // than the part need be decoded.
 func (t RandomResizedCrop) DrawFor(height, width int, r rand.Source) ResizedCrop {
 	h, w := sidesOf("RandomResizedCrop", t.Size, t.Height, t.Width)
@@ -117,7 +117,7 @@ func wantRanges(op string, scale, ratio [2]float64) {
 	}
 }
 
-// rectangle draws the sides of a part of a picture by its area and its ratio.
+// rectangle draws the sides of a part of an image by its area and its ratio.
 func rectangle(height, width int, scale, ratio [2]float64, r rand.Source) (h, w int) {
 	area := float64(height*width) * between(r, scale[0], scale[1])
 	aspect := math.Exp(between(r, math.Log(ratio[0]), math.Log(ratio[1])))
@@ -141,11 +141,11 @@ func (t RandomHorizontalFlip) Draw(_ Image, r rand.Source) Transform {
 	return asIs
 }
 
-// RandomRotation turns a picture by an angle drawn evenly from -Degrees to Degrees
+// RandomRotation turns an image by an angle drawn evenly from -Degrees to Degrees
 // (https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomRotation.html).
 type RandomRotation struct {
 	Degrees  float64
-	Expand   bool // make the picture as large as the turned one
+	Expand   bool // make the image as large as the turned one
 	Center   []float64
 	Sampling Sampling
 	Fill     []uint8 // the colour outside; none is black
@@ -208,7 +208,7 @@ func (t ColorJitter) Draw(_ Image, r rand.Source) Transform {
 	return steps
 }
 
-// RandomErasing fills a part of a picture with probability P (Zhong et al.,
+// RandomErasing fills a part of an image with probability P (Zhong et al.,
 // https://arxiv.org/abs/1708.04896;
 // https://pytorch.org/vision/stable/generated/torchvision.transforms.RandomErasing.html).
 // torchvision erases after Normalize, where its 0 is the mean: give the mean's bytes

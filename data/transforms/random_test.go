@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// lots is a source for tests.
+// random numbers is a source for tests.
 func lots(index int) rand.Source {
-	l := new(Lots)
-	l.Picture(7, 3, index)
+	l := new(Rand)
+	l.Image(7, 3, index)
 	return l
 }
 
@@ -31,8 +31,8 @@ func randoms() map[string]Random {
 	}
 }
 
-// The lots decide all: Apply is what Draw returned, the same again from the same lots,
-// and most pictures get another result from other lots.
+// The random numbers decide all: Apply is what Draw returned, the same again from the same random numbers,
+// and most images get another result from other random numbers.
 func TestDrawIsApply(t *testing.T) {
 	m := small(6)
 	for name, f := range randoms() {
@@ -51,7 +51,8 @@ func TestDrawIsApply(t *testing.T) {
 	}
 }
 
-// A picture depends on (seed, epoch, index): not on how many goroutines prepare them,
+//	image depends on (seed, epoch, index): not on how many goroutines prepare them,
+//
 // nor on what they prepared before.
 func TestPicturesDoNotDependOnWorkers(t *testing.T) {
 	const pictures = 24
@@ -64,9 +65,9 @@ func TestPicturesDoNotDependOnWorkers(t *testing.T) {
 		var wg sync.WaitGroup
 		for w := range workers {
 			wg.Go(func() {
-				var l Lots
+				var l Rand
 				for i := pictures - 1 - w; i >= 0; i -= workers {
-					l.Picture(seed, epoch, i)
+					l.Image(seed, epoch, i)
 					out[i] = sized(augment.Apply(small(i%6), &l))
 				}
 			})
@@ -77,24 +78,24 @@ func TestPicturesDoNotDependOnWorkers(t *testing.T) {
 	one := prepare(1, 2, 1)
 	for _, workers := range []int{2, 3, 5} {
 		if got := prepare(1, 2, workers); !reflect.DeepEqual(got, one) {
-			t.Errorf("%d workers prepared other pictures", workers)
+			t.Errorf("%d workers prepared other images", workers)
 		}
 	}
 	for name, other := range map[string][]string{"seed": prepare(2, 2, 2), "epoch": prepare(1, 3, 2)} {
 		for i := range one {
 			if one[i] == other[i] {
-				t.Errorf("another %s left picture %d as it was", name, i)
+				t.Errorf("another %s left image %d as it was", name, i)
 			}
 		}
 	}
-	var p, b Lots
-	p.Picture(1, 2, 3)
+	var p, b Rand
+	p.Image(1, 2, 3)
 	b.Batch(1, 2, 3)
 	if p.Uint64() == b.Uint64() {
-		t.Error("a picture and a batch share their lots")
+		t.Error(" image and a batch share their random numbers")
 	}
 	// The stream is specified (ChaCha8, C2SP): a training repeats on every machine.
-	p.Picture(1, 2, 3)
+	p.Image(1, 2, 3)
 	if got, want := p.Uint64(), uint64(0x9c83379961e388c1); got != want {
 		t.Errorf("the first lot of (1, 2, 3) is %#x, was %#x", got, want)
 	}

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 )
 
-// Resize changes a picture's sides: the shorter to Size, and the longer in
+// Resize changes an image's sides: the shorter to Size, and the longer in
 // proportion, rounded down; or to Height and Width where those are given. The filter
 // is Pillow's, antialiased.
 type Resize struct {
@@ -14,7 +14,7 @@ type Resize struct {
 	Interpolation Interpolation
 }
 
-// Sides returns the sides that a picture of height by width gets. It panics when
+// Sides returns the sides that an image of height by width gets. It panics when
 // neither Size nor Height and Width are positive.
 func (t Resize) Sides(height, width int) (h, w int) {
 	switch {

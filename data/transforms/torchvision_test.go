@@ -16,7 +16,7 @@ import (
 
 // torchvision is what testdata/torchvision_eval.py wrote.
 type torchvision struct {
-	Images, Tensors, Presets []string // digests, a line a picture
+	Images, Tensors, Presets []string // digests, a line an image
 	Sides                    [][5]int // height, width, size, and the sides that come out
 	Crops                    [][]int  // height, size, and the rows that come out, counted from 1
 }
@@ -45,7 +45,7 @@ func mixed(x uint32) uint32 {
 	return x ^ x>>16
 }
 
-// picture repeats the formula of the script.
+// image repeats the formula of the script.
 func picture(seed int) Image {
 	w, h := 12+int(mixed(uint32(seed*64+1))%400), 12+int(mixed(uint32(seed*64+2))%400)
 	channels := 3
@@ -82,12 +82,12 @@ func floats(t *tensor.Tensor) []byte {
 	return b
 }
 
-// Every byte of 200 pictures at six sizes and with both filters is torchvision's.
+// Every byte of 200 images at six sizes and with both filters is torchvision's.
 func TestPixelsAreTorchvisions(t *testing.T) {
 	rows := fixture(t).Images
 	if os.Getenv("RESIDUAL_LONG") == "" {
 		rows = rows[:16]
-		t.Log("16 of 200 pictures; RESIDUAL_LONG=1 compares all")
+		t.Log("16 of 200 images; RESIDUAL_LONG=1 compares all")
 	}
 	for seed, row := range rows {
 		m := picture(seed)
@@ -101,16 +101,16 @@ func TestPixelsAreTorchvisions(t *testing.T) {
 				preset := ImageClassification{ResizeSize: s[0], CropSize: s[1], Interpolation: f}.Pixels(m)
 				for _, other := range []Image{both, preset} {
 					if other.Channels != m.Channels || other.Height != s[1] || other.Width != s[1] || !bytes.Equal(other.Pix, cropped.Pix) {
-						t.Errorf("picture %d, %v to %v: Compose or ImageClassification differs from its parts", seed, f, s)
+						t.Errorf("image %d, %v to %v: Compose or ImageClassification differs from its parts", seed, f, s)
 					}
 				}
 			}
 		}
 		if have := strings.Join(got, " "); have != row {
-			t.Errorf("picture %d, [%d, %d, %d]:\n%s, torchvision has\n%s", seed, m.Channels, m.Height, m.Width, have, row)
+			t.Errorf("image %d, [%d, %d, %d]:\n%s, torchvision has\n%s", seed, m.Channels, m.Height, m.Width, have, row)
 		}
 		if digest(m.Pix) != got[0] {
-			t.Errorf("picture %d was changed", seed)
+			t.Errorf("image %d was changed", seed)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func TestTensorsAreTorchvisions(t *testing.T) {
 			n = Normalize{[]float64{0.5}, []float64{0.25}}
 		}
 		if got := digest(floats(Normalize{}.Apply(m))) + " " + digest(floats(n.Apply(m))); got != row {
-			t.Errorf("picture %d: tensors %s, torchvision has %s", seed, got, row)
+			t.Errorf("image %d: tensors %s, torchvision has %s", seed, got, row)
 		}
 		var got []string
 		for _, p := range []ImageClassification{
@@ -138,12 +138,12 @@ func TestTensorsAreTorchvisions(t *testing.T) {
 			if p.Mean = nil; m.Channels == 3 {
 				p.Std = nil
 				if again := digest(floats(p.Apply(m))); again != got[len(got)-1] {
-					t.Errorf("picture %d: without a mean the preset is not ImageNet's", seed)
+					t.Errorf("image %d: without a mean the preset is not ImageNet's", seed)
 				}
 			}
 		}
 		if have := strings.Join(got, " "); have != f.Presets[seed] {
-			t.Errorf("picture %d: presets %s, torchvision has %s", seed, have, f.Presets[seed])
+			t.Errorf("image %d: presets %s, torchvision has %s", seed, have, f.Presets[seed])
 		}
 	}
 }

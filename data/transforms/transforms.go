@@ -1,8 +1,17 @@
-// Package transforms prepares pictures as torchvision.transforms does, under its
-// names: the same sizes, the same rounding, and of 8-bit pixels the same bits as
-// torchvision gives for a PIL image (https://pytorch.org/vision/stable/transforms.html).
-// It knows only pixels: package data resizes its data sets by it, and what infers
-// reads images by it, without one needing the other.
+// Package transforms prepares images as torchvision.transforms does, under its names: with
+// the same sizes and rounding, and for 8-bit pixels the same bits as torchvision gives for a
+// PIL image (https://pytorch.org/vision/stable/transforms.html).
+//
+// A Transform makes one Image of another; Compose applies several in turn:
+//
+//	train := transforms.Compose{transforms.RandomResizedCrop{Size: 224}, transforms.RandomHorizontalFlip{}}
+//	var r transforms.Rand
+//	r.Image(seed, epoch, index)
+//	m = train.Apply(m, &r)
+//
+// Random transforms take their random numbers from a Rand, which depends only on the seed,
+// the epoch and the index of the image. Mixup and CutMix are a BatchTransform, and
+// ImageClassification is the preparation for evaluation. The package knows only pixels.
 package transforms
 
 import (
@@ -10,14 +19,14 @@ import (
 	"math/rand/v2"
 )
 
-// Image is a picture of 8-bit pixels, channel by channel: Pix is [Channels, Height,
+// Image is an image of 8-bit pixels, channel by channel: Pix is [Channels, Height,
 // Width] in row-major order. Channels is 1 (grey) or 3 (red, green, blue).
 type Image struct {
 	Channels, Height, Width int
 	Pix                     []uint8
 }
 
-// NewImage returns a black picture. It panics when a size is below 1.
+// NewImage returns a black image. It panics when a size is below 1.
 func NewImage(channels, height, width int) Image {
 	if channels < 1 || height < 1 || width < 1 {
 		panic(fmt.Sprintf("transforms.NewImage: [%d, %d, %d]", channels, height, width))
@@ -38,9 +47,9 @@ func (m Image) check(op string) {
 	}
 }
 
-// Transform makes a picture of another. One that draws lots draws them from r alone,
-// so that the same r gives the same picture; the others take nil. The result may be
-// the picture given or share its pixels; the picture given is never changed.
+// Transform makes an image of another. One that uses random numbers draws them from r alone,
+// so that the same r gives the same image; the others take nil. The result may be
+// the image given or share its pixels; the image given is never changed.
 type Transform interface {
 	Apply(m Image, r rand.Source) Image
 }

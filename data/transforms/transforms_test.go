@@ -21,11 +21,11 @@ func TestResizeToBothSides(t *testing.T) {
 		t.Error("the third channel differs from its own plane: channels are mixed")
 	}
 	if same := (Resize{Height: m.Height, Width: m.Width}).Apply(m, nil); !bytes.Equal(same.Pix, m.Pix) {
-		t.Error("the sides it has changed a picture")
+		t.Error("the sides it has changed an image")
 	}
 }
 
-// Every window of a resized picture is cut from it, whatever sides change.
+// Every window of a resized image is cut from it, whatever sides change.
 func TestWindows(t *testing.T) {
 	m := picture(3)
 	m = m.crop(0, 0, 40, 50)
@@ -46,7 +46,7 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// A picture of one row and a million columns costs what its crop does.
+// image of one row and a million columns costs what its crop does.
 func TestThinPicture(t *testing.T) {
 	m := NewImage(1, 1, 1_000_000)
 	for i := range m.Pix {
@@ -68,16 +68,16 @@ func (stamp) Apply(m Image, r rand.Source) Image {
 	return out
 }
 
-func TestComposePassesLots(t *testing.T) {
+func TestComposePassesRand(t *testing.T) {
 	m := picture(1)
 	run := func() Image {
 		return Compose{stamp{}, CenterCrop{Size: 9}, stamp{}}.Apply(m, rand.NewPCG(1, 2))
 	}
 	if a, b := run(), run(); !bytes.Equal(a.Pix, b.Pix) || a.Height != 9 {
-		t.Error("the same lots gave other pictures")
+		t.Error("the same random numbers gave other images")
 	}
 	if got := (Compose{}).Apply(m, nil); !bytes.Equal(got.Pix, m.Pix) {
-		t.Error("no transforms changed a picture")
+		t.Error("no transforms changed an image")
 	}
 }
 
@@ -109,8 +109,8 @@ func TestPanics(t *testing.T) {
 		"no crop":                  func() { CenterCrop{}.Apply(m, nil) },
 		"crop and sides":           func() { CenterCrop{Size: 1, Width: 2}.Apply(m, nil) },
 		"missing pixels":           func() { CenterCrop{Size: 1}.Apply(Image{1, 2, 2, make([]uint8, 3)}, nil) },
-		"no picture":               func() { NewImage(1, 0, 3) },
-		"mean of another picture":  func() { Normalize{Mean: []float64{1, 2}}.Apply(m) },
+		"no image":                 func() { NewImage(1, 0, 3) },
+		"mean of another image":    func() { Normalize{Mean: []float64{1, 2}}.Apply(m) },
 		"short slice":              func() { Normalize{}.Write(make([]float32, 3), m) },
 		"two channels of an image": func() { FromImage(image.NewGray(image.Rect(0, 0, 1, 1)), 2) },
 		"an empty resampler":       func() { NewResampler(1, 1, 0, 1, Bilinear) },
@@ -131,7 +131,7 @@ func TestPanics(t *testing.T) {
 }
 
 func BenchmarkImageClassification(b *testing.B) {
-	m := NewImage(3, 375, 500) // the usual size of ImageNet's pictures
+	m := NewImage(3, 375, 500) // the usual size of ImageNet's images
 	for i := range m.Pix {
 		m.Pix[i] = uint8(mixed(uint32(i)))
 	}

@@ -254,28 +254,28 @@ func (w *timing) sum(times []time.Duration, sizes []int) {
 
 // mayCache reports whether a data set may cache decoded images.
 func mayCache(ds data.Dataset) bool {
-	_, ok := ds.(data.Keeper)
+	_, _, ok := data.As[data.Cacher](ds)
 	return ok
 }
 
 // caches reports whether a data set has cached decoded images.
 func caches(ds data.Dataset) bool {
-	k, ok := ds.(data.Keeper)
+	k, _, ok := data.As[data.Cacher](ds)
 	if !ok {
 		return false
 	}
-	n, _, _ := k.Kept()
+	n, _, _ := k.Cached()
 	return n > 0
 }
 
 // cacheSize returns how many bytes of decoded images a data set will cache, and the share of
 // its images. Both are 0 for a data set that caches none.
 func cacheSize(ds data.Dataset) (bytes int64, share float64) {
-	k, ok := ds.(data.Keeper)
+	k, _, ok := data.As[data.Cacher](ds)
 	if !ok {
 		return 0, 0
 	}
-	n, has, most := k.Kept()
+	n, has, most := k.Cached()
 	if n == 0 {
 		return 0, 0
 	}
@@ -300,7 +300,7 @@ func (t *Trainer) ImageBytes() (all, coming int64) {
 		sets, loaders = append(sets, t.testset), append(loaders, t.tests)
 	}
 	for _, ds := range sets {
-		cached := data.Held(ds)
+		cached := data.ResidentBytes(ds)
 		will, _ := cacheSize(ds)
 		if will > cached {
 			coming += will - cached

@@ -14,20 +14,20 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// marksFile lies beside the files of a pack: the marks of files whose content the pack has,
+// marksFile lies beside the files of a cache: the marks of files whose content the cache has,
 // where they are no longer as those say. A copy, a move or another time is then found once,
 // by reading the file, and not at every start. It is a line with marksMagic and the CRC-32C
 // of what follows, and then JSON: marks by name. Losing it costs time alone.
 const (
 	marksFile  = "files.marks"
 	marksMagic = "residual marks 1"
-	mostMarks  = 1 << 30
+	maxMarks   = 1 << 30
 )
 
 // readMarks adds the marks of the file, if there is one.
-func (p *Pack) readMarks() error {
+func (p *ImageCache) readMarks() error {
 	path := filepath.Join(p.Dir, marksFile)
-	content, err := regular.ReadFile(path, mostMarks)
+	content, err := regular.ReadFile(path, maxMarks)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -50,13 +50,13 @@ func marksHead(text []byte) string {
 
 // keepMarks writes the marks of an index's files when some are new. That it fails is no
 // matter: the files are read again.
-func (p *Pack) keepMarks(x *Index) {
+func (p *ImageCache) keepMarks(x *Index) {
 	if p.c.ReadOnly || len(p.files) == 0 {
 		return
 	}
 	marks, news := map[string]Mark{}, false
 	for _, it := range x.Items {
-		if it.Mark.Identity != "" && p.pictures[it.Mark.SHA256] != nil {
+		if it.Mark.Identity != "" && p.images[it.Mark.SHA256] != nil {
 			marks[it.Name] = it.Mark
 			news = news || p.marks[it.Name].Identity != it.Mark.Identity || p.marks[it.Name].SHA256 != it.Mark.SHA256
 		}
@@ -66,10 +66,10 @@ func (p *Pack) keepMarks(x *Index) {
 	}
 	maps.Copy(p.marks, marks)
 	text, err := json.Marshal(marks)
-	if err != nil || len(text) > mostMarks/2 {
+	if err != nil || len(text) > maxMarks/2 {
 		return
 	}
-	f, err := os.CreateTemp(p.Dir, packTemp)
+	f, err := os.CreateTemp(p.Dir, cacheTemp)
 	if err != nil {
 		return
 	}
@@ -82,9 +82,9 @@ func (p *Pack) keepMarks(x *Index) {
 	}
 }
 
-// Identify gives the files of an index the identities that the pack knows of, so that
+// Identify gives the files of an index the identities that the cache knows of, so that
 // Index.Changed need not read those. The marks must be those of a record.
-func (p *Pack) Identify(x *Index) {
+func (p *ImageCache) Identify(x *Index) {
 	if p == nil {
 		return
 	}

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// PackFolder is a folder of decoded pictures.
-type PackFolder struct {
+// CacheFolder is a folder of decoded images.
+type CacheFolder struct {
 	Path  string    `json:"path"`
 	Bytes int64     `json:"bytes"`
 	Used  time.Time `json:"written"` // last
 }
 
-// Packs lists the packs in a folder of packs.
-func Packs(dir string) ([]PackFolder, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"+packEnding))
+// Caches lists the decoded-image caches in a folder of decoded-image caches.
+func Caches(dir string) ([]CacheFolder, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"+cacheExt))
 	if err != nil {
 		return nil, err
 	}
-	byFolder := map[string]*PackFolder{}
+	byFolder := map[string]*CacheFolder{}
 	for _, name := range names {
 		st, err := os.Stat(name)
 		if err != nil {
@@ -30,7 +30,7 @@ func Packs(dir string) ([]PackFolder, error) {
 		}
 		at := filepath.Dir(name)
 		if byFolder[at] == nil {
-			byFolder[at] = &PackFolder{Path: at}
+			byFolder[at] = &CacheFolder{Path: at}
 		}
 		f := byFolder[at]
 		f.Bytes += st.Size()
@@ -38,7 +38,7 @@ func Packs(dir string) ([]PackFolder, error) {
 			f.Used = st.ModTime()
 		}
 	}
-	var all []PackFolder
+	var all []CacheFolder
 	for _, f := range byFolder {
 		all = append(all, *f)
 	}
@@ -46,9 +46,9 @@ func Packs(dir string) ([]PackFolder, error) {
 	return all, nil
 }
 
-// Remove removes the files of the pack, and its folders when nothing else is in them.
-func (f PackFolder) Remove() error {
-	names, err := filepath.Glob(filepath.Join(f.Path, "*"+packEnding))
+// Remove removes the files of the cache, and its folders when nothing else is in them.
+func (f CacheFolder) Remove() error {
+	names, err := filepath.Glob(filepath.Join(f.Path, "*"+cacheExt))
 	if err != nil {
 		return err
 	}

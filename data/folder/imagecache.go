@@ -19,47 +19,47 @@ import (
 	fields "github.com/residual-ml/residual/internal/field"
 )
 
-// packVersion counts changes of what pixels are made of a file: of decoders and resizing.
-const packVersion = 2
+// imageCacheVersion counts changes of what pixels are made of a file: of decoders and resizing.
+const imageCacheVersion = 2
 
-// Pack keeps decoded pictures of an index on the disk, as the transforms of a training
+// ImageCache keeps decoded images of an index on the disk, as the transforms of a training
 // take them (Options.Shrink) and as Get returns them for a test: to the bit what would be
 // made of the file again, so that a training with it is the training without. What counts
-// is the content of a file: a picture is found by its digest, whatever the file is called.
+// is the content of a file: an image is found by its digest, whatever the file is called.
 // A file is not read again only where the file system can tell that it is the one that was.
 //
-// Index.Check takes from the pack what it has, and adds the rest. Programs may share one:
+// Index.Check takes from the cache what it has, and adds the rest. Programs may share one:
 // each adds files of its own.
-type Pack struct {
+type ImageCache struct {
 	Dir string // of its files
 
-	c        PackConfig
+	c        CacheConfig
 	o        Options
 	settings string
 
-	mu       sync.Mutex
-	pictures map[string]*packed // by the digest of the file
-	marks    map[string]Mark    // of the files when they were last read, by name
-	files    []*packFile
-	w        *packWriter     // nil unless Check is adding
-	added    map[string]bool // digests of what it has
-	off      bool            // nothing more is added
-	trial    PackTrial
-	state    PackState
+	mu     sync.Mutex
+	images map[string]*cachedImage // by the digest of the file
+	marks  map[string]Mark         // of the files when they were last read, by name
+	files  []*cacheFile
+	w      *cacheWriter    // nil unless Check is adding
+	added  map[string]bool // digests of what it has
+	off    bool            // nothing more is added
+	trial  CacheTrial
+	state  CacheState
 }
 
-// trialSize is how many pictures are measured before a pack is begun.
+// trialSize is how many images are measured before a cache is begun.
 const trialSize = 32
 
-// OpenPack opens the pack of an index for pictures that are prepared by o, or makes
+// OpenCache opens the cache of an index for images that are prepared by o, or makes
 // ready to begin one.
-func (x *Index) OpenPack(o Options, c PackConfig) (*Pack, error) {
+func (x *Index) OpenCache(o Options, c CacheConfig) (*ImageCache, error) {
 	o = o.defaults()
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	if c.Dir == "" {
-		dir, err := PackHome()
+		dir, err := CacheHome()
 		if err != nil {
 			return nil, err
 		}
@@ -70,30 +70,30 @@ func (x *Index) OpenPack(o Options, c PackConfig) (*Pack, error) {
 		path = abs
 	}
 	sum := sha256.Sum256([]byte(path))
-	p := &Pack{
-		Dir: filepath.Join(c.Dir, x.Name+"-"+hex.EncodeToString(sum[:4]), o.packFolder()),
-		c:   c, o: o, settings: o.packSettings(), pictures: map[string]*packed{}, marks: map[string]Mark{}, off: c.ReadOnly,
+	p := &ImageCache{
+		Dir: filepath.Join(c.Dir, x.Name+"-"+hex.EncodeToString(sum[:4]), o.cacheFolder()),
+		c:   c, o: o, settings: o.cacheSettings(), images: map[string]*cachedImage{}, marks: map[string]Mark{}, off: c.ReadOnly,
 	}
 	if err := p.open(); err != nil {
-		return nil, fields.Errorf("cache of decoded images: %w; name another folder with {PackConfig.Dir}, or keep none", err)
+		return nil, fields.Errorf("cache of decoded images: %w; name another folder with {CacheConfig.Dir}, or keep none", err)
 	}
 	p.tidy(x)
 	return p, nil
 }
 
-// packFolder names what is made of the pictures, for people.
-func (o Options) packFolder() string {
+// cacheFolder names what is made of the images, for people.
+func (o Options) cacheFolder() string {
 	return fmt.Sprintf("%d-%d-%s-%dx%d", o.Shrink, o.ResizeSize, o.Interpolation, o.Size, o.Channels)
 }
 
-// packSettings is all that the pixels hang on beside the file. The standard library
+// cacheSettings is all that the pixels depend on beside the file. The standard library
 // decodes what package jpeg does not.
-func (o Options) packSettings() string {
-	return fmt.Sprintf("version %d, %s, %s, %d pixels at most", packVersion, runtime.Version(), o.packFolder(), o.MostPixels)
+func (o Options) cacheSettings() string {
+	return fmt.Sprintf("version %d, %s, %s, %d pixels at most", imageCacheVersion, runtime.Version(), o.cacheFolder(), o.MaxPixels)
 }
 
 // open reads the indices of the files that there are. A damaged one is removed.
-func (p *Pack) open() error {
+func (p *ImageCache) open() error {
 	entries, err := os.ReadDir(p.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -102,13 +102,13 @@ func (p *Pack) open() error {
 		return err
 	}
 	for _, e := range entries { // sorted: what is later counts
-		if !strings.HasSuffix(e.Name(), packEnding) {
+		if !strings.HasSuffix(e.Name(), cacheExt) {
 			continue
 		}
 		path := filepath.Join(p.Dir, e.Name())
-		f, pictures, err := openPackFile(path, p.settings, p.o)
+		f, pictures, err := openCacheFile(path, p.settings, p.o)
 		switch {
-		case errors.Is(err, errDamagedPack):
+		case errors.Is(err, errDamagedCache):
 			p.damaged(path)
 			continue
 		case errors.Is(err, fs.ErrNotExist): // another program tidied up
@@ -126,49 +126,49 @@ func (p *Pack) open() error {
 	if p.c.ReadOnly {
 		return nil
 	}
-	if temps, err := filepath.Glob(filepath.Join(p.Dir, packTemp)); err == nil {
+	if temps, err := filepath.Glob(filepath.Join(p.Dir, cacheTemp)); err == nil {
 		forgetTemps(temps)
 	}
 	return nil
 }
 
-func (p *Pack) take(pictures []*packed) {
+func (p *ImageCache) take(pictures []*cachedImage) {
 	for _, q := range pictures {
-		p.pictures[q.Mark.SHA256], p.marks[q.Name] = q, q.Mark
+		p.images[q.Mark.SHA256], p.marks[q.Name] = q, q.Mark
 	}
 }
 
 // damaged removes a file that is not what was written.
-func (p *Pack) damaged(path string) {
+func (p *ImageCache) damaged(path string) {
 	if p.c.ReadOnly {
-		p.note("%s %v; a training writes it anew", path, errDamagedPack)
+		p.note("%s %v; a training writes it anew", path, errDamagedCache)
 		return
 	}
 	os.Remove(path)
-	p.note("%s %v; it is removed and written anew", path, errDamagedPack)
+	p.note("%s %v; it is removed and written anew", path, errDamagedCache)
 }
 
-// tidy removes the files when two thirds of them are of pictures that are not in the
+// tidy removes the files when two thirds of them are of images that are not in the
 // index or lie there twice. A name that is new may be of a file that had another.
-func (p *Pack) tidy(x *Index) {
+func (p *ImageCache) tidy(x *Index) {
 	var used, all int64
-	new, counted := 0, map[*packed]bool{}
+	new, counted := 0, map[*cachedImage]bool{}
 	for _, it := range x.Items {
-		q := p.pictures[p.marks[it.Name].SHA256]
+		q := p.images[p.marks[it.Name].SHA256]
 		if q == nil {
 			new++
 			continue
 		}
-		p.state.Pictures++
+		p.state.Images++
 		if !counted[q] {
 			counted[q] = true
 			used += q.bytes()
 		}
 	}
-	for _, q := range p.pictures {
+	for _, q := range p.images {
 		all += q.bytes()
 	}
-	if n := len(p.pictures); n > 0 {
+	if n := len(p.images); n > 0 {
 		used += int64(min(new, n-len(counted))) * (all / int64(n))
 	}
 	if p.c.ReadOnly || p.state.Bytes == 0 || used > p.state.Bytes/3 {
@@ -178,18 +178,18 @@ func (p *Pack) tidy(x *Index) {
 	for _, f := range p.files {
 		os.Remove(f.path)
 	}
-	p.files, p.pictures, p.marks, p.state.Bytes, p.state.Pictures = nil, map[string]*packed{}, map[string]Mark{}, 0, 0
+	p.files, p.images, p.marks, p.state.Bytes, p.state.Images = nil, map[string]*cachedImage{}, map[string]Mark{}, 0, 0
 }
 
-// Close gives the files free; no Set may read the pack afterwards.
-func (p *Pack) Close() {
+// Close gives the files free; no Set may read the cache afterwards.
+func (p *ImageCache) Close() {
 	for _, f := range p.files {
 		f.f.Close()
 	}
 }
 
-// State says what the pack has.
-func (p *Pack) State() PackState {
+// State says what the cache has.
+func (p *ImageCache) State() CacheState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.state
@@ -197,22 +197,22 @@ func (p *Pack) State() PackState {
 	return s
 }
 
-func (p *Pack) note(format string, args ...any) {
+func (p *ImageCache) note(format string, args ...any) {
 	p.state.Notes = append(p.state.Notes, fmt.Sprintf(format, args...))
 }
 
-// Has says whether every picture of an index is in the pack.
-func (p *Pack) Has(x *Index) bool {
+// Has says whether every image of an index is in the cache.
+func (p *ImageCache) Has(x *Index) bool {
 	for i := range x.Items {
-		if q, _ := p.held(&x.Items[i]); q == nil {
+		if q, _ := p.find(&x.Items[i]); q == nil {
 			return false
 		}
 	}
 	return true
 }
 
-// held is the picture of an item and the mark of its file, or nil.
-func (p *Pack) held(it *Item) (*packed, Mark) {
+// find returns the image of an item and the mark of its file, or nil.
+func (p *ImageCache) find(it *Item) (*cachedImage, Mark) {
 	if p == nil {
 		return nil, Mark{}
 	}
@@ -221,7 +221,7 @@ func (p *Pack) held(it *Item) (*packed, Mark) {
 	}
 	p.mu.Lock()
 	mark := p.marks[it.Name]
-	q := p.pictures[mark.SHA256]
+	q := p.images[mark.SHA256]
 	p.mu.Unlock()
 	if q == nil {
 		return nil, mark
@@ -232,25 +232,25 @@ func (p *Pack) held(it *Item) (*packed, Mark) {
 	return q, mark
 }
 
-// withContent is the picture of a file with this digest, or nil.
-func (p *Pack) withContent(digest string) *packed {
+// withContent is the image of a file with this digest, or nil.
+func (p *ImageCache) withContent(digest string) *cachedImage {
 	if p == nil || digest == "" {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.pictures[digest]
+	return p.images[digest]
 }
 
-// keep adds a picture that Check read and decoded in the time took.
-func (p *Pack) keep(x *Index, it *Item, m transforms.Image, info photo.Info, l look, took time.Duration) {
+// keep adds an image that Check read and decoded in the time took.
+func (p *ImageCache) keep(x *Index, it *Item, m transforms.Image, info photo.Info, l look, took time.Duration) {
 	if p == nil || !p.adding() {
 		return
 	}
 	start := time.Now()
 	forms := [2]transforms.Image{p.o.shrunk(m), p.o.small(m)}
 	took += time.Since(start)
-	q := &packed{
+	q := &cachedImage{
 		Name: it.Name, Mark: it.Mark, Info: info, Height: m.Height, Width: m.Width,
 		Rises: l.rises[:], Colours: l.colours.Pix, Channels: m.Channels,
 	}
@@ -268,8 +268,8 @@ func (p *Pack) keep(x *Index, it *Item, m transforms.Image, info photo.Info, l l
 	}
 }
 
-// adding says whether pictures are added, and makes the file when the first is.
-func (p *Pack) adding() bool {
+// adding says whether images are added, and makes the file when the first is.
+func (p *ImageCache) adding() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.off || p.w != nil {
@@ -277,7 +277,7 @@ func (p *Pack) adding() bool {
 	}
 	err := os.MkdirAll(p.Dir, 0o755)
 	if err == nil {
-		p.w, err = newPackWriter(p.Dir, p.settings)
+		p.w, err = newCacheWriter(p.Dir, p.settings)
 		p.added = map[string]bool{}
 	}
 	if err != nil {
@@ -286,8 +286,8 @@ func (p *Pack) adding() bool {
 	return err == nil
 }
 
-// reserve finds room for a picture, unless the pack is given up.
-func (p *Pack) reserve(q *packed, forms [2]transforms.Image, took time.Duration, total int) *packWriter {
+// reserve finds room for an image, unless the cache is given up.
+func (p *ImageCache) reserve(q *cachedImage, forms [2]transforms.Image, took time.Duration, total int) *cacheWriter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.w
@@ -296,11 +296,11 @@ func (p *Pack) reserve(q *packed, forms [2]transforms.Image, took time.Duration,
 	}
 	p.added[q.Mark.SHA256] = true
 	for i, f := range forms {
-		q.Forms[i] = packForm{At: w.reserve(len(f.Pix)), Height: f.Height, Width: f.Width, CRC: crc32.Checksum(f.Pix, castagnoli)}
+		q.Forms[i] = cacheForm{At: w.reserve(len(f.Pix)), Height: f.Height, Width: f.Width, CRC: crc32.Checksum(f.Pix, castagnoli)}
 		p.trial.Bytes += int64(len(f.Pix))
 	}
-	w.index.Pictures = append(w.index.Pictures, q)
-	p.trial.Tried, p.trial.Took, p.trial.Pictures = p.trial.Tried+1, p.trial.Took+took, total
+	w.index.Images = append(w.index.Images, q)
+	p.trial.Tried, p.trial.Took, p.trial.Images = p.trial.Tried+1, p.trial.Took+took, total
 	if p.trial.Tried%trialSize == 0 && !p.goesOn() {
 		return nil
 	}
@@ -308,16 +308,16 @@ func (p *Pack) reserve(q *packed, forms [2]transforms.Image, took time.Duration,
 }
 
 // goesOn judges by what was measured so far, and gives up what is not worth it or does
-// not fit. A pack that is there already only gets what it lacks.
-func (p *Pack) goesOn() bool {
+// not fit. A cache that is there already only gets what it lacks.
+func (p *ImageCache) goesOn() bool {
 	t := p.trial
 	if p.c.Worth != nil && len(p.files) == 0 && !p.c.Worth(t) {
 		p.giveUp("")
 		return false
 	}
-	missing := int64(t.Pictures - p.state.Pictures)
+	missing := int64(t.Images - p.state.Images)
 	need := p.state.Bytes + t.Bytes/int64(t.Tried)*max(missing, int64(t.Tried))
-	most, how := p.c.Most, "the limit"
+	most, how := p.c.MaxBytes, "the limit"
 	if most == 0 {
 		free, err := freeBytes(p.Dir)
 		if err != nil {
@@ -333,7 +333,7 @@ func (p *Pack) goesOn() bool {
 }
 
 // giveUp removes what was written in this Check.
-func (p *Pack) giveUp(why string) {
+func (p *ImageCache) giveUp(why string) {
 	if p.off {
 		return
 	}
@@ -345,7 +345,7 @@ func (p *Pack) giveUp(why string) {
 	p.off, p.state.Declined = true, why
 }
 
-// removeEmpty removes a pack's folders when nothing is in them.
+// removeEmpty removes a cache's folders when nothing is in them.
 func removeEmpty(dir string) {
 	if os.Remove(dir) == nil {
 		os.Remove(filepath.Dir(dir))
@@ -353,35 +353,35 @@ func removeEmpty(dir string) {
 }
 
 // finish ends what a Check has added, an interrupted one too: the next goes on there.
-func (p *Pack) finish(x *Index) {
+func (p *ImageCache) finish(x *Index) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.finishFile()
-	p.state.Pictures = 0
+	p.state.Images = 0
 	for i := range x.Items {
-		if p.pictures[x.Items[i].Mark.SHA256] != nil {
-			p.state.Pictures++
+		if p.images[x.Items[i].Mark.SHA256] != nil {
+			p.state.Images++
 		}
 	}
 	p.keepMarks(x)
 }
 
 // finishFile gives what was added its name.
-func (p *Pack) finishFile() {
+func (p *ImageCache) finishFile() {
 	if p.w == nil || !p.goesOn() {
 		return
 	}
-	path := filepath.Join(p.Dir, packName(time.Now(), os.Getpid()))
-	n := len(p.w.index.Pictures)
+	path := filepath.Join(p.Dir, cacheName(time.Now(), os.Getpid()))
+	n := len(p.w.index.Images)
 	err := p.w.finish(path)
 	p.w = nil
-	var f *packFile
-	var pictures []*packed
+	var f *cacheFile
+	var pictures []*cachedImage
 	if err == nil {
-		f, pictures, err = openPackFile(path, p.settings, p.o)
+		f, pictures, err = openCacheFile(path, p.settings, p.o)
 	}
 	if err != nil {
 		p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
@@ -391,11 +391,11 @@ func (p *Pack) finishFile() {
 	p.take(pictures)
 	p.state.Bytes += f.size
 	p.state.Added = n
-	p.trial = PackTrial{}
+	p.trial = CacheTrial{}
 }
 
-// Fits says whether the pack has what a Set with these options asks for.
-func (p *Pack) Fits(o Options) bool {
+// Fits says whether the cache has what a Set with these options asks for.
+func (p *ImageCache) Fits(o Options) bool {
 	if p == nil {
 		return true
 	}
@@ -403,16 +403,16 @@ func (p *Pack) Fits(o Options) bool {
 	if o.Shrink == 0 { // of a Set to test on
 		o.Shrink = p.o.Shrink
 	}
-	return o.packSettings() == p.settings
+	return o.cacheSettings() == p.settings
 }
 
-// read returns a form of an item's picture, or the part of it that choose returns; ok is
-// false where the pack does not have it.
-func (p *Pack) read(it *Item, form int, choose func(height, width int) transforms.Crop) (m transforms.Image, ok bool) {
+// read returns a form of an item's image, or the part of it that choose returns; ok is
+// false where the cache does not have it.
+func (p *ImageCache) read(it *Item, form int, choose func(height, width int) transforms.Crop) (m transforms.Image, ok bool) {
 	if p == nil {
 		return m, false
 	}
-	q, _ := p.held(it)
+	q, _ := p.find(it)
 	if q == nil {
 		return m, false
 	}
@@ -422,12 +422,12 @@ func (p *Pack) read(it *Item, form int, choose func(height, width int) transform
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.pictures[q.Mark.SHA256] == q {
-		delete(p.pictures, q.Mark.SHA256)
-		// The file goes, so that the next Check writes it anew; its other pictures have CRCs
+	if p.images[q.Mark.SHA256] == q {
+		delete(p.images, q.Mark.SHA256)
+		// The file goes, so that the next Check writes it anew; its other images have CRCs
 		// of their own, and are good while it is open.
 		if !p.c.ReadOnly && os.Remove(q.file.path) == nil {
-			p.note("%s: its picture of %s cannot be used (%v): the picture is decoded again, and the file is removed and written anew by the next run", q.file.path, it.Name, err)
+			p.note("%s: its image of %s cannot be used (%v): the image is decoded again, and the file is removed and written anew by the next run", q.file.path, it.Name, err)
 		}
 	}
 	return m, false

@@ -13,7 +13,7 @@ import (
 func BenchmarkStartOnCachedImages(b *testing.B) {
 	defer func(was time.Duration) { settles = was }(settles)
 	settles = -time.Hour
-	p := packedFolder{filepath.Join(b.TempDir(), "photos"), filepath.Join(b.TempDir(), "packs"), Options{Size: 24, Shrink: 48}}
+	p := packedFolder{filepath.Join(b.TempDir(), "photos"), filepath.Join(b.TempDir(), "decoded-image caches"), Options{Size: 24, Shrink: 48}}
 	if err := Make(context.Background(), p.dir, MakeConfig{PerClass: 500}); err != nil {
 		b.Fatal(err)
 	}
@@ -23,12 +23,12 @@ func BenchmarkStartOnCachedImages(b *testing.B) {
 			b.Fatal(err)
 		}
 		o := p.o
-		if o.Pack, err = x.OpenPack(p.o, PackConfig{Dir: p.packs}); err != nil {
+		if o.Cache, err = x.OpenCache(p.o, CacheConfig{Dir: p.packs}); err != nil {
 			b.Fatal(err)
 		}
-		defer o.Pack.Close()
+		defer o.Cache.Close()
 		if forget {
-			clear(o.Pack.marks)
+			clear(o.Cache.marks)
 		}
 		if _, _, err := x.Check(context.Background(), o, nil); err != nil {
 			b.Fatal(err)

@@ -18,33 +18,33 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// A file of a pack is
+// A file of a decoded-image cache is
 //
-//	packMagic
-//	the pixels of one picture after the other, [Channels, Height, Width] bytes each
-//	the index: JSON, a packIndex
-//	the trailer: where the index begins and how long it is (uint64), its CRC (uint32), packMagic
+//	cacheMagic
+//	the pixels of one image after the other, [Channels, Height, Width] bytes each
+//	the index: JSON, a cacheIndex
+//	the trailer: where the index begins and how long it is (uint64), its CRC (uint32), cacheMagic
 //
 // in little-endian order. CRCs are CRC-32C. It is written under another name and takes
 // its own when it is whole; after that it is never changed.
 const (
-	packMagic   = "residual pack 1\n"
-	packTrailer = 8 + 8 + 4 + len(packMagic)
-	packEnding  = ".pack"
-	packTemp    = ".residual-pack-*.tmp"
-	mostIndex   = 1 << 32 // bytes, about two million pictures
+	cacheMagic    = "residual pack 1\n"
+	cacheTrailer  = 8 + 8 + 4 + len(cacheMagic)
+	cacheExt      = ".pack"
+	cacheTemp     = ".residual-pack-*.tmp"
+	maxCacheIndex = 1 << 32 // bytes, about two million images
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// packIndex lists the pictures of a file.
-type packIndex struct {
-	Settings string    `json:"settings"` // as packSettings has them
-	Pictures []*packed `json:"pictures"`
+// cacheIndex lists the images of a file.
+type cacheIndex struct {
+	Settings string         `json:"settings"` // as cacheSettings has them
+	Images   []*cachedImage `json:"pictures"`
 }
 
-// packed is one picture: what Check found of its file, and its pixels.
-type packed struct {
+// cachedImage is one image: what Check found of its file, and its pixels.
+type cachedImage struct {
 	Name     string       `json:"name"`
 	Mark     Mark         `json:"mark"`
 	Info     photo.Info   `json:"info"`
@@ -53,19 +53,19 @@ type packed struct {
 	Rises    []uint64     `json:"rises"` // its look
 	Colours  []byte       `json:"colours"`
 	Channels int          `json:"channels"`
-	Forms    [2]packForm  `json:"forms"`
-	file     *packFile    // it lies in
+	Forms    [2]cacheForm `json:"forms"`
+	file     *cacheFile   // it lies in
 	checked  [2]sumStatus // of each form
 }
 
-// The forms a picture is kept in.
+// The forms an image is kept in.
 const (
 	formShrunk = iota // as a training takes it: Options.Shrink
 	formSmall         // as Get returns it: Options.ResizeSize and Options.Size
 )
 
-// packForm is where pixels lie in a file.
-type packForm struct {
+// cacheForm is where pixels lie in a file.
+type cacheForm struct {
 	At     int64  `json:"at"`
 	Height int    `json:"height"`
 	Width  int    `json:"width"`
@@ -76,18 +76,18 @@ type packForm struct {
 // they are damaged.
 type sumStatus struct{ atomic.Int32 }
 
-// packFile is an open file of a pack.
-type packFile struct {
+// cacheFile is an open file of a decoded-image cache.
+type cacheFile struct {
 	path string
 	f    *os.File
 	size int64
 }
 
-var errDamagedPack = errors.New("is damaged or cut short")
+var errDamagedCache = errors.New("is damaged or cut short")
 
-// openPackFile reads a file's index. An error that wraps errDamagedPack is of a file that
+// openCacheFile reads a file's index. An error that wraps errDamagedCache is of a file that
 // is no longer what was written, or was never written by this package.
-func openPackFile(path, settings string, o Options) (pf *packFile, pictures []*packed, err error) {
+func openCacheFile(path, settings string, o Options) (pf *cacheFile, pictures []*cachedImage, err error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -101,54 +101,54 @@ func openPackFile(path, settings string, o Options) (pf *packFile, pictures []*p
 	if err != nil {
 		return nil, nil, err
 	}
-	pf = &packFile{path, f, st.Size()}
-	var index packIndex
+	pf = &cacheFile{path, f, st.Size()}
+	var index cacheIndex
 	content, err := pf.index()
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := json.Unmarshal(content, &index); err != nil || index.Settings != settings {
-		return nil, nil, errDamagedPack
+		return nil, nil, errDamagedCache
 	}
-	for _, p := range index.Pictures {
+	for _, p := range index.Images {
 		if !p.can(o, pf.size) {
-			return nil, nil, errDamagedPack
+			return nil, nil, errDamagedCache
 		}
 		p.file = pf
 	}
-	return pf, index.Pictures, nil
+	return pf, index.Images, nil
 }
 
 // index reads the index and holds it to its CRC.
-func (pf *packFile) index() ([]byte, error) {
-	if pf.size < int64(len(packMagic)+packTrailer) {
-		return nil, errDamagedPack
+func (pf *cacheFile) index() ([]byte, error) {
+	if pf.size < int64(len(cacheMagic)+cacheTrailer) {
+		return nil, errDamagedCache
 	}
-	head, tail := make([]byte, len(packMagic)), make([]byte, packTrailer)
+	head, tail := make([]byte, len(cacheMagic)), make([]byte, cacheTrailer)
 	if _, err := pf.f.ReadAt(head, 0); err != nil {
 		return nil, err
 	}
-	if _, err := pf.f.ReadAt(tail, pf.size-int64(packTrailer)); err != nil {
+	if _, err := pf.f.ReadAt(tail, pf.size-int64(cacheTrailer)); err != nil {
 		return nil, err
 	}
 	at, n := binary.LittleEndian.Uint64(tail), binary.LittleEndian.Uint64(tail[8:])
-	room := uint64(pf.size - int64(packTrailer))
-	if string(head) != packMagic || string(tail[20:]) != packMagic || at > room || n != room-at || n > mostIndex {
-		return nil, errDamagedPack
+	room := uint64(pf.size - int64(cacheTrailer))
+	if string(head) != cacheMagic || string(tail[20:]) != cacheMagic || at > room || n != room-at || n > maxCacheIndex {
+		return nil, errDamagedCache
 	}
 	content := make([]byte, n)
 	if _, err := pf.f.ReadAt(content, int64(at)); err != nil {
 		return nil, err
 	}
 	if crc32.Checksum(content, castagnoli) != binary.LittleEndian.Uint32(tail[16:]) {
-		return nil, errDamagedPack
+		return nil, errDamagedCache
 	}
 	return content, nil
 }
 
-// can says whether all that the index tells of a picture can be, for pictures prepared by
+// can says whether all that the index tells of an image can be, for images prepared by
 // o: whoever wrote the file, what is read by it is of the size that a Set gives out.
-func (p *packed) can(o Options, size int64) bool {
+func (p *cachedImage) can(o Options, size int64) bool {
 	const most = 1 << 30 // of a side
 	if p == nil || p.Channels != o.Channels || len(p.Rises) != side*side/64 || len(p.Colours) != p.Channels*side*side ||
 		len(p.Mark.SHA256) != 2*sha256.Size || p.Height < 1 || p.Width < 1 || p.Height > most || p.Width > most {
@@ -165,7 +165,7 @@ func (p *packed) can(o Options, size int64) bool {
 		return false
 	}
 	for _, f := range p.Forms {
-		if f.Height < 1 || f.Width < 1 || f.At < int64(len(packMagic)) || f.At > size-p.length(f) {
+		if f.Height < 1 || f.Width < 1 || f.At < int64(len(cacheMagic)) || f.At > size-p.length(f) {
 			return false
 		}
 	}
@@ -173,19 +173,19 @@ func (p *packed) can(o Options, size int64) bool {
 }
 
 // bytes are those of its pixels.
-func (p *packed) bytes() (n int64) {
+func (p *cachedImage) bytes() (n int64) {
 	for _, f := range p.Forms {
 		n += p.length(f)
 	}
 	return n
 }
 
-func (p *packed) length(f packForm) int64 {
+func (p *cachedImage) length(f cacheForm) int64 {
 	return int64(p.Channels) * int64(f.Height) * int64(f.Width)
 }
 
 // look is what Check compares.
-func (p *packed) look() look {
+func (p *cachedImage) look() look {
 	l := look{ok: true, colours: transforms.Image{Channels: p.Channels, Height: side, Width: side, Pix: p.Colours}}
 	copy(l.rises[:], p.Rises)
 	return l
@@ -193,7 +193,7 @@ func (p *packed) look() look {
 
 // read returns the pixels of a form, or those of the rows that choose wants a part of.
 // What was not yet held to its CRC is read whole.
-func (p *packed) read(form int, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
+func (p *cachedImage) read(form int, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
 	f := p.Forms[form]
 	cut := transforms.Crop{Height: f.Height, Width: f.Width}
 	if choose != nil {
@@ -203,7 +203,7 @@ func (p *packed) read(form int, choose func(height, width int) transforms.Crop) 
 	case 1:
 		return p.rows(f, cut)
 	case 2:
-		return transforms.Image{}, errDamagedPack
+		return transforms.Image{}, errDamagedCache
 	}
 	m := transforms.NewImage(p.Channels, f.Height, f.Width)
 	if _, err := p.file.f.ReadAt(m.Pix, f.At); err != nil {
@@ -211,14 +211,14 @@ func (p *packed) read(form int, choose func(height, width int) transforms.Crop) 
 	}
 	if crc32.Checksum(m.Pix, castagnoli) != f.CRC {
 		p.checked[form].Store(2)
-		return transforms.Image{}, errDamagedPack
+		return transforms.Image{}, errDamagedCache
 	}
 	p.checked[form].Store(1)
 	return cut.Apply(m, nil), nil
 }
 
 // rows reads no more than the rows of a part.
-func (p *packed) rows(f packForm, cut transforms.Crop) (transforms.Image, error) {
+func (p *cachedImage) rows(f cacheForm, cut transforms.Crop) (transforms.Image, error) {
 	m := transforms.NewImage(p.Channels, cut.Height, f.Width)
 	area := cut.Height * f.Width
 	for c := range p.Channels {
@@ -230,21 +230,21 @@ func (p *packed) rows(f packForm, cut transforms.Crop) (transforms.Image, error)
 	return transforms.Crop{Left: cut.Left, Height: cut.Height, Width: cut.Width}.Apply(m, nil), nil
 }
 
-// packWriter writes a file of a pack. Its calls must not overlap, but what reserve
+// cacheWriter writes a file of a decoded-image cache. Its calls must not overlap, but what reserve
 // returned may be written at the same time.
-type packWriter struct {
+type cacheWriter struct {
 	f     *os.File
 	at    int64
-	index packIndex
+	index cacheIndex
 }
 
-func newPackWriter(dir, settings string) (*packWriter, error) {
-	f, err := os.CreateTemp(dir, packTemp)
+func newCacheWriter(dir, settings string) (*cacheWriter, error) {
+	f, err := os.CreateTemp(dir, cacheTemp)
 	if err != nil {
 		return nil, err
 	}
-	w := &packWriter{f: f, at: int64(len(packMagic)), index: packIndex{Settings: settings}}
-	if _, err := f.WriteAt([]byte(packMagic), 0); err != nil {
+	w := &cacheWriter{f: f, at: int64(len(cacheMagic)), index: cacheIndex{Settings: settings}}
+	if _, err := f.WriteAt([]byte(cacheMagic), 0); err != nil {
 		w.discard()
 		return nil, err
 	}
@@ -252,19 +252,19 @@ func newPackWriter(dir, settings string) (*packWriter, error) {
 }
 
 // reserve takes n bytes of the file.
-func (w *packWriter) reserve(n int) (at int64) {
+func (w *cacheWriter) reserve(n int) (at int64) {
 	at = w.at
 	w.at += int64(n)
 	return at
 }
 
-func (w *packWriter) discard() {
+func (w *cacheWriter) discard() {
 	w.f.Close()
 	os.Remove(w.f.Name())
 }
 
 // finish writes the index and gives the file its name.
-func (w *packWriter) finish(path string) (err error) {
+func (w *cacheWriter) finish(path string) (err error) {
 	defer func() {
 		if err != nil {
 			w.discard()
@@ -274,8 +274,8 @@ func (w *packWriter) finish(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	if int64(len(content)) > mostIndex {
-		return fmt.Errorf("%d pictures are more than one file can list", len(w.index.Pictures))
+	if int64(len(content)) > maxCacheIndex {
+		return fmt.Errorf("%d images are more than one file can list", len(w.index.Images))
 	}
 	if err := w.end(content); err != nil {
 		return err
@@ -287,7 +287,7 @@ func (w *packWriter) finish(path string) (err error) {
 }
 
 // end writes the index, which is content, and the trailer.
-func (w *packWriter) end(content []byte) error {
+func (w *cacheWriter) end(content []byte) error {
 	var tail bytes.Buffer
 	tail.Write(content)
 	for _, v := range []any{uint64(w.at), uint64(len(content)), crc32.Checksum(content, castagnoli)} {
@@ -295,7 +295,7 @@ func (w *packWriter) end(content []byte) error {
 			return err
 		}
 	}
-	tail.WriteString(packMagic)
+	tail.WriteString(cacheMagic)
 	_, err := io.Copy(io.NewOffsetWriter(w.f, w.at), &tail)
 	return err
 }
@@ -310,7 +310,7 @@ func forgetTemps(names []string) {
 	}
 }
 
-// packName is a file's name that no other has, later ones behind earlier ones.
-func packName(now time.Time, id int) string {
-	return fmt.Sprintf("%016x-%08x%s", now.UnixNano(), uint32(id), packEnding)
+// cacheName is a file's name that no other has, later ones behind earlier ones.
+func cacheName(now time.Time, id int) string {
+	return fmt.Sprintf("%016x-%08x%s", now.UnixNano(), uint32(id), cacheExt)
 }

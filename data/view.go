@@ -1,0 +1,165 @@
+package data
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/residual-ml/residual/data/transforms"
+)
+
+// View is a data set that shows the images of another, all of them or a selection, in
+// any order. As finds through it what the other set can do, so a selection of a folder's
+// images is still decoded in part and still has the names of its files. A view whose
+// Image or Get shows other pixels than the set behind it, as one that crops, must be one
+// of Images itself.
+type View interface {
+	Dataset
+	// Unwrap returns the data set behind the view.
+	Unwrap() Dataset
+	// Index returns the index in Unwrap() of image i of the view.
+	Index(i int) int
+}
+
+// As returns the first T among ds and the data sets behind it, which it reaches through
+// View.Unwrap, as errors.As does for errors; index returns the index in that set of an
+// image of ds. T is an interface such as Images, Described or Cacher.
+func As[T any](ds Dataset) (set T, index func(i int) int, ok bool) {
+	_, index = unwrap(ds, func(ds Dataset) bool {
+		set, ok = ds.(T)
+		return ok
+	})
+	return set, index, ok
+}
+
+// innermost returns the data set behind all views.
+func innermost(ds Dataset) (set Dataset, index func(i int) int) {
+	return unwrap(ds, func(ds Dataset) bool {
+		_, isView := ds.(View)
+		return !isView
+	})
+}
+
+// unwrap returns the first of ds and the sets behind it that satisfies match, nil where
+// none does, and the function from the indices of ds to its own.
+func unwrap(ds Dataset, match func(Dataset) bool) (set Dataset, index func(i int) int) {
+	var views []View
+	for !match(ds) {
+		v, ok := ds.(View)
+		if !ok {
+			return nil, nil
+		}
+		views = append(views, v)
+		ds = v.Unwrap()
+	}
+	return ds, func(i int) int {
+		for _, v := range views {
+			i = v.Index(i)
+		}
+		return i
+	}
+}
+
+// originals is the way to the images of a data set in their own sizes.
+type originals struct {
+	ds     Dataset
+	index  func(i int) int // in the sets below
+	images Images          // nil where ds has only images of one size
+	lender ImageLender     // images, where that can lend
+	parts  ImageParts      // images, where that can be read in part
+}
+
+func originalsOf(ds Dataset) originals {
+	s := originals{ds: ds}
+	var ok bool
+	if s.images, s.index, ok = As[Images](ds); ok {
+		s.lender, _ = s.images.(ImageLender)
+		s.parts, _ = s.images.(ImageParts)
+	}
+	return s
+}
+
+// lend calls use with image i and returns its label.
+func (s originals) lend(i int, use func(m transforms.Image)) (label int, err error) {
+	if s.lender != nil {
+		return s.lender.Lend(s.index(i), use)
+	}
+	var m transforms.Image
+	if s.images != nil {
+		m, label, err = s.images.Image(s.index(i))
+	} else {
+		info := s.ds.Info()
+		m = transforms.NewImage(info.Channels, info.Height, info.Width)
+		label, err = s.ds.Get(i, m.Pix)
+	}
+	if err == nil {
+		use(m)
+	}
+	return label, err
+}
+
+// Lend calls use with image i of ds in its own size, unless there is an error, and returns
+// the label. It reads the image in the best way that ds, or the set it is a view of, has:
+// ImageLender, Images or Get. use must not keep or change the pixels.
+func Lend(ds Dataset, i int, use func(m transforms.Image)) (label int, err error) {
+	return originalsOf(ds).lend(i, use)
+}
+
+// First returns a view of the first n images of ds, or ds where n is 0 or there are
+// no more than n.
+func First(ds Dataset, n int) Dataset {
+	if n <= 0 || n >= ds.Len() {
+		return ds
+	}
+	return first{ds, n}
+}
+
+// first is a data set cut short.
+type first struct {
+	Dataset
+	n int
+}
+
+func (f first) Len() int        { return f.n }
+func (f first) Unwrap() Dataset { return f.Dataset }
+func (f first) Index(i int) int { return i }
+
+// Subset returns a view of the images of ds at the indices, in that order and with
+// repetitions, as torch.utils.data.Subset does. It panics when an index is outside ds.
+func Subset(ds Dataset, indices []int) Dataset {
+	for _, i := range indices {
+		if i < 0 || i >= ds.Len() {
+			panic(fmt.Sprintf("data.Subset: image %d of %s, which has %d", i, ds.Info().Name, ds.Len()))
+		}
+	}
+	return subset{ds, slices.Clone(indices)}
+}
+
+type subset struct {
+	Dataset
+	indices []int
+}
+
+func (s subset) Len() int        { return len(s.indices) }
+func (s subset) Unwrap() Dataset { return s.Dataset }
+func (s subset) Index(i int) int { return s.indices[i] }
+
+func (s subset) Get(i int, pix []uint8) (int, error) { return s.Dataset.Get(s.indices[i], pix) }
+
+// Cacher is a data set that caches the images it has decoded.
+type Cacher interface {
+	// Cached returns how many images are cached, their bytes, and how many bytes may be.
+	Cached() (images int, bytes, maxBytes int64)
+}
+
+// ResidentBytes returns how many bytes of images ds, or the set it is a view of, has in
+// memory now.
+func ResidentBytes(ds Dataset) int64 {
+	if m, _, ok := As[*memory](ds); ok {
+		return int64(len(m.pixels) + len(m.labels))
+	}
+	if c, _, ok := As[Cacher](ds); ok {
+		_, bytes, _ := c.Cached()
+		return bytes
+	}
+	return 0
+}
