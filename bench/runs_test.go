@@ -57,11 +57,11 @@ func recorded(t *testing.T, out string, args ...string) string {
 func TestRecordRuns(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "b.md")
 	recorded(t, out, "-run", folder(t, "0", "0.5"))
-	text := recorded(t, out, "-run", folder(t, "0", "0.25"), "-note", "on a train") // replaces the first one
+	recorded(t, out, "-run", folder(t, "0", "0.25"), "-note", "on a train") // replaces the first one
 	recipe := write(t, t.TempDir(), "log", `{"epoch": 1, "loss": 0.4955, "train_acc": 0.8282, "test_acc": 0.868, "images_per_second_with_loading": 72.6, "seconds": 100, "threads": 2, "torch": "9.9", "precision": "bf16", "layout": "channels_last", "seed": 7, "batch": 256, "lr": 0.05, "train_size": 60000, "test_size": 10000}
 {"epoch": 2, "loss": 0.2, "train_acc": 0.9, "test_acc": 0.8, "images_per_second_with_loading": 73.1, "seconds": 101, "threads": 2, "torch": "9.9", "precision": "bf16", "layout": "channels_last", "seed": 7, "batch": 256, "lr": 0.05, "train_size": 60000, "test_size": 10000}
 `)
-	text = recorded(t, out, "-recipe", recipe)
+	text := recorded(t, out, "-recipe", recipe)
 	for _, want := range []string{
 		`"loss 0.012, train acc 0.997, test acc 0.893"`,
 		"| Residual v1.2.3 | d2l-resnet18, fashion-mnist, batch 256, lr 0.05 | bf16 | 0 | 2 of 3 | 0.250 | 0.900 | 0.850 | 0.910 (epoch 1) | 2 min 05 s | 151.0 | on a train |",

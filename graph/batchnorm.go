@@ -79,7 +79,7 @@ func (o BatchNorm) Shape(in []tensor.Shape) tensor.Shape {
 func (o BatchNorm) Gradient(n, dy *Node) []*Node {
 	x, stats, gamma, g := n.Inputs[0], n.Inputs[1], n.Inputs[2], n.Graph
 	reduce := g.Apply(BatchNormReduce{o.Eps}, x, stats, dy)
-	dx := g.Apply(BatchNormGrad{o.Eps, o.Frozen}, x, stats, gamma, reduce, dy)
+	dx := g.Apply(BatchNormGrad(o), x, stats, gamma, reduce, dy)
 	return []*Node{dx, nil, g.Apply(Row{0}, reduce), g.Apply(Row{1}, reduce)}
 }
 

@@ -52,9 +52,7 @@ func save(t *testing.T, info checkpoint.Model, change func([]tensor.Named) []ten
 	}
 	nn.Init(m, 7, nn.XavierUniform)
 	var state []tensor.Named
-	for _, e := range nn.StateDict(m) {
-		state = append(state, e)
-	}
+	state = append(state, nn.StateDict(m)...)
 	if change != nil {
 		state = change(state)
 	}
@@ -248,9 +246,7 @@ func leNetState([]tensor.Named) []tensor.Named {
 		panic(err)
 	}
 	var state []tensor.Named
-	for _, e := range nn.StateDict(m) {
-		state = append(state, e)
-	}
+	state = append(state, nn.StateDict(m)...)
 	return state
 }
 

@@ -91,12 +91,6 @@ func (c *Classifier) Images(ds data.Dataset) data.Dataset {
 	return v
 }
 
-// anySize reports whether the model takes images of any size without resizing them.
-func (c *Classifier) anySize() bool {
-	p := c.info.Preprocess
-	return c.info.Height == 0 && c.info.Width == 0 && p.Resize == 0 && p.ResizeShorter == 0 && p.NativeHeight == 0
-}
-
 // preparedView is a data set whose images are resized and cropped for a model.
 type preparedView struct {
 	data.Dataset

@@ -145,7 +145,7 @@ func (b *PreActBottleneck) Last() nn.Zeroer { return b.Conv3 }
 
 // preResNets are the pre-activation networks for ImageNet. Their layers have torchvision's
 // names, and bn is the batch norm after the last sum. pytorchcv's preresnet18, 34, 50b, 101b and
-// 152b (https://pypi.org/project/pytorchcv) have one more batch norm and ReLU before the first
+// 152b (version 0.0.74) have one more batch norm and ReLU before the first
 // block and are otherwise the same; its bottleneck networks without a b have the stride in the
 // first convolution of a bottleneck.
 var preResNets = []Entry{

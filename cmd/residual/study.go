@@ -36,7 +36,6 @@ interrupted or killed, and goes on with --resume, to the same numbers.`,
 type studyView struct {
 	w, stderr io.Writer
 	plain     bool
-	name      string
 	progress  *report.Progress
 }
 

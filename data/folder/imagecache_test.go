@@ -228,8 +228,8 @@ func TestPackThatIsDamaged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPackedFolder(t)
-			x, pack, _ := p.check(t, CacheConfig{})
-			pack.Close()
+			_, first, _ := p.check(t, CacheConfig{})
+			first.Close()
 			file := p.files(t)[0]
 			content, err := os.ReadFile(file)
 			if err != nil {
@@ -238,7 +238,7 @@ func TestPackThatIsDamaged(t *testing.T) {
 			if err := os.WriteFile(file, damage(content), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			x, pack, _ = p.check(t, CacheConfig{})
+			x, pack, _ := p.check(t, CacheConfig{})
 			p.same(t, x, pack)
 			s := pack.State()
 			if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], file) || !strings.Contains(s.Notes[0], "damaged or cut short") {

@@ -17,7 +17,6 @@ type scanHeader struct {
 	components         []*component
 	first, last        int // coefficients
 	high, low          int // bits: of the scan before, and of this
-	blocksW, blocksH   int // of a scan of one colour
 	unitsWide, unitsUp int
 }
 

@@ -31,7 +31,8 @@ func Write(w io.Writer, tensors []tensor.Named) error {
 	}
 	z := zip.NewWriter(w)
 	for _, n := range tensors {
-		// ModifiedDate, because Modified would add a second time to the header.
+		// ModifiedDate, since Modified would add a second time to the header.
+		//lint:ignore SA1019 Modified would change the bytes
 		e, err := z.CreateHeader(&zip.FileHeader{Name: n.Name + suffix, Method: zip.Store, ModifiedDate: newYear})
 		if err != nil {
 			return err
