@@ -273,7 +273,7 @@ func TestPhotosRefused(t *testing.T) {
 		change func(*train.Config)
 		want   string
 	}{
-		{func(c *train.Config) {}, "3 of the 40 pictures"},
+		{func(c *train.Config) {}, "3 of the 40 images"},
 		{func(c *train.Config) { c.Data = dir + "/none" }, "Data: "},
 		{func(c *train.Config) { c.Holdout = 1 }, "Holdout 1: must be a share"},
 		{func(c *train.Config) { c.Augment = "wild" }, "none, flip, crop, standard, trivial, rand"},

@@ -301,7 +301,7 @@ func TestMistakesAreSaidBeforeAnyWork(t *testing.T) {
 		"Init zeros is not known":         {Init: "zeros"},
 		"Momentum -0.5: must be":          {Momentum: -0.5},
 		"auto, bf16, tf32, fp32":          {Precision: "int8"},
-		"--out":                           {Data: "garments", Out: taken},
+		"choose another with Out":         {Data: "garments", Out: taken},
 		"none-such":                       {Data: "fashion-mnist", DataDir: "none-such"},
 		"larger batch":                    {Data: "garments", Model: "d2l-bnlenet", Batch: 20, LastBatch: train.ShortLast, TrainSize: 41, TestSize: 5},
 	} {
