@@ -63,7 +63,7 @@ func benchCommand() *cobra.Command {
 
 A training step feeds a batch, runs forward and backward passes and updates the
 weights; an inference step feeds a batch and reads the logits. The batch is in
-memory, with --feed loader it comes from the loader as in training (pictures of
+memory, with --feed loader it comes from the loader as in training (images of
 --data, opened, resized and scaled beside the steps), and with --feed none the same
 batch stays on the device. --feed photos decodes, cuts and resizes JPEG photos beside
 the steps: those in --photos, a folder with a folder for each class, or drawn ones of
@@ -108,7 +108,7 @@ what a step has to do.`,
 	fs.StringVar(&f.feed, "feed", string(measure.FeedMemory), "where the batch of a step comes from: memory, loader, photos or none")
 	fs.StringVar(&f.data, "data", "fashion-mnist", "data set of --feed loader; nothing is downloaded")
 	fs.StringVar(&f.dir, "data-dir", "", "folder of the data; else RESIDUAL_DATA, else the user's cache folder")
-	fs.StringVar(&f.photos, "photos", "", "folder of pictures for --feed photos and --mode load; else some are drawn")
+	fs.StringVar(&f.photos, "photos", "", "folder of images for --feed photos and --mode load; else some are drawn")
 	addMaxPixels(cmd, &f.pixels)
 	fs.StringVar(&f.weights, "weights", "", "file of the model's weights for --mode weights; else one is written")
 	fs.BoolVar(&f.recompute, "recompute", false, recomputeHelp)

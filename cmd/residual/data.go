@@ -6,7 +6,7 @@ func dataCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "data",
 		Short: "List, fetch, make and check data sets",
-		Long: `List, fetch, make and check data sets, those with a name and folders of pictures.
+		Long: `List, fetch, make and check data sets, those with a name and folders of images.
 
 Files are looked for in --data-dir alone when it is given, else in the folder
 that RESIDUAL_DATA names, else in the user's cache folder; what is missing is

@@ -20,11 +20,11 @@ func dataCacheCommand() *cobra.Command {
 	var clear, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "cache",
-		Short: "List and clear the decoded pictures that trainings keep",
-		Long: `List and clear the decoded pictures that ` + "`residual train`" + ` keeps, so that it need not
+		Short: "List and clear the decoded images that trainings keep",
+		Long: `List and clear the decoded images that ` + "`residual train`" + ` keeps, so that it need not
 decode large photos again in every epoch and every run (--cache there). There is a
-pack for every folder of pictures and every size they are prepared at. Nothing is lost
-with them but the time to decode the pictures again.`,
+cache for every folder of images and every size they are prepared at. Nothing is lost
+with them but the time to decode the images again.`,
 		Example: `  residual data cache
   residual data cache --clear
   residual data cache --cache /scratch/pictures --json`,
@@ -64,10 +64,10 @@ with them but the time to decode the pictures again.`,
 
 func (r cacheResult) write(cmd *cobra.Command) error {
 	if len(r.Packs) == 0 {
-		printf(cmd, "no decoded pictures in %s\n", r.Folder)
+		printf(cmd, "no decoded images in %s\n", r.Folder)
 		return nil
 	}
-	t := report.NewTable(report.Column{Title: "decoded pictures"}, report.Column{Title: "bytes", Align: report.Right}, report.Column{Title: "written"})
+	t := report.NewTable(report.Column{Title: "decoded images"}, report.Column{Title: "bytes", Align: report.Right}, report.Column{Title: "written"})
 	for _, p := range r.Packs {
 		t.Row(p.Path, report.Bytes(p.Bytes), p.Used.Format("2006-01-02 15:04"))
 	}

@@ -28,25 +28,25 @@ func dataCheckCommand() *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check NAME|FOLDER...",
-		Short: "Examine a data set: its files, or your own pictures",
+		Short: "Examine a data set: its files, or your own images",
 		Long: `Verify the files of a data set as they lie here, downloading nothing: digests,
-sizes, labels, and the mean and deviation of the pixels. The exit status is 1 when
+sizes, labels, and the mean and std of the pixels. The exit status is 1 when
 something is wrong.
 
-Of a folder or a list of your own pictures it reads every one and names those that
+Of a folder or a list of your own images it reads every one and names those that
 cannot be decoded, that are tiny, that their EXIF data turn upright, copies of each
 other and near-duplicates, above all those on both sides of the division into
 training and test or in two classes, and classes much smaller than others. The exit
-status is 1 when pictures are broken, lie on both sides or lie in two classes; the
+status is 1 when images are broken, lie on both sides or lie in two classes; the
 rest is for you to judge.
 
---model also asks a trained model about every picture and lists those whose label
+--model also asks a trained model about every image and lists those whose label
 it finds least likely: the first place to look for wrong labels. --run takes the best
-model of a training, and tells the pictures that it was trained on, where a high loss
+model of a training, and tells the images that it was trained on, where a high loss
 means that the model could not be brought to believe the label, from those it was
 tested on, and from new ones; without a folder it looks at the run's own. It also says
-which pictures are no longer those that the run had. --suspects writes all of them into
-a CSV file, whose first columns are those of a list of pictures.`,
+which images are no longer those that the run had. --suspects writes all of them into
+a CSV file, whose first columns are those of a list of images.`,
 		Example: `  residual data check fashion-mnist
   residual data check fashion-mnist --data-dir ~/data --json
   residual data check photos/
@@ -61,7 +61,7 @@ a CSV file, whose first columns are those of a list of pictures.`,
 		},
 	}
 	cmd.Flags().StringVar(&f.model, "model", "", "model file that is asked which labels of a folder are suspicious")
-	cmd.Flags().StringVar(&f.run, "run", "", "folder of a training on pictures, whose best model is asked, and whose parts are told apart")
+	cmd.Flags().StringVar(&f.run, "run", "", "folder of a training on images, whose best model is asked, and whose parts are told apart")
 	cmd.Flags().StringVar(&f.csv, "suspects", "", "file that all suspicious labels are written to, as CSV")
 	_ = cmd.MarkFlagDirname("run")
 	addMaxPixels(cmd, &f.pixels)
@@ -74,7 +74,7 @@ a CSV file, whose first columns are those of a list of pictures.`,
 // someSources demands names of data sets, or paths.
 func someSources(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usagef("%s takes a folder of pictures, or the name of a data set: one of %s", cmd.CommandPath(), strings.Join(dataNames(), ", "))
+		return usagef("%s takes a folder of images, or the name of a data set: one of %s", cmd.CommandPath(), strings.Join(dataNames(), ", "))
 	}
 	for _, name := range args {
 		if err := knownSource(name); err != nil {
@@ -110,7 +110,7 @@ func (f *checkFlags) given(args []string) ([]string, error) {
 			return nil, fmt.Errorf("--run: %w", err)
 		}
 		if !r.Config.IsPhotos() {
-			return nil, usagef("--run %s: is a training on %s, not on pictures of your own", f.run, r.Config.Data)
+			return nil, usagef("--run %s: is a training on %s, not on images of your own", f.run, r.Config.Data)
 		}
 		return []string{r.Config.Data}, nil
 	}
@@ -138,7 +138,7 @@ func (f *checkFlags) check(ctx context.Context, cmd *cobra.Command, args []strin
 		}
 		for flag, given := range map[string]string{"model": f.model, "run": f.run} {
 			if given != "" {
-				return usagef("--%s is about folders of pictures; %s is none", flag, name)
+				return usagef("--%s is about folders of images; %s is none", flag, name)
 			}
 		}
 		r, err := data.Check(ctx, name, f.files.options(cmd, data.Train))
@@ -169,7 +169,7 @@ func (f *checkFlags) check(ctx context.Context, cmd *cobra.Command, args []strin
 func writeCheck(cmd *cobra.Command, r *data.Report) error {
 	printf(cmd, "%s\n", r.Name)
 	t := report.NewTable(report.Column{Title: "file"}, report.Column{Title: "split"}, report.Column{Title: "kind"}, right("count"),
-		right("labels"), right("pixel mean"), right("pixel deviation"), report.Column{Title: "digest"}, report.Column{Title: "found"})
+		right("labels"), right("pixel mean"), right("pixel std"), report.Column{Title: "digest"}, report.Column{Title: "found"})
 	t.Indent = 2
 	for _, f := range r.Files {
 		labels, mean, deviation, digest := "", "", "", "differs"

@@ -14,10 +14,10 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// photoCheck is what was found of a folder of pictures.
+// photoCheck is what was found of a folder of images.
 type photoCheck struct {
 	*folder.Report
-	// Suspicious are pictures whose label a model finds unlikely, worst first. With --run
+	// Suspicious are images whose label a model finds unlikely, worst first. With --run
 	// as many of each of its parts.
 	Suspicious []suspicion `json:"suspicious,omitempty"`
 	// Run is the folder of --run, and Since says what is no longer as it had it.
@@ -35,7 +35,7 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	}
 	r, _, err := x.Check(ctx, folder.Options{MaxPixels: f.pixels}, showCount(cmd.ErrOrStderr()))
 	if err != nil {
-		return nil, errors.New("interrupted: not all pictures were read")
+		return nil, errors.New("interrupted: not all images were read")
 	}
 	c := &photoCheck{Report: r, Run: f.run, path: path}
 	if f.model != "" || f.run != "" {
@@ -48,7 +48,7 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 func (c *photoCheck) problem() error {
 	var all []string
 	if len(c.Broken) > 0 {
-		all = append(all, fmt.Sprintf("%s cannot be read; the first: %s", plural(len(c.Broken), "picture"), problemLine(c.Broken[0])))
+		all = append(all, fmt.Sprintf("%s cannot be read; the first: %s", plural(len(c.Broken), "image"), problemLine(c.Broken[0])))
 	}
 	if c.Tested && len(c.Leaks) > 0 {
 		all = append(all, fmt.Sprintf("%s of near-duplicates on both sides of the division; move each to one", plural(len(c.Leaks), "group")))
@@ -75,7 +75,7 @@ func (c *photoCheck) text() string {
 		t.Row(k.Name, report.Count(int64(k.Train)), report.Count(int64(k.Test)))
 		sum += k.Train + k.Test
 	}
-	fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "picture"), len(c.Classes), t.String())
+	fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "image"), len(c.Classes), t.String())
 	if parts := used(c.Layout); parts != "" {
 		fmt.Fprintf(&b, "  %s\n", parts)
 	}
@@ -91,13 +91,13 @@ func (c *photoCheck) text() string {
 	}
 	fmt.Fprintf(&b, "  %s; %d to %d wide, %d to %d high\n", strings.Join(formats, ", "), c.Width[0], c.Width[1], c.Height[0], c.Height[1])
 	if ratio, least, most := c.Imbalance(); ratio >= imbalanced {
-		fmt.Fprintf(&b, "  %s has %.1f times the pictures of %s: train with --class-weights balanced\n", most.Name, ratio, least.Name)
+		fmt.Fprintf(&b, "  %s has %.1f times the images of %s: train with --class-weights balanced\n", most.Name, ratio, least.Name)
 	}
 	var broken []string
 	for _, p := range c.Broken {
 		broken = append(broken, problemLine(p))
 	}
-	section(&b, "pictures that cannot be read", broken)
+	section(&b, "images that cannot be read", broken)
 	if c.Tested {
 		groups(&b, "groups of near-duplicates on both sides of the division", c.Leaks)
 	}
@@ -105,11 +105,11 @@ func (c *photoCheck) text() string {
 	c.suspects(&b)
 	groups(&b, "groups of copies", c.Copies)
 	groups(&b, "groups of near-duplicates that are not all copies", slices.DeleteFunc(slices.Clone(c.Alike), c.areCopies))
-	section(&b, fmt.Sprintf("pictures with a side below %d pixels", folder.TinySide), c.Tiny)
+	section(&b, fmt.Sprintf("images with a side below %d pixels", folder.TinySide), c.Tiny)
 	if len(c.Others) > 0 {
-		section(&b, "files that are no pictures by their names ("+folder.Kinds(c.Others)+")", c.Others)
+		section(&b, "files that are no images by their names ("+folder.Kinds(c.Others)+")", c.Others)
 	}
-	harmless(&b, "pictures that EXIF data turn upright", c.Turned)
+	harmless(&b, "images that EXIF data turn upright", c.Turned)
 	return b.String()
 }
 
@@ -140,7 +140,7 @@ func (c *photoCheck) areCopies(group []string) bool {
 	return slices.ContainsFunc(c.Copies, func(g []string) bool { return slices.Equal(g, group) })
 }
 
-// harmless is section for what may be of most pictures and is well: the first are named.
+// harmless is section for what may be of most images and is well: the first are named.
 func harmless(b *strings.Builder, title string, lines []string) {
 	const most = 10
 	if more := len(lines) - most; more > 0 {

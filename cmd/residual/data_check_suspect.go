@@ -33,9 +33,9 @@ type suspicion struct {
 // runParts are the parts of a run with the titles of their sections: those of its record,
 // images that are not in it, and images without a run.
 var runParts = []struct{ name, title string }{
-	{string(data.Train), "labels of pictures trained on that the model finds least likely"},
-	{string(data.Test), "labels of pictures tested on that the model finds least likely"},
-	{audit.New, "labels of pictures that are not of the run and that the model finds least likely"},
+	{string(data.Train), "labels of images trained on that the model finds least likely"},
+	{string(data.Test), "labels of images tested on that the model finds least likely"},
+	{audit.New, "labels of images that are not of the run and that the model finds least likely"},
 	{"", "labels that the model finds least likely"},
 }
 
@@ -44,7 +44,7 @@ const mostSuspicious = 20
 
 // suspects shows the suspicious images, in a section for each part.
 func (c *photoCheck) suspects(b *strings.Builder) {
-	section(b, "pictures that are not as the run had them", c.Since)
+	section(b, "images that are not as the run had them", c.Since)
 	for _, part := range runParts {
 		var lines []string
 		for _, s := range c.Suspicious {

@@ -13,11 +13,11 @@ func dataMakeCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "make FOLDER",
-		Short: "Draw a folder of pictures to try a training on",
-		Long: `Draw a folder of pictures to try a training on: garments in colour, as JPEG files of
+		Short: "Draw a folder of images to try a training on",
+		Long: `Draw a folder of images to try a training on: garments in colour, as JPEG files of
 varied sizes, one folder a class, some lying on their side and turned upright by
 their EXIF data. --broken cuts files short, as downloads do. The folder must be new
-or empty. The same settings draw the same pictures.`,
+or empty. The same settings draw the same images.`,
 		Example: `  residual data make photos/
   residual data make photos/ --per-class 200 --broken 2
   residual data make photos/ --val 10 --seed 7`,
@@ -42,16 +42,16 @@ or empty. The same settings draw the same pictures.`,
 					Classes  []string `json:"classes"`
 				}{args[0], len(x.Items), x.Classes})
 			}
-			printf(cmd, "%s: %s pictures of %d classes; look at them with `residual data check %s`\n",
+			printf(cmd, "%s: %s images of %d classes; look at them with `residual data check %s`\n",
 				args[0], report.Count(int64(len(x.Items))), len(x.Classes), shell.Quote(args[0]))
 			return nil
 		},
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.IntVar(&c.PerClass, "per-class", c.PerClass, "pictures of each class")
+	fs.IntVar(&c.PerClass, "per-class", c.PerClass, "images of each class")
 	fs.IntVar(&c.Val, "val", 0, "more of each class in a folder val, beside one called train (default: no such folders)")
-	fs.Float64Var(&c.Turned, "turned", c.Turned, "share of pictures that lie on their side or are mirrored, and say so in EXIF data")
+	fs.Float64Var(&c.Turned, "turned", c.Turned, "share of images that lie on their side or are mirrored, and say so in EXIF data")
 	fs.IntVar(&c.Broken, "broken", 0, "files of the first class that are cut short")
 	fs.Uint64Var(&c.Seed, "seed", 0, "of what is drawn")
 	jsonFlag(cmd, &asJSON)

@@ -111,7 +111,7 @@ func examine() *doctorResult {
 func findData(ctx context.Context, o data.Options) []foundData {
 	var all []foundData
 	for _, s := range data.Names() {
-		o.Size = 1 // of a data set that is drawn, one picture tells as much as all
+		o.Size = 1 // of a data set that is drawn, one image tells as much as all
 		found := foundData{Name: s.Name}
 		r, err := data.Check(ctx, s.Name, o)
 		if err != nil {

@@ -87,9 +87,9 @@ The data set is the one the model was trained on unless --data names another, th
 part of it that was held back. MODEL may be an ONNX file; of one that another program
 wrote the flags say what it does not, as for residual import.
 
---data may be a folder or a list of pictures, as for train: classes are known by
+--data may be a folder or a list of images, as for train: classes are known by
 their names, so some may be missing, and one that the model does not know is an
-error. Of the pictures that it was trained on the part is the one that its run held
+error. Of the images that it was trained on the part is the one that its run held
 out, as pictures.csv beside the model has it; of others, all are taken where no
 folder or list says which to test on. Images are known by their content: of a folder
 that holds some of the run's, wherever they lay then, those it was trained on are left
@@ -97,7 +97,7 @@ out, and it is said how many were held out by the run, are new and were left out
 
 A page with all that is written beside the model: report.html shows the curves of
 the training, too, and the mistakes that the model was surest of, with what in the
-picture spoke for them. It is one file that needs no network. --report names another
+image spoke for them. It is one file that needs no network. --report names another
 place. What is there and is no report is left as it is.
 
 What the model file says of classes and images goes unless a flag says otherwise.
@@ -115,7 +115,7 @@ What the model file says of classes and images goes unless a flag says otherwise
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&f.data, "data", "", "name of the data set, or a folder or list of pictures (default: the one the model was trained on)")
+	fs.StringVar(&f.data, "data", "", "name of the data set, or a folder or list of images (default: the one the model was trained on)")
 	fs.StringVar(&f.split, "split", "test", "part of the data set: test or train")
 	fs.IntVar(&f.batch, "batch", 128, "images in a batch; the result does not depend on it")
 	addMaxPixels(cmd, &f.pixels)
@@ -177,7 +177,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	}
 	what := "the " + r.Split + " part of " + r.Data
 	if r.Split == "whole" {
-		what = fmt.Sprintf("all %s pictures of %s", report.Count(int64(r.Count)), r.Data)
+		what = fmt.Sprintf("all %s images of %s", report.Count(int64(r.Count)), r.Data)
 	}
 	printf(cmd, "%s (%s) on %s, %s\n\n", path, titleOf(checkpoint.Model{Architecture: r.Architecture, Blocks: r.Blocks}), what, r.Device)
 	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
@@ -191,7 +191,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	printf(cmd, "%s images/s\n", rate(r.ImagesPerSecond))
 	printf(cmd, "%s", r.runText())
 	if r.Report != nil {
-		printf(cmd, "%s: all this and %s as pictures, in %s\n", *r.Report, plural(len(r.judgement.Mistakes), "mistake"), report.Duration(took))
+		printf(cmd, "%s: all this and %s as images, in %s\n", *r.Report, plural(len(r.judgement.Mistakes), "mistake"), report.Duration(took))
 	}
 	return wrong
 }
@@ -227,7 +227,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier) (ds data.Dataset, name, part string, counts *inference.RunCounts, err error) {
 	name, part = cmp.Or(f.data, c.Info().Dataset), f.split
 	if name == "" {
-		return nil, "", "", nil, usagef("%s does not say what it was trained on; name a data set, or a folder of pictures, with --data", path)
+		return nil, "", "", nil, usagef("%s does not say what it was trained on; name a data set, or a folder of images, with --data", path)
 	}
 	if folder.IsPath(name) {
 		p, err := c.OpenPhotosBy(ctx, f.data, data.Split(f.split), folder.Options{MaxPixels: f.pixels}, showCount(cmd.ErrOrStderr()))

@@ -33,7 +33,7 @@ func (f *dataFlags) options(cmd *cobra.Command, split data.Split) data.Options {
 	}
 }
 
-// showDownloads shows one download after the other. Drawing pictures is no
+// showDownloads shows one download after the other. Drawing images is no
 // download, and soon over.
 func showDownloads(w io.Writer) func(done, total int64, what string) {
 	shown, tell := "", func(done, total int64) {}
@@ -67,7 +67,7 @@ func knownData(name string) error {
 	if slices.Contains(dataNames(), name) {
 		return nil
 	}
-	return usagef("data set %q is not known, and there is no such folder; choose one of %s, or name a folder of pictures", name, strings.Join(dataNames(), ", "))
+	return usagef("data set %q is not known, and there is no such folder; choose one of %s, or name a folder of images", name, strings.Join(dataNames(), ", "))
 }
 
 // dataOrFolder completes the name of a data set, or a path.

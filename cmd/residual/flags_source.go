@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// sourceFlags say which model is examined or changed, and with which pictures.
+// sourceFlags say which model is examined or changed, and with which images.
 type sourceFlags struct {
 	source study.Source
 	device deviceFlags

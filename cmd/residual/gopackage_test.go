@@ -21,7 +21,7 @@ import (
 	"github.com/residual-ml/residual/prepare"
 )
 
-// program asks an exported package about a picture.
+// program asks an exported package about an image.
 const program = `package main
 
 import (
@@ -101,7 +101,7 @@ type answer struct {
 	Probability float64
 }
 
-// runProgram returns what the program in dir says of a picture.
+// runProgram returns what the program in dir says of an image.
 func runProgram(t *testing.T, dir, picture string) (got []answer) {
 	t.Helper()
 	cmd := exec.Command("go", "run", ".", picture)

@@ -51,7 +51,7 @@ func TestModelOfPhotosIsUsed(t *testing.T) {
 	for _, args := range [][]string{{s.Last}, {s.Last, "--data", dir, "--batch", "7", "--threads", "1"}} {
 		r := evaluated(t, args...)
 		if r.Accuracy != s.TestAccuracy || r.Count != 20 || r.Split != "test" || r.Data != dir {
-			t.Errorf("%v: accuracy %v on %d pictures, the %s part of %s; the training had %v", args[1:], r.Accuracy, r.Count, r.Split, r.Data, s.TestAccuracy)
+			t.Errorf("%v: accuracy %v on %d images, the %s part of %s; the training had %v", args[1:], r.Accuracy, r.Count, r.Split, r.Data, s.TestAccuracy)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.Dir, "report-last.html")); err != nil {
@@ -59,7 +59,7 @@ func TestModelOfPhotosIsUsed(t *testing.T) {
 	}
 	seen := evaluated(t, s.Last, "--split", "train")
 	if seen.Count != 99 || seen.Accuracy < 0.8 {
-		t.Errorf("accuracy %v on %d pictures trained on", seen.Accuracy, seen.Count)
+		t.Errorf("accuracy %v on %d images trained on", seen.Accuracy, seen.Count)
 	}
 
 	// predict prepares a photo as the evaluation did.
@@ -82,7 +82,7 @@ func TestModelOfPhotosIsUsed(t *testing.T) {
 		}
 	}
 	if got := float64(right) / float64(len(paths)); got != seen.Accuracy {
-		t.Errorf("predict is right for %v of the pictures, eval for %v", got, seen.Accuracy)
+		t.Errorf("predict is right for %v of the images, eval for %v", got, seen.Accuracy)
 	}
 
 	t.Run("elsewhere", func(t *testing.T) { evalElsewhere(t, s.Last, dir) })
@@ -108,19 +108,19 @@ func evalElsewhere(t *testing.T, model, dir string) {
 			n += v
 		}
 		if has := strings.Contains("trouser coat sandal", r.Classes[label]); has != (n == 12) || !has && n != 0 {
-			t.Errorf("%d pictures of %s", n, r.Classes[label])
+			t.Errorf("%d images of %s", n, r.Classes[label])
 		}
 		sum += n
 	}
 	if sum != 36 || r.Count != 36 || r.Split != "whole" || r.Accuracy < 0.2 || math.IsNaN(float64(r.Loss)) {
 		t.Errorf("%+v", r)
 	}
-	// A broken picture is named and left out, a class the model does not know is refused.
+	// A broken image is named and left out, a class the model does not know is refused.
 	if err := os.WriteFile(filepath.Join(other, "coat", "0000.jpg"), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	status, stdout, stderr := call("eval", model, "--data", other)
-	if status != 0 || !strings.Contains(stdout, "on all 35 pictures of "+other) || !strings.HasPrefix(stderr, "left out: image "+filepath.Join(other, "coat", "0000.jpg")) {
+	if status != 0 || !strings.Contains(stdout, "on all 35 images of "+other) || !strings.HasPrefix(stderr, "left out: image "+filepath.Join(other, "coat", "0000.jpg")) {
 		t.Errorf("status %d, %s, %s", status, stdout, stderr)
 	}
 	if err := os.Rename(filepath.Join(other, "coat"), filepath.Join(other, "cape")); err != nil {
@@ -129,7 +129,7 @@ func evalElsewhere(t *testing.T, model, dir string) {
 	if status, _, stderr = call("eval", model, "--data", other); status != 1 || !strings.Contains(stderr, `a class "cape", which the model does not know; it knows ankle-boot, `) {
 		t.Errorf("status %d, %s", status, stderr)
 	}
-	// Without its run beside it a model does not know where its pictures are.
+	// Without its run beside it a model does not know where its images are.
 	alone := filepath.Join(t.TempDir(), "alone.safetensors")
 	content, err := os.ReadFile(model)
 	if err == nil {

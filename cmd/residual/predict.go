@@ -57,7 +57,7 @@ standard input, one a line.
 
 Images are JPEG, PNG, GIF, WebP, BMP or TIFF files, of any size, turned upright as their
 EXIF data say, the first frame or page counts; they are prepared as the training's
-pictures were. An image that cannot be read, such as HEIC, which must be converted, gets a
+images were. An image that cannot be read, such as HEIC, which must be converted, gets a
 line on stderr and the exit status is 1, the others are answered. MODEL may be an
 ONNX file; of one that another program wrote the flags say what it does not, as for
 residual import.
@@ -257,7 +257,7 @@ func isThere(path string) bool {
 }
 
 // showPictures keeps a terminal informed while the answers go elsewhere. shown hears of
-// every picture, before the line of an error if there is one.
+// every image, before the line of an error if there is one.
 func (f *predictFlags) showPictures(cmd *cobra.Command) (shown func(ok bool), done func()) {
 	w := cmd.ErrOrStderr()
 	if !report.IsTerminal(w) || f.out == "" && report.IsTerminal(cmd.OutOrStdout()) {

@@ -81,6 +81,6 @@ func TestPredictTurnsUpright(t *testing.T) {
 		t.Errorf("turned %v, upright %v", answers["turned.jpg"], answers["upright.png"])
 	}
 	if reflect.DeepEqual(answers["lying.jpg"].Predictions, answers["upright.png"].Predictions) {
-		t.Error("the net does not see how a picture lies, so this test sees nothing")
+		t.Error("the net does not see how an image lies, so this test sees nothing")
 	}
 }

@@ -89,7 +89,7 @@ func writeModel(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(checkpoint.SaveModel(ts.MkAbs(fs.Arg(0)), info, state))
 }
 
-// webp is a picture of one pixel; there is no encoder to write one with.
+// webp is an image of one pixel; there is no encoder to write one with.
 const webp = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="
 
 // writePicture PATH WIDTHxHEIGHT writes an image of the kind its name says.
@@ -100,7 +100,7 @@ func writePicture(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	}
 	if neg || w < 1 || h < 1 {
-		ts.Fatalf("usage: picture PATH WIDTHxHEIGHT")
+		ts.Fatalf("usage: image PATH WIDTHxHEIGHT")
 	}
 	img := image.NewPaletted(image.Rect(0, 0, w, h), color.Palette{color.Black, color.White, color.RGBA{200, 30, 90, 255}})
 	for i := range img.Pix {
@@ -120,7 +120,7 @@ func writePicture(ts *testscript.TestScript, neg bool, args []string) {
 		},
 	}[filepath.Ext(args[0])]
 	if encode == nil {
-		ts.Fatalf("picture: %s has an unknown ending", args[0])
+		ts.Fatalf("image: %s has an unknown ending", args[0])
 	}
 	ts.Check(encode(f))
 	ts.Check(f.Close())

@@ -132,7 +132,7 @@ func (f *depthFlags) given(changed func(flag string) bool) (study.DepthConfig, e
 	}
 	t.DataDir, t.Offline, t.Precision = f.files.dir, f.files.offline, f.device.precision
 	if folder.IsPath(t.Data) {
-		return c, usagef("--data %s: the nets are made for small pictures of one size, so study depth takes a data set with a name: %s; `residual study grow` and `residual study blocks` take pictures of your own",
+		return c, usagef("--data %s: the nets are made for small images of one size, so study depth takes a data set with a name: %s; `residual study grow` and `residual study blocks` take images of your own",
 			t.Data, strings.Join(dataNames(), ", "))
 	}
 	if err := knownData(t.Data); err != nil {

@@ -172,7 +172,7 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	var c train.Config
 	var work trainer
-	err := hearing(ctx, func() (err error) { // it counts the pictures
+	err := hearing(ctx, func() (err error) { // it counts the images
 		c, work, err = f.prepare(cmd)
 		return err
 	})
@@ -275,7 +275,7 @@ func (f *trainFlags) check(c train.Config) error {
 		return err
 	}
 	if _, err := os.Stat(r.Data); r.IsPhotos() && err != nil && c.Weights != "" && !f.named {
-		return usagef("%s was trained on %s, which is not here; name the pictures to train on with --data", c.Weights, filepath.Base(r.Data))
+		return usagef("%s was trained on %s, which is not here; name the images to train on with --data", c.Weights, filepath.Base(r.Data))
 	}
 	if err := c.Check(); err != nil {
 		return usageError{fmt.Errorf("%w; `residual train --help` describes the flags", err)}

@@ -15,23 +15,23 @@ import (
 // photosHelp says what --data takes beside names, in the words of every command.
 const photosHelp = settings.DataHelp
 
-// photosTrainHelp is the part of train's help about a user's own pictures.
+// photosTrainHelp is the part of train's help about a user's own images.
 func photosTrainHelp() string {
 	var b strings.Builder
-	b.WriteString(`--data photos/ trains on pictures of your own: JPEG, PNG, GIF, WebP, BMP or TIFF files in one
+	b.WriteString(`--data photos/ trains on images of your own: JPEG, PNG, GIF, WebP, BMP or TIFF files in one
 folder a class, or such folders in train/ and val/, or named by a CSV or JSON-lines
 list with path, label and, if you like, split. Parts may have other names (Training_set,
 dev, seg_test, holdout); of val and test a training tests on val. The first lines say
 which folders are what, what is not used, and which classes have no test images. All are read once at first. Those that cannot be read are named
 in skipped.csv and left out, unless they are more than 5% or a whole class;
 --holdout of each class is tested on where you do not say which, near-duplicates
-on one side. pictures.csv has every picture's part and digest: a picture or a label
+on one side. pictures.csv has every image's part and digest: an image or a label
 that changes during the run ends it, for no epoch of it could be made again.
-The pictures are augmented and normalised as in torchvision's reference training. What is not
-given goes by how many pictures there are to train on:
+The images are augmented and normalised as in torchvision's reference training. What is not
+given goes by how many images there are to train on:
 
 `)
-	t := report.NewTable(report.Column{Title: "pictures"}, report.Column{Title: "model"}, report.Column{Title: "size", Align: report.Right},
+	t := report.NewTable(report.Column{Title: "images"}, report.Column{Title: "model"}, report.Column{Title: "size", Align: report.Right},
 		report.Column{Title: "batch", Align: report.Right}, report.Column{Title: "epochs", Align: report.Right}, report.Column{Title: "with --weights", Align: report.Right})
 	t.Indent = 2
 	most := 0
@@ -48,10 +48,10 @@ given goes by how many pictures there are to train on:
 	b.WriteString(t.String())
 	b.WriteString(`
 by SGD with Nesterov momentum 0.9 and weight decay 0.0001, label smoothing 0.1, and a
-rate of 0.1 for every 256 pictures of a batch (with up to 1,000 pictures 0.24, with
+rate of 0.1 for every 256 images of a batch (with up to 1,000 images 0.24, with
 --weights 0.01) along a cosine with 5% warm-up. With --optimizer these four are as you give
 them. A model file given as --weights also settles the size and the normalisation. Of up
-to 1,000 pictures a crop takes half at least (--crop-scale).`)
+to 1,000 images a crop takes half at least (--crop-scale).`)
 	return b.String()
 }
 
@@ -66,7 +66,7 @@ func settled(c, g train.Config, changed func(flag string) bool) (train.Config, e
 	return c, err
 }
 
-// preparation is a line about what is made of the pictures; "" where that is nothing.
+// preparation is a line about what is made of the images; "" where that is nothing.
 func preparation(c train.Config) string {
 	var parts []string
 	say := func(shown bool, text string) {
@@ -79,8 +79,8 @@ func preparation(c train.Config) string {
 	say(c.RandomErasing > 0, fmt.Sprintf("a part erased with probability %v", c.RandomErasing))
 	say(c.Mixup > 0, fmt.Sprintf("mixup %v", c.Mixup))
 	say(c.CutMix > 0, fmt.Sprintf("cutmix %v", c.CutMix))
-	say(len(c.Mean) > 0, fmt.Sprintf("normalised by the mean %s and the deviation %s", joinFloats(c.Mean), joinFloats(c.Std)))
-	say(c.IsPhotos(), fmt.Sprintf("tested on the middle of pictures resized to %d", c.ResizeShorter))
+	say(len(c.Mean) > 0, fmt.Sprintf("normalised by the mean %s and the std %s", joinFloats(c.Mean), joinFloats(c.Std)))
+	say(c.IsPhotos(), fmt.Sprintf("tested on the middle of images resized to %d", c.ResizeShorter))
 	return strings.Join(parts, ", ")
 }
 
@@ -88,7 +88,7 @@ func joinFloats(values []float64) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")
 }
 
-// found tells of a user's own pictures, before a training begins, or a dry run ends.
+// found tells of a user's own images, before a training begins, or a dry run ends.
 func found(p *train.Photos, dry bool) string {
 	x, r := p.Index, p.Report
 	var b strings.Builder
@@ -96,7 +96,7 @@ func found(p *train.Photos, dry bool) string {
 	for _, it := range x.Items {
 		counts[it.Label]++
 	}
-	fmt.Fprintf(&b, "%s: %s pictures of %d classes: %s\n", x.Path(), report.Count(int64(len(x.Items))), len(x.Classes), eachClass(x.Classes, counts))
+	fmt.Fprintf(&b, "%s: %s images of %d classes: %s\n", x.Path(), report.Count(int64(len(x.Items))), len(x.Classes), eachClass(x.Classes, counts))
 	if r == nil { // a run that goes on
 		return b.String()
 	}
@@ -134,7 +134,7 @@ func found(p *train.Photos, dry bool) string {
 	return b.String()
 }
 
-// kept says which pictures the pack has; "" where none is.
+// kept says which images the pack has; "" where none is.
 func kept(p *train.Photos) string {
 	if p.PackError != nil {
 		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.PackError))
@@ -152,7 +152,7 @@ func kept(p *train.Photos) string {
 		fmt.Fprintf(&b, "no decoded images are kept: %s (--cache, --cache-size)\n", s.Declined)
 	case s.Images > 0:
 		fmt.Fprintf(&b, "%s are kept decoded in %s, %s, %s of them since now; `residual data cache` lists and clears\n",
-			plural(s.Images, "picture"), p.Pack.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
+			plural(s.Images, "image"), p.Pack.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
 	}
 	return b.String()
 }

@@ -21,7 +21,7 @@ the time and the memory that the whole will take are printed; not for a training
 seconds. --dry-run ends there: data, settings and the estimate are shown and nothing is
 written (a data set that is not here yet is downloaded).
 
---budget 10m makes a training that ends in that time, its report included. For pictures
+--budget 10m makes a training that ends in that time, its report included. For images
 of your own it chooses a line of the table above, with its batch, rate and crops, and none
 below that for their number: the largest net of which half the epochs of the table fit,
 else the smallest with a quarter of them. One that needs more memory than is free is
@@ -39,7 +39,7 @@ type forecastFlags struct {
 func (f *forecastFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.BoolVar(&f.dryRun, "dry-run", false, "find the data, choose the settings, estimate time and memory, and write nothing")
-	fs.DurationVar(&f.budget, "budget", 0, "time that all may take, such as 10m or 1h30m: model, size of pictures and epochs that are not given are chosen to fit")
+	fs.DurationVar(&f.budget, "budget", 0, "time that all may take, such as 10m or 1h30m: model, size of images and epochs that are not given are chosen to fit")
 }
 
 func (f *forecastFlags) check(changed func(flag string) bool) error {
@@ -92,7 +92,7 @@ func drawing() time.Duration {
 }
 
 // reporting is how long a report takes: another evaluation, of a model that is read from
-// its file, and the heat maps of the mistakes, each for as much as a step has for a picture.
+// its file, and the heat maps of the mistakes, each for as much as a step has for an image.
 func reporting(e foresight.Estimate) time.Duration {
 	const mistakes, rest = 24, 100 * time.Millisecond
 	return e.Evaluation + mistakes*e.Step/time.Duration(max(e.Batch, 1)) + rest
@@ -108,7 +108,7 @@ func estimated(e *foresight.Estimate) string {
 		line += fmt.Sprintf(", %s the report", report.Duration(e.After))
 	}
 	m := e.Memory
-	return line + fmt.Sprintf("; %s of memory: the network %s, its weights %s, pictures %s, the rest %s",
+	return line + fmt.Sprintf("; %s of memory: the network %s, its weights %s, images %s, the rest %s",
 		report.Bytes(m.Total), report.Bytes(m.Network), report.Bytes(m.Weights), report.Bytes(m.Pictures), report.Bytes(m.Program))
 }
 
@@ -146,7 +146,7 @@ type rehearsal struct {
 	DryRun       bool          `json:"dry_run"`
 	Model        string        `json:"model"`
 	Data         string        `json:"data"`
-	Classes      []string      `json:"classes,omitempty"` // of pictures of the user's own
+	Classes      []string      `json:"classes,omitempty"` // of images of the user's own
 	TrainImages  int           `json:"train_images"`
 	TestImages   int           `json:"test_images"`
 	Parts        []folder.Part `json:"parts,omitempty"`

@@ -95,7 +95,7 @@ func TestTrainSaysHowToGoOn(t *testing.T) {
 
 // Counts have commas, and what was not chosen is not said.
 func TestChosenFor(t *testing.T) {
-	if got := chosenFor(1520); !strings.HasPrefix(got, "chosen for 1,520 pictures to train on; ") || chosenFor(0) != "" {
+	if got := chosenFor(1520); !strings.HasPrefix(got, "chosen for 1,520 images to train on; ") || chosenFor(0) != "" {
 		t.Errorf("%q, and %q for none", got, chosenFor(0))
 	}
 }

@@ -31,7 +31,7 @@ type trainView struct {
 	dir      string
 	report   *string            // the file of the report, where one was written
 	reported string             // one line of it, or of why there is none
-	pack     *folder.ImageCache // of decoded pictures, where there is one
+	pack     *folder.ImageCache // of decoded images, where there is one
 	noted    int                // of its notes that were shown
 	failed   bool               // the curves could not be written, and that was said
 }
@@ -185,12 +185,12 @@ func (v *trainView) close() {
 	}
 }
 
-// chosenFor says that settings go by so many pictures; nothing where there are none.
+// chosenFor says that settings go by so many images; nothing where there are none.
 func chosenFor(pictures int) string {
 	if pictures == 0 {
 		return ""
 	}
-	return fmt.Sprintf("chosen for %s pictures to train on; what you give in place of it wins (`residual train --help`)\n", report.Count(int64(pictures)))
+	return fmt.Sprintf("chosen for %s images to train on; what you give in place of it wins (`residual train --help`)\n", report.Count(int64(pictures)))
 }
 
 // trainResult is what train --json prints. What was not measured is null.

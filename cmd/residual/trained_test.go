@@ -57,11 +57,11 @@ func TestTrainedModelIsUsed(t *testing.T) {
 		}
 	}
 	if share := float64(right) / float64(len(paths)); share < eval.Accuracy-0.2 {
-		t.Errorf("predict is right for %v of the pictures as PNG files, eval for %v", share, eval.Accuracy)
+		t.Errorf("predict is right for %v of the images as PNG files, eval for %v", share, eval.Accuracy)
 	}
 }
 
-// pictures writes the first garments of the test part as PNG files.
+// images writes the first garments of the test part as PNG files.
 func pictures(t *testing.T, n int) (paths []string, labels []int) {
 	ds, err := data.Open(context.Background(), "garments", data.Options{Split: data.Test, Size: n})
 	if err != nil {
