@@ -1,6 +1,9 @@
 package optim
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // AdamW is Adam with decoupled weight decay (Loshchilov and Hutter,
 // https://arxiv.org/abs/1711.05101, algorithm 2), by the formula and in the order of
@@ -28,7 +31,7 @@ func (o AdamW) Slots() int { return 2 }
 // Update implements Optimizer.
 func (o AdamW) Update(param, grad []float32, slots [][]float32, lr float32, step int) {
 	checkUpdate("AdamW", o.Slots(), param, grad, slots, step)
-	beta1, beta2, eps := or(o.Beta1, 0.9), or(o.Beta2, 0.999), float32(or(o.Eps, 1e-8))
+	beta1, beta2, eps := cmp.Or(o.Beta1, 0.9), cmp.Or(o.Beta2, 0.999), float32(cmp.Or(o.Eps, 1e-8))
 	keep := float32(1 - float64(float64(lr)*float64(o.WeightDecay)))
 	b1, rest1, b2, rest2 := float32(beta1), float32(1-beta1), float32(beta2), float32(1-beta2)
 	size := float32(float64(lr) / (1 - math.Pow(beta1, float64(step))))
@@ -40,12 +43,4 @@ func (o AdamW) Update(param, grad []float32, slots [][]float32, lr float32, step
 		v[i] = float32(b2*v[i]) + float32(float32(rest2*g)*g)
 		param[i] = float32(param[i]*keep) - float32(size*m[i])/(float32(math.Sqrt(float64(v[i])))/root+eps)
 	}
-}
-
-// or is v, or what stands for zero.
-func or(v, otherwise float64) float64 {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }

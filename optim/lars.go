@@ -1,6 +1,9 @@
 package optim
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // LARS is SGD with a learning rate that is scaled for every parameter by the ratio of its norm
 // to that of its gradient (You, Gitman and Ginsburg, https://arxiv.org/abs/1708.03888), as in
@@ -39,7 +42,7 @@ func (o LARS) Update(param, grad []float32, slots [][]float32, lr float32, step 
 	checkUpdate("LARS", o.Slots(), param, grad, slots, step)
 	ratio := float32(1)
 	if p, g := Norm(param), Norm(grad); p > 0 && g > 0 {
-		ratio = float32(or(o.Trust, 0.001) * p / (g + float64(float64(o.WeightDecay)*p) + or(o.Eps, 1e-8)))
+		ratio = float32(cmp.Or(o.Trust, 0.001) * p / (g + float64(float64(o.WeightDecay)*p) + cmp.Or(o.Eps, 1e-8)))
 	}
 	for i, g := range grad {
 		grad[i] = (g + float32(o.WeightDecay*param[i])) * ratio

@@ -1,6 +1,9 @@
 package optim
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // OneCycle rises from Base/Div to Base over the first part of the training and falls to
 // Base/Div/FinalDiv over the remaining part (Smith and Topin, https://arxiv.org/abs/1708.07120).
@@ -19,10 +22,10 @@ type OneCycle struct {
 func (o OneCycle) LR(step, total int) float32 {
 	total = max(total, 1)
 	at := float64(min(max(step, 1), total) - 1)
-	top, end := float64(or(o.Warmup, 0.3)*float64(total))-1, float64(total-1)
+	top, end := float64(cmp.Or(o.Warmup, 0.3)*float64(total))-1, float64(total-1)
 	high := float64(o.Base)
-	first := high / or(o.Div, 25)
-	last := first / or(o.FinalDiv, 1e4)
+	first := high / cmp.Or(o.Div, 25)
+	last := first / cmp.Or(o.FinalDiv, 1e4)
 	switch {
 	case at < top:
 		return float32(o.between(first, high, at/top))

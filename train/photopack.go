@@ -16,7 +16,7 @@ const (
 	CacheOff  = "off"
 )
 
-// A pack of decoded images is begun when decoding them once takes worthSeconds of a core,
+// A cache of decoded images is begun when decoding them once takes worthSeconds of a core,
 // and worthShare of what training on them takes a core that computes coreRate multiply-adds
 // a second. That is a fast core without bf16; a faster one would gain from a pack sooner.
 // It never changes a result.

@@ -134,7 +134,7 @@ func found(p *train.Photos, dry bool) string {
 	return b.String()
 }
 
-// kept says which images the pack has; "" where none is.
+// kept says which images the cache of decoded images has; "" where none is.
 func kept(p *train.Photos) string {
 	if p.PackError != nil {
 		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.PackError))

@@ -128,7 +128,7 @@ func (v *trainView) start(s train.Start) {
 	}))
 }
 
-// notes shows what went wrong with the pack since.
+// notes shows what went wrong with the cache of decoded images since.
 func (v *trainView) notes() {
 	if v.pack == nil {
 		return
