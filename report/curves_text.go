@@ -142,14 +142,29 @@ func sample(points []Point, xmax float64, columns int) []float64 {
 	return out
 }
 
+// legend says which mark is which series.
 func legend(series []Series, width int, color bool) string {
 	all := marks()
-	plain, colored := "epoch", "epoch"
+	keys := make([]legendKey, len(series))
 	for i, s := range series {
-		m := all[i%len(all)]
-		name := printable(s.Name)
-		plain += "   " + m.example + " " + name
-		colored += "   " + m.escape + m.example + "\x1b[0m " + name
+		keys[i] = legendKey{all[i%len(all)], s.Name}
+	}
+	return legendLine("epoch", keys, width, color)
+}
+
+// legendKey is a mark and what it stands for.
+type legendKey struct {
+	mark mark
+	name string
+}
+
+// legendLine names the x axis and the marks, in the middle of width columns.
+func legendLine(axis string, keys []legendKey, width int, color bool) string {
+	plain, colored := axis, axis
+	for _, k := range keys {
+		name := printable(k.name)
+		plain += "   " + k.mark.example + " " + name
+		colored += "   " + k.mark.escape + k.mark.example + "\x1b[0m " + name
 	}
 	indent := max(0, (width-textWidth(plain))/2)
 	if textWidth(plain) > width {
