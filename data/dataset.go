@@ -26,6 +26,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/residual-ml/residual/internal/nearest"
 )
 
 // Info describes every image of a data set.
@@ -148,7 +150,7 @@ func lookup(name string, o *Options) (registered, error) {
 		}
 		names = append(names, n)
 	}
-	return nil, fmt.Errorf("unknown data set %q; choose one of: %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("unknown data set %q; %schoose one of: %s", name, nearest.Aside(name, names, ""), strings.Join(names, ", "))
 }
 
 // memory is a data set whose bytes are all at hand.

@@ -158,14 +158,19 @@ type legendKey struct {
 	name string
 }
 
-// legendLine names the x axis and the marks, in the middle of width columns.
+// legendLine names the x axis and the marks, in the middle of width columns. Where they have
+// too little room the axis is left out, and where that does not help the line is cut.
 func legendLine(axis string, keys []legendKey, width int, color bool) string {
-	plain, colored := axis, axis
+	var plain, colored string
 	for _, k := range keys {
 		name := printable(k.name)
 		plain += "   " + k.mark.example + " " + name
 		colored += "   " + k.mark.escape + k.mark.example + "\x1b[0m " + name
 	}
+	if marks := strings.TrimSpace(plain); textWidth(axis+plain) > width && textWidth(marks) <= width {
+		axis, plain, colored = "", marks, strings.TrimSpace(colored)
+	}
+	plain, colored = axis+plain, axis+colored
 	indent := max(0, (width-textWidth(plain))/2)
 	if textWidth(plain) > width {
 		return clip(plain, width)
