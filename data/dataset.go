@@ -150,7 +150,7 @@ func lookup(name string, o *Options) (registered, error) {
 		}
 		names = append(names, n)
 	}
-	return nil, fmt.Errorf("unknown data set %q; %schoose one of: %s", name, nearest.Aside(name, names, ""), strings.Join(names, ", "))
+	return nil, fmt.Errorf("unknown data set %q; %schoose one of: %s", name, nearest.Aside(name, names, "%s"), strings.Join(names, ", "))
 }
 
 // memory is a data set whose bytes are all at hand.

@@ -72,7 +72,10 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	fail := func(err error) (nn.Module, checkpoint.Model, []string, error) {
 		return nil, checkpoint.Model{}, nil, at(path, err)
 	}
-	path, err = weights.Locate(path)
+	path, err = checkpoint.FindModel(path)
+	if err == nil {
+		path, err = weights.Locate(path)
+	}
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
 	}

@@ -61,6 +61,10 @@ func Identify(path string) ([]models.Match, error) {
 
 // openWeights leaves tensors out whose names are ignored or begin with an ignored word.
 func openWeights(path string, ignore []string, tensors bool) (*Weights, error) {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return nil, err
+	}
 	f, err := weights.Open(path)
 	if err != nil {
 		return nil, err

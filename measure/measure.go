@@ -1,4 +1,4 @@
-// Package measure measures speed: how many images a second a model trains on or classifies
+// Package measure measures speed: how many images/s a model trains on or classifies
 // on a device, how many photos a second the loader prepares, and how long weights take to
 // load. It is what `residual bench` and `residual models --measure` print.
 //

@@ -81,7 +81,7 @@ func photoLoader(ds data.Dataset, batch, workers int, uint8s bool) (*data.Loader
 	})
 }
 
-// loaderSpeed returns how many images a second one core prepares when nothing else runs.
+// loaderSpeed returns how many images/s one core prepares when nothing else runs.
 func loaderSpeed(ctx context.Context, open func() (*data.Loader, error)) (float64, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	loader, err := open()

@@ -31,7 +31,7 @@ type Speeds struct {
 	Models  []ModelSpeed `json:"models"`  // in the order of models.Names
 }
 
-// ModelSpeed is how many images a second a model takes in fp32.
+// ModelSpeed is the images/s of a model in fp32.
 type ModelSpeed struct {
 	Model string  `json:"model"`
 	Batch int     `json:"batch"`
@@ -220,7 +220,7 @@ func (p SpeedPlan) Measure(ctx context.Context, open func() (engine.Device, erro
 	return m, err
 }
 
-// measure returns the images a second in one mode, to four significant digits.
+// measure returns the images/s in one mode, to four significant digits.
 func (p SpeedPlan) measure(ctx context.Context, open func() (engine.Device, error), mode Mode, repeat int) (float64, error) {
 	dev, err := open()
 	if err != nil {

@@ -63,8 +63,13 @@ type Options struct {
 // names with the file's weights, or the graph as it stands. An ONNX file of another program
 // says nothing of its classes and images: Notes then tell what was chosen, and what nothing
 // settles is an exchange.UnsaidError. The error names the file, and what in it is missing,
-// unexpected or of another shape.
+// unexpected or of another shape. A run folder stands for its model, and checkpoint.Last for
+// that of the newest run; see checkpoint.FindModel. Path of the Model is then the file.
 func Open(path string, o Options) (*Model, error) {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return nil, err
+	}
 	if o.Identify {
 		return identify(path, o.ModelConfig)
 	}
@@ -105,6 +110,10 @@ func Read(r io.ReaderAt, size int64, name string) (*Model, error) {
 // OpenInto is Open for a network of the caller's own, which no file can name: m, made as the
 // one that was trained, is given the weights.
 func OpenInto(m nn.Module, path string) (*Model, error) {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return nil, err
+	}
 	info, f, err := checkpoint.LoadModel(path)
 	if err != nil {
 		return nil, err
@@ -120,6 +129,10 @@ func OpenInto(m nn.Module, path string) (*Model, error) {
 // own names: of an ONNX file the one that computes what the graph does. Of a file that does not
 // describe itself Info has the architecture alone. Of config it wants the model and the output.
 func OpenKnown(path string, config exchange.ModelConfig) (*Model, error) {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return nil, err
+	}
 	if format, err := weights.Detect(path); err != nil || format != weights.ONNX {
 		return Open(path, Options{ModelConfig: config})
 	}

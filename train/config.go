@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/field"
@@ -41,7 +42,8 @@ type Config struct {
 
 	// Weights is a file whose values are the first weights, in place of Init's; what
 	// exchange.Weights.Load changes of them is told. Where it holds weights alone, an
-	// empty Model is the one that exchange.Identify finds, with its blocks.
+	// empty Model is the one that exchange.Identify finds, with its blocks. A run folder stands
+	// for its model, and checkpoint.Last for that of the newest run.
 	Weights string `yaml:"weights,omitempty" json:"weights,omitempty"`
 
 	Batch       int     `yaml:"batch" json:"batch"`
@@ -97,6 +99,9 @@ type Config struct {
 // of the user's own it counts how many there are; see PhotoRecipes.
 func (c Config) Resolved() Config {
 	c = c.resolvedOwn()
+	if file, err := checkpoint.FindModel(c.Weights); err == nil { // else the error is said where it is opened
+		c.Weights = file
+	}
 	if c.Data == "" {
 		c.Data = "fashion-mnist"
 	}
@@ -271,5 +276,5 @@ func (p plan) checkData() error {
 		}
 		names = append(names, s.Name)
 	}
-	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, ""), strings.Join(names, ", "))
+	return fmt.Errorf("unknown data set %q, and there is no folder of that name; %schoose one of: %s", p.Data, nearest.Aside(p.Data, names, "%s"), strings.Join(names, ", "))
 }

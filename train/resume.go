@@ -27,9 +27,9 @@ import (
 // The files of a run folder that hold weights: the model of the best epoch, the model of
 // the last, and what Resume goes on from.
 const (
-	BestFile  = "best.safetensors"
-	LastFile  = "last.safetensors"
-	StateFile = "state.safetensors"
+	BestFile  = checkpoint.BestFile
+	LastFile  = checkpoint.LastFile
+	StateFile = checkpoint.StateFile
 )
 
 // Saved is a run that has completed an epoch and can go on from there.
@@ -40,9 +40,13 @@ type Saved struct {
 	state  checkpoint.State
 }
 
-// OpenRun reads what a run is, from its folder or from the last or state file in
-// it. It changes nothing.
+// OpenRun reads what a run is, from its folder, from the last or state file in it, or from
+// checkpoint.Last for the newest run. It changes nothing.
 func OpenRun(path string) (*Saved, error) {
+	path, err := checkpoint.FindRun(path)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := runDir(path)
 	if err != nil {
 		return nil, err

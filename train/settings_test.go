@@ -86,7 +86,7 @@ func TestTableHasTheWords(t *testing.T) {
 	var augmentations, metrics []string
 	for _, a := range train.Augmentations() {
 		augmentations = append(augmentations, a.Name)
-		if about := a.Name + " (" + a.About + ")"; !strings.Contains(settings.Of("Augment").Help, about) {
+		if about := a.Name + " (" + a.About + ")"; !strings.Contains(settings.Of("Augment").More, about) {
 			t.Errorf("the help of Augment lacks %q", about)
 		}
 	}

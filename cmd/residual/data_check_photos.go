@@ -65,8 +65,8 @@ func (c *photoCheck) problem() error {
 // imbalanced is the ratio of class sizes from which a training should know of it.
 const imbalanced = 3
 
-// text shows what was found, with the paths.
-func (c *photoCheck) text() string {
+// text shows what was found, with the paths, in a width.
+func (c *photoCheck) text(width int) string {
 	var b strings.Builder
 	sum := 0
 	t := report.NewTable(report.Column{Title: "class"}, report.Column{Title: "to train on", Align: report.Right}, report.Column{Title: "to test on", Align: report.Right})
@@ -75,7 +75,7 @@ func (c *photoCheck) text() string {
 		t.Row(k.Name, report.Count(int64(k.Train)), report.Count(int64(k.Test)))
 		sum += k.Train + k.Test
 	}
-	fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "image"), len(c.Classes), t.String())
+	fmt.Fprintf(&b, "%s: %s of %d classes\n%s", c.Root, plural(sum, "image"), len(c.Classes), t.Fit(width))
 	if parts := used(c.Layout); parts != "" {
 		fmt.Fprintf(&b, "  %s\n", parts)
 	}

@@ -1,12 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,8 +13,8 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge/audit"
-	"github.com/residual-ml/residual/train"
 )
 
 // suspicion is what data check --json says of an audit.Suspect.
@@ -60,20 +59,18 @@ func (c *photoCheck) suspects(b *strings.Builder) {
 // suspect asks the model about every image that can be read, and keeps those whose label it
 // finds less likely than another.
 func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path string, checked *folder.Index, c *photoCheck) error {
-	dev, err := f.device.openSaying(cmd)
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
-	model := f.model
-	if f.run != "" {
-		if model, err = modelOfRun(f.run); err != nil {
-			return err
-		}
-	}
-	m, err := loadClassifier(model, dev, f.device.on(dev))
+	model, err := modelPath(cmp.Or(f.run, f.model))
 	if err != nil {
 		return err
+	}
+	m, err := inference.Load(model, dev, f.device.on(dev))
+	if err != nil {
+		return asked(nil, err)
 	}
 	var run *audit.Run
 	if f.run != "" {
@@ -109,13 +106,4 @@ func explainRun(err error) error {
 		return fmt.Errorf("--run %w, or the model alone with --model", err)
 	}
 	return err
-}
-
-// modelOfRun returns the file of a run's best model.
-func modelOfRun(run string) (string, error) {
-	best := filepath.Join(run, train.BestFile)
-	if _, err := os.Stat(best); err != nil {
-		return "", fmt.Errorf("--run: %w; give the folder of a training that has completed an epoch, such as runs/train-1", err)
-	}
-	return best, nil
 }

@@ -87,7 +87,7 @@ func TestInterchangePage(t *testing.T) {
 			kind += " other"
 		}
 		for _, said := range saidBy[kind] {
-			if !strings.Contains(stdout, said) || args[0] == "train" && !strings.Contains(string(page), said) {
+			if !strings.Contains(stdout+stderr, said) || args[0] == "train" && !strings.Contains(string(page), said) {
 				t.Errorf("%s: %q was not said:\n%s", line, said, stdout)
 			}
 		}

@@ -56,8 +56,8 @@ func doctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Show what this machine has, what Residual makes of it, and which data is here",
-		Long: `Show what this machine has and what Residual makes of it: CPU features, the kernels
+		Short: "Show what this machine has, how Residual uses it, and which data sets are here",
+		Long: `Show what this machine has and how Residual uses it: CPU features, the kernels
 chosen, cores, memory, caches, the precision that auto stands for, devices, and
 the data sets found, whose digests are verified. Nothing is downloaded.`,
 		Example: "  residual doctor\n  residual doctor --data-dir ~/data --json",

@@ -18,6 +18,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // evalFlags are the settings of eval.
@@ -81,11 +82,10 @@ func evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval MODEL",
 		Short: "Measure a trained model on a data set",
-		Long: `Measure a trained model on a data set: accuracy, loss, the confusion matrix, and
-precision, recall and F1 of every class, and whether it is as sure as it is right.
-The data set is the one the model was trained on unless --data names another, the
-part of it that was held back. MODEL may be an ONNX file; of one that another program
-wrote the flags say what it does not, as for residual import.
+		Long: `Measure a trained model on a data set: accuracy, loss, the confusion matrix, precision,
+recall and F1 of every class, and calibration. It takes the test part of the data set that
+the model was trained on, unless --data names another. MODEL may be an ONNX file; flags give
+what a file of another program does not say, as for residual import.
 
 --data may be a folder or a list of images, as for train: classes are known by
 their names, so some may be missing, and one that the model does not know is an
@@ -102,10 +102,10 @@ place. What is there and is no report is left as it is.
 
 What the model file says of classes and images goes unless a flag says otherwise.
 ` + imagesHelp,
-		Example: `  residual eval runs/train-1/best.safetensors
-  residual eval runs/train-1/best.safetensors --data fashion-mnist --data-dir ~/data
-  residual eval runs/train-1/best.safetensors --data more-photos/ --report more.html
-  residual eval runs/train-1/best.safetensors --split train --json`,
+		Example: `  residual eval last
+  residual eval runs/train-1 --data fashion-mnist --data-dir ~/data
+  residual eval runs/train-1 --data more-photos/ --report more.html
+  residual eval runs/train-1 --split train --json`,
 		Args:              exactly(1, "a model file"),
 		ValidArgsFunction: completeModelFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -118,12 +118,17 @@ What the model file says of classes and images goes unless a flag says otherwise
 	fs.StringVar(&f.data, "data", "", "name of the data set, or a folder or list of images (default: the one the model was trained on)")
 	fs.StringVar(&f.split, "split", "test", "part of the data set: test or train")
 	fs.IntVar(&f.batch, "batch", 128, "images in a batch; the result does not depend on it")
+	takes(fs, "NAME|FOLDER", "data")
+	takes(fs, "NAME", "split")
+	inGroup(fs, settings.Data, "data", "split")
+	inGroup(fs, settings.Run, "batch")
 	addMaxPixels(cmd, &f.pixels)
 	f.report.add(cmd)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	f.images.add(cmd, "the file's")
 	jsonFlag(cmd, &f.json)
+	common(fs, "data", "split", "report", "no-report", "json")
 	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
 	_ = cmd.RegisterFlagCompletionFunc("split", words("test", "train"))
 	return cmd
@@ -155,7 +160,11 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 	if err := f.report.check(cmd); err != nil {
 		return err
 	}
-	dev, err := f.device.openSaying(cmd)
+	path, err := modelPath(path)
+	if err != nil {
+		return err
+	}
+	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
@@ -180,7 +189,7 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		what = fmt.Sprintf("all %s images of %s", report.Count(int64(r.Count)), r.Data)
 	}
 	printf(cmd, "%s (%s) on %s, %s\n\n", path, titleOf(checkpoint.Model{Architecture: r.Architecture, Blocks: r.Blocks}), what, r.Device)
-	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
+	printf(cmd, "%s", report.ConfusionFit(r.Classes, r.Confusion, report.Columns(cmd.OutOrStdout())))
 	if r.Top5Accuracy != nil {
 		printf(cmd, "top-5 accuracy %.4f\n", *r.Top5Accuracy)
 	}

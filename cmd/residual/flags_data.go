@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
 	"github.com/residual-ml/residual/train/settings"
@@ -20,9 +21,12 @@ type dataFlags struct {
 }
 
 func (f *dataFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.dir, "data-dir", "", settings.Of("DataDir").Help)
-	cmd.Flags().BoolVar(&f.offline, "offline", false, settings.Of("Offline").Help)
-	_ = cmd.MarkFlagDirname("data-dir")
+	dir, offline := settings.Of("DataDir"), settings.Of("Offline")
+	cmd.Flags().StringVar(&f.dir, dir.Flag(), "", dir.Help)
+	cmd.Flags().BoolVar(&f.offline, offline.Flag(), false, offline.Help)
+	describeSetting(cmd.Flags(), dir)
+	describeSetting(cmd.Flags(), offline)
+	_ = cmd.MarkFlagDirname(dir.Flag())
 }
 
 // options are those of one part of a data set; downloads are shown on stderr.
@@ -67,7 +71,8 @@ func knownData(name string) error {
 	if slices.Contains(dataNames(), name) {
 		return nil
 	}
-	return usagef("data set %q is not known, and there is no such folder; choose one of %s, or name a folder of images", name, strings.Join(dataNames(), ", "))
+	return usagef("data set %q is not known, and there is no such folder; %schoose one of %s, or name a folder of images",
+		name, nearest.Aside(name, dataNames(), "%s"), strings.Join(dataNames(), ", "))
 }
 
 // dataOrFolder completes the name of a data set, or a path.

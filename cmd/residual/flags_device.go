@@ -10,10 +10,8 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/engine/cpu"
 	"github.com/residual-ml/residual/engine/cpu/kernel"
-	"github.com/residual-ml/residual/engine/cuda"
 	"github.com/residual-ml/residual/engine/devices"
 	"github.com/residual-ml/residual/internal/host"
-	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train/settings"
 )
 
@@ -26,15 +24,22 @@ type deviceFlags struct {
 	kernels   string
 	device    string
 	precision string
-	why       string // auto means the CPU, once open
 }
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.IntVar(&f.threads, "threads", 0, settings.Of("Threads").Help)
-	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto or one of "+strings.Join(kernelNames(), ", "))
-	fs.StringVar(&f.device, "device", "auto", "what computes: cpu, cuda (an NVIDIA GPU; cuda:1 the second one), or auto: the GPU where there is one")
-	fs.StringVar(&f.precision, "precision", settings.Of("Precision").Default, settings.Of("Precision").Help)
+	threads, precision := settings.Of("Threads"), settings.Of("Precision")
+	fs.StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:1")
+	fs.StringVar(&f.precision, precision.Flag(), precision.Default, precision.Help)
+	fs.IntVar(&f.threads, threads.Flag(), 0, threads.Help)
+	fs.StringVar(&f.kernels, "kernels", "auto", "instruction set of the kernels: auto, "+strings.Join(kernelNames(), ", "))
+	takes(fs, "NAME", "device", "kernels")
+	inGroup(fs, settings.Device, "device", "kernels")
+	note(fs, "device", noteMore, "That is what computes: auto is an NVIDIA GPU where there is one, else the CPU; cuda:1 is the second GPU.")
+	note(fs, precision.Flag(), noteMore, precision.More)
+	describeSetting(fs, precision)
+	describeSetting(fs, threads)
+	common(fs, "device")
 	_ = cmd.RegisterFlagCompletionFunc("kernels", words(append([]string{"auto"}, kernelNames()...)...))
 	_ = cmd.RegisterFlagCompletionFunc("device", words(devices.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("precision", words(engine.PrecisionNames()...))
@@ -55,26 +60,15 @@ func (f *deviceFlags) open() (engine.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	dev, why, err := devices.Open(f.device, cpu.Options{Threads: f.threads, ISA: isa})
+	dev, _, err := devices.Open(f.device, cpu.Options{Threads: f.threads, ISA: isa})
 	if err != nil {
 		return nil, usagef("--device %s: %v; use --device cpu", f.device, err)
 	}
-	f.why = why
 	if p := f.on(dev); dev.Computes(p) != nil {
 		defer dev.Close()
 		return nil, usagef("--precision %v: %v", p, dev.Computes(p))
 	}
 	return dev, nil
-}
-
-// openSaying is open for a command without a first line of its own: somebody who looks
-// on is told on standard error why auto chose the CPU, by a program that could use a GPU.
-func (f *deviceFlags) openSaying(cmd *cobra.Command) (engine.Device, error) {
-	dev, err := f.open()
-	if err == nil && f.why != "" && cuda.Built && report.IsTerminal(cmd.ErrOrStderr()) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "on the CPU%s\n", f.reason())
-	}
-	return dev, err
 }
 
 // isa is the forced instruction set; nil leaves the choice to the device.
@@ -115,14 +109,6 @@ func (f *deviceFlags) on(d engine.Device) engine.Precision {
 // describe is the line that says what was chosen: "cpu, 2 threads, avx512 kernels, fp32".
 func (f *deviceFlags) describe(d engine.Device) string {
 	return fmt.Sprintf("%s, %s, %v", d.Name(), d.Describe(), f.on(d))
-}
-
-// reason says why the open device is the CPU, where auto chose it.
-func (f *deviceFlags) reason() string {
-	if f.why == "" {
-		return ""
-	}
-	return " (no GPU: " + f.why + ")"
 }
 
 // threadsOf is how many threads a device shares its work among; 0 for a GPU.

@@ -16,6 +16,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // imageFlags say what a file of weights does not, or in place of it: which model they are,
@@ -41,12 +42,18 @@ func (f *imageFlags) add(cmd *cobra.Command, otherwise string) {
 	fs.Float64Var(&c.Crop, "crop", 0, "share of the resized shorter side that is cut out, such as 0.875, in place of --resize")
 	fs.IntVar(&c.Size, "size", 0, "pixels of both sides of the middle that is cut out (default: "+otherwise+")")
 	fs.BoolVar(&c.Squash, "squash", false, "resize both sides to --size, and cut nothing out")
-	fs.StringVar(&c.Interpolation, "interpolation", "", "of resizing: "+strings.Join(prepare.Interpolations(), ", ")+" (default: "+otherwise+")")
+	fs.StringVar(&c.Interpolation, "interpolation", "", "interpolation of resizing: "+strings.Join(prepare.Interpolations(), ", ")+" (default: "+otherwise+")")
 	fs.StringVar(&f.scale, "scale", "", "what bytes are multiplied by before the mean: 1/255, 1, 1/127.5 ... (default: "+otherwise+", or 1/255)")
-	fs.Float64SliceVar(&c.Mean, "mean", nil, "of each channel, after --scale (default: "+otherwise+")")
-	fs.Float64SliceVar(&c.Std, "std", nil, "of each channel (default: "+otherwise+")")
+	fs.Float64SliceVar(&c.Mean, "mean", nil, "mean of each channel, after --scale (default: "+otherwise+")")
+	fs.Float64SliceVar(&c.Std, "std", nil, "std of each channel (default: "+otherwise+")")
 	fs.BoolVar(&c.BGR, "bgr", false, "the channels are blue, green and red")
 	fs.StringVar(&c.Output, "logits", "", "output of an ONNX graph that has several (default: the first that is [N, classes])")
+	takes(fs, "NAME", "model", "interpolation", "logits")
+	takes(fs, "FILE", "classes")
+	takes(fs, "X|X/X", "scale")
+	inGroup(fs, settings.Model, "model", "logits")
+	inGroup(fs, settings.Data, "classes", "resize", "crop", "size", "squash", "interpolation", "scale", "mean", "std", "bgr")
+	common(fs, "classes")
 	_ = cmd.RegisterFlagCompletionFunc("model", words(models.Names()...))
 	_ = cmd.RegisterFlagCompletionFunc("interpolation", words(prepare.Interpolations()...))
 }
@@ -107,9 +114,6 @@ func fraction(text string) (float64, error) {
 
 // load reads a model file onto a device, and says on standard error what it had to choose.
 func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p engine.Precision) (*inference.Classifier, error) {
-	if err := isModelFile(path); err != nil {
-		return nil, err
-	}
 	c, notes, err := inference.LoadAs(path, f.config, dev, p)
 	if err != nil {
 		return nil, asked(cmd, err)

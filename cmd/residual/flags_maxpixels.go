@@ -15,7 +15,8 @@ import (
 // addMaxPixels adds the limit of an image's size. 0 is the library's.
 func addMaxPixels(cmd *cobra.Command, to *int64) {
 	s := settings.Of("MostPixels")
-	cmd.Flags().Int64Var(to, s.Flag(), 0, s.Usage())
+	cmd.Flags().Int64Var(to, s.Flag(), 0, s.Help)
+	describeSetting(cmd.Flags(), s)
 }
 
 func checkMaxPixels(pixels int64) error {

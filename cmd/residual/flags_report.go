@@ -18,6 +18,7 @@ import (
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/report/page"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // reportFlags say where the report goes, if there is one.
@@ -28,11 +29,13 @@ type reportFlags struct {
 
 func (f *reportFlags) addNone(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.none, "no-report", false, "write no report.html")
+	inGroup(cmd.Flags(), settings.Run, "no-report")
 }
 
 func (f *reportFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.path, "report", "", "file of the report, one HTML page (default: report.html beside the model, or report-MODEL-DATA.html)")
 	_ = cmd.MarkFlagFilename("report", "html")
+	inGroup(cmd.Flags(), settings.Run, "report")
 	f.addNone(cmd)
 }
 

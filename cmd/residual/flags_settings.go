@@ -53,8 +53,9 @@ func errorText(err error) string { return field.Render(err, flagFor) }
 func addSettings(fs *pflag.FlagSet, c *train.Config, shown train.Config, words map[string]string, rows ...settings.Setting) {
 	defaults := reflect.ValueOf(shown)
 	for _, s := range rows {
-		name, usage := s.Flag(), s.Usage()
-		if other, ok := words[s.Field]; ok {
+		name, usage := s.Flag(), s.Help
+		other, differs := words[s.Field]
+		if differs {
 			usage = other
 		}
 		d := defaults.FieldByName(s.Field).Interface()
@@ -80,6 +81,50 @@ func addSettings(fs *pflag.FlagSet, c *train.Config, shown train.Config, words m
 		default:
 			panic(fmt.Sprintf("no flag can hold %s, a %T", s.Field, d))
 		}
+		describeSetting(fs, s)
+		if !differs {
+			note(fs, name, noteMore, s.More)
+		}
+	}
+}
+
+// describeSetting tells the help what the table knows of a setting.
+func describeSetting(fs *pflag.FlagSet, s settings.Setting) {
+	inGroup(fs, s.Group, s.Flag())
+	if s.Common {
+		common(fs, s.Flag())
+	}
+	if s.Value != "" {
+		takes(fs, s.Value, s.Flag())
+	} else if s.Range.Words != nil {
+		takes(fs, "NAME", s.Flag())
+	}
+	if s.Otherwise != "" && defaultOf(fs.Lookup(s.Flag())) == "" {
+		note(fs, s.Flag(), noteDefault, s.Otherwise)
+	}
+}
+
+// byRecipe begins the default of a flag whose default the recipes decide.
+const byRecipe = "by recipe: "
+
+// recipeSets are the data sets whose defaults the help shows where they are no others' too.
+var recipeSets = []string{"garments", "cifar10"}
+
+// describeRecipes says in the help which defaults the settings have that recipes decide.
+func describeRecipes(fs *pflag.FlagSet) {
+	usual := reflect.ValueOf(train.Config{}.Resolved())
+	for _, s := range settings.Table() {
+		if !s.Recipe {
+			continue
+		}
+		text := fmt.Sprint(byRecipe, usual.FieldByName(s.Field))
+		for _, name := range recipeSets {
+			other := reflect.ValueOf(train.Config{Data: name}.Resolved())
+			if v := other.FieldByName(s.Field); !v.Equal(usual.FieldByName(s.Field)) {
+				text += fmt.Sprintf("; %s %v", name, v)
+			}
+		}
+		note(fs, s.Flag(), noteDefault, text)
 	}
 }
 

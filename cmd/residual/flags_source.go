@@ -9,6 +9,7 @@ import (
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
 	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/settings"
 )
 
 // sourceFlags say which model is examined or changed, and with which images.
@@ -29,10 +30,15 @@ func (f *sourceFlags) add(cmd *cobra.Command, out *string) {
 	fs.StringVar(out, "out", "runs", "folder of the numbered run folders")
 	fs.StringVar(&f.resume, "resume", "", "go on with what was interrupted in this folder, with its settings")
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar")
+	takes(fs, "NAME|FOLDER", "data")
+	takes(fs, "RUN", "resume")
+	inGroup(fs, settings.Data, "data", "test-size")
+	inGroup(fs, settings.Run, "test-batch", "out", "resume", "plain")
 	addMaxPixels(cmd, &s.MostPixels)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
+	common(fs, "data", "out", "resume", "json")
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("resume")
 	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
@@ -66,8 +72,10 @@ func (f *sourceFlags) take(path string) error {
 	if err := checkMaxPixels(s.MostPixels); err != nil {
 		return err
 	}
-	s.Model, s.Precision, s.DataDir, s.Offline = path, f.device.precision, f.files.dir, f.files.offline
-	return isModelFile(path)
+	s.Precision, s.DataDir, s.Offline = f.device.precision, f.files.dir, f.files.offline
+	var err error
+	s.Model, err = modelPath(path)
+	return err
 }
 
 // change is what may be new when something is taken up again.
@@ -84,19 +92,24 @@ type tuningFlags struct{ config train.Config }
 func (f *tuningFlags) add(cmd *cobra.Command, epochs, what string) {
 	fs, c := cmd.Flags(), &f.config
 	fs.IntVar(&c.Epochs, epochs, 0, what)
+	inGroup(fs, settings.Optimisation, epochs)
+	common(fs, epochs)
 	addSettings(fs, c, train.Config{LR: 0.01, Momentum: 0.9, Schedule: "cosine", Batch: 128}, map[string]string{
 		"LR":          "learning rate of that training",
 		"Momentum":    "momentum of sgd; it begins at zero",
 		"WeightDecay": "L2 penalty",
-		"Schedule":    "of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5",
+		"Schedule":    "schedule of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5",
 		"Batch":       "images in a batch of that training",
-		"Seed":        "of the order of the images, and of what is new in the net",
+		"Seed":        "random seed of the order of the images, and of new layers",
 	}, settingRows("LR", "Momentum", "WeightDecay", "Schedule", "Batch", "TrainSize", "Seed")...)
 }
 
 func (f *tuningFlags) check(epochs string) error {
 	if f.config.Epochs < 0 {
 		return usagef("--%s %d: give a number of epochs, or 0 for none", epochs, f.config.Epochs)
+	}
+	if err := settings.Check(f.config); err != nil {
+		return usageError{err}
 	}
 	return nil
 }
@@ -116,5 +129,6 @@ func showChanged(v *studyView, r study.ChangedResult, speed bool) {
 		}
 		t.Row(cells...)
 	}
-	v.printf("\n%s\nuse it: residual predict %s IMAGE\n", t, shell.Quote(r.Model))
+	v.table(t)
+	v.resultf("use it: residual predict %s IMAGE\n", shell.Quote(r.Model))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/train/settings"
 	"github.com/residual-ml/residual/weights"
 )
 
@@ -85,6 +86,11 @@ eval, predict and summary take; --mean and --std must be given for it.
 	fs.StringVar(&f.images.config.Zeros, "zeros", "", "of cifar-resnet and cifar-preresnet: where shortcuts add channels of zeros, last or both, half of them before the others (default: last)")
 	fs.StringSliceVar(&f.images.config.Ignore, "ignore", nil, "tensors to leave out, by their names or what these begin with: criterion,aux")
 	fs.BoolVar(&f.force, "force", false, forceUsage)
+	takes(fs, "FILE", "out")
+	takes(fs, "NAME", "zeros")
+	inGroup(fs, settings.Model, "zeros", "ignore")
+	inGroup(fs, settings.Run, "out", "force")
+	common(fs, "out", "force", "model", "size", "mean", "std")
 	jsonFlag(cmd, &f.json)
 	return cmd
 }
@@ -100,6 +106,10 @@ func (f *importFlags) check(cmd *cobra.Command) error {
 }
 
 func (f *importFlags) run(cmd *cobra.Command, path string) error {
+	path, err := checkpoint.FindModel(path)
+	if err != nil {
+		return err
+	}
 	if err := mayWrite([]target{{"out", f.out, weights.Safetensors}}, filesOf(path), f.force); err != nil {
 		return err
 	}

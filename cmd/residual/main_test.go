@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":   fails,
 			"model":   writeModel,
-			"picture": writePicture,
+			"image":   writeImage,
 			"cut":     cut,
 			"await":   await,
 			"hub":     serveHub,

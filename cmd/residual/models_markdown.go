@@ -6,10 +6,7 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/measure"
-	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
-	"github.com/residual-ml/residual/tensor"
 )
 
 // modelsMarkdown writes a table for each family: what docs/models.md holds. The
@@ -31,17 +28,9 @@ func modelsMarkdown(w io.Writer, rows []modelRow, s *measure.Speeds) error {
 			family = r.Family
 			fmt.Fprintf(&b, "## %s\n\n| model | parameters | multiply-adds |%s input | classes | blocks | images are |\n|---|--:|--:|%s---|--:|---|---|\n", family, title, rule)
 		}
-		e, err := models.Lookup(r.Name)
+		macs, err := multiplyAdds(r.Name)
 		if err != nil {
 			return err
-		}
-		t, err := nn.Summary(e.New(models.Config{Blank: true}), tensor.Shape{1, e.Channels, e.Height, e.Width})
-		if err != nil {
-			return err
-		}
-		input := fmt.Sprintf("%dx%dx%d", r.Channels, r.Height, r.Width)
-		if r.FixedSize {
-			input += " only"
 		}
 		speed := ""
 		if m, ok := s.Of(r.Name); ok {
@@ -50,7 +39,7 @@ func modelsMarkdown(w io.Writer, rows []modelRow, s *measure.Speeds) error {
 			speed = " – |"
 		}
 		fmt.Fprintf(&b, "| [%s](%s) | %s | %s |%s %s | %d | %s | %s |\n", r.Name, firstLink(r.Source),
-			report.Count(t.Params), report.Count(t.MACs), speed, input, r.Classes, joinInts(r.Blocks), prepared(r))
+			report.Count(r.Parameters), report.Count(macs), speed, inputText(r), r.Classes, joinInts(r.Blocks), prepared(r))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -93,7 +93,7 @@ func speedsText(s *measure.Speeds) string {
 	if last := slices.Max(days); last != day {
 		day += " to " + last
 	}
-	return fmt.Sprintf("Speed is images a second in training and in inference, in fp32 on random images of the input's size, %d at a time, or %d where\n"+
+	return fmt.Sprintf("Speed is images/s in training and in inference, in fp32 on random images of the input's size, %d at a time, or %d where\n"+
 		"they are no larger than 128x128: the middle of %d measurements, or one where a step has over %.0f billion operations. Measured on\n"+
 		"%s, %s, with %s.\n",
 		measure.SmallBatch, measure.LargeBatch, measure.SpeedRepeats, measure.LongStep/1e9, s.Machine, day, s.Go)

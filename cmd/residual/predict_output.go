@@ -181,8 +181,8 @@ func writeCAM(dir, path string, o photo.Options, c *inference.Classifier, class 
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	picture := transforms.ToImage(judge.Within(m, largestCAM))
-	heat := judge.Heat(picture, c.Seen(picture.Bounds()), cam)
+	img := transforms.ToImage(judge.Within(m, largestCAM))
+	heat := judge.Heat(img, c.Seen(img.Bounds()), cam)
 	file := filepath.Join(dir, camName(path))
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 		return "", fmt.Errorf("--cam: %w", err)

@@ -148,6 +148,7 @@ another server in place of https://huggingface.co.`,
 	cmd.Flags().Float64Var(&maxSize, "max-size", 0, "gigabytes of the largest file to accept; 0 means 8.6, and 2.1 where the server names no length")
 	cmd.Flags().BoolVar(&c.Offline, "offline", false, "download nothing")
 	cmd.Flags().BoolVar(&c.Refresh, "refresh", false, "ask again for what is there, as a branch moves on")
+	takes(cmd.Flags(), "FILE", "out")
 	_ = cmd.MarkFlagDirname("cache-dir")
 	jsonFlag(cmd, &asJSON)
 	return cmd

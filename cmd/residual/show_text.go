@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/residual-ml/residual/report"
 )
@@ -14,7 +16,7 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// rate writes images a second with as many digits as mean something.
+// rate writes images/s with as many digits as are meaningful.
 func rate(v float64) string {
 	if v < 100 {
 		return fmt.Sprintf("%.2f", v)
@@ -24,3 +26,21 @@ func rate(v float64) string {
 
 // right is a column of a table whose cells end at the right, as figures do.
 func right(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
+
+// say writes text to w. Where w is as wide as a terminal, lines are broken between words, those
+// apart that hold a command to copy.
+func say(w io.Writer, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	width := report.Columns(w)
+	if width == 0 {
+		io.WriteString(w, text) // output remembers a failure
+		return
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if !strings.Contains(line, "residual ") {
+			lines[i] = report.Wrap(line, width, line[:len(line)-len(strings.TrimLeft(line, " "))])
+		}
+	}
+	io.WriteString(w, strings.Join(lines, "\n"))
+}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -18,12 +17,12 @@ import (
 func studyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "study",
-		Short: "Make experiments of what is said of residual networks",
-		Long: `Make experiments of what is said of residual networks. Each leaves a numbered run
+		Short: "Run experiments on what residual networks are said to do",
+		Long: `Run experiments on what residual networks are said to do. Each leaves a numbered run
 folder with its table as CSV and JSON and its figure as PNG and SVG, can be
 interrupted or killed, and goes on with --resume, to the same numbers.`,
 		Example: `  residual study depth
-  residual study blocks runs/train-1/best.safetensors
+  residual study blocks runs/train-1
   residual study grow --model cifar-resnet8 --grow 8,14,20 --data garments`,
 		Args: cobra.ArbitraryArgs,
 		RunE: group,
@@ -34,25 +33,33 @@ interrupted or killed, and goes on with --resume, to the same numbers.`,
 
 // studyView shows trainings one after the other.
 type studyView struct {
-	w, stderr io.Writer
-	plain     bool
-	progress  *report.Progress
+	w        io.Writer // of what goes on: standard error
+	out      io.Writer // of the result: standard output, and standard error beside JSON
+	plain    bool
+	progress *report.Progress
 }
 
 func newStudyView(cmd *cobra.Command, plain, json bool) *studyView {
-	v := &studyView{w: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), plain: plain}
+	v := &studyView{w: cmd.ErrOrStderr(), out: cmd.OutOrStdout(), plain: plain}
 	if json {
-		v.w = v.stderr
+		v.out = v.w
 	}
 	return v
 }
 
-func (v *studyView) printf(format string, args ...any) { fmt.Fprintf(v.w, format, args...) }
+// printf tells what goes on, and resultf what came out.
+func (v *studyView) printf(format string, args ...any)  { say(v.w, format, args...) }
+func (v *studyView) resultf(format string, args ...any) { say(v.out, format, args...) }
+
+// table prints a table of the result in the width of the terminal, with blank lines around it.
+func (v *studyView) table(t *report.Table) {
+	v.resultf("\n%s\n", t.Fit(report.Columns(v.out)))
+}
 
 // training shows one training: a bar on a terminal, elsewhere a line an epoch.
 func (v *studyView) training() train.Callbacks {
 	return train.Callbacks{
-		OnData: showDownloads(v.stderr),
+		OnData: showDownloads(v.w),
 		OnStart: func(s train.Start) {
 			v.close()
 			v.progress = report.NewProgress(direct(v.w), report.ProgressOptions{Plain: v.plain, Epochs: s.Config.Epochs, BatchesPerEpoch: s.Batches})
@@ -80,7 +87,7 @@ func (v *studyView) close() {
 
 // interrupted tells of the first Ctrl-C.
 func (v *studyView) interrupted() {
-	fmt.Fprintln(v.stderr, "finishing the step; Ctrl-C again quits at once")
+	say(v.w, "%s\n", "finishing the step; Ctrl-C again quits at once")
 }
 
 // ended says how a study that was stopped goes on; other errors it hands on.

@@ -79,7 +79,7 @@ var depthWords = map[string]string{
 	"Batch":       "images in a batch",
 	"Momentum":    "momentum of sgd",
 	"WeightDecay": "L2 penalty",
-	"Schedule":    "of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5,at=0.75",
+	"Schedule":    "schedule of the learning rate: constant, cosine,warmup=0.05 or step,gamma=0.1,at=0.5,at=0.75",
 }
 
 func (f *depthFlags) add(cmd *cobra.Command) {
@@ -93,6 +93,11 @@ func (f *depthFlags) add(cmd *cobra.Command) {
 	addSettings(fs, t, dt, depthWords, depthSettings()...)
 	fs.StringVar(&f.resume, "resume", "", "go on with the interrupted study in this folder, with its settings")
 	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar")
+	takes(fs, "RUN", "resume")
+	takes(fs, "NAME,...", "kinds")
+	inGroup(fs, settings.Model, "depths", "kinds")
+	inGroup(fs, settings.Run, "seeds", "full", "resume", "plain")
+	common(fs, "depths", "kinds", "seeds", "full", "resume")
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
@@ -182,7 +187,7 @@ func (f *depthFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	v := newStudyView(cmd, f.plain, f.json)
 	defer context.AfterFunc(ctx, v.interrupted)()
 	f.device.precision = d.Config.Train.Precision
-	v.printf("%s\n%s\n", d.Dir, f.device.describe(dev)+f.device.reason())
+	v.printf("%s\n%s\n", d.Dir, f.device.describe(dev))
 	r, err := d.Run(ctx, dev, study.DepthCallbacks{
 		Callbacks: v.training(),
 		OnPlan:    func(p study.DepthPlan) { showPlan(v, d.Config.Train, p) },
@@ -222,7 +227,7 @@ func showPlan(v *studyView, c train.Config, p study.DepthPlan) {
 		t.Row(n.Kind, fmt.Sprint(n.Depth), report.Count(n.Parameters), report.SI(float64(n.MultiplyAdds), ""), memory,
 			stepTime(n.Step), about(n.Run), fmt.Sprint(n.Left))
 	}
-	v.printf("%s\nin all %s, by a step of each net that was just measured\n", t, about(p.Total))
+	v.printf("%s\nin all %s, by a step of each net that was just measured\n", t.Fit(report.Columns(v.w)), about(p.Total))
 }
 
 // stepTime spells a short time by its milliseconds.
@@ -241,11 +246,11 @@ func showDepth(v *studyView, r study.DepthResult) {
 		t.Row(w.Kind, fmt.Sprint(w.Depth), fmt.Sprint(w.Seeds), spreadText(w.TrainError, 100, "%.1f"), spreadText(w.TestError, 100, "%.1f"),
 			spreadText(w.FirstGradient, 1, "%.3g"), spreadText(w.LastGradient, 1, "%.3g"))
 	}
-	v.printf("\n%s\n", t)
+	v.table(t)
 	for _, line := range r.Findings {
-		v.printf("%s\n", line)
+		v.resultf("%s\n", line)
 	}
-	v.printf("%s: table.csv, epochs.csv, table.json, depth.png, depth.svg, and a run folder for each training\n", r.Dir)
+	v.resultf("%s: table.csv, epochs.csv, table.json, depth.png, depth.svg, and a run folder for each training\n", r.Dir)
 }
 
 // spreadText writes 12.1 (11.8 to 12.6).

@@ -104,7 +104,7 @@ func (f *trainFlags) runGrowth(ctx context.Context, cmd *cobra.Command, compare 
 	defer dev.Close()
 	v := newStudyView(cmd, f.plain, f.json)
 	defer context.AfterFunc(ctx, v.interrupted)()
-	v.printf("%s\n%s\n", g.Dir, f.device.describe(dev)+f.device.reason())
+	v.printf("%s\n%s\n", g.Dir, f.device.describe(dev))
 	r, err := g.Run(ctx, dev, func(w study.GrowthRow, epochs int) {
 		v.close()
 		v.printf("\n%s: %s of blocks %s, %d epochs\n", w.Training, g.Config.Train.Model, joinInts(w.Blocks), epochs)
@@ -125,15 +125,15 @@ func (f *trainFlags) runGrowth(ctx context.Context, cmd *cobra.Command, compare 
 		t.Row(w.Training, joinInts(w.Blocks), report.Count(w.Parameters), report.SI(float64(w.MultiplyAdds), ""), fmt.Sprint(len(w.Epochs)),
 			report.SI(float64(w.Compute), ""), fmt.Sprintf("%.1f", 100*float64(w.TrainError)), fmt.Sprintf("%.1f", 100*float64(w.TestError)))
 	}
-	v.printf("\n%s\n", t)
+	v.table(t)
 	for _, line := range r.Findings {
-		v.printf("%s\n", line)
+		v.resultf("%s\n", line)
 	}
 	written, line := f.report.ofGrowth(ctx, cmd, dev, measuring{f.device.on(dev), f.device.describe(dev)}, r)
 	if line != "" {
-		v.printf("%s\n", line)
+		v.resultf("%s\n", line)
 	}
-	v.printf("use it: residual predict %s IMAGE\n", shell.Quote(r.Model))
+	v.resultf("use it: residual predict %s IMAGE\n", shell.Quote(r.Model))
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), growthResult{r, written})
 	}

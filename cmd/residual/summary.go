@@ -56,7 +56,7 @@ layer that holds them and again in the modules around it.`,
 		Example: `  residual summary d2l-resnet18 --input 1,1,224,224
   residual summary d2l-resnet18 --depth 2
   residual summary resnet18 --blocks 3,4,6,3
-  residual summary runs/train-1/best.safetensors --json`,
+  residual summary runs/train-1 --json`,
 		Args:              exactly(1, "the name of a model or a model file"),
 		ValidArgsFunction: completeModel,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,23 +67,29 @@ layer that holds them and again in the modules around it.`,
 			if err != nil {
 				return err
 			}
-			m, about, shape, notes, err := modelNamed(args[0], shape, blocks)
+			name := args[0]
+			if looksLikeFile(name) {
+				if name, err = modelPath(name); err != nil {
+					return err
+				}
+			}
+			m, about, shape, notes, err := modelNamed(name, shape, blocks)
 			if err != nil {
 				return err
 			}
 			t, err := nn.Summary(m, shape)
 			if err != nil {
-				return usagef("the input does not suit %s: %w; choose another --input", args[0], err)
+				return usagef("the input does not suit %s: %w; choose another --input", name, err)
 			}
 			if depth > 0 {
 				t = shallow(t, depth)
 			}
 			if asJSON {
-				r := summaryJSON(args[0], about, shape, t)
+				r := summaryJSON(name, about, shape, t)
 				r.Notes = notes
 				return printJSON(cmd.OutOrStdout(), r)
 			}
-			if err := writeSummary(cmd, args[0], about, t); err != nil {
+			if err := writeSummary(cmd, name, about, t); err != nil {
 				return err
 			}
 			for _, n := range notes {
@@ -93,6 +99,7 @@ layer that holds them and again in the modules around it.`,
 		},
 	}
 	cmd.Flags().StringVar(&input, "input", "", "shape of the input: batch,channels,height,width (default: the model's own, one image)")
+	takes(cmd.Flags(), "N,C,H,W", "input")
 	cmd.Flags().IntSliceVar(&blocks, "blocks", nil, blocksHelp)
 	cmd.Flags().IntVar(&depth, "depth", 0, "levels to show; 0 shows all")
 	jsonFlag(cmd, &asJSON)
@@ -126,9 +133,6 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, check
 	}
 	if blocks != nil {
 		return fail(usagef("--blocks: %s is a model file, whose blocks are its own; leave the flag out, or give the name of a model", name))
-	}
-	if err := isModelFile(name); err != nil {
-		return fail(err)
 	}
 	m, err := modelfile.Open(name, modelfile.Options{Undescribed: true})
 	if err != nil {
@@ -172,7 +176,7 @@ func looksLikeFile(name string) bool {
 	if _, err := models.Lookup(name); err == nil {
 		return false
 	}
-	if st, err := os.Stat(name); err == nil && !st.IsDir() {
+	if _, err := os.Stat(name); err == nil || name == checkpoint.Last {
 		return true
 	}
 	return strings.HasSuffix(name, ".safetensors") || endsInONNX(name)

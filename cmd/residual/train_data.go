@@ -9,51 +9,10 @@ import (
 	"github.com/residual-ml/residual/internal/shell"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
-	"github.com/residual-ml/residual/train/settings"
 )
 
 // photosHelp says what --data takes beside names, in the words of every command.
-const photosHelp = settings.DataHelp
-
-// photosTrainHelp is the part of train's help about a user's own images.
-func photosTrainHelp() string {
-	var b strings.Builder
-	b.WriteString(`--data photos/ trains on images of your own: JPEG, PNG, GIF, WebP, BMP or TIFF files in one
-folder a class, or such folders in train/ and val/, or named by a CSV or JSON-lines
-list with path, label and, if you like, split. Parts may have other names (Training_set,
-dev, seg_test, holdout); of val and test a training tests on val. The first lines say
-which folders are what, what is not used, and which classes have no test images. All are read once at first. Those that cannot be read are named
-in skipped.csv and left out, unless they are more than 5% or a whole class;
---holdout of each class is tested on where you do not say which, near-duplicates
-on one side. pictures.csv has every image's part and digest: an image or a label
-that changes during the run ends it, for no epoch of it could be made again.
-The images are augmented and normalised as in torchvision's reference training. What is not
-given goes by how many images there are to train on:
-
-`)
-	t := report.NewTable(report.Column{Title: "images"}, report.Column{Title: "model"}, report.Column{Title: "size", Align: report.Right},
-		report.Column{Title: "batch", Align: report.Right}, report.Column{Title: "epochs", Align: report.Right}, report.Column{Title: "with --weights", Align: report.Right})
-	t.Indent = 2
-	most := 0
-	for _, r := range train.PhotoRecipes() {
-		pictures, model := fmt.Sprint("to ", report.Count(int64(r.Most))), r.Model
-		if r.Most == 0 {
-			pictures = "more than " + report.Count(int64(most))
-		}
-		if most = r.Most; r.Blocks != nil {
-			model += ", blocks " + joinInts(r.Blocks)
-		}
-		t.Row(pictures, model, fmt.Sprint(r.Resize), fmt.Sprint(r.Batch), fmt.Sprint(r.Epochs), fmt.Sprint(r.Tuned))
-	}
-	b.WriteString(t.String())
-	b.WriteString(`
-by SGD with Nesterov momentum 0.9 and weight decay 0.0001, label smoothing 0.1, and a
-rate of 0.1 for every 256 images of a batch (with up to 1,000 images 0.24, with
---weights 0.01) along a cosine with 5% warm-up. With --optimizer these four are as you give
-them. A model file given as --weights also settles the size and the normalisation. Of up
-to 1,000 images a crop takes half at least (--crop-scale).`)
-	return b.String()
-}
+const photosHelp = "a folder or a list of images of your own (`residual help photos`)"
 
 // settled is c with every setting. What belongs to an optimiser of a recipe was not
 // given where it is zero, but on the command line a zero is one.

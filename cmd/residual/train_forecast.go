@@ -13,22 +13,8 @@ import (
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
 	"github.com/residual-ml/residual/train/foresight"
+	"github.com/residual-ml/residual/train/settings"
 )
-
-// forecastHelp is what train says of its time before it begins.
-const forecastHelp = `Before the first epoch some steps are tried, which changes no bit of what follows, and
-the time and the memory that the whole will take are printed; not for a training of a few
-seconds. --dry-run ends there: data, settings and the estimate are shown and nothing is
-written (a data set that is not here yet is downloaded).
-
---budget 10m makes a training that ends in that time, its report included. For images
-of your own it chooses a line of the table above, with its batch, rate and crops, and none
-below that for their number: the largest net of which half the epochs of the table fit,
-else the smallest with a quarter of them. One that needs more memory than is free is
-passed over, which is said. For other data, and what you give yourself, it chooses the
-epochs alone. There are as many as fit, at most three times those that there would be. The
-rate's schedule goes over them, and settings.yaml keeps what was chosen, so that --resume
-goes on with that.`
 
 // forecastFlags are those of what is said, or chosen, before a training begins.
 type forecastFlags struct {
@@ -38,8 +24,10 @@ type forecastFlags struct {
 
 func (f *forecastFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.BoolVar(&f.dryRun, "dry-run", false, "find the data, choose the settings, estimate time and memory, and write nothing")
-	fs.DurationVar(&f.budget, "budget", 0, "time that all may take, such as 10m or 1h30m: model, size of images and epochs that are not given are chosen to fit")
+	fs.DurationVar(&f.budget, "budget", 0, "time that all may take, such as 10m or 1h30m")
+	note(fs, "budget", noteMore, "Model, size of the images and epochs that are not given are chosen to fit.")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "show data, settings and an estimate of time and memory, and write nothing")
+	inGroup(fs, settings.Run, "budget", "dry-run")
 }
 
 func (f *forecastFlags) check(changed func(flag string) bool) error {
@@ -125,7 +113,7 @@ type foreseen struct {
 	MemoryBytes       int64   `json:"memory_bytes"`
 	NetworkBytes      int64   `json:"network_bytes"`
 	WeightBytes       int64   `json:"weight_bytes"`
-	PictureBytes      int64   `json:"picture_bytes"`
+	ImageBytes        int64   `json:"image_bytes"`
 	OtherBytes        int64   `json:"other_bytes"`
 }
 
@@ -137,7 +125,7 @@ func foresee(e *foresight.Estimate) *foreseen {
 	return &foreseen{
 		Seconds: e.Total.Seconds(), EpochSeconds: e.Epoch.Seconds(), FirstEpochSeconds: e.FirstEpoch.Seconds(), EvaluationSeconds: e.Evaluation.Seconds(),
 		SavingSeconds: e.Saving.Seconds(), ReportSeconds: e.After.Seconds(), Epochs: e.Epochs, TrialSteps: e.Steps,
-		MemoryBytes: m.Total, NetworkBytes: m.Network, WeightBytes: m.Weights, PictureBytes: m.Pictures, OtherBytes: m.Program,
+		MemoryBytes: m.Total, NetworkBytes: m.Network, WeightBytes: m.Weights, ImageBytes: m.Pictures, OtherBytes: m.Program,
 	}
 }
 
@@ -165,7 +153,7 @@ type rehearsal struct {
 
 // rehearsed ends a dry run.
 func (v *trainView) rehearsed() error {
-	fmt.Fprintln(v.w, "a dry run: nothing was written")
+	say(v.out, "%s\n", "a dry run: nothing was written")
 	if !v.flags.json {
 		return nil
 	}

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/residual-ml/residual/train"
 )
 
 // tripwire cancels when a word is written.
@@ -38,7 +41,7 @@ func (w *tripwire) String() string {
 func TestTrainInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stdout, stderr := &tripwire{word: "/train-1\n", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
+	stdout, stderr := &tripwire{word: "\x00", cancel: cancel}, &tripwire{word: "/train-1\n", cancel: cancel}
 	out := t.TempDir()
 	status := run(ctx, []string{"train", "--data", "garments", "--train-size", "640", "--test-size", "50", "--batch", "32", "--epochs", "50", "--out", out}, stdout, stderr)
 	last := filepath.Join(out, "train-1", "last.safetensors")
@@ -80,16 +83,25 @@ func TestTrainInterruptedBefore(t *testing.T) {
 func TestTrainSaysHowToGoOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stdout, stderr := &tripwire{word: "test acc 0.", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
+	stdout, stderr := &tripwire{word: "\x00", cancel: cancel}, &tripwire{word: "\x00", cancel: cancel}
 	out := t.TempDir()
-	status := run(ctx, []string{"train", "--data", "garments", "--train-size", "320", "--test-size", "50", "--epochs", "3", "--out", out}, stdout, stderr)
+	go func() { // until the first epoch is saved
+		for ctx.Err() == nil {
+			if _, err := os.Stat(filepath.Join(out, "train-1", train.StateFile)); err == nil {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	status := run(ctx, []string{"train", "--data", "garments", "--train-size", "320", "--test-size", "50", "--epochs", "30", "--out", out}, stdout, stderr)
 	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
-	command, ok := strings.CutPrefix(lines[len(lines)-1], "go on after epoch 1: residual ")
-	if status != 1 || !ok {
+	said, command, ok := strings.Cut(lines[len(lines)-1], ": residual ")
+	epoch, is := strings.CutPrefix(said, "go on after ")
+	if status != 1 || !ok || !is {
 		t.Fatalf("status %d, stdout:\n%s", status, stdout)
 	}
-	if status, text, problem := call(strings.Fields(command)...); status != 0 || !strings.Contains(text, "goes on after epoch 1,") || !strings.Contains(text, "epoch 3/3 ") {
-		t.Errorf("%s: status %d, %s%s", command, status, text, problem)
+	if status, text, progress := call(strings.Fields(command)...); status != 0 || !strings.Contains(progress, "goes on after "+epoch+",") || !strings.Contains(text, "epoch 30: ") {
+		t.Errorf("%s: status %d, %s%s", command, status, text, progress)
 	}
 }
 

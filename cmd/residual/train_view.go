@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -24,22 +23,26 @@ type trainView struct {
 	cmd      *cobra.Command
 	flags    *trainFlags
 	device   string    // one line
-	w        io.Writer // of all but the result as JSON
+	w        io.Writer // of what goes on: standard error
+	out      io.Writer // of the result: standard output, and standard error beside JSON
 	curves   *report.Curves
 	progress atomic.Pointer[report.Progress] // nil before the start
 	begun    train.Start                     // what was known before the first step
 	dir      string
 	report   *string            // the file of the report, where one was written
 	reported string             // one line of it, or of why there is none
-	pack     *folder.ImageCache // of decoded images, where there is one
+	cache    *folder.ImageCache // of decoded images, where there is one
 	noted    int                // of its notes that were shown
 	failed   bool               // the curves could not be written, and that was said
 }
 
 func newTrainView(cmd *cobra.Command, f *trainFlags, device string) *trainView {
-	v := &trainView{cmd: cmd, flags: f, device: device, w: cmd.OutOrStdout()}
+	v := &trainView{cmd: cmd, flags: f, device: device, w: cmd.ErrOrStderr(), out: cmd.OutOrStdout()}
 	if f.json {
-		v.w = cmd.ErrOrStderr()
+		v.out = v.w
+	}
+	if f.ahead.dryRun { // of which what would be done is the result
+		v.w = v.out
 	}
 	return v
 }
@@ -71,12 +74,12 @@ func (v *trainView) callbacks() train.Callbacks {
 func (v *trainView) start(s train.Start) {
 	c := s.Config
 	if s.Photos != nil {
-		fmt.Fprint(v.w, found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), "\n", kept(s.Photos))
-		if v.pack = s.Photos.Pack; v.pack != nil {
-			v.noted = len(v.pack.State().Notes)
+		say(v.w, "%s%s\n%s", found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), kept(s.Photos))
+		if v.cache = s.Photos.Pack; v.cache != nil {
+			v.noted = len(v.cache.State().Notes)
 		}
 	}
-	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
+	say(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
 		models.Title(c.Model, c.Blocks), report.Count(s.Parameters), dataName(s), report.Count(int64(s.Pictures)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
 	optimizer := c.Optimizer
 	if c.Momentum != 0 {
@@ -85,44 +88,44 @@ func (v *trainView) start(s train.Start) {
 	if c.WeightDecay != 0 {
 		optimizer += fmt.Sprintf(", weight decay %v", c.WeightDecay)
 	}
-	fmt.Fprintf(v.w, "epochs %d of %d batches of %d%s, %s, lr %v (%s), weights %s, seed %d\n",
+	say(v.w, "epochs %d of %d batches of %d%s, %s, lr %v (%s), weights %s, seed %d\n",
 		c.Epochs, s.Batches, c.Batch, shared(s.Shared), optimizer, c.LR, c.Schedule, c.Init, c.Seed)
 	if line := preparation(c); line != "" {
-		fmt.Fprintln(v.w, line)
+		say(v.w, "%s\n", line)
 	}
 	for _, line := range s.Chosen {
-		fmt.Fprintln(v.w, line)
+		say(v.w, "%s\n", line)
 	}
 	if s.Photos != nil {
-		fmt.Fprint(v.w, chosenFor(s.Photos.ChosenFor))
+		say(v.w, "%s", chosenFor(s.Photos.ChosenFor))
 	}
 	if line := optimisation(c); line != "" {
-		fmt.Fprintln(v.w, line)
+		say(v.w, "%s\n", line)
 	}
 	if c.Weights != "" && s.Past == nil {
-		fmt.Fprintf(v.w, "starts from the weights in %s\n", c.Weights)
+		say(v.w, "starts from the weights in %s\n", c.Weights)
 	}
 	for _, change := range s.Changes {
-		fmt.Fprintln(v.w, change)
+		say(v.w, "%s\n", change)
 	}
-	fmt.Fprintf(v.w, "%s%s; %s of memory planned%s\n", v.device, v.flags.device.reason(), report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
+	say(v.w, "%s; %s of memory planned%s\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
 	if s.Estimate != nil {
-		fmt.Fprintln(v.w, estimated(s.Estimate))
+		say(v.w, "%s\n", estimated(s.Estimate))
 		if needs, has := s.Estimate.Memory.Total, c.Forecast.Memory; has > 0 && needs > has {
-			fmt.Fprintf(v.w, "that is more memory than the %s that are free: a smaller --batch or --resize, or --recompute, needs less\n", report.Bytes(has))
+			say(v.w, "that is more memory than the %s that are free: a smaller --batch or --resize, or --recompute, needs less\n", report.Bytes(has))
 		}
 	}
 	if v.begun = s; v.flags.ahead.dryRun {
 		if s.Past != nil {
-			fmt.Fprintf(v.w, "goes on after epoch %d\n", s.Past.Epochs)
+			say(v.w, "goes on after epoch %d\n", s.Past.Epochs)
 		}
 		return
 	}
-	fmt.Fprintln(v.w, s.Dir)
+	say(v.w, "%s\n", s.Dir)
 	v.dir = s.Dir
 	v.curves = report.NewCurves(c.Epochs)
 	v.past(s.Past)
-	fmt.Fprintln(v.w)
+	say(v.w, "\n")
 	v.progress.Store(report.NewProgress(direct(v.w), report.ProgressOptions{
 		Plain: v.flags.plain, Epochs: c.Epochs, BatchesPerEpoch: s.Batches, Curves: v.curves,
 	}))
@@ -130,10 +133,10 @@ func (v *trainView) start(s train.Start) {
 
 // notes shows what went wrong with the cache of decoded images since.
 func (v *trainView) notes() {
-	if v.pack == nil {
+	if v.cache == nil {
 		return
 	}
-	all := v.pack.State().Notes
+	all := v.cache.State().Notes
 	for _, note := range all[v.noted:] {
 		v.progress.Load().Note(note)
 	}
@@ -145,7 +148,7 @@ func (v *trainView) past(p *train.Past) {
 	if p == nil {
 		return
 	}
-	fmt.Fprintf(v.w, "goes on after epoch %d, the last that was completed: what came after its step %d is trained again\n", p.Epochs, p.Steps)
+	say(v.w, "goes on after epoch %d, the last that was completed: what came after its step %d is trained again\n", p.Epochs, p.Steps)
 	for _, point := range p.Points {
 		v.curves.Add(report.TrainLoss, point.X, point.Loss)
 		v.curves.Add(report.TrainAcc, point.X, point.Accuracy)
@@ -186,11 +189,11 @@ func (v *trainView) close() {
 }
 
 // chosenFor says that settings go by so many images; nothing where there are none.
-func chosenFor(pictures int) string {
-	if pictures == 0 {
+func chosenFor(images int) string {
+	if images == 0 {
 		return ""
 	}
-	return fmt.Sprintf("chosen for %s images to train on; what you give in place of it wins (`residual train --help`)\n", report.Count(int64(pictures)))
+	return fmt.Sprintf("chosen for %s images to train on; what you give in place of it wins (`residual train --help`)\n", report.Count(int64(images)))
 }
 
 // trainResult is what train --json prints. What was not measured is null.
@@ -254,20 +257,23 @@ func measured(x float64) *float64 {
 	return &x
 }
 
-// result prints d2l's last lines, and what lies where.
+// result prints what came out, what lies where, and how to use the model whose figure it is.
 func (v *trainView) result(s train.Summary) error {
-	v.totals(s)
+	v.totals(s, s.Epochs)
 	if s.Early {
-		fmt.Fprintf(v.w, "ended early, after %d of %d epochs: none of the last %d was better than epoch %d\n", s.Epochs, s.Config.Epochs, s.Epochs-s.BestEpoch, s.BestEpoch)
+		say(v.out, "ended early, after %d of %d epochs: none of the last %d was better than epoch %d\n", s.Epochs, s.Config.Epochs, s.Epochs-s.BestEpoch, s.BestEpoch)
 	}
-	fmt.Fprintf(v.w, "%s: %s\n", s.Dir, strings.Join(v.files(s), ", "))
+	say(v.out, "%s: %s\n", s.Dir, strings.Join(v.files(s), ", "))
 	v.missing(s)
-	fmt.Fprintf(v.w, "%s\n", memoryLine(s))
+	say(v.out, "%s\n", memoryLine(s))
 	if v.reported != "" {
-		fmt.Fprintln(v.w, v.reported)
+		say(v.out, "%s\n", v.reported)
 	}
-	if use := cmp.Or(s.Best, s.Last); use != "" {
-		fmt.Fprintf(v.w, "use it: residual predict %s IMAGE\n", shell.Quote(use))
+	switch {
+	case s.Best != "":
+		say(v.out, "use the model of %s: residual predict %s IMAGE\n", v.bestText(s), shell.Quote(s.Best))
+	case s.Last != "":
+		say(v.out, "use the model of epoch %d: residual predict %s IMAGE\n", s.LastEpoch, shell.Quote(s.Last))
 	}
 	if v.flags.json {
 		return v.json(s)
@@ -278,10 +284,10 @@ func (v *trainView) result(s train.Summary) error {
 // files lists what the run left in its folder.
 func (v *trainView) files(s train.Summary) (names []string) {
 	if s.Best != "" {
-		names = append(names, fmt.Sprintf("%s (epoch %d, test acc %.3f%s)", train.BestFile, s.BestEpoch, s.BestAccuracy, bestBy(s)))
+		names = append(names, fmt.Sprintf("%s (%s)", train.BestFile, v.bestText(s)))
 	}
 	if s.Last != "" {
-		names = append(names, train.LastFile)
+		names = append(names, fmt.Sprintf("%s (epoch %d)", train.LastFile, s.LastEpoch))
 	}
 	names = append(names, "curves.png", "curves.svg", "metrics.csv", "metrics.jsonl", "settings.yaml")
 	if s.State != "" {
@@ -293,19 +299,21 @@ func (v *trainView) files(s train.Summary) (names []string) {
 // missing says which files something else has removed.
 func (v *trainView) missing(s train.Summary) {
 	for _, path := range s.Missing {
-		fmt.Fprintf(v.w, "%s is gone: something removed it while the run trained\n", path)
+		say(v.out, "%s is gone: something removed it while the run trained\n", path)
 	}
 }
 
-// bestBy says what the best epoch is the best by, unless that is its accuracy.
-func bestBy(s train.Summary) string {
+// bestText is the best epoch with its figures: epoch 8, test acc 0.912.
+func (v *trainView) bestText(s train.Summary) string {
+	text := fmt.Sprintf("epoch %d, test acc %.3f", s.BestEpoch, s.BestAccuracy)
 	if m := s.Config.Metric; m != "" && m != string(train.Accuracy) {
-		return fmt.Sprintf(", %s %.3f", m, s.BestScore)
+		text += fmt.Sprintf(", %s %.3f", m, s.BestScore)
 	}
-	return ""
+	return text
 }
 
-func (v *trainView) totals(s train.Summary) {
+// totals prints the figures of the last epoch, of the best one, and the speed.
+func (v *trainView) totals(s train.Summary, epoch int) {
 	test := "unknown"
 	if !math.IsNaN(s.TestAccuracy) {
 		test = fmt.Sprintf("%.3f", s.TestAccuracy)
@@ -313,8 +321,11 @@ func (v *trainView) totals(s train.Summary) {
 			test += over(p.Untested, len(p.Index.Classes))
 		}
 	}
-	fmt.Fprintf(v.w, "\nloss %.3f, train acc %.3f, test acc %s\n", s.Loss, s.Accuracy, test)
-	fmt.Fprintf(v.w, "%.1f examples/sec on %s\n", s.ImagesPerSecond, s.Device)
+	say(v.out, "\nepoch %d: loss %.3f, train acc %.3f, test acc %s\n", epoch, s.Loss, s.Accuracy, test)
+	if s.Best != "" && s.BestEpoch != epoch {
+		say(v.out, "the best: %s\n", v.bestText(s))
+	}
+	say(v.out, "%s images/s on %s\n", rate(s.ImagesPerSecond), s.Device)
 }
 
 func memoryLine(s train.Summary) string {
@@ -328,14 +339,17 @@ func memoryLine(s train.Summary) string {
 
 // stopped says what Ctrl-C left.
 func (v *trainView) stopped(s train.Summary) error {
-	v.totals(s)
-	fmt.Fprintf(v.w, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
+	v.totals(s, s.Stopped.Epoch)
+	say(v.out, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
 	v.missing(s)
-	fmt.Fprintf(v.w, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", shell.Quote(s.Last))
+	say(v.out, "use them: residual predict %s IMAGE, or measure them: residual eval %[1]s\n", shell.Quote(s.Last))
+	if s.Best != "" {
+		say(v.out, "use the model of %s: residual predict %s IMAGE\n", v.bestText(s), shell.Quote(s.Best))
+	}
 	if s.State == "" {
-		fmt.Fprintln(v.w, "no epoch was completed, so the training can only be begun anew")
+		say(v.out, "%s\n", "no epoch was completed, so the training can only be begun anew")
 	} else {
-		fmt.Fprintf(v.w, "go on after epoch %d: residual train --resume %s\n", s.Epochs, shell.Quote(s.Dir))
+		say(v.out, "go on after epoch %d: residual train --resume %s\n", s.Epochs, shell.Quote(s.Dir))
 	}
 	if v.flags.json {
 		if err := v.json(s); err != nil {

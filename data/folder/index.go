@@ -190,7 +190,7 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
 				return fmt.Errorf("images: %s has a class %q that the training part has not, whose classes are %s; %sthe folders must have the same names",
-					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, `""`))
+					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, "%q"))
 			}
 		}
 	}
@@ -237,7 +237,7 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, first
 		label := labelOf(x.Classes, class)
 		if label < 0 {
 			return fmt.Errorf("images: %s has a class %q, which the model does not know; %sit knows %s. Rename the folder or take it away",
-				dir, class, nearest.Aside(class, x.Classes, `""`), firstFew(x.Classes))
+				dir, class, nearest.Aside(class, x.Classes, "%q"), firstFew(x.Classes))
 		}
 		if err := x.addClass(dir, same[class], label, split, first); err != nil {
 			return err

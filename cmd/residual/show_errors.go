@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// errReported is returned by a command that has already said what was wrong.
+var errReported = errors.New("already reported")
+
+// usageError is a command line that cannot be understood: exit status 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// usagef makes an error about the command line itself: a flag's value, a
+// missing argument.
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// panicLine says what a panic was about. Shapes that do not fit panic with a
+// string that names the operation; anything else is a fault of the program.
+func panicLine(r any) string {
+	if text, ok := r.(string); ok {
+		return oneLine(text)
+	}
+	text := fmt.Sprint(r)
+	if err, ok := r.(runtime.Error); ok {
+		text = err.Error()
+	}
+	return oneLine("internal fault: " + text + "; please report it with the command line and `residual doctor`")
+}
+
+// mostOfError is how many bytes of an error are shown: what it quotes of a file may be
+// as long as the file.
+const mostOfError = 4096
+
+// oneLine joins the lines of an error, and leaves out the middle of one that is too long
+// to be read.
+func oneLine(s string) string {
+	if half := mostOfError / 2; len(s) > mostOfError {
+		s = strings.ToValidUTF8(s[:half], "") + " ... " + strings.ToValidUTF8(s[len(s)-half:], "")
+	}
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/train/settings"
+)
+
+// printJSON writes a result for programs: keys are lower_snake and stay as they are.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// jsonFlag adds --json.
+func jsonFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "json", false, "print the result as JSON")
+	inGroup(cmd.Flags(), settings.Run, "json")
+}
+
+// printf writes to a command's standard output as say does.
+func printf(cmd *cobra.Command, format string, args ...any) { say(cmd.OutOrStdout(), format, args...) }
