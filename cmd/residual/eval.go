@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -314,4 +315,29 @@ func (n number) MarshalJSON() ([]byte, error) {
 		return json.Marshal(fmt.Sprint(v))
 	}
 	return json.Marshal(float64(n))
+}
+
+// evaluated writes the report of an evaluation and notes it in r. Where nobody named
+// its file, what goes wrong is said, and is no failure: what was asked for is there.
+func (f *reportFlags) evaluated(ctx context.Context, cmd *cobra.Command, model string, r *evalResult) (time.Duration, error) {
+	if f.none {
+		return 0, nil
+	}
+	path := f.path
+	if path == "" {
+		path = judge.DefaultPath(model, r.own, r.Data, r.Split)
+	}
+	took, err := writeReport(ctx, path, r.judgement, judge.Source{Model: model, Data: r.Data, Part: r.Split, Made: time.Now(), Machine: machine(r.Device)})
+	switch {
+	case ctx.Err() != nil:
+		err = errors.New("interrupted: no report was written")
+	case err == nil:
+		r.Report = &path
+		return took, nil
+	}
+	if f.path == "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "residual:", oneLine(errorText(err)))
+		return 0, nil
+	}
+	return 0, err
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -47,3 +49,18 @@ func completeModelFile(_ *cobra.Command, args []string, _ string) ([]cobra.Compl
 	}
 	return []cobra.Completion{"safetensors", "onnx"}, cobra.ShellCompDirectiveFilterFileExt
 }
+
+// lookupModel finds a model by name; the error is one about the command line.
+func lookupModel(name string) (models.Entry, error) {
+	e, err := models.Lookup(name)
+	if err != nil {
+		if strings.HasSuffix(err.Error(), "?") {
+			return e, usagef("%w (`residual models` lists all)", err)
+		}
+		return e, usagef("%w; `residual models` describes them", err)
+	}
+	return e, nil
+}
+
+// endsInONNX reports whether a file that is to be written is an ONNX file, by its name.
+func endsInONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }

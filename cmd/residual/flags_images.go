@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -11,9 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/train/settings"
@@ -160,4 +163,20 @@ func asked(cmd *cobra.Command, err error) error {
 		}
 	}
 	return errors.New(e.With(flags, where))
+}
+
+// readClasses reads names, one a line.
+func readClasses(path string) ([]string, error) {
+	content, err := regular.ReadFile(path, 16<<20)
+	if err != nil {
+		return nil, fmt.Errorf("--classes: %w", err)
+	}
+	names, err := lines.Names(bytes.NewReader(content))
+	if err != nil {
+		return nil, fmt.Errorf("--classes: %s: %w", path, err)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("--classes: %s is empty; give one name a line", path)
+	}
+	return names, nil
 }

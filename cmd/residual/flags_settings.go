@@ -173,3 +173,6 @@ func settingRows(fields ...string) (rows []settings.Setting) {
 	}
 	return rows
 }
+
+// blocksHelp is the help of --blocks of other commands, too.
+var blocksHelp = settings.Of("Blocks").Help

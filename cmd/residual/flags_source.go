@@ -1,12 +1,11 @@
 package main
 
 import (
-	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/residual-ml/residual/internal/shell"
-	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/study"
 	"github.com/residual-ml/residual/train"
 	"github.com/residual-ml/residual/train/settings"
@@ -114,21 +113,17 @@ func (f *tuningFlags) check(epochs string) error {
 	return nil
 }
 
-// showChanged prints what became of a net.
-func showChanged(v *studyView, r study.ChangedResult, speed bool) {
-	columns := []report.Column{{Title: "net"}, right("blocks"), right("parameters"), right("multiply-adds"), right("loss"), right("accuracy")}
-	if speed {
-		columns = append(columns, right("images/s"))
+// onlyWithResume refuses flags that would change a study that was begun.
+func onlyWithResume(cmd *cobra.Command, folder, example string) error {
+	if folder == "" {
+		return usagef("--resume is empty; give the folder of a study, such as runs/%s", example)
 	}
-	t := report.NewTable(columns...)
-	for _, w := range r.Rows {
-		cells := []string{w.State, joinInts(w.Blocks), report.Count(w.Parameters), report.Count(w.MultiplyAdds),
-			fmt.Sprintf("%.4f", float64(w.Loss)), fmt.Sprintf("%.4f", float64(w.Accuracy))}
-		if speed {
-			cells = append(cells, rate(float64(w.ImagesPerSecond)))
+	free := []string{"resume", "data-dir", "offline", "workers", "threads", "kernels", "device", "plain", "json"}
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && !slices.Contains(free, f.Name) {
+			err = usagef("--%s: %s has settings of its own, which --resume keeps; leave the flag out, or start a new study", f.Name, folder)
 		}
-		t.Row(cells...)
-	}
-	v.table(t)
-	v.resultf("use it: residual predict %s IMAGE\n", shell.Quote(r.Model))
+	})
+	return err
 }

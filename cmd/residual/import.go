@@ -1,19 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/exchange"
-	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/report"
@@ -154,9 +149,6 @@ func importModel(path, out string, c exchange.ModelConfig) (*importResult, error
 	return &importResult{Path: out, Bytes: st.Size(), Parameters: nn.Count(m.Module), Model: m.Info, Notes: m.Notes}, nil
 }
 
-// endsInONNX reports whether a file that is to be written is an ONNX file, by its name.
-func endsInONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }
-
 func (r *importResult) text() string {
 	text := fmt.Sprintf("%s: %s for %d classes, %s parameters, %s\nimages: %s\n",
 		r.Path, titleOf(r.Model), len(r.Model.Classes), report.Count(r.Parameters), report.Bytes(r.Bytes), r.Model.Preparation())
@@ -164,20 +156,4 @@ func (r *importResult) text() string {
 		text += n + "\n"
 	}
 	return text
-}
-
-// readClasses reads names, one a line.
-func readClasses(path string) ([]string, error) {
-	content, err := regular.ReadFile(path, 16<<20)
-	if err != nil {
-		return nil, fmt.Errorf("--classes: %w", err)
-	}
-	names, err := lines.Names(bytes.NewReader(content))
-	if err != nil {
-		return nil, fmt.Errorf("--classes: %s: %w", path, err)
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("--classes: %s is empty; give one name a line", path)
-	}
-	return names, nil
 }

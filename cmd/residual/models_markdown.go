@@ -54,14 +54,3 @@ func firstLink(source string) string {
 	}
 	return source[at : at+end]
 }
-
-// prepared says how import prepares images for a model, the figures apart.
-func prepared(r modelRow) string {
-	switch {
-	case r.Mean == nil:
-		return "resized"
-	case r.Resize == 0:
-		return fmt.Sprintf("resized to %d, cropped, normalised", r.Height)
-	}
-	return fmt.Sprintf("resized to %d, cropped, normalised", r.Resize)
-}

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/residual-ml/residual/report"
 )
@@ -44,3 +46,14 @@ func say(w io.Writer, format string, args ...any) {
 	}
 	io.WriteString(w, strings.Join(lines, "\n"))
 }
+
+func joinInts(ints []int) string {
+	var words []string
+	for _, n := range ints {
+		words = append(words, strconv.Itoa(n))
+	}
+	return strings.Join(words, ", ")
+}
+
+// about spells a time that was estimated.
+func about(d time.Duration) string { return "about " + report.Duration(d.Round(time.Second)) }

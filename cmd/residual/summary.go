@@ -256,14 +256,6 @@ func writeSummary(cmd *cobra.Command, name string, about checkpoint.Model, t *nn
 	return nil
 }
 
-func joinInts(ints []int) string {
-	var words []string
-	for _, n := range ints {
-		words = append(words, strconv.Itoa(n))
-	}
-	return strings.Join(words, ", ")
-}
-
 func completeModel(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return models.Names(), cobra.ShellCompDirectiveDefault
 }

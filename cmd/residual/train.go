@@ -4,40 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/residual-ml/residual/checkpoint"
-	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/host"
-	"github.com/residual-ml/residual/models"
-	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/train"
 	"github.com/residual-ml/residual/train/settings"
 )
-
-// trainFlags are the settings of train. Those that are not given take what suits
-// the data set and the model.
-type trainFlags struct {
-	config train.Config
-	device deviceFlags
-	files  dataFlags
-	report reportFlags
-	grow   []string // depths or blocks of a growth
-	resume string   // a run folder
-	named  bool     // the data, on the command line
-	plain  bool
-	json   bool
-	ahead  forecastFlags
-	file   fileFlags
-}
-
-// blocksHelp is the help of --blocks of other commands, too.
-var blocksHelp = settings.Of("Blocks").Help
 
 func trainCommand() *cobra.Command {
 	var f trainFlags
@@ -92,77 +66,6 @@ Progress goes to standard error, and the result to standard output.`,
 	}
 	f.add(cmd)
 	return cmd
-}
-
-// add shows the defaults of the recipes; only what is given is taken.
-func (f *trainFlags) add(cmd *cobra.Command) {
-	fs, c, shown := cmd.Flags(), &f.config, tableDefaults()
-	fs.SortFlags = false
-	rows := settings.In(settings.Groups()...)
-	addSettings(fs, c, shown, nil, slices.DeleteFunc(rows, func(s settings.Setting) bool {
-		return slices.Contains([]string{"DataDir", "Offline", "Threads", "Precision"}, s.Field) // which other commands have, too
-	})...)
-	describeRecipes(fs)
-	fs.StringSliceVar(&f.grow, "grow", nil, "blocks or depths to grow through, such as 18,26,34 or 1-1-1,2-2-2")
-	takes(fs, "N,N,...", "grow")
-	note(fs, "grow", noteMore, "The added blocks change nothing at first. The epochs are divided over the depths.")
-	inGroup(fs, settings.Model, "grow")
-	fs.StringVar(&f.resume, "resume", "", "go on with the run in this folder")
-	takes(fs, "RUN", "resume")
-	note(fs, "resume", noteMore, "It keeps its settings; last stands for the newest run.")
-	f.ahead.add(cmd)
-	f.file.add(fs)
-	fs.BoolVar(&f.plain, "plain", false, "plain lines in place of the bar and the curves")
-	note(fs, "plain", noteMore, "They are those of an output that is no terminal: one an epoch, at most one in five seconds, and one a minute within a long epoch.")
-	inGroup(fs, settings.Run, "resume", "plain")
-	common(fs, "resume", "budget", "config")
-	f.report.addNone(cmd)
-	f.files.add(cmd)
-	f.device.add(cmd)
-	jsonFlag(cmd, &f.json)
-	_ = cmd.MarkFlagDirname("out")
-	_ = cmd.MarkFlagDirname("resume")
-	completeSettings(cmd)
-}
-
-// completeSettings adds the completions of the flags of settings.
-func completeSettings(cmd *cobra.Command) {
-	for _, s := range settings.In(settings.Groups()...) {
-		if s.Range.Words != nil && s.Field != "Precision" {
-			_ = cmd.RegisterFlagCompletionFunc(s.Flag(), words(s.Range.Words...))
-		}
-	}
-	for flag, complete := range map[string]cobra.CompletionFunc{
-		"data": dataOrFolder, "schedule": words(optim.ScheduleNames()...), "freeze": words(train.FreezeStem, train.FreezeBackbone),
-		"class-weights": words(train.Balanced),
-		"cache":         cobra.FixedCompletions([]cobra.Completion{train.CacheAuto, train.CacheOff}, cobra.ShellCompDirectiveDefault),
-	} {
-		_ = cmd.RegisterFlagCompletionFunc(flag, complete)
-	}
-}
-
-// given is c with what the flags that were given say.
-func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (train.Config, error) {
-	g := f.config
-	g.DataDir, g.Offline, g.Precision = f.files.dir, f.files.offline, f.device.precision
-	g, changed, err := f.filled(&c, g, changed)
-	if err != nil {
-		return c, err
-	}
-	f.named = changed("data")
-	if changed("weights") { // taken first: the others win
-		if g.Weights, err = checkpoint.FindModel(g.Weights); err != nil {
-			return c, usagef("--weights: %w", err)
-		}
-		c = startFrom(c, g.Weights)
-	}
-	rows := slices.DeleteFunc(settings.Table(), func(s settings.Setting) bool {
-		return s.Field == "Threads" // of the device, once it is open
-	})
-	if err := takeSettings(&c, g, changed, rows...); err != nil {
-		return c, err
-	}
-	return settled(c, g, changed)
 }
 
 func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
@@ -252,42 +155,12 @@ func (f *trainFlags) prepare(cmd *cobra.Command) (c train.Config, work trainer, 
 	return c, f.ahead.instead(run.Resume, run.Rehearse), nil
 }
 
-type trainer func(context.Context, engine.Device, train.Config, train.Callbacks) (train.Summary, error)
-
-// startFrom takes what a model file says of its network; one of weights alone says
-// nothing, and what cannot be read is said where the weights are.
-func startFrom(c train.Config, path string) train.Config {
-	c.Weights = path
-	about, file, err := checkpoint.LoadModel(path)
-	if err != nil {
-		return c
-	}
-	file.Close()
-	c.Model, c.Blocks, c.Resize = about.Architecture, about.Blocks, about.Height
-	if folder.IsPath(about.Dataset) || slices.Contains(dataNames(), about.Dataset) {
-		c.Data = about.Dataset
-	}
-	return c
-}
-
-// check says what is wrong with the command line, before anything is opened.
-func (f *trainFlags) check(c train.Config) error {
-	r := c.Resolved()
-	e, err := lookupModel(r.Model)
+// printConfig prints settings as a file that --config takes.
+func printConfig(cmd *cobra.Command, c train.Config) error {
+	text, err := settings.Write(c)
 	if err != nil {
 		return err
 	}
-	if err := knownSource(r.Data); err != nil {
-		return err
-	}
-	if _, err := os.Stat(r.Data); r.IsPhotos() && err != nil && c.Weights != "" && !f.named {
-		return usagef("%s was trained on %s, which is not here; name the images to train on with --data", c.Weights, filepath.Base(r.Data))
-	}
-	if err := c.Check(); err != nil {
-		return usageError{fmt.Errorf("%w; `residual train --help` describes the flags", err)}
-	}
-	if err := room(8 * e.Count(models.Config{Blocks: r.Blocks})); err != nil { // weights and their gradients
-		return usagef("--model %s: %w; choose a smaller net", r.Model, err)
-	}
-	return nil
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "# for residual train --config FILE\n%s", text)
+	return err
 }
