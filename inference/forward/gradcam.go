@@ -43,7 +43,7 @@ func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
 	}
 	n, k := p.logits.Shape[0], p.logits.Shape[1]
 	if len(classes) != n {
-		panic(fmt.Sprintf("forward: GradCAM: %d classes for images of %v", len(classes), images.Shape()))
+		panic(tensor.Misusef("forward: GradCAM: %d classes for images of %v", len(classes), images.Shape()))
 	}
 	out, chosen := make([]CAM, n), tensor.New(n, k)
 	var likeliest *tensor.Tensor
