@@ -16,8 +16,8 @@ func (Add) Reference(n *Node, out []float64, in [][]float64) {
 	}
 }
 
-// Plus returns n + m, elementwise; sizes of 1 are broadcast.
-func (n *Node) Plus(m *Node) *Node {
+// Add returns n + m, elementwise; sizes of 1 are broadcast.
+func (n *Node) Add(m *Node) *Node {
 	n, m = broadcast(Add{}, n, m)
 	return n.Graph.Apply(Add{}, n, m)
 }

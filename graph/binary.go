@@ -166,11 +166,11 @@ func (f Pairing) Of(n, m *Node) *Node {
 	return n.Graph.Apply(Binary{f}, n, m)
 }
 
-// Minus returns n - m; sizes of 1 are broadcast.
-func (n *Node) Minus(m *Node) *Node { return Sub.Of(n, m) }
+// Sub returns n - m; sizes of 1 are broadcast.
+func (n *Node) Sub(m *Node) *Node { return Sub.Of(n, m) }
 
-// Over returns n / m; sizes of 1 are broadcast.
-func (n *Node) Over(m *Node) *Node { return Div.Of(n, m) }
+// Div returns n / m; sizes of 1 are broadcast.
+func (n *Node) Div(m *Node) *Node { return Div.Of(n, m) }
 
 // Maximum returns the larger element of n and m; sizes of 1 are broadcast.
 func (n *Node) Maximum(m *Node) *Node { return Max.Of(n, m) }

@@ -112,7 +112,7 @@ var trials = map[string]func(t *trial) *Node{
 	"ReLU":            func(t *trial) *Node { return t.g.Apply(ReLU{}, t.distinct(t.image()...)) },
 	"Sigmoid":         func(t *trial) *Node { return t.g.Apply(Sigmoid{}, t.normal(t.image()...)) },
 	"Tanh":            func(t *trial) *Node { return t.g.Apply(Tanh{}, t.normal(t.image()...)) },
-	"Add":             func(t *trial) *Node { s := t.image(); return t.normal(s...).Plus(t.normal(s...)) },
+	"Add":             func(t *trial) *Node { s := t.image(); return t.normal(s...).Add(t.normal(s...)) },
 	"Mul":             func(t *trial) *Node { s := t.image(); return t.g.Apply(Mul{}, t.normal(s...), t.normal(s...)) },
 	"Mul square":      func(t *trial) *Node { x := t.normal(t.image()...); return t.g.Apply(Mul{}, x, x) },
 	"Scale":           func(t *trial) *Node { return t.g.Apply(Scale{t.NormFloat64()}, t.normal(t.image()...)) },
@@ -155,12 +155,12 @@ var trials = map[string]func(t *trial) *Node{
 		}
 		return t.g.Apply(o, logits, labels)
 	},
-	"Broadcast": func(t *trial) *Node { return t.broadcastPair((*Node).Plus) },
-	"Sub":       func(t *trial) *Node { return t.broadcastPair((*Node).Minus) },
-	"Times":     func(t *trial) *Node { return t.broadcastPair((*Node).Times) },
+	"Broadcast": func(t *trial) *Node { return t.broadcastPair((*Node).Add) },
+	"Sub":       func(t *trial) *Node { return t.broadcastPair((*Node).Sub) },
+	"Times":     func(t *trial) *Node { return t.broadcastPair((*Node).Mul) },
 	"Div": func(t *trial) *Node {
 		s := t.image()
-		return t.normal(s...).Over(t.leaf(s[2:], func(int) float64 { return 1 + t.Float64() }))
+		return t.normal(s...).Div(t.leaf(s[2:], func(int) float64 { return 1 + t.Float64() }))
 	},
 	"Pow": func(t *trial) *Node {
 		positive := func(int) float64 { return 0.5 + t.Float64() }

@@ -28,7 +28,7 @@ func Gradients(loss *Node, wrt []*Node) []*Node {
 			}
 			in := n.Inputs[i]
 			if old := grads[in]; old != nil {
-				d = old.Plus(d)
+				d = old.Add(d)
 			}
 			grads[in] = d
 		}

@@ -11,7 +11,7 @@
 // Reference evaluates it with the float64 reference loops that specify every operation and
 // against which all kernels are tested.
 //
-// The important types are Graph; Node, the result of an operation, with methods such as Plus and
+// The important types are Graph; Node, the result of an operation, with methods such as Add and
 // MatMul that add operations; Op, the interface of all operations; and Variable, a parameter or
 // buffer. Each operation has a file with its shape rule, its gradient and its reference loop.
 package graph

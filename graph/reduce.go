@@ -62,7 +62,7 @@ func (o *Reduce) Gradient(n, dy *Node) []*Node {
 	}
 	chosen := Equal.Of(x, n)
 	count := chosen.Sum(o.Axes...).Broadcast(x.Shape...)
-	return []*Node{wide.Times(chosen).Over(count)}
+	return []*Node{wide.Mul(chosen).Div(count)}
 }
 
 func (o *Reduce) Reference(n *Node, y []float64, in [][]float64) {
@@ -185,6 +185,6 @@ func (n *Node) Min(axes ...int) *Node { return Smallest.Of(n, axes...) }
 
 // LogSoftmax returns the logarithm of the softmax along an axis, z - log Σ e^z.
 func (n *Node) LogSoftmax(axis int) *Node {
-	z := n.Minus(n.Max(axis))
-	return z.Minus(z.Exp().Sum(axis).Log())
+	z := n.Sub(n.Max(axis))
+	return z.Sub(z.Exp().Sum(axis).Log())
 }

@@ -33,7 +33,7 @@ var someShapes = []tensor.Shape{{1}, {7, 33}, {3, 5, 9}, {2, 35, 3, 5}, {2, 3, 2
 
 func functions(t *testing.T, check Check) {
 	r := rand.New(rand.NewPCG(31, 32))
-	positive := func(x *graph.Node) *graph.Node { return x.Times(x).Plus(x.Graph.Constant(0.5)) }
+	positive := func(x *graph.Node) *graph.Node { return x.Mul(x).Add(x.Graph.Constant(0.5)) }
 	for _, s := range someShapes {
 		for _, u := range []graph.Unary{
 			{Function: graph.Exp}, {Function: graph.Abs}, {Function: graph.Erf}, {Function: graph.Sin},
@@ -50,9 +50,9 @@ func functions(t *testing.T, check Check) {
 			Op(t, r, check, graph.Binary{Pairing: f}, s, s)
 		}
 		for _, f := range []graph.Pairing{graph.Less, graph.LessOrEqual, graph.Greater, graph.GreaterOrEqual, graph.Equal} {
-			Of(t, r, check, func(in []*graph.Node) *graph.Node { return f.Of(in[0], in[1]).Times(in[0]) }, s, s)
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return f.Of(in[0], in[1]).Mul(in[0]) }, s, s)
 		}
-		Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Over(positive(in[1])) }, s, s)
+		Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Div(positive(in[1])) }, s, s)
 		Of(t, r, check, func(in []*graph.Node) *graph.Node { return graph.Pow.Of(positive(in[0]), in[1]) }, s, s)
 		Of(t, r, check, func(in []*graph.Node) *graph.Node {
 			return graph.Less.Of(in[0], in[1]).Where(in[1], in[0])
@@ -82,8 +82,8 @@ func moves(t *testing.T, check Check) {
 			other[d] = 1
 			Of(t, r, check, func(in []*graph.Node) *graph.Node { return graph.Join(d, in...) }, s, other, s)
 			// Either operand is broadcast.
-			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Plus(in[1]) }, s, other)
-			flipping(t, r, check, 1, func(in []*graph.Node) *graph.Node { return in[0].Times(in[1]) }, other[d:], s)
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Add(in[1]) }, s, other)
+			flipping(t, r, check, 1, func(in []*graph.Node) *graph.Node { return in[0].Mul(in[1]) }, other[d:], s)
 		}
 	}
 }

@@ -94,7 +94,7 @@ func blocks(t *testing.T, check Check) {
 			y := g.Apply(graph.BatchNorm{Eps: 1e-2, Frozen: frozen}, sums, stats, gamma, beta)
 			if shortcut {
 				leaves = append(leaves, in("residual", s.n, s.c, s.h, s.w))
-				y = y.Plus(leaves[4])
+				y = y.Add(leaves[4])
 			}
 			y = g.Apply(graph.ReLU{}, y)
 			check(t, Case{Graph: g, Feeds: feeds, Outputs: []*graph.Node{y, stats}, Tolerance: 5e-5, Flips: 0.1})
@@ -181,7 +181,7 @@ func batchNorm(t *testing.T, check Check) {
 		if i%2 == 1 { // the residual is computed by a step of its own
 			res = g.Apply(graph.Sigmoid{}, res)
 		}
-		y = y.Plus(res)
+		y = y.Add(res)
 		y = g.Apply(graph.ReLU{}, y)
 		frozen := g.Apply(graph.BatchNorm{Eps: 1e-5, Frozen: true}, y, g.Apply(graph.Stack{}, beta, g.Apply(graph.Mul{}, gamma, gamma)), gamma, beta)
 		loss := Weighted(g, frozen, feeds, r)
