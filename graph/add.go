@@ -21,14 +21,3 @@ func (n *Node) Add(m *Node) *Node {
 	n, m = broadcast(Add{}, n, m)
 	return n.Graph.Apply(Add{}, n, m)
 }
-
-// sameShapes checks for count inputs of one shape and returns it.
-func sameShapes(op Op, in []tensor.Shape, count int) tensor.Shape {
-	wantInputs(op, in, count, count)
-	for _, s := range in[1:] {
-		if !s.Equal(in[0]) {
-			badShapes(op, in, "shapes differ")
-		}
-	}
-	return in[0]
-}

@@ -117,7 +117,7 @@ var trials = map[string]func(t *trial) *Node{
 	"Mul square":      func(t *trial) *Node { x := t.normal(t.image()...); return t.g.Apply(Mul{}, x, x) },
 	"Scale":           func(t *trial) *Node { return t.g.Apply(Scale{t.NormFloat64()}, t.normal(t.image()...)) },
 	"Sum":             func(t *trial) *Node { return t.g.Apply(Sum{}, t.normal(t.image()...)) },
-	"Expand":          func(t *trial) *Node { return t.g.Apply(&Expand{t.image()}, t.normal()) },
+	"Expand":          func(t *trial) *Node { return t.g.Apply(Expand{t.image()}, t.normal()) },
 	"MaxPool2d":       func(t *trial) *Node { return t.maxPool() },
 	"AvgPool2d":       func(t *trial) *Node { return t.avgPool() },
 	"AdaptiveAvgPool2d": func(t *trial) *Node {
@@ -125,7 +125,7 @@ var trials = map[string]func(t *trial) *Node{
 	},
 	"Reshape": func(t *trial) *Node {
 		s := t.image()
-		return t.g.Apply(&Reshape{tensor.Shape{s[0], s[1] * s[2] * s[3]}}, t.normal(s...))
+		return t.g.Apply(Reshape{tensor.Shape{s[0], s[1] * s[2] * s[3]}}, t.normal(s...))
 	},
 	"Dropout": func(t *trial) *Node {
 		key := t.fixed(nil, func(int) float64 { return float64(t.IntN(100)) })
@@ -184,7 +184,7 @@ var trials = map[string]func(t *trial) *Node{
 				}
 			}
 		}
-		return t.g.Apply(&Take{Index: index, Fill: 2}, t.normal(s...))
+		return t.g.Apply(Take{Index: index, Fill: 2}, t.normal(s...))
 	},
 	"Take twice": func(t *trial) *Node {
 		x := t.normal(t.image()...).Pad(2, 1, 2, 0.5).Pad(3, t.between(0, 1), 1, 0.5)

@@ -91,8 +91,3 @@ func reaching(loss *Node, wrt []*Node) map[*Node]bool {
 	}
 	return marked
 }
-
-// noSecond panics: op is itself a gradient, and has none.
-func noSecond(op Op) []*Node {
-	panic(op.Name() + ": second derivatives are not supported")
-}

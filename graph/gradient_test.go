@@ -48,7 +48,7 @@ func TestGradientThroughConvolutionAndBatchNorm(t *testing.T) {
 	h := g.Apply(conv, x, tr.normal(3, 2, 3, 3))
 	h = g.Apply(BatchNorm{Eps: 1e-5}, h, g.Apply(BatchNormStats{}, h), tr.normal(3), tr.normal(3))
 	h = g.Apply(AdaptiveAvgPool2d{1, 1}, g.Apply(Sigmoid{}, h))
-	h = g.Apply(Linear{}, g.Apply(&Reshape{tensor.Shape{2, 3}}, h), tr.normal(4, 3), tr.normal(4))
+	h = g.Apply(Linear{}, g.Apply(Reshape{tensor.Shape{2, 3}}, h), tr.normal(4, 3), tr.normal(4))
 	if err, where := tr.worst(g.Apply(CrossEntropy{}, h, tr.labels(2, 4))); !(err < 1e-6) {
 		t.Errorf("relative error %.2g at %s", err, where)
 	}

@@ -64,7 +64,7 @@ func moves(t *testing.T, check Check) {
 	r := rand.New(rand.NewPCG(33, 34))
 	for _, s := range someShapes {
 		for range 3 {
-			o := &graph.Take{Index: make([][]int, len(s)), Fill: 0.5}
+			o := graph.Take{Index: make([][]int, len(s)), Fill: 0.5}
 			for d := range s {
 				if r.IntN(2) == 0 {
 					for range 1 + r.IntN(6) {
@@ -73,7 +73,7 @@ func moves(t *testing.T, check Check) {
 				}
 			}
 			Op(t, r, check, o, s)
-			Op(t, r, check, &graph.Transpose{Axes: r.Perm(len(s))}, s)
+			Op(t, r, check, graph.Transpose{Axes: r.Perm(len(s))}, s)
 		}
 		for d := range s {
 			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Pad(d, 1, 2, -1) }, s)

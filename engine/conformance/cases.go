@@ -126,11 +126,11 @@ func dense(t *testing.T, check Check) {
 	for _, s := range [][3]int{{1, 1, 1}, {3, 17, 10}, {33, 50, 35}, {2, 512, 10}} {
 		Op(t, r, check, graph.Linear{}, tensor.Shape{s[0], s[1]}, tensor.Shape{s[2], s[1]}, tensor.Shape{s[2]})
 		Op(t, r, check, graph.Softmax{}, tensor.Shape{s[0], s[1]})
-		Op(t, r, check, &graph.Reshape{To: tensor.Shape{s[1], s[0]}}, tensor.Shape{s[0], s[1]})
+		Op(t, r, check, graph.Reshape{To: tensor.Shape{s[1], s[0]}}, tensor.Shape{s[0], s[1]})
 	}
-	Op(t, r, check, &graph.Reshape{To: tensor.Shape{3, 40}}, tensor.Shape{3, 5, 2, 4})
-	Op(t, r, check, &graph.Reshape{To: tensor.Shape{3, 5}}, tensor.Shape{3, 5, 1, 1})
-	Op(t, r, check, &graph.Reshape{To: tensor.Shape{2, 3, 4, 5}}, tensor.Shape{6, 20})
+	Op(t, r, check, graph.Reshape{To: tensor.Shape{3, 40}}, tensor.Shape{3, 5, 2, 4})
+	Op(t, r, check, graph.Reshape{To: tensor.Shape{3, 5}}, tensor.Shape{3, 5, 1, 1})
+	Op(t, r, check, graph.Reshape{To: tensor.Shape{2, 3, 4, 5}}, tensor.Shape{6, 20})
 }
 
 func elementwise(t *testing.T, check Check) {

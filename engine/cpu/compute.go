@@ -22,7 +22,7 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	if f, ok := elementwise(b.set, s.Op); ok {
 		return b.inPieces(s.Out.Numel(), in, out, f), nil
 	}
-	if _, ok := s.Op.(*graph.Reshape); ok {
+	if _, ok := s.Op.(graph.Reshape); ok {
 		return b.reshape(s), nil
 	}
 	if f, ok := b.moving(s); ok {
@@ -214,7 +214,7 @@ func (b *binder) reduction(s *engine.Compute, in []memory, out memory) (func(), 
 		rows = len(in[0]) / k
 	}
 	switch op := s.Op.(type) {
-	case *graph.Expand:
+	case graph.Expand:
 		return b.blocks(len(out), func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				out[i] = in[0][0]

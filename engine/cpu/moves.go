@@ -13,7 +13,7 @@ import (
 // matrices.
 func (b *binder) moving(s *engine.Compute) (func(), bool) {
 	switch op := s.Op.(type) {
-	case *graph.Take:
+	case graph.Take:
 		strides := s.In[0].Layout.Strides(s.In[0].Shape)
 		offsets := make([][]int, len(s.Out.Shape))
 		for d, size := range s.Out.Shape {
@@ -25,7 +25,7 @@ func (b *binder) moving(s *engine.Compute) (func(), bool) {
 		}
 		m := newMove(s.Out.Shape, s.Out.Layout.Strides(s.Out.Shape), offsets)
 		return b.move(m, b.act(s.Out), b.act(s.In[0]), float32(op.Fill)), true
-	case *graph.Transpose:
+	case graph.Transpose:
 		strides := s.In[0].Layout.Strides(s.In[0].Shape)
 		offsets := make([][]int, len(s.Out.Shape))
 		for d, size := range s.Out.Shape {
@@ -35,11 +35,11 @@ func (b *binder) moving(s *engine.Compute) (func(), bool) {
 		return b.move(m, b.act(s.Out), b.act(s.In[0]), 0), true
 	case graph.Concat:
 		return b.concat(op, s), true
-	case *graph.TakeGrad:
+	case graph.TakeGrad:
 		return b.takeGrad(op, s), true
-	case *graph.Reduce:
+	case graph.Reduce:
 		return b.reduce(op, s), true
-	case *graph.ProductOfOthers:
+	case graph.ProductOfOthers:
 		return b.productOfOthers(op, s), true
 	case graph.MatMul:
 		return b.matMul(s), true
@@ -181,7 +181,7 @@ func places(shape tensor.Shape, strides []int, chosen func(d int) bool) []int {
 
 // takeGrad sums, for every element of the input, the gradients of the output elements
 // that took it, in the order of the output.
-func (b *binder) takeGrad(op *graph.TakeGrad, s *engine.Compute) func() {
+func (b *binder) takeGrad(op graph.TakeGrad, s *engine.Compute) func() {
 	dy, dx := s.In[0], s.Out
 	from, to := dy.Layout.Strides(dy.Shape), dx.Layout.Strides(dx.Shape)
 	takers := make([][][]int, len(dx.Shape)) // for each dimension and index, the offsets in dy
@@ -227,7 +227,7 @@ func (b *binder) takeGrad(op *graph.TakeGrad, s *engine.Compute) func() {
 	})
 }
 
-func (b *binder) reduce(op *graph.Reduce, s *engine.Compute) func() {
+func (b *binder) reduce(op graph.Reduce, s *engine.Compute) func() {
 	x, y := s.In[0], s.Out
 	from := x.Layout.Strides(x.Shape)
 	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
@@ -253,7 +253,7 @@ func (b *binder) reduce(op *graph.Reduce, s *engine.Compute) func() {
 	})
 }
 
-func (b *binder) productOfOthers(op *graph.ProductOfOthers, s *engine.Compute) func() {
+func (b *binder) productOfOthers(op graph.ProductOfOthers, s *engine.Compute) func() {
 	x, y := s.In[0], s.Out
 	strides, to := x.Layout.Strides(x.Shape), y.Layout.Strides(y.Shape)
 	reduced := func(d int) bool { return slices.Contains(op.Axes, d) }
