@@ -17,7 +17,7 @@ var functions = map[string]func(a *attributes) graph.Unary{
 	"Sign": plain(graph.Sign), "Floor": plain(graph.Floor), "Ceil": plain(graph.Ceil), "Round": plain(graph.Round), "Erf": plain(graph.Erf),
 	"Sin": plain(graph.Sin), "Cos": plain(graph.Cos), "Tan": plain(graph.Tan), "Asin": plain(graph.Asin), "Acos": plain(graph.Acos), "Atan": plain(graph.Atan),
 	"Sinh": plain(graph.Sinh), "Cosh": plain(graph.Cosh), "Asinh": plain(graph.Asinh), "Acosh": plain(graph.Acosh), "Atanh": plain(graph.Atanh),
-	"HardSwish": plain(graph.HardSwish), "Softplus": plain(graph.Softplus), "Softsign": plain(graph.Softsign), "Mish": plain(graph.Mish),
+	"HardSwish": plain(graph.Hardswish), "Softplus": plain(graph.Softplus), "Softsign": plain(graph.Softsign), "Mish": plain(graph.Mish),
 	"LeakyRelu": func(a *attributes) graph.Unary {
 		return graph.Unary{Function: graph.LeakyReLU, A: a.float("alpha", 0.01)}
 	},
@@ -27,7 +27,7 @@ var functions = map[string]func(a *attributes) graph.Unary{
 	},
 	"Celu": func(a *attributes) graph.Unary { return graph.Unary{Function: graph.CELU, A: a.float("alpha", 1)} },
 	"HardSigmoid": func(a *attributes) graph.Unary {
-		return graph.Unary{Function: graph.HardSigmoid, A: a.float("alpha", 0.2), B: a.float("beta", 0.5)}
+		return graph.Unary{Function: graph.Hardsigmoid, A: a.float("alpha", 0.2), B: a.float("beta", 0.5)}
 	},
 	"ThresholdedRelu": func(a *attributes) graph.Unary { return graph.Unary{Function: graph.Threshold, A: a.float("alpha", 1)} },
 	"Shrink": func(a *attributes) graph.Unary {

@@ -55,3 +55,22 @@ func sameShapes(op Op, in []tensor.Shape, count int) tensor.Shape {
 func noSecond(op Op) []*Node {
 	panic(op.Name() + ": second derivatives are not supported")
 }
+
+// together returns the shape that both are broadcast to. Panics name op.
+func together(op Op, in []tensor.Shape, a, b tensor.Shape) tensor.Shape {
+	to := make(tensor.Shape, max(len(a), len(b)))
+	for i := range to {
+		to[i] = 1
+		for _, s := range []tensor.Shape{a, b} {
+			d := i - len(to) + len(s)
+			if d < 0 || s[d] == 1 {
+				continue
+			}
+			if to[i] != 1 && s[d] != to[i] {
+				badShapes(op, in, "shapes differ and cannot be broadcast")
+			}
+			to[i] = s[d]
+		}
+	}
+	return to
+}

@@ -209,7 +209,36 @@ var trials = map[string]func(t *trial) *Node{
 		m, k, n := t.between(1, 4), t.between(1, 4), t.between(1, 4)
 		return t.normal(2, 1, m, k).MatMul(t.normal(3, k, n))
 	},
-	"Softmax": func(t *trial) *Node { return t.g.Apply(Softmax{}, t.normal(t.between(1, 6), t.between(1, 6))) },
+	"MatMul vectors": func(t *trial) *Node {
+		k := t.between(1, 4)
+		if t.IntN(2) == 0 {
+			return t.normal(k).MatMul(t.normal(2, k, 3))
+		}
+		return t.normal(3, 1, 2, k).MatMul(t.normal(k))
+	},
+	"LayerNorm": func(t *trial) *Node {
+		s, dims := t.image(), t.between(1, 3)
+		s[3] += 2 // several elements that differ
+		w := s[4-dims:]
+		return t.normal(s...).LayerNorm(t.normal(w...), t.normal(w...), 0.1)
+	},
+	"GroupNorm": func(t *trial) *Node {
+		s, groups := t.image(), t.between(1, 3)
+		s[1], s[3] = groups*t.between(1, 2), s[3]+2
+		return t.normal(s...).GroupNorm(groups, t.normal(s[1]), t.normal(s[1]), 0.1)
+	},
+	"Upsample nearest": func(t *trial) *Node { return t.normal(t.image()...).UpsampleNearest(t.between(1, 9), t.between(1, 9)) },
+	"Upsample bilinear": func(t *trial) *Node {
+		return t.normal(t.image()...).UpsampleBilinear(t.between(1, 9), t.between(1, 9), t.IntN(2) == 0)
+	},
+	"GatherElements": func(t *trial) *Node {
+		s, axis := t.image(), t.between(0, 3)
+		of := tensor.Shape(s).Clone()
+		of[axis] = t.between(1, 4)
+		return t.normal(s...).GatherElements(axis, t.fixed(of, func(int) float64 { return float64(t.between(0, s[axis]-1)) }))
+	},
+	"Softmax of any axis": func(t *trial) *Node { return t.normal(t.image()...).Softmax(t.between(-4, 3)) },
+	"Softmax":             func(t *trial) *Node { return t.g.Apply(Softmax{}, t.normal(t.between(1, 6), t.between(1, 6))) },
 	"Row": func(t *trial) *Node {
 		return t.g.Apply(Row{t.IntN(2)}, t.normal(2, t.between(1, 5)))
 	},

@@ -183,8 +183,26 @@ func (n *Node) Max(axes ...int) *Node { return Largest.Of(n, axes...) }
 // Min returns the smallest element along axes; see Sum.
 func (n *Node) Min(axes ...int) *Node { return Smallest.Of(n, axes...) }
 
-// LogSoftmax returns the logarithm of the softmax along an axis, z - log Σ e^z.
-func (n *Node) LogSoftmax(axis int) *Node {
-	z := n.Sub(n.Max(axis))
-	return z.Sub(z.Exp().Sum(axis).Log())
+// sumTo sums n over the dimensions along which a tensor of the given shape would be repeated to
+// have the shape of n: the gradient of a broadcast.
+func (n *Node) sumTo(shape tensor.Shape) *Node {
+	var axes []int
+	more := len(n.Shape) - len(shape)
+	for d, size := range n.Shape {
+		if size != 1 && (d < more || shape[d-more] == 1) {
+			axes = append(axes, d)
+		}
+	}
+	if axes != nil {
+		n = n.Sum(axes...)
+	}
+	return n.Reshape(shape...)
+}
+
+// sumChannels sums n [N, C, ...] over all dimensions but the second.
+func (n *Node) sumChannels() *Node {
+	if len(n.Shape) <= 4 {
+		return n.Graph.Apply(SumChannels{}, n)
+	}
+	return n.Sum(slices.Delete(upTo(0, len(n.Shape)), 1, 2)...).Reshape(n.Shape[1])
 }

@@ -42,7 +42,7 @@ func TestWrongShapesPanic(t *testing.T) {
 		{Concat{1}, shapes{n, c}, "shapes differ outside dimension 1"},
 		{Concat{0}, shapes{x, y}, "shapes differ outside dimension 0"},
 		{Reduce{Total, []int{2}}, shapes{n}, "over dimensions [2]"},
-		{MatMul{}, shapes{n, n}, "the matrices do not fit"},
+		{MatMul{}, shapes{n, n}, "3 columns of input 0 meet 7 rows of input 1"},
 		{PadChannels{3}, shapes{x}, "cannot become 3 channels"},
 		{PadChannels{8}, shapes{c}, "two to four dimensions"},
 		{TakeChannels{5}, shapes{x}, "no first 5 channels"},

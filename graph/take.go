@@ -60,6 +60,16 @@ func (o Take) Reference(n *Node, y []float64, in [][]float64) {
 	})
 }
 
+// Broadcasts reports whether Take does no more than to repeat x along dimensions of size 1.
+func (o Take) Broadcasts(x tensor.Shape) bool {
+	for d, list := range o.Index {
+		if list != nil && (x[d] != 1 || len(list) == 0 || slices.Contains(list, -1)) {
+			return false
+		}
+	}
+	return true
+}
+
 // pairs visits every element of y with the element of x that it takes, or -1 if it takes none.
 func (o Take) pairs(x, y tensor.Shape, visit func(xi, yi int)) {
 	strides := x.Strides()
@@ -249,21 +259,7 @@ func broadcast(op Op, a, b *Node) (*Node, *Node) {
 	if a.Shape.Equal(b.Shape) {
 		return a, b
 	}
-	to := make(tensor.Shape, max(len(a.Shape), len(b.Shape)))
-	for i := range to {
-		size := 1
-		for _, s := range []tensor.Shape{a.Shape, b.Shape} {
-			d := i - len(to) + len(s)
-			if d < 0 || s[d] == 1 {
-				continue
-			}
-			if size != 1 && s[d] != size {
-				badShapes(op, []tensor.Shape{a.Shape, b.Shape}, "shapes differ and cannot be broadcast")
-			}
-			size = s[d]
-		}
-		to[i] = size
-	}
+	to := together(op, []tensor.Shape{a.Shape, b.Shape}, a.Shape, b.Shape)
 	return a.Broadcast(to...), b.Broadcast(to...)
 }
 

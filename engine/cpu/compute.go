@@ -190,6 +190,11 @@ func (b *binder) spatial(s *engine.Compute) (func(), bool) {
 	case graph.AdaptiveAvgPool2dGrad:
 		_, _, oh, ow := in[0].Dims()
 		return b.weigh(engine.Transposed(engine.AdaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
+	case graph.Upsample:
+		_, _, h, w := in[0].Dims()
+		return b.weigh(engine.Interpolated(op, h, w), in[0], s.Out), true
+	case graph.UpsampleGrad:
+		return b.weigh(engine.Transposed(engine.Interpolated(op.Upsample, op.FromH, op.FromW), op.FromH*op.FromW), in[0], s.Out), true
 	case graph.Dropout:
 		return b.dropout(op, in[0], s.Out), true
 	case graph.StochasticDepth:
