@@ -58,7 +58,7 @@ func (imp *importer) product(n *onnx.Node, alpha, beta float64, turnA, turnB boo
 			}
 			y := scaled(a.MatMul(b), alpha)
 			if in[2] != nil && beta != 0 {
-				y = y.Plus(scaled(in[2], beta).Broadcast(y.Shape...))
+				y = y.Add(scaled(in[2], beta).Broadcast(y.Shape...))
 			}
 			return y
 		})(in)

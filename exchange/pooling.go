@@ -105,7 +105,7 @@ func (imp *importer) averagePool(n *onnx.Node, a *attributes) error {
 			own := win.resolved(x.Shape[2], x.Shape[3])
 			ones = x.Graph.Constant(1, 1, 1, x.Shape[2]+own.h.before+own.h.after, x.Shape[3]+own.w.before+own.w.after)
 		}
-		return value{node: win.sums(x, x, ceil).Over(win.sums(ones, x, ceil))}
+		return value{node: win.sums(x, x, ceil).Div(win.sums(ones, x, ceil))}
 	})
 	return nil
 }
@@ -137,7 +137,7 @@ func (s side) along(x *graph.Node, axis, outputs int) (sum *graph.Node) {
 		if part := x.Gather(axis, index...); sum == nil {
 			sum = part
 		} else {
-			sum = sum.Plus(part)
+			sum = sum.Add(part)
 		}
 	}
 	return sum

@@ -126,7 +126,7 @@ func common(policy string, x tensor.Shape, at []int, to []int64) (scale float64)
 func replaced(x *graph.Node, index [][]int, fill float64) *graph.Node {
 	for _, list := range index {
 		if list != nil {
-			return x.Graph.Apply(&graph.Take{Index: index, Fill: fill}, x)
+			return x.Graph.Apply(graph.Take{Index: index, Fill: fill}, x)
 		}
 	}
 	return x

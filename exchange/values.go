@@ -227,7 +227,7 @@ func (b *bounds) check(g *graph.Graph) {
 		for _, d := range n.Shape {
 			limited(mostListed, d)
 		}
-		if op, ok := n.Op.(*graph.Take); ok {
+		if op, ok := n.Op.(graph.Take); ok {
 			for _, list := range op.Index {
 				b.listed += len(list)
 			}
