@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Images is a data set whose images have sizes of their own, larger than what Get
@@ -60,9 +61,9 @@ func (b *Batch) croppedImage(epoch, i int) (m transforms.Image, label int, err e
 	var drawn transforms.ResizedCrop
 	var failed error
 	m, label, err = from.parts.Part(from.index(i), func(height, width int) (part transforms.Crop) {
-		defer func() { // the transform's panic is no fault of the image's
-			if r := recover(); r != nil {
-				part, failed = transforms.Crop{Height: height, Width: width}, fmt.Errorf("its transform failed: %v", r)
+		defer func() { // a transform that does not take this image; the file is readable
+			if m := tensor.Recovered(recover()); m != nil {
+				part, failed = transforms.Crop{Height: height, Width: width}, fmt.Errorf("its transform failed: %w", m)
 			}
 		}()
 		b.rand.Image(b.loader.c.Seed, epoch, i)
@@ -110,12 +111,12 @@ func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err er
 	return m, label, err
 }
 
-// apply turns a transform's panic, as over an image smaller than its crop, into an
-// error: it happens on a worker, to an image of the user's.
+// apply returns a transform's tensor.Misuse, as over an image smaller than its crop, as an
+// error: it is about an image of the user's. Any other panic is a mistake in the transform.
 func apply(t transforms.Transform, m transforms.Image, lots *transforms.Rand) (out transforms.Image, err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("its transform failed: %v", r)
+		if m := tensor.Recovered(recover()); m != nil {
+			err = fmt.Errorf("its transform failed: %w", m)
 		}
 	}()
 	return t.Apply(m, lots), nil

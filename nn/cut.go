@@ -23,6 +23,7 @@ type Features struct {
 type callAt struct {
 	index, first int // of the call, and of the first within it
 	identity     any
+	batch        bool // the output has as many rows as the input
 }
 
 // Cut returns the part of m whose output is that of the module at path, such as layer4 of a
@@ -62,12 +63,12 @@ func cut(m Module, path string, input tensor.Shape, before bool) (*Features, err
 		if err != nil {
 			return nil, fmt.Errorf("nn.Cut: %w", err)
 		}
-		f.calls[mode] = callAt{c.number, c.first(), identity(c.Module)}
+		out := c.Output
+		if before {
+			out = inputOf(x.Graph, c.Call)
+		}
+		f.calls[mode] = callAt{c.number, c.first(), identity(c.Module), len(out.Shape) > 0 && out.Shape[0] == x.Shape[0]}
 		if mode == graph.Eval {
-			out := c.Output
-			if before {
-				out = inputOf(x.Graph, c.Call)
-			}
 			f.hide(w, out)
 		}
 	}
@@ -124,9 +125,12 @@ func (f *Features) Forward(x *graph.Node) *graph.Node {
 	g, first, calls := x.Graph, len(x.Graph.Nodes), len(x.Graph.Calls)
 	at, ok := f.calls[g.Mode]
 	if !ok {
-		panic(fmt.Sprintf("nn: %v: %s did not compute in mode %v when it was cut", f, Class(f.Net), g.Mode))
+		panic(tensor.Misusef("nn: %v: %s did not compute in mode %v when it was cut", f, Class(f.Net), g.Mode))
 	}
 	out := f.until(x, calls, at)
+	if len(out.Shape) > 0 && at.batch && out.Shape[0] != x.Shape[0] {
+		panic(tensor.Misusef("nn: %v: %s computes each of several inputs alone; give it one at a time", f, Class(f.Net)))
+	}
 	g.Record(f, first, out)
 	g.Enclose(calls)
 	return out
@@ -145,7 +149,7 @@ func (f *Features) until(x *graph.Node, calls int, at callAt) (out *graph.Node) 
 		r := recover()
 		if c, ok := r.(reachedCut); !ok || c.Features != f {
 			if r == nil {
-				r = fmt.Sprintf("nn: %v: %s was changed before the cut; cut it again", f, Class(f.Net))
+				r = tensor.Misusef("nn: %v: %s was changed before the cut; cut it again", f, Class(f.Net))
 			}
 			panic(r)
 		}

@@ -35,7 +35,7 @@ func newOwner() *owner {
 
 func (m *owner) Forward(x *graph.Node) *graph.Node {
 	x = m.Body.Forward(m.Stem.Forward(x))
-	x = m.Act.Forward(m.Norm.Forward(x.Times(m.Gate.Forward(x))))
+	x = m.Act.Forward(m.Norm.Forward(x.Mul(m.Gate.Forward(x))))
 	x = m.ByName["a.b"].Forward(x)
 	return m.FC.Forward(m.Flatten.Forward(m.Pool.Forward(x)))
 }

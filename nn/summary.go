@@ -43,22 +43,18 @@ func Summary(m Module, input tensor.Shape) (*Table, error) {
 	return t, nil
 }
 
-// trace runs m's Forward and returns a panic about shapes as an error.
+// trace runs m's Forward and returns a tensor.Misuse, such as one about shapes, as an error.
 func trace(g *graph.Graph, m Module, input tensor.Shape) error {
 	_, err := traceOn(g.Input("input", tensor.Float32, input...), m)
 	return err
 }
 
-// traceOn runs m's Forward on x, records the call if m does not, and returns a panic about
-// shapes as an error.
+// traceOn runs m's Forward on x, records the call if m does not, and returns a tensor.Misuse,
+// such as one about shapes, as an error.
 func traceOn(x *graph.Node, m Module) (out *graph.Node, err error) {
 	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case string:
-			err = fmt.Errorf("%s does not take an input of shape %v: %s", Class(m), x.Shape, r)
-		default:
-			panic(r)
+		if r := tensor.Recovered(recover()); r != nil {
+			err = fmt.Errorf("%s does not take an input of shape %v: %w", Class(m), x.Shape, r)
 		}
 	}()
 	g, first, calls := x.Graph, len(x.Graph.Nodes), len(x.Graph.Calls)

@@ -1,10 +1,11 @@
 package transforms
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"strconv"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Sampling is how a turned or moved image finds a pixel between pixels. Unlike
@@ -36,7 +37,7 @@ func (t Affine) Apply(m Image, _ rand.Source) Image {
 	cx, cy := center("Affine", t.Center, m)
 	scale := orDefault(t.Scale, 1)
 	if !(scale > 0) {
-		panic(fmt.Sprintf("transforms.Affine: scale %v; it must be above 0", scale))
+		panic(tensor.Misusef("transforms.Affine: scale %v; it must be above 0", scale))
 	}
 	return m.transform("Affine", m.Height, m.Width, inverseAffine(cx, cy, t.Angle, t.Translate, scale, t.Shear), t.Sampling, t.Fill)
 }
@@ -48,7 +49,7 @@ func center(op string, at []float64, m Image) (x, y float64) {
 	case 2:
 		return at[0], at[1]
 	}
-	panic(fmt.Sprintf("transforms.%s: a center of %d coordinates; give x and y", op, len(at)))
+	panic(tensor.Misusef("transforms.%s: a center of %d coordinates; give x and y", op, len(at)))
 }
 
 // matrix takes a point of the result to one of the source:
@@ -154,7 +155,7 @@ func (m Image) transform(op string, h, w int, a matrix, s Sampling, fill []uint8
 	case SampleBilinear, SampleBicubic:
 		m.sampled(out, &a, s)
 	default:
-		panic(fmt.Sprintf("transforms.%s: sampling %d", op, uint8(s)))
+		panic(tensor.Misusef("transforms.%s: sampling %d", op, uint8(s)))
 	}
 	return out
 }

@@ -1,9 +1,10 @@
 package transforms
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // The operations of RandAugment and TrivialAugmentWide, in torchvision's order.
@@ -109,7 +110,7 @@ func operation(op int, magnitude float64, s Sampling, fill []uint8) Transform {
 	case opEqualize:
 		return Equalize{}
 	}
-	panic(fmt.Sprintf("transforms: augmentation %d of %d", op, ops))
+	panic(tensor.Misusef("transforms: augmentation %d of %d", op, ops))
 }
 
 // draw chooses an operation; bin says how strong it is.
@@ -141,7 +142,7 @@ func (t RandAugment) Draw(m Image, r rand.Source) Transform {
 	m.check("RandAugment")
 	bins, bin := orDefault(t.NumMagnitudeBins, 31), orDefault(t.Magnitude, 9)
 	if bin < 0 || bin >= bins || bins < 2 || t.NumOps < 0 {
-		panic(fmt.Sprintf("transforms.RandAugment: magnitude %d of %d bins and %d operations: at least 2 bins, and the magnitude one of them", bin, bins, t.NumOps))
+		panic(tensor.Misusef("transforms.RandAugment: magnitude %d of %d bins and %d operations: at least 2 bins, and the magnitude one of them", bin, bins, t.NumOps))
 	}
 	s := randSpace(m.Height, m.Width)
 	var steps Compose
@@ -167,7 +168,7 @@ func (t TrivialAugmentWide) Apply(m Image, r rand.Source) Image { return t.Draw(
 func (t TrivialAugmentWide) Draw(_ Image, r rand.Source) Transform {
 	bins := orDefault(t.NumMagnitudeBins, 31)
 	if bins < 2 {
-		panic(fmt.Sprintf("transforms.TrivialAugmentWide: %d bins; at least 2", bins))
+		panic(tensor.Misusef("transforms.TrivialAugmentWide: %d bins; at least 2", bins))
 	}
 	return trivialSpace.draw(func() int { return intn(r, bins) }, bins, t.Sampling, t.Fill, r)
 }

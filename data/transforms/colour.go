@@ -1,9 +1,10 @@
 package transforms
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // blendByte goes from one byte to another by alpha, beyond it where alpha is above 1,
@@ -16,7 +17,7 @@ func blendByte(from, to uint8, alpha float32) uint8 {
 // factor panics when a factor is below zero or no number, as torchvision refuses it.
 func factor(op string, f float64) float32 {
 	if !(f >= 0) || math.IsInf(f, 1) {
-		panic(fmt.Sprintf("transforms.%s: factor %v; it must be a number of at least 0", op, f))
+		panic(tensor.Misusef("transforms.%s: factor %v; it must be a number of at least 0", op, f))
 	}
 	return float32(f)
 }
@@ -86,7 +87,7 @@ type AdjustHue struct{ Factor float64 }
 func (t AdjustHue) Apply(m Image, _ rand.Source) Image {
 	m.check("AdjustHue")
 	if !(t.Factor >= -0.5 && t.Factor <= 0.5) {
-		panic(fmt.Sprintf("transforms.AdjustHue: factor %v; it must be from -0.5 to 0.5", t.Factor))
+		panic(tensor.Misusef("transforms.AdjustHue: factor %v; it must be from -0.5 to 0.5", t.Factor))
 	}
 	if m.Channels == 1 {
 		return m

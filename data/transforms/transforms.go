@@ -15,8 +15,9 @@
 package transforms
 
 import (
-	"fmt"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Image is an image of 8-bit pixels, channel by channel: Pix is [Channels, Height,
@@ -29,7 +30,7 @@ type Image struct {
 // NewImage returns a black image. It panics when a size is below 1.
 func NewImage(channels, height, width int) Image {
 	if channels < 1 || height < 1 || width < 1 {
-		panic(fmt.Sprintf("transforms.NewImage: [%d, %d, %d]", channels, height, width))
+		panic(tensor.Misusef("transforms.NewImage: [%d, %d, %d]", channels, height, width))
 	}
 	return Image{channels, height, width, make([]uint8, channels*height*width)}
 }
@@ -43,13 +44,15 @@ func (m Image) plane(channel int) []uint8 {
 // check panics when the pixels do not have the sizes.
 func (m Image) check(op string) {
 	if m.Channels < 1 || m.Height < 1 || m.Width < 1 || len(m.Pix) != m.Channels*m.Height*m.Width {
-		panic(fmt.Sprintf("transforms.%s: %d bytes of [%d, %d, %d]", op, len(m.Pix), m.Channels, m.Height, m.Width))
+		panic(tensor.Misusef("transforms.%s: %d bytes of [%d, %d, %d]", op, len(m.Pix), m.Channels, m.Height, m.Width))
 	}
 }
 
 // Transform makes an image of another. One that uses random numbers draws them from r alone,
 // so that the same r gives the same image; the others take nil. The result may be
-// the image given or share its pixels; the image given is never changed.
+// the image given or share its pixels; the image given is never changed. A transform panics
+// with a tensor.Misuse for an image that it does not take, and data.Loader returns that as an
+// error that names the image; any other panic is a mistake in the transform, and passes.
 type Transform interface {
 	Apply(m Image, r rand.Source) Image
 }
