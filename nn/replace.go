@@ -29,12 +29,16 @@ func Head(m Module) string {
 		return h.Head()
 	}
 	w, head := walk(m), ""
+	var header *namedModule // one within m, such as a network in a Sequential, speaks for all below it
 	for _, p := range w.modules {
+		if header != nil && p.below(header) {
+			continue
+		}
 		path := p.path
 		switch l := p.module.(type) {
 		case *Linear:
-		case Header: // such as a network within a Sequential
-			path = join(path, l.Head())
+		case Header:
+			header, path = p, join(path, l.Head())
 		default:
 			continue
 		}
