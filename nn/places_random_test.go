@@ -41,7 +41,7 @@ type squeezed struct {
 
 func (m *squeezed) Forward(x *graph.Node) *graph.Node {
 	y := m.Act.Forward(m.Fcs[0].Forward(m.Pool.Forward(x)))
-	return x.Times(m.Gate.Forward(m.Fcs[1].Forward(y)))
+	return x.Mul(m.Gate.Forward(m.Fcs[1].Forward(y)))
 }
 
 // again calls its activation twice, as the blocks of ResNet do, and has one that it never
