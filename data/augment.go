@@ -96,6 +96,9 @@ func (b *Batch) image(epoch, i int) (pix []uint8, label int, err error) {
 
 func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err error) {
 	l := b.loader
+	if l.targets.areMasks() {
+		return b.transformedMask(epoch, i)
+	}
 	if l.originals.parts != nil && l.croppable != nil {
 		return b.croppedImage(epoch, i)
 	}

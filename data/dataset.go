@@ -26,6 +26,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/residual-ml/residual/task"
 )
 
 // Info describes every image of a data set.
@@ -33,6 +35,7 @@ type Info struct {
 	Name                    string
 	Classes                 []string // a label is an index into it
 	Channels, Height, Width int
+	Targets                 task.Targets // of a data set that has others than classes: see Targeted
 }
 
 // Numel returns the bytes of one image, Channels*Height*Width.

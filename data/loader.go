@@ -55,6 +55,7 @@ type Loader struct {
 	stored    *Stored    // how batches are stored; nil where they are images
 	source    Dataset    // the images as they are stored
 	originals originals  // the images that Transform takes
+	targets   *targets   // nil for classes
 }
 
 // NewLoader checks the settings. Nothing runs before Epoch.
@@ -76,10 +77,17 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	if c.Workers == 0 {
 		c.Workers = min(max(runtime.GOMAXPROCS(0)/2, 1), 4)
 	}
+	if c.Mix != nil && info.hasTargets() {
+		return nil, fmt.Errorf("the targets of data set %s are %s, which cannot be mixed as classes are; leave out Mixup and CutMix", info.Name, info.Targets.Task)
+	}
 	if c.Mix != nil && len(info.Classes) == 0 {
 		return nil, fmt.Errorf("data set %s does not name its classes, so its labels cannot be mixed; leave out Mixup and CutMix", info.Name)
 	}
 	l := &Loader{info: info, c: c, total: ds.Len(), ahead: c.Workers + 2}
+	var err error
+	if l.targets, err = targetsOf(ds); err != nil {
+		return nil, err
+	}
 	for _, values := range [][]float64{c.Normalize.Mean, c.Normalize.Std} {
 		if n := len(values); n != 0 && n != info.Channels {
 			return nil, field.Errorf("the images of %s have %d channels, and the mean and std are of %d ({Mean}, {Std})", info.Name, info.Channels, n)
@@ -121,12 +129,14 @@ type Batch struct {
 	Pixels  []uint8        // the images as Loader.Stored says, one after the other; else nil
 	Labels  *tensor.Tensor // [n] Int64
 	Indices []int          // of the images in the data set
-	Targets *tensor.Tensor // [n, classes] Float32 soft labels, with LoaderConfig.Mix; else nil
+	Targets *tensor.Tensor // [n, classes] Float32 soft labels, with LoaderConfig.Mix, or the targets of a Targeted data set; else nil
 
 	loader      *Loader
 	pix         []uint8 // one image
 	rand        transforms.Rand
 	images      []float32
+	targets     []float32
+	mask        transforms.Image // of the image that was transformed last
 	pixels      []uint8
 	labels      []int64
 	indices     []int
@@ -135,7 +145,7 @@ type Batch struct {
 	err         error
 }
 
-type tensors struct{ images, labels *tensor.Tensor }
+type tensors struct{ images, labels, targets *tensor.Tensor }
 
 // Release gives the buffers back; the batch must not be used after it. Releasing
 // twice does nothing.
@@ -159,6 +169,9 @@ func (l *Loader) batch(n int) *Batch {
 			loader: l, pix: make([]uint8, l.source.Info().Numel()), views: map[int]tensors{},
 			labels: make([]int64, l.cut.most()), indices: make([]int, l.cut.most()),
 		}
+		if l.targets != nil {
+			b.targets = make([]float32, l.cut.most()*l.targets.size)
+		}
 		if l.stored != nil {
 			b.pixels = make([]uint8, l.cut.most()*l.stored.Numel())
 		} else {
@@ -166,10 +179,13 @@ func (l *Loader) batch(n int) *Batch {
 		}
 	}
 	b.outstanding.Store(true)
-	b.err, b.Targets = nil, nil
+	b.err = nil
 	view, ok := b.views[n]
 	if !ok {
 		view.labels = tensor.FromInts(b.labels[:n], n)
+		if t := l.targets; t != nil {
+			view.targets = tensor.FromSlice(b.targets[:n*t.size], append([]int{n}, t.info.Targets.Sized(t.info.Height, t.info.Width)...)...)
+		}
 		if l.stored == nil {
 			view.images = tensor.FromSlice(b.images[:n*l.info.Numel()], n, l.info.Channels, l.info.Height, l.info.Width)
 		}
@@ -178,7 +194,7 @@ func (l *Loader) batch(n int) *Batch {
 	if l.stored != nil {
 		b.Pixels = b.pixels[:n*l.stored.Numel()]
 	}
-	b.Images, b.Labels, b.Indices = view.images, view.labels, b.indices[:n]
+	b.Images, b.Labels, b.Targets, b.Indices = view.images, view.labels, view.targets, b.indices[:n]
 	return b
 }
 
@@ -190,7 +206,11 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 			return err
 		}
 		pix, label, err := b.image(epoch, i)
-		if err == nil && (label < 0 || classes > 0 && label >= classes) {
+		switch {
+		case err != nil:
+		case b.loader.targets != nil:
+			label, err = 0, b.target(k, i)
+		case label < 0 || classes > 0 && label >= classes:
 			err = fmt.Errorf("label %d is outside 0..%d", label, classes-1)
 		}
 		if err != nil {
