@@ -13,7 +13,7 @@ func badShapes(op Op, in []tensor.Shape, why string, args ...any) {
 	for i, s := range in {
 		names[i] = s.String()
 	}
-	panic(fmt.Sprintf("%s: %s (inputs %s)", op.Name(), fmt.Sprintf(why, args...), strings.Join(names, " ")))
+	panic(tensor.Misusef("%s: %s (inputs %s)", op.Name(), fmt.Sprintf(why, args...), strings.Join(names, " ")))
 }
 
 // wantInputs panics unless op got between least and most inputs.
@@ -53,7 +53,7 @@ func sameShapes(op Op, in []tensor.Shape, count int) tensor.Shape {
 
 // noSecond panics: op is itself a gradient, and has none.
 func noSecond(op Op) []*Node {
-	panic(op.Name() + ": second derivatives are not supported")
+	panic(tensor.Misusef("%s: second derivatives are not supported", op.Name()))
 }
 
 // together returns the shape that both are broadcast to. Panics name op.

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/residual-ml/residual/tensor"
@@ -78,7 +77,7 @@ func (n *Node) turned() *Node {
 func (n *Node) MatMul(m *Node) *Node {
 	row, column := len(n.Shape) == 1, len(m.Shape) == 1
 	if len(n.Shape) == 0 || len(m.Shape) == 0 {
-		panic(fmt.Sprintf("MatMul: a number is no matrix (inputs %v %v)", n.Shape, m.Shape))
+		panic(tensor.Misusef("MatMul: a number is no matrix (inputs %v %v)", n.Shape, m.Shape))
 	}
 	a, b := n, m
 	if row {
