@@ -46,7 +46,7 @@ type GroupNorm struct {
 func NewLayerNorm(shape []int, c ...NormOptions) *LayerNorm {
 	conf := one("NewLayerNorm", c)
 	if len(shape) == 0 || tensor.Shape(shape).Numel() < 1 || conf.Eps < 0 {
-		panic(fmt.Sprintf("nn.NewLayerNorm(%v, %+v): there must be at least one size, sizes at least 1, Eps at least 0", shape, conf))
+		panic(tensor.Misusef("nn.NewLayerNorm(%v, %+v): there must be at least one size, sizes at least 1, Eps at least 0", shape, conf))
 	}
 	l := &LayerNorm{Shape: tensor.Shape(shape).Clone(), Eps: conf.eps()}
 	l.Weight, l.Bias = weightAndBias(conf, shape...)
@@ -57,7 +57,7 @@ func NewLayerNorm(shape []int, c ...NormOptions) *LayerNorm {
 func NewGroupNorm(groups, channels int, c ...NormOptions) *GroupNorm {
 	conf := one("NewGroupNorm", c)
 	if groups < 1 || channels < 1 || channels%groups != 0 || conf.Eps < 0 {
-		panic(fmt.Sprintf("nn.NewGroupNorm(%d, %d, %+v): channels must divide into groups, Eps must be at least 0", groups, channels, conf))
+		panic(tensor.Misusef("nn.NewGroupNorm(%d, %d, %+v): channels must divide into groups, Eps must be at least 0", groups, channels, conf))
 	}
 	l := &GroupNorm{Groups: groups, Channels: channels, Eps: conf.eps()}
 	l.Weight, l.Bias = weightAndBias(conf, channels)

@@ -84,20 +84,18 @@ func (s Sequential) Forward(x *graph.Node) *graph.Node {
 // layer it is, unless it already names a parameter of the layer.
 func (s Sequential) layer(i int, x *graph.Node) *graph.Node {
 	defer func() {
-		const layer = "layer "
-		switch r := recover().(type) {
-		case nil:
-		case string:
-			switch {
-			case strings.HasPrefix(r, layer):
-				r = fmt.Sprintf("%s%d.%s", layer, i, r[len(layer):])
-			case !strings.Contains(r, " (of "):
-				r = fmt.Sprintf("%s%d (%s): %s", layer, i, Class(s[i]), r)
-			}
-			panic(r)
-		default:
-			panic(r)
+		m := tensor.Recovered(recover())
+		if m == nil {
+			return
 		}
+		text, within := strings.CutPrefix(m.Error(), "layer ")
+		switch {
+		case within:
+			panic(tensor.Misusef("layer %d.%s", i, text))
+		case !strings.Contains(text, " (of "):
+			panic(tensor.Misusef("layer %d (%s): %w", i, Class(s[i]), m))
+		}
+		panic(m)
 	}()
 	return s[i].Forward(x)
 }

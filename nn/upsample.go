@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Upsample enlarges images by a factor or to a size: [N,C,H',W'] -> [N,C,H,W]. Pixels are those
@@ -20,7 +21,7 @@ type Upsample struct {
 
 func (m Upsample) Forward(x *graph.Node) *graph.Node {
 	if (m.Scale > 0) == (m.H > 0 || m.W > 0) || m.Scale < 0 || (m.H > 0) != (m.W > 0) {
-		panic(fmt.Sprintf("nn: %v: needs either Scale or both H and W, above 0", m))
+		panic(tensor.Misusef("nn: %v: needs either Scale or both H and W, above 0", m))
 	}
 	if len(x.Shape) != 4 {
 		misfit(m, nil, x, "wants [N, C, H, W]")
