@@ -135,6 +135,29 @@ func OpenKnown(path string, config exchange.ModelConfig) (*Model, error) {
 	return &Model{Path: path, Module: m, Info: info}, nil
 }
 
+// Describe returns what a file that Residual wrote says of its model, safetensors or ONNX,
+// without building the network. It is an error if the file says nothing, or if its network is
+// an ONNX graph that is none of those known by name.
+func Describe(path string) (checkpoint.Model, error) {
+	format, err := weights.Detect(path)
+	if err != nil {
+		return checkpoint.Model{}, err
+	}
+	if format != weights.Safetensors && format != weights.ONNX {
+		return checkpoint.Model{}, at(path, checkpoint.ErrNoModel)
+	}
+	f, err := weights.Open(path)
+	if err != nil {
+		return checkpoint.Model{}, err
+	}
+	defer f.Close()
+	info, err := checkpoint.ModelIn(f.Metadata)
+	if err == nil && info.Architecture == exchange.GraphArchitecture {
+		err = errors.New("its network is an ONNX graph, none of those known by name")
+	}
+	return info, at(path, err)
+}
+
 func identify(path string, config exchange.ModelConfig) (*Model, error) {
 	m, info, notes, err := exchange.OpenModel(path, config)
 	if err != nil {

@@ -168,3 +168,31 @@ func TestOpenRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Describe returns what safetensors and ONNX files say of their models, and an error for
+// files that say nothing.
+func TestDescribe(t *testing.T) {
+	m, info := trained(t)
+	model, graph, arrays := files(t, m, info)
+	for _, path := range []string{model, graph} {
+		got, err := modelfile.Describe(path)
+		if err != nil || got.Architecture != info.Architecture || !slices.Equal(got.Classes, info.Classes) || !slices.Equal(got.Preprocess.Std, info.Preprocess.Std) {
+			t.Errorf("%s: %+v, %v", path, got, err)
+		}
+	}
+	if _, err := modelfile.Describe(arrays); !errors.Is(err, checkpoint.ErrNoModel) || !strings.HasPrefix(err.Error(), arrays) {
+		t.Errorf("of arrays: %v", err)
+	}
+	if _, err := modelfile.Describe(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("of no file: %v", err)
+	}
+	// A graph that is no network known by name is described, and none that a training can build.
+	unnamed := filepath.Join(t.TempDir(), "unnamed.onnx")
+	info.Architecture = exchange.GraphArchitecture
+	if err := exchange.SaveGraph(unnamed, graph, info); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := modelfile.Describe(unnamed); err == nil || !strings.Contains(err.Error(), "none of those known by name") {
+		t.Errorf("of an unnamed graph: %+v, %v", got, err)
+	}
+}
