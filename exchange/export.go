@@ -31,7 +31,9 @@ const (
 
 // ExportConfig describes the ONNX graph that Export writes.
 type ExportConfig struct {
-	Channels, Height, Width int // size of the images that the network is traced with
+	// Input has the channels and the size of the images with which the network is traced and,
+	// for Bytes, how they are prepared.
+	Input prepare.Input
 
 	// AnySize lets the graph take images of any height and width.
 	AnySize bool
@@ -40,10 +42,9 @@ type ExportConfig struct {
 	Fold bool
 
 	// Bytes makes the graph take uint8 images, which it scales and normalises as
-	// Preprocess says. The caller still resizes images and converts colours to grey.
+	// Input.Preprocess says. The caller still resizes images and converts colours to grey.
 	Bytes        bool
 	ChannelsLast bool // with Bytes: images are [N, H, W, C], not [N, C, H, W]
-	Preprocess   prepare.Steps
 
 	Metadata map[string]string
 }
@@ -53,8 +54,8 @@ type ExportConfig struct {
 // size N. Its initialisers have the names of m's parameters. If m uses an operation that
 // ONNX does not have, the error names it.
 func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
-	if c.Channels < 1 || c.Height < 1 || c.Width < 1 {
-		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Channels, c.Height, c.Width)
+	if c.Input.Channels < 1 || c.Input.Height < 1 || c.Input.Width < 1 {
+		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Input.Channels, c.Input.Height, c.Input.Width)
 	}
 	if err := c.checkPreprocess(); err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	}
 	// A graph for any size must come out the same when it is traced at another size.
 	other := c
-	other.Height, other.Width = c.Height+32, c.Width+64
+	other.Input.Height, other.Input.Width = c.Input.Height+32, c.Input.Width+64
 	second, err := export(m, other)
 	if err != nil || !reflect.DeepEqual(model.Graph.Nodes, second.Graph.Nodes) || !reflect.DeepEqual(shapes(model), shapes(second)) {
 		return nil, fmt.Errorf("%s depends on the size of its images, so one graph cannot take every size; export it for one size", nn.Class(m))
@@ -85,14 +86,14 @@ func shapes(m *onnx.Model) (list []tensor.Named) {
 
 // checkPreprocess reports whether the graph can prepare images as Preprocess says.
 func (c *ExportConfig) checkPreprocess() error {
-	p := c.Preprocess
+	p := c.Input.Preprocess
 	if c.Bytes && p.BGR {
 		return fmt.Errorf("takes channels in the order blue, green, red, and a graph that takes uint8 images is only written for red, green, blue; leave Bytes out")
 	}
 	for i, values := range [][]float64{p.Mean, p.Std} {
 		name := []string{"mean", "std"}[i]
-		if c.Bytes && len(values) != 0 && len(values) != c.Channels {
-			return fmt.Errorf("exchange.Export: the %s has %d values for %d channels", name, len(values), c.Channels)
+		if c.Bytes && len(values) != 0 && len(values) != c.Input.Channels {
+			return fmt.Errorf("exchange.Export: the %s has %d values for %d channels", name, len(values), c.Input.Channels)
 		}
 	}
 	if c.ChannelsLast && !c.Bytes {
@@ -108,7 +109,7 @@ const tracedBatch = 2
 func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	nn.Named(m) // gives the parameters their names
 	g := graph.New(graph.Eval)
-	x := g.Input(InputName, tensor.Float32, tracedBatch, c.Channels, c.Height, c.Width)
+	x := g.Input(InputName, tensor.Float32, tracedBatch, c.Input.Channels, c.Input.Height, c.Input.Width)
 	y, err := engine.Trace(m.Forward, x)
 	if err != nil {
 		return nil, err
@@ -293,7 +294,7 @@ func (e *exporter) prepare(x *graph.Node) {
 		if e.conf.ChannelsLast {
 			next("Transpose", nil, onnx.Attribute{Name: "perm", Value: []int64{0, 3, 1, 2}})
 		}
-		p := e.conf.Preprocess
+		p := e.conf.Input.Preprocess
 		number := func(name string, values ...float64) []string {
 			t := tensor.New(1, len(values), 1, 1)
 			for i, v := range values {

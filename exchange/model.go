@@ -26,16 +26,9 @@ type ModelConfig struct {
 	// several; empty: the first that is [N, classes].
 	Output string
 
-	// How images are prepared; see prepare.Choice. If only Size is given, the ratio of the
-	// resized shorter side to Size stays as the file or the model says.
-	Resize        int     // size of the shorter side
-	Crop          float64 // instead of Resize, which becomes Size/Crop rounded down; timm's crop_pct
-	Size          int     // side of the square centre crop
-	Interpolation string  // one of prepare.Interpolations
-	Mean, Std     []float64
-	Squash        bool    // both sides are resized to Size, without a crop
-	Scale         float64 // factor on each byte, before Mean and Std: 1 keeps 0 to 255; 0 means the file's, or 1/255
-	BGR           bool    // the channels are in the order blue, green, red, also in Mean and Std
+	// Images says how images are prepared. If only its Size is given, the ratio of the resized
+	// shorter side to Size stays as the file or the model says.
+	Images prepare.Choice
 
 	// Zeros says where the shortcuts without parameters of CIFAR residual nets add their
 	// channels of zeros: ZerosLast (also if it is empty), or ZerosBoth for one half before
@@ -97,10 +90,10 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	notes = net.notes
 	config := net.match.Config
 	own, told := ownWord(net.metadata, net.match)
-	if err := net.input.suits(c.choice()); err != nil {
+	if err := net.input.suits(c.Images); err != nil {
 		return fail(err)
 	}
-	if told && c.choice().IsZero() {
+	if told && c.Images.IsZero() {
 		info = own
 		if c.Classes != nil {
 			info.Classes = c.Classes
@@ -109,7 +102,7 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 		info.Residual, info.Go = "", ""
 		notes = append(notes, ownWordNote)
 	} else {
-		names, images, more := c.Classes, c.choice(), []string(nil)
+		names, images, more := c.Classes, c.Images, []string(nil)
 		if told {
 			images, notes = images.Over(prepare.ChoiceOf(own.Input)), append(notes, ownWordNote)
 			c.Output = cmp.Or(c.Output, own.Output)

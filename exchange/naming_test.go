@@ -12,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -134,7 +135,7 @@ func TestLoadForeignNames(t *testing.T) {
 // Load takes the weights of the model that an ONNX graph computes.
 func TestLoadONNX(t *testing.T) {
 	e, m := net(t, "cifar-resnet8", models.Config{})
-	graph, err := exchange.Export(m, exchange.ExportConfig{Channels: 3, Height: 32, Width: 32, Fold: true})
+	graph, err := exchange.Export(m, exchange.ExportConfig{Input: prepare.Input{Channels: 3, Height: 32, Width: 32}, Fold: true})
 	if err != nil {
 		t.Fatal(err)
 	}

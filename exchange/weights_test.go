@@ -153,7 +153,7 @@ func TestFromWeights(t *testing.T) {
 	}
 	_, grey := net(t, small, models.Config{Channels: 1, Classes: 2})
 	path := foreign(t, nn.StateDict(grey), same)
-	_, info, notes, err := exchange.FromWeights(path, exchange.ModelConfig{Model: small, Classes: []string{"cat", "dog"}, Resize: 40, Size: 36, Interpolation: "bicubic"})
+	_, info, notes, err := exchange.FromWeights(path, exchange.ModelConfig{Model: small, Classes: []string{"cat", "dog"}, Images: prepare.Choice{Resize: 40, Size: 36, Interpolation: "bicubic"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestFromWeights(t *testing.T) {
 	if len(notes) != 2 || !strings.Contains(notes[1], "not normalised") {
 		t.Errorf("notes %q", notes)
 	}
-	_, info, _, err = exchange.FromWeights(path, exchange.ModelConfig{Mean: []float64{0.3}, Std: []float64{0.2}})
+	_, info, _, err = exchange.FromWeights(path, exchange.ModelConfig{Images: prepare.Choice{Mean: []float64{0.3}, Std: []float64{0.2}}})
 	if err != nil || info.Preprocess.Mean[0] != 0.3 || info.Preprocess.Std[0] != 0.2 {
 		t.Errorf("%v, %+v", err, info.Preprocess)
 	}
@@ -191,12 +191,12 @@ func TestFromWeightsONNX(t *testing.T) {
 	if !reflect.DeepEqual(about, info) || len(notes) != 1 || !strings.Contains(notes[0], "taken from the file itself") {
 		t.Errorf("it says of itself %+v, %q", about, notes)
 	}
-	_, about, _, err = exchange.FromWeights(path, exchange.ModelConfig{Classes: strings.Split("klmnopqrst", ""), Mean: []float64{0.75}, Std: []float64{2}})
+	_, about, _, err = exchange.FromWeights(path, exchange.ModelConfig{Classes: strings.Split("klmnopqrst", ""), Images: prepare.Choice{Mean: []float64{0.75}, Std: []float64{2}}})
 	if p := about.Preprocess; err != nil || about.Classes[0] != "k" || p.Mean[0] != 0.75 || p.Std[0] != 2 || p.Resize != 28 || !p.Grey {
 		t.Errorf("%+v, %v", about, err)
 	}
 	// The graph of another program has no metadata, so the files beside it are read.
-	graph, err := exchange.Export(m, exchange.ExportConfig{Channels: 1, Height: 28, Width: 28})
+	graph, err := exchange.Export(m, exchange.ExportConfig{Input: prepare.Input{Channels: 1, Height: 28, Width: 28}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,8 +235,8 @@ func TestFromWeightsRefuses(t *testing.T) {
 		{state, exchange.ModelConfig{Model: "resnet18"}, []string{"resnet18"}},
 		{state, exchange.ModelConfig{Model: "resnet0"}, []string{`"resnet0" is not known`}},
 		{state, exchange.ModelConfig{Classes: []string{"one"}}, []string{"10 classes", "1 names"}},
-		{state, exchange.ModelConfig{Mean: []float64{1}, Std: []float64{1}}, []string{"of 1 values for 3 channels"}},
-		{state, exchange.ModelConfig{Interpolation: "area"}, []string{`interpolation "area"`}},
+		{state, exchange.ModelConfig{Images: prepare.Choice{Mean: []float64{1}, Std: []float64{1}}}, []string{"of 1 values for 3 channels"}},
+		{state, exchange.ModelConfig{Images: prepare.Choice{Interpolation: "area"}}, []string{`interpolation "area"`}},
 		{[]tensor.Named{{Name: "a", Tensor: tensor.New(1)}, {Name: "b.c", Tensor: tensor.New(1)}}, exchange.ModelConfig{}, []string{"other names than those of any model"}},
 	} {
 		path := foreign(t, c.state, same)

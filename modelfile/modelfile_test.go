@@ -92,7 +92,7 @@ func TestOpenByContent(t *testing.T) {
 			t.Fatalf("%s: %v, %v", path, known, err)
 		}
 		same(t, path, known.Module, m)
-		if got, err = modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Classes: []string{"a", "b", "c"}, Scale: 1, Mean: []float64{1}, Std: []float64{2}}}); err != nil ||
+		if got, err = modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Classes: []string{"a", "b", "c"}, Images: prepare.Choice{Scale: 1, Mean: []float64{1}, Std: []float64{2}}}}); err != nil ||
 			got.Info.Classes[0] != "a" || got.Info.Preprocess.Std[0] != 2 || got.Info.Preprocess.Scale != 1 {
 			t.Errorf("%s: %v, %v: what is said does not go before what the file says", path, got, err)
 		}
@@ -127,7 +127,7 @@ func TestUndescribed(t *testing.T) {
 		t.Errorf("%+v, %v", m, err)
 	}
 	zero, one := []float64{0, 0, 0}, []float64{1, 1, 1}
-	m, err = modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Mean: zero, Std: one}, Undescribed: true})
+	m, err = modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Images: prepare.Choice{Mean: zero, Std: one}}, Undescribed: true})
 	if err != nil || m.Undescribed != nil || m.Info.Architecture != exchange.GraphArchitecture || len(m.Notes) == 0 {
 		t.Errorf("%+v, %v", m, err)
 	}
