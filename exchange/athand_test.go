@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
@@ -139,7 +140,7 @@ func TestPreparedForTheGraphsSize(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, info, _, err := OpenModel(path, c.config)
+		_, info, _, err := FromFileAt(path, c.config)
 		if c.wantError != "" {
 			if err == nil || !strings.Contains(err.Error(), c.wantError) {
 				t.Errorf("%+v: %v", c, err)
@@ -164,16 +165,19 @@ func TestRecogniseByConfig(t *testing.T) {
 	}
 	m := e.New(models.Config{Classes: 5, Blank: true})
 	path := write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 96, Width: 96}, Fold: true}, nameless)
-	if _, _, _, err := OpenModel(path, ModelConfig{}); !errors.As(err, new(*UnsaidError)) || !strings.HasPrefix(err.Error(), path) {
+	if _, _, _, err := FromFileAt(path, ModelConfig{}); !errors.As(err, new(*UnsaidError)) || !strings.HasPrefix(err.Error(), path) {
 		t.Errorf("without: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(`{"architecture": "resnet18"}`), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if match, _, _, err := RecogniseFile(path, ModelConfig{}); err != nil || match.Entry.Name != "resnet18" {
+	if match, err := opened(path, func(f *weights.File) (models.Match, error) {
+		match, _, _, err := RecogniseFile(f, ModelConfig{})
+		return match, err
+	}); err != nil || match.Entry.Name != "resnet18" {
 		t.Errorf("with: %s, %v", match.Entry.Name, err)
 	}
-	if _, info, _, err := OpenModel(path, ModelConfig{Model: "d2l-resnet18"}); err != nil || info.Architecture != "d2l-resnet18" || info.Preprocess.Resize != 96 {
+	if _, info, _, err := FromFileAt(path, ModelConfig{Model: "d2l-resnet18"}); err != nil || info.Architecture != "d2l-resnet18" || info.Preprocess.Resize != 96 {
 		t.Errorf("said otherwise: %+v, %v", info, err)
 	}
 }
@@ -186,7 +190,7 @@ func TestImageNetClassNames(t *testing.T) {
 	}
 	for classes, want := range map[int]string{1000: "goldfish", 999: "class 1"} {
 		m := e.New(models.Config{Classes: classes, Blocks: []int{1, 1, 1, 1}, Blank: true})
-		_, info, notes, err := FromWeights(write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 64, Width: 64}}, nil), ModelConfig{})
+		_, info, notes, err := FromWeightsAt(write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 64, Width: 64}}, nil), ModelConfig{})
 		if err != nil || info.Classes[1] != want || len(notes) != 1 || strings.Contains(notes[0], "ImageNet") != (classes == 1000) {
 			t.Errorf("%d classes: %q, %q, %v", classes, info.Classes[1], notes, err)
 		}
@@ -207,7 +211,7 @@ func TestGraphsThatClassifyOtherwise(t *testing.T) {
 		if strings.HasPrefix(want, "none") {
 			c = ModelConfig{}
 		}
-		if _, _, _, err := OpenModel(path, c); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
+		if _, _, _, err := FromFileAt(path, c); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

@@ -100,7 +100,7 @@ func TestDescribedWeights(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, info, notes, err := exchange.FromWeights(path, exchange.ModelConfig{})
+		_, info, notes, err := exchange.FromWeightsAt(path, exchange.ModelConfig{})
 		if err != nil {
 			t.Errorf("%s: %v", c.what, err)
 			continue
@@ -160,12 +160,12 @@ func TestDescribedWeightsRefuse(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{})
+		_, _, _, err := exchange.FromWeightsAt(path, exchange.ModelConfig{})
 		unsaid := new(exchange.UnsaidError)
 		if !errors.As(err, &unsaid) || unsaid.Path != path || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "beside the weights") {
 			t.Errorf("%s: %v, want %q", c.text, err, c.want)
 		}
-		if _, _, _, err := exchange.FromWeights(path, c.settles); err != nil {
+		if _, _, _, err := exchange.FromWeightsAt(path, c.settles); err != nil {
 			t.Errorf("%s with %+v: %v", c.text, c.settles, err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestDescribedWeightsGiveWay(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(config), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	_, info, _, err := exchange.FromWeights(path, exchange.ModelConfig{Classes: []string{"x", "y"}, Images: prepare.Choice{Resize: 70, Mean: []float64{0, 0, 0}, Std: []float64{2, 2, 2}}})
+	_, info, _, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Classes: []string{"x", "y"}, Images: prepare.Choice{Resize: 70, Mean: []float64{0, 0, 0}, Std: []float64{2, 2, 2}}})
 	p := info.Preprocess
 	if err != nil || info.Height != 64 || p.Resize != 0 || p.ResizeShorter != 70 || p.Std[0] != 2 || info.Classes[0] != "x" {
 		t.Errorf("%+v, %v", info, err)

@@ -43,11 +43,3 @@ func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, 
 	}
 	return Export(m, c)
 }
-
-// Open reads an ONNX file and imports its graph. If the graph has several outputs, Open
-// takes the one that the file's metadata names, or else the first that has the shape of
-// logits. The error names the file.
-func Open(path string) (*Network, error) {
-	n, _, err := open(path, "")
-	return n, err
-}

@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/prepare"
 )
 
@@ -86,12 +87,12 @@ func TestForeignGraphs(t *testing.T) {
 		if c.Name == "foreign-features" { // the imported file then says so
 			config.Output = "answer"
 		}
-		_, info, _, err := exchange.OpenModel(c.path(), config)
+		opened, err := modelfile.Open(c.path(), modelfile.Options{ModelConfig: config, Identify: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(t.TempDir(), "imported.onnx")
-		if err := exchange.SaveGraph(path, c.path(), info); err != nil {
+		if err := exchange.SaveGraph(path, c.path(), opened.Info); err != nil {
 			t.Fatal(err)
 		}
 		m, err = inference.Load(path, dev, engine.FP32)
@@ -108,11 +109,10 @@ func TestForeignGraphs(t *testing.T) {
 		}
 		m, err = inference.Load(anew, dev, engine.FP32)
 		check("exported anew", m, err)
-		again, _, _, err := exchange.OpenModel(path, exchange.ModelConfig{})
-		if _, ok := again.(*exchange.Network); !ok {
-			t.Errorf("%s: imported again it is a %T, %v", c.Name, again, err)
+		if again, err := modelfile.Open(path, modelfile.Options{Identify: true}); err != nil || again.Graph == nil {
+			t.Errorf("%s: imported again it is %+v, %v", c.Name, again, err)
 		}
-		if _, _, _, err := exchange.FromWeights(path, exchange.ModelConfig{}); err == nil || !strings.Contains(err.Error(), "none of the networks known by name") {
+		if _, err := modelfile.OpenKnown(path, exchange.ModelConfig{}); err == nil || !strings.Contains(err.Error(), "none of the networks known by name") {
 			t.Errorf("%s: as a model of Residual's own: %v", c.Name, err)
 		}
 	}

@@ -37,7 +37,7 @@ type Config struct {
 
 	// Weights is a file with the first weights, in place of Init's. Start.Changes says what
 	// exchange.Weights.Load changed of them. An empty Model is the one that the file describes
-	// (see modelfile.Describe) or that exchange.Identify finds, with its blocks.
+	// (see modelfile.Describe) or that modelfile.Identify finds, with its blocks.
 	Weights string `yaml:"weights,omitempty" json:"weights,omitempty"`
 
 	Batch       int     `yaml:"batch" json:"batch"`

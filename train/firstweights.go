@@ -6,8 +6,8 @@ import (
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
@@ -20,7 +20,7 @@ func (p plan) loadFirstWeights(m nn.Module, native data.Info) (changes []string,
 	if p.Weights == "" {
 		return nil, nil
 	}
-	w, err := exchange.OpenWeights(p.Weights)
+	w, err := modelfile.OpenWeights(p.Weights)
 	if err != nil {
 		return nil, field.Errorf("the first weights ({Weights}): %w", err)
 	}

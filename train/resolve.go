@@ -7,7 +7,6 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
-	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
@@ -78,7 +77,7 @@ func (c Config) identified() Config {
 		return c.withModel(m.Architecture, m.Blocks)
 	}
 	// Reading the weights reports what is wrong with them, for the model whose names they have.
-	found, _ := exchange.Identify(c.Weights)
+	found, _ := modelfile.Identify(c.Weights)
 	if len(found) != 1 {
 		return c
 	}
