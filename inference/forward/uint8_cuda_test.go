@@ -37,7 +37,7 @@ func TestBytesEvaluateAsImagesOnCUDA(t *testing.T) {
 			nn.Init(m, 7, nn.XavierUniform)
 			r := forward.NewRunner(m, engine.NewStore(d), c.precision)
 			evaluate := func(bytes bool) (all []forward.Result) {
-				l, err := data.NewLoader(ds, data.LoaderConfig{Batch: 16, Bytes: bytes, Normalize: transforms.Normalize{Mean: []float64{0.3}, Std: []float64{0.4}}})
+				l, err := data.NewLoader(ds, data.LoaderConfig{Batch: 16, Uint8: bytes, Normalize: transforms.Normalize{Mean: []float64{0.3}, Std: []float64{0.4}}})
 				if err != nil {
 					t.Fatal(err)
 				}
