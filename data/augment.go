@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Images is a data set whose images have sizes of their own, usually larger than those that
@@ -61,9 +62,9 @@ func (b *Batch) croppedImage(epoch, i int) (m transforms.Image, label int, err e
 	var drawn transforms.ResizedCrop
 	var failed error
 	m, label, err = from.parts.Part(from.index(i), func(height, width int) (part transforms.Crop) {
-		defer func() { // a panic of the transform is not an error of the image file
-			if r := recover(); r != nil {
-				part, failed = transforms.Crop{Height: height, Width: width}, fmt.Errorf("its transform failed: %v", r)
+		defer func() { // the transform does not take this image, although the file is readable
+			if m := tensor.Recovered(recover()); m != nil {
+				part, failed = transforms.Crop{Height: height, Width: width}, fmt.Errorf("its transform failed: %w", m)
 			}
 		}()
 		b.rand.Image(b.loader.c.Seed, epoch, i)
@@ -111,12 +112,12 @@ func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err er
 	return m, label, err
 }
 
-// apply calls t.Apply and turns a panic into an error. A transform panics, for example, when
-// a user's image is smaller than its crop, and must not end the program from a worker.
+// apply calls t.Apply and returns a tensor.Misuse, such as that of a crop larger than the image,
+// as an error, since a user's image is the cause. Any other panic is a mistake in the transform.
 func apply(t transforms.Transform, m transforms.Image, rnd *transforms.Rand) (out transforms.Image, err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("its transform failed: %v", r)
+		if m := tensor.Recovered(recover()); m != nil {
+			err = fmt.Errorf("its transform failed: %w", m)
 		}
 	}()
 	return t.Apply(m, rnd), nil

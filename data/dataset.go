@@ -27,7 +27,7 @@
 // through any number of views.
 package data
 
-import "fmt"
+import "github.com/residual-ml/residual/tensor"
 
 // Info describes every image of a data set.
 type Info struct {
@@ -101,10 +101,10 @@ func (m *memory) Get(i int, pix []uint8) (int, error) {
 // checkGet panics when the index or the length of the buffer passed to Get is wrong.
 func checkGet(info Info, length, i int, pix []uint8) {
 	if i < 0 || i >= length {
-		panic(fmt.Sprintf("data: image %d of %s, which has %d", i, info.Name, length))
+		panic(tensor.Misusef("data: image %d of %s, which has %d", i, info.Name, length))
 	}
 	if len(pix) != info.Numel() {
-		panic(fmt.Sprintf("data: buffer of %d bytes for an image of %s, [%d, %d, %d]",
+		panic(tensor.Misusef("data: buffer of %d bytes for an image of %s, [%d, %d, %d]",
 			len(pix), info.Name, info.Channels, info.Height, info.Width))
 	}
 }

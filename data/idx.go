@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // idxArray is the content of an IDX file of unsigned bytes.
@@ -59,7 +61,7 @@ func readIDX(r io.Reader, rank int, limit int64) (*idxArray, error) {
 // readIDXHeader returns the dimensions and the number of bytes that must follow.
 func readIDXHeader(r io.Reader, rank int, limit int64) ([]int, int64, error) {
 	if rank < 1 || rank > idxMaxRank {
-		panic(fmt.Sprintf("data: IDX rank %d", rank))
+		panic(tensor.Misusef("data: IDX rank %d", rank))
 	}
 	var head [4 + 4*idxMaxRank]byte
 	if _, err := io.ReadFull(r, head[:4+4*rank]); err != nil {

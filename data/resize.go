@@ -1,10 +1,10 @@
 package data
 
 import (
-	"fmt"
 	"sync"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // ResizeBilinear resizes one 8-bit plane of sh rows of sw pixels to dh rows of dw
@@ -14,7 +14,7 @@ import (
 // the filter coefficients on every call; Resize computes them once.
 func ResizeBilinear(dst []uint8, dw, dh int, src []uint8, sw, sh int) {
 	if dw < 1 || dh < 1 || sw < 1 || sh < 1 || len(dst) != dw*dh || len(src) != sw*sh {
-		panic(fmt.Sprintf("data.ResizeBilinear: %d bytes of [%d, %d] to %d bytes of [%d, %d]",
+		panic(tensor.Misusef("data.ResizeBilinear: %d bytes of [%d, %d] to %d bytes of [%d, %d]",
 			len(src), sh, sw, len(dst), dh, dw))
 	}
 	r := transforms.NewResampler(dw, dh, sw, sh, transforms.Bilinear)
@@ -30,7 +30,7 @@ func Resize(ds Dataset, size int) Dataset {
 		return ds
 	}
 	if size < 0 {
-		panic(fmt.Sprintf("data.Resize: size %d for %s", size, info.Name))
+		panic(tensor.Misusef("data.Resize: size %d for %s", size, info.Name))
 	}
 	v := &resized{ds: ds, info: info, r: transforms.NewResampler(size, size, info.Width, info.Height, transforms.Bilinear)}
 	v.info.Height, v.info.Width = size, size

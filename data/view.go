@@ -1,10 +1,10 @@
 package data
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // View is a data set that shows the images of another one: all of them or a selection, in
@@ -127,7 +127,7 @@ func (f first) Index(i int) int { return i }
 func Subset(ds Dataset, indices []int) Dataset {
 	for _, i := range indices {
 		if i < 0 || i >= ds.Len() {
-			panic(fmt.Sprintf("data.Subset: image %d of %s, which has %d", i, ds.Info().Name, ds.Len()))
+			panic(tensor.Misusef("data.Subset: image %d of %s, which has %d", i, ds.Info().Name, ds.Len()))
 		}
 	}
 	return subset{ds, slices.Clone(indices)}

@@ -114,7 +114,7 @@ func (imp *importer) several(n *onnx.Node, a *attributes) error {
 		})
 		if n.Op == "Div" && graphOf(in) == nil && in[0].isInteger() && in[1].isInteger() {
 			if slices.Contains(in[1].data.Ints(), 0) {
-				panic("divides integers by zero")
+				panic(tensor.Misusef("divides integers by zero"))
 			}
 		}
 		return run(in)
@@ -197,7 +197,7 @@ func (imp *importer) clip(n *onnx.Node, a *attributes) error {
 			}
 			numbers := in[i+1].numbers("its bound")
 			if len(numbers) != 1 {
-				panic(fmt.Sprintf("a bound of %d numbers is not supported, only one", len(numbers)))
+				panic(tensor.Misusef("a bound of %d numbers is not supported, only one", len(numbers)))
 			}
 			*to = numbers[0]
 		}
@@ -304,7 +304,7 @@ func positions(axes []int64, rank int) []int {
 	}
 	slices.Sort(at)
 	if len(slices.Compact(slices.Clone(at))) != len(at) {
-		panic(fmt.Sprintf("axes %v repeat one", axes))
+		panic(tensor.Misusef("axes %v repeat one", axes))
 	}
 	return at
 }
@@ -312,7 +312,7 @@ func positions(axes []int64, rank int) []int {
 // position counts a negative axis from the end.
 func position(d int64, rank int) int {
 	if d < -int64(rank) || d >= int64(rank) {
-		panic(fmt.Sprintf("axis %d of %d dimensions", d, rank))
+		panic(tensor.Misusef("axis %d of %d dimensions", d, rank))
 	}
 	return int((d + int64(rank)) % int64(rank))
 }
@@ -332,7 +332,7 @@ func without(x *graph.Node, at []int) *graph.Node {
 		if !slices.Contains(at, d) {
 			to = append(to, size)
 		} else if size != 1 {
-			panic(fmt.Sprintf("takes out dimension %d of %v", d, x.Shape))
+			panic(tensor.Misusef("takes out dimension %d of %v", d, x.Shape))
 		}
 	}
 	if len(x.Shape) > 2 && len(to) == 2 && to[0] == x.Shape[0] {

@@ -279,7 +279,7 @@ func (imp *importer) standardised(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
 		x := in[0]
 		if len(x.Shape) < 2 {
-			panic(fmt.Sprintf("of %v is not supported, only of [N, C, ...]", x.Shape))
+			panic(tensor.Misusef("of %v is not supported, only of [N, C, ...]", x.Shape))
 		}
 		to := ones(x.Shape, 1)
 		if training {

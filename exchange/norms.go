@@ -77,7 +77,7 @@ func (imp *importer) instanceNorm(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
 		x := in[0]
 		if len(x.Shape) < 3 {
-			panic(fmt.Sprintf("of %v is not supported, only of [N, C, ...]", x.Shape))
+			panic(tensor.Misusef("of %v is not supported, only of [N, C, ...]", x.Shape))
 		}
 		return affineOf(normalised(x, eps, counted(len(x.Shape))[2:]...), in[1], in[2], ones(x.Shape, 1)...)
 	}))
@@ -105,7 +105,7 @@ func (imp *importer) groupNorm(n *onnx.Node, a *attributes) error {
 		x := in[0]
 		s := x.Shape
 		if len(s) < 3 || groups < 1 || int64(s[1])%groups != 0 {
-			panic(fmt.Sprintf("num_groups=%d of %v", groups, s))
+			panic(tensor.Misusef("num_groups=%d of %v", groups, s))
 		}
 		k, per := int(groups), s[1]/int(groups)
 		y := normalised(x.Reshape(s[0], k, s.Numel()/(s[0]*k)), eps, 2).Reshape(s...)

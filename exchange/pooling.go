@@ -1,11 +1,11 @@
 package exchange
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
@@ -38,7 +38,7 @@ func (win window) fitting(x *graph.Node, ceil bool) (fit window, oh, ow int) {
 func (s side) agreed(size int) {
 	outputs := (size + s.stride - 1) / s.stride
 	if s.dilation != 1 || (outputs-1)*s.stride+s.kernel-size < -1 {
-		panic(fmt.Sprintf("auto_pad for a kernel of %d, a stride of %d and a dilation of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", s.kernel, s.stride, s.dilation))
+		panic(tensor.Misusef("auto_pad for a kernel of %d, a stride of %d and a dilation of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", s.kernel, s.stride, s.dilation))
 	}
 }
 

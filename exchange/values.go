@@ -44,11 +44,11 @@ func (v value) isInteger() bool { return v.data != nil && v.data.DType() == tens
 func (v value) integers(what string) []int64 {
 	switch {
 	case v.node != nil:
-		panic(fmt.Sprintf("%s is computed from the images, where only a constant is possible", what))
+		panic(tensor.Misusef("%s is computed from the images, where only a constant is possible", what))
 	case v.data == nil:
-		panic(fmt.Sprintf("has no %s", what))
+		panic(tensor.Misusef("has no %s", what))
 	case v.data.DType() != tensor.Int64 || v.data.Numel() > mostIntegers:
-		panic(fmt.Sprintf("%s is no short list of integers, such as a shape", what))
+		panic(tensor.Misusef("%s is no short list of integers, such as a shape", what))
 	}
 	return v.data.Ints()
 }
@@ -59,7 +59,7 @@ const mostIntegers = 64
 // numbers returns the elements of constant data.
 func (v value) numbers(what string) []float64 {
 	if v.data == nil {
-		panic(fmt.Sprintf("%s is computed from the images, where only a constant is possible", what))
+		panic(tensor.Misusef("%s is computed from the images, where only a constant is possible", what))
 	}
 	return wide(v.data)
 }
@@ -82,7 +82,7 @@ func (v value) on(g *graph.Graph) *graph.Node {
 		return v.node
 	}
 	if v.data == nil {
-		panic("lacks an input")
+		panic(tensor.Misusef("lacks an input"))
 	}
 	t := v.data
 	for _, d := range t.Shape() {
@@ -163,7 +163,7 @@ func worked(result kindOfResult, in []value, run func(in []*graph.Node) *graph.N
 			continue
 		}
 		if v.data.Numel() > mostWorked {
-			panic(fmt.Sprintf("would be worked out of a constant of %v; let the exporter fold constants", v.data.Shape()))
+			panic(tensor.Misusef("would be worked out of a constant of %v; let the exporter fold constants", v.data.Shape()))
 		}
 		nodes[i] = g.Input("constant", tensor.Float32, v.data.Shape()...)
 		feeds[nodes[i]] = wide(v.data)
@@ -216,7 +216,7 @@ func (b *bounds) count(in []value, out value) {
 		}
 	}
 	if b.worked > mostWorked {
-		panic(fmt.Sprintf("works out more than %d numbers with the nodes before it; the file is damaged", mostWorked))
+		panic(tensor.Misusef("works out more than %d numbers with the nodes before it; the file is damaged", mostWorked))
 	}
 }
 
@@ -235,7 +235,7 @@ func (b *bounds) check(g *graph.Graph) {
 	}
 	b.seen = len(g.Nodes)
 	if b.listed > mostListed {
-		panic(fmt.Sprintf("takes more than %d elements by their indices, with the nodes before it; the file is damaged", mostListed))
+		panic(tensor.Misusef("takes more than %d elements by their indices, with the nodes before it; the file is damaged", mostListed))
 	}
 }
 
@@ -248,7 +248,7 @@ func limited[T int | int64](most int, shape ...T) {
 	size := int64(1)
 	for _, d := range shape {
 		if d < 0 || d > 0 && size > int64(most)/int64(d) {
-			panic(fmt.Sprintf("asks for a tensor of %v; the file is damaged", shape))
+			panic(tensor.Misusef("asks for a tensor of %v; the file is damaged", shape))
 		}
 		if d > 0 {
 			size *= int64(d)
@@ -256,15 +256,11 @@ func limited[T int | int64](most int, shape ...T) {
 	}
 }
 
-// guarded runs f and returns what it panics with about shapes as an error.
+// guarded runs f and returns the tensor.Misuse that it panics with as an error.
 func guarded(f func()) (err error) {
 	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case string:
-			err = fmt.Errorf("%s", r)
-		default:
-			panic(r)
+		if m := tensor.Recovered(recover()); m != nil {
+			err = m
 		}
 	}()
 	f()

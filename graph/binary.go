@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/residual-ml/residual/tensor"
@@ -98,7 +97,7 @@ func (o Binary) Name() string { return pairRules[o.Pairing].name }
 
 func (o Binary) Shape(in []tensor.Shape) tensor.Shape {
 	if o.Pairing >= pairings {
-		panic(fmt.Sprintf("Binary: function %d does not exist", o.Pairing))
+		panic(tensor.Misusef("Binary: function %d does not exist", o.Pairing))
 	}
 	return sameShapes(o, in, 2)
 }

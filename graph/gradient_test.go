@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -166,7 +167,7 @@ func wantPanic(t *testing.T, f func(), words ...string) {
 	t.Helper()
 	defer func() {
 		t.Helper()
-		message, _ := recover().(string)
+		message := fmt.Sprint(tensor.Recovered(recover()))
 		for _, w := range words {
 			if !strings.Contains(message, w) {
 				t.Errorf("panic %q does not say %q", message, w)

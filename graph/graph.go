@@ -112,7 +112,7 @@ func (g *Graph) Apply(op Op, inputs ...*Node) *Node {
 	shapes := make([]tensor.Shape, len(inputs))
 	for i, in := range inputs {
 		if in.Graph != g {
-			panic(fmt.Sprintf("%s: input %v belongs to another graph", op.Name(), in))
+			panic(tensor.Misusef("%s: input %v belongs to another graph", op.Name(), in))
 		}
 		shapes[i] = in.Shape
 	}
@@ -169,7 +169,7 @@ func (g *Graph) Frozen(v *Variable) bool { return g.frozen[v] }
 // Assign writes value to v at the end of every run of this graph.
 func (g *Graph) Assign(v *Variable, value *Node) {
 	if !v.Value.Shape().Equal(value.Shape) {
-		panic(fmt.Sprintf("graph: assigning %v to a variable of shape %v", value, v.Value.Shape()))
+		panic(tensor.Misusef("graph: assigning %v to a variable of shape %v", value, v.Value.Shape()))
 	}
 	g.Assignments = append(g.Assignments, Assignment{v, value})
 }
@@ -210,7 +210,7 @@ func badShapes(op Op, in []tensor.Shape, why string, args ...any) {
 	for i, s := range in {
 		names[i] = s.String()
 	}
-	panic(fmt.Sprintf("%s: %s (inputs %s)", op.Name(), fmt.Sprintf(why, args...), strings.Join(names, " ")))
+	panic(tensor.Misusef("%s: %s (inputs %s)", op.Name(), fmt.Sprintf(why, args...), strings.Join(names, " ")))
 }
 
 // wantInputs panics unless op got between least and most inputs.

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -162,7 +161,7 @@ func (r Reduction) Of(n *Node, axes ...int) *Node {
 	}
 	slices.Sort(axes)
 	if len(slices.Compact(slices.Clone(axes))) != len(axes) {
-		panic(fmt.Sprintf("Reduce%v: dimensions %v of %v", r, axes, n.Shape))
+		panic(tensor.Misusef("Reduce%v: dimensions %v of %v", r, axes, n.Shape))
 	}
 	if len(axes) == 0 {
 		return n

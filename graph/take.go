@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/residual-ml/residual/tensor"
@@ -177,7 +176,7 @@ func (n *Node) Gather(axis int, indices ...int) *Node {
 func (n *Node) Slice(axis, from, to int) *Node {
 	d := n.axis("Slice", axis)
 	if from < 0 || to < from || to > n.Shape[d] {
-		panic(fmt.Sprintf("Slice: %d to %d of dimension %d of %v", from, to, d, n.Shape))
+		panic(tensor.Misusef("Slice: %d to %d of dimension %d of %v", from, to, d, n.Shape))
 	}
 	return n.Gather(d, upTo(from, to)...)
 }
@@ -197,7 +196,7 @@ func (n *Node) Pad(axis, before, after int, value float64) *Node {
 	d := n.axis("Pad", axis)
 	size := n.Shape[d]
 	if size+before+after < 0 {
-		panic(fmt.Sprintf("Pad: %d and %d to dimension %d of %v", before, after, d, n.Shape))
+		panic(tensor.Misusef("Pad: %d and %d to dimension %d of %v", before, after, d, n.Shape))
 	}
 	list := upTo(-before, size+after)
 	for i, v := range list {
@@ -221,7 +220,7 @@ func (n *Node) Broadcast(shape ...int) *Node {
 		return n.Graph.Constant(c.Value, to...)
 	}
 	if !fits(n.Shape, to) {
-		panic(fmt.Sprintf("Broadcast: %v cannot become %v", n.Shape, to))
+		panic(tensor.Misusef("Broadcast: %v cannot become %v", n.Shape, to))
 	}
 	n = n.Reshape(append(slices.Repeat(tensor.Shape{1}, len(to)-len(n.Shape)), n.Shape...)...)
 	index := make([][]int, len(n.Shape))
@@ -274,7 +273,7 @@ func (n *Node) axis(op string, d int) int {
 		d += len(n.Shape)
 	}
 	if d < 0 || d >= len(n.Shape) {
-		panic(fmt.Sprintf("%s: %v has no dimension %d", op, n.Shape, d))
+		panic(tensor.Misusef("%s: %v has no dimension %d", op, n.Shape, d))
 	}
 	return d
 }

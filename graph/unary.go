@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/residual-ml/residual/tensor"
@@ -222,7 +221,7 @@ func (o Unary) Name() string { return rules[o.Function].name }
 
 func (o Unary) Shape(in []tensor.Shape) tensor.Shape {
 	if o.Function >= functions {
-		panic(fmt.Sprintf("Unary: function %d does not exist", o.Function))
+		panic(tensor.Misusef("Unary: function %d does not exist", o.Function))
 	}
 	return sameShapes(o, in, 1)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
-	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 )
 
 // Feed is where the batch of a step comes from.
@@ -91,7 +91,7 @@ func (w *Workload) feedBy(ctx context.Context, feed Feed, name string, open func
 	}
 	f := &loaderFeed{w: w, batches: batches{ctx: ctx, loader: l}}
 	if s := l.Stored(); s != nil {
-		f.uint8s = w.program.Images(w.images, inference.StoredImages(s))
+		f.uint8s = w.program.Images(w.images, forward.StoredImages(s))
 	}
 	w.feed, w.source, w.next = feed, name, f.next
 	w.alone = func() (*data.Loader, error) { return open(1) }

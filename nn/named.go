@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // NamedParameter is a parameter or buffer with its path in a module.
@@ -124,7 +124,7 @@ func (w *walker) pointer(path string, v reflect.Value) {
 	}
 	if v.Type() == variableType {
 		if !v.CanInterface() {
-			panic(fmt.Sprintf("nn: parameter %s lies below an unexported field; export the field or tag it `nn:\"-\"`", path))
+			panic(tensor.Misusef("nn: parameter %s lies below an unexported field; export the field or tag it `nn:\"-\"`", path))
 		}
 		w.parameters = append(w.parameters, NamedParameter{path, v.Interface().(*graph.Variable)})
 		return

@@ -1,11 +1,11 @@
 package prepare
 
 import (
-	"fmt"
 	"image"
 	"slices"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // AnySize reports whether the model takes images of any size without resizing them.
@@ -44,7 +44,7 @@ func (in Input) Pixels(m transforms.Image) transforms.Image {
 // [Channels, Height, Width] of m. It panics when dst has another length.
 func (in Input) Write(dst []float32, m transforms.Image) {
 	if len(dst) != len(m.Pix) {
-		panic(fmt.Sprintf("prepare.Write: %d numbers for [%d, %d, %d]", len(dst), m.Channels, m.Height, m.Width))
+		panic(tensor.Misusef("prepare.Write: %d numbers for [%d, %d, %d]", len(dst), m.Channels, m.Height, m.Width))
 	}
 	planes := slices.Collect(slices.Chunk(m.Pix, m.Height*m.Width))
 	if in.Preprocess.BGR {

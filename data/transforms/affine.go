@@ -2,10 +2,11 @@ package transforms
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"strconv"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Sampling says how Affine and Rotate interpolate between pixels. Unlike Interpolation, it
@@ -37,7 +38,7 @@ func (t Affine) Apply(m Image, _ rand.Source) Image {
 	cx, cy := center("Affine", t.Center, m)
 	scale := cmp.Or(t.Scale, 1)
 	if !(scale > 0) {
-		panic(fmt.Sprintf("transforms.Affine: scale %v; it must be above 0", scale))
+		panic(tensor.Misusef("transforms.Affine: scale %v; it must be above 0", scale))
 	}
 	return m.transform("Affine", m.Height, m.Width, inverseAffine(cx, cy, t.Angle, t.Translate, scale, t.Shear), t.Sampling, t.Fill)
 }
@@ -49,7 +50,7 @@ func center(op string, at []float64, m Image) (x, y float64) {
 	case 2:
 		return at[0], at[1]
 	}
-	panic(fmt.Sprintf("transforms.%s: a center of %d coordinates; give x and y", op, len(at)))
+	panic(tensor.Misusef("transforms.%s: a center of %d coordinates; give x and y", op, len(at)))
 }
 
 // matrix maps a point of the result to a point of the source:
@@ -156,7 +157,7 @@ func (m Image) transform(op string, h, w int, a matrix, s Sampling, fill []uint8
 	case SampleBilinear, SampleBicubic:
 		m.interpolate(out, &a, s)
 	default:
-		panic(fmt.Sprintf("transforms.%s: sampling %d", op, uint8(s)))
+		panic(tensor.Misusef("transforms.%s: sampling %d", op, uint8(s)))
 	}
 	return out
 }

@@ -2,9 +2,10 @@ package transforms
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // These are the operations of RandAugment and TrivialAugmentWide, in torchvision's order.
@@ -110,7 +111,7 @@ func operation(op int, magnitude float64, s Sampling, fill []uint8) Transform {
 	case opEqualize:
 		return Equalize{}
 	}
-	panic(fmt.Sprintf("transforms: augmentation %d of %d", op, opCount))
+	panic(tensor.Misusef("transforms: augmentation %d of %d", op, opCount))
 }
 
 // draw chooses an operation at random; bin returns the bin of its magnitude.
@@ -142,7 +143,7 @@ func (t RandAugment) Draw(m Image, r rand.Source) Transform {
 	m.check("RandAugment")
 	bins, bin := cmp.Or(t.NumMagnitudeBins, 31), cmp.Or(t.Magnitude, 9)
 	if bin < 0 || bin >= bins || bins < 2 || t.NumOps < 0 {
-		panic(fmt.Sprintf("transforms.RandAugment: magnitude %d of %d bins and %d operations: at least 2 bins, and the magnitude one of them", bin, bins, t.NumOps))
+		panic(tensor.Misusef("transforms.RandAugment: magnitude %d of %d bins and %d operations: at least 2 bins, and the magnitude one of them", bin, bins, t.NumOps))
 	}
 	s := randSpace(m.Height, m.Width)
 	var steps Compose
@@ -168,7 +169,7 @@ func (t TrivialAugmentWide) Apply(m Image, r rand.Source) Image { return t.Draw(
 func (t TrivialAugmentWide) Draw(_ Image, r rand.Source) Transform {
 	bins := cmp.Or(t.NumMagnitudeBins, 31)
 	if bins < 2 {
-		panic(fmt.Sprintf("transforms.TrivialAugmentWide: %d bins; at least 2", bins))
+		panic(tensor.Misusef("transforms.TrivialAugmentWide: %d bins; at least 2", bins))
 	}
 	return trivialSpace.draw(func() int { return intn(r, bins) }, bins, t.Sampling, t.Fill, r)
 }

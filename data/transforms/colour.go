@@ -1,9 +1,10 @@
 package transforms
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // blendByte interpolates between two bytes by alpha, and extrapolates when alpha is above 1.
@@ -17,7 +18,7 @@ func blendByte(from, to uint8, alpha float32) uint8 {
 // torchvision refuses others.
 func factor(op string, f float64) float32 {
 	if !(f >= 0) || math.IsInf(f, 1) {
-		panic(fmt.Sprintf("transforms.%s: factor %v; it must be a number of at least 0", op, f))
+		panic(tensor.Misusef("transforms.%s: factor %v; it must be a number of at least 0", op, f))
 	}
 	return float32(f)
 }
@@ -87,7 +88,7 @@ type AdjustHue struct{ Factor float64 }
 func (t AdjustHue) Apply(m Image, _ rand.Source) Image {
 	m.check("AdjustHue")
 	if !(t.Factor >= -0.5 && t.Factor <= 0.5) {
-		panic(fmt.Sprintf("transforms.AdjustHue: factor %v; it must be from -0.5 to 0.5", t.Factor))
+		panic(tensor.Misusef("transforms.AdjustHue: factor %v; it must be from -0.5 to 0.5", t.Factor))
 	}
 	if m.Channels == 1 {
 		return m

@@ -1,9 +1,10 @@
 package transforms
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // CenterCrop cuts Size by Size pixels, or Height by Width, out of the middle. A smaller
@@ -20,7 +21,7 @@ func (t CenterCrop) sides() (h, w int) {
 	case t.Size == 0 && t.Height > 0 && t.Width > 0:
 		return t.Height, t.Width
 	}
-	panic(fmt.Sprintf("transforms.CenterCrop: size %d, height %d and width %d: give the first or the other two", t.Size, t.Height, t.Width))
+	panic(tensor.Misusef("transforms.CenterCrop: size %d, height %d and width %d: give the first or the other two", t.Size, t.Height, t.Width))
 }
 
 // Apply implements Transform.

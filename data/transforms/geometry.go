@@ -2,9 +2,10 @@ package transforms
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/bits"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // PaddingMode says how Pad fills a border.
@@ -41,7 +42,7 @@ func (p PaddingMode) at(i, n int) int {
 		i = ((i % period) + period) % period
 		return min(i, period-1-i)
 	}
-	panic(fmt.Sprintf("transforms: padding mode %d", uint8(p)))
+	panic(tensor.Misusef("transforms: padding mode %d", uint8(p)))
 }
 
 // colourOf returns the byte of one channel of a fill colour, which has one byte per channel,
@@ -55,7 +56,7 @@ func colourOf(op string, fill []uint8, channel, channels int) uint8 {
 	case channels:
 		return fill[channel]
 	}
-	panic(fmt.Sprintf("transforms.%s: a colour of %d channels for an image of %d", op, len(fill), channels))
+	panic(tensor.Misusef("transforms.%s: a colour of %d channels for an image of %d", op, len(fill), channels))
 }
 
 // Pad adds borders.
@@ -69,7 +70,7 @@ type Pad struct {
 func (t Pad) Apply(m Image, _ rand.Source) Image {
 	m.check("Pad")
 	if min(t.Left, t.Top, t.Right, t.Bottom) < 0 {
-		panic(fmt.Sprintf("transforms.Pad: borders of %d, %d, %d and %d pixels; use Crop to cut", t.Left, t.Top, t.Right, t.Bottom))
+		panic(tensor.Misusef("transforms.Pad: borders of %d, %d, %d and %d pixels; use Crop to cut", t.Left, t.Top, t.Right, t.Bottom))
 	}
 	out := NewImage(m.Channels, m.Height+t.Top+t.Bottom, m.Width+t.Left+t.Right)
 	for c := range m.Channels {

@@ -1,9 +1,10 @@
 package transforms
 
 import (
-	"fmt"
 	"image"
 	"image/color"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // FromImage converts an image to grey (1 channel) or to red, green and blue (3 channels).
@@ -13,7 +14,7 @@ import (
 // panics for another number of channels and for an image without pixels.
 func FromImage(img image.Image, channels int) Image {
 	if channels != 1 && channels != 3 {
-		panic(fmt.Sprintf("transforms.FromImage: %d channels; an image has 1 or 3", channels))
+		panic(tensor.Misusef("transforms.FromImage: %d channels; an image has 1 or 3", channels))
 	}
 	b := img.Bounds()
 	m := NewImage(channels, b.Dy(), b.Dx())
@@ -61,7 +62,7 @@ func (m Image) As(channels int) Image {
 			out.Pix[i] = luma(r[i], g[i], b[i])
 		}
 	default:
-		panic(fmt.Sprintf("transforms.Image.As: %d channels as %d; an image has 1 or 3", m.Channels, channels))
+		panic(tensor.Misusef("transforms.Image.As: %d channels as %d; an image has 1 or 3", m.Channels, channels))
 	}
 	return out
 }
@@ -133,5 +134,5 @@ func ToImage(m Image) image.Image {
 		}
 		return out
 	}
-	panic(fmt.Sprintf("transforms.ToImage: %d channels; an image has 1 or 3", m.Channels))
+	panic(tensor.Misusef("transforms.ToImage: %d channels; an image has 1 or 3", m.Channels))
 }

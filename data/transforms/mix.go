@@ -2,7 +2,6 @@ package transforms
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -28,7 +27,7 @@ type Mix struct {
 func (x Mix) Images(images *tensor.Tensor) {
 	s := images.Shape()
 	if len(s) != 4 || x.Top < 0 || x.Left < 0 || x.Top+x.Height > s[2] || x.Left+x.Width > s[3] {
-		panic(fmt.Sprintf("transforms.Mix: images %v and a rectangle of %d by %d at (%d, %d): [N, C, H, W] that hold it", s, x.Height, x.Width, x.Top, x.Left))
+		panic(tensor.Misusef("transforms.Mix: images %v and a rectangle of %d by %d at (%d, %d): [N, C, H, W] that hold it", s, x.Height, x.Width, x.Top, x.Left))
 	}
 	if x.Lambda == 1 || s[0] < 2 {
 		return
@@ -65,7 +64,7 @@ func (x Mix) Targets(labels []int64, classes int) *tensor.Tensor {
 	for i, label := range labels {
 		other := labels[(i+len(labels)-1)%len(labels)]
 		if label < 0 || label >= int64(classes) || other < 0 || other >= int64(classes) {
-			panic(fmt.Sprintf("transforms.Mix: labels %d and %d of %d classes", label, other, classes))
+			panic(tensor.Misusef("transforms.Mix: labels %d and %d of %d classes", label, other, classes))
 		}
 		row := t.Data()[i*classes : (i+1)*classes]
 		row[label] += lambda
@@ -131,7 +130,7 @@ func (t RandomChoice) Draw(height, width int, r rand.Source) Mix {
 func beta(r rand.Source, alpha float64) float64 {
 	alpha = cmp.Or(alpha, 1)
 	if !(alpha > 0) || math.IsInf(alpha, 1) {
-		panic(fmt.Sprintf("transforms: alpha %v of Mixup or CutMix; it must be a number above 0", alpha))
+		panic(tensor.Misusef("transforms: alpha %v of Mixup or CutMix; it must be a number above 0", alpha))
 	}
 	a, b := logGamma(r, alpha), logGamma(r, alpha)
 	return float64(float32(1 / (1 + math.Exp(b-a))))

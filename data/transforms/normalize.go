@@ -1,8 +1,6 @@
 package transforms
 
 import (
-	"fmt"
-
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -25,7 +23,7 @@ func (n Normalize) Apply(m Image) *tensor.Tensor {
 func (n Normalize) Write(dst []float32, m Image) {
 	m.check("Normalize")
 	if len(dst) != len(m.Pix) || len(n.Mean) != 0 && len(n.Mean) != m.Channels || len(n.Std) != 0 && len(n.Std) != m.Channels {
-		panic(fmt.Sprintf("transforms.Normalize: a mean of %d and a std of %d channels for [%d, %d, %d] and %d numbers",
+		panic(tensor.Misusef("transforms.Normalize: a mean of %d and a std of %d channels for [%d, %d, %d] and %d numbers",
 			len(n.Mean), len(n.Std), m.Channels, m.Height, m.Width, len(dst)))
 	}
 	for c := range m.Channels {

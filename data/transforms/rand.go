@@ -2,9 +2,10 @@ package transforms
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/bits"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Random is a transform that uses random numbers. Draw takes all of them from r and returns
@@ -30,7 +31,7 @@ func (r *Rand) Batch(seed uint64, epoch, batch int) { r.begin(seed, epoch, batch
 
 func (r *Rand) begin(seed uint64, epoch, index int, kind string) {
 	if epoch < 0 || index < 0 {
-		panic(fmt.Sprintf("transforms.Rand: epoch %d, index %d", epoch, index))
+		panic(tensor.Misusef("transforms.Rand: epoch %d, index %d", epoch, index))
 	}
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[0:], seed)

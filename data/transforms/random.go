@@ -2,9 +2,10 @@ package transforms
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // noChange is the transform that Draw returns when the image stays as it is.
@@ -18,7 +19,7 @@ func sidesOf(op string, size, height, width int) (h, w int) {
 	case size == 0 && height > 0 && width > 0:
 		return height, width
 	}
-	panic(fmt.Sprintf("transforms.%s: size %d, height %d and width %d: give the first or the other two", op, size, height, width))
+	panic(tensor.Misusef("transforms.%s: size %d, height %d and width %d: give the first or the other two", op, size, height, width))
 }
 
 // RandomCrop cuts out Size by Size pixels, or Height by Width, at a position chosen uniformly
@@ -54,7 +55,7 @@ func (t RandomCrop) Draw(m Image, r rand.Source) Transform {
 		pad(0, h-height)
 	}
 	if height < h || width < w {
-		panic(fmt.Sprintf("transforms.RandomCrop: a crop of %d by %d from an image of %d by %d; make the crop smaller, resize first or set PadIfNeeded", h, w, height, width))
+		panic(tensor.Misusef("transforms.RandomCrop: a crop of %d by %d from an image of %d by %d; make the crop smaller, resize first or set PadIfNeeded", h, w, height, width))
 	}
 	c := Crop{Height: h, Width: w}
 	if height != h || width != w {
@@ -114,7 +115,7 @@ func (t RandomResizedCrop) drawCrop(height, width int, r rand.Source) Crop {
 
 func checkRanges(op string, scale, ratio [2]float64) {
 	if !(scale[0] >= 0 && scale[0] <= scale[1] && scale[1] <= 1 && ratio[0] > 0 && ratio[0] <= ratio[1] && !math.IsInf(ratio[1], 1)) {
-		panic(fmt.Sprintf("transforms.%s: scale %v and ratio %v: shares of the area from 0 to 1 and ratios above 0, each from low to high", op, scale, ratio))
+		panic(tensor.Misusef("transforms.%s: scale %v and ratio %v: shares of the area from 0 to 1 and ratios above 0, each from low to high", op, scale, ratio))
 	}
 }
 
@@ -158,7 +159,7 @@ func (t RandomRotation) Apply(m Image, r rand.Source) Image { return t.Draw(m, r
 // Draw implements Random.
 func (t RandomRotation) Draw(_ Image, r rand.Source) Transform {
 	if !(t.Degrees >= 0) || math.IsInf(t.Degrees, 1) {
-		panic(fmt.Sprintf("transforms.RandomRotation: %v degrees; it must be a number of at least 0", t.Degrees))
+		panic(tensor.Misusef("transforms.RandomRotation: %v degrees; it must be a number of at least 0", t.Degrees))
 	}
 	return Rotate{between(r, -t.Degrees, t.Degrees), t.Expand, t.Center, t.Sampling, t.Fill}
 }
@@ -178,7 +179,7 @@ func (t ColorJitter) Apply(m Image, r rand.Source) Image { return t.Draw(m, r).A
 // Draw implements Random.
 func (t ColorJitter) Draw(_ Image, r rand.Source) Transform {
 	if !(min(t.Brightness, t.Contrast, t.Saturation) >= 0 && t.Hue >= 0 && t.Hue <= 0.5) {
-		panic(fmt.Sprintf("transforms.ColorJitter: brightness %v, contrast %v, saturation %v and hue %v; at least 0 each, and the hue at most 0.5",
+		panic(tensor.Misusef("transforms.ColorJitter: brightness %v, contrast %v, saturation %v and hue %v; at least 0 each, and the hue at most 0.5",
 			t.Brightness, t.Contrast, t.Saturation, t.Hue))
 	}
 	order := [4]int{0, 1, 2, 3}

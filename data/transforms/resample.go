@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/residual-ml/residual/data/pixel"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Interpolation is the filter by which an image is resized.
@@ -201,7 +202,7 @@ type Scratch struct{ mid []uint8 }
 // pixels. It panics when a side is below 1.
 func NewResampler(dw, dh, sw, sh int, f Interpolation) *Resampler {
 	if dw < 1 || dh < 1 || sw < 1 || sh < 1 {
-		panic(fmt.Sprintf("transforms.NewResampler: [%d, %d] to [%d, %d]", sh, sw, dh, dw))
+		panic(tensor.Misusef("transforms.NewResampler: [%d, %d] to [%d, %d]", sh, sw, dh, dw))
 	}
 	r := &Resampler{sw: sw, sh: sh, dw: dw, dh: dh, bottom: sh}
 	if dw != sw {
@@ -274,7 +275,7 @@ func (r *Resampler) Scratch() *Scratch {
 // the size of its plane.
 func (r *Resampler) Plane(dst, src []uint8, s *Scratch) {
 	if len(dst) != r.dw*r.dh || len(src) != r.sw*r.sh {
-		panic(fmt.Sprintf("transforms.Resampler: %d bytes of [%d, %d] to %d bytes of [%d, %d]", len(src), r.sh, r.sw, len(dst), r.dh, r.dw))
+		panic(tensor.Misusef("transforms.Resampler: %d bytes of [%d, %d] to %d bytes of [%d, %d]", len(src), r.sh, r.sw, len(dst), r.dh, r.dw))
 	}
 	switch {
 	case r.h == nil && r.v == nil:

@@ -1,8 +1,9 @@
 package transforms
 
 import (
-	"fmt"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Resize resizes an image so that its shorter side is Size pixels; the longer side keeps the
@@ -21,7 +22,7 @@ func (t Resize) Sides(height, width int) (h, w int) {
 	case t.Size == 0 && t.Height > 0 && t.Width > 0:
 		return t.Height, t.Width
 	case t.Size < 1 || t.Height != 0 || t.Width != 0:
-		panic(fmt.Sprintf("transforms.Resize: size %d, height %d and width %d: give the first or the other two", t.Size, t.Height, t.Width))
+		panic(tensor.Misusef("transforms.Resize: size %d, height %d and width %d: give the first or the other two", t.Size, t.Height, t.Width))
 	}
 	short, long := min(height, width), max(height, width)
 	// Like Python, this computes an exact product and then divides in float64.

@@ -1,8 +1,9 @@
 package transforms
 
 import (
-	"fmt"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // lookup replaces every pixel by its value in the table of its channel.
@@ -40,7 +41,7 @@ type Posterize struct{ Bits int }
 func (t Posterize) Apply(m Image, _ rand.Source) Image {
 	m.check("Posterize")
 	if t.Bits < 0 || t.Bits > 8 {
-		panic(fmt.Sprintf("transforms.Posterize: %d bits of 8", t.Bits))
+		panic(tensor.Misusef("transforms.Posterize: %d bits of 8", t.Bits))
 	}
 	mask := uint8(0xff << (8 - t.Bits))
 	return m.pointwise(func(v int) uint8 { return uint8(v) & mask })

@@ -16,8 +16,9 @@
 package transforms
 
 import (
-	"fmt"
 	"math/rand/v2"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Image is an image of 8-bit pixels, channel by channel: Pix is [Channels, Height,
@@ -30,7 +31,7 @@ type Image struct {
 // NewImage returns a black image. It panics when a size is below 1.
 func NewImage(channels, height, width int) Image {
 	if channels < 1 || height < 1 || width < 1 {
-		panic(fmt.Sprintf("transforms.NewImage: [%d, %d, %d]", channels, height, width))
+		panic(tensor.Misusef("transforms.NewImage: [%d, %d, %d]", channels, height, width))
 	}
 	return Image{channels, height, width, make([]uint8, channels*height*width)}
 }
@@ -44,13 +45,16 @@ func (m Image) plane(channel int) []uint8 {
 // check panics when the number of pixels does not match the size of the image.
 func (m Image) check(op string) {
 	if m.Channels < 1 || m.Height < 1 || m.Width < 1 || len(m.Pix) != m.Channels*m.Height*m.Width {
-		panic(fmt.Sprintf("transforms.%s: %d bytes of [%d, %d, %d]", op, len(m.Pix), m.Channels, m.Height, m.Width))
+		panic(tensor.Misusef("transforms.%s: %d bytes of [%d, %d, %d]", op, len(m.Pix), m.Channels, m.Height, m.Width))
 	}
 }
 
 // Transform turns an image into another one. A random transform takes all its random numbers
 // from r, so the same r gives the same image; for other transforms r may be nil. Apply never
-// changes m, but its result may be m or share the pixels of m.
+// changes m, but its result may be m or share the pixels of m. A transform panics
+// with a tensor.Misuse for an image that it does not take, and data.Loader returns that as an
+// error that names the image. Any other panic is a mistake in the transform, and the loader
+// does not recover from it.
 type Transform interface {
 	Apply(m Image, r rand.Source) Image
 }

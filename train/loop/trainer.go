@@ -26,7 +26,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/graph"
-	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/inference/forward"
 	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
@@ -45,7 +45,7 @@ type Trainer struct {
 	testset  data.Dataset // nil without one
 	loader   *data.Loader
 	tests    *data.Loader // nil without a test set
-	runner   *inference.Runner
+	runner   *forward.Runner
 	input    tensor.Shape // shape of one image
 	steps    int
 	past     Totals // the totals with which Fit begins
@@ -84,7 +84,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		input: tensor.Shape{info.Channels, info.Height, info.Width}, scalar: tensor.New(),
 		past: noTotals(), totals: noTotals(),
 	}
-	t.runner = inference.NewRunner(m, t.store, o.Precision)
+	t.runner = forward.NewRunner(m, t.store, o.Precision)
 	var err error
 	if err = t.choose(); err != nil {
 		return nil, err
@@ -267,7 +267,7 @@ func (t *Trainer) Steps() int { return t.steps }
 func (t *Trainer) Store() *engine.Store { return t.store }
 
 // Runner returns a runner that evaluates the model with its present weights.
-func (t *Trainer) Runner() *inference.Runner { return t.runner }
+func (t *Trainer) Runner() *forward.Runner { return t.runner }
 
 // Batches returns the number of batches in an epoch. Without Options.Accumulate each of them
 // is a step of the optimiser.
