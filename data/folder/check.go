@@ -246,5 +246,3 @@ func (x *Index) Groups(ctx context.Context, o Options, progress func(done, total
 	_, groupOf, err := x.Check(ctx, o, progress)
 	return groupOf, err
 }
-
-var _ data.Images = (*Set)(nil)

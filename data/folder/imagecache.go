@@ -1,26 +1,19 @@
 package folder
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
-	fields "github.com/residual-ml/residual/internal/field"
 )
-
-// imageCacheVersion counts changes of what pixels are made of a file: of decoders and resizing.
-const imageCacheVersion = 2
 
 // ImageCache keeps decoded images of an index on the disk, as the transforms of a training
 // take them (Options.Shrink) and as Get returns them for a test: to the bit what would be
@@ -34,7 +27,7 @@ type ImageCache struct {
 	Dir string // of its files
 
 	c        CacheConfig
-	o        Options
+	format   imageFormat
 	settings string
 
 	mu     sync.Mutex
@@ -51,47 +44,6 @@ type ImageCache struct {
 // trialSize is how many images are measured before a cache is begun.
 const trialSize = 32
 
-// OpenCache opens the cache of an index for images that are prepared by o, or makes
-// ready to begin one.
-func (x *Index) OpenCache(o Options, c CacheConfig) (*ImageCache, error) {
-	o = o.defaults()
-	if err := o.check(); err != nil {
-		return nil, err
-	}
-	if c.Dir == "" {
-		dir, err := CacheHome()
-		if err != nil {
-			return nil, err
-		}
-		c.Dir = dir
-	}
-	path := x.Path()
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	sum := sha256.Sum256([]byte(path))
-	p := &ImageCache{
-		Dir: filepath.Join(c.Dir, x.Name+"-"+hex.EncodeToString(sum[:4]), o.cacheFolder()),
-		c:   c, o: o, settings: o.cacheSettings(), images: map[string]*cachedImage{}, marks: map[string]Mark{}, off: c.ReadOnly,
-	}
-	if err := p.open(); err != nil {
-		return nil, fields.Errorf("cache of decoded images: %w; name another folder with {CacheConfig.Dir}, or keep none", err)
-	}
-	p.tidy(x)
-	return p, nil
-}
-
-// cacheFolder names what is made of the images, for people.
-func (o Options) cacheFolder() string {
-	return fmt.Sprintf("%d-%d-%s-%dx%d", o.Shrink, o.ResizeSize, o.Interpolation, o.Size, o.Channels)
-}
-
-// cacheSettings is all that the pixels depend on beside the file. The standard library
-// decodes what package jpeg does not.
-func (o Options) cacheSettings() string {
-	return fmt.Sprintf("version %d, %s, %s, %d pixels at most", imageCacheVersion, runtime.Version(), o.cacheFolder(), o.MaxPixels)
-}
-
 // open reads the indices of the files that there are. A damaged one is removed.
 func (p *ImageCache) open() error {
 	entries, err := os.ReadDir(p.Dir)
@@ -106,7 +58,7 @@ func (p *ImageCache) open() error {
 			continue
 		}
 		path := filepath.Join(p.Dir, e.Name())
-		f, pictures, err := openCacheFile(path, p.settings, p.o)
+		f, pictures, err := openCacheFile(path, p.settings, p.format)
 		switch {
 		case errors.Is(err, errDamagedCache):
 			p.damaged(path)
@@ -248,7 +200,7 @@ func (p *ImageCache) keep(x *Index, it *Item, m transforms.Image, info photo.Inf
 		return
 	}
 	start := time.Now()
-	forms := [2]transforms.Image{p.o.shrunk(m), p.o.small(m)}
+	forms := [2]transforms.Image{p.format.shrunk(m), p.format.small(m)}
 	took += time.Since(start)
 	q := &cachedImage{
 		Name: it.Name, Mark: it.Mark, Info: info, Height: m.Height, Width: m.Width,
@@ -381,7 +333,7 @@ func (p *ImageCache) finishFile() {
 	var f *cacheFile
 	var pictures []*cachedImage
 	if err == nil {
-		f, pictures, err = openCacheFile(path, p.settings, p.o)
+		f, pictures, err = openCacheFile(path, p.settings, p.format)
 	}
 	if err != nil {
 		p.giveUp(fmt.Sprintf("%s cannot be written: %v", p.Dir, err))
@@ -392,18 +344,6 @@ func (p *ImageCache) finishFile() {
 	p.state.Bytes += f.size
 	p.state.Added = n
 	p.trial = CacheTrial{}
-}
-
-// Fits says whether the cache has what a Set with these options asks for.
-func (p *ImageCache) Fits(o Options) bool {
-	if p == nil {
-		return true
-	}
-	o = o.defaults()
-	if o.Shrink == 0 { // of a Set to test on
-		o.Shrink = p.o.Shrink
-	}
-	return o.cacheSettings() == p.settings
 }
 
 // read returns a form of an item's image, or the part of it that choose returns; ok is

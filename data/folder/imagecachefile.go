@@ -87,7 +87,7 @@ var errDamagedCache = errors.New("is damaged or cut short")
 
 // openCacheFile reads a file's index. An error that wraps errDamagedCache is of a file that
 // is no longer what was written, or was never written by this package.
-func openCacheFile(path, settings string, o Options) (pf *cacheFile, pictures []*cachedImage, err error) {
+func openCacheFile(path, settings string, format imageFormat) (pf *cacheFile, pictures []*cachedImage, err error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -111,7 +111,7 @@ func openCacheFile(path, settings string, o Options) (pf *cacheFile, pictures []
 		return nil, nil, errDamagedCache
 	}
 	for _, p := range index.Images {
-		if !p.can(o, pf.size) {
+		if !p.can(format, pf.size) {
 			return nil, nil, errDamagedCache
 		}
 		p.file = pf
@@ -148,20 +148,20 @@ func (pf *cacheFile) index() ([]byte, error) {
 
 // can says whether all that the index tells of an image can be, for images prepared by
 // o: whoever wrote the file, what is read by it is of the size that a Set gives out.
-func (p *cachedImage) can(o Options, size int64) bool {
+func (p *cachedImage) can(format imageFormat, size int64) bool {
 	const most = 1 << 30 // of a side
-	if p == nil || p.Channels != o.Channels || len(p.Rises) != side*side/64 || len(p.Colours) != p.Channels*side*side ||
+	if p == nil || p.Channels != format.channels || len(p.Rises) != side*side/64 || len(p.Colours) != p.Channels*side*side ||
 		len(p.Mark.SHA256) != 2*sha256.Size || p.Height < 1 || p.Width < 1 || p.Height > most || p.Width > most {
 		return false
 	}
 	h, w := p.Height, p.Width
-	if o.shrinks(h, w) {
-		h, w = transforms.Resize{Size: o.Shrink}.Sides(h, w)
+	if format.shrinks(h, w) {
+		h, w = transforms.Resize{Size: format.shrink}.Sides(h, w)
 	}
 	if f := p.Forms[formShrunk]; f.Height != h || f.Width != w {
 		return false
 	}
-	if f := p.Forms[formSmall]; f.Height != o.Size || f.Width != o.Size {
+	if f := p.Forms[formSmall]; f.Height != format.size || f.Width != format.size {
 		return false
 	}
 	for _, f := range p.Forms {

@@ -3,25 +3,11 @@ package folder
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
-	"github.com/residual-ml/residual/data/photo"
 )
-
-// Part is a folder that stands for a part of a data set, or that stands beside such
-// folders; or the lines of a list that it gives one part.
-type Part struct {
-	Name    string     `json:"name"`
-	Split   data.Split `json:"split,omitempty"` // empty: its images are not used
-	Images  int        `json:"images"`
-	Classes int        `json:"classes"` // folders inside that can be classes; of a list 0
-}
 
 // candidate is a folder of a data set's root as its name and what it holds tell it.
 type candidate struct {
@@ -237,52 +223,4 @@ func labelOf(classes []string, name string) int {
 	}
 	name = lines.Name(name)
 	return slices.IndexFunc(classes, func(c string) bool { return lines.Name(c) == name })
-}
-
-// countImages counts the images below dir by their names, up to most; 0 means all.
-func countImages(dir string, most int) (n int) {
-	top, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return 0
-	}
-	_ = filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return nil // what cannot be listed has none that could be counted
-		case hidden(e.Name()) && path != top:
-			if e.IsDir() {
-				return fs.SkipDir
-			}
-		case !e.IsDir() && photo.Named(path):
-			if n++; n == most {
-				return fs.SkipAll
-			}
-		}
-		return nil
-	})
-	return n
-}
-
-// loose counts the images that lie in dir itself.
-func loose(dir string) (n int) {
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if !e.IsDir() && !hidden(e.Name()) && photo.Named(e.Name()) {
-			n++
-		}
-	}
-	return n
-}
-
-// quoted lists names: "a", "b" and "c".
-func quoted(names []string) string {
-	parts := make([]string, len(names))
-	for i, name := range names {
-		parts[i] = fmt.Sprintf("%q", name)
-	}
-	last := len(parts) - 1
-	if last < 1 {
-		return strings.Join(parts, "")
-	}
-	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }

@@ -49,7 +49,7 @@ func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (trans
 		}
 	}
 	m, release, err := s.decode(i, func(h, w int) transforms.Crop {
-		whole = s.o.shrinks(h, w)
+		whole = s.o.format().shrinks(h, w)
 		return some(h, w)
 	})
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *Set) part(i int, choose func(height, width int) transforms.Crop) (trans
 	if !whole {
 		return m, nil
 	}
-	m = s.o.shrunk(m)
+	m = s.o.format().shrunk(m)
 	s.full.put(i, m)
 	return cut(m, nil)
 }

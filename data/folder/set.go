@@ -7,93 +7,9 @@ import (
 	"sync"
 
 	"github.com/residual-ml/residual/data"
-	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/tensor"
 )
-
-// Options says what is made of the images. The zero value is colour at 224 pixels,
-// prepared as torchvision prepares them for evaluation.
-type Options struct {
-	Channels      int // 1 for grey, 3 for colour; 0 means 3
-	Size          int // pixels of both sides; 0 means 224
-	ResizeSize    int // of the shorter side before the middle is cut out; 0 means 256 for every 224 of Size
-	Interpolation transforms.Interpolation
-
-	// Shrink, when not 0, is what the shorter side of an image is resized to, if it is
-	// longer, as soon as it is decoded: a photo of 12 megapixels takes 36 MB, one of 512
-	// by 683 pixels one. It changes what the transforms of a training see.
-	Shrink int
-
-	Holdout  float64 // the share of each class to test on where no folder is; 0 means 0.2
-	Seed     uint64  // of that choice
-	Together bool    // near-duplicates stay on one side of it: Open reads every image to find them
-
-	MaxImages int // images of a part, spread evenly over it and so over the classes; 0 means all
-
-	CacheBytes int64       // memory for decoded images; 0 means 1 GiB for each part, below 0 none
-	Cache      *ImageCache // of decoded images on the disk, opened with these options; nil for none
-	MaxPixels  int64       // of an image; 0 means photo.MaxPixels, 50 million
-
-	// Memory bounds what images take while they are decoded and made smaller, at once by
-	// all that share it; nil means a budget of its own, photo.NewBudget(0).
-	Memory *photo.Budget
-	// Context, when it is not nil, ends the reading of images when it ends, also inside of
-	// one: what asks for an image then gets its error. Check goes by its own.
-	Context context.Context
-
-	// Broken hears of an image that cannot be read, once. Its place is taken by the next
-	// of its class that can. When Broken is nil, such an image ends the epoch.
-	Broken func(name string, err error)
-}
-
-func (o Options) defaults() Options {
-	set := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	set(&o.Channels, 3)
-	set(&o.Size, 224)
-	set(&o.ResizeSize, (o.Size*256+112)/224)
-	if o.Holdout == 0 {
-		o.Holdout = 0.2
-	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = 1 << 30
-	}
-	if o.Memory == nil {
-		o.Memory = photo.NewBudget(0)
-	}
-	return o
-}
-
-// photo is how a file is read.
-func (o Options) photo() photo.Options {
-	return photo.Options{Channels: o.Channels, MaxPixels: o.MaxPixels, Context: o.Context}
-}
-
-// ended is the error of the context, if it has ended.
-func (o Options) ended() error {
-	if o.Context == nil {
-		return nil
-	}
-	return o.Context.Err()
-}
-
-func (o Options) check() error {
-	switch {
-	case o.Channels != 1 && o.Channels != 3:
-		return fmt.Errorf("images of %d channels; use 1 for grey or 3 for colour", o.Channels)
-	case o.Size < 1 || o.Size > 1<<14:
-		return fmt.Errorf("images of %d pixels a side; use 1 to %d", o.Size, 1<<14)
-	case o.ResizeSize < o.Size:
-		return fmt.Errorf("images resized to %d pixels and cut to %d; the cut cannot be larger", o.ResizeSize, o.Size)
-	case o.Shrink < 0:
-		return fmt.Errorf("images shrunk to %d pixels; use 0 for none", o.Shrink)
-	}
-	return nil
-}
 
 // Open scans a folder or a list and returns its two parts: those that the user made, or
 // those of Holdout. To tell the user more, take the steps one by one: Scan, Check,
@@ -140,7 +56,7 @@ func (x *Index) Set(split data.Split, o Options) (*Set, error) {
 		return nil, err
 	}
 	if !o.Cache.Fits(o) {
-		panic(tensor.Misusef("folder: a decoded-image cache with %s for a set with %s", o.Cache.settings, o.cacheSettings()))
+		panic(tensor.Misusef("folder: a decoded-image cache with %s for a set with %s", o.Cache.settings, o.format().cacheSettings()))
 	}
 	s := &Set{o: o, broken: map[int]error{}, info: data.Info{
 		Name: x.Name, Classes: x.Classes, Channels: o.Channels, Height: o.Size, Width: o.Size,
@@ -200,7 +116,7 @@ func (s *Set) Get(i int, pix []uint8) (int, error) {
 		}
 		defer release()
 		if !ready {
-			m = s.o.small(m)
+			m = s.o.format().small(m)
 		}
 		s.small.put(j, m)
 		copy(pix, m.Pix)
@@ -282,8 +198,8 @@ func (s *Set) open(i int, kept *cache) (m transforms.Image, ready bool, release 
 	if ok {
 		return m, ready, release, nil
 	}
-	if m, release, err = s.decode(i, nil); err == nil && s.o.shrinks(m.Height, m.Width) {
-		m = s.o.shrunk(m)
+	if m, release, err = s.decode(i, nil); err == nil && s.o.format().shrinks(m.Height, m.Width) {
+		m = s.o.format().shrunk(m)
 		release()
 	}
 	return m, false, release, err
@@ -299,21 +215,6 @@ func (s *Set) cachedOnDisk(i int, kept *cache) (m transforms.Image, ready, ok bo
 		ready = ok
 	}
 	return m, ready, ok
-}
-
-func (o Options) shrinks(h, w int) bool { return o.Shrink > 0 && min(h, w) > o.Shrink }
-
-// shrunk is an image as the transforms of a training take it.
-func (o Options) shrunk(m transforms.Image) transforms.Image {
-	if !o.shrinks(m.Height, m.Width) {
-		return m
-	}
-	return transforms.Resize{Size: o.Shrink, Interpolation: o.Interpolation}.Apply(m, nil)
-}
-
-// small is an image as Get returns it.
-func (o Options) small(m transforms.Image) transforms.Image {
-	return transforms.ImageClassification{ResizeSize: o.ResizeSize, CropSize: o.Size, Interpolation: o.Interpolation}.Pixels(m)
 }
 
 // decode reads an image from its file, or the part of it that choose returns, and holds its
@@ -404,3 +305,5 @@ func (c *cache) put(i int, m transforms.Image) {
 	}
 	c.images[i] = m
 }
+
+var _ data.Images = (*Set)(nil)

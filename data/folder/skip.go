@@ -2,12 +2,10 @@ package folder
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/internal/shell"
-	"github.com/residual-ml/residual/tensor"
 )
 
 // mostBroken is the share of images that may be broken.
@@ -72,27 +70,4 @@ func firstOf(broken []Problem) string {
 		text += fmt.Sprintf("; %d of these for having more pixels than are allowed, up to %d", large, pixels)
 	}
 	return text
-}
-
-// Path is what the index was scanned from: its list, or its folder.
-func (x *Index) Path() string {
-	if x.list != "" {
-		return x.list
-	}
-	return x.Root
-}
-
-// Ordered returns the index with its classes in another order, such as a trained
-// model's. It panics when they are others.
-func (x *Index) Ordered(classes []string) *Index {
-	o := *x
-	o.Classes, o.Items = slices.Clone(classes), slices.Clone(x.Items)
-	for i := range o.Items {
-		label := slices.Index(classes, x.Classes[o.Items[i].Label])
-		if label < 0 || len(classes) != len(x.Classes) {
-			panic(tensor.Misusef("folder.Ordered: classes %q for those of %s, %q", classes, x.Root, x.Classes))
-		}
-		o.Items[i].Label = label
-	}
-	return &o
 }
