@@ -13,21 +13,21 @@ import (
 	"github.com/residual-ml/residual/internal/promptly"
 )
 
-// Changed lists, a line each, what on the disk is no longer as the index has it: a
-// image that is gone or has other content than Check found, and, of a list, a label,
-// a part or a line that is another. A file that was written anew with the same content
-// is the same, and a new image is no change: it is not in the index. It reads every file
-// that the file system cannot tell to be the one that was marked.
+// Changed describes, in one line each, how the files differ from the index: images that are
+// missing or have other content than Check found and, for a list, labels, splits and lines
+// that have changed. A file that was rewritten with the same content has not changed. New
+// images are ignored, since they are not in the index. Changed reads every file unless the
+// file system proves that it has not changed.
 func (x *Index) Changed(ctx context.Context) ([]string, error) { return x.changes(ctx, false) }
 
-// ChangedMeanwhile is Changed for a look in passing, while the same program reads the files
-// and compares their content anyway: a file of the same size and time is not read.
+// ChangedMeanwhile is a quick version of Changed, for a program that reads the files and
+// compares their content anyway: it does not read files with the same size and time.
 func (x *Index) ChangedMeanwhile(ctx context.Context) ([]string, error) { return x.changes(ctx, true) }
 
-func (x *Index) changes(ctx context.Context, passing bool) ([]string, error) {
+func (x *Index) changes(ctx context.Context, quick bool) ([]string, error) {
 	lines := make([]string, len(x.Items))
 	err := each(ctx, len(x.Items), func(i int) {
-		if err := x.Items[i].changed(passing); err != nil {
+		if err := x.Items[i].changed(quick); err != nil {
 			lines[i] = err.Error()
 		}
 	})
@@ -48,14 +48,14 @@ func (x *Index) changes(ctx context.Context, passing bool) ([]string, error) {
 	return append(changes, x.relabelled(now)...), nil
 }
 
-// changed compares the file with its mark.
-func (it *Item) changed(passing bool) error {
+// changed returns an error if the file differs from its mark.
+func (it *Item) changed(quick bool) error {
 	st, err := os.Stat(it.Path)
 	if err != nil {
 		return fmt.Errorf("image %s: is no longer there: %w", it.Path, err)
 	}
 	m := it.Mark
-	if m.SHA256 == "" || m.is(it.Path, st) || passing && m.Identity == "" && m.looksLike(st) {
+	if m.SHA256 == "" || m.matches(it.Path, st) || quick && m.Identity == "" && m.sameSizeAndTime(st) {
 		return nil
 	}
 	now := Item{Path: it.Path}
@@ -69,7 +69,7 @@ func (it *Item) changed(passing bool) error {
 	return nil
 }
 
-// relabelled compares with the list as it is now.
+// relabelled describes the differences from the list as it is now.
 func (x *Index) relabelled(now *Index) (changes []string) {
 	listed := make(map[string]Item, len(now.Items))
 	for _, it := range now.Items {
@@ -89,7 +89,7 @@ func (x *Index) relabelled(now *Index) (changes []string) {
 	return changes
 }
 
-// each calls work for each of n items, on all cores and in no order, until the context ends.
+// each calls work for each of n items, concurrently and in any order, until the context ends.
 func each(ctx context.Context, n int, work func(i int)) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup

@@ -8,8 +8,8 @@ import (
 	fields "github.com/residual-ml/residual/internal/field"
 )
 
-// OpenCache opens the cache of an index for images that are prepared by o, or makes
-// ready to begin one.
+// OpenCache opens the cache of an index for images that are prepared with o. If there is
+// none, Index.Check begins one. The caller must call Close after the last use.
 func (x *Index) OpenCache(o Options, c CacheConfig) (*ImageCache, error) {
 	o = o.defaults()
 	if err := o.check(); err != nil {
@@ -27,25 +27,25 @@ func (x *Index) OpenCache(o Options, c CacheConfig) (*ImageCache, error) {
 		path = abs
 	}
 	sum := sha256.Sum256([]byte(path))
-	p := &ImageCache{
+	ic := &ImageCache{
 		Dir: filepath.Join(c.Dir, x.Name+"-"+hex.EncodeToString(sum[:4]), o.format().cacheFolder()),
-		c:   c, format: o.format(), settings: o.format().cacheSettings(), images: map[string]*cachedImage{}, marks: map[string]Mark{}, off: c.ReadOnly,
+		c:   c, format: o.format(), settings: o.format().cacheSettings(), images: map[string]*cachedImage{}, marks: map[string]Mark{}, stopped: c.ReadOnly,
 	}
-	if err := p.open(); err != nil {
+	if err := ic.open(); err != nil {
 		return nil, fields.Errorf("cache of decoded images: %w; name another folder with {CacheConfig.Dir}, or keep none", err)
 	}
-	p.tidy(x)
-	return p, nil
+	ic.tidy(x)
+	return ic, nil
 }
 
-// Fits says whether the cache has what a Set with these options asks for.
-func (p *ImageCache) Fits(o Options) bool {
-	if p == nil {
+// Fits reports whether the cache stores images as a Set with these options needs them.
+func (ic *ImageCache) Fits(o Options) bool {
+	if ic == nil {
 		return true
 	}
 	o = o.defaults()
-	if o.Shrink == 0 { // of a Set to test on
-		o.Shrink = p.format.shrink
+	if o.Shrink == 0 { // a Set of test images
+		o.Shrink = ic.format.shrink
 	}
-	return o.format().cacheSettings() == p.settings
+	return o.format().cacheSettings() == ic.settings
 }

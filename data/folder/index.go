@@ -1,16 +1,16 @@
-// Package folder makes data sets of a user's own images: a folder with one folder a class,
-// the same in folders for the parts, such as train/ and val/, or a list of paths and labels
-// in CSV or JSON lines.
+// Package folder makes data sets of a user's own images. The images are in a folder with one
+// folder per class, as for torchvision's ImageFolder; or in folders such as train/ and val/
+// that contain the folders of the classes; or in a CSV or JSON Lines list of paths and labels.
 //
-// Open returns the training part and the test part:
+// Open returns the training set and the test set:
 //
 //	train, test, err := folder.Open(ctx, "photos", folder.Options{Size: 224})
 //
-// To tell the user more, take the steps one by one: Scan returns an Index of the files,
-// Index.Check reads them all and reports what is broken, alike or turned, Index.Holdout
-// chooses the images to test on where the user has not, and Index.Set returns a Set, which
-// is a data.Dataset. An ImageCache keeps decoded images on the disk, so that later epochs
-// and runs need not decode the files again.
+// Programs that report more to a user call the steps of Open themselves. Scan returns an
+// Index of the files; Index.Check reads all images and reports those that are broken or
+// near-duplicates; Index.Holdout chooses test images if the user has not; and Index.Set
+// returns a Set, which is a data.Dataset. An ImageCache stores decoded images on disk, so that
+// later epochs and runs need not decode the files again.
 package folder
 
 import (
@@ -23,31 +23,31 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Item is an image of an index.
+// Item is one image of an index.
 type Item struct {
-	Path  string     // as it can be opened
-	Name  string     // below the index's root, with slashes; its Path when it lies elsewhere
-	Label int        // of Index.Classes
+	Path  string     // the path to open
+	Name  string     // the path below the root of the index, with slashes, or Path for a file elsewhere
+	Label int        // an index into Index.Classes
 	Split data.Split // data.Train, unless a folder, a list or Holdout says data.Test
-	Mark  Mark       // of the file as Check read it
+	Mark  Mark       // the mark of the file when Check read it
 }
 
-// Index lists the images of a data set, by class and name, before any is read.
+// Index lists the images of a data set, sorted by class and name, without reading them.
 type Index struct {
-	Root    string // the folder, or that of the list
-	Name    string // its last part
+	Root    string // the folder, or the folder of the list
+	Name    string // the last element of the path
 	Classes []string
 	Items   []Item
-	// Tested says that the user chose the images to test on.
+	// Tested reports whether the user chose the test images.
 	Tested bool
-	// Others names what lies in the folders and is no image by its name.
+	// Others lists the files in the folders whose names are not those of images.
 	Others []string
-	// Layout has the folders that stand for parts, and what lies beside them and is not used.
+	// Layout lists the folders that were taken as splits, and unused folders beside them.
 	Layout []Part
-	// Notes are sentences about what a user may have meant otherwise.
+	// Notes are sentences about things that the user may have meant differently.
 	Notes []string
 
-	list string // the list it was read from; empty for a folder
+	list string // the path of the list that the index was read from; empty for a folder
 }
 
 func newIndex(root string) *Index {
@@ -58,10 +58,10 @@ func newIndex(root string) *Index {
 	return x
 }
 
-// note says something to the user.
+// note adds a note for the user.
 func (x *Index) note(format string, a ...any) { x.Notes = append(x.Notes, fmt.Sprintf(format, a...)) }
 
-// similar tells of classes whose names differ in case and spaces alone.
+// similar adds notes about classes whose names differ only in case and spaces.
 func (x *Index) similar() {
 	for _, names := range lines.Alike(x.Classes) {
 		x.note("%s are different classes, whose names differ in case or spaces alone; if they are one, give them one name", quoted(names))
@@ -77,7 +77,7 @@ func (x *Index) count(split data.Split) (n int) {
 	return n
 }
 
-// Counts returns how many images each class has in a part.
+// Counts returns how many images each class has in a split.
 func (x *Index) Counts(split data.Split) []int {
 	counts := make([]int, len(x.Classes))
 	for _, it := range x.Items {
@@ -88,16 +88,16 @@ func (x *Index) Counts(split data.Split) []int {
 	return counts
 }
 
-// Part is a folder that stands for a part of a data set, or that stands beside such
-// folders; or the lines of a list that it gives one part.
+// Part is a folder that was taken as a split, or an unused folder beside such ones. For a list
+// it stands for the lines with one split.
 type Part struct {
 	Name    string     `json:"name"`
-	Split   data.Split `json:"split,omitempty"` // empty: its images are not used
+	Split   data.Split `json:"split,omitempty"` // empty when its images are not used
 	Images  int        `json:"images"`
-	Classes int        `json:"classes"` // folders inside that can be classes; of a list 0
+	Classes int        `json:"classes"` // the number of folders inside that can be classes; 0 for a list
 }
 
-// Path is what the index was scanned from: its list, or its folder.
+// Path returns the path that the index was scanned from: its list or its folder.
 func (x *Index) Path() string {
 	if x.list != "" {
 		return x.list
@@ -105,8 +105,8 @@ func (x *Index) Path() string {
 	return x.Root
 }
 
-// Ordered returns the index with its classes in another order, such as a trained
-// model's. It panics when they are others.
+// Ordered returns the index with its classes in another order, such as that of a trained
+// model. It panics when classes are not the classes of the index.
 func (x *Index) Ordered(classes []string) *Index {
 	o := *x
 	o.Classes, o.Items = slices.Clone(classes), slices.Clone(x.Items)

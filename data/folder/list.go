@@ -19,22 +19,22 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// entry is a line of a list.
+// entry is one line of a list.
 type entry struct {
 	line               int
-	path, label, split string   // as they are written; add makes the label a class
-	at, name           string   // the path to open, and the image's name in the index
-	kind               partKind // by its split
+	path, label, split string   // as written in the list; add replaces the label by the class
+	at, name           string   // the path to open, and the name of the image in the index
+	kind               partKind // the meaning of split
 }
 
-// What a column or key may be called; the first is what this package writes of it.
+// These are the names that columns and keys may have. This package writes the first ones.
 var (
 	pathNames  = []string{"path", "file", "filename", "file_name", "image"}
 	labelNames = []string{"label", "class", "category"}
 	splitNames = []string{"split", "part"}
 )
 
-// splitOf reads a split's name. A part to test on, beside one to validate on, is not used.
+// splitOf returns the split with a name in a list; without a name it is the training split.
 func splitOf(name string) (partKind, error) {
 	if lines.Name(name) == "" {
 		return trainPart, nil
@@ -45,16 +45,16 @@ func splitOf(name string) (partKind, error) {
 	return noPart, fmt.Errorf("unknown split %q; use train, val or test", lines.Short(name))
 }
 
-// list is a list that is being read.
+// list is a list while it is read.
 type list struct {
 	*Index
 	known   []string
-	labels  map[string]int // of the known classes by name
-	lines   map[string]int // by the names of the images
+	labels  map[string]int // the labels of the known classes by name
+	lines   map[string]int // the line of each image by name
 	entries []entry
 }
 
-// scanList makes an index of a list. Paths count from the list's folder.
+// scanList reads a list and returns its index. Paths are relative to the folder of the list.
 func scanList(path string, known []string, read func(*lines.Reader, func(entry) error) error) (*Index, error) {
 	f, err := regular.Open(path)
 	if err != nil {
@@ -68,7 +68,7 @@ func scanList(path string, known []string, read func(*lines.Reader, func(entry) 
 	for i, class := range slices.Backward(known) {
 		l.labels[lines.Name(class)] = i
 	}
-	for i, class := range known { // the very name comes first
+	for i, class := range known { // an exact match comes first
 		l.labels[class] = i
 	}
 	if err := read(lines.NewReader(f), l.add); err != nil {
@@ -78,7 +78,7 @@ func scanList(path string, known []string, read func(*lines.Reader, func(entry) 
 	return x, nil
 }
 
-// add takes a line.
+// add checks and adds a line.
 func (l *list) add(e entry) (err error) {
 	if strings.TrimSpace(e.path) == "" {
 		return fmt.Errorf("line %d names no image", e.line)
@@ -110,7 +110,7 @@ func (l *list) add(e entry) (err error) {
 	return nil
 }
 
-// find looks for the image of a line. Paths are bytes: they need not be UTF-8.
+// find finds the file of a line. Paths are bytes and need not be UTF-8.
 func (l *list) find(e *entry) error {
 	at := func(written string) string {
 		if path := filepath.FromSlash(written); filepath.IsAbs(path) {
@@ -130,7 +130,7 @@ func (l *list) find(e *entry) error {
 			return fmt.Errorf("no such file, and the path %w", wrong)
 		}
 		if e := (*fs.PathError)(nil); errors.As(err, &e) {
-			err = e.Err // a path may be long
+			err = e.Err // without the path, which may be long
 		}
 		return fmt.Errorf("%s: %w; paths count from the list's folder", lines.Short(at(written)), err)
 	case !st.Mode().IsRegular():
@@ -140,7 +140,7 @@ func (l *list) find(e *entry) error {
 	return nil
 }
 
-// finish makes the index of the lines.
+// finish fills the index from the lines.
 func (l *list) finish() {
 	x := l.Index
 	labels, kinds := map[string]bool{}, map[partKind]bool{}
@@ -179,18 +179,19 @@ func (l *list) finish() {
 	})
 }
 
-// separators of a CSV file's fields: the one that gives its first line the columns counts.
+// separators lists the possible separators of a CSV file. The right one is the one with which
+// the first line names the columns.
 var separators = []rune{',', ';', '\t'}
 
-// readCSV reads a table whose first line names its columns. Their separator is a comma, a
+// readCSV reads a table whose first line names the columns. The separator is a comma, a
 // semicolon or a tab.
 func readCSV(r *lines.Reader, take func(entry) error) error {
 	first, err := r.Peek()
-	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) { // sep= is of Excel
+	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) { // Excel writes a line sep=
 		_, _ = r.Next()
 		first, err = r.Peek()
 	}
-	before := r.Number() - 1 // lines that the parser does not see
+	before := r.Number() - 1 // lines before the first one of the CSV parser
 	if errors.Is(err, io.EOF) {
 		return errors.New("is empty; its first line must name the columns path and label")
 	}
@@ -207,7 +208,7 @@ func readCSV(r *lines.Reader, take func(entry) error) error {
 		one.Comma = c.Comma
 		header, err := one.Read()
 		if err != nil {
-			continue // the parser says it in its turn
+			continue // the parser reports the error below
 		}
 		column = func(names []string) int {
 			return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(lines.Name(h))) })
@@ -247,7 +248,7 @@ func readCSV(r *lines.Reader, take func(entry) error) error {
 	}
 }
 
-// readJSONLines reads one object a line. A label may be a text or a number.
+// readJSONLines reads one JSON object per line. A label may be a string or a number.
 func readJSONLines(r *lines.Reader, take func(entry) error) error {
 	for {
 		text, err := r.Next()

@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/data/photo"
 )
 
-// foldersOf lists the folders in dir, sorted, links to folders among them.
+// foldersOf lists the folders in dir, including links to folders, sorted by name.
 func foldersOf(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -32,8 +32,9 @@ func foldersOf(dir string) ([]string, error) {
 
 func hidden(name string) bool { return strings.HasPrefix(name, ".") || name == "__MACOSX" }
 
-// countImages counts the images below dir by their names, up to most; 0 means all.
-func countImages(dir string, most int) (n int) {
+// countImages counts the files below dir with names of images. It stops at limit; 0 means no
+// limit.
+func countImages(dir string, limit int) (n int) {
 	top, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return 0
@@ -41,13 +42,13 @@ func countImages(dir string, most int) (n int) {
 	_ = filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return nil // what cannot be listed has none that could be counted
+			return nil // ignore folders that cannot be listed
 		case hidden(e.Name()) && path != top:
 			if e.IsDir() {
 				return fs.SkipDir
 			}
 		case !e.IsDir() && photo.Named(path):
-			if n++; n == most {
+			if n++; n == limit {
 				return fs.SkipAll
 			}
 		}
@@ -56,7 +57,7 @@ func countImages(dir string, most int) (n int) {
 	return n
 }
 
-// loose counts the images that lie in dir itself.
+// loose counts the images directly in dir.
 func loose(dir string) (n int) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {

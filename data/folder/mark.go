@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// Mark tells whether a file is still the one that was read before.
+// Mark identifies the content of a file as it was read, to notice later changes.
 type Mark struct {
 	Bytes    int64
 	Modified time.Time
-	SHA256   string // of the content, in hexadecimal; empty means that the file was never read
-	// Identity is what the file system had when the content was read, where it can tell the
-	// file from any other and from itself with other content; else it is empty.
+	SHA256   string // of the content, in hexadecimal; empty when the file was never read
+	// Identity is a string of the file system that changes whenever the file does. It is empty
+	// on file systems that do not provide it.
 	Identity string `json:",omitempty"`
 }
 
-// ErrChanged is an image that is not the one that was read before. Whatever was made
-// of it since is of neither.
+// ErrChanged means that an image is no longer the one that was read before, so that results
+// since then belong to neither version.
 var ErrChanged = errors.New("has changed since it was first read")
 
-// differs compares a file's mark with what it was. A file that was never read differs
-// from none.
-func (was Mark) differs(is Mark, path string) error {
-	if was.SHA256 == "" || was.SHA256 == is.SHA256 {
+// differs returns an ErrChanged if the present mark of a file has other content. A mark of a
+// file that was never read differs from none.
+func (m Mark) differs(now Mark, path string) error {
+	if m.SHA256 == "" || m.SHA256 == now.SHA256 {
 		return nil
 	}
 	return fmt.Errorf("image %s: %w", path, ErrChanged)

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// firstFew names the first of many classes.
+// firstFew lists the first of many classes for a message.
 func firstFew(classes []string) string {
-	const most = 20
-	if more := len(classes) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(classes[:most], ", "), more)
+	const maxNames = 20
+	if more := len(classes) - maxNames; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(classes[:maxNames], ", "), more)
 	}
 	return strings.Join(classes, ", ")
 }
 
-// ascii lists names that look the same so that they do not.
+// ascii lists names in ASCII, so that names that look the same can be told apart.
 func ascii(names []string) string {
 	parts := make([]string, len(names))
 	for i, name := range names {
@@ -24,7 +24,7 @@ func ascii(names []string) string {
 	return strings.Join(parts, " and ")
 }
 
-// quoted lists names: "a", "b" and "c".
+// quoted lists names in the form "a", "b" and "c".
 func quoted(names []string) string {
 	parts := make([]string, len(names))
 	for i, name := range names {

@@ -8,38 +8,39 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// Options says what is made of the images. The zero value is colour at 224 pixels,
-// prepared as torchvision prepares them for evaluation.
+// Options says how images are read and prepared. The zero value gives colour images of 224 by
+// 224 pixels, prepared as torchvision prepares them for evaluation.
 type Options struct {
 	Channels      int // 1 for grey, 3 for colour; 0 means 3
-	Size          int // pixels of both sides; 0 means 224
-	ResizeSize    int // of the shorter side before the middle is cut out; 0 means 256 for every 224 of Size
+	Size          int // height and width of prepared images in pixels; 0 means 224
+	ResizeSize    int // pixels of the shorter side before the middle is cut out; 0 means Size*256/224
 	Interpolation transforms.Interpolation
 
-	// Shrink, when not 0, is what the shorter side of an image is resized to, if it is
-	// longer, as soon as it is decoded: a photo of 12 megapixels takes 36 MB, one of 512
-	// by 683 pixels one. It changes what the transforms of a training see.
+	// Shrink, when not 0, is the largest shorter side of a decoded image in pixels. A larger
+	// image is resized to it immediately after decoding, which saves memory: a photo of 12
+	// megapixels takes 36 MB, one of 512 by 683 pixels 1 MB. The transforms of a training then
+	// get the smaller image.
 	Shrink int
 
-	Holdout  float64 // the share of each class to test on where no folder is; 0 means 0.2
-	Seed     uint64  // of that choice
-	Together bool    // near-duplicates stay on one side of it: Open reads every image to find them
+	Holdout  float64 // the fraction of each class that is held out for testing when the user has no test images; 0 means 0.2
+	Seed     uint64  // the seed of that choice
+	Together bool    // keep near-duplicates in one split; Open reads every image to find them
 
-	MaxImages int // images of a part, spread evenly over it and so over the classes; 0 means all
+	MaxImages int // the most images of a split, spread evenly over the classes; 0 means all
 
-	CacheBytes int64       // memory for decoded images; 0 means 1 GiB for each part, below 0 none
-	Cache      *ImageCache // of decoded images on the disk, opened with these options; nil for none
-	MaxPixels  int64       // of an image; 0 means photo.MaxPixels, 50 million
+	CacheBytes int64       // memory for decoded images in each split; 0 means 1 GiB, below 0 none
+	Cache      *ImageCache // decoded images on disk, opened with these options; nil for none
+	MaxPixels  int64       // the most pixels of an image; 0 means photo.MaxPixels, 50 million
 
-	// Memory bounds what images take while they are decoded and made smaller, at once by
-	// all that share it; nil means a budget of its own, photo.NewBudget(0).
+	// Memory bounds the memory of images while they are decoded and resized, over all Sets
+	// that share it; nil means photo.NewBudget(0) for each.
 	Memory *photo.Budget
-	// Context, when it is not nil, ends the reading of images when it ends, also inside of
-	// one: what asks for an image then gets its error. Check goes by its own.
+	// Context, when not nil, stops the reading of images when it ends, even in the middle of
+	// one. Methods of Set then return its error. Check uses its own context instead.
 	Context context.Context
 
-	// Broken hears of an image that cannot be read, once. Its place is taken by the next
-	// of its class that can. When Broken is nil, such an image ends the epoch.
+	// Broken, when set, is called once for each image that cannot be read, and the next
+	// readable image of its class takes its place. When it is nil, such an image is an error.
 	Broken func(name string, err error)
 }
 
@@ -64,12 +65,12 @@ func (o Options) defaults() Options {
 	return o
 }
 
-// photo is how a file is read.
+// photo returns the options for reading a file.
 func (o Options) photo() photo.Options {
 	return photo.Options{Channels: o.Channels, MaxPixels: o.MaxPixels, Context: o.Context}
 }
 
-// ended is the error of the context, if it has ended.
+// ended returns the error of the context if it has ended.
 func (o Options) ended() error {
 	if o.Context == nil {
 		return nil

@@ -10,9 +10,9 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// read decodes the image, or the part of it that choose returns, and marks it. It holds a
-// part of the budget until release is called, which is after the last use of the image in
-// its full size; with an error nothing is held.
+// read reads and decodes the image, or the part of it that choose returns, and updates the mark
+// of the item. The image counts against the memory budget until the caller calls release. After
+// an error it does not count, and release is nil.
 func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info photo.Info, release func(), err error) {
 	content, err := it.load(o.photo())
 	if err != nil {
@@ -21,21 +21,21 @@ func (it *Item) read(o Options, choose func(height, width int) transforms.Crop) 
 	return it.decode(content, o, choose)
 }
 
-// load reads the file and marks the item as what it holds.
+// load reads the file and updates the mark of the item.
 func (it *Item) load(o photo.Options) ([]byte, error) {
 	begun := time.Now()
 	content, st, err := photo.Load(it.Path, o)
 	if err != nil {
 		return nil, err
 	}
-	if !it.Mark.is(it.Path, st) {
+	if !it.Mark.matches(it.Path, st) {
 		sum := sha256.Sum256(content)
 		it.Mark = Mark{st.Size(), st.ModTime(), hex.EncodeToString(sum[:]), identityAt(it.Path, st, begun)}
 	}
 	return content, nil
 }
 
-// decode is read for a file's content.
+// decode is read for the content of a file.
 func (it *Item) decode(content []byte, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info photo.Info, release func(), err error) {
 	p := o.photo()
 	if release, err = o.Memory.Hold(content, p); err != nil {

@@ -16,14 +16,14 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// RecordFile is what a record is called in the folder of a run.
+// RecordFile is the name of a record in the folder of a run.
 const RecordFile = "pictures.csv"
 
-// The columns of a record: the first three are those of a list.
+// recordColumns are the columns of a record. The first three are those of a list.
 var recordColumns = []string{"path", "label", "split", "bytes", "modified", "sha256"}
 
-// Write writes the index as CSV: each image's name, label, part and mark. ReadRecord
-// reads it back.
+// Write writes a record of the index as CSV: the name, label, split and mark of each image.
+// ReadRecord reads it.
 func (x *Index) Write(w io.Writer) error {
 	c := csv.NewWriter(w)
 	if err := c.Write(recordColumns); err != nil {
@@ -42,8 +42,8 @@ func (x *Index) Write(w io.Writer) error {
 	return c.Error()
 }
 
-// ReadRecord reads what Write wrote into the file record, for images that lie in the
-// folder or the list path. classes are in the order of the labels.
+// ReadRecord reads the file record, which Index.Write wrote, for images in the folder or the
+// list at path. classes are in the order of the labels.
 func ReadRecord(record, path string, classes []string) (*Index, error) {
 	f, err := regular.Open(record)
 	if err != nil {

@@ -18,9 +18,9 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// IsPath tells what a user names as data: true for a folder or a file, false
-// for the name of a data set. A name counts before a folder that is called the same,
-// which is named with a slash: ./garments.
+// IsPath reports whether name is a path to a folder or a file, rather than the name of a
+// built-in data set. The name of a data set takes precedence over a folder of that name, which
+// is written with a slash: ./garments.
 func IsPath(name string) bool {
 	if strings.ContainsRune(name, '/') || strings.ContainsRune(name, filepath.Separator) || IsList(name) {
 		return true
@@ -29,22 +29,25 @@ func IsPath(name string) bool {
 		return false
 	}
 	_, err := os.Stat(name)
-	return err == nil // what is no list is said when it is read
+	return err == nil // Scan returns an error for a file that is not a list
 }
 
-// IsList tells by a file's name whether it is a list of images: .csv, .jsonl or .ndjson.
+// IsList reports whether the name of a file is that of a list of images: .csv, .jsonl or .ndjson.
 func IsList(name string) bool {
 	return slices.Contains([]string{".csv", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name)))
 }
 
-// Scan lists the images of a folder, or of a list when path is a .csv or .jsonl file.
-// A folder holds one folder a class, at any depth below which are its images, or
-// folders for the parts with such folders each: one to train on, and one to validate or
-// to test on, by their names (train, Training_set, seg_train, val, dev, Test, holdout and
-// the like). Where there are both, the part to validate on is data.Test, and that to test
-// on is not used. What is called like a part and has no folders of classes is a class.
-// Index.Layout says what was taken as what. Classes are sorted by name (lines.Name),
-// bytewise, as torchvision's ImageFolder does; names that begin with a dot are passed over.
+// Scan lists the images of a folder, or of a list when path is a .csv, .jsonl or .ndjson file.
+//
+// A folder has one folder per class, which has images at any depth. Or it has folders for the
+// splits, which contain the folders of the classes: one for training, and one for validation
+// or testing. They are recognised by their names, such as train, Training_set, seg_train, val,
+// dev, Test and holdout. If there are both, the validation images are data.Test and the test
+// images are not used. A folder with such a name but without folders of classes is a class.
+// Index.Layout lists the folders that were taken as splits.
+//
+// Classes are sorted by name (lines.Name), byte by byte, as in torchvision's ImageFolder.
+// Names that begin with a dot are ignored.
 func Scan(path string) (*Index, error) {
 	x, err := scan(path, nil)
 	if err != nil {
@@ -53,9 +56,9 @@ func Scan(path string) (*Index, error) {
 	return x, x.check()
 }
 
-// ScanAs is Scan for classes that are settled, those of a trained model: labels count
-// into them by name. Of a folder some may be missing, and so may a part; a class that is
-// not among them is an error.
+// ScanAs is Scan for given classes, such as those of a trained model: labels are indices into
+// classes. Some classes and splits may be missing in a folder, but a class that is not in
+// classes is an error.
 func ScanAs(path string, classes []string) (*Index, error) {
 	x, err := scan(path, classes)
 	if err == nil && len(x.Items) == 0 {
@@ -64,7 +67,7 @@ func ScanAs(path string, classes []string) (*Index, error) {
 	return x, err
 }
 
-// scan lists images; of settled classes known names them.
+// scan lists images. known holds the classes if they are given, as for ScanAs.
 func scan(path string, known []string) (*Index, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -112,7 +115,7 @@ func scanFolder(root string, known []string) (*Index, error) {
 		return nil, err
 	}
 	for _, c := range l.unused {
-		if err := c.look(); err != nil {
+		if err := c.findClasses(); err != nil {
 			return nil, err
 		}
 		x.Layout = append(x.Layout, Part{Name: c.name, Images: countImages(filepath.Join(root, c.name), 0), Classes: len(c.classes)})
@@ -123,7 +126,7 @@ func scanFolder(root string, known []string) (*Index, error) {
 	return x, nil
 }
 
-// asClasses says which folders are classes though they are called like parts.
+// asClasses adds notes about folders that are classes although they have the names of splits.
 func (x *Index) asClasses(folders []string) {
 	for _, name := range folders {
 		if kind, stem := partName(name); kind != noPart && stem == "" {
@@ -132,8 +135,8 @@ func (x *Index) asClasses(folders []string) {
 	}
 }
 
-// addPart adds the images of a part, whose folders are classes.
-func (x *Index) addPart(c candidate, split data.Split, first bool) error {
+// addPart adds the images of a split, whose folders are classes.
+func (x *Index) addPart(c candidate, split data.Split, defineClasses bool) error {
 	if split == data.Test && x.Classes != nil && x.count(data.Train) > 0 {
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
@@ -143,7 +146,7 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 		}
 	}
 	before := len(x.Items)
-	if err := x.addFolders(c.inside, c.classes, split, first); err != nil {
+	if err := x.addFolders(c.inside, c.classes, split, defineClasses); err != nil {
 		return err
 	}
 	x.Layout = append(x.Layout, Part{Name: c.name, Split: split, Images: len(x.Items) - before, Classes: len(c.classes)})
@@ -153,11 +156,11 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 	return nil
 }
 
-// addFolders adds the images of the folders in dir, which are classes: those of the
-// index, or first to be made so. Folders whose names are the same, as lines.Name has them,
+// addFolders adds the images of folders in dir, each of which is a class of the index. With
+// defineClasses the folders define these classes. Folders whose names are equal by lines.Name
 // are one class.
-func (x *Index) addFolders(dir string, folders []string, split data.Split, first bool) error {
-	same := map[string][]string{} // folders of a class
+func (x *Index) addFolders(dir string, folders []string, split data.Split, defineClasses bool) error {
+	same := map[string][]string{} // the folders of each class
 	for _, name := range folders {
 		class, err := lines.ClassName(name)
 		if err == nil && class == "" {
@@ -168,7 +171,7 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, first
 		}
 		same[class] = append(same[class], name)
 	}
-	if first {
+	if defineClasses {
 		x.Classes = slices.Sorted(maps.Keys(same))
 		x.similar()
 	}
@@ -178,7 +181,7 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, first
 			return fmt.Errorf("images: %s has a class %q, which the model does not know; it knows %s. Rename the folder or take it away",
 				dir, class, firstFew(x.Classes))
 		}
-		if err := x.addClass(dir, same[class], label, split, first); err != nil {
+		if err := x.addClass(dir, same[class], label, split, defineClasses); err != nil {
 			return err
 		}
 		if len(same[class]) > 1 {
@@ -188,15 +191,16 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, first
 	return nil
 }
 
-// addClass adds the images of a class's folders in dir; there must be some if all says so.
-func (x *Index) addClass(dir string, folders []string, label int, split data.Split, all bool) error {
+// addClass adds the images of the folders of one class in dir. With required, having no images
+// is an error.
+func (x *Index) addClass(dir string, folders []string, label int, split data.Split, required bool) error {
 	before, others := len(x.Items), len(x.Others)
 	for _, name := range folders {
 		if err := x.addTree(dir, name, label, split); err != nil {
 			return fmt.Errorf("images: %w", err)
 		}
 	}
-	if all && len(x.Items) == before {
+	if required && len(x.Items) == before {
 		there := ""
 		if names := x.Others[others:]; len(names) > 0 {
 			there = " (" + Kinds(names) + ")"
@@ -207,7 +211,7 @@ func (x *Index) addClass(dir string, folders []string, label int, split data.Spl
 	return nil
 }
 
-// addTree adds the images below a folder in dir.
+// addTree adds all images below a folder in dir.
 func (x *Index) addTree(dir, folder string, label int, split data.Split) error {
 	// WalkDir does not follow a link, not even at its root.
 	top, err := filepath.EvalSymlinks(filepath.Join(dir, folder))
@@ -245,7 +249,7 @@ func (x *Index) addTree(dir, folder string, label int, split data.Split) error {
 	})
 }
 
-// check reports what no training can begin with.
+// check returns an error if no training can begin with the index.
 func (x *Index) check() error {
 	if len(x.Classes) < 2 {
 		return x.tooFew()
@@ -259,12 +263,12 @@ func (x *Index) check() error {
 	return nil
 }
 
-// ScanContext is Scan that ends when the context does, however many files there are.
+// ScanContext is Scan that returns as soon as the context ends, however many files there are.
 func ScanContext(ctx context.Context, path string) (*Index, error) {
 	return promptly.Result(ctx, func() (*Index, error) { return Scan(path) })
 }
 
-// ScanAsContext is ScanAs that ends when the context does.
+// ScanAsContext is ScanAs that returns as soon as the context ends.
 func ScanAsContext(ctx context.Context, path string, classes []string) (*Index, error) {
 	return promptly.Result(ctx, func() (*Index, error) { return ScanAs(path, classes) })
 }
