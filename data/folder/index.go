@@ -20,6 +20,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -38,6 +39,9 @@ type Index struct {
 	Name    string // the last element of the path
 	Classes []string
 	Items   []Item
+	// Targets describes the labels or values of the images of a list that ScanTargets read.
+	// Classes then lists the different targets of the images, as a record writes them.
+	Targets task.Targets
 	// Tested reports whether the user chose the test images.
 	Tested bool
 	// Others lists the files in the folders whose names are not those of images.
@@ -47,7 +51,8 @@ type Index struct {
 	// Notes are sentences about things that the user may have meant differently.
 	Notes []string
 
-	list string // the path of the list that the index was read from; empty for a folder
+	list    string   // the path of the list that the index was read from; empty for a folder
+	columns *Columns // the columns of labels or values of the list; nil for classes
 }
 
 func newIndex(root string) *Index {
@@ -119,3 +124,21 @@ func (x *Index) Ordered(classes []string) *Index {
 	}
 	return &o
 }
+
+// Columns says which columns of a list hold the targets of its images.
+//
+// Each value has a column of numbers. Each label has a column of 1 for the images that have
+// it and 0 for the others; or one column, such as labels or tags, holds the names of all
+// labels of an image, separated by |. In JSON Lines the columns are keys, and the names of
+// labels may be an array.
+type Columns struct {
+	Task  task.Task // task.Labels or task.Values
+	Names []string  // the columns; nil means all except those of the path and the split
+
+	// Known, when not nil, lists the labels or values of a trained model. A list must have a
+	// column for each of them, or name no other label.
+	Known []string
+}
+
+// targeted reports whether the images have labels or values in place of classes.
+func (x *Index) targeted() bool { return x.Targets.Task.Named() != task.Classes }

@@ -14,8 +14,11 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/internal/promptly"
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/task"
 )
 
 // IsPath reports whether name is a path to a folder or a file, rather than the name of a
@@ -68,18 +71,23 @@ func ScanAs(path string, classes []string) (*Index, error) {
 }
 
 // scan lists images. known holds the classes if they are given, as for ScanAs.
-func scan(path string, known []string) (*Index, error) {
+func scan(path string, known []string) (*Index, error) { return scanBy(path, known, nil) }
+
+// scanBy is scan for a list with the given columns of labels or values; c is nil for classes.
+func scanBy(path string, known []string, c *Columns) (*Index, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
 	}
 	switch ext := strings.ToLower(filepath.Ext(path)); {
+	case st.IsDir() && c != nil:
+		return nil, field.Errorf("images: %s is a folder, whose folders are classes; for the %s of images give a .csv or .jsonl list with a column for each ({Data})", path, c.Task)
 	case st.IsDir():
 		return scanFolder(path, known)
 	case ext == ".csv":
-		return scanList(path, known, readCSV)
+		return scanList(path, known, c, readCSV)
 	case ext == ".jsonl" || ext == ".ndjson":
-		return scanList(path, known, readJSONLines)
+		return scanList(path, known, c, readJSONLines)
 	}
 	if err := regular.Check(path, st); err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder, or a file that is a .csv or .jsonl list", err)
@@ -140,8 +148,8 @@ func (x *Index) addPart(c candidate, split data.Split, defineClasses bool) error
 	if split == data.Test && x.Classes != nil && x.count(data.Train) > 0 {
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
-				return fmt.Errorf("images: %s has a class %q that the training part has not, whose classes are %s; the folders must have the same names",
-					c.inside, name, firstFew(x.Classes))
+				return fmt.Errorf("images: %s has a class %q that the training part has not, whose classes are %s; %sthe folders must have the same names",
+					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, `""`))
 			}
 		}
 	}
@@ -178,8 +186,8 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, defin
 	for _, class := range slices.Sorted(maps.Keys(same)) {
 		label := labelOf(x.Classes, class)
 		if label < 0 {
-			return fmt.Errorf("images: %s has a class %q, which the model does not know; it knows %s. Rename the folder or take it away",
-				dir, class, firstFew(x.Classes))
+			return fmt.Errorf("images: %s has a class %q, which the model does not know; %sit knows %s. Rename the folder or take it away",
+				dir, class, nearest.Aside(class, x.Classes, `""`), firstFew(x.Classes))
 		}
 		if err := x.addClass(dir, same[class], label, split, defineClasses); err != nil {
 			return err
@@ -251,8 +259,11 @@ func (x *Index) addTree(dir, folder string, label int, split data.Split) error {
 
 // check returns an error if no training can begin with the index.
 func (x *Index) check() error {
-	if len(x.Classes) < 2 {
+	if len(x.Classes) < 2 && !x.targeted() {
 		return x.tooFew()
+	}
+	if x.targeted() && len(x.Targets.Names) == 0 {
+		return fmt.Errorf("images: no image of %s has a label", x.list)
 	}
 	if x.Tested && x.count(data.Test) == 0 {
 		return fmt.Errorf("images: none of %s is to be tested on; fill that part or leave it out", x.Root)
@@ -271,4 +282,19 @@ func ScanContext(ctx context.Context, path string) (*Index, error) {
 // ScanAsContext is ScanAs that returns as soon as the context ends.
 func ScanAsContext(ctx context.Context, path string, classes []string) (*Index, error) {
 	return promptly.Result(ctx, func() (*Index, error) { return ScanAs(path, classes) })
+}
+
+// ScanTargets is Scan for a list of images with labels or values, which Index.Targets then
+// describes.
+func ScanTargets(ctx context.Context, path string, c Columns) (*Index, error) {
+	return promptly.Result(ctx, func() (*Index, error) {
+		if c.Task != task.Labels && c.Task != task.Values {
+			return nil, fmt.Errorf("images: targets of the task %q; a list has labels or values", c.Task)
+		}
+		x, err := scanBy(path, nil, &c)
+		if err == nil && c.Known == nil {
+			err = x.check()
+		}
+		return x, err
+	})
 }

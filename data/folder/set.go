@@ -43,6 +43,8 @@ type Set struct {
 	info  data.Info
 	items []Item
 
+	classes []string // the classes of the index, which are targets in a set of labels or values
+
 	small, full cache // images as Get and as Image return them
 	mu          sync.Mutex
 	broken      map[int]error
@@ -60,6 +62,9 @@ func (x *Index) Set(split data.Split, o Options) (*Set, error) {
 	s := &Set{o: o, broken: map[int]error{}, info: data.Info{
 		Name: x.Name, Classes: x.Classes, Channels: o.Channels, Height: o.Size, Width: o.Size,
 	}}
+	if s.classes = x.Classes; x.targeted() {
+		s.info.Classes, s.info.Targets = nil, x.Targets
+	}
 	for _, it := range x.Items {
 		if it.Split == split {
 			s.items = append(s.items, it)
@@ -183,7 +188,7 @@ func (s *Set) withReplacement(i int, read func(int) error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("no image of class %q in %s can be read", s.info.Classes[s.items[i].Label], s.info.Name)
+	return fmt.Errorf("no image of class %q in %s can be read", s.classes[s.items[i].Label], s.info.Name)
 }
 
 // open returns one image from the memory cache c, from the cache on disk, or decoded and
@@ -311,3 +316,11 @@ func (c *cache) put(i int, m transforms.Image) {
 }
 
 var _ data.Images = (*Set)(nil)
+
+// Target implements data.Targeted, for a set of labels or values.
+func (s *Set) Target(i int, out []float32) error {
+	s.checkIndex(i)
+	values, err := targetsIn(s.classes[s.items[i].Label], len(s.info.Targets.Names))
+	copy(out, values)
+	return err
+}

@@ -1,11 +1,6 @@
 package photo
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
-
 	"github.com/residual-ml/residual/data/jpeg"
 	"github.com/residual-ml/residual/data/transforms"
 )
@@ -28,10 +23,6 @@ var formats = []format{
 	{"tiff", isTIFF, tiffSize, tiffImage},
 }
 
-// mostRow is how many bytes a row may have where one is held beside the image: no more than
-// eight million pixels need.
-const mostRow = 64 << 20
-
 // formatOf finds a file's kind by its content.
 func formatOf(content []byte) (format, error) {
 	for _, f := range formats {
@@ -42,41 +33,7 @@ func formatOf(content []byte) (format, error) {
 	return format{}, foreign(content)
 }
 
-func starts(with string) func([]byte) bool {
-	return func(b []byte) bool { return bytes.HasPrefix(b, []byte(with)) }
-}
-
 func jpegSize(content []byte) (width, height int, err error) {
 	i, err := jpeg.Inspect(content)
 	return i.Width, i.Height, err
-}
-
-// errUnsupported is the error, wrapped, of a whole file of a kind that is not decoded.
-var errUnsupported = errors.New("unsupported")
-
-func unsupported(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errUnsupported, fmt.Sprintf(format, args...))
-}
-
-func damaged(format string, args ...any) error { return fmt.Errorf(format, args...) }
-
-// atEnd makes the end of a file what it is inside of its data.
-func atEnd(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// undecodable says what is wrong with a file of a known format, and what to do.
-func undecodable(format string, err error) error {
-	switch {
-	case errors.Is(err, jpeg.ErrUnsupported):
-		return fmt.Errorf("is a %s file of a kind that is not read (%w); save it as a usual JPEG file, or convert it to PNG", format, err)
-	case errors.Is(err, errUnsupported):
-		return fmt.Errorf("is a %s file of a kind that is not read (%w); convert it to JPEG or PNG", format, err)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("is a %s file that cannot be decoded (%w); it is cut short: give another copy", format, err)
-	}
-	return fmt.Errorf("is a %s file that cannot be decoded (%w); it is damaged: give another copy", format, err)
 }

@@ -96,18 +96,6 @@ func jpegPart(content []byte, orientation int, o Options, choose func(height, wi
 	return transforms.Image(p), err
 }
 
-// stumbled makes an error of the panic of a decoder over a damaged file, since most decoders
-// are other modules' and index what a file says. It lets a panic pass while *called is set:
-// then it comes from the caller's own function.
-func stumbled(called *bool, err *error) {
-	if *called {
-		return
-	}
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("cannot be decoded (%v); give another file", r)
-	}
-}
-
 // stored is where a part of an upright image lies in one stored w by h.
 func stored(c transforms.Crop, orientation, w, h int) image.Rectangle {
 	x, y, dx, dy := c.Left, c.Top, c.Width, c.Height

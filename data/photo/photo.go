@@ -42,37 +42,13 @@
 package photo
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/residual-ml/residual/data/transforms"
-	"github.com/residual-ml/residual/internal/regular"
 )
-
-// Options says how to read. The zero value is colour within the usual limits.
-type Options struct {
-	Channels     int   // 1 for grey, 3 for colour; 0 means 3
-	MaxPixels    int64 // of an image, 0 means MaxPixels, 50 million: decoding takes 4 to 8 bytes for each
-	MaxFileBytes int64 // of a file, 0 means 128 MiB
-	AsStored     bool  // do not turn upright
-
-	// Context, when it is not nil, ends the decoding of an image when it ends itself, with
-	// its error.
-	Context context.Context
-}
-
-// Info is what a file says of itself.
-type Info struct {
-	Format        string // jpeg, png, gif, webp, bmp or tiff
-	Width, Height int    // as stored
-	Orientation   int    // of the EXIF data, 1 to 8; 0 when there is none
-}
 
 var extensions = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".jfif", ".jpe"}
 
@@ -96,54 +72,7 @@ func Read(path string, o Options) (transforms.Image, Info, error) {
 	return m, info, err
 }
 
-// Load returns a file's content, to be decoded, and what the file system says of it.
-// The error names the file.
-func Load(path string, o Options) ([]byte, fs.FileInfo, error) {
-	most := o.MaxFileBytes
-	if most == 0 {
-		most = 128 << 20
-	}
-	f, err := regular.Open(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("image: %w", err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, nil, fmt.Errorf("image: %w", err)
-	case st.Size() > most:
-		return nil, nil, fmt.Errorf("image %s: has %d MB, where %d are possible; make it smaller first", path, st.Size()>>20, most>>20)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(content)) > most {
-		err = errors.New("grew while it was read")
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("image %s: %w", path, err)
-	}
-	return content, st, nil
-}
-
 // Decode is Read for a file's content.
 func Decode(content []byte, o Options) (transforms.Image, Info, error) {
 	return DecodePart(content, o, nil)
-}
-
-// Inspect reads what a file says of itself, and decodes nothing.
-func Inspect(content []byte, o Options) (info Info, err error) {
-	defer stumbled(new(bool), &err)
-	f, err := formatOf(content)
-	if err != nil {
-		return info, err
-	}
-	width, height, err := f.size(content)
-	if err != nil {
-		return info, undecodable(f.name, err)
-	}
-	info = Info{f.name, width, height, orientation(f.name, content)}
-	if info.Width < 1 || info.Height < 1 {
-		return info, fmt.Errorf("has no pixels (%dx%d)", info.Width, info.Height)
-	}
-	return info, o.within(info.Width, info.Height)
 }

@@ -297,15 +297,6 @@ func (f *pngFile) put(m transforms.Image, row []uint8, at, step, n int) {
 	}
 }
 
-// packed is sample i of a row with so many bits each, the upper bits of a byte first.
-func packed(row []uint8, i, bits int) uint8 {
-	if bits == 8 {
-		return row[i]
-	}
-	at := i * bits
-	return row[at/8] << (at % 8) >> (8 - bits)
-}
-
 // unfilter undoes a row's filter (specification, section 9.2).
 func unfilter(filter uint8, row, above []uint8, bytesPerPixel int) error {
 	switch n := bytesPerPixel; filter {

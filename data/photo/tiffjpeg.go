@@ -53,16 +53,3 @@ func (f *tiffFile) jpegBlock(into *tiffPixels, number int64, x, y, height int) e
 	}
 	return nil
 }
-
-// bytes is the value of a tag that holds bytes.
-func (f *tiffFile) bytes(tag uint16) []byte {
-	n := f.count(tag)
-	if n <= 4 {
-		return nil
-	}
-	at := int64(f.order.Uint32(f.entries[tag][8:]))
-	if at+n > int64(len(f.content)) {
-		return nil
-	}
-	return f.content[at : at+n]
-}

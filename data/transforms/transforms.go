@@ -51,10 +51,9 @@ func (m Image) check(op string) {
 
 // Transform turns an image into another one. A random transform takes all its random numbers
 // from r, so the same r gives the same image; for other transforms r may be nil. Apply never
-// changes m, but its result may be m or share the pixels of m. A transform panics
-// with a tensor.Misuse for an image that it does not take, and data.Loader returns that as an
-// error that names the image. Any other panic is a mistake in the transform, and the loader
-// does not recover from it.
+// changes m, but its result may be m or share the pixels of m. Apply panics with a
+// tensor.Misuse for an image that the transform does not take; data.Loader returns that as an
+// error that names the image, and lets any other panic pass.
 type Transform interface {
 	Apply(m Image, r rand.Source) Image
 }

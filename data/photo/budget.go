@@ -1,51 +1,12 @@
 package photo
 
 import (
-	"context"
-	"fmt"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/residual-ml/residual/data/jpeg"
 )
-
-// DefaultMaxPixels is the size of an image beyond which it is not decoded, unless
-// Options.MaxPixels says another.
-const DefaultMaxPixels = 50_000_000
-
-// TooLargeError is the error, wrapped, of an image of more than Options.MaxPixels.
-type TooLargeError struct {
-	Width, Height int
-	MaxPixels     int64
-}
-
-func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("is too large: %dx%d are %d pixels, where %d pixels are possible; make it smaller, or allow more pixels", e.Width, e.Height, e.Pixels(), e.MaxPixels)
-}
-
-// Pixels is how many the image has.
-func (e *TooLargeError) Pixels() int64 { return int64(e.Width) * int64(e.Height) }
-
-// within is an error where an image is larger than o allows.
-func (o Options) within(width, height int) error {
-	e := &TooLargeError{width, height, o.MaxPixels}
-	if e.MaxPixels == 0 {
-		e.MaxPixels = DefaultMaxPixels
-	}
-	if e.Pixels() > e.MaxPixels {
-		return e
-	}
-	return nil
-}
-
-// context is that of the options, or one that never ends.
-func (o Options) context() context.Context {
-	if o.Context == nil {
-		return context.Background()
-	}
-	return o.Context
-}
 
 // DefaultBudget is how many bytes a Budget has unless it is told otherwise: enough for 17
 // photos of 12 megapixels at once.
