@@ -8,14 +8,13 @@ import (
 	"github.com/residual-ml/residual/data/jpeg"
 )
 
-// DefaultBudget is how many bytes a Budget has unless it is told otherwise: enough for 17
-// photos of 12 megapixels at once.
+// DefaultBudget is the default number of bytes of a Budget: enough for 17 photos of 12
+// megapixels at once.
 const DefaultBudget = 1 << 30
 
-// Budget bounds the memory of the images that are decoded at the same time by all that
-// share it, however many goroutines they are: each holds what its image takes for as long
-// as it uses the image in its full size. It is safe for concurrent use. A nil Budget bounds
-// nothing.
+// Budget bounds the memory of images that are decoded at the same time by all goroutines that
+// share it. Each reserves the memory of its image for as long as it uses the image in full size.
+// A Budget is safe for concurrent use. A nil Budget sets no limit.
 type Budget struct {
 	bytes int64
 	free  *semaphore.Weighted
@@ -24,7 +23,7 @@ type Budget struct {
 	inUse, peak int64
 }
 
-// NewBudget returns a budget of so many bytes; 0 means DefaultBudget.
+// NewBudget returns a budget with the given number of bytes; 0 means DefaultBudget.
 func NewBudget(bytes int64) *Budget {
 	if bytes <= 0 {
 		bytes = DefaultBudget
@@ -32,9 +31,10 @@ func NewBudget(bytes int64) *Budget {
 	return &Budget{bytes: bytes, free: semaphore.NewWeighted(bytes)}
 }
 
-// Hold waits until there is room to decode the image in a file, and keeps it until release
-// is called. An image that takes more than the whole budget waits until nothing else is
-// held, and has it alone. The error is that of o.Context. What Inspect refuses takes nothing.
+// Hold waits until there is memory to decode the image in a file, and reserves it until release
+// is called. An image that needs more than the budget waits until nothing else is reserved and
+// is then decoded alone. The error is that of o.Context. A file that Inspect refuses needs no
+// memory.
 func (b *Budget) Hold(content []byte, o Options) (release func(), err error) {
 	if b == nil {
 		return func() {}, nil
@@ -58,16 +58,16 @@ func (b *Budget) add(bytes int64) {
 	b.peak = max(b.peak, b.inUse)
 }
 
-// Peak is the most memory that was in use at once, in bytes.
+// Peak returns the largest number of bytes that were in use at once.
 func (b *Budget) Peak() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.peak
 }
 
-// DecodingBytes is about the memory that decoding the image in a file takes, as its headers
-// tell: its pixels, what the decoder has beside them, and another time its pixels where it
-// is turned. It is 0 for what Inspect refuses.
+// DecodingBytes estimates, from the headers, the memory in bytes that decoding the image in a
+// file needs: the pixels, the buffers of the decoder, and a second copy of the pixels if the
+// orientation is applied. It is 0 for a file that Inspect refuses.
 func DecodingBytes(content []byte, o Options) int64 {
 	info, err := Inspect(content, o)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/residual-ml/residual/data/jpeg"
 )
 
-// errUnsupported is the error, wrapped, of a whole file of a kind that is not decoded.
+// errUnsupported is wrapped in the error for an intact file of a kind that is not decoded.
 var errUnsupported = errors.New("unsupported")
 
 func unsupported(format string, args ...any) error {
@@ -17,7 +17,7 @@ func unsupported(format string, args ...any) error {
 
 func damaged(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
-// atEnd makes the end of a file what it is inside of its data.
+// atEnd converts io.EOF to io.ErrUnexpectedEOF, since inside the data the file is cut short.
 func atEnd(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -25,7 +25,7 @@ func atEnd(err error) error {
 	return err
 }
 
-// undecodable says what is wrong with a file of a known format, and what to do.
+// undecodable adds the format and the next step to the error of a decoder.
 func undecodable(format string, err error) error {
 	switch {
 	case errors.Is(err, jpeg.ErrUnsupported):

@@ -5,13 +5,13 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// format is a kind of file that this package decodes. Of a file whose size is beyond the
-// limits nothing but that is read.
+// format is a file format that this package decodes. Of an image that is too large, only the
+// size is read.
 type format struct {
 	name   string
 	is     func(content []byte) bool
 	size   func(content []byte) (width, height int, err error)
-	decode func(content []byte) (transforms.Image, error) // in 1 channel or 3, not turned; JPEG is decoded by jpegPart
+	decode func(content []byte) (transforms.Image, error) // returns 1 or 3 channels, without applying the orientation; nil for JPEG, which jpegPart decodes
 }
 
 var formats = []format{
@@ -23,7 +23,7 @@ var formats = []format{
 	{"tiff", isTIFF, tiffSize, tiffImage},
 }
 
-// formatOf finds a file's kind by its content.
+// formatOf recognises the format of a file by its content.
 func formatOf(content []byte) (format, error) {
 	for _, f := range formats {
 		if f.is(content) {

@@ -2,9 +2,10 @@ package photo
 
 import "fmt"
 
-// Inspect reads what a file says of itself, and decodes nothing.
+// Inspect reads the headers of a file without decoding the image. It returns an error for files
+// that are not images and for images beyond the limits of o.
 func Inspect(content []byte, o Options) (info Info, err error) {
-	defer stumbled(new(bool), &err)
+	defer recoverPanic(new(bool), &err)
 	f, err := formatOf(content)
 	if err != nil {
 		return info, err
@@ -20,10 +21,10 @@ func Inspect(content []byte, o Options) (info Info, err error) {
 	return info, o.within(info.Width, info.Height)
 }
 
-// stumbled makes an error of the panic of a decoder over a damaged file, since most decoders
-// are other modules' and index what a file says. It lets a panic pass while *called is set:
-// then it comes from the caller's own function.
-func stumbled(called *bool, err *error) {
+// recoverPanic turns a panic in a decoder into an error, since most decoders come from other
+// modules and may panic on damaged files. It does not recover while *called is true, since the
+// panic then comes from a function of the caller.
+func recoverPanic(called *bool, err *error) {
 	if *called {
 		return
 	}

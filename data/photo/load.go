@@ -9,12 +9,12 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// Load returns a file's content, to be decoded, and what the file system says of it.
-// The error names the file.
+// Load returns the content of a file, for Decode, and its file information. The error names the
+// file.
 func Load(path string, o Options) ([]byte, fs.FileInfo, error) {
-	most := o.MaxFileBytes
-	if most == 0 {
-		most = 128 << 20
+	limit := o.MaxFileBytes
+	if limit == 0 {
+		limit = 128 << 20
 	}
 	f, err := regular.Open(path)
 	if err != nil {
@@ -25,11 +25,11 @@ func Load(path string, o Options) ([]byte, fs.FileInfo, error) {
 	switch {
 	case err != nil:
 		return nil, nil, fmt.Errorf("image: %w", err)
-	case st.Size() > most:
-		return nil, nil, fmt.Errorf("image %s: has %d MB, where %d are possible; make it smaller first", path, st.Size()>>20, most>>20)
+	case st.Size() > limit:
+		return nil, nil, fmt.Errorf("image %s: has %d MB, where %d are possible; make it smaller first", path, st.Size()>>20, limit>>20)
 	}
-	content, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(content)) > most {
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(content)) > limit {
 		err = errors.New("grew while it was read")
 	}
 	if err != nil {

@@ -1,10 +1,11 @@
 package photo
 
-// mostRow is how many bytes a row may have where one is held beside the image: no more than
-// eight million pixels need.
-const mostRow = 64 << 20
+// maxRowBytes is the largest row in bytes that decoders keep in memory besides the image. It is
+// enough for eight million pixels.
+const maxRowBytes = 64 << 20
 
-// packed is sample i of a row with so many bits each, the upper bits of a byte first.
+// packed returns sample i of a row whose samples have the given number of bits, the upper bits
+// of a byte first.
 func packed(row []uint8, i, bits int) uint8 {
 	if bits == 8 {
 		return row[i]

@@ -13,12 +13,13 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 )
 
-// parse reads what the decoder needs, and refuses what it does not know.
+// parse reads the values that the decoder needs, and returns an error for kinds that it does not
+// decode.
 func (f *tiffFile) parse() error {
-	f.width, f.height = f.one(tiffWidth, 0), f.one(tiffHeight, 0)
-	f.bits, f.samples = f.one(tiffBits, 1), f.one(tiffSamples, 1)
-	f.photometric, f.compression = f.one(tiffPhotometric, -1), f.one(tiffCompression, 1)
-	f.planar = f.one(tiffPlanar, 1) == 2 && f.samples > 1
+	f.width, f.height = f.first(tiffWidth, 0), f.first(tiffHeight, 0)
+	f.bits, f.samples = f.first(tiffBits, 1), f.first(tiffSamples, 1)
+	f.photometric, f.compression = f.first(tiffPhotometric, -1), f.first(tiffCompression, 1)
+	f.planar = f.first(tiffPlanar, 1) == 2 && f.samples > 1
 	for i := range min(f.count(tiffBits), 16) {
 		if v, ok := f.value(tiffBits, i); ok && int(v) != f.bits {
 			return unsupported("samples of different sizes")
@@ -27,16 +28,16 @@ func (f *tiffFile) parse() error {
 	if f.compression == tiffJPEG {
 		return f.parseJPEG()
 	}
-	least, known := map[int]int{0: 1, 1: 1, tiffRGB: 3, tiffPalette: 1, tiffCMYK: 4}[f.photometric]
+	minSamples, known := map[int]int{0: 1, 1: 1, tiffRGB: 3, tiffPalette: 1, tiffCMYK: 4}[f.photometric]
 	small := f.bits == 1 || f.bits == 2 || f.bits == 4
-	switch predictor := f.one(tiffPredictor, 1); {
+	switch predictor := f.first(tiffPredictor, 1); {
 	case !known:
 		return unsupported("colours of kind %d", f.photometric)
-	case f.one(tiffSampleFormat, 1) != 1:
+	case f.first(tiffSampleFormat, 1) != 1:
 		return unsupported("samples that are signed or floating-point numbers")
 	case f.bits != 8 && f.bits != 16 && !(small && f.samples == 1), f.photometric == tiffPalette && f.bits > 8:
 		return unsupported("%d samples of %d bits", f.samples, f.bits)
-	case f.samples < least || f.samples > 16:
+	case f.samples < minSamples || f.samples > 16:
 		return damaged("it has %d samples a pixel", f.samples)
 	case predictor != 1 && (predictor != 2 || small):
 		return unsupported("predictor %d of %d bits", predictor, f.bits)
@@ -54,16 +55,16 @@ func (f *tiffFile) parse() error {
 	return f.blocks()
 }
 
-// blocks finds how the image is divided.
+// blocks reads and checks the size of the strips or tiles.
 func (f *tiffFile) blocks() error {
-	f.blockWidth, f.blockHeight = f.width, min(f.one(tiffRowsPerStrip, f.height), f.height)
+	f.blockWidth, f.blockHeight = f.width, min(f.first(tiffRowsPerStrip, f.height), f.height)
 	if f.count(tiffTileOffsets) > 0 {
-		f.blockWidth, f.blockHeight = f.one(tiffTileWidth, 0), f.one(tiffTileHeight, 0)
+		f.blockWidth, f.blockHeight = f.first(tiffTileWidth, 0), f.first(tiffTileHeight, 0)
 	}
 	if f.blockWidth < 1 || f.blockHeight < 1 {
 		return damaged("its parts are %dx%d", f.blockWidth, f.blockHeight)
 	}
-	if bytes := int64(f.blockWidth) * int64(f.samples*f.bits) / 8; bytes > mostRow {
+	if bytes := int64(f.blockWidth) * int64(f.samples*f.bits) / 8; bytes > maxRowBytes {
 		return unsupported("rows of %d bytes", bytes)
 	}
 	if int64(f.blockWidth)*int64(f.blockHeight) > 4*int64(f.width)*int64(f.height)+1<<20 {
@@ -75,9 +76,9 @@ func (f *tiffFile) blocks() error {
 	return nil
 }
 
-// tiffImage decodes the first page: grey of 1 to 16 bits, palettes, colours of 8 and 16,
-// CMYK of 8, with alpha or without, in strips or tiles, uncompressed or by LZW, Deflate,
-// PackBits, JPEG and those of facsimile.
+// tiffImage decodes the first page: grey of 1 to 16 bits, palettes, RGB of 8 and 16 bits, CMYK of
+// 8 bits, with and without alpha, in strips or tiles, uncompressed or compressed by LZW, Deflate,
+// PackBits, JPEG or CCITT fax encoding.
 func tiffImage(content []byte) (transforms.Image, error) {
 	f, err := tiffEntries(content)
 	if err != nil {
@@ -132,14 +133,14 @@ func (f *tiffFile) block(into *tiffPixels, number int64, plane, x, y int) error 
 			return atEnd(err)
 		}
 		if f.predicted() {
-			f.sum(row, samples)
+			f.undoPredictor(row, samples)
 		}
 		into.put(row, plane, samples, x, y+i, min(f.blockWidth, f.width-x))
 	}
 	return nil
 }
 
-// data returns the bytes of a block, as they are in the file.
+// data returns the compressed bytes of a block.
 func (f *tiffFile) data(number int64) ([]byte, error) {
 	offsets, counts := uint16(tiffStripOffsets), uint16(tiffStripBytes)
 	if f.count(tiffTileOffsets) > 0 {
@@ -156,7 +157,7 @@ func (f *tiffFile) data(number int64) ([]byte, error) {
 	return data, nil
 }
 
-// open returns the bytes of a block, uncompressed.
+// open returns a reader of the uncompressed bytes of a block.
 func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	data, err := f.data(number)
 	if err != nil {
@@ -165,7 +166,7 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	if f.count(tiffTileOffsets) > 0 {
 		height = f.blockHeight
 	}
-	if f.one(tiffFillOrder, 1) == 2 { // the first bit of a byte is its lowest
+	if f.first(tiffFillOrder, 1) == 2 { // the lowest bit of a byte comes first
 		data = bytes.Clone(data)
 		for i, v := range data {
 			data[i] = bits.Reverse8(v)
@@ -176,7 +177,7 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	case 1:
 		return in, nil
 	case 3, 4:
-		if f.bits != 1 || f.one(tiffT4Options, 0)&1 != 0 && f.compression == 3 {
+		if f.bits != 1 || f.first(tiffT4Options, 0)&1 != 0 && f.compression == 3 {
 			return nil, unsupported("facsimile in two dimensions")
 		}
 		kind := ccitt.Group4
@@ -196,13 +197,13 @@ func (f *tiffFile) open(number int64, height int) (io.Reader, error) {
 	return nil, unsupported("compression %s", cmp.Or(names[f.compression], "of another kind"))
 }
 
-// predicted says that rows hold differences: only LZW and Deflate do so.
+// predicted reports whether rows hold differences, which only LZW and Deflate support.
 func (f *tiffFile) predicted() bool {
-	return f.one(tiffPredictor, 1) == 2 && (f.compression == 5 || f.compression == 8 || f.compression == 32946)
+	return f.first(tiffPredictor, 1) == 2 && (f.compression == 5 || f.compression == 8 || f.compression == 32946)
 }
 
-// sum undoes the horizontal predictor (TIFF 6.0, section 14).
-func (f *tiffFile) sum(row []uint8, samples int) {
+// undoPredictor reverses the horizontal predictor (TIFF 6.0, section 14).
+func (f *tiffFile) undoPredictor(row []uint8, samples int) {
 	if f.bits == 8 {
 		for i := samples; i < len(row); i++ {
 			row[i] += row[i-samples]
@@ -214,11 +215,11 @@ func (f *tiffFile) sum(row []uint8, samples int) {
 	}
 }
 
-// packBits undoes that compression (TIFF 6.0, section 9).
+// packBits decodes the PackBits compression (TIFF 6.0, section 9).
 type packBits struct {
 	in     []byte
-	repeat int // of a byte
-	copy   int // bytes to copy
+	repeat int // how often the next byte is still repeated
+	copy   int // how many bytes are still copied
 }
 
 func (r *packBits) Read(p []byte) (n int, err error) {

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// The tags and values of TIFF 6.0 that are looked at.
+// These are the tags and values of TIFF 6.0 that this package uses.
 const (
 	tiffNewSubfileType = 254
 	tiffWidth          = 256
@@ -37,32 +37,32 @@ const (
 	tiffPalette     = 3
 	tiffCMYK        = 5
 	tiffYCbCr       = 6
-	tiffCFA         = 32803 // the mosaic of a camera's sensor
+	tiffCFA         = 32803 // the colour filter array of a camera sensor
 	tiffLinearRaw   = 34892
 
 	tiffJPEG = 7 // a compression
 )
 
-// tiffFile is the first directory of a file, and what it says.
+// tiffFile is the first directory of a file and the values that parse finds there.
 type tiffFile struct {
 	content []byte
 	order   binary.ByteOrder
-	entries map[uint16][]byte // of 12 bytes
+	entries map[uint16][]byte // entries of 12 bytes by tag
 
 	width, height, bits, samples int
 	photometric, compression     int
-	planar                       bool // a plane a sample
-	blockWidth, blockHeight      int  // of a tile, or a strip
+	planar                       bool // each sample has a plane of its own
+	blockWidth, blockHeight      int  // of a tile or a strip
 	palette                      palette
 }
 
-// isTIFF tells TIFF from what cameras write in its clothes.
+// isTIFF reports whether b is a TIFF file that is not a camera raw file.
 func isTIFF(b []byte) bool { return hasTIFF(b) && !isRaw(b) }
 
 func hasTIFF(b []byte) bool { return starts("II*\x00")(b) || starts("MM\x00*")(b) }
 
-// isRaw finds a camera's raw file, whose first image is a small preview, or a sensor's
-// mosaic.
+// isRaw reports whether b is a camera raw file. Its first image is a small preview or unprocessed
+// sensor data.
 func isRaw(b []byte) bool {
 	if !hasTIFF(b) {
 		return false
@@ -71,15 +71,15 @@ func isRaw(b []byte) bool {
 	if err != nil {
 		return false
 	}
-	photometric := f.one(tiffPhotometric, 0)
+	photometric := f.first(tiffPhotometric, 0)
 	return f.count(tiffDNGVersion) > 0 || len(b) > 10 && string(b[8:10]) == "CR" ||
 		photometric == tiffCFA || photometric == tiffLinearRaw ||
-		f.one(tiffNewSubfileType, 0)&1 != 0 && f.count(tiffSubIFDs) > 0
+		f.first(tiffNewSubfileType, 0)&1 != 0 && f.count(tiffSubIFDs) > 0
 }
 
 func tiffSize(content []byte) (width, height int, err error) {
 	f, err := tiffEntries(content)
-	return f.one(tiffWidth, 0), f.one(tiffHeight, 0), err
+	return f.first(tiffWidth, 0), f.first(tiffHeight, 0), err
 }
 
 // tiffEntries reads the first directory.
@@ -106,7 +106,7 @@ func tiffEntries(content []byte) (f tiffFile, err error) {
 	return f, nil
 }
 
-// count is how many values a tag has, 0 without it.
+// count returns the number of values of a tag, 0 without the tag.
 func (f *tiffFile) count(tag uint16) int64 {
 	e, ok := f.entries[tag]
 	if !ok {
@@ -115,7 +115,7 @@ func (f *tiffFile) count(tag uint16) int64 {
 	return int64(f.order.Uint32(e[4:]))
 }
 
-// value is value i of a tag, when it is a BYTE, SHORT or LONG that the file holds.
+// value returns value i of a tag. ok is false unless it is a BYTE, SHORT or LONG inside the file.
 func (f *tiffFile) value(tag uint16, i int64) (v int64, ok bool) {
 	e := f.entries[tag]
 	if i >= f.count(tag) {
@@ -140,15 +140,15 @@ func (f *tiffFile) value(tag uint16, i int64) (v int64, ok bool) {
 	return 0, false
 }
 
-// one is the first value of a tag, or what it is without it.
-func (f *tiffFile) one(tag uint16, without int) int {
+// first returns the first value of a tag, or otherwise without the tag.
+func (f *tiffFile) first(tag uint16, otherwise int) int {
 	if v, ok := f.value(tag, 0); ok && v < 1<<31 {
 		return int(v)
 	}
-	return without
+	return otherwise
 }
 
-// bytes is the value of a tag that holds bytes.
+// bytes returns the value of a tag with more than four bytes.
 func (f *tiffFile) bytes(tag uint16) []byte {
 	n := f.count(tag)
 	if n <= 4 {
