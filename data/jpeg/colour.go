@@ -2,17 +2,6 @@ package jpeg
 
 import "github.com/residual-ml/residual/data/pixel"
 
-// colours says what the samples of a file are.
-type colours int
-
-const (
-	grey colours = iota
-	rgb
-	ycbcr
-	cmyk
-	ycck // YCbCr of the complements of cyan, magenta and yellow, and black
-)
-
 // coloursOf decides it as libjpeg does (jdapimin.c, default_decompress_parms).
 func (d *decoder) coloursOf() colours {
 	c := d.components

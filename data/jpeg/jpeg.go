@@ -17,38 +17,9 @@ package jpeg
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"image"
 	"io"
-	"sync"
 )
-
-// ErrUnsupported is the error, wrapped, of a file of a kind this package does not decode.
-var ErrUnsupported = errors.New("unsupported JPEG")
-
-func unsupported(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
-}
-
-func damaged(format string, args ...any) error {
-	return fmt.Errorf("damaged JPEG: "+format, args...)
-}
-
-// Image is a decoded file, or a part of it: Pix is [Channels, Height, Width] in
-// row-major order, of 1 channel (grey) or 3 (red, green, blue).
-type Image struct {
-	Channels, Height, Width int
-	Pix                     []uint8
-}
-
-// Info is what the headers of a file say.
-type Info struct {
-	Width, Height int
-	Colours       int // 1 for grey, 3, or 4 for CMYK
-	Progressive   bool
-	Bytes         int64 // of memory that decoding the whole takes, its pixels included
-}
 
 // Inspect reads a file up to its first scan and decodes nothing.
 func Inspect(content []byte) (Info, error) {
@@ -79,102 +50,6 @@ func DecodePart(ctx context.Context, content []byte, choose func(width, height i
 		return Image{}, err
 	}
 	return d.picture()
-}
-
-var decoders = sync.Pool{New: func() any { return new(decoder) }}
-
-// component is one colour of a file.
-type component struct {
-	id, h, v      int
-	quantIndex    int
-	quant         [64]int16 // by rows, as at its first scan
-	latched       bool
-	width, height int // samples
-	wide, high    int // blocks, filled up to whole MCUs
-	fullW, fullH  int // blocks that hold samples
-
-	part   image.Rectangle // blocks that are needed
-	plane  []uint8         // their samples, with margins
-	stride int
-	coefs  []int16  // of all blocks, by rows, where there are several scans
-	known  [64]int8 // of a progressive file: the bits of each coefficient, by zigzag, that are still to come; -1 for all
-
-	pending  [128]int16 // two blocks whose transform is due
-	where    [2]int     // they go to the plane
-	count    int        // of them
-	dc       *huffman
-	ac       *huffman
-	previous int32 // DC
-}
-
-type decoder struct {
-	ctx    context.Context
-	in     []byte
-	at     int
-	choose func(width, height int) image.Rectangle
-
-	width, height int
-	hMax, vMax    int
-	progressive   bool
-	components    []*component
-	store         [4]component
-	part          image.Rectangle
-	quants        [4][64]int16
-	haveQuant     [4]bool
-	dcs, acs      [4]huffman
-	interval      int
-	jfif          bool
-	adobe         int // transform of the Adobe marker; below 0 without it
-	colours       colours
-	scans         int
-	work          int64 // coefficients that the scans went over
-	several       bool  // coefficients are kept until all scans are read
-
-	scan     []byte // without stuffed zeros and markers, with margins
-	segments []int  // the ends of its parts
-	odd      error  // what ended them, if it was no marker that may
-	segment  int
-	bits     bits
-	eobRun   int
-	rows     [4][]uint8
-	outside  [128]int16 // where blocks that nobody needs go
-}
-
-// reset forgets a file and keeps memory and tables of codes, which many files share.
-func (d *decoder) reset(ctx context.Context, content []byte) {
-	d.ctx, d.in, d.at = ctx, content, 0
-	d.width, d.height, d.progressive = 0, 0, false
-	d.components = d.components[:0]
-	d.haveQuant = [4]bool{}
-	for i := range 4 {
-		d.dcs[i].defined, d.acs[i].defined = false, false
-	}
-	d.interval, d.jfif, d.adobe, d.scans, d.work, d.several, d.eobRun = 0, false, -1, 0, 0, false, 0
-}
-
-// release gives the decoder to the next file, without the memory of a large one.
-func (d *decoder) release() {
-	d.ctx, d.in, d.choose = nil, nil, nil
-	for i := range d.store {
-		c := &d.store[i]
-		c.plane, c.coefs = retained(c.plane), retained(c.coefs)
-	}
-	d.scan = retained(d.scan)
-	decoders.Put(d)
-}
-
-// segmentBody returns the body of the marker segment at d.at and moves on.
-func (d *decoder) segmentBody() ([]byte, error) {
-	if d.at+2 > len(d.in) {
-		return nil, damaged("it ends inside a marker: %w", io.ErrUnexpectedEOF)
-	}
-	n := int(d.in[d.at])<<8 | int(d.in[d.at+1])
-	if n < 2 || d.at+n > len(d.in) {
-		return nil, damaged("a segment of %d bytes where %d are left: %w", n, len(d.in)-d.at, io.ErrUnexpectedEOF)
-	}
-	body := d.in[d.at+2 : d.at+n]
-	d.at += n
-	return body, nil
 }
 
 // markers reads the file from marker to marker; only up to its first scan, if the headers
@@ -345,43 +220,3 @@ func (d *decoder) bytes() int64 {
 	}
 	return n
 }
-
-// over is a/b rounded up.
-func over(a, b int) int { return (a + b - 1) / b }
-
-// quantTables reads T.81 B.2.4.1.
-func (d *decoder) quantTables(b []byte) error {
-	for len(b) > 0 {
-		wide, index := int(b[0]>>4), int(b[0]&15)
-		size := 64 * (1 + wide)
-		if wide > 1 || index > 3 || len(b) < 1+size {
-			return damaged("a quantization table is not whole")
-		}
-		for k := range 64 {
-			v := uint16(b[1+k])
-			if wide == 1 {
-				v = uint16(b[1+2*k])<<8 | uint16(b[2+2*k])
-			}
-			d.quants[index][natural[k]] = int16(v)
-		}
-		d.haveQuant[index] = true
-		b = b[1+size:]
-	}
-	return nil
-}
-
-// natural is the place, 8 times v plus u, of the k-th coefficient in zigzag order.
-var natural = [64]uint8{
-	0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
-	12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
-	35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
-	58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-}
-
-// paired is the same in one block of two, as package pixel has them.
-var paired = func() (p [64]uint8) {
-	for k, n := range natural {
-		p[k] = n/8*16 + n%8
-	}
-	return p
-}()

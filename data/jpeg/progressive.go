@@ -1,18 +1,5 @@
 package jpeg
 
-// sequential decodes a whole block by rows.
-func (d *decoder) sequential(c *component, block *[64]int16) bool {
-	pair := &d.outside
-	*pair = [128]int16{}
-	if !d.bits.block(c, pair, 0) {
-		return false
-	}
-	for v := range 8 {
-		copy(block[8*v:8*v+8], pair[16*v:])
-	}
-	return true
-}
-
 // refine decodes what a scan of a progressive file adds to a block, T.81 G.1.2. The
 // coefficients of a block that is not there for a part of the file are those of the file
 // before it, so that all are kept.

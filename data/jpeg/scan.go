@@ -4,21 +4,11 @@ import (
 	"bytes"
 	"image"
 	"io"
-
-	"github.com/residual-ml/residual/data/pixel"
 )
 
 // unitMargin is more than the bytes that the codes of one unit of 10 blocks can take: of
 // each coefficient at most 16 bits of code and 15 of a number.
 const unitMargin = 10*64*4 + 16
-
-// scanHeader is T.81 B.2.3.
-type scanHeader struct {
-	components         []*component
-	first, last        int // coefficients
-	high, low          int // bits: of the scan before, and of this
-	unitsWide, unitsUp int
-}
 
 // startScan reads a scan header and the scan; only the header, if it says so.
 func (d *decoder) startScan(b []byte, header bool) error {
@@ -127,9 +117,6 @@ func (d *decoder) checkScan(s scanHeader) error {
 	return nil
 }
 
-// The planes have room on both sides for neighbours that are repeated at the edges.
-const margin = 16
-
 // allocate finds out what is needed of each colour, and makes room.
 func (d *decoder) allocate() error {
 	d.part = image.Rect(0, 0, d.width, d.height)
@@ -157,17 +144,6 @@ func (d *decoder) allocate() error {
 		c.pending = [128]int16{}
 	}
 	return nil
-}
-
-// maxRetained is the length of buffers that a decoder keeps for the next file.
-const maxRetained = 1 << 24
-
-// retained is s for the next file, or nil where it is too long to be kept.
-func retained[T any](s []T) []T {
-	if cap(s) > maxRetained {
-		return nil
-	}
-	return s
 }
 
 // sized returns a slice of n, s or a new one.
@@ -312,47 +288,4 @@ func (d *decoder) one(s *scanHeader, c *component, x, y int) bool {
 	}
 	c.due(x, y)
 	return true
-}
-
-// due puts the block that was just written into pending where it belongs, when there are
-// two of them.
-func (c *component) due(x, y int) {
-	c.where[c.count] = (y-c.part.Min.Y)*8*c.stride + (x-c.part.Min.X)*8 + margin
-	if c.count++; c.count == 2 {
-		c.transform()
-	}
-}
-
-// transform is that of the blocks in pending.
-func (c *component) transform() {
-	switch c.count {
-	case 0:
-		return
-	case 1:
-		c.where[1] = c.where[0]
-		for v := range 8 {
-			copy(c.pending[16*v+8:16*v+16], c.pending[16*v:])
-		}
-	}
-	pixel.IDCT2(c.plane, c.where[0], c.where[1], c.stride, &c.pending, &c.quant)
-	c.pending = [128]int16{}
-	c.count = 0
-}
-
-// transformAll is the transform of all blocks of a colour that are needed.
-func (d *decoder) transformAll(c *component) error {
-	for y := c.part.Min.Y; y < c.part.Max.Y; y++ {
-		if err := d.ctx.Err(); err != nil {
-			return err
-		}
-		for x := c.part.Min.X; x < c.part.Max.X; x++ {
-			block := c.coefs[(y*c.wide+x)*64:][:64]
-			for v := range 8 {
-				copy(c.pending[16*v+8*c.count:][:8], block[8*v:])
-			}
-			c.due(x, y)
-		}
-	}
-	c.transform()
-	return nil
 }
