@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrUnsupported is the error, wrapped, of a file of a kind this package does not decode.
+// ErrUnsupported is wrapped in the error for a file of a kind that this package does not decode.
 var ErrUnsupported = errors.New("unsupported JPEG")
 
 func unsupported(format string, args ...any) error {

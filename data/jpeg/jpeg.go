@@ -1,18 +1,23 @@
-// Package jpeg decodes JPEG files (ITU-T T.81) fast, the whole of them or a part, to the
-// very samples of libjpeg-turbo at its usual settings, which are Pillow's: the accurate
-// integer transform, chroma upsampled smoothly.
+// Package jpeg decodes JPEG files (ITU-T T.81) or parts of them. It is fast and gives the same
+// samples as libjpeg-turbo with its default settings, which Pillow uses: the accurate integer
+// transform and smooth upsampling of chroma.
 //
-// It reads Huffman-coded files of 8 bits, baseline, extended and progressive: grey, three
-// colours (YCbCr or RGB, as the JFIF and Adobe markers and the components' numbers say) and
-// four (CMYK or YCCK, which become red, green and blue as Pillow converts them), each
-// colour with any sampling factors that divide the largest. Other files are an error that
-// wraps ErrUnsupported and names the kind: arithmetic coding, 12 bits, lossless and
-// hierarchical files, sampling factors that do not divide each other, and progressive
-// files whose scans leave out what libjpeg would guess.
+// Decode returns all of an image, and DecodePart computes only a part:
 //
-// An image must be whole. Bytes between markers and behind the image do no harm, and the
-// end marker may be missing, but a file that is cut before its last code is an error even
-// where others show what there is of it.
+//	m, err := jpeg.Decode(content)
+//
+// It decodes Huffman-coded files of 8 bits, baseline, extended and progressive: grey; three
+// colours, which are YCbCr or RGB as the JFIF and Adobe markers and the component numbers say;
+// and four colours, CMYK or YCCK, which are converted to red, green and blue as in Pillow. Each
+// colour may have any sampling factors that divide the largest ones.
+//
+// The error for other files wraps ErrUnsupported and names the kind: arithmetic coding, 12 bits,
+// lossless and hierarchical files, sampling factors that do not divide each other, and
+// progressive files without bits that libjpeg would guess.
+//
+// An image must be complete. Bytes between markers and after the image are ignored, and the end
+// marker may be missing, but a file that is cut before its last code is an error, although other
+// decoders return the beginning of the image.
 package jpeg
 
 import (
@@ -21,7 +26,7 @@ import (
 	"io"
 )
 
-// Inspect reads a file up to its first scan and decodes nothing.
+// Inspect reads the headers of a file, up to its first scan, without decoding the image.
 func Inspect(content []byte) (Info, error) {
 	d := decoders.Get().(*decoder)
 	defer d.release()
@@ -37,10 +42,10 @@ func Decode(content []byte) (Image, error) {
 	return DecodePart(context.Background(), content, nil)
 }
 
-// DecodePart decodes a file as far as is needed for a part of its image: choose is told
-// the size and returns the part, which must lie within it and not be empty; nil chooses
-// all. The samples are those of the whole, and so is the error: damage outside the part
-// is damage. The end of ctx ends the work after at most a row of blocks, with ctx's error.
+// DecodePart decodes only what is needed for a part of an image. It calls choose with the size of
+// the image, and choose returns the part, which must be inside the image and not empty; a nil
+// choose stands for all of it. Samples and errors are those of Decode: damage outside the part is
+// also an error. When ctx ends, DecodePart returns its error after at most one row of blocks.
 func DecodePart(ctx context.Context, content []byte, choose func(width, height int) image.Rectangle) (Image, error) {
 	d := decoders.Get().(*decoder)
 	defer d.release()
@@ -49,11 +54,11 @@ func DecodePart(ctx context.Context, content []byte, choose func(width, height i
 	if err := d.markers(false); err != nil {
 		return Image{}, err
 	}
-	return d.picture()
+	return d.toImage()
 }
 
-// markers reads the file from marker to marker; only up to its first scan, if the headers
-// are all that is asked for.
+// markers reads the markers of the file and decodes its scans. With headers it stops at the first
+// scan.
 func (d *decoder) markers(headers bool) error {
 	if len(d.in) < 2 || d.in[0] != 0xff || d.in[1] != 0xd8 {
 		return damaged("it does not begin as one")
@@ -62,7 +67,7 @@ func (d *decoder) markers(headers bool) error {
 		if err := d.ctx.Err(); err != nil {
 			return err
 		}
-		for d.at < len(d.in) && d.in[d.at] != 0xff { // libjpeg passes over what is between
+		for d.at < len(d.in) && d.in[d.at] != 0xff { // like libjpeg, skip bytes between markers
 			d.at++
 		}
 		for d.at < len(d.in) && d.in[d.at] == 0xff {
@@ -84,8 +89,8 @@ func (d *decoder) markers(headers bool) error {
 			return d.end(err)
 		}
 		if marker == 0xda {
-			if err = d.startScan(body, headers); err != nil || headers || !d.several {
-				return err // or this is the one scan there is
+			if err = d.startScan(body, headers); err != nil || headers || !d.manyScans {
+				return err // nil when the single scan is decoded
 			}
 		} else if err = d.header(marker, body, headers); err != nil {
 			return err
@@ -93,14 +98,14 @@ func (d *decoder) markers(headers bool) error {
 	}
 }
 
-// processes names the coding processes that are not decoded, by the marker of their frame.
+// processes names the coding processes that are not decoded, by their frame markers.
 var processes = map[byte]string{
 	0xc3: "lossless coding", 0xc5: "hierarchical coding", 0xc6: "hierarchical coding", 0xc7: "hierarchical coding", 0xc8: "an extension",
 	0xc9: "arithmetic coding", 0xca: "arithmetic coding", 0xcb: "lossless arithmetic coding",
 	0xcd: "hierarchical arithmetic coding", 0xce: "hierarchical arithmetic coding", 0xcf: "hierarchical arithmetic coding", 0xde: "hierarchical coding",
 }
 
-// header reads a marker segment that is no scan.
+// header reads a marker segment other than a scan.
 func (d *decoder) header(marker byte, body []byte, headers bool) error {
 	if name := processes[marker]; name != "" {
 		return unsupported("%s", name)
@@ -129,25 +134,25 @@ func (d *decoder) header(marker byte, body []byte, headers bool) error {
 	return nil
 }
 
-// end is reached after all scans, where there are several; or where the file cannot be read
-// on, which is no matter if nothing is missing.
+// end completes a file with several scans. cut is the error for a file that is cut short, or nil;
+// it does not matter when nothing is missing.
 func (d *decoder) end(cut error) error {
-	if !d.several {
+	if !d.manyScans {
 		if cut == nil {
 			cut = damaged("it ends before its image")
 		}
 		return cut
 	}
 	for _, c := range d.components {
-		if !c.latched {
+		if !c.quantSet {
 			return damaged("a colour has no scan")
 		}
-		for k, bits := range c.known {
+		for k, bits := range c.missingBits {
 			switch {
 			case !d.progressive || bits == 0:
 			case cut != nil:
 				return cut
-			case k >= 1 && k <= 9: // libjpeg smooths such blocks (jdcoefct.c, smoothing_ok)
+			case k >= 1 && k <= 9: // libjpeg would smooth such blocks (jdcoefct.c, smoothing_ok)
 				return unsupported("the scans leave out bits of coefficient %d of colour %d", k, c.id)
 			}
 		}
@@ -187,7 +192,7 @@ func (d *decoder) frame(b []byte, progressive bool) error {
 		if c.h < 1 || c.h > 4 || c.v < 1 || c.v > 4 || c.quantIndex > 3 {
 			return damaged("colour %d is sampled %dx%d, with table %d", i, c.h, c.v, c.quantIndex)
 		}
-		if n == 1 { // one colour alone is never sampled otherwise than the image
+		if n == 1 { // a single colour always has the resolution of the image
 			c.h, c.v = 1, 1
 		}
 		d.hMax, d.vMax = max(d.hMax, c.h), max(d.vMax, c.v)
@@ -197,24 +202,24 @@ func (d *decoder) frame(b []byte, progressive bool) error {
 		if d.hMax%c.h != 0 || d.vMax%c.v != 0 {
 			return unsupported("a colour sampled %dx%d, which does not divide the largest factors, %dx%d", c.h, c.v, d.hMax, d.vMax)
 		}
-		c.width, c.height = over(width*c.h, d.hMax), over(height*c.v, d.vMax)
-		c.fullW, c.fullH = over(c.width, 8), over(c.height, 8)
-		c.wide, c.high = over(width, 8*d.hMax)*c.h, over(height, 8*d.vMax)*c.v
-		for k := range c.known {
-			c.known[k] = -1
+		c.width, c.height = ceilDiv(width*c.h, d.hMax), ceilDiv(height*c.v, d.vMax)
+		c.fullW, c.fullH = ceilDiv(c.width, 8), ceilDiv(c.height, 8)
+		c.blocksWide, c.blocksHigh = ceilDiv(width, 8*d.hMax)*c.h, ceilDiv(height, 8*d.vMax)*c.v
+		for k := range c.missingBits {
+			c.missingBits[k] = -1
 		}
 	}
 	return nil
 }
 
-// bytes is the memory that decoding takes: for the samples, for the coefficients where they
-// are kept, for the codes and for the result.
+// bytes returns the memory that decoding needs: for the samples, for the coefficients of files
+// with several scans, for the codes and for the result.
 func (d *decoder) bytes() int64 {
 	n := int64(len(d.in)) + int64(min(len(d.components), 3))*int64(d.width)*int64(d.height)
 	for _, c := range d.components {
-		blocks := int64(c.wide) * int64(c.high)
-		n += 64*blocks + 2*margin*8*int64(c.high)
-		if d.several {
+		blocks := int64(c.blocksWide) * int64(c.blocksHigh)
+		n += 64*blocks + 2*margin*8*int64(c.blocksHigh)
+		if d.manyScans {
 			n += 2 * 64 * blocks
 		}
 	}

@@ -2,8 +2,8 @@ package jpeg
 
 import "encoding/binary"
 
-// block decodes a whole block of a sequential scan into half of a pair, T.81 F.2.2. The
-// state is kept in variables: this is where the time goes.
+// block decodes a block of a sequential scan (T.81, F.2.2) into the half of dst that begins at
+// index half. It keeps the state of b in local variables, because most of the time is spent here.
 func (b *bits) block(c *component, dst *[128]int16, half int) bool {
 	size, ok := b.symbol(c.dc)
 	if !ok || size > 15 {
@@ -21,7 +21,7 @@ func (b *bits) block(c *component, dst *[128]int16, half int) bool {
 			at += step
 			n += 8 * step
 		}
-		e := t.whole[acc>>(64-look)]
+		e := t.decoded[acc>>(64-lookupBits)]
 		if e&(1<<15) == 0 && e != 0 {
 			acc <<= e & 63
 			n -= int(e & 63)
@@ -38,8 +38,8 @@ func (b *bits) block(c *component, dst *[128]int16, half int) bool {
 			n -= int(e & 63)
 		} else {
 			symbol := -1
-			for l := look + 1; l <= 16; l++ {
-				if code := int32(acc >> (64 - l)); code <= t.most[l] {
+			for l := lookupBits + 1; l <= 16; l++ {
+				if code := int32(acc >> (64 - l)); code <= t.maxCode[l] {
 					symbol = int(t.values[uint8(code+t.offset[l])])
 					acc <<= l
 					n -= l
@@ -66,9 +66,9 @@ func (b *bits) block(c *component, dst *[128]int16, half int) bool {
 	return true
 }
 
-// sequential decodes a whole block by rows.
+// sequential decodes a block of a sequential scan into block, in row-major order.
 func (d *decoder) sequential(c *component, block *[64]int16) bool {
-	pair := &d.outside
+	pair := &d.discarded
 	*pair = [128]int16{}
 	if !d.bits.block(c, pair, 0) {
 		return false

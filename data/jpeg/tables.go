@@ -1,6 +1,6 @@
 package jpeg
 
-// huffmanTables reads T.81 B.2.4.2.
+// huffmanTables reads a segment of Huffman tables (T.81, B.2.4.2).
 func (d *decoder) huffmanTables(b []byte) error {
 	for len(b) > 0 {
 		if len(b) < 17 {
@@ -25,7 +25,7 @@ func (d *decoder) huffmanTables(b []byte) error {
 	return nil
 }
 
-// quantTables reads T.81 B.2.4.1.
+// quantTables reads a segment of quantization tables (T.81, B.2.4.1).
 func (d *decoder) quantTables(b []byte) error {
 	for len(b) > 0 {
 		wide, index := int(b[0]>>4), int(b[0]&15)
