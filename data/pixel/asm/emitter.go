@@ -7,14 +7,14 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// emitter is avo's context and the vectors.
+// emitter is the context of avo with the vector registers and the data tables.
 type emitter struct {
 	*build.Context
 	y      [16]reg.VecPhysical
 	tables map[string]operand.Mem
 }
 
-// function starts a function of pointers and numbers.
+// function starts a function with pointers and integers as parameters.
 func (e *emitter) function(name, doc, args string) {
 	e.Function(name)
 	e.Attributes(attr.NOSPLIT)
@@ -28,14 +28,14 @@ func (e *emitter) done() {
 	e.RET()
 }
 
-// arg loads a parameter.
+// arg loads a parameter into a register.
 func (e *emitter) arg(name string) reg.GPVirtual {
 	r := e.GP64()
 	e.Load(e.Param(name), r)
 	return r
 }
 
-// words is a table of 16-bit numbers repeated to fill a vector.
+// words defines a table of 16-bit numbers, repeated to fill a vector.
 func (e *emitter) words(name string, v ...int) {
 	m := e.StaticGlobal(name)
 	e.DataAttributes(attr.RODATA | attr.NOPTR)
@@ -45,7 +45,7 @@ func (e *emitter) words(name string, v ...int) {
 	e.tables[name] = m
 }
 
-// longs is the same of a 32-bit number.
+// longs defines a table of a 32-bit number, repeated to fill a vector.
 func (e *emitter) longs(name string, v int) {
 	m := e.StaticGlobal(name)
 	e.DataAttributes(attr.RODATA | attr.NOPTR)

@@ -1,5 +1,5 @@
-// Command asm writes the assembly of package pixel. Run it with "go generate" in the
-// parent folder after any change here, and commit what it writes.
+// Command asm generates the assembly of package pixel. After any change here, run "go generate"
+// in the parent folder and commit the generated files.
 package main
 
 import (
@@ -22,7 +22,7 @@ func main() {
 	generate(*dir)
 }
 
-// generate writes both files into dir.
+// generate writes the assembly and its Go declarations into dir.
 func generate(dir string) {
 	ctx := build.NewContext()
 	ctx.ConstraintExpr("!noasm")
