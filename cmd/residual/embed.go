@@ -83,6 +83,7 @@ images. Equally similar images are in the order of the paths.
 	fs.StringVar(&f.out, "out", "", "file to write, in place of standard output")
 	addMaxPixels(cmd, &f.maxPixels)
 	f.device.add(cmd)
+	f.device.precision, fs.Lookup("precision").DefValue = "fp32", "fp32" // bf16 has too few digits to compare by
 	f.images.add(cmd, "the file's")
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
 	_ = cmd.RegisterFlagCompletionFunc("format", words(slices.Compact(slices.Sorted(slices.Values(slices.Concat(embeddingFormats, neighbourFormats))))...))
