@@ -13,10 +13,12 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/weights"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// renamed gives the parameters of a graph other names.
+// renamed renames the parameters of a graph.
 func renamed(m *onnx.Model, name func(i int, old string) string) *onnx.Model {
 	names := map[string]string{}
 	for i := range m.Graph.Initialisers {
@@ -39,9 +41,10 @@ func renamed(m *onnx.Model, name func(i int, old string) string) *onnx.Model {
 
 func nameless(i int, _ string) string { return fmt.Sprint("resnetv15_t", i) }
 
-// Two models compute the same once their batch norms are folded, and want other images: the names decide, whatever stands
-// before them; then the size, channels and classes; and what is open is asked for.
-func TestRecogniseByWhatIsAtHand(t *testing.T) {
+// Two models compute the same once their batch norms are folded but take different images. The
+// names decide, whatever their prefix; then the size, channels and classes; otherwise
+// Recognise returns an UnsaidError.
+func TestRecogniseAmongModelsThatComputeTheSame(t *testing.T) {
 	prefixed := func(_ int, name string) string { return "model.net." + name }
 	for _, c := range []struct {
 		channels, classes, side int
@@ -51,14 +54,14 @@ func TestRecogniseByWhatIsAtHand(t *testing.T) {
 	}{
 		{3, 5, 224, false, nameless, "resnet18"},
 		{3, 5, 224, true, nameless, "resnet18"},
-		{3, 1000, 96, false, nameless, ""}, // the size is the other's
+		{3, 1000, 96, false, nameless, ""}, // the size is that of the other model
 		{3, 5, 96, false, prefixed, "resnet18"},
 		{1, 10, 96, false, prefixed, "resnet18"},
 		{1, 10, 96, false, nameless, "d2l-resnet18"},
 		{1, 10, 96, true, nameless, "d2l-resnet18"},
 		{1, 10, 224, false, nameless, ""},
 		{2, 10, 224, false, nameless, ""},
-		{2, 7, 64, false, nameless, ""}, // nothing speaks for either
+		{2, 7, 64, false, nameless, ""}, // nothing matches either model
 	} {
 		what := fmt.Sprintf("%d channels, %d classes, %d pixels, any size %v", c.channels, c.classes, c.side, c.any)
 		e, err := models.Lookup("resnet18")
@@ -66,7 +69,7 @@ func TestRecogniseByWhatIsAtHand(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := e.New(models.Config{Channels: c.channels, Classes: c.classes, Blank: true})
-		net := imported(t, renamed(exported(t, m, ExportConfig{Channels: c.channels, Height: c.side, Width: c.side, AnySize: c.any, Fold: true}), c.name))
+		net := imported(t, renamed(exported(t, m, ExportConfig{Input: prepare.Input{Channels: c.channels, Height: c.side, Width: c.side}, AnySize: c.any, Fold: true}), c.name))
 		match, found, err := Recognise(net, "")
 		unsaid := new(UnsaidError)
 		switch asked := errors.As(err, &unsaid); {
@@ -83,7 +86,7 @@ func TestRecogniseByWhatIsAtHand(t *testing.T) {
 	}
 }
 
-// write writes a graph of m that says nothing of itself.
+// write writes the graph of m to a file without metadata.
 func write(t *testing.T, m nn.Module, c ExportConfig, name func(int, string) string) string {
 	t.Helper()
 	g := exported(t, m, c)
@@ -97,8 +100,8 @@ func write(t *testing.T, m nn.Module, c ExportConfig, name func(int, string) str
 	return path
 }
 
-// Images are prepared for the size that a graph takes, with the proportion of the model's
-// own, a file's beside it, or what is asked for.
+// Images are prepared for the size that a graph takes. The ratio of the resize to the crop is
+// the model's own, that of a file beside the graph, or the one asked for.
 func TestPreparedForTheGraphsSize(t *testing.T) {
 	e, err := models.Lookup("resnet18")
 	if err != nil {
@@ -120,24 +123,24 @@ func TestPreparedForTheGraphsSize(t *testing.T) {
 		{side: 299, height: 299, shorter: 341},
 		{side: 384, height: 384, shorter: 438},
 		{side: 224, any: true, height: 224, shorter: 256},
-		{side: 224, any: true, config: ModelConfig{Size: 96}, height: 96, shorter: 109},
-		{side: 96, config: ModelConfig{Resize: 100}, height: 96, shorter: 100},
-		{side: 96, config: ModelConfig{Crop: 0.9}, height: 96, shorter: 106},
-		{side: 96, config: ModelConfig{Squash: true}, height: 96, resize: 96},
-		{side: 96, config: ModelConfig{Size: 96}, height: 96, shorter: 109},
-		{side: 96, config: ModelConfig{Size: 224}, wantError: "takes images of 96x96, not of 224x224"},
+		{side: 224, any: true, config: ModelConfig{Images: prepare.Choice{Size: 96}}, height: 96, shorter: 109},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Resize: 100}}, height: 96, shorter: 100},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Crop: 0.9}}, height: 96, shorter: 106},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Squash: true}}, height: 96, resize: 96},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Size: 96}}, height: 96, shorter: 109},
+		{side: 96, config: ModelConfig{Images: prepare.Choice{Size: 224}}, wantError: "takes images of 96x96, not 224x224"},
 		{side: 96, beside: timm, height: 96, shorter: 101, interpolation: "bicubic"},
 		{side: 224, any: true, beside: timm, height: 224, shorter: 235, interpolation: "bicubic"},
-		{side: 224, any: true, beside: timm, config: ModelConfig{Size: 288}, height: 288, shorter: 303, interpolation: "bicubic"},
-		{side: 96, beside: timm, config: ModelConfig{Interpolation: "bilinear"}, height: 96, shorter: 101},
+		{side: 224, any: true, beside: timm, config: ModelConfig{Images: prepare.Choice{Size: 288}}, height: 288, shorter: 303, interpolation: "bicubic"},
+		{side: 96, beside: timm, config: ModelConfig{Images: prepare.Choice{Interpolation: "bilinear"}}, height: 96, shorter: 101},
 	} {
-		path := write(t, m, ExportConfig{Channels: 3, Height: c.side, Width: c.side, AnySize: c.any}, nil)
+		path := write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: c.side, Width: c.side}, AnySize: c.any}, nil)
 		if c.beside != "" {
 			if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(c.beside), 0o666); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, info, _, err := OpenModel(path, c.config)
+		_, info, _, err := FromFileAt(path, c.config)
 		if c.wantError != "" {
 			if err == nil || !strings.Contains(err.Error(), c.wantError) {
 				t.Errorf("%+v: %v", c, err)
@@ -154,58 +157,61 @@ func TestPreparedForTheGraphsSize(t *testing.T) {
 	}
 }
 
-// config.json beside a graph tells which of two models it is, as timm writes it.
+// timm's config.json beside a graph decides between two models that compute the same.
 func TestRecogniseByConfig(t *testing.T) {
 	e, err := models.Lookup("resnet18")
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := e.New(models.Config{Classes: 5, Blank: true})
-	path := write(t, m, ExportConfig{Channels: 3, Height: 96, Width: 96, Fold: true}, nameless)
-	if _, _, _, err := OpenModel(path, ModelConfig{}); !errors.As(err, new(*UnsaidError)) || !strings.HasPrefix(err.Error(), path) {
+	path := write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 96, Width: 96}, Fold: true}, nameless)
+	if _, _, _, err := FromFileAt(path, ModelConfig{}); !errors.As(err, new(*UnsaidError)) || !strings.HasPrefix(err.Error(), path) {
 		t.Errorf("without: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(`{"architecture": "resnet18"}`), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if match, _, _, err := RecogniseFile(path, ModelConfig{}); err != nil || match.Entry.Name != "resnet18" {
+	if match, err := opened(path, func(f *weights.File) (models.Match, error) {
+		match, _, _, err := RecogniseFile(f, ModelConfig{})
+		return match, err
+	}); err != nil || match.Entry.Name != "resnet18" {
 		t.Errorf("with: %s, %v", match.Entry.Name, err)
 	}
-	if _, info, _, err := OpenModel(path, ModelConfig{Model: "d2l-resnet18"}); err != nil || info.Architecture != "d2l-resnet18" || info.Preprocess.Resize != 96 {
+	if _, info, _, err := FromFileAt(path, ModelConfig{Model: "d2l-resnet18"}); err != nil || info.Architecture != "d2l-resnet18" || info.Preprocess.Resize != 96 {
 		t.Errorf("said otherwise: %+v, %v", info, err)
 	}
 }
 
-// The classes of an ImageNet net have ImageNet's names where no file has any.
-func TestImageNetsNames(t *testing.T) {
+// The classes of an ImageNet model have ImageNet's names if no file gives any.
+func TestImageNetClassNames(t *testing.T) {
 	e, err := models.Lookup("resnet18")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for classes, want := range map[int]string{1000: "goldfish", 999: "class 1"} {
 		m := e.New(models.Config{Classes: classes, Blocks: []int{1, 1, 1, 1}, Blank: true})
-		_, info, notes, err := FromWeights(write(t, m, ExportConfig{Channels: 3, Height: 64, Width: 64}, nil), ModelConfig{})
+		_, info, notes, err := FromWeightsAt(write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 64, Width: 64}}, nil), ModelConfig{})
 		if err != nil || info.Classes[1] != want || len(notes) != 1 || strings.Contains(notes[0], "ImageNet") != (classes == 1000) {
 			t.Errorf("%d classes: %q, %q, %v", classes, info.Classes[1], notes, err)
 		}
 	}
 }
 
-// Graphs whose answers are not one class of several are named as what they are.
+// The error of a graph that does not give the logits of exclusive classes says what it gives.
 func TestGraphsThatClassifyOtherwise(t *testing.T) {
-	normal := ModelConfig{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}
+	normal := ModelConfig{Images: prepare.Choice{Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}}}
 	for want, last := range map[string][]nn.Module{
 		"ends in a Sigmoid":                  {nn.NewLinear(4, 5), nn.Sigmoid{}},
-		"gives one number for an image":      {nn.NewLinear(4, 1)},
-		"none of the networks known by name": {nn.NewLinear(4, 5)}, // without a mean
+		"returns one number for an image":    {nn.NewLinear(4, 1)},
+		"none of the networks known by name": {nn.NewLinear(4, 5)}, // no mean and std are given
 	} {
 		m := append(nn.Sequential{nn.NewConv2d(3, 4, 3, nn.Conv{}), nn.ReLU{}, nn.AdaptiveAvgPool2d{}, nn.Flatten{}}, last...)
-		path := write(t, m, ExportConfig{Channels: 3, Height: 9, Width: 9}, nil)
+		path := write(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 9, Width: 9}}, nil)
 		c := normal
 		if strings.HasPrefix(want, "none") {
 			c = ModelConfig{}
 		}
-		if _, _, _, err := OpenModel(path, c); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
+		if _, _, _, err := FromFileAt(path, c); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
-// shake gives every parameter and buffer of m numbers that hide nothing: batch
-// norms are not the identity afterwards.
+// shake sets every parameter and buffer of m to random numbers, so that batch norms are not
+// the identity.
 func shake(m nn.Module) nn.Module {
 	nn.Init(m, 1, nn.XavierUniform)
 	for _, p := range nn.Named(m) {
@@ -37,15 +37,15 @@ func shake(m nn.Module) nn.Module {
 	return m
 }
 
-// small is a residual network with what the registry's models have, and with the
-// operations that they do not have.
+// small is a residual network with the layers of the registry's models and with operations
+// that none of them uses.
 type small struct {
 	Stem   *nn.Conv2d
 	BN     *nn.BatchNorm2d
 	Pool   nn.MaxPool2d
 	Block  *nn.Residual
 	Groups *nn.Conv2d
-	Plain  *nn.BatchNorm2d // after a pooling, where it cannot be folded
+	Plain  *nn.BatchNorm2d // after a pooling, so it cannot be folded
 	Down   nn.AvgPool2d
 	Hidden *nn.Linear
 	BN1    *nn.BatchNorm1d
@@ -73,7 +73,7 @@ func (m *small) Forward(x *graph.Node) *graph.Node {
 	return m.FC.Forward(x)
 }
 
-// again writes a model and reads it.
+// again writes a model and reads it back.
 func again(t *testing.T, m *onnx.Model) *onnx.Model {
 	t.Helper()
 	var b bytes.Buffer
@@ -105,7 +105,7 @@ func imported(t *testing.T, m *onnx.Model) *Network {
 	return n
 }
 
-// pixels are whole numbers from 0 to 255.
+// pixels returns a tensor of integers from 0 to 255.
 func pixels(shape ...int) *tensor.Tensor {
 	x := tensor.New(shape...)
 	nn.NewSource(3, "pixels").Uniform(x, 128)
@@ -115,7 +115,7 @@ func pixels(shape ...int) *tensor.Tensor {
 	return x
 }
 
-// unit are numbers from 0 to 1.
+// unit returns a tensor of numbers from 0 to 1.
 func unit(shape ...int) *tensor.Tensor {
 	x := pixels(shape...)
 	for i := range x.Data() {
@@ -145,15 +145,14 @@ func examples() []example {
 		panic(err)
 	}
 	return []example{
-		{"small", shake(newSmall()), ExportConfig{Channels: 3, Height: 50, Width: 38, AnySize: true}},
-		{"d2l-bnlenet", shake(models.NewD2LBNLeNet(1, 10)), ExportConfig{Channels: 1, Height: 28, Width: 28}},
-		{"cifar-resnet20", shake(cifar), ExportConfig{Channels: 3, Height: 32, Width: 32}},
-		{"d2l-resnet18", shake(models.NewD2LResNet18(1, 10)), ExportConfig{Channels: 1, Height: 32, Width: 32, AnySize: true}},
+		{"small", shake(newSmall()), ExportConfig{Input: prepare.Input{Channels: 3, Height: 50, Width: 38}, AnySize: true}},
+		{"d2l-bnlenet", shake(models.NewD2LBNLeNet(1, 10)), ExportConfig{Input: prepare.Input{Channels: 1, Height: 28, Width: 28}}},
+		{"cifar-resnet20", shake(cifar), ExportConfig{Input: prepare.Input{Channels: 3, Height: 32, Width: 32}}},
+		{"d2l-resnet18", shake(models.NewD2LResNet18(1, 10)), ExportConfig{Input: prepare.Input{Channels: 1, Height: 32, Width: 32}, AnySize: true}},
 	}
 }
 
-// What is exported and imported again has the same bits: of every weight, and of
-// the logits.
+// A network that is exported and imported again has the same weights and logits, bit for bit.
 func TestExportThenImportKeepsEveryBit(t *testing.T) {
 	for _, c := range examples() {
 		t.Run(c.name, func(t *testing.T) {
@@ -167,12 +166,12 @@ func TestExportThenImportKeepsEveryBit(t *testing.T) {
 					t.Errorf("%s became %v", p.Name, got[p.Name])
 				}
 			}
-			x := unit(3, c.conf.Channels, c.conf.Height, c.conf.Width)
+			x := unit(3, c.conf.Input.Channels, c.conf.Input.Height, c.conf.Input.Width)
 			if y, z := call(t, c.module, x), call(t, net, x); !sameBits(y.Data(), z.Data()) {
 				t.Errorf("the logits %v became %v", y, z)
 			}
 			if c.conf.AnySize {
-				x := unit(1, c.conf.Channels, 70, 90)
+				x := unit(1, c.conf.Input.Channels, 70, 90)
 				if y, z := call(t, c.module, x), call(t, net, x); !sameBits(y.Data(), z.Data()) {
 					t.Errorf("at another size, the logits %v became %v", y, z)
 				}
@@ -195,18 +194,17 @@ func TestFoldedExportGivesTheSameLogits(t *testing.T) {
 			if want := map[string]int{"small": 1}[c.name]; norms != want {
 				t.Errorf("%d batch norms are left, want %d", norms, want)
 			}
-			x := unit(2, c.conf.Channels, c.conf.Height, c.conf.Width)
+			x := unit(2, c.conf.Input.Channels, c.conf.Input.Height, c.conf.Input.Width)
 			near(t, "logits", call(t, imported(t, model), x).Data(), call(t, c.module, x).Data())
 		})
 	}
 }
 
-// A layer that is called twice is two nodes with names of their own, which share
-// its weights.
+// A layer that is called twice becomes two nodes with different names that share its weights.
 func TestExportOfALayerCalledTwice(t *testing.T) {
 	conv := nn.NewConv2d(3, 3, 3, nn.Conv{Padding: 1})
 	m := nn.Sequential{conv, nn.ReLU{}, conv, nn.AdaptiveAvgPool2d{}, nn.Flatten{}}
-	model := exported(t, m, ExportConfig{Channels: 3, Height: 9, Width: 9, AnySize: true})
+	model := exported(t, m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 9, Width: 9}, AnySize: true})
 	names := map[string]bool{}
 	for _, n := range model.Graph.Nodes {
 		if names[n.Name] {
@@ -232,7 +230,7 @@ func TestRecognise(t *testing.T) {
 			if err != nil || match.Entry.Name != c.name {
 				t.Fatalf("%s (folded %v): %v, %v", c.name, fold, match.Entry.Name, err)
 			}
-			x := unit(2, c.conf.Channels, c.conf.Height, c.conf.Width)
+			x := unit(2, c.conf.Input.Channels, c.conf.Input.Height, c.conf.Input.Width)
 			near(t, "logits", call(t, m, x).Data(), call(t, c.module, x).Data())
 			if fold {
 				continue
@@ -245,20 +243,20 @@ func TestRecognise(t *testing.T) {
 			}
 		}
 	}
-	net := imported(t, exported(t, newSmall(), ExportConfig{Channels: 3, Height: 50, Width: 38}))
+	net := imported(t, exported(t, newSmall(), ExportConfig{Input: prepare.Input{Channels: 3, Height: 50, Width: 38}}))
 	if _, _, err := Recognise(net, "d2l-resnet18"); err == nil || !strings.Contains(err.Error(), "d2l-resnet18, d2l-bnlenet") {
 		t.Errorf("another network: %v", err)
 	}
 }
 
-// Graphs that take bytes say what they do to them, and the rest is the network.
+// A graph that takes uint8 images describes its preprocessing in Input; Forward computes the rest.
 func TestExportedPreprocessing(t *testing.T) {
 	m := shake(newSmall())
 	p := prepare.Steps{Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
 	for _, last := range []bool{false, true} {
 		for _, scale := range []float64{0, 1.0 / 128} {
 			p.Scale = scale
-			c := ExportConfig{Channels: 3, Height: 50, Width: 38, Bytes: true, ChannelsLast: last, Preprocess: p}
+			c := ExportConfig{Input: prepare.Input{Channels: 3, Height: 50, Width: 38, Preprocess: p}, Bytes: true, ChannelsLast: last}
 			model := exported(t, m, c)
 			in := imported(t, model).Input
 			if !in.Bytes || in.ChannelsLast != last || in.Channels != 3 || in.Height != 50 || in.Width != 38 {
@@ -277,13 +275,19 @@ func TestExportedPreprocessing(t *testing.T) {
 }
 
 func TestExportRefuses(t *testing.T) {
-	conf := ExportConfig{Channels: 3, Height: 30, Width: 30}
+	conf := ExportConfig{Input: prepare.Input{Channels: 3, Height: 30, Width: 30}}
 	for want, m := range map[string]nn.Module{
-		"does not divide":            nn.Sequential{nn.AdaptiveAvgPool2d{H: 4, W: 4}, nn.Flatten{}},
-		"divisor of its own":         nn.Sequential{nn.AvgPool2d{Kernel: 30, Divisor: 7}, nn.Flatten{}},
-		"gives [2, 3, 30, 30]":       nn.Sequential{nn.ReLU{}},
-		"has no counterpart in ONNX": nn.Sequential{nn.Flatten{}, expand{}},
-		"has 3 channels, needs 5":    nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
+		"leave CeilMode or Divisor out":              nn.Sequential{nn.AvgPool2d{Kernel: 4, Stride: 3, CeilMode: true, Divisor: 7}, nn.Flatten{}},
+		"first dimension must be that of the images": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Sum(0) }},
+		"no counterpart in ONNX that Export writes":  formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Graph.Apply(graph.ProductOfOthers{Axes: []int{1}}, x) }},
+		"Own#1[2, 3, 30, 30]: it is an operation of": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Graph.Apply(own{}, x) }},
+		"Slice: 7 to 9 of dimension 1":               formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Slice(1, 7, 9) }},
+		"computes something else for 3 images than":  formula{f: func(x, _, _ *graph.Node) *graph.Node { return alternating(x) }},
+		"has 3 channels, needs 5":                    nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
+		"takes \"labels\" besides its images": formula{f: func(x, _, _ *graph.Node) *graph.Node {
+			return x.Mul(x.Graph.Input("labels", tensor.Float32, 1, 1, 30, 30))
+		}},
+		"takes elements of dimension 0 at places that": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Gather(0, rotated(x.Shape[0])...) }},
 	} {
 		if _, err := Export(m, conf); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -295,16 +299,31 @@ func TestExportRefuses(t *testing.T) {
 	}
 }
 
-// expand is a module of an operation that ONNX files here do not have.
-type expand struct{}
+// own is an operation of a user's own.
+type own struct{ graph.Scale }
 
-func (expand) Forward(x *graph.Node) *graph.Node {
-	g := x.Graph
-	return g.Apply(&graph.Expand{To: x.Shape}, g.Apply(graph.Sum{}, x))
+func (own) Name() string                                         { return "Own" }
+func (own) Compute(n *graph.Node, out []float32, in [][]float32) { copy(out, in[0]) }
+
+// rotated lists n-1, 0, 1, ... n-2.
+func rotated(n int) []int {
+	list := []int{n - 1}
+	for i := range n - 1 {
+		list = append(list, i)
+	}
+	return list
 }
 
-// TestExportFiles writes what testdata/check_export.py compares with another
-// runtime: into the folder that RESIDUAL_EXPORT_DIR names, to be kept, or one that goes.
+// alternating adds another operation for every image of a batch.
+func alternating(x *graph.Node) *graph.Node {
+	for range x.Shape[0] {
+		x = x.Abs()
+	}
+	return x
+}
+
+// TestExportFiles writes the files that testdata/check_export.py compares with another
+// runtime, into the folder that RESIDUAL_EXPORT_DIR names or else a temporary one.
 func TestExportFiles(t *testing.T) {
 	dir := cmp.Or(os.Getenv("RESIDUAL_EXPORT_DIR"), t.TempDir())
 	write := func(name string, m nn.Module, c ExportConfig, fed, x *tensor.Tensor) {
@@ -333,16 +352,16 @@ func TestExportFiles(t *testing.T) {
 		for _, fold := range []bool{false, true} {
 			c := e.conf
 			c.Fold = fold
-			x := unit(3, c.Channels, c.Height, c.Width)
+			x := unit(3, c.Input.Channels, c.Input.Height, c.Input.Width)
 			write(fmt.Sprintf("%s-folded-%v", e.name, fold), e.module, c, x, x)
-			c.Bytes, c.Preprocess = true, prepare.Steps{Mean: make([]float64, c.Channels), Std: make([]float64, c.Channels)}
-			for i := range c.Channels {
-				c.Preprocess.Mean[i], c.Preprocess.Std[i] = 0.45+0.02*float64(i), 0.22+0.01*float64(i)
+			c.Bytes, c.Input.Preprocess = true, prepare.Steps{Mean: make([]float64, c.Input.Channels), Std: make([]float64, c.Input.Channels)}
+			for i := range c.Input.Channels {
+				c.Input.Preprocess.Mean[i], c.Input.Preprocess.Std[i] = 0.45+0.02*float64(i), 0.22+0.01*float64(i)
 			}
-			fed, x := pixels(2, c.Channels, c.Height, c.Width), unit(2, c.Channels, c.Height, c.Width)
+			fed, x := pixels(2, c.Input.Channels, c.Input.Height, c.Input.Width), unit(2, c.Input.Channels, c.Input.Height, c.Input.Width)
 			for i := range x.Data() {
-				channel := i / (c.Height * c.Width) % c.Channels
-				x.Data()[i] = (x.Data()[i] - float32(c.Preprocess.Mean[channel])) / float32(c.Preprocess.Std[channel])
+				channel := i / (c.Input.Height * c.Input.Width) % c.Input.Channels
+				x.Data()[i] = (x.Data()[i] - float32(c.Input.Preprocess.Mean[channel])) / float32(c.Input.Preprocess.Std[channel])
 			}
 			write(fmt.Sprintf("%s-folded-%v-bytes", e.name, fold), e.module, c, fed, x)
 			c.ChannelsLast = true

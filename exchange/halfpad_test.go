@@ -16,7 +16,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Shortcuts that pad on both sides, and those that pad behind, give PyTorch's logits.
+// Nets whose shortcuts add zeros on both sides, or at the end, give PyTorch's logits.
 func TestZerosOfShortcuts(t *testing.T) {
 	text, err := os.ReadFile("testdata/half_padded.json")
 	if err != nil {
@@ -54,7 +54,7 @@ func TestZerosOfShortcuts(t *testing.T) {
 		for head, rename := range map[string]func(string) string{"fc": same, "linear": func(name string) string { return strings.Replace(name, "fc.", "linear.", 1) }} {
 			path := foreign(t, state, rename)
 			for zeros, want := range map[string][]float64{"": n.Last, exchange.ZerosLast: n.Last, exchange.ZerosBoth: n.Both} {
-				m, _, notes, err := exchange.FromWeights(path, exchange.ModelConfig{Model: n.Net, Zeros: zeros})
+				m, _, notes, err := exchange.FromWeightsAt(path, exchange.ModelConfig{Model: n.Net, Zeros: zeros})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -74,10 +74,10 @@ func TestZerosOfShortcuts(t *testing.T) {
 	path := foreign(t, nn.StateDict(plain), same)
 	for want, c := range map[string]exchange.ModelConfig{
 		"no shortcuts that add channels":     {Model: "cifar-plain8", Zeros: exchange.ZerosBoth},
-		`zeros "middle"`:                     {Model: "cifar-resnet8", Zeros: "middle"},
+		`said to be "middle"`:                {Model: "cifar-resnet8", Zeros: "middle"},
 		"say which with Model, and with Zer": {},
 	} {
-		if _, _, _, err := exchange.FromWeights(path, c); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, _, err := exchange.FromWeightsAt(path, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}

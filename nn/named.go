@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // NamedParameter is a parameter or buffer with its path in a module.
@@ -65,8 +65,12 @@ func (w *walker) count() (params, buffers int64) {
 type namedModule struct {
 	path   string
 	module Module
-	parent *namedModule // the innermost module that contains it
-	index  int          // in the order of the fields
+	index  int // in the order of the fields
+
+	parent   *namedModule // the innermost module that contains it
+	children []*namedModule
+	ordinal  int // index among the parent's children
+	depth    int
 }
 
 // walker visits the fields below a module.
@@ -124,13 +128,26 @@ func (w *walker) pointer(path string, v reflect.Value) {
 	}
 	if v.Type() == variableType {
 		if !v.CanInterface() {
-			panic(fmt.Sprintf("nn: parameter %s lies below an unexported field; export the field or tag it `nn:\"-\"`", path))
+			panic(tensor.Misusef("nn: parameter %s lies below an unexported field; export the field or tag it `nn:\"-\"`", path))
 		}
 		w.parameters = append(w.parameters, NamedParameter{path, v.Interface().(*graph.Variable)})
 		return
 	}
 	w.note(path, v)
+	before := len(w.parameters)
 	w.inside(path, v.Elem())
+	if f, ok := asFeatures(v); ok {
+		w.parameters = append(w.parameters[:before], slices.DeleteFunc(w.parameters[before:], func(p NamedParameter) bool { return f.hidden[p.Variable] })...)
+	}
+}
+
+// asFeatures returns the features that v points to.
+func asFeatures(v reflect.Value) (*Features, bool) {
+	if !v.CanInterface() {
+		return nil, false
+	}
+	f, ok := v.Interface().(*Features)
+	return f, ok
 }
 
 // note records v if it is a module.

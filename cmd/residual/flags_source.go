@@ -33,7 +33,7 @@ func (f *sourceFlags) add(cmd *cobra.Command, out *string) {
 	takes(fs, "RUN", "resume")
 	inGroup(fs, settings.Data, "data", "test-size")
 	inGroup(fs, settings.Run, "test-batch", "out", "resume", "plain")
-	addMaxPixels(cmd, &s.MostPixels)
+	addMaxPixels(cmd, &s.MaxPixels)
 	f.files.add(cmd)
 	f.device.add(cmd)
 	jsonFlag(cmd, &f.json)
@@ -68,7 +68,7 @@ func (f *sourceFlags) take(path string) error {
 			return err
 		}
 	}
-	if err := checkMaxPixels(s.MostPixels); err != nil {
+	if err := checkMaxPixels(s.MaxPixels); err != nil {
 		return err
 	}
 	s.Precision, s.DataDir, s.Offline = f.device.precision, f.files.dir, f.files.offline

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/residual-ml/residual/report"
-	"github.com/residual-ml/residual/train"
+	"github.com/residual-ml/residual/train/recipe"
 )
 
 // topic is a page of help that is about no single command.
@@ -34,15 +34,15 @@ func photosTopic(width int) string {
 		report.Column{Title: "batch", Align: report.Right}, report.Column{Title: "epochs", Align: report.Right}, report.Column{Title: "with --weights", Align: report.Right})
 	t.Indent = 2
 	most := 0
-	for _, r := range train.PhotoRecipes() {
-		images, model := fmt.Sprint("to ", report.Count(int64(r.Most))), r.Model
-		if r.Most == 0 {
+	for _, r := range recipe.AllPhotos() {
+		images, model := fmt.Sprint("to ", report.Count(int64(r.MaxImages))), r.Model
+		if r.MaxImages == 0 {
 			images = "more than " + report.Count(int64(most))
 		}
-		if most = r.Most; r.Blocks != nil {
+		if most = r.MaxImages; r.Blocks != nil {
 			model += ", blocks " + joinInts(r.Blocks)
 		}
-		t.Row(images, model, fmt.Sprint(r.Resize), fmt.Sprint(r.Batch), fmt.Sprint(r.Epochs), fmt.Sprint(r.Tuned))
+		t.Row(images, model, fmt.Sprint(r.Resize), fmt.Sprint(r.Batch), fmt.Sprint(r.Epochs), fmt.Sprint(r.TunedEpochs))
 	}
 	return photosFound + "\n\n" + t.Fit(width) + "\n" + photosTrained
 }

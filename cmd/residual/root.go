@@ -28,6 +28,7 @@ func newRoot() *cobra.Command {
 		lrFindCommand(),
 		evalCommand(),
 		predictCommand(),
+		embedCommand(),
 		importCommand(),
 		exportCommand(),
 		growCommand(),

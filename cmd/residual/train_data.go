@@ -95,13 +95,13 @@ func found(p *train.Photos, dry bool) string {
 
 // kept says which images the cache of decoded images has; "" where none is.
 func kept(p *train.Photos) string {
-	if p.PackError != nil {
-		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.PackError))
+	if p.CacheError != nil {
+		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.CacheError))
 	}
-	if p.Pack == nil {
+	if p.Cache == nil {
 		return ""
 	}
-	s := p.Pack.State()
+	s := p.Cache.State()
 	var b strings.Builder
 	for _, note := range s.Notes {
 		fmt.Fprintln(&b, note)
@@ -111,7 +111,7 @@ func kept(p *train.Photos) string {
 		fmt.Fprintf(&b, "no decoded images are kept: %s (--cache, --cache-size)\n", s.Declined)
 	case s.Images > 0:
 		fmt.Fprintf(&b, "%s are kept decoded in %s, %s, %s of them since now; `residual data cache` lists and clears\n",
-			plural(s.Images, "image"), p.Pack.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
+			plural(s.Images, "image"), p.Cache.Dir, report.Bytes(s.Bytes), report.Count(int64(s.Added)))
 	}
 	return b.String()
 }

@@ -35,7 +35,7 @@ func (v *trainView) rehearsed() error {
 	}
 	s := v.begun
 	r := rehearsal{
-		DryRun: true, Model: s.Config.Model, Data: s.Config.Data, TrainImages: s.Pictures, TestImages: s.Tests, Parameters: s.Parameters, Batches: s.Batches,
+		DryRun: true, Model: s.Config.Model, Data: s.Config.Data, TrainImages: s.Images, TestImages: s.Tests, Parameters: s.Parameters, Batches: s.Batches,
 		Chosen: s.Chosen, Device: v.device, PlannedBytes: s.PlannedBytes, Estimate: foresee(s.Estimate), Settings: s.Config,
 	}
 	if p := s.Photos; p != nil {

@@ -18,7 +18,7 @@ func estimated(e *foresight.Estimate) string {
 	}
 	m := e.Memory
 	return line + fmt.Sprintf("; %s of memory: the network %s, its weights %s, images %s, the rest %s",
-		report.Bytes(m.Total), report.Bytes(m.Network), report.Bytes(m.Weights), report.Bytes(m.Pictures), report.Bytes(m.Program))
+		report.Bytes(m.Total), report.Bytes(m.Network), report.Bytes(m.Weights), report.Bytes(m.Images), report.Bytes(m.Program))
 }
 
 // foreseen is an estimate as JSON has it.
@@ -46,6 +46,6 @@ func foresee(e *foresight.Estimate) *foreseen {
 	return &foreseen{
 		Seconds: e.Total.Seconds(), EpochSeconds: e.Epoch.Seconds(), FirstEpochSeconds: e.FirstEpoch.Seconds(), EvaluationSeconds: e.Evaluation.Seconds(),
 		SavingSeconds: e.Saving.Seconds(), ReportSeconds: e.After.Seconds(), Epochs: e.Epochs, TrialSteps: e.Steps,
-		MemoryBytes: m.Total, NetworkBytes: m.Network, WeightBytes: m.Weights, ImageBytes: m.Pictures, OtherBytes: m.Program,
+		MemoryBytes: m.Total, NetworkBytes: m.Network, WeightBytes: m.Weights, ImageBytes: m.Images, OtherBytes: m.Program,
 	}
 }

@@ -20,22 +20,22 @@ import (
 	"github.com/residual-ml/residual/internal/regular"
 )
 
-// entry is a line of a list.
+// entry is one line of a list.
 type entry struct {
 	line               int
-	path, label, split string   // as they are written; add makes the label a class
-	at, name           string   // the path to open, and the image's name in the index
-	kind               partKind // by its split
+	path, label, split string   // as written in the list; add replaces the label by the class
+	at, name           string   // the path to open, and the name of the image in the index
+	kind               partKind // the meaning of split
 }
 
-// What a column or key may be called; the first is what this package writes of it.
+// These are the names that columns and keys may have. This package writes the first ones.
 var (
 	pathNames  = []string{"path", "file", "filename", "file_name", "image"}
 	labelNames = []string{"label", "class", "category"}
 	splitNames = []string{"split", "part"}
 )
 
-// splitOf reads a split's name. A part to test on, beside one to validate on, is not used.
+// splitOf returns the split with a name in a list; without a name it is the training split.
 func splitOf(name string) (partKind, error) {
 	if lines.Name(name) == "" {
 		return trainPart, nil
@@ -46,17 +46,18 @@ func splitOf(name string) (partKind, error) {
 	return noPart, fmt.Errorf("unknown split %q; use train, val or test", lines.Short(name))
 }
 
-// list is a list that is being read.
+// list is a list while it is read.
 type list struct {
 	*Index
 	known   []string
-	labels  map[string]int // of the known classes by name
-	lines   map[string]int // by the names of the images
+	labels  map[string]int // the labels of the known classes by name
+	lines   map[string]int // the line of each image by name
 	entries []entry
+	columns *columns // the columns of labels or values; nil for classes
 }
 
-// scanList makes an index of a list. Paths count from the list's folder.
-func scanList(path string, known []string, read func(*lines.Reader, func(entry) error) error) (*Index, error) {
+// scanList reads a list and returns its index. Paths are relative to the folder of the list.
+func scanList(path string, known []string, wanted *Columns, read func(*lines.Reader, *columns, func(entry) error) error) (*Index, error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
@@ -66,28 +67,37 @@ func scanList(path string, known []string, read func(*lines.Reader, func(entry) 
 	x.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	x.list = path
 	l := list{Index: x, known: known, labels: map[string]int{}, lines: map[string]int{}}
+	if x.columns = wanted; wanted != nil {
+		l.columns = &columns{Columns: *wanted}
+	}
 	for i, class := range slices.Backward(known) {
 		l.labels[lines.Name(class)] = i
 	}
-	for i, class := range known { // the very name comes first
+	for i, class := range known { // an exact match comes first
 		l.labels[class] = i
 	}
-	if err := read(lines.NewReader(f), l.add); err != nil {
+	err = read(lines.NewReader(f), l.columns, l.add)
+	if err == nil && l.columns != nil {
+		err = l.columns.finish(&l)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", path, err)
 	}
 	l.finish()
 	return x, nil
 }
 
-// add takes a line.
+// add checks and adds a line.
 func (l *list) add(e entry) (err error) {
 	if strings.TrimSpace(e.path) == "" {
 		return fmt.Errorf("line %d names no image", e.line)
 	}
-	if e.label, err = lines.ClassName(e.label); err != nil {
-		return fmt.Errorf("line %d: the label %w", e.line, err)
+	if l.columns == nil {
+		if e.label, err = lines.ClassName(e.label); err != nil {
+			return fmt.Errorf("line %d: the label %w", e.line, err)
+		}
 	}
-	if e.label == "" {
+	if e.label == "" && l.columns == nil {
 		return fmt.Errorf("line %d gives %s no label", e.line, lines.Short(e.path))
 	}
 	if e.kind, err = splitOf(e.split); err != nil {
@@ -112,7 +122,7 @@ func (l *list) add(e entry) (err error) {
 	return nil
 }
 
-// find looks for the image of a line. Paths are bytes: they need not be UTF-8.
+// find finds the file of a line. Paths are bytes and need not be UTF-8.
 func (l *list) find(e *entry) error {
 	at := func(written string) string {
 		if path := filepath.FromSlash(written); filepath.IsAbs(path) {
@@ -132,7 +142,7 @@ func (l *list) find(e *entry) error {
 			return fmt.Errorf("no such file, and the path %w", wrong)
 		}
 		if e := (*fs.PathError)(nil); errors.As(err, &e) {
-			err = e.Err // a path may be long
+			err = e.Err // without the path, which may be long
 		}
 		return fmt.Errorf("%s: %w; paths count from the list's folder", lines.Short(at(written)), err)
 	case !st.Mode().IsRegular():
@@ -142,7 +152,7 @@ func (l *list) find(e *entry) error {
 	return nil
 }
 
-// finish makes the index of the lines.
+// finish fills the index from the lines.
 func (l *list) finish() {
 	x := l.Index
 	labels, kinds := map[string]bool{}, map[partKind]bool{}
@@ -151,7 +161,9 @@ func (l *list) finish() {
 	}
 	if x.Classes = l.known; l.known == nil {
 		x.Classes = slices.Sorted(maps.Keys(labels))
-		x.similar()
+		if l.columns == nil {
+			x.similar()
+		}
 	}
 	number := make(map[string]int, len(x.Classes))
 	for i, class := range slices.Backward(x.Classes) {
@@ -174,25 +186,26 @@ func (l *list) finish() {
 	}
 	sort.SliceStable(x.Items, func(i, j int) bool {
 		a, b := x.Items[i], x.Items[j]
-		if a.Label != b.Label {
+		if a.Label != b.Label && l.columns == nil {
 			return a.Label < b.Label
 		}
 		return a.Name < b.Name
 	})
 }
 
-// separators of a CSV file's fields: the one that gives its first line the columns counts.
+// separators lists the possible separators of a CSV file. The right one is the one with which
+// the first line names the columns.
 var separators = []rune{',', ';', '\t'}
 
-// readCSV reads a table whose first line names its columns. Their separator is a comma, a
+// readCSV reads a table whose first line names the columns. The separator is a comma, a
 // semicolon or a tab.
-func readCSV(r *lines.Reader, take func(entry) error) error {
+func readCSV(r *lines.Reader, targets *columns, take func(entry) error) error {
 	first, err := r.Peek()
-	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) { // sep= is of Excel
+	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) { // Excel writes a line sep=
 		_, _ = r.Next()
 		first, err = r.Peek()
 	}
-	before := r.Number() - 1 // lines that the parser does not see
+	before := r.Number() - 1 // lines before the first one of the CSV parser
 	if errors.Is(err, io.EOF) {
 		return errors.New("is empty; its first line must name the columns path and label")
 	}
@@ -203,26 +216,34 @@ func readCSV(r *lines.Reader, take func(entry) error) error {
 		return fmt.Errorf("line %d: %w", r.Number(), err)
 	}
 	var column func(names []string) int
+	var header []string
 	c := csv.NewReader(r)
 	for _, c.Comma = range separators {
 		one := csv.NewReader(strings.NewReader(first))
 		one.Comma = c.Comma
-		header, err := one.Read()
-		if err != nil {
-			continue // the parser says it in its turn
+		if header, err = one.Read(); err != nil {
+			continue // the parser reports the error below
 		}
 		column = func(names []string) int {
 			return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(lines.Name(h))) })
 		}
-		if column(pathNames) >= 0 && column(labelNames) >= 0 {
+		if column(pathNames) >= 0 && (targets != nil || column(labelNames) >= 0) {
 			break
 		}
 	}
 	c.TrimLeadingSpace = c.Comma != '\t'
-	if column == nil || column(pathNames) < 0 || column(labelNames) < 0 {
+	if targets != nil && (column == nil || column(pathNames) < 0) {
+		return fmt.Errorf("its first line is %s, which does not name the columns; path must be among them, and one column for each of the %s; begin the file with such a line", lines.Short(first), targets.Task)
+	}
+	if targets == nil && (column == nil || column(pathNames) < 0 || column(labelNames) < 0) {
 		return fmt.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line", lines.Short(first))
 	}
 	path, label, split := column(pathNames), column(labelNames), column(splitNames)
+	if targets != nil {
+		if err := targets.choose(besides(header, path, split)); err != nil {
+			return err
+		}
+	}
 	for {
 		r.StartRecord()
 		row, err := c.Read()
@@ -239,7 +260,12 @@ func readCSV(r *lines.Reader, take func(entry) error) error {
 		if line == 1 {
 			continue // the names of the columns
 		}
-		e := entry{line: line + before, path: row[path], label: row[label]}
+		e := entry{line: line + before, path: row[path]}
+		if targets == nil {
+			e.label = row[label]
+		} else if e.label, err = targets.text(cellOf(header, row, path, split)); err != nil {
+			return fmt.Errorf("line %d: %w", e.line, err)
+		}
 		if split >= 0 {
 			e.split = row[split]
 		}
@@ -249,8 +275,8 @@ func readCSV(r *lines.Reader, take func(entry) error) error {
 	}
 }
 
-// readJSONLines reads one object a line. A label may be a text or a number.
-func readJSONLines(r *lines.Reader, take func(entry) error) error {
+// readJSONLines reads one JSON object per line. A label may be a string or a number.
+func readJSONLines(r *lines.Reader, targets *columns, take func(entry) error) error {
 	for {
 		text, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -291,7 +317,13 @@ func readJSONLines(r *lines.Reader, take func(entry) error) error {
 			}
 			return ""
 		}
-		if err := take(entry{line: n, path: value(pathNames), label: value(labelNames), split: value(splitNames)}); err != nil {
+		e := entry{line: n, path: value(pathNames), split: value(splitNames)}
+		if targets == nil {
+			e.label = value(labelNames)
+		} else if e.label, err = targets.ofObject(keys, values); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := take(e); err != nil {
 			return err
 		}
 	}

@@ -9,10 +9,10 @@ import (
 	"github.com/residual-ml/residual/internal/promptly"
 )
 
-// ReadPart decodes a part of a file's image: choose is told the height and the width of
-// the image, upright, and returns the part, which must lie within it. The pixels are
-// those of Read, and so is the error: damage outside the part is damage. Of a JPEG file
-// only what the part needs is computed.
+// ReadPart decodes a part of the image in a file. It calls choose with the height and the width
+// of the image, after EXIF orientation, and choose returns the part, which must be inside the
+// image. Pixels and errors are those of Read: damage outside the part is also an error. For a
+// JPEG file only the pixels of the part are computed.
 func ReadPart(path string, o Options, choose func(height, width int) transforms.Crop) (transforms.Image, Info, error) {
 	content, _, err := Load(path, o)
 	if err != nil {
@@ -25,13 +25,8 @@ func ReadPart(path string, o Options, choose func(height, width int) transforms.
 	return m, info, err
 }
 
-// DecodePart is ReadPart for a file's content.
+// DecodePart is ReadPart for the content of a file.
 func DecodePart(content []byte, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info Info, err error) {
-	defer func() { // a decoder that stumbles over a damaged file
-		if r := recover(); r != nil {
-			m, err = transforms.Image{}, fmt.Errorf("cannot be decoded (%v); give another file", r)
-		}
-	}()
 	channels := o.Channels
 	if channels == 0 {
 		channels = 3
@@ -57,12 +52,18 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 	if err := ctx.Err(); err != nil {
 		return m, info, err
 	}
-	m, err = promptly.Result(ctx, func() (transforms.Image, error) { return f.decode(content) })
+	m, err = promptly.Result(ctx, func() (m transforms.Image, err error) {
+		defer recoverPanic(new(bool), &err)
+		if m, err = f.decode(content); err != nil {
+			err = undecodable(info.Format, err)
+		}
+		return m, err
+	})
 	if err := ctx.Err(); err != nil {
 		return transforms.Image{}, info, err
 	}
 	if err != nil {
-		return transforms.Image{}, info, undecodable(info.Format, err)
+		return transforms.Image{}, info, err
 	}
 	m = turn.Apply(m.As(channels), nil)
 	if choose != nil {
@@ -71,15 +72,22 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 	return m, info, nil
 }
 
-// jpegPart decodes a JPEG file, or the part of it that choose wants of it upright.
-func jpegPart(content []byte, orientation int, o Options, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
+// jpegPart decodes a JPEG file, or the part that choose returns for the oriented image. The result
+// has the orientation of the file.
+func jpegPart(content []byte, orientation int, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, err error) {
+	choosing := false
+	defer recoverPanic(&choosing, &err)
 	var part func(w, h int) image.Rectangle
 	if choose != nil {
 		part = func(w, h int) image.Rectangle {
+			height, width := h, w
 			if orientation > 4 && orientation <= 8 {
-				return stored(choose(w, h), orientation, w, h)
+				height, width = w, h
 			}
-			return stored(choose(h, w), orientation, w, h)
+			choosing = true
+			crop := choose(height, width)
+			choosing = false
+			return storedPart(crop, orientation, w, h)
 		}
 	}
 	p, err := jpeg.DecodePart(o.context(), content, part)
@@ -89,10 +97,11 @@ func jpegPart(content []byte, orientation int, o Options, choose func(height, wi
 	return transforms.Image(p), err
 }
 
-// stored is where a part of an upright image lies in one stored w by h.
-func stored(c transforms.Crop, orientation, w, h int) image.Rectangle {
+// storedPart converts a part of the oriented image to coordinates of the stored image, which has w
+// by h pixels.
+func storedPart(c transforms.Crop, orientation, w, h int) image.Rectangle {
 	x, y, dx, dy := c.Left, c.Top, c.Width, c.Height
-	if orientation > 4 && orientation <= 8 { // it lies on its side
+	if orientation > 4 && orientation <= 8 { // rotated by a quarter turn
 		x, y, dx, dy = y, x, dy, dx
 	}
 	switch orientation {

@@ -11,6 +11,9 @@ import (
 
 // compute binds the operations that have no step of their own.
 func (b *binder) compute(s *engine.Compute) (func(), error) {
+	if op, ok := s.Op.(graph.Computer); ok {
+		return b.own(op, s), nil
+	}
 	if f, ok := b.spatial(s); ok {
 		return f, nil
 	}
@@ -22,7 +25,7 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	if f, ok := elementwise(b.set, s.Op); ok {
 		return b.inPieces(s.Out.Numel(), in, out, f), nil
 	}
-	if _, ok := s.Op.(*graph.Reshape); ok {
+	if _, ok := s.Op.(graph.Reshape); ok {
 		return b.reshape(s), nil
 	}
 	if f, ok := b.moving(s); ok {
@@ -36,9 +39,24 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	result, after := b.narrowed(out, s.Out.Numel())
 	f, ok := b.reduction(s, full, result)
 	if !ok {
-		return nil, fmt.Errorf("cpu: no kernel for %s", s.Op.Name())
+		return nil, fmt.Errorf("cpu: no kernel for %s; an operation of your own needs the method Compute of graph.Computer", s.Op.Name())
 	}
 	return inOrder(append(before, f, after)...), nil
+}
+
+// own binds an operation of a user's own, whose operands are row-major float32.
+func (b *binder) own(op graph.Computer, s *engine.Compute) func() {
+	n := &graph.Node{Op: op, Shape: s.Out.Shape}
+	in := make([][]float32, len(s.In))
+	for i, v := range s.In {
+		n.Inputs = append(n.Inputs, &graph.Node{Shape: v.Shape})
+		in[i] = b.mem(v)[:v.Numel()]
+	}
+	out := b.mem(s.Out)[:s.Out.Numel()]
+	return func() {
+		clear(out)
+		op.Compute(n, out, in)
+	}
 }
 
 // widened returns an activation as float32: its own memory, or memory for a copy and
@@ -190,6 +208,11 @@ func (b *binder) spatial(s *engine.Compute) (func(), bool) {
 	case graph.AdaptiveAvgPool2dGrad:
 		_, _, oh, ow := in[0].Dims()
 		return b.weigh(engine.Transposed(engine.AdaptiveAverages(op.H, op.W, oh, ow), op.H*op.W), in[0], s.Out), true
+	case graph.Upsample:
+		_, _, h, w := in[0].Dims()
+		return b.weigh(engine.Interpolated(op, h, w), in[0], s.Out), true
+	case graph.UpsampleGrad:
+		return b.weigh(engine.Transposed(engine.Interpolated(op.Upsample, op.FromH, op.FromW), op.FromH*op.FromW), in[0], s.Out), true
 	case graph.Dropout:
 		return b.dropout(op, in[0], s.Out), true
 	case graph.StochasticDepth:
@@ -214,7 +237,7 @@ func (b *binder) reduction(s *engine.Compute, in []memory, out memory) (func(), 
 		rows = len(in[0]) / k
 	}
 	switch op := s.Op.(type) {
-	case *graph.Expand:
+	case graph.Expand:
 		return b.blocks(len(out), func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				out[i] = in[0][0]
