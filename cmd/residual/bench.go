@@ -171,7 +171,7 @@ func (f *benchFlags) check() error {
 	return err
 }
 
-// parsePeaks reads TFLOP/s and GB/s; no text is no peaks.
+// parsePeaks reads TFLOP/s and GB/s, as in 989,3350. It returns nil for an empty text.
 func parsePeaks(text string) (*roofline.Peaks, error) {
 	if text == "" {
 		return nil, nil
@@ -227,7 +227,7 @@ func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// measure measures training or inference, or with --dry only counts.
+// measure measures training or inference. With --dry it only counts operations and bytes.
 func (f *benchFlags) measure(ctx context.Context, e models.Entry, dev engine.Device) (*measure.Result, error) {
 	peaks, err := parsePeaks(f.peaks)
 	if err != nil {
@@ -276,7 +276,7 @@ func (f *benchFlags) feedLoader(ctx context.Context, w *measure.Workload) error 
 	return w.FeedLoader(ctx, ds, f.data)
 }
 
-// fedFrom names the data of a loader that --dry does not open.
+// fedFrom names the data of --feed for --dry, which does not open it.
 func (f *benchFlags) fedFrom() string {
 	switch measure.Feed(f.feed) {
 	case measure.FeedLoader:
@@ -307,7 +307,7 @@ func (f *benchFlags) explain(err error, e models.Entry) error {
 	return err
 }
 
-// load is bench --mode load: how many photos a second one core prepares.
+// load runs bench --mode load: the images/s that one core decodes and prepares.
 func (f *benchFlags) load(ctx context.Context, cmd *cobra.Command) error {
 	r, err := measure.Photos(ctx, measure.PhotosConfig{Path: f.photos, MaxPixels: f.pixels, Size: f.resize, Repeat: f.repeat, Warmup: f.warmup})
 	switch {
@@ -320,7 +320,7 @@ func (f *benchFlags) load(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// loadWeights is bench --mode weights: how long it takes to make a net of a file.
+// loadWeights runs bench --mode weights: the time from a file of weights to a network.
 func (f *benchFlags) loadWeights(ctx context.Context, cmd *cobra.Command, e models.Entry) error {
 	r, err := measure.Weights(ctx, measure.WeightsConfig{Model: e, Path: f.weights, Threads: f.device.threads, Repeat: f.repeat, Warmup: f.warmup})
 	switch {

@@ -77,7 +77,7 @@ a CSV file, whose first columns are those of a list of images.`,
 	return cmd
 }
 
-// someSources demands names of data sets, or paths.
+// someSources checks that the arguments are names of data sets, or paths.
 func someSources(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usagef("%s takes a folder of images, or the name of a data set: one of %s", cmd.CommandPath(), strings.Join(dataNames(), ", "))
@@ -90,7 +90,7 @@ func someSources(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// sources demands names, or a run that has its own.
+// sources checks the arguments. With --run there may be none: the run has its own data.
 func (f *checkFlags) sources(cmd *cobra.Command, args []string) error {
 	if f.run != "" && len(args) == 0 {
 		return nil
@@ -98,7 +98,7 @@ func (f *checkFlags) sources(cmd *cobra.Command, args []string) error {
 	return someSources(cmd, args)
 }
 
-// given says what is wrong with the flags, and which sources are meant.
+// given checks the flags and returns the data sets or folders to examine.
 func (f *checkFlags) given(args []string) ([]string, error) {
 	if err := checkMaxPixels(f.pixels); err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (f *checkFlags) check(ctx context.Context, cmd *cobra.Command, args []strin
 	return nil
 }
 
-// writeCheck prints what was found of one data set.
+// writeCheck prints the report of one data set.
 func writeCheck(cmd *cobra.Command, r *data.Report) error {
 	printf(cmd, "%s\n", r.Name)
 	t := report.NewTable(report.Column{Title: "file"}, report.Column{Title: "split"}, report.Column{Title: "kind"}, right("count"),
@@ -206,7 +206,7 @@ func writeCheck(cmd *cobra.Command, r *data.Report) error {
 	return t.Write(cmd.OutOrStdout())
 }
 
-// filesProblem is the error that stands for what is wrong with a set's files.
+// filesProblem returns the error for damaged or missing files of a data set; nil if all are good.
 func filesProblem(r *data.Report) error {
 	bad, first := 0, ""
 	for _, f := range r.Files {

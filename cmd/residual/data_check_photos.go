@@ -14,20 +14,20 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// photoCheck is what was found of a folder of images.
+// photoCheck is the report of a folder of images.
 type photoCheck struct {
 	*folder.Report
-	// Suspicious are images whose label a model finds unlikely, worst first. With --run
-	// as many of each of its parts.
+	// Suspicious lists images whose label a model finds unlikely, the worst first. With --run
+	// it has as many of each part of the run.
 	Suspicious []suspicion `json:"suspicious,omitempty"`
-	// Run is the folder of --run, and Since says what is no longer as it had it.
+	// Run is the folder of --run, and Since lists what changed since that run.
 	Run   string   `json:"run,omitempty"`
 	Since []string `json:"changed_since_the_run,omitempty"`
 
 	path string // what was examined
 }
 
-// photos examines a folder or a list.
+// photos examines a folder or a list of images.
 func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string) (*photoCheck, error) {
 	x, err := folder.ScanContext(ctx, path)
 	if err != nil {
@@ -44,7 +44,7 @@ func (f *checkFlags) photos(ctx context.Context, cmd *cobra.Command, path string
 	return c, err
 }
 
-// problem is the error that stands for all that is wrong.
+// problem returns one error for all faults; nil if there are none.
 func (c *photoCheck) problem() error {
 	var all []string
 	if len(c.Broken) > 0 {
@@ -62,10 +62,10 @@ func (c *photoCheck) problem() error {
 	return fmt.Errorf("%s: %s", c.Name, strings.Join(all, "; "))
 }
 
-// imbalanced is the ratio of class sizes from which a training should know of it.
+// imbalanced is the ratio of class sizes from which class weights are recommended.
 const imbalanced = 3
 
-// text shows what was found, with the paths, in a width.
+// text writes the report with the paths, in at most width columns; 0 stands for any width.
 func (c *photoCheck) text(width int) string {
 	var b strings.Builder
 	sum := 0
@@ -113,7 +113,7 @@ func (c *photoCheck) text(width int) string {
 	return b.String()
 }
 
-// lacking names the classes that a part lacks where the user made the parts.
+// lacking names the classes that are missing from a part, if the user made the parts.
 func (c *photoCheck) lacking(b *strings.Builder) {
 	if !c.Tested {
 		return
@@ -135,12 +135,13 @@ func (c *photoCheck) lacking(b *strings.Builder) {
 	}
 }
 
-// areCopies says whether a group of near-duplicates is one of copies, too.
+// areCopies reports whether all images of a group of near-duplicates are copies of each other.
 func (c *photoCheck) areCopies(group []string) bool {
 	return slices.ContainsFunc(c.Copies, func(g []string) bool { return slices.Equal(g, group) })
 }
 
-// harmless is section for what may be of most images and is well: the first are named.
+// harmless is section for lists that may name most images although nothing is wrong: only the
+// first few are shown.
 func harmless(b *strings.Builder, title string, lines []string) {
 	const most = 10
 	if more := len(lines) - most; more > 0 {

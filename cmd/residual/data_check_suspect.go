@@ -17,7 +17,7 @@ import (
 	"github.com/residual-ml/residual/judge/audit"
 )
 
-// suspicion is what data check --json says of an audit.Suspect.
+// suspicion is an audit.Suspect as data check --json prints it.
 type suspicion struct {
 	Name                 string `json:"name"`
 	Path                 string `json:"path"`
@@ -29,8 +29,8 @@ type suspicion struct {
 	LikeliestProbability number `json:"likeliest_probability"`
 }
 
-// runParts are the parts of a run with the titles of their sections: those of its record,
-// images that are not in it, and images without a run.
+// runParts lists the parts of a run with the titles of their sections: the parts of its record,
+// images that are not in the record, and images if no run is given.
 var runParts = []struct{ name, title string }{
 	{string(data.Train), "labels of images trained on that the model finds least likely"},
 	{string(data.Test), "labels of images tested on that the model finds least likely"},
@@ -38,10 +38,10 @@ var runParts = []struct{ name, title string }{
 	{"", "labels that the model finds least likely"},
 }
 
-// mostSuspicious is how many images of a part are shown: as many as somebody will look at.
+// mostSuspicious is the number of images of a part that are shown.
 const mostSuspicious = 20
 
-// suspects shows the suspicious images, in a section for each part.
+// suspects writes the suspicious images, in a section for each part.
 func (c *photoCheck) suspects(b *strings.Builder) {
 	section(b, "images that are not as the run had them", c.Since)
 	for _, part := range runParts {
@@ -56,8 +56,8 @@ func (c *photoCheck) suspects(b *strings.Builder) {
 	}
 }
 
-// suspect asks the model about every image that can be read, and keeps those whose label it
-// finds less likely than another.
+// suspect runs the model on every image that can be read, and adds those to c whose label it
+// finds less likely than another one.
 func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path string, checked *folder.Index, c *photoCheck) error {
 	dev, err := f.device.open()
 	if err != nil {
@@ -97,7 +97,7 @@ func (f *checkFlags) suspect(ctx context.Context, cmd *cobra.Command, path strin
 	return checkpoint.WriteFile(f.csv, func(w io.Writer) error { return audit.WriteCSV(w, all) })
 }
 
-// explainRun names the flags for a run that has nothing to do with the images.
+// explainRun names the flags in an error about a run that does not belong to the images.
 func explainRun(err error) error {
 	switch {
 	case errors.Is(err, audit.ErrNoRecord):

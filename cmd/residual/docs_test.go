@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the tables of docs/models.md anew")
 
-// TestModelsPage holds docs/models.md to the registry, and to the measured speeds in
-// docs/models.json where there are some: then every model has to have one.
+// docs/models.md has the models of the registry, and the measured speeds of docs/models.json,
+// in which every model must have one.
 func TestModelsPage(t *testing.T) {
 	const path, speedFile, start = "../../docs/models.md", "../../docs/models.json", "<!-- what follows is printed -->\n\n"
 	page, err := os.ReadFile(path)
@@ -114,7 +114,7 @@ var saidBy = map[string][]string{
 	},
 }
 
-// writeStart leaves what the page begins with.
+// writeStart writes the files that the page begins with.
 func writeStart(t *testing.T) {
 	t.Helper()
 	e, err := models.Lookup("resnet18")

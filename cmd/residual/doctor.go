@@ -81,7 +81,7 @@ the data sets found, whose digests are verified. Nothing is downloaded.`,
 	return cmd
 }
 
-// examine looks at the machine.
+// examine describes the machine.
 func examine() *doctorResult {
 	r := &doctorResult{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: host.CPU(), Features: host.Features(),
@@ -107,7 +107,7 @@ func examine() *doctorResult {
 	return r
 }
 
-// findData checks what lies here of every data set that has files.
+// findData checks the files of every data set that are on this machine.
 func findData(ctx context.Context, o data.Options) []foundData {
 	var all []foundData
 	for _, s := range data.Names() {

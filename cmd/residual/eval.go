@@ -55,22 +55,22 @@ type evalResult struct {
 	Untested        []string            `json:"untested_classes,omitempty"` // those without images, which the accuracy is not of
 	Calibration     calibration         `json:"calibration"`
 	Report          *string             `json:"report"` // null where none was written
-	// RunImages says what the model's run had of the images, by their content: null of a data
-	// set with a name, and where no record of the run lies beside the model.
+	// RunImages counts the images that the model's run also had, by their content. It is null
+	// for a data set with a name, and if there is no record of the run beside the model.
 	RunImages *inference.RunCounts `json:"run_images"`
 
 	judgement *judge.Judgement
 	own       string // the data set of its training, by the name Data has
 }
 
-// calibration is how sure the model is, beside how right it is.
+// calibration compares the confidence of the model with its accuracy.
 type calibration struct {
 	Confidence    *float64 `json:"confidence"`     // mean probability of the class it says
 	ExpectedError *float64 `json:"expected_error"` // over 15 bins
 	MaximumError  *float64 `json:"maximum_error"`  // of a bin
 }
 
-// calibrationOf is null throughout where no answer is a number.
+// calibrationOf returns the calibration of c; all of it is null if no output is a number.
 func calibrationOf(c *report.Calibration) (r calibration) {
 	if all := c.All(); all.Count > 0 {
 		r = calibration{report.Known(all.Confidence()), report.Known(c.ExpectedError()), report.Known(c.MaximumError())}
@@ -233,7 +233,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	}, nil
 }
 
-// open returns the part of the data set to measure on, and what to call the two.
+// open returns the images to measure on, with the names of the data set and of its part.
 func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c *inference.Classifier) (ds data.Dataset, name, part string, counts *inference.RunCounts, err error) {
 	name, part = cmp.Or(f.data, c.Info().Dataset), f.split
 	if name == "" {
@@ -268,7 +268,7 @@ func (f *evalFlags) open(ctx context.Context, cmd *cobra.Command, path string, c
 	return ds, name, part, nil, err
 }
 
-// runText says what the model's run had of the images.
+// runText says which of the images the model's run also had.
 func (r *evalResult) runText() string {
 	n := r.RunImages
 	if n == nil || n.New+n.LeftOut == 0 && (n.HeldOut == 0 || n.TrainedOn == 0) {
@@ -290,8 +290,8 @@ func (r *evalResult) runText() string {
 	return text
 }
 
-// sameClasses refuses a data set whose classes are others than the model's; how
-// many there are, inference checks.
+// sameClasses returns an error if the data set has as many classes as the model, but other
+// ones. Package inference checks their number.
 func sameClasses(path string, classes []string, info data.Info) error {
 	if len(classes) != len(info.Classes) {
 		return nil
@@ -305,8 +305,8 @@ func sameClasses(path string, classes []string, info data.Info) error {
 	return nil
 }
 
-// number is a figure that may be no number: JSON has no word for those, so they
-// are the strings NaN, +Inf and -Inf.
+// number is a float that may be NaN or infinite. JSON has no such numbers, so they become the
+// strings NaN, +Inf and -Inf.
 type number float64
 
 // MarshalJSON implements json.Marshaler.
@@ -317,8 +317,8 @@ func (n number) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(n))
 }
 
-// evaluated writes the report of an evaluation and notes it in r. Where nobody named
-// its file, what goes wrong is said, and is no failure: what was asked for is there.
+// evaluated writes the report of an evaluation and adds its path to r. If its file was not
+// named by a flag, an error is printed but is no failure: the result itself is there.
 func (f *reportFlags) evaluated(ctx context.Context, cmd *cobra.Command, model string, r *evalResult) (time.Duration, error) {
 	if f.none {
 		return 0, nil

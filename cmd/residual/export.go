@@ -161,7 +161,7 @@ func (f *exportFlags) run(cmd *cobra.Command, model string) error {
 	return nil
 }
 
-// open opens a model file as it stands.
+// open opens a model file, without looking for a known network that an ONNX graph computes.
 func (f *exportFlags) open(path string) (*modelfile.Model, error) {
 	m, err := modelfile.Open(path, modelfile.Options{ModelConfig: exchange.ModelConfig{Model: f.model}})
 	if err != nil {
@@ -171,8 +171,8 @@ func (f *exportFlags) open(path string) (*modelfile.Model, error) {
 	return m, nil
 }
 
-// openKnown opens a model file as one of the networks known by name, with the weights under
-// its own names. Of an ONNX file of another program only the architecture is known.
+// openKnown opens a model file as one of the networks known by name, with that network's names
+// of parameters. An ONNX file of another program tells only its architecture.
 func (f *exportFlags) openKnown(path string) (*modelfile.Model, error) {
 	return modelfile.OpenKnown(path, exchange.ModelConfig{Model: f.model})
 }
@@ -202,7 +202,7 @@ func (f *exportFlags) writeSafetensors(path string) (exportResult, error) {
 	if len(info.Classes) > 0 {
 		return r, checkpoint.SaveModel(f.safetensors, info, nn.StateDict(m.Module))
 	}
-	// Without names of classes and a way to prepare images it is no model to use.
+	// Without names of classes and a preparation of images it cannot be used as a model.
 	r.Note += " alone, as " + path + " does not say what its classes are and how images are prepared for it"
 	return r, checkpoint.WriteFile(f.safetensors, func(w io.Writer) error {
 		return safetensors.Write(w, nn.StateDict(m.Module), map[string]string{"format": "pt"})

@@ -15,8 +15,8 @@ import (
 )
 
 // modelPath returns the model file that somebody means by a path: a run folder stands for its
-// best model, and last for that of the newest run. What is often given in the place of a model
-// file gets an answer of its own.
+// best model, and last for that of the newest run. The error says what to give instead, also
+// for the name of a network.
 func modelPath(path string) (string, error) {
 	file, err := checkpoint.FindModel(path)
 	if err != nil {
@@ -34,7 +34,7 @@ func modelPath(path string) (string, error) {
 	return file, nil
 }
 
-// titleOf says in words what network a file holds.
+// titleOf describes the network of a file in words.
 func titleOf(about checkpoint.Model) string {
 	if about.Architecture == exchange.GraphArchitecture {
 		return "ONNX graph"
@@ -42,7 +42,7 @@ func titleOf(about checkpoint.Model) string {
 	return models.Title(about.Architecture, about.Blocks)
 }
 
-// completeModelFile completes files of weights.
+// completeModelFile completes paths of model files.
 func completeModelFile(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
@@ -62,5 +62,5 @@ func lookupModel(name string) (models.Entry, error) {
 	return e, nil
 }
 
-// endsInONNX reports whether a file that is to be written is an ONNX file, by its name.
+// endsInONNX reports whether the name of a file to write asks for an ONNX file.
 func endsInONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }

@@ -29,7 +29,7 @@ func (f *dataFlags) add(cmd *cobra.Command) {
 	_ = cmd.MarkFlagDirname(dir.Flag())
 }
 
-// options are those of one part of a data set; downloads are shown on stderr.
+// options returns the options for one part of a data set. Downloads are shown on stderr.
 func (f *dataFlags) options(cmd *cobra.Command, split data.Split) data.Options {
 	return data.Options{
 		Dir: f.dir, Split: split, Offline: f.offline,
@@ -37,8 +37,8 @@ func (f *dataFlags) options(cmd *cobra.Command, split data.Split) data.Options {
 	}
 }
 
-// showDownloads shows one download after the other. Drawing images is no
-// download, and soon over.
+// showDownloads shows one download after the other. The drawing of images is not shown,
+// because it is quick.
 func showDownloads(w io.Writer) func(done, total int64, what string) {
 	shown, tell := "", func(done, total int64) {}
 	count := showCount(w)
@@ -57,7 +57,7 @@ func showDownloads(w io.Writer) func(done, total int64, what string) {
 	}
 }
 
-// dataNames are the names of the data sets, for completion and complaints.
+// dataNames returns the names of the data sets, for completion and errors.
 func dataNames() []string {
 	var names []string
 	for _, s := range data.Names() {
@@ -66,7 +66,7 @@ func dataNames() []string {
 	return names
 }
 
-// knownData complains about a name that is no data set.
+// knownData returns an error for a name that is no data set, with the nearest ones.
 func knownData(name string) error {
 	if slices.Contains(dataNames(), name) {
 		return nil

@@ -15,10 +15,10 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// mostThreads is beyond every machine's cores.
+// mostThreads is the largest number of threads; no machine has as many cores.
 const mostThreads = 4096
 
-// deviceFlags say what computes, and in which numbers.
+// deviceFlags choose the device and the precision.
 type deviceFlags struct {
 	threads   int
 	kernels   string
@@ -45,7 +45,7 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("precision", words(engine.PrecisionNames()...))
 }
 
-// open starts the device; close it after use. Errors name the flag.
+// open starts the device, which the caller closes. Errors name the flag.
 func (f *deviceFlags) open() (engine.Device, error) {
 	if f.threads < 0 || f.threads > mostThreads {
 		return nil, usagef("--threads %d: give a number of threads up to %d, or 0 for all cores", f.threads, mostThreads)
@@ -71,7 +71,7 @@ func (f *deviceFlags) open() (engine.Device, error) {
 	return dev, nil
 }
 
-// isa is the forced instruction set; nil leaves the choice to the device.
+// isa returns the instruction set of --kernels; nil leaves the choice to the device.
 func (f *deviceFlags) isa() (*kernel.ISA, error) {
 	if f.kernels == "auto" {
 		return nil, nil
@@ -97,7 +97,7 @@ func kernelNames() []string {
 	return names
 }
 
-// on is the precision that will be used on a device; open has checked the flag.
+// on returns the precision to use on a device. open has checked the flag.
 func (f *deviceFlags) on(d engine.Device) engine.Precision {
 	p, err := engine.ParsePrecision(f.precision, d)
 	if err != nil {
@@ -106,18 +106,18 @@ func (f *deviceFlags) on(d engine.Device) engine.Precision {
 	return p
 }
 
-// describe is the line that says what was chosen: "cpu, 2 threads, avx512 kernels, fp32".
+// describe returns the line that describes device and precision: "cpu, 2 threads, avx512 kernels, fp32".
 func (f *deviceFlags) describe(d engine.Device) string {
 	return fmt.Sprintf("%s, %s, %v", d.Name(), d.Describe(), f.on(d))
 }
 
-// threadsOf is how many threads a device shares its work among; 0 for a GPU.
+// threadsOf returns the number of threads of a device; 0 for a GPU.
 func threadsOf(d engine.Device) int { return devices.Threads(d) }
 
-// room says whether this process can take so many bytes of memory, where the system tells.
+// room returns an error if there are not so many bytes of free memory, where the system tells.
 func room(bytes int64) error { return host.ReadMemory().Fits(bytes) }
 
-// words completes one of a few values.
+// words completes one of a few words.
 func words(w ...string) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return w, cobra.ShellCompDirectiveNoFileComp

@@ -16,7 +16,7 @@ import (
 
 type trainer func(context.Context, engine.Device, train.Config, train.Callbacks) (train.Summary, error)
 
-// forecastFlags are those of what is said, or chosen, before a training begins.
+// forecastFlags are the flags about estimates before a training, and a budget of time.
 type forecastFlags struct {
 	dryRun bool
 	budget time.Duration
@@ -40,7 +40,7 @@ func (f *forecastFlags) check(changed func(flag string) bool) error {
 	return nil
 }
 
-// forecast asks for what the command does beside the training to be counted in.
+// forecast returns a request for an estimate that includes the drawing of curves and the report.
 func (f *forecastFlags) forecast(r *reportFlags) *train.Forecast {
 	return &train.Forecast{Budget: f.budget, Begun: time.Now(), Epoch: drawing, After: func(e foresight.Estimate) time.Duration {
 		if r.none {
@@ -50,7 +50,7 @@ func (f *forecastFlags) forecast(r *reportFlags) *train.Forecast {
 	}}
 }
 
-// instead is what trains, or with --dry-run what does all before.
+// instead returns work, or with --dry-run a function that does only what comes before training.
 func (f *forecastFlags) instead(work trainer, rehearse func(context.Context, engine.Device, train.Config, train.Callbacks) error) trainer {
 	if !f.dryRun {
 		return work
@@ -60,7 +60,7 @@ func (f *forecastFlags) instead(work trainer, rehearse func(context.Context, eng
 	}
 }
 
-// drawing is how long the curves of an epoch take.
+// drawing measures how long the curves of an epoch take to draw.
 func drawing() time.Duration {
 	var took time.Duration
 	for range 2 { // the first time fonts are read
@@ -79,8 +79,8 @@ func drawing() time.Duration {
 	return took
 }
 
-// reporting is how long a report takes: another evaluation, of a model that is read from
-// its file, and the heat maps of the mistakes, each for as much as a step has for an image.
+// reporting estimates how long a report takes: another evaluation, of a model that is read from
+// its file, and the heat maps of mistakes, each as long as a step takes for an image.
 func reporting(e foresight.Estimate) time.Duration {
 	const mistakes, rest = 24, 100 * time.Millisecond
 	return e.Evaluation + mistakes*e.Step/time.Duration(max(e.Batch, 1)) + rest

@@ -22,15 +22,15 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// imageFlags say what a file of weights does not, or in place of it: which model they are,
-// what the classes are called and how images are prepared.
+// imageFlags say which model a file of weights belongs to, what its classes are called and how
+// images are prepared. They win over what the file itself says.
 type imageFlags struct {
 	config  exchange.ModelConfig
 	classes string // a file
 	scale   string // a number or a fraction
 }
 
-// imagesHelp is what the help of every command with these flags says of them.
+// imagesHelp describes these flags in the help of every command that has them.
 const imagesHelp = `Images are resized and then cut out or, with --squash, resized to --size on both sides.
 --resize is the shorter side, or --crop the share of it that is cut out. With --size
 alone the proportion stays: 256 of 224 becomes 109 of 96. Bytes are multiplied by
@@ -115,7 +115,7 @@ func fraction(text string) (float64, error) {
 	return v, err
 }
 
-// load reads a model file onto a device, and says on standard error what it had to choose.
+// load opens a model file on a device, and says on standard error what had to be chosen.
 func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p engine.Precision) (*inference.Classifier, error) {
 	c, notes, err := inference.LoadAs(path, f.config, dev, p)
 	if err != nil {
@@ -125,8 +125,8 @@ func (f *imageFlags) load(cmd *cobra.Command, path string, dev engine.Device, p 
 	return c, nil
 }
 
-// chosen is what a file of another program is taken to be, and how its images are prepared;
-// nothing of a file that says it itself.
+// chosen describes the network and the preparation that were chosen for a file of another
+// program. It returns nil if the file describes itself.
 func chosen(about checkpoint.Model, notes []string) []string {
 	if len(notes) == 0 {
 		return nil
@@ -134,21 +134,21 @@ func chosen(about checkpoint.Model, notes []string) []string {
 	return append([]string{titleOf(about) + "; images: " + about.Preparation()}, notes...)
 }
 
-// sayChosen says on standard error what had to be chosen of a file.
+// sayChosen says on standard error what had to be chosen for a file.
 func sayChosen(cmd *cobra.Command, path string, notes []string) {
 	for _, n := range notes {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", path, oneLine(n))
 	}
 }
 
-// flagOf is the flag for a field of exchange.ModelConfig.
+// flagOf maps the fields of exchange.ModelConfig to flags.
 var flagOf = map[string]string{
 	"Model": "model", "Output": "logits", "Resize": "resize", "Crop": "crop", "Squash": "squash", "Size": "size",
 	"Interpolation": "interpolation", "Scale": "scale", "Mean": "mean", "Std": "std",
 }
 
-// asked puts the command's flags into an error that asks for something; of a command that
-// has none, or nil, it names one that does.
+// asked names the command's flags in an error about something that no file says. If the command
+// is nil or lacks them, the error names a command that has them.
 func asked(cmd *cobra.Command, err error) error {
 	e := new(exchange.UnsaidError)
 	if !errors.As(err, &e) {
@@ -165,7 +165,7 @@ func asked(cmd *cobra.Command, err error) error {
 	return errors.New(e.With(flags, where))
 }
 
-// readClasses reads names, one a line.
+// readClasses reads the names of classes, one a line.
 func readClasses(path string) ([]string, error) {
 	content, err := regular.ReadFile(path, 16<<20)
 	if err != nil {

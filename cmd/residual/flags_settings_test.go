@@ -67,8 +67,7 @@ func text(n ast.Node) string {
 	return s
 }
 
-// Only the program speaks of flags: a string of a library that does names a field instead,
-// by field.Errorf.
+// Only the program names flags. Strings of the libraries name fields, by field.Errorf.
 func TestLibrariesNameNoFlags(t *testing.T) {
 	flag := regexp.MustCompile(`(^|[^A-Za-z0-9-])--[a-z]`)
 	allowed := map[string]int{

@@ -11,7 +11,7 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// sourceFlags say which model is examined or changed, and with which images.
+// sourceFlags choose the model to examine or change, and the images for it.
 type sourceFlags struct {
 	source study.Source
 	device deviceFlags
@@ -43,7 +43,7 @@ func (f *sourceFlags) add(cmd *cobra.Command, out *string) {
 	_ = cmd.RegisterFlagCompletionFunc("data", dataOrFolder)
 }
 
-// modelOrResume demands a model file, or --resume alone.
+// modelOrResume checks the arguments: a model file, or none with --resume.
 func (f *sourceFlags) modelOrResume(cmd *cobra.Command, args []string) error {
 	if cmd.Flags().Changed("resume") {
 		if len(args) > 0 {
@@ -54,7 +54,7 @@ func (f *sourceFlags) modelOrResume(cmd *cobra.Command, args []string) error {
 	return exactly(1, "a model file, or --resume with a folder")(cmd, args)
 }
 
-// take fills in the source of something new.
+// take fills in the source of a new study of the model at path.
 func (f *sourceFlags) take(path string) error {
 	s := &f.source
 	const most = 1024
@@ -77,7 +77,7 @@ func (f *sourceFlags) take(path string) error {
 	return err
 }
 
-// change is what may be new when something is taken up again.
+// change applies the flags that may be given with --resume.
 func (f *sourceFlags) change(s *study.Source) {
 	if f.files.dir != "" {
 		s.DataDir = f.files.dir
@@ -85,7 +85,7 @@ func (f *sourceFlags) change(s *study.Source) {
 	s.Offline = s.Offline || f.files.offline
 }
 
-// tuningFlags are of the training that follows a change of a model.
+// tuningFlags are the settings of the training that follows a change of a model.
 type tuningFlags struct{ config train.Config }
 
 func (f *tuningFlags) add(cmd *cobra.Command, epochs, what string) {
@@ -113,7 +113,7 @@ func (f *tuningFlags) check(epochs string) error {
 	return nil
 }
 
-// onlyWithResume refuses flags that would change a study that was begun.
+// onlyWithResume returns an error if flags are given with --resume that would change the study.
 func onlyWithResume(cmd *cobra.Command, folder, example string) error {
 	if folder == "" {
 		return usagef("--resume is empty; give the folder of a study, such as runs/%s", example)

@@ -19,8 +19,8 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// trainFlags are the settings of train. Those that are not given take what suits
-// the data set and the model.
+// trainFlags are the flags of train. Settings that are not given take the values that suit the
+// data set and the model.
 type trainFlags struct {
 	config train.Config
 	device deviceFlags
@@ -35,7 +35,8 @@ type trainFlags struct {
 	file   fileFlags
 }
 
-// add shows the defaults of the recipes; only what is given is taken.
+// add adds the flags. The help shows the defaults of the recipes; only flags that are given
+// change a setting.
 func (f *trainFlags) add(cmd *cobra.Command) {
 	fs, c, shown := cmd.Flags(), &f.config, tableDefaults()
 	fs.SortFlags = false
@@ -66,7 +67,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	completeSettings(cmd)
 }
 
-// completeSettings adds the completions of the flags of settings.
+// completeSettings adds completions to the flags of settings.
 func completeSettings(cmd *cobra.Command) {
 	for _, s := range settings.In(settings.Groups()...) {
 		if s.Range.Words != nil && s.Field != "Precision" {
@@ -82,7 +83,7 @@ func completeSettings(cmd *cobra.Command) {
 	}
 }
 
-// given is c with what the flags that were given say.
+// given returns c changed by the flags that were given, and by the file of --config.
 func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (train.Config, error) {
 	g := f.config
 	g.DataDir, g.Offline, g.Precision = f.files.dir, f.files.offline, f.device.precision
@@ -122,7 +123,7 @@ func startFrom(c train.Config, path string) train.Config {
 	return c
 }
 
-// check says what is wrong with the command line, before anything is opened.
+// check returns the first error in the settings, before anything is opened.
 func (f *trainFlags) check(c train.Config) error {
 	r := c.Resolved()
 	e, err := lookupModel(r.Model)
@@ -144,7 +145,7 @@ func (f *trainFlags) check(c train.Config) error {
 	return nil
 }
 
-// fileFlags are those of settings in a file.
+// fileFlags are the flags about settings in a file.
 type fileFlags struct {
 	path  string
 	print bool
@@ -157,8 +158,8 @@ func (f *fileFlags) add(fs *pflag.FlagSet) {
 	inGroup(fs, settings.Run, "config", "print-config")
 }
 
-// filled is g with the settings of --config where no flag gives another, and changed for both.
-// Settings without a flag are in c.
+// filled returns g with the settings of --config that no flag gives, and changed for flags and
+// file together. It puts settings without a flag into c.
 func (f *trainFlags) filled(c *train.Config, g train.Config, changed func(flag string) bool) (train.Config, func(flag string) bool, error) {
 	if !changed("config") {
 		return g, changed, nil

@@ -152,7 +152,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// --help fits a screen, and so does each topic but the longest twice.
+// --help of every command fits a screen.
 func TestHelpFitsAScreen(t *testing.T) {
 	t.Setenv("COLUMNS", "80")
 	for _, args := range helpLines() {

@@ -7,14 +7,14 @@ import (
 	"github.com/residual-ml/residual/train/recipe"
 )
 
-// topic is a page of help that is about no single command.
+// topic is a page of help about something that concerns several commands.
 type topic struct {
 	name, about string
 	text        func(width int) string // lines that begin with two spaces stay lines
 	commands    []string               // whose help points to it
 }
 
-// constant is a topic's text without a table.
+// constant returns the text of a topic that does not depend on the width.
 func constant(text string) func(int) string { return func(int) string { return text } }
 
 // trainings are the commands that train by the settings of `residual train`.
@@ -28,7 +28,7 @@ var topics = []topic{
 	{"resume", "interrupted runs, run folders, exit statuses and settings in a file", constant(resumeTopic), trainings},
 }
 
-// photosTopic is about images of the user's own.
+// photosTopic explains trainings on images of the user's own.
 func photosTopic(width int) string {
 	t := report.NewTable(report.Column{Title: "images"}, report.Column{Title: "model"}, report.Column{Title: "size", Align: report.Right},
 		report.Column{Title: "batch", Align: report.Right}, report.Column{Title: "epochs", Align: report.Right}, report.Column{Title: "with --weights", Align: report.Right})

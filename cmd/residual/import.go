@@ -119,7 +119,7 @@ func (f *importFlags) run(cmd *cobra.Command, path string) error {
 	return nil
 }
 
-// importModel makes the model file out of the weights at path.
+// importModel writes a model file with the weights at path.
 func importModel(path, out string, c exchange.ModelConfig) (*importResult, error) {
 	m, err := modelfile.Open(path, modelfile.Options{ModelConfig: c, Identify: true})
 	var d *exchange.Difference

@@ -22,13 +22,13 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// lrFindFlags are those of train that decide what a step is, and the test's own.
+// lrFindFlags are the flags of train that decide what a step is, and those of the range test.
 type lrFindFlags struct {
 	trainFlags
 	test train.LRFind
 }
 
-// notOfASearch are the flags of train that a search of the rate has no use for.
+// notOfASearch are the flags of train that have no meaning for a range test.
 var notOfASearch = []string{"lr", "schedule", "epochs", "grow", "resume", "plain", "dry-run", "budget", "ema", "metric", "patience"}
 
 func lrFindCommand() *cobra.Command {
@@ -76,7 +76,7 @@ rule is of use.`,
 	return cmd
 }
 
-// lrFindResult is what lr-find --json prints; null is what no rule found.
+// lrFindResult is what lr-find --json prints. A rate that its rule did not find is null.
 type lrFindResult struct {
 	train.LRCurve
 	Suggested *float32 `json:"suggested"`
@@ -137,7 +137,7 @@ func (f *lrFindFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// rates is the curve as it is drawn.
+// rates returns the curve for drawing.
 func rates(c train.LRCurve) report.Rates {
 	r := report.Rates{Mark: float64(c.Valley)}
 	for _, p := range c.Points {
@@ -146,7 +146,7 @@ func rates(c train.LRCurve) report.Rates {
 	return r
 }
 
-// writeRates leaves the curve in a numbered folder.
+// writeRates writes the curve into a new numbered folder.
 func writeRates(out string, c train.LRCurve) (dir string, err error) {
 	folder, err := checkpoint.NewRun(out, "lr-find")
 	if err != nil {
@@ -174,7 +174,7 @@ func ratesCSV(w io.Writer, c train.LRCurve) error {
 	return table.WriteAll(rows)
 }
 
-// lrFindView shows a range test.
+// lrFindView shows the progress and the result of a range test.
 type lrFindView struct {
 	test   train.LRFind
 	device string

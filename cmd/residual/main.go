@@ -3,8 +3,8 @@
 //
 // A file is named after its command: data_check.go is `residual data check`. More of a command
 // follows after its name, as in bench_text.go. What several commands share is named after what
-// it is: flags_ are flags, file_ are files that a user names, and show_ is how results, errors
-// and progress are shown. main.go runs a command line, and root.go lists the commands. A test
+// it is: flags_ are flags, file_ are files that a user names, show_ is how results, errors and
+// progress are shown, and help_ has the topics of the help. main.go runs a command line, and root.go lists the commands. A test
 // holds every file to this rule.
 package main
 
@@ -52,6 +52,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	}
 	if !errors.Is(err, errReported) {
 		text := oneLine(errorText(err))
+		if signals.status() != 0 && errors.Is(err, context.Canceled) {
+			err = errors.New("interrupted")
+			text = err.Error()
+		}
 		if cmd.Flags().Lookup("max-pixels") != nil {
 			text = imageError(err)
 		}

@@ -89,7 +89,7 @@ model that the file has is not measured again, unless it is named.`,
 	return cmd
 }
 
-// modelsTable lists the models below the names of their families.
+// modelsTable lists the models by family.
 func modelsTable(rows []modelRow) *report.Table {
 	t := report.NewTable(report.Column{Title: "model"}, report.Column{Title: "parameters", Align: report.Right},
 		report.Column{Title: "input"}, report.Column{Title: "classes", Align: report.Right}, report.Column{Title: "blocks"}, report.Column{Title: "description"})

@@ -9,9 +9,9 @@ import (
 	"github.com/residual-ml/residual/report"
 )
 
-// modelsMarkdown writes a table for each family: what docs/models.md holds. The
-// multiply-adds are those of one image of the model's own size. With speeds there is a
-// column of them, and what they are above.
+// modelsMarkdown writes the tables of docs/models.md, one for each family. Multiply-adds are
+// for one image of the model's own size. With speeds the tables have a column of them, and a
+// text above explains it.
 func modelsMarkdown(w io.Writer, rows []modelRow, s *measure.Speeds) error {
 	var b strings.Builder
 	title, rule := "", ""
@@ -45,7 +45,7 @@ func modelsMarkdown(w io.Writer, rows []modelRow, s *measure.Speeds) error {
 	return err
 }
 
-// firstLink is the address of a source.
+// firstLink returns the first address in a source.
 func firstLink(source string) string {
 	at := max(strings.Index(source, "https://"), 0)
 	end := strings.IndexAny(source[at:], ";, ")

@@ -26,14 +26,14 @@ type modelRow struct {
 	Blocks      []int  `json:"blocks,omitempty"` // in each stage
 	Source      string `json:"source"`
 
-	// How images become its input, where that is settled; see models.Entry.
+	// How images become the input, if that is settled; see models.Entry.
 	Resize        int       `json:"resize,omitempty"`
 	Interpolation string    `json:"interpolation,omitempty"`
 	Mean          []float64 `json:"mean,omitempty"`
 	Std           []float64 `json:"std,omitempty"`
 }
 
-// describeModels shows what is known of each model.
+// describeModels prints all facts about each model.
 func describeModels(cmd *cobra.Command, rows []modelRow) error {
 	for i, r := range rows {
 		macs, err := multiplyAdds(r.Name)
@@ -64,7 +64,7 @@ func describeModels(cmd *cobra.Command, rows []modelRow) error {
 	return nil
 }
 
-// multiplyAdds counts those of one image of the model's own size.
+// multiplyAdds returns the multiply-adds for one image of the model's own size.
 func multiplyAdds(name string) (int64, error) {
 	e, err := models.Lookup(name)
 	if err != nil {
@@ -77,7 +77,7 @@ func multiplyAdds(name string) (int64, error) {
 	return t.MACs, nil
 }
 
-// inputText is the shape of an image: 3x224x224.
+// inputText writes the shape of an image, such as 3x224x224.
 func inputText(r modelRow) string {
 	text := fmt.Sprintf("%dx%dx%d", r.Channels, r.Height, r.Width)
 	if r.FixedSize {
@@ -86,7 +86,7 @@ func inputText(r modelRow) string {
 	return text
 }
 
-// listModels describes the models of some names, or all.
+// listModels returns the rows of the named models, or of all if no name is given.
 func listModels(names []string) ([]modelRow, error) {
 	var rows []modelRow
 	if len(names) == 0 {
@@ -107,7 +107,7 @@ func listModels(names []string) ([]modelRow, error) {
 	return rows, nil
 }
 
-// prepared says how import prepares images for a model, the figures apart.
+// prepared says how import prepares images for a model, without mean and std.
 func prepared(r modelRow) string {
 	switch {
 	case r.Mean == nil:

@@ -178,7 +178,7 @@ func (f *predictFlags) run(ctx context.Context, cmd *cobra.Command, model string
 	return err
 }
 
-// answer writes the answers for all paths and returns for how many there was none.
+// answer writes the answers for all paths and returns the number of images without one.
 func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *inference.Classifier, paths []string, w io.Writer) (bad int, err error) {
 	count := min(f.top, len(c.Info().Classes))
 	out := newAnswers(f.format, w, count, f.cam != "")
@@ -214,7 +214,7 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 	return bad, errors.Join(err, out.end())
 }
 
-// likelyEnough keeps the classes of at least this probability.
+// likelyEnough returns the classes whose probability is at least threshold.
 func likelyEnough(found []inference.Prediction, threshold float64) []inference.Prediction {
 	n := slices.IndexFunc(found, func(p inference.Prediction) bool { return p.Probability < threshold })
 	if n < 0 {
@@ -223,7 +223,7 @@ func likelyEnough(found []inference.Prediction, threshold float64) []inference.P
 	return found[:n]
 }
 
-// stdinPaths puts the lines of standard input in the place of -.
+// stdinPaths replaces the argument - by the lines of standard input.
 type stdinPaths struct {
 	r    io.Reader
 	used bool
@@ -266,7 +266,7 @@ func isThere(path string) bool {
 	return path != "" && err == nil
 }
 
-// showImages keeps a terminal informed while the answers go elsewhere. shown hears of
+// showImages counts images on a terminal while the answers go elsewhere. shown is called for
 // every image, before the line of an error if there is one.
 func (f *predictFlags) showImages(cmd *cobra.Command) (shown func(ok bool), done func()) {
 	w := cmd.ErrOrStderr()

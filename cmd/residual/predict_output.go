@@ -23,13 +23,13 @@ import (
 // answerFormats are what --format takes.
 var answerFormats = []string{"text", "csv", "jsonl", "json"}
 
-// answers writes predictions one after the other; none is kept.
+// answers writes predictions one after the other, so that they need no memory.
 type answers interface {
 	add(prediction) error
 	end() error
 }
 
-// newAnswers writes in one of answerFormats, with so many classes at most.
+// newAnswers returns a writer of one of answerFormats, with at most so many classes.
 func newAnswers(format string, w io.Writer, classes int, cams bool) answers {
 	switch format {
 	case "csv":
@@ -75,7 +75,7 @@ type csvAnswers struct {
 	begun   bool
 }
 
-// begin writes the names of the columns.
+// begin writes the row with the names of the columns.
 func (a *csvAnswers) begin() error {
 	a.begun = true
 	head := []string{"path"}
@@ -126,13 +126,13 @@ func (a *csvAnswers) end() error {
 	return a.w.Error()
 }
 
-// lineAnswers is JSON lines.
+// lineAnswers writes JSON lines.
 type lineAnswers struct{ e *json.Encoder }
 
 func (a lineAnswers) add(p prediction) error { return a.e.Encode(p) }
 func (lineAnswers) end() error               { return nil }
 
-// jsonAnswers is one array, as printJSON would write it.
+// jsonAnswers writes one array, in the form of printJSON.
 type jsonAnswers struct {
 	w     io.Writer
 	count int
@@ -170,8 +170,8 @@ const (
 	camQuality = 90
 )
 
-// writeCAM explains an answer: it writes the image with what spoke for the class into
-// the folder, under the image's own path, and returns the file.
+// writeCAM writes a heat map of what spoke for a class over the image into the folder dir,
+// under the image's own path, and returns the file.
 func writeCAM(dir, path string, o photo.Options, c *inference.Classifier, class int) (string, error) {
 	m, _, err := photo.Read(path, o)
 	if err != nil {
@@ -190,7 +190,7 @@ func writeCAM(dir, path string, o photo.Options, c *inference.Classifier, class 
 	return file, checkpoint.WriteFile(file, func(w io.Writer) error { return jpeg.Encode(w, heat, &jpeg.Options{Quality: camQuality}) })
 }
 
-// camName is a path below any folder, another one for every image.
+// camName returns the path of an image as one below a folder, another one for every image.
 func camName(path string) string {
 	path = filepath.Clean(path)
 	path = strings.TrimPrefix(path, filepath.VolumeName(path))

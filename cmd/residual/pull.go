@@ -154,7 +154,7 @@ another server in place of https://huggingface.co.`,
 	return cmd
 }
 
-// sizeHint adds the flag that lets a larger file through.
+// sizeHint adds the flag that accepts larger files to an error about the size.
 func sizeHint(err error) error {
 	var large *download.TooLargeError
 	if errors.As(err, &large) {
@@ -163,7 +163,7 @@ func sizeHint(err error) error {
 	return err
 }
 
-// pullWeights fetches what an ONNX file or an index has its weights in, beside it.
+// pullWeights fetches the files beside an ONNX file or an index that hold its weights.
 func pullWeights(ctx context.Context, c hub.Cache, r hub.Ref, f hub.File) ([]hub.File, error) {
 	if strings.HasSuffix(f.Path, weights.IndexEnding) {
 		names, err := weights.Shards(f.Path)

@@ -2,7 +2,7 @@ package main
 
 import "github.com/spf13/cobra"
 
-// newRoot builds the command tree anew: nothing of a run is kept in globals.
+// newRoot builds the tree of commands. It has no global state, so that tests run many.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "residual",

@@ -37,12 +37,12 @@ func panicLine(r any) string {
 	return oneLine("internal fault: " + text + "; please report it with the command line and `residual doctor`")
 }
 
-// mostOfError is how many bytes of an error are shown: what it quotes of a file may be
-// as long as the file.
+// mostOfError is the number of bytes of an error that are shown, because an error may quote a
+// whole file.
 const mostOfError = 4096
 
-// oneLine joins the lines of an error, and leaves out the middle of one that is too long
-// to be read.
+// oneLine joins the lines of an error. It leaves out the middle of a text that is longer than
+// mostOfError.
 func oneLine(s string) string {
 	if half := mostOfError / 2; len(s) > mostOfError {
 		s = strings.ToValidUTF8(s[:half], "") + " ... " + strings.ToValidUTF8(s[len(s)-half:], "")

@@ -24,7 +24,7 @@ const (
 // shownExamples is how many examples --help shows.
 const shownExamples = 4
 
-// errHelpAll is what the flag --help-all ends the reading of a command line with.
+// errHelpAll ends the parsing of a command line with --help-all.
 var errHelpAll = errors.New("help on every flag was asked for")
 
 // helpAll is the value of --help-all.
@@ -34,7 +34,7 @@ func (helpAll) String() string   { return "false" }
 func (helpAll) Set(string) error { return errHelpAll }
 func (helpAll) Type() string     { return "bool" }
 
-// addHelp gives a command and those below it --help, which fits a screen, and --help-all.
+// addHelp gives all commands --help, which fits a screen, and --help-all.
 func addHelp(root *cobra.Command) {
 	root.PersistentFlags().VarPF(helpAll{}, "help-all", "", "show every flag and example").NoOptDefVal = "true"
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { showHelp(cmd, false) })
@@ -45,7 +45,7 @@ func showHelp(cmd *cobra.Command, all bool) {
 	printf(cmd, "%s", helpText(cmd, helpWidth(report.Columns(cmd.OutOrStdout())), all))
 }
 
-// helpWidth is how wide help is in so many columns, 0 for an output without a width.
+// helpWidth returns the width of help for an output of so many columns; 0 stands for any.
 func helpWidth(columns int) int {
 	if columns == 0 {
 		return usualHelp
@@ -53,8 +53,8 @@ func helpWidth(columns int) int {
 	return min(columns, widestHelp)
 }
 
-// helpText is the help of a command: its purpose, usage, examples, commands and flags. Without
-// all it has the first paragraph, the first examples and the flags that most people use.
+// helpText returns the help of a command: its purpose, usage, examples, commands and flags.
+// Without all it has the first paragraph, the first examples and the flags that most people use.
 func helpText(cmd *cobra.Command, width int, all bool) string {
 	p := &helpPage{width: width}
 	about := strings.TrimSpace(cmd.Long)
@@ -96,12 +96,13 @@ type helpPage struct {
 	width int
 }
 
-// line writes a line, broken between words; the lines after the first begin with indent.
+// line writes text, broken between words. The lines after the first begin with indent.
 func (p *helpPage) line(text, indent string) {
 	p.b.WriteString(report.Wrap(text, p.width, indent) + "\n")
 }
 
-// prose writes paragraphs. Lines that begin with two spaces stay lines; others are filled.
+// prose writes paragraphs. Lines that begin with two spaces stay as they are; the others are
+// joined and broken anew.
 func (p *helpPage) prose(text string) {
 	filled := ""
 	flush := func() {
@@ -128,7 +129,7 @@ func (p *helpPage) prose(text string) {
 
 func (p *helpPage) title(text string) { p.b.WriteString("\n" + text + ":\n") }
 
-// command writes a command line. Where it is broken it ends in a backslash, as in a shell.
+// command writes a command line. A broken line ends in a backslash, as in a shell.
 func (p *helpPage) command(text string) {
 	const joint = "\ue000" // between a flag and its value, which stay together
 	words := strings.Fields(text)
@@ -170,7 +171,7 @@ const narrowHelp = 60
 // widestName is the longest name with its text on the same line.
 const widestName = 24
 
-// columnOf is how wide the names of rows are.
+// columnOf returns the width of the column of names.
 func columnOf(rows [][2]string) (column int) {
 	for _, r := range rows {
 		if n := len(r[0]); n <= widestName {
@@ -285,7 +286,7 @@ func flagText(f *pflag.Flag, all bool) string {
 	return text
 }
 
-// pointers says where there is more.
+// pointers says which help has more.
 func (p *helpPage) pointers(cmd *cobra.Command, all bool, left int) {
 	var lines []string
 	path := cmd.CommandPath()

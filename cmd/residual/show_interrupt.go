@@ -13,14 +13,14 @@ import (
 	"github.com/residual-ml/residual/internal/promptly"
 )
 
-// caught is the signal that interrupted a command; 0 where none did.
+// caught records the signal that interrupted a command; 0 stands for none.
 type caught struct{ signal atomic.Int32 }
 
 // caughtKey finds the *caught of a command line in its context.
 type caughtKey struct{}
 
-// status is the exit status after a signal, as a shell has it: 130 after Ctrl-C, 143 after
-// SIGTERM. It is 0 where no signal came.
+// status returns the exit status after a signal, as a shell has it: 130 after Ctrl-C and 143
+// after SIGTERM. It is 0 if no signal came.
 func (c *caught) status() int {
 	if s := c.signal.Load(); s != 0 {
 		return 128 + int(s)
@@ -28,8 +28,8 @@ func (c *caught) status() int {
 	return 0
 }
 
-// interruptible returns a context that ends at the first Ctrl-C or SIGTERM, for commands
-// that leave something whole behind. The second one ends the program.
+// interruptible returns a context that ends at the first Ctrl-C or SIGTERM, for commands that
+// then finish their work. A second signal ends the program.
 func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	signals := make(chan os.Signal, 1)
@@ -49,8 +49,8 @@ func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// hearing runs a command that leaves nothing half done behind, so that it can be left where
-// it is when the first Ctrl-C comes in the middle of something long.
+// hearing runs the work of a command that writes nothing before its end. It returns soon after
+// the first Ctrl-C, even if the work does not look at ctx.
 func hearing(ctx context.Context, work func() error) error {
 	err := promptly.Do(ctx, work)
 	if err != nil && err == ctx.Err() {

@@ -23,5 +23,5 @@ func jsonFlag(cmd *cobra.Command, to *bool) {
 	inGroup(cmd.Flags(), settings.Run, "json")
 }
 
-// printf writes to a command's standard output as say does.
+// printf calls say for the standard output of a command.
 func printf(cmd *cobra.Command, format string, args ...any) { say(cmd.OutOrStdout(), format, args...) }

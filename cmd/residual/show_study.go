@@ -14,7 +14,7 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// studyView shows trainings one after the other.
+// studyView shows the trainings of a study one after the other, and its result.
 type studyView struct {
 	w        io.Writer // of what goes on: standard error
 	out      io.Writer // of the result: standard output, and standard error beside JSON
@@ -30,7 +30,7 @@ func newStudyView(cmd *cobra.Command, plain, json bool) *studyView {
 	return v
 }
 
-// printf tells what goes on, and resultf what came out.
+// printf writes progress, and resultf the result.
 func (v *studyView) printf(format string, args ...any) { say(v.w, format, args...) }
 
 func (v *studyView) resultf(format string, args ...any) { say(v.out, format, args...) }
@@ -69,12 +69,12 @@ func (v *studyView) close() {
 	}
 }
 
-// interrupted tells of the first Ctrl-C.
+// interrupted answers the first Ctrl-C.
 func (v *studyView) interrupted() {
 	say(v.w, "%s\n", "finishing the step; Ctrl-C again quits at once")
 }
 
-// ended says how a study that was stopped goes on; other errors it hands on.
+// ended says how to resume a study that was interrupted. It returns any other error as it is.
 func (v *studyView) ended(err error, again string) error {
 	v.close()
 	if !errors.Is(err, context.Canceled) {
@@ -84,7 +84,7 @@ func (v *studyView) ended(err error, again string) error {
 	return errReported
 }
 
-// showChanged prints what became of a net.
+// showChanged prints the table of a net before and after its change.
 func showChanged(v *studyView, r study.ChangedResult, speed bool) {
 	columns := []report.Column{{Title: "net"}, right("blocks"), right("parameters"), right("multiply-adds"), right("loss"), right("accuracy")}
 	if speed {

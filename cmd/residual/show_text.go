@@ -29,8 +29,8 @@ func rate(v float64) string {
 // right is a column of a table whose cells end at the right, as figures do.
 func right(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
 
-// say writes text to w. Where w is as wide as a terminal, lines are broken between words, those
-// apart that hold a command to copy.
+// say writes text to w. If the width of w is known, lines are broken between words, except lines
+// with a command to copy.
 func say(w io.Writer, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	width := report.Columns(w)
@@ -55,5 +55,5 @@ func joinInts(ints []int) string {
 	return strings.Join(words, ", ")
 }
 
-// about spells a time that was estimated.
+// about writes an estimated time.
 func about(d time.Duration) string { return "about " + report.Duration(d.Round(time.Second)) }

@@ -65,12 +65,12 @@ epoch of every training. Training errors are means over an epoch, as the net cha
 	return cmd
 }
 
-// depthSettings are the settings of train that a study of depth has.
+// depthSettings returns the settings of train that a study of depth has, too.
 func depthSettings() []settings.Setting {
 	return settingRows("Data", "TrainSize", "TestSize", "Resize", "Epochs", "Batch", "LR", "Momentum", "WeightDecay", "Schedule", "Init", "Workers", "Out")
 }
 
-// depthWords are the helps that differ from those of train.
+// depthWords has the helps that differ from those of train.
 var depthWords = map[string]string{
 	"Data":        "data set; the command data list lists them",
 	"TrainSize":   "train on this many images, or on all where there are fewer",
@@ -108,7 +108,7 @@ func (f *depthFlags) add(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("init", words(settings.Of("Init").Range.Words...))
 }
 
-// given is the default, or --full, with what the flags say.
+// given returns the settings of the defaults or of --full, changed by the flags.
 func (f *depthFlags) given(changed func(flag string) bool) (study.DepthConfig, error) {
 	c := study.DepthConfig{}
 	if f.full {
@@ -149,7 +149,7 @@ func (f *depthFlags) given(changed func(flag string) bool) (study.DepthConfig, e
 	return c, nil
 }
 
-// open begins a study or finds the one to go on with.
+// open begins a study, or opens the one of --resume.
 func (f *depthFlags) open(cmd *cobra.Command, dev engine.Device) (*study.Depth, error) {
 	if !cmd.Flags().Changed("resume") {
 		c, err := f.given(cmd.Flags().Changed)
@@ -212,7 +212,7 @@ func (f *depthFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// showPlan says what is going to be done and what it takes.
+// showPlan prints the trainings of a study, with estimates of their time and memory.
 func showPlan(v *studyView, c train.Config, p study.DepthPlan) {
 	v.printf("%s: %s images to train, %s to test, %dx%d; %d epochs, batch %d, lr %v (%s), momentum %v, weight decay %v, weights %s, %s\n\n",
 		c.Data, report.Count(int64(p.Images)), report.Count(int64(p.Tests)), c.Resize, c.Resize, c.Epochs, c.Batch, c.LR, c.Schedule,
@@ -230,7 +230,7 @@ func showPlan(v *studyView, c train.Config, p study.DepthPlan) {
 	v.printf("%s\nin all %s, by a step of each net that was just measured\n", t.Fit(report.Columns(v.w)), about(p.Total))
 }
 
-// stepTime spells a short time by its milliseconds.
+// stepTime writes times below ten seconds in milliseconds.
 func stepTime(d time.Duration) string {
 	if d < 10*time.Second {
 		return report.Count(d.Milliseconds()) + " ms"
@@ -238,7 +238,7 @@ func stepTime(d time.Duration) string {
 	return report.Duration(d)
 }
 
-// showDepth prints the table and what it says.
+// showDepth prints the table of a study and its findings.
 func showDepth(v *studyView, r study.DepthResult) {
 	right := func(title string) report.Column { return report.Column{Title: title, Align: report.Right} }
 	t := report.NewTable(report.Column{Title: "net"}, right("layers"), right("seeds"), right("train error %"), right("test error %"), right("gradient, first epoch"), right("last epoch"))

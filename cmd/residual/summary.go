@@ -106,9 +106,9 @@ layer that holds them and again in the modules around it.`,
 	return cmd
 }
 
-// modelNamed builds a model by name, with the channels of the input, or the
-// network of a model file and what the file says of it. Without an input it chooses
-// one image of the size the model was made for.
+// modelNamed builds a model by name, with the channels of the input, or opens a model file. It
+// returns the network, its description, the shape of the input and notes. Without an input it
+// chooses one image of the size that the model was made for.
 func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
 	var none checkpoint.Model
 	fail := func(err error) (nn.Module, checkpoint.Model, tensor.Shape, []string, error) {
@@ -151,8 +151,8 @@ func modelNamed(name string, input tensor.Shape, blocks []int) (nn.Module, check
 	return module, about, input, notes, nil
 }
 
-// inputOf is the shape of one image of a model: of the size that its file says, or that the
-// network was made for.
+// inputOf returns the shape of one image of a model, of the size in its file or of the size that
+// the network was made for.
 func inputOf(m *modelfile.Model) tensor.Shape {
 	channels, height, width := m.Info.Channels, m.Info.Height, m.Info.Width
 	if m.Graph != nil {
@@ -166,9 +166,9 @@ func inputOf(m *modelfile.Model) tensor.Shape {
 	return tensor.Shape{1, channels, cmp.Or(height, e.Height), cmp.Or(width, e.Width)}
 }
 
-// looksLikeFile tells a model file from the name of a model. A file that is called as a
-// model is given with its folder. The ending matters only where there is no such file: the
-// error then names the file.
+// looksLikeFile reports whether name is a model file or a run folder, and not the name of a
+// model. A file that has the name of a model must be given with its folder. The ending only
+// decides whether the error about a missing file names a file or a model.
 func looksLikeFile(name string) bool {
 	if strings.ContainsAny(name, `/\`) {
 		return true
@@ -182,7 +182,7 @@ func looksLikeFile(name string) bool {
 	return strings.HasSuffix(name, ".safetensors") || endsInONNX(name)
 }
 
-// parseInput reads 1,1,224,224 or 1x1x224x224; empty text is no shape.
+// parseInput reads 1,1,224,224 or 1x1x224x224. It returns nil for an empty text.
 func parseInput(text string) (tensor.Shape, error) {
 	if text == "" {
 		return nil, nil
@@ -206,7 +206,7 @@ func parseInput(text string) (tensor.Shape, error) {
 	return shape, nil
 }
 
-// shallow keeps the rows above a depth.
+// shallow returns the table without the rows below a depth.
 func shallow(t *nn.Table, depth int) *nn.Table {
 	kept := *t
 	kept.Rows = nil

@@ -112,7 +112,7 @@ func (f *trainFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	return memoryHint(err)
 }
 
-// memoryHint adds the flags by which a training takes less memory.
+// memoryHint adds the flags that save memory to an error about memory.
 func memoryHint(err error) error {
 	var memory *engine.MemoryError
 	if errors.As(err, &memory) {
@@ -121,8 +121,8 @@ func memoryHint(err error) error {
 	return err
 }
 
-// prepare returns the settings of a new run or of one that is resumed, checked,
-// and what trains by them.
+// prepare returns the checked settings of a new or a resumed run, and the function that trains
+// by them.
 func (f *trainFlags) prepare(cmd *cobra.Command) (c train.Config, work trainer, err error) {
 	changed := cmd.Flags().Changed
 	if err := f.ahead.check(changed); err != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// photosHelp says what --data takes beside names, in the words of every command.
+// photosHelp says what --data takes besides names, in the help of every command.
 const photosHelp = "a folder or a list of images of your own (`residual help photos`)"
 
-// settled is c with every setting. What belongs to an optimiser of a recipe was not
-// given where it is zero, but on the command line a zero is one.
+// settled returns c with every setting resolved. In a Config a zero momentum stands for that of
+// the recipe; a zero on the command line is meant as zero.
 func settled(c, g train.Config, changed func(flag string) bool) (train.Config, error) {
 	c = c.Resolved()
 	err := takeSettings(&c, g, changed, settingRows("Momentum", "WeightDecay", "Nesterov", "LabelSmoothing")...)
@@ -25,7 +25,7 @@ func settled(c, g train.Config, changed func(flag string) bool) (train.Config, e
 	return c, err
 }
 
-// preparation is a line about what is made of the images; "" where that is nothing.
+// preparation returns a line about augmentation and normalisation; "" if there is neither.
 func preparation(c train.Config) string {
 	var parts []string
 	say := func(shown bool, text string) {
@@ -47,7 +47,7 @@ func joinFloats(values []float64) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ",")
 }
 
-// found tells of a user's own images, before a training begins, or a dry run ends.
+// found describes a user's own images, before a training begins or a dry run ends.
 func found(p *train.Photos, dry bool) string {
 	x, r := p.Index, p.Report
 	var b strings.Builder
@@ -93,7 +93,7 @@ func found(p *train.Photos, dry bool) string {
 	return b.String()
 }
 
-// kept says which images the cache of decoded images has; "" where none is.
+// kept describes the cache of decoded images; "" if there is none.
 func kept(p *train.Photos) string {
 	if p.CacheError != nil {
 		return fmt.Sprintf("no decoded images are kept: %s\n", errorText(p.CacheError))
@@ -116,7 +116,8 @@ func kept(p *train.Photos) string {
 	return b.String()
 }
 
-// eachClass counts by class, or says the least and the most where they are many.
+// eachClass writes the number of images of each class; of many classes only the smallest and the
+// largest.
 func eachClass(classes []string, counts []int) string {
 	const most = 12
 	if len(classes) > most {
@@ -138,7 +139,7 @@ func eachClass(classes []string, counts []int) string {
 	return strings.Join(parts, ", ")
 }
 
-// few names the first of many.
+// few lists the first of many names.
 func few(names []string) string {
 	const most = 4
 	if more := len(names) - most; more > 0 {
@@ -147,7 +148,7 @@ func few(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// dataName is how messages call the data: a folder by its last part.
+// dataName returns the name of the data for messages: of a folder its last part.
 func dataName(s train.Start) string {
 	if s.Photos != nil {
 		return s.Photos.Index.Name
@@ -155,7 +156,7 @@ func dataName(s train.Start) string {
 	return s.Config.Data
 }
 
-// knownSource complains about what is neither the name of a data set nor a path.
+// knownSource returns an error for what is neither the name of a data set nor a path.
 func knownSource(name string) error {
 	if folder.IsPath(name) {
 		return nil // what is there is said when it is opened

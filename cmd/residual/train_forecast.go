@@ -7,7 +7,7 @@ import (
 	"github.com/residual-ml/residual/train/foresight"
 )
 
-// estimated is a line about what a training will take.
+// estimated returns a line about the time and the memory that a training will take.
 func estimated(e *foresight.Estimate) string {
 	line := fmt.Sprintf("estimated from %s: %s", plural(e.Steps, "trial step"), report.Duration(e.Total))
 	if e.Epochs > 1 {
@@ -21,7 +21,7 @@ func estimated(e *foresight.Estimate) string {
 		report.Bytes(m.Total), report.Bytes(m.Network), report.Bytes(m.Weights), report.Bytes(m.Images), report.Bytes(m.Program))
 }
 
-// foreseen is an estimate as JSON has it.
+// foreseen is an estimate in JSON.
 type foreseen struct {
 	Seconds           float64 `json:"seconds"` // from the estimate to the end of all
 	EpochSeconds      float64 `json:"epoch_seconds"`

@@ -14,7 +14,7 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// openGrowth begins a growth by the flags, or finds the one to go on with.
+// openGrowth begins a growth, or opens the one of --resume.
 func (f *trainFlags) openGrowth(cmd *cobra.Command, compare bool) (*study.Growth, error) {
 	changed := cmd.Flags().Changed
 	for _, name := range []string{"budget", "dry-run"} {
@@ -123,7 +123,7 @@ type growthResult struct {
 	Report *string `json:"report"` // null where none was written
 }
 
-// ofGrowth is trained for the net that has grown.
+// ofGrowth calls trained for the net that has grown.
 func (f *reportFlags) ofGrowth(ctx context.Context, cmd *cobra.Command, dev engine.Device, m measuring, r study.GrowthResult) (written *string, line string) {
 	if f.none {
 		return nil, ""

@@ -6,7 +6,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// optimisation is a line about what of it is not the default; "" where nothing is.
+// optimisation returns a line about the settings of the optimisation that are not the default;
+// "" if there are none.
 func optimisation(c train.Config) string {
 	line := ""
 	say := func(shown bool, text string) {

@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// tripwire cancels when a word is written.
+// tripwire is a writer that cancels a context when a word is written.
 type tripwire struct {
 	mu     sync.Mutex
 	text   bytes.Buffer
@@ -37,7 +37,7 @@ func (w *tripwire) String() string {
 	return w.text.String()
 }
 
-// An interrupt leaves a model that eval takes, and says so.
+// An interrupted training leaves a model that eval takes, and says so.
 func TestTrainInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -79,7 +79,7 @@ func TestTrainInterruptedBefore(t *testing.T) {
 	}
 }
 
-// The last line after an interrupt is the command that goes on.
+// The last line after an interrupt is the command that resumes the run.
 func TestTrainSaysHowToGoOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -105,7 +105,7 @@ func TestTrainSaysHowToGoOn(t *testing.T) {
 	}
 }
 
-// Counts have commas, and what was not chosen is not said.
+// Counts have commas, and nothing is said if nothing was chosen.
 func TestChosenFor(t *testing.T) {
 	if got := chosenFor(1520); !strings.HasPrefix(got, "chosen for 1,520 images to train on; ") || chosenFor(0) != "" {
 		t.Errorf("%q, and %q for none", got, chosenFor(0))

@@ -18,7 +18,7 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// trainView shows a training and its result.
+// trainView shows the progress and the result of a training.
 type trainView struct {
 	cmd      *cobra.Command
 	flags    *trainFlags
@@ -70,7 +70,7 @@ func (v *trainView) callbacks() train.Callbacks {
 	}
 }
 
-// start prints what will be done, the defaults included.
+// start prints the data and the settings of the training, defaults included.
 func (v *trainView) start(s train.Start) {
 	c := s.Config
 	if s.Photos != nil {
@@ -131,7 +131,7 @@ func (v *trainView) start(s train.Start) {
 	}))
 }
 
-// notes shows what went wrong with the cache of decoded images since.
+// notes shows new problems of the cache of decoded images.
 func (v *trainView) notes() {
 	if v.cache == nil {
 		return
@@ -143,7 +143,7 @@ func (v *trainView) notes() {
 	v.noted = len(all)
 }
 
-// past shows what a resumed run has behind it.
+// past shows the epochs that a resumed run has completed.
 func (v *trainView) past(p *train.Past) {
 	if p == nil {
 		return
@@ -158,8 +158,7 @@ func (v *trainView) past(p *train.Past) {
 	}
 }
 
-// draw writes the curves into the run's folder. A failure does not end the
-// training.
+// draw writes the curves into the run folder. A failure is shown and does not end the training.
 func (v *trainView) draw() {
 	for name, write := range map[string]func(io.Writer) error{"curves.png": v.curves.WritePNG, "curves.svg": v.curves.WriteSVG} {
 		if err := checkpoint.WriteFile(filepath.Join(v.dir, name), write); err != nil && !v.failed {
@@ -169,8 +168,8 @@ func (v *trainView) draw() {
 	}
 }
 
-// interrupted is called at the first Ctrl-C, beside the training. It ends the
-// display, which gives the terminal back: a second Ctrl-C leaves no time for that.
+// interrupted is called at the first Ctrl-C, while the training goes on. It ends the display and
+// so restores the terminal, because a second Ctrl-C leaves no time for that.
 func (v *trainView) interrupted() {
 	doing := "stopping before the first step"
 	if p := v.progress.Load(); p != nil {
@@ -180,7 +179,7 @@ func (v *trainView) interrupted() {
 	fmt.Fprintln(v.cmd.ErrOrStderr(), doing+"; Ctrl-C again quits at once")
 }
 
-// close draws what came since the last epoch, and ends the display.
+// close draws the curves a last time and ends the display.
 func (v *trainView) close() {
 	if p := v.progress.Load(); p != nil {
 		v.draw()
@@ -188,7 +187,7 @@ func (v *trainView) close() {
 	}
 }
 
-// chosenFor says that settings go by so many images; nothing where there are none.
+// chosenFor says that settings were chosen by the number of images; "" if they were not.
 func chosenFor(images int) string {
 	if images == 0 {
 		return ""
@@ -196,7 +195,7 @@ func chosenFor(images int) string {
 	return fmt.Sprintf("chosen for %s images to train on; what you give in place of it wins (`residual train --help`)\n", report.Count(int64(images)))
 }
 
-// trainResult is what train --json prints. What was not measured is null.
+// trainResult is what train --json prints. Figures that were not measured are null.
 type trainResult struct {
 	Model           string       `json:"model"`
 	Data            string       `json:"data"`
@@ -225,7 +224,7 @@ type trainResult struct {
 	Estimate        *foreseen    `json:"estimate"` // before the start; null where nothing was measured
 }
 
-// untested names the classes without test images.
+// untested returns the classes without test images.
 func (v *trainView) untested() []string {
 	if v.begun.Photos == nil {
 		return nil
@@ -257,7 +256,7 @@ func measured(x float64) *float64 {
 	return &x
 }
 
-// result prints what came out, what lies where, and how to use the model whose figure it is.
+// result prints the figures, the files, and the command that uses the model of the best figure.
 func (v *trainView) result(s train.Summary) error {
 	v.totals(s, s.Epochs)
 	if s.Early {
@@ -281,7 +280,7 @@ func (v *trainView) result(s train.Summary) error {
 	return nil
 }
 
-// files lists what the run left in its folder.
+// files lists the files in the run folder.
 func (v *trainView) files(s train.Summary) (names []string) {
 	if s.Best != "" {
 		names = append(names, fmt.Sprintf("%s (%s)", train.BestFile, v.bestText(s)))
@@ -296,7 +295,7 @@ func (v *trainView) files(s train.Summary) (names []string) {
 	return names
 }
 
-// missing says which files something else has removed.
+// missing names the files of the run that something else removed.
 func (v *trainView) missing(s train.Summary) {
 	for _, path := range s.Missing {
 		say(v.out, "%s is gone: something removed it while the run trained\n", path)
@@ -337,7 +336,7 @@ func memoryLine(s train.Summary) string {
 		peak, report.Bytes(s.PlannedBytes), report.Duration(s.Elapsed))
 }
 
-// stopped says what Ctrl-C left.
+// stopped prints the result of a training that was interrupted.
 func (v *trainView) stopped(s train.Summary) error {
 	v.totals(s, s.Stopped.Epoch)
 	say(v.out, "stopped in epoch %d after batch %d; the weights so far are in %s\n", s.Stopped.Epoch, s.Stopped.Batch, s.Last)
@@ -359,7 +358,7 @@ func (v *trainView) stopped(s train.Summary) error {
 	return errReported
 }
 
-// shared tells how many images the last batches have, where these share them.
+// shared says how many images the last batches have, if they share them.
 func shared(last []int) string {
 	switch len(last) {
 	case 1:

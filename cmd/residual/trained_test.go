@@ -15,8 +15,8 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// TestTrainedModelIsUsed trains for seconds and asks eval and predict, who have
-// only the file, for what the training saw itself.
+// After a short training eval and predict, which have only the file, agree with what the
+// training measured itself.
 func TestTrainedModelIsUsed(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{Threads: 2})
 	if err != nil {
