@@ -212,7 +212,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	if err != nil {
 		return nil, err
 	}
-	if err := sameClasses(path, about.Classes, ds.Info()); err != nil {
+	if err := judge.SameClasses(path, about.Classes, ds.Info()); err != nil {
 		return nil, err
 	}
 	shown := showCount(cmd.ErrOrStderr())
@@ -288,21 +288,6 @@ func (r *evalResult) runText() string {
 		text += "left out: " + plural(n.LeftOut, "image") + " that the model was trained on\n"
 	}
 	return text
-}
-
-// sameClasses returns an error if the data set has as many classes as the model, but other
-// ones. Package inference checks their number.
-func sameClasses(path string, classes []string, info data.Info) error {
-	if len(classes) != len(info.Classes) {
-		return nil
-	}
-	for i, class := range classes {
-		if class != info.Classes[i] {
-			return fmt.Errorf("%s calls class %d %q, and %s calls it %q; choose the data set it was trained on with --data",
-				path, i, class, info.Name, info.Classes[i])
-		}
-	}
-	return nil
 }
 
 // number is a float that may be NaN or infinite. JSON has no such numbers, so they become the
