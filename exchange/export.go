@@ -46,6 +46,9 @@ type ExportConfig struct {
 	Preprocess   prepare.Steps
 
 	Metadata map[string]string
+
+	// Outputs are multiplied by outputStd, and outputMean is added; nil leaves them.
+	outputMean, outputStd []float64
 }
 
 // Export writes the evaluation of a classifier as an ONNX graph: one input,
@@ -115,6 +118,9 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	if len(y.Shape) != 2 || y.Shape[0] != tracedBatch {
 		return nil, fmt.Errorf("%s gives %v for images of %v, where a classifier gives [N, classes]", nn.Class(m), y.Shape, x.Shape)
 	}
+	if c.outputStd != nil {
+		y = inUnits(y, c.outputMean, c.outputStd)
+	}
 	version, _ := checkpoint.Versions()
 	e := &exporter{
 		conf: c, names: map[*graph.Node]string{}, used: map[string]bool{InputName: true, OutputName: true}, titles: map[string]bool{},
@@ -149,6 +155,18 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 		e.emit(OutputName, "Identity", []string{e.names[y]}, OutputName)
 	}
 	return e.model, nil
+}
+
+// inUnits converts standardised values [N, K] to their units, by a linear layer: every reader of
+// ONNX has that for any batch.
+func inUnits(y *graph.Node, mean, std []float64) *graph.Node {
+	k := len(mean)
+	weight, bias := tensor.New(k, k), tensor.New(k)
+	for i := range k {
+		weight.Data()[i*k+i], bias.Data()[i] = float32(std[i]), float32(mean[i])
+	}
+	g := y.Graph
+	return g.Apply(graph.Linear{}, y, g.Variable(&graph.Variable{Value: weight, Name: "value_std"}), g.Variable(&graph.Variable{Value: bias, Name: "value_mean"}))
 }
 
 // exporter writes the nodes of a trace in their order.

@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 )
 
 // UnsaidError is what a file of weights leaves open, or says in a way that cannot be
@@ -57,6 +58,9 @@ func (c ModelConfig) choice() prepare.Choice {
 func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Model, error) {
 	if c.Model != "" && c.Model != info.Architecture {
 		return info, fmt.Errorf("says that it is %s, not %s", info.Architecture, c.Model)
+	}
+	if of := info.Task.Named(); c.Classes != nil && of != task.Classes {
+		return info, fmt.Errorf("answers with %s and has their names; leave the names of classes out", of)
 	}
 	if c.Classes != nil {
 		if n := len(info.Classes); n != len(c.Classes) {

@@ -26,7 +26,7 @@ const streamBatch = 32
 // returns an error or ctx ends, PredictStream stops and returns that error immediately, even
 // while names is waiting; the iteration of names then ends at its next name.
 func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, error], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
-	return c.predictStream(ctx, names, func(_ context.Context, name string) (*tensor.Tensor, error) {
+	return answerStream(ctx, names, func(_ context.Context, name string) (*tensor.Tensor, error) {
 		img, err := open(name)
 		if err != nil {
 			return nil, err
@@ -36,7 +36,12 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		return x, nil
-	}, k, each)
+	}, c.classifier(k), each)
+}
+
+// classifier returns what classifies batches.
+func (c *Classifier) classifier(k int) func(x *tensor.Tensor) ([][]Prediction, error) {
+	return func(x *tensor.Tensor) ([][]Prediction, error) { return c.classify(x, k) }
 }
 
 // PredictFiles is PredictStream for image files, which it reads with the options o in the
@@ -44,12 +49,17 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 // limits the total memory of the images that are being decoded and prepared at the same time.
 // The end of ctx also stops the decoding of an image.
 func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, k int, each func(name string, p []Prediction, err error) error) error {
+	return answerStream(ctx, names, c.filePreparer(o, memory), c.classifier(k), each)
+}
+
+// filePreparer returns what reads image files as the model's input.
+func (c *Classifier) filePreparer(o photo.Options, memory *photo.Budget) prepareFunc {
 	o.Channels = c.info.Channels
-	return c.predictStream(ctx, names, func(ctx context.Context, name string) (*tensor.Tensor, error) {
+	return func(ctx context.Context, name string) (*tensor.Tensor, error) {
 		o := o
 		o.Context = ctx
 		return c.prepareFile(name, o, memory)
-	}, k, each)
+	}
 }
 
 // prepareFile reads an image file and returns it as the model's input.
@@ -76,11 +86,12 @@ func (c *Classifier) prepareFile(name string, o photo.Options, memory *photo.Bud
 // prepareFunc returns the image of a name as the model's input.
 type prepareFunc func(ctx context.Context, name string) (*tensor.Tensor, error)
 
-func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, k int, each func(name string, p []Prediction, err error) error) error {
+// answerStream prepares images, and answers them in batches.
+func answerStream[T any](ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, answer func(x *tensor.Tensor) ([]T, error), each func(name string, found T, err error) error) error {
 	ctx, stop := context.WithCancel(ctx)
-	s := &stream{c: c, workers: runtime.GOMAXPROCS(0)}
-	s.todo = make(chan *streamed)
-	s.order = make(chan *streamed, 2*streamBatch)
+	s := &stream[T]{answer: answer, workers: runtime.GOMAXPROCS(0)}
+	s.todo = make(chan *streamed[T])
+	s.order = make(chan *streamed[T], 2*streamBatch)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
@@ -88,7 +99,7 @@ func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, 
 	for range s.workers {
 		running.Go(func() { s.work(ctx, prepare) })
 	}
-	batch := make([]*streamed, 0, streamBatch)
+	batch := make([]*streamed[T], 0, streamBatch)
 	for {
 		batch = s.take(ctx, batch[:0])
 		if err := ctx.Err(); err != nil {
@@ -97,7 +108,7 @@ func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, 
 		if len(batch) == 0 {
 			return nil
 		}
-		c.predictBatch(batch, k)
+		s.answerBatch(batch)
 		for _, p := range batch {
 			if err := each(p.name, p.found, p.err); err != nil {
 				return err
@@ -107,26 +118,26 @@ func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, 
 }
 
 // streamed is an image of a stream.
-type streamed struct {
+type streamed[T any] struct {
 	name  string
 	ready chan struct{} // closed when x or err is set
 	x     *tensor.Tensor
-	found []Prediction
+	found T
 	err   error
 }
 
-type stream struct {
-	c       *Classifier
+type stream[T any] struct {
+	answer  func(x *tensor.Tensor) ([]T, error)
 	workers int
-	todo    chan *streamed // images for the workers
-	order   chan *streamed // the same images in order; its capacity bounds how many are in memory
+	todo    chan *streamed[T] // images for the workers
+	order   chan *streamed[T] // the same images in order; its capacity bounds how many are in memory
 }
 
-func (s *stream) feed(ctx context.Context, names iter.Seq2[string, error]) {
+func (s *stream[T]) feed(ctx context.Context, names iter.Seq2[string, error]) {
 	defer close(s.todo)
 	defer close(s.order)
 	for name, err := range names {
-		p := &streamed{name: name, err: err, ready: make(chan struct{})}
+		p := &streamed[T]{name: name, err: err, ready: make(chan struct{})}
 		if err != nil {
 			close(p.ready)
 		}
@@ -146,7 +157,7 @@ func (s *stream) feed(ctx context.Context, names iter.Seq2[string, error]) {
 	}
 }
 
-func (s *stream) work(ctx context.Context, prepare prepareFunc) {
+func (s *stream[T]) work(ctx context.Context, prepare prepareFunc) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -162,7 +173,7 @@ func (s *stream) work(ctx context.Context, prepare prepareFunc) {
 }
 
 // take waits for the next batch. An empty batch means the end of the stream.
-func (s *stream) take(ctx context.Context, batch []*streamed) []*streamed {
+func (s *stream[T]) take(ctx context.Context, batch []*streamed[T]) []*streamed[T] {
 	for len(batch) < cap(batch) {
 		select {
 		case <-ctx.Done():
@@ -182,39 +193,39 @@ func (s *stream) take(ctx context.Context, batch []*streamed) []*streamed {
 	return batch
 }
 
-// predictBatch classifies the images that could be read. Images of the same size share a
+// answerBatch answers the images that could be read. Images of the same size share a
 // batch; a model that takes any size may get several sizes.
-func (c *Classifier) predictBatch(batch []*streamed, k int) {
+func (s *stream[T]) answerBatch(batch []*streamed[T]) {
 	done := make([]bool, len(batch))
 	for i, p := range batch {
 		if done[i] || p.err != nil {
 			continue
 		}
-		var alike []*streamed
+		var alike []*streamed[T]
 		for j, q := range batch[i:] {
 			if !done[i+j] && q.err == nil && q.x.Shape().Equal(p.x.Shape()) {
 				alike, done[i+j] = append(alike, q), true
 			}
 		}
-		c.predictAlike(alike, k)
+		s.answerAlike(alike)
 	}
 }
 
-// predictAlike classifies images of one size. If a batch fails, it classifies each image
+// answerAlike answers images of one size. If a batch fails, it answers each image
 // alone, so that only the images at fault get an error.
-func (c *Classifier) predictAlike(batch []*streamed, k int) {
-	s := batch[0].x.Shape()
-	x := tensor.New(len(batch), s[1], s[2], s[3])
+func (s *stream[T]) answerAlike(batch []*streamed[T]) {
+	shape := batch[0].x.Shape()
+	x := tensor.New(len(batch), shape[1], shape[2], shape[3])
 	for i, p := range batch {
-		copy(x.Data()[i*s.Numel():], p.x.Data())
+		copy(x.Data()[i*shape.Numel():], p.x.Data())
 	}
-	found, err := c.classify(x, k)
+	found, err := s.answer(x)
 	for i, p := range batch {
 		switch {
 		case err == nil:
 			p.found = found[i]
 		case len(batch) > 1:
-			c.predictAlike(batch[i:i+1], k)
+			s.answerAlike(batch[i : i+1])
 		default:
 			p.err = fmt.Errorf("%s: %w", p.name, err)
 		}

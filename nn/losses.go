@@ -182,6 +182,32 @@ func (m SigmoidFocalLoss) String() string {
 	return fmt.Sprintf("SigmoidFocalLoss(gamma=%v, alpha=%v)", m.gamma(), m.Alpha)
 }
 
+// DistillationLoss compares the outputs of a network for classes with those of a teacher, both
+// divided by a temperature (Hinton et al. 2015, https://arxiv.org/abs/1503.02531):
+// Temperature²·KL(softmax(teacher/Temperature) ‖ softmax(outputs/Temperature)), the mean over the
+// batch. The square keeps the size of the gradient alike for every temperature.
+type DistillationLoss struct{ Temperature float64 } // 0 means 4
+
+// Forward takes logits [N, K] and the teacher's logits [N, K] and returns the loss as a scalar.
+func (m DistillationLoss) Forward(logits, teacher *graph.Node) *graph.Node {
+	g, first := logits.Graph, len(logits.Graph.Nodes)
+	wantSame(m, logits, teacher)
+	t := m.temperature()
+	if !(t > 0) || len(logits.Shape) != 2 {
+		misfit(m, nil, logits, "wants logits [N, K] and a temperature above 0")
+	}
+	cooled := func(x *graph.Node) *graph.Node { return g.Apply(graph.Scale{Factor: 1 / t}, x).LogSoftmax(1) }
+	from, to := cooled(teacher), cooled(logits)
+	sum := g.Apply(graph.Sum{}, from.Exp().Times(from.Minus(to)))
+	return g.Record(m, first, g.Apply(graph.Scale{Factor: t * t / float64(logits.Shape[0])}, sum))
+}
+
+func (m DistillationLoss) temperature() float64 { return cmp.Or(m.Temperature, 4) }
+
+func (m DistillationLoss) String() string {
+	return fmt.Sprintf("DistillationLoss(temperature=%v)", m.temperature())
+}
+
 // missing is 1 - p, at least 0.
 func missing(p *graph.Node) *graph.Node {
 	return p.Graph.Constant(1, p.Shape...).Minus(p).Clamp(0, 1)

@@ -27,6 +27,12 @@ type Config struct {
 	Data   string `yaml:"data" json:"data"`     // a name, or the path of a folder or list of images (see folder.IsPath)
 	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
 
+	// Task is what the model is asked: classes, labels, values or masks, as package task has
+	// them; empty means classes, or what TrainSet has. Columns names the columns of a list with
+	// the labels or values, separated by commas: see folder.Columns.
+	Task    string `yaml:"task,omitempty" json:"task,omitempty"`
+	Columns string `yaml:"columns,omitempty" json:"columns,omitempty"`
+
 	Preparation `yaml:",inline"`
 
 	// Own is what has no name, but is a value of the program's.
@@ -54,6 +60,12 @@ type Config struct {
 	Schedule    string  `yaml:"schedule" json:"schedule"` // as optim.ParseSchedule reads it
 	Init        string  `yaml:"init" json:"init"`         // as nn.ParseScheme reads it
 	Seed        uint64  `yaml:"seed" json:"seed"`         // of weights and order
+
+	// Teacher is the file of a trained model whose outputs the training learns from, too: see
+	// loop.Teacher, which has the temperature and the share.
+	Teacher            string  `yaml:"teacher,omitempty" json:"teacher,omitempty"`
+	TeacherTemperature float64 `yaml:"teacher_temperature,omitempty" json:"teacher_temperature,omitempty"`
+	TeacherShare       float64 `yaml:"teacher_share,omitempty" json:"teacher_share,omitempty"`
 
 	// What Options has under these names; ClassWeights is balanced or numbers and Freeze
 	// words, separated by commas.
@@ -255,6 +267,9 @@ func (c Config) planOn(dev engine.Device) (p plan, err error) {
 func (p plan) checkData() error {
 	if p.ownData() {
 		return nil
+	}
+	if err := p.checkTask(); err != nil {
+		return err
 	}
 	if p.IsPhotos() {
 		_, err := os.Stat(p.Data)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/loop"
 )
 
@@ -36,6 +37,7 @@ func (p plan) settings() loop.Options {
 		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
 		Transform: p.transform(p.IsPhotos(), p.Resize, p.Transform), Mix: p.mix(), Normalize: p.normalize(),
 		LabelSmoothing: p.LabelSmoothing, ClipNorm: p.ClipNorm, Accumulate: p.Accumulate, EMA: p.EMA,
+		Loss:   p.Loss,
 		Metric: Metric(p.Metric), Patience: p.Patience, BackboneRate: p.BackboneRate, LayerDecay: p.LayerDecay,
 	}
 	if p.Freeze != "" {
@@ -80,5 +82,7 @@ func (p plan) classWeights() (weights []float32, err error) {
 	return weights, nil
 }
 
-// metric is the one of Config.Metric.
-func (p plan) metric() Metric { return Metric(cmp.Or(p.Metric, string(loop.Accuracy))) }
+// metric is the one of Config.Metric, or of the task of images with this description.
+func (p plan) metric(of task.Task, tested bool) Metric {
+	return cmp.Or(Metric(p.Metric), loop.DefaultMetric(of, tested))
+}

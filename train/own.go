@@ -10,22 +10,32 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/task"
 )
 
 // Own is what a training takes of a program's own in place of what has a name. The run
 // folder holds what it always does; to go on with it, or to load its model, the program
 // gives the same again.
 type Own struct {
-	// Module is trained in place of Model: a classifier, of which [N, C, H, W] makes
-	// [N, classes]. It begins with the values it has, unless Init is given, and ends with
+	// Module is trained in place of Model: it makes [N, classes] of [N, C, H, W], or what the
+	// targets of TrainSet ask for. It begins with the values it has, unless Init is given, and ends with
 	// those that were trained. inference.LoadInto reads the model files of the run.
 	Module nn.Module
 
 	// TrainSet and TestSet are the images in place of Data. Resize is the longer of their
-	// sides unless it is given. TestSet may be nil: then nothing is tested.
+	// sides unless it is given. TestSet may be nil: then nothing is tested. Sets of labels, values
+	// or masks are data.Targeted; values are standardised by the mean and std of TrainSet, unless
+	// its Info has others.
 	TrainSet, TestSet data.Dataset
+
+	// Loss is minimised in place of the task's own loss: see loop.Options.
+	Loss nn.Loss
+
+	// TeacherModule is learned from in place of the model in the file Teacher.
+	TeacherModule nn.Module
 
 	// Transform changes every image to train on, anew in every epoch, behind what Augment
 	// makes of it. It must leave the size. It works on several images at once.
@@ -39,6 +49,12 @@ func (o Own) list() (list []string) {
 	}
 	if o.TrainSet != nil {
 		list = append(list, "TrainSet "+typeName(o.TrainSet))
+	}
+	if o.Loss != nil {
+		list = append(list, "Loss "+typeName(o.Loss))
+	}
+	if o.TeacherModule != nil {
+		list = append(list, "TeacherModule "+typeName(o.TeacherModule))
 	}
 	if o.Transform != nil {
 		list = append(list, "Transform "+typeName(o.Transform))
@@ -61,6 +77,9 @@ func (c Config) resolvedOwn() Config {
 		info := c.TrainSet.Info()
 		c.Data = cmp.Or(info.Name, "pictures")
 		c.Resize = cmp.Or(c.Resize, max(info.Height, info.Width))
+		if of := info.Targets.Task.Named(); of != task.Classes {
+			c.Task = cmp.Or(c.Task, string(of))
+		}
 	}
 	return c
 }
@@ -76,6 +95,10 @@ func (c Config) checkOwn() error {
 		return fmt.Errorf("these settings are of a training with a program's own %v, and there is %v; that program goes on with it, given the same in train.Config", c.OwnParts, have)
 	}
 	switch {
+	case c.TrainSet != nil && task.Task(c.Task).Named() != c.TrainSet.Info().Targets.Task.Named():
+		return field.Errorf("{Task} %s, and the targets of TrainSet are %s; leave it out", task.Task(c.Task).Named(), c.TrainSet.Info().Targets.Task.Named())
+	case c.TeacherModule != nil && c.Teacher != "":
+		return fmt.Errorf("Config.TeacherModule beside the file Teacher %s; give one of them", c.Teacher)
 	case c.TestSet != nil && c.TrainSet == nil:
 		return errors.New("Config.TestSet is given and TrainSet is not; give both, or Data")
 	case c.Module == nil:
@@ -95,6 +118,9 @@ func (p plan) newModule(info data.Info, blank bool) (nn.Module, error) {
 		return p.Module, nil
 	}
 	c := p.model()
-	c.Channels, c.Classes, c.Blank = info.Channels, len(info.Classes), blank
+	if info.Targets.Task == task.Masks {
+		return nil, fmt.Errorf("model %s gives an image a class and no mask; give a Module of your own in Config.Own", p.Model)
+	}
+	c.Channels, c.Classes, c.Blank = info.Channels, len(info.Names()), blank
 	return models.New(p.Model, c)
 }

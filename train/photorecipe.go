@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"path/filepath"
 	"slices"
@@ -92,7 +93,9 @@ func (c Config) resolvedPhotos() Config {
 		c.Optimizer, c.Nesterov = "sgd", true
 		c.Momentum = cmp.Or(c.Momentum, 0.9)
 		c.WeightDecay = cmp.Or(c.WeightDecay, 1e-4)
-		c.LabelSmoothing = cmp.Or(c.LabelSmoothing, 0.1)
+		if c.ofClasses() && c.Loss == nil {
+			c.LabelSmoothing = cmp.Or(c.LabelSmoothing, 0.1)
+		}
 	}
 	c.Schedule = cmp.Or(c.Schedule, "cosine,warmup=0.05")
 	c.Init = cmp.Or(c.Init, nn.KaimingNormal.String())
@@ -169,11 +172,19 @@ func (c Config) pictures() (n int) {
 	if c.free != nil && c.free.pictures > 0 { // they were counted
 		return c.free.pictures
 	}
-	x, err := folder.Scan(c.Data)
+	x, err := c.scan(context.Background())
 	if err != nil {
 		x = &folder.Index{}
 	}
-	for _, count := range x.Counts(data.Train) {
+	counts := x.Counts(data.Train)
+	if !c.ofClasses() { // of which a share is held out as of one class
+		all := 0
+		for _, count := range counts {
+			all += count
+		}
+		counts = []int{all}
+	}
+	for _, count := range counts {
 		n += count
 		if !x.Tested {
 			n -= folder.HeldOut(count, c.Holdout)

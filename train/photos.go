@@ -41,8 +41,8 @@ type Photos struct {
 
 // recorded is what a run that goes on has of its images.
 type recorded struct {
-	path    string
-	classes []string
+	path  string
+	names []string // of the classes, labels or values
 }
 
 // openPhotos finds a user's own images, reads each once, leaves the broken ones out and
@@ -79,13 +79,15 @@ func (f *Photos) parts(ctx context.Context, p plan) (train, test data.Dataset, e
 	if err != nil {
 		return nil, nil, err
 	}
-	f.Untrained, f.Untested = trained.Lacking(), tested.Lacking()
+	if p.ofClasses() {
+		f.Untrained, f.Untested = trained.Lacking(), tested.Lacking()
+	}
 	return trained, tested, nil
 }
 
 // again takes the images as the record of the run has them.
 func (f *Photos) again(ctx context.Context, p plan, r recorded, progress func(done, total int64, what string)) (err error) {
-	if f.Index, err = folder.ReadRecord(r.path, p.Data, r.classes); err != nil {
+	if f.Index, err = p.recordOf(r); err != nil {
 		return err
 	}
 	if err := p.openPack(ctx, f); err != nil {
@@ -129,11 +131,11 @@ func (f *Photos) check(ctx context.Context, p plan, progress func(done, total in
 
 // find scans, checks and divides.
 func (f *Photos) find(ctx context.Context, p plan, progress func(done, total int64, what string)) error {
-	x, err := folder.ScanContext(ctx, p.Data)
+	x, err := p.scan(ctx)
 	if err != nil {
 		return err
 	}
-	if m, ok := p.fileModel(); ok && sameNames(m.Classes, x.Classes) {
+	if m, ok := p.fileModel(); ok && p.ofClasses() && sameNames(m.Classes, x.Classes) {
 		x = x.Ordered(m.Classes) // the last layer of the first weights knows them so
 	}
 	f.Index = x

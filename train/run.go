@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -226,8 +227,8 @@ func (j *job) start(s Start) error {
 	if j.GradientNorm {
 		columns = slices.Insert(columns, 7, "grad_norm")
 	}
-	if name := j.metric().Column(); name != "" {
-		columns = slices.Insert(columns, len(columns)-2, name)
+	for _, m := range j.extraMetrics() {
+		columns = slices.Insert(columns, len(columns)-2, m.Column())
 	}
 	j.metrics, err = j.folder.Metrics(columns...)
 	if err != nil {
@@ -267,6 +268,14 @@ func Open(ctx context.Context, c Config, progress func(done, total int64, what s
 // open returns the images in the data set's own size. A run that goes on has its
 // record of them.
 func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
+	if train, test, photos, err = p.openSets(ctx, goesOn, progress); err != nil {
+		return nil, nil, nil, err
+	}
+	train, test, err = standardized(ctx, train, test)
+	return train, test, photos, err
+}
+
+func (p plan) openSets(ctx context.Context, goesOn *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
 	switch {
 	case p.TrainSet != nil && p.TestSet != nil:
 		return data.First(p.TrainSet, p.TrainSize), data.First(p.TestSet, p.TestSize), nil, nil
@@ -294,6 +303,9 @@ func (p plan) open(ctx context.Context, goesOn *recorded, progress func(done, to
 func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) (*loop.Trainer, error) {
 	o, err := p.options(train)
 	if err != nil {
+		return nil, err
+	}
+	if o.Teacher, err = p.teacher(train); err != nil {
 		return nil, err
 	}
 	if test != nil {
@@ -361,11 +373,12 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	r := *j.pending
 	j.pending = nil
 	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
-	switch j.metric() {
-	case loop.MacroF1:
-		r.MacroF1 = known(e.Score)
-	case loop.BalancedAccuracy:
-		r.Balanced = known(e.Score)
+	measured := checkpoint.Metrics{}
+	for _, m := range e.Measures(j.native.Targets.Task) {
+		if slices.Contains(j.extraMetrics(), m.Metric) {
+			measured[m.Metric.Column()] = m.Value
+			r.set(m.Metric, known(m.Value))
+		}
 	}
 	r.Seconds = time.Since(j.begun).Seconds()
 	if err := errors.Join(j.metrics.Append(r), j.metrics.Sync()); err != nil {
@@ -374,9 +387,7 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	metrics := checkpoint.Metrics{
 		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
 	}
-	if name := j.metric().Column(); name != "" {
-		metrics[name] = e.Score
-	}
+	maps.Copy(metrics, measured)
 	m := j.about(e.Epoch, metrics)
 	if e.Best {
 		j.best = best{e.Epoch, e.Measured(), e.Score}
@@ -420,19 +431,24 @@ type row struct {
 	Step      int      `json:"step"`
 	LR        float32  `json:"lr"`
 	TrainLoss float64  `json:"train_loss"`
-	TrainAcc  float64  `json:"train_acc"`
+	TrainAcc  *float64 `json:"train_acc"`
 	TestLoss  *float64 `json:"test_loss"`
 	TestAcc   *float64 `json:"test_acc"`
 	GradNorm  *float64 `json:"grad_norm"`
 	MacroF1   *float64 `json:"macro_f1"`
 	Balanced  *float64 `json:"balanced_accuracy"`
+	MAP       *float64 `json:"map"`
+	MAE       *float64 `json:"mae"`
+	RMSE      *float64 `json:"rmse"`
+	R2        *float64 `json:"r2"`
+	IoU       *float64 `json:"iou"`
 	Rate      *float64 `json:"images_per_second"`
 	Seconds   float64  `json:"seconds"`
 }
 
 func (j *job) point(p Point) error {
 	r := row{
-		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, GradNorm: known(p.GradientNorm),
+		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: p.Loss, TrainAcc: known(p.Accuracy), GradNorm: known(p.GradientNorm),
 		Seconds: time.Since(j.begun).Seconds(),
 	}
 	if j.cb.OnPoint != nil {
@@ -449,7 +465,7 @@ func (j *job) point(p Point) error {
 func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
 	return checkpoint.Model{
-		Architecture: j.Model, Blocks: j.Blocks, Classes: info.Classes,
+		Architecture: j.Model, Blocks: j.Blocks,
 		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
-	}
+	}.Answering(info.Describes())
 }

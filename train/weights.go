@@ -31,13 +31,14 @@ func (j *job) startWeights() (changes []string, err error) {
 		return changes, nil
 	}
 	// As many classes of other names are other classes.
-	if n := len(j.native.Classes); n == len(about.Classes) && !slices.Equal(about.Classes, j.native.Classes) {
+	names, of := j.native.Names(), j.native.Targets.Task.Named()
+	if n := len(names); n == len(about.Names()) && (of != about.Task.Named() || !slices.Equal(about.Names(), names)) {
 		for _, v := range nn.StateDict(j.module) {
 			if was := head[v.Name]; was != nil {
 				copy(v.Tensor.Data(), was.Data())
 			}
 		}
-		changes = append(changes, fmt.Sprintf("the last layer %s is new, for %d classes: the file's have other names", j.entry.Head, n))
+		changes = append(changes, fmt.Sprintf("the last layer %s is new, for %d %s: the file's have other names", j.entry.Head, n, of))
 	}
 	return append(changes, j.otherPixels(about.Preprocess)...), nil
 }
