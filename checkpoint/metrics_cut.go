@@ -17,11 +17,11 @@ import (
 // it does nothing. Call it before Metrics.
 func (r *Run) CutMetrics(keep func(row []byte) (bool, error)) error {
 	table, objects := r.Path("metrics.csv"), r.Path("metrics.jsonl")
-	rows, err := wholeLines(objects)
+	rows, err := completeLines(objects)
 	if err != nil {
 		return err
 	}
-	cells, err := wholeLines(table)
+	cells, err := completeLines(table)
 	if err != nil {
 		return err
 	}
@@ -45,10 +45,10 @@ func (r *Run) CutMetrics(keep func(row []byte) (bool, error)) error {
 	return cutFile(table, cells, n+1)
 }
 
-// wholeLines returns a file's lines with their line ends, without an incomplete last line.
-// It returns none where the file does not exist.
-func wholeLines(path string) ([][]byte, error) {
-	text, err := regular.ReadFile(path, mostMetrics)
+// completeLines returns a file's lines with their line ends, without an incomplete last line.
+// It returns none if the file does not exist.
+func completeLines(path string) ([][]byte, error) {
+	text, err := regular.ReadFile(path, maxMetricsBytes)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the metrics of the run cannot be read: %w; check its permissions", err)
 	}
@@ -58,13 +58,13 @@ func wholeLines(path string) ([][]byte, error) {
 
 // cutFile keeps the first n lines and drops the others, including an incomplete last one.
 func cutFile(path string, lines [][]byte, n int) error {
-	kept := bytes.Join(lines[:min(n, len(lines))], nil)
+	remaining := bytes.Join(lines[:min(n, len(lines))], nil)
 	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == int64(len(kept)) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == int64(len(remaining)) {
 		return nil
 	}
 	return WriteFile(path, func(w io.Writer) error {
-		_, err := w.Write(kept)
+		_, err := w.Write(remaining)
 		return err
 	})
 }

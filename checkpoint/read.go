@@ -19,19 +19,19 @@ type History struct {
 	rows    [][]string
 }
 
-// mostMetrics is the largest size of a metrics file in bytes.
-const mostMetrics = 1 << 30
+// maxMetricsBytes is the largest size of a metrics file in bytes.
+const maxMetricsBytes = 1 << 30
 
 // ReadMetrics reads metrics.csv, also of a run in progress: an incomplete last line is left
 // out. For a run without the file the error wraps fs.ErrNotExist.
 func (r *Run) ReadMetrics() (*History, error) {
 	path := r.Path("metrics.csv")
-	text, err := regular.ReadFile(path, mostMetrics)
+	text, err := regular.ReadFile(path, maxMetricsBytes)
 	if err != nil {
 		return nil, fmt.Errorf("the metrics of the run cannot be read: %w", err)
 	}
-	whole := string(text[:strings.LastIndexByte(string(text), '\n')+1])
-	rows, err := csv.NewReader(strings.NewReader(whole)).ReadAll()
+	complete := string(text[:strings.LastIndexByte(string(text), '\n')+1])
+	rows, err := csv.NewReader(strings.NewReader(complete)).ReadAll()
 	if err != nil {
 		return nil, fmt.Errorf("%s is damaged: %w; put back a copy of it", path, err)
 	}
@@ -41,8 +41,8 @@ func (r *Run) ReadMetrics() (*History, error) {
 	return &History{rows[0], rows[1:]}, nil
 }
 
-// Column returns the values of a column, with NaN for rows without a value. It returns nil
-// when the run has no such column, or no value in it.
+// Column returns the values of a column, with NaN for rows without a value. It returns nil if
+// the run has no such column, or no value in it.
 func (h *History) Column(name string) []float64 {
 	at := slices.Index(h.columns, name)
 	if at < 0 {
@@ -80,7 +80,7 @@ func (r *Run) ListSettings() ([]Setting, error) {
 	return out, nil
 }
 
-// plain formats a value in one line.
+// plain formats a YAML value in one line.
 func plain(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode {
 		return n.Value

@@ -43,7 +43,7 @@ func (n *Number) UnmarshalJSON(text []byte) error {
 // a run without the file the error wraps fs.ErrNotExist.
 func MetricsRows[T any](r *Run, empty T) (rows []T, err error) {
 	path := r.Path("metrics.jsonl")
-	text, err := regular.ReadFile(path, mostMetrics)
+	text, err := regular.ReadFile(path, maxMetricsBytes)
 	if err != nil {
 		return nil, fmt.Errorf("the metrics of the run cannot be read: %w", err)
 	}

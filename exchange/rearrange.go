@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
+// tile reads Tile, which repeats the input along each dimension.
 func (imp *importer) tile(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 2 {
 		return fmt.Errorf("has %d inputs, not two", len(n.Inputs))
@@ -17,12 +18,12 @@ func (imp *importer) tile(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, func(in []value) value {
 		s, times := in[0].shape(), in[1].integers("the list of repetitions")
 		if len(times) != len(s) {
-			panic(fmt.Sprintf("%d repetitions of %v", len(times), s))
+			panic(tensor.Misusef("%d repetitions of %v", len(times), s))
 		}
 		to := make([]int64, len(s))
 		for d, k := range times {
 			if k < 0 || k > mostElements {
-				panic(fmt.Sprintf("%d repetitions of dimension %d", k, d))
+				panic(tensor.Misusef("%d repetitions of dimension %d", k, d))
 			}
 			to[d] = k * int64(s[d])
 		}
@@ -42,8 +43,8 @@ func (imp *importer) tile(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// pad reads Pad in every mode. Zeros behind the channels are the shortcut without
-// parameters of residual networks.
+// pad reads Pad in every mode. Zeros added after the channels become nn.PadChannels, the
+// shortcut without parameters of residual networks.
 func (imp *importer) pad(n *onnx.Node, a *attributes) error {
 	listed, mode, fill := a.ints("pads"), a.text("mode", "constant"), a.float("value", 0)
 	switch mode {
@@ -65,19 +66,19 @@ func (imp *importer) pad(n *onnx.Node, a *attributes) error {
 		if in[3].there() {
 			at = at[:0]
 			axes := in[3].integers("the list of axes")
-			positions(axes, len(s)) // none twice
+			positions(axes, len(s)) // panics if an axis is given twice
 			for _, d := range axes {
 				at = append(at, position(d, len(s)))
 			}
 		}
 		if len(pads) != 2*len(at) {
-			panic(fmt.Sprintf("pads=%v for %d dimensions", pads, len(at)))
+			panic(tensor.Misusef("pads=%v for %d dimensions", pads, len(at)))
 		}
 		to := s.Clone()
 		for i, d := range at {
 			for _, p := range []int64{pads[i], pads[i+len(at)]} {
 				if p < -mostPadding || p > mostPadding {
-					panic(fmt.Sprintf("pads=%v: a size is from %d to %d", pads, -mostPadding, mostPadding))
+					panic(tensor.Misusef("pads=%v: a size is from %d to %d", pads, -mostPadding, mostPadding))
 				}
 				to[d] += int(p)
 			}
@@ -97,10 +98,10 @@ func (imp *importer) pad(n *onnx.Node, a *attributes) error {
 	return nil
 }
 
-// mostPadding is beyond the channels that a shortcut gains.
+// mostPadding bounds the padding of one side; no shortcut adds as many channels.
 const mostPadding = 1 << 14
 
-// onlyAfter reports whether pads are all zero but for that behind a dimension.
+// onlyAfter reports whether all pads are zero, except the one at the end of a dimension.
 func onlyAfter(pads []int64, at []int, dimension int) bool {
 	for i, p := range pads {
 		if p != 0 && (i < len(at) || at[i-len(at)] != dimension) {
@@ -110,14 +111,14 @@ func onlyAfter(pads []int64, at []int, dimension int) bool {
 	return true
 }
 
-// paddedBy pads one dimension.
+// paddedBy pads one dimension; negative numbers cut it.
 func paddedBy(x *graph.Node, d, before, after int, mode string, fill float64) *graph.Node {
 	size := x.Shape[d]
 	if mode == "constant" {
 		return x.Pad(d, before, after, fill)
 	}
 	if size == 0 || size+before+after < 0 {
-		panic(fmt.Sprintf("%d and %d to dimension %d of %v", before, after, d, x.Shape))
+		panic(tensor.Misusef("%d and %d to dimension %d of %v", before, after, d, x.Shape))
 	}
 	index := make([]int, size+before+after)
 	for i := range index {
@@ -139,7 +140,7 @@ func paddedBy(x *graph.Node, d, before, after int, mode string, fill float64) *g
 	return x.Gather(d, index...)
 }
 
-// depthToSpace reads DepthToSpace, which spreads channels over blocks of pixels.
+// depthToSpace reads DepthToSpace, which moves channels into blocks of pixels.
 func (imp *importer) depthToSpace(n *onnx.Node, a *attributes) error {
 	block, mode := int(a.int("blocksize", 0)), a.text("mode", "DCR")
 	if mode != "DCR" && mode != "CRD" {
@@ -148,7 +149,7 @@ func (imp *importer) depthToSpace(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
 		s := in[0].Shape
 		if len(s) != 4 || block < 1 || block > mostSize || s[1]%(block*block) != 0 {
-			panic(fmt.Sprintf("blocksize=%d of %v", block, s))
+			panic(tensor.Misusef("blocksize=%d of %v", block, s))
 		}
 		c := s[1] / (block * block)
 		if mode == "CRD" {
@@ -158,6 +159,7 @@ func (imp *importer) depthToSpace(n *onnx.Node, a *attributes) error {
 	}))
 }
 
+// spaceToDepth reads SpaceToDepth, the inverse of DepthToSpace.
 func (imp *importer) spaceToDepth(n *onnx.Node, a *attributes) error {
 	block, mode := int(a.int("blocksize", 0)), a.text("mode", "DCR")
 	if mode != "DCR" && mode != "CRD" {
@@ -166,7 +168,7 @@ func (imp *importer) spaceToDepth(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, over(asInputs, func(in []*graph.Node) *graph.Node {
 		s := in[0].Shape
 		if len(s) != 4 || block < 1 || block > mostSize || s[2]%block != 0 || s[3]%block != 0 {
-			panic(fmt.Sprintf("blocksize=%d of %v", block, s))
+			panic(tensor.Misusef("blocksize=%d of %v", block, s))
 		}
 		h, w := s[2]/block, s[3]/block
 		axes := []int{0, 3, 5, 1, 2, 4}

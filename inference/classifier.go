@@ -324,7 +324,7 @@ func (c *Classifier) EvaluateEach(ctx context.Context, ds data.Dataset, config d
 	if _, _, own := data.As[data.Images](ds); own && c.info.AnySize() {
 		return Result{}, fmt.Errorf("%s takes images of any size and names none, so images of different sizes cannot share a batch", c.path)
 	}
-	config.Bytes = engine.TakesUint8(c.store.Device()) && !c.info.Preprocess.BGR
+	config.Uint8 = engine.TakesUint8(c.store.Device()) && !c.info.Preprocess.BGR
 	l, err := data.NewLoader(c.Images(ds), config)
 	if err != nil {
 		return Result{}, err

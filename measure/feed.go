@@ -46,7 +46,7 @@ func (w *Workload) FeedLoader(ctx context.Context, ds data.Dataset, name string)
 	}
 	resized, uint8s := data.Resize(ds, shape[2]), engine.TakesUint8(w.program.Device())
 	return w.feedBy(ctx, FeedLoader, name, func(workers int) (*data.Loader, error) {
-		return data.NewLoader(resized, data.LoaderConfig{Batch: w.config.Batch, Shuffle: true, DropLast: true, Workers: workers, Bytes: uint8s})
+		return data.NewLoader(resized, data.LoaderConfig{Batch: w.config.Batch, Shuffle: true, DropLast: true, Workers: workers, Uint8: uint8s})
 	})
 }
 

@@ -21,8 +21,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Config adapts a model to data. Zero values stand for the model's own values.
@@ -169,6 +171,9 @@ func Lookup(name string) (Entry, error) {
 			return Entry{}, err
 		}
 		if !ok {
+			if question := nearest.Question(name, Names(), ""); question != "" {
+				return Entry{}, fmt.Errorf("model %q is not known; %s", name, question)
+			}
 			return Entry{}, fmt.Errorf("model %q is not known; choose one of %s", name, strings.Join(Names(), ", "))
 		}
 		e = other
@@ -177,7 +182,7 @@ func Lookup(name string) (Entry, error) {
 	e.Blocks, e.Stages, e.Mean, e.Std = slices.Clone(e.Blocks), slices.Clone(e.Stages), slices.Clone(e.Mean), slices.Clone(e.Std)
 	e.New = func(c Config) nn.Module {
 		if err := given.Check(c); err != nil {
-			panic(err.Error())
+			panic(tensor.Misusef("%w", err))
 		}
 		return given.New(given.fill(c))
 	}

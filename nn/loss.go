@@ -58,7 +58,7 @@ func (m CrossEntropyLoss) pixels(logits, classes *graph.Node) *graph.Node {
 	}
 	one := append(tensor.Shape{s[0], 1}, s[2:]...)
 	is := graph.Equal.Of(classes.Reshape(one...), along(g, len(s), numbers))
-	sum := g.Apply(graph.Sum{}, is.Times(logits.LogSoftmax(1)))
+	sum := g.Apply(graph.Sum{}, is.Mul(logits.LogSoftmax(1)))
 	return g.Apply(graph.Scale{Factor: -1 / float64(classes.Shape.Numel())}, sum)
 }
 

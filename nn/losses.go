@@ -33,7 +33,7 @@ func (m BCEWithLogitsLoss) Forward(logits, targets *graph.Node) *graph.Node {
 	g, first := logits.Graph, len(logits.Graph.Nodes)
 	wantSame(m, logits, targets)
 	// log(1 + e^z) - y·z, and with weights w of the first term (1 + (w-1)·y)·log(1 + e^-z) + (1-y)·z.
-	loss := graph.Softplus.Of(logits, 0, 0).Minus(targets.Times(logits))
+	loss := logits.Softplus().Sub(targets.Mul(logits))
 	if len(m.PosWeight) > 0 {
 		s := logits.Shape
 		if n := len(m.PosWeight); n != 1 && (len(s) < 2 || n != s[1]) {
@@ -43,8 +43,8 @@ func (m BCEWithLogitsLoss) Forward(logits, targets *graph.Node) *graph.Node {
 		for i, w := range m.PosWeight {
 			more[i] = w - 1
 		}
-		scale := targets.Times(along(g, len(s), more))
-		loss = loss.Plus(scale.Times(graph.Softplus.Of(logits.Neg(), 0, 0)))
+		scale := targets.Mul(along(g, len(s), more))
+		loss = loss.Add(scale.Mul(logits.Neg().Softplus()))
 	}
 	return g.Record(m, first, meanOf(loss))
 }
@@ -64,7 +64,7 @@ type MSELoss struct{}
 func (m MSELoss) Forward(outputs, targets *graph.Node) *graph.Node {
 	g, first := outputs.Graph, len(outputs.Graph.Nodes)
 	d := difference(m, outputs, targets)
-	return g.Record(m, first, meanOf(d.Times(d)))
+	return g.Record(m, first, meanOf(d.Mul(d)))
 }
 
 func (MSELoss) String() string { return "MSELoss()" }
@@ -122,7 +122,7 @@ func (m SmoothL1Loss) String() string { return fmt.Sprintf("SmoothL1Loss(beta=%v
 // huber is the mean of c·(d - c/2), where c is the absolute difference d, but at most delta.
 func huber(d *graph.Node, delta float64) *graph.Node {
 	c := d.Clamp(0, delta)
-	return meanOf(c.Times(d.Minus(d.Graph.Apply(graph.Scale{Factor: 0.5}, c))))
+	return meanOf(c.Mul(d.Sub(d.Graph.Apply(graph.Scale{Factor: 0.5}, c))))
 }
 
 // FocalLoss is the cross-entropy of classes in which images that are right already count less
@@ -139,7 +139,7 @@ func (m FocalLoss) Forward(logits, softLabels *graph.Node) *graph.Node {
 		misfit(m, nil, logits, "wants logits [N, K]")
 	}
 	logs := logits.LogSoftmax(1)
-	loss := softLabels.Times(logs).Times(missing(logs.Exp()).Pow(m.gamma()))
+	loss := softLabels.Mul(logs).Mul(missing(logs.Exp()).Pow(m.gamma()))
 	return g.Record(m, first, g.Apply(graph.Scale{Factor: -1 / float64(logits.Shape[0])}, g.Apply(graph.Sum{}, loss)))
 }
 
@@ -163,15 +163,15 @@ func (m SigmoidFocalLoss) Forward(logits, targets *graph.Node) *graph.Node {
 		misfit(m, nil, logits, "alpha %v is not from 0 to 1", m.Alpha)
 	}
 	one := func() *graph.Node { return g.Constant(1, logits.Shape...) }
-	absent := graph.Softplus.Of(logits, 0, 0) // -log(1-p)
-	bce := absent.Minus(targets.Times(logits))
+	absent := logits.Softplus() // -log(1-p)
+	bce := absent.Sub(targets.Mul(logits))
 	p := absent.Neg().Exp() // 1-p
 	// The probability of what is not the target: y·(1-p) + (1-y)·p.
-	wrong := targets.Times(p).Plus(one().Minus(targets).Times(missing(p)))
-	loss := bce.Times(wrong.Pow(m.gamma()))
+	wrong := targets.Mul(p).Add(one().Sub(targets).Mul(missing(p)))
+	loss := bce.Mul(wrong.Pow(m.gamma()))
 	if m.Alpha > 0 {
-		weight := g.Apply(graph.Scale{Factor: 2*m.Alpha - 1}, targets).Plus(g.Constant(1-m.Alpha, logits.Shape...))
-		loss = weight.Times(loss)
+		weight := g.Apply(graph.Scale{Factor: 2*m.Alpha - 1}, targets).Add(g.Constant(1-m.Alpha, logits.Shape...))
+		loss = weight.Mul(loss)
 	}
 	return g.Record(m, first, meanOf(loss))
 }
@@ -198,7 +198,7 @@ func (m DistillationLoss) Forward(logits, teacher *graph.Node) *graph.Node {
 	}
 	cooled := func(x *graph.Node) *graph.Node { return g.Apply(graph.Scale{Factor: 1 / t}, x).LogSoftmax(1) }
 	from, to := cooled(teacher), cooled(logits)
-	sum := g.Apply(graph.Sum{}, from.Exp().Times(from.Minus(to)))
+	sum := g.Apply(graph.Sum{}, from.Exp().Mul(from.Sub(to)))
 	return g.Record(m, first, g.Apply(graph.Scale{Factor: t * t / float64(logits.Shape[0])}, sum))
 }
 
@@ -210,7 +210,7 @@ func (m DistillationLoss) String() string {
 
 // missing is 1 - p, at least 0.
 func missing(p *graph.Node) *graph.Node {
-	return p.Graph.Constant(1, p.Shape...).Minus(p).Clamp(0, 1)
+	return p.Graph.Constant(1, p.Shape...).Sub(p).Clamp(0, 1)
 }
 
 // meanOf is the mean of all elements, as a scalar.
@@ -220,7 +220,7 @@ func meanOf(x *graph.Node) *graph.Node {
 
 func difference(m fmt.Stringer, outputs, targets *graph.Node) *graph.Node {
 	wantSame(m, outputs, targets)
-	return outputs.Minus(targets)
+	return outputs.Sub(targets)
 }
 
 // wantSame panics unless outputs and targets have one shape: to broadcast them would compare

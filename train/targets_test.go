@@ -220,7 +220,7 @@ func TestOwnLoss(t *testing.T) {
 	calls := 0
 	config.Loss = func(outputs, targets *graph.Node) *graph.Node {
 		calls++
-		return targets.Times(outputs.LogSoftmax(1)).Sum(1).Mean().Neg()
+		return targets.Mul(outputs.LogSoftmax(1)).Sum(1).Mean().Neg()
 	}
 	own, err := train.Run(context.Background(), device(t, 2), config, train.Callbacks{})
 	if err != nil {

@@ -66,7 +66,7 @@ func forMask(t Transform) (Transform, error) {
 		t.Sampling, t.Fill = SampleNearest, nil
 		return t, nil
 	case AdjustBrightness, AdjustContrast, AdjustSaturation, AdjustHue, AdjustSharpness, Posterize, Solarize, Invert, Equalize, AutoContrast, Erase:
-		return asIs, nil
+		return noChange, nil
 	}
 	return nil, fmt.Errorf("the transform %T does not say what it does to a mask; give it a method ApplyMasked, as transforms.MaskTransform has it, or leave it out", t)
 }

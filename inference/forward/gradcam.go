@@ -43,7 +43,7 @@ func (r *Runner) GradCAM(images *tensor.Tensor, classes []int) ([]CAM, error) {
 	}
 	n, k := p.logits.Shape[0], p.logits.Shape[1]
 	if len(classes) != n {
-		panic(fmt.Sprintf("forward: GradCAM: %d classes for images of %v", len(classes), images.Shape()))
+		panic(tensor.Misusef("forward: GradCAM: %d classes for images of %v", len(classes), images.Shape()))
 	}
 	out, chosen := make([]CAM, n), tensor.New(n, k)
 	var likeliest *tensor.Tensor
@@ -129,7 +129,7 @@ func (r *Runner) camProgram(shape tensor.Shape) (*camProgram, error) {
 	p.chosen = g.Input("classes", tensor.Float32, p.logits.Shape...)
 	// In evaluation no image influences the logits of another, so the gradient of the
 	// sum contains the gradient of each image's logit.
-	y := g.Apply(graph.Sum{}, p.logits.Times(p.chosen))
+	y := g.Apply(graph.Sum{}, p.logits.Mul(p.chosen))
 	p.gradient = graph.Gradients(y, []*graph.Node{p.maps})[0]
 	p.Program, err = engine.Compile(g, r.store, engine.Spec{Outputs: []*graph.Node{p.logits, p.maps, p.gradient}})
 	if err != nil {

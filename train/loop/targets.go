@@ -106,7 +106,7 @@ func (t *Trainer) traceLoss(p *stepProgram, target *graph.Node) (err error) {
 	if err != nil {
 		return err
 	}
-	p.loss = g.Apply(graph.Scale{Factor: 1 - share}, p.loss).Plus(g.Apply(graph.Scale{Factor: share}, learnt))
+	p.loss = g.Apply(graph.Scale{Factor: 1 - share}, p.loss).Add(g.Apply(graph.Scale{Factor: share}, learnt))
 	return nil
 }
 

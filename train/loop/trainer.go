@@ -96,7 +96,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 	}
 	t.prepare()
 	t.loader, err = data.NewLoader(train, data.LoaderConfig{
-		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Bytes: engine.TakesUint8(dev),
+		Batch: o.Batch, Even: !o.ShortLast, Shuffle: true, Seed: o.Seed, Workers: o.Workers, Transform: o.Transform, Mix: o.Mix, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev),
 	})
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		if err := sameKind(info, test.Info()); err != nil {
 			return nil, err
 		}
-		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Bytes: engine.TakesUint8(dev)}); err != nil {
+		if t.tests, err = data.NewLoader(test, data.LoaderConfig{Batch: o.Batch, Workers: o.Workers, Normalize: o.Normalize, Uint8: engine.TakesUint8(dev)}); err != nil {
 			return nil, err
 		}
 	}
