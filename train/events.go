@@ -1,6 +1,7 @@
 package train
 
 import (
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/foresight"
 	"github.com/residual-ml/residual/train/loop"
 )
@@ -13,6 +14,9 @@ type (
 	Totals = loop.Totals
 	Place  = loop.Place
 	Metric = loop.Metric
+
+	Measure = loop.Measure
+	Teacher = loop.Teacher
 )
 
 // The words of Config.Metric and Config.Freeze.
@@ -22,9 +26,21 @@ const (
 	MacroF1          = loop.MacroF1
 	BalancedAccuracy = loop.BalancedAccuracy
 
+	MeanAveragePrecision = loop.MeanAveragePrecision
+	MAE                  = loop.MAE
+	RMSE                 = loop.RMSE
+	R2                   = loop.R2
+	MeanIoU              = loop.MeanIoU
+
 	FreezeStem     = loop.FreezeStem
 	FreezeBackbone = loop.FreezeBackbone
+
+	DefaultTemperature  = loop.DefaultTemperature
+	DefaultTeacherShare = loop.DefaultTeacherShare
 )
+
+// DefaultMetric is the metric of a task where Config.Metric is empty; see loop.DefaultMetric.
+func DefaultMetric(t task.Task, tested bool) Metric { return loop.DefaultMetric(t, tested) }
 
 // Callbacks hear of a training as it goes on, from its goroutine. Any may be nil.
 type Callbacks struct {
@@ -44,9 +60,10 @@ type Start struct {
 	Batches         int   // in an epoch
 	Shared          []int // the images of its last batches, where these share them: see data.Loader.Shared
 	PlannedBytes    int64
-	Past            *Past    // nil unless a run is resumed
-	Changes         []string // of what Config.Weights has, to suit the model
-	Photos          *Photos  // of a user's own images; nil for a data set with a name
+	Past            *Past        // nil unless a run is resumed
+	Changes         []string     // of what Config.Weights has, to suit the model
+	Photos          *Photos      // of a user's own images; nil for a data set with a name
+	Targets         task.Targets // of the images, and what the model answers
 
 	Estimate *foresight.Estimate // nil unless Config.Forecast asks for it, and for a training of a moment
 	Chosen   []string            // to keep to Forecast.Budget: what, and why

@@ -201,7 +201,7 @@ func (j *job) readyOn(train, test data.Dataset) (Start, error) {
 
 // prepare makes the trainer; test is nil where nothing is tested.
 func (j *job) prepare(train, test data.Dataset) (s Start, err error) {
-	s.Pictures, j.summary.Test = train.Len(), test
+	s.Pictures, j.summary.Test, s.Targets = train.Len(), test, train.Info().Describes()
 	if test != nil {
 		s.Tests = test.Len()
 	}
