@@ -117,7 +117,7 @@ func New(dev engine.Device, m nn.Module, train, test data.Dataset, o Options) (*
 		if err != nil {
 			return nil, fmt.Errorf("%s on a batch of %d of the %d images of shape %v: %w", nn.Class(m), n, train.Len(), t.input, err)
 		}
-		if k := len(info.Classes); k > p.classes {
+		if k := len(info.Classes); t.ofClasses() && k > p.classes {
 			return nil, fmt.Errorf("%s tells %d classes apart and %s has %d", nn.Class(m), p.classes, info.Name, k)
 		}
 	}
