@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
@@ -111,6 +112,9 @@ func (c Config) Resolved() Config {
 	c = c.resolvedOwn()
 	if c.Data == "" {
 		c.Data = "fashion-mnist"
+	}
+	if path, err := filepath.Abs(c.Teacher); err == nil && c.Teacher != "" {
+		c.Teacher = path // for a run that goes on from elsewhere
 	}
 	c = c.recognised()
 	if c.IsPhotos() {
