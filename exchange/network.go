@@ -51,6 +51,10 @@ type Network struct {
 
 	Metadata map[string]string // the metadata of the ONNX file
 
+	head      string                  `nn:"-"` // path of the last linear layer
+	originals map[string]nn.Module    `nn:"-"` // the file's layers that were replaced, by their paths
+	replaced  map[nn.Module]nn.Module `nn:"-"` // what has taken their places
+
 	steps  []step           `nn:"-"`
 	known  map[string]value `nn:"-"` // constants that the nodes use
 	from   string           // name of the value that holds the images
