@@ -13,7 +13,7 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// streamBatch is the number of images that a stream classifies at once.
+// streamBatch is the number of images that a stream computes at once.
 const streamBatch = 32
 
 // PredictStream is Predict for any number of images by name. It opens and prepares them on
@@ -26,7 +26,7 @@ const streamBatch = 32
 // returns an error or ctx ends, PredictStream stops and returns that error immediately, even
 // while names is waiting; the iteration of names then ends at its next name.
 func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, error], open func(name string) (image.Image, error), k int, each func(name string, p []Prediction, err error) error) error {
-	return answerStream(ctx, names, func(_ context.Context, name string) (*tensor.Tensor, error) {
+	return c.predictStream(ctx, names, func(_ context.Context, name string) (*tensor.Tensor, error) {
 		img, err := open(name)
 		if err != nil {
 			return nil, err
@@ -36,20 +36,15 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		return x, nil
-	}, c.classifier(k), each)
-}
-
-// classifier returns what classifies batches.
-func (c *Classifier) classifier(k int) func(x *tensor.Tensor) ([][]Prediction, error) {
-	return func(x *tensor.Tensor) ([][]Prediction, error) { return c.classify(x, k) }
+	}, k, each)
 }
 
 // PredictFiles is PredictStream for image files, which it reads with the options o in the
-// model's channels. o.MostPixels limits the size of each image. memory, if it is not nil,
+// model's channels. o.MaxPixels limits the size of each image. memory, if it is not nil,
 // limits the total memory of the images that are being decoded and prepared at the same time.
 // The end of ctx also stops the decoding of an image.
 func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, k int, each func(name string, p []Prediction, err error) error) error {
-	return answerStream(ctx, names, c.filePreparer(o, memory), c.classifier(k), each)
+	return c.predictStream(ctx, names, c.filePreparer(o, memory), k, each)
 }
 
 // filePreparer returns what reads image files as the model's input.
@@ -86,17 +81,21 @@ func (c *Classifier) prepareFile(name string, o photo.Options, memory *photo.Bud
 // prepareFunc returns the image of a name as the model's input.
 type prepareFunc func(ctx context.Context, name string) (*tensor.Tensor, error)
 
-// answerStream prepares images, and answers them in batches.
-func answerStream[T any](ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, answer func(x *tensor.Tensor) ([]T, error), each func(name string, found T, err error) error) error {
+func (c *Classifier) predictStream(ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, k int, each func(name string, p []Prediction, err error) error) error {
+	s := &stream[[]Prediction]{compute: func(x *tensor.Tensor) ([][]Prediction, error) { return c.classify(x, k) }}
+	return s.run(ctx, names, prepare, each)
+}
+
+// run calls each with the answer for every name, in order.
+func (s *stream[T]) run(ctx context.Context, names iter.Seq2[string, error], prepare prepareFunc, each func(name string, answer T, err error) error) error {
 	ctx, stop := context.WithCancel(ctx)
-	s := &stream[T]{answer: answer, workers: runtime.GOMAXPROCS(0)}
 	s.todo = make(chan *streamed[T])
 	s.order = make(chan *streamed[T], 2*streamBatch)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
 	go s.feed(ctx, names)
-	for range s.workers {
+	for range runtime.GOMAXPROCS(0) {
 		running.Go(func() { s.work(ctx, prepare) })
 	}
 	batch := make([]*streamed[T], 0, streamBatch)
@@ -108,7 +107,7 @@ func answerStream[T any](ctx context.Context, names iter.Seq2[string, error], pr
 		if len(batch) == 0 {
 			return nil
 		}
-		s.answerBatch(batch)
+		s.answer(batch)
 		for _, p := range batch {
 			if err := each(p.name, p.found, p.err); err != nil {
 				return err
@@ -122,13 +121,13 @@ type streamed[T any] struct {
 	name  string
 	ready chan struct{} // closed when x or err is set
 	x     *tensor.Tensor
-	found T
+	found T // the answer
 	err   error
 }
 
+// stream answers images by name: T is what compute makes of each image of a batch.
 type stream[T any] struct {
-	answer  func(x *tensor.Tensor) ([]T, error)
-	workers int
+	compute func(x *tensor.Tensor) ([]T, error)
 	todo    chan *streamed[T] // images for the workers
 	order   chan *streamed[T] // the same images in order; its capacity bounds how many are in memory
 }
@@ -193,9 +192,9 @@ func (s *stream[T]) take(ctx context.Context, batch []*streamed[T]) []*streamed[
 	return batch
 }
 
-// answerBatch answers the images that could be read. Images of the same size share a
-// batch; a model that takes any size may get several sizes.
-func (s *stream[T]) answerBatch(batch []*streamed[T]) {
+// answer computes the images that could be read. Images of the same size share a batch; a model
+// that takes any size may get several sizes.
+func (s *stream[T]) answer(batch []*streamed[T]) {
 	done := make([]bool, len(batch))
 	for i, p := range batch {
 		if done[i] || p.err != nil {
@@ -211,15 +210,15 @@ func (s *stream[T]) answerBatch(batch []*streamed[T]) {
 	}
 }
 
-// answerAlike answers images of one size. If a batch fails, it answers each image
-// alone, so that only the images at fault get an error.
+// answerAlike computes images of one size. If a batch fails, it computes each image alone, so
+// that only the images at fault get an error.
 func (s *stream[T]) answerAlike(batch []*streamed[T]) {
-	shape := batch[0].x.Shape()
-	x := tensor.New(len(batch), shape[1], shape[2], shape[3])
+	size := batch[0].x.Shape()
+	x := tensor.New(len(batch), size[1], size[2], size[3])
 	for i, p := range batch {
-		copy(x.Data()[i*shape.Numel():], p.x.Data())
+		copy(x.Data()[i*size.Numel():], p.x.Data())
 	}
-	found, err := s.answer(x)
+	found, err := s.compute(x)
 	for i, p := range batch {
 		switch {
 		case err == nil:

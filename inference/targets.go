@@ -65,7 +65,8 @@ func (c *Classifier) ValuesOfFile(path string) ([]Value, error) {
 
 // ValuesOfFiles is PredictFiles for a model that answers with values.
 func (c *Classifier) ValuesOfFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, each func(name string, values []Value, err error) error) error {
-	return answerStream(ctx, names, c.filePreparer(o, memory), c.estimate, each)
+	s := &stream[[]Value]{compute: c.estimate}
+	return s.run(ctx, names, c.filePreparer(o, memory), each)
 }
 
 // estimate returns the values of a batch on the model's scale.
