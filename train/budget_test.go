@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,8 +9,26 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/train/recipe"
 )
+
+// A budget chooses nothing that needs more memory than there is, if that is known.
+func TestForecastFits(t *testing.T) {
+	for _, c := range []struct {
+		memory, needs int64
+		want          string
+	}{
+		{0, 1 << 50, ""},
+		{200e6, 200e6, ""},
+		{200e6, 300e6, "0.3 GB of memory are needed, and 0.2 GB are free"},
+	} {
+		err := (&Forecast{Memory: c.memory}).fits(c.needs)
+		if m := (*engine.MemoryError)(nil); (err != nil) != (c.want != "") || err != nil && (!errors.As(err, &m) || m.Err.Error() != c.want) {
+			t.Errorf("%d of %d bytes: %v", c.needs, c.memory, err)
+		}
+	}
+}
 
 // What a budget may choose from goes by what was not given.
 func TestOffers(t *testing.T) {
