@@ -137,7 +137,7 @@ func (c Config) resolvedPhotos() Config {
 		c.LabelSmoothing = cmp.Or(c.LabelSmoothing, base.LabelSmoothing)
 	}
 	c.Schedule = cmp.Or(c.Schedule, base.Schedule)
-	if c.Module == nil {
+	if c.Module == nil { // a module of the program's own starts with the values it has
 		c.Init = cmp.Or(c.Init, base.Init.String())
 	}
 	return c
