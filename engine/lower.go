@@ -107,6 +107,8 @@ func (lo *lowering) node(n *graph.Node) {
 		v := lo.newValue(n.Shape, defaultLayout(n.Shape))
 		v.Place = Fed
 		lo.values[n] = v
+	case graph.Detach:
+		lo.values[n] = lo.in(n, 0)
 	case graph.Conv2d, graph.Linear, graph.Conv2dGradInput, graph.LinearGradInput,
 		graph.Conv2dGradWeight, graph.LinearGradWeight:
 		lo.convolution(n)
