@@ -14,6 +14,7 @@ import (
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -189,7 +190,7 @@ func TestAlphabetGoesToONNXAndBack(t *testing.T) {
 	}
 	for name, m := range networks {
 		t.Run(name, func(t *testing.T) {
-			model, err := Export(m, ExportConfig{Channels: alphabetImage[0], Height: alphabetImage[1], Width: alphabetImage[2]})
+			model, err := Export(m, ExportConfig{Input: prepare.Input{Channels: alphabetImage[0], Height: alphabetImage[1], Width: alphabetImage[2]}})
 			if err != nil {
 				t.Fatal(err)
 			}
