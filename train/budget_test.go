@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/train/recipe"
 )
 
 // What a budget may choose from goes by what was not given.
@@ -19,11 +20,11 @@ func TestOffers(t *testing.T) {
 	of := func(c Config, pictures int) (all []string) {
 		c.Data, c.Forecast = dir+"/photos", &Forecast{Budget: time.Minute}
 		c = c.Resolved()
-		if c.free.pictures > 0 { // of a larger folder
-			c.free.pictures = pictures
-			c = c.like(photoRecipeFor(pictures))
+		if c.free.images > 0 { // of a larger folder
+			c.free.images = pictures
+			c = c.taking(recipe.ForPhotos(pictures))
 			if c.free.epochs {
-				c.Epochs = photoRecipeFor(pictures).Epochs
+				c.Epochs = recipe.ForPhotos(pictures).Epochs
 			}
 		}
 		for _, o := range c.offers() {

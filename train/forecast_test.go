@@ -116,14 +116,14 @@ func TestRehearse(t *testing.T) {
 		t.Errorf("a folder was made: %v", err)
 	}
 	e := start.Estimate
-	if start.Dir != "" || start.Pictures != 48 || start.Tests != 10 || len(start.Photos.Report.Broken) != 2 || e == nil {
+	if start.Dir != "" || start.Images != 48 || start.Tests != 10 || len(start.Photos.Report.Broken) != 2 || e == nil {
 		t.Fatalf("%+v", start)
 	}
 	if e.Epochs != 2 || e.Steps < 1 || e.Total != e.Training(2)+2*e.Saving+e.After || e.After != 7*time.Hour {
 		t.Errorf("%+v", e)
 	}
 	m := e.Memory
-	if m.Network <= 0 || m.Weights <= 0 || m.Pictures <= 0 || m.Program < 0 || m.Total != m.Network+m.Weights+m.Pictures+m.Program {
+	if m.Network <= 0 || m.Weights <= 0 || m.Images <= 0 || m.Program < 0 || m.Total != m.Network+m.Weights+m.Images+m.Program {
 		t.Errorf("%+v", m)
 	}
 	if peak := host.PeakMemory(); peak > 0 && m.Total > 2*peak {

@@ -42,8 +42,8 @@ func TestNamesOfPhotos(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	if !slices.Equal(m.Classes, classes) || start.Pictures+start.Tests != 30 || len(start.Photos.Index.Notes) != 1 {
-		t.Errorf("classes %q, %d and %d pictures, notes %q", m.Classes, start.Pictures, start.Tests, start.Photos.Index.Notes)
+	if !slices.Equal(m.Classes, classes) || start.Images+start.Tests != 30 || len(start.Photos.Index.Notes) != 1 {
+		t.Errorf("classes %q, %d and %d pictures, notes %q", m.Classes, start.Images, start.Tests, start.Photos.Index.Notes)
 	}
 	saved, err := train.OpenRun(s.Dir)
 	if err != nil {

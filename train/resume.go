@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -22,14 +21,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train/loop"
 	"github.com/residual-ml/residual/train/settings"
-)
-
-// The files of a run folder that hold weights: the model of the best epoch, the model of
-// the last, and what Resume goes on from.
-const (
-	BestFile  = "best.safetensors"
-	LastFile  = "last.safetensors"
-	StateFile = "state.safetensors"
 )
 
 // Saved is a run that has completed an epoch and can go on from there.
@@ -110,14 +101,6 @@ func runDir(path string) (string, error) {
 	return filepath.Dir(path), nil
 }
 
-// commas writes blocks as the flag does.
-func commas(blocks []int) string {
-	if len(blocks) == 0 {
-		return "the model's own"
-	}
-	return strings.ReplaceAll(strings.Trim(fmt.Sprint(blocks), "[]"), " ", ",")
-}
-
 // Check reports the first setting of c with which the run cannot go on.
 func (s *Saved) Check(c Config) error {
 	c.LastBatch = cmp.Or(c.LastBatch, s.Config.LastBatch)
@@ -177,7 +160,7 @@ func (s *Saved) resume(ctx context.Context, dev engine.Device, c Config, cb Call
 		return Summary{}, err
 	}
 	if rehearsal {
-		p = p.forecasting()
+		p = p.rehearsing()
 	}
 	folder := &checkpoint.Run{Dir: s.Dir}
 	state, v, err := checkpoint.LoadState(folder.Path(StateFile))
@@ -322,29 +305,6 @@ func (p *Past) keep(text []byte) (bool, error) {
 		})
 	}
 	return true, nil
-}
-
-// saveState writes where the run stands at the end of an epoch.
-func (j *job) saveState(m checkpoint.Model, seconds float64) error {
-	text, err := json.Marshal(j.Config)
-	if err != nil {
-		return err
-	}
-	t, err := j.trainer.State()
-	if err != nil { // the last state stays
-		return err
-	}
-	s := checkpoint.State{
-		Epoch: m.Epoch, Steps: t.Steps, OptimizerSteps: t.OptimizerSteps, BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
-		BestScore: known(j.best.score), Seconds: seconds, Settings: text, Model: m,
-	}
-	path := j.folder.Path(StateFile)
-	values := checkpoint.Values{Model: t.Values, Optimizer: t.Slots, Average: t.Averages}
-	if err := checkpoint.SaveState(path, s, values); err != nil {
-		return err
-	}
-	j.summary.State = path
-	return nil
 }
 
 // stateOf is what the trainer goes on from.

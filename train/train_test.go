@@ -89,7 +89,7 @@ func TestRunLeavesAFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if start.Parameters != 44878 || start.Pictures != 320 || start.Tests != 90 || start.Batches != 7 || start.PlannedBytes != s.PlannedBytes || start.Dir != s.Dir {
+	if start.Parameters != 44878 || start.Images != 320 || start.Tests != 90 || start.Batches != 7 || start.PlannedBytes != s.PlannedBytes || start.Dir != s.Dir {
 		t.Errorf("start %+v", start)
 	}
 	if s.Dir != filepath.Join(out, "train-1") || s.Epochs != 2 || s.Config.Resize != 28 || s.Device != "cpu" || s.PlannedBytes <= 0 {

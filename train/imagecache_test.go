@@ -24,7 +24,7 @@ func TestCacheKeepsTheBits(t *testing.T) {
 		return train.Run(context.Background(), dev, c, cb)
 	}
 	off, err := trained(c, train.Callbacks{OnStart: func(s train.Start) {
-		if s.Photos.Pack != nil {
+		if s.Photos.Cache != nil {
 			t.Error("a pack where the cache is off")
 		}
 	}})
@@ -37,7 +37,7 @@ func TestCacheKeepsTheBits(t *testing.T) {
 	for i, added := range []int{50, 0} {
 		c.Workers = 1 + 2*i
 		on, err := trained(c, train.Callbacks{OnStart: func(s train.Start) {
-			if p := s.Photos.Pack.State(); p.Images != 50 || p.Added != added || len(p.Notes) != 0 {
+			if p := s.Photos.Cache.State(); p.Images != 50 || p.Added != added || len(p.Notes) != 0 {
 				t.Errorf("%+v", p)
 			}
 		}})
@@ -68,7 +68,7 @@ func TestCacheKeepsTheBits(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pack *folder.ImageCache
-	if _, err := saved.Resume(context.Background(), dev, saved.Config, train.Callbacks{OnStart: func(s train.Start) { pack = s.Photos.Pack }}); err != nil {
+	if _, err := saved.Resume(context.Background(), dev, saved.Config, train.Callbacks{OnStart: func(s train.Start) { pack = s.Photos.Cache }}); err != nil {
 		t.Fatal(err)
 	}
 	if read(t, filepath.Join(s.Dir, "last.safetensors")) != want {
@@ -88,7 +88,7 @@ func TestCacheOfSmallPictures(t *testing.T) {
 	c := quick(t, photos(t, folder.MakeConfig{PerClass: 4}))
 	c.Epochs = 1
 	s, err := train.Run(context.Background(), device(t, 2), c, train.Callbacks{OnStart: func(s train.Start) {
-		if p := s.Photos.Pack.State(); p.Images != 0 || p.Declined != "" || len(p.Notes) != 0 {
+		if p := s.Photos.Cache.State(); p.Images != 0 || p.Declined != "" || len(p.Notes) != 0 {
 			t.Errorf("%+v", p)
 		}
 	}})
@@ -114,7 +114,7 @@ func TestRehearsalKeepsNoPictures(t *testing.T) {
 	c.Cache, c.Epochs = filepath.Join(t.TempDir(), "kept"), 1
 	dev := device(t, 2)
 	kept := -1
-	cb := train.Callbacks{OnStart: func(s train.Start) { kept = s.Photos.Pack.State().Images }}
+	cb := train.Callbacks{OnStart: func(s train.Start) { kept = s.Photos.Cache.State().Images }}
 	if err := train.Rehearse(context.Background(), dev, c, cb); err != nil || kept != 0 {
 		t.Errorf("%d pictures, %v", kept, err)
 	}
