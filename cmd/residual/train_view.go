@@ -34,6 +34,9 @@ type trainView struct {
 	cache    *folder.ImageCache // of decoded images, where there is one
 	noted    int                // of its notes that were shown
 	failed   bool               // the curves could not be written, and that was said
+
+	last     []string            // the last epoch's measures as text, of tasks other than classes
+	measured map[string]*float64 // and by their columns
 }
 
 func newTrainView(cmd *cobra.Command, f *trainFlags, device string) *trainView {
@@ -62,7 +65,7 @@ func (v *trainView) callbacks() train.Callbacks {
 			v.curves.Add(report.TestAcc, float64(e.Epoch), e.TestAccuracy)
 			v.progress.Load().EpochEnd(report.EpochInfo{
 				Epoch: e.Epoch, TrainLoss: e.Loss, TrainAcc: e.Accuracy, TestAcc: e.TestAccuracy,
-				ImagesPerSecond: e.ImagesPerSecond, Elapsed: e.Elapsed,
+				ImagesPerSecond: e.ImagesPerSecond, Elapsed: e.Elapsed, More: v.learnt(e),
 			})
 			v.draw()
 			v.notes()
@@ -108,6 +111,7 @@ func (v *trainView) start(s train.Start) {
 	for _, change := range s.Changes {
 		say(v.w, "%s\n", change)
 	}
+	say(v.w, "%s", taught(c))
 	say(v.w, "%s; %s of memory planned%s\n", v.device, report.Bytes(s.PlannedBytes), recomputing(c.Recompute))
 	if s.Estimate != nil {
 		say(v.w, "%s\n", estimated(s.Estimate))
@@ -123,7 +127,7 @@ func (v *trainView) start(s train.Start) {
 	}
 	say(v.w, "%s\n", s.Dir)
 	v.dir = s.Dir
-	v.curves = report.NewCurves(c.Epochs)
+	v.curves = newCurves(s)
 	v.past(s.Past)
 	say(v.w, "\n")
 	v.progress.Store(report.NewProgress(direct(v.w), report.ProgressOptions{
@@ -197,31 +201,33 @@ func chosenFor(images int) string {
 
 // trainResult is what train --json prints. Figures that were not measured are null.
 type trainResult struct {
-	Model           string       `json:"model"`
-	Data            string       `json:"data"`
-	Loss            number       `json:"loss"`
-	TrainAccuracy   number       `json:"train_accuracy"`
-	TestAccuracy    *float64     `json:"test_accuracy"`
-	Untested        []string     `json:"untested_classes,omitempty"` // which that accuracy is not of
-	BestAccuracy    *float64     `json:"best_accuracy"`
-	BestScore       *float64     `json:"best_score"` // by the metric of the settings
-	BestEpoch       int          `json:"best_epoch"`
-	Early           bool         `json:"ended_early"` // by the patience of the settings
-	Epochs          int          `json:"epochs"`      // completed
-	Steps           int          `json:"steps"`
-	ImagesPerSecond float64      `json:"images_per_second"`
-	Device          string       `json:"device"`
-	Seconds         float64      `json:"seconds"`
-	PlannedBytes    int64        `json:"planned_memory_bytes"`
-	PeakBytes       *int64       `json:"peak_memory_bytes"`
-	Dir             string       `json:"dir"`
-	Best            string       `json:"best"`
-	Last            string       `json:"last"`
-	State           *string      `json:"state"`   // what --resume goes on from; null before the end of an epoch
-	Report          *string      `json:"report"`  // null where none was written
-	Stopped         bool         `json:"stopped"` // by Ctrl-C
-	Settings        train.Config `json:"settings"`
-	Estimate        *foreseen    `json:"estimate"` // before the start; null where nothing was measured
+	Model           string              `json:"model"`
+	Data            string              `json:"data"`
+	Loss            number              `json:"loss"`
+	TrainAccuracy   *number             `json:"train_accuracy"`
+	TestAccuracy    *float64            `json:"test_accuracy"`
+	Untested        []string            `json:"untested_classes,omitempty"` // which that accuracy is not of
+	Task            string              `json:"task"`
+	Measures        map[string]*float64 `json:"measures,omitempty"` // of the last epoch's test, of tasks other than classes
+	BestAccuracy    *float64            `json:"best_accuracy"`
+	BestScore       *float64            `json:"best_score"` // by the metric of the settings
+	BestEpoch       int                 `json:"best_epoch"`
+	Early           bool                `json:"ended_early"` // by the patience of the settings
+	Epochs          int                 `json:"epochs"`      // completed
+	Steps           int                 `json:"steps"`
+	ImagesPerSecond float64             `json:"images_per_second"`
+	Device          string              `json:"device"`
+	Seconds         float64             `json:"seconds"`
+	PlannedBytes    int64               `json:"planned_memory_bytes"`
+	PeakBytes       *int64              `json:"peak_memory_bytes"`
+	Dir             string              `json:"dir"`
+	Best            string              `json:"best"`
+	Last            string              `json:"last"`
+	State           *string             `json:"state"`   // what --resume goes on from; null before the end of an epoch
+	Report          *string             `json:"report"`  // null where none was written
+	Stopped         bool                `json:"stopped"` // by Ctrl-C
+	Settings        train.Config        `json:"settings"`
+	Estimate        *foreseen           `json:"estimate"` // before the start; null where nothing was measured
 }
 
 // untested returns the classes without test images.
@@ -234,12 +240,13 @@ func (v *trainView) untested() []string {
 
 func (v *trainView) json(s train.Summary) error {
 	r := trainResult{
-		Model: s.Config.Model, Data: s.Config.Data, Loss: number(s.Loss), TrainAccuracy: number(s.Accuracy),
+		Model: s.Config.Model, Data: s.Config.Data, Loss: number(s.Loss), TrainAccuracy: v.accuracy(s),
 		TestAccuracy: measured(s.TestAccuracy), BestAccuracy: measured(s.BestAccuracy), BestScore: measured(s.BestScore), Early: s.Early, BestEpoch: s.BestEpoch,
 		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
 		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Report: v.report, Stopped: s.Stopped != nil, Settings: s.Config,
 	}
 	r.Estimate, r.Untested = foresee(v.begun.Estimate), v.untested()
+	r.Task, r.Measures = string(v.begun.Targets.Task.Named()), v.measured
 	if s.PeakBytes > 0 {
 		r.PeakBytes = &s.PeakBytes
 	}
@@ -304,11 +311,15 @@ func (v *trainView) missing(s train.Summary) {
 
 // bestText is the best epoch with its figures: epoch 8, test acc 0.912.
 func (v *trainView) bestText(s train.Summary) string {
-	text := fmt.Sprintf("epoch %d, test acc %.3f", s.BestEpoch, s.BestAccuracy)
+	return fmt.Sprintf("epoch %d, %s", s.BestEpoch, v.scored(s))
+}
+
+// bestBy is the figure by which the best epoch was chosen, unless that is its accuracy.
+func bestBy(s train.Summary) string {
 	if m := s.Config.Metric; m != "" && m != string(train.Accuracy) {
-		text += fmt.Sprintf(", %s %.3f", m, s.BestScore)
+		return fmt.Sprintf(", %s %.3f", m, s.BestScore)
 	}
-	return text
+	return ""
 }
 
 // totals prints the figures of the last epoch, of the best one, and the speed.
@@ -320,7 +331,11 @@ func (v *trainView) totals(s train.Summary, epoch int) {
 			test += over(p.Untested, len(p.Index.Classes))
 		}
 	}
-	say(v.out, "\nepoch %d: loss %.3f, train acc %.3f, test acc %s\n", epoch, s.Loss, s.Accuracy, test)
+	line := fmt.Sprintf("loss %.3f, train acc %.3f, test acc %s", s.Loss, s.Accuracy, test)
+	if !v.ofClasses() {
+		line = v.lastLine(s)
+	}
+	say(v.out, "\nepoch %d: %s\n", epoch, line)
 	if s.Best != "" && s.BestEpoch != epoch {
 		say(v.out, "the best: %s\n", v.bestText(s))
 	}

@@ -84,6 +84,11 @@ func moves(t *testing.T, check Check) {
 			// Either operand is broadcast.
 			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Add(in[1]) }, s, other)
 			flipping(t, r, check, 1, func(in []*graph.Node) *graph.Node { return in[0].Mul(in[1]) }, other[d:], s)
+			another := s.Clone()
+			another[(d+1)%len(s)] = 1
+			flipping(t, r, check, 1, func(in []*graph.Node) *graph.Node {
+				return in[0].Sub(in[1]).Greater(in[1]).Where(in[0].Shift(0.25), in[1]).Maximum(in[1])
+			}, other, another)
 		}
 	}
 }
@@ -96,6 +101,14 @@ func reductions(t *testing.T, check Check) {
 				Of(t, r, check, func(in []*graph.Node) *graph.Node { return kind.Of(in[0], d) }, s)
 			}
 			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].LogSoftmax(d) }, s)
+			// Of what is row-major, and in float32 where activations are bfloat16.
+			Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Exp().Max(d).Mul(in[0].Softmax(d)) }, s)
+			if len(s) > 1 && s[len(s)-1] < 32 {
+				Of(t, r, check, func(in []*graph.Node) *graph.Node {
+					y := in[0].MatMul(in[1])
+					return y.Softmax(d).Mul(y.Max(d)).Mul(y.Min(d))
+				}, s, tensor.Shape{s[len(s)-1], 7})
+			}
 		}
 		Of(t, r, check, func(in []*graph.Node) *graph.Node { return in[0].Mean() }, s)
 	}
