@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -300,18 +298,6 @@ func (r *evalResult) runText() string {
 		text += "left out: " + plural(n.LeftOut, "image") + " that the model was trained on\n"
 	}
 	return text
-}
-
-// number is a float that may be NaN or infinite. JSON has no such numbers, so they become the
-// strings NaN, +Inf and -Inf.
-type number float64
-
-// MarshalJSON implements json.Marshaler.
-func (n number) MarshalJSON() ([]byte, error) {
-	if v := float64(n); math.IsNaN(v) || math.IsInf(v, 0) {
-		return json.Marshal(fmt.Sprint(v))
-	}
-	return json.Marshal(float64(n))
 }
 
 // evaluated writes the report of an evaluation and adds its path to r. If its file was not

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/report"
 	"github.com/residual-ml/residual/train"
@@ -78,4 +79,12 @@ func knownData(name string) error {
 // dataOrFolder completes the name of a data set, or a path.
 func dataOrFolder(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return dataNames(), cobra.ShellCompDirectiveDefault
+}
+
+// knownSource returns an error for what is neither the name of a data set nor a path.
+func knownSource(name string) error {
+	if folder.IsPath(name) {
+		return nil // what is there is said when it is opened
+	}
+	return knownData(name)
 }

@@ -92,6 +92,11 @@ func (f *trainFlags) given(c train.Config, changed func(flag string) bool) (trai
 		return c, err
 	}
 	f.named = changed("data")
+	if changed("teacher") {
+		if g.Teacher, err = checkpoint.FindModel(g.Teacher); err != nil {
+			return c, usagef("--teacher: %w", err)
+		}
+	}
 	if changed("weights") { // taken first: the others win
 		if g.Weights, err = checkpoint.FindModel(g.Weights); err != nil {
 			return c, usagef("--weights: %w", err)

@@ -23,19 +23,6 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// prediction is an element of what predict --json prints, and a line of --format jsonl.
-type prediction struct {
-	Image       string                 `json:"image"`
-	Predictions []inference.Prediction `json:"predictions,omitzero"` // likeliest first
-	Labels      []labelAnswer          `json:"labels,omitzero"`      // in place of them, of a model that answers with labels
-	Values      []inference.Value      `json:"values,omitzero"`      // or with values
-	CAM         string                 `json:"cam,omitempty"`        // file of the heat map, with --cam
-	Precision   string                 `json:"precision,omitempty"`  // that it was computed in
-	Error       string                 `json:"error,omitempty"`
-
-	probabilities map[string]float64 // of all labels
-}
-
 // predictFlags are the settings of predict.
 type predictFlags struct {
 	device    deviceFlags
@@ -223,15 +210,6 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 		err = stdin.err
 	}
 	return bad, errors.Join(err, out.end())
-}
-
-// likelyEnough returns the classes whose probability is at least threshold.
-func likelyEnough(found []inference.Prediction, threshold float64) []inference.Prediction {
-	n := slices.IndexFunc(found, func(p inference.Prediction) bool { return p.Probability < threshold })
-	if n < 0 {
-		return found
-	}
-	return found[:n]
 }
 
 // stdinPaths replaces the argument - by the lines of standard input.

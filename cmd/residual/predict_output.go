@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -205,4 +206,26 @@ func camName(path string) string {
 		}
 	}
 	return filepath.Join(parts...) + ".cam.jpg"
+}
+
+// prediction is an element of what predict --json prints, and a line of --format jsonl.
+type prediction struct {
+	Image       string                 `json:"image"`
+	Predictions []inference.Prediction `json:"predictions,omitzero"` // likeliest first
+	Labels      []labelAnswer          `json:"labels,omitzero"`      // in place of them, of a model that answers with labels
+	Values      []inference.Value      `json:"values,omitzero"`      // or with values
+	CAM         string                 `json:"cam,omitempty"`        // file of the heat map, with --cam
+	Precision   string                 `json:"precision,omitempty"`  // that it was computed in
+	Error       string                 `json:"error,omitempty"`
+
+	probabilities map[string]float64 // of all labels
+}
+
+// likelyEnough returns the classes whose probability is at least threshold.
+func likelyEnough(found []inference.Prediction, threshold float64) []inference.Prediction {
+	n := slices.IndexFunc(found, func(p inference.Prediction) bool { return p.Probability < threshold })
+	if n < 0 {
+		return found
+	}
+	return found[:n]
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -25,3 +27,22 @@ func jsonFlag(cmd *cobra.Command, to *bool) {
 
 // printf calls say for the standard output of a command.
 func printf(cmd *cobra.Command, format string, args ...any) { say(cmd.OutOrStdout(), format, args...) }
+
+// number is a float that may be NaN or infinite. JSON has no such numbers, so they become the
+// strings NaN, +Inf and -Inf.
+type number float64
+
+// MarshalJSON implements json.Marshaler.
+func (n number) MarshalJSON() ([]byte, error) {
+	if v := float64(n); math.IsNaN(v) || math.IsInf(v, 0) {
+		return json.Marshal(fmt.Sprint(v))
+	}
+	return json.Marshal(float64(n))
+}
+
+func measured(x float64) *float64 {
+	if math.IsNaN(x) {
+		return nil
+	}
+	return &x
+}

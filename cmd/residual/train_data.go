@@ -122,50 +122,10 @@ func kept(p *train.Photos) string {
 	return b.String()
 }
 
-// eachClass writes the number of images of each class; of many classes only the smallest and the
-// largest.
-func eachClass(classes []string, counts []int) string {
-	const most = 12
-	if len(classes) > most {
-		least, largest := 0, 0
-		for i, n := range counts {
-			if n < counts[least] {
-				least = i
-			}
-			if n > counts[largest] {
-				largest = i
-			}
-		}
-		return fmt.Sprintf("%s %d to %s %d", classes[least], counts[least], classes[largest], counts[largest])
-	}
-	parts := make([]string, len(classes))
-	for i, class := range classes {
-		parts[i] = fmt.Sprintf("%s %d", class, counts[i])
-	}
-	return strings.Join(parts, ", ")
-}
-
-// few lists the first of many names.
-func few(names []string) string {
-	const most = 4
-	if more := len(names) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
-	}
-	return strings.Join(names, ", ")
-}
-
 // dataName returns the name of the data for messages: of a folder its last part.
 func dataName(s train.Start) string {
 	if s.Photos != nil {
 		return s.Photos.Index.Name
 	}
 	return s.Config.Data
-}
-
-// knownSource returns an error for what is neither the name of a data set nor a path.
-func knownSource(name string) error {
-	if folder.IsPath(name) {
-		return nil // what is there is said when it is opened
-	}
-	return knownData(name)
 }

@@ -256,13 +256,6 @@ func (v *trainView) json(s train.Summary) error {
 	return printJSON(v.cmd.OutOrStdout(), r)
 }
 
-func measured(x float64) *float64 {
-	if math.IsNaN(x) {
-		return nil
-	}
-	return &x
-}
-
 // result prints the figures, the files, and the command that uses the model of the best figure.
 func (v *trainView) result(s train.Summary) error {
 	v.totals(s, s.Epochs)
@@ -312,14 +305,6 @@ func (v *trainView) missing(s train.Summary) {
 // bestText is the best epoch with its figures: epoch 8, test acc 0.912.
 func (v *trainView) bestText(s train.Summary) string {
 	return fmt.Sprintf("epoch %d, %s", s.BestEpoch, v.scored(s))
-}
-
-// bestBy is the figure by which the best epoch was chosen, unless that is its accuracy.
-func bestBy(s train.Summary) string {
-	if m := s.Config.Metric; m != "" && m != string(train.Accuracy) {
-		return fmt.Sprintf(", %s %.3f", m, s.BestScore)
-	}
-	return ""
 }
 
 // totals prints the figures of the last epoch, of the best one, and the speed.
