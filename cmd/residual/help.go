@@ -18,8 +18,11 @@ func helpCommand() *cobra.Command {
 		Long:    "Show the help of a command, or a topic: photos, fine-tuning, precision, schedules, resume.",
 		Example: "  residual help train\n  residual help data fetch\n  residual help photos",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
+			if len(args) > 0 {
 				if i := slices.IndexFunc(topics, func(t topic) bool { return t.name == args[0] }); i >= 0 {
+					if len(args) > 1 {
+						return usagef("help takes one topic; give %s alone", args[0])
+					}
 					p := &helpPage{width: helpWidth(report.Columns(cmd.OutOrStdout()))}
 					p.prose(topics[i].text(p.width))
 					printf(cmd, "%s", p.b.String())
