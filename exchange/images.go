@@ -11,6 +11,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 )
 
 // UnsaidError is the error of a file that leaves something open which ModelConfig must say,
@@ -59,6 +60,9 @@ func at(path string, err error) error {
 func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Model, error) {
 	if c.Model != "" && c.Model != info.Architecture {
 		return info, fmt.Errorf("is %s, not %s", info.Architecture, c.Model)
+	}
+	if of := info.Task.Named(); c.Classes != nil && of != task.Classes {
+		return info, fmt.Errorf("answers with %s and has their names; leave the names of classes out", of)
 	}
 	if c.Classes != nil {
 		if n := len(info.Classes); n != len(c.Classes) {

@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 )
@@ -132,7 +133,7 @@ const ownWordNote = "everything that was not given is taken from the file itself
 func ownWord(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
 	own, err := checkpoint.ModelIn(metadata)
 	e := match.Entry
-	ok = err == nil && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
+	ok = err == nil && own.Task.Named() == task.Classes && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
 		!(e.FixedSize && (own.Height != e.Height || own.Width != e.Width))
 	return own, ok
 }
