@@ -137,7 +137,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		if err := ready(i); err != nil {
 			return e, err
 		}
-		if err := foresight.RoomFor(j.trainer.Memory().Total(), j.Forecast.Memory); err != nil {
+		if err := j.Forecast.fits(j.trainer.Memory().Total()); err != nil {
 			return e, err // measuring would fill the memory
 		}
 		if took[i], err = j.estimate(ctx, offers[i].Enough); err == nil && took[i] == nil {
@@ -146,7 +146,7 @@ func (j *job) fit(ctx context.Context) (s Start, err error) {
 		if err != nil {
 			return e, err
 		}
-		return *took[i], foresight.RoomFor(took[i].Memory.Total, j.Forecast.Memory)
+		return *took[i], j.Forecast.fits(took[i].Memory.Total)
 	})
 	if err != nil {
 		return s, err

@@ -3,6 +3,8 @@ package train
 import (
 	"time"
 
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/internal/host"
 	"github.com/residual-ml/residual/train/foresight"
 )
 
@@ -21,6 +23,14 @@ type Forecast struct {
 
 	Epoch func() time.Duration                     // measures the caller's work after every epoch, such as drawing curves; may be nil
 	After func(e foresight.Estimate) time.Duration // measures the caller's work after the training, such as a report; e has no Total yet; may be nil
+}
+
+// fits returns an *engine.MemoryError if so many bytes are more than Memory.
+func (f *Forecast) fits(bytes int64) error {
+	if err := (host.Memory{Free: f.Memory}).Fits(bytes); err != nil {
+		return &engine.MemoryError{Err: err}
+	}
+	return nil
 }
 
 // unset records which settings were not given, so that a budget may choose them.

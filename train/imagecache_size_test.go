@@ -10,9 +10,9 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 )
 
-// A budget that chooses another size than pictures were checked for finds the pack of
-// that size, and worth goes by what a step costs.
-func TestPackOfAnotherSize(t *testing.T) {
+// A budget that chooses another size than the one with which the images were checked uses the
+// cache of that size, and worthCaching depends on the cost of a step.
+func TestImageCacheOfAnotherSize(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "photos")
 	if err := folder.Make(context.Background(), dir, folder.MakeConfig{PerClass: 3}); err != nil {
 		t.Fatal(err)
@@ -53,13 +53,13 @@ func TestPackOfAnotherSize(t *testing.T) {
 
 	trial := folder.CacheTrial{Images: 10_000, Tried: 100, Took: 100 * 2500 * time.Microsecond, Bytes: 100 << 10}
 	if !small.worthCaching(trial) {
-		t.Error("2.5 ms a picture are nothing beside ResNet-18 at 32")
+		t.Error("2.5 ms per image are not worth a cache for ResNet-18 at 32x32")
 	}
 	if p := planFor(224); p.worthCaching(trial) {
-		t.Error("2.5 ms a picture are much beside ResNet-18 at 224")
+		t.Error("2.5 ms per image are worth a cache for ResNet-18 at 224x224")
 	}
 	trial.Images = 1000
 	if small.worthCaching(trial) {
-		t.Error("2.5 s in all are worth a file")
+		t.Error("2.5 s in all are worth a cache")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/residual-ml/residual/train/settings"
 )
 
-// fields are those of a config that are settings, those of embedded structs included.
+// fields lists the fields of a struct that are settings, including those of embedded structs.
 func fields(t reflect.Type) (all []reflect.StructField) {
 	for i := range t.NumField() {
 		f := t.Field(i)
