@@ -90,7 +90,7 @@ func (o Options) check() error {
 	case o.Size < 1 || o.Size > 1<<14:
 		return fmt.Errorf("images of %d pixels a side; use 1 to %d", o.Size, 1<<14)
 	case o.ResizeSize < o.Size:
-		return fmt.Errorf("images resized to %d pixels and cut to %d; the cut cannot be larger", o.ResizeSize, o.Size)
+		return fmt.Errorf("images resized to %d pixels and cropped to %d; the crop cannot be larger", o.ResizeSize, o.Size)
 	case o.Shrink < 0:
 		return fmt.Errorf("images shrunk to %d pixels; use 0 for none", o.Shrink)
 	}
