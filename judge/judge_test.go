@@ -231,7 +231,7 @@ func TestWrite(t *testing.T) {
 	if err := os.WriteFile(mine, []byte("<html>mine</html>"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(mine, p); err == nil || !strings.Contains(err.Error(), "mine.html is there and is no report") {
+	if err := Write(mine, p); err == nil || !strings.Contains(err.Error(), "mine.html exists and is not a report") {
 		t.Errorf("over another file: %v", err)
 	}
 	if err := Write(t.TempDir(), p); err == nil {

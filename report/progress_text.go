@@ -169,7 +169,7 @@ func of(n, total int) string {
 	return pad(strconv.Itoa(n), len(t), Right) + "/" + t
 }
 
-// whole formats a time left without tenths of a second, which would flicker.
+// whole formats a remaining time without tenths of a second, which would flicker.
 func whole(d time.Duration) string {
 	if s := d.Round(time.Second); s < 10*time.Second {
 		return strconv.Itoa(int(s/time.Second)) + "s"

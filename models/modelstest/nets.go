@@ -48,7 +48,7 @@ type Step struct {
 	Gradients map[string]Held `json:"gradients"`
 }
 
-// Held is a tensor of which the fixture contains only a few facts.
+// Held is a tensor of which the fixture contains only a few facts. See Facts.
 type Held struct {
 	Places []int `json:"places"` // indices of the elements in Facts.At
 	Facts
