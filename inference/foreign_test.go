@@ -169,9 +169,9 @@ func TestLoadAsRestates(t *testing.T) {
 		t.Errorf("nothing said: %+v, %v", m, err)
 	}
 	for want, c := range map[string]exchange.ModelConfig{
-		"10 classes, but 2 names": {Classes: []string{"a", "b"}},
-		"not resnet50":                  {Model: "resnet50"},
-		"of 1 values for 3 channels":    {Mean: []float64{0}, Std: []float64{1}},
+		"10 classes, but 2 names":    {Classes: []string{"a", "b"}},
+		"not resnet50":               {Model: "resnet50"},
+		"of 1 values for 3 channels": {Mean: []float64{0}, Std: []float64{1}},
 	} {
 		if _, _, err := inference.LoadAs(path, c, dev, engine.FP32); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) {
 			t.Errorf("want %q, got %v", want, err)
