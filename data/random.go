@@ -6,16 +6,16 @@ import (
 	"math/rand/v2"
 )
 
-// The streams of random numbers. Each has a key of its own, so no two share a draw
-// whatever the seed.
+// These are the streams of random numbers. Each one keys the generator differently, so two
+// streams never share numbers, whatever the seed.
 const (
-	streamOrder = 1 + iota // of an epoch
-	streamTrain            // images drawn for training
-	streamTest             // images drawn for testing
+	streamOrder = 1 + iota // the order of an epoch
+	streamTrain            // generated training images
+	streamTest             // generated test images
 )
 
-// random is a stream of numbers fixed by (seed, stream, index) alone: ChaCha8, whose
-// output is specified, the same on every platform and in every Go version.
+// random is a random generator that depends only on (seed, stream, index). It is ChaCha8,
+// whose output is specified: the same on every platform and in every Go version.
 type random struct{ src rand.ChaCha8 }
 
 func (r *random) reset(seed, stream, index uint64) {
@@ -26,7 +26,7 @@ func (r *random) reset(seed, stream, index uint64) {
 	r.src.Seed(key)
 }
 
-// intn returns a number in 0..n-1; its bias, below n/2^64, is of no account here.
+// intn returns a number in 0..n-1. Its bias is below n/2^64, which does not matter here.
 func (r *random) intn(n int) int {
 	hi, _ := bits.Mul64(r.src.Uint64(), uint64(n))
 	return int(hi)
@@ -41,7 +41,7 @@ func (r *random) between(lo, hi float64) float64 {
 // chance is true with probability p.
 func (r *random) chance(p float64) bool { return r.between(0, 1) < p }
 
-// permutation returns 0..n-1 in random order (Fisher and Yates).
+// permutation returns 0..n-1 in random order, by the Fisher-Yates shuffle.
 func (r *random) permutation(n int) []int32 {
 	p := make([]int32, n)
 	for i := range p {

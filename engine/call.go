@@ -45,16 +45,13 @@ func Call(dev Device, mode graph.Mode, forward func(*graph.Node) *graph.Node, x 
 	return y, nil
 }
 
-// Trace adds forward(x) to the graph of x. A panic of forward about shapes becomes an
-// error, so Trace is the way to build a graph for a shape that a user or a file has chosen.
+// Trace adds forward(x) to the graph of x. A tensor.Misuse that forward panics with, such as
+// one about shapes, becomes an error, so Trace is the way to build a graph for a shape that a
+// user or a file has chosen. Any other panic passes.
 func Trace(forward func(*graph.Node) *graph.Node, x *graph.Node) (out *graph.Node, err error) {
 	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case string:
-			out, err = nil, fmt.Errorf("an input of shape %v does not fit: %s", x.Shape, r)
-		default:
-			panic(r)
+		if m := tensor.Recovered(recover()); m != nil {
+			out, err = nil, fmt.Errorf("an input of shape %v does not fit: %w", x.Shape, m)
 		}
 	}()
 	return forward(x), nil

@@ -354,10 +354,10 @@ func (p *Program) Read(n *graph.Node, dst *tensor.Tensor) {
 	v := p.values[n]
 	b := p.buffers[v]
 	if b == nil {
-		panic(fmt.Sprintf("engine: %v is not an output of this program", n))
+		panic(tensor.Misusef("engine: %v is not an output of this program", n))
 	}
 	if !dst.Shape().Equal(n.Shape) {
-		panic(fmt.Sprintf("engine: reading %v into shape %v", n, dst.Shape()))
+		panic(tensor.Misusef("engine: reading %v into shape %v", n, dst.Shape()))
 	}
 	p.device.Download(dst, b, v)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
@@ -219,7 +220,7 @@ func (win window) padded(x *graph.Node, fill float64) *graph.Node {
 func (s side) outputs(size int, ceil bool) int {
 	room := size + s.before + s.after - s.reach() - 1
 	if room < 0 && !(ceil && room > -s.stride) {
-		panic(fmt.Sprintf("the window does not fit the padded image: %d of %d", s.reach()+1, size+s.before+s.after))
+		panic(tensor.Misusef("the window does not fit the padded image: %d of %d", s.reach()+1, size+s.before+s.after))
 	}
 	if !ceil {
 		return room/s.stride + 1
@@ -241,7 +242,7 @@ func (s side) transposed(size, more, to int, auto string) (full, cut, end int) {
 	cut, end = s.before, s.after-more
 	if auto != "" && to == 0 {
 		if to = size * s.stride; to > full+more {
-			panic(fmt.Sprintf("auto_pad=%s for a kernel of %d and a stride of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", auto, s.kernel, s.stride))
+			panic(tensor.Misusef("auto_pad=%s for a kernel of %d and a stride of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", auto, s.kernel, s.stride))
 		}
 	}
 	if to > 0 {
@@ -253,7 +254,7 @@ func (s side) transposed(size, more, to int, auto string) (full, cut, end int) {
 		end = full - to - cut
 	}
 	if full-cut-end < 1 {
-		panic(fmt.Sprintf("pads cut off all of the %d outputs", full))
+		panic(tensor.Misusef("pads cut off all of the %d outputs", full))
 	}
 	return full, cut, end
 }

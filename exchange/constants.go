@@ -60,7 +60,7 @@ func (imp *importer) filled(n *onnx.Node, fill *tensor.Tensor) error {
 	imp.apply(n.String(), out, names[len(names)-1:], func(in []value) value {
 		dims := in[0].integers("the shape")
 		if len(dims) > graph.MostDimensions {
-			panic(fmt.Sprintf("asks for %d dimensions, and at most %d are supported", len(dims), graph.MostDimensions))
+			panic(tensor.Misusef("asks for %d dimensions, and at most %d are supported", len(dims), graph.MostDimensions))
 		}
 		limited(room, dims...)
 		shape := make(tensor.Shape, len(dims))
@@ -169,7 +169,7 @@ func converted(t *tensor.Tensor, to onnx.ElementType) *tensor.Tensor {
 		case t.DType() == tensor.Int64:
 			ints[i] = t.Ints()[i]
 		case x != x || math.Abs(x) >= 1<<62:
-			panic(fmt.Sprintf("%v cannot become an integer", x))
+			panic(tensor.Misusef("%v cannot become an integer", x))
 		default:
 			ints[i] = int64(x)
 		}
@@ -213,13 +213,13 @@ func (imp *importer) span(n *onnx.Node, a *attributes) error {
 		for i, v := range in {
 			list := v.numbers("a bound")
 			if len(list) != 1 {
-				panic(fmt.Sprintf("a bound of %d numbers", len(list)))
+				panic(tensor.Misusef("a bound of %d numbers", len(list)))
 			}
 			at[i], whole = list[0], whole && v.isInteger()
 		}
 		count := math.Ceil((at[1] - at[0]) / at[2])
 		if !(count <= mostMade) {
-			panic(fmt.Sprintf("from %v to %v by %v makes more than %d numbers", at[0], at[1], at[2], mostMade))
+			panic(tensor.Misusef("from %v to %v by %v makes more than %d numbers", at[0], at[1], at[2], mostMade))
 		}
 		ints, reals := []int64{}, []float32{}
 		for i := range int(max(count, 0)) {

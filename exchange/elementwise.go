@@ -17,7 +17,7 @@ var functions = map[string]func(a *attributes) graph.Unary{
 	"Sign": plain(graph.Sign), "Floor": plain(graph.Floor), "Ceil": plain(graph.Ceil), "Round": plain(graph.Round), "Erf": plain(graph.Erf),
 	"Sin": plain(graph.Sin), "Cos": plain(graph.Cos), "Tan": plain(graph.Tan), "Asin": plain(graph.Asin), "Acos": plain(graph.Acos), "Atan": plain(graph.Atan),
 	"Sinh": plain(graph.Sinh), "Cosh": plain(graph.Cosh), "Asinh": plain(graph.Asinh), "Acosh": plain(graph.Acosh), "Atanh": plain(graph.Atanh),
-	"HardSwish": plain(graph.HardSwish), "Softplus": plain(graph.Softplus), "Softsign": plain(graph.Softsign), "Mish": plain(graph.Mish),
+	"HardSwish": plain(graph.Hardswish), "Softplus": plain(graph.Softplus), "Softsign": plain(graph.Softsign), "Mish": plain(graph.Mish),
 	"LeakyRelu": func(a *attributes) graph.Unary {
 		return graph.Unary{Function: graph.LeakyReLU, A: a.float("alpha", 0.01)}
 	},
@@ -27,7 +27,7 @@ var functions = map[string]func(a *attributes) graph.Unary{
 	},
 	"Celu": func(a *attributes) graph.Unary { return graph.Unary{Function: graph.CELU, A: a.float("alpha", 1)} },
 	"HardSigmoid": func(a *attributes) graph.Unary {
-		return graph.Unary{Function: graph.HardSigmoid, A: a.float("alpha", 0.2), B: a.float("beta", 0.5)}
+		return graph.Unary{Function: graph.Hardsigmoid, A: a.float("alpha", 0.2), B: a.float("beta", 0.5)}
 	},
 	"ThresholdedRelu": func(a *attributes) graph.Unary { return graph.Unary{Function: graph.Threshold, A: a.float("alpha", 1)} },
 	"Shrink": func(a *attributes) graph.Unary {
@@ -66,10 +66,10 @@ func activation(m nn.Module) func(*importer, *onnx.Node, *attributes) error {
 
 // pairs maps the operators on two (or more) tensors to the function of two.
 var pairs = map[string]func(a, b *graph.Node) *graph.Node{
-	"Add": (*graph.Node).Plus, "Sub": (*graph.Node).Minus, "Mul": (*graph.Node).Times, "Div": (*graph.Node).Over, "Pow": powered,
+	"Add": (*graph.Node).Add, "Sub": (*graph.Node).Sub, "Mul": (*graph.Node).Mul, "Div": (*graph.Node).Div, "Pow": powered,
 	"Less": graph.Less.Of, "LessOrEqual": graph.LessOrEqual.Of, "Greater": graph.Greater.Of, "GreaterOrEqual": graph.GreaterOrEqual.Of,
-	"Equal": graph.Equal.Of, "And": (*graph.Node).Times, "Or": (*graph.Node).Maximum, "Xor": differs,
-	"Max": (*graph.Node).Maximum, "Min": (*graph.Node).Minimum, "Sum": (*graph.Node).Plus, "Mean": (*graph.Node).Plus,
+	"Equal": graph.Equal.Of, "And": (*graph.Node).Mul, "Or": (*graph.Node).Maximum, "Xor": differs,
+	"Max": (*graph.Node).Maximum, "Min": (*graph.Node).Minimum, "Sum": (*graph.Node).Add, "Mean": (*graph.Node).Add,
 }
 
 // differs is 1 where a and b differ, else 0.
@@ -84,7 +84,7 @@ func powered(a, b *graph.Node) *graph.Node {
 	case !ok || len(b.Shape) > len(a.Shape) || b.Shape.Numel() != 1:
 		return graph.Pow.Of(a, b)
 	case c.Value == 2:
-		return a.Times(a)
+		return a.Mul(a)
 	case c.Value == 0.5:
 		return a.Sqrt()
 	}
@@ -117,7 +117,7 @@ func (imp *importer) several(n *onnx.Node, a *attributes) error {
 		})
 		if n.Op == "Div" && graphOf(in) == nil && in[0].isInteger() && in[1].isInteger() {
 			if slices.Contains(in[1].data.Ints(), 0) {
-				panic("divides integers by zero")
+				panic(tensor.Misusef("divides integers by zero"))
 			}
 		}
 		return run(in)
@@ -201,7 +201,7 @@ func (imp *importer) clip(n *onnx.Node, a *attributes) error {
 			}
 			numbers := in[i+1].numbers("its bound")
 			if len(numbers) != 1 {
-				panic(fmt.Sprintf("a bound of %d numbers is not supported, only one", len(numbers)))
+				panic(tensor.Misusef("a bound of %d numbers is not supported, only one", len(numbers)))
 			}
 			*to = numbers[0]
 		}
@@ -216,7 +216,7 @@ func (imp *importer) pRelu(n *onnx.Node, a *attributes) error {
 	}
 	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
 		x, zero := in[0], in[0].Graph.Constant(0, in[0].Shape...)
-		return graph.Less.Of(x, zero).Where(x.Times(in[1].Broadcast(x.Shape...)), x)
+		return graph.Less.Of(x, zero).Where(x.Mul(in[1].Broadcast(x.Shape...)), x)
 	}))
 }
 
@@ -251,12 +251,12 @@ var reductions = map[string]func(x *graph.Node, axes []int) *graph.Node{
 	"ReduceMin":       func(x *graph.Node, axes []int) *graph.Node { return x.Min(axes...) },
 	"ReduceProd":      func(x *graph.Node, axes []int) *graph.Node { return graph.Product.Of(x, axes...) },
 	"ReduceL1":        func(x *graph.Node, axes []int) *graph.Node { return x.Abs().Sum(axes...) },
-	"ReduceL2":        func(x *graph.Node, axes []int) *graph.Node { return x.Times(x).Sum(axes...).Sqrt() },
-	"ReduceSumSquare": func(x *graph.Node, axes []int) *graph.Node { return x.Times(x).Sum(axes...) },
+	"ReduceL2":        func(x *graph.Node, axes []int) *graph.Node { return x.Mul(x).Sum(axes...).Sqrt() },
+	"ReduceSumSquare": func(x *graph.Node, axes []int) *graph.Node { return x.Mul(x).Sum(axes...) },
 	"ReduceLogSum":    func(x *graph.Node, axes []int) *graph.Node { return x.Sum(axes...).Log() },
 	"ReduceLogSumExp": func(x *graph.Node, axes []int) *graph.Node {
 		most := x.Max(axes...)
-		return x.Minus(most).Exp().Sum(axes...).Log().Plus(most)
+		return x.Sub(most).Exp().Sum(axes...).Log().Add(most)
 	},
 }
 
@@ -310,7 +310,7 @@ func positions(axes []int64, rank int) []int {
 	}
 	slices.Sort(at)
 	if len(slices.Compact(slices.Clone(at))) != len(at) {
-		panic(fmt.Sprintf("axes %v repeat one", axes))
+		panic(tensor.Misusef("axes %v repeat one", axes))
 	}
 	return at
 }
@@ -318,7 +318,7 @@ func positions(axes []int64, rank int) []int {
 // position returns the index of an axis, which counts from the end if it is negative.
 func position(d int64, rank int) int {
 	if d < -int64(rank) || d >= int64(rank) {
-		panic(fmt.Sprintf("axis %d of %d dimensions", d, rank))
+		panic(tensor.Misusef("axis %d of %d dimensions", d, rank))
 	}
 	return int((d + int64(rank)) % int64(rank))
 }
@@ -339,7 +339,7 @@ func without(x *graph.Node, at []int) *graph.Node {
 		if !slices.Contains(at, d) {
 			to = append(to, size)
 		} else if size != 1 {
-			panic(fmt.Sprintf("takes out dimension %d of %v", d, x.Shape))
+			panic(tensor.Misusef("takes out dimension %d of %v", d, x.Shape))
 		}
 	}
 	if len(x.Shape) > 2 && len(to) == 2 && to[0] == x.Shape[0] {

@@ -298,7 +298,7 @@ type expand struct{}
 
 func (expand) Forward(x *graph.Node) *graph.Node {
 	g := x.Graph
-	return g.Apply(&graph.Expand{To: x.Shape}, g.Apply(graph.Sum{}, x))
+	return g.Apply(graph.Expand{To: x.Shape}, g.Apply(graph.Sum{}, x))
 }
 
 // TestExportFiles writes the files that testdata/check_export.py compares with another

@@ -218,7 +218,7 @@ func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
 		limited(0, y.Shape[0], y.Shape[1], h-cutH-endH, w-cutW-endW)
 		y = y.Pad(2, -cutH, -endH, 0).Pad(3, -cutW, -endW, 0)
 		if bias != nil {
-			y = y.Plus(x.Graph.Variable(bias).Reshape(bias.Value.Numel(), 1, 1))
+			y = y.Add(x.Graph.Variable(bias).Reshape(bias.Value.Numel(), 1, 1))
 		}
 		return value{node: y}
 	})
@@ -281,15 +281,15 @@ func (imp *importer) standardised(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
 		x := in[0]
 		if len(x.Shape) < 2 {
-			panic(fmt.Sprintf("of %v is not supported, only of [N, C, ...]", x.Shape))
+			panic(tensor.Misusef("of %v is not supported, only of [N, C, ...]", x.Shape))
 		}
 		to := ones(x.Shape, 1)
 		if training {
 			axes := slices.Delete(counted(len(x.Shape)), 1, 2)
 			return affineOf(normalised(x, eps, axes...), in[1], in[2], to...)
 		}
-		std := in[4].Plus(x.Graph.Constant(eps)).Sqrt()
-		return affineOf(x.Minus(in[3].Reshape(to...)).Over(std.Reshape(to...)), in[1], in[2], to...)
+		std := in[4].Add(x.Graph.Constant(eps)).Sqrt()
+		return affineOf(x.Sub(in[3].Reshape(to...)).Div(std.Reshape(to...)), in[1], in[2], to...)
 	}))
 }
 
@@ -328,8 +328,8 @@ func (imp *importer) softmax(n *onnx.Node, a *attributes) error {
 		case len(x.Shape) == 2 && at == 1:
 			x = nn.Softmax{}.Forward(x)
 		default:
-			e := x.Minus(x.Max(at)).Exp()
-			x = e.Over(e.Sum(at))
+			e := x.Sub(x.Max(at)).Exp()
+			x = e.Div(e.Sum(at))
 		}
 		return value{node: x.Reshape(to...)}
 	})

@@ -44,12 +44,12 @@ func (imp *importer) product(n *onnx.Node, alpha, beta float64, turnA, turnB boo
 	}
 	imp.apply(n.String(), n.Outputs[0], imp.named(n, 3), func(in []value) value {
 		if graphOf(in) == nil {
-			panic("is not supported of constants alone")
+			panic(tensor.Misusef("is not supported of constants alone"))
 		}
 		return over(asNumbers, func(in []*graph.Node) *graph.Node {
 			a, b := in[0], in[1]
 			if len(a.Shape) != 2 || len(b.Shape) != 2 {
-				panic(fmt.Sprintf("its input has %d dimensions, where a linear layer takes [N, features]", len(a.Shape)))
+				panic(tensor.Misusef("its input has %d dimensions, where a linear layer takes [N, features]", len(a.Shape)))
 			}
 			if turnA {
 				a = a.Transpose(1, 0)
@@ -59,7 +59,7 @@ func (imp *importer) product(n *onnx.Node, alpha, beta float64, turnA, turnB boo
 			}
 			y := scaled(a.MatMul(b), alpha)
 			if in[2] != nil && beta != 0 {
-				y = y.Plus(scaled(in[2], beta).Broadcast(y.Shape...))
+				y = y.Add(scaled(in[2], beta).Broadcast(y.Shape...))
 			}
 			return y
 		})(in)
@@ -103,7 +103,7 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 	}
 	return imp.compute(n, a, func(in []value) value {
 		if graphOf(in) == nil {
-			panic("is not supported of constants alone")
+			panic(tensor.Misusef("is not supported of constants alone"))
 		}
 		return over(asNumbers, func(in []*graph.Node) *graph.Node { return matrices(in[0], in[1]) })(in)
 	})
@@ -113,7 +113,7 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 func matrices(a, b *graph.Node) *graph.Node {
 	row, column := len(a.Shape) == 1, len(b.Shape) == 1
 	if len(a.Shape) == 0 || len(b.Shape) == 0 || row && column {
-		panic(fmt.Sprintf("of %v and %v is not supported", a.Shape, b.Shape))
+		panic(tensor.Misusef("of %v and %v is not supported", a.Shape, b.Shape))
 	}
 	if row {
 		a = a.Reshape(1, a.Shape[0])
@@ -144,7 +144,7 @@ func longer(a, b tensor.Shape) []int {
 		if out[d] == 1 {
 			out[d] = size
 		} else if size != 1 && size != out[d] {
-			panic(fmt.Sprintf("%v and %v do not fit", a, b))
+			panic(tensor.Misusef("%v and %v do not fit", a, b))
 		}
 	}
 	return out

@@ -77,7 +77,7 @@ type Input struct {
 func (n *Network) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	if len(x.Shape) != 4 || x.Shape[1] != n.Input.Channels {
-		panic(fmt.Sprintf("the ONNX graph's input %q: images of %v: wants [N, %d, H, W]", n.Input.Name, x.Shape, n.Input.Channels))
+		panic(tensor.Misusef("the ONNX graph's input %q: images of %v: wants [N, %d, H, W]", n.Input.Name, x.Shape, n.Input.Channels))
 	}
 	if batch := x.Shape[0]; n.single && batch > 1 {
 		var rows []*graph.Node
@@ -90,12 +90,8 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 	bounds := bounds{seen: first}
 	label := ""
 	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case string:
-			panic(label + ": " + r)
-		default:
-			panic(r)
+		if m := tensor.Recovered(recover()); m != nil {
+			panic(tensor.Misusef("%s: %w", label, m))
 		}
 	}()
 	for _, s := range n.steps {

@@ -51,7 +51,7 @@ func (e *exporter) node(n *graph.Node) error {
 		return e.adaptivePool(n, op)
 	case graph.PadChannels:
 		e.padChannels(n, op)
-	case *graph.Reshape:
+	case graph.Reshape:
 		return e.reshape(n, op)
 	default:
 		return fmt.Errorf("Export does not support this operation")
@@ -192,7 +192,7 @@ func (e *exporter) adaptivePool(n *graph.Node, op graph.AdaptiveAvgPool2d) error
 	return nil
 }
 
-func (e *exporter) reshape(n *graph.Node, op *graph.Reshape) error {
+func (e *exporter) reshape(n *graph.Node, op graph.Reshape) error {
 	from := n.Inputs[0].Shape
 	if len(from) < 1 || len(op.To) < 1 || from[0] != tracedBatch || op.To[0] != tracedBatch {
 		return fmt.Errorf("from %v changes the batch dimension, which is impossible in an ONNX graph for any batch size", from)

@@ -42,16 +42,16 @@ func (imp *importer) lrn(n *onnx.Node, a *attributes) error {
 	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
 		x, g := in[0].node, in[0].node.Graph
 		o := graph.Conv2d{StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1}
-		sums := g.Apply(o, x.Times(x), g.Variable(near))
-		return value{node: x.Times(scaled(sums, alpha/float64(size)).Plus(g.Constant(bias)).Pow(-beta))}
+		sums := g.Apply(o, x.Mul(x), g.Variable(near))
+		return value{node: x.Mul(scaled(sums, alpha/float64(size)).Add(g.Constant(bias)).Pow(-beta))}
 	})
 	return nil
 }
 
 // normalised returns (x - mean) / √(variance + eps), with mean and variance over some axes.
 func normalised(x *graph.Node, eps float64, axes ...int) *graph.Node {
-	d := x.Minus(x.Mean(axes...))
-	return d.Over(d.Times(d).Mean(axes...).Plus(x.Graph.Constant(eps)).Sqrt())
+	d := x.Sub(x.Mean(axes...))
+	return d.Div(d.Mul(d).Mean(axes...).Add(x.Graph.Constant(eps)).Sqrt())
 }
 
 // affineOf returns x·scale + shift, with both reshaped to shape; a nil one is left out.
@@ -61,9 +61,9 @@ func affineOf(x, scale, shift *graph.Node, shape ...int) *graph.Node {
 			continue
 		}
 		if p = p.Reshape(shape...); i == 0 {
-			x = x.Times(p)
+			x = x.Mul(p)
 		} else {
-			x = x.Plus(p)
+			x = x.Add(p)
 		}
 	}
 	return x
@@ -77,7 +77,7 @@ func (imp *importer) instanceNorm(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
 		x := in[0]
 		if len(x.Shape) < 3 {
-			panic(fmt.Sprintf("of %v is not supported, only of [N, C, ...]", x.Shape))
+			panic(tensor.Misusef("of %v is not supported, only of [N, C, ...]", x.Shape))
 		}
 		return affineOf(normalised(x, eps, counted(len(x.Shape))[2:]...), in[1], in[2], ones(x.Shape, 1)...)
 	}))
@@ -105,7 +105,7 @@ func (imp *importer) groupNorm(n *onnx.Node, a *attributes) error {
 		x := in[0]
 		s := x.Shape
 		if len(s) < 3 || groups < 1 || int64(s[1])%groups != 0 {
-			panic(fmt.Sprintf("num_groups=%d of %v", groups, s))
+			panic(tensor.Misusef("num_groups=%d of %v", groups, s))
 		}
 		k, per := int(groups), s[1]/int(groups)
 		y := normalised(x.Reshape(s[0], k, s.Numel()/(s[0]*k)), eps, 2).Reshape(s...)
@@ -132,11 +132,11 @@ func (imp *importer) layerNorm(n *onnx.Node, a *attributes) error {
 		x := in[0]
 		axes := counted(len(x.Shape))[position(axis, len(x.Shape)):]
 		if n.Op == "RMSNormalization" {
-			return x.Over(x.Times(x).Mean(axes...).Plus(x.Graph.Constant(eps)).Sqrt()).Times(in[1].Broadcast(x.Shape...))
+			return x.Div(x.Mul(x).Mean(axes...).Add(x.Graph.Constant(eps)).Sqrt()).Mul(in[1].Broadcast(x.Shape...))
 		}
-		y := normalised(x, eps, axes...).Times(in[1].Broadcast(x.Shape...))
+		y := normalised(x, eps, axes...).Mul(in[1].Broadcast(x.Shape...))
 		if in[2] != nil {
-			y = y.Plus(in[2].Broadcast(x.Shape...))
+			y = y.Add(in[2].Broadcast(x.Shape...))
 		}
 		return y
 	}))
@@ -150,9 +150,9 @@ func (imp *importer) meanVariance(n *onnx.Node, a *attributes) error {
 	}
 	return imp.compute(n, a, over(asNumbers, func(in []*graph.Node) *graph.Node {
 		x := in[0]
-		d := x.Minus(x.Mean(positions(axes, len(x.Shape))...))
-		std := d.Times(d).Mean(positions(axes, len(x.Shape))...).Sqrt()
-		return d.Over(std.Plus(x.Graph.Constant(1e-9)))
+		d := x.Sub(x.Mean(positions(axes, len(x.Shape))...))
+		std := d.Mul(d).Mean(positions(axes, len(x.Shape))...).Sqrt()
+		return d.Div(std.Add(x.Graph.Constant(1e-9)))
 	}))
 }
 
@@ -166,8 +166,8 @@ func (imp *importer) lpNorm(n *onnx.Node, a *attributes) error {
 		d := position(axis, len(x.Shape))
 		norm := x.Abs().Sum(d)
 		if p == 2 {
-			norm = x.Times(x).Sum(d).Sqrt()
+			norm = x.Mul(x).Sum(d).Sqrt()
 		}
-		return norm.Where(x.Over(norm), x.Graph.Constant(0)) // 0 where the norm is 0
+		return norm.Where(x.Div(norm), x.Graph.Constant(0)) // 0 where the norm is 0
 	}))
 }

@@ -184,7 +184,7 @@ func (l *Affine) Forward(x *graph.Node) *graph.Node {
 		case 1:
 			return g.Constant(float64(p.Value.Data()[0]), channels)
 		}
-		panic(fmt.Sprintf("%d numbers for %d channels", p.Value.Numel(), channels))
+		panic(tensor.Misusef("%d numbers for %d channels", p.Value.Numel(), channels))
 	}
 	stats := g.Apply(graph.Stack{}, g.Constant(0, channels), g.Constant(1, channels))
 	return g.Record(l, first, g.Apply(graph.BatchNorm{Frozen: true}, x, stats, node(l.Scale), node(l.Shift)))

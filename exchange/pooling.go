@@ -1,11 +1,11 @@
 package exchange
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
@@ -38,7 +38,7 @@ func (win window) fitting(x *graph.Node, ceil bool) (fit window, oh, ow int) {
 func (s side) agreed(size int) {
 	outputs := (size + s.stride - 1) / s.stride
 	if s.dilation != 1 || (outputs-1)*s.stride+s.kernel-size < -1 {
-		panic(fmt.Sprintf("auto_pad for a kernel of %d, a stride of %d and a dilation of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", s.kernel, s.stride, s.dilation))
+		panic(tensor.Misusef("auto_pad for a kernel of %d, a stride of %d and a dilation of %d is not supported: ONNX and its runtimes differ there; export with explicit pads", s.kernel, s.stride, s.dilation))
 	}
 }
 
@@ -105,7 +105,7 @@ func (imp *importer) averagePool(n *onnx.Node, a *attributes) error {
 			own := win.resolved(x.Shape[2], x.Shape[3])
 			ones = x.Graph.Constant(1, 1, 1, x.Shape[2]+own.h.before+own.h.after, x.Shape[3]+own.w.before+own.w.after)
 		}
-		return value{node: win.sums(x, x, ceil).Over(win.sums(ones, x, ceil))}
+		return value{node: win.sums(x, x, ceil).Div(win.sums(ones, x, ceil))}
 	})
 	return nil
 }
@@ -137,7 +137,7 @@ func (s side) along(x *graph.Node, axis, outputs int) (sum *graph.Node) {
 		if part := x.Gather(axis, index...); sum == nil {
 			sum = part
 		} else {
-			sum = sum.Plus(part)
+			sum = sum.Add(part)
 		}
 	}
 	return sum

@@ -228,7 +228,7 @@ type matcher struct {
 // essential skips reshapes that do not change the shape.
 func essential(n *graph.Node) *graph.Node {
 	for {
-		if _, ok := n.Op.(*graph.Reshape); !ok || !n.Shape.Equal(n.Inputs[0].Shape) {
+		if _, ok := n.Op.(graph.Reshape); !ok || !n.Shape.Equal(n.Inputs[0].Shape) {
 			return n
 		}
 		n = n.Inputs[0]
@@ -312,8 +312,8 @@ func sameOp(a, b *graph.Node) bool {
 	case graph.BatchNorm:
 		y, ok := b.Op.(graph.BatchNorm)
 		return ok && x.Frozen == y.Frozen && math.Abs(x.Eps-y.Eps) <= 1e-6*x.Eps
-	case *graph.Reshape:
-		_, ok := b.Op.(*graph.Reshape)
+	case graph.Reshape:
+		_, ok := b.Op.(graph.Reshape)
 		return ok
 	case graph.AdaptiveAvgPool2d:
 		if y, ok := b.Op.(graph.AvgPool2d); ok { // one window over the whole image

@@ -24,7 +24,7 @@ func (b *basic) Forward(x *graph.Node) *graph.Node {
 	if b.Downsample != nil {
 		x = b.Downsample.Forward(x)
 	}
-	return nn.ReLU{}.Forward(x.Plus(y)) // the summands are in the other order than PyTorch's
+	return nn.ReLU{}.Forward(x.Add(y)) // the summands are in the other order than PyTorch's
 }
 
 type resnet struct {

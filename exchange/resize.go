@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/residual-ml/residual/graph"
@@ -51,7 +50,7 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 	batch := imp.batch()
 	imp.apply(n.String(), n.Outputs[0], imp.named(n, 4), func(in []value) value {
 		if in[0].node == nil {
-			panic("is not supported of constants")
+			panic(tensor.Misusef("is not supported of constants"))
 		}
 		x := in[0].shape()
 		at := counted(len(x))
@@ -69,12 +68,12 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 			to = in[sizesAt].integers("the list of sizes")
 		}
 		if len(scales) != len(at) && len(to) != len(at) {
-			panic(fmt.Sprintf("%d scales or %d sizes for %d axes", len(scales), len(to), len(at)))
+			panic(tensor.Misusef("%d scales or %d sizes for %d axes", len(scales), len(to), len(at)))
 		}
 		var crop []float64
 		if r.coordinates == "tf_crop_and_resize" {
 			if crop = in[1].numbers("the region"); len(crop) != 2*len(at) {
-				panic(fmt.Sprintf("a region of %d numbers for %d axes", len(crop), len(at)))
+				panic(tensor.Misusef("a region of %d numbers for %d axes", len(crop), len(at)))
 			}
 		}
 		one := common(policy, x, at, to)
@@ -99,7 +98,7 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 					g.scale = float64(g.to) / float64(x[d])
 				}
 				if g.to < 1 || x[d] < 1 || !(g.scale > 0) {
-					panic(fmt.Sprintf("to %d of %v along dimension %d", g.to, x, d))
+					panic(tensor.Misusef("to %d of %v along dimension %d", g.to, x, d))
 				}
 				y, none[d] = r.along(y, d, g)
 			}
@@ -127,7 +126,7 @@ func common(policy string, x tensor.Shape, at []int, to []int64) (scale float64)
 func replaced(x *graph.Node, index [][]int, fill float64) *graph.Node {
 	for _, list := range index {
 		if list != nil {
-			return x.Graph.Apply(&graph.Take{Index: index, Fill: fill}, x)
+			return x.Graph.Apply(graph.Take{Index: index, Fill: fill}, x)
 		}
 	}
 	return x
@@ -213,7 +212,7 @@ func (r resizing) source(i int, g stretching) float64 {
 		return x / g.scale
 	case "align_corners":
 		if math.Abs(g.exact-math.Round(g.exact)) > 1e-4 {
-			panic(fmt.Sprintf("align_corners with %v outputs is not supported, only with a whole number: ONNX and its runtimes disagree there", g.exact))
+			panic(tensor.Misusef("align_corners with %v outputs is not supported, only with a whole number: ONNX and its runtimes disagree there", g.exact))
 		}
 		if g.to == 1 {
 			return 0
@@ -248,7 +247,7 @@ func (r resizing) rounded(x float64) float64 {
 	case "round_prefer_floor":
 		return math.Ceil(x - 0.5)
 	}
-	panic(fmt.Sprintf("nearest_mode=%s is not known", r.nearest))
+	panic(tensor.Misusef("nearest_mode=%s is not known", r.nearest))
 }
 
 // weights returns the interpolation weights of the elements around a coordinate that lies t
@@ -272,7 +271,7 @@ func (r resizing) weights(t, scale float64) (weights []float64, before int) {
 		scale = 1
 	}
 	if !(reach/scale < mostSide) {
-		panic(fmt.Sprintf("by %v is not supported", scale))
+		panic(tensor.Misusef("by %v is not supported", scale))
 	}
 	before = -int(math.Floor(-reach/scale) + 1)
 	for i := -before; i < 2+before; i++ {

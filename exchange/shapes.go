@@ -16,7 +16,7 @@ func (imp *importer) shaping(n *onnx.Node, in []string, to func(in []value) tens
 	imp.apply(n.String(), n.Outputs[0], in, func(in []value) value {
 		s := to(in)
 		if from := in[0].shape(); s.Numel() != from.Numel() {
-			panic(fmt.Sprintf("%v cannot become %v", from, s))
+			panic(tensor.Misusef("%v cannot become %v", from, s))
 		}
 		if in[0].node == nil {
 			return value{data: in[0].data.Reshape(s...)}
@@ -41,7 +41,7 @@ func (imp *importer) flatten(n *onnx.Node, a *attributes) error {
 	imp.shaping(n, imp.named(n, 1), func(in []value) tensor.Shape {
 		s := in[0].shape()
 		if axis < -int64(len(s)) || axis > int64(len(s)) {
-			panic(fmt.Sprintf("axis=%d of %d dimensions", axis, len(s)))
+			panic(tensor.Misusef("axis=%d of %d dimensions", axis, len(s)))
 		}
 		at := bounded(axis, len(s))
 		return tensor.Shape{s[:at].Numel(), s[at:].Numel()}
@@ -86,7 +86,7 @@ func reshaped(from tensor.Shape, dims []int64, allowZero bool) tensor.Shape {
 			infer = i
 			continue
 		case d < 0 || d > int64(from.Numel()) || product > 1<<31:
-			panic(fmt.Sprintf("%v cannot become %v", from, dims))
+			panic(tensor.Misusef("%v cannot become %v", from, dims))
 		default:
 			to[i] = int(d)
 		}
@@ -120,7 +120,7 @@ func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
 			switch {
 			case axes == nil && size == 1 && (d > 0 || in[0].node == nil), slices.Contains(at, d) && size == 1: // without axes, the batch dimension stays
 			case slices.Contains(at, d):
-				panic(fmt.Sprintf("takes out dimension %d of %v, which is not 1", d, s))
+				panic(tensor.Misusef("takes out dimension %d of %v, which is not 1", d, s))
 			default:
 				to = append(to, size)
 			}
@@ -140,7 +140,7 @@ func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
 		s, axes := in[0].shape(), axesOf(in, listed)
 		at := positions(axes, len(s)+len(axes))
 		if len(s)+len(axes) > graph.MostDimensions {
-			panic(fmt.Sprintf("%v gets %d more dimensions, and at most %d are possible in all", s, len(axes), graph.MostDimensions))
+			panic(tensor.Misusef("%v gets %d more dimensions, and at most %d are possible in all", s, len(axes), graph.MostDimensions))
 		}
 		to := tensor.Shape{}
 		for d, next := 0, 0; d < len(s)+len(axes); d++ {
@@ -226,7 +226,7 @@ func (imp *importer) gather(n *onnx.Node, a *attributes) error {
 	}
 	return imp.compute(n, a, func(in []value) value {
 		if in[1].data == nil || !in[1].isInteger() {
-			panic("has no constant indices")
+			panic(tensor.Misusef("has no constant indices"))
 		}
 		s := in[0].shape()
 		d := position(axis, len(s))
@@ -234,7 +234,7 @@ func (imp *importer) gather(n *onnx.Node, a *attributes) error {
 		index := []int{}
 		for _, i := range in[1].data.Ints() {
 			if i < -int64(s[d]) || i >= int64(s[d]) {
-				panic(fmt.Sprintf("index %d of %d", i, s[d]))
+				panic(tensor.Misusef("index %d of %d", i, s[d]))
 			}
 			index = append(index, position(i, s[d]))
 		}
@@ -265,7 +265,7 @@ func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 			}
 		}
 		if len(starts) != len(axes) || len(ends) != len(axes) || steps != nil && len(steps) != len(axes) {
-			panic(fmt.Sprintf("%d starts, %d ends and %d steps for %d axes", len(starts), len(ends), len(steps), len(axes)))
+			panic(tensor.Misusef("%d starts, %d ends and %d steps for %d axes", len(starts), len(ends), len(steps), len(axes)))
 		}
 		s := in[0].shape()
 		positions(axes, len(s))
@@ -289,7 +289,7 @@ func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 func stretch(start, end, step int64, size int) []int {
 	n := int64(size)
 	if step == 0 {
-		panic("a step of 0")
+		panic(tensor.Misusef("a step of 0"))
 	}
 	if start < 0 {
 		start += n
@@ -346,7 +346,7 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 			from, total := int64(0), int64(0)
 			for i, size := range sizes {
 				if size < 0 || size > int64(s[d]) {
-					panic(fmt.Sprintf("a part of %d of dimension %d of %v", size, d, s))
+					panic(tensor.Misusef("a part of %d of dimension %d of %v", size, d, s))
 				}
 				if i < k {
 					from += size
@@ -354,7 +354,7 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 				total += size
 			}
 			if len(sizes) != len(n.Outputs) || total != int64(s[d]) {
-				panic(fmt.Sprintf("parts of %v of dimension %d of %v", sizes, d, s))
+				panic(tensor.Misusef("parts of %v of dimension %d of %v", sizes, d, s))
 			}
 			return over(asInputs, func(x []*graph.Node) *graph.Node { return x[0].Slice(d, int(from), int(from+sizes[k])) })(in[:1])
 		})

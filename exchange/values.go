@@ -46,11 +46,11 @@ func (v value) isInteger() bool { return v.data != nil && v.data.DType() == tens
 func (v value) integers(what string) []int64 {
 	switch {
 	case v.node != nil:
-		panic(fmt.Sprintf("%s is computed from the images, but must be constant", what))
+		panic(tensor.Misusef("%s is computed from the images, but must be constant", what))
 	case v.data == nil:
-		panic(fmt.Sprintf("has no %s", what))
+		panic(tensor.Misusef("has no %s", what))
 	case v.data.DType() != tensor.Int64 || v.data.Numel() > mostIntegers:
-		panic(fmt.Sprintf("%s is not a short list of integers, such as a shape", what))
+		panic(tensor.Misusef("%s is not a short list of integers, such as a shape", what))
 	}
 	return v.data.Ints()
 }
@@ -61,7 +61,7 @@ const mostIntegers = 64
 // numbers returns the elements of constant data.
 func (v value) numbers(what string) []float64 {
 	if v.data == nil {
-		panic(fmt.Sprintf("%s is computed from the images, but must be constant", what))
+		panic(tensor.Misusef("%s is computed from the images, but must be constant", what))
 	}
 	return wide(v.data)
 }
@@ -85,7 +85,7 @@ func (v value) on(g *graph.Graph) *graph.Node {
 		return v.node
 	}
 	if v.data == nil {
-		panic("an input is missing")
+		panic(tensor.Misusef("an input is missing"))
 	}
 	t := v.data
 	for _, d := range t.Shape() {
@@ -165,7 +165,7 @@ func worked(result kindOfResult, in []value, run func(in []*graph.Node) *graph.N
 			continue
 		}
 		if v.data.Numel() > mostWorked {
-			panic(fmt.Sprintf("would be computed from a constant of shape %v; let the exporter fold constants", v.data.Shape()))
+			panic(tensor.Misusef("would be computed from a constant of shape %v; let the exporter fold constants", v.data.Shape()))
 		}
 		nodes[i] = g.Input("constant", tensor.Float32, v.data.Shape()...)
 		feeds[nodes[i]] = wide(v.data)
@@ -218,7 +218,7 @@ func (b *bounds) count(in []value, out value) {
 		}
 	}
 	if b.worked > mostWorked {
-		panic(fmt.Sprintf("computes, with the nodes before it, more than %d numbers from the image size; the file is damaged", mostWorked))
+		panic(tensor.Misusef("computes, with the nodes before it, more than %d numbers from the image size; the file is damaged", mostWorked))
 	}
 }
 
@@ -229,7 +229,7 @@ func (b *bounds) check(g *graph.Graph) {
 		for _, d := range n.Shape {
 			limited(mostListed, d)
 		}
-		if op, ok := n.Op.(*graph.Take); ok {
+		if op, ok := n.Op.(graph.Take); ok {
 			for _, list := range op.Index {
 				b.listed += len(list)
 			}
@@ -237,7 +237,7 @@ func (b *bounds) check(g *graph.Graph) {
 	}
 	b.seen = len(g.Nodes)
 	if b.listed > mostListed {
-		panic(fmt.Sprintf("gathers, with the nodes before it, more than %d elements; the file is damaged", mostListed))
+		panic(tensor.Misusef("gathers, with the nodes before it, more than %d elements; the file is damaged", mostListed))
 	}
 }
 
@@ -250,7 +250,7 @@ func limited[T int | int64](most int, shape ...T) {
 	size := int64(1)
 	for _, d := range shape {
 		if d < 0 || d > 0 && size > int64(most)/int64(d) {
-			panic(fmt.Sprintf("asks for a tensor of %v; the file is damaged", shape))
+			panic(tensor.Misusef("asks for a tensor of %v; the file is damaged", shape))
 		}
 		if d > 0 {
 			size *= int64(d)
@@ -258,15 +258,11 @@ func limited[T int | int64](most int, shape ...T) {
 	}
 }
 
-// guarded runs f and turns its panics with a message, which are about shapes, into errors.
+// guarded runs f and returns the tensor.Misuse that it panics with as an error.
 func guarded(f func()) (err error) {
 	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case string:
-			err = fmt.Errorf("%s", r)
-		default:
-			panic(r)
+		if m := tensor.Recovered(recover()); m != nil {
+			err = m
 		}
 	}()
 	f()

@@ -32,7 +32,7 @@ func (o BatchNormStats) Shape(in []tensor.Shape) tensor.Shape {
 }
 
 func (o BatchNormStats) Gradient(n, dy *Node) []*Node {
-	panic("BatchNormStats: has a gradient only as part of BatchNorm")
+	panic(tensor.Misusef("BatchNormStats: has a gradient only as part of BatchNorm"))
 }
 
 func (BatchNormStats) Reference(n *Node, out []float64, in [][]float64) {

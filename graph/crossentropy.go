@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/residual-ml/residual/tensor"
@@ -164,7 +163,7 @@ func checkLabel(op Op, b int, label float64, k int) int {
 	if i := int(label); float64(i) == label && i >= 0 && i < k {
 		return i
 	}
-	panic(fmt.Sprintf("%s: label %v of row %d is not one of %d classes", op.Name(), label, b, k))
+	panic(tensor.Misusef("%s: label %v of row %d is not one of %d classes", op.Name(), label, b, k))
 }
 
 // wantLabelled panics unless the first inputs are logits [N, K] and labels [N].

@@ -1,8 +1,9 @@
 package graph
 
 import (
-	"fmt"
 	"slices"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Gradients builds, into loss's graph, the gradient of the scalar loss with
@@ -10,7 +11,7 @@ import (
 // not depend on gets a constant zero.
 func Gradients(loss *Node, wrt []*Node) []*Node {
 	if loss.Shape.Numel() != 1 {
-		panic(fmt.Sprintf("graph.Gradients: %v is not a scalar", loss))
+		panic(tensor.Misusef("graph.Gradients: %v is not a scalar", loss))
 	}
 	g := loss.Graph
 	needed := reaching(loss, wrt)
@@ -28,7 +29,7 @@ func Gradients(loss *Node, wrt []*Node) []*Node {
 			}
 			in := n.Inputs[i]
 			if old := grads[in]; old != nil {
-				d = old.Plus(d)
+				d = old.Add(d)
 			}
 			grads[in] = d
 		}
@@ -57,7 +58,7 @@ func inputGradients(n, dy *Node, needed map[*Node]bool) []*Node {
 			continue
 		}
 		if !d.Shape.Equal(in.Shape) {
-			panic(fmt.Sprintf("graph: %v gave its input %v a gradient of shape %v", n, in, d.Shape))
+			panic(tensor.Misusef("graph: %v gave its input %v a gradient of shape %v", n, in, d.Shape))
 		}
 		used[d] = true
 	}
@@ -90,9 +91,4 @@ func reaching(loss *Node, wrt []*Node) map[*Node]bool {
 		}
 	}
 	return marked
-}
-
-// noSecond panics: op is itself a gradient, and has none.
-func noSecond(op Op) []*Node {
-	panic(op.Name() + ": second derivatives are not supported")
 }

@@ -9,10 +9,12 @@ type Input struct {
 	Size  tensor.Shape
 }
 
-func (o *Input) Name() string                                  { return "Input" }
-func (o *Input) Shape([]tensor.Shape) tensor.Shape             { return o.Size }
-func (o *Input) Gradient(n, dy *Node) []*Node                  { return nil }
-func (o *Input) Reference(n *Node, _ []float64, _ [][]float64) { panic("Input: not fed: " + o.Label) }
+func (o *Input) Name() string                      { return "Input" }
+func (o *Input) Shape([]tensor.Shape) tensor.Shape { return o.Size }
+func (o *Input) Gradient(n, dy *Node) []*Node      { return nil }
+func (o *Input) Reference(n *Node, _ []float64, _ [][]float64) {
+	panic(tensor.Misusef("Input: not fed: %s", o.Label))
+}
 
 // Leaf is the value of a variable at the start of a run. It has no inputs.
 type Leaf struct{ Variable *Variable }

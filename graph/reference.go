@@ -1,5 +1,7 @@
 package graph
 
+import "github.com/residual-ml/residual/tensor"
+
 // Reference computes nodes in float64 with the reference loops of the operations, in row-major
 // order. feeds holds the values of the inputs, with labels as float64. It may also override the
 // value of any other node, for example for finite differences.
@@ -7,7 +9,7 @@ func Reference(outputs []*Node, feeds map[*Node][]float64) [][]float64 {
 	values := map[*Node][]float64{}
 	for n, v := range feeds {
 		if len(v) != n.Shape.Numel() {
-			panic("graph.Reference: wrong number of values for " + n.String())
+			panic(tensor.Misusef("graph.Reference: wrong number of values for %v", n))
 		}
 		values[n] = v
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Config adapts a model to data. Zero values stand for the model's own values.
@@ -177,7 +178,7 @@ func Lookup(name string) (Entry, error) {
 	e.Blocks, e.Stages, e.Mean, e.Std = slices.Clone(e.Blocks), slices.Clone(e.Stages), slices.Clone(e.Mean), slices.Clone(e.Std)
 	e.New = func(c Config) nn.Module {
 		if err := given.Check(c); err != nil {
-			panic(err.Error())
+			panic(tensor.Misusef("%w", err))
 		}
 		return given.New(given.fill(c))
 	}

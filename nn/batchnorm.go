@@ -50,7 +50,7 @@ func NewBatchNorm2d(channels int, c ...Norm) *BatchNorm2d {
 
 func newBatchNorm(class string, channels int, c Norm) BatchNorm {
 	if channels < 1 || c.Eps < 0 || c.Momentum < 0 || c.Momentum > 1 {
-		panic(fmt.Sprintf("nn.%s(%d, %+v): channels must be at least 1, Eps at least 0, Momentum in [0, 1]", class, channels, c))
+		panic(tensor.Misusef("nn.%s(%d, %+v): channels must be at least 1, Eps at least 0, Momentum in [0, 1]", class, channels, c))
 	}
 	b := BatchNorm{
 		RunningMean: &Parameter{Value: tensor.New(channels)},
@@ -138,7 +138,7 @@ func (b *BatchNorm) start() float32 {
 // according to ZeroInit. Zero panics if the layer has no weight and bias.
 func (b *BatchNorm) Zero() {
 	if b.Weight == nil {
-		panic("nn: a batch norm without weight and bias cannot be zeroed")
+		panic(tensor.Misusef("nn: a batch norm without weight and bias cannot be zeroed"))
 	}
 	b.Weight.Value.Fill(0)
 	b.Bias.Value.Fill(0)

@@ -45,7 +45,7 @@ func NewConv2d(in, out, kernel int, c ...Conv) *Conv2d {
 	}
 	groups := max(conf.Groups, 1)
 	if in < 1 || out < 1 || kernel < 1 || w.Kernel < 1 || conf.Groups < 0 || in%groups != 0 || out%groups != 0 {
-		panic(fmt.Sprintf("nn.NewConv2d(%d, %d, %d, %+v): sizes must be at least 1 and channels divide into groups", in, out, kernel, conf))
+		panic(tensor.Misusef("nn.NewConv2d(%d, %d, %d, %+v): sizes must be at least 1 and channels divide into groups", in, out, kernel, conf))
 	}
 	l := &Conv2d{
 		Weight: parameter(out, in/groups, h.Kernel, w.Kernel),

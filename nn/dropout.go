@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Dropout sets elements to zero with probability P in training and multiplies the others by
@@ -17,7 +18,7 @@ type Dropout struct {
 func (m Dropout) Forward(x *graph.Node) *graph.Node {
 	g, first, p := x.Graph, len(x.Graph.Nodes), m.probability()
 	if !(p > 0 && p <= 1) {
-		panic(fmt.Sprintf("nn: %v: P must be above 0 and at most 1", m))
+		panic(tensor.Misusef("nn: %v: P must be above 0 and at most 1", m))
 	}
 	if g.Mode == graph.Eval {
 		return g.Record(m, first, x)

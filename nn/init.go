@@ -85,7 +85,7 @@ func initWeightAndBias(s Scheme, weight, bias *Parameter, source func(string) *S
 	case KaimingNormal:
 		source("weight").Normal(weight.Value, math.Sqrt(2/float64(fanOut)))
 	default:
-		panic("nn: unknown " + s.String())
+		panic(tensor.Misusef("nn: unknown %v", s))
 	}
 	if bias != nil {
 		source("bias").Uniform(bias.Value, standard)
@@ -96,7 +96,7 @@ func initWeightAndBias(s Scheme, weight, bias *Parameter, source func(string) *S
 // how many inputs contribute to an output, and to how many outputs an input contributes.
 func Fans(weight tensor.Shape) (in, out int) {
 	if len(weight) < 2 {
-		panic(fmt.Sprintf("nn.Fans: %v has fewer than two dimensions", weight))
+		panic(tensor.Misusef("nn.Fans: %v has fewer than two dimensions", weight))
 	}
 	field := weight[2:].Numel()
 	return weight[1] * field, weight[0] * field

@@ -22,7 +22,7 @@ func mustPanic(t *testing.T, what string, f func(), wants ...string) {
 	t.Helper()
 	defer func() {
 		t.Helper()
-		got := recover()
+		got := tensor.Recovered(recover())
 		if got == nil {
 			t.Errorf("%s: no panic", what)
 			return

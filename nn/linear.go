@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Dense configures a linear layer. The zero value is PyTorch's default.
@@ -23,7 +24,7 @@ type Linear struct {
 func NewLinear(in, out int, c ...Dense) *Linear {
 	conf := one("NewLinear", c)
 	if in < 1 || out < 1 {
-		panic(fmt.Sprintf("nn.NewLinear(%d, %d): sizes must be at least 1", in, out))
+		panic(tensor.Misusef("nn.NewLinear(%d, %d): sizes must be at least 1", in, out))
 	}
 	l := &Linear{Weight: parameter(out, in)}
 	if !conf.NoBias {

@@ -36,13 +36,14 @@ import (
 	"strings"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Module is a layer, or anything made of layers.
 type Module interface {
 	// Forward adds the module's operations on x to the graph of x and returns the
-	// resulting node. It panics if the module does not accept the shape of x. If Forward
-	// ends with Graph.Record, the module has a row in summaries.
+	// resulting node. It panics with a tensor.Misuse if the module does not accept the shape
+	// of x. If Forward ends with Graph.Record, the module has a row in summaries.
 	Forward(x *graph.Node) *graph.Node
 }
 
@@ -131,7 +132,7 @@ func one[T any](class string, c []T) T {
 	case 1:
 		return c[0]
 	}
-	panic(fmt.Sprintf("nn.%s: takes at most one %T, got %d", class, zero, len(c)))
+	panic(tensor.Misusef("nn.%s: takes at most one %T, got %d", class, zero, len(c)))
 }
 
 // misfit panics with the layer, its path in the model if that is known, and the shape of its
@@ -141,5 +142,5 @@ func misfit(layer fmt.Stringer, p *Parameter, x *graph.Node, why string, args ..
 	if p != nil && p.Name != "" {
 		where = " (of " + p.Name + ")"
 	}
-	panic(fmt.Sprintf("nn: %v%s: input %v: %s", layer, where, x.Shape, fmt.Sprintf(why, args...)))
+	panic(tensor.Misusef("nn: %v%s: input %v: %s", layer, where, x.Shape, fmt.Sprintf(why, args...)))
 }

@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // NamedParameter is a parameter or buffer with its path in a module.
@@ -65,8 +65,12 @@ func (w *walker) count() (params, buffers int64) {
 type namedModule struct {
 	path   string
 	module Module
-	parent *namedModule // the innermost module that contains it
-	index  int          // in the order of the fields
+	index  int // in the order of the fields
+
+	parent   *namedModule // the innermost module that contains it
+	children []*namedModule
+	ordinal  int // index among the parent's children
+	depth    int
 }
 
 // walker visits the fields below a module.
@@ -124,7 +128,7 @@ func (w *walker) pointer(path string, v reflect.Value) {
 	}
 	if v.Type() == variableType {
 		if !v.CanInterface() {
-			panic(fmt.Sprintf("nn: parameter %s lies below an unexported field; export the field or tag it `nn:\"-\"`", path))
+			panic(tensor.Misusef("nn: parameter %s lies below an unexported field; export the field or tag it `nn:\"-\"`", path))
 		}
 		w.parameters = append(w.parameters, NamedParameter{path, v.Interface().(*graph.Variable)})
 		return

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // MaxPool2d takes the largest value of every window: [N,C,H,W] -> [N,C,H',W'].
@@ -43,7 +44,7 @@ func windows(m fmt.Stringer, h Axis, width *Axis) (Axis, Axis) {
 	}
 	for _, a := range []*Axis{&h, &w} {
 		if a.Kernel < 1 {
-			panic(fmt.Sprintf("nn: %v: Kernel must be at least 1", m))
+			panic(tensor.Misusef("nn: %v: Kernel must be at least 1", m))
 		}
 		if a.Stride == 0 {
 			a.Stride = a.Kernel
@@ -67,7 +68,7 @@ func (m MaxPool2d) Forward(x *graph.Node) *graph.Node {
 func (m AvgPool2d) Forward(x *graph.Node) *graph.Node {
 	h, w := windows(m, Axis{Kernel: m.Kernel, Stride: m.Stride, Padding: m.Padding}, m.Width)
 	if w.Dilation != 1 {
-		panic(fmt.Sprintf("nn: %v: an average pool has no dilation", m))
+		panic(tensor.Misusef("nn: %v: an average pool has no dilation", m))
 	}
 	return apply(m, graph.AvgPool2d{
 		KH: h.Kernel, KW: w.Kernel, StrideH: h.Stride, StrideW: w.Stride,

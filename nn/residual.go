@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Block configures a Residual. The zero value keeps the image size and the channels.
@@ -52,7 +53,7 @@ func NewResidual(in, out int, c ...Block) *Residual {
 func (b *Residual) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	branch, shortcut := b.Parts(x)
-	return x.Graph.Record(b, first, ReLU{}.Forward(b.Drop.Branch(branch).Plus(shortcut)))
+	return x.Graph.Record(b, first, ReLU{}.Forward(b.Drop.Branch(branch).Add(shortcut)))
 }
 
 // Parts returns the two terms of Forward's sum, both [N,out,H',W']: BN2's output, and x or
@@ -85,7 +86,7 @@ func (b *Residual) String() string {
 // unless the stage is the network's first, which must keep its channels.
 func ResnetBlock(in, out, numResiduals int, first bool) []Module {
 	if first && in != out {
-		panic(fmt.Sprintf("nn.ResnetBlock(%d, %d, %d, true): a first stage keeps its channels", in, out, numResiduals))
+		panic(tensor.Misusef("nn.ResnetBlock(%d, %d, %d, true): a first stage keeps its channels", in, out, numResiduals))
 	}
 	var blocks []Module
 	for i := range numResiduals {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // StochasticDepth drops a residual branch for some images of a batch. In training it sets
@@ -18,7 +19,7 @@ type StochasticDepth struct {
 func (m StochasticDepth) Forward(x *graph.Node) *graph.Node {
 	g, first := x.Graph, len(x.Graph.Nodes)
 	if !(m.P >= 0 && m.P <= 1) {
-		panic(fmt.Sprintf("nn: %v: P must be from 0 to 1", m))
+		panic(tensor.Misusef("nn: %v: P must be from 0 to 1", m))
 	}
 	if g.Mode == graph.Eval || m.P == 0 {
 		return g.Record(m, first, x)

@@ -43,15 +43,11 @@ func Summary(m Module, input tensor.Shape) (*Table, error) {
 	return t, nil
 }
 
-// trace runs m's Forward and returns a panic about shapes as an error.
+// trace runs m's Forward and returns a tensor.Misuse, such as one about shapes, as an error.
 func trace(g *graph.Graph, m Module, input tensor.Shape) (err error) {
 	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case string:
-			err = fmt.Errorf("%s does not take an input of shape %v: %s", Class(m), input, r)
-		default:
-			panic(r)
+		if r := tensor.Recovered(recover()); r != nil {
+			err = fmt.Errorf("%s does not take an input of shape %v: %w", Class(m), input, r)
 		}
 	}()
 	out := m.Forward(g.Input("input", tensor.Float32, input...))

@@ -1,6 +1,7 @@
 package nn_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -65,8 +66,26 @@ func TestSummaryOfAWrongShape(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "[5, 3, 3]") || !strings.Contains(err.Error(), "1.weight") {
 		t.Errorf("the error is %v", err)
 	}
-	mustPanic(t, "a bug in a Forward", func() { nn.Summary(&tower{}, tensor.Shape{1}) }, "nil pointer")
+	if m := (*tensor.Misuse)(nil); !errors.As(err, &m) {
+		t.Errorf("%v is no tensor.Misuse", err)
+	}
+	for m, want := range map[nn.Module]string{&tower{}: "nil pointer", confused{}: "lost count"} {
+		func() {
+			defer func() {
+				if r := recover(); !strings.Contains(fmt.Sprint(r), want) {
+					t.Errorf("a mistake in a Forward passed as %v", r)
+				}
+			}()
+			_, err := nn.Summary(m, tensor.Shape{1})
+			t.Errorf("a mistake in a Forward became %v", err)
+		}()
+	}
 }
+
+// confused is a module whose Forward panics with a string of its own.
+type confused struct{}
+
+func (confused) Forward(*graph.Node) *graph.Node { panic("lost count") }
 
 func TestSequentialReadsLikePyTorch(t *testing.T) {
 	s := nn.Sequential{nn.NewLinear(2, 3), nn.Sequential{nn.ReLU{}}}

@@ -18,6 +18,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Optimizer updates parameters from their gradients.
@@ -115,17 +117,17 @@ func (c Config) check() error {
 // checkUpdate panics if the arguments of Update are invalid.
 func checkUpdate(name string, want int, param, grad []float32, slots [][]float32, step int) {
 	if len(param) != len(grad) {
-		panic(fmt.Sprintf("optim.%s: parameter of %d elements, gradient of %d", name, len(param), len(grad)))
+		panic(tensor.Misusef("optim.%s: parameter of %d elements, gradient of %d", name, len(param), len(grad)))
 	}
 	if len(slots) != want {
-		panic(fmt.Sprintf("optim.%s: %d slots, needs %d", name, len(slots), want))
+		panic(tensor.Misusef("optim.%s: %d slots, needs %d", name, len(slots), want))
 	}
 	for _, s := range slots {
 		if len(s) != len(grad) {
-			panic(fmt.Sprintf("optim.%s: gradient of %d elements, slot of %d", name, len(grad), len(s)))
+			panic(tensor.Misusef("optim.%s: gradient of %d elements, slot of %d", name, len(grad), len(s)))
 		}
 	}
 	if step < 1 {
-		panic(fmt.Sprintf("optim.%s: step %d, the first is 1", name, step))
+		panic(tensor.Misusef("optim.%s: step %d, the first is 1", name, step))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 type traceFile struct {
@@ -195,8 +197,8 @@ func TestUpdatePanics(t *testing.T) {
 	} {
 		func() {
 			defer func() {
-				if s, _ := recover().(string); !strings.Contains(s, c.want) {
-					t.Errorf("want a panic with %q, got %q", c.want, s)
+				if m := tensor.Recovered(recover()); m == nil || !strings.Contains(m.Error(), c.want) {
+					t.Errorf("want a panic with %q, got %v", c.want, m)
 				}
 			}()
 			c.call()

@@ -7,6 +7,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // ClassScore says how well one class is recognised. A score that divides by zero is NaN:
@@ -136,11 +138,11 @@ func ratio(n float64, of int) float64 {
 
 func checkCounts(op string, classes []string, counts [][]int) {
 	if len(counts) != len(classes) {
-		panic(fmt.Sprintf("report: %s: %d rows of counts for %d classes", op, len(counts), len(classes)))
+		panic(tensor.Misusef("report: %s: %d rows of counts for %d classes", op, len(counts), len(classes)))
 	}
 	for i, row := range counts {
 		if len(row) != len(classes) {
-			panic(fmt.Sprintf("report: %s: row %d has %d counts for %d classes", op, i, len(row), len(classes)))
+			panic(tensor.Misusef("report: %s: row %d has %d counts for %d classes", op, i, len(row), len(classes)))
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 func TestConfusionText(t *testing.T) {
@@ -67,7 +69,7 @@ func TestConfusionChecksItsShape(t *testing.T) {
 	for _, counts := range [][][]int{nil, {{1, 2}}, {{1, 2}, {3}}} {
 		func() {
 			defer func() {
-				if r := recover(); r == nil || !strings.Contains(r.(string), "2 classes") {
+				if r := tensor.Recovered(recover()); r == nil || !strings.Contains(r.Error(), "2 classes") {
 					t.Errorf("counts %v: recovered %v", counts, r)
 				}
 			}()

@@ -1,11 +1,12 @@
 package report
 
 import (
-	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 	"math"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // inferno is every 17th of the 256 colours of matplotlib's colour map of that name, whose
@@ -43,7 +44,7 @@ type Heatmap struct {
 // without align_corners. Outside seen the image is grey and dim.
 func (h Heatmap) Over(img image.Image, seen image.Rectangle) *image.RGBA {
 	if h.Height < 1 || h.Width < 1 || len(h.Values) != h.Height*h.Width {
-		panic(fmt.Sprintf("report: Heatmap.Over: %d values for %dx%d", len(h.Values), h.Height, h.Width))
+		panic(tensor.Misusef("report: Heatmap.Over: %d values for %dx%d", len(h.Values), h.Height, h.Width))
 	}
 	b := img.Bounds()
 	out := image.NewRGBA(b)

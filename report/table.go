@@ -1,9 +1,10 @@
 package report
 
 import (
-	"fmt"
 	"io"
 	"strings"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Align says to which side of its column a cell is aligned.
@@ -37,7 +38,7 @@ func NewTable(columns ...Column) *Table { return &Table{Columns: columns} }
 // Control characters are replaced.
 func (t *Table) Row(cells ...string) {
 	if len(cells) > len(t.Columns) {
-		panic(fmt.Sprintf("report: Table.Row: %d cells for %d columns", len(cells), len(t.Columns)))
+		panic(tensor.Misusef("report: Table.Row: %d cells for %d columns", len(cells), len(t.Columns)))
 	}
 	row := make([]string, len(t.Columns))
 	for i, c := range cells {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 func TestTable(t *testing.T) {
@@ -50,7 +52,7 @@ func TestTableReplacesControlCharacters(t *testing.T) {
 
 func TestTableTooManyCells(t *testing.T) {
 	defer func() {
-		if r := recover(); r == nil || !strings.Contains(r.(string), "2 cells for 1 columns") {
+		if r := tensor.Recovered(recover()); r == nil || !strings.Contains(r.Error(), "2 cells for 1 columns") {
 			t.Errorf("recovered %v", r)
 		}
 	}()

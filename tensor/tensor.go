@@ -25,7 +25,7 @@ func New(shape ...int) *Tensor {
 func FromSlice(data []float32, shape ...int) *Tensor {
 	s := check(shape)
 	if s.Numel() != len(data) {
-		panic(fmt.Sprintf("tensor.FromSlice: shape %v holds %d elements, got %d", s, s.Numel(), len(data)))
+		panic(Misusef("tensor.FromSlice: shape %v holds %d elements, got %d", s, s.Numel(), len(data)))
 	}
 	return &Tensor{shape: s, data: data}
 }
@@ -35,7 +35,7 @@ func FromSlice(data []float32, shape ...int) *Tensor {
 func FromInts(ints []int64, shape ...int) *Tensor {
 	s := check(shape)
 	if s.Numel() != len(ints) {
-		panic(fmt.Sprintf("tensor.FromInts: shape %v holds %d elements, got %d", s, s.Numel(), len(ints)))
+		panic(Misusef("tensor.FromInts: shape %v holds %d elements, got %d", s, s.Numel(), len(ints)))
 	}
 	return &Tensor{shape: s, dtype: Int64, ints: ints}
 }
@@ -43,7 +43,7 @@ func FromInts(ints []int64, shape ...int) *Tensor {
 func check(shape []int) Shape {
 	for _, d := range shape {
 		if d < 0 {
-			panic(fmt.Sprintf("tensor: negative size in shape %v", Shape(shape)))
+			panic(Misusef("tensor: negative size in shape %v", Shape(shape)))
 		}
 	}
 	return Shape(shape).Clone()
@@ -72,12 +72,12 @@ func (t *Tensor) Set(v float32, index ...int) { t.data[t.offset(index)] = v }
 
 func (t *Tensor) offset(index []int) int {
 	if len(index) != len(t.shape) {
-		panic(fmt.Sprintf("tensor: index %v on shape %v", index, t.shape))
+		panic(Misusef("tensor: index %v on shape %v", index, t.shape))
 	}
 	o := 0
 	for i, x := range index {
 		if x < 0 || x >= t.shape[i] {
-			panic(fmt.Sprintf("tensor: index %v out of shape %v", index, t.shape))
+			panic(Misusef("tensor: index %v out of shape %v", index, t.shape))
 		}
 		o = o*t.shape[i] + x
 	}
@@ -108,7 +108,7 @@ func (t *Tensor) Reshape(shape ...int) *Tensor {
 		s[infer] = t.Numel() / known
 	}
 	if s.Numel() != t.Numel() {
-		panic(fmt.Sprintf("tensor: cannot reshape %v to %v", t.shape, Shape(shape)))
+		panic(Misusef("tensor: cannot reshape %v to %v", t.shape, Shape(shape)))
 	}
 	return &Tensor{shape: s, dtype: t.dtype, data: t.data, ints: t.ints}
 }

@@ -17,6 +17,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 func main() {
@@ -79,11 +81,11 @@ func usagef(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
-// panicLine says what a panic was about. Shapes that do not fit panic with a
-// string that names the operation; anything else is a fault of the program.
+// panicLine says what a panic was about. A tensor.Misuse, as about shapes that do not fit,
+// names the operation; anything else is a fault of the program.
 func panicLine(r any) string {
-	if text, ok := r.(string); ok {
-		return oneLine(text)
+	if m, ok := r.(*tensor.Misuse); ok {
+		return oneLine(m.Error())
 	}
 	text := fmt.Sprint(r)
 	if err, ok := r.(runtime.Error); ok {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+
+	"github.com/residual-ml/residual/tensor"
 )
 
 func TestMain(m *testing.M) {
@@ -106,8 +108,11 @@ func TestUnknownFlag(t *testing.T) {
 }
 
 func TestPanicsBecomeOneLine(t *testing.T) {
-	if got := panicLine("Conv2d: 3 channels\nwants 1"); got != "Conv2d: 3 channels wants 1" {
+	if got := panicLine(tensor.Misusef("Conv2d: 3 channels\nwants 1")); got != "Conv2d: 3 channels wants 1" {
 		t.Errorf("a shape error became %q", got)
+	}
+	if got := panicLine("lost count"); !strings.HasPrefix(got, "internal fault: lost count; ") {
+		t.Errorf("a fault became %q", got)
 	}
 	defer func() {
 		if got := panicLine(recover()); strings.Contains(got, "\n") || !strings.Contains(got, "index out of range") || !strings.Contains(got, "residual doctor") {

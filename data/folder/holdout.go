@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Holdout chooses the images to test on where the user has not: share of each class,
@@ -26,7 +27,7 @@ func (x *Index) Holdout(share float64, seed uint64, groups []int) error {
 		return fmt.Errorf("images: a share of %v to test on; it must be between 0 and 1, such as 0.2", share)
 	}
 	if groups != nil && len(groups) != len(x.Items) {
-		panic(fmt.Sprintf("folder.Holdout: %d groups for %d images", len(groups), len(x.Items)))
+		panic(tensor.Misusef("folder.Holdout: %d groups for %d images", len(groups), len(x.Items)))
 	}
 	h := x.divide(seed, groups)
 	for label := range x.Classes {

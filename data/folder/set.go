@@ -9,6 +9,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Options says what is made of the images. The zero value is colour at 224 pixels,
@@ -139,7 +140,7 @@ func (x *Index) Set(split data.Split, o Options) (*Set, error) {
 		return nil, err
 	}
 	if !o.Cache.Fits(o) {
-		panic(fmt.Sprintf("folder: a decoded-image cache with %s for a set with %s", o.Cache.settings, o.cacheSettings()))
+		panic(tensor.Misusef("folder: a decoded-image cache with %s for a set with %s", o.Cache.settings, o.cacheSettings()))
 	}
 	s := &Set{o: o, broken: map[int]error{}, info: data.Info{
 		Name: x.Name, Classes: x.Classes, Channels: o.Channels, Height: o.Size, Width: o.Size,
@@ -190,7 +191,7 @@ func (s *Set) Lacking() (classes []string) {
 func (s *Set) Get(i int, pix []uint8) (int, error) {
 	s.checkIndex(i)
 	if len(pix) != s.info.Numel() {
-		panic(fmt.Sprintf("folder: buffer of %d bytes for an image of %s, [%d, %d, %d]", len(pix), s.info.Name, s.info.Channels, s.info.Height, s.info.Width))
+		panic(tensor.Misusef("folder: buffer of %d bytes for an image of %s, [%d, %d, %d]", len(pix), s.info.Name, s.info.Channels, s.info.Height, s.info.Width))
 	}
 	err := s.healthy(i, func(j int) error {
 		m, ready, release, err := s.open(j, &s.small)
@@ -247,7 +248,7 @@ func (s *Set) Cached() (pictures int, bytes, most int64) {
 
 func (s *Set) checkIndex(i int) {
 	if i < 0 || i >= len(s.items) {
-		panic(fmt.Sprintf("folder: image %d of %s, which has %d", i, s.info.Name, len(s.items)))
+		panic(tensor.Misusef("folder: image %d of %s, which has %d", i, s.info.Name, len(s.items)))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/internal/shell"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // mostBroken is the share of images that may be broken.
@@ -89,7 +90,7 @@ func (x *Index) Ordered(classes []string) *Index {
 	for i := range o.Items {
 		label := slices.Index(classes, x.Classes[o.Items[i].Label])
 		if label < 0 || len(classes) != len(x.Classes) {
-			panic(fmt.Sprintf("folder.Ordered: classes %q for those of %s, %q", classes, x.Root, x.Classes))
+			panic(tensor.Misusef("folder.Ordered: classes %q for those of %s, %q", classes, x.Root, x.Classes))
 		}
 		o.Items[i].Label = label
 	}

@@ -27,11 +27,6 @@ func ReadPart(path string, o Options, choose func(height, width int) transforms.
 
 // DecodePart is ReadPart for a file's content.
 func DecodePart(content []byte, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, info Info, err error) {
-	defer func() { // a decoder that stumbles over a damaged file
-		if r := recover(); r != nil {
-			m, err = transforms.Image{}, fmt.Errorf("cannot be decoded (%v); give another file", r)
-		}
-	}()
 	channels := o.Channels
 	if channels == 0 {
 		channels = 3
@@ -57,12 +52,18 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 	if err := ctx.Err(); err != nil {
 		return m, info, err
 	}
-	m, err = promptly.Result(ctx, func() (transforms.Image, error) { return f.decode(content) })
+	m, err = promptly.Result(ctx, func() (m transforms.Image, err error) {
+		defer stumbled(new(bool), &err)
+		if m, err = f.decode(content); err != nil {
+			err = undecodable(info.Format, err)
+		}
+		return m, err
+	})
 	if err := ctx.Err(); err != nil {
 		return transforms.Image{}, info, err
 	}
 	if err != nil {
-		return transforms.Image{}, info, undecodable(info.Format, err)
+		return transforms.Image{}, info, err
 	}
 	m = turn.Apply(m.As(channels), nil)
 	if choose != nil {
@@ -72,14 +73,20 @@ func DecodePart(content []byte, o Options, choose func(height, width int) transf
 }
 
 // jpegPart decodes a JPEG file, or the part of it that choose wants of it upright.
-func jpegPart(content []byte, orientation int, o Options, choose func(height, width int) transforms.Crop) (transforms.Image, error) {
+func jpegPart(content []byte, orientation int, o Options, choose func(height, width int) transforms.Crop) (m transforms.Image, err error) {
+	choosing := false
+	defer stumbled(&choosing, &err)
 	var part func(w, h int) image.Rectangle
 	if choose != nil {
 		part = func(w, h int) image.Rectangle {
+			height, width := h, w
 			if orientation > 4 && orientation <= 8 {
-				return stored(choose(w, h), orientation, w, h)
+				height, width = w, h
 			}
-			return stored(choose(h, w), orientation, w, h)
+			choosing = true
+			cut := choose(height, width)
+			choosing = false
+			return stored(cut, orientation, w, h)
 		}
 	}
 	p, err := jpeg.DecodePart(o.context(), content, part)
@@ -87,6 +94,18 @@ func jpegPart(content []byte, orientation int, o Options, choose func(height, wi
 		err = undecodable("jpeg", err)
 	}
 	return transforms.Image(p), err
+}
+
+// stumbled makes an error of the panic of a decoder over a damaged file, since most decoders
+// are other modules' and index what a file says. It lets a panic pass while *called is set:
+// then it comes from the caller's own function.
+func stumbled(called *bool, err *error) {
+	if *called {
+		return
+	}
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("cannot be decoded (%v); give another file", r)
+	}
 }
 
 // stored is where a part of an upright image lies in one stored w by h.

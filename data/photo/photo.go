@@ -132,11 +132,7 @@ func Decode(content []byte, o Options) (transforms.Image, Info, error) {
 
 // Inspect reads what a file says of itself, and decodes nothing.
 func Inspect(content []byte, o Options) (info Info, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("cannot be read (%v); give another file", r)
-		}
-	}()
+	defer stumbled(new(bool), &err)
 	f, err := formatOf(content)
 	if err != nil {
 		return info, err

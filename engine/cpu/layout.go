@@ -38,7 +38,7 @@ func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) 
 func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value) {
 	from := src.(memory)
 	if dst.DType() != tensor.Float32 {
-		panic(fmt.Sprintf("cpu: reading %v into %v, which must be float32", v, dst))
+		panic(tensor.Misusef("cpu: reading %v into %v, which must be float32", v, dst))
 	}
 	if v.DType == tensor.BFloat16 {
 		values := make([]float32, v.Numel())

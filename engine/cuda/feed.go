@@ -3,11 +3,11 @@
 package cuda
 
 import (
-	"fmt"
 	"runtime"
 	"unsafe"
 
 	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // feed copies uint8 batches of images to the device while kernels compute (prefetch). It
@@ -41,7 +41,7 @@ func (d *Device) BindImages(dst engine.Buffer, v *engine.Value, p engine.StoredI
 		outH = len(p.Down.Start)
 	}
 	if p.Channels != c || outH != h || outW != w || len(p.Table) != c || n*c*max(h, p.Height)*max(w, p.Width) >= 1<<31 {
-		panic(fmt.Sprintf("cuda: images of [%d, %d, %d], resized to [%d, %d], do not fit %v", p.Channels, p.Height, p.Width, outH, outW, v))
+		panic(tensor.Misusef("cuda: images of [%d, %d, %d], resized to [%d, %d], do not fit %v", p.Channels, p.Height, p.Width, outH, outW, v))
 	}
 	if !d.enter() {
 		return f
@@ -118,7 +118,7 @@ func (d *Device) pin(p *pinned, bytes int, flags uint32) {
 // Send implements engine.Feed.
 func (f *feed) Send(pixels []uint8) {
 	if len(pixels) != f.bytes || f.sent-f.used >= len(f.places) {
-		panic(fmt.Sprintf("cuda: a batch of %d bytes, want %d; %d batches are on their way", len(pixels), f.bytes, f.sent-f.used))
+		panic(tensor.Misusef("cuda: a batch of %d bytes, want %d; %d batches are on their way", len(pixels), f.bytes, f.sent-f.used))
 	}
 	d := f.d
 	if !d.enter() {
@@ -140,7 +140,7 @@ func (f *feed) Send(pixels []uint8) {
 // Use implements engine.Feed.
 func (f *feed) Use() {
 	if f.used == f.sent && f.d.Err() == nil {
-		panic("cuda: no batch of images is on its way")
+		panic(tensor.Misusef("cuda: no batch of images is on its way"))
 	}
 	d := f.d
 	if !d.enter() {

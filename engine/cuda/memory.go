@@ -275,7 +275,7 @@ func (d *Device) Upload(dst engine.Buffer, v *engine.Value, src *tensor.Tensor) 
 // failed, the tensor stays as it is.
 func (d *Device) Download(dst *tensor.Tensor, src engine.Buffer, v *engine.Value) {
 	if dst.DType() != tensor.Float32 {
-		panic(fmt.Sprintf("cuda: reading %v into %v, which must be float32", v, dst))
+		panic(tensor.Misusef("cuda: reading %v into %v, which must be float32", v, dst))
 	}
 	if v.Numel() == 0 || !d.enter() {
 		return

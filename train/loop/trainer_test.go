@@ -300,7 +300,7 @@ func TestMeasureAfterAStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if r := recover(); r == nil || !strings.Contains(r.(string), "after 2 steps") {
+		if r := tensor.Recovered(recover()); r == nil || !strings.Contains(r.Error(), "after 2 steps") {
 			t.Errorf("panicked with %v", r)
 		}
 	}()

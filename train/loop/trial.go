@@ -3,12 +3,12 @@ package loop
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"time"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Speed is the estimated duration of the parts of a training, as measured by Trainer.Measure.
@@ -63,7 +63,7 @@ func fewSteps(all int) int {
 // buffers, optimiser, averages and random numbers. It panics if a step has been made already.
 func (t *Trainer) Measure(ctx context.Context, epochs int, least time.Duration) (Speed, error) {
 	if t.steps != 0 || t.store.Step() != 0 || t.past.Epochs != 0 {
-		panic(fmt.Sprintf("loop.Trainer.Measure after %d steps; measure before the first", t.steps))
+		panic(tensor.Misusef("loop.Trainer.Measure after %d steps; measure before the first", t.steps))
 	}
 	r := trial{Trainer: t, epochs: epochs, least: least}
 	s, err := r.run(ctx)

@@ -1,0 +1,46 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/residual-ml/residual/engine"
+	"github.com/residual-ml/residual/graph"
+	"github.com/residual-ml/residual/tensor"
+)
+
+// TestTracePanics checks that Trace returns a misuse as an error, and that a mistake in a
+// module passes through it.
+func TestTracePanics(t *testing.T) {
+	trace := func(forward func(*graph.Node) *graph.Node) error {
+		_, err := engine.Trace(forward, graph.New(graph.Eval).Input("x", tensor.Float32, 2, 3))
+		return err
+	}
+	err := trace(func(x *graph.Node) *graph.Node { return x.Slice(1, 2, 9) })
+	if m := (*tensor.Misuse)(nil); !errors.As(err, &m) || !strings.Contains(err.Error(), "an input of shape [2, 3] does not fit: Slice: 2 to 9") {
+		t.Errorf("a misuse became %v", err)
+	}
+	own := tensor.Misusef("Shuffle: 3 channels in groups of 2")
+	if err := trace(func(*graph.Node) *graph.Node { panic(own) }); !errors.Is(err, own) {
+		t.Errorf("a module's own misuse became %v", err)
+	}
+
+	var none []int
+	for name, forward := range map[string]func(*graph.Node) *graph.Node{
+		"lost count":         func(*graph.Node) *graph.Node { panic("lost count") },
+		"index out of range": func(x *graph.Node) *graph.Node { return x.Slice(none[0], 0, 1) },
+	} {
+		func() {
+			defer func() {
+				r := recover()
+				if _, is := r.(runtime.Error); !strings.Contains(fmt.Sprint(r), name) || is != (name != "lost count") {
+					t.Errorf("%s passed as %v", name, r)
+				}
+			}()
+			t.Errorf("%s became %v", name, trace(forward))
+		}()
+	}
+}

@@ -1,0 +1,72 @@
+package build
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// ownRecovers are the files that call recover without tensor.Recovered, and why they may.
+var ownRecovers = map[string]string{
+	"cmd/residual/main.go":          "prints the last line of a program that fails",
+	"engine/cpu/pool.go":            "panics again with the same value, on the caller's goroutine",
+	"internal/promptly/promptly.go": "panics again with the same value, on the caller's goroutine",
+	"data/photo/part.go":            "makes an error of a decoder's panic over a damaged file",
+}
+
+// TestRecovers holds the module to one way in which a panic becomes an error: only a
+// tensor.Misuse does, by tensor.Recovered, so that a mistake never looks like bad input.
+func TestRecovers(t *testing.T) {
+	root, found := filepath.Join("..", ".."), map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if bare := bareRecovers(f); bare > 0 {
+			found[filepath.ToSlash(name)] = true
+			if ownRecovers[filepath.ToSlash(name)] == "" {
+				t.Errorf("%s calls recover outside of tensor.Recovered(recover())", name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range ownRecovers {
+		if !found[name] {
+			t.Errorf("%s no longer calls recover; take it off the list", name)
+		}
+	}
+}
+
+// bareRecovers counts the calls of recover whose result is not the argument of Recovered.
+func bareRecovers(f *ast.File) int {
+	bare := 0
+	ast.Inspect(f, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		if s, ok := call.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Recovered" {
+			return false
+		}
+		if id, ok := call.Fun.(*ast.Ident); ok && id.Name == "recover" {
+			bare++
+		}
+		return true
+	})
+	return bare
+}
