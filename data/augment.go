@@ -98,6 +98,9 @@ func (b *Batch) image(epoch, i int) (pix []uint8, label int, err error) {
 
 func (b *Batch) transformed(epoch, i int) (m transforms.Image, label int, err error) {
 	l := b.loader
+	if l.targets.areMasks() {
+		return b.transformedMask(epoch, i)
+	}
 	if l.originals.parts != nil && l.leadingCrop != nil {
 		return b.croppedImage(epoch, i)
 	}

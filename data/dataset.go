@@ -27,13 +27,17 @@
 // through any number of views.
 package data
 
-import "github.com/residual-ml/residual/tensor"
+import (
+	"github.com/residual-ml/residual/task"
+	"github.com/residual-ml/residual/tensor"
+)
 
 // Info describes every image of a data set.
 type Info struct {
 	Name                    string
 	Classes                 []string // a label is an index into it
 	Channels, Height, Width int
+	Targets                 task.Targets // of a data set that has others than classes: see Targeted
 }
 
 // Numel returns the bytes of one image, Channels*Height*Width.

@@ -55,6 +55,7 @@ type Loader struct {
 	stored      *Stored      // the layout of uint8 batches; nil when batches are float32
 	source      Dataset      // what batches are read from when there is no Transform
 	originals   originals    // the images that Transform is applied to
+	targets     *targets     // nil for classes
 }
 
 // NewLoader returns a loader of the images of ds, or an error when c does not fit ds. It
@@ -77,10 +78,17 @@ func NewLoader(ds Dataset, c LoaderConfig) (*Loader, error) {
 	if c.Workers == 0 {
 		c.Workers = min(max(runtime.GOMAXPROCS(0)/2, 1), 4)
 	}
+	if c.Mix != nil && info.hasTargets() {
+		return nil, fmt.Errorf("the targets of data set %s are %s, which cannot be mixed as classes are; leave out Mixup and CutMix", info.Name, info.Targets.Task)
+	}
 	if c.Mix != nil && len(info.Classes) == 0 {
 		return nil, fmt.Errorf("data set %s does not name its classes, so its labels cannot be mixed; leave out Mixup and CutMix", info.Name)
 	}
 	l := &Loader{info: info, c: c, total: ds.Len(), maxAhead: c.Workers + 2}
+	var err error
+	if l.targets, err = targetsOf(ds); err != nil {
+		return nil, err
+	}
 	for _, values := range [][]float64{c.Normalize.Mean, c.Normalize.Std} {
 		if n := len(values); n != 0 && n != info.Channels {
 			return nil, field.Errorf("the images of %s have %d channels, but the mean and std have %d ({Mean}, {Std})", info.Name, info.Channels, n)
@@ -122,12 +130,14 @@ type Batch struct {
 	Pixels  []uint8        // in a uint8 batch the images, laid out as Loader.Stored says; else nil
 	Labels  *tensor.Tensor // [n] Int64
 	Indices []int          // the index of each image in the data set
-	Targets *tensor.Tensor // [n, classes] Float32 soft labels, with LoaderConfig.Mix; else nil
+	Targets *tensor.Tensor // [n, classes] Float32 soft labels, with LoaderConfig.Mix, or the targets of a Targeted data set; else nil
 
 	loader      *Loader
 	pix         []uint8 // one image
 	rand        transforms.Rand
 	images      []float32
+	targets     []float32
+	mask        transforms.Image // of the image that was transformed last
 	pixels      []uint8
 	labels      []int64
 	indices     []int
@@ -136,7 +146,7 @@ type Batch struct {
 	err         error
 }
 
-type tensors struct{ images, labels *tensor.Tensor }
+type tensors struct{ images, labels, targets *tensor.Tensor }
 
 // Release returns the buffers of the batch to the loader. The batch must not be used
 // afterwards. A second call does nothing.
@@ -160,6 +170,9 @@ func (l *Loader) batch(n int) *Batch {
 			loader: l, pix: make([]uint8, l.source.Info().Numel()), views: map[int]tensors{},
 			labels: make([]int64, l.division.maxSize()), indices: make([]int, l.division.maxSize()),
 		}
+		if l.targets != nil {
+			b.targets = make([]float32, l.division.maxSize()*l.targets.size)
+		}
 		if l.stored != nil {
 			b.pixels = make([]uint8, l.division.maxSize()*l.stored.Numel())
 		} else {
@@ -167,10 +180,13 @@ func (l *Loader) batch(n int) *Batch {
 		}
 	}
 	b.outstanding.Store(true)
-	b.err, b.Targets = nil, nil
+	b.err = nil
 	view, ok := b.views[n]
 	if !ok {
 		view.labels = tensor.FromInts(b.labels[:n], n)
+		if t := l.targets; t != nil {
+			view.targets = tensor.FromSlice(b.targets[:n*t.size], append([]int{n}, t.info.Targets.Sized(t.info.Height, t.info.Width)...)...)
+		}
 		if l.stored == nil {
 			view.images = tensor.FromSlice(b.images[:n*l.info.Numel()], n, l.info.Channels, l.info.Height, l.info.Width)
 		}
@@ -179,7 +195,7 @@ func (l *Loader) batch(n int) *Batch {
 	if l.stored != nil {
 		b.Pixels = b.pixels[:n*l.stored.Numel()]
 	}
-	b.Images, b.Labels, b.Indices = view.images, view.labels, b.indices[:n]
+	b.Images, b.Labels, b.Targets, b.Indices = view.images, view.labels, view.targets, b.indices[:n]
 	return b
 }
 
@@ -191,7 +207,11 @@ func (b *Batch) fill(ctx context.Context, epoch, batch int) error {
 			return err
 		}
 		pix, label, err := b.image(epoch, i)
-		if err == nil && (label < 0 || classes > 0 && label >= classes) {
+		switch {
+		case err != nil:
+		case b.loader.targets != nil:
+			label, err = 0, b.target(k, i)
+		case label < 0 || classes > 0 && label >= classes:
 			err = fmt.Errorf("label %d is outside 0..%d", label, classes-1)
 		}
 		if err != nil {

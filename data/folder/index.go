@@ -28,7 +28,9 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/data/photo"
+	"github.com/residual-ml/residual/internal/field"
 	"github.com/residual-ml/residual/internal/regular"
+	"github.com/residual-ml/residual/task"
 )
 
 // Item is an image of an index.
@@ -46,6 +48,9 @@ type Index struct {
 	Name    string // its last part
 	Classes []string
 	Items   []Item
+	// Targets describes the labels or values of the images of a list: see ScanTargets. Classes
+	// then holds the targets of every image, as a record writes them, each once.
+	Targets task.Targets
 	// Tested says that the user chose the images to test on.
 	Tested bool
 	// Others names what lies in the folders and is no image by its name.
@@ -55,7 +60,8 @@ type Index struct {
 	// Notes are sentences about what a user may have meant otherwise.
 	Notes []string
 
-	list string // the list it was read from; empty for a folder
+	list    string   // the list it was read from; empty for a folder
+	columns *Columns // of the list, for labels or values
 }
 
 // IsPath tells what a user names as data: true for a folder or a file, false
@@ -105,18 +111,23 @@ func ScanAs(path string, classes []string) (*Index, error) {
 }
 
 // scan lists images; of settled classes known names them.
-func scan(path string, known []string) (*Index, error) {
+func scan(path string, known []string) (*Index, error) { return scanBy(path, known, nil) }
+
+// scanBy is scan for a list with these columns of labels or values; nil for classes.
+func scanBy(path string, known []string, c *Columns) (*Index, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
 	}
 	switch ext := strings.ToLower(filepath.Ext(path)); {
+	case st.IsDir() && c != nil:
+		return nil, field.Errorf("images: %s is a folder, whose folders are classes; for the %s of images give a .csv or .jsonl list with a column for each ({Data})", path, c.Task)
 	case st.IsDir():
 		return scanFolder(path, known)
 	case ext == ".csv":
-		return scanList(path, known, readCSV)
+		return scanList(path, known, c, readCSV)
 	case ext == ".jsonl" || ext == ".ndjson":
-		return scanList(path, known, readJSONLines)
+		return scanList(path, known, c, readJSONLines)
 	}
 	if err := regular.Check(path, st); err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder, or a file that is a .csv or .jsonl list", err)
@@ -344,8 +355,11 @@ func (x *Index) addTree(dir, folder string, label int, split data.Split) error {
 
 // check reports what no training can begin with.
 func (x *Index) check() error {
-	if len(x.Classes) < 2 {
+	if len(x.Classes) < 2 && !x.targeted() {
 		return x.tooFew()
+	}
+	if x.targeted() && len(x.Targets.Names) == 0 {
+		return fmt.Errorf("images: no image of %s has a label", x.list)
 	}
 	if x.Tested && x.count(data.Test) == 0 {
 		return fmt.Errorf("images: none of %s is to be tested on; fill that part or leave it out", x.Root)

@@ -52,10 +52,11 @@ type list struct {
 	labels  map[string]int // of the known classes by name
 	lines   map[string]int // by the names of the images
 	entries []entry
+	columns *columns // of labels or values; nil for classes
 }
 
 // scanList makes an index of a list. Paths count from the list's folder.
-func scanList(path string, known []string, read func(*lines.Reader, func(entry) error) error) (*Index, error) {
+func scanList(path string, known []string, wanted *Columns, read func(*lines.Reader, *columns, func(entry) error) error) (*Index, error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
@@ -65,13 +66,20 @@ func scanList(path string, known []string, read func(*lines.Reader, func(entry) 
 	x.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	x.list = path
 	l := list{Index: x, known: known, labels: map[string]int{}, lines: map[string]int{}}
+	if x.columns = wanted; wanted != nil {
+		l.columns = &columns{Columns: *wanted}
+	}
 	for i, class := range slices.Backward(known) {
 		l.labels[lines.Name(class)] = i
 	}
 	for i, class := range known { // the very name comes first
 		l.labels[class] = i
 	}
-	if err := read(lines.NewReader(f), l.add); err != nil {
+	err = read(lines.NewReader(f), l.columns, l.add)
+	if err == nil && l.columns != nil {
+		err = l.columns.finish(&l)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", path, err)
 	}
 	l.finish()
@@ -83,10 +91,12 @@ func (l *list) add(e entry) (err error) {
 	if strings.TrimSpace(e.path) == "" {
 		return fmt.Errorf("line %d names no image", e.line)
 	}
-	if e.label, err = lines.ClassName(e.label); err != nil {
-		return fmt.Errorf("line %d: the label %w", e.line, err)
+	if l.columns == nil {
+		if e.label, err = lines.ClassName(e.label); err != nil {
+			return fmt.Errorf("line %d: the label %w", e.line, err)
+		}
 	}
-	if e.label == "" {
+	if e.label == "" && l.columns == nil {
 		return fmt.Errorf("line %d gives %s no label", e.line, lines.Short(e.path))
 	}
 	if e.kind, err = splitOf(e.split); err != nil {
@@ -149,7 +159,9 @@ func (l *list) finish() {
 	}
 	if x.Classes = l.known; l.known == nil {
 		x.Classes = slices.Sorted(maps.Keys(labels))
-		x.similar()
+		if l.columns == nil {
+			x.similar()
+		}
 	}
 	number := make(map[string]int, len(x.Classes))
 	for i, class := range slices.Backward(x.Classes) {
@@ -172,7 +184,7 @@ func (l *list) finish() {
 	}
 	sort.SliceStable(x.Items, func(i, j int) bool {
 		a, b := x.Items[i], x.Items[j]
-		if a.Label != b.Label {
+		if a.Label != b.Label && l.columns == nil {
 			return a.Label < b.Label
 		}
 		return a.Name < b.Name
@@ -184,7 +196,7 @@ var separators = []rune{',', ';', '\t'}
 
 // readCSV reads a table whose first line names its columns. Their separator is a comma, a
 // semicolon or a tab.
-func readCSV(r *lines.Reader, take func(entry) error) error {
+func readCSV(r *lines.Reader, targets *columns, take func(entry) error) error {
 	first, err := r.Peek()
 	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) { // sep= is of Excel
 		_, _ = r.Next()
@@ -201,26 +213,34 @@ func readCSV(r *lines.Reader, take func(entry) error) error {
 		return fmt.Errorf("line %d: %w", r.Number(), err)
 	}
 	var column func(names []string) int
+	var header []string
 	c := csv.NewReader(r)
 	for _, c.Comma = range separators {
 		one := csv.NewReader(strings.NewReader(first))
 		one.Comma = c.Comma
-		header, err := one.Read()
-		if err != nil {
+		if header, err = one.Read(); err != nil {
 			continue // the parser says it in its turn
 		}
 		column = func(names []string) int {
 			return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(lines.Name(h))) })
 		}
-		if column(pathNames) >= 0 && column(labelNames) >= 0 {
+		if column(pathNames) >= 0 && (targets != nil || column(labelNames) >= 0) {
 			break
 		}
 	}
 	c.TrimLeadingSpace = c.Comma != '\t'
-	if column == nil || column(pathNames) < 0 || column(labelNames) < 0 {
+	if targets != nil && (column == nil || column(pathNames) < 0) {
+		return fmt.Errorf("its first line is %s, which does not name the columns; path must be among them, and one column for each of the %s; begin the file with such a line", lines.Short(first), targets.Task)
+	}
+	if targets == nil && (column == nil || column(pathNames) < 0 || column(labelNames) < 0) {
 		return fmt.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line", lines.Short(first))
 	}
 	path, label, split := column(pathNames), column(labelNames), column(splitNames)
+	if targets != nil {
+		if err := targets.choose(besides(header, path, split)); err != nil {
+			return err
+		}
+	}
 	for {
 		r.StartRecord()
 		row, err := c.Read()
@@ -237,7 +257,12 @@ func readCSV(r *lines.Reader, take func(entry) error) error {
 		if line == 1 {
 			continue // the names of the columns
 		}
-		e := entry{line: line + before, path: row[path], label: row[label]}
+		e := entry{line: line + before, path: row[path]}
+		if targets == nil {
+			e.label = row[label]
+		} else if e.label, err = targets.text(cellOf(header, row, path, split)); err != nil {
+			return fmt.Errorf("line %d: %w", e.line, err)
+		}
 		if split >= 0 {
 			e.split = row[split]
 		}
@@ -248,7 +273,7 @@ func readCSV(r *lines.Reader, take func(entry) error) error {
 }
 
 // readJSONLines reads one object a line. A label may be a text or a number.
-func readJSONLines(r *lines.Reader, take func(entry) error) error {
+func readJSONLines(r *lines.Reader, targets *columns, take func(entry) error) error {
 	for {
 		text, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -289,7 +314,13 @@ func readJSONLines(r *lines.Reader, take func(entry) error) error {
 			}
 			return ""
 		}
-		if err := take(entry{line: n, path: value(pathNames), label: value(labelNames), split: value(splitNames)}); err != nil {
+		e := entry{line: n, path: value(pathNames), split: value(splitNames)}
+		if targets == nil {
+			e.label = value(labelNames)
+		} else if e.label, err = targets.ofObject(keys, values); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := take(e); err != nil {
 			return err
 		}
 	}
