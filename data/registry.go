@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/residual-ml/residual/internal/nearest"
 )
 
 // registered is a built-in data set.
@@ -74,5 +76,5 @@ func lookup(name string, o *Options) (registered, error) {
 		}
 		names = append(names, n)
 	}
-	return nil, fmt.Errorf("unknown data set %q; choose one of: %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("unknown data set %q; %schoose one of: %s", name, nearest.Aside(name, names, ""), strings.Join(names, ", "))
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/task"
+	"github.com/residual-ml/residual/tensor"
 )
 
 // Targeted is a data set whose images have other targets than one class: several labels, values
@@ -296,8 +297,8 @@ func (b *Batch) transformedMask(epoch, i int) (m transforms.Image, label int, er
 		}
 		b.rand.Image(l.c.Seed, epoch, i)
 		defer func() { // as in apply
-			if r := recover(); r != nil {
-				failed = fmt.Errorf("its transform failed: %v", r)
+			if m := tensor.Recovered(recover()); m != nil {
+				failed = fmt.Errorf("its transform failed: %w", m)
 			}
 		}()
 		m, b.mask, failed = transforms.ApplyMasked(l.c.Transform, in, own, &b.rand)

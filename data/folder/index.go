@@ -29,6 +29,7 @@ import (
 	"github.com/residual-ml/residual/data/lines"
 	"github.com/residual-ml/residual/data/photo"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/internal/regular"
 	"github.com/residual-ml/residual/task"
 )
@@ -199,8 +200,8 @@ func (x *Index) addPart(c candidate, split data.Split, first bool) error {
 	if split == data.Test && x.Classes != nil && x.count(data.Train) > 0 {
 		for _, name := range c.classes {
 			if labelOf(x.Classes, name) < 0 {
-				return fmt.Errorf("images: %s has a class %q that the training part has not, whose classes are %s; the folders must have the same names",
-					c.inside, name, firstFew(x.Classes))
+				return fmt.Errorf("images: %s has a class %q that the training part has not, whose classes are %s; %sthe folders must have the same names",
+					c.inside, name, firstFew(x.Classes), nearest.Aside(name, x.Classes, `""`))
 			}
 		}
 	}
@@ -246,8 +247,8 @@ func (x *Index) addFolders(dir string, folders []string, split data.Split, first
 	for _, class := range slices.Sorted(maps.Keys(same)) {
 		label := labelOf(x.Classes, class)
 		if label < 0 {
-			return fmt.Errorf("images: %s has a class %q, which the model does not know; it knows %s. Rename the folder or take it away",
-				dir, class, firstFew(x.Classes))
+			return fmt.Errorf("images: %s has a class %q, which the model does not know; %sit knows %s. Rename the folder or take it away",
+				dir, class, nearest.Aside(class, x.Classes, `""`), firstFew(x.Classes))
 		}
 		if err := x.addClass(dir, same[class], label, split, first); err != nil {
 			return err

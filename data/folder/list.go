@@ -16,6 +16,7 @@ import (
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/lines"
+	"github.com/residual-ml/residual/internal/nearest"
 	"github.com/residual-ml/residual/internal/regular"
 )
 
@@ -105,7 +106,8 @@ func (l *list) add(e entry) (err error) {
 	if l.known != nil {
 		label, ok := l.labels[e.label]
 		if !ok {
-			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; it knows %s", e.line, lines.Short(e.path), e.label, firstFew(l.known))
+			return fmt.Errorf("line %d gives %s the label %q, which the model does not know; %sit knows %s",
+				e.line, lines.Short(e.path), e.label, nearest.Aside(e.label, l.known, `""`), firstFew(l.known))
 		}
 		e.label = l.known[label]
 	}
