@@ -277,11 +277,17 @@ func TestExportedPreprocessing(t *testing.T) {
 func TestExportRefuses(t *testing.T) {
 	conf := ExportConfig{Channels: 3, Height: 30, Width: 30}
 	for want, m := range map[string]nn.Module{
-		"does not divide":                    nn.Sequential{nn.AdaptiveAvgPool2d{H: 4, W: 4}, nn.Flatten{}},
-		"cannot express AvgPool2d's Divisor": nn.Sequential{nn.AvgPool2d{Kernel: 30, Divisor: 7}, nn.Flatten{}},
-		"returns [2, 3, 30, 30]":             nn.Sequential{nn.ReLU{}},
-		"does not support this operation":    nn.Sequential{nn.Flatten{}, expand{}},
-		"has 3 channels, needs 5":            nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
+		"leave CeilMode or Divisor out":              nn.Sequential{nn.AvgPool2d{Kernel: 4, Stride: 3, CeilMode: true, Divisor: 7}, nn.Flatten{}},
+		"first dimension must be that of the images": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Sum(0) }},
+		"no counterpart in ONNX that Export writes":  formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Graph.Apply(graph.ProductOfOthers{Axes: []int{1}}, x) }},
+		"Own#1[2, 3, 30, 30]: it is an operation of": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Graph.Apply(own{}, x) }},
+		"Slice: 7 to 9 of dimension 1":               formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Slice(1, 7, 9) }},
+		"computes something else for 3 images than":  formula{f: func(x, _, _ *graph.Node) *graph.Node { return alternating(x) }},
+		"has 3 channels, needs 5":                    nn.Sequential{nn.NewConv2d(5, 2, 1), nn.Flatten{}},
+		"takes \"labels\" besides its images": formula{f: func(x, _, _ *graph.Node) *graph.Node {
+			return x.Mul(x.Graph.Input("labels", tensor.Float32, 1, 1, 30, 30))
+		}},
+		"takes elements of dimension 0 at places that": formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Gather(0, rotated(x.Shape[0])...) }},
 	} {
 		if _, err := Export(m, conf); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -293,12 +299,27 @@ func TestExportRefuses(t *testing.T) {
 	}
 }
 
-// expand is a module with an operation that Export does not support.
-type expand struct{}
+// own is an operation of a user's own.
+type own struct{ graph.Scale }
 
-func (expand) Forward(x *graph.Node) *graph.Node {
-	g := x.Graph
-	return g.Apply(graph.Expand{To: x.Shape}, g.Apply(graph.Sum{}, x))
+func (own) Name() string                                         { return "Own" }
+func (own) Compute(n *graph.Node, out []float32, in [][]float32) { copy(out, in[0]) }
+
+// rotated lists n-1, 0, 1, ... n-2.
+func rotated(n int) []int {
+	list := []int{n - 1}
+	for i := range n - 1 {
+		list = append(list, i)
+	}
+	return list
+}
+
+// alternating adds another operation for every image of a batch.
+func alternating(x *graph.Node) *graph.Node {
+	for range x.Shape[0] {
+		x = x.Abs()
+	}
+	return x
 }
 
 // TestExportFiles writes the files that testdata/check_export.py compares with another

@@ -14,6 +14,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
 
@@ -34,6 +35,9 @@ func fromONNX(path string, c ModelConfig, graphs bool) (h held, err error) {
 	net, notes, err := open(path, c.Output)
 	if err != nil {
 		return h, err
+	}
+	if net.Classes == 0 {
+		return h, at(path, fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", append(tensor.Shape{1}, net.Output...)))
 	}
 	h = held{metadata: net.Metadata, input: net.Input, notes: notes}
 	likely := c.Model

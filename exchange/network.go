@@ -42,7 +42,8 @@ type Network struct {
 	Layers map[string]nn.Module `nn:""`
 
 	Input   Input
-	Classes int
+	Output  tensor.Shape // of one image
+	Classes int          // the size of Output if that is a list, as a classifier's, and otherwise 0
 	// Softmax says that the graph ends in a softmax. Forward leaves the softmax out and
 	// returns logits, unless Probabilities is set.
 	Softmax       bool
@@ -129,19 +130,22 @@ func (n *Network) check(fixed int64) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w; the graph does not suit its input", err)
 	}
-	if len(y) != 2 || y[0] != 1 || y[1] < 1 {
-		return fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", y)
+	if len(y) < 1 || y[0] != 1 || y.Numel() == 0 {
+		return fmt.Errorf("the output is %v for one image, where the first dimension must be that of the images", y)
 	}
-	n.Classes = y[1]
+	n.Output = y[1:]
+	if len(n.Output) == 1 {
+		n.Classes = n.Output[0]
+	}
 	two, err := n.sized(2, h, w)
 	switch {
-	case err == nil && two.Equal(tensor.Shape{2, n.Classes}):
+	case err == nil && two.Equal(append(tensor.Shape{2}, n.Output...)):
 	case fixed == 1:
 		n.single = true
 	case err != nil:
 		return fmt.Errorf("takes one image but not two at once: %w", err)
 	default:
-		return fmt.Errorf("the output is %v for one image and %v for two, where a classifier gives [N, classes]: it mixes the images of a batch", y, two)
+		return fmt.Errorf("the output is %v for one image and %v for two: it mixes the images of a batch", y, two)
 	}
 	return nil
 }

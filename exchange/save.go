@@ -42,7 +42,14 @@ func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, 
 		}
 		c.Height, c.Width = cmp.Or(e.Height, 224), cmp.Or(e.Width, 224)
 	}
-	return Export(m, c)
+	model, err := Export(m, c)
+	if err != nil {
+		return nil, err
+	}
+	if out := model.Graph.Outputs[0].Shape; len(out) != 2 {
+		return nil, fmt.Errorf("%s returns %d dimensions, but a classifier returns [N, classes]", nn.Class(m), len(out))
+	}
+	return model, nil
 }
 
 // Open reads an ONNX file and imports its graph. If the graph has several outputs, Open

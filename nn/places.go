@@ -75,7 +75,7 @@ func (c *calls) contains(d *calls, fields map[any]int) bool {
 
 // unique reports whether identity distinguishes m from every other module.
 func unique(m any) bool {
-	v := reflect.ValueOf(m)
+	v := reflect.ValueOf(plain(m))
 	switch v.Kind() {
 	case reflect.Pointer:
 		return v.Type().Elem().Size() > 0

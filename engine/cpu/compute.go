@@ -11,6 +11,9 @@ import (
 
 // compute binds the operations that have no step of their own.
 func (b *binder) compute(s *engine.Compute) (func(), error) {
+	if op, ok := s.Op.(graph.Computer); ok {
+		return b.own(op, s), nil
+	}
 	if f, ok := b.spatial(s); ok {
 		return f, nil
 	}
@@ -36,9 +39,24 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	result, after := b.narrowed(out, s.Out.Numel())
 	f, ok := b.reduction(s, full, result)
 	if !ok {
-		return nil, fmt.Errorf("cpu: no kernel for %s", s.Op.Name())
+		return nil, fmt.Errorf("cpu: no kernel for %s; an operation of your own needs the method Compute of graph.Computer", s.Op.Name())
 	}
 	return inOrder(append(before, f, after)...), nil
+}
+
+// own binds an operation of a user's own, whose operands are row-major float32.
+func (b *binder) own(op graph.Computer, s *engine.Compute) func() {
+	n := &graph.Node{Op: op, Shape: s.Out.Shape}
+	in := make([][]float32, len(s.In))
+	for i, v := range s.In {
+		n.Inputs = append(n.Inputs, &graph.Node{Shape: v.Shape})
+		in[i] = b.mem(v)[:v.Numel()]
+	}
+	out := b.mem(s.Out)[:s.Out.Numel()]
+	return func() {
+		clear(out)
+		op.Compute(n, out, in)
+	}
 }
 
 // widened returns an activation as float32: its own memory, or memory for a copy and
