@@ -42,9 +42,9 @@ type ExportConfig struct {
 }
 
 // Export writes a network in evaluation mode as an ONNX graph. The graph has one input,
-// "images" [N, C, H, W] of floats, and one output, "logits" [N, ...], for any batch
-// size N; that of a classifier is [N, classes]. Its initialisers have the names of m's parameters. If m uses an operation that
-// ONNX does not have, the error names it.
+// "images" [N, C, H, W] of floats, and one output, "logits" [N, ...], for any batch size N; a
+// classifier's output is [N, classes]. The initialisers have the names of m's parameters. If m
+// uses an operation that ONNX does not have, the error names it.
 func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	if c.Channels < 1 || c.Height < 1 || c.Width < 1 {
 		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Channels, c.Height, c.Width)
@@ -61,16 +61,17 @@ func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	other.Height, other.Width = c.Height+32, c.Width+64
 	second, err := export(m, other)
 	if err != nil || !reflect.DeepEqual(model.Graph.Nodes, second.Graph.Nodes) || !sameValues(model, second) {
-		return nil, dependsOnSize(m)
+		return nil, sizeError(m)
 	}
 	return model, nil
 }
 
-func dependsOnSize(m nn.Module) error {
+// sizeError is the error of a network that one graph cannot compute for images of every size.
+func sizeError(m nn.Module) error {
 	return fmt.Errorf("%s depends on the size of its images, so one graph cannot take every size; export it for one size", nn.Class(m))
 }
 
-// sameValues reports whether two graphs have the same initialisers. Of large tensors, which are
+// sameValues reports whether two graphs have the same initialisers. For large tensors, which are
 // weights, it compares only the shapes.
 func sameValues(a, b *onnx.Model) bool {
 	return slices.EqualFunc(a.Graph.Initialisers, b.Graph.Initialisers, func(x, y tensor.Named) bool {
@@ -109,17 +110,17 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	others, err := c.others(m, g)
+	others, err := c.otherTraces(m, g)
 	if err != nil {
 		return nil, err
 	}
 	if len(y.Shape) < 1 || y.Shape[0] != tracedBatch || others[0].Nodes[y.ID].Shape[0] != otherBatch {
-		return nil, fmt.Errorf("%s returns %v for images of %v, but the first dimension must be that of the images", nn.Class(m), y.Shape, x.Shape)
+		return nil, fmt.Errorf("%s returns %v for images of %v, but the first dimension of its output must be the batch", nn.Class(m), y.Shape, x.Shape)
 	}
 	version, _ := checkpoint.Versions()
 	e := &exporter{
 		names: map[*graph.Node]string{}, used: map[string]bool{InputName: true, OutputName: true}, titles: map[string]bool{},
-		out: y, others: others, repeated: map[*graph.Node]repeated{}, conditions: map[*graph.Node]string{},
+		out: y, others: others, broadcasts: map[*graph.Node]pendingBroadcast{}, conditions: map[*graph.Node]string{},
 		uses: map[*graph.Node]int{}, folded: map[*graph.Node]*graph.Node{},
 		model: &onnx.Model{
 			IRVersion: writtenIR, Opset: writtenOpset, Producer: "residual", ProducerVersion: version,
@@ -127,7 +128,7 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 			Metadata: maps.Clone(c.Metadata),
 		},
 	}
-	e.values(x, y, c)
+	e.describeValues(x, y, c)
 	live := e.live(g, c.Fold)
 	// Reserve the names of all parameters first, so that no other value takes them.
 	for _, n := range g.Nodes {
@@ -156,9 +157,9 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 // otherBatch is the batch size of a second trace, which shows the dimensions that depend on it.
 const otherBatch = 3
 
-// others traces m at another batch size and, for images of any size, at another size. Every trace
-// must have the nodes of g, with other shapes.
-func (c *ExportConfig) others(m nn.Module, g *graph.Graph) (list []*graph.Graph, err error) {
+// otherTraces traces m with another batch size and, for images of any size, with another image
+// size. Every trace must have the nodes of g, apart from their shapes.
+func (c *ExportConfig) otherTraces(m nn.Module, g *graph.Graph) (list []*graph.Graph, err error) {
 	trace := func(batch, h, w int) bool {
 		other := graph.New(graph.Eval)
 		_, err = engine.Trace(m.Forward, other.Input(InputName, tensor.Float32, batch, c.Channels, h, w))
@@ -171,13 +172,13 @@ func (c *ExportConfig) others(m nn.Module, g *graph.Graph) (list []*graph.Graph,
 	case !trace(otherBatch, c.Height, c.Width) && err == nil:
 		return nil, fmt.Errorf("%s computes something else for %d images than for %d, so one graph cannot take every batch", nn.Class(m), otherBatch, tracedBatch)
 	case err == nil && c.AnySize && !trace(tracedBatch, c.Height+32, c.Width+64):
-		return nil, dependsOnSize(m)
+		return nil, sizeError(m)
 	}
 	return list, err
 }
 
-// values describes the input and the output of the graph.
-func (e *exporter) values(x, y *graph.Node, c ExportConfig) {
+// describeValues describes the input and the output of the graph.
+func (e *exporter) describeValues(x, y *graph.Node, c ExportConfig) {
 	batch := onnx.Dim{Name: BatchName}
 	side := func(size int, name string) onnx.Dim {
 		if c.AnySize {

@@ -31,33 +31,33 @@ func RecogniseFile(path string, c ModelConfig) (models.Match, nn.Module, map[str
 }
 
 // fromONNX opens a graph as a model of the registry or, if graphs is true, as a *Network.
-func fromONNX(path string, c ModelConfig, graphs bool) (h held, err error) {
-	net, notes, err := open(path, c.Output)
+func fromONNX(path string, c ModelConfig, graphs bool) (h loadedModel, err error) {
+	net, notes, err := openGraph(path, c.Output)
 	if err != nil {
 		return h, err
 	}
 	if net.Classes == 0 {
-		return h, at(path, fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", append(tensor.Shape{1}, net.Output...)))
+		return h, withPath(path, fmt.Errorf("the output is %v for one image, where a classifier gives [N, classes]; cut the graph after its last linear layer", append(tensor.Shape{1}, net.Output...)))
 	}
-	h = held{metadata: net.Metadata, input: net.Input, notes: notes}
+	h = loadedModel{metadata: net.Metadata, input: net.Input, notes: notes}
 	likely := c.Model
 	if own, err := checkpoint.ModelIn(net.Metadata); err == nil {
 		likely = cmp.Or(likely, own.Architecture)
 	}
 	if likely = cmp.Or(likely, architectureBeside(path)); likely == GraphArchitecture && graphs {
-		h.match, h.module, err = net.unnamed(), net, net.classifies()
+		h.match, h.module, err = net.graphMatch(), net, net.checkClassifier()
 	} else if h.match, h.module, err = Recognise(net, likely); err != nil && c.Model == "" && graphs && !errors.As(err, new(*UnsaidError)) {
-		h.match, h.module, err = net.unnamed(), net, net.classifies()
+		h.match, h.module, err = net.graphMatch(), net, net.checkClassifier()
 	}
 	if err == nil && c.Model != "" && h.match.Entry.Name != c.Model {
 		if e, failed := models.Lookup(c.Model); failed == nil && h.match.Same(models.Match{Entry: e}) {
 			h.match.Entry, h.match.Config.Blocks = e, nil
 		} else {
-			err = notThat(h.match, c.Model)
+			err = otherModelError(h.match, c.Model)
 		}
 	}
 	if err != nil {
-		return h, at(path, err)
+		return h, withPath(path, err)
 	}
 	return h, nil
 }
@@ -74,17 +74,17 @@ func architectureBeside(path string) string {
 	return h.Architecture
 }
 
-// unnamed returns the match of a graph that is none of the registry's models.
-func (n *Network) unnamed() models.Match {
+// graphMatch returns the match of a graph that is none of the registry's models.
+func (n *Network) graphMatch() models.Match {
 	return models.Match{
 		Entry:  models.Entry{Name: GraphArchitecture},
 		Config: models.Config{Channels: n.Input.Channels, Classes: n.Classes},
 	}
 }
 
-// classifies returns an error unless the network's outputs are logits of classes of which
+// checkClassifier returns an error unless the network's outputs are logits of classes of which
 // every image has exactly one.
-func (n *Network) classifies() error {
+func (n *Network) checkClassifier() error {
 	if n.Classes < 2 {
 		return fmt.Errorf("the graph returns one number for an image, but a classifier returns one for each class")
 	}
@@ -99,9 +99,9 @@ func (n *Network) classifies() error {
 	return nil
 }
 
-// open reads an ONNX file for one of its outputs: the one given, or the one that Residual's
+// openGraph reads an ONNX file for one of its outputs: the one given, or the one that Residual's
 // metadata names, or the first that has the shape of logits.
-func open(path, output string) (*Network, []string, error) {
+func openGraph(path, output string) (*Network, []string, error) {
 	m, err := onnx.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -116,7 +116,7 @@ func open(path, output string) (*Network, []string, error) {
 			return n, notes, nil
 		}
 	}
-	return nil, nil, at(path, err)
+	return nil, nil, withPath(path, err)
 }
 
 // chooseOutput removes all outputs of a graph but the named one, or else the first that has

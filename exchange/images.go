@@ -37,8 +37,8 @@ func (e *UnsaidError) With(names []string, where string) string {
 	return strings.TrimSpace(text + " " + where)
 }
 
-// at adds the file's path to an error.
-func at(path string, err error) error {
+// withPath adds the file's path to an error.
+func withPath(path string, err error) error {
 	if e := new(UnsaidError); errors.As(err, &e) {
 		return &UnsaidError{Path: path, Why: e.Why, Fields: e.Fields, Any: e.Any}
 	}
@@ -88,7 +88,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 	if _, err := complete(&info.Input, e, choice, in); err != nil {
 		return info, err
 	}
-	return settled(info)
+	return readBack(info)
 }
 
 // beside returns the class names and the image preparation of c, completed from the files
@@ -99,17 +99,17 @@ func (c ModelConfig) beside(path string, channels, classes int, in Input) (names
 	if err := in.suits(choice); err != nil {
 		return nil, choice, nil, err
 	}
-	d, notes, open := described(path)
-	odd, more := d.fit(channels, classes)
-	for _, t := range append(open, more...) {
-		if !t.settled(choice, in) {
+	d, notes, unsupported := described(path)
+	mismatches, more := d.dropContradictions(channels, classes)
+	for _, t := range append(unsupported, more...) {
+		if !t.settledBy(choice, in) {
 			return nil, choice, nil, &UnsaidError{Why: t.text, Fields: t.fields, Any: t.any}
 		}
 	}
 	if names = c.Classes; names == nil {
 		names = d.classes
 	}
-	return names, choice.Over(d.images), append(notes, odd...), nil
+	return names, choice.Over(d.images), append(notes, mismatches...), nil
 }
 
 // complete sets the input of a model of e: its size, which is the graph's, or c's, or the

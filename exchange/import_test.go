@@ -177,8 +177,8 @@ func TestWhichStateDict(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(w.chosen, want) || want == "" && w.chosen != "" {
-			t.Errorf("%s: %q, want %q in it", file, w.chosen, want)
+		if !strings.Contains(w.dictNote, want) || want == "" && w.dictNote != "" {
+			t.Errorf("%s: %q, want %q in it", file, w.dictNote, want)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func OpenModel(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, 
 // graphs is true.
 func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info checkpoint.Model, notes []string, err error) {
 	fail := func(err error) (nn.Module, checkpoint.Model, []string, error) {
-		return nil, checkpoint.Model{}, nil, at(path, err)
+		return nil, checkpoint.Model{}, nil, withPath(path, err)
 	}
 	path, err = weights.Locate(path)
 	if err != nil {
@@ -82,7 +82,7 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
 	}
-	var net held
+	var net loadedModel
 	switch {
 	case format != weights.ONNX:
 		net, err = fromTensors(path, c)
@@ -96,22 +96,22 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	}
 	notes = net.notes
 	config := net.match.Config
-	own, told := ownWord(net.metadata, net.match)
+	own, hasOwn := ownDescription(net.metadata, net.match)
 	if err := net.input.suits(c.choice()); err != nil {
 		return fail(err)
 	}
-	if told && c.choice().IsZero() {
+	if hasOwn && c.choice().IsZero() {
 		info = own
 		if c.Classes != nil {
 			info.Classes = c.Classes
 		}
 		info.Architecture, info.Blocks, info.Epoch, info.Metrics = net.match.Entry.Name, config.Blocks, 0, nil
 		info.Residual, info.Go = "", ""
-		notes = append(notes, ownWordNote)
+		notes = append(notes, ownDescriptionNote)
 	} else {
 		names, images, more := c.Classes, c.choice(), []string(nil)
-		if told {
-			images, notes = images.Over(prepare.ChoiceOf(own.Input)), append(notes, ownWordNote)
+		if hasOwn {
+			images, notes = images.Over(prepare.ChoiceOf(own.Input)), append(notes, ownDescriptionNote)
 			c.Output = cmp.Or(c.Output, own.Output)
 			if names == nil {
 				names = own.Classes
@@ -136,17 +136,17 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	if info.Architecture != GraphArchitecture {
 		info.Output = ""
 	}
-	if info, err = settled(info); err != nil {
+	if info, err = readBack(info); err != nil {
 		return fail(err)
 	}
 	return net.module, info, notes, nil
 }
 
-const ownWordNote = "everything that was not given is taken from the file itself: the class names and how images are prepared"
+const ownDescriptionNote = "everything that was not given is taken from the file itself: the class names and how images are prepared"
 
-// ownWord returns the description that Residual wrote into a file. ok is false if there is
+// ownDescription returns the description that Residual wrote into a file. ok is false if there is
 // none, or if it contradicts the model that was found.
-func ownWord(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
+func ownDescription(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
 	own, err := checkpoint.ModelIn(metadata)
 	e := match.Entry
 	ok = err == nil && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
@@ -154,8 +154,8 @@ func ownWord(metadata map[string]string, match models.Match) (own checkpoint.Mod
 	return own, ok
 }
 
-// settled returns info as it would be read back from a file; the error says what is invalid in it.
-func settled(info checkpoint.Model) (checkpoint.Model, error) {
+// readBack returns info as it would be read back from a file; the error says what is invalid in it.
+func readBack(info checkpoint.Model) (checkpoint.Model, error) {
 	metadata, err := info.Metadata()
 	if err != nil {
 		return info, err
@@ -163,8 +163,8 @@ func settled(info checkpoint.Model) (checkpoint.Model, error) {
 	return checkpoint.ModelIn(metadata)
 }
 
-// held is the model that was found in a file of weights.
-type held struct {
+// loadedModel is the model that was found in a file of weights.
+type loadedModel struct {
 	module   nn.Module
 	match    models.Match
 	metadata map[string]string
@@ -172,13 +172,13 @@ type held struct {
 	input    Input // the input of an ONNX graph; zero for other files
 }
 
-// notThat is the error of a graph that computes another model than the one asked for.
-func notThat(is models.Match, model string) error {
+// otherModelError is the error of a graph that computes another model than the one asked for.
+func otherModelError(is models.Match, model string) error {
 	return fmt.Errorf("the graph computes %s, not %s", is.Title(), model)
 }
 
-// recognised finds the model that computes the same as the ONNX graph at path.
-func recognised(path, likely string) (h held, err error) {
+// recogniseGraph finds the model that computes the same as the ONNX graph at path.
+func recogniseGraph(path, likely string) (h loadedModel, err error) {
 	net, err := Open(path)
 	if err != nil {
 		return h, err
@@ -191,23 +191,23 @@ func recognised(path, likely string) (h held, err error) {
 }
 
 // fromTensors finds the model of a file of named tensors and fills it.
-func fromTensors(path string, c ModelConfig) (h held, err error) {
+func fromTensors(path string, c ModelConfig) (h loadedModel, err error) {
 	w, err := openWeights(path, c.Ignore, false)
 	if err != nil {
 		return h, err
 	}
-	if h.match, err = w.choose(c.Model); err != nil {
+	if h.match, err = w.chooseModel(c.Model); err != nil {
 		return h, fmt.Errorf("%s: %w", path, err)
 	}
 	var notes []string
 	if h.module, notes, err = w.fill(h.match); err != nil {
-		return h, fmt.Errorf("%s: not the weights of %s: %w%s", path, h.match.Entry.Name, err, w.called())
+		return h, fmt.Errorf("%s: not the weights of %s: %w%s", path, h.match.Entry.Name, err, w.statedName())
 	}
 	if err := w.contradicted(h.match); err != nil {
 		return h, fmt.Errorf("%s: %w", path, err)
 	}
-	if w.chosen != "" {
-		h.notes = append(h.notes, w.chosen)
+	if w.dictNote != "" {
+		h.notes = append(h.notes, w.dictNote)
 	}
 	h.metadata, h.notes = w.Metadata, append(h.notes, notes...)
 	_, err = checkpoint.ModelIn(w.Metadata)
@@ -217,8 +217,8 @@ func fromTensors(path string, c ModelConfig) (h held, err error) {
 	return h, nil
 }
 
-// choose returns the model of a given name, or else the only one that fits the tensors.
-func (w *Weights) choose(model string) (models.Match, error) {
+// chooseModel returns the model of a given name, or else the only one that fits the tensors.
+func (w *Weights) chooseModel(model string) (models.Match, error) {
 	if model != "" {
 		e, err := models.Lookup(model)
 		if err != nil {
@@ -228,27 +228,27 @@ func (w *Weights) choose(model string) (models.Match, error) {
 	}
 	found := w.Identify()
 	if len(found) > 1 { // a file beside the weights may say which
-		if agreed := slices.DeleteFunc(slices.Clone(found), func(m models.Match) bool { return !w.named(m) }); len(agreed) == 1 {
+		if agreed := slices.DeleteFunc(slices.Clone(found), func(m models.Match) bool { return !w.claimsName(m) }); len(agreed) == 1 {
 			found = agreed
 		}
 	}
 	switch {
 	case len(found) == 1 && found[0].Headless:
-		return models.Match{}, w.headless(found[0], "")
+		return models.Match{}, w.headlessError(found[0], "")
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
 		if slices.ContainsFunc(found, func(m models.Match) bool { return widens(m.Entry) }) {
-			return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}, and with {Zeros} whether shortcuts add their channels of zeros last or on both sides", foundNames(found))
+			return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}, and with {Zeros} whether shortcuts add their channels of zeros last or on both sides", joinTitles(found))
 		}
-		return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}", foundNames(found))
+		return models.Match{}, field.Errorf("its names and shapes are those of %s, which differ in what they compute; say which with {Model}", joinTitles(found))
 	}
-	return models.Match{}, w.unknown()
+	return models.Match{}, w.unknownError()
 }
 
-// headless is the error of a backbone: it says what is missing and how to make a classifier.
+// headlessError is the error of a backbone: it says what is missing and how to make a classifier.
 // flags holds the --model flag for the command, if the file does not name the model.
-func (w *Weights) headless(m models.Match, flags string) error {
+func (w *Weights) headlessError(m models.Match, flags string) error {
 	head := m.Entry.Head
 	return fmt.Errorf("holds no %s.weight and no %s.bias: it is %s, a backbone without a classifier; "+
 		"`residual train%s --weights %s --data IMAGES` gives it a new last layer and trains it", head, head, m.Title(), flags, w.Path)
@@ -274,7 +274,7 @@ func (w *Weights) fill(match models.Match) (nn.Module, []string, error) {
 			return nil, nil, err
 		}
 	}
-	return m, n.notes, nn.TakeStateDict(m, w.in(n))
+	return m, n.notes, nn.TakeStateDict(m, w.tensorsUnder(n))
 }
 
 // configured reads the number of channels, classes and blocks of a model off the tensors'
@@ -287,8 +287,8 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 			err = cmp.Or(err, failed) // keep the error of the file's own names
 			continue
 		}
-		if has, n := numbers(shapes), m.Count(); n > 2*has { // do not build a large net that cannot fit
-			return match, fmt.Errorf("%s has %d parameters, but the file has only %d numbers; %w", e.Name, n, has, w.whose())
+		if has, n := countElements(shapes), m.Count(); n > 2*has { // do not build a large net that cannot fit
+			return match, fmt.Errorf("%s has %d parameters, but the file has only %d numbers; %w", e.Name, n, has, w.identity())
 		}
 		if !m.Fits(shapes) {
 			err = nil
@@ -296,7 +296,7 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 			continue
 		}
 		if m.Headless {
-			return match, w.headless(m, " --model "+e.Name)
+			return match, w.headlessError(m, " --model "+e.Name)
 		}
 		return m, nil
 	}
@@ -304,17 +304,17 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 		return match, nil // fill reports the differences
 	}
 	if len(w.Identify()) > 0 {
-		return match, fmt.Errorf("%w; %w", err, w.whose())
+		return match, fmt.Errorf("%w; %w", err, w.identity())
 	}
 	c, n := e.Nearest(w.shapes(w.namings[0])), w.namings[0]
 	if differs := w.differsFrom(c, n); differs != nil {
-		err = fmt.Errorf("%w; it differs from %s in %w%s", err, c.Title(), differs, w.called())
+		err = fmt.Errorf("%w; it differs from %s in %w%s", err, c.Title(), differs, w.statedName())
 	}
 	return match, err
 }
 
-// numbers counts the elements of all tensors.
-func numbers(shapes map[string]tensor.Shape) (n int64) {
+// countElements counts the elements of all tensors.
+func countElements(shapes map[string]tensor.Shape) (n int64) {
 	for _, s := range shapes {
 		n += int64(s.Numel())
 	}

@@ -43,7 +43,7 @@ type Network struct {
 
 	Input   Input
 	Output  tensor.Shape // of one image
-	Classes int          // the size of Output if that is a list, as a classifier's, and otherwise 0
+	Classes int          // the size of Output if that has one dimension, as a classifier's has, and otherwise 0
 	// Softmax says that the graph ends in a softmax. Forward leaves the softmax out and
 	// returns logits, unless Probabilities is set.
 	Softmax       bool
@@ -51,12 +51,12 @@ type Network struct {
 
 	Metadata map[string]string // the metadata of the ONNX file
 
-	steps  []step           `nn:"-"`
-	known  map[string]value `nn:"-"` // constants that the nodes use
-	from   string           // name of the value that holds the images
-	to     string           // name of the value that holds the logits
-	single bool             // the graph takes one image at a time, so the images of a batch are traced one by one
-	flat   bool             // all numbers of an image are logits, whatever the shape of the output
+	nodes         []computedNode   `nn:"-"`
+	constants     map[string]value `nn:"-"` // constants that the nodes use
+	inputName     string           // name of the value that holds the images
+	outputName    string           // name of the value that holds the logits
+	oneImage      bool             // the graph takes one image at a time, so the images of a batch are traced one by one
+	flattenLogits bool             // all numbers of an image are logits, whatever the shape of the output
 }
 
 // Input describes the images that an ONNX graph takes.
@@ -80,28 +80,28 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 	if len(x.Shape) != 4 || x.Shape[1] != n.Input.Channels {
 		panic(tensor.Misusef("the ONNX graph's input %q: images of %v: wants [N, %d, H, W]", n.Input.Name, x.Shape, n.Input.Channels))
 	}
-	if batch := x.Shape[0]; n.single && batch > 1 {
+	if batch := x.Shape[0]; n.oneImage && batch > 1 {
 		var rows []*graph.Node
 		for i := range batch {
 			rows = append(rows, n.Forward(x.Slice(0, i, i+1)))
 		}
 		return x.Graph.Record(n, first, graph.Join(0, rows...))
 	}
-	values := map[string]value{n.from: {node: x}}
-	bounds := bounds{seen: first}
+	values := map[string]value{n.inputName: {node: x}}
+	bounds := bounds{checked: first}
 	label := ""
 	defer func() {
 		if m := tensor.Recovered(recover()); m != nil {
 			panic(tensor.Misusef("%s: %w", label, m))
 		}
 	}()
-	for _, s := range n.steps {
+	for _, s := range n.nodes {
 		label = s.label
 		in := make([]value, len(s.in))
 		for i, name := range s.in {
 			v, ok := values[name]
 			if !ok {
-				v = n.known[name]
+				v = n.constants[name]
 			}
 			in[i] = v
 		}
@@ -110,8 +110,8 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 		bounds.count(in, out)
 		values[s.out] = out
 	}
-	y := values[n.to].node
-	if s := y.Shape; len(s) > 2 && (n.flat || s[2:].Numel() == 1) {
+	y := values[n.outputName].node
+	if s := y.Shape; len(s) > 2 && (n.flattenLogits || s[2:].Numel() == 1) {
 		y = nn.Flatten{}.Forward(y)
 	}
 	if n.Probabilities && n.Softmax {
@@ -122,26 +122,26 @@ func (n *Network) Forward(x *graph.Node) *graph.Node {
 
 // check traces the network on one image to learn the number of classes. Then it traces two
 // images, which must give two rows; anything else would mean that the network mixes the
-// images of a batch. A graph whose file fixes the batch to one image is marked single instead.
+// images of a batch. A graph whose file fixes the batch to one image is marked oneImage instead.
 func (n *Network) check(fixed int64) (err error) {
-	h, w := n.Input.sides()
+	h, w := n.Input.tracedSize()
 	nn.Named(n)
-	y, err := n.sized(1, h, w)
+	y, err := n.outputShape(1, h, w)
 	if err != nil {
 		return fmt.Errorf("%w; the graph does not suit its input", err)
 	}
 	if len(y) < 1 || y[0] != 1 || y.Numel() == 0 {
-		return fmt.Errorf("the output is %v for one image, where the first dimension must be that of the images", y)
+		return fmt.Errorf("the output is %v for one image, but its first dimension must be the batch", y)
 	}
 	n.Output = y[1:]
 	if len(n.Output) == 1 {
 		n.Classes = n.Output[0]
 	}
-	two, err := n.sized(2, h, w)
+	two, err := n.outputShape(2, h, w)
 	switch {
 	case err == nil && two.Equal(append(tensor.Shape{2}, n.Output...)):
 	case fixed == 1:
-		n.single = true
+		n.oneImage = true
 	case err != nil:
 		return fmt.Errorf("takes one image but not two at once: %w", err)
 	default:
@@ -150,17 +150,17 @@ func (n *Network) check(fixed int64) (err error) {
 	return nil
 }
 
-// sized returns the shape of the output for a batch of images of h by w pixels.
-func (n *Network) sized(batch, h, w int) (y tensor.Shape, err error) {
-	err = guarded(func() {
+// outputShape returns the shape of the output for a batch of images of h by w pixels.
+func (n *Network) outputShape(batch, h, w int) (y tensor.Shape, err error) {
+	err = catchMisuse(func() {
 		g := graph.New(graph.Eval)
 		y = n.Forward(g.Input(n.Input.Name, tensor.Float32, batch, n.Input.Channels, h, w)).Shape
 	})
 	return y, err
 }
 
-// sides returns the image size that the graph is traced with: its own, or 224 where it takes any.
-func (in *Input) sides() (h, w int) {
+// tracedSize returns the image size that the graph is traced with: its own, or 224 where it takes any.
+func (in *Input) tracedSize() (h, w int) {
 	const any = 224
 	return cmp.Or(in.Height, any), cmp.Or(in.Width, any)
 }
@@ -171,8 +171,8 @@ func Import(m *onnx.Model) (*Network, error) {
 	if m.Opset < oldestOpset {
 		return nil, fmt.Errorf("uses version %d of ONNX's operators, and %d is the oldest that is supported; export with a newer opset_version", m.Opset, oldestOpset)
 	}
-	if n := len(m.Graph.Nodes); n > mostNodes {
-		return nil, fmt.Errorf("has %d nodes, and at most %d are supported", n, mostNodes)
+	if n := len(m.Graph.Nodes); n > maxNodes {
+		return nil, fmt.Errorf("has %d nodes, and at most %d are supported", n, maxNodes)
 	}
 	imp := newImporter(m)
 	if err := imp.input(); err != nil {
@@ -192,39 +192,39 @@ func Import(m *onnx.Model) (*Network, error) {
 
 const (
 	oldestOpset = 7     // older versions had a training mode in BatchNormalization
-	mostNodes   = 5_000 // ten times as many as the largest residual networks have
+	maxNodes    = 5_000 // ten times as many as the largest residual networks have
 )
 
 // importer turns the nodes of an ONNX graph into nodes of a Network, in their order. It
 // traces each on one image right away, so that all shapes are known.
 type importer struct {
-	model      *onnx.Model
-	net        *Network
-	graph      *graph.Graph     // the trace
-	values     map[string]value // the values of the trace that depend on the image
-	bounds     bounds
-	failed     error // the first error of the current node
-	constants  map[string]*tensor.Tensor
-	zeros      map[string]bool   // constants of zeros, which a convolution ignores as its bias
-	made       int64             // elements of all constants that nodes have computed
-	folded     int64             // elements of all constants that they were computed from
-	alias      map[string]string // the input's name for the output of a node that changes nothing
-	shaped     map[string]string // the input's name for the output of a node that only reshapes
-	softmaxes  map[string]string // the input's name for the output of a softmax over all numbers of an image
-	uses       map[string]int    // how many nodes take each name
-	parameters map[string]*nn.Parameter
-	matmuls    map[string]*nn.Linear // linear layers made from MatMul, by the name of their output
-	copies     map[string]int        // how many more nodes ask for the same path
-	prepared   string                // the name of the images, as long as Input can describe everything done to them
-	turn       bool                  // the images are [N, H, W, C], and a Transpose of prepared will follow
+	model            *onnx.Model
+	net              *Network
+	graph            *graph.Graph     // the trace
+	values           map[string]value // the values of the trace that depend on the image
+	bounds           bounds
+	err              error // the first error of the current node
+	constants        map[string]*tensor.Tensor
+	zeroBiases       map[string]bool   // constants of zeros, which a convolution ignores as its bias
+	computedElements int64             // elements of all constants that nodes have computed
+	foldedElements   int64             // elements of all constants that they were computed from
+	alias            map[string]string // the input's name for the output of a node that changes nothing
+	reshapedFrom     map[string]string // the input's name for the output of a node that only reshapes
+	softmaxes        map[string]string // the input's name for the output of a softmax over all numbers of an image
+	uses             map[string]int    // how many nodes take each name
+	parameters       map[string]*nn.Parameter
+	matmuls          map[string]*nn.Linear // linear layers made from MatMul, by the name of their output
+	pathCopies       map[string]int        // how many more nodes ask for the same path
+	preparedImages   string                // the name of the images, as long as Input can describe everything done to them
+	transposePending bool                  // the images are [N, H, W, C], and a Transpose of preparedImages will follow
 }
 
 func newImporter(m *onnx.Model) *importer {
 	imp := &importer{
-		model: m, net: &Network{Layers: map[string]nn.Module{}, Metadata: m.Metadata, known: map[string]value{}},
+		model: m, net: &Network{Layers: map[string]nn.Module{}, Metadata: m.Metadata, constants: map[string]value{}},
 		graph: graph.New(graph.Eval), values: map[string]value{},
-		constants: map[string]*tensor.Tensor{}, zeros: map[string]bool{}, alias: map[string]string{}, shaped: map[string]string{}, softmaxes: map[string]string{}, uses: map[string]int{},
-		parameters: map[string]*nn.Parameter{}, matmuls: map[string]*nn.Linear{}, copies: map[string]int{},
+		constants: map[string]*tensor.Tensor{}, zeroBiases: map[string]bool{}, alias: map[string]string{}, reshapedFrom: map[string]string{}, softmaxes: map[string]string{}, uses: map[string]int{},
+		parameters: map[string]*nn.Parameter{}, matmuls: map[string]*nn.Linear{}, pathCopies: map[string]int{},
 	}
 	for _, t := range m.Graph.Initialisers {
 		imp.constants[t.Name] = t.Tensor
@@ -261,27 +261,27 @@ func (imp *importer) input() error {
 		return fmt.Errorf("input %q: has %d dimensions, but images have four: [N, C, H, W]; export with the shape of the input", v.Name, len(v.Shape))
 	}
 	for _, d := range v.Shape[1:] {
-		if d.Size > mostSide {
-			return fmt.Errorf("input %q: a side of %d, and at most %d is supported", v.Name, d.Size, mostSide)
+		if d.Size > maxSide {
+			return fmt.Errorf("input %q: a side of %d, and at most %d is supported", v.Name, d.Size, maxSide)
 		}
 	}
 	in.Channels, in.Height, in.Width = v.Shape[1].Size, v.Shape[2].Size, v.Shape[3].Size
-	imp.prepared = v.Name
-	imp.net.from = v.Name
+	imp.preparedImages = v.Name
+	imp.net.inputName = v.Name
 	found, direct := imp.channelsLast(v.Name)
 	if !found {
 		return nil
 	}
 	in.ChannelsLast = true
 	in.Height, in.Width, in.Channels = in.Channels, in.Height, in.Width
-	if imp.turn = direct; !direct {
-		imp.prepared = ""
-		imp.net.from = "\x00" + v.Name // no readable ONNX graph has a name with a NUL byte
-		imp.apply("the input", v.Name, []string{imp.net.from}, func(in []value) value {
+	if imp.transposePending = direct; !direct {
+		imp.preparedImages = ""
+		imp.net.inputName = "\x00" + v.Name // no readable ONNX graph has a name with a NUL byte
+		imp.apply("the input", v.Name, []string{imp.net.inputName}, func(in []value) value {
 			return value{node: in[0].node.Transpose(0, 2, 3, 1)}
 		})
 	}
-	return imp.failed
+	return imp.err
 }
 
 // channelsLast follows the images through element-wise nodes. found reports whether they
@@ -296,7 +296,7 @@ func (imp *importer) channelsLast(name string) (found, direct bool) {
 		}
 	}
 	direct = true
-	for range mostBeforeTurn {
+	for range maxBeforeTranspose {
 		direct = direct && imp.uses[name] == 1
 		next := ""
 		for _, n := range takers[name] {
@@ -321,8 +321,8 @@ func (imp *importer) channelsLast(name string) (found, direct bool) {
 	return false, false
 }
 
-// mostBeforeTurn is how many nodes channelsLast follows before it gives up.
-const mostBeforeTurn = 16
+// maxBeforeTranspose is how many nodes channelsLast follows before it gives up.
+const maxBeforeTranspose = 16
 
 // output finds the value that holds the logits.
 func (imp *importer) output() error {
@@ -332,15 +332,15 @@ func (imp *importer) output() error {
 	}
 	name := imp.resolve(g.Outputs[0].Name)
 	in := &imp.net.Input
-	if v, ok := imp.values[name]; name != imp.net.from && (!ok || v.node == nil) {
+	if v, ok := imp.values[name]; name != imp.net.inputName && (!ok || v.node == nil) {
 		return fmt.Errorf("output %q does not depend on the input", g.Outputs[0].Name)
 	}
-	imp.net.to = name
-	for imp.softmaxes[name] == "" && imp.shaped[name] != "" {
-		name = imp.shaped[name]
+	imp.net.outputName = name
+	for imp.softmaxes[name] == "" && imp.reshapedFrom[name] != "" {
+		name = imp.reshapedFrom[name]
 	}
 	if logits := imp.softmaxes[name]; logits != "" {
-		imp.net.to, imp.net.Softmax, imp.net.flat = logits, true, true
+		imp.net.outputName, imp.net.Softmax, imp.net.flattenLogits = logits, true, true
 	}
 	if in.Channels == 0 {
 		return imp.noChannels()

@@ -56,6 +56,6 @@ func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, 
 // takes the one that the file's metadata names, or else the first that has the shape of
 // logits. The error names the file.
 func Open(path string) (*Network, error) {
-	n, _, err := open(path, "")
+	n, _, err := openGraph(path, "")
 	return n, err
 }

@@ -26,12 +26,12 @@ type Weights struct {
 	Format   weights.Format
 	Metadata map[string]string
 
-	stored  map[string]tensor.Shape   // shapes by the file's names
-	order   []string                  // the file's names, in its order
-	tensors map[string]*tensor.Tensor // by the file's names; nil if only names and shapes were read
-	namings []naming
-	chosen  string // the note that says which of several state dicts was taken; "" if there is one
-	claims  []claim
+	fileShapes map[string]tensor.Shape   // shapes by the file's names
+	names      []string                  // the file's names, in its order
+	tensors    map[string]*tensor.Tensor // by the file's names; nil if only names and shapes were read
+	namings    []naming
+	dictNote   string // the note that says which of several state dicts was taken; "" if there is one
+	claims     []claim
 }
 
 // OpenWeights reads all tensors of the file at path. path may also be the index of sharded
@@ -50,7 +50,7 @@ func Identify(path string) ([]models.Match, error) {
 		return nil, err
 	}
 	if w.Format == weights.ONNX {
-		if h, err := recognised(w.Path, ""); err == nil {
+		if h, err := recogniseGraph(w.Path, ""); err == nil {
 			return []models.Match{h.match}, nil
 		}
 	}
@@ -70,18 +70,18 @@ func openWeights(path string, ignore []string, tensors bool) (*Weights, error) {
 		return nil, err
 	}
 	defer f.Close()
-	w := &Weights{Path: f.Path, Format: f.Format, Metadata: f.Metadata, stored: map[string]tensor.Shape{}}
+	w := &Weights{Path: f.Path, Format: f.Format, Metadata: f.Metadata, fileShapes: map[string]tensor.Shape{}}
 	for _, name := range f.Names() {
 		full := f.Prefix + name
 		if slices.ContainsFunc(ignore, func(i string) bool { return beginsWith(name, i) || beginsWith(full, i) }) {
 			continue
 		}
-		w.order = append(w.order, name)
-		_, w.stored[name], _ = f.Info(name)
+		w.names = append(w.names, name)
+		_, w.fileShapes[name], _ = f.Info(name)
 	}
-	w.namings = w.listNamings(w.order, f.Prefix)
+	w.namings = w.listNamings(w.names, f.Prefix)
 	if len(f.PassedOver) > 0 {
-		w.chosen = fmt.Sprintf("of the state dicts in the file, that under %s is taken, not %s; to take another, save it alone with torch.save", f.Key, strings.Join(f.PassedOver, " or "))
+		w.dictNote = fmt.Sprintf("of the state dicts in the file, that under %s is taken, not %s; to take another, save it alone with torch.save", f.Key, strings.Join(f.PassedOver, " or "))
 	}
 	if w.claims, err = claimsOf(f); err != nil {
 		return nil, err
@@ -104,9 +104,9 @@ func (w *Weights) read(f *weights.File) (err error) {
 	return err
 }
 
-// in returns the tensors under a naming, without PyTorch's batch counters, which nothing
+// tensorsUnder returns the tensors under a naming, without PyTorch's batch counters, which nothing
 // here needs.
-func (w *Weights) in(n naming) map[string]*tensor.Tensor {
+func (w *Weights) tensorsUnder(n naming) map[string]*tensor.Tensor {
 	values := make(map[string]*tensor.Tensor, len(n.of))
 	for name, own := range n.of {
 		if !nn.Counter(name) {
@@ -121,7 +121,7 @@ func (w *Weights) shapes(n naming) map[string]tensor.Shape {
 	shapes := make(map[string]tensor.Shape, len(n.of))
 	for name, own := range n.of {
 		if !nn.Counter(name) {
-			shapes[name] = w.stored[own]
+			shapes[name] = w.fileShapes[own]
 		}
 	}
 	return shapes
@@ -162,25 +162,25 @@ func (w *Weights) naming(m nn.Module) naming {
 // the ONNX graph, which must be e, possibly with other numbers of blocks. other reports that
 // the graph is another model.
 func (w *Weights) fromGraph(e models.Entry) (other bool, err error) {
-	h, err := recognised(w.Path, e.Name)
+	h, err := recogniseGraph(w.Path, e.Name)
 	if err != nil {
 		return false, err
 	}
-	if form(h.match.Entry) != form(e) {
-		return true, fmt.Errorf("%s: %w", w.Path, notThat(h.match, e.Name))
+	if familyKey(h.match.Entry) != familyKey(e) {
+		return true, fmt.Errorf("%s: %w", w.Path, otherModelError(h.match, e.Name))
 	}
-	w.order, w.stored, w.tensors = nil, map[string]tensor.Shape{}, map[string]*tensor.Tensor{}
+	w.names, w.fileShapes, w.tensors = nil, map[string]tensor.Shape{}, map[string]*tensor.Tensor{}
 	folded := true
 	for _, s := range nn.StateDict(h.module) {
-		w.order = append(w.order, s.Name)
-		w.stored[s.Name], w.tensors[s.Name] = s.Tensor.Shape(), s.Tensor
+		w.names = append(w.names, s.Name)
+		w.fileShapes[s.Name], w.tensors[s.Name] = s.Tensor.Shape(), s.Tensor
 		if strings.HasSuffix(s.Name, "running_mean") && slices.ContainsFunc(s.Tensor.Data(), func(v float32) bool { return v != 0 }) {
 			folded = false
 		}
 	}
-	w.namings = namings(w.order, "")
+	w.namings = namings(w.names, "")
 	if folded {
-		w.chosen = "the graph's batch norms are folded into its convolutions: the model's batch norms begin by only adding the bias, without the statistics of the training"
+		w.dictNote = "the graph's batch norms are folded into its convolutions: the model's batch norms begin by only adding the bias, without the statistics of the training"
 	}
 	return false, nil
 }
@@ -209,13 +209,13 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 			return nil, fmt.Errorf("%s: %w", w.Path, err)
 		}
 	}
-	values := w.in(n)
+	values := w.tensorsUnder(n)
 	own := map[string]*tensor.Tensor{}
 	for _, s := range nn.StateDict(m) {
 		own[s.Name] = s.Tensor
 	}
-	if w.chosen != "" {
-		changes = append(changes, w.chosen)
+	if w.dictNote != "" {
+		changes = append(changes, w.dictNote)
 	}
 	changes = append(changes, n.notes...)
 	if text := newHead(values, own, e.Head); text != "" {
@@ -233,7 +233,7 @@ func (w *Weights) Load(m nn.Module, e models.Entry) (changes []string, err error
 			other, c := found[0].Entry, found[0].Config
 			c.Channels, c.Classes = 0, 0
 			if other.Family != e.Family || other.Count(c) != e.Count(models.Config{}) { // not the same net for other images
-				err = fmt.Errorf("%w; it holds the weights of %s", err, foundNames(found))
+				err = fmt.Errorf("%w; it holds the weights of %s", err, joinTitles(found))
 			}
 		}
 		return nil, fmt.Errorf("%s: not the weights of %s: %w", w.Path, e.Name, err)
@@ -304,8 +304,8 @@ func adaptStem(values, own map[string]*tensor.Tensor, stem string) string {
 	return fmt.Sprintf("the first layer %s %s", stem, text)
 }
 
-// foundNames lists the titles of matches, joined by "or".
-func foundNames(found []models.Match) string {
+// joinTitles lists the titles of matches, joined by "or".
+func joinTitles(found []models.Match) string {
 	var names []string
 	for _, m := range found {
 		names = append(names, m.Title())
