@@ -40,7 +40,7 @@ func (imp *importer) constantOfShape(n *onnx.Node, a *attributes) error {
 		fill = tensor.New(1)
 	}
 	if fill != nil && fill.Numel() != 1 {
-		a.fail("a value of shape %v, but it must be one number", fill.Shape())
+		a.fail("its value has shape %v, but must be one number", fill.Shape())
 	}
 	if err := a.done(); err != nil {
 		return err
@@ -155,15 +155,6 @@ func truncated(x *graph.Node, to onnx.ElementType) *graph.Node {
 	return graph.Sign.Of(x, 0, 0).Mul(graph.Floor.Of(x.Abs(), 0, 0))
 }
 
-// unchangedInputNames returns the resolved names of the inputs of a node that does not change them.
-func (imp *importer) unchangedInputNames(n *onnx.Node) []string {
-	names := make([]string, max(1, len(n.Inputs)))
-	for i, name := range n.Inputs {
-		names[i] = imp.resolve(name)
-	}
-	return names
-}
-
 // converted converts a constant to another type. Floats are truncated to integers.
 func converted(t *tensor.Tensor, to onnx.ElementType) *tensor.Tensor {
 	if to.IsFloat() {
@@ -203,14 +194,6 @@ func (imp *importer) size(n *onnx.Node, a *attributes) error {
 	})
 }
 
-// clampIndex counts a negative index from the end and limits the result to 0..size.
-func clampIndex(at int64, size int) int {
-	if at < 0 {
-		at += int64(size)
-	}
-	return int(min(max(at, 0), int64(size)))
-}
-
 // rangeNode reads Range, whose inputs must be constants.
 func (imp *importer) rangeNode(n *onnx.Node, a *attributes) error {
 	if len(n.Inputs) != 3 {
@@ -222,13 +205,13 @@ func (imp *importer) rangeNode(n *onnx.Node, a *attributes) error {
 		for i, v := range in {
 			list := v.numbers("a bound")
 			if len(list) != 1 {
-				panic(tensor.Misusef("a bound of %d numbers", len(list)))
+				panic(tensor.Misusef("a bound has %d numbers, not one", len(list)))
 			}
 			at[i], integers = list[0], integers && v.isInteger()
 		}
 		count := math.Ceil((at[1] - at[0]) / at[2])
 		if !(count <= maxConstant) {
-			panic(tensor.Misusef("from %v to %v by %v makes more than %d numbers", at[0], at[1], at[2], maxConstant))
+			panic(tensor.Misusef("the range from %v to %v in steps of %v has more than %d numbers", at[0], at[1], at[2], maxConstant))
 		}
 		ints, reals := []int64{}, []float32{}
 		for i := range int(max(count, 0)) {

@@ -201,7 +201,7 @@ func (imp *importer) clip(n *onnx.Node, a *attributes) error {
 			}
 			numbers := in[i+1].numbers("its bound")
 			if len(numbers) != 1 {
-				panic(tensor.Misusef("a bound of %d numbers is not supported, only one", len(numbers)))
+				panic(tensor.Misusef("a bound has %d numbers, and only one is supported", len(numbers)))
 			}
 			*to = numbers[0]
 		}
@@ -300,50 +300,4 @@ func (imp *importer) reduce(n *onnx.Node, a *attributes) error {
 			return y
 		})(in[:1])
 	})
-}
-
-// axisIndices turns axes into sorted indices of dimensions. It panics if one is repeated.
-func axisIndices(axes []int64, rank int) []int {
-	var at []int
-	for _, d := range axes {
-		at = append(at, axisIndex(d, rank))
-	}
-	slices.Sort(at)
-	if len(slices.Compact(slices.Clone(at))) != len(at) {
-		panic(tensor.Misusef("axes %v repeat one", axes))
-	}
-	return at
-}
-
-// axisIndex returns the index of an axis, which counts from the end if it is negative.
-func axisIndex(d int64, rank int) int {
-	if d < -int64(rank) || d >= int64(rank) {
-		panic(tensor.Misusef("axis %d of %d dimensions", d, rank))
-	}
-	return int((d + int64(rank)) % int64(rank))
-}
-
-// indices returns 0, 1, ..., n-1.
-func indices(n int) []int {
-	list := make([]int, n)
-	for i := range list {
-		list[i] = i
-	}
-	return list
-}
-
-// removeAxes removes dimensions of size 1.
-func removeAxes(x *graph.Node, at []int) *graph.Node {
-	var to tensor.Shape
-	for d, size := range x.Shape {
-		if !slices.Contains(at, d) {
-			to = append(to, size)
-		} else if size != 1 {
-			panic(tensor.Misusef("takes out dimension %d of %v", d, x.Shape))
-		}
-	}
-	if len(x.Shape) > 2 && len(to) == 2 && to[0] == x.Shape[0] {
-		return nn.Flatten{}.Forward(x)
-	}
-	return x.Reshape(to...)
 }

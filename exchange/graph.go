@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,10 +16,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
-
-// GraphArchitecture is the architecture of a model that is none of the registry's, whose
-// network is the ONNX graph in its own file.
-const GraphArchitecture = "onnx-graph"
 
 // RecogniseFile opens the ONNX file at path and recognises its graph; see Recognise. It also
 // returns the file's metadata. The likely model is the one that c names, or else the one
@@ -162,16 +157,23 @@ func likeLogits(v onnx.Value) bool {
 	return v.Type.IsFloat() && (len(v.Shape) == 2 || len(v.Shape) == 4 && pixel(v.Shape[2]) && pixel(v.Shape[3]))
 }
 
-// SaveGraph copies the ONNX file at from to path, with info in its metadata as Save writes
-// it. Weights that lie in other files become part of it. The file is written completely or
-// not at all.
-func SaveGraph(path, from string, info checkpoint.Model) error {
-	metadata, err := info.Metadata()
-	if err == nil {
-		err = checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Copy(w, from, metadata) })
-	}
+// recogniseGraph finds the model that computes the same as the ONNX graph at path.
+func recogniseGraph(path, likely string) (h loadedModel, err error) {
+	net, err := Open(path)
 	if err != nil {
-		return fmt.Errorf("%s was not written: %w", path, err)
+		return h, err
 	}
-	return nil
+	h.metadata = net.Metadata
+	if h.match, h.module, err = Recognise(net, likely); err != nil {
+		return h, fmt.Errorf("%s: %w", path, err)
+	}
+	return h, nil
+}
+
+// Open reads an ONNX file and imports its graph. If the graph has several outputs, Open
+// takes the one that the file's metadata names, or else the first that has the shape of
+// logits. The error names the file.
+func Open(path string) (*Network, error) {
+	n, _, err := openGraph(path, "")
+	return n, err
 }

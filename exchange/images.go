@@ -2,56 +2,13 @@ package exchange
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
 )
-
-// UnsaidError is the error of a file that leaves something open which ModelConfig must say,
-// or that says it in a way that is not supported.
-type UnsaidError struct {
-	Path   string
-	Why    string
-	Fields []string // fields of ModelConfig that answer it
-	Any    bool     // one of the fields is enough
-}
-
-// Error names the fields of ModelConfig to set.
-func (e *UnsaidError) Error() string { return e.With(e.Fields, "in ModelConfig") }
-
-// With returns the message with other names for the fields, such as flags; where says where they are set.
-func (e *UnsaidError) With(names []string, where string) string {
-	and := " and "
-	if e.Any {
-		and = " or "
-	}
-	text := fmt.Sprintf("%s; give %s", e.Why, strings.Join(names, and))
-	if e.Path != "" {
-		text = e.Path + ": " + text
-	}
-	return strings.TrimSpace(text + " " + where)
-}
-
-// withPath adds the file's path to an error.
-func withPath(path string, err error) error {
-	if e := new(UnsaidError); errors.As(err, &e) {
-		return &UnsaidError{Path: path, Why: e.Why, Fields: e.Fields, Any: e.Any}
-	}
-	return fmt.Errorf("%s: %w", path, err)
-}
-
-// choice returns the part of c that says how images are prepared.
-func (c ModelConfig) choice() prepare.Choice {
-	return prepare.Choice{
-		Size: c.Size, Resize: c.Resize, Crop: c.Crop, Squash: c.Squash, Interpolation: c.Interpolation,
-		Scale: c.Scale, Mean: c.Mean, Std: c.Std, BGR: c.BGR,
-	}
-}
 
 // Restate returns info with the values that c sets in place of its own. net is the model's
 // network if that is a graph, else nil; images keep the size that a graph takes.
@@ -125,15 +82,6 @@ func complete(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (no
 	}
 	to.Preprocess.Grey, to.Preprocess.BGR = to.Channels == 1, c.BGR
 	return notes, nil
-}
-
-// both joins two errors, so that the user is asked for everything at once.
-func both(a, b error) error {
-	x, y := new(UnsaidError), new(UnsaidError)
-	if !errors.As(a, &x) || !errors.As(b, &y) {
-		return cmp.Or(a, b)
-	}
-	return &UnsaidError{Why: x.Why + "; " + y.Why, Fields: slices.Concat(x.Fields, y.Fields)}
 }
 
 // suits reports whether the graph can take images that are prepared as c says.

@@ -1,86 +1,15 @@
 package exchange
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
-
-// operations maps the name of each ONNX operator to the method that reads its nodes.
-var operations map[string]func(*importer, *onnx.Node, *attributes) error
-
-func init() { // a literal would refer to itself: node lists the names
-	operations = map[string]func(*importer, *onnx.Node, *attributes) error{
-		"Conv": (*importer).conv, "ConvTranspose": (*importer).convTranspose, "BatchNormalization": (*importer).batchNorm,
-		"Relu": activation(nn.ReLU{}), "Sigmoid": activation(nn.Sigmoid{}), "Tanh": activation(nn.Tanh{}), "Clip": (*importer).clip, "PRelu": (*importer).pRelu,
-		"MaxPool": (*importer).maxPool, "AveragePool": (*importer).averagePool, "LpPool": (*importer).lpPool,
-		"GlobalAveragePool": (*importer).globalPool, "GlobalMaxPool": (*importer).globalPool, "GlobalLpPool": (*importer).globalPool,
-		"Add": (*importer).arithmetic, "Sub": (*importer).arithmetic, "Mul": (*importer).arithmetic, "Div": (*importer).arithmetic, "Mod": (*importer).mod,
-		"Where": (*importer).where, "Not": (*importer).not, "Neg": (*importer).neg,
-		"Gemm": (*importer).gemm, "MatMul": (*importer).matMul, "Softmax": (*importer).softmax, "LogSoftmax": (*importer).softmax,
-		"LRN": (*importer).lrn, "InstanceNormalization": (*importer).instanceNorm, "GroupNormalization": (*importer).groupNorm,
-		"LayerNormalization": (*importer).layerNorm, "RMSNormalization": (*importer).layerNorm,
-		"MeanVarianceNormalization": (*importer).meanVariance, "LpNormalization": (*importer).lpNorm,
-		"Flatten": (*importer).flatten, "Reshape": (*importer).reshape, "Squeeze": (*importer).squeeze, "Unsqueeze": (*importer).unsqueeze,
-		"Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast, "CastLike": (*importer).cast, "Transpose": (*importer).transpose,
-		"Constant": (*importer).constantNode, "ConstantOfShape": (*importer).constantOfShape, "Expand": (*importer).expand, "Range": (*importer).rangeNode, "Tile": (*importer).tile,
-		"Shape": (*importer).size, "Size": (*importer).size, "Gather": (*importer).gather, "GatherElements": (*importer).gatherElements, "Slice": (*importer).slice, "Split": (*importer).split,
-		"Concat": (*importer).concat, "Pad": (*importer).pad, "DepthToSpace": (*importer).depthToSpace, "SpaceToDepth": (*importer).spaceToDepth,
-		"Resize": (*importer).resize, "Upsample": (*importer).resize,
-	}
-	for name := range unaryFunctions {
-		operations[name] = (*importer).unary
-	}
-	for name := range binaryFunctions {
-		if operations[name] == nil {
-			operations[name] = (*importer).variadic
-		}
-	}
-	for name := range reductions {
-		operations[name] = (*importer).reduce
-	}
-}
-
-// node reads one ONNX node.
-func (imp *importer) node(n *onnx.Node) error {
-	if n.Domain != "" {
-		return fmt.Errorf("belongs to the operator set %q; only ONNX's own is supported", n.Domain)
-	}
-	read, ok := operations[n.Op]
-	if !ok {
-		return fmt.Errorf("the operation is not supported, only %s", strings.Join(slices.Sorted(maps.Keys(operations)), ", "))
-	}
-	a := &attributes{node: n}
-	if err := read(imp, n, a); err != nil {
-		return err
-	}
-	if err := cmp.Or(imp.err, a.err); err != nil {
-		return err
-	}
-	for _, name := range n.Outputs[1:] {
-		if _, made := imp.values[name]; imp.uses[name] > 0 && !made && imp.constants[name] == nil {
-			return fmt.Errorf("its output %q is not supported, only the first one", name)
-		}
-	}
-	return nil
-}
-
-// image returns the name of a node's first input, which must be images [N, C, H, W].
-func (imp *importer) image(n *onnx.Node) (string, error) {
-	x, rank, err := imp.computedInput(n, 0)
-	if err == nil && rank != 4 {
-		err = fmt.Errorf("its input has %d dimensions, where only images [N, C, H, W] are supported", rank)
-	}
-	return x, err
-}
 
 // conv reads Conv, as an nn.Conv2d.
 func (imp *importer) conv(n *onnx.Node, a *attributes) error {
@@ -111,7 +40,7 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	if w.Numel() == 0 || groups < 1 || groups > int64(w[0]) || w[0]%int(groups) != 0 {
-		return fmt.Errorf("group=%d for a weight of %v", groups, w)
+		return fmt.Errorf("group=%d does not suit a weight of %v", groups, w)
 	}
 	o.Groups = int(groups)
 	if x == imp.net.inputName && imp.net.Input.Channels == 0 {
@@ -202,7 +131,7 @@ func (imp *importer) convTranspose(n *onnx.Node, a *attributes) error {
 		return err
 	}
 	if w.Numel() == 0 || groups < 1 || groups > int64(w[0]) || w[0]%int(groups) != 0 {
-		return fmt.Errorf("group=%d for a weight of %v", groups, w)
+		return fmt.Errorf("group=%d does not suit a weight of %v", groups, w)
 	}
 	bias, err := imp.vector(n, 2, "bias", w[1]*int(groups), true)
 	if err != nil {
@@ -253,7 +182,7 @@ func (imp *importer) batchNorm(n *onnx.Node, a *attributes) error {
 	a.want("spatial", 1, 1)
 	a.ignore("momentum")
 	if !(b.Eps >= 0) || math.IsInf(b.Eps, 0) {
-		a.fail("epsilon=%v", b.Eps)
+		a.fail("epsilon=%v is not a number of at least 0", b.Eps)
 	}
 	if err := a.done(); err != nil {
 		return fmt.Errorf("%w; export the network in evaluation mode", err)
@@ -281,7 +210,7 @@ func (imp *importer) batchNormOfConstants(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 		x := in[0]
 		if len(x.Shape) < 2 {
-			panic(tensor.Misusef("of %v is not supported, only of [N, C, ...]", x.Shape))
+			panic(tensor.Misusef("its input is %v, and only [N, C, ...] is supported", x.Shape))
 		}
 		to := channelShape(x.Shape, 1)
 		if training {
@@ -307,7 +236,7 @@ func (imp *importer) softmax(n *onnx.Node, a *attributes) error {
 	}
 	axis := a.int("axis", otherwise)
 	if axis < -int64(rank) || axis >= int64(rank) {
-		a.fail("axis=%d of %d dimensions", axis, rank)
+		a.fail("axis=%d does not exist in a tensor of %d dimensions", axis, rank)
 	}
 	if err := a.done(); err != nil {
 		return err

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
@@ -44,7 +43,7 @@ func (imp *importer) product(n *onnx.Node, alpha, beta float64, transA, transB b
 	}
 	imp.apply(n.String(), n.Outputs[0], imp.inputNames(n, 3), func(in []value) value {
 		if graphOf(in) == nil {
-			panic(tensor.Misusef("is not supported of constants alone"))
+			panic(tensor.Misusef("has only constant inputs, which is not supported; let the exporter fold constants"))
 		}
 		return onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 			a, b := in[0], in[1]
@@ -103,7 +102,7 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 	}
 	return imp.compute(n, a, func(in []value) value {
 		if graphOf(in) == nil {
-			panic(tensor.Misusef("is not supported of constants alone"))
+			panic(tensor.Misusef("has only constant inputs, which is not supported; let the exporter fold constants"))
 		}
 		return onNodes(asFloats, func(in []*graph.Node) *graph.Node { return matMulNumPy(in[0], in[1]) })(in)
 	})
@@ -113,7 +112,7 @@ func (imp *importer) matMul(n *onnx.Node, a *attributes) error {
 func matMulNumPy(a, b *graph.Node) *graph.Node {
 	row, column := len(a.Shape) == 1, len(b.Shape) == 1
 	if len(a.Shape) == 0 || len(b.Shape) == 0 || row && column {
-		panic(tensor.Misusef("of %v and %v is not supported", a.Shape, b.Shape))
+		panic(tensor.Misusef("the product of %v and %v is not supported", a.Shape, b.Shape))
 	}
 	if row {
 		a = a.Reshape(1, a.Shape[0])
@@ -131,23 +130,6 @@ func matMulNumPy(a, b *graph.Node) *graph.Node {
 		return y.Reshape(y.Shape[:last]...)
 	}
 	return y
-}
-
-// broadcastShape returns the shape that a and b are broadcast to.
-func broadcastShape(a, b tensor.Shape) []int {
-	if len(a) < len(b) {
-		a, b = b, a
-	}
-	out := slices.Clone(a)
-	for i, size := range b {
-		d := i + len(a) - len(b)
-		if out[d] == 1 {
-			out[d] = size
-		} else if size != 1 && size != out[d] {
-			panic(tensor.Misusef("%v and %v do not fit", a, b))
-		}
-	}
-	return out
 }
 
 // linear makes a linear layer without bias from a node's second input, which is [out, in],
@@ -175,7 +157,7 @@ func (imp *importer) linearRows(n *onnx.Node, transposed bool) (*nn.Linear, stri
 		return nil, "", err
 	}
 	if weight.Value.Numel() == 0 {
-		return nil, "", fmt.Errorf("a weight of %v", weight.Value.Shape())
+		return nil, "", fmt.Errorf("its weight %v has no elements", weight.Value.Shape())
 	}
 	if transposed {
 		weight = &nn.Parameter{Value: transpose(weight.Value), Trainable: true}

@@ -10,42 +10,8 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
-	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights"
 )
-
-// ModelConfig holds what the caller knows about a file of weights. A zero field is taken
-// from the first of these that says it: the file, if Residual wrote it; the files
-// config.json and preprocessor_config.json beside it, as timm and transformers write them;
-// the model's own values in the registry.
-type ModelConfig struct {
-	Model   string   // a name in the registry; empty: found by the names and shapes of the tensors
-	Classes []string // names in the order of the logits; nil: "class 0", "class 1" ...
-
-	// Output names the output of an ONNX graph that holds the logits, if the graph has
-	// several; empty: the first that is [N, classes].
-	Output string
-
-	// How images are prepared; see prepare.Choice. If only Size is given, the ratio of the
-	// resized shorter side to Size stays as the file or the model says.
-	Resize        int     // size of the shorter side
-	Crop          float64 // instead of Resize, which becomes Size/Crop rounded down; timm's crop_pct
-	Size          int     // side of the square centre crop
-	Interpolation string  // one of prepare.Interpolations
-	Mean, Std     []float64
-	Squash        bool    // both sides are resized to Size, without a crop
-	Scale         float64 // factor on each byte, before Mean and Std: 1 keeps 0 to 255; 0 means the file's, or 1/255
-	BGR           bool    // the channels are in the order blue, green, red, also in Mean and Std
-
-	// Zeros says where the shortcuts without parameters of CIFAR residual nets add their
-	// channels of zeros: ZerosLast (also if it is empty), or ZerosBoth for one half before
-	// and one half after the others. Weights do not tell which is right; an ONNX graph does.
-	Zeros string
-
-	// Ignore lists tensors to leave out, by their name in the file or by a prefix of it that
-	// ends at a dot: criterion also stands for criterion.weight.
-	Ignore []string
-}
 
 // FromWeights opens a file of weights of any format and returns the model of the registry
 // that they belong to. path may also be the index of sharded weights, or their folder. notes
@@ -143,52 +109,6 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 }
 
 const ownDescriptionNote = "everything that was not given is taken from the file itself: the class names and how images are prepared"
-
-// ownDescription returns the description that Residual wrote into a file. ok is false if there is
-// none, or if it contradicts the model that was found.
-func ownDescription(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
-	own, err := checkpoint.ModelIn(metadata)
-	e := match.Entry
-	ok = err == nil && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
-		!(e.FixedSize && (own.Height != e.Height || own.Width != e.Width))
-	return own, ok
-}
-
-// readBack returns info as it would be read back from a file; the error says what is invalid in it.
-func readBack(info checkpoint.Model) (checkpoint.Model, error) {
-	metadata, err := info.Metadata()
-	if err != nil {
-		return info, err
-	}
-	return checkpoint.ModelIn(metadata)
-}
-
-// loadedModel is the model that was found in a file of weights.
-type loadedModel struct {
-	module   nn.Module
-	match    models.Match
-	metadata map[string]string
-	notes    []string
-	input    Input // the input of an ONNX graph; zero for other files
-}
-
-// otherModelError is the error of a graph that computes another model than the one asked for.
-func otherModelError(is models.Match, model string) error {
-	return fmt.Errorf("the graph computes %s, not %s", is.Title(), model)
-}
-
-// recogniseGraph finds the model that computes the same as the ONNX graph at path.
-func recogniseGraph(path, likely string) (h loadedModel, err error) {
-	net, err := Open(path)
-	if err != nil {
-		return h, err
-	}
-	h.metadata = net.Metadata
-	if h.match, h.module, err = Recognise(net, likely); err != nil {
-		return h, fmt.Errorf("%s: %w", path, err)
-	}
-	return h, nil
-}
 
 // fromTensors finds the model of a file of named tensors and fills it.
 func fromTensors(path string, c ModelConfig) (h loadedModel, err error) {
@@ -313,10 +233,25 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 	return match, err
 }
 
-// countElements counts the elements of all tensors.
-func countElements(shapes map[string]tensor.Shape) (n int64) {
-	for _, s := range shapes {
-		n += int64(s.Numel())
+// Identify finds the models of the registry that have the names and shapes of the tensors at
+// path, without reading the tensors themselves. For an ONNX graph it finds the model that
+// computes the same. If exactly one model fits but the file, or config.json beside it, names
+// another network, Identify returns the model together with an error that says so.
+func Identify(path string) ([]models.Match, error) {
+	w, err := openWeights(path, nil, false)
+	if err != nil {
+		return nil, err
 	}
-	return n
+	if w.Format == weights.ONNX {
+		if h, err := recogniseGraph(w.Path, ""); err == nil {
+			return []models.Match{h.match}, nil
+		}
+	}
+	found := w.Identify()
+	if len(found) == 1 {
+		if err := w.contradicted(found[0]); err != nil {
+			return found, fmt.Errorf("%s: %w", w.Path, err)
+		}
+	}
+	return found, nil
 }

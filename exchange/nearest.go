@@ -163,19 +163,6 @@ func (w *Weights) nearestInSize() (best models.Match) {
 	return best
 }
 
-// familyKey returns a key that is equal for models that differ only in the numbers of their blocks.
-func familyKey(e models.Entry) string {
-	return fmt.Sprint(e.Family, e.Count(models.Config{Blocks: oneBlockEach(e)}))
-}
-
-// oneBlockEach returns the block counts with one block in each stage.
-func oneBlockEach(e models.Entry) []int {
-	if len(e.Blocks) == 0 {
-		return nil
-	}
-	return slices.Repeat([]int{1}, len(e.Blocks))
-}
-
 // outline holds the names and shapes of a model's parameters, with one block in each stage.
 type outline struct {
 	entry  models.Entry
@@ -220,6 +207,14 @@ func (o outline) agreement(c models.Config, shapes map[string]tensor.Shape) (n i
 		case has != nil:
 			n++
 		}
+	}
+	return n
+}
+
+// countElements counts the elements of all tensors.
+func countElements(shapes map[string]tensor.Shape) (n int64) {
+	for _, s := range shapes {
+		n += int64(s.Numel())
 	}
 	return n
 }

@@ -24,13 +24,10 @@ package exchange
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/weights/onnx"
 )
 
 // Network is an ONNX graph as a module: it maps images [N, C, H, W] to logits
@@ -78,7 +75,7 @@ type Input struct {
 func (n *Network) Forward(x *graph.Node) *graph.Node {
 	first := len(x.Graph.Nodes)
 	if len(x.Shape) != 4 || x.Shape[1] != n.Input.Channels {
-		panic(tensor.Misusef("the ONNX graph's input %q: images of %v: wants [N, %d, H, W]", n.Input.Name, x.Shape, n.Input.Channels))
+		panic(tensor.Misusef("the ONNX graph's input %q: images have shape %v, but must be [N, %d, H, W]", n.Input.Name, x.Shape, n.Input.Channels))
 	}
 	if batch := x.Shape[0]; n.oneImage && batch > 1 {
 		var rows []*graph.Node
@@ -163,203 +160,4 @@ func (n *Network) outputShape(batch, h, w int) (y tensor.Shape, err error) {
 func (in *Input) tracedSize() (h, w int) {
 	const any = 224
 	return cmp.Or(in.Height, any), cmp.Or(in.Width, any)
-}
-
-// Import turns an ONNX graph into a network that computes the same logits. The error
-// names the node that is not supported.
-func Import(m *onnx.Model) (*Network, error) {
-	if m.Opset < oldestOpset {
-		return nil, fmt.Errorf("uses version %d of ONNX's operators, and %d is the oldest that is supported; export with a newer opset_version", m.Opset, oldestOpset)
-	}
-	if n := len(m.Graph.Nodes); n > maxNodes {
-		return nil, fmt.Errorf("has %d nodes, and at most %d are supported", n, maxNodes)
-	}
-	imp := newImporter(m)
-	if err := imp.input(); err != nil {
-		return nil, err
-	}
-	for i := range m.Graph.Nodes {
-		n := &m.Graph.Nodes[i]
-		if err := imp.node(n); err != nil {
-			return nil, fmt.Errorf("%v: %w", n, err)
-		}
-	}
-	if err := imp.output(); err != nil {
-		return nil, err
-	}
-	return imp.net, imp.net.check(imp.batch())
-}
-
-const (
-	oldestOpset = 7     // older versions had a training mode in BatchNormalization
-	maxNodes    = 5_000 // ten times as many as the largest residual networks have
-)
-
-// importer turns the nodes of an ONNX graph into nodes of a Network, in their order. It
-// traces each on one image right away, so that all shapes are known.
-type importer struct {
-	model            *onnx.Model
-	net              *Network
-	graph            *graph.Graph     // the trace
-	values           map[string]value // the values of the trace that depend on the image
-	bounds           bounds
-	err              error // the first error of the current node
-	constants        map[string]*tensor.Tensor
-	zeroBiases       map[string]bool   // constants of zeros, which a convolution ignores as its bias
-	computedElements int64             // elements of all constants that nodes have computed
-	foldedElements   int64             // elements of all constants that they were computed from
-	alias            map[string]string // the input's name for the output of a node that changes nothing
-	reshapedFrom     map[string]string // the input's name for the output of a node that only reshapes
-	softmaxes        map[string]string // the input's name for the output of a softmax over all numbers of an image
-	uses             map[string]int    // how many nodes take each name
-	parameters       map[string]*nn.Parameter
-	matmuls          map[string]*nn.Linear // linear layers made from MatMul, by the name of their output
-	pathCopies       map[string]int        // how many more nodes ask for the same path
-	preparedImages   string                // the name of the images, as long as Input can describe everything done to them
-	transposePending bool                  // the images are [N, H, W, C], and a Transpose of preparedImages will follow
-}
-
-func newImporter(m *onnx.Model) *importer {
-	imp := &importer{
-		model: m, net: &Network{Layers: map[string]nn.Module{}, Metadata: m.Metadata, constants: map[string]value{}},
-		graph: graph.New(graph.Eval), values: map[string]value{},
-		constants: map[string]*tensor.Tensor{}, zeroBiases: map[string]bool{}, alias: map[string]string{}, reshapedFrom: map[string]string{}, softmaxes: map[string]string{}, uses: map[string]int{},
-		parameters: map[string]*nn.Parameter{}, matmuls: map[string]*nn.Linear{}, pathCopies: map[string]int{},
-	}
-	for _, t := range m.Graph.Initialisers {
-		imp.constants[t.Name] = t.Tensor
-	}
-	for i := range m.Graph.Nodes {
-		for _, name := range m.Graph.Nodes[i].Inputs {
-			imp.uses[name]++
-		}
-	}
-	for _, v := range m.Graph.Outputs {
-		imp.uses[v.Name]++
-	}
-	return imp
-}
-
-// input reads the description of the graph's images.
-func (imp *importer) input() error {
-	g := &imp.model.Graph
-	if len(g.Inputs) != 1 {
-		var names []string
-		for _, v := range g.Inputs[:min(len(g.Inputs), 6)] {
-			names = append(names, v.Name)
-		}
-		return fmt.Errorf("takes %d inputs (%s), but an image classifier takes one", len(g.Inputs), strings.Join(names, ", "))
-	}
-	v := g.Inputs[0]
-	in := &imp.net.Input
-	in.Name = v.Name
-	in.Bytes = v.Type == onnx.Uint8
-	if !in.Bytes && !v.Type.IsFloat() {
-		return fmt.Errorf("input %q: has elements of type %v, but images must be FLOAT or UINT8", v.Name, v.Type)
-	}
-	if len(v.Shape) != 4 {
-		return fmt.Errorf("input %q: has %d dimensions, but images have four: [N, C, H, W]; export with the shape of the input", v.Name, len(v.Shape))
-	}
-	for _, d := range v.Shape[1:] {
-		if d.Size > maxSide {
-			return fmt.Errorf("input %q: a side of %d, and at most %d is supported", v.Name, d.Size, maxSide)
-		}
-	}
-	in.Channels, in.Height, in.Width = v.Shape[1].Size, v.Shape[2].Size, v.Shape[3].Size
-	imp.preparedImages = v.Name
-	imp.net.inputName = v.Name
-	found, direct := imp.channelsLast(v.Name)
-	if !found {
-		return nil
-	}
-	in.ChannelsLast = true
-	in.Height, in.Width, in.Channels = in.Channels, in.Height, in.Width
-	if imp.transposePending = direct; !direct {
-		imp.preparedImages = ""
-		imp.net.inputName = "\x00" + v.Name // no readable ONNX graph has a name with a NUL byte
-		imp.apply("the input", v.Name, []string{imp.net.inputName}, func(in []value) value {
-			return value{node: in[0].node.Transpose(0, 2, 3, 1)}
-		})
-	}
-	return imp.err
-}
-
-// channelsLast follows the images through element-wise nodes. found reports whether they
-// end in a Transpose from [N, H, W, C] to [N, C, H, W]; direct reports whether Input can
-// describe everything that happens before it.
-func (imp *importer) channelsLast(name string) (found, direct bool) {
-	takers := map[string][]*onnx.Node{}
-	for i := range imp.model.Graph.Nodes {
-		n := &imp.model.Graph.Nodes[i]
-		for _, in := range n.Inputs {
-			takers[in] = append(takers[in], n)
-		}
-	}
-	direct = true
-	for range maxBeforeTranspose {
-		direct = direct && imp.uses[name] == 1
-		next := ""
-		for _, n := range takers[name] {
-			switch n.Op {
-			case "Transpose":
-				a := attributes{node: n}
-				if slices.Equal(a.ints("perm"), []int64{0, 3, 1, 2}) {
-					return true, direct
-				}
-			case "Cast", "Identity":
-				next = n.Outputs[0]
-			case "Add", "Sub", "Mul", "Div", "Sum", "Clip", "Relu":
-				next = n.Outputs[0]
-				direct = direct && imp.net.Input.Bytes && len(n.Op) == 3
-			}
-		}
-		if next == "" {
-			return false, false
-		}
-		name = next
-	}
-	return false, false
-}
-
-// maxBeforeTranspose is how many nodes channelsLast follows before it gives up.
-const maxBeforeTranspose = 16
-
-// output finds the value that holds the logits.
-func (imp *importer) output() error {
-	g := &imp.model.Graph
-	if len(g.Outputs) != 1 {
-		return fmt.Errorf("has %d outputs, but a classifier has one; export the logits alone", len(g.Outputs))
-	}
-	name := imp.resolve(g.Outputs[0].Name)
-	in := &imp.net.Input
-	if v, ok := imp.values[name]; name != imp.net.inputName && (!ok || v.node == nil) {
-		return fmt.Errorf("output %q does not depend on the input", g.Outputs[0].Name)
-	}
-	imp.net.outputName = name
-	for imp.softmaxes[name] == "" && imp.reshapedFrom[name] != "" {
-		name = imp.reshapedFrom[name]
-	}
-	if logits := imp.softmaxes[name]; logits != "" {
-		imp.net.outputName, imp.net.Softmax, imp.net.flattenLogits = logits, true, true
-	}
-	if in.Channels == 0 {
-		return imp.noChannels()
-	}
-	if in.Bytes && in.Scale == nil {
-		in.Scale, in.Shift = slices.Repeat([]float64{1}, in.Channels), make([]float64, in.Channels)
-	}
-	return nil
-}
-
-// noChannels is the error of an input whose number of channels is unknown.
-func (imp *importer) noChannels() error {
-	return fmt.Errorf("input %q: does not say how many channels it has; export with the shape of the input", imp.net.Input.Name)
-}
-
-// resolve returns the name of the value that name is an alias of, or name itself.
-func (imp *importer) resolve(name string) string {
-	if to, ok := imp.alias[name]; ok {
-		return to
-	}
-	return name
 }

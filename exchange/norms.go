@@ -29,7 +29,7 @@ func (imp *importer) lrn(n *onnx.Node, a *attributes) error {
 	}
 	channels := v.node.Shape[1]
 	if channels > maxSide {
-		return fmt.Errorf("of %d channels is not supported, only of at most %d", channels, maxSide)
+		return fmt.Errorf("its input has %d channels, and at most %d are supported", channels, maxSide)
 	}
 	band := tensor.New(channels, channels, 1, 1)
 	before := int(size-1) / 2
@@ -77,20 +77,10 @@ func (imp *importer) instanceNorm(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, onNodes(asFloats, func(in []*graph.Node) *graph.Node {
 		x := in[0]
 		if len(x.Shape) < 3 {
-			panic(tensor.Misusef("of %v is not supported, only of [N, C, ...]", x.Shape))
+			panic(tensor.Misusef("its input is %v, and only [N, C, ...] is supported", x.Shape))
 		}
 		return x.GroupNorm(x.Shape[1], in[1], in[2], eps)
 	}))
-}
-
-// channelShape returns the shape [s[axis], 1, 1, ...], which broadcasts over the dimensions after axis.
-func channelShape(s tensor.Shape, axis int) []int {
-	to := make([]int, len(s)-axis)
-	for i := range to {
-		to[i] = 1
-	}
-	to[0] = s[axis]
-	return to
 }
 
 // groupNorm reads group normalisation. The scale has one number for each channel or, up to
@@ -105,7 +95,7 @@ func (imp *importer) groupNorm(n *onnx.Node, a *attributes) error {
 		x := in[0]
 		s := x.Shape
 		if len(s) < 3 || groups < 1 || int64(s[1])%groups != 0 {
-			panic(tensor.Misusef("num_groups=%d of %v", groups, s))
+			panic(tensor.Misusef("num_groups=%d does not suit an input of %v", groups, s))
 		}
 		k, per := int(groups), s[1]/int(groups)
 		if in[1].Shape.Numel() == k && per > 1 {

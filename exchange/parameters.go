@@ -149,7 +149,7 @@ func (imp *importer) prepare(n *onnx.Node, x string, scale, shift []float64) err
 		in.Channels = len(scale)
 	}
 	if len(scale) != 1 && len(scale) != in.Channels {
-		return fmt.Errorf("%d numbers for images of %d channels", len(scale), in.Channels)
+		return fmt.Errorf("has %d numbers for images of %d channels", len(scale), in.Channels)
 	}
 	if in.Scale == nil {
 		in.Scale, in.Shift = make([]float64, in.Channels), make([]float64, in.Channels)
@@ -165,9 +165,6 @@ func (imp *importer) prepare(n *onnx.Node, x string, scale, shift []float64) err
 	imp.aliasInput(n, x)
 	return nil
 }
-
-// aliasInput makes a node's output an alias of its input.
-func (imp *importer) aliasInput(n *onnx.Node, x string) { imp.alias[n.Outputs[0]] = x }
 
 // Affine scales and shifts every channel: y[n,c,...] = Scale[c]·x[n,c,...] + Shift[c]. If
 // it has one number only, this is used for all channels. Scale and Shift are not trained.

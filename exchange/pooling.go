@@ -152,7 +152,7 @@ func (imp *importer) lpPool(n *onnx.Node, a *attributes) error {
 	win, ceil, p := a.window(0, 0), a.int("ceil_mode", 0) != 0, float64(a.int("p", 2))
 	a.checkPadding(win)
 	if p < 1 {
-		a.fail("p=%v", p)
+		a.fail("p=%v is not at least 1", p)
 	}
 	if err := a.done(); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (imp *importer) globalPool(n *onnx.Node, a *attributes) error {
 	p := 2.0
 	if n.Op == "GlobalLpPool" {
 		if p = float64(a.int("p", 2)); p < 1 {
-			a.fail("p=%v", p)
+			a.fail("p=%v is not at least 1", p)
 		}
 	}
 	if err := a.done(); err != nil {

@@ -18,12 +18,12 @@ func (imp *importer) tile(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, func(in []value) value {
 		s, times := in[0].shape(), in[1].integers("the list of repetitions")
 		if len(times) != len(s) {
-			panic(tensor.Misusef("%d repetitions of %v", len(times), s))
+			panic(tensor.Misusef("has %d repetitions for the dimensions of %v", len(times), s))
 		}
 		to := make([]int64, len(s))
 		for d, k := range times {
 			if k < 0 || k > maxElements {
-				panic(tensor.Misusef("%d repetitions of dimension %d", k, d))
+				panic(tensor.Misusef("%d repetitions of dimension %d are not possible", k, d))
 			}
 			to[d] = k * int64(s[d])
 		}
@@ -72,7 +72,7 @@ func (imp *importer) pad(n *onnx.Node, a *attributes) error {
 			}
 		}
 		if len(pads) != 2*len(at) {
-			panic(tensor.Misusef("pads=%v for %d dimensions", pads, len(at)))
+			panic(tensor.Misusef("pads=%v for %d dimensions, which need twice as many numbers", pads, len(at)))
 		}
 		to := s.Clone()
 		for i, d := range at {
@@ -118,7 +118,7 @@ func paddedBy(x *graph.Node, d, before, after int, mode string, fill float64) *g
 		return x.Pad(d, before, after, fill)
 	}
 	if size == 0 || size+before+after < 0 {
-		panic(tensor.Misusef("%d and %d to dimension %d of %v", before, after, d, x.Shape))
+		panic(tensor.Misusef("pads %d and %d do not suit dimension %d of %v", before, after, d, x.Shape))
 	}
 	index := make([]int, size+before+after)
 	for i := range index {
@@ -149,7 +149,7 @@ func (imp *importer) depthToSpace(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 		s := in[0].Shape
 		if len(s) != 4 || block < 1 || block > maxWindow || s[1]%(block*block) != 0 {
-			panic(tensor.Misusef("blocksize=%d of %v", block, s))
+			panic(tensor.Misusef("blocksize=%d does not suit an input of %v", block, s))
 		}
 		c := s[1] / (block * block)
 		if mode == "CRD" {
@@ -168,7 +168,7 @@ func (imp *importer) spaceToDepth(n *onnx.Node, a *attributes) error {
 	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 		s := in[0].Shape
 		if len(s) != 4 || block < 1 || block > maxWindow || s[2]%block != 0 || s[3]%block != 0 {
-			panic(tensor.Misusef("blocksize=%d of %v", block, s))
+			panic(tensor.Misusef("blocksize=%d does not suit an input of %v", block, s))
 		}
 		h, w := s[2]/block, s[3]/block
 		axes := []int{0, 3, 5, 1, 2, 4}

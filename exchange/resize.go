@@ -50,7 +50,7 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 	batch := imp.batch()
 	imp.apply(n.String(), n.Outputs[0], imp.inputNames(n, 4), func(in []value) value {
 		if in[0].node == nil {
-			panic(tensor.Misusef("is not supported of constants"))
+			panic(tensor.Misusef("has a constant input, which is not supported; let the exporter fold constants"))
 		}
 		x := in[0].shape()
 		at := indices(len(x))
@@ -68,12 +68,12 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 			to = in[sizesAt].integers("the list of sizes")
 		}
 		if len(scales) != len(at) && len(to) != len(at) {
-			panic(tensor.Misusef("%d scales or %d sizes for %d axes", len(scales), len(to), len(at)))
+			panic(tensor.Misusef("has %d scales or %d sizes for %d axes", len(scales), len(to), len(at)))
 		}
 		var crop []float64
 		if r.coordinates == "tf_crop_and_resize" {
 			if crop = in[1].numbers("the region"); len(crop) != 2*len(at) {
-				panic(tensor.Misusef("a region of %d numbers for %d axes", len(crop), len(at)))
+				panic(tensor.Misusef("its region has %d numbers for %d axes", len(crop), len(at)))
 			}
 		}
 		one := commonScale(policy, x, at, to)
@@ -98,7 +98,7 @@ func (imp *importer) resize(n *onnx.Node, a *attributes) error {
 					g.scale = float64(g.to) / float64(x[d])
 				}
 				if g.to < 1 || x[d] < 1 || !(g.scale > 0) {
-					panic(tensor.Misusef("to %d of %v along dimension %d", g.to, x, d))
+					panic(tensor.Misusef("resizing dimension %d of %v to %d is not possible", d, x, g.to))
 				}
 				all[d] = g
 			}
@@ -179,14 +179,6 @@ type axisResize struct {
 	start, end float64 // the region of tf_crop_and_resize, as fractions of the dimension
 }
 
-// batch returns the batch size that the graph's input is fixed to, or 0 if it takes any.
-func (imp *importer) batch() int64 {
-	if d := imp.model.Graph.Inputs[0].Shape[0]; d.Size > 0 {
-		return int64(d.Size)
-	}
-	return 0
-}
-
 // along resizes one dimension. none lists, for tf_crop_and_resize, the indices of the
 // outputs, with -1 for those that lie outside the image; it is nil if there are none.
 func (r resizing) along(x *graph.Node, d int, g axisResize) (y *graph.Node, none []int) {
@@ -251,7 +243,7 @@ func (r resizing) source(i int, g axisResize) float64 {
 		return x / g.scale
 	case "align_corners":
 		if math.Abs(g.exact-math.Round(g.exact)) > 1e-4 {
-			panic(tensor.Misusef("align_corners with %v outputs is not supported, only with a whole number: ONNX and its runtimes disagree there", g.exact))
+			panic(tensor.Misusef("align_corners with %v outputs is not supported, only with an integer: ONNX and its runtimes disagree there", g.exact))
 		}
 		if g.to == 1 {
 			return 0
@@ -310,7 +302,7 @@ func (r resizing) weights(t, scale float64) (weights []float64, before int) {
 		scale = 1
 	}
 	if !(reach/scale < maxSide) {
-		panic(tensor.Misusef("by %v is not supported", scale))
+		panic(tensor.Misusef("the scale %v is not supported", scale))
 	}
 	before = -int(math.Floor(-reach/scale) + 1)
 	for i := -before; i < 2+before; i++ {

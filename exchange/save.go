@@ -52,10 +52,16 @@ func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, 
 	return model, nil
 }
 
-// Open reads an ONNX file and imports its graph. If the graph has several outputs, Open
-// takes the one that the file's metadata names, or else the first that has the shape of
-// logits. The error names the file.
-func Open(path string) (*Network, error) {
-	n, _, err := openGraph(path, "")
-	return n, err
+// SaveGraph copies the ONNX file at from to path, with info in its metadata as Save writes
+// it. Weights that lie in other files become part of it. The file is written completely or
+// not at all.
+func SaveGraph(path, from string, info checkpoint.Model) error {
+	metadata, err := info.Metadata()
+	if err == nil {
+		err = checkpoint.WriteFile(path, func(w io.Writer) error { return onnx.Copy(w, from, metadata) })
+	}
+	if err != nil {
+		return fmt.Errorf("%s was not written: %w", path, err)
+	}
+	return nil
 }

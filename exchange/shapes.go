@@ -41,7 +41,7 @@ func (imp *importer) flatten(n *onnx.Node, a *attributes) error {
 	imp.addReshape(n, imp.inputNames(n, 1), func(in []value) tensor.Shape {
 		s := in[0].shape()
 		if axis < -int64(len(s)) || axis > int64(len(s)) {
-			panic(tensor.Misusef("axis=%d of %d dimensions", axis, len(s)))
+			panic(tensor.Misusef("axis=%d does not exist in a tensor of %d dimensions", axis, len(s)))
 		}
 		at := clampIndex(axis, len(s))
 		return tensor.Shape{s[:at].Numel(), s[at:].Numel()}
@@ -98,14 +98,6 @@ func reshaped(from tensor.Shape, dims []int64, allowZero bool) tensor.Shape {
 	return to
 }
 
-// axesOf returns the axes of a node: its second input since version 13, an attribute before that.
-func axesOf(in []value, listed []int64) []int64 {
-	if len(in) > 1 && in[1].present() {
-		return in[1].integers("the list of axes")
-	}
-	return listed
-}
-
 // squeeze reads Squeeze.
 func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
 	listed := a.ints("axes")
@@ -120,7 +112,7 @@ func (imp *importer) squeeze(n *onnx.Node, a *attributes) error {
 			switch {
 			case axes == nil && size == 1 && (d > 0 || in[0].node == nil), slices.Contains(at, d) && size == 1: // without axes, the batch dimension stays
 			case slices.Contains(at, d):
-				panic(tensor.Misusef("takes out dimension %d of %v, which is not 1", d, s))
+				panic(tensor.Misusef("removes dimension %d of %v, which is not 1", d, s))
 			default:
 				to = append(to, size)
 			}
@@ -140,7 +132,7 @@ func (imp *importer) unsqueeze(n *onnx.Node, a *attributes) error {
 		s, axes := in[0].shape(), axesOf(in, listed)
 		at := axisIndices(axes, len(s)+len(axes))
 		if len(s)+len(axes) > graph.MostDimensions {
-			panic(tensor.Misusef("%v gets %d more dimensions, and at most %d are possible in all", s, len(axes), graph.MostDimensions))
+			panic(tensor.Misusef("adds to %v %d dimensions, and a tensor can have at most %d", s, len(axes), graph.MostDimensions))
 		}
 		to := tensor.Shape{}
 		for d, next := 0, 0; d < len(s)+len(axes); d++ {
@@ -234,7 +226,7 @@ func (imp *importer) gather(n *onnx.Node, a *attributes) error {
 		index := []int{}
 		for _, i := range in[1].data.Ints() {
 			if i < -int64(s[d]) || i >= int64(s[d]) {
-				panic(tensor.Misusef("index %d of %d", i, s[d]))
+				panic(tensor.Misusef("index %d is outside of a dimension of size %d", i, s[d]))
 			}
 			index = append(index, axisIndex(i, s[d]))
 		}
@@ -279,7 +271,7 @@ func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 			}
 		}
 		if len(starts) != len(axes) || len(ends) != len(axes) || steps != nil && len(steps) != len(axes) {
-			panic(tensor.Misusef("%d starts, %d ends and %d steps for %d axes", len(starts), len(ends), len(steps), len(axes)))
+			panic(tensor.Misusef("has %d starts, %d ends and %d steps for %d axes", len(starts), len(ends), len(steps), len(axes)))
 		}
 		s := in[0].shape()
 		axisIndices(axes, len(s))
@@ -303,7 +295,7 @@ func (imp *importer) slice(n *onnx.Node, a *attributes) error {
 func sliceIndices(start, end, step int64, size int) []int {
 	n := int64(size)
 	if step == 0 {
-		panic(tensor.Misusef("a step of 0"))
+		panic(tensor.Misusef("has a step of 0"))
 	}
 	if start < 0 {
 		start += n
@@ -337,7 +329,7 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 	axis, listed := a.int("axis", 0), a.ints("split")
 	a.ignore("num_outputs")
 	if len(n.Outputs) > maxSide {
-		a.fail("into %d parts is not supported, only into %d", len(n.Outputs), maxSide)
+		a.fail("has %d parts, and at most %d are supported", len(n.Outputs), maxSide)
 	}
 	if err := a.done(); err != nil {
 		return err
@@ -360,7 +352,7 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 			from, total := int64(0), int64(0)
 			for i, size := range sizes {
 				if size < 0 || size > int64(s[d]) {
-					panic(tensor.Misusef("a part of %d of dimension %d of %v", size, d, s))
+					panic(tensor.Misusef("has a part of %d for dimension %d of %v", size, d, s))
 				}
 				if i < k {
 					from += size
@@ -368,7 +360,7 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 				total += size
 			}
 			if len(sizes) != len(n.Outputs) || total != int64(s[d]) {
-				panic(tensor.Misusef("parts of %v of dimension %d of %v", sizes, d, s))
+				panic(tensor.Misusef("has parts of %v for dimension %d of %v", sizes, d, s))
 			}
 			return onNodes(likeInputs, func(x []*graph.Node) *graph.Node { return x[0].Slice(d, int(from), int(from+sizes[k])) })(in[:1])
 		})
@@ -380,7 +372,7 @@ func (imp *importer) split(n *onnx.Node, a *attributes) error {
 func (imp *importer) concat(n *onnx.Node, a *attributes) error {
 	axis := a.int("axis", 1)
 	if len(n.Inputs) == 0 || slices.Contains(n.Inputs, "") {
-		return fmt.Errorf("lacks an input")
+		return fmt.Errorf("an input is missing")
 	}
 	return imp.compute(n, a, onNodes(likeInputs, func(in []*graph.Node) *graph.Node {
 		if len(in) == 1 {
