@@ -236,7 +236,8 @@ func (imp *importer) computeOptional(n *onnx.Node, a *attributes, run operation)
 
 // layer adds a step that applies a module to one input.
 func (imp *importer) layer(n *onnx.Node, _ int, in string, m nn.Module) {
-	imp.apply(n.String(), n.Outputs[0], []string{in}, func(in []value) value { return value{node: m.Forward(in[0].node)} })
+	net := imp.net
+	imp.apply(n.String(), n.Outputs[0], []string{in}, func(in []value) value { return value{node: net.current(m).Forward(in[0].node)} })
 }
 
 // aliasInput makes a node's output an alias of its input.

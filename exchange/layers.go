@@ -58,8 +58,9 @@ func (imp *importer) conv(n *onnx.Node, a *attributes) error {
 		imp.layer(n, 4, x, l)
 		return nil
 	}
+	net := imp.net
 	imp.apply(n.String(), n.Outputs[0], []string{x}, func(in []value) value {
-		return value{node: l.Forward(win.padded(in[0].node, 0))}
+		return value{node: net.current(l).Forward(win.padded(in[0].node, 0))}
 	})
 	return nil
 }

@@ -48,6 +48,10 @@ type Network struct {
 
 	Metadata map[string]string // the metadata of the ONNX file
 
+	head      string                  `nn:"-"` // path of the last linear layer
+	originals map[string]nn.Module    `nn:"-"` // the file's layers that were replaced, by their paths
+	replaced  map[nn.Module]nn.Module `nn:"-"` // what has taken their places
+
 	nodes         []computedNode   `nn:"-"`
 	constants     map[string]value `nn:"-"` // constants that the nodes use
 	inputName     string           // name of the value that holds the images

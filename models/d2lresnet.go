@@ -33,7 +33,7 @@ type D2LResNet18 struct {
 	B2, B3, B4, B5 nn.Sequential // stages of 64, 128, 256, 512 channels
 	Pool           nn.AdaptiveAvgPool2d
 	Flatten        nn.Flatten
-	FC             *nn.Linear
+	FC             nn.Module // the head: a *nn.Linear until it is replaced
 }
 
 // NewD2LResNet18 returns a D2LResNet18. For one channel and ten classes it has 11,178,378
@@ -59,7 +59,10 @@ func newD2LResNet(c Config) *D2LResNet18 {
 }
 
 // Forward implements nn.Module.
-func (m *D2LResNet18) Forward(x *graph.Node) *graph.Node { return m.Through(x, forward) }
+func (m *D2LResNet18) Forward(x *graph.Node) *graph.Node { return m.through(x, nn.Module.Forward) }
+
+// Head returns the path of the head. It implements nn.Header.
+func (m *D2LResNet18) Head() string { return "fc" }
 
 // Stages implements Net.
 func (m *D2LResNet18) Stages() []Stage {
@@ -68,12 +71,16 @@ func (m *D2LResNet18) Stages() []Stage {
 
 // Through implements Net.
 func (m *D2LResNet18) Through(x *graph.Node, visit func(b Block, x *graph.Node) *graph.Node) *graph.Node {
+	return m.through(x, visiting(visit))
+}
+
+func (m *D2LResNet18) through(x *graph.Node, visit func(b nn.Module, x *graph.Node) *graph.Node) *graph.Node {
 	g, first := x.Graph, len(x.Graph.Nodes)
 	x = m.B1.Forward(x)
 	for _, layer := range []nn.Sequential{m.B2, m.B3, m.B4, m.B5} {
 		from := len(g.Nodes)
 		for _, b := range layer {
-			x = visit(b.(Block), x)
+			x = visit(b, x)
 		}
 		g.Record(layer, from, x)
 	}

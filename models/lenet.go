@@ -1,6 +1,8 @@
 package models
 
 import (
+	"strconv"
+
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
 )
@@ -34,6 +36,9 @@ func NewD2LBNLeNet(channels, classes int) *D2LBNLeNet {
 		nn.NewLinear(84, classes),
 	}}
 }
+
+// Head returns the path of the head. It implements nn.Header.
+func (m *D2LBNLeNet) Head() string { return strconv.Itoa(len(m.Sequential) - 1) }
 
 // Forward implements nn.Module.
 func (m *D2LBNLeNet) Forward(x *graph.Node) *graph.Node {

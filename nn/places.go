@@ -15,10 +15,11 @@ type calls struct {
 	within []*calls
 }
 
-func topCalls(list []graph.Call) []*calls {
+// topCalls returns the outermost of the calls from index first on.
+func topCalls(list []graph.Call, first int) []*calls {
 	var open []*calls
-	for i, c := range list {
-		node := &calls{Call: c, number: i}
+	for i, c := range list[first:] {
+		node := &calls{Call: c, number: first + i}
 		n := len(open)
 		fields := node.fields()
 		for n > 0 && node.contains(open[n-1], fields) {

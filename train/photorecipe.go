@@ -95,7 +95,9 @@ func (c Config) resolvedPhotos() Config {
 		c.LabelSmoothing = cmp.Or(c.LabelSmoothing, 0.1)
 	}
 	c.Schedule = cmp.Or(c.Schedule, "cosine,warmup=0.05")
-	c.Init = cmp.Or(c.Init, nn.KaimingNormal.String())
+	if c.Module == nil { // one of the program's own begins with the values it has
+		c.Init = cmp.Or(c.Init, nn.KaimingNormal.String())
+	}
 	return c
 }
 

@@ -10,7 +10,8 @@
 //	result, err := forward.Evaluate(ctx, r, loader, nil)
 //	fmt.Println(result.Accuracy)
 //
-// Runner.GradCAM explains a logit by a class activation map.
+// Runner.GradCAM explains a logit by a class activation map and Runner.Saliency by the gradient
+// with respect to the image; Runner.Activations reads what any module within the network gives.
 package forward
 
 import (
@@ -33,8 +34,10 @@ type Runner struct {
 	module    nn.Module
 	store     *engine.Store
 	precision engine.Precision
-	cache     []*compiled // the most recently used is the last
-	cam       *camProgram
+	cache     []*compiled  // the most recently used is the last
+	cam       *explanation // the program of GradCAM
+	saliency  *explanation // the program of InputGradient
+	probe     *probe       // the program of Activations
 }
 
 // compiled is the model compiled for one batch shape.
