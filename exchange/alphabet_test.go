@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/residual-ml/residual/graph"
@@ -223,5 +224,32 @@ func TestAlphabetGoesToONNXAndBack(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A network of one's own that suits images of any size is one graph for all of them; one that does not
+// is refused.
+func TestOwnNetsOfAnySize(t *testing.T) {
+	any := shake(nn.Sequential{
+		nn.NewConv2d(3, 8, 3, nn.Conv{Padding: 1, Groups: 1}), nn.NewGroupNorm(2, 8), nn.GELU{}, nn.Upsample{Scale: 2}, nn.Upsample{Scale: 0.5, Bilinear: true},
+		nn.NewConv2d(8, 8, 3, nn.Conv{Padding: 1, Groups: 8, Stride: 2}),
+		formula{randomParameter("gate", 8, 1, 1), nil, func(x, a, _ *graph.Node) *graph.Node {
+			mean := x.Mean(2, 3)
+			return x.Sub(mean).Mul(a.Sigmoid()).Pad(1, 0, 1, 1).Reshape(x.Shape[0], 9, x.Shape[2]*x.Shape[3]).Max(2).Reshape(x.Shape[0], 9)
+		}},
+		nn.NewLinear(9, 4),
+	})
+	net := imported(t, exported(t, any, ExportConfig{Channels: 3, Height: 12, Width: 16, AnySize: true}))
+	for _, size := range [][]int{{12, 16}, {20, 10}} {
+		x := unit(3, 3, size[0], size[1])
+		near(t, "logits", call(t, net, x).Data(), call(t, any, x).Data())
+	}
+	for _, m := range []nn.Module{
+		nn.Upsample{H: 24, W: 24}, nn.Upsample{H: 24, W: 24, Bilinear: true}, nn.NewLayerNorm([]int{3, 12, 16}), nn.AdaptiveAvgPool2d{H: 5, W: 5},
+		formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Slice(2, 1, x.Shape[2]-1) }},
+	} {
+		if _, err := Export(m, ExportConfig{Channels: 3, Height: 12, Width: 16, AnySize: true}); err == nil || !strings.Contains(err.Error(), "size") {
+			t.Errorf("%v: %v", m, err)
+		}
 	}
 }

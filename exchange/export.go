@@ -145,13 +145,24 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 			continue
 		}
 		if err := e.node(n); err != nil {
-			return nil, fmt.Errorf("%v: %w", n, err)
+			return nil, fmt.Errorf("%v%s: %w", n, layerOf(n), err)
 		}
 	}
 	if e.value(y) != OutputName { // the output is the input itself, or a weight
 		e.emit(OutputName, "Identity", []string{e.names[y]}, OutputName)
 	}
 	return e.model, nil
+}
+
+// layerOf names the layer whose Forward added n, the innermost if there are several.
+func layerOf(n *graph.Node) string {
+	layer, nodes := "", len(n.Graph.Nodes)+1
+	for _, c := range n.Graph.Calls {
+		if c.First <= n.ID && n.ID < c.Last && c.Last-c.First < nodes {
+			layer, nodes = " in a "+nn.Class(c.Module), c.Last-c.First
+		}
+	}
+	return layer
 }
 
 // otherBatch is the batch size of a second trace, which shows the dimensions that depend on it.

@@ -23,7 +23,7 @@ func (b *binder) compute(s *engine.Compute) (func(), error) {
 	}
 	out := b.act(s.Out)
 	if f, ok := elementwise(b.set, s.Op); ok {
-		return b.inPieces(s.Out.Numel(), in, out, f), nil
+		return b.inPieces(s, in, out, f), nil
 	}
 	if _, ok := s.Op.(graph.Reshape); ok {
 		return b.reshape(s), nil
@@ -84,16 +84,23 @@ func (b *binder) narrowed(a activation, n int) (memory, func()) {
 // pieceSize is how many elements one task of an elementwise operation computes.
 const pieceSize = 1 << 14
 
-// inPieces binds an elementwise operation. Operands in bfloat16 are widened, and a
-// result in bfloat16 is rounded, piece by piece.
-func (b *binder) inPieces(n int, in []activation, out activation, f func(out []float32, in [][]float32)) func() {
-	bf16Count := 0
-	for _, a := range append(in, out) {
-		if a.bf16 != nil {
-			bf16Count++
+// inPieces binds an elementwise operation. Operands in bfloat16 are widened, operands with sizes
+// of 1 are repeated, and a result in bfloat16 is rounded, piece by piece.
+func (b *binder) inPieces(s *engine.Compute, in []activation, out activation, f func(out []float32, in [][]float32)) func() {
+	n, buffers := s.Out.Numel(), 0
+	repeated := make([]func(to []float32, lo int), len(in))
+	for i, a := range in {
+		if s.In[i].Numel() != n {
+			repeated[i] = repeater(s.In[i], s.Out, a)
+		}
+		if a.bf16 != nil || repeated[i] != nil {
+			buffers++
 		}
 	}
-	b.areas.need(bf16Count * pieceSize)
+	if out.bf16 != nil {
+		buffers++
+	}
+	b.areas.need(buffers * pieceSize)
 	arguments := make([][][]float32, ceil(n, pieceSize))
 	for i := range arguments {
 		arguments[i] = make([][]float32, len(in))
@@ -103,24 +110,29 @@ func (b *binder) inPieces(n int, in []activation, out activation, f func(out []f
 		area := b.areas.get()
 		defer b.areas.put(area)
 		remaining, args := area, arguments[i]
-		take := func(a activation) (piece []float32) {
-			if a.bf16 == nil {
-				return a.full[lo : lo+size]
-			}
+		buffer := func() (piece []float32) {
 			piece, remaining = remaining[:size], remaining[size:]
 			return piece
 		}
 		for j, a := range in {
-			args[j] = take(a)
-			if a.bf16 != nil {
+			switch {
+			case repeated[j] != nil:
+				args[j] = buffer()
+				repeated[j](args[j], lo)
+			case a.bf16 != nil:
+				args[j] = buffer()
 				b.set.BF16.Widen(args[j], a.bf16[lo:lo+size])
+			default:
+				args[j] = a.full[lo : lo+size]
 			}
 		}
-		result := take(out)
-		f(result, args)
-		if out.bf16 != nil {
-			b.set.BF16.Narrow(out.bf16[lo:lo+size], result)
+		if out.bf16 == nil {
+			f(out.full[lo:lo+size], args)
+			return
 		}
+		result := buffer()
+		f(result, args)
+		b.set.BF16.Narrow(out.bf16[lo:lo+size], result)
 	}
 	return func() { b.pool.run(len(arguments), work) }
 }
