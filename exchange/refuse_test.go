@@ -108,7 +108,7 @@ func TestImportRefuses(t *testing.T) {
 		{"mean of no channels", newChain().with("a", ints(4)).then("ReduceMean", nil, "a"), "axis 4 does not exist in a tensor of 4 dimensions"},
 		{"mean of channels twice", newChain().with("a", ints(1, -3)).then("ReduceMean", nil, "a"), "repeat an axis"},
 		{"Gemm of images", newChain().with("w", floats(4, 4)).then("Gemm", nil, "w"), "its input has 4 dimensions"},
-		{"Gemm too narrow", newChain().with("w", floats(5, 4)).then("Flatten", nil).then("Gemm", nil, "w"), "wants [N, 5]"},
+		{"Gemm too narrow", newChain().with("w", floats(5, 4)).then("Flatten", nil).then("Gemm", nil, "w"), "needs [N, 5]"},
 		{"pixels that differ", newChain().with("c", floats(8, 7)).then("Add", nil, "c"), "cannot be broadcast"},
 		{"channels that differ", newChain().with("c", floats(5, 1, 1)).then("Add", nil, "c").then("Flatten", nil), "5 numbers for 3 channels"},
 		{"Flatten of the batch", newChain().then("Flatten", attrs{"axis": int64(0)}), "it mixes the images of a batch"},
