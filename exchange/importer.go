@@ -131,7 +131,7 @@ func (imp *importer) value(name string) (value, error) {
 }
 
 // apply runs an operation on resolved names and gives its result the name out. The result is
-// a constant if all inputs are, and otherwise becomes a step of the network. Errors go to
+// a constant if all inputs are, and otherwise becomes a node of the network. Errors go to
 // imp.err.
 func (imp *importer) apply(label, out string, in []string, run operation) {
 	if imp.err == nil && in[0] == "" {
@@ -234,7 +234,7 @@ func (imp *importer) computeOptional(n *onnx.Node, a *attributes, run operation)
 	return nil
 }
 
-// layer adds a step that applies a module to one input.
+// layer adds a node that applies a module to one input.
 func (imp *importer) layer(n *onnx.Node, _ int, in string, m nn.Module) {
 	net := imp.net
 	imp.apply(n.String(), n.Outputs[0], []string{in}, func(in []value) value { return value{node: net.current(m).Forward(in[0].node)} })

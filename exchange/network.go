@@ -50,7 +50,7 @@ type Network struct {
 
 	head      string                  `nn:"-"` // path of the last linear layer
 	originals map[string]nn.Module    `nn:"-"` // the file's layers that were replaced, by their paths
-	replaced  map[nn.Module]nn.Module `nn:"-"` // what has taken their places
+	replaced  map[nn.Module]nn.Module `nn:"-"` // the modules that have replaced them
 
 	nodes         []computedNode   `nn:"-"`
 	constants     map[string]value `nn:"-"` // constants that the nodes use

@@ -8,25 +8,6 @@ import (
 	"github.com/residual-ml/residual/tensor"
 )
 
-// Features is the part of a network up to a cut: see Cut and CutHead. The modules after the cut
-// are not computed, and their parameters are not among those of Features. All other parameters
-// keep their names.
-type Features struct {
-	Net Module `nn:""` // the complete network, with which Features shares its parameters
-
-	path   string
-	input  bool                     // the output is the input of the module at path
-	calls  map[graph.Mode]callAt    // where Forward stops
-	hidden map[*graph.Variable]bool // the parameters after the cut
-}
-
-// callAt identifies a call among those of a Forward.
-type callAt struct {
-	index, first int // the number of the call, and that of the first call within it
-	identity     any
-	batch        bool // the output has as many rows as the input
-}
-
 // Cut returns the part of m that ends with the module at path, such as layer4 of a ResNet for
 // its last feature maps. Paths are those of Activations. input is the shape of an input that m
 // takes, for example [1, 3, 224, 224]. The result also takes inputs of other shapes, even if
@@ -115,12 +96,6 @@ func inputOf(g *graph.Graph, c graph.Call) *graph.Node {
 	return found
 }
 
-// Path returns the path of the module at the cut.
-func (f *Features) Path() string { return f.path }
-
-// reachedCut is the value of the panic that ends a Forward at the cut of these features.
-type reachedCut struct{ *Features }
-
 // Forward computes m up to the cut.
 func (f *Features) Forward(x *graph.Node) *graph.Node {
 	g, first, calls := x.Graph, len(x.Graph.Nodes), len(x.Graph.Calls)
@@ -162,11 +137,4 @@ func (f *Features) until(x *graph.Node, calls int, at callAt) (out *graph.Node) 
 	}()
 	f.Net.Forward(x)
 	return nil
-}
-
-func (f *Features) String() string {
-	if f.input {
-		return fmt.Sprintf("Features(%s, before %s)", Class(f.Net), f.path)
-	}
-	return fmt.Sprintf("Features(%s, to %s)", Class(f.Net), f.path)
 }

@@ -87,13 +87,6 @@ func walkFields(m any) *fieldWalker {
 	return w
 }
 
-var (
-	variableType = reflect.TypeFor[*graph.Variable]()
-	moduleType   = reflect.TypeFor[Module]()
-	nodeType     = reflect.TypeFor[*graph.Node]() // a node leads to modules outside of m
-	graphType    = reflect.TypeFor[*graph.Graph]()
-)
-
 func (w *fieldWalker) visit(path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
