@@ -14,6 +14,7 @@ import (
 
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/weights/onnx"
 )
@@ -189,7 +190,7 @@ func TestAlphabetGoesToONNXAndBack(t *testing.T) {
 	}
 	for name, m := range networks {
 		t.Run(name, func(t *testing.T) {
-			model, err := Export(m, ExportConfig{Channels: alphabetImage[0], Height: alphabetImage[1], Width: alphabetImage[2]})
+			model, err := Export(m, ExportConfig{Input: prepare.Input{Channels: alphabetImage[0], Height: alphabetImage[1], Width: alphabetImage[2]}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -239,7 +240,7 @@ func TestOwnNetsOfAnySize(t *testing.T) {
 		}},
 		nn.NewLinear(9, 4),
 	})
-	net := imported(t, exported(t, any, ExportConfig{Channels: 3, Height: 12, Width: 16, AnySize: true}))
+	net := imported(t, exported(t, any, ExportConfig{Input: prepare.Input{Channels: 3, Height: 12, Width: 16}, AnySize: true}))
 	for _, size := range [][]int{{12, 16}, {20, 10}} {
 		x := unit(3, 3, size[0], size[1])
 		near(t, "logits", call(t, net, x).Data(), call(t, any, x).Data())
@@ -248,7 +249,7 @@ func TestOwnNetsOfAnySize(t *testing.T) {
 		nn.Upsample{H: 24, W: 24}, nn.Upsample{H: 24, W: 24, Bilinear: true}, nn.NewLayerNorm([]int{3, 12, 16}), nn.AdaptiveAvgPool2d{H: 5, W: 5},
 		formula{f: func(x, _, _ *graph.Node) *graph.Node { return x.Slice(2, 1, x.Shape[2]-1) }},
 	} {
-		if _, err := Export(m, ExportConfig{Channels: 3, Height: 12, Width: 16, AnySize: true}); err == nil || !strings.Contains(err.Error(), "size") {
+		if _, err := Export(m, ExportConfig{Input: prepare.Input{Channels: 3, Height: 12, Width: 16}, AnySize: true}); err == nil || !strings.Contains(err.Error(), "size") {
 			t.Errorf("%v: %v", m, err)
 		}
 	}

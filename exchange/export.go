@@ -24,7 +24,9 @@ const (
 
 // ExportConfig describes the ONNX graph that Export writes.
 type ExportConfig struct {
-	Channels, Height, Width int // size of the images that the network is traced with
+	// Input has the channels and the size of the images with which the network is traced and,
+	// for Bytes, how they are prepared.
+	Input prepare.Input
 
 	// AnySize lets the graph take images of any height and width.
 	AnySize bool
@@ -33,10 +35,9 @@ type ExportConfig struct {
 	Fold bool
 
 	// Bytes makes the graph take uint8 images, which it scales and normalises as
-	// Preprocess says. The caller still resizes images and converts colours to grey.
+	// Input.Preprocess says. The caller still resizes images and converts colours to grey.
 	Bytes        bool
 	ChannelsLast bool // with Bytes: images are [N, H, W, C], not [N, C, H, W]
-	Preprocess   prepare.Steps
 
 	Metadata map[string]string
 }
@@ -46,8 +47,8 @@ type ExportConfig struct {
 // classifier's output is [N, classes]. The initialisers have the names of m's parameters. If m
 // uses an operation that ONNX does not have, the error names it.
 func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
-	if c.Channels < 1 || c.Height < 1 || c.Width < 1 {
-		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Channels, c.Height, c.Width)
+	if c.Input.Channels < 1 || c.Input.Height < 1 || c.Input.Width < 1 {
+		return nil, fmt.Errorf("exchange.Export: images of %dx%dx%d: channels, height and width must be at least 1", c.Input.Channels, c.Input.Height, c.Input.Width)
 	}
 	if err := c.checkPreprocess(); err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func Export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	}
 	// A graph for any size must come out the same when it is traced at another size.
 	other := c
-	other.Height, other.Width = c.Height+32, c.Width+64
+	other.Input.Height, other.Input.Width = c.Input.Height+32, c.Input.Width+64
 	second, err := export(m, other)
 	if err != nil || !reflect.DeepEqual(model.Graph.Nodes, second.Graph.Nodes) || !sameValues(model, second) {
 		return nil, sizeError(m)
@@ -82,14 +83,14 @@ func sameValues(a, b *onnx.Model) bool {
 
 // checkPreprocess reports whether the graph can prepare images as Preprocess says.
 func (c *ExportConfig) checkPreprocess() error {
-	p := c.Preprocess
+	p := c.Input.Preprocess
 	if c.Bytes && p.BGR {
 		return fmt.Errorf("takes channels in the order blue, green, red, and a graph that takes uint8 images is only written for red, green, blue; leave Bytes out")
 	}
 	for i, values := range [][]float64{p.Mean, p.Std} {
 		name := []string{"mean", "std"}[i]
-		if c.Bytes && len(values) != 0 && len(values) != c.Channels {
-			return fmt.Errorf("exchange.Export: the %s has %d values for %d channels", name, len(values), c.Channels)
+		if c.Bytes && len(values) != 0 && len(values) != c.Input.Channels {
+			return fmt.Errorf("exchange.Export: the %s has %d values for %d channels", name, len(values), c.Input.Channels)
 		}
 	}
 	if c.ChannelsLast && !c.Bytes {
@@ -105,7 +106,7 @@ const tracedBatch = 2
 func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	nn.Named(m) // gives the parameters their names
 	g := graph.New(graph.Eval)
-	x := g.Input(InputName, tensor.Float32, tracedBatch, c.Channels, c.Height, c.Width)
+	x := g.Input(InputName, tensor.Float32, tracedBatch, c.Input.Channels, c.Input.Height, c.Input.Width)
 	y, err := engine.Trace(m.Forward, x)
 	if err != nil {
 		return nil, err
@@ -173,16 +174,16 @@ const otherBatch = 3
 func (c *ExportConfig) otherTraces(m nn.Module, g *graph.Graph) (list []*graph.Graph, err error) {
 	trace := func(batch, h, w int) bool {
 		other := graph.New(graph.Eval)
-		_, err = engine.Trace(m.Forward, other.Input(InputName, tensor.Float32, batch, c.Channels, h, w))
+		_, err = engine.Trace(m.Forward, other.Input(InputName, tensor.Float32, batch, c.Input.Channels, h, w))
 		list = append(list, other)
 		return err == nil && slices.EqualFunc(g.Nodes, other.Nodes, func(a, b *graph.Node) bool {
 			return a.Op.Name() == b.Op.Name() && len(a.Shape) == len(b.Shape)
 		})
 	}
 	switch {
-	case !trace(otherBatch, c.Height, c.Width) && err == nil:
+	case !trace(otherBatch, c.Input.Height, c.Input.Width) && err == nil:
 		return nil, fmt.Errorf("%s computes something else for %d images than for %d, so one graph cannot take every batch", nn.Class(m), otherBatch, tracedBatch)
-	case err == nil && c.AnySize && !trace(tracedBatch, c.Height+32, c.Width+64):
+	case err == nil && c.AnySize && !trace(tracedBatch, c.Input.Height+32, c.Input.Width+64):
 		return nil, sizeError(m)
 	}
 	return list, err
@@ -264,7 +265,7 @@ func (e *exporter) prepare(x *graph.Node, c ExportConfig) {
 		if c.ChannelsLast {
 			next("Transpose", nil, onnx.Attribute{Name: "perm", Value: []int64{0, 3, 1, 2}})
 		}
-		p := c.Preprocess
+		p := c.Input.Preprocess
 		number := func(name string, values ...float64) []string {
 			t := tensor.New(1, len(values), 1, 1)
 			for i, v := range values {

@@ -22,7 +22,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 		}
 		info.Classes = c.Classes
 	}
-	choice := c.choice()
+	choice := c.Images
 	if choice.IsZero() {
 		return info, nil
 	}
@@ -37,7 +37,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 	if err := in.suits(choice); err != nil {
 		return info, err
 	}
-	if info.Height != info.Width && c.Size == 0 { // no Size stands for two different sides
+	if info.Height != info.Width && c.Images.Size == 0 { // no Size stands for two different sides
 		in.Height, in.Width = info.Height, info.Width
 	}
 	choice = choice.Over(prepare.ChoiceOf(info.Input))
@@ -52,7 +52,7 @@ func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Mod
 // beside the weights. If these ask for something that is not supported, and c does not
 // say otherwise, that is an error.
 func (c ModelConfig) beside(path string, channels, classes int, in Input) (names []string, choice prepare.Choice, notes []string, err error) {
-	choice = c.choice()
+	choice = c.Images
 	if err := in.suits(choice); err != nil {
 		return nil, choice, nil, err
 	}
@@ -77,7 +77,7 @@ func complete(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (no
 		return nil, both(unsized, unnormal)
 	}
 	var guessed bool
-	if *to, guessed = c.Sized(*to, e.Input()); guessed {
+	if *to, guessed = c.Sized(*to, e.Input); guessed {
 		notes = append(notes, "nothing says how images are resized, so the usual way is assumed: the shorter side is resized, and a centre crop takes 7/8 of it")
 	}
 	to.Preprocess.Grey, to.Preprocess.BGR = to.Channels == 1, c.BGR
@@ -130,15 +130,15 @@ func normalise(to *prepare.Input, e models.Entry, c prepare.Choice, in Input) (n
 		return nil, nil
 	case e.Name == GraphArchitecture:
 		return nil, &UnsaidError{Why: "the graph is none of the networks known by name, and nothing says with which mean and std its images are normalised (0 and 1 if they are not)", Fields: []string{"Mean", "Std"}}
-	case c.Scale != 0 && c.Scale != prepare.UnitScale && e.Mean != nil:
+	case c.Scale != 0 && c.Scale != prepare.UnitScale && e.Preprocess.Mean != nil:
 		return nil, &UnsaidError{Why: fmt.Sprintf("the mean and std of %s are for bytes over 255, not for bytes times %.6g", e.Name, c.Scale), Fields: []string{"Mean", "Std"}}
-	case e.Mean == nil:
+	case e.Preprocess.Mean == nil:
 		return nil, nil
-	case len(e.Mean) != to.Channels:
+	case len(e.Preprocess.Mean) != to.Channels:
 		return []string{fmt.Sprintf("images are not normalised, as %s has a mean and std for %d channels, not for %d; --mean and --std give others",
-			e.Name, len(e.Mean), to.Channels)}, nil
+			e.Name, len(e.Preprocess.Mean), to.Channels)}, nil
 	}
-	p.Mean, p.Std = slices.Clone(e.Mean), slices.Clone(e.Std)
+	p.Mean, p.Std = slices.Clone(e.Preprocess.Mean), slices.Clone(e.Preprocess.Std)
 	if c.BGR {
 		slices.Reverse(p.Mean)
 		slices.Reverse(p.Std)

@@ -16,7 +16,7 @@ import (
 // the ONNX graph, which must be e, possibly with other numbers of blocks. other reports that
 // the graph is another model.
 func (w *Weights) fromGraph(e models.Entry) (other bool, err error) {
-	h, err := recogniseGraph(w.Path, e.Name)
+	h, err := recogniseGraph(w.file, e.Name)
 	if err != nil {
 		return false, err
 	}

@@ -13,49 +13,40 @@ import (
 	"github.com/residual-ml/residual/weights"
 )
 
-// FromWeights opens a file of weights of any format and returns the model of the registry
-// that they belong to. path may also be the index of sharded weights, or their folder. notes
-// tell what had to be chosen. Every tensor of the file must have its place in the model,
-// except PyTorch's batch counters (num_batches_tracked) and tensors that clearly belong to a
-// loss or a metric. The error names the nearest model and how the file differs from it.
+// FromWeights returns the model of the registry that the weights in an open file belong to. The
+// file may have any format, and may be closed afterwards. notes tell what had to be chosen. Every
+// tensor of the file must have its place in the model, except PyTorch's batch counters
+// (num_batches_tracked) and tensors that clearly belong to a loss or a metric. The error names
+// the nearest model and how the file differs from it.
 //
 // Names and shapes do not determine everything that a network computes. So FromWeights also
 // compares what the file, and config.json beside it, say about the architecture. If they
 // contradict the model, the error names the file, the entry and its value.
-func FromWeights(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
-	return openModel(path, c, false)
+func FromWeights(f *weights.File, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
+	return fromFile(f, c, false)
 }
 
-// OpenModel is FromWeights for any ONNX graph, too. A graph that none of the registry's
+// FromFile is FromWeights for any ONNX graph, too. A graph that none of the registry's
 // models computes is returned as a *Network whose architecture is GraphArchitecture;
 // SaveGraph writes such a model. If neither the file nor c tells how images are prepared or
 // which output holds the logits, the error is an UnsaidError.
-func OpenModel(path string, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
-	return openModel(path, c, true)
+func FromFile(f *weights.File, c ModelConfig) (m nn.Module, info checkpoint.Model, notes []string, err error) {
+	return fromFile(f, c, true)
 }
 
-// openModel opens a file as OpenModel does. It returns a graph of no known model only if
-// graphs is true.
-func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info checkpoint.Model, notes []string, err error) {
+// fromFile is FromFile if graphs is true, and FromWeights if it is not.
+func fromFile(f *weights.File, c ModelConfig, graphs bool) (m nn.Module, info checkpoint.Model, notes []string, err error) {
 	fail := func(err error) (nn.Module, checkpoint.Model, []string, error) {
-		return nil, checkpoint.Model{}, nil, withPath(path, err)
-	}
-	path, err = weights.Locate(path)
-	if err != nil {
-		return nil, checkpoint.Model{}, nil, err
-	}
-	format, err := weights.Detect(path)
-	if err != nil {
-		return nil, checkpoint.Model{}, nil, err
+		return nil, checkpoint.Model{}, nil, withPath(f.Path, err)
 	}
 	var net loadedModel
 	switch {
-	case format != weights.ONNX:
-		net, err = fromTensors(path, c)
+	case f.Format != weights.ONNX:
+		net, err = fromTensors(f, c)
 	case c.Zeros != "" || c.Ignore != nil:
-		err = field.Errorf("%s: is a graph, which defines what it computes; leave {Zeros} and {Ignore} out", path)
+		err = field.Errorf("%s: is a graph, which defines what it computes; leave {Zeros} and {Ignore} out", f.Path)
 	default:
-		net, err = fromONNX(path, c, graphs)
+		net, err = fromONNX(f, c, graphs)
 	}
 	if err != nil {
 		return nil, checkpoint.Model{}, nil, err
@@ -63,10 +54,10 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 	notes = net.notes
 	config := net.match.Config
 	own, hasOwn := ownDescription(net.metadata, net.match)
-	if err := net.input.suits(c.choice()); err != nil {
+	if err := net.input.suits(c.Images); err != nil {
 		return fail(err)
 	}
-	if hasOwn && c.choice().IsZero() {
+	if hasOwn && c.Images.IsZero() {
 		info = own
 		if c.Classes != nil {
 			info.Classes = c.Classes
@@ -75,14 +66,14 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 		info.Residual, info.Go = "", ""
 		notes = append(notes, ownDescriptionNote)
 	} else {
-		names, images, more := c.Classes, c.choice(), []string(nil)
+		names, images, more := c.Classes, c.Images, []string(nil)
 		if hasOwn {
 			images, notes = images.Over(prepare.ChoiceOf(own.Input)), append(notes, ownDescriptionNote)
 			c.Output = cmp.Or(c.Output, own.Output)
 			if names == nil {
 				names = own.Classes
 			}
-		} else if names, images, more, err = c.beside(path, config.Channels, config.Classes, net.input); err != nil {
+		} else if names, images, more, err = c.beside(f.Path, config.Channels, config.Classes, net.input); err != nil {
 			return fail(err)
 		}
 		notes = append(notes, more...)
@@ -111,8 +102,9 @@ func openModel(path string, c ModelConfig, graphs bool) (m nn.Module, info check
 const ownDescriptionNote = "everything that was not given is taken from the file itself: the class names and how images are prepared"
 
 // fromTensors finds the model of a file of named tensors and fills it.
-func fromTensors(path string, c ModelConfig) (h loadedModel, err error) {
-	w, err := openWeights(path, c.Ignore, false)
+func fromTensors(f *weights.File, c ModelConfig) (h loadedModel, err error) {
+	path := f.Path
+	w, err := listWeights(f, c.Ignore)
 	if err != nil {
 		return h, err
 	}
@@ -185,12 +177,7 @@ func (w *Weights) fill(match models.Match) (nn.Module, []string, error) {
 		return nil, nil, err
 	}
 	if w.tensors == nil {
-		f, err := weights.Open(w.Path)
-		if err != nil {
-			return nil, nil, err
-		}
-		defer f.Close()
-		if err := w.read(f); err != nil {
+		if err := w.read(); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -233,17 +220,17 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 	return match, err
 }
 
-// Identify finds the models of the registry that have the names and shapes of the tensors at
-// path, without reading the tensors themselves. For an ONNX graph it finds the model that
+// Identify finds the models of the registry that have the names and shapes of the tensors in an
+// open file, without reading the tensors themselves. For an ONNX graph it finds the model that
 // computes the same. If exactly one model fits but the file, or config.json beside it, names
 // another network, Identify returns the model together with an error that says so.
-func Identify(path string) ([]models.Match, error) {
-	w, err := openWeights(path, nil, false)
+func Identify(f *weights.File) ([]models.Match, error) {
+	w, err := listWeights(f, nil)
 	if err != nil {
 		return nil, err
 	}
 	if w.Format == weights.ONNX {
-		if h, err := recogniseGraph(w.Path, ""); err == nil {
+		if h, err := recogniseGraph(f, ""); err == nil {
 			return []models.Match{h.match}, nil
 		}
 	}

@@ -16,16 +16,9 @@ type ModelConfig struct {
 	// several; empty: the first that is [N, classes].
 	Output string
 
-	// How images are prepared; see prepare.Choice. If only Size is given, the ratio of the
-	// resized shorter side to Size stays as the file or the model says.
-	Resize        int     // size of the shorter side
-	Crop          float64 // instead of Resize, which becomes Size/Crop rounded down; timm's crop_pct
-	Size          int     // side of the square centre crop
-	Interpolation string  // one of prepare.Interpolations
-	Mean, Std     []float64
-	Squash        bool    // both sides are resized to Size, without a crop
-	Scale         float64 // factor on each byte, before Mean and Std: 1 keeps 0 to 255; 0 means the file's, or 1/255
-	BGR           bool    // the channels are in the order blue, green, red, also in Mean and Std
+	// Images says how images are prepared. If only its Size is given, the ratio of the resized
+	// shorter side to Size stays as the file or the model says.
+	Images prepare.Choice
 
 	// Zeros says where the shortcuts without parameters of CIFAR residual nets add their
 	// channels of zeros: ZerosLast (also if it is empty), or ZerosBoth for one half before
@@ -35,12 +28,4 @@ type ModelConfig struct {
 	// Ignore lists tensors to leave out, by their name in the file or by a prefix of it that
 	// ends at a dot: criterion also stands for criterion.weight.
 	Ignore []string
-}
-
-// choice returns the part of c that says how images are prepared.
-func (c ModelConfig) choice() prepare.Choice {
-	return prepare.Choice{
-		Size: c.Size, Resize: c.Resize, Crop: c.Crop, Squash: c.Squash, Interpolation: c.Interpolation,
-		Scale: c.Scale, Mean: c.Mean, Std: c.Std, BGR: c.BGR,
-	}
 }

@@ -1,11 +1,11 @@
-// Package exchange connects Residual's models with other programs: it opens files of
+// Package exchange connects Residual's models with other programs: it interprets files of
 // weights in any format, exports models as ONNX graphs and runs ONNX graphs as networks.
 //
-// OpenModel is the usual beginning. It finds out which model a file holds and returns
-// the module with its weights, a description (classes, image preparation) and notes on
-// every choice that the file left open:
+// FromFile finds out which model an open file holds and returns the module with its weights,
+// a description (classes, image preparation) and notes on every choice that the file left
+// open. Package modelfile opens the file and calls it:
 //
-//	m, info, notes, err := exchange.OpenModel("resnet18.pth", exchange.ModelConfig{})
+//	m, err := modelfile.Open("resnet18.pth", modelfile.Options{Identify: true})
 //
 // Save writes a model as an ONNX file, and SaveGo as a Go package that embeds it. The
 // Example exports a network and imports it again.

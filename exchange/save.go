@@ -33,14 +33,13 @@ func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, 
 	if err != nil {
 		return nil, err
 	}
-	c.Channels, c.Height, c.Width = info.Channels, info.Height, info.Width
-	c.Preprocess, c.Metadata = info.Preprocess, metadata
+	c.Input, c.Metadata = info.Input, metadata
 	if c.AnySize = info.Height == 0 || info.Width == 0; c.AnySize {
 		e, err := models.Lookup(info.Architecture)
 		if err != nil {
 			e = models.Entry{}
 		}
-		c.Height, c.Width = cmp.Or(e.Height, 224), cmp.Or(e.Width, 224)
+		c.Input.Height, c.Input.Width = cmp.Or(e.Height, 224), cmp.Or(e.Width, 224)
 	}
 	model, err := Export(m, c)
 	if err != nil {

@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/residual-ml/residual/prepare"
 )
 
 // UnsaidError is the error of a file that leaves something open which ModelConfig must say,
@@ -13,12 +16,20 @@ import (
 type UnsaidError struct {
 	Path   string
 	Why    string
-	Fields []string // fields of ModelConfig that answer it
+	Fields []string // fields of ModelConfig, or of its Images, that answer it
 	Any    bool     // one of the fields is enough
 }
 
 // Error names the fields of ModelConfig to set.
-func (e *UnsaidError) Error() string { return e.With(e.Fields, "in ModelConfig") }
+func (e *UnsaidError) Error() string {
+	names := slices.Clone(e.Fields)
+	for i, name := range names {
+		if _, ok := reflect.TypeFor[prepare.Choice]().FieldByName(name); ok {
+			names[i] = "Images." + name
+		}
+	}
+	return e.With(names, "in ModelConfig")
+}
 
 // With returns the message with other names for the fields, such as flags; where says where they are set.
 func (e *UnsaidError) With(names []string, where string) string {

@@ -25,6 +25,7 @@ type Weights struct {
 	Format   weights.Format
 	Metadata map[string]string
 
+	file       *weights.File             // may be closed once the tensors are read
 	fileShapes map[string]tensor.Shape   // shapes by the file's names
 	names      []string                  // the file's names, in its order
 	tensors    map[string]*tensor.Tensor // by the file's names; nil if only names and shapes were read
@@ -33,20 +34,19 @@ type Weights struct {
 	claims     []claim
 }
 
-// OpenWeights reads all tensors of the file at path. path may also be the index of sharded
-// weights, or the folder that holds a file or an index.
-func OpenWeights(path string) (*Weights, error) {
-	return openWeights(path, nil, true)
-}
-
-// openWeights opens a file without the tensors to ignore; it reads the others only if tensors is true.
-func openWeights(path string, ignore []string, tensors bool) (*Weights, error) {
-	f, err := weights.Open(path)
+// ReadWeights reads all tensors of an open file, which may be closed afterwards.
+// modelfile.OpenWeights is ReadWeights for a path.
+func ReadWeights(f *weights.File) (*Weights, error) {
+	w, err := listWeights(f, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	w := &Weights{Path: f.Path, Format: f.Format, Metadata: f.Metadata, fileShapes: map[string]tensor.Shape{}}
+	return w, w.read()
+}
+
+// listWeights lists the tensors of a file, except those to ignore, without reading them.
+func listWeights(f *weights.File, ignore []string) (w *Weights, err error) {
+	w = &Weights{Path: f.Path, Format: f.Format, Metadata: f.Metadata, file: f, fileShapes: map[string]tensor.Shape{}}
 	for _, name := range f.Names() {
 		full := f.Prefix + name
 		if slices.ContainsFunc(ignore, func(i string) bool { return beginsWith(name, i) || beginsWith(full, i) }) {
@@ -62,9 +62,6 @@ func openWeights(path string, ignore []string, tensors bool) (*Weights, error) {
 	if w.claims, err = claimsOf(f); err != nil {
 		return nil, err
 	}
-	if tensors {
-		return w, w.read(f)
-	}
 	return w, nil
 }
 
@@ -74,9 +71,9 @@ func beginsWith(name, ignored string) bool {
 	return ok && ignored != "" && (rest == "" || rest[0] == '.')
 }
 
-// read reads the tensors.
-func (w *Weights) read(f *weights.File) (err error) {
-	w.tensors, err = f.Tensors()
+// read reads the tensors. The file must be open.
+func (w *Weights) read() (err error) {
+	w.tensors, err = w.file.Tensors()
 	return err
 }
 
@@ -92,7 +89,7 @@ func (w *Weights) tensorsUnder(n naming) map[string]*tensor.Tensor {
 	return values
 }
 
-// shapes returns the shapes of the tensors that in returns.
+// shapes returns the shapes of the tensors that tensorsUnder returns.
 func (w *Weights) shapes(n naming) map[string]tensor.Shape {
 	shapes := make(map[string]tensor.Shape, len(n.of))
 	for name, own := range n.of {

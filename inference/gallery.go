@@ -85,12 +85,16 @@ func (g *Gallery) nearest(u []float32, without, k int) []Neighbour {
 	if k < 1 {
 		k = len(g.units)
 	}
+	wide := make([]float64, len(u))
+	for i, v := range u {
+		wide[i] = float64(v)
+	}
 	best := make([]Neighbour, 0, min(k, len(g.units))+1)
 	for i, v := range g.units {
 		if i == without {
 			continue
 		}
-		n := Neighbour{g.names[i], i, cosine(u, v)}
+		n := Neighbour{g.names[i], i, cosine(wide, v)}
 		if len(best) == k && n.Similarity <= best[k-1].Similarity {
 			continue
 		}
@@ -105,18 +109,16 @@ func (g *Gallery) nearest(u []float32, without, k int) []Neighbour {
 }
 
 // cosine returns the product of two units in a fixed order.
-func cosine(a, b []float32) float64 {
-	var s [4]float64
-	b = b[:len(a)]
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		s[0] += float64(float64(a[i]) * float64(b[i]))
-		s[1] += float64(float64(a[i+1]) * float64(b[i+1]))
-		s[2] += float64(float64(a[i+2]) * float64(b[i+2]))
-		s[3] += float64(float64(a[i+3]) * float64(b[i+3]))
+func cosine(a []float64, b []float32) float64 {
+	var s0, s1, s2, s3 float64
+	for ; len(a) >= 4 && len(b) >= 4; a, b = a[4:], b[4:] {
+		s0 += float64(a[0] * float64(b[0]))
+		s1 += float64(a[1] * float64(b[1]))
+		s2 += float64(a[2] * float64(b[2]))
+		s3 += float64(a[3] * float64(b[3]))
 	}
-	for ; i < len(a); i++ {
-		s[0] += float64(float64(a[i]) * float64(b[i]))
+	for i, v := range a {
+		s0 += float64(v * float64(b[i]))
 	}
-	return min(1, max(-1, s[0]+s[1]+(s[2]+s[3])))
+	return min(1, max(-1, s0+s1+(s2+s3)))
 }

@@ -53,7 +53,7 @@ func (c *Classifier) OpenPhotos(ctx context.Context, path string, split data.Spl
 	return c.OpenPhotosBy(ctx, path, split, folder.Options{}, progress)
 }
 
-// OpenPhotosBy is OpenPhotos with the limits MostPixels and Memory of o.
+// OpenPhotosBy is OpenPhotos with the limits MaxPixels and Memory of o.
 func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.Split, o folder.Options, progress func(done, total int)) (*Photos, error) {
 	// The classifier prepares the images itself, from their original size, and reads each
 	// once, so a cache would not help.
@@ -116,13 +116,13 @@ type runFiles struct {
 func (c *Classifier) run() (r runFiles) {
 	run := checkpoint.Run{Dir: filepath.Dir(c.path)}
 	var settings struct {
-		Data       string `yaml:"data"`
-		MostPixels int64  `yaml:"max_pixels"`
+		Data      string `yaml:"data"`
+		MaxPixels int64  `yaml:"max_pixels"`
 	}
 	if !folder.IsPath(c.info.Dataset) || run.PickSettings(&settings) != nil {
 		return r
 	}
-	return runFiles{settings.Data, settings.MostPixels, run.Path(folder.RecordFile)}
+	return runFiles{settings.Data, settings.MaxPixels, run.Path(folder.RecordFile)}
 }
 
 // index returns how the run divided its images, or nil if there is no record, and whether

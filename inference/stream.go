@@ -40,7 +40,7 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 }
 
 // PredictFiles is PredictStream for image files, which it reads with the options o in the
-// model's channels. o.MostPixels limits the size of each image. memory, if it is not nil,
+// model's channels. o.MaxPixels limits the size of each image. memory, if it is not nil,
 // limits the total memory of the images that are being decoded and prepared at the same time.
 // The end of ctx also stops the decoding of an image.
 func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, k int, each func(name string, p []Prediction, err error) error) error {

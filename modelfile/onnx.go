@@ -14,11 +14,11 @@ import (
 
 // openONNX opens an ONNX file. If residual export or import wrote it, the network is the
 // graph itself, and the metadata describes classes and preparation. Otherwise the result is
-// that of exchange.OpenModel.
+// that of exchange.FromFile.
 func openONNX(path string, o Options) (m *Model, err error) {
 	net, described := (*exchange.Network)(nil), false
 	if o.Output == "" {
-		if net, err = exchange.Open(path); err == nil {
+		if net, err = OpenGraph(path); err == nil {
 			_, err := checkpoint.ModelIn(net.Metadata)
 			described = !errors.Is(err, checkpoint.ErrNoModel)
 		}

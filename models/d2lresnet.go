@@ -3,6 +3,7 @@ package models
 import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/prepare"
 )
 
 var d2lResNet18 = Entry{
@@ -10,7 +11,7 @@ var d2lResNet18 = Entry{
 	Family:      "Dive into Deep Learning",
 	Kind:        PostActivation,
 	Description: "ResNet-18 of Dive into Deep Learning: convolutions with bias, shortcuts without batch norm",
-	Channels:    1, Height: 96, Width: 96, Classes: 10,
+	Input:       prepare.Input{Channels: 1, Height: 96, Width: 96}, Classes: 10,
 	Params: 11178378, Blocks: []int{2, 2, 2, 2},
 	Stem: "b1.0", Head: "fc", Stages: []string{"b2", "b3", "b4", "b5"},
 	growth: growth{64 * 49, 513, d2lGrowth(imagenetWidths)}, form: "ResNet of Dive into Deep Learning",

@@ -70,9 +70,6 @@ type Entry struct {
 	Family      string
 	Kind        Kind
 	Description string
-	Channels    int // defaults, and the input the model was made for
-	Height      int
-	Width       int
 	Classes     int
 	FixedSize   bool  // takes no other height and width
 	Blocks      []int // number of blocks of each stage; nil for a model without blocks
@@ -83,12 +80,9 @@ type Entry struct {
 	Stem, Head string
 	Stages     []string
 
-	// How images are prepared, if that is specified: resize the shorter side to Resize
-	// pixels with Interpolation (0 means no resizing), crop the centre of Height x Width,
-	// divide bytes by 255, subtract Mean and divide by Std, by channel. See Input.
-	Resize        int
-	Interpolation string
-	Mean, Std     []float64
+	// Input is the input that the model was made for, which is also the default, and how
+	// images become it. Preprocess is empty if that is not specified.
+	prepare.Input
 
 	Source string
 	New    func(Config) nn.Module // panics where Check returns an error
@@ -105,15 +99,6 @@ func (e Entry) Title(blocks []int) string {
 		return e.Name
 	}
 	return fmt.Sprintf("%s like %s with %s blocks a stage", e.form, e.Name, strings.ReplaceAll(list(blocks), ",", ", "))
-}
-
-// Input is the input that the model was made for, and how images become it. Its
-// Preprocess is empty where that is not settled.
-func (e Entry) Input() prepare.Input {
-	return prepare.Input{
-		Channels: e.Channels, Height: e.Height, Width: e.Width,
-		Preprocess: prepare.Steps{ResizeShorter: e.Resize, Interpolation: e.Interpolation, Mean: slices.Clone(e.Mean), Std: slices.Clone(e.Std)},
-	}
 }
 
 // growth is the number of additional parameters for one more channel of the input, one more
@@ -179,7 +164,8 @@ func Lookup(name string) (Entry, error) {
 		e = other
 	}
 	given := e
-	e.Blocks, e.Stages, e.Mean, e.Std = slices.Clone(e.Blocks), slices.Clone(e.Stages), slices.Clone(e.Mean), slices.Clone(e.Std)
+	e.Blocks, e.Stages = slices.Clone(e.Blocks), slices.Clone(e.Stages)
+	e.Preprocess.Mean, e.Preprocess.Std = slices.Clone(e.Preprocess.Mean), slices.Clone(e.Preprocess.Std)
 	e.New = func(c Config) nn.Module {
 		if err := given.Check(c); err != nil {
 			panic(tensor.Misusef("%w", err))

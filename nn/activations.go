@@ -23,7 +23,7 @@ func Activations(m Module, x *graph.Node, paths ...string) (map[string]*graph.No
 	calls := len(x.Graph.Calls)
 	Named(m)
 	if _, err := traceOn(x, m); err != nil {
-		return nil, fmt.Errorf("nn.Activations: %w", err)
+		return nil, err
 	}
 	w := walkFields(m)
 	all := w.paths(topCalls(x.Graph.Calls, calls))
@@ -37,7 +37,7 @@ func Activations(m Module, x *graph.Node, paths ...string) (map[string]*graph.No
 	for _, path := range paths {
 		c, err := w.call(m, all, path)
 		if err != nil {
-			return nil, fmt.Errorf("nn.Activations: %w", err)
+			return nil, err
 		}
 		out[path] = c.Output
 	}

@@ -24,7 +24,7 @@ func Cut(m Module, path string, input tensor.Shape) (*Features, error) {
 func CutHead(m Module, input tensor.Shape) (*Features, error) {
 	head := Head(m)
 	if head == "" {
-		return nil, fmt.Errorf("nn.CutHead: %s has no layer with parameters that could be its head; give the path of one to Cut", Class(m))
+		return nil, fmt.Errorf("%s has no layer with parameters that could be its head; choose a module by its path", Class(m))
 	}
 	return cut(m, head, input, true)
 }
@@ -38,12 +38,12 @@ func cut(m Module, path string, input tensor.Shape, before bool) (*Features, err
 			if mode == graph.Train { // Forward reports it if it is called in this mode
 				break
 			}
-			return nil, fmt.Errorf("nn.Cut: %w", err)
+			return nil, err
 		}
 		w := walkFields(m)
 		c, err := w.call(m, w.paths(topCalls(x.Graph.Calls, 0)), path)
 		if err != nil {
-			return nil, fmt.Errorf("nn.Cut: %w", err)
+			return nil, err
 		}
 		out := c.Output
 		if before {

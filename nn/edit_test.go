@@ -44,6 +44,13 @@ func traceEval(m nn.Module, shape ...int) *graph.Node {
 	return m.Forward(graph.New(graph.Eval).Input("x", tensor.Float32, shape...))
 }
 
+// byPath holds its layers by their whole paths, as the networks of ONNX files do.
+type byPath struct {
+	Layers map[string]nn.Module `nn:""`
+}
+
+func (m *byPath) Forward(x *graph.Node) *graph.Node { return m.Layers["a.b"].Forward(x) }
+
 func TestReplace(t *testing.T) {
 	m := newOwner()
 	before := names(nn.Named(m))
@@ -117,6 +124,13 @@ func TestHeadAndSubmodule(t *testing.T) {
 	got, err := nn.Submodule(m, "body.1.1")
 	if err != nil || got != m.Body[1].(nn.Sequential)[1] {
 		t.Errorf("got %v (%v)", got, err)
+	}
+	flat := &byPath{map[string]nn.Module{"a.b": nn.ReLU{}, "a.c": nn.ReLU{}}}
+	if _, err := nn.Submodule(flat, "x"); err == nil || !strings.Contains(err.Error(), `no module "x"; it has a.b, a.c`) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := nn.Submodule(nn.ReLU{}, "x"); err == nil || !strings.Contains(err.Error(), "none within it") {
+		t.Errorf("got %v", err)
 	}
 	if _, err := nn.Submodule(m, "body.2"); err == nil || !strings.Contains(err.Error(), "body.0, body.1") {
 		t.Errorf("got %v", err)

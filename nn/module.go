@@ -29,6 +29,10 @@
 // The important types are Module, the interface of all layers and networks; Sequential, a
 // chain of modules; the layers Conv2d, BatchNorm2d, Linear and so on; Parameter and
 // NamedParameter; CrossEntropyLoss; and Table, the result of Summary.
+//
+// A network is edited and opened by the paths of its modules: ReplaceHead and Replace put
+// another module in the place of one, Cut and CutHead end the network at one, and Activations
+// reads what each gives.
 package nn
 
 import (

@@ -79,7 +79,7 @@ func Submodule(m Module, path string) (Module, error) {
 func ReplaceHead(m, head Module) error {
 	path := Head(m)
 	if path == "" {
-		return fmt.Errorf("nn.ReplaceHead: %s has no layer with parameters that could be its head; give the path of one to Replace", Class(m))
+		return fmt.Errorf("%s has no layer with parameters that could be its head; choose a module by its path", Class(m))
 	}
 	return Replace(m, path, head)
 }
@@ -100,7 +100,7 @@ func Replace(m Module, path string, with Module) error {
 		err = walkFields(m).unknown(m, path)
 	}
 	if err != nil {
-		return fmt.Errorf("nn.Replace: %w", err)
+		return err
 	}
 	return nil
 }
@@ -200,26 +200,35 @@ func assign(t reflect.Type, set func(reflect.Value), what, path string, with Mod
 	return nil
 }
 
-// unknown is the error of a path at which m has no module. It lists the modules near it.
+// unknown is the error of a path at which m has no module. It lists the modules near the path:
+// those directly in the innermost module that exists, or else the first of all modules.
 func (w *fieldWalker) unknown(m Module, path string) error {
 	const listed = 12
-	under := path
-	for {
+	for under := path; ; {
 		under = under[:max(strings.LastIndexByte(under, '.'), 0)]
-		var near []string
+		var direct, all []string
 		for _, p := range w.modules {
-			rest := strings.TrimPrefix(p.path, under+".")
-			if p.path != "" && (under == "" || rest != p.path) && !strings.Contains(rest, ".") {
-				near = append(near, p.path)
+			rest, below := strings.CutPrefix(p.path, under+".")
+			if under == "" {
+				rest, below = p.path, p.path != ""
+			}
+			if below && !slices.Contains(all, p.path) {
+				all = append(all, p.path)
+				if !strings.Contains(rest, ".") {
+					direct = append(direct, p.path)
+				}
 			}
 		}
-		if n := len(near); n > listed {
-			near = append(near[:listed], fmt.Sprintf("and %d more", n-listed))
+		if len(direct) == 0 { // as in an ONNX graph, whose layers have paths and no modules around them
+			direct = all
 		}
-		if len(near) > 0 {
-			return fmt.Errorf("%s has no module %q; it has %s", Class(m), path, strings.Join(near, ", "))
+		if n := len(direct); n > listed {
+			direct = append(direct[:listed:listed], fmt.Sprintf("and %d more", n-listed))
 		}
-		if under == "" {
+		switch {
+		case len(direct) > 0:
+			return fmt.Errorf("%s has no module %q; it has %s", Class(m), path, strings.Join(direct, ", "))
+		case under == "":
 			return fmt.Errorf("%s has no module %q, and contains no modules at all", Class(m), path)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine/cpu"
-	"github.com/residual-ml/residual/exchange"
 	"github.com/residual-ml/residual/inference"
+	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/train"
@@ -31,8 +31,9 @@ func Example_ownHead() {
 	defer dev.Close()
 
 	newNet := func() nn.Module {
-		net, _, _, err := exchange.OpenModel(file, exchange.ModelConfig{})
+		pretrained, err := modelfile.Open(file, modelfile.Options{Identify: true})
 		must(err)
+		net := pretrained.Module
 		must(nn.ReplaceHead(net, nn.Sequential{nn.NewLinear(512, 64), nn.ReLU{}, nn.Dropout{P: 0.2}, nn.NewLinear(64, 10)}))
 		return net
 	}

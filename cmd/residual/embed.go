@@ -83,6 +83,7 @@ images. Equally similar images are in the order of the paths.
 	fs.StringVar(&f.out, "out", "", "file to write, in place of standard output")
 	addMaxPixels(cmd, &f.maxPixels)
 	f.device.add(cmd)
+	f.device.precision, fs.Lookup("precision").DefValue = "fp32", "fp32" // bf16 has too few digits to compare by
 	f.images.add(cmd, "the file's")
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON: --format json")
 	_ = cmd.RegisterFlagCompletionFunc("format", words(slices.Compact(slices.Sorted(slices.Values(slices.Concat(embeddingFormats, neighbourFormats))))...))
@@ -217,7 +218,7 @@ func (n *notingWriter) Write(b []byte) (int, error) {
 // each calls do with the embedding of every image that can be read, and says on stderr which
 // cannot. failed, if it is not nil, is told of these, too.
 func (r *embedRun) each(ctx context.Context, paths []string, do func(path string, v []float32) error, failed func(path, text string) error) error {
-	shown, done := (&predictFlags{out: r.out}).showPictures(r.cmd)
+	shown, done := r.progress()
 	images := photo.Options{MaxPixels: r.maxPixels, Context: ctx}
 	err := r.embedder.EmbedFiles(ctx, photo.Find(r.stdin.expanded(paths)), images, photo.NewBudget(0), func(path string, v []float32, err error) error {
 		if err == nil {
@@ -238,6 +239,11 @@ func (r *embedRun) each(ctx context.Context, paths []string, do func(path string
 		err = r.stdin.err
 	}
 	return err
+}
+
+// progress counts images on a terminal, as predict does.
+func (r *embedRun) progress() (shown func(ok bool), done func()) {
+	return (&predictFlags{out: r.out}).showPictures(r.cmd)
 }
 
 // embeddings writes the embeddings of all images.
@@ -262,14 +268,25 @@ func (r *embedRun) embeddings(ctx context.Context, paths []string, w io.Writer) 
 // similar writes the neighbours of the queries, or of all images.
 func (r *embedRun) similar(ctx context.Context, paths []string, w io.Writer) error {
 	var g inference.Gallery
-	if err := r.each(ctx, paths, g.Add, nil); err != nil {
+	seen := map[string]bool{} // no image is its own neighbour because its path was given twice
+	if err := r.each(ctx, paths, func(path string, v []float32) error {
+		if seen[path] {
+			return nil
+		}
+		seen[path] = true
+		return g.Add(path, v)
+	}, nil); err != nil {
 		return err
 	}
 	out := newNeighbours(r.format, w, r.neighbours)
 	if len(r.queries) == 0 {
-		return errors.Join(g.Each(ctx, r.neighbours, func(path string, near []inference.Neighbour) error {
+		shown, done := r.progress()
+		err := g.Each(ctx, r.neighbours, func(path string, near []inference.Neighbour) error {
+			shown(true)
 			return out.add(neighboursOf{Image: path, Neighbours: near})
-		}), out.end())
+		})
+		done()
+		return errors.Join(err, out.end())
 	}
 	err := r.each(ctx, r.queries, func(path string, v []float32) error {
 		near, err := g.Nearest(v, r.neighbours+1)

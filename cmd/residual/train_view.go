@@ -72,12 +72,12 @@ func (v *trainView) start(s train.Start) {
 	c := s.Config
 	if s.Photos != nil {
 		fmt.Fprint(v.w, found(s.Photos, v.flags.ahead.dryRun), heldOut(s.Photos, c), "\n", kept(s.Photos))
-		if v.pack = s.Photos.Pack; v.pack != nil {
+		if v.pack = s.Photos.Cache; v.pack != nil {
 			v.noted = len(v.pack.State().Notes)
 		}
 	}
 	fmt.Fprintf(v.w, "%s, %s parameters, on %s: %s images to train, %s to test, %dx%d\n",
-		models.Title(c.Model, c.Blocks), report.Count(s.Parameters), dataName(s), report.Count(int64(s.Pictures)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
+		models.Title(c.Model, c.Blocks), report.Count(s.Parameters), dataName(s), report.Count(int64(s.Images)), report.Count(int64(s.Tests)), c.Resize, c.Resize)
 	optimizer := c.Optimizer
 	if c.Momentum != 0 {
 		optimizer += fmt.Sprintf(", momentum %v", c.Momentum)

@@ -20,9 +20,9 @@ func read(t *testing.T, name string) []byte {
 	return content
 }
 
-// The error of an image beyond the limit says how large it is and how large it may be, and
-// at the limit it is read.
-func TestMostPixels(t *testing.T) {
+// The error for an image beyond the limit gives its size and the limit. An image at the limit is
+// read.
+func TestMaxPixels(t *testing.T) {
 	for name, pixels := range map[string]int64{"turned6.jpg": 140, "plain.bmp": 140, "palette.gif": 140, "lossless.webp": 140, "turned6.png": 140} {
 		content := read(t, name)
 		_, info, err := Decode(content, Options{MaxPixels: pixels - 1})
@@ -45,7 +45,7 @@ func TestMostPixels(t *testing.T) {
 	}
 }
 
-// A context that has ended ends the decoding of every format, with its error alone.
+// An ended context stops decoding in every format, and the error is that of the context.
 func TestContextEndsADecoding(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("enough"))
@@ -60,8 +60,8 @@ func TestContextEndsADecoding(t *testing.T) {
 	}
 }
 
-// What is held at once stays within the budget, however many ask, but an image larger
-// than all of it is decoded alone.
+// The memory that is reserved at once stays within the budget for any number of goroutines. An
+// image that is larger than the budget is decoded alone.
 func TestBudget(t *testing.T) {
 	small, large := read(t, "turned6.png"), read(t, "turned6.jpg")
 	one := DecodingBytes(small, Options{})
@@ -74,12 +74,12 @@ func TestBudget(t *testing.T) {
 	if n := DecodingBytes([]byte("no image"), Options{}); n != 0 {
 		t.Errorf("no image takes %d bytes", n)
 	}
-	for _, c := range []struct{ bytes, most int64 }{
+	for _, c := range []struct{ bytes, want int64 }{
 		{3 * one, 3 * one}, {3*one + one/2, 3 * one}, {one, one}, {one / 2, one}, {1, one}, {100 * one, 8 * one},
 	} {
 		b := NewBudget(c.bytes)
 		var all sync.WaitGroup
-		full := make(chan bool) // closed when nobody else can come in
+		full := make(chan bool) // closed when no other image fits in
 		closed := sync.OnceFunc(func() { close(full) })
 		for range 8 {
 			all.Go(func() {
@@ -88,7 +88,7 @@ func TestBudget(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if b.Peak() == c.most {
+				if b.Peak() == c.want {
 					closed()
 				}
 				<-full
@@ -96,18 +96,18 @@ func TestBudget(t *testing.T) {
 					t.Error(err)
 				}
 				release()
-				release() // is nothing
+				release() // does nothing
 			})
 		}
 		all.Wait()
-		if b.Peak() != c.most || b.inUse != 0 {
-			t.Errorf("a budget of %d: %d held at once, want %d; %d in the end", c.bytes, b.Peak(), c.most, b.inUse)
+		if b.Peak() != c.want || b.inUse != 0 {
+			t.Errorf("a budget of %d: %d in use at once, want %d; %d in the end", c.bytes, b.Peak(), c.want, b.inUse)
 		}
 	}
 }
 
-// Who waits for room stops with the context, and a budget of none waits for nobody.
-func TestBudgetHearsTheContext(t *testing.T) {
+// Waiting for memory ends with the context, and a nil budget never waits.
+func TestBudgetStopsWithItsContext(t *testing.T) {
 	content := read(t, "turned6.png")
 	b := NewBudget(1)
 	release, err := b.Hold(content, Options{})
@@ -134,8 +134,7 @@ func TestBudgetHearsTheContext(t *testing.T) {
 	}
 }
 
-// A JPEG file of a kind that is not decoded is named, whatever the standard library makes
-// of it: what a file is and how large, one reader says.
+// Inspect and Decode return the same error for a JPEG file of a kind that is not decoded.
 func TestJPEGKinds(t *testing.T) {
 	good := read(t, "turned6.jpg")
 	sof := strings.Index(string(good), "\xff\xc0")

@@ -10,9 +10,9 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 )
 
-// A budget that chooses another size than pictures were checked for finds the pack of
-// that size, and worth goes by what a step costs.
-func TestPackOfAnotherSize(t *testing.T) {
+// A budget that chooses another size than the one with which the images were checked uses the
+// cache of that size, and worthCaching depends on the cost of a step.
+func TestImageCacheOfAnotherSize(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "photos")
 	if err := folder.Make(context.Background(), dir, folder.MakeConfig{PerClass: 3}); err != nil {
 		t.Fatal(err)
@@ -33,8 +33,8 @@ func TestPackOfAnotherSize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := photos.Pack.Dir
-		if s := photos.Pack.State(); s.Images != 30 || s.Added != 30 {
+		at := photos.Cache.Dir
+		if s := photos.Cache.State(); s.Images != 30 || s.Added != 30 {
 			t.Errorf("%+v", s)
 		}
 		other := small
@@ -46,20 +46,20 @@ func TestPackOfAnotherSize(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, _, err := train.(data.Images).Image(0)
-		if err != nil || min(m.Height, m.Width) != 2*other.Resize || photos.Pack.Dir == at {
-			t.Errorf("%dx%d from %s, %v", m.Height, m.Width, photos.Pack.Dir, err)
+		if err != nil || min(m.Height, m.Width) != 2*other.Resize || photos.Cache.Dir == at {
+			t.Errorf("%dx%d from %s, %v", m.Height, m.Width, photos.Cache.Dir, err)
 		}
 	}
 
 	trial := folder.CacheTrial{Images: 10_000, Tried: 100, Took: 100 * 2500 * time.Microsecond, Bytes: 100 << 10}
-	if !small.worth(trial) {
-		t.Error("2.5 ms a picture are nothing beside ResNet-18 at 32")
+	if !small.worthCaching(trial) {
+		t.Error("2.5 ms per image are not worth a cache for ResNet-18 at 32x32")
 	}
-	if p := planFor(224); p.worth(trial) {
-		t.Error("2.5 ms a picture are much beside ResNet-18 at 224")
+	if p := planFor(224); p.worthCaching(trial) {
+		t.Error("2.5 ms per image are worth a cache for ResNet-18 at 224x224")
 	}
 	trial.Images = 1000
-	if small.worth(trial) {
-		t.Error("2.5 s in all are worth a file")
+	if small.worthCaching(trial) {
+		t.Error("2.5 s in all are worth a cache")
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/residual-ml/residual/train"
 )
 
-// A training with kept pictures is the training without, whoever wrote them, and so is
-// one that goes on after they were damaged or taken away.
-func TestCacheKeepsTheBits(t *testing.T) {
+// A training with a decoded-image cache gives the same bits as one without, whether it writes
+// or reads the cache, and so does one that is resumed after the cache was damaged.
+func TestImageCacheKeepsTheBits(t *testing.T) {
 	dir := photos(t, folder.MakeConfig{PerClass: 5, Turned: 0.3})
 	dev := device(t, 2)
 	c := quick(t, dir)
@@ -24,8 +24,8 @@ func TestCacheKeepsTheBits(t *testing.T) {
 		return train.Run(context.Background(), dev, c, cb)
 	}
 	off, err := trained(c, train.Callbacks{OnStart: func(s train.Start) {
-		if s.Photos.Pack != nil {
-			t.Error("a pack where the cache is off")
+		if s.Photos.Cache != nil {
+			t.Error("there is a cache although it is off")
 		}
 	}})
 	if err != nil {
@@ -37,7 +37,7 @@ func TestCacheKeepsTheBits(t *testing.T) {
 	for i, added := range []int{50, 0} {
 		c.Workers = 1 + 2*i
 		on, err := trained(c, train.Callbacks{OnStart: func(s train.Start) {
-			if p := s.Photos.Pack.State(); p.Images != 50 || p.Added != added || len(p.Notes) != 0 {
+			if p := s.Photos.Cache.State(); p.Images != 50 || p.Added != added || len(p.Notes) != 0 {
 				t.Errorf("%+v", p)
 			}
 		}})
@@ -45,7 +45,7 @@ func TestCacheKeepsTheBits(t *testing.T) {
 			t.Fatal(err)
 		}
 		if read(t, on.Last) != want {
-			t.Error("other weights than without kept pictures")
+			t.Error("other weights than without a cache")
 		}
 	}
 
@@ -67,20 +67,20 @@ func TestCacheKeepsTheBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pack *folder.ImageCache
-	if _, err := saved.Resume(context.Background(), dev, saved.Config, train.Callbacks{OnStart: func(s train.Start) { pack = s.Photos.Pack }}); err != nil {
+	var cache *folder.ImageCache
+	if _, err := saved.Resume(context.Background(), dev, saved.Config, train.Callbacks{OnStart: func(s train.Start) { cache = s.Photos.Cache }}); err != nil {
 		t.Fatal(err)
 	}
 	if read(t, filepath.Join(s.Dir, "last.safetensors")) != want {
-		t.Error("another end than that of the run that was not interrupted")
+		t.Error("other weights than those of the run that was not interrupted")
 	}
-	if p := pack.State(); p.Added != 50 || len(p.Notes) != 1 || !strings.Contains(p.Notes[0], files[0]) {
+	if p := cache.State(); p.Added != 50 || len(p.Notes) != 1 || !strings.Contains(p.Notes[0], files[0]) {
 		t.Errorf("%+v", p)
 	}
 }
 
-// auto keeps nothing of pictures that are soon decoded.
-func TestCacheOfSmallPictures(t *testing.T) {
+// With auto, images that are decoded quickly are not cached.
+func TestImageCacheOfSmallImages(t *testing.T) {
 	home := t.TempDir()
 	for _, name := range []string{"XDG_CACHE_HOME", "HOME", "LocalAppData"} {
 		t.Setenv(name, home)
@@ -88,7 +88,7 @@ func TestCacheOfSmallPictures(t *testing.T) {
 	c := quick(t, photos(t, folder.MakeConfig{PerClass: 4}))
 	c.Epochs = 1
 	s, err := train.Run(context.Background(), device(t, 2), c, train.Callbacks{OnStart: func(s train.Start) {
-		if p := s.Photos.Pack.State(); p.Images != 0 || p.Declined != "" || len(p.Notes) != 0 {
+		if p := s.Photos.Cache.State(); p.Images != 0 || p.Declined != "" || len(p.Notes) != 0 {
 			t.Errorf("%+v", p)
 		}
 	}})
@@ -108,23 +108,23 @@ func TestCacheOfSmallPictures(t *testing.T) {
 	}
 }
 
-// A rehearsal writes no pictures, and reads those that are kept.
-func TestRehearsalKeepsNoPictures(t *testing.T) {
+// A rehearsal writes no cache, and reads one that exists.
+func TestRehearsalWritesNoImageCache(t *testing.T) {
 	c := quick(t, photos(t, folder.MakeConfig{PerClass: 4}))
 	c.Cache, c.Epochs = filepath.Join(t.TempDir(), "kept"), 1
 	dev := device(t, 2)
-	kept := -1
-	cb := train.Callbacks{OnStart: func(s train.Start) { kept = s.Photos.Pack.State().Images }}
-	if err := train.Rehearse(context.Background(), dev, c, cb); err != nil || kept != 0 {
-		t.Errorf("%d pictures, %v", kept, err)
+	cached := -1
+	cb := train.Callbacks{OnStart: func(s train.Start) { cached = s.Photos.Cache.State().Images }}
+	if err := train.Rehearse(context.Background(), dev, c, cb); err != nil || cached != 0 {
+		t.Errorf("%d cached images, %v", cached, err)
 	}
 	if _, err := os.Stat(c.Cache); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is there: %v", c.Cache, err)
+		t.Errorf("%s exists: %v", c.Cache, err)
 	}
-	if _, err := train.Run(context.Background(), dev, c, cb); err != nil || kept != 40 {
-		t.Errorf("%d pictures, %v", kept, err)
+	if _, err := train.Run(context.Background(), dev, c, cb); err != nil || cached != 40 {
+		t.Errorf("%d cached images, %v", cached, err)
 	}
-	if err := train.Rehearse(context.Background(), dev, c, cb); err != nil || kept != 40 {
-		t.Errorf("%d pictures, %v", kept, err)
+	if err := train.Rehearse(context.Background(), dev, c, cb); err != nil || cached != 40 {
+		t.Errorf("%d cached images, %v", cached, err)
 	}
 }

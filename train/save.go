@@ -1,0 +1,135 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/tensor"
+	"github.com/residual-ml/residual/train/loop"
+)
+
+// The files with weights in a run folder: the model of the best epoch, the model of the last
+// epoch, and the state from which the run can be resumed.
+const (
+	BestFile  = "best.safetensors"
+	LastFile  = "last.safetensors"
+	StateFile = "state.safetensors"
+)
+
+// row is a row of the metrics: a point of the curves. The last row of an epoch also has the
+// results of the test.
+type row struct {
+	Epoch     float64  `json:"epoch"`
+	Step      int      `json:"step"`
+	LR        float32  `json:"lr"`
+	TrainLoss float64  `json:"train_loss"`
+	TrainAcc  float64  `json:"train_acc"`
+	TestLoss  *float64 `json:"test_loss"`
+	TestAcc   *float64 `json:"test_acc"`
+	GradNorm  *float64 `json:"grad_norm"`
+	MacroF1   *float64 `json:"macro_f1"`
+	Balanced  *float64 `json:"balanced_accuracy"`
+	Rate      *float64 `json:"images_per_second"`
+	Seconds   float64  `json:"seconds"`
+}
+
+// point writes a point of the curves, except for an epoch's last, which waits for the test.
+func (j *job) point(p Point) error {
+	r := row{
+		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, GradNorm: known(p.GradientNorm),
+		Seconds: time.Since(j.begun).Seconds(),
+	}
+	if j.cb.OnPoint != nil {
+		j.cb.OnPoint(p)
+	}
+	if p.X == math.Trunc(p.X) {
+		j.pending = &r
+		return nil
+	}
+	return j.metrics.Append(r)
+}
+
+// epochEnd saves the metrics, the state and the models of an epoch. The state is one file,
+// and an epoch counts once it is written. If the program crashes before that, Resume removes
+// the metrics of the epoch; if it crashes after it, Resume writes the models again.
+func (j *job) epochEnd(ctx context.Context, e Epoch) error {
+	if j.logErr != nil {
+		return j.logErr
+	}
+	if err := j.photos.unchanged(ctx); err != nil {
+		return err
+	}
+	r := *j.pending
+	j.pending = nil
+	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
+	switch j.metric() {
+	case loop.MacroF1:
+		r.MacroF1 = known(e.Score)
+	case loop.BalancedAccuracy:
+		r.Balanced = known(e.Score)
+	}
+	r.Seconds = time.Since(j.begun).Seconds()
+	if err := errors.Join(j.metrics.Append(r), j.metrics.Sync()); err != nil {
+		return err
+	}
+	metrics := checkpoint.Metrics{
+		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
+	}
+	if name := j.metric().Column(); name != "" {
+		metrics[name] = e.Score
+	}
+	m := j.about(e.Epoch, metrics)
+	if e.Best {
+		j.best = best{e.Epoch, e.Measured(), e.Score}
+	}
+	if err := j.saveState(m, r.Seconds); err != nil {
+		return err
+	}
+	return j.saveModels(m, nn.StateDict(j.module), e.Best)
+}
+
+// saveState writes the state at the end of an epoch.
+func (j *job) saveState(m checkpoint.Model, seconds float64) error {
+	text, err := json.Marshal(j.Config)
+	if err != nil {
+		return err
+	}
+	t, err := j.trainer.State()
+	if err != nil { // the last state stays
+		return err
+	}
+	s := checkpoint.State{
+		Epoch: m.Epoch, Steps: t.Steps, OptimizerSteps: t.OptimizerSteps, BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
+		BestScore: known(j.best.score), Seconds: seconds, Settings: text, Model: m,
+	}
+	path := j.folder.Path(StateFile)
+	values := checkpoint.Values{Model: t.Values, Optimizer: t.Slots, Average: t.Averages}
+	if err := checkpoint.SaveState(path, s, values); err != nil {
+		return err
+	}
+	j.summary.State = path
+	return nil
+}
+
+// saveModels writes the model files of an epoch.
+func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) error {
+	last := j.folder.Path(LastFile)
+	if err := checkpoint.SaveModel(last, m, values); err != nil {
+		return err
+	}
+	j.summary.Last, j.summary.LastEpoch = last, m.Epoch
+	if !best {
+		return nil
+	}
+	path := j.folder.Path(BestFile)
+	if err := checkpoint.SaveModel(path, m, values); err != nil {
+		return err
+	}
+	j.summary.Best = path
+	return nil
+}
