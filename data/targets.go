@@ -116,7 +116,7 @@ func (t *targets) check(out []float32) error {
 
 func (t *targets) name(j int) string {
 	if names := t.info.Targets.Names; j < len(names) {
-		return fmt.Sprintf("%s %q", t.info.Targets.Task[:len(t.info.Targets.Task)-1], names[j])
+		return fmt.Sprintf("%s %q", t.info.Targets.Task.Singular(), names[j])
 	}
 	return fmt.Sprintf("target %d", j)
 }

@@ -40,6 +40,9 @@ type ExportConfig struct {
 	ChannelsLast bool // with Bytes: images are [N, H, W, C], not [N, C, H, W]
 
 	Metadata map[string]string
+
+	// The outputs are multiplied by outputStd, and outputMean is added; nil leaves them as they are.
+	outputMean, outputStd []float64
 }
 
 // Export writes a network in evaluation mode as an ONNX graph. The graph has one input,
@@ -107,7 +110,7 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	nn.Named(m) // gives the parameters their names
 	g := graph.New(graph.Eval)
 	x := g.Input(InputName, tensor.Float32, tracedBatch, c.Input.Channels, c.Input.Height, c.Input.Width)
-	y, err := engine.Trace(m.Forward, x)
+	y, err := engine.Trace(c.forward(m), x)
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +158,26 @@ func export(m nn.Module, c ExportConfig) (*onnx.Model, error) {
 	return e.model, nil
 }
 
+// forward returns the network to write: m, with its outputs converted to their units.
+func (c *ExportConfig) forward(m nn.Module) func(x *graph.Node) *graph.Node {
+	if c.outputStd == nil {
+		return m.Forward
+	}
+	return func(x *graph.Node) *graph.Node { return inUnits(m.Forward(x), c.outputMean, c.outputStd) }
+}
+
+// inUnits converts standardised values [N, K] to their units. It uses a linear layer, which every
+// reader of ONNX supports for any batch size.
+func inUnits(y *graph.Node, mean, std []float64) *graph.Node {
+	k := len(mean)
+	weight, bias := tensor.New(k, k), tensor.New(k)
+	for i := range k {
+		weight.Data()[i*k+i], bias.Data()[i] = float32(std[i]), float32(mean[i])
+	}
+	g := y.Graph
+	return g.Apply(graph.Linear{}, y, g.Variable(&graph.Variable{Value: weight, Name: "value_std"}), g.Variable(&graph.Variable{Value: bias, Name: "value_mean"}))
+}
+
 // layerOf names the layer whose Forward added n, the innermost if there are several.
 func layerOf(n *graph.Node) string {
 	layer, nodes := "", len(n.Graph.Nodes)+1
@@ -174,7 +197,7 @@ const otherBatch = 3
 func (c *ExportConfig) otherTraces(m nn.Module, g *graph.Graph) (list []*graph.Graph, err error) {
 	trace := func(batch, h, w int) bool {
 		other := graph.New(graph.Eval)
-		_, err = engine.Trace(m.Forward, other.Input(InputName, tensor.Float32, batch, c.Input.Channels, h, w))
+		_, err = engine.Trace(c.forward(m), other.Input(InputName, tensor.Float32, batch, c.Input.Channels, h, w))
 		list = append(list, other)
 		return err == nil && slices.EqualFunc(g.Nodes, other.Nodes, func(a, b *graph.Node) bool {
 			return a.Op.Name() == b.Op.Name() && len(a.Shape) == len(b.Shape)

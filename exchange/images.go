@@ -8,6 +8,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 )
 
 // Restate returns info with the values that c sets in place of its own. net is the model's
@@ -15,6 +16,9 @@ import (
 func Restate(info checkpoint.Model, net *Network, c ModelConfig) (checkpoint.Model, error) {
 	if c.Model != "" && c.Model != info.Architecture {
 		return info, fmt.Errorf("is %s, not %s", info.Architecture, c.Model)
+	}
+	if of := info.Task.Named(); c.Classes != nil && of != task.Classes {
+		return info, fmt.Errorf("answers with %s and has names for them; leave the names of classes out", of)
 	}
 	if c.Classes != nil {
 		if n := len(info.Classes); n != len(c.Classes) {

@@ -7,6 +7,7 @@ import (
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
+	"github.com/residual-ml/residual/task"
 )
 
 // GraphArchitecture is the architecture of a model that is none of the registry's, whose
@@ -32,7 +33,7 @@ func otherModelError(is models.Match, model string) error {
 func ownDescription(metadata map[string]string, match models.Match) (own checkpoint.Model, ok bool) {
 	own, err := checkpoint.ModelIn(metadata)
 	e := match.Entry
-	ok = err == nil && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
+	ok = err == nil && own.Task.Named() == task.Classes && len(own.Classes) == match.Config.Classes && own.Channels == match.Config.Channels &&
 		!(e.FixedSize && (own.Height != e.Height || own.Width != e.Width))
 	return own, ok
 }

@@ -29,6 +29,8 @@ func Save(path string, m nn.Module, info checkpoint.Model, c ExportConfig) (*onn
 // withInfo makes the ONNX model that Save writes.
 func withInfo(m nn.Module, info checkpoint.Model, c ExportConfig) (*onnx.Model, error) {
 	info.Output = "" // the graph that is written has only one output
+	c.outputMean, c.outputStd = info.ValueMean, info.ValueStd
+	info.ValueMean, info.ValueStd = nil, nil // the graph gives values in their units
 	metadata, err := info.Metadata()
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/task"
 )
 
 // Photos is a set of the user's own images on which a model is evaluated.
@@ -68,7 +69,7 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 		}
 	}
 	p := &Photos{Path: path}
-	record, own, err := run.index(path, c.info.Classes)
+	record, own, err := run.index(path, c)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (c *Classifier) OpenPhotosBy(ctx context.Context, path string, split data.S
 			}
 		}
 	} else {
-		if x, err = folder.ScanAsContext(ctx, path, c.info.Classes); err != nil {
+		if x, err = c.scan(ctx, path); err != nil {
 			return nil, err
 		}
 		r, _, err := x.Check(ctx, o, progress)
@@ -127,11 +128,15 @@ func (c *Classifier) run() (r runFiles) {
 
 // index returns how the run divided its images, or nil if there is no record, and whether
 // path is the folder that the run was trained on.
-func (r runFiles) index(path string, classes []string) (x *folder.Index, own bool, err error) {
+func (r runFiles) index(path string, c *Classifier) (x *folder.Index, own bool, err error) {
 	if r.record == "" {
 		return nil, false, nil
 	}
-	x, err = folder.ReadRecord(r.record, path, classes)
+	if c.info.Task.Named() == task.Classes {
+		x, err = folder.ReadRecord(r.record, path, c.info.Classes)
+	} else {
+		x, err = folder.ReadRecordOfTargets(r.record, path, c.columns())
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}

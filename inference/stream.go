@@ -44,12 +44,17 @@ func (c *Classifier) PredictStream(ctx context.Context, names iter.Seq2[string, 
 // limits the total memory of the images that are being decoded and prepared at the same time.
 // The end of ctx also stops the decoding of an image.
 func (c *Classifier) PredictFiles(ctx context.Context, names iter.Seq2[string, error], o photo.Options, memory *photo.Budget, k int, each func(name string, p []Prediction, err error) error) error {
+	return c.predictStream(ctx, names, c.filePreparer(o, memory), k, each)
+}
+
+// filePreparer returns what reads image files as the model's input.
+func (c *Classifier) filePreparer(o photo.Options, memory *photo.Budget) prepareFunc {
 	o.Channels = c.info.Channels
-	return c.predictStream(ctx, names, func(ctx context.Context, name string) (*tensor.Tensor, error) {
+	return func(ctx context.Context, name string) (*tensor.Tensor, error) {
 		o := o
 		o.Context = ctx
 		return c.prepareFile(name, o, memory)
-	}, k, each)
+	}
 }
 
 // prepareFile reads an image file and returns it as the model's input.

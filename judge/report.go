@@ -40,6 +40,7 @@ func (j *Judgement) Report(ctx context.Context, s Source) (*page.Report, error) 
 		Model: about.Architecture, File: s.Model, Data: cmp.Or(s.Data, j.data.Info().Name), Part: s.Part, Made: s.Made,
 		Classes: j.Classes, Confusion: j.Confusion, AmongFive: j.AmongFive, Loss: j.Loss, Calibration: j.Calibration, Version: version,
 	}
+	p.Answers = j.Answers()
 	var err error
 	if p.Mistakes, p.Note, err = j.mistakes(ctx); err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func facts(m checkpoint.Model, parameters int64) []page.Fact {
 		add("blocks", strings.Trim(fmt.Sprint(m.Blocks), "[]"))
 	}
 	add("parameters", report.Count(parameters))
-	add("classes", report.Count(int64(len(m.Classes))))
+	add(string(m.Task.Named()), report.Count(int64(len(m.Names()))))
 	size := "of any size"
 	if m.Height > 0 {
 		size = fmt.Sprintf("%d × %d", m.Height, m.Width)
@@ -109,7 +110,7 @@ func curves(run *checkpoint.Run) ([]report.Panel, error) {
 				l.Points = append(l.Points, report.Point{X: x[i], Y: y[i]})
 			}
 		}
-		l.Marks = strings.HasPrefix(column, "test") // one point per epoch
+		l.Marks = name == "test" // one point per epoch
 		if l.Points == nil {
 			return nil
 		}
@@ -119,6 +120,10 @@ func curves(run *checkpoint.Run) ([]report.Panel, error) {
 	for _, p := range []report.Panel{
 		{Title: "Loss", X: "epoch", Lines: append(line("train_loss", "train", 0), line("test_loss", "test", 1)...), FromZero: true},
 		{Title: "Accuracy", X: "epoch", Lines: append(line("train_acc", "train", 0), line("test_acc", "test", 1)...)},
+		{Title: "Mean average precision", X: "epoch", Lines: line("map", "test", 1)},
+		{Title: "R²", X: "epoch", Lines: line("r2", "test", 1)},
+		{Title: "Mean absolute error", X: "epoch", Lines: line("mae", "test", 1), FromZero: true},
+		{Title: "Mean IoU", X: "epoch", Lines: line("iou", "test", 1)},
 		{Title: "Learning rate", X: "epoch", Lines: line("lr", "learning rate", 2), FromZero: true},
 		{Title: "Gradient norm of the first layer", X: "epoch", Lines: line("grad_norm", "gradient norm", 3), FromZero: true},
 	} {

@@ -263,7 +263,7 @@ func build(info checkpoint.Model, f *safetensors.File) (nn.Module, error) {
 	if err := prepare.CheckSides(info.Input); err != nil {
 		return nil, err
 	}
-	c := models.Config{Channels: info.Channels, Classes: len(info.Classes), Blocks: info.Blocks, Blank: true}
+	c := models.Config{Channels: info.Channels, Classes: len(info.Names()), Blocks: info.Blocks, Blank: true}
 	if err := entry.Check(c); err != nil {
 		return nil, err
 	}

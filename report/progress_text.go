@@ -36,6 +36,7 @@ func (p *Progress) epochLine(e EpochInfo) string {
 	if known(e.TestAcc) {
 		parts = append(parts, "test acc "+score(e.TestAcc))
 	}
+	parts = append(parts, e.More...)
 	if e.ImagesPerSecond > 0 && known(e.ImagesPerSecond) {
 		parts = append(parts, rate(e.ImagesPerSecond))
 	}

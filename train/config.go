@@ -10,6 +10,7 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/loop"
 )
 
@@ -23,6 +24,12 @@ type Config struct {
 	Model  string `yaml:"model" json:"model"`
 	Data   string `yaml:"data" json:"data"`     // a name, or the path of a folder or list of images (see folder.IsPath)
 	Resize int    `yaml:"resize" json:"resize"` // pixels of both sides
+
+	// Task is what the model is asked: classes, labels, values or masks, as package task has
+	// them; empty means classes, or what TrainSet has. Columns names the columns of a list with
+	// the labels or values, separated by commas: see folder.Columns.
+	Task    string `yaml:"task,omitempty" json:"task,omitempty"`
+	Columns string `yaml:"columns,omitempty" json:"columns,omitempty"`
 
 	Preparation `yaml:",inline"`
 
@@ -51,6 +58,12 @@ type Config struct {
 	Schedule    string  `yaml:"schedule" json:"schedule"` // as optim.ParseSchedule reads it
 	Init        string  `yaml:"init" json:"init"`         // as nn.ParseScheme reads it
 	Seed        uint64  `yaml:"seed" json:"seed"`         // of weights and order
+
+	// Teacher is the file of a trained model whose outputs the training learns from, too: see
+	// loop.Teacher, which has the temperature and the share.
+	Teacher            string  `yaml:"teacher,omitempty" json:"teacher,omitempty"`
+	TeacherTemperature float64 `yaml:"teacher_temperature,omitempty" json:"teacher_temperature,omitempty"`
+	TeacherShare       float64 `yaml:"teacher_share,omitempty" json:"teacher_share,omitempty"`
 
 	// See loop.Options for the fields of the same names. ClassWeights is Balanced or numbers,
 	// and Freeze is words, separated by commas.
@@ -105,9 +118,24 @@ const (
 	MacroF1          = loop.MacroF1
 	BalancedAccuracy = loop.BalancedAccuracy
 
+	MeanAveragePrecision = loop.MeanAveragePrecision
+	MAE                  = loop.MAE
+	RMSE                 = loop.RMSE
+	R2                   = loop.R2
+	MeanIoU              = loop.MeanIoU
+
 	FreezeStem     = loop.FreezeStem
 	FreezeBackbone = loop.FreezeBackbone
 )
+
+// The values that Config.TeacherTemperature and TeacherShare stand for where they are 0.
+const (
+	DefaultTemperature  = loop.DefaultTemperature
+	DefaultTeacherShare = loop.DefaultTeacherShare
+)
+
+// DefaultMetric is the metric of a task where Config.Metric is empty; see loop.DefaultMetric.
+func DefaultMetric(t task.Task, tested bool) Metric { return loop.DefaultMetric(t, tested) }
 
 // Metric is a way to choose the best epoch; see loop.Metric.
 type Metric = loop.Metric
@@ -137,8 +165,10 @@ func (c Config) model() models.Config {
 	return models.Config{Blocks: c.Blocks, ZeroInit: c.ZeroInit, StochasticDepth: c.StochasticDepth}
 }
 
-// metric returns the metric by which the best epoch is chosen.
-func (c Config) metric() Metric { return cmp.Or(Metric(c.Metric), Accuracy) }
+// metric returns the metric by which the best epoch is chosen, for images of a task.
+func (c Config) metric(of task.Task, tested bool) Metric {
+	return cmp.Or(Metric(c.Metric), loop.DefaultMetric(of, tested))
+}
 
 // input returns the input of the model and how images become it, for images that native
 // describes. It is the one place where settings become that value.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/foresight"
 	"github.com/residual-ml/residual/train/loop"
 )
@@ -16,6 +17,8 @@ type (
 	Epoch  = loop.Epoch
 	Totals = loop.Totals
 	Place  = loop.Place
+
+	Measure = loop.Measure
 )
 
 // Callbacks are called by a training as it goes on, from its goroutine. Any may be nil.
@@ -37,13 +40,14 @@ type Start struct {
 	Config        Config // as resolved
 	Dir           string // the run's folder
 	Parameters    int64
-	Images, Tests int      // numbers of images to train and to test on
-	Batches       int      // per epoch
-	Shared        []int    // sizes of an epoch's last batches, if these share their images evenly: see data.Loader.Shared
-	PlannedBytes  int64    // see Summary.PlannedBytes
-	Past          *Past    // nil unless the run is resumed
-	Changes       []string // how the values in the file Config.Weights were changed to suit the model
-	Photos        *Photos  // what was found in a user's own images; nil for a data set with a name
+	Images, Tests int          // numbers of images to train and to test on
+	Batches       int          // per epoch
+	Shared        []int        // sizes of an epoch's last batches, if these share their images evenly: see data.Loader.Shared
+	PlannedBytes  int64        // see Summary.PlannedBytes
+	Past          *Past        // nil unless the run is resumed
+	Changes       []string     // how the values in the file Config.Weights were changed to suit the model
+	Targets       task.Targets // what the images have, and what the model answers
+	Photos        *Photos      // what was found in a user's own images; nil for a data set with a name
 
 	Estimate *foresight.Estimate // nil unless Config.Forecast asks for it, and for a training of a few seconds
 	Chosen   []string            // what Forecast.Budget chose, and why, as sentences

@@ -33,13 +33,14 @@ func (p plan) loadFirstWeights(m nn.Module, native data.Info) (changes []string,
 		return changes, nil
 	}
 	// The same number of classes with other names are other classes.
-	if n := len(native.Classes); n == len(about.Classes) && !slices.Equal(about.Classes, native.Classes) {
+	names, of := native.Names(), native.Targets.Task.Named()
+	if n := len(names); n == len(about.Names()) && (of != about.Task.Named() || !slices.Equal(about.Names(), names)) {
 		for _, v := range nn.StateDict(m) {
 			if was := head[v.Name]; was != nil {
 				copy(v.Tensor.Data(), was.Data())
 			}
 		}
-		changes = append(changes, fmt.Sprintf("the last layer %s is new, for %d classes: the file's have other names", p.entry.Head, n))
+		changes = append(changes, fmt.Sprintf("the last layer %s is new, for %d %s: the file's have other names", p.entry.Head, n, of))
 	}
 	return append(changes, otherPixels(about.Preprocess, p.input(native).Preprocess)...), nil
 }

@@ -76,7 +76,7 @@ func (j *job) build(train data.Dataset) (err error) {
 
 // prepare makes the trainer; test is nil if nothing is tested.
 func (j *job) prepare(train, test data.Dataset) (s Start, err error) {
-	s.Images, j.summary.Test = train.Len(), test
+	s.Images, j.summary.Test, s.Targets = train.Len(), test, train.Info().Describes()
 	if test != nil {
 		s.Tests = test.Len()
 	}
@@ -104,8 +104,8 @@ func (j *job) start(s Start) error {
 	if j.GradientNorm {
 		columns = slices.Insert(columns, 7, "grad_norm")
 	}
-	if name := j.metric().Column(); name != "" {
-		columns = slices.Insert(columns, len(columns)-2, name)
+	for _, m := range j.extraMetrics() {
+		columns = slices.Insert(columns, len(columns)-2, m.Column())
 	}
 	j.metrics, err = j.folder.Metrics(columns...)
 	if err != nil {
@@ -134,7 +134,7 @@ func (j *job) announce(s Start) {
 func (j *job) about(epoch int, metrics checkpoint.Metrics) checkpoint.Model {
 	info := j.native
 	return checkpoint.Model{
-		Architecture: j.Model, Blocks: j.Blocks, Classes: info.Classes,
+		Architecture: j.Model, Blocks: j.Blocks,
 		Input: j.input(info), Dataset: cmp.Or(j.called, j.dataset()), Epoch: epoch, Metrics: metrics,
-	}
+	}.Answering(info.Describes())
 }

@@ -21,6 +21,15 @@ func Open(ctx context.Context, c Config, progress func(done, total int64, what s
 // open returns the images in the data set's own size. resumed is not nil if the run has a
 // record of them.
 func (p plan) open(ctx context.Context, resumed *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
+	if train, test, photos, err = p.openSets(ctx, resumed, progress); err != nil {
+		return nil, nil, nil, err
+	}
+	train, test, err = standardized(ctx, train, test)
+	return train, test, photos, err
+}
+
+// openSets is open without the standardisation of values.
+func (p plan) openSets(ctx context.Context, resumed *recorded, progress func(done, total int64, what string)) (train, test data.Dataset, photos *Photos, err error) {
 	switch {
 	case p.TrainSet != nil && p.TestSet != nil:
 		return data.First(p.TrainSet, p.TrainSize), data.First(p.TestSet, p.TestSize), nil, nil

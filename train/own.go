@@ -12,14 +12,22 @@ import (
 // same files as always; to resume the run, or to load its model, the program gives the same
 // values again.
 type Own struct {
-	// Module is trained in place of Model: a classifier that turns [N, C, H, W] into
-	// [N, classes]. It starts with the values that it has, unless Init is given, and ends
+	// Module is trained in place of Model: it turns [N, C, H, W] into [N, classes], or into what
+	// the targets of TrainSet ask for. It starts with the values that it has, unless Init is given, and ends
 	// with the trained ones. inference.LoadInto reads the model files of the run.
 	Module nn.Module
 
 	// TrainSet and TestSet are the images in place of Data. Resize is the longer of their
-	// sides unless it is given. TestSet may be nil: then nothing is tested.
+	// sides unless it is given. TestSet may be nil: then nothing is tested. Sets of labels, values
+	// or masks are data.Targeted; values are standardised by the mean and std of TrainSet, unless
+	// its Info has others.
 	TrainSet, TestSet data.Dataset
+
+	// Loss is minimised in place of the task's own loss: see loop.Options.
+	Loss nn.Loss
+
+	// TeacherModule is learned from in place of the model in the file Teacher.
+	TeacherModule nn.Module
 
 	// Transform changes every training image, anew in every epoch, after Augment. It must
 	// keep the size. It is called for several images at the same time.
@@ -33,6 +41,12 @@ func (o Own) list() (list []string) {
 	}
 	if o.TrainSet != nil {
 		list = append(list, "TrainSet "+typeName(o.TrainSet))
+	}
+	if o.Loss != nil {
+		list = append(list, "Loss "+typeName(o.Loss))
+	}
+	if o.TeacherModule != nil {
+		list = append(list, "TeacherModule "+typeName(o.TeacherModule))
 	}
 	if o.Transform != nil {
 		list = append(list, "Transform "+typeName(o.Transform))

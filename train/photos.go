@@ -39,10 +39,11 @@ type Photos struct {
 	memory *photo.Budget // shared by everything that reads the images
 }
 
-// recorded says where a resumed run has its record of the images, and its classes.
+// recorded says where a resumed run has its record of the images, and the names of its
+// classes, labels or values.
 type recorded struct {
-	path    string
-	classes []string
+	path  string
+	names []string
 }
 
 // openPhotos finds a user's own images, reads each once, leaves out those that cannot be read
@@ -79,7 +80,9 @@ func (f *Photos) parts(ctx context.Context, p plan) (train, test data.Dataset, e
 	if err != nil {
 		return nil, nil, err
 	}
-	f.Untrained, f.Untested = trained.Lacking(), tested.Lacking()
+	if p.ofClasses() {
+		f.Untrained, f.Untested = trained.Lacking(), tested.Lacking()
+	}
 	return trained, tested, nil
 }
 
@@ -91,7 +94,7 @@ func (f *Photos) openCache(ctx context.Context, p plan) (err error) {
 
 // again takes the images from the record of the run.
 func (f *Photos) again(ctx context.Context, p plan, r recorded, progress func(done, total int64, what string)) (err error) {
-	if f.Index, err = folder.ReadRecord(r.path, p.Data, r.classes); err != nil {
+	if f.Index, err = p.recordOf(r); err != nil {
 		return err
 	}
 	if err := f.openCache(ctx, p); err != nil {
@@ -135,11 +138,11 @@ func (f *Photos) check(ctx context.Context, p plan, progress func(done, total in
 
 // find scans the folder, reads the images and divides them into two parts.
 func (f *Photos) find(ctx context.Context, p plan, progress func(done, total int64, what string)) error {
-	x, err := folder.ScanContext(ctx, p.Data)
+	x, err := p.scan(ctx)
 	if err != nil {
 		return err
 	}
-	if m, ok := p.described(); ok && sameNames(m.Classes, x.Classes) {
+	if m, ok := p.described(); ok && p.ofClasses() && sameNames(m.Classes, x.Classes) {
 		x = x.Ordered(m.Classes) // the order in the last layer of the first weights
 	}
 	f.Index = x

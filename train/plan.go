@@ -17,6 +17,7 @@ import (
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/loop"
 	"github.com/residual-ml/residual/train/settings"
 )
@@ -101,6 +102,10 @@ func (c Config) checkOwn() error {
 		return fmt.Errorf("these settings are of a training with a program's own %v, and there is %v; that program resumes it, with the same values in train.Config", c.OwnParts, have)
 	}
 	switch {
+	case c.TrainSet != nil && task.Task(c.Task).Named() != c.TrainSet.Info().Targets.Task.Named():
+		return field.Errorf("{Task} %s, and the targets of TrainSet are %s; leave it out", task.Task(c.Task).Named(), c.TrainSet.Info().Targets.Task.Named())
+	case c.TeacherModule != nil && c.Teacher != "":
+		return fmt.Errorf("Config.TeacherModule beside the file Teacher %s; give one of them", c.Teacher)
 	case c.TestSet != nil && c.TrainSet == nil:
 		return errors.New("Config.TestSet is given and TrainSet is not; give both, or Data")
 	case c.Module == nil:
@@ -116,6 +121,9 @@ func (c Config) checkOwn() error {
 func (p plan) checkData() error {
 	if p.ownData() {
 		return nil
+	}
+	if err := p.checkTask(); err != nil {
+		return err
 	}
 	if p.IsPhotos() {
 		_, err := os.Stat(p.Data)
@@ -176,7 +184,10 @@ func (p plan) newModule(info data.Info, blank bool) (nn.Module, error) {
 		return p.Module, nil
 	}
 	c := p.model()
-	c.Channels, c.Classes, c.Blank = info.Channels, len(info.Classes), blank
+	if info.Targets.Task == task.Masks {
+		return nil, fmt.Errorf("model %s gives an image a class and no mask; give a Module of your own in Config.Own", p.Model)
+	}
+	c.Channels, c.Classes, c.Blank = info.Channels, len(info.Names()), blank
 	return models.New(p.Model, c)
 }
 
@@ -188,6 +199,7 @@ func (p plan) options() loop.Options {
 		Precision: p.precision, Recompute: p.Recompute, GradientNorm: p.GradientNorm,
 		Transform: p.augment().Transform(in, p.Transform), Mix: p.augment().Mix(), Normalize: in.Preprocess.Normalize(),
 		LabelSmoothing: p.LabelSmoothing, ClipNorm: p.ClipNorm, Accumulate: p.Accumulate, EMA: p.EMA,
+		Loss:   p.Loss,
 		Metric: Metric(p.Metric), Patience: p.Patience, BackboneRate: p.BackboneRate, LayerDecay: p.LayerDecay,
 	}
 	if p.Freeze != "" {
@@ -223,6 +235,10 @@ func (p plan) trainer(dev engine.Device, m nn.Module, train, test data.Dataset) 
 		if o.ClassWeights, err = loop.BalancedWeights(labels, train.Info().Classes); err != nil {
 			return nil, err
 		}
+	}
+	var err error
+	if o.Teacher, err = p.teacher(train); err != nil {
+		return nil, err
 	}
 	if test != nil {
 		test = data.Resize(test, p.Resize)

@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"context"
 	"path/filepath"
 
 	"github.com/residual-ml/residual/checkpoint"
@@ -11,6 +12,7 @@ import (
 	"github.com/residual-ml/residual/models"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/prepare"
+	"github.com/residual-ml/residual/task"
 	"github.com/residual-ml/residual/train/recipe"
 )
 
@@ -19,6 +21,9 @@ import (
 func (c Config) Resolved() Config {
 	c = c.resolvedOwn()
 	c.Data = cmp.Or(c.Data, "fashion-mnist")
+	if path, err := filepath.Abs(c.Teacher); err == nil && c.Teacher != "" {
+		c.Teacher = path // for a run that is resumed from another folder
+	}
 	c = c.identified()
 	if c.IsPhotos() {
 		c = c.resolvedPhotos()
@@ -63,6 +68,9 @@ func (c Config) resolvedOwn() Config {
 		info := c.TrainSet.Info()
 		c.Data = cmp.Or(info.Name, "images")
 		c.Resize = cmp.Or(c.Resize, max(info.Height, info.Width))
+		if of := info.Targets.Task.Named(); of != task.Classes {
+			c.Task = cmp.Or(c.Task, string(of))
+		}
 	}
 	return c
 }
@@ -134,7 +142,9 @@ func (c Config) resolvedPhotos() Config {
 		c.Optimizer, c.Nesterov = base.Optimizer, base.Nesterov
 		c.Momentum = cmp.Or(c.Momentum, base.Momentum)
 		c.WeightDecay = cmp.Or(c.WeightDecay, base.WeightDecay)
-		c.LabelSmoothing = cmp.Or(c.LabelSmoothing, base.LabelSmoothing)
+		if c.ofClasses() && c.Loss == nil {
+			c.LabelSmoothing = cmp.Or(c.LabelSmoothing, base.LabelSmoothing)
+		}
 	}
 	c.Schedule = cmp.Or(c.Schedule, base.Schedule)
 	if c.Module == nil { // a module of the program's own starts with the values it has
@@ -205,11 +215,19 @@ func (c Config) trainImages() (n int) {
 	if c.free != nil && c.free.images > 0 { // they were counted before
 		return c.free.images
 	}
-	x, err := folder.Scan(c.Data)
+	x, err := c.scan(context.Background())
 	if err != nil {
 		x = &folder.Index{}
 	}
-	for _, count := range x.Counts(data.Train) {
+	counts := x.Counts(data.Train)
+	if !c.ofClasses() { // a share of all images is held out, as of one class
+		all := 0
+		for _, count := range counts {
+			all += count
+		}
+		counts = []int{all}
+	}
+	for _, count := range counts {
 		n += count
 		if !x.Tested {
 			n -= folder.HeldOut(count, c.Holdout)

@@ -205,15 +205,18 @@ func bestOf(s checkpoint.State, c Config) best {
 	b := best{s.BestEpoch, s.BestAccuracy, math.NaN()}
 	if s.BestScore != nil {
 		b.score = *s.BestScore
-	} else if c.Metric == "" || Metric(c.Metric) == loop.Accuracy {
+	} else if c.ofClasses() && (c.Metric == "" || Metric(c.Metric) == loop.Accuracy) {
 		b.score = b.accuracy
+	}
+	if !c.ofClasses() {
+		b.accuracy = math.NaN()
 	}
 	return b
 }
 
 // goOn prepares the remaining training. It changes the folder only if everything fits.
 func (j *job) goOn(ctx context.Context, s checkpoint.State, v checkpoint.Values) error {
-	train, test, photos, err := j.open(ctx, &recorded{j.folder.Path(folder.RecordFile), s.Model.Classes}, j.cb.OnData)
+	train, test, photos, err := j.open(ctx, &recorded{j.folder.Path(folder.RecordFile), s.Model.Names()}, j.cb.OnData)
 	if err != nil {
 		return err
 	}
@@ -289,7 +292,7 @@ func (p *Past) keep(text []byte) (bool, error) {
 		Step     int
 		LR       float32
 		Loss     float64  `json:"train_loss"`
-		Accuracy float64  `json:"train_acc"`
+		Accuracy *float64 `json:"train_acc"`
 		Test     *float64 `json:"test_acc"`
 		Rate     float64  `json:"images_per_second"`
 		Norm     *float64 `json:"grad_norm"`
@@ -304,10 +307,14 @@ func (p *Past) keep(text []byte) (bool, error) {
 	if r.Norm != nil {
 		norm = *r.Norm
 	}
-	p.Points = append(p.Points, Point{X: r.Epoch, Loss: r.Loss, Accuracy: r.Accuracy, LR: r.LR, GradientNorm: norm})
+	accuracy := math.NaN()
+	if r.Accuracy != nil {
+		accuracy = *r.Accuracy
+	}
+	p.Points = append(p.Points, Point{X: r.Epoch, Loss: r.Loss, Accuracy: accuracy, LR: r.LR, GradientNorm: norm})
 	if r.Test != nil {
 		p.Tests = append(p.Tests, Epoch{
-			Epoch: int(r.Epoch), Loss: r.Loss, Accuracy: r.Accuracy, TestLoss: math.NaN(), TestAccuracy: *r.Test, ImagesPerSecond: r.Rate, GradientNorm: norm,
+			Epoch: int(r.Epoch), Loss: r.Loss, Accuracy: accuracy, TestLoss: math.NaN(), TestAccuracy: *r.Test, ImagesPerSecond: r.Rate, GradientNorm: norm,
 		})
 	}
 	return true, nil

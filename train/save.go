@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/residual-ml/residual/checkpoint"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
-	"github.com/residual-ml/residual/train/loop"
 )
 
 // The files with weights in a run folder: the model of the best epoch, the model of the last
@@ -28,12 +29,17 @@ type row struct {
 	Step      int      `json:"step"`
 	LR        float32  `json:"lr"`
 	TrainLoss float64  `json:"train_loss"`
-	TrainAcc  float64  `json:"train_acc"`
+	TrainAcc  *float64 `json:"train_acc"`
 	TestLoss  *float64 `json:"test_loss"`
 	TestAcc   *float64 `json:"test_acc"`
 	GradNorm  *float64 `json:"grad_norm"`
 	MacroF1   *float64 `json:"macro_f1"`
 	Balanced  *float64 `json:"balanced_accuracy"`
+	MAP       *float64 `json:"map"`
+	MAE       *float64 `json:"mae"`
+	RMSE      *float64 `json:"rmse"`
+	R2        *float64 `json:"r2"`
+	IoU       *float64 `json:"iou"`
 	Rate      *float64 `json:"images_per_second"`
 	Seconds   float64  `json:"seconds"`
 }
@@ -41,7 +47,7 @@ type row struct {
 // point writes a point of the curves, except for an epoch's last, which waits for the test.
 func (j *job) point(p Point) error {
 	r := row{
-		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, GradNorm: known(p.GradientNorm),
+		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: p.Loss, TrainAcc: known(p.Accuracy), GradNorm: known(p.GradientNorm),
 		Seconds: time.Since(j.begun).Seconds(),
 	}
 	if j.cb.OnPoint != nil {
@@ -67,11 +73,12 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	r := *j.pending
 	j.pending = nil
 	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
-	switch j.metric() {
-	case loop.MacroF1:
-		r.MacroF1 = known(e.Score)
-	case loop.BalancedAccuracy:
-		r.Balanced = known(e.Score)
+	measured := checkpoint.Metrics{}
+	for _, m := range e.Measures(j.native.Targets.Task) {
+		if slices.Contains(j.extraMetrics(), m.Metric) {
+			measured[m.Metric.Column()] = m.Value
+			r.set(m.Metric, known(m.Value))
+		}
 	}
 	r.Seconds = time.Since(j.begun).Seconds()
 	if err := errors.Join(j.metrics.Append(r), j.metrics.Sync()); err != nil {
@@ -80,9 +87,7 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	metrics := checkpoint.Metrics{
 		"train_loss": e.Loss, "train_accuracy": e.Accuracy, "test_loss": e.TestLoss, "test_accuracy": e.TestAccuracy,
 	}
-	if name := j.metric().Column(); name != "" {
-		metrics[name] = e.Score
-	}
+	maps.Copy(metrics, measured)
 	m := j.about(e.Epoch, metrics)
 	if e.Best {
 		j.best = best{e.Epoch, e.Measured(), e.Score}
@@ -104,7 +109,7 @@ func (j *job) saveState(m checkpoint.Model, seconds float64) error {
 		return err
 	}
 	s := checkpoint.State{
-		Epoch: m.Epoch, Steps: t.Steps, OptimizerSteps: t.OptimizerSteps, BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
+		Epoch: m.Epoch, Steps: t.Steps, OptimizerSteps: t.OptimizerSteps, BestEpoch: j.best.epoch, BestAccuracy: number(j.best.accuracy),
 		BestScore: known(j.best.score), Seconds: seconds, Settings: text, Model: m,
 	}
 	path := j.folder.Path(StateFile)

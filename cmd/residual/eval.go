@@ -18,6 +18,7 @@ import (
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/judge"
 	"github.com/residual-ml/residual/report"
+	"github.com/residual-ml/residual/task"
 )
 
 // evalFlags are the settings of eval.
@@ -172,6 +173,9 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		return err
 	}
 	took, wrong := f.report.evaluated(ctx, cmd, path, r)
+	if of := c.Info().Task.Named(); f.json && of != task.Classes {
+		return errors.Join(printJSON(cmd.OutOrStdout(), r.ofTargets(of, c.Info().Names())), wrong)
+	}
 	if f.json {
 		return errors.Join(printJSON(cmd.OutOrStdout(), r), wrong)
 	}
@@ -180,6 +184,14 @@ func (f *evalFlags) run(ctx context.Context, cmd *cobra.Command, path string) er
 		what = fmt.Sprintf("all %s images of %s", report.Count(int64(r.Count)), r.Data)
 	}
 	printf(cmd, "%s (%s) on %s, %s\n\n", path, titleOf(checkpoint.Model{Architecture: r.Architecture, Blocks: r.Blocks}), what, r.Device)
+	if c.Info().Task.Named() != task.Classes {
+		r.showAnswers(cmd)
+		printf(cmd, "%s images/s\n%s", rate(r.ImagesPerSecond), r.runText())
+		if r.Report != nil {
+			printf(cmd, "%s: all this, in %s\n", *r.Report, report.Duration(took))
+		}
+		return wrong
+	}
 	printf(cmd, "%s", report.ConfusionText(r.Classes, r.Confusion))
 	if r.Top5Accuracy != nil {
 		printf(cmd, "top-5 accuracy %.4f\n", *r.Top5Accuracy)
@@ -202,7 +214,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	if err != nil {
 		return nil, err
 	}
-	if err := sameClasses(path, about.Classes, ds.Info()); err != nil {
+	if err := sameOutputs(path, about, ds.Info()); err != nil {
 		return nil, err
 	}
 	shown := showCount(cmd.ErrOrStderr())

@@ -97,7 +97,11 @@ func found(p *train.Photos, dry bool) string {
 	for _, it := range x.Items {
 		counts[it.Label]++
 	}
-	fmt.Fprintf(&b, "%s: %s images of %d classes: %s\n", x.Path(), report.Count(int64(len(x.Items))), len(x.Classes), eachClass(x.Classes, counts))
+	if x.Targets.Task != "" {
+		b.WriteString(foundTargets(x))
+	} else {
+		fmt.Fprintf(&b, "%s: %s images of %d classes: %s\n", x.Path(), report.Count(int64(len(x.Items))), len(x.Classes), eachClass(x.Classes, counts))
+	}
 	if r == nil { // a run that goes on
 		return b.String()
 	}
@@ -129,7 +133,9 @@ func found(p *train.Photos, dry bool) string {
 	if len(r.Leaks) > 0 && r.Tested {
 		fmt.Fprintf(&b, "%d near-duplicates lie in both parts, so the test is too good: %s; `residual data check %s` lists them\n", len(r.Leaks), few(r.Leaks[0]), shell.Quote(x.Path()))
 	}
-	if len(r.Contradictory) > 0 {
+	if len(r.Contradictory) > 0 && x.Targets.Task != "" {
+		fmt.Fprintf(&b, "%d near-duplicates have different %s, such as %s\n", len(r.Contradictory), x.Targets.Task, few(r.Contradictory[0]))
+	} else if len(r.Contradictory) > 0 {
 		fmt.Fprintf(&b, "%d near-duplicates lie in two classes, such as %s\n", len(r.Contradictory), few(r.Contradictory[0]))
 	}
 	return b.String()

@@ -175,7 +175,7 @@ func (v *trainView) rehearsed() error {
 		Chosen: s.Chosen, Device: v.device, PlannedBytes: s.PlannedBytes, Estimate: foresee(s.Estimate), Settings: s.Config,
 	}
 	if p := s.Photos; p != nil {
-		r.Classes, r.Parts, r.Notes = p.Index.Classes, p.Index.Layout, p.Index.Notes
+		r.Classes, r.Parts, r.Notes = s.Targets.Names, p.Index.Layout, p.Index.Notes
 		r.Untested, r.Untrained = p.Untested, p.Untrained
 		if p.Report != nil {
 			for _, b := range p.Report.Broken {
