@@ -28,6 +28,8 @@ func (e *exporter) writeMove(n *graph.Node) (known bool, err error) {
 		}
 	case graph.Sum:
 		e.sameInputs(n, "ReduceSum", intAttribute("keepdims", 0))
+	case graph.Detach:
+		e.names[n] = e.value(n.Inputs[0])
 	case graph.Expand:
 		e.noteBroadcast(n, e.value(n.Inputs[0]), tensor.Shape{})
 	case graph.Take:

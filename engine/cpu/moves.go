@@ -39,6 +39,8 @@ func (b *binder) moving(s *engine.Compute) (func(), bool) {
 		return b.takeGrad(op, s), true
 	case graph.Reduce:
 		return b.reduce(op, s), true
+	case graph.ExtremeGrad:
+		return b.extremeGrad(op, s), true
 	case graph.ProductOfOthers:
 		return b.productOfOthers(op, s), true
 	case graph.MatMul:
