@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/residual-ml/residual/checkpoint"
+	"github.com/residual-ml/residual/internal/number"
 )
 
 // ledger is the data from which the document is written. It is saved after every row, so
@@ -108,11 +109,7 @@ func openLedger(path string) (*ledger, error) {
 }
 
 func (l *ledger) save() error {
-	return checkpoint.WriteFile(l.path, func(w io.Writer) error {
-		out := json.NewEncoder(w)
-		out.SetIndent("", " ")
-		return out.Encode(l)
-	})
+	return checkpoint.WriteFile(l.path, func(w io.Writer) error { return number.Write(w, l, " ") })
 }
 
 // put replaces the element of the same kind, or appends v.

@@ -19,7 +19,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -32,6 +31,7 @@ import (
 	"strings"
 
 	photos "github.com/residual-ml/residual/data/folder"
+	"github.com/residual-ml/residual/internal/number"
 )
 
 // settings are the flags of the program.
@@ -118,9 +118,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if s.json {
-		out := json.NewEncoder(stdout)
-		out.SetIndent("", "  ")
-		return out.Encode(result)
+		return number.Write(stdout, result, "  ")
 	}
 	_, err = io.WriteString(stdout, result.text())
 	return err

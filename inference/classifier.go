@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/transforms"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/exchange"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/modelfile"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
@@ -48,6 +49,9 @@ type Prediction struct {
 	Index       int     `json:"index"`
 	Probability float64 `json:"probability"`
 }
+
+// MarshalJSON implements json.Marshaler. A probability that is NaN becomes null.
+func (p Prediction) MarshalJSON() ([]byte, error) { return number.Object(p) }
 
 // Load opens a model file that residual train or checkpoint.SaveModel wrote, or an ONNX file,
 // as modelfile.Open does, and computes it on dev in the given precision (dev.Preferred() suits

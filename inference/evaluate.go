@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/residual-ml/residual/data"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/prepare"
 	"github.com/residual-ml/residual/tensor"
 )
@@ -22,6 +23,10 @@ type Result struct {
 	Confusion       [][]int `json:"confusion"`         // [true class][predicted class]
 	ImagesPerSecond float64 `json:"images_per_second"` // loading and compiling included
 }
+
+// MarshalJSON implements json.Marshaler. A loss that is NaN becomes null, and an infinite one
+// the string "+Inf".
+func (r Result) MarshalJSON() ([]byte, error) { return number.Object(r) }
 
 // Top5Accuracy is the share of images whose class is among the five most likely. Of classes
 // with the same logit the first counts as more likely, as in Predict. For a model with five

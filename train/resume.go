@@ -18,6 +18,7 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train/loop"
@@ -82,7 +83,7 @@ func OpenRun(path string) (*Saved, error) {
 // asState is c as a state file has it, whose JSON replaces the bytes of a path that are not
 // UTF-8; settings.yaml keeps them.
 func asState(c Config) (is Config, err error) {
-	text, err := json.Marshal(c)
+	text, err := number.Marshal(c)
 	if err == nil {
 		err = json.Unmarshal(text, &is)
 	}
@@ -216,7 +217,7 @@ func (j *job) over(s checkpoint.State, v checkpoint.Values) (err error) {
 func bestOf(s checkpoint.State, c Config) best {
 	b := best{s.BestEpoch, s.BestAccuracy, math.NaN()}
 	if s.BestScore != nil {
-		b.score = *s.BestScore
+		b.score = float64(*s.BestScore)
 	} else if c.Metric == "" || Metric(c.Metric) == loop.Accuracy {
 		b.score = b.accuracy
 	}
@@ -269,7 +270,7 @@ func (j *job) restore(s checkpoint.State, v checkpoint.Values) (*Past, error) {
 		return nil, err
 	}
 	past := &Past{Epochs: s.Epoch, Steps: s.Steps}
-	if err := j.folder.CutMetrics(past.keep); err != nil {
+	if err := checkpoint.CutMetrics(j.folder, row{}, past.keep); err != nil {
 		return nil, err
 	}
 	model, means := slices.Clone(v.Model), byName(v.Average)
@@ -294,39 +295,28 @@ func byName(all []tensor.Named) map[string]*tensor.Tensor {
 }
 
 // keep takes in a row of the metrics, unless it is from after the state.
-func (p *Past) keep(text []byte) (bool, error) {
-	var r struct {
-		Epoch    float64
-		Step     int
-		LR       float32
-		Loss     float64  `json:"train_loss"`
-		Accuracy float64  `json:"train_acc"`
-		Test     *float64 `json:"test_acc"`
-		Rate     float64  `json:"images_per_second"`
-		Norm     *float64 `json:"grad_norm"`
-	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		return false, err
-	}
+func (p *Past) keep(r row) bool {
 	if r.Step > p.Steps {
-		return false, nil
+		return false
 	}
-	norm := math.NaN()
-	if r.Norm != nil {
-		norm = *r.Norm
+	loss, accuracy, norm := float64(r.TrainLoss), float64(r.TrainAcc), math.NaN()
+	if r.GradNorm != nil {
+		norm = float64(*r.GradNorm)
 	}
-	p.Points = append(p.Points, Point{X: r.Epoch, Loss: r.Loss, Accuracy: r.Accuracy, LR: r.LR, GradientNorm: norm})
-	if r.Test != nil {
-		p.Tests = append(p.Tests, Epoch{
-			Epoch: int(r.Epoch), Loss: r.Loss, Accuracy: r.Accuracy, TestLoss: math.NaN(), TestAccuracy: *r.Test, ImagesPerSecond: r.Rate, GradientNorm: norm,
-		})
+	p.Points = append(p.Points, Point{X: r.Epoch, Loss: loss, Accuracy: accuracy, LR: r.LR, GradientNorm: norm})
+	if r.TestAcc != nil {
+		e := Epoch{Epoch: int(r.Epoch), Loss: loss, Accuracy: accuracy, TestLoss: math.NaN(), TestAccuracy: float64(*r.TestAcc), GradientNorm: norm}
+		if r.Rate != nil {
+			e.ImagesPerSecond = float64(*r.Rate)
+		}
+		p.Tests = append(p.Tests, e)
 	}
-	return true, nil
+	return true
 }
 
 // saveState writes where the run stands at the end of an epoch.
 func (j *job) saveState(m checkpoint.Model, seconds float64) error {
-	text, err := json.Marshal(j.Config)
+	text, err := number.Marshal(j.Config)
 	if err != nil {
 		return err
 	}
@@ -336,7 +326,7 @@ func (j *job) saveState(m checkpoint.Model, seconds float64) error {
 	}
 	s := checkpoint.State{
 		Epoch: m.Epoch, Steps: t.Steps, OptimizerSteps: t.OptimizerSteps, BestEpoch: j.best.epoch, BestAccuracy: j.best.accuracy,
-		BestScore: known(j.best.score), Seconds: seconds, Settings: text, Model: m,
+		BestScore: number.Known(j.best.score), Seconds: seconds, Settings: text, Model: m,
 	}
 	path := j.folder.Path(StateFile)
 	values := checkpoint.Values{Model: t.Values, Optimizer: t.Slots, Average: t.Averages}

@@ -15,6 +15,7 @@ import (
 	"github.com/residual-ml/residual/data/folder"
 	"github.com/residual-ml/residual/engine"
 	"github.com/residual-ml/residual/internal/host"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/tensor"
 	"github.com/residual-ml/residual/train/loop"
@@ -360,12 +361,12 @@ func (j *job) epochEnd(ctx context.Context, e Epoch) error {
 	}
 	r := *j.pending
 	j.pending = nil
-	r.TestLoss, r.TestAcc, r.Rate = known(e.TestLoss), known(e.TestAccuracy), &e.ImagesPerSecond
+	r.TestLoss, r.TestAcc, r.Rate = number.Known(e.TestLoss), number.Known(e.TestAccuracy), number.Known(e.ImagesPerSecond)
 	switch j.metric() {
 	case loop.MacroF1:
-		r.MacroF1 = known(e.Score)
+		r.MacroF1 = number.Known(e.Score)
 	case loop.BalancedAccuracy:
-		r.Balanced = known(e.Score)
+		r.Balanced = number.Known(e.Score)
 	}
 	r.Seconds = time.Since(j.begun).Seconds()
 	if err := errors.Join(j.metrics.Append(r), j.metrics.Sync()); err != nil {
@@ -405,34 +406,26 @@ func (j *job) saveModels(m checkpoint.Model, values []tensor.Named, best bool) e
 	return nil
 }
 
-// known is nil for what was not measured, or overflowed.
-func known(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
-}
-
 // row is a line of the metrics: a point of the curves; the last one of an epoch
 // carries the test.
 type row struct {
-	Epoch     float64  `json:"epoch"`
-	Step      int      `json:"step"`
-	LR        float32  `json:"lr"`
-	TrainLoss float64  `json:"train_loss"`
-	TrainAcc  float64  `json:"train_acc"`
-	TestLoss  *float64 `json:"test_loss"`
-	TestAcc   *float64 `json:"test_acc"`
-	GradNorm  *float64 `json:"grad_norm"`
-	MacroF1   *float64 `json:"macro_f1"`
-	Balanced  *float64 `json:"balanced_accuracy"`
-	Rate      *float64 `json:"images_per_second"`
-	Seconds   float64  `json:"seconds"`
+	Epoch     float64       `json:"epoch"`
+	Step      int           `json:"step"`
+	LR        float32       `json:"lr"`
+	TrainLoss number.Float  `json:"train_loss"`
+	TrainAcc  number.Float  `json:"train_acc"`
+	TestLoss  *number.Float `json:"test_loss"` // nil, as those below, where it was not measured or overflowed
+	TestAcc   *number.Float `json:"test_acc"`
+	GradNorm  *number.Float `json:"grad_norm"`
+	MacroF1   *number.Float `json:"macro_f1"`
+	Balanced  *number.Float `json:"balanced_accuracy"`
+	Rate      *number.Float `json:"images_per_second"`
+	Seconds   float64       `json:"seconds"`
 }
 
 func (j *job) point(p Point) error {
 	r := row{
-		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: p.Loss, TrainAcc: p.Accuracy, GradNorm: known(p.GradientNorm),
+		Epoch: p.X, Step: j.trainer.Steps(), LR: p.LR, TrainLoss: number.Float(p.Loss), TrainAcc: number.Float(p.Accuracy), GradNorm: number.Known(p.GradientNorm),
 		Seconds: time.Since(j.begun).Seconds(),
 	}
 	if j.cb.OnPoint != nil {

@@ -197,12 +197,12 @@ func chosenFor(pictures int) string {
 type trainResult struct {
 	Model           string       `json:"model"`
 	Data            string       `json:"data"`
-	Loss            number       `json:"loss"`
-	TrainAccuracy   number       `json:"train_accuracy"`
-	TestAccuracy    *float64     `json:"test_accuracy"`
+	Loss            float64      `json:"loss"`
+	TrainAccuracy   float64      `json:"train_accuracy"`
+	TestAccuracy    float64      `json:"test_accuracy"`
 	Untested        []string     `json:"untested_classes,omitempty"` // which that accuracy is not of
-	BestAccuracy    *float64     `json:"best_accuracy"`
-	BestScore       *float64     `json:"best_score"` // by the metric of the settings
+	BestAccuracy    float64      `json:"best_accuracy"`
+	BestScore       float64      `json:"best_score"` // by the metric of the settings
 	BestEpoch       int          `json:"best_epoch"`
 	Early           bool         `json:"ended_early"` // by the patience of the settings
 	Epochs          int          `json:"epochs"`      // completed
@@ -232,8 +232,8 @@ func (v *trainView) untested() []string {
 
 func (v *trainView) json(s train.Summary) error {
 	r := trainResult{
-		Model: s.Config.Model, Data: s.Config.Data, Loss: number(s.Loss), TrainAccuracy: number(s.Accuracy),
-		TestAccuracy: measured(s.TestAccuracy), BestAccuracy: measured(s.BestAccuracy), BestScore: measured(s.BestScore), Early: s.Early, BestEpoch: s.BestEpoch,
+		Model: s.Config.Model, Data: s.Config.Data, Loss: s.Loss, TrainAccuracy: s.Accuracy,
+		TestAccuracy: s.TestAccuracy, BestAccuracy: s.BestAccuracy, BestScore: s.BestScore, Early: s.Early, BestEpoch: s.BestEpoch,
 		Epochs: s.Epochs, Steps: s.Steps, ImagesPerSecond: s.ImagesPerSecond, Device: v.device, Seconds: s.Elapsed.Seconds(),
 		PlannedBytes: s.PlannedBytes, Dir: s.Dir, Best: s.Best, Last: s.Last, Report: v.report, Stopped: s.Stopped != nil, Settings: s.Config,
 	}
@@ -245,13 +245,6 @@ func (v *trainView) json(s train.Summary) error {
 		r.State = &s.State
 	}
 	return printJSON(v.cmd.OutOrStdout(), r)
-}
-
-func measured(x float64) *float64 {
-	if math.IsNaN(x) {
-		return nil
-	}
-	return &x
 }
 
 // result prints d2l's last lines, and what lies where.

@@ -272,5 +272,3 @@ func (e Epoch) Measured() float64 {
 	}
 	return e.TestAccuracy
 }
-
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

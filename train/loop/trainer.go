@@ -28,6 +28,7 @@ import (
 	"github.com/residual-ml/residual/graph"
 	"github.com/residual-ml/residual/inference"
 	"github.com/residual-ml/residual/internal/field"
+	"github.com/residual-ml/residual/internal/number"
 	"github.com/residual-ml/residual/nn"
 	"github.com/residual-ml/residual/optim"
 	"github.com/residual-ml/residual/tensor"
@@ -196,7 +197,7 @@ func (t *Trainer) step(p *stepProgram, labels *tensor.Tensor, lr float32) (loss 
 		return math.NaN(), 0, err
 	}
 	loss, hits = float64(t.values[0]), int(t.values[1])
-	if !finite(loss) {
+	if !number.Finite(loss) {
 		return loss, 0, ErrNotFinite
 	}
 	if t.first != nil {
