@@ -212,8 +212,8 @@ func (c Config) dataset() string {
 	if !c.IsPhotos() {
 		return c.Data
 	}
-	if name := filepath.Base(c.Data); folder.IsList(name) {
-		return name
+	if folder.IsList(c.Data) {
+		return filepath.Base(c.Data)
 	}
 	return filepath.Base(c.Data) + "/"
 }

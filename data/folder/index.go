@@ -62,7 +62,7 @@ type Index struct {
 // for the name of a data set. A name counts before a folder that is called the same,
 // which is named with a slash: ./garments.
 func IsPath(name string) bool {
-	if strings.ContainsRune(name, '/') || strings.ContainsRune(name, filepath.Separator) || IsList(name) {
+	if strings.ContainsRune(name, '/') || strings.ContainsRune(name, filepath.Separator) || endsAsList(name) {
 		return true
 	}
 	if slices.ContainsFunc(data.Names(), func(s data.SourceInfo) bool { return s.Name == name }) {
@@ -72,12 +72,21 @@ func IsPath(name string) bool {
 	return err == nil // what is no list is said when it is read
 }
 
-// IsList tells by a file's name whether it is a list of images: .csv, .jsonl or .ndjson.
-func IsList(name string) bool {
+// IsList reports whether a path is a list of images and no folder: it is a file or, where
+// nothing is there, has the ending of one: .csv, .jsonl or .ndjson.
+func IsList(path string) bool {
+	if st, err := os.Stat(path); err == nil {
+		return !st.IsDir()
+	}
+	return endsAsList(path)
+}
+
+func endsAsList(name string) bool {
 	return slices.Contains([]string{".csv", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name)))
 }
 
-// Scan lists the images of a folder, or of a list when path is a .csv or .jsonl file.
+// Scan lists the images of a folder, or of a list when path is a file: a CSV table or JSON
+// lines, which its content tells.
 // A folder holds one folder a class, at any depth below which are its images, or
 // folders for the parts with such folders each: one to train on, and one to validate or
 // to test on, by their names (train, Training_set, seg_train, val, dev, Test, holdout and
@@ -110,18 +119,13 @@ func scan(path string, known []string) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder with one folder a class, or a .csv or .jsonl list", err)
 	}
-	switch ext := strings.ToLower(filepath.Ext(path)); {
-	case st.IsDir():
+	if st.IsDir() {
 		return scanFolder(path, known)
-	case ext == ".csv":
-		return scanList(path, known, readCSV)
-	case ext == ".jsonl" || ext == ".ndjson":
-		return scanList(path, known, readJSONLines)
 	}
 	if err := regular.Check(path, st); err != nil {
 		return nil, fmt.Errorf("images: %w; name a folder, or a file that is a .csv or .jsonl list", err)
 	}
-	return nil, fmt.Errorf("images: %s is neither a folder nor a .csv or .jsonl list", path)
+	return scanList(path, known)
 }
 
 func newIndex(root string) *Index {

@@ -55,7 +55,7 @@ type list struct {
 }
 
 // scanList makes an index of a list. Paths count from the list's folder.
-func scanList(path string, known []string, read func(*lines.Reader, func(entry) error) error) (*Index, error) {
+func scanList(path string, known []string) (*Index, error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
@@ -71,7 +71,20 @@ func scanList(path string, known []string, read func(*lines.Reader, func(entry) 
 	for i, class := range known { // the very name comes first
 		l.labels[class] = i
 	}
-	if err := read(lines.NewReader(f), l.add); err != nil {
+	r := lines.NewReader(f)
+	first, before, err := firstLine(r)
+	switch kind := kindOf(first); {
+	case kind == noList && !endsAsList(path): // of one that is called a list, its reader says what is wrong
+		return nil, fmt.Errorf("images: %s is neither a folder nor a .csv or .jsonl list", path)
+	case kind == jsonList || kind == noList && !strings.EqualFold(filepath.Ext(path), ".csv"):
+		err = readJSONLines(r, l.add)
+	case errors.Is(err, io.EOF):
+		err = errors.New("is empty; its first line must name the columns path and label")
+	case err != nil:
+	default:
+		err = readCSV(r, first, before, l.add)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", path, err)
 	}
 	l.finish()
@@ -179,32 +192,46 @@ func (l *list) finish() {
 	})
 }
 
-// separators of a CSV file's fields: the one that gives its first line the columns counts.
-var separators = []rune{',', ';', '\t'}
+// listKind is how a list is written.
+type listKind int
 
-// readCSV reads a table whose first line names its columns. Their separator is a comma, a
-// semicolon or a tab.
-func readCSV(r *lines.Reader, take func(entry) error) error {
-	first, err := r.Peek()
-	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) { // sep= is of Excel
+const (
+	noList listKind = iota
+	tableList
+	jsonList
+)
+
+// kindOf tells by its first line how a list is written.
+func kindOf(first string) listKind {
+	if strings.HasPrefix(strings.TrimSpace(first), "{") {
+		return jsonList
+	}
+	if _, _, ok := columnsOf(first); ok {
+		return tableList
+	}
+	return noList
+}
+
+// firstLine returns the first line that is neither blank nor Excel's sep=, which r reads
+// again, and the number of lines before it.
+func firstLine(r *lines.Reader) (first string, before int, err error) {
+	first, err = r.Peek()
+	for err == nil && (strings.TrimSpace(first) == "" || strings.HasPrefix(strings.ToLower(first), "sep=")) {
 		_, _ = r.Next()
 		first, err = r.Peek()
 	}
-	before := r.Number() - 1 // lines that the parser does not see
-	if errors.Is(err, io.EOF) {
-		return errors.New("is empty; its first line must name the columns path and label")
-	}
-	if err != nil {
-		return err
-	}
-	if err := lines.Check(first); err != nil {
-		return fmt.Errorf("line %d: %w", r.Number(), err)
-	}
-	var column func(names []string) int
-	c := csv.NewReader(r)
-	for _, c.Comma = range separators {
+	return first, r.Number() - 1, err
+}
+
+// separators of a CSV file's fields: the one that gives its first line the columns counts.
+var separators = []rune{',', ';', '\t'}
+
+// columnsOf finds the columns that the first line of a table names; column is nil where no
+// separator makes a row of it.
+func columnsOf(first string) (separator rune, column func(names []string) int, ok bool) {
+	for _, separator = range separators {
 		one := csv.NewReader(strings.NewReader(first))
-		one.Comma = c.Comma
+		one.Comma = separator
 		header, err := one.Read()
 		if err != nil {
 			continue // the parser says it in its turn
@@ -213,13 +240,25 @@ func readCSV(r *lines.Reader, take func(entry) error) error {
 			return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(lines.Name(h))) })
 		}
 		if column(pathNames) >= 0 && column(labelNames) >= 0 {
-			break
+			return separator, column, true
 		}
 	}
-	c.TrimLeadingSpace = c.Comma != '\t'
-	if column == nil || column(pathNames) < 0 || column(labelNames) < 0 {
+	return separator, column, false
+}
+
+// readCSV reads a table whose first line, after some that the parser does not see, names its
+// columns. Their separator is a comma, a semicolon or a tab.
+func readCSV(r *lines.Reader, first string, before int, take func(entry) error) error {
+	if err := lines.Check(first); err != nil {
+		return fmt.Errorf("line %d: %w", r.Number(), err)
+	}
+	c := csv.NewReader(r)
+	var column func(names []string) int
+	var ok bool
+	if c.Comma, column, ok = columnsOf(first); !ok {
 		return fmt.Errorf("its first line is %s, which does not name the columns; path and label must be among them; begin the file with such a line", lines.Short(first))
 	}
+	c.TrimLeadingSpace = c.Comma != '\t'
 	path, label, split := column(pathNames), column(labelNames), column(splitNames)
 	for {
 		r.StartRecord()
