@@ -5,8 +5,9 @@ import (
 	"context"
 	"hash/maphash"
 	"math/bits"
-	"math/rand/v2"
 	"slices"
+
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // groups numbers images so that near-duplicates have the same number: that of the first
@@ -202,7 +203,7 @@ func (s *search) bands(all []int32, bands int) [][]int {
 // placeKeys stand for a rise at each place: the key of a band is the sum of those of its
 // rises, bit by bit. Equal keys of other rises only cost a comparison.
 var placeKeys = func() (keys [side * side]uint32) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := rng.PCG(1, 2)
 	for p := range keys {
 		keys[p] = r.Uint32()
 	}

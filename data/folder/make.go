@@ -7,13 +7,13 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/residual-ml/residual/data"
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // MakeConfig says what Make draws. The zero value is 20 images a class.
@@ -129,7 +129,7 @@ func (c MakeConfig) photo(grey transforms.Image, split data.Split, index int) ([
 		epoch = 1
 	}
 	lots.Image(c.Seed, epoch, index)
-	r := rand.New(&lots)
+	r := rng.Of(&lots)
 	m := transforms.NewImage(3, grey.Height, grey.Width)
 	area := grey.Height * grey.Width
 	for channel := range 3 {

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"github.com/residual-ml/residual/data/transforms"
+	"github.com/residual-ml/residual/internal/rng"
 )
 
 // PhotoConfig says what MakePhotos draws. The zero value is 200 images of ImageNet's
@@ -125,7 +126,7 @@ func (f field) add(r *rand.Rand, detail int, amplitude float64, gain func(i int)
 func (c PhotoConfig) scene(i int) image.Image {
 	var lots transforms.Rand
 	lots.Image(c.Seed, 0, i)
-	r := rand.New(&lots)
+	r := rng.Of(&lots)
 	whole := func(int) float64 { return 1 }
 	layer := func() field { return field{c.Width, c.Height, make([]float64, c.Width*c.Height)} }
 	sharp, luma, cb, cr := layer(), layer(), layer(), layer()

@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -35,7 +36,7 @@ type Affine struct {
 func (t Affine) Apply(m Image, _ rand.Source) Image {
 	m.check("Affine")
 	cx, cy := center("Affine", t.Center, m)
-	scale := orDefault(t.Scale, 1)
+	scale := cmp.Or(t.Scale, 1)
 	if !(scale > 0) {
 		panic(tensor.Misusef("transforms.Affine: scale %v; it must be above 0", scale))
 	}

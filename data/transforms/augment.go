@@ -1,9 +1,11 @@
 package transforms
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -115,9 +117,9 @@ func operation(op int, magnitude float64, s Sampling, fill []uint8) Transform {
 
 // draw chooses an operation; bin says how strong it is.
 func (s space) draw(bin func() int, bins int, sampling Sampling, fill []uint8, r rand.Source) Transform {
-	op := intn(r, ops)
+	op := rng.IntN(r, ops)
 	magnitude, signed := s.magnitude(op, bin(), bins)
-	if signed && intn(r, 2) == 1 {
+	if signed && rng.IntN(r, 2) == 1 {
 		magnitude = -magnitude
 	}
 	return operation(op, magnitude, sampling, fill)
@@ -140,13 +142,13 @@ func (t RandAugment) Apply(m Image, r rand.Source) Image { return t.Draw(m, r).A
 // Draw implements Random.
 func (t RandAugment) Draw(m Image, r rand.Source) Transform {
 	m.check("RandAugment")
-	bins, bin := orDefault(t.NumMagnitudeBins, 31), orDefault(t.Magnitude, 9)
+	bins, bin := cmp.Or(t.NumMagnitudeBins, 31), cmp.Or(t.Magnitude, 9)
 	if bin < 0 || bin >= bins || bins < 2 || t.NumOps < 0 {
 		panic(tensor.Misusef("transforms.RandAugment: magnitude %d of %d bins and %d operations: at least 2 bins, and the magnitude one of them", bin, bins, t.NumOps))
 	}
 	s := randSpace(m.Height, m.Width)
 	var steps Compose
-	for range orDefault(t.NumOps, 2) {
+	for range cmp.Or(t.NumOps, 2) {
 		steps = append(steps, s.draw(func() int { return bin }, bins, t.Sampling, t.Fill, r))
 	}
 	return steps
@@ -166,9 +168,9 @@ func (t TrivialAugmentWide) Apply(m Image, r rand.Source) Image { return t.Draw(
 
 // Draw implements Random.
 func (t TrivialAugmentWide) Draw(_ Image, r rand.Source) Transform {
-	bins := orDefault(t.NumMagnitudeBins, 31)
+	bins := cmp.Or(t.NumMagnitudeBins, 31)
 	if bins < 2 {
 		panic(tensor.Misusef("transforms.TrivialAugmentWide: %d bins; at least 2", bins))
 	}
-	return trivialSpace.draw(func() int { return intn(r, bins) }, bins, t.Sampling, t.Fill, r)
+	return trivialSpace.draw(func() int { return rng.IntN(r, bins) }, bins, t.Sampling, t.Fill, r)
 }

@@ -1,10 +1,9 @@
 package transforms
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"math/rand/v2"
 
+	"github.com/residual-ml/residual/internal/rng"
 	"github.com/residual-ml/residual/tensor"
 )
 
@@ -20,7 +19,7 @@ type Random interface {
 // numbers depend on nothing else, so they are the same for any number of goroutines in any
 // order, and a training that is resumed at an epoch needs no saved state. A loader keeps one
 // Rand a goroutine and calls Image before each image.
-type Rand struct{ chacha rand.ChaCha8 }
+type Rand struct{ stream rng.Stream }
 
 // Image starts the random numbers of an image.
 func (l *Rand) Image(seed uint64, epoch, index int) { l.begin(seed, epoch, index, "picture.") }
@@ -33,37 +32,8 @@ func (l *Rand) begin(seed uint64, epoch, index int, kind string) {
 	if epoch < 0 || index < 0 {
 		panic(tensor.Misusef("transforms.Rand: epoch %d, index %d", epoch, index))
 	}
-	var key [32]byte
-	binary.LittleEndian.PutUint64(key[0:], seed)
-	binary.LittleEndian.PutUint64(key[8:], uint64(epoch))
-	binary.LittleEndian.PutUint64(key[16:], uint64(index))
-	copy(key[24:], kind)
-	l.chacha.Seed(key)
+	l.stream.Seed(seed, uint64(epoch), uint64(index), kind)
 }
 
 // Uint64 implements rand.Source.
-func (l *Rand) Uint64() uint64 { return l.chacha.Uint64() }
-
-// intn returns a number in 0..n-1; its bias, below n/2^64, is of no account here.
-func intn(r rand.Source, n int) int {
-	hi, _ := bits.Mul64(r.Uint64(), uint64(n))
-	return int(hi)
-}
-
-// between returns a number in [lo, hi).
-func between(r rand.Source, lo, hi float64) float64 {
-	unit := float64(r.Uint64()>>11) / (1 << 53)
-	return lo + float64((hi-lo)*unit)
-}
-
-// chance is true with probability p.
-func chance(r rand.Source, p float64) bool { return between(r, 0, 1) < p }
-
-// orDefault is v, or what stands for its zero value.
-func orDefault[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
-}
+func (l *Rand) Uint64() uint64 { return l.stream.Uint64() }
