@@ -242,12 +242,15 @@ func (w *Weights) choose(model string) (models.Match, error) {
 	return models.Match{}, w.unknown()
 }
 
-// headless says what a backbone lacks, and what makes a classifier of it. The flags
-// name the model where its file does not.
-func (w *Weights) headless(m models.Match, flags string) error {
+// headless says what a backbone lacks, and what makes a classifier of it. model is the name
+// to give where the file does not say it.
+func (w *Weights) headless(m models.Match, model string) error {
 	head := m.Entry.Head
-	return fmt.Errorf("holds no %s.weight and no %s.bias: it is %s, a backbone that tells no classes apart; "+
-		"`residual train%s --weights %s --data PICTURES` gives it a new last layer and trains it", head, head, m.Title(), flags, w.Path)
+	lacks := fmt.Sprintf("holds no %s.weight and no %s.bias: it is %s, a backbone that tells no classes apart", head, head, m.Title())
+	if model != "" {
+		return field.Errorf("%s; a training with {Weights} %s and {Model} %s gives it a new last layer for the classes of {Data}", lacks, w.Path, model)
+	}
+	return field.Errorf("%s; a training with {Weights} %s gives it a new last layer for the classes of {Data}", lacks, w.Path)
 }
 
 // fill makes the model that matches and gives it the weights, which are read here, as
@@ -292,7 +295,7 @@ func (w *Weights) configured(e models.Entry) (match models.Match, err error) {
 			continue
 		}
 		if m.Headless {
-			return match, w.headless(m, " --model "+e.Name)
+			return match, w.headless(m, e.Name)
 		}
 		return m, nil
 	}

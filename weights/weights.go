@@ -22,6 +22,7 @@ package weights
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/residual-ml/residual/internal/filekind"
@@ -122,6 +123,15 @@ func Open(path string) (*File, error) {
 		f.reader, f.Metadata = newInitialisers(path, m), m.Metadata
 	}
 	return f, nil
+}
+
+// Named is the format of a file that is to be written, by the ending of its name: ONNX for
+// .onnx in any case, and Safetensors for every other.
+func Named(path string) Format {
+	if strings.EqualFold(filepath.Ext(path), ".onnx") {
+		return ONNX
+	}
+	return Safetensors
 }
 
 // Detect recognises the format of the file at path by its content, whatever its name: by its

@@ -201,7 +201,7 @@ func (f *evalFlags) evaluate(ctx context.Context, cmd *cobra.Command, path strin
 	if err != nil {
 		return nil, err
 	}
-	if err := sameClasses(path, about.Classes, ds.Info()); err != nil {
+	if err := c.CheckClasses(ds.Info()); err != nil {
 		return nil, err
 	}
 	shown := showCount(cmd.ErrOrStderr())
@@ -277,19 +277,4 @@ func (r *evalResult) runText() string {
 		text += "left out: " + plural(n.LeftOut, "image") + " that the model was trained on\n"
 	}
 	return text
-}
-
-// sameClasses refuses a data set whose classes are others than the model's; how
-// many there are, inference checks.
-func sameClasses(path string, classes []string, info data.Info) error {
-	if len(classes) != len(info.Classes) {
-		return nil
-	}
-	for i, class := range classes {
-		if class != info.Classes[i] {
-			return fmt.Errorf("%s calls class %d %q, and %s calls it %q; choose the data set it was trained on with --data",
-				path, i, class, info.Name, info.Classes[i])
-		}
-	}
-	return nil
 }

@@ -181,7 +181,7 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 			p := prediction{Image: path}
 			if err == nil {
 				p.Precision = f.computed
-				p.Predictions = likelyEnough(found, f.threshold)
+				p.Predictions = inference.AtLeast(found, f.threshold)
 			}
 			if err == nil && f.cam != "" && len(p.Predictions) > 0 {
 				p.CAM, err = writeCAM(f.cam, path, images, c, p.Predictions[0].Index)
@@ -202,15 +202,6 @@ func (f *predictFlags) answer(ctx context.Context, cmd *cobra.Command, c *infere
 		err = stdin.err
 	}
 	return bad, errors.Join(err, out.end())
-}
-
-// likelyEnough keeps the classes of at least this probability.
-func likelyEnough(found []inference.Prediction, threshold float64) []inference.Prediction {
-	n := slices.IndexFunc(found, func(p inference.Prediction) bool { return p.Probability < threshold })
-	if n < 0 {
-		return found
-	}
-	return found[:n]
 }
 
 // stdinPaths puts the lines of standard input in the place of -.

@@ -104,10 +104,13 @@ func (d *Device) Fits(bytes int64) error { return host.ReadMemory().Fits(bytes) 
 // ISA returns the instruction set that the kernels use.
 func (d *Device) ISA() kernel.ISA { return d.set.ISA }
 
-// Preferred returns BF16 if the processor has instructions that multiply bfloat16, and
-// FP32 otherwise.
-func (d *Device) Preferred() engine.Precision {
-	if d.set.BF16.Native {
+// Preferred returns PreferredBy of the device's instruction set.
+func (d *Device) Preferred() engine.Precision { return PreferredBy(d.set) }
+
+// PreferredBy returns BF16 if kernels have instructions that multiply bfloat16, and FP32
+// otherwise.
+func PreferredBy(set *kernel.Set) engine.Precision {
+	if set.BF16.Native {
 		return engine.BF16
 	}
 	return engine.FP32

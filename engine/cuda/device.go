@@ -233,8 +233,8 @@ func gibibytes(n uint64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<30)), ".0") + " GiB"
 }
 
-// Preferred is BF16, which the tensor cores of every supported GPU multiply.
-func (d *Device) Preferred() engine.Precision { return engine.BF16 }
+// Preferred returns the constant of that name.
+func (d *Device) Preferred() engine.Precision { return Preferred }
 
 // Computes allows every precision.
 func (d *Device) Computes(engine.Precision) error { return nil }
